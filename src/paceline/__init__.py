@@ -1,0 +1,30 @@
+"""Large batches of LLM calls at the provider's own pace."""
+
+from ._core.backoff import Backoff as Backoff
+from ._core.config import ProcessorConfig as ProcessorConfig
+from ._core.exceptions import CallError as CallError
+from ._core.exceptions import ConfigurationError as ConfigurationError
+from ._core.exceptions import DuplicateItemError as DuplicateItemError
+from ._core.exceptions import InvalidWorkItemError as InvalidWorkItemError
+from ._core.exceptions import MissingExtraError as MissingExtraError
+from ._core.exceptions import MissingKeyError as MissingKeyError
+from ._core.exceptions import MisuseError as MisuseError
+from ._core.exceptions import PacelineError as PacelineError
+from ._core.exceptions import RateLimitError as RateLimitError
+from ._core.exceptions import Skip as Skip
+from ._core.exceptions import SourceError as SourceError
+from ._core.fault import Fault as Fault
+from ._core.fault import FaultKind as FaultKind
+from ._core.outcome import Attempt as Attempt
+from ._core.outcome import BatchResult as BatchResult
+from ._core.outcome import WorkItemResult as WorkItemResult
+from ._core.retry import RetryPolicy as RetryPolicy
+from ._core.usage import TokenUsage as TokenUsage
+from .abc import BaseObserver as BaseObserver
+from .abc import DefaultErrorClassifier as DefaultErrorClassifier
+from .abc import ErrorClassifier as ErrorClassifier
+from .abc import LLMCallStrategy as LLMCallStrategy
+from .abc import Middleware as Middleware
+from .abc import RateLimitObserver as RateLimitObserver
+from .llm_strategies.callable import CallableStrategy as CallableStrategy
+from .work import LLMWorkItem as LLMWorkItem

@@ -1,0 +1,1 @@
+"""Everything that decides: pure, without clock, chance, I/O or async."""

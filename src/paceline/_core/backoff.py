@@ -1,0 +1,42 @@
+"""How long to wait before an item is called again.
+
+Full jitter, as in M. Brooker, "Exponential Backoff and Jitter" (AWS Architecture Blog, 2015): uniform between zero and an
+exponentially growing bound, which spreads the retries of many items evenly. The caller draws the chance.
+"""
+
+from __future__ import annotations
+
+import math
+
+import attrs
+from attrs import validators
+
+
+@attrs.frozen(kw_only=True)
+class Backoff:
+    """The bounds of the wait after a failed call."""
+
+    base: float = attrs.field(default=1.0, validator=[validators.instance_of((int, float)), validators.gt(0)])
+    """Seconds: the bound after the first failure; it doubles with each further one."""
+    longest: float = attrs.field(default=60.0, validator=[validators.instance_of((int, float)), validators.gt(0)])
+    """Seconds: no wait is longer, whatever the number of failures or the provider's hint."""
+
+    @longest.validator
+    def _not_below_base(self, _: object, value: float) -> None:
+        if not math.isfinite(value) or value < self.base:
+            raise ValueError(f"longest ({value}) must be finite and not below base ({self.base})")
+
+
+def delay(policy: Backoff, failures: int, chance: float, retry_after: float | None = None) -> float:
+    """Return the seconds to wait after `failures` failures in a row (1 or more).
+
+    Args:
+        policy: the bounds.
+        failures: how often the item has failed so far.
+        chance: a number drawn uniformly from [0, 1].
+        retry_after: what the provider asked for; a minimum, never beyond `policy.longest`.
+    """
+    doublings = min(failures - 1, 1_000)  # 2.0**1024 overflows
+    wait = chance * min(policy.longest, policy.base * 2.0**doublings)
+    hint = retry_after if retry_after is not None and retry_after > 0 else 0.0
+    return max(wait, min(hint, policy.longest))

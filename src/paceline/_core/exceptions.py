@@ -1,0 +1,117 @@
+"""What paceline raises.
+
+    PacelineError
+    ├── ConfigurationError (ValueError)     a setting, a model name, a limit
+    │   ├── MissingExtraError               an optional package is not installed
+    │   └── MissingKeyError                 no credentials were given
+    ├── InvalidWorkItemError (ValueError)   a work item that cannot be run
+    │   └── DuplicateItemError              its id is already in the batch
+    ├── MisuseError (RuntimeError)          a call in the wrong order
+    ├── SourceError                         the caller's source of work raised; carries the batch so far
+    ├── IllegalTransitionError              a state machine was given an event it cannot have: a bug of paceline
+    └── CallError                           raised by strategies: one call failed, and how
+        └── RateLimitError                  the provider asked for fewer calls
+    Skip                                    raised by a middleware's before_process: no call for this item
+
+A fault of an item is a value in its result. These exceptions mean misuse, except `CallError` and `Skip`, which users'
+code raises to tell the engine something.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from .fault import FaultKind
+from .usage import NO_USAGE, TokenUsage
+
+if TYPE_CHECKING:
+    from .outcome import BatchResult
+
+
+class PacelineError(Exception):
+    """The root of everything that paceline raises by itself."""
+
+
+class ConfigurationError(PacelineError, ValueError):
+    """A setting is wrong; the message names the setting, its value and what would be right."""
+
+
+class MissingExtraError(ConfigurationError):
+    """An optional package is needed and not installed; the message has the command that installs it."""
+
+    def __init__(self, needed_by: str, extra: str) -> None:
+        super().__init__(f"{needed_by} needs an optional package; install it with: pip install 'paceline[{extra}]'")
+        self.extra = extra
+
+
+class MissingKeyError(ConfigurationError):
+    """No credentials were given; the message says where they are looked for."""
+
+
+class InvalidWorkItemError(PacelineError, ValueError):
+    """A work item cannot be run; the message names the field and its value."""
+
+
+class DuplicateItemError(InvalidWorkItemError):
+    """Two items of one batch have the same id."""
+
+    def __init__(self, item_id: str) -> None:
+        super().__init__(f"item_id {item_id!r} is already in this batch; ids must be unique")
+        self.item_id = item_id
+
+
+class MisuseError(PacelineError, RuntimeError):
+    """A method was called at a time when it cannot be."""
+
+
+class SourceError(PacelineError):
+    """The source of work raised. What had been read from it was finished first, and is in `batch`."""
+
+    def __init__(self, message: str, batch: BatchResult[Any]) -> None:
+        super().__init__(message)
+        self.batch = batch
+
+
+class IllegalTransitionError(PacelineError):
+    """A state machine was given an event that its state does not allow."""
+
+
+class CallError(PacelineError):
+    """One call failed in a way that the strategy knows.
+
+    Args:
+        message: what happened, for people.
+        kind: how the engine is to treat it.
+        retry_after: seconds that the provider asked to wait.
+        usage: what the failed call cost all the same.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        kind: FaultKind,
+        retry_after: float | None = None,
+        usage: TokenUsage = NO_USAGE,
+    ) -> None:
+        super().__init__(message)
+        self.kind = FaultKind(kind)
+        self.retry_after = retry_after
+        self.usage = usage
+
+
+class RateLimitError(CallError):
+    """The provider asked for fewer calls. For clients that paceline does not know: raise it from `execute`."""
+
+    def __init__(
+        self, message: str = "the provider asked for fewer calls", *, retry_after: float | None = None
+    ) -> None:
+        super().__init__(message, kind=FaultKind.THROTTLED, retry_after=retry_after)
+
+
+class Skip(Exception):  # noqa: N818 - control flow of a middleware, not an error
+    """Raised by a middleware's `before_process`: settle the item without a call, as skipped."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason

@@ -1,0 +1,79 @@
+"""What can go wrong with one call, as a value.
+
+Rules owned here:
+
+1. Every failure has exactly one kind; the kinds are closed and every table over them is total.
+2. A fault carries no secrets: what looks like a credential is blanked before it is stored.
+"""
+
+from __future__ import annotations
+
+import enum
+import re
+
+import attrs
+
+
+class FaultKind(enum.StrEnum):
+    """The one way in which a call, or the item behind it, went wrong."""
+
+    THROTTLED = "throttled"
+    """The provider asked for fewer calls (429)."""
+    OVERLOADED = "overloaded"
+    """The provider is out of capacity for everybody (503, 529)."""
+    TRANSIENT = "transient"
+    """A passing failure: another 5xx, a dropped connection, a malformed reply."""
+    TIMEOUT = "timeout"
+    """A deadline passed: of one call, or of the whole item."""
+    INVALID = "invalid"
+    """The output does not have the type that was asked for."""
+    TRUNCATED = "truncated"
+    """The output hit the limit of output tokens."""
+    REFUSED = "refused"
+    """The model declined: a safety block, or no candidates at all."""
+    REJECTED = "rejected"
+    """The request itself is wrong (400, 404, another 4xx)."""
+    DENIED = "denied"
+    """The credentials are wrong (401, 403): nothing further can succeed."""
+    EXHAUSTED = "exhausted"
+    """A quota is spent for a long time: per day, zero, or unpaid."""
+    BUG = "bug"
+    """Any other exception of the strategy, or a reply of the wrong form."""
+    CANCELLED = "cancelled"
+    """A cancellation that paceline did not ask for leaked out of the call."""
+    SKIPPED = "skipped"
+    """A middleware decided that the item needs no call."""
+    PENDING = "pending"
+    """The batch ended before the item was settled; it may be run again."""
+
+
+_SECRET = re.compile(
+    r"""(?ix)
+    ( \b AIza [\w-]{20,}                                  # Google API keys
+    | \b (?:sk|pk|rk) - [\w-]{16,}                        # OpenAI, Anthropic and their like
+    | (?<= bearer\s ) [\w.~+/=-]{8,}                      # Authorization headers
+    | (?<= [?&]key= ) [^&\s"']+                           # keys in a query string
+    )
+    """
+)
+_LONGEST_MESSAGE = 2_000  # characters: enough to act upon, short enough to keep a million of
+
+
+def redact(text: str) -> str:
+    """Return `text` without what looks like a credential, at most 2,000 characters long."""
+    text = _SECRET.sub("[redacted]", text)
+    return text if len(text) <= _LONGEST_MESSAGE else text[: _LONGEST_MESSAGE - 1] + "…"
+
+
+@attrs.frozen
+class Fault:
+    """One failure: its kind, a sentence about it, and what the provider said of waiting."""
+
+    kind: FaultKind = attrs.field(validator=attrs.validators.instance_of(FaultKind))
+    message: str = attrs.field(default="", converter=redact)
+    """For people. Credentials are blanked."""
+    retry_after: float | None = None
+    """Seconds the provider asked to wait, if it said so: positive and finite."""
+
+    def __str__(self) -> str:
+        return f"{self.kind}: {self.message}" if self.message else str(self.kind)

@@ -1,0 +1,156 @@
+"""What became of an item, and of a batch.
+
+Every accepted item has exactly one `WorkItemResult`; a `BatchResult` is all of them and what they took together.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Any, Generic, TypeVar
+
+import attrs
+
+from .fault import Fault, FaultKind
+from .usage import NO_USAGE, TokenUsage
+
+T = TypeVar("T")
+
+
+@attrs.frozen
+class Attempt:
+    """One call that counted. Throttled calls are not attempts; a result counts them in `refusals`."""
+
+    number: int
+    """From 1: what `execute` was given as `attempt`."""
+    started: float
+    """Seconds after the batch began."""
+    seconds: float
+    """How long the call took."""
+    quota: str
+    """The lane it ran in."""
+    usage: TokenUsage = NO_USAGE
+    """What it cost, also when it failed."""
+    fault: Fault | None = None
+    """How it failed; None: it was accepted."""
+
+
+@attrs.frozen
+class WorkItemResult(Generic[T]):
+    """What became of one item."""
+
+    item_id: str
+    index: int
+    """The item's place in its batch's input, from 0."""
+    output: T | None = None
+    """What the strategy returned; None unless `success`."""
+    error: Fault | None = None
+    """Why there is no output; None: there is one."""
+    context: Any = None
+    """What the item carried, untouched."""
+    usage: TokenUsage = NO_USAGE
+    """Tokens over all attempts."""
+    attempts: tuple[Attempt, ...] = ()
+    """The calls that counted, in order."""
+    refusals: int = 0
+    """How often the item's calls were throttled."""
+    model: str | None = None
+    """The strategy's `model`, if it has one."""
+
+    @property
+    def success(self) -> bool:
+        """Whether there is an output."""
+        return self.error is None
+
+    @property
+    def seconds(self) -> float:
+        """Seconds from the start of the first attempt to the end of the last."""
+        if not self.attempts:
+            return 0.0
+        last = self.attempts[-1]
+        return last.started + last.seconds - self.attempts[0].started
+
+
+@attrs.frozen(kw_only=True)
+class BatchResult(Generic[T]):
+    """A whole batch: one result per accepted item, in the order in which they were settled."""
+
+    results: tuple[WorkItemResult[T], ...] = attrs.field(default=(), repr=False)
+    """In completion order; see `in_input_order`."""
+    seconds: float = 0.0
+    """Wall time."""
+    refusals: int = 0
+    """Calls that the provider throttled."""
+    workers: tuple[int, int] = (0, 0)
+    """The smallest and the largest number of workers at the same time, once there was one."""
+    stopped: Fault | None = None
+    """Why the batch ended before its work did; None: it did not."""
+
+    @property
+    def total_items(self) -> int:
+        """Items accepted."""
+        return len(self.results)
+
+    @property
+    def succeeded(self) -> int:
+        """Items with an output."""
+        return sum(result.success for result in self.results)
+
+    @property
+    def failed(self) -> int:
+        """Items without an output, the pending ones included."""
+        return self.total_items - self.succeeded
+
+    @property
+    def usage(self) -> TokenUsage:
+        """Tokens over all items."""
+        return sum((result.usage for result in self.results), NO_USAGE)
+
+    @property
+    def failures(self) -> dict[FaultKind, int]:
+        """How many items failed, by kind."""
+        return dict(Counter(result.error.kind for result in self.results if result.error is not None))
+
+    def in_input_order(self) -> tuple[WorkItemResult[T], ...]:
+        """Return the results in the order in which their items were given."""
+        return tuple(sorted(self.results, key=lambda result: result.index))
+
+    def summary(self) -> str:
+        """Return a few lines for people: items, failures by kind, refusals, workers, tokens, wall time."""
+        return summarise(
+            succeeded=self.succeeded,
+            failures=self.failures,
+            refusals=self.refusals,
+            workers=self.workers,
+            usage=self.usage,
+            seconds=self.seconds,
+            stopped=self.stopped,
+        )
+
+
+def summarise(  # noqa: PLR0913 - one line of the text each
+    *,
+    succeeded: int,
+    failures: Mapping[FaultKind, int],
+    refusals: int,
+    workers: Sequence[int],
+    usage: TokenUsage,
+    seconds: float,
+    stopped: Fault | None,
+) -> str:
+    """Return the summary of a batch from its sums, for those who do not keep its results."""
+    failed = sum(failures.values())
+    total = succeeded + failed
+    pace = f", {total / seconds:,.1f} a second" if seconds > 0 and math.isfinite(seconds) else ""
+    lines = [f"items     {total:,}: {succeeded:,} succeeded, {failed:,} failed"]
+    lines += [f"            {kind}: {count:,}" for kind, count in sorted(failures.items())]
+    lines += [
+        f"refusals  {refusals:,}",
+        f"workers   {workers[0]:,} to {workers[1]:,}",
+        f"tokens    {usage.input_tokens:,} in ({usage.cached_input_tokens:,} cached), {usage.output_tokens:,} out",
+        f"time      {seconds:,.1f} s{pace}",
+    ]
+    if stopped is not None:
+        lines.append(f"stopped   {stopped}")
+    return "\n".join(lines)

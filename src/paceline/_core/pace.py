@@ -1,0 +1,174 @@
+"""How many calls a lane may have in flight: a controller that learns it from what the provider refuses and serves.
+
+Additive increase, multiplicative decrease on the number of workers N (Chiu and Jain, "Analysis of the Increase and Decrease
+Algorithms for Congestion Avoidance", 1989), as TCP does it:
+
+1. N grows only while it binds, that is for calls that were started with N - 1 or more others in flight.
+2. Until the first refusal N grows by one with each call served, so it doubles with each round trip.
+3. After it, by a twentieth (at least one) with each N calls served.
+4. A burst of refusals cuts N once: refusals of calls that were started before the last cut say nothing new.
+5. After a refusal nothing starts before the gate: what the provider asked for, or a wait that doubles with each cut that
+   follows without a call served. The gate is never more than a minute away, whatever the provider said.
+
+It is pure: `now` is an argument, in seconds of any clock that does not go back.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from typing import TypeAlias
+
+import attrs
+
+from .fault import FaultKind
+
+_START = 20  # workers: what any paid tier allows, and few enough to be forgiven where it is too much
+_DECREASE = 0.85  # of what was in flight; gentler than TCP's half, as a refusal costs a round trip and no data
+_INCREASE = 0.05  # of N in each round, at least one
+_FIRST_GATE, _LONGEST_GATE = 0.25, 60.0  # seconds
+
+
+@attrs.frozen
+class Served:
+    """The call was answered."""
+
+
+@attrs.frozen
+class Throttled:
+    """The provider refused the call."""
+
+    retry_after: float | None = None
+    """Seconds it asked to wait."""
+
+
+@attrs.frozen
+class Faulted:
+    """The call failed in another way: no evidence of a limit."""
+
+    kind: FaultKind
+
+
+@attrs.frozen
+class Abandoned:
+    """The call never reached an end: it was cancelled, or not made after all."""
+
+
+Signal: TypeAlias = Served | Throttled | Faulted | Abandoned
+SERVED, ABANDONED = Served(), Abandoned()
+
+
+@attrs.frozen
+class Ticket:
+    """One admission: given by `started`, handed back to `settled`."""
+
+    cut: int
+    """How many cuts there had been."""
+    bound: bool
+    """Whether N was what kept more from starting."""
+
+
+@attrs.frozen
+class PaceChange:
+    """One change of N, explained."""
+
+    time: float
+    old: int
+    new: int
+    reason: str
+
+
+@attrs.frozen(kw_only=True)
+class PaceStatistics:
+    """A snapshot of a controller."""
+
+    limit: int
+    """Workers."""
+    rate: float
+    """Calls a second; inf while no rate is enforced."""
+    in_flight: int
+    served: int
+    throttled: int
+    gate: float
+    """Nothing starts before this time."""
+
+
+class AIMD:
+    """The controller of one lane: additive increase, multiplicative decrease on the number of workers."""
+
+    def __init__(self) -> None:
+        self._limit = float(_START)
+        self._growing = True  # no refusal yet
+        self._in_flight = 0
+        self._cuts = 0
+        self._fruitless = 0  # cuts since a call was served
+        self._gate = -math.inf
+        self._served = 0
+        self._throttled = 0
+        self.history: deque[PaceChange] = deque(maxlen=200)
+
+    @property
+    def limit(self) -> int:
+        """Workers: how many calls may be in flight."""
+        return int(self._limit)
+
+    @property
+    def rate(self) -> float:
+        """Calls a second: no limit is put on them here."""
+        return math.inf
+
+    def admit_at(self, now: float, cost: float) -> float:  # noqa: ARG002 - every call costs one worker
+        """Return when a call may start: `now`, a later time, or inf: not before one settles."""
+        if self._in_flight >= int(self._limit):
+            return math.inf
+        return max(now, self._gate)
+
+    def started(self, now: float, cost: float) -> Ticket:  # noqa: ARG002
+        """Count a call that starts now."""
+        self._in_flight += 1
+        return Ticket(self._cuts, self._in_flight >= int(self._limit))
+
+    def settled(self, ticket: Ticket, now: float, signal: Signal) -> None:
+        """Count a call that ended, and learn from how."""
+        in_flight = self._in_flight
+        self._in_flight -= 1
+        match signal:
+            case Served():
+                self._served += 1
+                self._fruitless = 0
+                if ticket.bound:
+                    self._grow(now)
+            case Throttled(retry_after):
+                self._throttled += 1
+                if ticket.cut == self._cuts:
+                    self._cut(now, in_flight, retry_after)
+            case Faulted() | Abandoned():
+                pass
+
+    def statistics(self) -> PaceStatistics:
+        """Return a snapshot."""
+        return PaceStatistics(
+            limit=self.limit,
+            rate=self.rate,
+            in_flight=self._in_flight,
+            served=self._served,
+            throttled=self._throttled,
+            gate=self._gate,
+        )
+
+    def _grow(self, now: float) -> None:
+        old = self.limit
+        self._limit += 1.0 if self._growing else max(1.0, _INCREASE * self._limit) / self._limit
+        if self.limit != old:
+            self.history.append(PaceChange(now, old, self.limit, "all workers were busy and none was refused"))
+
+    def _cut(self, now: float, in_flight: int, retry_after: float | None) -> None:
+        old = self.limit
+        self._cuts += 1
+        self._growing = False
+        self._limit = max(1.0, _DECREASE * min(self._limit, in_flight))
+        asked = retry_after if retry_after is not None and 0 < retry_after < math.inf else 0.0
+        wait = min(_LONGEST_GATE, asked or _FIRST_GATE * 2.0 ** min(self._fruitless, 16))
+        self._fruitless += 1
+        self._gate = max(self._gate, now + wait)
+        self.history.append(PaceChange(now, old, self.limit, f"refused with {in_flight} in flight; waits {wait:.3g} s"))

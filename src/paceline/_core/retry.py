@@ -1,0 +1,215 @@
+"""What happens to an item after each thing that befell it: one machine per item.
+
+Rules owned here:
+
+1. Three budgets, kept apart: passing failures, invalid outputs, truncated outputs. Each counts the calls that ended so;
+   the item is given up with the call that uses one up.
+2. Being throttled spends nothing. It ends an item only when its lane has served nothing for `patience` seconds.
+3. A fault that no further call can mend ends the item at once. Some end more than the item: a denied key stops the
+   batch, an exhausted quota closes its lane.
+4. Settled is final: an event after it is a bug and raises.
+
+             Answered ─────────────► Accept       ┐
+             Throttled ─┬ lane alive ► CallAgain  │
+    Open ──┤            └ starved ───► GiveUp     ├──► Settled, but for CallAgain, which stays Open
+             Failed ────┬ budget left ► CallAgain │
+                        └ else ──────► GiveUp, StopBatch, CloseLane
+             Ended ──────────────────► GiveUp     ┘
+"""
+
+from __future__ import annotations
+
+from typing import TypeAlias, assert_never
+
+import attrs
+from attrs import validators
+
+from .backoff import Backoff, delay
+from .exceptions import IllegalTransitionError
+from .fault import Fault, FaultKind
+
+_BUDGET = [validators.instance_of(int), validators.ge(1)]
+
+
+@attrs.frozen(kw_only=True)
+class RetryPolicy:
+    """How often an item may be called."""
+
+    max_attempts: int = attrs.field(default=5, validator=_BUDGET)
+    """Calls that may end in a passing failure (overloaded, transient, timeout) before the item is given up."""
+    max_invalid: int = attrs.field(default=3, validator=_BUDGET)
+    """Calls that may end in an invalid output."""
+    max_truncated: int = attrs.field(default=1, validator=_BUDGET)
+    """Calls that may end in a truncated output. One: the same prompt under the same limit is truncated again."""
+    patience: float = attrs.field(default=900.0, validator=validators.gt(0))
+    """Seconds without a single success in its lane after which a throttled item is given up."""
+    backoff: Backoff = attrs.field(factory=Backoff, validator=validators.instance_of(Backoff))
+    """The waits after passing failures."""
+
+
+# ------------------------------------------------------------------------------------------------ states
+
+
+@attrs.frozen
+class Open:
+    """The item may be called; what its calls have spent so far."""
+
+    transient: int = 0
+    invalid: int = 0
+    truncated: int = 0
+
+    @property
+    def attempt(self) -> int:
+        """The number of the next call, from 1. A throttled call is made again under the same number."""
+        return 1 + self.transient + self.invalid + self.truncated
+
+
+@attrs.frozen
+class Settled:
+    """The item has its result."""
+
+
+State: TypeAlias = Open | Settled
+
+# ------------------------------------------------------------------------------------------------ events
+
+
+@attrs.frozen
+class Answered:
+    """The call returned an output that was accepted."""
+
+
+@attrs.frozen
+class Throttled:
+    """The provider asked for fewer calls."""
+
+    starved: float
+    """Seconds for which the lane has been refused without serving anything."""
+
+
+@attrs.frozen
+class Failed:
+    """The call went wrong in any other way."""
+
+    kind: FaultKind = attrs.field()
+    chance: float = 1.0
+    """Drawn uniformly from [0, 1] by the caller, for the jitter."""
+    retry_after: float | None = None
+    """Seconds that the provider asked to wait."""
+
+    @kind.validator
+    def _not_throttled(self, _: object, kind: FaultKind) -> None:
+        if kind is FaultKind.THROTTLED:
+            raise ValueError("a throttled call is the event Throttled, not Failed")
+
+
+@attrs.frozen
+class Ended:
+    """Something other than a call ended the item: the batch, its lane, its deadline, a middleware."""
+
+
+Event: TypeAlias = Answered | Throttled | Failed | Ended
+
+# ------------------------------------------------------------------------------------------------ effects
+
+
+@attrs.frozen
+class Accept:
+    """Settle the item with its output."""
+
+
+@attrs.frozen
+class CallAgain:
+    """Put the item back into its lane."""
+
+    delay: float
+    """Seconds before it may be called; 0 leaves the time to the lane's controller."""
+
+
+@attrs.frozen
+class GiveUp:
+    """Settle the item with its fault."""
+
+
+@attrs.frozen
+class StopBatch:
+    """Settle the item with its fault, and start nothing more in this batch."""
+
+
+@attrs.frozen
+class CloseLane:
+    """Settle the item with its fault, and start nothing more in its lane."""
+
+
+Effect: TypeAlias = Accept | CallAgain | GiveUp | StopBatch | CloseLane
+
+_ACCEPT, _GIVE_UP, _STOP_BATCH, _CLOSE_LANE = Accept(), GiveUp(), StopBatch(), CloseLane()
+_AT_ONCE, _SETTLED = CallAgain(0.0), Settled()
+NEW: State = Open()
+ANSWERED: Event = Answered()
+ENDED: Event = Ended()
+
+
+def event_of(fault: Fault, *, starved: float, chance: float) -> Event:
+    """Return the event that a call's fault is."""
+    if fault.kind is FaultKind.THROTTLED:
+        return Throttled(starved)
+    return Failed(fault.kind, chance, fault.retry_after)
+
+
+def step(policy: RetryPolicy, state: State, event: Event) -> tuple[State, Effect]:
+    """Return the next state and the one thing that the engine must now do.
+
+    Raises:
+        IllegalTransitionError: the item is already settled.
+    """
+    if isinstance(state, Settled):
+        raise IllegalTransitionError(f"{event} after the item was settled")
+    match event:
+        case Answered():
+            return _SETTLED, _ACCEPT
+        case Throttled(starved):
+            return (state, _AT_ONCE) if starved < policy.patience else (_SETTLED, _GIVE_UP)
+        case Failed():
+            return _failed(policy, state, event)
+        case Ended():
+            return _SETTLED, _GIVE_UP
+        case _:
+            assert_never(event)
+
+
+def _failed(  # noqa: C901, PLR0911 - a total table, a row a kind
+    policy: RetryPolicy, state: Open, event: Failed
+) -> tuple[State, Effect]:
+    match event.kind:
+        case FaultKind.OVERLOADED | FaultKind.TRANSIENT | FaultKind.TIMEOUT:
+            failures = state.transient + 1
+            if failures >= policy.max_attempts:
+                return _SETTLED, _GIVE_UP
+            wait = delay(policy.backoff, failures, event.chance, event.retry_after)
+            return attrs.evolve(state, transient=failures), CallAgain(wait)
+        case FaultKind.INVALID:
+            if state.invalid + 1 >= policy.max_invalid:
+                return _SETTLED, _GIVE_UP
+            return attrs.evolve(state, invalid=state.invalid + 1), _AT_ONCE
+        case FaultKind.TRUNCATED:
+            if state.truncated + 1 >= policy.max_truncated:
+                return _SETTLED, _GIVE_UP
+            return attrs.evolve(state, truncated=state.truncated + 1), _AT_ONCE
+        case FaultKind.DENIED:
+            return _SETTLED, _STOP_BATCH
+        case FaultKind.EXHAUSTED:
+            return _SETTLED, _CLOSE_LANE
+        case (
+            FaultKind.REFUSED
+            | FaultKind.REJECTED
+            | FaultKind.BUG
+            | FaultKind.CANCELLED
+            | FaultKind.SKIPPED
+            | FaultKind.PENDING
+        ):
+            return _SETTLED, _GIVE_UP
+        case FaultKind.THROTTLED:
+            raise IllegalTransitionError("a throttled call is the event Throttled, not Failed")
+        case _:
+            assert_never(event.kind)

@@ -1,0 +1,64 @@
+"""How many tokens were used, as a value that adds."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import attrs
+
+
+def _is_count(_: object, attribute: attrs.Attribute[int], value: object) -> None:
+    if type(value) is not int or value < 0:
+        raise ValueError(f"{attribute.name} must be a whole number of tokens, 0 or more, not {value!r}")
+
+
+@attrs.frozen
+class TokenUsage:
+    """Tokens of one call, or the sum over several: `sum(usages, TokenUsage())`."""
+
+    input_tokens: int = attrs.field(default=0, validator=_is_count)
+    """Tokens sent, those read from a cache included."""
+    output_tokens: int = attrs.field(default=0, validator=_is_count)
+    """Tokens generated, those spent on thinking included."""
+    cached_input_tokens: int = attrs.field(default=0, validator=_is_count)
+    """The part of `input_tokens` that was read from a cache."""
+    total_tokens: int = attrs.field(validator=_is_count)
+    """What the provider calls the total; input + output where it does not say."""
+
+    @total_tokens.default
+    def _sum(self) -> int:
+        return self.input_tokens + self.output_tokens
+
+    def __add__(self, other: TokenUsage) -> TokenUsage:
+        if not isinstance(other, TokenUsage):
+            return NotImplemented
+        return TokenUsage(
+            self.input_tokens + other.input_tokens,
+            self.output_tokens + other.output_tokens,
+            self.cached_input_tokens + other.cached_input_tokens,
+            self.total_tokens + other.total_tokens,
+        )
+
+    @classmethod
+    def of(cls, value: TokenUsage | Mapping[str, Any] | None) -> TokenUsage:
+        """Read what a strategy returned as its tokens.
+
+        Takes a `TokenUsage`, None (nothing known), or a mapping with any of the four field names as keys; other keys
+        and None values are passed over.
+
+        Raises:
+            ValueError: a count is negative or not a whole number.
+            TypeError: `value` is none of these.
+        """
+        if isinstance(value, TokenUsage):
+            return value
+        if value is None:
+            return NO_USAGE
+        if isinstance(value, Mapping):
+            known = {field.name for field in attrs.fields(cls)}
+            return cls(**{key: count for key, count in value.items() if key in known and count is not None})
+        raise TypeError(f"tokens must be a TokenUsage, a mapping or None, not {type(value).__name__}")
+
+
+NO_USAGE = TokenUsage()

@@ -1,0 +1,144 @@
+"""The ports: what users and adapters implement, and what the engine calls.
+
+LLMCallStrategy      makes one call to a model
+ErrorClassifier      says which fault an exception is
+Middleware           sees each item before, each result after, each retry
+BaseObserver         is told what happens
+RateLimitObserver    hears every call's start and end, and answers with the pace
+"""
+
+from __future__ import annotations
+
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeAlias, TypeVar
+
+from ._core import classify as _classify
+
+if TYPE_CHECKING:
+    from ._core.events import ProcessingEvent
+    from ._core.fault import Fault
+    from ._core.outcome import WorkItemResult
+    from ._core.pace import PaceStatistics, Signal
+    from ._core.usage import TokenUsage
+    from .work import LLMWorkItem
+
+T_co = TypeVar("T_co", covariant=True)
+
+Tokens: TypeAlias = "TokenUsage | Mapping[str, Any] | None"
+
+
+class ErrorClassifier(Protocol):
+    """Says which fault an exception is."""
+
+    def classify(self, exception: BaseException) -> Fault:
+        """Return the fault. An exception raised here makes it a bug of the strategy."""
+
+
+class DefaultErrorClassifier:
+    """Knows `CallError`, any exception with an HTTP status, and those of the usual HTTP clients and validators.
+
+    Retry-After is understood in seconds and as an HTTP date, `retry-after-ms` in milliseconds; a hint that is no positive,
+    finite number is no hint. Anything unknown is a bug.
+    """
+
+    def classify(self, exception: BaseException) -> Fault:
+        """Return the fault."""
+        return _classify.classify(exception, wall_time=time.time())
+
+
+class LLMCallStrategy(ABC, Generic[T_co]):
+    """Makes one call to a model.
+
+    One instance may serve a million items: each item works on its own shallow copy, made after `prepare`. What `prepare`
+    assigned is shared; what `execute` and `on_error` assign stays with the item. A subclass need not call
+    `super().__init__`.
+    """
+
+    error_classifier: ErrorClassifier = DefaultErrorClassifier()
+    """Says which fault an exception of `execute` or `prepare` is."""
+    model: str | None = None
+    """The model's name, for results."""
+
+    @property
+    def quota(self) -> str:
+        """The lane: calls that share a provider's quota share a name. By default the class's name, and the model's."""
+        name = type(self).__qualname__
+        return f"{name}:{self.model}" if self.model else name
+
+    async def prepare(self) -> None:
+        """Make what all items share; called once for each instance, before its first call.
+
+        A passing failure is retried as a call's is; any other settles the instance's items with its fault.
+        """
+
+    @abstractmethod
+    async def execute(self, prompt: str, attempt: int, timeout: float) -> tuple[T_co, Tokens]:
+        """Make one call and return its output and tokens.
+
+        Args:
+            prompt: the item's prompt.
+            attempt: from 1; a call that was throttled is made again under the same number.
+            timeout: seconds after which the engine cancels the call; for information.
+
+        Whatever it raises becomes the item's fault, or its retry. It is cancelled when its time is up or the batch is
+        cancelled, and must let that pass.
+        """
+
+    async def on_error(self, exception: Exception, attempt: int) -> None:
+        """Hear of an exception of `execute` before the item is called again or given up."""
+
+    async def cleanup(self) -> None:
+        """Release what `prepare` made; called once when the processor closes, shielded from cancellation, in bounded time."""
+
+
+class Middleware:
+    """Sees every item and every result; override what is of interest.
+
+    Returning None leaves the item or result as it is, returning another one replaces it. What a hook raises never loses an
+    item: an exception of `before_process` settles it as a bug, one of the others is logged and counted.
+    """
+
+    async def before_process(self, work_item: LLMWorkItem[Any]) -> LLMWorkItem[Any] | None:
+        """See an item before its first call; may raise `Skip`. A replacement must keep the id."""
+
+    async def after_process(self, result: WorkItemResult[Any]) -> WorkItemResult[Any] | None:
+        """See an item's result before anyone else does. A replacement must keep the id and the index."""
+
+    async def on_retry(self, work_item: LLMWorkItem[Any], attempt: int, error: Exception) -> None:
+        """Hear that the call numbered `attempt` failed and that the item will be called again."""
+
+
+class BaseObserver:
+    """Is told what happens. What it raises is logged and counted, and harms no item."""
+
+    async def on_event(self, event: ProcessingEvent, data: dict[str, Any]) -> None:
+        """Hear of one event; `data` has the fields of its record in `paceline.observers`."""
+
+
+class RateLimitObserver(Protocol):
+    """The controller of one lane: hears every call's start and end, and answers with the pace.
+
+    Times are seconds of a clock that does not go back. A cost is 1 for a call, or its tokens where the quota is in tokens.
+    """
+
+    @property
+    def limit(self) -> int:
+        """How many calls may be in flight."""
+
+    @property
+    def rate(self) -> float:
+        """Calls a second; inf while none is enforced."""
+
+    def admit_at(self, now: float, cost: float) -> float:
+        """Return when a call may start: `now` or before, a later time, or inf: not before one settles."""
+
+    def started(self, now: float, cost: float) -> Any:
+        """Count a call that starts; return a ticket that `settled` is given back."""
+
+    def settled(self, ticket: Any, now: float, signal: Signal) -> None:
+        """Count the call's end, once for each ticket."""
+
+    def statistics(self) -> PaceStatistics:
+        """Return a snapshot."""

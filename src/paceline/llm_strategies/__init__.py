@@ -1,0 +1,5 @@
+"""Strategies that are ready to use; those for a provider are in modules of their own, as they need its package."""
+
+from .callable import CallableStrategy as CallableStrategy
+
+__all__ = ["CallableStrategy"]

@@ -1,0 +1,6 @@
+"""Hooks around every item: see `Middleware` for the contract, `Skip` to settle an item without a call."""
+
+from ._core.exceptions import Skip as Skip
+from .abc import Middleware as Middleware
+
+__all__ = ["Middleware", "Skip"]

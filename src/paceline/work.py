@@ -1,0 +1,53 @@
+"""What is to be done: one prompt, under one name, by one strategy."""
+
+from __future__ import annotations
+
+from typing import Any, Generic, TypeVar
+
+import attrs
+
+from ._core.exceptions import InvalidWorkItemError
+from .abc import LLMCallStrategy
+
+T = TypeVar("T")
+
+
+def _is_id(_: object, _attribute: object, value: object) -> None:
+    if not isinstance(value, str) or not value.strip():
+        raise InvalidWorkItemError(f"item_id must be a non-empty string, not {value!r}")
+
+
+def _is_strategy(item: Any, _attribute: object, value: object) -> None:
+    if isinstance(value, LLMCallStrategy):
+        return
+    if callable(value) and not isinstance(value, type):
+        hint = "; wrap an async function with CallableStrategy(function)"
+    elif isinstance(value, type):
+        hint = "; give an instance, not the class"
+    else:
+        hint = ": a subclass that defines async execute(prompt, attempt, timeout)"
+    name = value.__qualname__ if isinstance(value, type) else type(value).__qualname__
+    raise InvalidWorkItemError(f"item {item.item_id!r}: strategy must be an LLMCallStrategy, not {name}{hint}")
+
+
+def _is_prompt(item: Any, _attribute: object, value: object) -> None:
+    if not isinstance(value, str):
+        raise InvalidWorkItemError(f"item {item.item_id!r}: prompt must be a string, not {type(value).__name__}")
+
+
+@attrs.frozen
+class LLMWorkItem(Generic[T]):
+    """One prompt to be answered.
+
+    Raises:
+        InvalidWorkItemError: the id is empty, the strategy is none, or the prompt is no string.
+    """
+
+    item_id: str = attrs.field(validator=_is_id)
+    """Unique in its batch."""
+    strategy: LLMCallStrategy[T] = attrs.field(validator=_is_strategy)
+    """Makes the calls; may be shared by all items."""
+    prompt: str = attrs.field(validator=_is_prompt, repr=False)
+    """What is sent."""
+    context: Any = attrs.field(default=None, repr=False, eq=False)
+    """Anything; it comes back with the result."""
