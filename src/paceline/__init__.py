@@ -20,6 +20,12 @@ from ._core.outcome import BatchResult as BatchResult
 from ._core.outcome import WorkItemResult as WorkItemResult
 from ._core.retry import RetryPolicy as RetryPolicy
 from ._core.usage import TokenUsage as TokenUsage
+from ._engine.outlets import ResultStream as ResultStream
+from ._engine.processor import ParallelBatchProcessor as ParallelBatchProcessor
+from ._engine.streams import open_stream as open_stream
+from ._engine.streams import process_prompts as process_prompts
+from ._engine.streams import run_prompts as run_prompts
+from ._engine.tally import ProcessorStatistics as ProcessorStatistics
 from .abc import BaseObserver as BaseObserver
 from .abc import DefaultErrorClassifier as DefaultErrorClassifier
 from .abc import ErrorClassifier as ErrorClassifier

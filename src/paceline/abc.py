@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeAlias, TypeVar
 
 from ._core import classify as _classify
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from ._core.events import ProcessingEvent
     from ._core.fault import Fault
     from ._core.outcome import WorkItemResult
-    from ._core.pace import PaceStatistics, Signal
+    from ._core.pace import PaceChange, PaceStatistics, Signal
     from ._core.usage import TokenUsage
     from .work import LLMWorkItem
 
@@ -130,6 +130,10 @@ class RateLimitObserver(Protocol):
     @property
     def rate(self) -> float:
         """Calls a second; inf while none is enforced."""
+
+    @property
+    def history(self) -> Sequence[PaceChange]:
+        """The latest changes of the limit, explained; bounded."""
 
     def admit_at(self, now: float, cost: float) -> float:
         """Return when a call may start: `now` or before, a later time, or inf: not before one settles."""

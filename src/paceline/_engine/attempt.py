@@ -1,0 +1,100 @@
+"""What one call came to: an output or a fault, exactly one of them, and what it tells the lane's controller."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any
+
+import attrs
+
+from .._core import pace
+from .._core.classify import describe
+from .._core.exceptions import CallError
+from .._core.fault import Fault, FaultKind
+from .._core.usage import NO_USAGE, TokenUsage
+from ..abc import LLMCallStrategy
+from .guard import is_leak, logger, unwrapped
+
+_PAIR = 2  # (output, tokens)
+
+
+@attrs.frozen
+class Verdict:
+    """The outcome of one call."""
+
+    output: Any
+    usage: TokenUsage = NO_USAGE
+    fault: Fault | None = None
+
+
+def judge(strategy: LLMCallStrategy[Any], value: Any, error: BaseException | None) -> Verdict:
+    """Return what a call came to, from what `execute` returned or raised."""
+    if error is not None:
+        usage = error.usage if isinstance(error, CallError) else NO_USAGE
+        return Verdict(None, usage, fault_of(strategy, error))
+    if not isinstance(value, tuple) or len(value) != _PAIR:
+        name = type(strategy).__qualname__
+        message = f"{name}.execute must return (output, tokens), not {type(value).__name__}"
+        return Verdict(None, NO_USAGE, Fault(FaultKind.BUG, message))
+    output, tokens = value
+    return Verdict(output, _usage(strategy, tokens))
+
+
+def fault_of(strategy: LLMCallStrategy[Any], error: BaseException) -> Fault:
+    """Return the fault that an exception of the strategy's is, by its own classifier."""
+    if is_leak(error):
+        return Fault(FaultKind.CANCELLED, "a cancellation leaked out of the call")
+    error = unwrapped(error)
+    try:
+        fault = strategy.error_classifier.classify(error)
+        if not isinstance(fault, Fault):
+            raise TypeError(f"classify must return a Fault, not {type(fault).__name__}")
+    except Exception as mistake:  # noqa: BLE001 - a user's code may raise anything
+        logger.exception("%s's error_classifier failed", type(strategy).__qualname__)
+        return Fault(FaultKind.BUG, f"error_classifier: {describe(mistake)}; it was given {describe(error)}")
+    if fault.kind is FaultKind.BUG:
+        logger.error("%s raised", type(strategy).__qualname__, exc_info=error)
+    return fault
+
+
+def _usage(strategy: LLMCallStrategy[Any], tokens: Any) -> TokenUsage:
+    if tokens is None or isinstance(tokens, TokenUsage):
+        return tokens or NO_USAGE
+    try:
+        return TokenUsage.of(tokens)
+    except (ValueError, TypeError) as error:  # the output is paid for and good: it is not thrown away for its bill
+        logger.warning("%s: tokens not counted: %s", type(strategy).__qualname__, error)
+        return NO_USAGE
+
+
+def signal_of(fault: Fault | None) -> pace.Signal:
+    """Return what a call's outcome says of the provider's limits."""
+    if fault is None:
+        return pace.SERVED
+    if fault.kind is FaultKind.THROTTLED:
+        return pace.Throttled(fault.retry_after)
+    return SIGNALS[fault.kind]
+
+
+SIGNALS: Mapping[FaultKind, pace.Signal] = MappingProxyType(
+    {
+        # the provider did the work, whatever it was worth
+        FaultKind.INVALID: pace.SERVED,
+        FaultKind.TRUNCATED: pace.SERVED,
+        FaultKind.REFUSED: pace.SERVED,
+        # the provider, or the way to it, failed
+        FaultKind.OVERLOADED: pace.Faulted(FaultKind.OVERLOADED),
+        FaultKind.TRANSIENT: pace.Faulted(FaultKind.TRANSIENT),
+        FaultKind.TIMEOUT: pace.Faulted(FaultKind.TIMEOUT),
+        FaultKind.REJECTED: pace.Faulted(FaultKind.REJECTED),
+        FaultKind.DENIED: pace.Faulted(FaultKind.DENIED),
+        FaultKind.EXHAUSTED: pace.Faulted(FaultKind.EXHAUSTED),
+        # the provider may never have heard of it
+        FaultKind.BUG: pace.ABANDONED,
+        FaultKind.CANCELLED: pace.ABANDONED,
+        FaultKind.SKIPPED: pace.ABANDONED,
+        FaultKind.PENDING: pace.ABANDONED,
+        FaultKind.THROTTLED: pace.Throttled(),
+    }
+)

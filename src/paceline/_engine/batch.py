@@ -1,0 +1,304 @@
+"""What a batch's tasks share: its phase, its lanes, its calls in flight, and the decision which call starts next.
+
+Nothing here awaits, so that nothing changes between a decision and its being counted: decisions need no locks.
+"""
+
+from __future__ import annotations
+
+import heapq
+import math
+from collections.abc import Callable
+from typing import Any
+
+from anyio import CancelScope, Event, current_time
+
+from .._core import pace
+from .._core.batch import BatchEvent, BatchState, step
+from .._core.classify import describe
+from .._core.config import ProcessorConfig
+from .._core.fault import Fault, FaultKind
+from .._core.lanes import next_lane
+from ..abc import RateLimitObserver
+from .hooks import Hooks
+from .job import Job, Lane
+from .ledger import Ledger, Outlet
+from .lifecycle import Lifecycle
+from .tally import Tally
+
+_READ_AHEAD = 8_000  # items at most, where one lane is full and another might be fed by reading on
+
+
+class Batch:
+    """The shared state of one batch. Owned by one task tree."""
+
+    def __init__(  # noqa: PLR0913 - what a processor hands to each of its batches
+        self,
+        *,
+        config: ProcessorConfig,
+        hooks: Hooks,
+        lifecycle: Lifecycle,
+        pace_of: Callable[[str], RateLimitObserver],
+        draw: Callable[[], float],
+        outlet: Outlet,
+    ) -> None:
+        self.config = config
+        self.hooks = hooks
+        self.lifecycle = lifecycle
+        self.draw = draw
+        self.tally = Tally()
+        self.ledger = Ledger(outlet, self.tally)
+        self.lanes: dict[str, Lane] = {}
+        self.calls: set[Job] = set()
+        self.workers = 0
+        self.began = current_time()
+        self.stopped: Fault | None = None
+        self.source_error: BaseException | None = None
+        self.start_soon: Callable[..., object] = _no_nursery
+        self.start_worker: Callable[[Job], object] = _no_nursery
+        self.parked: dict[int, list[Job]] = {}
+        """Jobs whose strategy is being prepared, by its identity."""
+        self.unprepared: dict[int, Fault] = {}
+        """Strategies that could not be prepared, by identity, and why."""
+        self.dismissed: list[tuple[Job, Fault]] = []
+        """Jobs that were ended where nothing could be awaited; the supervisor settles them."""
+        self._pace_of = pace_of
+        self._outlet = outlet
+        self._state = BatchState.OPEN
+        self._fed = False
+        self._bell, self._alarm = Event(), math.inf
+        self._room: Event | None = None
+        self._expiry = math.inf
+        self._gate = math.inf
+        self._item_deadlines: list[tuple[float, int, Job]] = []
+
+    # -------------------------------------------------------------------------------------------- phase
+
+    @property
+    def is_open(self) -> bool:
+        """Whether calls may start."""
+        return self._state is BatchState.OPEN
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether every item has its result and none can come."""
+        return self._state is BatchState.CLOSED
+
+    @property
+    def is_shut(self) -> bool:
+        """Whether no item could be called any more, whichever came."""
+        return not self.is_open or (bool(self.lanes) and all(lane.closed for lane in self.lanes.values()))
+
+    @property
+    def deadline(self) -> float:
+        """When the batch's time is up."""
+        return self.began + self.config.deadline
+
+    def stop(self, reason: Fault) -> None:
+        """Start no more calls; what waits is settled with `reason`."""
+        if self.is_open:
+            self.stopped = reason
+        if not self.is_closed:
+            self._state = step(self._state, BatchEvent.STOP)
+        self.ring()
+        self.quench()
+
+    def close_lane(self, lane: Lane, reason: Fault) -> None:
+        """Start no more calls in a lane; what waits there is settled with `reason`."""
+        lane.closed = lane.closed or reason
+        self.ring()
+        self.quench()
+
+    def fed(self) -> None:
+        """No more items come from the source."""
+        self._fed = True
+        self._close_if_empty()
+
+    def _close_if_empty(self) -> None:
+        if self._fed and not self.ledger and not self.is_closed:
+            self._state = step(self._state, BatchEvent.EMPTY)
+            self.ring()
+
+    # -------------------------------------------------------------------------------------------- items
+
+    def dismiss(self, job: Job, fault: Fault) -> None:
+        """Leave a job that does not wait in a lane to the supervisor, to be settled with `fault`."""
+        self.dismissed.append((job, fault))
+        self.ring()
+
+    def enqueue(self, job: Job) -> None:
+        """Let an accepted job wait for its first call, in the lane of its strategy."""
+        strategy = job.item.strategy
+        try:
+            quota = strategy.quota
+            lane = self.lanes.get(quota)
+        except Exception as error:  # noqa: BLE001 - a foreign property may raise anything, or be unhashable
+            self.dismiss(job, Fault(FaultKind.BUG, f"{type(strategy).__qualname__}.quota: {describe(error)}"))
+            return
+        if lane is None:
+            lane = self.lanes[quota] = Lane(quota, self._pace_of(quota))
+            self._note_limits()
+        lane.add(job)
+        if lane.closed or not self.is_open:
+            self.ring()
+
+    def put_back(self, job: Job, lane: Lane, not_before: float) -> None:
+        """Let a job wait for its next call."""
+        lane.put_back(job, not_before, current_time())
+        if job.deadline < math.inf:
+            heapq.heappush(self._item_deadlines, (job.deadline, job.index, job))
+            self.ring_by(job.deadline)
+        if lane.closed or not self.is_open:
+            self.ring()
+
+    def deliver(self, job: Job) -> None:
+        """Hand a job's result over."""
+        self.ledger.deliver(job)
+        self._close_if_empty()
+
+    def overdue(self, now: float) -> list[Job]:
+        """Remove and return the waiting jobs whose time is up."""
+        due = []
+        heap = self._item_deadlines
+        while heap and heap[0][0] <= now:
+            job = heapq.heappop(heap)[2]
+            if job.waiting:
+                job.waiting = False  # its lane passes over it
+                due.append(job)
+        return due
+
+    # -------------------------------------------------------------------------------------------- calls
+
+    def next_job(self, *, spare: int = 0) -> Job | None:
+        """Admit the next call; None if none may start now.
+
+        Args:
+            spare: 0 for a worker that is free, 1 to see whether another worker is needed.
+        """
+        self._gate = math.inf
+        if not self.is_open or self.workers + spare > self.config.max_workers or not self._outlet.has_room():
+            return None
+        now = current_time()
+        while True:
+            lane, at = next_lane(self.lanes.values(), now)
+            if lane is None:
+                self._gate = at
+                self.ring_by(at)
+                return None
+            job = lane.backlog.take(now)
+            if job is not None and job.waiting:
+                lane.start(job, now)
+                if self._room is not None and self.wants_more(0.5):
+                    self.quench()
+                return job
+
+    def grow(self) -> None:
+        """Start workers for all the calls that may start now."""
+        while (job := self.next_job(spare=1)) is not None:
+            self.workers += 1
+            self.tally.most_workers = max(self.tally.most_workers, self.workers)
+            self.start_worker(job)
+
+    def begin_call(self, job: Job, scope: CancelScope) -> float:
+        """Count a call as in flight, to be cut by cancelling `scope`; return the seconds it may take."""
+        now = current_time()
+        job.scope = scope
+        if job.deadline == math.inf:
+            job.deadline = now + self.config.deadline_per_item
+        job.started = now
+        job.expires = min(now + self.config.timeout_per_item, job.deadline, self.deadline)
+        self.calls.add(job)
+        if job.expires < self._expiry:
+            self._expiry = job.expires
+            self.ring_by(job.expires)
+        return job.expires - now
+
+    def end_call(self, job: Job) -> None:
+        """Count a call as no longer in flight: its scope is not cancelled any more."""
+        job.scope = None
+        self.calls.discard(job)
+
+    def cut_overdue(self, now: float) -> float:
+        """Cancel the calls whose time is up; return when to look again."""
+        if now >= self._expiry:
+            self._expiry = math.inf
+            for job in self.calls:
+                if job.expires > now:
+                    self._expiry = min(self._expiry, job.expires)
+                elif job.scope is not None:
+                    job.scope.cancel()
+        return self._expiry
+
+    def finish_call(self, job: Job, lane: Lane, now: float, signal: pace.Signal) -> None:
+        """Tell the lane's controller how a call ended."""
+        match signal:
+            case pace.Served():
+                lane.served()
+            case pace.Throttled():
+                lane.refused(now)
+                self.tally.refusals += 1
+            case pace.Faulted() | pace.Abandoned():
+                pass
+        lane.finish(job, now, signal)
+        if not isinstance(signal, pace.Served):
+            self._note_limits()
+
+    def abandon(self, fault: Fault) -> None:
+        """Deliver what is owed, without a wait: the batch's tasks have ended, whatever ended them."""
+        now = current_time()
+        for job in self.ledger.close(fault):
+            if job.ticket is not None:
+                self.finish_call(job, job.lane_or_raise, now, pace.ABANDONED)
+        self.calls.clear()
+
+    def _note_limits(self) -> None:
+        self.tally.allow(min(self.config.max_workers, sum(lane.pace.limit for lane in self.lanes.values())))
+
+    # -------------------------------------------------------------------------------------------- waiting
+
+    def ring(self) -> None:
+        """Let the supervisor look at once."""
+        self._bell.set()
+
+    def ring_by(self, at: float) -> None:
+        """Let the supervisor look at `at`, or before."""
+        if at < self._alarm:
+            self._bell.set()
+
+    def expect(self, bell: Event, alarm: float) -> None:
+        """Note what the supervisor waits for."""
+        self._bell, self._alarm = bell, alarm
+
+    def wants_more(self, share: float = 1.0) -> bool:
+        """Whether to read on: a lane has room, and what is read ahead stays within `share` of the bounds."""
+        if len(self.ledger) - len(self.calls) >= share * _READ_AHEAD:
+            return False
+        return not self.lanes or any(lane.has_room(share) for lane in self.lanes.values())
+
+    async def thirst(self) -> None:
+        """Wait until reading on may be of use."""
+        self._room = Event()
+        await self._room.wait()
+
+    def quench(self) -> None:
+        """Wake the reader."""
+        if self._room is not None:
+            self._room.set()
+            self._room = None
+
+    def waits_until(self) -> float:
+        """Return the earliest time for which something waits: at that time the supervisor must look."""
+        patience = self.config.retry.patience
+        times = [self._gate, self._expiry, self.deadline if self.is_open else math.inf]
+        times += [lane.loses_patience_at(patience) for lane in self.lanes.values() if not lane.closed]
+        if self._item_deadlines:
+            times.append(self._item_deadlines[0][0])
+        return min(times)
+
+
+def _no_nursery(*_: Any) -> None:
+    raise AssertionError("no task can start outside the batch's nursery")
+
+
+def pending(reason: str) -> Fault:
+    """Return the fault of an item that the batch did not reach."""
+    return Fault(FaultKind.PENDING, reason)

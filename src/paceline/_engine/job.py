@@ -1,0 +1,150 @@
+"""An item on its way, and the lane it waits in: the engine's own mutable records, each owned by one batch."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import attrs
+from anyio import CancelScope
+
+from .._core import retry
+from .._core.backlog import Backlog
+from .._core.fault import Fault
+from .._core.outcome import Attempt, WorkItemResult
+from .._core.usage import NO_USAGE, TokenUsage
+from ..abc import LLMCallStrategy, RateLimitObserver
+from ..work import LLMWorkItem
+
+_READ_AHEAD = 64  # items, or the number of workers if that is larger
+
+
+@attrs.define(eq=False)
+class Job:
+    """An accepted item until it is settled."""
+
+    item: LLMWorkItem[Any]
+    index: int
+    lane: Lane | None = None
+    state: retry.State = retry.NEW
+    strategy: LLMCallStrategy[Any] | None = None
+    """The item's own copy, made at its first call."""
+    attempts: tuple[Attempt, ...] = ()
+    refusals: int = 0
+    deadline: float = math.inf
+    """When the item's time is up, counted from its first call."""
+    waiting: bool = False
+    """Whether it is in its lane's backlog."""
+    seen: bool = False
+    """Whether the middlewares have seen it."""
+    result: WorkItemResult[Any] | None = None
+    """Known from the moment of the decision; delivered after the hooks have seen it."""
+
+    ticket: Any = None
+    """The controller's, while admitted."""
+    scope: CancelScope | None = None
+    """Its worker's, while in a call."""
+    started: float = 0.0
+    expires: float = math.inf
+    """When the call in flight is cancelled."""
+
+    @property
+    def attempt(self) -> int:
+        """The number of its next call, or of the one in flight."""
+        return self.state.attempt if isinstance(self.state, retry.Open) else len(self.attempts)
+
+    @property
+    def lane_or_raise(self) -> Lane:
+        """The lane of a job that has one: every job that was ever admitted."""
+        if self.lane is None:
+            raise AssertionError(f"item {self.item.item_id!r} is in no lane")
+        return self.lane
+
+    @property
+    def usage(self) -> TokenUsage:
+        """Tokens over all attempts."""
+        total = NO_USAGE
+        for attempt in self.attempts:
+            if attempt.usage is not NO_USAGE:
+                total = attempt.usage if total is NO_USAGE else total + attempt.usage
+        return total
+
+    def settled(self, output: Any, fault: Fault | None) -> WorkItemResult[Any]:
+        """Return the result that this job comes to."""
+        return WorkItemResult(
+            self.item.item_id,
+            self.index,
+            output,
+            fault,
+            self.item.context,
+            self.usage,
+            self.attempts,
+            self.refusals,
+            self.item.strategy.model,
+        )
+
+
+class Lane:
+    """The jobs that share a quota, and the controller of their pace."""
+
+    def __init__(self, quota: str, pace: RateLimitObserver) -> None:
+        self.quota = quota
+        self.pace = pace
+        self.backlog: Backlog[Job] = Backlog()
+        self.in_flight = 0
+        self.closed: Fault | None = None
+        """Why nothing starts here any more."""
+        self._refused_since = math.inf
+
+    @property
+    def load(self) -> float:
+        """Calls in flight over the limit."""
+        return self.in_flight / max(1, self.pace.limit)
+
+    def has_room(self, share: float) -> bool:
+        """Whether reading on is of use: less than `share` of what the lane reads ahead waits here."""
+        return self.closed is None and len(self.backlog) < share * max(_READ_AHEAD, self.pace.limit)
+
+    def ready_at(self, now: float) -> float:
+        """Return when the next call may start."""
+        at = self.backlog.ready_at(now)
+        return at if at > now else self.pace.admit_at(now, 1.0)
+
+    def add(self, job: Job) -> None:
+        """Let a job wait for its first call."""
+        job.lane = self
+        job.waiting = True
+        self.backlog.add(job)
+
+    def put_back(self, job: Job, not_before: float, now: float) -> None:
+        """Let a job wait for its next call."""
+        job.waiting = True
+        self.backlog.put_back(job, not_before, now)
+
+    def start(self, job: Job, now: float) -> None:
+        """Count a call as started."""
+        job.waiting = False
+        job.ticket = self.pace.started(now, 1.0)
+        self.in_flight += 1
+
+    def finish(self, job: Job, now: float, signal: Any) -> None:
+        """Count a call as ended, once."""
+        self.in_flight -= 1
+        ticket, job.ticket = job.ticket, None
+        self.pace.settled(ticket, now, signal)
+
+    def served(self) -> None:
+        """The provider served a call: patience begins anew."""
+        self._refused_since = math.inf
+
+    def refused(self, now: float) -> None:
+        """The provider refused a call."""
+        self._refused_since = min(self._refused_since, now)
+
+    def starved(self, now: float) -> float:
+        """Return for how many seconds calls have been refused without one being served."""
+        return max(0.0, now - self._refused_since)
+
+    def loses_patience_at(self, patience: float) -> float:
+        """Return when the jobs that wait here are to be given up; inf: nothing waits, or nothing is refused."""
+        return self._refused_since + patience if len(self.backlog) else math.inf

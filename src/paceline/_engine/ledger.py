@@ -1,0 +1,76 @@
+"""Who is owed a result: every accepted item, until exactly one has been delivered.
+
+Rules owned here:
+
+1. A job is open from its acceptance until its result is handed to the outlet, which happens once.
+2. Closing the ledger delivers what is left: a result that was decided already as it is, anything else as the given fault.
+3. Two items of one batch with the same id are refused. Of the ids seen only their hashes are kept (75 bytes an item).
+"""
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+
+from .._core.exceptions import DuplicateItemError, InvalidWorkItemError
+from .._core.fault import Fault
+from .._core.outcome import WorkItemResult
+from ..work import LLMWorkItem
+from .job import Job
+from .tally import Tally
+
+
+class Outlet(Protocol):
+    """Where results go."""
+
+    def has_room(self) -> bool:
+        """Whether more calls may be started; results of those in flight are taken in any case."""
+
+    def put(self, result: WorkItemResult[Any]) -> None:
+        """Take a result."""
+
+
+class Ledger:
+    """The items of one batch that have no result yet."""
+
+    def __init__(self, outlet: Outlet, tally: Tally) -> None:
+        self._outlet = outlet
+        self._tally = tally
+        self._open: dict[int, Job] = {}
+        self._ids: set[int] = set()
+
+    def __len__(self) -> int:
+        return len(self._open)
+
+    def accept(self, item: LLMWorkItem[Any], *, known_unique: bool = False) -> Job:
+        """Open an item; `known_unique`: its id need not be remembered.
+
+        Raises:
+            InvalidWorkItemError: it is no work item, or its id was seen before.
+        """
+        if not isinstance(item, LLMWorkItem):
+            raise InvalidWorkItemError(f"a batch takes LLMWorkItem, not {type(item).__name__}")
+        if not known_unique:
+            key = hash(item.item_id)
+            if key in self._ids:
+                raise DuplicateItemError(item.item_id)
+            self._ids.add(key)
+        job = Job(item, self._tally.accepted)
+        self._tally.accepted += 1
+        self._open[job.index] = job
+        return job
+
+    def deliver(self, job: Job) -> None:
+        """Hand the job's result over."""
+        if self._open.pop(job.index, None) is None or job.result is None:
+            raise AssertionError(f"item {job.item.item_id!r} was settled twice, or without a result")
+        self._tally.count(job.result)
+        self._outlet.put(job.result)
+
+    def close(self, fault: Fault) -> list[Job]:
+        """Deliver a result for every job that is open; return these jobs."""
+        left = list(self._open.values())
+        for job in left:
+            if job.result is None:
+                job.result = job.settled(None, fault)
+            self.deliver(job)
+        return left

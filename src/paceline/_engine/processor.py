@@ -1,0 +1,157 @@
+"""The processor: takes work items, and runs them batch after batch."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Iterator, Sequence
+from contextlib import asynccontextmanager
+from types import TracebackType
+from typing import Any, Generic, TypeVar
+
+import attrs
+
+from .._core.config import ProcessorConfig
+from .._core.exceptions import MisuseError
+from .._core.outcome import BatchResult
+from .._core.pace import AIMD
+from ..abc import BaseObserver, Middleware, RateLimitObserver
+from ..work import LLMWorkItem
+from .engine import Engine
+from .intake import Intake, arrive, check_item
+from .outlets import ResultStream
+from .tally import ProcessorStatistics
+
+T = TypeVar("T")
+
+
+class ParallelBatchProcessor(Generic[T]):
+    """Runs batches of work items at the pace that their providers allow.
+
+        async with ParallelBatchProcessor() as processor:
+            await processor.add_work(LLMWorkItem(item_id="q1", strategy=strategy, prompt="..."))
+            batch = await processor.process_all()
+
+    It may run any number of batches, one after the other; what was learned about a quota stays. Leaving the `async with`
+    block cleans up the strategies, also when cancelled.
+
+    Args:
+        config: the settings; assigning to a field of `processor.config` takes effect at once.
+        middlewares: see every item before its first call in this order, and every result in the opposite one.
+        observers: are told of every event.
+        pace: makes the controller of a lane that is met for the first time.
+    """
+
+    def __init__(
+        self,
+        config: ProcessorConfig | None = None,
+        *,
+        middlewares: Sequence[Middleware] = (),
+        observers: Sequence[BaseObserver] = (),
+        pace: Callable[[], RateLimitObserver] = AIMD,
+    ) -> None:
+        self._engine: Engine[T] = Engine(config, middlewares, observers, pace)
+        self._queue: deque[LLMWorkItem[T]] = deque()
+        self._ids: set[str] = set()
+        self._is_open = False
+
+    @property
+    def config(self) -> ProcessorConfig:
+        """The settings; assigning to one of its fields takes effect at once."""
+        return self._engine.config
+
+    async def __aenter__(self) -> ParallelBatchProcessor[T]:
+        self._is_open = True
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._is_open = False
+        await self._engine.__aexit__(kind, error, traceback)
+
+    async def add_work(self, item: LLMWorkItem[T]) -> None:
+        """Queue an item for `process_all`; while a batch is running, add it to that one.
+
+        Raises:
+            DuplicateItemError: an item with its id is in the batch already.
+            InvalidWorkItemError: it is no `LLMWorkItem`.
+            MisuseError: the processor is not open.
+        """
+        self._check_open()
+        check_item(item, self._ids)
+        batch = self._engine.running
+        if batch is not None and batch.is_open:
+            arrive(batch, batch.ledger.accept(item))
+            batch.grow()
+        else:
+            self._ids.add(item.item_id)
+            self._queue.append(item)
+
+    async def process_all(self) -> BatchResult[T]:
+        """Run what was queued, and return every item's result.
+
+        Cancelling it cancels the calls in flight; then `batch` has the result of every item, those not reached as pending.
+
+        Raises:
+            MisuseError: the processor is not open, or is running a batch.
+        """
+        self._check_open()
+        queue, self._queue, self._ids = self._queue, deque(), set()
+        return await self._engine.collect(Intake(_Queue(queue), bounded=False))
+
+    @asynccontextmanager
+    async def stream(
+        self, source: Iterable[LLMWorkItem[T]] | AsyncIterable[LLMWorkItem[T]]
+    ) -> AsyncIterator[ResultStream[T]]:
+        """Run the items of `source`, and hand over each result as it comes.
+
+            async with processor.stream(items) as results:
+                async for result in results: ...
+
+        The source is read as far ahead as is of use; a consumer that falls behind holds up new calls. Leaving the block
+        early cancels the calls in flight; then `results.undelivered` has what was not taken.
+
+        Raises:
+            InvalidWorkItemError: the source is a sequence, and something in it cannot be run.
+            MisuseError: the processor is not open, or is running a batch.
+        """
+        self._check_open()
+        async with self._engine.stream(Intake(source)) as results:
+            yield results
+
+    @property
+    def batch(self) -> BatchResult[T]:
+        """The latest batch that has ended, whatever ended it; empty before the first."""
+        return self._engine.last
+
+    def drain(self) -> None:
+        """Start no more calls in the running batch; those in flight finish, and the rest of the items are pending."""
+        self._engine.drain()
+
+    async def get_stats(self) -> dict[str, Any]:
+        """Return `statistics()` as a dict: `rate_limit_count`, `workers`, `succeeded`, `failed`, and the rest."""
+        return attrs.asdict(self.statistics())
+
+    def statistics(self) -> ProcessorStatistics:
+        """Return a snapshot: sums over all batches, and what is going on now."""
+        return self._engine.statistics(len(self._queue))
+
+    def _check_open(self) -> None:
+        if not self._is_open:
+            raise MisuseError(
+                "the processor is not open; use it inside `async with ParallelBatchProcessor() as processor:`"
+            )
+
+
+class _Queue(Iterable[LLMWorkItem[T]]):
+    """Items that are let go of as they are read."""
+
+    def __init__(self, items: deque[LLMWorkItem[T]]) -> None:
+        self._items = items
+
+    def __len__(self) -> int:
+        return len(self._items)
+
+    def __iter__(self) -> Iterator[LLMWorkItem[T]]:
+        while self._items:
+            yield self._items.popleft()

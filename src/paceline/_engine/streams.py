@@ -1,0 +1,102 @@
+"""The shortest ways to run prompts: collected, streamed, or from code that is not async."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Sequence
+from contextlib import asynccontextmanager
+from functools import partial
+from typing import TypedDict, TypeVar, Unpack
+
+import anyio
+from anyio.from_thread import start_blocking_portal
+
+from .._core.config import ProcessorConfig
+from .._core.outcome import BatchResult
+from ..abc import BaseObserver, LLMCallStrategy, Middleware, RateLimitObserver
+from ..work import LLMWorkItem
+from .engine import Engine
+from .intake import Intake
+from .outlets import ResultStream
+
+T = TypeVar("T")
+
+
+class Options(TypedDict, total=False):
+    """The arguments of `ParallelBatchProcessor`, all of them optional."""
+
+    config: ProcessorConfig | None
+    middlewares: Sequence[Middleware]
+    observers: Sequence[BaseObserver]
+    pace: Callable[[], RateLimitObserver]
+
+
+async def process_prompts(
+    strategy: LLMCallStrategy[T],
+    prompts: Iterable[str] | AsyncIterable[str],
+    **options: Unpack[Options],
+) -> BatchResult[T]:
+    """Answer every prompt, and return all results; an item's id is its place in `prompts`, from "0".
+
+    The options are the arguments of `ParallelBatchProcessor`. Cancelling it cancels the calls in flight and gives no results;
+    where they are wanted, use `open_stream`.
+
+    Raises:
+        InvalidWorkItemError: `strategy` is none, or `prompts` is a sequence with something in it that is no string.
+        SourceError: `prompts` raised, or gave something that is no string; what came before was finished, and is in it.
+    """
+    async with Engine[T](**options) as engine:
+        return await engine.collect(_intake(strategy, prompts))
+
+
+@asynccontextmanager
+async def open_stream(
+    strategy: LLMCallStrategy[T],
+    prompts: Iterable[str] | AsyncIterable[str],
+    **options: Unpack[Options],
+) -> AsyncIterator[ResultStream[T]]:
+    """Answer every prompt, and hand over each result as it comes.
+
+        async with open_stream(strategy, prompts) as results:
+            async for result in results: ...
+
+    Bounded on both sides: prompts are read as far ahead as is of use, and a consumer that falls behind holds up new calls.
+    Leaving the block early cancels the calls in flight; then `results.undelivered` has what was not taken.
+
+    Raises:
+        InvalidWorkItemError: `strategy` is none, or `prompts` is a sequence with something in it that is no string.
+    """
+    async with (
+        Engine[T](**options) as engine,
+        engine.stream(_intake(strategy, prompts)) as results,
+    ):
+        yield results
+
+
+def run_prompts(
+    strategy: LLMCallStrategy[T],
+    prompts: Iterable[str] | AsyncIterable[str],
+    **options: Unpack[Options],
+) -> BatchResult[T]:
+    """Answer every prompt, from code that is not async: `process_prompts` on trio.
+
+    In a thread that runs an event loop already, as a notebook's does, it runs in a thread of its own.
+    """
+    call = partial(process_prompts, strategy, prompts, **options)
+    try:
+        anyio.get_current_task()
+    except anyio.NoEventLoopError:
+        return anyio.run(call, backend="trio")
+    with start_blocking_portal("trio") as portal:
+        return portal.call(call)
+
+
+def _intake(strategy: LLMCallStrategy[T], prompts: Iterable[str] | AsyncIterable[str]) -> Intake:
+    make = partial(_make, strategy)
+    make(0, "")  # a wrong strategy is found before anything is read
+    if isinstance(prompts, str):
+        prompts = [prompts]
+    return Intake(prompts, make=make)
+
+
+def _make(strategy: LLMCallStrategy[T], index: int, prompt: str) -> LLMWorkItem[T]:
+    return LLMWorkItem(str(index), strategy, prompt)

@@ -1,0 +1,117 @@
+"""What a worker does: makes calls, one after the other, for as long as there are any that may start.
+
+A worker lives in one cancel scope, made anew only when it has fired: a scope for each call would cost more than all the
+rest. The supervisor cancels the scope of a call whose time is up. It may do so in the very tick in which the call
+returned; then the answer counts, and the worker leaves the scope before it awaits anything else.
+"""
+
+from __future__ import annotations
+
+import copy
+import enum
+from typing import Any, TypeAlias
+
+from anyio import CancelScope, current_time, lowlevel
+
+from .._core import events, pace
+from .._core.fault import Fault, FaultKind
+from ..abc import LLMCallStrategy
+from .batch import Batch
+from .guard import guarded, is_leak
+from .intake import arrive
+from .job import Job
+from .settle import give_up, settle_call, settle_cut
+
+_AT_ONCE = 5e-4  # seconds: a call that took less may not have let any other task run
+
+
+class NoReply(enum.Enum):
+    """Why a call has no reply."""
+
+    CUT = enum.auto()
+    """Its time was up."""
+    MOVED = enum.auto()
+    """Before it, a middleware gave the item to another strategy."""
+
+
+Reply: TypeAlias = tuple[Any, BaseException | None] | Fault | NoReply
+"""What a call returned or raised; the fault that came before it; or why there is neither."""
+
+
+async def work(batch: Batch, first: Job) -> None:
+    """Make the call of the job `first`, and others as long as there are any."""
+    job: Job | None = first
+    try:
+        while job is not None:
+            reply: Reply = NoReply.CUT
+            with CancelScope() as scope:
+                while job is not None:
+                    reply = NoReply.CUT
+                    reply = await _call(batch, job, scope)
+                    if scope.cancel_called:
+                        break
+                    job = await _conclude(batch, job, reply)
+            if job is not None:
+                job = await _conclude(batch, job, reply)
+    finally:
+        batch.workers -= 1
+    batch.grow()
+
+
+async def _call(batch: Batch, job: Job, scope: CancelScope) -> Reply:
+    """Make one call; before the first of an item, show the item to the middlewares."""
+    strategy = job.strategy
+    if strategy is None:
+        begun = await _begin(batch, job)
+        if not isinstance(begun, LLMCallStrategy):
+            return begun
+        strategy = job.strategy = begun
+    attempt = job.attempt
+    if batch.hooks.listening:
+        quota = job.lane_or_raise.quota
+        await batch.hooks.tell(events.ItemStarted(item_id=job.item.item_id, quota=quota, attempt=attempt))
+    timeout = batch.begin_call(job, scope)
+    try:
+        return await guarded(strategy.execute, job.item.prompt, attempt, timeout)
+    finally:
+        batch.end_call(job)
+
+
+async def _begin(batch: Batch, job: Job) -> LLMCallStrategy[Any] | Fault | NoReply:
+    """Return the item's own copy of its strategy, if it is to be called."""
+    if batch.hooks.wrapping and not job.seen:
+        item, fault = await batch.hooks.before(job.item)
+        job.seen = True
+        if fault is not None:
+            return fault
+        moved = item.strategy is not job.item.strategy
+        job.item = item
+        if moved:
+            return NoReply.MOVED
+    try:
+        return copy.copy(job.item.strategy)
+    except Exception as error:  # noqa: BLE001 - a foreign __copy__ may raise anything
+        return Fault(FaultKind.BUG, f"the strategy could not be copied: {error!r}")
+
+
+async def _conclude(batch: Batch, job: Job, reply: Reply) -> Job | None:
+    """See to what follows from a call; return the worker's next job."""
+    if reply is NoReply.CUT:
+        await settle_cut(batch, job)
+    elif isinstance(reply, tuple):
+        value, error = reply
+        at_once = current_time() - job.started < _AT_ONCE
+        await settle_call(batch, job, value, error)
+        if is_leak(error):
+            return None  # a task whose cancellation somebody has tampered with makes no further call
+        if at_once:
+            await guarded(lowlevel.checkpoint)
+    else:
+        batch.finish_call(job, job.lane_or_raise, current_time(), pace.ABANDONED)
+        if isinstance(reply, Fault):
+            await give_up(batch, job, reply)
+        else:
+            arrive(batch, job)
+    following = batch.next_job()
+    batch.grow()
+    return following
