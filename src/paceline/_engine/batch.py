@@ -10,6 +10,7 @@ import math
 from collections.abc import Callable
 from typing import Any
 
+import attrs
 from anyio import CancelScope, Event, current_time
 
 from .._core import pace
@@ -19,6 +20,8 @@ from .._core.config import ProcessorConfig
 from .._core.fault import Fault, FaultKind
 from .._core.lanes import next_lane
 from ..abc import RateLimitObserver
+from .alarm import Alarm
+from .calls import Calls
 from .hooks import Hooks
 from .job import Job, Lane
 from .ledger import Ledger, Outlet
@@ -26,6 +29,14 @@ from .lifecycle import Lifecycle
 from .tally import Tally
 
 _READ_AHEAD = 8_000  # items at most, where one lane is full and another might be fed by reading on
+
+
+@attrs.define
+class Parked:
+    """Jobs that wait for their strategy to be prepared, and the scope in which that is done."""
+
+    scope: CancelScope
+    jobs: list[Job]
 
 
 class Batch:
@@ -48,26 +59,27 @@ class Batch:
         self.tally = Tally()
         self.ledger = Ledger(outlet, self.tally)
         self.lanes: dict[str, Lane] = {}
-        self.calls: set[Job] = set()
+        self.calls = Calls()
+        self.alarm = Alarm()
         self.workers = 0
         self.began = current_time()
         self.stopped: Fault | None = None
         self.source_error: BaseException | None = None
         self.start_soon: Callable[..., object] = _no_nursery
         self.start_worker: Callable[[Job], object] = _no_nursery
-        self.parked: dict[int, list[Job]] = {}
+        self.parked: dict[int, Parked] = {}
         """Jobs whose strategy is being prepared, by its identity."""
+        self.reader: CancelScope | None = None
+        """Reads a source that need not be read to its end."""
         self.unprepared: dict[int, Fault] = {}
         """Strategies that could not be prepared, by identity, and why."""
         self.dismissed: list[tuple[Job, Fault]] = []
-        """Jobs that were ended where nothing could be awaited; the supervisor settles them."""
+        """Jobs that were ended where nothing could be awaited, and why; the supervisor has them settled."""
         self._pace_of = pace_of
         self._outlet = outlet
         self._state = BatchState.OPEN
         self._fed = False
-        self._bell, self._alarm = Event(), math.inf
         self._room: Event | None = None
-        self._expiry = math.inf
         self._gate = math.inf
         self._item_deadlines: list[tuple[float, int, Job]] = []
 
@@ -99,14 +111,21 @@ class Batch:
             self.stopped = reason
         if not self.is_closed:
             self._state = step(self._state, BatchEvent.STOP)
-        self.ring()
-        self.quench()
+        for parked in self.parked.values():
+            parked.scope.cancel()
+        self._shut()
 
     def close_lane(self, lane: Lane, reason: Fault) -> None:
         """Start no more calls in a lane; what waits there is settled with `reason`."""
         lane.closed = lane.closed or reason
-        self.ring()
+        self._shut()
+
+    def _shut(self) -> None:
+        """Let everybody who waits see that there is less to wait for."""
+        self.alarm.ring()
         self.quench()
+        if self.is_shut and self.reader is not None:
+            self.reader.cancel()
 
     def fed(self) -> None:
         """No more items come from the source."""
@@ -116,14 +135,14 @@ class Batch:
     def _close_if_empty(self) -> None:
         if self._fed and not self.ledger and not self.is_closed:
             self._state = step(self._state, BatchEvent.EMPTY)
-            self.ring()
+            self.alarm.ring()
 
     # -------------------------------------------------------------------------------------------- items
 
     def dismiss(self, job: Job, fault: Fault) -> None:
-        """Leave a job that does not wait in a lane to the supervisor, to be settled with `fault`."""
+        """End a job that is neither in a lane nor with a worker: it will be settled with `fault`."""
         self.dismissed.append((job, fault))
-        self.ring()
+        self.alarm.ring()
 
     def enqueue(self, job: Job) -> None:
         """Let an accepted job wait for its first call, in the lane of its strategy."""
@@ -139,32 +158,41 @@ class Batch:
             self._note_limits()
         lane.add(job)
         if lane.closed or not self.is_open:
-            self.ring()
+            self.alarm.ring()
 
     def put_back(self, job: Job, lane: Lane, not_before: float) -> None:
         """Let a job wait for its next call."""
         lane.put_back(job, not_before, current_time())
-        if job.deadline < math.inf:
-            heapq.heappush(self._item_deadlines, (job.deadline, job.index, job))
-            self.ring_by(job.deadline)
+        self.alarm.ring_by(min(job.deadline, lane.loses_patience_at(self.config.retry.patience)))
         if lane.closed or not self.is_open:
-            self.ring()
+            self.alarm.ring()
 
     def deliver(self, job: Job) -> None:
         """Hand a job's result over."""
         self.ledger.deliver(job)
         self._close_if_empty()
 
-    def overdue(self, now: float) -> list[Job]:
-        """Remove and return the waiting jobs whose time is up."""
-        due = []
+    def dismiss_overdue(self, now: float, fault: Fault) -> None:
+        """Dismiss the waiting jobs whose time is up; those in a call are cut."""
         heap = self._item_deadlines
         while heap and heap[0][0] <= now:
             job = heapq.heappop(heap)[2]
             if job.waiting:
                 job.waiting = False  # its lane passes over it
-                due.append(job)
-        return due
+                self.dismiss(job, fault)
+
+    def dismiss_unreachable(self, now: float) -> None:
+        """Dismiss what waits in a lane that is closed, or has lost its patience, or anywhere once the batch is stopped."""
+        for lane in self.lanes.values():
+            if not lane.closed and now >= lane.loses_patience_at(self.config.retry.patience):
+                message = f"the quota {lane.quota} has served nothing for {lane.starved(now):g} s"
+                self.close_lane(lane, Fault(FaultKind.THROTTLED, message))
+            reason = lane.closed or self.stopped
+            if reason is not None:
+                for job in lane.backlog.clear():
+                    if job.waiting:
+                        job.waiting = False
+                        self.dismiss(job, reason)
 
     # -------------------------------------------------------------------------------------------- calls
 
@@ -182,7 +210,7 @@ class Batch:
             lane, at = next_lane(self.lanes.values(), now)
             if lane is None:
                 self._gate = at
-                self.ring_by(at)
+                self.alarm.ring_by(at)
                 return None
             job = lane.backlog.take(now)
             if job is not None and job.waiting:
@@ -201,32 +229,13 @@ class Batch:
     def begin_call(self, job: Job, scope: CancelScope) -> float:
         """Count a call as in flight, to be cut by cancelling `scope`; return the seconds it may take."""
         now = current_time()
-        job.scope = scope
-        if job.deadline == math.inf:
+        if job.deadline == math.inf and self.config.deadline_per_item < math.inf:
             job.deadline = now + self.config.deadline_per_item
-        job.started = now
-        job.expires = min(now + self.config.timeout_per_item, job.deadline, self.deadline)
-        self.calls.add(job)
-        if job.expires < self._expiry:
-            self._expiry = job.expires
-            self.ring_by(job.expires)
-        return job.expires - now
-
-    def end_call(self, job: Job) -> None:
-        """Count a call as no longer in flight: its scope is not cancelled any more."""
-        job.scope = None
-        self.calls.discard(job)
-
-    def cut_overdue(self, now: float) -> float:
-        """Cancel the calls whose time is up; return when to look again."""
-        if now >= self._expiry:
-            self._expiry = math.inf
-            for job in self.calls:
-                if job.expires > now:
-                    self._expiry = min(self._expiry, job.expires)
-                elif job.scope is not None:
-                    job.scope.cancel()
-        return self._expiry
+            heapq.heappush(self._item_deadlines, (job.deadline, job.index, job))
+        expires = min(now + self.config.timeout_per_item, job.deadline, self.deadline)
+        self.calls.begin(job, scope, now, expires)
+        self.alarm.ring_by(expires)
+        return expires - now
 
     def finish_call(self, job: Job, lane: Lane, now: float, signal: pace.Signal) -> None:
         """Tell the lane's controller how a call ended."""
@@ -248,25 +257,11 @@ class Batch:
         for job in self.ledger.close(fault):
             if job.ticket is not None:
                 self.finish_call(job, job.lane_or_raise, now, pace.ABANDONED)
-        self.calls.clear()
 
     def _note_limits(self) -> None:
         self.tally.allow(min(self.config.max_workers, sum(lane.pace.limit for lane in self.lanes.values())))
 
     # -------------------------------------------------------------------------------------------- waiting
-
-    def ring(self) -> None:
-        """Let the supervisor look at once."""
-        self._bell.set()
-
-    def ring_by(self, at: float) -> None:
-        """Let the supervisor look at `at`, or before."""
-        if at < self._alarm:
-            self._bell.set()
-
-    def expect(self, bell: Event, alarm: float) -> None:
-        """Note what the supervisor waits for."""
-        self._bell, self._alarm = bell, alarm
 
     def wants_more(self, share: float = 1.0) -> bool:
         """Whether to read on: a lane has room, and what is read ahead stays within `share` of the bounds."""
@@ -288,7 +283,7 @@ class Batch:
     def waits_until(self) -> float:
         """Return the earliest time for which something waits: at that time the supervisor must look."""
         patience = self.config.retry.patience
-        times = [self._gate, self._expiry, self.deadline if self.is_open else math.inf]
+        times = [self._gate, self.calls.next_expiry, self.deadline if self.is_open else math.inf]
         times += [lane.loses_patience_at(patience) for lane in self.lanes.values() if not lane.closed]
         if self._item_deadlines:
             times.append(self._item_deadlines[0][0])

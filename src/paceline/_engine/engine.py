@@ -62,6 +62,7 @@ class Engine(Generic[T]):
         Raises:
             SourceError: the source raised; the batch is in it.
         """
+        self._check_idle()
         collector: Collector[T] = Collector()
         await self._run(intake, collector, collector.results)
         if (failure := self._source_failure()) is not None:
@@ -71,6 +72,7 @@ class Engine(Generic[T]):
     @asynccontextmanager
     async def stream(self, intake: Intake) -> AsyncIterator[ResultStream[T]]:
         """Run a batch beside the block, and hand its results over one by one."""
+        self._check_idle()
         handover: Handover[T] = Handover()
         failure: Exception | None = None
         async with create_task_group() as nursery:
@@ -95,8 +97,6 @@ class Engine(Generic[T]):
             handover.end(self.last, self._source_failure())
 
     async def _run(self, intake: Intake, outlet: Outlet, results: Sequence[WorkItemResult[T]]) -> None:
-        if self.running is not None:
-            raise MisuseError("a batch is running already; run another one after it, or in another processor")
         self._source_error = None
         batch = self.running = Batch(
             config=self.config,
@@ -106,6 +106,8 @@ class Engine(Generic[T]):
             draw=self._draw,
             outlet=outlet,
         )
+        if isinstance(outlet, Handover):
+            outlet.batch = batch
         try:
             if self._hooks.listening:
                 await self._hooks.tell(events.BatchStarted(total_items=intake.length))
@@ -124,6 +126,10 @@ class Engine(Generic[T]):
                     seconds=self.last.seconds,
                 )
             )
+
+    def _check_idle(self) -> None:
+        if self.running is not None:
+            raise MisuseError("a batch is running already; run another one after it, or in another processor")
 
     def _pace_of(self, quota: str) -> RateLimitObserver:
         pace = self._paces.get(quota)

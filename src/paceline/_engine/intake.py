@@ -11,20 +11,20 @@ Rules owned here:
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterable, Callable, Iterable, Sequence, Sized
+from collections.abc import AsyncGenerator, AsyncIterable, Callable, Iterable, Sequence, Sized
 from typing import Any, TypeAlias
 
-from anyio import lowlevel
+from anyio import CancelScope, lowlevel
 
 from .._core import retry
 from .._core.exceptions import DuplicateItemError, InvalidWorkItemError
 from ..abc import LLMCallStrategy
 from ..work import LLMWorkItem
-from .batch import Batch, pending
+from .batch import Batch, Parked, pending
 from .guard import guarded
 from .job import Job
 
-_BREATH = 64  # items read between two checkpoints
+_BREATH = 512  # items read between two checkpoints
 
 Item: TypeAlias = LLMWorkItem[Any]
 Source: TypeAlias = Iterable[Item] | AsyncIterable[Item]
@@ -57,32 +57,42 @@ class Intake:
         self._make = make
         self._bounded = bounded
         self._read = 0
-        self._pull_async = None if isinstance(source, Iterable) else aiter(source).__anext__
         self._iterator = iter(source) if isinstance(source, Iterable) else iter(())
+        following = None if isinstance(source, Iterable) else aiter(source)
+        self._pull_async = following.__anext__ if following is not None else None
+        self._close = following.aclose if isinstance(following, AsyncGenerator) else None
 
     async def feed(self, batch: Batch) -> None:
-        """Read the source into the batch until its end."""
-        unbroken = 0
+        """Read the source into the batch until its end, or until that is of no use any more."""
         try:
-            while self.length is not None or not batch.is_shut:
-                if self._bounded and not batch.is_shut and not batch.wants_more():
-                    batch.grow()
-                    unbroken = 0
-                    await batch.thirst()
-                elif not (await self._take_async(batch) if self._pull_async else self._take(batch)):
-                    break
-                elif (unbroken := unbroken + 1) % _BREATH == 0:
-                    batch.grow()
-                    await lowlevel.checkpoint()
+            with CancelScope() as scope:
+                batch.reader = scope if self.length is None else None
+                await self._feed(batch)
         finally:
+            batch.reader = None
             batch.fed()
             batch.grow()
+            if self._close is not None:
+                with CancelScope(shield=True):  # bounded: every hook is
+                    await batch.hooks.harmless(self._close)
+
+    async def _feed(self, batch: Batch) -> None:
+        unbroken = 0
+        while self.length is not None or not batch.is_shut:
+            if self._bounded and not batch.is_shut and not batch.wants_more():
+                batch.grow()
+                unbroken = 0
+                await batch.thirst()
+            elif not (await self._take_async(batch) if self._pull_async else self._take(batch)):
+                return
+            elif (unbroken := unbroken + 1) % _BREATH == 0:
+                batch.grow()
+                await lowlevel.checkpoint()
 
     def rest(self, batch: Batch) -> None:
         """Accept what is left of a source that is accepted whole, after the batch's tasks have ended."""
-        if self.length is not None:
-            while self._take(batch):
-                pass
+        while self.length is not None and batch.source_error is None and self._take(batch):
+            pass
 
     def _take(self, batch: Batch) -> bool:
         try:
@@ -142,25 +152,29 @@ def arrive(batch: Batch, job: Job) -> None:
     elif (fault := batch.unprepared.get(id(strategy))) is not None:
         batch.dismiss(job, fault)
     elif (parked := batch.parked.get(id(strategy))) is not None:
-        parked.append(job)
+        parked.jobs.append(job)
     elif batch.stopped is not None:
         batch.dismiss(job, batch.stopped)
     else:
-        batch.parked[id(strategy)] = [job]
-        batch.start_soon(_prepare, batch, strategy)
+        batch.parked[id(strategy)] = parked = Parked(CancelScope(), [job])
+        batch.start_soon(_prepare, batch, strategy, parked)
 
 
-async def _prepare(batch: Batch, strategy: LLMCallStrategy[Any]) -> None:
-    failure = await batch.lifecycle.prepare(strategy)
-    jobs = batch.parked.pop(id(strategy))
-    if failure is None:
-        for job in jobs:
+async def _prepare(batch: Batch, strategy: LLMCallStrategy[Any], parked: Parked) -> None:
+    failure = None
+    with parked.scope:
+        failure = await batch.lifecycle.prepare(strategy)
+    del batch.parked[id(strategy)]
+    if failure is not None:
+        fault, effect = failure
+        batch.unprepared[id(strategy)] = fault
+        if isinstance(effect, retry.StopBatch):
+            batch.stop(pending(f"the batch was stopped: {fault}"))
+    for job in parked.jobs:
+        if failure is not None:
+            batch.dismiss(job, failure[0])
+        elif batch.stopped is not None:
+            batch.dismiss(job, batch.stopped)
+        else:
             batch.enqueue(job)
-        batch.grow()
-        return
-    fault, effect = failure
-    batch.unprepared[id(strategy)] = fault
-    if isinstance(effect, retry.StopBatch):
-        batch.stop(pending(f"the batch was stopped: {fault}"))
-    for job in jobs:
-        batch.dismiss(job, fault)
+    batch.grow()

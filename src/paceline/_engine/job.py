@@ -16,7 +16,7 @@ from .._core.usage import NO_USAGE, TokenUsage
 from ..abc import LLMCallStrategy, RateLimitObserver
 from ..work import LLMWorkItem
 
-_READ_AHEAD = 64  # items, or the number of workers if that is larger
+_READ_AHEAD = 64  # items, or two for each worker if that is more
 
 
 @attrs.define(eq=False)
@@ -103,10 +103,12 @@ class Lane:
 
     def has_room(self, share: float) -> bool:
         """Whether reading on is of use: less than `share` of what the lane reads ahead waits here."""
-        return self.closed is None and len(self.backlog) < share * max(_READ_AHEAD, self.pace.limit)
+        return self.closed is None and len(self.backlog) < share * max(_READ_AHEAD, 2 * self.pace.limit)
 
     def ready_at(self, now: float) -> float:
         """Return when the next call may start."""
+        if self.closed is not None:
+            return math.inf
         at = self.backlog.ready_at(now)
         return at if at > now else self.pace.admit_at(now, 1.0)
 

@@ -11,11 +11,8 @@ Rules owned here:
 
 from __future__ import annotations
 
-import math
+from anyio import create_task_group, current_time, lowlevel
 
-from anyio import CancelScope, Event, create_task_group, current_time, lowlevel
-
-from .._core.fault import Fault, FaultKind
 from .batch import Batch, pending
 from .intake import Intake
 from .settle import give_up, overdue
@@ -29,7 +26,7 @@ async def run(batch: Batch, intake: Intake) -> None:
 
     Cancelling it cancels the calls in flight; what is not settled then is pending.
     """
-    unsubscribe = batch.config.subscribe(batch.ring)
+    unsubscribe = batch.config.subscribe(batch.alarm.ring)
     try:
         async with create_task_group() as nursery:
             batch.start_soon = nursery.start_soon
@@ -45,47 +42,29 @@ async def run(batch: Batch, intake: Intake) -> None:
 
 async def _supervise(batch: Batch) -> None:
     while not batch.is_closed:
-        bell = Event()
-        batch.expect(bell, alarm=-math.inf)  # whatever is set during the turn is seen at its end
-        at = await _turn(batch)
-        batch.expect(bell, alarm=at)
-        with CancelScope(deadline=at):
-            await bell.wait()
+        batch.alarm.rewind()
+        at = _turn(batch)
+        await batch.alarm.wait(at)
 
 
-async def _turn(batch: Batch) -> float:
+def _turn(batch: Batch) -> float:
     """Do all that is due; return when something will be next."""
-    now = current_time()
+    now, config = current_time(), batch.config
     if batch.is_open and now >= batch.deadline:
-        batch.stop(pending(f"the batch's deadline of {batch.config.deadline:g} s passed"))
-    batch.cut_overdue(now)
-    await _give_up_overdue(batch, now)
-    await _give_up_unreachable(batch, now)
+        batch.stop(pending(f"the batch's deadline of {config.deadline:g} s passed"))
+    batch.calls.cut(now)
+    batch.dismiss_overdue(now, overdue(config.deadline_per_item))
+    batch.dismiss_unreachable(now)
+    if batch.dismissed:
+        batch.start_soon(_settle_dismissed, batch)
     batch.grow()
     return batch.waits_until()
 
 
-async def _give_up_overdue(batch: Batch, now: float) -> None:
-    fault = overdue(batch.config.deadline_per_item)
-    for job in batch.overdue(now):
-        await give_up(batch, job, fault)
-
-
-async def _give_up_unreachable(batch: Batch, now: float) -> None:
-    """Settle what cannot be called any more: dismissed, in a closed lane, or left when the batch was stopped."""
-    patience = batch.config.retry.patience
-    for lane in batch.lanes.values():
-        if lane.closed is None and now >= lane.loses_patience_at(patience):
-            message = f"the quota {lane.quota} has served nothing for {lane.starved(now):g} s"
-            batch.close_lane(lane, Fault(FaultKind.THROTTLED, message))
-        reason = lane.closed or batch.stopped
-        if reason is not None:
-            for job in lane.backlog.clear():
-                if job.waiting:
-                    job.waiting = False
-                    batch.dismissed.append((job, reason))
-    left, batch.dismissed = batch.dismissed, []
-    for number, (job, fault) in enumerate(left, 1):
+async def _settle_dismissed(batch: Batch) -> None:
+    """Settle what was dismissed: beside the supervisor, as hooks are awaited."""
+    dismissed, batch.dismissed = batch.dismissed, []
+    for number, (job, fault) in enumerate(dismissed, 1):
         await give_up(batch, job, fault)
         if number % _BREATH == 0:
             await lowlevel.checkpoint()

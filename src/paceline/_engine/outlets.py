@@ -61,10 +61,11 @@ class Handover(Generic[T]):
         while not self.ready:
             if self.result is not None:
                 return None
-            self._news = Event()
+            if self._news.is_set():
+                self._news = Event()
             await self._news.wait()
         if len(self.ready) == _READY and self.batch is not None:
-            self.batch.ring()  # there is room again
+            self.batch.alarm.ring()  # there is room again
         return self.ready.popleft()
 
 

@@ -74,7 +74,7 @@ async def _call(batch: Batch, job: Job, scope: CancelScope) -> Reply:
     try:
         return await guarded(strategy.execute, job.item.prompt, attempt, timeout)
     finally:
-        batch.end_call(job)
+        batch.calls.end(job)
 
 
 async def _begin(batch: Batch, job: Job) -> LLMCallStrategy[Any] | Fault | NoReply:
