@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import async_solipsism
 import pytest
 from trio.testing import MockClock
+
+from paceline.testing.virtual_loop import VirtualTimeLoop
 
 
 @pytest.fixture(params=["trio", "asyncio"])
@@ -12,4 +13,4 @@ def anyio_backend(request: pytest.FixtureRequest) -> tuple[str, dict[str, object
     """Run a test on trio and on asyncio, where a sleep takes no time and a hang is an error."""
     if request.param == "trio":
         return "trio", {"clock": MockClock(autojump_threshold=0)}
-    return "asyncio", {"loop_factory": async_solipsism.EventLoop}
+    return "asyncio", {"loop_factory": VirtualTimeLoop}

@@ -35,5 +35,5 @@ class Alarm:
     async def wait(self, at: float) -> None:
         """Wait until `at`, or until it rings."""
         self._at = at
-        with CancelScope(deadline=at + _TICK):
+        with CancelScope(deadline=at):
             await self._bell.wait()

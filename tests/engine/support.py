@@ -1,0 +1,91 @@
+"""Strategies and helpers for the engine's tests."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import anyio
+
+from paceline import LLMCallStrategy, LLMWorkItem, ParallelBatchProcessor, TokenUsage
+
+USAGE = TokenUsage(10, 5)
+
+
+class Echo(LLMCallStrategy[str]):
+    """Answers after a while, and counts on a board shared by all copies."""
+
+    def __init__(self, seconds: float = 1.0, quota: str = "echo") -> None:
+        self.seconds = seconds
+        self.lane = quota
+        self.board = Board()
+
+    @property
+    def quota(self) -> str:
+        return self.lane
+
+    async def execute(self, prompt: str, attempt: int, timeout: float) -> tuple[str, TokenUsage]:
+        with self.board.call(prompt):
+            await anyio.sleep(self.seconds)
+            return prompt.upper(), USAGE
+
+
+class Scripted(Echo):
+    """Does for each prompt, call by call, what its script says; then it answers."""
+
+    def __init__(self, scripts: dict[str, list[Any]], seconds: float = 1.0, quota: str = "scripted") -> None:
+        super().__init__(seconds, quota)
+        self.scripts = {prompt: list(script) for prompt, script in scripts.items()}
+
+    async def execute(self, prompt: str, attempt: int, timeout: float) -> Any:
+        self.board.attempts[prompt].append(attempt)
+        with self.board.call(prompt):
+            await anyio.sleep(self.seconds)
+            script = self.scripts.get(prompt)
+            act = script.pop(0) if script else None
+            if isinstance(act, BaseException):
+                raise act
+            if callable(act):
+                return await act()
+            return prompt.upper() if act is None else act, USAGE
+
+
+class Board:
+    """What the provider's side saw."""
+
+    def __init__(self) -> None:
+        self.calls: Counter[str] = Counter()
+        self.attempts: defaultdict[str, list[int]] = defaultdict(list)
+        self.starts: list[tuple[float, str]] = []
+        self.in_flight = 0
+        self.most_in_flight = 0
+
+    def call(self, prompt: str) -> Board:
+        self.calls[prompt] += 1
+        self.starts.append((anyio.current_time(), prompt))
+        return self
+
+    def __enter__(self) -> None:
+        self.in_flight += 1
+        self.most_in_flight = max(self.most_in_flight, self.in_flight)
+
+    def __exit__(self, *_: object) -> None:
+        self.in_flight -= 1
+
+
+async def add_all(processor: ParallelBatchProcessor[Any], strategy: LLMCallStrategy[Any], prompts: list[str]) -> None:
+    for prompt in prompts:
+        await processor.add_work(LLMWorkItem(item_id=prompt, strategy=strategy, prompt=prompt))
+
+
+class Status(Exception):  # noqa: N818 - stands for any client's error
+    """What an HTTP client raises."""
+
+    def __init__(self, code: int, headers: dict[str, str] | None = None) -> None:
+        super().__init__(f"status {code}")
+        self.status_code = code
+        self.headers = headers or {}
+
+
+Act = Callable[[], Awaitable[Any]]
