@@ -226,6 +226,13 @@ class Batch:
             self.tally.most_workers = max(self.tally.most_workers, self.workers)
             self.start_worker(job)
 
+    def retire(self) -> None:
+        """Count a worker that ends; another may be needed all the same."""
+        self.workers -= 1
+        self.grow()
+        if self.workers == 0:
+            self.quench()
+
     def begin_call(self, job: Job, scope: CancelScope) -> float:
         """Count a call as in flight, to be cut by cancelling `scope`; return the seconds it may take."""
         now = current_time()
@@ -264,10 +271,10 @@ class Batch:
     # -------------------------------------------------------------------------------------------- waiting
 
     def wants_more(self, share: float = 1.0) -> bool:
-        """Whether to read on: a lane has room, and what is read ahead stays within `share` of the bounds."""
+        """Whether to read on: a lane has room or nobody works, and what is read ahead stays within `share` of the bounds."""
         if len(self.ledger) - len(self.calls) >= share * _READ_AHEAD:
             return False
-        return not self.lanes or any(lane.has_room(share) for lane in self.lanes.values())
+        return self.workers == 0 or any(lane.has_room(share) for lane in self.lanes.values())
 
     async def thirst(self) -> None:
         """Wait until reading on may be of use."""

@@ -2,8 +2,8 @@
 
 Rules owned here:
 
-1. No more is read ahead than the lanes have use for. Where one lane is full, reading goes on for the sake of another,
-   within a fixed bound.
+1. No more is read ahead than the lanes have use for. Where one lane is full, reading goes on for the sake of another
+   that has room, and where no lane may start anything, for the sake of one that is not known yet; within a fixed bound.
 2. A source that raises ends the intake, not the batch: what was read is finished.
 3. A source that knows its length is accepted whole: each of its items has a result, also when the batch is stopped or
    cancelled. Of one that does not (it may be endless), what was read has.
@@ -83,9 +83,13 @@ class Intake:
                 batch.grow()
                 unbroken = 0
                 await batch.thirst()
-            elif not (await self._take_async(batch) if self._pull_async else self._take(batch)):
+                continue
+            if not (await self._take_async(batch) if self._pull_async else self._take(batch)):
                 return
-            elif (unbroken := unbroken + 1) % _BREATH == 0:
+            if self._pull_async or batch.workers == 0:
+                batch.grow()  # the next item may be long in coming
+            unbroken += 1
+            if unbroken % _BREATH == 0:
                 batch.grow()
                 await lowlevel.checkpoint()
 

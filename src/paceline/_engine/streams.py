@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Sequence
+from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from functools import partial
 from typing import TypedDict, TypeVar, Unpack
 
 import anyio
-from anyio.from_thread import start_blocking_portal
+from anyio import from_thread
+from anyio.lowlevel import EventLoopToken, current_token
 
 from .._core.config import ProcessorConfig
 from .._core.outcome import BatchResult
@@ -86,8 +88,28 @@ def run_prompts(
         anyio.get_current_task()
     except anyio.NoEventLoopError:
         return anyio.run(call, backend="trio")
-    with start_blocking_portal("trio") as portal:
-        return portal.call(call)
+    return _run_in_thread(call)
+
+
+def _run_in_thread(call: Callable[[], Awaitable[BatchResult[T]]]) -> BatchResult[T]:
+    running: list[tuple[EventLoopToken, anyio.CancelScope]] = []
+
+    async def main() -> BatchResult[T] | None:
+        with anyio.CancelScope() as scope:
+            running.append((current_token(), scope))
+            return await call()
+        return None
+
+    with ThreadPoolExecutor(1) as thread:
+        future = thread.submit(lambda: anyio.run(main, backend="trio"))
+        try:
+            result = future.result()
+        except KeyboardInterrupt:
+            for token, scope in running:
+                from_thread.run_sync(scope.cancel, token=token)
+            raise
+    assert result is not None  # noqa: S101 - only the interrupt above cancels it
+    return result
 
 
 def _intake(strategy: LLMCallStrategy[T], prompts: Iterable[str] | AsyncIterable[str]) -> Intake:

@@ -54,8 +54,7 @@ async def work(batch: Batch, first: Job) -> None:
             if job is not None:
                 job = await _conclude(batch, job, reply)
     finally:
-        batch.workers -= 1
-    batch.grow()
+        batch.retire()
 
 
 async def _call(batch: Batch, job: Job, scope: CancelScope) -> Reply:

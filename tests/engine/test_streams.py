@@ -1,0 +1,236 @@
+from __future__ import annotations
+
+import anyio
+import pytest
+
+from paceline import (
+    CallableStrategy,
+    DuplicateItemError,
+    FaultKind,
+    InvalidWorkItemError,
+    LLMWorkItem,
+    ParallelBatchProcessor,
+    ProcessorConfig,
+    SourceError,
+    open_stream,
+    process_prompts,
+    run_prompts,
+)
+
+from .support import Echo, Scripted, Status
+
+pytestmark = pytest.mark.anyio
+
+
+async def test_prompts_are_answered_and_numbered():
+    batch = await process_prompts(Echo(), ["a", "b"])
+    assert [(r.item_id, r.output) for r in batch.in_input_order()] == [("0", "A"), ("1", "B")]
+
+
+async def test_a_single_string_is_one_prompt():
+    batch = await process_prompts(Echo(), "hello")
+    assert [result.output for result in batch.results] == ["HELLO"]
+
+
+async def test_an_async_iterable_will_do():
+    async def prompts():
+        for letter in "abc":
+            await anyio.sleep(5)
+            yield letter
+
+    batch = await process_prompts(Echo(), prompts())
+    assert batch.succeeded == 3
+    assert batch.seconds == pytest.approx(16.0, abs=1e-2)  # each was called when it came
+
+
+async def test_results_are_handed_over_as_they_come():
+    strategy = Echo()
+    async with open_stream(strategy, (str(i) for i in range(100))) as results:
+        seen = [result.item_id async for result in results]
+        assert results.batch.succeeded == 100
+    assert sorted(map(int, seen)) == list(range(100))
+    assert results.undelivered == ()
+
+
+async def test_a_source_is_read_only_as_far_ahead_as_is_of_use():
+    read = 0
+
+    def endless():
+        nonlocal read
+        while True:
+            read += 1
+            yield "x"
+
+    async with open_stream(Echo(), endless(), config=ProcessorConfig(max_workers=10)) as results:
+        for served in range(1, 500):
+            await anext(results)
+            assert read <= served + 10 + 256 + 64
+
+
+async def test_a_slow_consumer_holds_up_new_calls_and_loses_nothing():
+    strategy = Echo(seconds=0.01)
+    async with open_stream(strategy, map(str, range(2000)), config=ProcessorConfig(max_workers=50)) as results:
+        await anyio.sleep(1000)
+        assert strategy.board.calls.total() <= 256 + 50
+        seen = {result.item_id async for result in results}
+    assert len(seen) == 2000
+
+
+async def test_leaving_early_cancels_the_rest_and_accounts_for_it():
+    strategy = Echo()
+    async with open_stream(strategy, [str(i) for i in range(100)], config=ProcessorConfig(max_workers=10)) as results:
+        first = await anext(results)
+    left = results.undelivered
+    assert strategy.board.in_flight == 0
+    assert sorted(int(r.item_id) for r in (first, *left)) == list(range(100))
+    assert {r.error.kind for r in left if r.error} == {FaultKind.PENDING}
+
+
+async def test_an_exception_of_the_block_leaves_it_as_it_is():
+    with pytest.raises(KeyError, match="mine"):
+        async with open_stream(Echo(), ["a"]):
+            raise KeyError("mine")
+
+
+async def test_a_stream_can_be_drained():
+    async with open_stream(Echo(), (str(i) for i in range(1000)), config=ProcessorConfig(max_workers=10)) as results:
+        await anext(results)
+        results.drain()
+        rest = [result async for result in results]
+    assert sum(r.success for r in rest) == 19
+    assert all(r.error.kind is FaultKind.PENDING for r in rest if r.error)
+
+
+async def test_two_tasks_may_take_from_one_stream():
+    seen = []
+
+    async def consume(results):
+        seen.extend([result.item_id async for result in results])
+
+    async with open_stream(Echo(), map(str, range(50))) as results, anyio.create_task_group() as nursery:
+        nursery.start_soon(consume, results)
+        nursery.start_soon(consume, results)
+    assert sorted(map(int, seen)) == list(range(50))
+
+
+@pytest.mark.parametrize("kind", ["sync", "async"])
+async def test_a_source_that_raises_ends_the_intake_and_what_was_read_is_finished(kind):
+    def broken():
+        yield from "abc"
+        raise OSError("the disk is gone")
+
+    async def broken_async():
+        for letter in "abc":
+            yield letter
+        raise OSError("the disk is gone")
+
+    with pytest.raises(SourceError, match=r"after 3 items: OSError: the disk is gone") as caught:
+        await process_prompts(Echo(), broken() if kind == "sync" else broken_async())
+    assert isinstance(caught.value.__cause__, OSError)
+    assert sorted(result.output for result in caught.value.batch.results) == ["A", "B", "C"]
+
+    async with open_stream(Echo(), broken() if kind == "sync" else broken_async()) as results:
+        outputs = []
+        with pytest.raises(SourceError, match="the disk is gone"):
+            async for result in results:
+                outputs.append(result.output)  # noqa: PERF401 - the point is what came before it raised
+    assert sorted(outputs) == ["A", "B", "C"]
+
+
+async def test_a_source_that_leaks_a_cancellation_ends_the_intake():
+    async def leaking():
+        yield "a"
+        await leak()
+
+    with pytest.raises(SourceError):
+        await process_prompts(Echo(), leaking())
+
+
+async def leak() -> None:
+    """Raise a cancellation that nobody around asked for."""
+    caught = None
+    with anyio.CancelScope() as scope:
+        scope.cancel()
+        try:
+            await anyio.sleep(1)
+        except anyio.get_cancelled_exc_class() as error:
+            caught = error
+            raise
+    raise caught
+
+
+async def test_a_source_that_waits_for_ever_does_not_keep_a_drained_batch_alive():
+    async def stuck():
+        yield "a"
+        await anyio.sleep(1e9)
+
+    async with ParallelBatchProcessor(ProcessorConfig(deadline=60)) as processor:
+        items = (LLMWorkItem(p, Echo(), p) async for p in stuck())
+        async with processor.stream(items) as results:
+            seen = [result.item_id async for result in results]
+    assert seen == ["a"]
+    assert results.batch.seconds == pytest.approx(60, abs=0.1)
+
+
+async def test_what_is_wrong_in_a_list_is_said_before_the_first_call():
+    strategy = Echo()
+    with pytest.raises(InvalidWorkItemError, match="item '1': prompt must be a string, not int"):
+        await process_prompts(strategy, ["a", 7, "b"])
+    async with ParallelBatchProcessor() as processor:
+        twice = [LLMWorkItem("a", strategy, "x"), LLMWorkItem("a", strategy, "y")]
+        with pytest.raises(DuplicateItemError):
+            async with processor.stream(twice):
+                pass
+    assert strategy.board.calls.total() == 0
+
+
+async def test_what_is_wrong_further_down_a_lazy_source_is_a_source_error():
+    with pytest.raises(SourceError, match="item '1': prompt must be a string, not int") as caught:
+        await process_prompts(Echo(), iter(["a", 7, "b"]))
+    assert caught.value.batch.succeeded == 1
+
+
+async def test_a_wrong_strategy_is_found_before_anything_is_read():
+    def untouchable():
+        raise AssertionError("it was read")
+        yield
+
+    with pytest.raises(InvalidWorkItemError, match="wrap an async function with CallableStrategy"):
+        await process_prompts(lambda prompt: prompt, untouchable())
+    with pytest.raises(InvalidWorkItemError, match="must be iterable, not int"):
+        await process_prompts(Echo(), 5)
+
+
+async def test_a_list_is_accepted_whole_and_an_iterator_as_far_as_it_was_read():
+    def strategy():
+        return Scripted({"0": [Status(403)]})
+
+    config = ProcessorConfig(max_workers=4)
+    whole = await process_prompts(strategy(), [str(i) for i in range(5000)], config=config)
+    assert whole.total_items == 5000
+    lazy = await process_prompts(strategy(), map(str, range(5000)), config=config)
+    assert lazy.total_items < 500
+
+
+async def test_an_async_function_is_a_strategy():
+    async def shout(prompt: str) -> str:
+        return prompt + "!"
+
+    batch = await process_prompts(CallableStrategy(shout), ["a"])
+    assert batch.results[0].output == "a!"
+    assert batch.results[0].attempts[0].quota.endswith("shout")
+
+
+async def test_the_sync_form_works_inside_an_event_loop_as_in_a_notebook():
+    async def shout(prompt: str) -> str:
+        return prompt + "!"
+
+    batch = run_prompts(CallableStrategy(shout), ["a", "b"])
+    assert batch.succeeded == 2
+
+
+def test_the_sync_form_works_in_a_script():
+    async def shout(prompt: str) -> str:
+        return prompt + "!"
+
+    assert run_prompts(CallableStrategy(shout), (c for c in "abc")).succeeded == 3

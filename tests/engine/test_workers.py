@@ -1,0 +1,218 @@
+from __future__ import annotations
+
+import anyio
+import pytest
+
+from paceline import CallError, FaultKind, LLMWorkItem, ParallelBatchProcessor, ProcessorConfig
+from paceline.testing.virtual_loop import HangError
+
+from .support import Echo, Scripted, Status, add_all
+
+pytestmark = pytest.mark.anyio
+
+
+class FixedPace:
+    """Allows a number of calls, whatever happens, none before `gate`."""
+
+    def __init__(self, limit: int, gate: float = 0.0) -> None:
+        self.limit, self.rate, self.history, self.gate = limit, float("inf"), (), gate
+        self.in_flight = 0
+        self.told = []
+
+    def admit_at(self, now: float, cost: float) -> float:
+        return float("inf") if self.in_flight >= self.limit else max(now, self.gate)
+
+    def started(self, now: float, cost: float) -> int:
+        self.in_flight += 1
+        return len(self.told)
+
+    def settled(self, ticket: int, now: float, signal) -> None:
+        self.in_flight -= 1
+        self.told.append(signal)
+
+    def statistics(self):
+        return None
+
+
+async def test_the_controller_decides_how_many_workers_there_are():
+    strategy = Echo()
+    async with ParallelBatchProcessor(pace=lambda: FixedPace(7)) as processor:
+        await add_all(processor, strategy, [str(i) for i in range(70)])
+        batch = await processor.process_all()
+    assert strategy.board.most_in_flight == 7
+    assert batch.workers == (7, 7)
+    assert batch.seconds == pytest.approx(10.0, abs=1e-2)
+
+
+async def test_max_workers_bounds_the_sum_over_all_lanes():
+    a, b = Echo(quota="a"), Echo(quota="b")
+    b.board = a.board
+    async with ParallelBatchProcessor(ProcessorConfig(max_workers=5)) as processor:
+        for i in range(40):
+            await processor.add_work(LLMWorkItem(str(i), (a, b)[i % 2], str(i)))
+        batch = await processor.process_all()
+    assert a.board.most_in_flight == 5
+    assert batch.succeeded == 40
+
+
+async def test_lowering_max_workers_obeys_at_once_and_preempts_no_call():
+    strategy = Echo()
+    async with ParallelBatchProcessor(ProcessorConfig(max_workers=20)) as processor:
+        await add_all(processor, strategy, [str(i) for i in range(60)])
+        async with anyio.create_task_group() as nursery:
+            nursery.start_soon(processor.process_all)
+            await anyio.sleep(0.5)
+            processor.config.max_workers = 2
+            await anyio.sleep(1.0)
+            assert processor.statistics().workers == 2
+            assert processor.statistics().succeeded == 20
+            strategy.board.most_in_flight = 0
+            await anyio.sleep(10)
+            assert strategy.board.most_in_flight == 2
+            nursery.cancel_scope.cancel()
+    assert processor.batch.failures == {FaultKind.PENDING: 60 - processor.batch.succeeded}
+
+
+async def test_raising_max_workers_starts_workers_at_once():
+    strategy = Echo(seconds=10)
+    async with ParallelBatchProcessor(ProcessorConfig(max_workers=2)) as processor:
+        await add_all(processor, strategy, [str(i) for i in range(60)])
+        async with anyio.create_task_group() as nursery:
+            nursery.start_soon(processor.process_all)
+            await anyio.sleep(0.5)
+            assert strategy.board.in_flight == 2
+            processor.config.max_workers = 15
+            await anyio.sleep(0.001)
+            assert strategy.board.in_flight == 15
+            nursery.cancel_scope.cancel()
+
+
+async def test_a_waiting_item_holds_no_worker():
+    scripts = {str(i): [Status(503)] for i in range(3)}
+    strategy = Scripted(scripts, seconds=1.0)
+    async with ParallelBatchProcessor(ProcessorConfig(max_workers=1)) as processor:
+        await add_all(processor, strategy, [str(i) for i in range(10)])
+        batch = await processor.process_all()
+    assert batch.succeeded == 10
+    assert batch.seconds == pytest.approx(13.0, abs=0.1)  # one worker, thirteen calls: no wait was anybody's work
+
+
+async def test_work_begun_is_finished_first():
+    strategy = Scripted({"a": [Status(500)]}, seconds=2.0)
+    async with ParallelBatchProcessor(ProcessorConfig(max_workers=1)) as processor:
+        await add_all(processor, strategy, ["a", "b", "c", "d"])
+        await processor.process_all()
+    order = [prompt for _, prompt in strategy.board.starts]
+    assert order.index("a", 1) < order.index("d")
+
+
+async def test_a_blocked_lane_never_blocks_another():
+    class OnlyB:
+        def __init__(self):
+            self.made = []
+
+        def __call__(self):
+            self.made.append(FixedPace(5, gate=0.0 if self.made else 1e5))
+            return self.made[-1]
+
+    blocked, free = Echo(quota="blocked"), Echo(quota="free")
+
+    def items():
+        for i in range(500):
+            yield LLMWorkItem(f"blocked{i}", blocked, "x")
+        for i in range(50):
+            yield LLMWorkItem(f"free{i}", free, "y")
+
+    async with (
+        ParallelBatchProcessor(pace=OnlyB()) as processor,
+        processor.stream(items()) as results,
+    ):
+        first = [await anext(results) for _ in range(50)]
+        assert first[-1].attempts[0].started == pytest.approx(9.0, abs=0.1)
+        assert {result.item_id[:4] for result in first} == {"free"}
+        assert blocked.board.calls.total() == 0
+
+
+async def test_a_gate_opens_by_itself():
+    strategy = Echo()
+    async with ParallelBatchProcessor(pace=lambda: FixedPace(5, gate=anyio.current_time() + 100)) as processor:
+        await add_all(processor, strategy, ["a"])
+        batch = await processor.process_all()
+    assert batch.succeeded == 1
+    assert batch.seconds == pytest.approx(101.0, abs=1e-2)
+
+
+async def test_the_controller_hears_the_end_of_every_start_also_when_cancelled():
+    pace = FixedPace(5)
+    strategy = Scripted({"a": [Status(429)], "b": [Status(500)], "c": [ValueError("bug")]})
+    async with ParallelBatchProcessor(pace=lambda: pace) as processor:
+        await add_all(processor, strategy, list("abcdefghij"))
+        with anyio.move_on_after(2.5):
+            await processor.process_all()
+    assert pace.in_flight == 0
+    names = {type(signal).__name__ for signal in pace.told}
+    assert names == {"Served", "Throttled", "Faulted", "Abandoned"}
+
+
+async def test_a_stalled_controller_is_a_hang_of_its_own_making_and_can_be_cancelled():
+    async with ParallelBatchProcessor(pace=lambda: FixedPace(0)) as processor:
+        await add_all(processor, Echo(), ["a"])
+        with anyio.move_on_after(1e4):
+            await processor.process_all()
+        assert processor.batch.failures == {FaultKind.PENDING: 1}
+    assert issubclass(HangError, RuntimeError)
+
+
+async def test_a_lane_that_serves_nothing_for_too_long_gives_its_items_up_as_throttled():
+    always = {"dead": [Status(429)] * 10_000}
+
+    class Half(Scripted):
+        pass
+
+    dead, alive = Half(always, quota="dead"), Echo(seconds=30, quota="alive")
+    async with ParallelBatchProcessor() as processor:
+        await add_all(processor, dead, ["dead"])
+        await add_all(processor, alive, [str(i) for i in range(5)])
+        batch = await processor.process_all()
+    assert batch.succeeded == 5
+    assert batch.failures == {FaultKind.THROTTLED: 1}
+    assert 900 <= batch.seconds < 900 + 130
+    (given_up,) = [result for result in batch.results if not result.success]
+    assert given_up.attempts == ()
+    assert given_up.refusals < 60  # the gate grew: no storm
+
+
+async def test_no_item_fails_for_being_throttled_while_its_lane_still_serves_others():
+    strategy = Scripted({"unlucky": [Status(429)] * 300}, seconds=10)
+    async with ParallelBatchProcessor(pace=lambda: FixedPace(2)) as processor:
+        await add_all(processor, strategy, ["unlucky", *[str(i) for i in range(400)]])
+        batch = await processor.process_all()
+    assert batch.seconds > 900
+    assert batch.succeeded == 401
+
+
+async def test_an_exhausted_quota_closes_its_lane_and_the_others_go_on():
+    spent = Scripted({"3": [CallError("daily quota", kind=FaultKind.EXHAUSTED)]}, quota="spent")
+    other = Echo(quota="other")
+    async with ParallelBatchProcessor(pace=lambda: FixedPace(2)) as processor:
+        await add_all(processor, spent, [str(i) for i in range(20)])
+        await add_all(processor, other, [f"o{i}" for i in range(20)])
+        batch = await processor.process_all()
+    assert batch.failures[FaultKind.EXHAUSTED] == 1
+    assert batch.failures[FaultKind.PENDING] >= 15
+    assert spent.board.calls.total() <= 5
+    assert other.board.calls.total() == 20
+    pending = next(r for r in batch.results if r.error and r.error.kind is FaultKind.PENDING)
+    assert "spent" in pending.error.message
+    assert "daily quota" in pending.error.message
+
+
+async def test_a_denied_key_stops_the_batch_after_at_most_the_calls_in_flight():
+    strategy = Scripted({"2": [Status(401)]})
+    async with ParallelBatchProcessor(pace=lambda: FixedPace(4)) as processor:
+        await add_all(processor, strategy, [str(i) for i in range(50)])
+        batch = await processor.process_all()
+    assert strategy.board.calls.total() <= 8
+    assert batch.failures[FaultKind.DENIED] == 1
+    assert batch.succeeded + batch.failed == 50
+    assert "denied" in str(batch.stopped)
