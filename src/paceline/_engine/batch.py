@@ -150,6 +150,8 @@ class Batch:
         try:
             quota = strategy.quota
             lane = self.lanes.get(quota)
+            if not isinstance(quota, str):
+                raise TypeError(f"a lane's name must be a string, not {type(quota).__name__}")
         except Exception as error:  # noqa: BLE001 - a foreign property may raise anything, or be unhashable
             self.dismiss(job, Fault(FaultKind.BUG, f"{type(strategy).__qualname__}.quota: {describe(error)}"))
             return

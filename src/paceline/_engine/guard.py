@@ -3,7 +3,8 @@
 Rules owned here:
 
 1. What foreign code raises comes back as a value; it never unwinds the engine.
-2. Our own cancellation passes, also out of an exception group in which other exceptions came with it.
+2. Our own cancellation passes. What is raised while it is under way came of it, and is dropped in its favour; a value that
+   is returned all the same counts.
 3. A cancellation that is not ours (nothing around us is cancelled) is only another exception.
 4. KeyboardInterrupt and SystemExit pass: they are for the program, not for a batch.
 """
@@ -28,16 +29,14 @@ async def guarded(function: Callable[..., Awaitable[T]], *args: Any) -> tuple[T 
     """Await `function(*args)`; return its value and None, or None and what it raised."""
     try:
         return await function(*args), None
-    except Exception as error:  # noqa: BLE001 - rule 1
-        return None, error
     except BaseException as error:
         if _contains(error, _INTERRUPTS):
             raise
-        if is_cancelled() and _contains(error, get_cancelled_exc_class()):
-            if isinstance(error, BaseExceptionGroup):
-                logger.warning("dropped on cancellation: %s", type(error).__name__)
-                await sleep_forever()  # raises our cancellation by itself, without its company
-            raise
+        if is_cancelled():
+            if isinstance(error, get_cancelled_exc_class()):
+                raise
+            logger.warning("dropped, as it came with a cancellation: %s", type(error).__name__)
+            await sleep_forever()  # raises our cancellation by itself
         return None, error
 
 

@@ -1,0 +1,132 @@
+from __future__ import annotations
+
+import anyio
+import pytest
+
+from paceline import (
+    Backoff,
+    FaultKind,
+    LLMCallStrategy,
+    ParallelBatchProcessor,
+    ProcessorConfig,
+    RetryPolicy,
+    process_prompts,
+)
+
+from .support import USAGE, Echo, Scripted, Status, add_all
+
+pytestmark = pytest.mark.anyio
+
+ONCE = RetryPolicy(max_attempts=1)
+
+
+async def test_a_call_that_takes_too_long_is_cancelled_and_tried_again():
+    strategy = Scripted({"a": [lambda: anyio.sleep(1e9)]})
+    batch = await process_prompts(strategy, ["a"], config=ProcessorConfig(timeout_per_item=30))
+    (result,) = batch.results
+    assert result.success
+    first, second = result.attempts
+    assert first.fault.kind is FaultKind.TIMEOUT
+    assert "30 s" in first.fault.message
+    assert first.seconds == pytest.approx(30, abs=1e-2)
+    assert second.number == 2
+
+
+async def test_a_call_that_always_hangs_is_given_up_as_a_timeout():
+    batch = await process_prompts(Echo(1e9), ["a", "b"], config=ProcessorConfig(timeout_per_item=10))
+    assert batch.failures == {FaultKind.TIMEOUT: 2}
+    assert all(len(result.attempts) == 5 for result in batch.results)
+
+
+async def test_execute_is_told_how_long_it_may_take():
+    class Curious(LLMCallStrategy[float]):
+        async def execute(self, prompt: str, attempt: int, timeout: float):
+            return timeout, None
+
+    config = ProcessorConfig(timeout_per_item=30, deadline_per_item=20)
+    batch = await process_prompts(Curious(), ["a"], config=config)
+    assert batch.results[0].output == pytest.approx(20)
+
+
+async def test_an_answer_in_the_very_tick_of_the_deadline_counts_and_harms_no_later_item():
+    config = ProcessorConfig(timeout_per_item=10, max_workers=1, retry=ONCE)
+    strategy = Echo(seconds=10)
+    batch = await process_prompts(strategy, [str(i) for i in range(20)], config=config)
+    assert batch.succeeded + batch.failures.get(FaultKind.TIMEOUT, 0) == 20
+    assert strategy.board.calls.total() == 20
+    assert batch.seconds == pytest.approx(200, abs=0.1)
+
+
+async def test_an_answer_given_in_spite_of_the_cancellation_counts():
+    class Stubborn(LLMCallStrategy[str]):
+        async def execute(self, prompt: str, attempt: int, timeout: float):
+            try:
+                await anyio.sleep(100)
+            except anyio.get_cancelled_exc_class():
+                return "in the end", USAGE  # it should let the cancellation pass, and does not
+            return "never", USAGE
+
+    config = ProcessorConfig(timeout_per_item=10, max_workers=1)
+    batch = await process_prompts(Stubborn(), ["a", "b", "c"], config=config)
+    assert [result.output for result in batch.results] == ["in the end"] * 3
+    assert batch.usage.total_tokens == 45
+
+
+async def test_an_item_has_a_deadline_over_all_its_calls():
+    strategy = Scripted({"a": [Status(500)] * 9}, seconds=4)
+    retry = RetryPolicy(max_attempts=10, backoff=Backoff(base=1, longest=1))
+    config = ProcessorConfig(deadline_per_item=11, retry=retry)
+    batch = await process_prompts(strategy, ["a"], config=config)
+    (result,) = batch.results
+    assert result.error.kind is FaultKind.TIMEOUT
+    assert "deadline of 11 s" in result.error.message
+    assert batch.seconds <= 11.01
+    assert 2 <= len(result.attempts) <= 3
+
+
+async def test_an_item_that_waits_past_its_deadline_is_settled_then():
+    strategy = Scripted({"a": [Status(429, {"retry-after": "50"})]})
+    batch = await process_prompts(strategy, ["a"], config=ProcessorConfig(deadline_per_item=5))
+    assert batch.failures == {FaultKind.TIMEOUT: 1}
+    assert batch.seconds == pytest.approx(5, abs=0.01)
+
+
+async def test_items_that_were_never_called_have_no_deadline_yet():
+    config = ProcessorConfig(deadline_per_item=5, max_workers=1)
+    batch = await process_prompts(Echo(3), [str(i) for i in range(10)], config=config)
+    assert batch.succeeded == 10
+
+
+async def test_a_batch_has_a_deadline_after_which_the_rest_is_pending():
+    config = ProcessorConfig(deadline=4.5, max_workers=2)
+    strategy = Echo(seconds=1)
+    batch = await process_prompts(strategy, [str(i) for i in range(100)], config=config)
+    assert batch.seconds == pytest.approx(4.5, abs=0.01)
+    assert (batch.succeeded, batch.failures) == (8, {FaultKind.PENDING: 92})
+    assert "4.5 s" in batch.stopped.message
+    assert strategy.board.in_flight == 0
+
+
+async def test_a_deadline_can_be_set_while_the_batch_runs():
+    async with ParallelBatchProcessor(ProcessorConfig(max_workers=2)) as processor:
+        await add_all(processor, Echo(), [str(i) for i in range(100)])
+        async with anyio.create_task_group() as nursery:
+            nursery.start_soon(processor.process_all)
+            await anyio.sleep(2.5)
+            processor.config.deadline = 3.5
+    assert processor.batch.succeeded == 6
+    assert processor.batch.total_items == 100
+
+
+async def test_different_calls_are_cut_each_at_its_own_time():
+    class Sleeper(LLMCallStrategy[str]):
+        async def execute(self, prompt: str, attempt: int, timeout: float):
+            await anyio.sleep(float(prompt))
+            return prompt, USAGE
+
+    prompts = [str(seconds) for seconds in range(1, 40)]
+    batch = await process_prompts(Sleeper(), prompts, config=ProcessorConfig(timeout_per_item=20.5, retry=ONCE))
+    assert batch.succeeded == 20
+    for result in batch.results:
+        if result.error:
+            assert result.attempts[0].seconds == pytest.approx(20.5, abs=0.01)
