@@ -1,0 +1,208 @@
+from __future__ import annotations
+
+from typing import Any
+
+import anyio
+import attrs
+import pytest
+
+from paceline import (
+    BaseObserver,
+    FaultKind,
+    LLMWorkItem,
+    Middleware,
+    ParallelBatchProcessor,
+    ProcessorConfig,
+    Skip,
+    WorkItemResult,
+    process_prompts,
+)
+from paceline.observers import ProcessingEvent
+
+from .support import Echo, Scripted, Status, add_all
+
+pytestmark = pytest.mark.anyio
+
+
+class Recorder(BaseObserver):
+    def __init__(self) -> None:
+        self.heard: list[tuple[ProcessingEvent, dict[str, Any]]] = []
+
+    async def on_event(self, event: ProcessingEvent, data: dict[str, Any]) -> None:
+        self.heard.append((event, data))
+
+    def names(self) -> list[ProcessingEvent]:
+        return [event for event, _ in self.heard]
+
+    def data(self, event: ProcessingEvent) -> dict[str, Any]:
+        return next(data for name, data in self.heard if name is event)
+
+
+async def test_middlewares_are_layers_around_the_call():
+    log = []
+
+    class Layer(Middleware):
+        def __init__(self, name):
+            self.name = name
+
+        async def before_process(self, work_item):
+            log.append(f"{self.name} before {work_item.item_id}")
+
+        async def after_process(self, result):
+            log.append(f"{self.name} after {result.item_id}")
+
+        async def on_retry(self, work_item, attempt, error):
+            log.append(f"{self.name} retry {attempt} {type(error).__name__}")
+
+    strategy = Scripted({"x": [Status(500), Status(429)]})
+    await process_prompts(strategy, ["x"], middlewares=[Layer("outer"), Layer("inner")])
+    assert log == [
+        "outer before 0",
+        "inner before 0",
+        "outer retry 1 Status",
+        "inner retry 1 Status",
+        "inner after 0",
+        "outer after 0",
+    ]
+
+
+async def test_a_middleware_may_replace_the_item_and_the_result():
+    class Translate(Middleware):
+        async def before_process(self, work_item: LLMWorkItem[Any]) -> LLMWorkItem[Any]:
+            return attrs.evolve(work_item, prompt=work_item.prompt + "?", context="seen")
+
+        async def after_process(self, result: WorkItemResult[Any]) -> WorkItemResult[Any]:
+            return attrs.evolve(result, output=result.output + "!")
+
+    batch = await process_prompts(Echo(), ["a"], middlewares=[Translate(), Translate()])
+    assert batch.results[0].output == "A??!!"
+    assert batch.results[0].context == "seen"
+
+
+async def test_a_middleware_may_send_an_item_to_another_model():
+    cheap, good = Echo(quota="cheap"), Echo(quota="good")
+    seen = []
+
+    class Router(Middleware):
+        async def before_process(self, work_item):
+            seen.append(work_item.item_id)
+            return attrs.evolve(work_item, strategy=good) if len(work_item.prompt) > 2 else None
+
+    async with ParallelBatchProcessor(middlewares=[Router()]) as processor:
+        await add_all(processor, cheap, ["a", "long"])
+        batch = await processor.process_all()
+    assert {r.item_id: r.attempts[0].quota for r in batch.results} == {"a": "cheap", "long": "good"}
+    assert sorted(seen) == ["a", "long"]
+    assert all(stats.in_flight == 0 for stats in processor.statistics().lanes.values())
+
+
+async def test_a_skipped_item_is_settled_without_a_call_and_seen_by_the_others():
+    after = []
+
+    class Known(Middleware):
+        async def before_process(self, work_item):
+            if work_item.prompt == "b":
+                raise Skip("answered before")
+
+        async def after_process(self, result):
+            after.append(result.item_id)
+
+    strategy = Echo()
+    batch = await process_prompts(strategy, list("abc"), middlewares=[Known()])
+    assert batch.failures == {FaultKind.SKIPPED: 1}
+    assert strategy.board.calls.total() == 2
+    assert sorted(after) == ["0", "1", "2"]
+    (skipped,) = [r for r in batch.results if not r.success]
+    assert skipped.error.message == "answered before"
+    assert skipped.attempts == ()
+
+
+async def test_a_replacement_must_keep_the_id():
+    class Rename(Middleware):
+        async def before_process(self, work_item):
+            return attrs.evolve(work_item, item_id="other")
+
+    batch = await process_prompts(Echo(), ["a"], middlewares=[Rename()])
+    assert batch.failures == {FaultKind.BUG: 1}
+    assert batch.results[0].item_id == "0"
+
+
+async def test_observers_hear_the_whole_story_in_order():
+    recorder = Recorder()
+    strategy = Scripted({"a": [Status(429, {"retry-after": "3"}), Status(500)]})
+    await process_prompts(strategy, ["a"], observers=[recorder])
+    names = [name for name in recorder.names() if name is not ProcessingEvent.PACE_CHANGED]
+    assert names == [
+        ProcessingEvent.BATCH_STARTED,
+        ProcessingEvent.ITEM_STARTED,
+        ProcessingEvent.RATE_LIMIT_HIT,
+        ProcessingEvent.ITEM_STARTED,
+        ProcessingEvent.ITEM_RETRIED,
+        ProcessingEvent.ITEM_STARTED,
+        ProcessingEvent.ITEM_COMPLETED,
+        ProcessingEvent.BATCH_COMPLETED,
+    ]
+    assert recorder.data(ProcessingEvent.RATE_LIMIT_HIT)["retry_after"] == 3
+    assert recorder.data(ProcessingEvent.ITEM_RETRIED)["kind"] == "transient"
+    change = recorder.data(ProcessingEvent.PACE_CHANGED)
+    assert (change["old"], change["new"]) == (20, 1)
+    assert "refused" in change["reason"]
+    done = recorder.data(ProcessingEvent.BATCH_COMPLETED)
+    assert (done["total_items"], done["succeeded"], done["failed"]) == (1, 1, 0)
+
+
+async def test_an_observer_can_add_up_tokens_as_the_brief_shows():
+    class CostTracker(BaseObserver):
+        def __init__(self):
+            self.total_tokens = 0
+
+        async def on_event(self, event, data):
+            if event == ProcessingEvent.ITEM_COMPLETED:
+                self.total_tokens += data.get("tokens", {}).get("total_tokens", 0)
+
+    tracker = CostTracker()
+    await process_prompts(Echo(), ["a", "b"], observers=[tracker])
+    assert tracker.total_tokens == 30
+
+
+async def test_a_failed_item_is_told_with_its_kind():
+    recorder = Recorder()
+    await process_prompts(Scripted({"a": [Status(404)]}), ["a"], observers=[recorder])
+    data = recorder.data(ProcessingEvent.ITEM_FAILED)
+    assert data["kind"] == "rejected"
+    assert "404" in data["error"]
+    assert data["attempts"] == 1
+
+
+async def _raise():
+    raise RuntimeError("observer")
+
+
+async def _hang():
+    await anyio.sleep(1e9)
+
+
+@pytest.mark.parametrize("act", [_raise, _hang])
+async def test_a_rogue_observer_is_counted_and_harms_nothing(act):
+    class Rogue(BaseObserver):
+        async def on_event(self, event, data):
+            await act()
+
+    recorder = Recorder()
+    config = ProcessorConfig(hook_timeout=0.5)
+    async with ParallelBatchProcessor(config, observers=[Rogue(), recorder]) as processor:
+        await add_all(processor, Echo(), ["a", "b"])
+        batch = await processor.process_all()
+        stats = await processor.get_stats()
+    assert batch.succeeded == 2
+    assert stats["hook_failures"] == len(recorder.heard)
+
+
+async def test_an_observer_cannot_change_what_the_next_one_hears():
+    class Vandal(BaseObserver):
+        async def on_event(self, event, data):
+            data.clear()
+
+    recorder = Recorder()
+    await process_prompts(Echo(), ["a"], observers=[Vandal(), recorder])
+    assert recorder.data(ProcessingEvent.ITEM_COMPLETED)["item_id"] == "0"
