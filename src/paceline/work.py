@@ -12,12 +12,12 @@ from .abc import LLMCallStrategy
 T = TypeVar("T")
 
 
-def _is_id(_: object, _attribute: object, value: object) -> None:
+def _is_id(_: object, _attribute: attrs.Attribute[str], value: object) -> None:
     if not isinstance(value, str) or not value.strip():
         raise InvalidWorkItemError(f"item_id must be a non-empty string, not {value!r}")
 
 
-def _is_strategy(item: Any, _attribute: object, value: object) -> None:
+def _is_strategy(item: Any, _attribute: attrs.Attribute[Any], value: object) -> None:
     if isinstance(value, LLMCallStrategy):
         return
     if callable(value) and not isinstance(value, type):
@@ -30,7 +30,7 @@ def _is_strategy(item: Any, _attribute: object, value: object) -> None:
     raise InvalidWorkItemError(f"item {item.item_id!r}: strategy must be an LLMCallStrategy, not {name}{hint}")
 
 
-def _is_prompt(item: Any, _attribute: object, value: object) -> None:
+def _is_prompt(item: Any, _attribute: attrs.Attribute[str], value: object) -> None:
     if not isinstance(value, str):
         raise InvalidWorkItemError(f"item {item.item_id!r}: prompt must be a string, not {type(value).__name__}")
 

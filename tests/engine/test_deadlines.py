@@ -21,7 +21,7 @@ ONCE = RetryPolicy(max_attempts=1)
 
 
 async def test_a_call_that_takes_too_long_is_cancelled_and_tried_again():
-    strategy = Scripted({"a": [lambda: anyio.sleep(1e9)]})
+    strategy = Scripted({"a": [anyio.sleep_forever]})
     batch = await process_prompts(strategy, ["a"], config=ProcessorConfig(timeout_per_item=30))
     (result,) = batch.results
     assert result.success

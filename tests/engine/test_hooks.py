@@ -179,7 +179,7 @@ async def _raise():
 
 
 async def _hang():
-    await anyio.sleep(1e9)
+    await anyio.sleep_forever()
 
 
 @pytest.mark.parametrize("act", [_raise, _hang])

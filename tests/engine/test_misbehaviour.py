@@ -226,7 +226,7 @@ async def test_an_on_error_that_fails_or_hangs_harms_nothing(caplog):
         async def on_error(self, exception, attempt):
             if attempt == 1:
                 raise RuntimeError("in on_error")
-            await anyio.sleep(1e9)
+            await anyio.sleep_forever()
 
     strategy = Bad({"a": [Status(500), Status(500)]})
     async with ParallelBatchProcessor(ProcessorConfig(hook_timeout=3)) as processor:
@@ -292,7 +292,7 @@ async def _raise(stage, thing):
 
 
 async def _hang(stage, thing):
-    await anyio.sleep(1e9)
+    await anyio.sleep_forever()
 
 
 async def _leak(stage, thing):

@@ -126,17 +126,17 @@ async def test_a_logging_middleware_and_a_cost_observer():
 
 
 async def test_fewer_workers_for_the_next_batch():
-    class Limited(LLMCallStrategy[str]):
-        busy = []
+    busy = []
 
+    class Limited(LLMCallStrategy[str]):
         async def execute(self, prompt: str, attempt: int, timeout: float):
-            if len(self.busy) >= 4:
+            if len(busy) >= 4:
                 raise RateLimitError
-            self.busy.append(prompt)
+            busy.append(prompt)
             try:
                 await anyio.sleep(1)
             finally:
-                self.busy.remove(prompt)
+                busy.remove(prompt)
             return prompt, TOKENS
 
     config = ProcessorConfig(max_workers=10, timeout_per_item=30.0)

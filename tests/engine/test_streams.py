@@ -131,7 +131,7 @@ async def test_a_source_that_raises_ends_the_intake_and_what_was_read_is_finishe
 
     async with open_stream(Echo(), broken() if kind == "sync" else broken_async()) as results:
         outputs = []
-        with pytest.raises(SourceError, match="the disk is gone"):
+        with pytest.raises(SourceError, match="the disk is gone"):  # noqa: PT012 - iterating is what raises
             async for result in results:
                 outputs.append(result.output)  # noqa: PERF401 - the point is what came before it raised
     assert sorted(outputs) == ["A", "B", "C"]
@@ -162,7 +162,7 @@ async def leak() -> None:
 async def test_a_source_that_waits_for_ever_does_not_keep_a_drained_batch_alive():
     async def stuck():
         yield "a"
-        await anyio.sleep(1e9)
+        await anyio.sleep_forever()
 
     async with ParallelBatchProcessor(ProcessorConfig(deadline=60)) as processor:
         items = (LLMWorkItem(p, Echo(), p) async for p in stuck())

@@ -3,7 +3,7 @@
 Rules owned here:
 
 1. A job that was called before goes before one that was not: work begun is finished first.
-2. Within each of the two, first come, first served.
+2. Within each of the two, first come, first served; a job that must wait comes when its time does.
 3. A job is never given out before its not-before time.
 """
 
@@ -45,6 +45,7 @@ class Backlog(Generic[T]):
 
     def put_back(self, job: T, not_before: float, now: float) -> None:
         """Take back a job that was called, to be given out again at `not_before` or later."""
+        self._promote(now)  # those whose time has come were first
         if not_before <= now:
             self._again.append(job)
         else:
@@ -58,8 +59,7 @@ class Backlog(Generic[T]):
 
     def take(self, now: float) -> T | None:
         """Remove and return the next job that may start now; None if there is none."""
-        while self._later and self._later[0][0] <= now:
-            self._again.append(heapq.heappop(self._later)[2])
+        self._promote(now)
         if self._again:
             return self._again.popleft()
         return self._fresh.popleft() if self._fresh else None
@@ -71,3 +71,7 @@ class Backlog(Generic[T]):
         self._again.clear()
         self._later.clear()
         return jobs
+
+    def _promote(self, now: float) -> None:
+        while self._later and self._later[0][0] <= now:
+            self._again.append(heapq.heappop(self._later)[2])

@@ -9,22 +9,37 @@ from __future__ import annotations
 import math
 
 import attrs
-from attrs import validators
+
+from .exceptions import ConfigurationError
+
+
+def is_seconds(_: object, attribute: attrs.Attribute[float], value: object) -> None:
+    """Refuse a field's value that is no number of seconds above 0; infinity is one.
+
+    Raises:
+        ConfigurationError: names the field and the value.
+    """
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not value > 0:
+        raise ConfigurationError(f"{attribute.name} must be a number of seconds above 0, not {value!r}")
 
 
 @attrs.frozen(kw_only=True)
 class Backoff:
-    """The bounds of the wait after a failed call."""
+    """The bounds of the wait after a failed call.
 
-    base: float = attrs.field(default=1.0, validator=[validators.instance_of((int, float)), validators.gt(0)])
+    Raises:
+        ConfigurationError: a bound is no number of seconds above 0, or `longest` is infinite or below `base`.
+    """
+
+    base: float = attrs.field(default=1.0, validator=is_seconds)
     """Seconds: the bound after the first failure; it doubles with each further one."""
-    longest: float = attrs.field(default=60.0, validator=[validators.instance_of((int, float)), validators.gt(0)])
+    longest: float = attrs.field(default=60.0, validator=is_seconds)
     """Seconds: no wait is longer, whatever the number of failures or the provider's hint."""
 
     @longest.validator
     def _not_below_base(self, _: object, value: float) -> None:
         if not math.isfinite(value) or value < self.base:
-            raise ValueError(f"longest ({value}) must be finite and not below base ({self.base})")
+            raise ConfigurationError(f"longest ({value}) must be finite and not below base ({self.base})")
 
 
 def delay(policy: Backoff, failures: int, chance: float, retry_after: float | None = None) -> float:

@@ -2,28 +2,37 @@
 
 Rules owned here:
 
-1. What the strategy says (`CallError`) counts; then the HTTP status that the exception carries as `code` or
-   `status_code`, by itself or on its `response`; then its type. Never the words of its message.
-2. A group of exceptions is what the gravest of them is.
+1. What the strategy says (`CallError`) counts; then what the provider says by a code, its own or HTTP's, on the
+   exception or on its `response`; then the exception's type. Never the words of its message.
+2. A group of exceptions that is nothing by itself is what the gravest of its members is.
 3. Hints are never trusted: what is not a positive, finite number of seconds is no hint.
 4. Anything unknown is a bug, so that a mistake of the caller's is not paid for again and again.
+5. Nothing here raises, whatever a foreign exception does when it is looked at.
+
+Types are told by their names, as no client and no validator is a dependency. A name counts on any class of the ancestry,
+so subclasses are what their bases are.
 """
 
 from __future__ import annotations
 
 import contextlib
-import json
+import enum
+import errno
 import math
-from collections.abc import Iterable, Mapping
+import re
+from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC
 from email.utils import parsedate_to_datetime
-from typing import Any
+from itertools import islice
+from typing import Any, TypeAlias
 
 from .exceptions import CallError
 from .fault import Fault, FaultKind
 
-# The gravest first: what ends most, then what cannot be mended, then what can.
-_GRAVITY = (
+Reading: TypeAlias = Callable[[BaseException], Fault | None]
+"""A provider's own reading of one exception that is no `CallError`; None leaves it to the rules here."""
+
+_GRAVITY = (  # the gravest first: what ends most, then what cannot be mended, then what can
     FaultKind.DENIED,
     FaultKind.EXHAUSTED,
     FaultKind.BUG,
@@ -41,125 +50,203 @@ _GRAVITY = (
 )
 _BY_STATUS = {
     401: FaultKind.DENIED,
+    402: FaultKind.EXHAUSTED,
     403: FaultKind.DENIED,
+    407: FaultKind.DENIED,
     408: FaultKind.TIMEOUT,
     429: FaultKind.THROTTLED,
+    499: FaultKind.TRANSIENT,
     503: FaultKind.OVERLOADED,
     504: FaultKind.TIMEOUT,
     529: FaultKind.OVERLOADED,
 }
-# Names, as neither pydantic, cattrs nor any HTTP client is a dependency. A name counts on any class of the exception's
-# ancestry, so subclasses are recognised as what they are.
-_BY_NAME = {
-    "pydantic_core._pydantic_core.ValidationError": FaultKind.INVALID,
-    "pydantic.v1.error_wrappers.ValidationError": FaultKind.INVALID,
-    "cattrs.errors.BaseValidationError": FaultKind.INVALID,
-    "cattrs.errors.StructureHandlerNotFoundError": FaultKind.BUG,
+_BY_WORD = {  # these say more than the status that they come with
+    "insufficient_quota": FaultKind.EXHAUSTED,
+    "slow_down": FaultKind.THROTTLED,
 }
-for _client in ("httpx", "httpx2", "httpcore", "httpcore2"):
-    for _module in (_client, f"{_client}._exceptions"):
-        _BY_NAME[f"{_module}.TimeoutException"] = FaultKind.TIMEOUT
-        _BY_NAME[f"{_module}.NetworkError"] = FaultKind.TRANSIENT
-        _BY_NAME[f"{_module}.ProtocolError"] = FaultKind.TRANSIENT
-        _BY_NAME[f"{_module}.ProxyError"] = FaultKind.TRANSIENT
-_BY_NAME["aiohttp.client_exceptions.ClientConnectionError"] = FaultKind.TRANSIENT
-_BY_NAME["aiohttp.client_exceptions.ClientPayloadError"] = FaultKind.TRANSIENT
-_BY_NAME["anyio.BrokenResourceError"] = FaultKind.TRANSIENT
-_BY_NAME["trio.BrokenResourceError"] = FaultKind.TRANSIENT
-_BY_NAME["anyio._core._exceptions.BrokenResourceError"] = FaultKind.TRANSIENT
+_GRPC = {  # these count where there is no HTTP status
+    FaultKind.THROTTLED: "RESOURCE_EXHAUSTED",
+    FaultKind.OVERLOADED: "UNAVAILABLE",
+    FaultKind.TIMEOUT: "DEADLINE_EXCEEDED",
+    FaultKind.TRANSIENT: "ABORTED CANCELLED DATA_LOSS INTERNAL UNKNOWN",
+    FaultKind.DENIED: "PERMISSION_DENIED UNAUTHENTICATED",
+    FaultKind.REJECTED: "ALREADY_EXISTS FAILED_PRECONDITION INVALID_ARGUMENT NOT_FOUND OUT_OF_RANGE UNIMPLEMENTED",
+}
+_NAMES = {
+    FaultKind.CANCELLED: """
+        asyncio.exceptions.CancelledError trio.Cancelled concurrent.futures._base.CancelledError
+        anyio.TaskCancelled anyio.FutureCancelled""",
+    FaultKind.INVALID: """
+        pydantic_core._pydantic_core.ValidationError pydantic.error_wrappers.ValidationError
+        pydantic.v1.error_wrappers.ValidationError cattrs.errors.BaseValidationError
+        cattrs.errors.ForbiddenExtraKeysError msgspec.DecodeError json.decoder.JSONDecodeError""",
+    FaultKind.TIMEOUT: """
+        builtins.TimeoutError trio.TooSlowError httpx.TimeoutException httpx2.TimeoutException
+        httpcore.TimeoutException httpcore2.TimeoutException aiohttp.client_exceptions.ServerTimeoutError
+        requests.exceptions.ConnectTimeout requests.exceptions.Timeout
+        openai.APITimeoutError anthropic.APITimeoutError""",
+    FaultKind.TRANSIENT: """
+        builtins.ConnectionError builtins.EOFError socket.gaierror socket.herror ssl.SSLError
+        trio.BrokenResourceError anyio.BrokenResourceError anyio.EndOfStream anyio.IncompleteRead
+        anyio.ConnectionFailed h11._util.RemoteProtocolError
+        httpx.NetworkError httpx.ProtocolError httpx.ProxyError httpx.DecodingError
+        httpx2.NetworkError httpx2.ProtocolError httpx2.ProxyError httpx2.DecodingError
+        httpcore.NetworkError httpcore.ProtocolError httpcore.ProxyError
+        httpcore2.NetworkError httpcore2.ProtocolError httpcore2.ProxyError
+        aiohttp.client_exceptions.ClientConnectionError aiohttp.client_exceptions.ClientPayloadError
+        aiohttp.client_exceptions.ContentTypeError
+        requests.exceptions.ConnectionError requests.exceptions.ChunkedEncodingError
+        requests.exceptions.ContentDecodingError urllib.error.URLError
+        openai.APIConnectionError anthropic.APIConnectionError""",
+    # These would pass for what their bases are, and no further call mends them.
+    FaultKind.BUG: "ssl.SSLCertVerificationError aiohttp.client_exceptions.ClientConnectorCertificateError",
+}
+_BY_GRPC = {name: kind for kind, names in _GRPC.items() for name in names.split()}
+_BY_NAME = {name: kind for kind, names in _NAMES.items() for name in names.split()}
+_NETWORK = {
+    *("EHOSTUNREACH", "EHOSTDOWN", "ENETUNREACH", "ENETDOWN", "ENETRESET", "ENOTCONN", "EADDRNOTAVAIL"),
+    *("ENOBUFS", "EMFILE", "ENFILE"),  # too many sockets: fewer calls mend it
+}
+_STATUS = re.compile(r"\s*([45]\d\d)(?:\s.*)?", re.ASCII | re.DOTALL)
+_LONGEST = 16_000  # characters of a foreign text that are looked at
+_MOST_HEADERS = 1_000
 
 
-def classify(error: BaseException, *, wall_time: float) -> Fault:
+def classify(error: BaseException, *, wall_time: float, reading: Reading | None = None) -> Fault:
     """Return the fault that `error` is.
 
     Args:
-        error: what the strategy raised; a group counts as its gravest member.
+        error: what the strategy raised.
         wall_time: the time in seconds since 1970, to which an HTTP date in Retry-After is compared.
+        reading: what the provider's own adapter makes of an exception; asked for each member of a group.
     """
-    if isinstance(error, BaseExceptionGroup) and type(error).__module__ in {"builtins", "exceptiongroup"}:
-        faults = [classify(member, wall_time=wall_time) for member in error.exceptions]
-        return min(faults, key=lambda fault: _GRAVITY.index(fault.kind))
-    message = describe(error)
-    if isinstance(error, CallError):
-        return Fault(error.kind, message, seconds(error.retry_after))
-    kind = _kind(error)
-    return Fault(kind, message, retry_after(headers_of(error), wall_time=wall_time))
+    try:
+        faults = [_fault_of(member, wall_time, reading) for member in _members(error)]
+        return min(faults, key=lambda fault: (_GRAVITY.index(fault.kind), -(fault.retry_after or 0.0)))
+    except Exception as mistake:  # noqa: BLE001 - rule 5: a foreign object may do anything
+        return Fault(FaultKind.BUG, f"{describe(error)} (not classified: {describe(mistake)})")
 
 
 def describe(error: BaseException) -> str:
-    """Return what the exception says, by its type where it says nothing."""
+    """Return what the exception says, after the name of its type; text that every encoding can take."""
+    name = attribute(type(error), "__name__") or "exception"
     try:
-        text = str(error)
+        text = str(error)[:_LONGEST].encode("utf-8", "backslashreplace").decode()
     except Exception:  # noqa: BLE001 - a foreign __str__ may raise anything
         text = ""
-    return f"{type(error).__name__}: {text}" if text else type(error).__name__
-
-
-def _kind(error: BaseException) -> FaultKind:
-    for ancestor in type(error).__mro__:
-        kind = _BY_NAME.get(f"{ancestor.__module__}.{ancestor.__qualname__}")
-        if kind is not None:
-            return kind
-    status = status_of(error)
-    if status is not None:
-        return of_status(status)
-    if isinstance(error, json.JSONDecodeError):
-        return FaultKind.INVALID
-    if isinstance(error, TimeoutError):
-        return FaultKind.TIMEOUT
-    if isinstance(error, (ConnectionError, EOFError)):
-        return FaultKind.TRANSIENT
-    return FaultKind.BUG
+    return f"{name}: {text}" if text else str(name)
 
 
 def of_status(status: int) -> FaultKind:
-    """Return the kind of fault that an HTTP status of 400 to 599 is."""
+    """Return the kind of fault that an HTTP status is; one that is no error's, but brought no answer, may pass."""
     if status in _BY_STATUS:
         return _BY_STATUS[status]
-    return FaultKind.TRANSIENT if status >= 500 else FaultKind.REJECTED  # noqa: PLR2004 - HTTP's own bound
+    return FaultKind.REJECTED if 400 <= status < 500 else FaultKind.TRANSIENT  # noqa: PLR2004 - HTTP's own bounds
 
 
 def status_of(error: BaseException) -> int | None:
     """Return the HTTP error status that an exception carries, if any."""
-    holders = (error, getattr(error, "response", None))
-    for holder in holders:
-        for name in ("code", "status_code", "status", "http_status"):
-            value = _attribute(holder, name)
-            if isinstance(value, str) and value.isascii() and value.isdigit():
-                value = int(value[:4])
-            if isinstance(value, int) and not isinstance(value, bool) and 400 <= value <= 599:  # noqa: PLR2004
-                return int(value)
+    for code in _codes(error):
+        match = _STATUS.fullmatch(code) if isinstance(code, str) else None
+        number = int(match[1]) if match else code
+        if isinstance(number, int) and 400 <= number <= 599:  # noqa: PLR2004 - HTTP's own bounds
+            return int(number)
     return None
 
 
-def headers_of(error: BaseException) -> Mapping[str, str]:
-    """Return the headers of the response behind an exception, in lower case; empty where there are none."""
-    for holder in (_attribute(error, "response"), error):
-        headers = _attribute(holder, "headers")
-        with contextlib.suppress(Exception):  # whatever else a foreign object does, it is no header
-            return {str(key).lower(): str(value) for key, value in _pairs(headers)}
-    return {}
+def _members(error: BaseException) -> Iterator[BaseException]:
+    pending = [error]
+    while pending:
+        member = pending.pop()
+        if isinstance(member, BaseExceptionGroup) and _kind(member) is None:
+            pending.extend(reversed(member.exceptions))
+        else:
+            yield member
 
 
-def _pairs(headers: Any) -> Iterable[tuple[Any, Any]]:
-    if headers is None:
-        raise TypeError
-    pairs: Iterable[tuple[Any, Any]] = headers.items() if hasattr(headers, "items") else headers
-    return pairs
+def _fault_of(error: BaseException, wall_time: float, reading: Reading | None) -> Fault:
+    if isinstance(error, CallError):
+        return Fault(error.kind, describe(error), seconds(error.retry_after))
+    fault = reading(error) if reading is not None else None
+    if fault is not None:
+        return fault
+    hint = retry_after(headers_of(error), wall_time=wall_time) or seconds(attribute(error, "retry_after"))
+    return Fault(_kind(error) or FaultKind.BUG, describe(error), hint)
 
 
-def _attribute(holder: object, name: str) -> Any:
+def _kind(error: BaseException) -> FaultKind | None:
+    if not isinstance(error, Exception):
+        return _kind_of_type(error)  # SystemExit has a `code` too
+    words = [code for code in _codes(error) if isinstance(code, str)]
+    for word in words:
+        if word in _BY_WORD:
+            return _BY_WORD[word]
+    status = status_of(error)
+    if status is not None:
+        return of_status(status)
+    for word in words:
+        if word in _BY_GRPC:
+            return _BY_GRPC[word]
+    return _kind_of_type(error)
+
+
+def _kind_of_type(error: BaseException) -> FaultKind | None:
+    for ancestor in type(error).__mro__:
+        kind = _BY_NAME.get(f"{ancestor.__module__}.{ancestor.__qualname__}")
+        if kind is not None:
+            return kind
+    if isinstance(error, OSError):
+        # Where every address of a host refused, trio and asyncio raise a bare OSError without a number.
+        unnumbered = type(error) is OSError and error.errno is None
+        return FaultKind.TRANSIENT if unnumbered or errno.errorcode.get(error.errno or 0) in _NETWORK else None
+    return None
+
+
+def _codes(error: BaseException) -> Iterator[int | str]:
+    """Yield what an exception and its response have as a code, by any of its usual names."""
+    for holder in (error, attribute(error, "response")):
+        for name in ("status_code", "status", "http_status", "code"):
+            value = attribute(holder, name)
+            if name == "code" and callable(value) and not isinstance(value, type):
+                with contextlib.suppress(Exception):
+                    value = value()  # gRPC's is a method
+            if isinstance(value, enum.Enum):
+                yield value.name
+                value = value.value
+            if isinstance(value, (int, str)) and not isinstance(value, bool):
+                yield value
+
+
+def attribute(holder: object, name: str) -> Any:
+    """Return an attribute of a foreign object; None where there is none, or it cannot be had."""
     try:
         return getattr(holder, name, None)
     except Exception:  # noqa: BLE001 - a foreign property may raise anything
         return None
 
 
+def headers_of(error: BaseException) -> Mapping[str, str]:
+    """Return the headers of the response behind an exception, in lower case; empty where there are none."""
+    for holder in (attribute(error, "response"), error):
+        headers = attribute(holder, "headers")
+        if headers is not None:
+            with contextlib.suppress(Exception):  # whatever else it is, it is no header
+                pairs = headers.items() if hasattr(headers, "items") else headers
+                return {_text(key).lower(): _text(value) for key, value in islice(pairs, _MOST_HEADERS)}
+    return {}
+
+
+def _text(value: object) -> str:
+    return value.decode("latin-1") if isinstance(value, bytes) else str(value)
+
+
 def seconds(value: object) -> float | None:
     """Return `value` as a wait in seconds; None unless it is a positive, finite number."""
+    if isinstance(value, bool):
+        return None
     try:
         number = float(value)  # type: ignore[arg-type]  # anything else raises, and is no hint
-    except (TypeError, ValueError, OverflowError):
+    except Exception:  # noqa: BLE001 - a foreign __float__ may raise anything
         return None
     return number if 0 < number < math.inf else None
 
@@ -168,30 +255,33 @@ def retry_after(headers: Mapping[str, str], *, wall_time: float) -> float | None
     """Return the seconds that a response asks to wait.
 
     `retry-after-ms` (OpenAI, Azure) is the more exact, so it goes first; Retry-After is a number of seconds or an HTTP
-    date (RFC 9110, section 10.2.3), compared with the response's own Date where it has one.
+    date (RFC 9110, section 10.2.3), compared with the response's own Date where it has one. Gateways rename both by
+    something put before them.
+
+    Args:
+        headers: by their names in lower case.
+        wall_time: the time in seconds since 1970.
     """
-    milliseconds = seconds(headers.get("retry-after-ms"))
+    milliseconds = seconds(_named(headers, "retry-after-ms"))
     if milliseconds is not None:
-        return milliseconds / 1_000
-    text = headers.get("retry-after")
-    if text is None:
-        return None
+        return seconds(milliseconds / 1_000)
+    text = _named(headers, "retry-after")
     number = seconds(text)
-    if number is not None:
-        return number
-    date = _timestamp(text)
+    date = _timestamp(text) if number is None else None
     if date is None:
-        return None
-    origin = _timestamp(headers.get("date", ""))
+        return number
+    origin = _timestamp(headers.get("date"))
     return seconds(date - (wall_time if origin is None else origin))
 
 
-def _timestamp(text: str) -> float | None:
+def _named(headers: Mapping[str, str], name: str) -> str | None:
+    renamed = (value for key, value in headers.items() if key.endswith(f"-{name}"))
+    return headers.get(name) or next(renamed, None)
+
+
+def _timestamp(text: str | None) -> float | None:
     try:
-        date = parsedate_to_datetime(text)
-    except (TypeError, ValueError, IndexError, OverflowError):
-        return None
-    try:
+        date = parsedate_to_datetime(text or "")
         return (date if date.tzinfo else date.replace(tzinfo=UTC)).timestamp()
-    except (ValueError, OverflowError):
+    except (TypeError, ValueError, IndexError, OverflowError, AttributeError):
         return None

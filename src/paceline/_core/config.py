@@ -11,43 +11,43 @@ from collections.abc import Callable
 from typing import Any
 
 import attrs
-from attrs import setters, validators
+from attrs import setters
 
+from .backoff import is_seconds
 from .exceptions import ConfigurationError
-from .retry import RetryPolicy
+from .retry import RetryPolicy, is_at_least_one
 
 
-def _at_least_one(_: object, attribute: attrs.Attribute[int], value: object) -> None:
-    if type(value) is not int or value < 1:
-        raise ConfigurationError(f"{attribute.name} must be a whole number, 1 or more, not {value!r}")
-
-
-def _seconds(_: object, attribute: attrs.Attribute[float], value: object) -> None:
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or math.isnan(value) or value <= 0:
-        raise ConfigurationError(f"{attribute.name} must be a number of seconds above 0, not {value!r}")
+def _is_policy(_: object, attribute: attrs.Attribute[RetryPolicy], value: object) -> None:
+    if not isinstance(value, RetryPolicy):
+        raise ConfigurationError(f"{attribute.name} must be a RetryPolicy, not {value!r}")
 
 
 def _announce(config: ProcessorConfig, _: attrs.Attribute[Any], value: Any) -> Any:
-    for listener in config._listeners:  # noqa: SLF001 - a hook of the class itself
+    for listener in tuple(config._listeners):  # noqa: SLF001 - a hook of the class itself
         listener()
     return value
 
 
 @attrs.define(kw_only=True, on_setattr=[setters.validate, _announce])
 class ProcessorConfig:
-    """The settings of a processor."""
+    """The settings of a processor.
 
-    max_workers: int = attrs.field(default=1_000, validator=_at_least_one)
+    Raises:
+        ConfigurationError: a value is out of its bounds, at construction or on assignment; the field keeps its value.
+    """
+
+    max_workers: int = attrs.field(default=1_000, validator=is_at_least_one)
     """A ceiling on calls in flight, over all lanes. Not a setting to tune: the controllers stay below it by themselves."""
-    timeout_per_item: float = attrs.field(default=120.0, validator=_seconds)
+    timeout_per_item: float = attrs.field(default=120.0, validator=is_seconds)
     """Seconds for one call. A call that takes longer is cancelled and counts as a timeout."""
-    deadline_per_item: float = attrs.field(default=math.inf, validator=_seconds)
+    deadline_per_item: float = attrs.field(default=math.inf, validator=is_seconds)
     """Seconds from an item's first call to its result, waits included."""
-    deadline: float = attrs.field(default=math.inf, validator=_seconds)
+    deadline: float = attrs.field(default=math.inf, validator=is_seconds)
     """Seconds for a batch. Then calls in flight are cancelled, and what is not settled is pending."""
-    hook_timeout: float = attrs.field(default=30.0, validator=_seconds)
+    hook_timeout: float = attrs.field(default=30.0, validator=is_seconds)
     """Seconds for each call of a middleware, an observer, `on_error` or `cleanup`."""
-    retry: RetryPolicy = attrs.field(factory=RetryPolicy, validator=validators.instance_of(RetryPolicy))
+    retry: RetryPolicy = attrs.field(factory=RetryPolicy, validator=_is_policy)
     """Budgets and waits between the calls of one item."""
     _listeners: list[Callable[[], None]] = attrs.field(init=False, factory=list, repr=False, eq=False)
 

@@ -49,11 +49,11 @@ class FaultKind(enum.StrEnum):
 
 _SECRET = re.compile(
     r"""(?ix)
-    ( \b AIza [\w-]{20,}                                  # Google API keys
-    | \b (?:sk|pk|rk) - [\w-]{16,}                        # OpenAI, Anthropic and their like
-    | (?<= bearer\s ) [\w.~+/=-]{8,}                      # Authorization headers
-    | (?<= [?&]key= ) [^&\s"']+                           # keys in a query string
-    )
+    AIza [\w-]{20,}                                # Google API keys
+    | (?: (?<! [a-z] ) | (?<= \\[nrt] ) )          # not the tail of a word, as in task-...; an escaped line break is none
+      (?:sk|pk|rk) - [\w-]{16,}                    # OpenAI, Anthropic and their like
+    | (?P<kept> bearer \s+ ) [\w.~+/=-]{8,}        # Authorization headers
+    | (?<= [?&]key= ) [^&\s"']+                    # keys in a query string
     """
 )
 _LONGEST_MESSAGE = 2_000  # characters: enough to act upon, short enough to keep a million of
@@ -61,7 +61,7 @@ _LONGEST_MESSAGE = 2_000  # characters: enough to act upon, short enough to keep
 
 def redact(text: str) -> str:
     """Return `text` without what looks like a credential, at most 2,000 characters long."""
-    text = _SECRET.sub("[redacted]", text)
+    text = _SECRET.sub(r"\g<kept>[redacted]", text)
     return text if len(text) <= _LONGEST_MESSAGE else text[: _LONGEST_MESSAGE - 1] + "…"
 
 
@@ -77,3 +77,8 @@ class Fault:
 
     def __str__(self) -> str:
         return f"{self.kind}: {self.message}" if self.message else str(self.kind)
+
+
+def pending(reason: str) -> Fault:
+    """Return the fault of an item that its batch did not reach."""
+    return Fault(FaultKind.PENDING, reason)

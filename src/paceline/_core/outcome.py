@@ -77,7 +77,13 @@ class BatchResult(Generic[T]):
     """A whole batch: one result per accepted item, in the order in which they were settled."""
 
     results: tuple[WorkItemResult[T], ...] = attrs.field(default=(), repr=False)
-    """In completion order; see `in_input_order`."""
+    """In completion order; see `in_input_order`. Empty where they went through a stream."""
+    succeeded: int = attrs.field()
+    """Items with an output."""
+    failures: Mapping[FaultKind, int] = attrs.field()
+    """How many items failed, by kind."""
+    usage: TokenUsage = attrs.field()
+    """Tokens over all items."""
     seconds: float = 0.0
     """Wall time."""
     refusals: int = 0
@@ -87,30 +93,27 @@ class BatchResult(Generic[T]):
     stopped: Fault | None = None
     """Why the batch ended before its work did; None: it did not."""
 
+    @succeeded.default
+    def _count_succeeded(self) -> int:
+        return sum(result.success for result in self.results)
+
+    @failures.default
+    def _count_failures(self) -> dict[FaultKind, int]:
+        return dict(Counter(result.error.kind for result in self.results if result.error is not None))
+
+    @usage.default
+    def _add_usage(self) -> TokenUsage:
+        return sum((result.usage for result in self.results), NO_USAGE)
+
     @property
     def total_items(self) -> int:
         """Items accepted."""
-        return len(self.results)
-
-    @property
-    def succeeded(self) -> int:
-        """Items with an output."""
-        return sum(result.success for result in self.results)
+        return self.succeeded + self.failed
 
     @property
     def failed(self) -> int:
         """Items without an output, the pending ones included."""
-        return self.total_items - self.succeeded
-
-    @property
-    def usage(self) -> TokenUsage:
-        """Tokens over all items."""
-        return sum((result.usage for result in self.results), NO_USAGE)
-
-    @property
-    def failures(self) -> dict[FaultKind, int]:
-        """How many items failed, by kind."""
-        return dict(Counter(result.error.kind for result in self.results if result.error is not None))
+        return sum(self.failures.values())
 
     def in_input_order(self) -> tuple[WorkItemResult[T], ...]:
         """Return the results in the order in which their items were given."""

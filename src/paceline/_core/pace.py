@@ -3,12 +3,13 @@
 Additive increase, multiplicative decrease on the number of workers N (Chiu and Jain, "Analysis of the Increase and Decrease
 Algorithms for Congestion Avoidance", 1989), as TCP does it:
 
-1. N grows only while it binds, that is for calls that were started with N - 1 or more others in flight.
+1. N grows only while it binds, that is for calls during which N were in flight.
 2. Until the first refusal N grows by one with each call served, so it doubles with each round trip.
 3. After it, by a twentieth (at least one) with each N calls served.
 4. A burst of refusals cuts N once: refusals of calls that were started before the last cut say nothing new.
 5. After a refusal nothing starts before the gate: what the provider asked for, or a wait that doubles with each cut that
-   follows without a call served. The gate is never more than a minute away, whatever the provider said.
+   follows without a call served, whichever is longer; for the first cut what it asked for counts. The gate is never more
+   than a minute away, whatever the provider said.
 
 It is pure: `now` is an argument, in seconds of any clock that does not go back.
 """
@@ -64,8 +65,8 @@ class Ticket:
 
     cut: int
     """How many cuts there had been."""
-    bound: bool
-    """Whether N was what kept more from starting."""
+    order: int
+    """How many calls had been started before."""
 
 
 @attrs.frozen
@@ -100,6 +101,8 @@ class AIMD:
         self._limit = float(_START)
         self._growing = True  # no refusal yet
         self._in_flight = 0
+        self._started = 0
+        self._filled = -1  # the order of the last call that brought N in flight
         self._cuts = 0
         self._fruitless = 0  # cuts since a call was served
         self._gate = -math.inf
@@ -125,8 +128,12 @@ class AIMD:
 
     def started(self, now: float, cost: float) -> Ticket:  # noqa: ARG002
         """Count a call that starts now."""
+        ticket = Ticket(self._cuts, self._started)
+        self._started += 1
         self._in_flight += 1
-        return Ticket(self._cuts, self._in_flight >= int(self._limit))
+        if self._in_flight >= int(self._limit):
+            self._filled = ticket.order
+        return ticket
 
     def settled(self, ticket: Ticket, now: float, signal: Signal) -> None:
         """Count a call that ended, and learn from how."""
@@ -136,7 +143,7 @@ class AIMD:
             case Served():
                 self._served += 1
                 self._fruitless = 0
-                if ticket.bound:
+                if ticket.order <= self._filled:
                     self._grow(now)
             case Throttled(retry_after):
                 self._throttled += 1
@@ -168,7 +175,8 @@ class AIMD:
         self._growing = False
         self._limit = max(1.0, _DECREASE * min(self._limit, in_flight))
         asked = retry_after if retry_after is not None and 0 < retry_after < math.inf else 0.0
-        wait = min(_LONGEST_GATE, asked or _FIRST_GATE * 2.0 ** min(self._fruitless, 16))
+        doubled = _FIRST_GATE * 2.0 ** min(self._fruitless, 16)
+        wait = min(_LONGEST_GATE, max(asked, doubled) if self._fruitless else asked or doubled)
         self._fruitless += 1
         self._gate = max(self._gate, now + wait)
         self.history.append(PaceChange(now, old, self.limit, f"refused with {in_flight} in flight; waits {wait:.3g} s"))

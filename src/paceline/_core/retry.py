@@ -22,29 +22,45 @@ from __future__ import annotations
 from typing import TypeAlias, assert_never
 
 import attrs
-from attrs import validators
 
-from .backoff import Backoff, delay
-from .exceptions import IllegalTransitionError
+from .backoff import Backoff, delay, is_seconds
+from .exceptions import ConfigurationError, IllegalTransitionError
 from .fault import Fault, FaultKind
 
-_BUDGET = [validators.instance_of(int), validators.ge(1)]
+
+def is_at_least_one(_: object, attribute: attrs.Attribute[int], value: object) -> None:
+    """Refuse a field's value that is no whole number, 1 or more.
+
+    Raises:
+        ConfigurationError: names the field and the value.
+    """
+    if type(value) is not int or value < 1:
+        raise ConfigurationError(f"{attribute.name} must be a whole number, 1 or more, not {value!r}")
 
 
 @attrs.frozen(kw_only=True)
 class RetryPolicy:
-    """How often an item may be called."""
+    """How often an item may be called.
 
-    max_attempts: int = attrs.field(default=5, validator=_BUDGET)
+    Raises:
+        ConfigurationError: a budget is no whole number, 1 or more, or `patience` no number of seconds above 0.
+    """
+
+    max_attempts: int = attrs.field(default=5, validator=is_at_least_one)
     """Calls that may end in a passing failure (overloaded, transient, timeout) before the item is given up."""
-    max_invalid: int = attrs.field(default=3, validator=_BUDGET)
+    max_invalid: int = attrs.field(default=3, validator=is_at_least_one)
     """Calls that may end in an invalid output."""
-    max_truncated: int = attrs.field(default=1, validator=_BUDGET)
+    max_truncated: int = attrs.field(default=1, validator=is_at_least_one)
     """Calls that may end in a truncated output. One: the same prompt under the same limit is truncated again."""
-    patience: float = attrs.field(default=900.0, validator=validators.gt(0))
+    patience: float = attrs.field(default=900.0, validator=is_seconds)
     """Seconds without a single success in its lane after which a throttled item is given up."""
-    backoff: Backoff = attrs.field(factory=Backoff, validator=validators.instance_of(Backoff))
+    backoff: Backoff = attrs.field(factory=Backoff)
     """The waits after passing failures."""
+
+    @backoff.validator
+    def _is_backoff(self, _: object, value: object) -> None:
+        if not isinstance(value, Backoff):
+            raise ConfigurationError(f"backoff must be a Backoff, not {value!r}")
 
 
 # ------------------------------------------------------------------------------------------------ states

@@ -28,7 +28,8 @@ class TokenUsage:
 
     @total_tokens.default
     def _sum(self) -> int:
-        return self.input_tokens + self.output_tokens
+        # runs before the validators: a count that is none is theirs to refuse
+        return sum(count for count in (self.input_tokens, self.output_tokens) if type(count) is int)
 
     def __add__(self, other: TokenUsage) -> TokenUsage:
         if not isinstance(other, TokenUsage):

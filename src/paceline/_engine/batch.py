@@ -10,7 +10,6 @@ import math
 from collections.abc import Callable
 from typing import Any
 
-import attrs
 from anyio import CancelScope, Event, current_time
 
 from .._core import pace
@@ -25,18 +24,10 @@ from .calls import Calls
 from .hooks import Hooks
 from .job import Job, Lane
 from .ledger import Ledger, Outlet
-from .lifecycle import Lifecycle
+from .lifecycle import Lifecycle, Parked
 from .tally import Tally
 
 _READ_AHEAD = 8_000  # items at most, where one lane is full and another might be fed by reading on
-
-
-@attrs.define
-class Parked:
-    """Jobs that wait for their strategy to be prepared, and the scope in which that is done."""
-
-    scope: CancelScope
-    jobs: list[Job]
 
 
 class Batch:
@@ -301,8 +292,3 @@ class Batch:
 
 def _no_nursery(*_: Any) -> None:
     raise AssertionError("no task can start outside the batch's nursery")
-
-
-def pending(reason: str) -> Fault:
-    """Return the fault of an item that the batch did not reach."""
-    return Fault(FaultKind.PENDING, reason)

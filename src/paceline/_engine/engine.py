@@ -13,10 +13,11 @@ from .._core import events
 from .._core.classify import describe
 from .._core.config import ProcessorConfig
 from .._core.exceptions import MisuseError, SourceError
+from .._core.fault import pending
 from .._core.outcome import BatchResult, WorkItemResult
 from .._core.pace import AIMD
 from ..abc import BaseObserver, Middleware, RateLimitObserver
-from .batch import Batch, pending
+from .batch import Batch
 from .hooks import Hooks
 from .intake import Intake
 from .ledger import Outlet

@@ -18,11 +18,13 @@ from anyio import CancelScope, lowlevel
 
 from .._core import retry
 from .._core.exceptions import DuplicateItemError, InvalidWorkItemError
+from .._core.fault import pending
 from ..abc import LLMCallStrategy
 from ..work import LLMWorkItem
-from .batch import Batch, Parked, pending
+from .batch import Batch
 from .guard import guarded
 from .job import Job
+from .lifecycle import Parked
 
 _BREATH = 512  # items read between two checkpoints
 

@@ -14,6 +14,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import attrs
 from anyio import CancelScope, create_task_group, current_time, move_on_after, sleep
 
 from .._core import retry
@@ -23,6 +24,15 @@ from ..abc import LLMCallStrategy
 from .attempt import fault_of
 from .guard import guarded
 from .hooks import Hooks
+from .job import Job
+
+
+@attrs.define
+class Parked:
+    """Jobs that wait for their strategy to be prepared, and the scope in which that is done."""
+
+    scope: CancelScope
+    jobs: list[Job]
 
 
 class Lifecycle:

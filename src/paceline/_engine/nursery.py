@@ -13,7 +13,8 @@ from __future__ import annotations
 
 from anyio import create_task_group, current_time, lowlevel
 
-from .batch import Batch, pending
+from .._core.fault import pending
+from .batch import Batch
 from .intake import Intake
 from .settle import give_up, overdue
 from .worker import work

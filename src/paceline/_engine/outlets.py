@@ -12,8 +12,9 @@ from typing import Generic, TypeVar
 from anyio import Event
 
 from .._core.exceptions import SourceError
+from .._core.fault import pending
 from .._core.outcome import BatchResult, WorkItemResult
-from .batch import Batch, pending
+from .batch import Batch
 
 T = TypeVar("T")
 

@@ -8,11 +8,11 @@ import attrs
 from anyio import current_time
 
 from .._core import events, retry
-from .._core.fault import Fault, FaultKind
+from .._core.fault import Fault, FaultKind, pending
 from .._core.outcome import Attempt, WorkItemResult
 from ..abc import LLMCallStrategy
 from .attempt import Verdict, judge, signal_of
-from .batch import Batch, pending
+from .batch import Batch
 from .guard import unwrapped
 from .job import Job, Lane
 

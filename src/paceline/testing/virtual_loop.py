@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import asyncio
 import selectors
-from typing import Any
 
 
 class HangError(RuntimeError):
@@ -44,7 +43,3 @@ class VirtualTimeLoop(asyncio.SelectorEventLoop):
     def time(self) -> float:
         """Return the seconds that have passed, virtually."""
         return self._virtual.now
-
-    def run_in_executor(self, *_: Any, **__: Any) -> Any:
-        """Refuse: a thread needs real time."""
-        raise RuntimeError("threads cannot be waited for in virtual time")

@@ -1,0 +1,64 @@
+"""Runs the benchmarks and prints their tables. No target that is missed fails the run: the machine may be busy."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from .memory import memory
+from .overhead import overhead
+from .page import machine, section, write
+
+_BENCHMARKS = ("overhead", "memory")
+
+
+def main() -> None:
+    """Do what the command line says."""
+    arguments = _parser().parse_args()
+    sections = {}
+    for name in arguments.names or _BENCHMARKS:
+        where = machine()
+        if name == "overhead":
+            body = overhead(arguments.rounds, arguments.items, arguments.peer_items, _say)
+        else:
+            body = memory(arguments.memory_rounds, arguments.streamed, arguments.peer_streamed, _say)
+        sections[name] = section(name, where, body)
+        print(sections[name])
+    if arguments.write is not None:
+        write(arguments.write, sections)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description="Measure paceline beside its peers.")
+    parser.add_argument("names", nargs="*", metavar="overhead|memory", help="what to measure (default: all)")
+    parser.add_argument("--write", type=Path, metavar="PAGE", help="keep the tables in this Markdown page")
+    parser.add_argument("--rounds", type=_count, default=5, help="of the overhead (default: %(default)s)")
+    parser.add_argument(
+        "--items", type=_count, default=20_000, help="in each run of the overhead (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--peer-items", type=_count, default=2_000, help="the same for async-batch-llm (default: %(default)s)"
+    )
+    parser.add_argument("--memory-rounds", type=_count, default=2, help="of the memory (default: %(default)s)")
+    parser.add_argument(
+        "--streamed", type=_count, default=200_000, help="items in the long runs (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--peer-streamed", type=_count, default=20_000, help="the same for async-batch-llm (default: %(default)s)"
+    )
+    return parser
+
+
+def _count(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is no whole number, 1 or more")
+    return int(text)
+
+
+def _say(progress: str) -> None:
+    print(progress, file=sys.stderr, flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,88 @@
+"""paceline, by each of its ways in, on each backend."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable
+from functools import partial
+from typing import Any
+
+import anyio
+import trio
+
+from paceline import (
+    LLMCallStrategy,
+    LLMWorkItem,
+    ParallelBatchProcessor,
+    ProcessorConfig,
+    open_stream,
+    process_prompts,
+)
+
+from .task import WORKERS, Entry, Take, main
+
+# the default timeout is the one that the others are given, too
+_CONFIG = partial(ProcessorConfig, max_workers=WORKERS)
+
+
+class _AtOnce(LLMCallStrategy[str]):
+    async def execute(self, prompt: str, attempt: int, timeout: float) -> tuple[str, None]:
+        return prompt, None
+
+
+class _OnTrio(LLMCallStrategy[str]):
+    async def execute(self, prompt: str, attempt: int, timeout: float) -> tuple[str, None]:
+        await trio.lowlevel.checkpoint()
+        return prompt, None
+
+
+class _OnAsyncio(LLMCallStrategy[str]):
+    async def execute(self, prompt: str, attempt: int, timeout: float) -> tuple[str, None]:
+        await asyncio.sleep(0)
+        return prompt, None
+
+
+_PAUSING: dict[str, type[LLMCallStrategy[str]]] = {"trio": _OnTrio, "asyncio": _OnAsyncio}
+
+
+async def _collected(backend: str, prompts: Iterable[str], take: Take, *, pauses: bool) -> object:
+    batch = await process_prompts(_strategy(backend, pauses=pauses), prompts, config=_CONFIG())
+    for result in batch.results:
+        take(result.output or "")
+    return batch
+
+
+async def _streamed(backend: str, prompts: Iterable[str], take: Take, *, pauses: bool) -> None:
+    async with open_stream(_strategy(backend, pauses=pauses), prompts, config=_CONFIG()) as results:
+        async for result in results:
+            take(result.output or "")
+
+
+async def _streamed_items(backend: str, prompts: Iterable[str], take: Take, *, pauses: bool) -> None:
+    strategy = _strategy(backend, pauses=pauses)
+    items = (LLMWorkItem(f"question-{prompt}", strategy, prompt) for prompt in prompts)
+    async with (
+        ParallelBatchProcessor[str](_CONFIG()) as processor,
+        processor.stream(items) as results,
+    ):
+        async for result in results:
+            take(result.output or "")
+
+
+def _strategy(backend: str, *, pauses: bool) -> LLMCallStrategy[str]:
+    return _PAUSING[backend]() if pauses else _AtOnce()
+
+
+def _start(backend: str, function: Callable[[], Awaitable[Any]]) -> Any:
+    return anyio.run(function, backend=backend)
+
+
+_WAYS = {"process_prompts": _collected, "open_stream": _streamed, "stream": _streamed_items}
+ENTRIES = {
+    f"{name}-{backend}": Entry(partial(way, backend), partial(_start, backend))
+    for name, way in _WAYS.items()
+    for backend in _PAUSING
+}
+
+if __name__ == "__main__":
+    main(ENTRIES)

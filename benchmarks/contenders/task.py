@@ -1,0 +1,106 @@
+"""What a contender is given, how it is measured, and what it answers: the same for all of them.
+
+Rules owned here:
+
+1. Standard library only, as one contender runs in an environment in which nothing of ours is installed.
+2. The no-op call returns its prompt, so that it can be checked that every item was processed, once.
+3. CPU is the process's, user and system, between the first and the last item of a loop that has been warmed up.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import gc
+import json
+import sys
+import time
+from collections.abc import Awaitable, Callable, Iterable
+from pathlib import Path
+from typing import Protocol
+
+WORKERS = 100
+SECONDS = 120.0  # for one call: no contender reaches it, all must watch for it
+_WARM_UP = 500  # items: imports that come late, and the interpreter's own adaptation
+
+Take = Callable[[str], object]
+
+
+class Runner(Protocol):
+    """Answers every prompt by a call that returns the prompt, and hands each output over.
+
+    What it returns is kept until the measurement has ended.
+    """
+
+    def __call__(self, prompts: Iterable[str], take: Take, *, pauses: bool) -> Awaitable[object]:
+        """Do so; the call lets other tasks run once if it `pauses`, else it returns at once."""
+
+
+Start = Callable[[Callable[[], Awaitable[dict[str, float]]]], dict[str, float]]
+
+
+@dataclasses.dataclass(frozen=True)
+class Entry:
+    """One contender: what it runs, and the event loop that it runs on."""
+
+    run: Runner
+    start: Start
+
+
+def main(entries: dict[str, Entry]) -> None:
+    """Measure what the command line names, `ENTRY QUESTION ITEMS`, and print the answer as JSON."""
+    name, question, items = sys.argv[1:]
+    entry = entries[name]
+    print(json.dumps(entry.start(lambda: _QUESTIONS[question](entry.run, int(items)))))
+
+
+async def _cpu(run: Runner, items: int, *, pauses: bool) -> dict[str, float]:
+    await run(list(map(str, range(_WARM_UP))), _nothing, pauses=pauses)
+    prompts = list(map(str, range(items)))
+    outputs: list[str] = []
+    gc.collect()
+    began = time.process_time()
+    await run(prompts, outputs.append, pauses=pauses)
+    seconds = time.process_time() - began
+    return {"microseconds": seconds / items * 1e6, "complete": sorted(outputs) == sorted(prompts)}
+
+
+async def _cpu_pausing(run: Runner, items: int) -> dict[str, float]:
+    return await _cpu(run, items, pauses=True)
+
+
+async def _cpu_at_once(run: Runner, items: int) -> dict[str, float]:
+    return await _cpu(run, items, pauses=False)
+
+
+async def _memory(run: Runner, items: int) -> dict[str, float]:
+    outputs = total = 0
+
+    def take(output: str) -> None:
+        nonlocal outputs, total
+        outputs += 1
+        total += int(output)
+
+    kept = await run(map(str, range(items)), take, pauses=True)
+    megabytes = peak_memory()
+    del kept
+    return {"megabytes": megabytes, "complete": outputs == items and total == items * (items - 1) // 2}
+
+
+_QUESTIONS = {"cpu": _cpu_pausing, "cpu-at-once": _cpu_at_once, "memory": _memory}
+
+
+def _nothing(_: str) -> None:
+    """Let an output go."""
+
+
+def peak_memory() -> float:
+    """Return the most that was resident so far, in MB."""
+    status = Path("/proc/self/status")
+    if status.exists():  # ru_maxrss would begin at what the parent process held
+        for line in status.read_text().splitlines():
+            if line.startswith("VmHWM:"):
+                return int(line.split()[1]) * 1024 / 1e6
+    import resource  # noqa: PLC0415 - not on Windows
+
+    unit = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e6

@@ -1,0 +1,49 @@
+"""Where figures are kept: a page with a section for each benchmark, each rewritten by the run that measured it."""
+
+from __future__ import annotations
+
+import os
+import platform
+import re
+from datetime import UTC, datetime
+from pathlib import Path
+
+_FRAME = """# Benchmarks
+
+What paceline costs beside the calls it makes, and what its peers cost in the same run. `make bench` prints the tables;
+`python -m benchmarks --write docs/benchmarks.md` rewrites this page, and with `overhead` or `memory` before `--write` only that
+section of it.
+
+Figures are those of one machine on one day, and it may have had other work to do: trust the ratios.
+
+"""
+_TITLES = {"overhead": "CPU per item", "memory": "Memory of long runs"}
+
+
+def machine() -> str:
+    """Return what was measured on, without naming the machine."""
+    model = platform.processor() or platform.machine()
+    info = Path("/proc/cpuinfo")
+    if info.exists() and (found := re.search(r"^model name\s*:\s*(.+)$", info.read_text(), re.MULTILINE)):
+        model = found[1]
+    load = f", load {os.getloadavg()[0]:.1f} at the start" if hasattr(os, "getloadavg") else ""
+    python = f"{platform.python_implementation()} {platform.python_version()}"
+    return f"{datetime.now(UTC):%Y-%m-%d}, {os.cpu_count()} cores ({model}), {platform.system()}, {python}{load}"
+
+
+def section(name: str, where: str, body: str) -> str:
+    """Return one benchmark's section."""
+    return f"## {_TITLES[name]}\n\nMeasured: {where}.\n\n{body}\n"
+
+
+def write(path: Path, sections: dict[str, str]) -> None:
+    """Replace these sections of the page, and leave the others as they are."""
+    old = path.read_text(encoding="utf-8") if path.exists() else ""
+    kept = {name: found for name in _TITLES if (found := _find(old, name)) is not None}
+    texts = kept | sections
+    path.write_text(_FRAME + "\n".join(texts[name] for name in _TITLES if name in texts), encoding="utf-8")
+
+
+def _find(page: str, name: str) -> str | None:
+    found = re.search(rf"^## {_TITLES[name]}\n.*?(?=^## |\Z)", page, re.MULTILINE | re.DOTALL)
+    return found[0].rstrip() + "\n" if found else None

@@ -1,0 +1,8 @@
+"""`python -m paceline` is the same program as `paceline`."""
+
+import sys
+
+from .cli import main
+
+if __name__ == "__main__":
+    sys.exit(main())

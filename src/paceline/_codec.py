@@ -1,0 +1,122 @@
+"""What a record looks like as JSON: the one converter.
+
+1. A row is valid JSON in UTF-8, whatever a strategy returned: no NaN, no half of a surrogate pair, no key that is no text.
+2. Attrs classes, dataclasses, pydantic models and mappings become objects, sequences and sets arrays, enums their values.
+   What is none of these and no JSON is its `str()`.
+3. Nothing makes a row impossible: an output that cannot be taken apart is its `str()`; what has not even that, its type.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import enum
+import json
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
+from typing import Any
+
+import attrs
+from cattrs import Converter
+
+from ._core.outcome import WorkItemResult
+
+_ROUNDING = 3  # decimals of a second
+
+
+def result_row(result: WorkItemResult[Any]) -> dict[str, Any]:
+    """Return the row of a result, made of nothing but what JSON knows."""
+    fault = result.error
+    return {
+        "id": _text(result.item_id),
+        "success": result.success,
+        "output": _data_of(result.output),
+        "error": None if fault is None else {"kind": str(fault.kind), "message": _text(fault.message)},
+        "context": _data_of(result.context),
+        "model": _data_of(result.model),
+        "usage": _converter.unstructure(result.usage),
+        "attempts": len(result.attempts),
+        "seconds": round(result.seconds, _ROUNDING),
+    }
+
+
+def encode_row(result: WorkItemResult[Any]) -> bytes:
+    """Return the row of a result as a line of JSON in UTF-8."""
+    return json.dumps(result_row(result), ensure_ascii=False, allow_nan=False).encode() + b"\n"
+
+
+def _data_of(value: object) -> Any:
+    """Return a user's value as data."""
+    if value is None or type(value) is str:
+        return value and _text(value)
+    try:
+        data = _converter.unstructure(value)
+        json.dumps([data], allow_nan=False)  # a depth or a number that the encoder refuses is found here
+    except Exception:  # noqa: BLE001 - rule 3: a foreign object may do anything when it is looked at
+        return _words_of(value)
+    return data
+
+
+def _words_of(value: object) -> str:
+    try:
+        return _text(str(value))
+    except Exception:  # noqa: BLE001 - rule 3
+        return f"<{type(value).__qualname__}>"
+
+
+def _text(value: str) -> str:
+    return value if value.isascii() else str(value).encode("utf-8", "replace").decode()
+
+
+def _object(pairs: Iterable[tuple[object, object]]) -> dict[str, Any]:
+    return {_key(key): _converter.unstructure(value) for key, value in pairs}
+
+
+def _key(key: object) -> str:
+    plain = _converter.unstructure(key)
+    if isinstance(plain, str):
+        return plain
+    return json.dumps(plain) if plain is None or isinstance(plain, (int, float)) else _words_of(key)
+
+
+def _is_pydantic(cls: type) -> bool:
+    return any(ancestor.__module__ == "pydantic.main" for ancestor in cls.__mro__)
+
+
+def _new_converter() -> Converter:
+    converter = Converter(forbid_extra_keys=True, unstructure_fallback_factory=lambda _: _words_of)
+    unstructure = converter.unstructure
+
+    def fields_of(record: Any, fields: Iterable[Any]) -> dict[str, Any]:
+        return _object((field.name, getattr(record, field.name)) for field in fields)
+
+    def bytes_of(value: Any) -> str:
+        return bytes(value).decode("utf-8", "replace")
+
+    by_class: dict[Any, Callable[[Any], Any]] = {
+        Sequence: lambda values: [unstructure(value) for value in values],
+        AbstractSet: lambda values: [unstructure(value) for value in values],
+        Mapping: lambda mapping: _object(mapping.items()),
+        str: _text,
+        bytes: bytes_of,
+        bytearray: bytes_of,
+        memoryview: bytes_of,
+        int: int,
+        bool: bool,
+        float: lambda number: float(number) if math.isfinite(number) else None,
+        type(None): lambda _: None,
+        enum.Enum: lambda member: unstructure(member.value),
+    }
+    by_likeness: list[tuple[Callable[[Any], bool], Callable[[Any], Any]]] = [
+        (dataclasses.is_dataclass, lambda record: fields_of(record, dataclasses.fields(record))),
+        (attrs.has, lambda record: fields_of(record, attrs.fields(type(record)))),
+        (_is_pydantic, lambda model: unstructure(model.model_dump(mode="json", warnings=False))),
+    ]
+    for cls, hook in by_class.items():
+        converter.register_unstructure_hook(cls, hook)
+    for predicate, hook in by_likeness:
+        converter.register_unstructure_hook_func(predicate, hook)
+    return converter
+
+
+_converter = _new_converter()

@@ -1,0 +1,94 @@
+"""The command `run`: a batch from a file to a file.
+
+1. All that can be known to be wrong is found before the first call: the options, the model, the input, the output.
+2. Every prompt of the input has one row in the output, in the order in which they were settled; also when the batch was
+   interrupted. It is written as soon as it is there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+from typing import Any
+
+import anyio
+import attrs
+
+from .._codec import encode_row
+from .._core.config import ProcessorConfig
+from .._core.outcome import WorkItemResult
+from .._engine.processor import ParallelBatchProcessor
+from .conduct import Ending, conduct
+from .lines import Kind
+from .logs import shown_logs
+from .models import strategy_of
+from .progress import Display, Lines, Progress, is_live, two_lines
+from .reading import open_input
+from .report import report
+from .writing import Output, open_output
+
+_PERIOD = 10.0  # seconds between two lines of progress
+_AT_ONCE = 256  # rows that are written with one call
+
+
+@attrs.frozen(kw_only=True)
+class Job:
+    """What `paceline run` was asked to do."""
+
+    source: str
+    """Path of the input, or -."""
+    output: str
+    """Path of the output, or -."""
+    model: str
+    config: ProcessorConfig
+    kind: Kind | None
+    limit: int | None
+    overwrite: bool
+    quiet: bool
+    verbose: bool
+
+
+def run(job: Job) -> int:
+    """Run a batch; return the exit code.
+
+    Raises:
+        ConfigurationError: it cannot be run; nothing was called.
+    """
+    strategy = strategy_of(job.model)
+    with (
+        open_input(job.source, kind=job.kind, limit=job.limit) as source,
+        open_output(job.output, source=source.identity, overwrite=job.overwrite) as output,
+    ):
+        with _progress(job) as progress, shown_logs(progress.say, verbose=job.verbose):
+            ending = anyio.run(
+                partial(
+                    conduct,
+                    source,
+                    strategy,
+                    processor=ParallelBatchProcessor[Any](job.config),
+                    keep=partial(_write, output),
+                    progress=progress,
+                ),
+                backend="trio",
+            )
+        return report(_settled(ending, output), output=None if job.output == "-" else job.output, saved=output.saved)
+
+
+def _progress(job: Job) -> Progress:
+    if job.quiet:
+        return Progress()
+    return Display(two_lines) if is_live(stdout_is_used=job.output == "-") else Lines(_PERIOD)
+
+
+def _write(output: Output, results: Sequence[WorkItemResult[Any]]) -> None:
+    for start in range(0, len(results), _AT_ONCE):
+        output.write(b"".join(map(encode_row, results[start : start + _AT_ONCE])))
+
+
+def _settled(ending: Ending, output: Output) -> Ending:
+    if ending.failure is None:
+        try:
+            output.settle()
+        except OSError as error:
+            return attrs.evolve(ending, failure=error)
+    return ending

@@ -1,0 +1,204 @@
+"""How Gemini says no: by an error, or by a reply that holds no answer.
+
+Rules owned here:
+
+1. An error is what its HTTP status says, unless its details say more: a violated quota that is per day, or zero, is
+   exhausted; a key that is not valid is denied, though it comes as a 400.
+2. The id of a quota beats the delay that comes with it: real bodies name a daily quota, and a delay of one second.
+3. A reply without candidates, or whose model did not finish by itself, is no answer, whatever text it has. What it cost is
+   told all the same.
+4. Every level of a body may be missing or of another type, and then says nothing.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import time
+from collections.abc import Iterator
+from functools import partial
+from http import HTTPStatus
+from typing import Any
+
+import attrs
+
+from .._core.classify import attribute, classify, describe, headers_of, of_status, retry_after, seconds
+from .._core.exceptions import CallError
+from .._core.fault import Fault, FaultKind
+from .._core.usage import TokenUsage
+
+_DURATION = re.compile(r"(\d+(?:\.\d+)?)s", re.ASCII)
+_API_ERROR = "google.genai.errors.APIError"
+_AUTH_ERROR = "google.auth.exceptions.GoogleAuthError"
+_ANSWERED = {"", "STOP", "FINISH_REASON_UNSPECIFIED"}
+_BY_FINISH_REASON = {  # any other is a refusal: safety in its many forms, and what is to come
+    "MAX_TOKENS": FaultKind.TRUNCATED,
+    "CONTINUATION": FaultKind.TRUNCATED,
+    "MALFORMED_RESPONSE": FaultKind.TRANSIENT,
+    "MALFORMED_FUNCTION_CALL": FaultKind.INVALID,
+    "UNEXPECTED_TOOL_CALL": FaultKind.INVALID,
+    "TOO_MANY_TOOL_CALLS": FaultKind.INVALID,
+    "MISSING_THOUGHT_SIGNATURE": FaultKind.REJECTED,
+    "PUP_LIMITED_DISABLED": FaultKind.DENIED,
+}
+_MOST_TOKENS = 2**53  # a larger count is no count
+
+
+class GeminiErrorClassifier:
+    """Understands google-genai's errors and google-auth's, and all that the default classifier does.
+
+    Args:
+        secret: the key, which a gateway may echo; it is blanked in every message.
+    """
+
+    def __init__(self, *, secret: str | None = None) -> None:
+        self._secret = secret
+
+    def __repr__(self) -> str:
+        return "GeminiErrorClassifier()"
+
+    def classify(self, exception: BaseException) -> Fault:
+        """Return the fault."""
+        now = time.time()
+        fault = classify(exception, wall_time=now, reading=partial(_read, wall_time=now))
+        if self._secret and self._secret in fault.message:
+            return attrs.evolve(fault, message=fault.message.replace(self._secret, "[redacted]"))
+        return fault
+
+
+def _read(error: BaseException, *, wall_time: float) -> Fault | None:
+    if _is(error, _API_ERROR):
+        return _read_api_error(error, wall_time)
+    if _is(error, _AUTH_ERROR):
+        passing = attribute(error, "retryable") is True or _is(error, "google.auth.exceptions.TransportError")
+        return Fault(FaultKind.TRANSIENT if passing else FaultKind.DENIED, describe(error))
+    return None
+
+
+def _read_api_error(error: BaseException, wall_time: float) -> Fault | None:
+    status = attribute(error, "code")
+    if not isinstance(status, int):
+        return None
+    entries = list(_entries(attribute(error, "details")))
+    kind = of_status(status)
+    if any(_names_bad_key(entry) for entry in entries):
+        kind = FaultKind.DENIED
+    elif kind is FaultKind.THROTTLED and any(_is_spent(quota) for entry in entries for quota in _quotas(entry)):
+        return Fault(FaultKind.EXHAUSTED, describe(error))
+    hint = next(filter(None, map(_delay, entries)), None)
+    return Fault(kind, describe(error), hint or retry_after(headers_of(error), wall_time=wall_time))
+
+
+def _is(error: BaseException, name: str) -> bool:
+    return any(f"{ancestor.__module__}.{ancestor.__qualname__}" == name for ancestor in type(error).__mro__)
+
+
+def _entries(body: object) -> Iterator[dict[str, Any]]:
+    """Yield the entries of `error.details`."""
+    for part in body if isinstance(body, list) else [body]:
+        error = part.get("error") if isinstance(part, dict) else None
+        details = error.get("details") if isinstance(error, dict) else None
+        yield from (entry for entry in details if isinstance(entry, dict)) if isinstance(details, list) else ()
+
+
+def _quotas(entry: dict[str, Any]) -> Iterator[tuple[object, object]]:
+    """Yield the id and the limit of each quota that an entry names: a QuotaFailure's, or an ErrorInfo's."""
+    violations = entry.get("violations")
+    for violation in violations if isinstance(violations, list) else ():
+        if isinstance(violation, dict):
+            yield violation.get("quotaId"), violation.get("quotaValue")
+    metadata = entry.get("metadata")
+    if isinstance(metadata, dict):
+        yield metadata.get("quota_limit"), metadata.get("quota_limit_value")
+
+
+def _is_spent(quota: tuple[object, object]) -> bool:
+    name, limit = quota
+    daily = isinstance(name, str) and "perday" in name.lower()
+    return daily or (isinstance(limit, (int, str)) and not isinstance(limit, bool) and limit in {0, "0"})
+
+
+def _names_bad_key(entry: dict[str, Any]) -> bool:
+    reason = entry.get("reason")
+    return isinstance(reason, str) and reason.startswith("API_KEY_")
+
+
+def _delay(entry: dict[str, Any]) -> float | None:
+    delay = entry.get("retryDelay")
+    match = _DURATION.fullmatch(delay) if isinstance(delay, str) else None
+    return seconds(match[1]) if match else None
+
+
+def read_reply(body: str | bytes) -> tuple[str, TokenUsage]:
+    """Return the text of a reply's first candidate, without the model's thoughts, and what it cost.
+
+    Raises:
+        CallError: refused, truncated, or not readable; with the usage, as far as the reply says it.
+    """
+    try:
+        reply = json.loads(body)
+    except (ValueError, RecursionError) as error:
+        raise CallError(f"the reply is no JSON: {error}", kind=FaultKind.TRANSIENT) from error
+    if not isinstance(reply, dict):
+        raise CallError(f"the reply is a JSON {type(reply).__name__}, no object", kind=FaultKind.TRANSIENT)
+    usage = _usage_of(_dict(reply.get("usageMetadata")))
+    candidates = reply.get("candidates") or []
+    if not isinstance(candidates, list) or not all(isinstance(candidate, dict) for candidate in candidates):
+        raise CallError("the reply's candidates are no list of objects", kind=FaultKind.TRANSIENT, usage=usage)
+    blocked = _dict(reply.get("promptFeedback")).get("blockReason")
+    if not candidates or blocked:
+        reason = f"the prompt was blocked: {blocked}" if blocked else "the reply has no candidates"
+        raise CallError(reason, kind=FaultKind.REFUSED, usage=usage)
+    return _text_of(candidates[0], usage), usage
+
+
+def _text_of(candidate: dict[str, Any], usage: TokenUsage) -> str:
+    reason = str(candidate.get("finishReason") or "").upper()
+    if reason not in _ANSWERED:
+        kind = _BY_FINISH_REASON.get(reason, FaultKind.REFUSED)
+        raise CallError(f"the model finished with {reason}", kind=kind, usage=usage)
+    parts = _dict(candidate.get("content")).get("parts")
+    said = [part for part in parts if isinstance(part, dict)] if isinstance(parts, list) else []
+    texts = [part["text"] for part in said if isinstance(part.get("text"), str) and part.get("thought") is not True]
+    if not texts:
+        raise CallError("the reply has no text", kind=FaultKind.INVALID, usage=usage)
+    return "".join(texts).encode("utf-8", "replace").decode()  # half a surrogate pair could not be stored
+
+
+def _usage_of(counts: dict[str, Any]) -> TokenUsage:
+    def count(name: str) -> int:
+        value = counts.get(name)
+        return value if type(value) is int and 0 <= value < _MOST_TOKENS else 0
+
+    sent = count("promptTokenCount") + count("toolUsePromptTokenCount")
+    generated = count("candidatesTokenCount") + count("thoughtsTokenCount")
+    total = count("totalTokenCount") or sent + generated
+    return TokenUsage(sent, generated, count("cachedContentTokenCount"), total)
+
+
+def _dict(value: object) -> dict[str, Any]:
+    return value if isinstance(value, dict) else {}
+
+
+async def must_be_readable(response: Any) -> None:
+    """Raise for an error whose body google-genai could not read, before it loses the status over it.
+
+    A response hook of httpx2 clients.
+
+    Raises:
+        CallError: what the status says.
+    """
+    if response.status_code == HTTPStatus.OK or response.has_redirect_location:
+        return
+    await response.aread()
+    try:
+        response.json()
+    except json.JSONDecodeError:
+        return  # taken as text
+    except (ValueError, RecursionError) as error:
+        headers = {name.lower(): value for name, value in response.headers.items()}
+        raise CallError(
+            f"HTTP {response.status_code}, with a body that cannot be read",
+            kind=of_status(response.status_code),
+            retry_after=retry_after(headers, wall_time=time.time()),
+        ) from error

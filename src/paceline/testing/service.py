@@ -1,0 +1,147 @@
+"""What a simulated provider is like: its limits, its speed, its faults, its token counts.
+
+A call meets, in this order:
+
+1. The faults of the door (overloaded, transient, rejected, denied, exhausted): after `fault_seconds`, admitted nowhere.
+2. The limits: a 429 after `refusal_seconds`, give or take 30 %.
+3. The work: `latency`, spread by `sigma`, shared with others above the `knee`. A timeout is work that never ends.
+4. The faults of the answer (invalid, truncated, refused): after the work, with the tokens that it cost.
+
+What befalls a call follows from a `Chance`: pure, and drawn elsewhere.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any, Literal, TypeAlias
+
+import attrs
+
+from .._core.exceptions import ConfigurationError
+from .._core.fault import FaultKind
+from .._core.usage import TokenUsage
+from .chance import Chance
+from .checks import Number, OneOf, WholeNumber
+from .limits import ConcurrencyCap, FixedWindow, Limit, TokenBucket
+
+Hint: TypeAlias = Literal["none", "exact", "ceil", "one"]
+HINTS = ("none", "exact", "ceil", "one")
+
+FAULTS_OF_THE_DOOR = frozenset(
+    {FaultKind.OVERLOADED, FaultKind.TRANSIENT, FaultKind.REJECTED, FaultKind.DENIED, FaultKind.EXHAUSTED}
+)
+FAULTS_OF_THE_ANSWER = frozenset({FaultKind.INVALID, FaultKind.TRUNCATED, FaultKind.REFUSED})
+FAULTS = tuple(kind for kind in FaultKind if kind in FAULTS_OF_THE_DOOR | FAULTS_OF_THE_ANSWER | {FaultKind.TIMEOUT})
+
+_CHARACTERS_PER_TOKEN = 4
+_REFUSAL_SPREAD = 0.3
+_PROBABILITY = Number(at_least=0, at_most=1)
+_SPREAD = Number(at_least=0, at_most=5)
+_AMOUNT = Number(at_least=0)
+
+
+def _are_limits(_: object, attribute: attrs.Attribute[Any], value: object) -> None:
+    if not isinstance(value, tuple):
+        raise ConfigurationError(f"{attribute.name} must be a tuple of limits, not {value!r}")
+    for limit in value:
+        if not isinstance(limit, (TokenBucket, FixedWindow, ConcurrencyCap)):
+            raise ConfigurationError(
+                f"{attribute.name} must hold TokenBucket, FixedWindow or ConcurrencyCap, not {limit!r}"
+            )
+
+
+def _own_copy(value: Any) -> Any:
+    return dict(value) if isinstance(value, Mapping) else value
+
+
+def _are_faults(_: object, attribute: attrs.Attribute[Any], value: object) -> None:
+    if not isinstance(value, Mapping):
+        raise ConfigurationError(f"{attribute.name} must map kinds of faults to probabilities, not {value!r}")
+    for kind, probability in value.items():
+        if not isinstance(kind, FaultKind) or kind not in FAULTS:
+            raise ConfigurationError(
+                f"{attribute.name} has no kind {str(kind)!r}; a provider causes {', '.join(FAULTS)} by chance"
+            )
+        _PROBABILITY.check(f"the probability of {kind}", probability)
+    if (total := sum(value.values())) > 1 + 1e-9:
+        raise ConfigurationError(f"the probabilities of {attribute.name} must add up to 1 or less, not {total:g}")
+
+
+def _is_knee(instance: object, attribute: attrs.Attribute[Any], value: object) -> None:
+    if value is not None:
+        WholeNumber(at_least=1)(instance, attribute, value)
+
+
+@attrs.frozen(kw_only=True)
+class Service:
+    """What a provider is like for a time.
+
+    Raises:
+        ConfigurationError: a field is out of its bounds.
+    """
+
+    limits: tuple[Limit, ...] = attrs.field(default=(), validator=_are_limits)
+    """What is admitted: a call must pass all of them."""
+    latency: float = attrs.field(default=1.0, validator=_AMOUNT)
+    """Seconds that an undisturbed call takes; the median."""
+    sigma: float = attrs.field(default=0.4, validator=_SPREAD)
+    """Spread of the latency (lognormal); 0 makes it constant."""
+    seconds_per_token: float = attrs.field(default=0.0, validator=_AMOUNT)
+    """What each token, read or written, adds to the median latency."""
+    knee: int | None = attrs.field(default=None, validator=_is_knee)
+    """Calls that are worked on at full speed; n more share it, each at knee / n. None: any number."""
+    faults: Mapping[FaultKind, float] = attrs.field(
+        factory=dict, converter=_own_copy, validator=_are_faults, hash=False
+    )
+    """Probabilities of faults, for each call. Throttling is no matter of chance: it comes from the limits."""
+    fault_seconds: float = attrs.field(default=0.3, validator=_AMOUNT)
+    """Seconds until a fault of the door is answered."""
+    refusal_seconds: float = attrs.field(default=0.15, validator=_AMOUNT)
+    """Seconds until a 429 is answered, give or take 30 %."""
+    hint: Hint = attrs.field(default="none", validator=OneOf(HINTS))
+    """Retry-After on a 429: the truth to the millisecond, the truth in whole seconds, always one second, or none."""
+    output_tokens: float = attrs.field(default=100.0, validator=_AMOUNT)
+    """Tokens of an answer; the median. 0: none at all."""
+    output_sigma: float = attrs.field(default=0.5, validator=_SPREAD)
+    """Spread of the output tokens (lognormal)."""
+    cached_share: float = attrs.field(default=0.0, validator=_PROBABILITY)
+    """Part of the input tokens that is read from a cache."""
+
+    def fault_of(self, chance: Chance) -> FaultKind | None:
+        """Return the fault that befalls a call, if any."""
+        if not self.faults:
+            return None
+        reached = 0.0
+        for kind in FAULTS:
+            reached += self.faults.get(kind, 0.0)
+            if chance.fault < reached:
+                return kind
+        return None
+
+    def usage_of(self, prompt: str, chance: Chance) -> TokenUsage:
+        """Return the tokens of a call: about one for four characters in, a lognormal number out."""
+        read = max(1, round(len(prompt) / _CHARACTERS_PER_TOKEN))
+        written = 0
+        if self.output_tokens:
+            written = max(1, round(self.output_tokens * math.exp(self.output_sigma * chance.output)))
+        return TokenUsage(read, written, int(read * self.cached_share))
+
+    def work_of(self, usage: TokenUsage, chance: Chance) -> float:
+        """Return the seconds that a call takes at full speed."""
+        median = self.latency + self.seconds_per_token * usage.total_tokens
+        return median * math.exp(self.sigma * chance.latency)
+
+    def refusal_seconds_of(self, chance: Chance) -> float:
+        """Return the seconds until a call's refusal is answered."""
+        return self.refusal_seconds * (1 + _REFUSAL_SPREAD * (2 * chance.refusal - 1))
+
+    def retry_after(self, wait: float) -> str | None:
+        """Return the hint for a call that would be admitted after `wait` seconds, inf if that is not known."""
+        if self.hint == "one":
+            return "1"
+        if self.hint == "none" or math.isinf(wait):
+            return None
+        if self.hint == "ceil":
+            return str(max(1, math.ceil(wait)))
+        return f"{math.ceil(wait * 1_000) / 1_000:.3f}"

@@ -1,0 +1,41 @@
+"""The simulated provider as a strategy."""
+
+from __future__ import annotations
+
+from .._core.exceptions import ConfigurationError
+from .._core.usage import TokenUsage
+from ..abc import LLMCallStrategy
+from .provider import SimulatedProvider
+
+
+class SimulatedStrategy(LLMCallStrategy[str]):
+    """Calls a simulated provider.
+
+    Args:
+        provider: shared by all items, and by other strategies that are to share its limits.
+        model: the model's name, for results.
+        quota: the lane's name; by default the class's and the model's.
+
+    Raises:
+        ConfigurationError: `provider` is none.
+    """
+
+    def __init__(self, provider: SimulatedProvider, *, model: str = "sim", quota: str | None = None) -> None:
+        if not isinstance(provider, SimulatedProvider):
+            raise ConfigurationError(f"provider must be a SimulatedProvider, not {provider!r}")
+        self.provider = provider
+        self.model = model
+        self._quota = quota
+
+    @property
+    def quota(self) -> str:
+        """The lane's name."""
+        return super().quota if self._quota is None else self._quota
+
+    def __copy__(self) -> SimulatedStrategy:
+        return self  # nothing changes after __init__, so items can share it
+
+    async def execute(self, prompt: str, attempt: int, timeout: float) -> tuple[str, TokenUsage]:  # noqa: ARG002
+        """Make one call; it raises what `SimulatedProvider.call` raises."""
+        reply = await self.provider.call(prompt, attempt)
+        return reply.text, reply.usage

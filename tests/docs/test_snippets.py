@@ -1,0 +1,60 @@
+"""Every snippet of the README and of docs is run: programs, commands, and (dry) the make targets."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+LINK = re.compile(r"\]\(([^)#]+)(?:#[^)]*)?\)")
+
+
+def blocks(page: Path) -> list[tuple[str, str]]:
+    return [(match[1], match[2]) for match in BLOCK.finditer(page.read_text("utf-8"))]
+
+
+def run(command: list[str], folder: Path, text: str | None = None) -> subprocess.CompletedProcess[str]:
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    return subprocess.run(
+        command, cwd=folder, input=text, text=True, capture_output=True, timeout=120, check=False,
+        env={**os.environ, "PATH": path},
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_every_snippet_runs(page, tmp_path):
+    for language, text in blocks(page):
+        match language:
+            case "python":
+                done = run([sys.executable, "-W", "error", "-"], tmp_path, text)
+            case "console":
+                commands = [line.removeprefix("$ ") for line in text.splitlines() if line.startswith("$ ")]
+                assert commands, text
+                done = run(["bash", "-euo", "pipefail", "-c", "\n".join(commands)], tmp_path)
+            case "sh":
+                done = run(["bash", "-euo", "pipefail", "-c", text.replace("make ", "make --dry-run ")], ROOT)
+            case "":
+                continue  # a drawing
+            case _:
+                pytest.fail(f"{page.name}: nothing runs {language} snippets")
+        assert done.returncode == 0, f"{text}\n{done.stdout}\n{done.stderr}"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_every_link_leads_somewhere(page):
+    for target in LINK.findall(page.read_text("utf-8")):
+        if "://" not in target:
+            assert (page.parent / target).exists(), target
+
+
+def test_there_are_snippets_to_run():
+    languages = [language for page in PAGES for language, _ in blocks(page)]
+    assert languages.count("python") >= 8
+    assert languages.count("console") >= 2

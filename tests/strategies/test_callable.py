@@ -1,0 +1,120 @@
+"""Any async function as a strategy."""
+
+from __future__ import annotations
+
+import copy
+import functools
+
+import anyio
+import pytest
+
+from paceline import CallableStrategy, CallError, ConfigurationError, Fault, FaultKind, RateLimitError, TokenUsage
+from paceline import process_prompts as run
+
+pytestmark = pytest.mark.anyio
+
+
+async def shout(prompt):
+    return prompt.upper()
+
+
+async def test_the_function_is_given_the_prompt_and_its_answer_is_the_output():
+    assert await CallableStrategy(shout).execute("hello", 1, 60.0) == ("HELLO", TokenUsage())
+
+
+async def test_the_function_may_say_what_it_cost():
+    async def counted(prompt):
+        return prompt, TokenUsage(3, 4)
+
+    assert await CallableStrategy(counted).execute("x", 1, 60.0) == ("x", TokenUsage(3, 4))
+
+
+@pytest.mark.parametrize("answer", ["a", ("a", "b"), ("a", None), (), ("a", "b", "c"), None])
+async def test_any_other_answer_is_an_output_as_it_is(answer):
+    async def answered(_prompt):
+        return answer
+
+    assert await CallableStrategy(answered).execute("x", 1, 60.0) == (answer, TokenUsage())
+
+
+async def test_whatever_can_be_awaited_will_do():
+    class Client:
+        async def __call__(self, prompt):
+            return prompt
+
+        async def ask(self, greeting, prompt):
+            return greeting + prompt
+
+    client = Client()
+    for function in (client, functools.partial(client.ask, "")):
+        assert (await CallableStrategy(function).execute("x", 1, 60.0))[0] == "x"
+
+
+def test_the_lane_is_the_functions_unless_it_is_named():
+    assert CallableStrategy(shout).quota == "shout"
+    assert CallableStrategy(shout, quota="mine").quota == "mine"
+    assert CallableStrategy(functools.partial(shout)).quota == "partial"
+
+
+def generator(prompt):
+    yield prompt
+
+
+@pytest.mark.parametrize("function", [None, "shout", 5, generator], ids=["None", "text", "number", "generator"])
+def test_what_cannot_be_called_for_an_answer_is_refused(function):
+    with pytest.raises(ConfigurationError):
+        CallableStrategy(function)
+
+
+def test_items_share_the_strategy_as_nothing_in_it_changes():
+    strategy = CallableStrategy(shout)
+    assert copy.copy(strategy) is strategy
+
+
+async def test_a_batch_has_the_outputs_in_input_order_and_the_model():
+    async def slower_first(prompt):
+        await anyio.sleep(10 - int(prompt))
+        return int(prompt), TokenUsage(1, 1)
+
+    batch = await run(CallableStrategy(slower_first, model="m"), [str(number) for number in range(5)])
+    assert [result.output for result in batch.in_input_order()] == [0, 1, 2, 3, 4]
+    assert {result.model for result in batch.results} == {"m"}
+    assert batch.usage == TokenUsage(5, 5)
+
+
+async def test_a_function_that_is_throttled_is_called_again():
+    refusals = [RateLimitError(retry_after=5.0), RateLimitError()]
+
+    async def throttled(prompt):
+        if refusals:
+            raise refusals.pop()
+        return prompt
+
+    batch = await run(CallableStrategy(throttled), ["x"])
+    (result,) = batch.results
+    assert (result.output, result.refusals, len(result.attempts)) == ("x", 2, 1)
+
+
+async def test_a_fault_that_the_function_names_is_the_items_with_its_cost():
+    async def blocked(_prompt):
+        raise CallError("no", kind=FaultKind.REFUSED, usage=TokenUsage(2, 0))
+
+    (result,) = (await run(CallableStrategy(blocked), ["x"])).results
+    assert (result.error.kind, result.usage) == (FaultKind.REFUSED, TokenUsage(2, 0))
+
+
+async def test_a_plain_function_is_a_bug_of_the_item():
+    (result,) = (await run(CallableStrategy(lambda prompt: prompt), ["x"])).results
+    assert result.error.kind is FaultKind.BUG
+
+
+async def test_a_classifier_of_ones_own_says_which_fault_it_is():
+    class Mine:
+        def classify(self, exception):
+            return Fault(FaultKind.REJECTED, f"mine: {exception}")
+
+    async def broken(_prompt):
+        raise ValueError("x")
+
+    (result,) = (await run(CallableStrategy(broken, error_classifier=Mine()), ["x"])).results
+    assert result.error == Fault(FaultKind.REJECTED, "mine: x")

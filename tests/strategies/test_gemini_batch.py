@@ -1,0 +1,34 @@
+"""A whole batch: the engine, the real google-genai client, and the real llmock server that refuses what is too much."""
+
+from __future__ import annotations
+
+import httpx2
+import pytest
+
+from paceline import process_prompts
+from paceline.llm_strategies.gemini import GeminiStrategy
+
+pytestmark = pytest.mark.anyio
+
+BURST = 120  # requests that a new key is served at once
+BEYOND = 8  # prompts that have to wait for their turn, at two a second
+
+
+@pytest.fixture(params=[("trio", {}), ("asyncio", {})], ids=["trio", "asyncio"])
+def anyio_backend(request):
+    return request.param
+
+
+async def test_a_batch_beyond_the_limit_is_served_whole_by_a_client_that_behaves(llmock, anyio_backend_name):
+    httpx2.post(f"{llmock}/_llmock/reset").raise_for_status()
+    strategy = GeminiStrategy(api_key=f"batch-{anyio_backend_name}", base_url=f"{llmock}/gemini")
+    prompts = [f"Question {number} on {anyio_backend_name}?" for number in range(BURST + BEYOND)]
+    batch = await process_prompts(strategy, prompts)
+    assert batch.failures == {}
+    assert batch.refusals > 0
+    assert (batch.total_items, batch.succeeded) == (len(prompts), len(prompts))
+    assert all(result.usage.total_tokens > 0 for result in batch.results)
+    verdict = httpx2.get(f"{llmock}/_llmock/verdict").json()
+    assert verdict["findings"] == []
+    assert verdict["calls"] == len(prompts)
+    assert verdict["attempts"] == len(prompts) + batch.refusals

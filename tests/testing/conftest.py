@@ -1,0 +1,19 @@
+"""Runs one async function on both backends, in virtual time, to compare what comes out."""
+
+from __future__ import annotations
+
+import anyio
+import async_solipsism
+import pytest
+from trio.testing import MockClock
+
+
+@pytest.fixture(scope="session")
+def on_both():
+    def run(main, *args):
+        return (
+            anyio.run(main, *args, backend="trio", backend_options={"clock": MockClock(autojump_threshold=0)}),
+            anyio.run(main, *args, backend="asyncio", backend_options={"loop_factory": async_solipsism.EventLoop}),
+        )
+
+    return run
