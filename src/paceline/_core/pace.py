@@ -28,6 +28,7 @@ _START = 20  # workers: what any paid tier allows, and few enough to be forgiven
 _DECREASE = 0.85  # of what was in flight; gentler than TCP's half, as a refusal costs a round trip and no data
 _INCREASE = 0.05  # of N in each round, at least one
 _FIRST_GATE, _LONGEST_GATE = 0.25, 60.0  # seconds
+_GROWTH = "all workers were busy and none was refused"
 
 
 @attrs.frozen
@@ -167,7 +168,9 @@ class AIMD:
         old = self.limit
         self._limit += 1.0 if self._growing else max(1.0, _INCREASE * self._limit) / self._limit
         if self.limit != old:
-            self.history.append(PaceChange(now, old, self.limit, "all workers were busy and none was refused"))
+            if self.history and self.history[-1].reason == _GROWTH:  # one climb is one change
+                old = self.history.pop().old
+            self.history.append(PaceChange(now, old, self.limit, _GROWTH))
 
     def _cut(self, now: float, in_flight: int, retry_after: float | None) -> None:
         old = self.limit
