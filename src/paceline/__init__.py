@@ -1,4 +1,14 @@
-"""Large batches of LLM calls at the provider's own pace."""
+"""Large batches of LLM calls at the provider's own pace: trio-first, nothing to tune, nothing lost.
+
+    batch = paceline.run_prompts(strategy, prompts)          # from a script
+    batch = await paceline.process_prompts(strategy, prompts)
+    async with paceline.open_stream(strategy, prompts) as results: ...
+    async with paceline.ParallelBatchProcessor() as processor: ...
+
+Strategies for providers are in `paceline.llm_strategies`, a simulated provider in `paceline.testing`.
+"""
+
+from importlib.metadata import version as _version
 
 from ._core.backoff import Backoff as Backoff
 from ._core.config import ProcessorConfig as ProcessorConfig
@@ -34,3 +44,47 @@ from .abc import Middleware as Middleware
 from .abc import RateLimitObserver as RateLimitObserver
 from .llm_strategies.callable import CallableStrategy as CallableStrategy
 from .work import LLMWorkItem as LLMWorkItem
+
+__version__ = _version("paceline")
+
+__all__ = [
+    "Attempt",
+    "Backoff",
+    "BaseObserver",
+    "BatchResult",
+    "CallError",
+    "CallableStrategy",
+    "ConfigurationError",
+    "DefaultErrorClassifier",
+    "DuplicateItemError",
+    "ErrorClassifier",
+    "Fault",
+    "FaultKind",
+    "InvalidWorkItemError",
+    "LLMCallStrategy",
+    "LLMWorkItem",
+    "Middleware",
+    "MissingExtraError",
+    "MissingKeyError",
+    "MisuseError",
+    "PacelineError",
+    "ParallelBatchProcessor",
+    "ProcessorConfig",
+    "ProcessorStatistics",
+    "RateLimitError",
+    "RateLimitObserver",
+    "ResultStream",
+    "RetryPolicy",
+    "Skip",
+    "SourceError",
+    "TokenUsage",
+    "WorkItemResult",
+    "__version__",
+    "open_stream",
+    "process_prompts",
+    "run_prompts",
+]
+
+for _name in __all__:  # in reprs and tracebacks a thing is called by the name that it is imported by
+    if hasattr(globals()[_name], "__module__"):
+        globals()[_name].__module__ = __name__

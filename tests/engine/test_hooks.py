@@ -206,3 +206,15 @@ async def test_an_observer_cannot_change_what_the_next_one_hears():
     recorder = Recorder()
     await process_prompts(Echo(), ["a"], observers=[Vandal(), recorder])
     assert recorder.data(ProcessingEvent.ITEM_COMPLETED)["item_id"] == "0"
+
+
+async def test_a_result_that_was_paid_for_survives_a_cancellation_during_its_hooks():
+    class Slow(Middleware):
+        async def after_process(self, result):
+            await anyio.sleep(10)
+
+    async with ParallelBatchProcessor(middlewares=[Slow()]) as processor:
+        await add_all(processor, Echo(), ["a", "b"])
+        with anyio.move_on_after(5):
+            await processor.process_all()
+        assert [result.output for result in processor.batch.in_input_order()] == ["A", "B"]
