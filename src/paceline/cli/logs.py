@@ -29,7 +29,7 @@ class _Teller(logging.Handler):
         try:
             self.tell(record.levelname.lower(), self.format(record))
         except Exception:  # noqa: BLE001 - a foreign record's arguments may do anything
-            self.handleError(record)
+            self._say(f"a message of {record.name} cannot be shown")
 
     def tell(self, level: str, text: str) -> None:
         """Tell what was logged."""

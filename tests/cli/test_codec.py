@@ -1,0 +1,175 @@
+"""Whatever a strategy returns, its row is valid JSON."""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime
+import enum
+import json
+
+import attrs
+import pydantic
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from paceline import Attempt, Fault, FaultKind, TokenUsage, WorkItemResult
+from paceline._codec import encode_row, result_row
+
+
+class Colour(enum.Enum):
+    RED = "red"
+
+
+@attrs.frozen
+class Point:
+    x: int
+    y: object = None
+
+
+@dataclasses.dataclass
+class Reading:
+    value: float
+    points: list[object]
+
+
+class Answer(pydantic.BaseModel):
+    score: float
+    day: datetime.date
+
+
+class Mute:
+    def __str__(self):
+        raise ValueError
+
+
+class Unwilling(list):
+    def __iter__(self):
+        raise ValueError
+
+
+def refuse(name):
+    raise AssertionError(f"{name} is not JSON")
+
+
+def output_of(value):
+    line = encode_row(WorkItemResult("q1", 0, value, context=value))
+    assert line.endswith(b"\n")
+    assert line.count(b"\n") == 1
+    row = json.loads(line.decode("utf-8", "strict"), parse_constant=refuse)
+    assert row["output"] == row["context"]
+    return row["output"]
+
+
+def test_a_row_has_the_documented_form():
+    result = WorkItemResult(
+        "q7",
+        3,
+        output="Paris",
+        context={"n": 1},
+        usage=TokenUsage(12, 3),
+        attempts=(Attempt(1, 0.5, 0.25, "lane"), Attempt(2, 1.0, 1.34, "lane")),
+        model="gemini-2.5-flash",
+    )
+    assert result_row(result) == {
+        "id": "q7",
+        "success": True,
+        "output": "Paris",
+        "error": None,
+        "context": {"n": 1},
+        "model": "gemini-2.5-flash",
+        "usage": {"input_tokens": 12, "output_tokens": 3, "cached_input_tokens": 0, "total_tokens": 15},
+        "attempts": 2,
+        "seconds": 1.84,
+    }
+
+
+def test_a_failure_has_its_kind_and_message_and_no_output():
+    row = result_row(WorkItemResult("q7", 0, error=Fault(FaultKind.INVALID, "no number")))
+    assert (row["success"], row["output"]) == (False, None)
+    assert row["error"] == {"kind": "invalid", "message": "no number"}
+
+
+@pytest.mark.parametrize(
+    ("value", "data"),
+    [
+        (Point(1, Point(2)), {"x": 1, "y": {"x": 2, "y": None}}),
+        (Reading(0.5, [Point(1)]), {"value": 0.5, "points": [{"x": 1, "y": None}]}),
+        (Answer(score=0.5, day=datetime.date(2026, 1, 2)), {"score": 0.5, "day": "2026-01-02"}),
+        (Answer(score=float("nan"), day=datetime.date(2026, 1, 2)), {"score": None, "day": "2026-01-02"}),
+        ([Answer(score=1, day=datetime.date(2026, 1, 2))], [{"score": 1.0, "day": "2026-01-02"}]),
+        (Colour.RED, "red"),
+        (FaultKind.BUG, "bug"),
+        ((1, (2,)), [1, [2]]),
+        (frozenset({1}), [1]),
+        ({1: 2, None: 3, True: 4, Colour.RED: 5}, {"1": 4, "null": 3, "red": 5}),
+        (datetime.date(2026, 1, 2), "2026-01-02"),
+        (1j, "1j"),
+        (b"caf\xc3\xa9 \xff", "café \N{REPLACEMENT CHARACTER}"),
+        (float("nan"), None),
+        (float("-inf"), None),
+        (True, True),
+        (2**70, 2**70),
+        (Point, str(Point)),
+    ],
+)
+def test_data_become_json_and_the_rest_its_words(value, data):
+    assert output_of(value) == data
+
+
+def test_half_of_a_surrogate_pair_is_replaced():
+    assert output_of({"\ud800": ["é\udfff"]}) == {"?": ["é?"]}
+    row = json.loads(encode_row(WorkItemResult("\ud800", 0, error=Fault(FaultKind.BUG, "\udc00"))))
+    assert (row["id"], row["error"]["message"]) == ("?", "?")
+
+
+def test_what_cannot_be_taken_apart_is_its_words_and_what_has_none_its_type():
+    assert output_of(Unwilling([1])) == "[1]"
+    assert output_of(Mute()) == "<Mute>"
+    assert output_of(10**5_000) == "<int>"
+
+
+def test_a_cycle_and_a_bottomless_list_are_their_words():
+    cycle: list[object] = []
+    cycle.append(cycle)
+    assert output_of(cycle) == "[[...]]"
+    nest: list[object] = []
+    for _ in range(100_000):
+        nest = [nest]
+    assert isinstance(output_of(nest), str)
+
+
+@pytest.mark.parametrize("depth", range(1, 1_200, 37))
+def test_no_depth_makes_a_row_impossible(depth):
+    nest: object = 1
+    for _ in range(depth):
+        nest = [nest]
+    output_of(nest)
+
+
+any_text = st.text(st.characters(codec=None, exclude_categories=()))
+leaves = st.none() | st.booleans() | st.integers() | st.floats() | any_text | st.binary() | st.dates() | st.builds(Mute)
+keys = any_text | st.integers() | st.none() | st.floats() | st.tuples(st.integers())
+anything = st.recursive(
+    leaves,
+    lambda inner: st.lists(inner) | st.dictionaries(keys, inner) | st.builds(Point, st.integers(), inner),
+    max_leaves=20,
+)
+
+
+@given(anything)
+def test_a_row_is_always_one_line_of_valid_json(value):
+    output_of(value)
+
+
+json_text = st.text()
+json_data = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | json_text,
+    lambda inner: st.lists(inner) | st.dictionaries(json_text, inner),
+    max_leaves=20,
+)
+
+
+@given(json_data)
+def test_what_is_json_stays_as_it_is(value):
+    assert output_of(value) == value

@@ -1,0 +1,86 @@
+"""What the user is told while a batch runs and after it."""
+
+from __future__ import annotations
+
+import logging
+
+import pytest
+
+from paceline import BatchResult, Fault, FaultKind, WorkItemResult
+from paceline.cli.hints import hint
+from paceline.cli.logs import shown_logs
+
+log = logging.getLogger("paceline")
+
+
+def batch_of(*kinds):
+    return BatchResult(results=tuple(WorkItemResult(kind, 0, error=Fault(kind)) for kind in kinds))
+
+
+@pytest.mark.parametrize("kind", FaultKind)
+def test_there_is_a_hint_for_every_kind_of_fault(kind):
+    advice = hint(batch_of(kind), "out file.jsonl")
+    assert advice.endswith("jq -r 'select(.success|not).id' 'out file.jsonl'")
+    assert "jq" not in hint(batch_of(kind), None)
+
+
+def test_a_hint_is_given_for_the_cause_not_for_what_followed_from_it():
+    both = hint(batch_of(FaultKind.PENDING, FaultKind.PENDING, FaultKind.DENIED), None)
+    assert both == hint(batch_of(FaultKind.DENIED), None)
+
+
+def test_without_a_failure_there_is_no_hint():
+    assert hint(BatchResult(), None) is None
+
+
+def test_a_warning_is_shown_once_and_without_its_traceback():
+    said = []
+    with shown_logs(said.append, verbose=False):
+        for _ in range(3):
+            log.error("%s raised", "Strategy", exc_info=ValueError("details"))
+        log.info("nothing of interest")
+    assert said == ["error: Strategy raised"]
+
+
+def test_too_many_different_warnings_end_in_a_sentence():
+    said = []
+    with shown_logs(said.append, verbose=False):
+        for number in range(100):
+            log.warning("warning %d", number)
+    assert len(said) == 21
+    assert said[-1] == "there are more warnings; --verbose shows all"
+
+
+def test_verbose_shows_all_with_tracebacks():
+    said = []
+    with shown_logs(said.append, verbose=True):
+        for _ in range(2):
+            log.error("%s raised", "Strategy", exc_info=ValueError("details"))
+        log.debug("of interest")
+        logging.getLogger("other").info("not ours")
+    assert len(said) == 3
+    assert "ValueError: details" in said[0]
+
+
+@pytest.mark.parametrize("verbose", [True, False])
+def test_credentials_are_blanked(verbose):
+    said = []
+    with shown_logs(said.append, verbose=verbose):
+        log.warning("used %s", "AIza" + "x" * 35)
+        logging.getLogger("other").warning("Authorization: Bearer %s", "y" * 30)
+    assert [message.count("[redacted]") for message in said] == [1, 1]
+
+
+def test_a_record_that_cannot_be_told_harms_nothing():
+    said = []
+    with shown_logs(said.append, verbose=False):
+        record = log.makeRecord("paceline", logging.WARNING, "", 0, "%d", ("a prompt",), None)
+        logging.getLogger().handlers[-1].handle(record)
+    assert said == ["a message of paceline cannot be shown"]
+
+
+def test_logging_is_left_as_it_was():
+    before = log.level, list(logging.getLogger().handlers)
+    with shown_logs(print, verbose=True):
+        pass
+    assert (log.level, list(logging.getLogger().handlers)) == before

@@ -1,0 +1,222 @@
+"""The program as a process: its exit codes, its pipes, its signals."""
+
+from __future__ import annotations
+
+import json
+import os
+import resource
+import signal
+import subprocess
+import sys
+
+import pytest
+
+from .conftest import FAST, clean_environment, rows_of
+
+SLOW = "sim:rate=none,latency=60,faults=rejected:0.3"  # what is rejected is so at once, and the rest takes a minute
+STEADY = "sim:rate=none,latency=0.2,sigma=0"
+
+
+def block(*modules):
+    """Return a command that runs the program where these modules are not installed."""
+    blocked = "".join(f"sys.modules[{module!r}] = None; " for module in modules)
+    return ("-c", f"import sys; {blocked}from paceline.cli import main; sys.exit(main())")
+
+
+def first_row_of(process):
+    return json.loads(process.stdout.readline())
+
+
+def test_the_module_and_the_script_are_the_same_program(process):
+    script = subprocess.run(
+        [os.path.join(os.path.dirname(sys.executable), "paceline"), "--version"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert process("--version").out == script.stdout
+
+
+@pytest.mark.parametrize("package", ["cyclopts", "rich"])
+def test_without_the_cli_extra_one_sentence_says_what_to_install(process, package):
+    run = process("demo", command=block(package))
+    assert (run.code, run.out) == (2, "")
+    assert run.err == (
+        "paceline: the command line needs an optional package; install it with: pip install 'paceline[cli]'\n"
+    )
+
+
+def test_without_the_gemini_extra_one_sentence_says_what_to_install(process, jsonl):
+    run = process("run", jsonl(1), "-o", "-", "-m", "gemini-2.5-flash", command=block("google.genai"))
+    assert (run.code, run.out) == (2, "")
+    assert run.err == (
+        "paceline: GeminiStrategy needs an optional package; install it with: pip install 'paceline[gemini]'\n"
+    )
+
+
+def test_without_a_key_one_sentence_says_where_it_is_looked_for(process, jsonl):
+    run = process("run", jsonl(1), "-o", "-", "-m", "gemini-2.5-flash")
+    assert (run.code, run.out) == (2, "")
+    assert len(run.err.splitlines()) == 1
+    assert "GEMINI_API_KEY" in run.err
+
+
+def test_a_key_is_never_shown(process, jsonl):
+    key = "AIza" + "x" * 35
+    environment = {"GEMINI_API_KEY": key, "GOOGLE_GEMINI_BASE_URL": "http://127.0.0.1:1"}
+    run = process(
+        "run", jsonl(2), "-o", "-", "-m", "gemini-2.5-flash", "--deadline", "2", "--verbose", environment=environment
+    )
+    assert run.code == 1
+    assert len(run.rows) == 2
+    assert key not in run.err + run.out
+
+
+def test_prompts_come_from_stdin_and_rows_go_to_stdout(process, jsonl):
+    run = process("run", "-", "-o", "-", "-m", FAST, stdin=jsonl(20).read_text("utf-8"))
+    assert run.code == 0
+    assert len(run.rows) == 20
+    text = process("run", "-", "-o", "-", "-m", FAST, stdin="one\ntwo\n")
+    assert {row["id"] for row in text.rows} == {"1", "2"}
+    braces = process("run", "-", "-o", "-", "-m", FAST, "--format", "text", stdin="{one}\n")
+    assert [row["output"] for row in braces.rows] == ["simulated: {one}"]
+
+
+def test_stdin_is_checked_whole_as_well(process, jsonl):
+    run = process("run", "-", "-o", "-", "-m", FAST, stdin=jsonl(3).read_text("utf-8") + "broken\n")
+    assert (run.code, run.out) == (2, "")
+    assert run.err == "stdin:4: not JSON: Expecting value at column 1\n"
+
+
+def test_stdin_may_be_a_file_that_was_read_in_part(start, jsonl):
+    with jsonl(5).open("rb") as file:
+        os.lseek(file.fileno(), len(file.readline()), os.SEEK_SET)
+        started = start("run", "-", "-o", "-", "-m", FAST, stdin=file)
+        out, _ = started.communicate()
+    assert sorted(json.loads(line)["id"] for line in out.splitlines()) == ["q1", "q2", "q3", "q4"]
+
+
+def test_an_endless_stdin_is_read_as_far_as_the_limit(start):
+    endless = subprocess.Popen(["yes", "a prompt"], stdout=subprocess.PIPE)
+    started = start("run", "-", "-o", "-", "-m", FAST, "--limit", "7", stdin=endless.stdout)
+    endless.stdout.close()
+    out, _ = started.communicate()
+    endless.wait()
+    assert (started.returncode, len(out.splitlines())) == (0, 7)
+
+
+@pytest.mark.parametrize(
+    ("redirection", "words"),
+    [("<&-", "stdin: cannot be read"), (">&-", "stdout: cannot be written to")],
+)
+def test_a_closed_stdin_or_stdout_is_one_sentence(redirection, words):
+    command = f"echo x | {sys.executable} -m paceline run - -o - -m {FAST} {redirection}"
+    run = subprocess.run(["sh", "-c", command], capture_output=True, text=True, env=clean_environment(), check=False)
+    assert run.returncode == 2
+    assert run.stderr.startswith(words) or run.stderr.startswith(f"paceline: {words}")
+    assert len(run.stderr.splitlines()) == 1
+
+
+@pytest.mark.parametrize("redirection", ["2>&-", "2>/dev/full"])
+def test_a_stderr_that_takes_nothing_harms_nothing(redirection):
+    command = f"printf 'x\\ny\\n' | {sys.executable} -m paceline run - -o - -m {FAST} {redirection}"
+    run = subprocess.run(["sh", "-c", command], capture_output=True, text=True, env=clean_environment(), check=False)
+    assert run.returncode == 0
+    assert sorted(json.loads(line)["id"] for line in run.stdout.splitlines()) == ["1", "2"]
+
+
+def test_the_input_is_not_written_over_through_stdout(start, jsonl):
+    path = jsonl(3)
+    before = path.read_bytes()
+    with path.open("ab") as out:
+        started = start("run", path, "-o", "-", "-m", FAST, stdout=out)
+        _, err = started.communicate()
+    assert (started.returncode, path.read_bytes()) == (2, before)
+    assert err == "paceline: stdout: is the input; name another file\n"
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_the_first_signal_lets_the_calls_in_flight_finish(start, jsonl, number, code):
+    started = start("run", jsonl(5_000), "-o", "-", "-m", STEADY, "--max-workers", "50")
+    rows = [first_row_of(started)]
+    started.send_signal(number)
+    out, err = started.communicate()
+    rows += [json.loads(line) for line in out.splitlines()]
+    assert started.returncode == code
+    assert len({row["id"] for row in rows}) == len(rows) == 5_000
+    assert {row["error"]["kind"] for row in rows if not row["success"]} == {"pending"}
+    assert sum(row["success"] for row in rows) >= 20
+    assert "in flight" in err
+    assert "pending: " in err
+    assert "Traceback" not in err
+
+
+def test_the_second_signal_cancels_them(start, jsonl):
+    started = start("run", jsonl(500), "-o", "-", "-m", SLOW)
+    rows = [first_row_of(started)]
+    started.send_signal(signal.SIGINT)
+    assert "interrupt again" in started.stderr.readline()
+    started.send_signal(signal.SIGINT)
+    out, err = started.communicate()
+    rows += [json.loads(line) for line in out.splitlines()]
+    assert started.returncode == 130
+    assert len({row["id"] for row in rows}) == len(rows) == 500
+    assert {row["error"]["kind"] for row in rows} == {"rejected", "pending"}
+    assert "Traceback" not in err
+
+
+def test_an_interruption_reaches_a_file_too(start, jsonl, tmp_path):
+    out = tmp_path / "out.jsonl"
+    os.mkfifo(tmp_path / "log")
+    started = start("run", jsonl(1_000), "-o", out, "-m", SLOW, "--verbose")
+    while not (out.exists() and out.stat().st_size):
+        assert started.poll() is None
+        os.sched_yield()
+    started.send_signal(signal.SIGINT)
+    started.stderr.readline()
+    started.send_signal(signal.SIGTERM)
+    started.communicate()
+    assert started.returncode == 130
+    assert len({row["id"] for row in rows_of(out)}) == len(rows_of(out)) == 1_000
+
+
+def test_a_reader_that_has_had_enough_stops_the_batch_quietly(start, jsonl):
+    started = start("run", jsonl(5_000), "-o", "-", "-m", STEADY, "--max-workers", "50")
+    assert first_row_of(started)["success"]
+    started.stdout.close()
+    err = started.stderr.read()
+    assert started.wait() == 141
+    assert "Traceback" not in err
+    assert "Broken pipe" in err
+
+
+def test_help_into_a_closed_pipe_shows_no_traceback():
+    command = f"{sys.executable} -m paceline run --help | true"
+    run = subprocess.run(["sh", "-c", command], capture_output=True, text=True, env=clean_environment(), check=False)
+    assert run.stderr == ""
+
+
+def test_a_full_device_stops_the_batch_in_one_sentence(process, jsonl):
+    run = process("run", jsonl(5_000), "-o", "/dev/full", "-m", STEADY, "--max-workers", "50")
+    assert run.code == 3
+    assert run.err.splitlines()[-1] == (
+        "paceline: /dev/full: No space left on device; 5,000 of 5,000 results could not be saved"
+    )
+
+
+def test_a_file_that_cannot_grow_keeps_whole_rows_and_the_rest_is_counted(process, jsonl, tmp_path):
+    out = tmp_path / "out.jsonl"
+    run = process(
+        *("run", jsonl(500), "-o", out, "-m", FAST),
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, 10_000)),
+    )
+    saved = len(rows_of(out))
+    assert run.code == 3
+    assert 0 < saved < 500
+    assert run.err.splitlines()[-1].endswith(f"File too large; {500 - saved} of 500 results could not be saved")
+
+
+def test_an_output_that_cannot_be_written_to_is_one_sentence(process, jsonl, tmp_path):
+    run = process("run", jsonl(2), "-o", tmp_path, "-m", FAST)
+    assert run.code == 2
+    assert run.err == f"paceline: {tmp_path}: cannot be written to: Is a directory\n"
