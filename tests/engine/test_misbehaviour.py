@@ -68,6 +68,14 @@ async def test_a_leaked_cancellation_costs_its_item_and_no_other():
     assert batch.succeeded == 20
 
 
+async def test_the_only_worker_is_replaced_when_a_cancellation_leaks():
+    strategy = Scripted({"a": [leak], "c": [leak]})
+    async with ParallelBatchProcessor(ProcessorConfig(max_workers=1)) as processor:
+        await add_all(processor, strategy, list("abcd"))
+        batch = await processor.process_all()
+    assert (batch.succeeded, batch.failures) == (2, {FaultKind.CANCELLED: 2})
+
+
 async def test_a_cancellation_that_leaks_in_a_group_is_one_too():
     async def leak_in_company():
         try:

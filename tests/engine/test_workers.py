@@ -133,6 +133,36 @@ async def test_a_blocked_lane_never_blocks_another():
         assert blocked.board.calls.total() == 0
 
 
+async def test_a_lane_that_becomes_blocked_does_not_keep_another_from_being_found():
+    class Shuts(FixedPace):
+        def settled(self, ticket, now, signal):
+            super().settled(ticket, now, signal)
+            self.gate = 1e5
+
+    first, later = Echo(quota="first"), Echo(quota="later")
+
+    def items():
+        for i in range(500):
+            yield LLMWorkItem(f"first{i}", first, "x")
+        yield LLMWorkItem("later", later, "y")
+
+    async with (
+        ParallelBatchProcessor(pace=lambda: Shuts(5)) as processor,
+        processor.stream(items()) as results,
+    ):
+        served = [await anext(results) for _ in range(6)]
+        assert served[-1].item_id == "later"
+        assert served[-1].attempts[0].started == pytest.approx(1.0, abs=0.1)
+
+
+async def test_workers_never_wait_for_the_source_to_be_read():
+    strategy = Echo()
+    items = (LLMWorkItem(str(i), strategy, str(i)) for i in range(1000))
+    async with ParallelBatchProcessor(pace=lambda: FixedPace(10)) as processor, processor.stream(items) as results:
+        assert len([result async for result in results]) == 1000
+    assert results.batch.seconds == pytest.approx(100, abs=0.1)
+
+
 async def test_a_gate_opens_by_itself():
     strategy = Echo()
     async with ParallelBatchProcessor(pace=lambda: FixedPace(5, gate=anyio.current_time() + 100)) as processor:
