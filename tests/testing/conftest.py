@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import anyio
-import async_solipsism
 import pytest
 from trio.testing import MockClock
+
+from paceline.testing import VirtualTimeLoop
 
 
 @pytest.fixture(scope="session")
@@ -13,7 +14,7 @@ def on_both():
     def run(main, *args):
         return (
             anyio.run(main, *args, backend="trio", backend_options={"clock": MockClock(autojump_threshold=0)}),
-            anyio.run(main, *args, backend="asyncio", backend_options={"loop_factory": async_solipsism.EventLoop}),
+            anyio.run(main, *args, backend="asyncio", backend_options={"loop_factory": VirtualTimeLoop}),
         )
 
     return run

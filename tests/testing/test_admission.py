@@ -70,6 +70,23 @@ def test_the_wait_is_the_longest_of_all_and_a_cap_hides_it_not():
     assert admission.ask(30.0, 1, 1).wait == math.inf, "only the cap refuses, and it knows no time"
 
 
+def test_an_outage_knows_no_time_whatever_the_others_say():
+    assert Admission((ConcurrencyCap(0),)).ask(0.0, 1, 0).wait == math.inf
+    admission = Admission((TokenBucket(1, 1),))
+    admission.ask(0.0, 1, 0)
+    admission.change((TokenBucket(1, 1), ConcurrencyCap(0)), 0.0)
+    assert admission.ask(0.0, 1, 0).wait == math.inf
+
+
+def test_a_change_pairs_several_limits_of_a_kind_in_their_order():
+    admission = Admission((TokenBucket(1, 2), TokenBucket(1, 50)))
+    assert [admission.ask(0.0, 1, 0) is None for _ in range(3)] == [True, True, False]
+    admission.change((TokenBucket(0.001, 2), TokenBucket(0.001, 50)), 0.0)
+    assert admission.ask(0.0, 1, 0).limit == TokenBucket(0.001, 2), "it is empty, and stays the first"
+    admission.change((TokenBucket(0.001, 50),), 0.0)
+    assert admission.ask(0.0, 1, 0) is not None, "the first takes over the first"
+
+
 def test_a_change_hands_on_the_level_of_a_bucket_up_to_the_new_burst():
     admission = Admission((TokenBucket(1, 10),))
     for _ in range(4):

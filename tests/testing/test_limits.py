@@ -94,6 +94,15 @@ def test_a_window_loses_what_it_did_not_use():
     assert meter.wait(6.0, 1, 0) == pytest.approx(10.0)
 
 
+def test_a_window_begins_where_the_last_ends_though_sums_of_fractions_fall_short_of_it():
+    meter, now = FixedWindow(1, 24.9, offset=9.5).meter(), 52.99
+    meter.charge(now, 1)
+    now += meter.wait(now, 1, 0)
+    assert (now + 9.5) / 24.9 < 3
+    meter.charge(now, 1)
+    assert meter.wait(now, 1, 0) == pytest.approx(24.9)
+
+
 @given(st.integers(0, 50), st.integers(0, 50))
 def test_a_cap_admits_while_a_place_is_free(calls, in_flight):
     wait = ConcurrencyCap(calls).meter().wait(0.0, 1, in_flight)

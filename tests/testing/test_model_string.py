@@ -75,6 +75,12 @@ async def test_hints_and_output_and_seed_reach_the_provider():
     assert min(usages) > 500
 
 
+async def test_tokens_come_back_by_the_minute():
+    strategy = parse_model("sim:tokens=600,output=0,latency=10,sigma=0")
+    assert await admitted_at_once(strategy, 700) == 600
+    assert await admitted_at_once(strategy, 700) == pytest.approx(700, abs=1)
+
+
 async def test_faults_are_given_by_kind():
     strategy = parse_model("sim:faults=overloaded:0.25 + denied:0.75")
     codes = set()

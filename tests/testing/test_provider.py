@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import math
 import statistics
 
 import anyio
@@ -24,24 +25,6 @@ pytestmark = pytest.mark.anyio
 STEADY = Service(latency=1.0, sigma=0.0, refusal_seconds=0.0, output_tokens=0)
 
 
-async def within(seconds, call, *args):
-    """Return what a call returns, "abandoned" if it is cancelled after some seconds.
-
-    Cancelled after a sleep: the deadline of a scope may fall between two ticks of the asyncio clock, and upset it.
-    """
-    result = "abandoned"
-
-    async def give_up():
-        await anyio.sleep(seconds)
-        tasks.cancel_scope.cancel()
-
-    async with anyio.create_task_group() as tasks:
-        tasks.start_soon(give_up)
-        result = await call(*args)
-        tasks.cancel_scope.cancel()
-    return result
-
-
 async def outcome(provider, prompt, attempt=1):
     """Make a call; return what came of it as a word or the fault."""
     try:
@@ -51,13 +34,15 @@ async def outcome(provider, prompt, attempt=1):
     return "served"
 
 
-async def gather(provider, arrivals, patience=1_000.0):
+async def gather(provider, arrivals, patience=math.inf):
     """Call at the given times; return (outcome, time of it) of each, in order."""
     ends, began = {}, anyio.current_time()
 
     async def one(i, at):
         await anyio.sleep(at)
-        result = await within(patience, outcome, provider, f"prompt {i}")
+        result = "abandoned"
+        with anyio.move_on_after(patience):
+            result = await outcome(provider, f"prompt {i}")
         ends[i] = str(getattr(result, "kind", result)), anyio.current_time() - began
 
     async with anyio.create_task_group() as tasks:
@@ -182,7 +167,8 @@ async def test_a_timeout_hangs_in_its_place_until_it_is_cancelled():
 @pytest.mark.parametrize("knee", [None, 1])
 async def test_a_cancelled_call_frees_its_place_at_once(knee):
     provider = SimulatedProvider(service(ConcurrencyCap(1), knee=knee))
-    assert await within(0.5, provider.call, "a") == "abandoned"
+    with anyio.move_on_after(0.5):
+        await provider.call("a")
     assert provider.statistics().in_flight == 0
     assert await outcome(provider, "a") == "served"
     assert provider.statistics().abandoned == 1
@@ -194,7 +180,8 @@ async def test_calls_above_the_knee_slow_each_other_down_and_a_cancelled_one_spe
     began = anyio.current_time()
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(outcome, provider, "a")
-        assert await within(1.0, provider.call, "b") == "abandoned"
+        with anyio.move_on_after(1.0):
+            await provider.call("b")
     assert anyio.current_time() - began == pytest.approx(1.5, abs=1e-5)
 
 
@@ -220,6 +207,11 @@ async def test_a_bucket_keeps_its_level_over_a_step_as_far_as_the_new_one_holds_
     assert words(await gather(provider, [0] * 5 + [11] * 4)).count("served") == 7
     provider = SimulatedProvider(service(TokenBucket(0.001, 9)), steps=steps)
     assert words(await gather(provider, [0] * 8 + [11] * 4)).count("served") == 9
+
+
+async def test_a_step_that_is_noticed_late_holds_from_its_own_time():
+    provider = SimulatedProvider(service(TokenBucket(1, 100)), steps=((5.0, service(TokenBucket(10, 100))),))
+    assert words(await gather(provider, [0] * 100 + [7] * 30)).count("served") == 100 + 5 + 20
 
 
 async def test_a_knee_that_comes_with_a_step_slows_calls_in_flight():

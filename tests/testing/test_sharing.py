@@ -73,18 +73,9 @@ async def by_the_clock(calls, knees):
 
     async def come(i, at, work, patience):
         await anyio.sleep(at)
-        served = False
-        async with anyio.create_task_group() as both:
-            if patience < math.inf:
-                both.start_soon(give_up, patience, both.cancel_scope)
+        with anyio.move_on_after(patience) as scope:
             await server.work(work)
-            served = True
-            both.cancel_scope.cancel()
-        ends[i] = anyio.current_time() - began, served
-
-    async def give_up(patience, scope):
-        await anyio.sleep(patience)
-        scope.cancel()
+        ends[i] = anyio.current_time() - began, not scope.cancelled_caught
 
     began = anyio.current_time()
     async with anyio.create_task_group() as tasks:

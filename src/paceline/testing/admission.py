@@ -54,9 +54,9 @@ class Admission:
     def _refuse(self, limit: Limit, now: float, tokens: int) -> Refusal:
         for meter in self._meters:
             meter.refuse(now, tokens)
-        # Without a look at the calls in flight: a cap says nothing of time, and must not hide what the others say.
-        waits = [meter.wait(now, tokens, 0) for meter in self._meters if not isinstance(meter.limit, ConcurrencyCap)]
-        return Refusal(limit, max(waits, default=0.0) or math.inf)
+        # As if none were in flight: a cap knows no time, and must not hide what the others say; one of 0 never opens.
+        waits = [meter.wait(now, tokens, 0) for meter in self._meters]
+        return Refusal(limit, max(waits) or math.inf)
 
 
 def _kind(limit: Limit) -> tuple[type[Limit], str]:

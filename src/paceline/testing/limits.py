@@ -186,14 +186,13 @@ class WindowMeter:
     def refuse(self, now: float, tokens: int) -> None:
         """A refusal is not counted."""
 
-    def carried_to(self, limit: Limit, now: float) -> Meter:
+    def carried_to(self, limit: Limit, now: float) -> Meter:  # noqa: ARG002 - a Meter
         """Hand the count on to a window of the same times; another begins anew."""
         if not isinstance(limit, FixedWindow) or (limit.seconds, limit.offset) != (
             self.limit.seconds,
             self.limit.offset,
         ):
             return limit.meter()
-        self._turn(now)
         return WindowMeter(limit, index=self.index, used=self.used)
 
     def _cost(self, tokens: int) -> float:

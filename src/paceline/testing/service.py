@@ -143,5 +143,5 @@ class Service:
         if self.hint == "none" or math.isinf(wait):
             return None
         if self.hint == "ceil":
-            return str(max(1, math.ceil(wait)))
+            return str(math.ceil(wait))
         return f"{math.ceil(wait * 1_000) / 1_000:.3f}"

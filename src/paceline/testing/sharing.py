@@ -1,11 +1,12 @@
 """How calls share a server that has a knee: up to `knee` at full speed, n above it at knee / n each.
 
 Processor sharing in virtual work (as in Parekh and Gallager's fair queueing, 1993): a clock `done` counts the work that
-each call present has been given since the server was idle. A call that brings w seconds of work ends when `done` has
-grown by w; that point never moves, however many come and go. So:
+each call present has been given. A call that brings w seconds of work ends when `done` has grown by w; that point never
+moves, however many come and go. So:
 
 1. The calls wait in a heap, ordered by the point at which they end; coming and going cost O(log n).
-2. Only the first has a time set to wake at. When speed or first change, its time is moved; nobody is woken to recompute.
+2. Only the first has a time to wake at. When the speed changes that time is moved; nobody is woken to recompute. One that
+   was first, and had a shorter call pushed before it, wakes once for nothing.
 3. A change of the knee happens at its own time; the first wakes no later than that.
 4. A call that is cancelled leaves at once, and what remains goes on faster from then.
 
@@ -15,7 +16,6 @@ grown by w; that point never moves, however many come and go. So:
 from __future__ import annotations
 
 import heapq
-import math
 from collections import deque
 from collections.abc import Sequence
 
@@ -76,8 +76,6 @@ class Sharing:
         self._present -= 1
         while self._heap and self._heap[0][2].left:
             heapq.heappop(self._heap)
-        if not self._heap:
-            self._done = 0.0
 
     def served(self, now: float, place: Place) -> bool:
         """Whether the call has had its work."""
@@ -121,7 +119,6 @@ class SharedServer:
         self._sharing = Sharing(knees)
         self._origin = origin
         self._sleepers: dict[Place, anyio.CancelScope] = {}
-        self._first: Place | None = None
 
     async def work(self, seconds: float) -> None:
         """Return when the call has had `seconds` of work. A checkpoint; cancelled, it leaves at once."""
@@ -143,16 +140,5 @@ class SharedServer:
         return anyio.current_time() - self._origin
 
     def _set_alarm(self) -> None:
-        alarm = self._sharing.alarm(self._now())
-        first = None if alarm is None else alarm.place
-        if self._first is not first:
-            if self._first in self._sleepers:
-                self._sleepers[self._first].deadline = math.inf
-            self._first = first
-        if alarm is not None:
-            self._sleepers[alarm.place].deadline = _whole_microseconds(self._origin + alarm.time)
-
-
-def _whole_microseconds(time: float) -> float:
-    # A clock that ticks in microseconds wakes before a finer deadline, and a scope then waits for less than a tick.
-    return math.ceil(time * 1e6) * 1e-6
+        if alarm := self._sharing.alarm(self._now()):
+            self._sleepers[alarm.place].deadline = self._origin + alarm.time
