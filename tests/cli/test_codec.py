@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-import datetime
+import datetime as dt
 import enum
 import json
 
@@ -35,7 +35,7 @@ class Reading:
 
 class Answer(pydantic.BaseModel):
     score: float
-    day: datetime.date
+    day: dt.date
 
 
 class Mute:
@@ -95,15 +95,16 @@ def test_a_failure_has_its_kind_and_message_and_no_output():
     [
         (Point(1, Point(2)), {"x": 1, "y": {"x": 2, "y": None}}),
         (Reading(0.5, [Point(1)]), {"value": 0.5, "points": [{"x": 1, "y": None}]}),
-        (Answer(score=0.5, day=datetime.date(2026, 1, 2)), {"score": 0.5, "day": "2026-01-02"}),
-        (Answer(score=float("nan"), day=datetime.date(2026, 1, 2)), {"score": None, "day": "2026-01-02"}),
-        ([Answer(score=1, day=datetime.date(2026, 1, 2))], [{"score": 1.0, "day": "2026-01-02"}]),
+        (Answer(score=0.5, day=dt.date(2026, 1, 2)), {"score": 0.5, "day": "2026-01-02"}),
+        (Answer(score=float("nan"), day=dt.date(2026, 1, 2)), {"score": None, "day": "2026-01-02"}),
+        ([Answer(score=1, day=dt.date(2026, 1, 2))], [{"score": 1.0, "day": "2026-01-02"}]),
         (Colour.RED, "red"),
         (FaultKind.BUG, "bug"),
         ((1, (2,)), [1, [2]]),
         (frozenset({1}), [1]),
-        ({1: 2, None: 3, True: 4, Colour.RED: 5}, {"1": 4, "null": 3, "red": 5}),
-        (datetime.date(2026, 1, 2), "2026-01-02"),
+        ({1: 2, None: 3, Colour.RED: 5, 0.5: 6}, {"1": 2, "null": 3, "red": 5, "0.5": 6}),
+        ({True: 1, (1, 2): 2}, {"true": 1, "(1, 2)": 2}),
+        (dt.date(2026, 1, 2), "2026-01-02"),
         (1j, "1j"),
         (b"caf\xc3\xa9 \xff", "café \N{REPLACEMENT CHARACTER}"),
         (float("nan"), None),

@@ -12,7 +12,7 @@ from paceline import WorkItemResult
 from paceline._codec import encode_row
 from paceline.cli.lines import Kind, LineError, Prompt, read_line
 
-SECRET = "the quick brown fox"
+PRIVATE = "the quick brown fox"
 
 
 def reason(line, kind=Kind.JSONL, number=7):
@@ -94,7 +94,7 @@ def test_a_pair_of_surrogates_is_a_character():
 
 
 def test_a_reason_and_a_repr_never_show_a_prompt():
-    prompt = json.dumps(SECRET).encode()
+    prompt = json.dumps(PRIVATE).encode()
     lines = [
         b'{"id": "a", "prompt": %s',
         b'{"id": "a", "prompt": %s, "x": 1}',
@@ -103,8 +103,8 @@ def test_a_reason_and_a_repr_never_show_a_prompt():
         b'{"id": "a", "prompt": %s, "prompt": ""}',
         b"%s",
     ]
-    assert not [line for line in lines if SECRET in reason(line % prompt)]
-    assert SECRET not in repr(Prompt("a", SECRET, SECRET))
+    assert not [line for line in lines if PRIVATE in reason(line % prompt)]
+    assert PRIVATE not in repr(Prompt("a", PRIVATE, PRIVATE))
 
 
 def test_a_quoted_key_is_short_and_harmless():

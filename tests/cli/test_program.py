@@ -8,6 +8,7 @@ import resource
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -29,7 +30,7 @@ def first_row_of(process):
 
 def test_the_module_and_the_script_are_the_same_program(process):
     script = subprocess.run(
-        [os.path.join(os.path.dirname(sys.executable), "paceline"), "--version"],
+        [Path(sys.executable).with_name("paceline"), "--version"],
         capture_output=True,
         text=True,
         check=True,
@@ -44,6 +45,12 @@ def test_without_the_cli_extra_one_sentence_says_what_to_install(process, packag
     assert run.err == (
         "paceline: the command line needs an optional package; install it with: pip install 'paceline[cli]'\n"
     )
+
+
+def test_another_module_that_is_missing_is_a_bug_and_shown_as_one(process):
+    run = process("demo", command=block("paceline.cli.demo"))
+    assert run.code == 1
+    assert "ModuleNotFoundError" in run.err
 
 
 def test_without_the_gemini_extra_one_sentence_says_what_to_install(process, jsonl):
@@ -65,7 +72,7 @@ def test_a_key_is_never_shown(process, jsonl):
     key = "AIza" + "x" * 35
     environment = {"GEMINI_API_KEY": key, "GOOGLE_GEMINI_BASE_URL": "http://127.0.0.1:1"}
     run = process(
-        "run", jsonl(2), "-o", "-", "-m", "gemini-2.5-flash", "--deadline", "2", "--verbose", environment=environment
+        "run", jsonl(2), "-o", "-", "-m", "gemini-2.5-flash", "--deadline", "1", "--verbose", environment=environment
     )
     assert run.code == 1
     assert len(run.rows) == 2
@@ -135,13 +142,24 @@ def test_the_input_is_not_written_over_through_stdout(start, jsonl):
     assert err == "paceline: stdout: is the input; name another file\n"
 
 
+def test_an_interruption_before_the_first_call_leaves_nothing(start, tmp_path):
+    started = start("run", "-", "-o", tmp_path / "out.jsonl", "-m", FAST, stdin=subprocess.PIPE)
+    started.stdin.write("prompt\n" * 100_000)  # more than a pipe holds: some of it was read
+    started.stdin.flush()
+    started.send_signal(signal.SIGINT)
+    assert started.stderr.read() == "paceline: interrupted\n"
+    assert started.wait() == 130
+    assert not (tmp_path / "out.jsonl").exists()
+
+
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_the_first_signal_lets_the_calls_in_flight_finish(start, jsonl, number, code):
     started = start("run", jsonl(5_000), "-o", "-", "-m", STEADY, "--max-workers", "50")
     rows = [first_row_of(started)]
     started.send_signal(number)
-    out, err = started.communicate()
-    rows += [json.loads(line) for line in out.splitlines()]
+    rows += map(json.loads, started.stdout)
+    err = started.stderr.read()
+    started.wait()
     assert started.returncode == code
     assert len({row["id"] for row in rows}) == len(rows) == 5_000
     assert {row["error"]["kind"] for row in rows if not row["success"]} == {"pending"}
@@ -157,8 +175,9 @@ def test_the_second_signal_cancels_them(start, jsonl):
     started.send_signal(signal.SIGINT)
     assert "interrupt again" in started.stderr.readline()
     started.send_signal(signal.SIGINT)
-    out, err = started.communicate()
-    rows += [json.loads(line) for line in out.splitlines()]
+    rows += map(json.loads, started.stdout)
+    err = started.stderr.read()
+    started.wait()
     assert started.returncode == 130
     assert len({row["id"] for row in rows}) == len(rows) == 500
     assert {row["error"]["kind"] for row in rows} == {"rejected", "pending"}
@@ -167,7 +186,6 @@ def test_the_second_signal_cancels_them(start, jsonl):
 
 def test_an_interruption_reaches_a_file_too(start, jsonl, tmp_path):
     out = tmp_path / "out.jsonl"
-    os.mkfifo(tmp_path / "log")
     started = start("run", jsonl(1_000), "-o", out, "-m", SLOW, "--verbose")
     while not (out.exists() and out.stat().st_size):
         assert started.poll() is None

@@ -168,6 +168,8 @@ def test_no_bytes_raise_anything_but_a_complaint_and_what_passes_is_read_the_sam
         try:
             found = prompts(str(path), kind=kind, limit=limit)
         except InputError as error:
-            assert all(line.startswith((str(path), "and ")) for line in str(error).splitlines())
+            complaints = str(error).splitlines()
         else:
+            complaints = []
             assert len({prompt.id for prompt in found}) == len(found) > 0
+    assert all(line.startswith((str(path), "and ")) for line in complaints)

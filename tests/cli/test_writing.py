@@ -11,7 +11,7 @@ import pytest
 
 from paceline.cli.writing import OutputError, open_output
 
-ELSEWHERE = os.stat(__file__)
+ELSEWHERE = Path(__file__).stat()
 
 
 def refusal(path, **options):

@@ -120,6 +120,18 @@ def test_grpc_says_its_code_by_a_method_or_a_name(code, kind):
     assert kind_of(with_attributes(status=code.name)) is kind
 
 
+def test_nothing_but_grpcs_method_is_called():
+    class Rejected:
+        def __init__(self):
+            called.append(1)
+
+    called = []
+    for attributes in ({"code": Rejected}, {"status": lambda: called.append(1)}, {"code": len}):
+        assert kind_of(with_attributes(**attributes)) is FaultKind.BUG
+    assert kind_of(with_attributes(status_code=lambda: 429)) is FaultKind.BUG
+    assert called == []
+
+
 def test_an_http_status_comes_before_grpcs_name():
     assert kind_of(with_attributes(code=503, status="RESOURCE_EXHAUSTED")) is FaultKind.OVERLOADED
 

@@ -159,7 +159,7 @@ def _members(error: BaseException) -> Iterator[BaseException]:
     while pending:
         member = pending.pop()
         if isinstance(member, BaseExceptionGroup) and _kind(member) is None:
-            pending.extend(reversed(member.exceptions))
+            pending.extend(member.exceptions)
         else:
             yield member
 
@@ -213,7 +213,7 @@ def _codes(error: BaseException) -> Iterator[int | str]:
             if isinstance(value, enum.Enum):
                 yield value.name
                 value = value.value
-            if isinstance(value, (int, str)) and not isinstance(value, bool):
+            if isinstance(value, (int, str)):
                 yield value
 
 

@@ -8,7 +8,7 @@ from importlib import metadata
 from typing import Annotated
 
 import attrs
-from cyclopts import App, CycloptsError, Parameter
+from cyclopts import App, CycloptsError, Parameter, UnusedCliTokensError
 from cyclopts.validators import Number
 
 from .._core.config import ProcessorConfig
@@ -55,9 +55,12 @@ def start(arguments: Sequence[str]) -> int:
     tokens = [_STDIO if argument == "-" else argument for argument in arguments]
     try:
         code = app(tokens, exit_on_error=False, print_error=False)
+    except UnusedCliTokensError as error:
+        left = " ".join(error.unused_tokens or ()).replace(_STDIO, "-")
+        raise UsageError(f"too many arguments: {left}; see paceline --help") from None
     except CycloptsError as error:
         sentence = " ".join(str(error).replace(_STDIO, "-").split())
-        raise UsageError(f"{sentence} See paceline --help.") from None
+        raise UsageError(f"{sentence.rstrip('.')}; see paceline --help") from None
     return code if isinstance(code, int) else OK
 
 
@@ -97,9 +100,9 @@ def run(source: Annotated[str, Parameter(name="INPUT", show_default=False)], /, 
     """
     return _run.run(
         _run.Job(
-            source=_path(source),
-            output=_path(options.output),
-            model=options.model,
+            source=_given(source),
+            output=_given(options.output),
+            model=_given(options.model),
             config=ProcessorConfig(
                 max_workers=options.max_workers, timeout_per_item=options.timeout, deadline=options.deadline
             ),
@@ -126,8 +129,8 @@ def demo(
         model: sim:rate=30,latency=1.5,... : what the provider is like.
         seed: of its chance.
     """
-    return _demo.demo(items=items, model=model, seed=seed)
+    return _demo.demo(items=items, model=_given(model), seed=seed)
 
 
-def _path(text: str) -> str:
+def _given(text: str) -> str:
     return "-" if text == _STDIO else text

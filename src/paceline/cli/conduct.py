@@ -132,7 +132,7 @@ class _Run:
                 self.signal = number
                 self._processor.drain()
                 in_flight = self._processor.statistics().in_flight
-                self._progress.say(f"finishes the {in_flight:,} calls in flight; interrupt again to cancel them")
+                self._progress.say(f"finishes the calls in flight ({in_flight:,}); interrupt again to cancel them")
         for number in _SIGNALS:
             signal.signal(number, signal.SIG_DFL)
         self._scope.cancel()

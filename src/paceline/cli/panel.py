@@ -11,7 +11,7 @@ import attrs
 from anyio import current_time
 from rich.console import Group, RenderableType
 from rich.panel import Panel
-from rich.table import Table
+from rich.table import Column, Table
 from rich.text import Text
 
 from .._core.events import ProcessingEvent
@@ -78,9 +78,11 @@ class DemoPanel:
         figures.add_row("in flight", f"{reading.in_flight:,}")
         figures.add_row("served", f"{reading.rate:,.1f}/s")
         figures.add_row("refusals", f"{reading.refusals:,}")
-        reasons = Table.grid(padding=(0, 2))
+        reasons = Table.grid(
+            Column(justify="right"), Column(), Column(no_wrap=True, overflow="ellipsis"), padding=(0, 2)
+        )
         for change in self._reasons.latest:
-            reasons.add_row(f"{change.seconds:5.1f} s", f"{change.old} → {change.new}", Text(change.reason))
+            reasons.add_row(f"{change.seconds:.1f} s", f"{change.old} → {change.new}", Text(change.reason))
         return Panel(
             Group(bar(reading), "", figures, "", reasons),
             title="a batch finds its pace",

@@ -6,6 +6,8 @@ It all goes to stderr. stdout is for results.
 from __future__ import annotations
 
 import math
+import os
+import stat
 import sys
 from collections.abc import Callable
 from contextlib import suppress
@@ -20,6 +22,7 @@ from rich.text import Text
 
 from .gauge import Reading, clock
 from .telling import tell
+from .writing import STDOUT
 
 _LONG_WAIT = 1.0  # seconds: shorter waits come and go too fast to be read
 
@@ -135,7 +138,7 @@ def two_lines(reading: Reading) -> RenderableType:
 
 
 def is_live(*, stdout_is_used: bool) -> bool:
-    """Whether stderr is a terminal to draw on, and no rows would be written into the picture."""
+    """Whether stderr is a terminal to draw on, and no rows can come into the picture: those in a pipe often end there."""
     if not sys.stderr.isatty() or Console(stderr=True).is_dumb_terminal:
         return False
-    return not (stdout_is_used and sys.stdout is not None and sys.stdout.isatty())
+    return not stdout_is_used or stat.S_ISREG(os.fstat(STDOUT).st_mode)

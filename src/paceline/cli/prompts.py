@@ -12,6 +12,7 @@ from pathlib import Path
 
 from .lines import Prompt
 
+_ENOUGH = 1_000  # different prompts: reading all of the library takes seconds
 _SHORTEST, _LONGEST = 80, 2_000  # characters: less says nothing, more is only long
 
 
@@ -26,6 +27,8 @@ def _laps() -> Iterator[Prompt]:
         if len(docstring) >= _SHORTEST and name not in known:
             known[name] = Prompt(name, f"Summarise in one sentence: {name}: {docstring[:_LONGEST]}")
             yield known[name]
+        if len(known) == _ENOUGH:
+            break
     for lap in count(2):
         for name, prompt in known.items():
             yield Prompt(f"{name} ({lap})", prompt.text)

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from contextlib import suppress
-
-_STDERR = 2
 
 
 def tell(sentence: str) -> None:
@@ -16,15 +13,5 @@ def tell(sentence: str) -> None:
 
 def print_lines(text: str) -> None:
     """Print one line or several. That they cannot be printed is no reason to fail."""
-    try:
-        print(text, file=sys.stderr, flush=True)
-    except OSError:
-        _silence()
-
-
-def _silence() -> None:
-    """Let what is still to be printed, also at the interpreter's end, go nowhere."""
     with suppress(OSError):
-        nowhere = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(nowhere, _STDERR)
-        os.close(nowhere)
+        print(text, file=sys.stderr, flush=True)

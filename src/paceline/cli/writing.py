@@ -18,7 +18,7 @@ from contextlib import contextmanager, suppress
 
 from .._core.exceptions import ConfigurationError
 
-_STDOUT = 1
+STDOUT = 1
 
 
 class OutputError(ConfigurationError):
@@ -46,9 +46,7 @@ class Output:
             while taken < len(rows):
                 taken += self._write_some(memoryview(rows)[taken:])
         except OSError:
-            whole = rows.rfind(b"\n", 0, taken) + 1
-            self._take_back(taken - whole)
-            taken = whole
+            self._take_back(taken - (rows.rfind(b"\n", 0, taken) + 1))
             raise
         finally:
             self.saved += rows.count(b"\n", 0, taken)
@@ -98,8 +96,8 @@ def open_output(path: str, *, source: os.stat_result, overwrite: bool) -> Iterat
     if path == "-":
         if sys.stdout is None:
             raise OutputError("stdout: cannot be written to: it is closed")
-        _refuse_source("stdout", os.fstat(_STDOUT), source)
-        yield Output("stdout", _STDOUT)
+        _refuse_source("stdout", os.fstat(STDOUT), source)
+        yield Output("stdout", STDOUT)
         return
     try:
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT, 0o666)

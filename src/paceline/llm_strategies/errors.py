@@ -196,9 +196,8 @@ async def must_be_readable(response: Any) -> None:
     except json.JSONDecodeError:
         return  # taken as text
     except (ValueError, RecursionError) as error:
-        headers = {name.lower(): value for name, value in response.headers.items()}
         raise CallError(
             f"HTTP {response.status_code}, with a body that cannot be read",
             kind=of_status(response.status_code),
-            retry_after=retry_after(headers, wall_time=time.time()),
+            retry_after=retry_after(dict(response.headers), wall_time=time.time()),  # httpx2's names are in lower case
         ) from error
