@@ -31,8 +31,10 @@ def main() -> None:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description="Measure paceline beside its peers.")
-    parser.add_argument("names", nargs="*", metavar="overhead|memory", help="what to measure (default: all)")
-    parser.add_argument("--write", type=Path, metavar="PAGE", help="keep the tables in this Markdown page")
+    parser.add_argument(
+        "names", nargs="*", type=_name, metavar="overhead|memory", help="what to measure (default: all)"
+    )
+    parser.add_argument("--write", type=_page, metavar="PAGE", help="keep the tables in this Markdown page")
     parser.add_argument("--rounds", type=_count, default=5, help="of the overhead (default: %(default)s)")
     parser.add_argument(
         "--items", type=_count, default=20_000, help="in each run of the overhead (default: %(default)s)"
@@ -48,6 +50,19 @@ def _parser() -> argparse.ArgumentParser:
         "--peer-streamed", type=_count, default=20_000, help="the same for async-batch-llm (default: %(default)s)"
     )
     return parser
+
+
+def _name(text: str) -> str:
+    if text not in _BENCHMARKS:
+        raise argparse.ArgumentTypeError(f"{text!r} is none of {', '.join(_BENCHMARKS)}")
+    return text
+
+
+def _page(text: str) -> Path:
+    page = Path(text)
+    if page.is_dir() or not page.parent.is_dir():  # found now, not after minutes of measuring
+        raise argparse.ArgumentTypeError(f"{text!r} is no file in a folder that exists")
+    return page
 
 
 def _count(text: str) -> int:

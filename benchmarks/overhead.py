@@ -66,36 +66,40 @@ def overhead(rounds: int, items: int, peer_items: int, say: Callable[[str], None
         f"CPU (user and system, the process's own) per item, {WORKERS} workers, no observers, a deadline of {SECONDS:g} s "
         f"for each call unless it says otherwise. Rounds: {rounds}, of {items:,} items ({peer_items:,} for async-batch-llm), "
         "the contenders taking turns, each run in a fresh process. The ratio is to the yardstick's run in the same round, "
-        "its median."
+        "its median. Gather makes a task for every item before the first call, so with fewer items it costs less for each."
     )
     paragraphs = [introduction]
     for question, title in _QUESTIONS.items():
-        measured: dict[Contender, Figures | str] = _measure(question, rounds, items, peer_items, say)
+        measured = _measure(question, rounds, items, peer_items, say)
         paragraphs += [f"No-op call: {title}.", _rows(measured)]
         if question == "cpu":
-            medians = [figures.median for ours in _OURS if isinstance(figures := measured[ours], Figures)]
-            paragraphs.append(
-                verdict(f"at most {_TARGET:g} us an item on both backends", max(medians, default=None), _TARGET, "us")
-            )
+            medians = [figures.median for ours in _OURS if (figures := measured[ours]) is not None]
+            worst = max(medians) if len(medians) == len(_OURS) else None
+            paragraphs.append(verdict(f"at most {_TARGET:g} us an item on both backends", worst, _TARGET, "us"))
     return "\n\n".join(paragraphs)
 
 
 def _measure(
     question: str, rounds: int, items: int, peer_items: int, say: Callable[[str], None]
-) -> dict[Contender, Figures | str]:
+) -> dict[Contender, Figures | None]:
+    """Return each contender's figures; None: it could not be run."""
     contenders = (*_OURS, *_THEIRS)
     answers: dict[Contender, list[Answer]] = {contender: [] for contender in contenders}
-    failures: dict[Contender, str] = {}
+    failed: set[Contender] = set()
     for number in range(rounds):
         say(f"overhead, {question}: round {number + 1} of {rounds}")
         for contender in contenders:
-            if contender not in failures:
-                try:
-                    answers[contender].append(ask(contender, question, peer_items if contender.requirement else items))
-                except ContenderError as error:
-                    failures[contender] = f"not measured: {error}"
+            if contender in failed:
+                continue
+            try:
+                answers[contender].append(ask(contender, question, peer_items if contender.requirement else items))
+            except ContenderError as error:
+                failed.add(contender)
+                say(f"{contender.label}: {error}")
     yardstick = [answer.value for answer in answers[_YARDSTICK]]
-    return {contender: failures.get(contender) or _figures(answers[contender], yardstick) for contender in contenders}
+    return {
+        contender: None if contender in failed else _figures(answers[contender], yardstick) for contender in contenders
+    }
 
 
 def _figures(answers: list[Answer], yardstick: list[float]) -> Figures:
@@ -104,19 +108,17 @@ def _figures(answers: list[Answer], yardstick: list[float]) -> Figures:
     return Figures(values, ratios, all(answer.complete for answer in answers))
 
 
-def _rows(measured: dict[Contender, Figures | str]) -> str:
-    rows = []
-    for contender, figures in measured.items():
-        if isinstance(figures, str):
-            rows.append((contender.label, figures, "", "", ""))
-            continue
-        rows.append(
-            (
-                contender.label,
-                f"{min(figures.values):.1f}",
-                f"{figures.median:.1f}",
-                f"{statistics.median(figures.ratios):.2f}" if figures.ratios else "",
-                "yes" if figures.complete else "**NO**",
-            )
-        )
+def _rows(measured: dict[Contender, Figures | None]) -> str:
+    rows = [(contender.label, *_cells(figures)) for contender, figures in measured.items()]
     return table(("", "least, us", "median, us", "ratio", "every item"), rows)
+
+
+def _cells(figures: Figures | None) -> tuple[str, ...]:
+    if figures is None:
+        return "", "", "", "not run"
+    return (
+        f"{min(figures.values):.1f}",
+        f"{figures.median:.1f}",
+        f"{statistics.median(figures.ratios):.2f}" if figures.ratios else "",
+        "yes" if figures.complete else "**NO**",
+    )

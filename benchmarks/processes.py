@@ -62,7 +62,9 @@ def _python_with(requirement: str) -> str:
     if not made.exists():
         print(f"making an environment with {requirement} ...", file=sys.stderr)
         _output(sys.executable, "-m", "venv", "--clear", str(home))
-        _output(str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", requirement)
+        _output(
+            str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--retries", "1", requirement
+        )
         made.touch()
     return str(python)
 

@@ -95,7 +95,7 @@ async def test_the_first_signal_keeps_what_waits_as_pending_and_lets_the_calls_i
         await strategy.is_busy.wait()
         send(signal.SIGINT)
         await anyio.to_thread.run_sync(shelf.has_enough.wait)
-        assert {str(result.error) for result in shelf.kept} == {"pending: the batch was drained"}
+        assert {str(result.error) for result in shelf.kept} == {"pending: the run was interrupted"}
         strategy.go.set()
 
     async with anyio.create_task_group() as nursery:

@@ -130,3 +130,29 @@ async def test_different_calls_are_cut_each_at_its_own_time():
     for result in batch.results:
         if result.error:
             assert result.attempts[0].seconds == pytest.approx(20.5, abs=0.01)
+
+
+async def test_a_call_in_flight_at_its_items_deadline_is_the_last():
+    batch = await process_prompts(Echo(1e4), ["a"], config=ProcessorConfig(deadline_per_item=5))
+    (result,) = batch.results
+    assert batch.seconds == pytest.approx(5, abs=0.01)
+    assert len(result.attempts) == 1
+    assert "deadline of 5 s" in result.error.message
+
+
+async def test_an_item_that_could_only_be_called_after_its_deadline_is_given_up_at_once():
+    strategy = Scripted({"a": [Status(503, {"retry-after": "50"})]})
+    batch = await process_prompts(strategy, ["a"], config=ProcessorConfig(deadline_per_item=20))
+    assert batch.failures == {FaultKind.TIMEOUT: 1}
+    assert batch.seconds == pytest.approx(1, abs=0.01)
+
+
+async def test_an_item_that_was_given_up_while_it_waited_is_not_given_up_again():
+    strategy = Scripted({"a": [Status(429, {"retry-after": "50"})], "b": [Status(429)] * 9}, seconds=1)
+    async with ParallelBatchProcessor(ProcessorConfig(deadline_per_item=5, max_workers=1)) as processor:
+        await add_all(processor, strategy, ["a", "b"])
+        async with anyio.create_task_group() as nursery:
+            nursery.start_soon(processor.process_all)
+            await anyio.sleep(10)
+            processor.drain()
+    assert processor.batch.failures == {FaultKind.TIMEOUT: 1, FaultKind.PENDING: 1}

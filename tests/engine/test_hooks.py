@@ -218,3 +218,12 @@ async def test_a_result_that_was_paid_for_survives_a_cancellation_during_its_hoo
         with anyio.move_on_after(5):
             await processor.process_all()
         assert [result.output for result in processor.batch.in_input_order()] == ["A", "B"]
+
+
+async def test_a_replaced_result_must_keep_its_place():
+    class Shuffle(Middleware):
+        async def after_process(self, result):
+            return attrs.evolve(result, index=99, output="moved")
+
+    batch = await process_prompts(Echo(), ["a"], middlewares=[Shuffle()])
+    assert (batch.results[0].index, batch.results[0].output) == (0, "A")

@@ -234,3 +234,43 @@ def test_the_sync_form_works_in_a_script():
         return prompt + "!"
 
     assert run_prompts(CallableStrategy(shout), (c for c in "abc")).succeeded == 3
+
+
+async def test_what_is_left_when_a_batch_is_drained_is_settled_as_fast_as_it_is_taken():
+    read = 0
+
+    class Rows(list):
+        def __iter__(self):
+            nonlocal read
+            for row in super().__iter__():
+                read += 1
+                yield row
+
+    async with open_stream(Echo(), Rows(["x"] * 50_000), config=ProcessorConfig(max_workers=10)) as results:
+        await anext(results)
+        results.drain("enough")
+        taken = 1
+        async for result in results:
+            taken += 1
+            assert read <= 50_000 + taken + 2_000  # once by the check before the first call
+            assert result.success or result.error.message == "enough"
+    assert taken == 50_000
+
+
+async def test_a_source_that_fails_is_not_read_further_though_it_knows_its_length():
+    class Items:
+        def __len__(self):
+            return 4
+
+        def __iter__(self):
+            return iter([item("a"), item("b"), item("b"), item("c")])
+
+    def item(name):
+        return LLMWorkItem(name, Echo(), name)
+
+    async with ParallelBatchProcessor() as processor, processor.stream(Items()) as results:
+        seen = []
+        with pytest.raises(SourceError, match="'b' is already in this batch"):  # noqa: PT012 - iterating is what raises
+            async for result in results:
+                seen.append(result.item_id)  # noqa: PERF401 - as above
+    assert sorted(seen) == ["a", "b"]

@@ -3,7 +3,7 @@ from __future__ import annotations
 import anyio
 import pytest
 
-from paceline import CallError, FaultKind, LLMWorkItem, ParallelBatchProcessor, ProcessorConfig
+from paceline import CallError, FaultKind, LLMWorkItem, ParallelBatchProcessor, ProcessorConfig, process_prompts
 from paceline.testing.virtual_loop import HangError
 
 from .support import Echo, Scripted, Status, add_all
@@ -182,6 +182,42 @@ async def test_the_controller_hears_the_end_of_every_start_also_when_cancelled()
     assert pace.in_flight == 0
     names = {type(signal).__name__ for signal in pace.told}
     assert names == {"Served", "Throttled", "Faulted", "Abandoned"}
+
+
+@pytest.mark.parametrize(
+    ("error", "signal"),
+    [
+        (ValueError("a bug of the strategy says nothing of the provider"), "Abandoned"),
+        (CallError("served, if not well", kind=FaultKind.INVALID), "Served"),
+        (CallError("served, if not well", kind=FaultKind.REFUSED), "Served"),
+        (Status(400), "Faulted"),
+        (Status(429), "Throttled"),
+    ],
+)
+async def test_the_controller_hears_what_a_fault_says_of_the_provider(error, signal):
+    pace = FixedPace(1)
+    await process_prompts(Scripted({"a": [error]}), ["a"], pace=lambda: pace)
+    assert type(pace.told[0]).__name__ == signal
+
+
+async def test_a_finished_batch_no_longer_listens_to_the_config():
+    class Counted(ProcessorConfig):
+        listening = 0
+
+        def subscribe(self, listener):
+            Counted.listening += 1
+            end = super().subscribe(listener)
+
+            def ended():
+                Counted.listening -= 1
+                end()
+
+            return ended
+
+    async with ParallelBatchProcessor(Counted()) as processor:
+        await add_all(processor, Echo(), ["a"])
+        await processor.process_all()
+        assert Counted.listening == 0
 
 
 async def test_a_stalled_controller_is_a_hang_of_its_own_making_and_can_be_cancelled():

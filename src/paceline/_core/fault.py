@@ -79,6 +79,9 @@ class Fault:
         return f"{self.kind}: {self.message}" if self.message else str(self.kind)
 
 
+DRAINED = "the batch was drained"
+
+
 def pending(reason: str) -> Fault:
     """Return the fault of an item that its batch did not reach."""
     return Fault(FaultKind.PENDING, reason)

@@ -145,7 +145,7 @@ def summarise(  # noqa: PLR0913 - one line of the text each
     """Return the summary of a batch from its sums, for those who do not keep its results."""
     failed = sum(failures.values())
     total = succeeded + failed
-    pace = f", {total / seconds:,.1f} a second" if seconds > 0 and math.isfinite(seconds) else ""
+    pace = f", {succeeded / seconds:,.1f} served a second" if seconds > 0 and math.isfinite(seconds) else ""
     lines = [f"items     {total:,}: {succeeded:,} succeeded, {failed:,} failed"]
     lines += [f"            {kind}: {count:,}" for kind, count in sorted(failures.items())]
     lines += [

@@ -28,6 +28,7 @@ from .lifecycle import Lifecycle, Parked
 from .tally import Tally
 
 _READ_AHEAD = 8_000  # items at most, where one lane is full and another might be fed by reading on
+_TO_SETTLE = 512  # items at most that are read only to be settled as not reached
 
 
 class Batch:
@@ -264,8 +265,14 @@ class Batch:
     # -------------------------------------------------------------------------------------------- waiting
 
     def wants_more(self, share: float = 1.0) -> bool:
-        """Whether to read on: a lane has room or nobody works, and what is read ahead stays within `share` of the bounds."""
-        if len(self.ledger) - len(self.calls) >= share * _READ_AHEAD:
+        """Whether to read on: a lane has room or nobody works, and what is read ahead stays within `share` of the bounds.
+
+        Once nothing can be called any more, what is read is only to be settled: as fast as the results are taken.
+        """
+        waiting = len(self.ledger) - len(self.calls)
+        if self.is_shut:
+            return waiting < _TO_SETTLE and self._outlet.has_room()
+        if waiting >= share * _READ_AHEAD:
             return False
         return self.workers == 0 or any(lane.has_room(share) for lane in self.lanes.values())
 
@@ -275,7 +282,7 @@ class Batch:
         await self._room.wait()
 
     def quench(self) -> None:
-        """Wake the reader."""
+        """Wake the reader, to see whether it is to read on."""
         if self._room is not None:
             self._room.set()
             self._room = None

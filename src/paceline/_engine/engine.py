@@ -13,7 +13,7 @@ from .._core import events
 from .._core.classify import describe
 from .._core.config import ProcessorConfig
 from .._core.exceptions import MisuseError, SourceError
-from .._core.fault import pending
+from .._core.fault import DRAINED, pending
 from .._core.outcome import BatchResult, WorkItemResult
 from .._core.pace import AIMD
 from ..abc import BaseObserver, Middleware, RateLimitObserver
@@ -86,10 +86,10 @@ class Engine(Generic[T]):
         if failure is not None:
             raise failure
 
-    def drain(self) -> None:
-        """Start no more calls; those in flight finish, and the rest of the items are pending."""
+    def drain(self, reason: str = DRAINED) -> None:
+        """Start no more calls; those in flight finish, and the rest of the items are pending, for `reason`."""
         if self.running is not None:
-            self.running.stop(pending("the batch was drained"))
+            self.running.stop(pending(reason))
 
     async def _run_beside(self, intake: Intake, handover: Handover[T]) -> None:
         try:

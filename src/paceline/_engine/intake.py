@@ -81,7 +81,7 @@ class Intake:
     async def _feed(self, batch: Batch) -> None:
         unbroken = 0
         while self.length is not None or not batch.is_shut:
-            if self._bounded and not batch.is_shut and not batch.wants_more():
+            if self._bounded and not batch.wants_more():
                 batch.grow()
                 unbroken = 0
                 await batch.thirst()

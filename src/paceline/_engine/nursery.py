@@ -59,6 +59,7 @@ def _turn(batch: Batch) -> float:
     if batch.dismissed:
         batch.start_soon(_settle_dismissed, batch)
     batch.grow()
+    batch.quench()
     return batch.waits_until()
 
 
@@ -69,6 +70,7 @@ async def _settle_dismissed(batch: Batch) -> None:
         await give_up(batch, job, fault)
         if number % _BREATH == 0:
             await lowlevel.checkpoint()
+    batch.quench()
 
 
 def _start_nothing(*_: object) -> None:

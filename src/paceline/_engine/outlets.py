@@ -1,7 +1,7 @@
 """Where a batch's results go: into a list, or to a consumer that takes them one by one.
 
 A consumer that falls behind stops new calls, not those in flight: at most `_READY` results, and one more for each call in
-flight, wait for it. Results are handed over through a deque and one event, which costs a tenth of a channel's send.
+flight, wait for it. It has caught up when it has taken half of them, so that workers do not stop and go for each. Results are handed over through a deque and one event, which costs a tenth of a channel's send.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Generic, TypeVar
 from anyio import Event
 
 from .._core.exceptions import SourceError
-from .._core.fault import pending
+from .._core.fault import DRAINED, pending
 from .._core.outcome import BatchResult, WorkItemResult
 from .batch import Batch
 
@@ -42,14 +42,16 @@ class Handover(Generic[T]):
         self.result: BatchResult[T] | None = None
         self.failure: SourceError | None = None
         self._news = Event()
+        self._behind = False
 
     def has_room(self) -> bool:
         """Whether the consumer keeps up."""
-        return len(self.ready) < _READY
+        return not self._behind
 
     def put(self, result: WorkItemResult[T]) -> None:
         """Hold a result."""
         self.ready.append(result)
+        self._behind = self._behind or len(self.ready) >= _READY
         self._news.set()
 
     def end(self, result: BatchResult[T], failure: SourceError | None) -> None:
@@ -65,9 +67,11 @@ class Handover(Generic[T]):
             if self._news.is_set():
                 self._news = Event()
             await self._news.wait()
-        if len(self.ready) == _READY and self.batch is not None:
-            self.batch.alarm.ring()  # there is room again
-        return self.ready.popleft()
+        result = self.ready.popleft()
+        if self._behind and len(self.ready) <= _READY // 2 and self.batch is not None:
+            self._behind = False
+            self.batch.alarm.ring()
+        return result
 
 
 class ResultStream(Generic[T]):
@@ -90,10 +94,10 @@ class ResultStream(Generic[T]):
         """The batch's figures, once it has ended; its results went through the stream and are not in it."""
         return self._handover.result or BatchResult()
 
-    def drain(self) -> None:
-        """Start no more calls; those in flight finish, and the rest of the items come through the stream as pending."""
+    def drain(self, reason: str = DRAINED) -> None:
+        """Start no more calls; those in flight finish, and the rest of the items come through the stream as pending, for `reason`."""
         if self._handover.batch is not None:
-            self._handover.batch.stop(pending("the batch was drained"))
+            self._handover.batch.stop(pending(reason))
 
     def __aiter__(self) -> ResultStream[T]:
         return self

@@ -12,6 +12,7 @@ import attrs
 
 from .._core.config import ProcessorConfig
 from .._core.exceptions import MisuseError
+from .._core.fault import DRAINED
 from .._core.outcome import BatchResult
 from .._core.pace import AIMD
 from ..abc import BaseObserver, Middleware, RateLimitObserver
@@ -124,9 +125,9 @@ class ParallelBatchProcessor(Generic[T]):
         """The latest batch that has ended, whatever ended it; empty before the first."""
         return self._engine.last
 
-    def drain(self) -> None:
-        """Start no more calls in the running batch; those in flight finish, and the rest of the items are pending."""
-        self._engine.drain()
+    def drain(self, reason: str = DRAINED) -> None:
+        """Start no more calls in the running batch; those in flight finish, and the rest of the items are pending, for `reason`."""
+        self._engine.drain(reason)
 
     async def get_stats(self) -> dict[str, Any]:
         """Return `statistics()` as a dict: `rate_limit_count`, `workers`, `succeeded`, `failed`, and the rest."""

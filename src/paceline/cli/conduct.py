@@ -36,6 +36,7 @@ from .gauge import Gauge, Reading
 from .lines import Prompt
 from .progress import Progress
 
+_INTERRUPTED = "the run was interrupted"
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 Keep: TypeAlias = Callable[[Sequence[WorkItemResult[Any]]], None]
@@ -130,7 +131,7 @@ class _Run:
                 if self.signal is not None:
                     break
                 self.signal = number
-                self._processor.drain()
+                self._processor.drain(_INTERRUPTED)
                 in_flight = self._processor.statistics().in_flight
                 self._progress.say(f"finishes the calls in flight ({in_flight:,}); interrupt again to cancel them")
         for number in _SIGNALS:
@@ -168,7 +169,7 @@ class _Run:
                 self._held.append(await anext(results))
             await self._keep_held()
             if self.signal is not None:
-                self._processor.drain()  # the signal may have come before there was a batch to drain
+                self._processor.drain(_INTERRUPTED)  # the signal may have come before there was a batch to drain
 
     async def _keep_held(self) -> None:
         if self._held and self.failure is None:
