@@ -274,3 +274,18 @@ async def test_a_source_that_fails_is_not_read_further_though_it_knows_its_lengt
             async for result in results:
                 seen.append(result.item_id)  # noqa: PERF401 - as above
     assert sorted(seen) == ["a", "b"]
+
+
+async def test_an_async_generator_is_closed_with_the_stream_that_reads_it():
+    closed = []
+
+    async def endless():
+        try:
+            while True:
+                yield "x"
+        finally:
+            closed.append(True)
+
+    async with open_stream(Echo(), endless()) as results:
+        await anext(results)
+    assert closed == [True]
