@@ -34,6 +34,7 @@ class ErrorClassifier(Protocol):
 
     def classify(self, exception: BaseException) -> Fault:
         """Return the fault. An exception raised here makes it a bug of the strategy."""
+        ...
 
 
 class DefaultErrorClassifier:
@@ -126,23 +127,30 @@ class RateLimitObserver(Protocol):
     @property
     def limit(self) -> int:
         """How many calls may be in flight."""
+        ...
 
     @property
     def rate(self) -> float:
         """Calls a second; inf while none is enforced."""
+        ...
 
     @property
     def history(self) -> Sequence[PaceChange]:
         """The latest changes of the limit, explained; bounded."""
+        ...
 
     def admit_at(self, now: float, cost: float) -> float:
         """Return when a call may start: `now` or before, a later time, or inf: not before one settles."""
+        ...
 
     def started(self, now: float, cost: float) -> Any:
         """Count a call that starts; return a ticket that `settled` is given back."""
+        ...
 
     def settled(self, ticket: Any, now: float, signal: Signal) -> None:
         """Count the call's end, once for each ticket."""
+        ...
 
     def statistics(self) -> PaceStatistics:
         """Return a snapshot."""
+        ...

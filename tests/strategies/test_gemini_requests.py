@@ -153,6 +153,15 @@ async def test_a_client_given_does_not_retry_whatever_its_options_say(service, a
     assert service.requests == 2
 
 
+async def test_the_strategys_own_client_does_not_retry_whatever_the_config_says(service):
+    service.says(Answer(b"", 503))
+    retries = types.HttpRetryOptions(attempts=3, initial_delay=0.01, max_delay=0.01)
+    config = {"http_options": {"retry_options": retries}}
+    async with prepared(GeminiStrategy(api_key=KEY, base_url=service.url, config=config)) as item:
+        await fault_of(item)
+    assert service.requests == 1
+
+
 async def test_a_client_given_whose_error_cannot_be_read_may_pass(service):
     service.says(Answer(HTML, 429))
     async with httpx2.AsyncClient() as pool:
@@ -171,15 +180,20 @@ class Doubled(genai.Client):
 
     aio = models = property(lambda self: self)
 
-    async def generate_content(self, **_):
+    async def generate_content(self, **arguments):
+        self.arguments = arguments
         return self.answer()
 
 
-async def test_a_client_that_knows_nothing_of_raw_replies_is_understood():
+async def test_a_client_that_knows_nothing_of_raw_replies_is_understood_and_told_to_make_one_request():
     async with httpx2.AsyncClient() as pool:
         client = Doubled(pool, lambda: types.GenerateContentResponse.model_validate(reply("good")))
         async with prepared(GeminiStrategy(client=client)) as item:
             assert await item.execute("hello", 1, 60.0) == ("good", TokenUsage(7, 3, 0, 10))
+        config = client.arguments["config"]
+    assert config.automatic_continuation is False
+    assert config.automatic_function_calling.disable is True
+    assert config.http_options.retry_options.attempts == 1
 
 
 async def test_json_that_the_sdk_itself_cannot_read_is_no_invalid_output():

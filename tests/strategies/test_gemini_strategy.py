@@ -69,8 +69,9 @@ def test_an_empty_key_is_none(monkeypatch, key):
 
 
 @pytest.mark.parametrize("name", ["GOOGLE_GENAI_USE_VERTEXAI", "GOOGLE_GENAI_USE_ENTERPRISE"])
-def test_vertex_needs_no_key(monkeypatch, name):
-    monkeypatch.setenv(name, "true")
+@pytest.mark.parametrize("yes", ["true", "True", "1"])
+def test_vertex_needs_no_key(monkeypatch, name, yes):
+    monkeypatch.setenv(name, yes)
     GeminiStrategy()
 
 
@@ -91,6 +92,7 @@ def test_a_key_that_no_header_can_carry_is_refused_and_not_shown(key):
     "arguments",
     [
         {"model": ""},
+        {"model": "  "},
         {"model": None},
         {"client": "genai.Client"},
         {"base_url": "example.org"},

@@ -31,6 +31,28 @@ async def test_vertex_is_called_with_a_key(service, monkeypatch):
     assert service.received[0].path == "/v1beta1/publishers/google/models/gemini-2.5-flash:generateContent"
 
 
+async def test_vertex_is_called_with_a_key_of_the_environment_where_no_project_is_named(service, monkeypatch):
+    monkeypatch.setenv("GOOGLE_GENAI_USE_VERTEXAI", "true")
+    monkeypatch.setenv("GOOGLE_API_KEY", KEY)
+    service.says(Answer(reply("good")))
+    async with prepared(GeminiStrategy(base_url=service.url)) as item:
+        await item.execute("hello", 1, 60.0)
+    assert service.received[0].headers["x-goog-api-key"] == KEY
+
+
+@pytest.mark.usefixtures("service_account")
+@pytest.mark.parametrize("place", ["GOOGLE_CLOUD_PROJECT", "GOOGLE_CLOUD_LOCATION"])
+async def test_a_project_or_a_location_of_the_environment_comes_before_its_key(service, monkeypatch, place):
+    monkeypatch.delenv("GOOGLE_CLOUD_LOCATION")
+    monkeypatch.setenv("GOOGLE_API_KEY", KEY)
+    monkeypatch.setenv(place, "somewhere")
+    service.says(token(3600), Answer(reply("good")))
+    async with prepared(GeminiStrategy(base_url=service.url)) as item:
+        await item.execute("hello", 1, 60.0)
+    assert service.received[1].headers["authorization"] == "Bearer vertex-token"
+    assert "x-goog-api-key" not in service.received[1].headers
+
+
 @pytest.fixture
 def service_account(service, tmp_path, monkeypatch):
     """Credentials whose tokens come from the scripted service."""

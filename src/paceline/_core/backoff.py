@@ -7,6 +7,7 @@ exponentially growing bound, which spreads the retries of many items evenly. The
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import attrs
 
@@ -23,6 +24,11 @@ def is_seconds(_: object, attribute: attrs.Attribute[float], value: object) -> N
         raise ConfigurationError(f"{attribute.name} must be a number of seconds above 0, not {value!r}")
 
 
+def _is_not_below_base(backoff: Any, _: object, value: float) -> None:
+    if not math.isfinite(value) or value < backoff.base:
+        raise ConfigurationError(f"longest ({value}) must be finite and not below base ({backoff.base})")
+
+
 @attrs.frozen(kw_only=True)
 class Backoff:
     """The bounds of the wait after a failed call.
@@ -33,13 +39,8 @@ class Backoff:
 
     base: float = attrs.field(default=1.0, validator=is_seconds)
     """Seconds: the bound after the first failure; it doubles with each further one."""
-    longest: float = attrs.field(default=60.0, validator=is_seconds)
+    longest: float = attrs.field(default=60.0, validator=[is_seconds, _is_not_below_base])
     """Seconds: no wait is longer, whatever the number of failures or the provider's hint."""
-
-    @longest.validator
-    def _not_below_base(self, _: object, value: float) -> None:
-        if not math.isfinite(value) or value < self.base:
-            raise ConfigurationError(f"longest ({value}) must be finite and not below base ({self.base})")
 
 
 def delay(policy: Backoff, failures: int, chance: float, retry_after: float | None = None) -> float:

@@ -17,9 +17,11 @@ class LaneView(Protocol):
     @property
     def load(self) -> float:
         """Calls in flight over the limit: 0 idle, 1 full."""
+        ...
 
     def ready_at(self, now: float) -> float:
         """Return when its next call may start: `now` or before, a later time, or inf: not before something happens."""
+        ...
 
 
 L = TypeVar("L", bound=LaneView)

@@ -72,17 +72,29 @@ class WorkItemResult(Generic[T]):
         return last.started + last.seconds - self.attempts[0].started
 
 
+def _count_succeeded(batch: BatchResult[Any]) -> int:
+    return sum(result.success for result in batch.results)
+
+
+def _count_failures(batch: BatchResult[Any]) -> Mapping[FaultKind, int]:
+    return dict(Counter(result.error.kind for result in batch.results if result.error is not None))
+
+
+def _add_usage(batch: BatchResult[Any]) -> TokenUsage:
+    return sum((result.usage for result in batch.results), NO_USAGE)
+
+
 @attrs.frozen(kw_only=True)
 class BatchResult(Generic[T]):
     """A whole batch: one result per accepted item, in the order in which they were settled."""
 
     results: tuple[WorkItemResult[T], ...] = attrs.field(default=(), repr=False)
     """In completion order; see `in_input_order`. Empty where they went through a stream."""
-    succeeded: int = attrs.field()
+    succeeded: int = attrs.field(default=attrs.Factory(_count_succeeded, takes_self=True))
     """Items with an output."""
-    failures: Mapping[FaultKind, int] = attrs.field()
+    failures: Mapping[FaultKind, int] = attrs.field(default=attrs.Factory(_count_failures, takes_self=True))
     """How many items failed, by kind."""
-    usage: TokenUsage = attrs.field()
+    usage: TokenUsage = attrs.field(default=attrs.Factory(_add_usage, takes_self=True))
     """Tokens over all items."""
     seconds: float = 0.0
     """Wall time."""
@@ -92,18 +104,6 @@ class BatchResult(Generic[T]):
     """The smallest and the largest number of workers at the same time, once there was one."""
     stopped: Fault | None = None
     """Why the batch ended before its work did; None: it did not."""
-
-    @succeeded.default
-    def _count_succeeded(self) -> int:
-        return sum(result.success for result in self.results)
-
-    @failures.default
-    def _count_failures(self) -> dict[FaultKind, int]:
-        return dict(Counter(result.error.kind for result in self.results if result.error is not None))
-
-    @usage.default
-    def _add_usage(self) -> TokenUsage:
-        return sum((result.usage for result in self.results), NO_USAGE)
 
     @property
     def total_items(self) -> int:

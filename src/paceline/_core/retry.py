@@ -38,6 +38,11 @@ def is_at_least_one(_: object, attribute: attrs.Attribute[int], value: object) -
         raise ConfigurationError(f"{attribute.name} must be a whole number, 1 or more, not {value!r}")
 
 
+def _is_backoff(_: object, __: object, value: object) -> None:
+    if not isinstance(value, Backoff):
+        raise ConfigurationError(f"backoff must be a Backoff, not {value!r}")
+
+
 @attrs.frozen(kw_only=True)
 class RetryPolicy:
     """How often an item may be called.
@@ -54,13 +59,8 @@ class RetryPolicy:
     """Calls that may end in a truncated output. One: the same prompt under the same limit is truncated again."""
     patience: float = attrs.field(default=900.0, validator=is_seconds)
     """Seconds without a single success in its lane after which a throttled item is given up."""
-    backoff: Backoff = attrs.field(factory=Backoff)
+    backoff: Backoff = attrs.field(factory=Backoff, validator=_is_backoff)
     """The waits after passing failures."""
-
-    @backoff.validator
-    def _is_backoff(self, _: object, value: object) -> None:
-        if not isinstance(value, Backoff):
-            raise ConfigurationError(f"backoff must be a Backoff, not {value!r}")
 
 
 # ------------------------------------------------------------------------------------------------ states
@@ -103,20 +103,20 @@ class Throttled:
     """Seconds for which the lane has been refused without serving anything."""
 
 
+def _is_not_throttled(_: object, __: object, kind: FaultKind) -> None:
+    if kind is FaultKind.THROTTLED:
+        raise ValueError("a throttled call is the event Throttled, not Failed")
+
+
 @attrs.frozen
 class Failed:
     """The call went wrong in any other way."""
 
-    kind: FaultKind = attrs.field()
+    kind: FaultKind = attrs.field(validator=_is_not_throttled)
     chance: float = 1.0
     """Drawn uniformly from [0, 1] by the caller, for the jitter."""
     retry_after: float | None = None
     """Seconds that the provider asked to wait."""
-
-    @kind.validator
-    def _not_throttled(self, _: object, kind: FaultKind) -> None:
-        if kind is FaultKind.THROTTLED:
-            raise ValueError("a throttled call is the event Throttled, not Failed")
 
 
 @attrs.frozen

@@ -13,6 +13,11 @@ def _is_count(_: object, attribute: attrs.Attribute[int], value: object) -> None
         raise ValueError(f"{attribute.name} must be a whole number of tokens, 0 or more, not {value!r}")
 
 
+def _sum(usage: TokenUsage) -> int:
+    # runs before the validators: a count that is none is theirs to refuse
+    return sum(count for count in (usage.input_tokens, usage.output_tokens) if type(count) is int)
+
+
 @attrs.frozen
 class TokenUsage:
     """Tokens of one call, or the sum over several: `sum(usages, TokenUsage())`."""
@@ -23,13 +28,8 @@ class TokenUsage:
     """Tokens generated, those spent on thinking included."""
     cached_input_tokens: int = attrs.field(default=0, validator=_is_count)
     """The part of `input_tokens` that was read from a cache."""
-    total_tokens: int = attrs.field(validator=_is_count)
+    total_tokens: int = attrs.field(default=attrs.Factory(_sum, takes_self=True), validator=_is_count)
     """What the provider calls the total; input + output where it does not say."""
-
-    @total_tokens.default
-    def _sum(self) -> int:
-        # runs before the validators: a count that is none is theirs to refuse
-        return sum(count for count in (self.input_tokens, self.output_tokens) if type(count) is int)
 
     def __add__(self, other: TokenUsage) -> TokenUsage:
         if not isinstance(other, TokenUsage):

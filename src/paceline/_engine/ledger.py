@@ -24,9 +24,11 @@ class Outlet(Protocol):
 
     def has_room(self) -> bool:
         """Whether more calls may be started; results of those in flight are taken in any case."""
+        ...
 
     def put(self, result: WorkItemResult[Any]) -> None:
         """Take a result."""
+        ...
 
 
 class Ledger:

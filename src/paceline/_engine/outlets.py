@@ -26,11 +26,14 @@ class Collector(Generic[T]):
 
     def __init__(self) -> None:
         self.results: list[WorkItemResult[T]] = []
-        self.put = self.results.append
 
     def has_room(self) -> bool:
         """Always."""
         return True
+
+    def put(self, result: WorkItemResult[T]) -> None:
+        """Keep a result."""
+        self.results.append(result)
 
 
 class Handover(Generic[T]):

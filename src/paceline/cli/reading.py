@@ -47,8 +47,8 @@ class Input:
     """Prompts in it."""
     identity: os.stat_result
     """Of the file that it came from."""
-    _file: BinaryIO
-    _start: int
+    _file: BinaryIO = attrs.field(alias="file")
+    _start: int = attrs.field(alias="start")
 
     def __len__(self) -> int:
         return self.count

@@ -84,7 +84,7 @@ class GeminiStrategy(LLMCallStrategy[str]):
         _check(model, client, base_url, system_instruction)
         if client is not None and (api_key is not None or base_url is not None):
             raise ConfigurationError("give either client or api_key and base_url: a client has its own")
-        self.model: str = model
+        self.model = self._name = model
         self._quota = quota
         self._given = client
         self._connection: _Connection | None = None
@@ -140,7 +140,7 @@ class GeminiStrategy(LLMCallStrategy[str]):
         """Make one request; return the body of the reply."""
         try:
             response = await (await self._client()).aio.models.generate_content(
-                model=self.model, contents=types.Content(role="user", parts=parts), config=self._config
+                model=self._name, contents=types.Content(role="user", parts=parts), config=self._config
             )
         except ValidationError as error:  # the SDK's, of the request: not to be taken for one of an output
             raise CallError(f"the SDK refuses the request: {error}", kind=FaultKind.BUG) from error

@@ -106,18 +106,23 @@ class Meter(Protocol):
     @property
     def limit(self) -> Limit:
         """What is allowed."""
+        ...
 
     def wait(self, now: float, tokens: int, in_flight: int) -> float:
         """Return the seconds until a call is admitted: 0 for at once, inf for not before another ends."""
+        ...
 
     def charge(self, now: float, tokens: int) -> None:
         """Write down an admitted call."""
+        ...
 
     def refuse(self, now: float, tokens: int) -> None:
         """Write down a refused call."""
+        ...
 
     def carried_to(self, limit: Limit, now: float) -> Meter:
         """Return the meter of `limit`, which takes this one's place at `now`."""
+        ...
 
 
 @attrs.define

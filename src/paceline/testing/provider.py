@@ -152,7 +152,7 @@ class SimulatedProvider:
         self._tally.open += 1
         try:
             fault = service.fault_of(chance)
-            if fault in FAULTS_OF_THE_DOOR:
+            if fault is not None and fault in FAULTS_OF_THE_DOOR:
                 await anyio.sleep(service.fault_seconds)
                 self._tally.faulted += 1
                 raise faulted(fault, TokenUsage())
@@ -164,7 +164,7 @@ class SimulatedProvider:
                 raise refused(refusal, service.retry_after(refusal.wait))
             await self._work(run, usage, fault, chance)
             self._tally.bill(usage)
-            if fault in FAULTS_OF_THE_ANSWER:
+            if fault is not None and fault in FAULTS_OF_THE_ANSWER:
                 self._tally.faulted += 1
                 raise faulted(fault, usage)
             text = self._answer(prompt)
