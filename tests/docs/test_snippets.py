@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import subprocess
@@ -40,6 +41,9 @@ def test_every_snippet_runs(page, tmp_path):
                 done = run(["bash", "-euo", "pipefail", "-c", "\n".join(commands)], tmp_path)
             case "sh":
                 done = run(["bash", "-euo", "pipefail", "-c", text.replace("make ", "make --dry-run ")], ROOT)
+            case "json":
+                json.loads(text)
+                continue
             case "":
                 continue  # a drawing
             case _:
