@@ -28,7 +28,7 @@ class CallableStrategy(LLMCallStrategy[T], Generic[T]):
         error_classifier: says which fault an exception is.
 
     Raises:
-        ConfigurationError: `function` is not callable, or is a plain function that could not be awaited.
+        ConfigurationError: `function` is not callable, or is a generator.
     """
 
     def __init__(
@@ -41,10 +41,11 @@ class CallableStrategy(LLMCallStrategy[T], Generic[T]):
     ) -> None:
         if not callable(function):
             raise ConfigurationError(f"function must be an async function of the prompt, not {function!r}")
-        if inspect.isfunction(function) and inspect.isgeneratorfunction(function):
+        if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
             raise ConfigurationError(f"{function.__qualname__} is a generator; give an async function of the prompt")
         self._function = function
-        self._quota = quota or str(getattr(function, "__qualname__", type(function).__qualname__))
+        self._name = str(getattr(function, "__qualname__", type(function).__qualname__))
+        self._quota = quota or self._name
         self.model = model
         self.error_classifier = error_classifier or DefaultErrorClassifier()
 
@@ -57,8 +58,15 @@ class CallableStrategy(LLMCallStrategy[T], Generic[T]):
         return self  # nothing changes after __init__, so items can share it
 
     async def execute(self, prompt: str, attempt: int, timeout: float) -> tuple[T, TokenUsage]:  # noqa: ARG002
-        """Call the function."""
-        reply = await self._function(prompt)
+        """Call the function.
+
+        Raises:
+            TypeError: what it returned cannot be awaited.
+        """
+        awaitable = self._function(prompt)
+        if not inspect.isawaitable(awaitable):
+            raise TypeError(f"{self._name} must be an async function; it returned {type(awaitable).__name__}")
+        reply = await awaitable
         if isinstance(reply, tuple) and len(reply) == _WITH_TOKENS and isinstance(reply[1], TokenUsage):
             return cast("tuple[T, TokenUsage]", reply)
         return cast("T", reply), NO_USAGE
