@@ -7,6 +7,7 @@ from paceline import (
     Backoff,
     FaultKind,
     LLMCallStrategy,
+    LLMWorkItem,
     ParallelBatchProcessor,
     ProcessorConfig,
     RetryPolicy,
@@ -156,3 +157,28 @@ async def test_an_item_that_was_given_up_while_it_waited_is_not_given_up_again()
             await anyio.sleep(10)
             processor.drain()
     assert processor.batch.failures == {FaultKind.TIMEOUT: 1, FaultKind.PENDING: 1}
+
+
+async def test_items_settled_long_before_their_deadline_are_not_kept_for_it():
+    class Context:
+        alive = 0
+
+        def __init__(self):
+            Context.alive += 1
+
+        def __del__(self):
+            Context.alive -= 1
+
+    strategy = Echo(seconds=0.001)
+
+    def items():
+        for number in range(40_000):
+            yield LLMWorkItem(str(number), strategy, "x", Context())
+
+    most = 0
+    config = ProcessorConfig(deadline_per_item=1e6, max_workers=100)
+    async with ParallelBatchProcessor(config) as processor, processor.stream(items()) as results:
+        async for result in results:
+            most = max(most, Context.alive)
+            del result
+    assert most < 20_000

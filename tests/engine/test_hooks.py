@@ -227,3 +227,37 @@ async def test_a_replaced_result_must_keep_its_place():
 
     batch = await process_prompts(Echo(), ["a"], middlewares=[Shuffle()])
     assert (batch.results[0].index, batch.results[0].output) == (0, "A")
+
+
+async def test_a_cancellation_while_the_start_is_told_loses_no_item():
+    class Slow(BaseObserver):
+        async def on_event(self, event, data):
+            await anyio.sleep(10)
+
+    async with ParallelBatchProcessor(observers=[Slow()]) as processor:
+        await add_all(processor, Echo(), ["a", "b"])
+        with anyio.move_on_after(5):
+            await processor.process_all()
+        assert processor.batch.failures == {FaultKind.PENDING: 2}
+
+
+async def test_items_that_are_all_skipped_let_other_tasks_run():
+    class SkipAll(Middleware):
+        async def before_process(self, work_item):
+            raise Skip("none is needed")
+
+    ticks = 0
+
+    async def tick():
+        nonlocal ticks
+        while True:
+            await anyio.lowlevel.checkpoint()
+            ticks += 1
+
+    async with ParallelBatchProcessor(middlewares=[SkipAll()]) as processor:
+        await add_all(processor, Echo(), [str(i) for i in range(2000)])
+        async with anyio.create_task_group() as nursery:
+            nursery.start_soon(tick)
+            await processor.process_all()
+            nursery.cancel_scope.cancel()
+    assert ticks > 10

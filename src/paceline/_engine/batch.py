@@ -5,7 +5,6 @@ Nothing here awaits, so that nothing changes between a decision and its being co
 
 from __future__ import annotations
 
-import heapq
 import math
 from collections.abc import Callable
 from typing import Any
@@ -20,7 +19,7 @@ from .._core.fault import Fault, FaultKind
 from .._core.lanes import next_lane
 from ..abc import RateLimitObserver
 from .alarm import Alarm
-from .calls import Calls
+from .calls import Calls, ItemDeadlines
 from .hooks import Hooks
 from .job import Job, Lane
 from .ledger import Ledger, Outlet
@@ -73,7 +72,7 @@ class Batch:
         self._fed = False
         self._room: Event | None = None
         self._gate = math.inf
-        self._item_deadlines: list[tuple[float, int, Job]] = []
+        self._deadlines = ItemDeadlines()
 
     # -------------------------------------------------------------------------------------------- phase
 
@@ -168,9 +167,7 @@ class Batch:
 
     def dismiss_overdue(self, now: float, fault: Fault) -> None:
         """Dismiss the waiting jobs whose time is up; those in a call are cut."""
-        heap = self._item_deadlines
-        while heap and heap[0][0] <= now:
-            job = heapq.heappop(heap)[2]
+        for job in self._deadlines.passed(now):
             if job.waiting:
                 job.waiting = False  # its lane passes over it
                 self.dismiss(job, fault)
@@ -232,7 +229,7 @@ class Batch:
         now = current_time()
         if job.deadline == math.inf and self.config.deadline_per_item < math.inf:
             job.deadline = now + self.config.deadline_per_item
-            heapq.heappush(self._item_deadlines, (job.deadline, job.index, job))
+            self._deadlines.note(job, len(self.ledger))
         expires = min(now + self.config.timeout_per_item, job.deadline, self.deadline)
         self.calls.begin(job, scope, now, expires)
         self.alarm.ring_by(expires)
@@ -290,10 +287,8 @@ class Batch:
     def waits_until(self) -> float:
         """Return the earliest time for which something waits: at that time the supervisor must look."""
         patience = self.config.retry.patience
-        times = [self._gate, self.calls.next_expiry, self.deadline if self.is_open else math.inf]
+        times = [self._gate, self.calls.next_expiry, self._deadlines.next, self.deadline if self.is_open else math.inf]
         times += [lane.loses_patience_at(patience) for lane in self.lanes.values() if not lane.closed]
-        if self._item_deadlines:
-            times.append(self._item_deadlines[0][0])
         return min(times)
 
 

@@ -1,16 +1,20 @@
-"""Which calls are in flight, and which of them have reached their deadline.
+"""Which calls are in flight, and which calls and items have reached their deadline.
 
-A timer for each call would cost more than the rest of the engine. Deadlines are mostly equal and seldom reached, so one
-time is kept, before which none can pass; only then are the calls looked at one by one.
+A timer for each call would cost more than the rest of the engine. Deadlines of calls are mostly equal and seldom reached,
+so one time is kept, before which none can pass; only then are the calls looked at one by one.
 """
 
 from __future__ import annotations
 
+import heapq
 import math
+from collections.abc import Iterator
 
 from anyio import CancelScope
 
 from .job import Job
+
+_SPARE = 8_000  # entries that are kept without need before it pays to look through them
 
 
 class Calls:
@@ -45,3 +49,27 @@ class Calls:
                 self.next_expiry = min(self.next_expiry, job.expires)
             elif job.scope is not None:
                 job.scope.cancel()
+
+
+class ItemDeadlines:
+    """When the time of each item that was ever called is up, its waits included."""
+
+    def __init__(self) -> None:
+        self._heap: list[tuple[float, int, Job]] = []
+
+    @property
+    def next(self) -> float:
+        """The earliest deadline; inf: there is none."""
+        return self._heap[0][0] if self._heap else math.inf
+
+    def note(self, job: Job, unsettled: int) -> None:
+        """Keep the deadline of a job; `unsettled` is how many of the batch's jobs still need theirs."""
+        heapq.heappush(self._heap, (job.deadline, job.index, job))
+        if len(self._heap) > 2 * unsettled + _SPARE:  # mostly of items that were settled long before
+            self._heap = [entry for entry in self._heap if entry[2].result is None]
+            heapq.heapify(self._heap)
+
+    def passed(self, now: float) -> Iterator[Job]:
+        """Remove and yield the jobs whose time is up."""
+        while self._heap and self._heap[0][0] <= now:
+            yield heapq.heappop(self._heap)[2]

@@ -110,8 +110,6 @@ class Engine(Generic[T]):
         if isinstance(outlet, Handover):
             outlet.batch = batch
         try:
-            if self._hooks.listening:
-                await self._hooks.tell(events.BatchStarted(total_items=intake.length))
             await run(batch, intake)
         finally:
             self.running = None

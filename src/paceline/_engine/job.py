@@ -126,6 +126,7 @@ class Lane:
     def start(self, job: Job, now: float) -> None:
         """Count a call as started."""
         job.waiting = False
+        job.started = now
         job.ticket = self.pace.started(now, 1.0)
         self.in_flight += 1
 

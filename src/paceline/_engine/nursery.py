@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from anyio import create_task_group, current_time, lowlevel
 
+from .._core.events import BatchStarted
 from .._core.fault import pending
 from .batch import Batch
 from .intake import Intake
@@ -29,6 +30,8 @@ async def run(batch: Batch, intake: Intake) -> None:
     """
     unsubscribe = batch.config.subscribe(batch.alarm.ring)
     try:
+        if batch.hooks.listening:
+            await batch.hooks.tell(BatchStarted(total_items=intake.length))
         async with create_task_group() as nursery:
             batch.start_soon = nursery.start_soon
             batch.start_worker = lambda job: nursery.start_soon(work, batch, job)

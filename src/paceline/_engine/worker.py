@@ -22,7 +22,7 @@ from .intake import arrive
 from .job import Job
 from .settle import give_up, settle_call, settle_cut
 
-_AT_ONCE = 5e-4  # seconds: a call that took less may not have let any other task run
+_AT_ONCE = 5e-4  # seconds: what took less may not have let any other task run
 
 
 class NoReply(enum.Enum):
@@ -95,22 +95,22 @@ async def _begin(batch: Batch, job: Job) -> LLMCallStrategy[Any] | Fault | NoRep
 
 async def _conclude(batch: Batch, job: Job, reply: Reply) -> Job | None:
     """See to what follows from a call; return the worker's next job."""
+    at_once = current_time() - job.started < _AT_ONCE
     if reply is NoReply.CUT:
         await settle_cut(batch, job)
     elif isinstance(reply, tuple):
         value, error = reply
-        at_once = current_time() - job.started < _AT_ONCE
         await settle_call(batch, job, value, error)
         if is_leak(error):
             return None  # a task whose cancellation somebody has tampered with makes no further call
-        if at_once:
-            await guarded(lowlevel.checkpoint)
     else:
         batch.finish_call(job, job.lane_or_raise, current_time(), pace.ABANDONED)
         if isinstance(reply, Fault):
             await give_up(batch, job, reply)
         else:
             arrive(batch, job)
+    if at_once:
+        await guarded(lowlevel.checkpoint)
     following = batch.next_job()
     batch.grow()
     return following
