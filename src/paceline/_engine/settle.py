@@ -144,21 +144,13 @@ def _pace_changed(lane: Lane, old: int) -> events.Event:
 
 
 def _settled(result: WorkItemResult[Any], quota: str) -> events.Event:
-    tokens = attrs.asdict(result.usage)
+    told: dict[str, Any] = {
+        "item_id": result.item_id,
+        "quota": quota,
+        "attempts": len(result.attempts),
+        "seconds": result.seconds,
+        "tokens": attrs.asdict(result.usage),
+    }
     if result.error is None:
-        return events.ItemCompleted(
-            item_id=result.item_id,
-            quota=quota,
-            attempts=len(result.attempts),
-            seconds=result.seconds,
-            tokens=tokens,
-        )
-    return events.ItemFailed(
-        item_id=result.item_id,
-        quota=quota,
-        attempts=len(result.attempts),
-        seconds=result.seconds,
-        tokens=tokens,
-        kind=result.error.kind,
-        error=result.error.message,
-    )
+        return events.ItemCompleted(**told)
+    return events.ItemFailed(**told, kind=result.error.kind, error=result.error.message)
