@@ -261,3 +261,16 @@ async def test_items_that_are_all_skipped_let_other_tasks_run():
             await processor.process_all()
             nursery.cancel_scope.cancel()
     assert ticks > 10
+
+
+async def test_an_answer_that_was_paid_for_survives_a_cancellation_while_a_change_of_pace_is_told():
+    class Slow(BaseObserver):
+        async def on_event(self, event, data):
+            if event is ProcessingEvent.PACE_CHANGED:
+                await anyio.sleep(10)
+
+    async with ParallelBatchProcessor(observers=[Slow()]) as processor:
+        await add_all(processor, Echo(), [str(i) for i in range(20)])  # as many as are begun with: the pace grows
+        with anyio.move_on_after(5):
+            await processor.process_all()
+        assert processor.batch.succeeded == 20

@@ -27,6 +27,7 @@ from .lifecycle import Lifecycle, Parked
 from .tally import Tally
 
 _READ_AHEAD = 8_000  # items at most, where one lane is full and another might be fed by reading on
+_LOW_WATER = 0.75  # of what is read ahead: below it the reader is woken
 _TO_SETTLE = 512  # items at most that are read only to be settled as not reached
 
 
@@ -206,7 +207,7 @@ class Batch:
             job = lane.backlog.take(now)
             if job is not None and job.waiting:
                 lane.start(job, now)
-                if self._room is not None and self.wants_more(0.5):
+                if self._room is not None and self.wants_more(_LOW_WATER):
                     self.quench()
                 return job
 

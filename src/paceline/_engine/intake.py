@@ -26,6 +26,7 @@ from .guard import guarded
 from .job import Job
 from .lifecycle import Parked
 
+_SIP = 16  # items read between two looks whether more is wanted
 _BREATH = 512  # items read between two checkpoints
 
 Item: TypeAlias = LLMWorkItem[Any]
@@ -81,7 +82,7 @@ class Intake:
     async def _feed(self, batch: Batch) -> None:
         unbroken = 0
         while self.length is not None or not batch.is_shut:
-            if self._bounded and not batch.wants_more():
+            if self._bounded and unbroken % _SIP == 0 and not batch.wants_more():
                 batch.grow()
                 unbroken = 0
                 await batch.thirst()
@@ -136,7 +137,8 @@ def _check(source: Sequence[Any], make: Callable[[int, Any], Item] | None) -> No
     ids: set[str] = set()
     for index, thing in enumerate(source):
         if make is not None:
-            make(index, thing)
+            if type(thing) is not str:  # of a string an item can always be made
+                make(index, thing)
         else:
             check_item(thing, ids)
             ids.add(thing.item_id)

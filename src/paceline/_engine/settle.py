@@ -17,15 +17,16 @@ from .guard import unwrapped
 from .job import Job, Lane
 
 
-async def settle_call(batch: Batch, job: Job, value: Any, error: BaseException | None) -> None:
+async def settle_call(batch: Batch, job: Job, reply: tuple[Any, BaseException | None], now: float) -> None:
     """Decide about an item from what its call returned or raised."""
-    strategy = job.strategy or job.item.strategy
-    await _decide(batch, job, judge(strategy, value, error), error, final=False)
+    value, error = reply
+    verdict = judge(job.strategy or job.item.strategy, value, error)
+    await _decide(batch, job, _Ended(now, verdict, error))
 
 
-async def settle_cut(batch: Batch, job: Job) -> None:
+async def settle_cut(batch: Batch, job: Job, now: float) -> None:
     """Decide about an item whose call was cancelled because time was up: the call's, the item's or the batch's."""
-    now, config = current_time(), batch.config
+    config = batch.config
     final = True
     if now >= batch.deadline:
         fault = pending(f"the batch's deadline of {config.deadline:g} s passed during the call")
@@ -34,13 +35,14 @@ async def settle_cut(batch: Batch, job: Job) -> None:
     else:
         fault = Fault(FaultKind.TIMEOUT, f"the call took longer than {config.timeout_per_item:g} s")
         final = False
-    await _decide(batch, job, Verdict(None, fault=fault), TimeoutError(fault.message), final=final)
+    await _decide(batch, job, _Ended(now, Verdict(None, fault=fault), TimeoutError(fault.message), final))
 
 
 async def give_up(batch: Batch, job: Job, fault: Fault) -> None:
     """Settle an item that something other than a call has ended."""
     job.state, _ = retry.step(batch.config.retry, job.state, retry.ENDED)
-    await _publish(batch, job, job.settled(None, fault))
+    job.result = job.settled(None, fault)
+    await _publish(batch, job)
 
 
 def overdue(seconds: float) -> Fault:
@@ -48,84 +50,98 @@ def overdue(seconds: float) -> Fault:
     return Fault(FaultKind.TIMEOUT, f"the item was not settled within its deadline of {seconds:g} s")
 
 
-async def _decide(batch: Batch, job: Job, verdict: Verdict, error: BaseException | None, *, final: bool) -> None:
-    lane, attempt, now, fault = job.lane_or_raise, job.attempt, current_time(), verdict.fault
+@attrs.frozen
+class _Ended:
+    """A call that ended."""
+
+    at: float
+    verdict: Verdict
+    error: BaseException | None
+    """What it raised."""
+    final: bool = False
+    """Whether the item's or the batch's time is up with it."""
+
+
+async def _decide(batch: Batch, job: Job, call: _Ended) -> None:
+    lane, attempt, fault = job.lane_or_raise, job.attempt, call.verdict.fault
     limit = lane.pace.limit
-    batch.finish_call(job, lane, now, signal_of(fault))
+    batch.finish_call(job, lane, call.at, signal_of(fault))
     if fault is not None and fault.kind is FaultKind.THROTTLED:
         job.refusals += 1
     else:
-        job.attempts += (
-            Attempt(attempt, job.started - batch.began, now - job.started, lane.quota, verdict.usage, fault),
-        )
-    if fault is None:
-        event: retry.Event = retry.ANSWERED
-    elif final:
-        event = retry.ENDED
-    else:
-        event = retry.event_of(fault, starved=lane.starved(now), chance=batch.draw())
-    job.state, effect = retry.step(batch.config.retry, job.state, event)
-    if error is not None:
-        await _tell_strategy(batch, job, error, attempt)
+        began, seconds = job.started - batch.began, call.at - job.started
+        job.attempts += (Attempt(attempt, began, seconds, lane.quota, call.verdict.usage, fault),)
+    job.state, effect = retry.step(batch.config.retry, job.state, _event(batch, lane, call))
+    if not isinstance(effect, retry.CallAgain):
+        job.result = job.settled(call.verdict.output, fault)  # known before anything is awaited: it cannot be lost
+    if call.error is not None:
+        await _tell_strategy(batch, job, call.error, attempt)
     if batch.hooks.listening and lane.pace.limit != limit:
         await batch.hooks.tell(_pace_changed(lane, limit))
-    await _carry_out(batch, job, effect, verdict, error)
+    await _carry_out(batch, job, effect, call)
 
 
-async def _carry_out(
-    batch: Batch, job: Job, effect: retry.Effect, verdict: Verdict, error: BaseException | None
-) -> None:
-    fault = verdict.fault
-    if fault is None:
-        await _publish(batch, job, job.settled(verdict.output, None))
-        return
+def _event(batch: Batch, lane: Lane, call: _Ended) -> retry.Event:
+    if call.verdict.fault is None:
+        return retry.ANSWERED
+    if call.final:
+        return retry.ENDED
+    return retry.event_of(call.verdict.fault, starved=lane.starved(call.at), chance=batch.draw())
+
+
+async def _carry_out(batch: Batch, job: Job, effect: retry.Effect, call: _Ended) -> None:
     match effect:
         case retry.CallAgain(delay):
-            await _call_again(batch, job, delay, fault, error)
+            await _call_again(batch, job, delay, call)
             return
         case retry.StopBatch():
-            batch.stop(pending(f"the batch was stopped: {fault}"))
+            batch.stop(pending(f"the batch was stopped: {call.verdict.fault}"))
         case retry.CloseLane():
             lane = job.lane_or_raise
-            batch.close_lane(lane, pending(f"the quota {lane.quota} is closed: {fault}"))
+            batch.close_lane(lane, pending(f"the quota {lane.quota} is closed: {call.verdict.fault}"))
         case retry.GiveUp() | retry.Accept():
             pass
-    await _publish(batch, job, job.settled(None, fault))
+    await _publish(batch, job)
 
 
-async def _call_again(batch: Batch, job: Job, delay: float, fault: Fault, error: BaseException | None) -> None:
-    lane = job.lane_or_raise
+async def _call_again(batch: Batch, job: Job, delay: float, call: _Ended) -> None:
+    lane, fault = job.lane_or_raise, call.verdict.fault
     not_before = current_time() + delay
     if not_before >= job.deadline:
-        await give_up(batch, job, attrs.evolve(overdue(batch.config.deadline_per_item), retry_after=fault.retry_after))
+        await give_up(batch, job, overdue(batch.config.deadline_per_item))
         return
-    throttled = fault.kind is FaultKind.THROTTLED
-    if batch.hooks.wrapping and not throttled:
-        await batch.hooks.retry(job.item, job.attempts[-1].number, error or RuntimeError(fault.message))
-    if batch.hooks.listening:
+    if fault is not None and fault.kind is not FaultKind.THROTTLED:
+        attempt = job.attempts[-1].number
+        if batch.hooks.wrapping:
+            await batch.hooks.retry(job.item, attempt, call.error or RuntimeError(fault.message))
+        if batch.hooks.listening:
+            await batch.hooks.tell(
+                events.ItemRetried(
+                    item_id=job.item.item_id,
+                    quota=lane.quota,
+                    attempt=attempt,
+                    delay=delay,
+                    kind=fault.kind,
+                    error=fault.message,
+                )
+            )
+    elif fault is not None and batch.hooks.listening:
         await batch.hooks.tell(
             events.RateLimitHit(item_id=job.item.item_id, quota=lane.quota, retry_after=fault.retry_after)
-            if throttled
-            else events.ItemRetried(
-                item_id=job.item.item_id,
-                quota=lane.quota,
-                attempt=job.attempts[-1].number,
-                delay=delay,
-                kind=fault.kind,
-                error=fault.message,
-            )
         )
     batch.put_back(job, lane, not_before)
 
 
-async def _publish(batch: Batch, job: Job, result: WorkItemResult[Any]) -> None:
-    """Deliver an item's result. It is known to the ledger before any hook is awaited, so that it cannot be lost."""
-    job.result = result
+async def _publish(batch: Batch, job: Job) -> None:
+    """Show an item's result to the middlewares, deliver it, and tell the observers."""
+    result = job.result
+    if result is None:
+        raise AssertionError(f"item {job.item.item_id!r} has no result to publish")
     if batch.hooks.wrapping:
-        job.result = await batch.hooks.after(result)
+        job.result = result = await batch.hooks.after(result)
     batch.deliver(job)
     if batch.hooks.listening:
-        await batch.hooks.tell(_settled(job.result, job.lane.quota if job.lane else ""))
+        await batch.hooks.tell(_settled(result, job.lane.quota if job.lane else ""))
 
 
 async def _tell_strategy(batch: Batch, job: Job, error: BaseException, attempt: int) -> None:

@@ -95,22 +95,21 @@ async def _begin(batch: Batch, job: Job) -> LLMCallStrategy[Any] | Fault | NoRep
 
 async def _conclude(batch: Batch, job: Job, reply: Reply) -> Job | None:
     """See to what follows from a call; return the worker's next job."""
-    at_once = current_time() - job.started < _AT_ONCE
+    now = current_time()
     if reply is NoReply.CUT:
-        await settle_cut(batch, job)
+        await settle_cut(batch, job, now)
     elif isinstance(reply, tuple):
-        value, error = reply
-        await settle_call(batch, job, value, error)
-        if is_leak(error):
+        await settle_call(batch, job, reply, now)
+        if is_leak(reply[1]):
             return None  # a task whose cancellation somebody has tampered with makes no further call
     else:
-        batch.finish_call(job, job.lane_or_raise, current_time(), pace.ABANDONED)
+        batch.finish_call(job, job.lane_or_raise, now, pace.ABANDONED)
         if isinstance(reply, Fault):
             await give_up(batch, job, reply)
         else:
             arrive(batch, job)
-    if at_once:
-        await guarded(lowlevel.checkpoint)
     following = batch.next_job()
     batch.grow()
+    if following is not None and now - job.started < _AT_ONCE:
+        await guarded(lowlevel.checkpoint)
     return following
