@@ -191,7 +191,7 @@ def test_the_version_is_told(paceline):
 
 
 def test_what_is_not_paceline_s_own_error_is_not_swallowed(jsonl, tmp_path):
-    with pytest.raises(ValueError, match="null (byte|character)"):
+    with pytest.raises(ValueError, match=r"null (byte|character)"):
         main(["run", str(jsonl(1)), "-o", f"{tmp_path}/\0", "-m", FAST])
 
 

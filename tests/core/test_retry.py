@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from itertools import pairwise
 
 import attrs
@@ -271,7 +272,8 @@ def test_every_fault_is_one_event_that_keeps_what_it_knows(kind, starved, chance
     if kind is FaultKind.THROTTLED:
         assert event == Throttled(starved)
     else:
-        assert (event.kind, event.chance, event.retry_after) == (kind, chance, hint)
+        asked = hint if hint is not None and 0 < hint < math.inf else None
+        assert (event.kind, event.chance, event.retry_after) == (kind, chance, asked)
 
 
 # ---------------------------------------------------------------------------------------------- the policy

@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from paceline._core.classify import classify, headers_of, retry_after, seconds
+from paceline._core.classify import classify, headers_of, retry_after
+from paceline._core.fault import hint as seconds
 
 NOW = 1_800_000_000.0
 

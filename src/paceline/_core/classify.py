@@ -18,7 +18,6 @@ from __future__ import annotations
 import contextlib
 import enum
 import errno
-import math
 import re
 from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC
@@ -27,7 +26,7 @@ from itertools import islice
 from typing import Any, TypeAlias
 
 from .exceptions import CallError
-from .fault import Fault, FaultKind
+from .fault import Fault, FaultKind, hint
 
 Reading: TypeAlias = Callable[[BaseException], Fault | None]
 """A provider's own reading of one exception that is no `CallError`; None leaves it to the rules here."""
@@ -166,12 +165,12 @@ def _members(error: BaseException) -> Iterator[BaseException]:
 
 def _fault_of(error: BaseException, wall_time: float, reading: Reading | None) -> Fault:
     if isinstance(error, CallError):
-        return Fault(error.kind, describe(error), seconds(error.retry_after))
+        return Fault(error.kind, describe(error), hint(error.retry_after))
     fault = reading(error) if reading is not None else None
     if fault is not None:
         return fault
-    hint = retry_after(headers_of(error), wall_time=wall_time) or seconds(attribute(error, "retry_after"))
-    return Fault(_kind(error) or FaultKind.BUG, describe(error), hint)
+    asked = retry_after(headers_of(error), wall_time=wall_time) or hint(attribute(error, "retry_after"))
+    return Fault(_kind(error) or FaultKind.BUG, describe(error), asked)
 
 
 def _kind(error: BaseException) -> FaultKind | None:
@@ -240,17 +239,6 @@ def _text(value: object) -> str:
     return value.decode("latin-1") if isinstance(value, bytes) else str(value)
 
 
-def seconds(value: object) -> float | None:
-    """Return `value` as a wait in seconds; None unless it is a positive, finite number."""
-    if isinstance(value, bool):
-        return None
-    try:
-        number = float(value)  # type: ignore[arg-type]  # anything else raises, and is no hint
-    except Exception:  # noqa: BLE001 - a foreign __float__ may raise anything
-        return None
-    return number if 0 < number < math.inf else None
-
-
 def retry_after(headers: Mapping[str, str], *, wall_time: float) -> float | None:
     """Return the seconds that a response asks to wait.
 
@@ -262,16 +250,16 @@ def retry_after(headers: Mapping[str, str], *, wall_time: float) -> float | None
         headers: by their names in lower case.
         wall_time: the time in seconds since 1970.
     """
-    milliseconds = seconds(_named(headers, "retry-after-ms"))
+    milliseconds = hint(_named(headers, "retry-after-ms"))
     if milliseconds is not None:
-        return seconds(milliseconds / 1_000)
+        return hint(milliseconds / 1_000)
     text = _named(headers, "retry-after")
-    number = seconds(text)
+    number = hint(text)
     date = _timestamp(text) if number is None else None
     if date is None:
         return number
     origin = _timestamp(headers.get("date"))
-    return seconds(date - (wall_time if origin is None else origin))
+    return hint(date - (wall_time if origin is None else origin))
 
 
 def _named(headers: Mapping[str, str], name: str) -> str | None:

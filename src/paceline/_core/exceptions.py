@@ -19,6 +19,7 @@ code raises to tell the engine something.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from .fault import FaultKind
@@ -83,7 +84,7 @@ class CallError(PacelineError):
         message: what happened, for people.
         kind: how the engine is to treat it.
         retry_after: seconds that the provider asked to wait.
-        usage: what the failed call cost all the same.
+        usage: what the failed call cost all the same; what a strategy may return as its tokens.
     """
 
     def __init__(
@@ -92,12 +93,12 @@ class CallError(PacelineError):
         *,
         kind: FaultKind,
         retry_after: float | None = None,
-        usage: TokenUsage = NO_USAGE,
+        usage: TokenUsage | Mapping[str, Any] | None = NO_USAGE,
     ) -> None:
         super().__init__(message)
         self.kind = FaultKind(kind)
         self.retry_after = retry_after
-        self.usage = usage
+        self.usage = TokenUsage.of(usage)
 
 
 class RateLimitError(CallError):
@@ -114,4 +115,4 @@ class Skip(Exception):  # noqa: N818 - control flow of a middleware, not an erro
 
     def __init__(self, reason: str) -> None:
         super().__init__(reason)
-        self.reason = reason
+        self.reason = str(reason)

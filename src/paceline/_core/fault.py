@@ -9,6 +9,7 @@ Rules owned here:
 from __future__ import annotations
 
 import enum
+import math
 import re
 
 import attrs
@@ -65,6 +66,17 @@ def redact(text: str) -> str:
     return text if len(text) <= _LONGEST_MESSAGE else text[: _LONGEST_MESSAGE - 1] + "…"
 
 
+def hint(value: object) -> float | None:
+    """Return `value` as a wait in seconds; None unless it is a positive, finite number."""
+    if value is None or isinstance(value, bool):
+        return None
+    try:
+        number = float(value)  # type: ignore[arg-type]  # anything else raises, and is no hint
+    except Exception:  # noqa: BLE001 - a foreign __float__ may raise anything
+        return None
+    return number if 0 < number < math.inf else None
+
+
 @attrs.frozen
 class Fault:
     """One failure: its kind, a sentence about it, and what the provider said of waiting."""
@@ -72,11 +84,16 @@ class Fault:
     kind: FaultKind = attrs.field(validator=attrs.validators.instance_of(FaultKind))
     message: str = attrs.field(default="", converter=redact)
     """For people. Credentials are blanked."""
-    retry_after: float | None = None
-    """Seconds the provider asked to wait, if it said so: positive and finite."""
+    retry_after: float | None = attrs.field(default=None, converter=hint)
+    """Seconds the provider asked to wait, if it said so: positive and finite; anything else is no hint."""
 
     def __str__(self) -> str:
         return f"{self.kind}: {self.message}" if self.message else str(self.kind)
+
+
+def overdue(seconds: float) -> Fault:
+    """Return the fault of an item whose own time, so many seconds, is up."""
+    return Fault(FaultKind.TIMEOUT, f"the item was not settled within its deadline of {seconds:g} s")
 
 
 DRAINED = "the batch was drained"

@@ -6,10 +6,6 @@ import math
 
 from anyio import CancelScope, Event
 
-_TICK = (
-    1e-6  # seconds: an event loop's timers may go off early by its clock's resolution, and then nothing would be due
-)
-
 
 class Alarm:
     """Set by all tasks of a batch, waited for by its supervisor."""

@@ -31,7 +31,7 @@ class Verdict:
 def judge(strategy: LLMCallStrategy[Any], value: Any, error: BaseException | None) -> Verdict:
     """Return what a call came to, from what `execute` returned or raised."""
     if error is not None:
-        usage = error.usage if isinstance(error, CallError) else NO_USAGE
+        usage = _usage(strategy, getattr(error, "usage", None)) if isinstance(error, CallError) else NO_USAGE
         return Verdict(None, usage, fault_of(strategy, error))
     if not isinstance(value, tuple) or len(value) != _PAIR:
         name = type(strategy).__qualname__
@@ -63,8 +63,8 @@ def _usage(strategy: LLMCallStrategy[Any], tokens: Any) -> TokenUsage:
         return tokens or NO_USAGE
     try:
         return TokenUsage.of(tokens)
-    except (ValueError, TypeError) as error:  # the output is paid for and good: it is not thrown away for its bill
-        logger.warning("%s: tokens not counted: %s", type(strategy).__qualname__, error)
+    except Exception as error:  # noqa: BLE001 - the output is paid for and good: not to be thrown away for its bill
+        logger.warning("%s: tokens not counted: %s", type(strategy).__qualname__, describe(error))
         return NO_USAGE
 
 

@@ -6,6 +6,7 @@ Nothing here awaits, so that nothing changes between a decision and its being co
 from __future__ import annotations
 
 import math
+from collections import deque
 from collections.abc import Callable
 from typing import Any
 
@@ -15,7 +16,7 @@ from .._core import pace
 from .._core.batch import BatchEvent, BatchState, step
 from .._core.classify import describe
 from .._core.config import ProcessorConfig
-from .._core.fault import Fault, FaultKind
+from .._core.fault import Fault, FaultKind, overdue, pending
 from .._core.lanes import next_lane
 from ..abc import RateLimitObserver
 from .alarm import Alarm
@@ -61,15 +62,20 @@ class Batch:
         self.start_worker: Callable[[Job], object] = _no_nursery
         self.parked: dict[int, Parked] = {}
         """Jobs whose strategy is being prepared, by its identity."""
+        self.one_strategy = False
+        """Whether every item that may come has the same strategy, and so the same lane."""
         self.reader: CancelScope | None = None
         """Reads a source that need not be read to its end."""
         self.unprepared: dict[int, Fault] = {}
         """Strategies that could not be prepared, by identity, and why."""
-        self.dismissed: list[tuple[Job, Fault]] = []
+        self.clerks = 0
+        """Tasks that settle what was dismissed."""
+        self.dismissed: deque[tuple[Job, Fault]] = deque()
         """Jobs that were ended where nothing could be awaited, and why; the supervisor has them settled."""
         self._pace_of = pace_of
         self._outlet = outlet
         self._state = BatchState.OPEN
+        self._halted = False
         self._fed = False
         self._room: Event | None = None
         self._gate = math.inf
@@ -80,7 +86,7 @@ class Batch:
     @property
     def is_open(self) -> bool:
         """Whether calls may start."""
-        return self._state is BatchState.OPEN
+        return self._state is BatchState.OPEN and not self._halted
 
     @property
     def is_closed(self) -> bool:
@@ -90,7 +96,7 @@ class Batch:
     @property
     def is_shut(self) -> bool:
         """Whether no item could be called any more, whichever came."""
-        return not self.is_open or (bool(self.lanes) and all(lane.closed for lane in self.lanes.values()))
+        return not self.is_open or (self.one_strategy and any(lane.closed for lane in self.lanes.values()))
 
     @property
     def deadline(self) -> float:
@@ -106,6 +112,19 @@ class Batch:
         for parked in self.parked.values():
             parked.scope.cancel()
         self._shut()
+
+    def halt(self) -> None:
+        """Start no more calls, as the batch's tasks are being cancelled: it ends without `stop`."""
+        self._halted = True
+
+    def too_late(self, job: Job) -> Fault | None:
+        """Return why an admitted job must not be called after all: much may have happened while hooks were awaited."""
+        now = current_time()
+        if now >= self.deadline:
+            return pending(f"the batch's deadline of {self.config.deadline:g} s passed")
+        if now >= job.deadline:
+            return overdue(self.config.deadline_per_item)
+        return self.stopped or job.lane_or_raise.closed
 
     def close_lane(self, lane: Lane, reason: Fault) -> None:
         """Start no more calls in a lane; what waits there is settled with `reason`."""
@@ -156,7 +175,11 @@ class Batch:
 
     def put_back(self, job: Job, lane: Lane, not_before: float) -> None:
         """Let a job wait for its next call."""
-        lane.put_back(job, not_before, current_time())
+        now = current_time()
+        if now >= job.deadline:
+            self.dismiss(job, overdue(self.config.deadline_per_item))
+            return
+        lane.put_back(job, not_before, now)
         self.alarm.ring_by(min(job.deadline, lane.loses_patience_at(self.config.retry.patience)))
         if lane.closed or not self.is_open:
             self.alarm.ring()
@@ -231,10 +254,10 @@ class Batch:
         if job.deadline == math.inf and self.config.deadline_per_item < math.inf:
             job.deadline = now + self.config.deadline_per_item
             self._deadlines.note(job, len(self.ledger))
-        expires = min(now + self.config.timeout_per_item, job.deadline, self.deadline)
+        expires = min(now + self.config.timeout_per_item, job.deadline)
         self.calls.begin(job, scope, now, expires)
         self.alarm.ring_by(expires)
-        return expires - now
+        return min(expires, self.deadline) - now
 
     def finish_call(self, job: Job, lane: Lane, now: float, signal: pace.Signal) -> None:
         """Tell the lane's controller how a call ended."""
@@ -254,7 +277,7 @@ class Batch:
         """Deliver what is owed, without a wait: the batch's tasks have ended, whatever ended them."""
         now = current_time()
         for job in self.ledger.close(fault):
-            if job.ticket is not None:
+            if job.admitted:
                 self.finish_call(job, job.lane_or_raise, now, pace.ABANDONED)
 
     def _note_limits(self) -> None:
@@ -288,7 +311,8 @@ class Batch:
     def waits_until(self) -> float:
         """Return the earliest time for which something waits: at that time the supervisor must look."""
         patience = self.config.retry.patience
-        times = [self._gate, self.calls.next_expiry, self._deadlines.next, self.deadline if self.is_open else math.inf]
+        deadline = self.deadline if current_time() < self.deadline else math.inf
+        times = [self._gate, self.calls.next_expiry, self._deadlines.next, deadline]
         times += [lane.loses_patience_at(patience) for lane in self.lanes.values() if not lane.closed]
         return min(times)
 

@@ -39,6 +39,12 @@ class Calls:
         job.scope = None
         self._jobs.discard(job)
 
+    def cut_all(self) -> None:
+        """Cancel every call."""
+        for job in self._jobs:
+            if job.scope is not None:
+                job.scope.cancel()
+
     def cut(self, now: float) -> None:
         """Cancel the calls whose time is up."""
         if now < self.next_expiry:

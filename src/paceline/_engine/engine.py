@@ -49,7 +49,6 @@ class Engine(Generic[T]):
         self._new_pace = pace
         self._paces: dict[str, RateLimitObserver] = {}
         self._past = Tally()
-        self._source_error: BaseException | None = None
 
     async def __aenter__(self) -> Engine[T]:
         return self
@@ -61,27 +60,28 @@ class Engine(Generic[T]):
         """Run a batch and return it with all its results.
 
         Raises:
+            MisuseError: a batch is running.
             SourceError: the source raised; the batch is in it.
         """
-        self._check_idle()
         collector: Collector[T] = Collector()
-        await self._run(intake, collector, collector.results)
-        if (failure := self._source_failure()) is not None:
+        batch = self._open(collector)
+        result = await self._run(batch, intake, collector.results)
+        if (failure := _source_failure(batch, result)) is not None:
             raise failure
-        return self.last
+        return result
 
     @asynccontextmanager
     async def stream(self, intake: Intake) -> AsyncIterator[ResultStream[T]]:
-        """Run a batch beside the block, and hand its results over one by one."""
-        self._check_idle()
+        """Run a batch beside the block, and hand its results over one by one; raises as `collect`."""
         handover: Handover[T] = Handover()
-        failure: Exception | None = None
+        batch = handover.batch = self._open(handover)
+        failure: BaseException | None = None
         async with create_task_group() as nursery:
-            nursery.start_soon(self._run_beside, intake, handover)
+            nursery.start_soon(self._run_beside, batch, intake, handover)
             try:
                 yield ResultStream(handover)
-            except Exception as error:  # noqa: BLE001 - the block's own: it leaves as it is, not in the nursery's group
-                failure = error
+            except (Exception, GeneratorExit, KeyboardInterrupt, SystemExit) as error:  # noqa: BLE001 - see below
+                failure = error  # the block's own: it leaves as it is, not in the nursery's group
             nursery.cancel_scope.cancel()
         if failure is not None:
             raise failure
@@ -91,15 +91,14 @@ class Engine(Generic[T]):
         if self.running is not None:
             self.running.stop(pending(reason))
 
-    async def _run_beside(self, intake: Intake, handover: Handover[T]) -> None:
-        try:
-            await self._run(intake, handover, ())
-        finally:
-            handover.end(self.last, self._source_failure())
+    def check_idle(self) -> None:
+        """Raise MisuseError if a batch is running."""
+        if self.running is not None:
+            raise MisuseError("a batch is running already; run another one after it, or in another processor")
 
-    async def _run(self, intake: Intake, outlet: Outlet, results: Sequence[WorkItemResult[T]]) -> None:
-        self._source_error = None
-        batch = self.running = Batch(
+    def _open(self, outlet: Outlet) -> Batch:
+        self.check_idle()
+        self.running = Batch(
             config=self.config,
             hooks=self._hooks,
             lifecycle=self._lifecycle,
@@ -107,44 +106,42 @@ class Engine(Generic[T]):
             draw=self._draw,
             outlet=outlet,
         )
-        if isinstance(outlet, Handover):
-            outlet.batch = batch
+        return self.running
+
+    async def _run_beside(self, batch: Batch, intake: Intake, handover: Handover[T]) -> None:
+        result: BatchResult[T] | None = None
+        try:
+            result = await self._run(batch, intake, ())
+        finally:
+            if result is None:
+                result = _result_of(batch, ())
+            handover.end(result, _source_failure(batch, result))
+
+    async def _run(self, batch: Batch, intake: Intake, results: Sequence[WorkItemResult[T]]) -> BatchResult[T]:
         try:
             await run(batch, intake)
         finally:
             self.running = None
             self._past.add(batch.tally)
-            self._source_error = batch.source_error
-            self.last = _result_of(batch, results)
+            result = self.last = _result_of(batch, results)
         if self._hooks.listening:
-            await self._hooks.tell(
-                events.BatchCompleted(
-                    total_items=self.last.total_items,
-                    succeeded=self.last.succeeded,
-                    failed=self.last.failed,
-                    seconds=self.last.seconds,
+            async with create_task_group() as nursery:  # a child, so that the host waits as only a nursery can
+                nursery.start_soon(
+                    self._hooks.tell,
+                    events.BatchCompleted(
+                        total_items=result.total_items,
+                        succeeded=result.succeeded,
+                        failed=result.failed,
+                        seconds=result.seconds,
+                    ),
                 )
-            )
-
-    def _check_idle(self) -> None:
-        if self.running is not None:
-            raise MisuseError("a batch is running already; run another one after it, or in another processor")
+        return result
 
     def _pace_of(self, quota: str) -> RateLimitObserver:
         pace = self._paces.get(quota)
         if pace is None:
             pace = self._paces[quota] = self._new_pace()
         return pace
-
-    def _source_failure(self) -> SourceError | None:
-        error = self._source_error
-        if error is None:
-            return None
-        failure = SourceError(
-            f"the source of work raised after {self.last.total_items} items: {describe(error)}", self.last
-        )
-        failure.__cause__ = error
-        return failure
 
     def statistics(self, queued: int = 0) -> ProcessorStatistics:
         """Return a snapshot; `queued` items wait for a batch."""
@@ -180,3 +177,12 @@ def _result_of(batch: Batch, results: Sequence[WorkItemResult[T]]) -> BatchResul
         workers=tally.workers_range,
         stopped=batch.stopped,
     )
+
+
+def _source_failure(batch: Batch, result: BatchResult[T]) -> SourceError | None:
+    error = batch.source_error
+    if error is None:
+        return None
+    failure = SourceError(f"the source of work raised after {result.total_items} items: {describe(error)}", result)
+    failure.__cause__ = error
+    return failure

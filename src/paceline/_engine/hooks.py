@@ -6,7 +6,7 @@ layers around the call.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from typing import Any, TypeVar
 
 from anyio import move_on_after
@@ -14,9 +14,10 @@ from anyio import move_on_after
 from .._core.classify import describe
 from .._core.config import ProcessorConfig
 from .._core.events import Event, data_of
-from .._core.exceptions import MisuseError, Skip
+from .._core.exceptions import ConfigurationError, MisuseError, Skip
 from .._core.fault import Fault, FaultKind
 from .._core.outcome import WorkItemResult
+from .._core.usage import TokenUsage
 from ..abc import BaseObserver, Middleware
 from ..work import LLMWorkItem
 from .guard import guarded, logger
@@ -31,10 +32,15 @@ class Hooks:
         self, config: ProcessorConfig, middlewares: Sequence[Middleware], observers: Sequence[BaseObserver]
     ) -> None:
         self._config = config
-        self._middlewares = tuple(middlewares)
-        self._observers = tuple(observers)
+        self._middlewares = tuple(_each(Middleware, "middlewares", middlewares))
+        self._observers = tuple(_each(BaseObserver, "observers", observers))
         self.failures = 0
         """How often a hook raised or took too long, where that harmed no item."""
+
+    @property
+    def exist(self) -> bool:
+        """Whether there are middlewares or observers."""
+        return bool(self._middlewares or self._observers)
 
     @property
     def wrapping(self) -> bool:
@@ -51,9 +57,9 @@ class Hooks:
         for middleware in self._middlewares:
             value, error = await self._bounded(middleware.before_process, item)
             if isinstance(error, Skip):
-                return item, Fault(FaultKind.SKIPPED, error.reason)
+                return item, Fault(FaultKind.SKIPPED, str(error))
             if error is None and value is not None and not _replaces(item, value):
-                error = MisuseError(f"before_process must return None or the item with its id, not {value!r}")
+                error = MisuseError(f"before_process must return None or the item with its id, not {_named(value)}")
             if error is not None:
                 logger.error("%s.before_process failed", type(middleware).__name__, exc_info=error)
                 return item, Fault(FaultKind.BUG, f"before_process: {describe(error)}")
@@ -65,7 +71,7 @@ class Hooks:
         for middleware in reversed(self._middlewares):
             value, error = await self._bounded(middleware.after_process, result)
             if error is None and value is not None and not _replaces(result, value):
-                error = MisuseError(f"after_process must return None or the result with its id, not {value!r}")
+                error = MisuseError(f"after_process must return None or the result with its id, not {_named(value)}")
             if error is not None:
                 self._note(middleware.after_process, error)
             elif value is not None:
@@ -103,7 +109,26 @@ class Hooks:
         logger.error("%s failed; no item was harmed", name, exc_info=error)
 
 
+def _each(kind: type[T], name: str, things: Sequence[T]) -> Iterator[T]:
+    for thing in things:
+        if not isinstance(thing, kind):
+            raise ConfigurationError(f"{name} must be instances of {kind.__name__}, not {type(thing).__qualname__}")
+        yield thing
+
+
 def _replaces(old: Any, new: Any) -> bool:
     if type(new) is not type(old) or new.item_id != old.item_id:
         return False
-    return not isinstance(old, WorkItemResult) or new.index == old.index
+    if not isinstance(new, WorkItemResult):
+        return True
+    error: object = new.error
+    usage: object = new.usage
+    return new.index == old.index and isinstance(error, Fault | None) and isinstance(usage, TokenUsage)
+
+
+def _named(value: object) -> str:
+    return (
+        f"another {type(value).__qualname__}"
+        if isinstance(value, (LLMWorkItem, WorkItemResult))
+        else type(value).__qualname__
+    )

@@ -71,6 +71,9 @@ class Intake:
             with CancelScope() as scope:
                 batch.reader = scope if self.length is None else None
                 await self._feed(batch)
+        except BaseException:
+            batch.halt()
+            raise
         finally:
             batch.reader = None
             batch.fed()
@@ -81,7 +84,8 @@ class Intake:
 
     async def _feed(self, batch: Batch) -> None:
         unbroken = 0
-        while self.length is not None or not batch.is_shut:
+        batch.one_strategy = self._make is not None
+        while self._is_whole or not batch.is_shut:
             if self._bounded and unbroken % _SIP == 0 and not batch.wants_more():
                 batch.grow()
                 unbroken = 0
@@ -98,8 +102,13 @@ class Intake:
 
     def rest(self, batch: Batch) -> None:
         """Accept what is left of a source that is accepted whole, after the batch's tasks have ended."""
-        while self.length is not None and batch.source_error is None and self._take(batch):
+        while self._is_whole and batch.source_error is None and self._take(batch):
             pass
+
+    @property
+    def _is_whole(self) -> bool:
+        """Whether what comes next must have a result in any case; not so beyond the length that the source claimed."""
+        return self.length is not None and self._read < self.length
 
     def _take(self, batch: Batch) -> bool:
         try:

@@ -40,8 +40,10 @@ class Job:
     result: WorkItemResult[Any] | None = None
     """Known from the moment of the decision; delivered after the hooks have seen it."""
 
+    admitted: bool = False
+    """Whether the controller counts it as in flight."""
     ticket: Any = None
-    """The controller's, while admitted."""
+    """What the controller gave for that."""
     scope: CancelScope | None = None
     """Its worker's, while in a call."""
     started: float = 0.0
@@ -80,7 +82,7 @@ class Job:
             self.usage,
             self.attempts,
             self.refusals,
-            self.item.strategy.model,
+            _model_of(self.item.strategy),
         )
 
 
@@ -114,6 +116,8 @@ class Lane:
 
     def add(self, job: Job) -> None:
         """Let a job wait for its first call."""
+        if not self.in_flight and not self.backlog:
+            self.served()  # it was idle: what was refused before says nothing of now
         job.lane = self
         job.waiting = True
         self.backlog.add(job)
@@ -127,12 +131,14 @@ class Lane:
         """Count a call as started."""
         job.waiting = False
         job.started = now
+        job.admitted = True
         job.ticket = self.pace.started(now, 1.0)
         self.in_flight += 1
 
     def finish(self, job: Job, now: float, signal: Any) -> None:
         """Count a call as ended, once."""
         self.in_flight -= 1
+        job.admitted = False
         ticket, job.ticket = job.ticket, None
         self.pace.settled(ticket, now, signal)
 
@@ -151,3 +157,11 @@ class Lane:
     def loses_patience_at(self, patience: float) -> float:
         """Return when the jobs that wait here are to be given up; inf: nothing waits, or nothing is refused."""
         return self._refused_since + patience if len(self.backlog) else math.inf
+
+
+def _model_of(strategy: LLMCallStrategy[Any]) -> str | None:
+    try:
+        model = strategy.model
+    except Exception:  # noqa: BLE001 - a foreign property may raise anything
+        return None
+    return model if isinstance(model, str) else None

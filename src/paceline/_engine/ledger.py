@@ -65,8 +65,8 @@ class Ledger:
         """Hand the job's result over."""
         if self._open.pop(job.index, None) is None or job.result is None:
             raise AssertionError(f"item {job.item.item_id!r} was settled twice, or without a result")
-        self._tally.count(job.result)
         self._outlet.put(job.result)
+        self._tally.count(job.result)
 
     def close(self, fault: Fault) -> list[Job]:
         """Deliver a result for every job that is open; return these jobs."""

@@ -15,7 +15,7 @@ from collections.abc import Callable
 from typing import Any
 
 import attrs
-from anyio import CancelScope, create_task_group, current_time, move_on_after, sleep
+from anyio import CancelScope, CapacityLimiter, create_task_group, current_time, move_on_after, sleep
 
 from .._core import retry
 from .._core.config import ProcessorConfig
@@ -25,6 +25,8 @@ from .attempt import fault_of
 from .guard import guarded
 from .hooks import Hooks
 from .job import Job
+
+_AT_ONCE = 64  # instances that are prepared at the same time
 
 
 @attrs.define
@@ -44,6 +46,7 @@ class Lifecycle:
         self._draw = draw
         self._begun: dict[int, LLMCallStrategy[Any]] = {}
         self._ready: set[int] = set()
+        self._at_once = CapacityLimiter(_AT_ONCE)
 
     def is_ready(self, strategy: LLMCallStrategy[Any]) -> bool:
         """Whether calls may be made."""
@@ -66,6 +69,10 @@ class Lifecycle:
             await sleep(max(effect.delay, min(fault.retry_after or 1.0, self._config.retry.backoff.longest)))
 
     async def _prepare_once(self, strategy: LLMCallStrategy[Any]) -> Fault | None:
+        async with self._at_once:
+            return await self._prepare_here(strategy)
+
+    async def _prepare_here(self, strategy: LLMCallStrategy[Any]) -> Fault | None:
         seconds = self._config.timeout_per_item
         with move_on_after(seconds):
             _, error = await guarded(strategy.prepare)

@@ -14,13 +14,14 @@ from __future__ import annotations
 from anyio import create_task_group, current_time, lowlevel
 
 from .._core.events import BatchStarted
-from .._core.fault import pending
+from .._core.fault import overdue, pending
 from .batch import Batch
 from .intake import Intake
-from .settle import give_up, overdue
+from .settle import give_up
 from .worker import work
 
 _BREATH = 64  # items settled between two checkpoints
+_MOST_CLERKS = 64  # tasks that settle what was dismissed
 
 
 async def run(batch: Batch, intake: Intake) -> None:
@@ -30,18 +31,26 @@ async def run(batch: Batch, intake: Intake) -> None:
     """
     unsubscribe = batch.config.subscribe(batch.alarm.ring)
     try:
-        if batch.hooks.listening:
-            await batch.hooks.tell(BatchStarted(total_items=intake.length))
         async with create_task_group() as nursery:
             batch.start_soon = nursery.start_soon
             batch.start_worker = lambda job: nursery.start_soon(work, batch, job)
-            nursery.start_soon(intake.feed, batch)
-            await _supervise(batch)
+            nursery.start_soon(_read, batch, intake)
+            try:
+                await _supervise(batch)
+            except BaseException:
+                batch.halt()
+                raise
     finally:
         unsubscribe()
         batch.start_soon = _start_nothing
         intake.rest(batch)
         batch.abandon(pending("the batch was cancelled"))
+
+
+async def _read(batch: Batch, intake: Intake) -> None:
+    if batch.hooks.listening:
+        await batch.hooks.tell(BatchStarted(total_items=intake.length))
+    await intake.feed(batch)
 
 
 async def _supervise(batch: Batch) -> None:
@@ -54,12 +63,15 @@ async def _supervise(batch: Batch) -> None:
 def _turn(batch: Batch) -> float:
     """Do all that is due; return when something will be next."""
     now, config = current_time(), batch.config
-    if batch.is_open and now >= batch.deadline:
-        batch.stop(pending(f"the batch's deadline of {config.deadline:g} s passed"))
+    if now >= batch.deadline:
+        if batch.is_open:
+            batch.stop(pending(f"the batch's deadline of {config.deadline:g} s passed"))
+        batch.calls.cut_all()
     batch.calls.cut(now)
     batch.dismiss_overdue(now, overdue(config.deadline_per_item))
     batch.dismiss_unreachable(now)
-    if batch.dismissed:
+    while batch.clerks < min(_MOST_CLERKS if batch.hooks.exist else 1, len(batch.dismissed)):
+        batch.clerks += 1
         batch.start_soon(_settle_dismissed, batch)
     batch.grow()
     batch.quench()
@@ -67,12 +79,16 @@ def _turn(batch: Batch) -> float:
 
 
 async def _settle_dismissed(batch: Batch) -> None:
-    """Settle what was dismissed: beside the supervisor, as hooks are awaited."""
-    dismissed, batch.dismissed = batch.dismissed, []
-    for number, (job, fault) in enumerate(dismissed, 1):
-        await give_up(batch, job, fault)
-        if number % _BREATH == 0:
-            await lowlevel.checkpoint()
+    """Settle what was dismissed: beside the supervisor and each other, as hooks are awaited, and may be slow."""
+    settled = 0
+    try:
+        while batch.dismissed:
+            await give_up(batch, *batch.dismissed.popleft())
+            settled += 1
+            if settled % _BREATH == 0:
+                await lowlevel.checkpoint()
+    finally:
+        batch.clerks -= 1
     batch.quench()
 
 

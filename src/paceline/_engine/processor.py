@@ -85,8 +85,8 @@ class ParallelBatchProcessor(Generic[T]):
             arrive(batch, batch.ledger.accept(item))
             batch.grow()
         else:
-            self._ids.add(item.item_id)
             self._queue.append(item)
+        self._ids.add(item.item_id)
 
     async def process_all(self) -> BatchResult[T]:
         """Run what was queued, and return every item's result.
@@ -97,8 +97,12 @@ class ParallelBatchProcessor(Generic[T]):
             MisuseError: the processor is not open, or is running a batch.
         """
         self._check_open()
-        queue, self._queue, self._ids = self._queue, deque(), set()
-        return await self._engine.collect(Intake(_Queue(queue), bounded=False))
+        self._engine.check_idle()
+        queue, self._queue = self._queue, deque()
+        try:
+            return await self._engine.collect(Intake(_Queue(queue), bounded=False))
+        finally:
+            self._ids = {item.item_id for item in self._queue}
 
     @asynccontextmanager
     async def stream(

@@ -8,7 +8,7 @@ import attrs
 from anyio import current_time
 
 from .._core import events, retry
-from .._core.fault import Fault, FaultKind, pending
+from .._core.fault import Fault, FaultKind, overdue, pending
 from .._core.outcome import Attempt, WorkItemResult
 from ..abc import LLMCallStrategy
 from .attempt import Verdict, judge, signal_of
@@ -43,11 +43,6 @@ async def give_up(batch: Batch, job: Job, fault: Fault) -> None:
     job.state, _ = retry.step(batch.config.retry, job.state, retry.ENDED)
     job.result = job.settled(None, fault)
     await _publish(batch, job)
-
-
-def overdue(seconds: float) -> Fault:
-    """Return the fault of an item whose own time is up."""
-    return Fault(FaultKind.TIMEOUT, f"the item was not settled within its deadline of {seconds:g} s")
 
 
 @attrs.frozen

@@ -87,8 +87,17 @@ def run_prompts(
     try:
         anyio.get_current_task()
     except anyio.NoEventLoopError:
-        return anyio.run(call, backend="trio")
+        return _run(call)
     return _run_in_thread(call)
+
+
+def _run(call: Callable[[], Awaitable[BatchResult[T]]]) -> BatchResult[T]:
+    try:
+        return anyio.run(call, backend="trio")
+    except BaseExceptionGroup as group:
+        if group.subgroup(KeyboardInterrupt) is not None:
+            raise KeyboardInterrupt from group  # what a script expects of Ctrl-C
+        raise
 
 
 def _run_in_thread(call: Callable[[], Awaitable[BatchResult[T]]]) -> BatchResult[T]:

@@ -14,6 +14,7 @@ from typing import Any, TypeAlias
 from anyio import CancelScope, current_time, lowlevel
 
 from .._core import events, pace
+from .._core.classify import describe
 from .._core.fault import Fault, FaultKind
 from ..abc import LLMCallStrategy
 from .batch import Batch
@@ -53,6 +54,9 @@ async def work(batch: Batch, first: Job) -> None:
                     job = await _conclude(batch, job, reply)
             if job is not None:
                 job = await _conclude(batch, job, reply)
+    except BaseException:
+        batch.halt()  # whatever it is, it ends the batch
+        raise
     finally:
         batch.retire()
 
@@ -69,6 +73,8 @@ async def _call(batch: Batch, job: Job, scope: CancelScope) -> Reply:
     if batch.hooks.listening:
         quota = job.lane_or_raise.quota
         await batch.hooks.tell(events.ItemStarted(item_id=job.item.item_id, quota=quota, attempt=attempt))
+    if (late := batch.too_late(job)) is not None:
+        return late
     timeout = batch.begin_call(job, scope)
     try:
         return await guarded(strategy.execute, job.item.prompt, attempt, timeout)
@@ -88,9 +94,12 @@ async def _begin(batch: Batch, job: Job) -> LLMCallStrategy[Any] | Fault | NoRep
         if moved:
             return NoReply.MOVED
     try:
-        return copy.copy(job.item.strategy)
+        twin: object = copy.copy(job.item.strategy)
     except Exception as error:  # noqa: BLE001 - a foreign __copy__ may raise anything
-        return Fault(FaultKind.BUG, f"the strategy could not be copied: {error!r}")
+        return Fault(FaultKind.BUG, f"the strategy could not be copied: {describe(error)}")
+    if not isinstance(twin, LLMCallStrategy):
+        return Fault(FaultKind.BUG, f"the copy of a strategy must be one, not {type(twin).__qualname__}")
+    return twin
 
 
 async def _conclude(batch: Batch, job: Job, reply: Reply) -> Job | None:

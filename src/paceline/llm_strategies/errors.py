@@ -22,9 +22,9 @@ from typing import Any
 
 import attrs
 
-from .._core.classify import attribute, classify, describe, headers_of, of_status, retry_after, seconds
+from .._core.classify import attribute, classify, describe, headers_of, of_status, retry_after
 from .._core.exceptions import CallError
-from .._core.fault import Fault, FaultKind
+from .._core.fault import Fault, FaultKind, hint
 from .._core.usage import TokenUsage
 
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)s", re.ASCII)
@@ -85,8 +85,8 @@ def _read_api_error(error: BaseException, wall_time: float) -> Fault | None:
         kind = FaultKind.DENIED
     elif kind is FaultKind.THROTTLED and any(_is_spent(quota) for entry in entries for quota in _quotas(entry)):
         return Fault(FaultKind.EXHAUSTED, describe(error))
-    hint = next(filter(None, map(_delay, entries)), None)
-    return Fault(kind, describe(error), hint or retry_after(headers_of(error), wall_time=wall_time))
+    asked = next(filter(None, map(_delay, entries)), None)
+    return Fault(kind, describe(error), asked or retry_after(headers_of(error), wall_time=wall_time))
 
 
 def _is(error: BaseException, name: str) -> bool:
@@ -126,7 +126,7 @@ def _names_bad_key(entry: dict[str, Any]) -> bool:
 def _delay(entry: dict[str, Any]) -> float | None:
     delay = entry.get("retryDelay")
     match = _DURATION.fullmatch(delay) if isinstance(delay, str) else None
-    return seconds(match[1]) if match else None
+    return hint(match[1]) if match else None
 
 
 def read_reply(body: str | bytes) -> tuple[str, TokenUsage]:

@@ -39,6 +39,7 @@ class VirtualTimeLoop(asyncio.SelectorEventLoop):
     def __init__(self) -> None:
         self._virtual = _Selector()
         super().__init__(self._virtual)
+        self._clock_resolution = 1e-6  # well above the rounding of a time of years: or a timer would never be due
 
     def time(self) -> float:
         """Return the seconds that have passed, virtually."""
