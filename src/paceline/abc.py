@@ -64,7 +64,10 @@ class LLMCallStrategy(ABC, Generic[T_co]):
 
     @property
     def quota(self) -> str:
-        """The lane: calls that share a provider's quota share a name. By default the class's name, and the model's."""
+        """The lane: calls that share a provider's quota share a name. By default the class's name, and the model's.
+
+        There are to be few: every lane is looked at when a call is to start.
+        """
         name = type(self).__qualname__
         return f"{name}:{self.model}" if self.model else name
 
@@ -91,7 +94,11 @@ class LLMCallStrategy(ABC, Generic[T_co]):
         """Hear of an exception of `execute` before the item is called again or given up."""
 
     async def cleanup(self) -> None:
-        """Release what `prepare` made; called once when the processor closes, shielded from cancellation, in bounded time."""
+        """Release what `prepare` made; called once when the processor closes, shielded from cancellation, in bounded time.
+
+        Also when `prepare` failed or was cut short. An instance that defines either is kept until then, so one instance for
+        each of a million items costs their memory; one that defines neither is let go with its item.
+        """
 
 
 class Middleware:

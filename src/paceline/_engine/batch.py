@@ -79,7 +79,7 @@ class Batch:
         self._fed = False
         self._room: Event | None = None
         self._gate = math.inf
-        self._deadlines = ItemDeadlines()
+        self.deadlines = ItemDeadlines()
 
     # -------------------------------------------------------------------------------------------- phase
 
@@ -189,26 +189,6 @@ class Batch:
         self.ledger.deliver(job)
         self._close_if_empty()
 
-    def dismiss_overdue(self, now: float, fault: Fault) -> None:
-        """Dismiss the waiting jobs whose time is up; those in a call are cut."""
-        for job in self._deadlines.passed(now):
-            if job.waiting:
-                job.waiting = False  # its lane passes over it
-                self.dismiss(job, fault)
-
-    def dismiss_unreachable(self, now: float) -> None:
-        """Dismiss what waits in a lane that is closed, or has lost its patience, or anywhere once the batch is stopped."""
-        for lane in self.lanes.values():
-            if not lane.closed and now >= lane.loses_patience_at(self.config.retry.patience):
-                message = f"the quota {lane.quota} has served nothing for {lane.starved(now):g} s"
-                self.close_lane(lane, Fault(FaultKind.THROTTLED, message))
-            reason = lane.closed or self.stopped
-            if reason is not None:
-                for job in lane.backlog.clear():
-                    if job.waiting:
-                        job.waiting = False
-                        self.dismiss(job, reason)
-
     # -------------------------------------------------------------------------------------------- calls
 
     def next_job(self, *, spare: int = 0) -> Job | None:
@@ -253,7 +233,7 @@ class Batch:
         now = current_time()
         if job.deadline == math.inf and self.config.deadline_per_item < math.inf:
             job.deadline = now + self.config.deadline_per_item
-            self._deadlines.note(job, len(self.ledger))
+            self.deadlines.note(job, len(self.ledger))
         expires = min(now + self.config.timeout_per_item, job.deadline)
         self.calls.begin(job, scope, now, expires)
         self.alarm.ring_by(expires)
@@ -312,7 +292,7 @@ class Batch:
         """Return the earliest time for which something waits: at that time the supervisor must look."""
         patience = self.config.retry.patience
         deadline = self.deadline if current_time() < self.deadline else math.inf
-        times = [self._gate, self.calls.next_expiry, self._deadlines.next, deadline]
+        times = [self._gate, self.calls.next_expiry, self.deadlines.next, deadline]
         times += [lane.loses_patience_at(patience) for lane in self.lanes.values() if not lane.closed]
         return min(times)
 

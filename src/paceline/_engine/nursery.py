@@ -14,7 +14,7 @@ from __future__ import annotations
 from anyio import create_task_group, current_time, lowlevel
 
 from .._core.events import BatchStarted
-from .._core.fault import overdue, pending
+from .._core.fault import Fault, FaultKind, overdue, pending
 from .batch import Batch
 from .intake import Intake
 from .settle import give_up
@@ -68,14 +68,36 @@ def _turn(batch: Batch) -> float:
             batch.stop(pending(f"the batch's deadline of {config.deadline:g} s passed"))
         batch.calls.cut_all()
     batch.calls.cut(now)
-    batch.dismiss_overdue(now, overdue(config.deadline_per_item))
-    batch.dismiss_unreachable(now)
+    _dismiss_overdue(batch, now)
+    _dismiss_unreachable(batch, now)
     while batch.clerks < min(_MOST_CLERKS if batch.hooks.exist else 1, len(batch.dismissed)):
         batch.clerks += 1
         batch.start_soon(_settle_dismissed, batch)
     batch.grow()
     batch.quench()
     return batch.waits_until()
+
+
+def _dismiss_overdue(batch: Batch, now: float) -> None:
+    """Dismiss the waiting jobs whose time is up; those in a call are cut."""
+    for job in batch.deadlines.passed(now):
+        if job.waiting:
+            job.waiting = False  # its lane passes over it
+            batch.dismiss(job, overdue(batch.config.deadline_per_item))
+
+
+def _dismiss_unreachable(batch: Batch, now: float) -> None:
+    """Dismiss what waits in a lane that is closed, or has lost its patience, or anywhere once the batch is stopped."""
+    for lane in batch.lanes.values():
+        if not lane.closed and now >= lane.loses_patience_at(batch.config.retry.patience):
+            message = f"the quota {lane.quota} has served nothing for {lane.starved(now):g} s"
+            batch.close_lane(lane, Fault(FaultKind.THROTTLED, message))
+        reason = lane.closed or batch.stopped
+        if reason is not None:
+            for job in lane.backlog.clear():
+                if job.waiting:
+                    job.waiting = False
+                    batch.dismiss(job, reason)
 
 
 async def _settle_dismissed(batch: Batch) -> None:
