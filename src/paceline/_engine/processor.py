@@ -33,7 +33,7 @@ class ParallelBatchProcessor(Generic[T]):
             batch = await processor.process_all()
 
     It may run any number of batches, one after the other; what was learned about a quota stays. Leaving the `async with`
-    block cleans up the strategies, also when cancelled.
+    block cleans up the strategies, also when cancelled; a batch that another task runs must have ended before.
 
     Args:
         config: the settings; assigning to a field of `processor.config` takes effect at once.
