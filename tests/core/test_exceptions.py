@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import pickle
 
 import pytest
 
@@ -104,3 +105,21 @@ def test_a_source_error_carries_the_batch_so_far():
 def test_a_skip_keeps_its_reason():
     skip = Skip("seen before")
     assert (skip.reason, str(skip)) == ("seen before", "seen before")
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        CallError("no", kind=FaultKind.REFUSED, retry_after=3.0, usage=TokenUsage(1, 2)),
+        ConfigurationError("max_workers must be 1 or more"),
+        DuplicateItemError("a"),
+        MissingExtraError("GeminiStrategy", "gemini"),
+        RateLimitError(retry_after=2.0),
+        SourceError("it raised", BatchResult()),
+    ],
+    ids=lambda error: type(error).__name__,
+)
+def test_an_exception_survives_the_way_to_another_process(error):
+    copy = pickle.loads(pickle.dumps(error))  # noqa: S301 - made a line ago
+    assert type(copy) is type(error)
+    assert (str(copy), vars(copy)) == (str(error), vars(error))

@@ -30,7 +30,16 @@ if TYPE_CHECKING:
 
 
 class PacelineError(Exception):
-    """The root of everything that paceline raises by itself."""
+    """The root of everything that paceline raises by itself. All of it can be pickled."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _rebuilt, (type(self), self.args, self.__dict__)
+
+
+def _rebuilt(kind: type[PacelineError], args: tuple[Any, ...], state: dict[str, Any]) -> PacelineError:
+    error = kind.__new__(kind, *args)  # not by __init__, whose parameters may be others than `args`
+    error.__dict__.update(state)
+    return error
 
 
 class ConfigurationError(PacelineError, ValueError):
