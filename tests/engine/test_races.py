@@ -214,6 +214,20 @@ async def test_a_lane_that_is_closed_leaves_the_other_lanes_of_a_generator_to_be
     assert sum(r.success for r in seen) == 50
 
 
+async def test_a_lane_that_a_middleware_chose_may_close_without_ending_the_intake():
+    cheap = Echo(quota="cheap")
+    good = Scripted({"0": [CallError("spent", kind=FaultKind.EXHAUSTED)]}, quota="good")
+
+    class Router(Middleware):
+        async def before_process(self, work_item):
+            return attrs.evolve(work_item, strategy=good) if work_item.prompt == "0" else None
+
+    async with open_stream(cheap, map(str, range(1000)), middlewares=[Router()]) as results:
+        seen = [r async for r in results]
+    assert len(seen) == 1000
+    assert sum(r.success for r in seen) == 999
+
+
 async def test_a_source_that_is_longer_than_it_says_does_not_hold_up_the_end():
     class Sampler:
         def __len__(self):

@@ -63,7 +63,7 @@ class Batch:
         self.parked: dict[int, Parked] = {}
         """Jobs whose strategy is being prepared, by its identity."""
         self.one_strategy = False
-        """Whether every item that may come has the same strategy, and so the same lane."""
+        """Whether every item that may come has the same strategy, and so a lane that is known."""
         self.reader: CancelScope | None = None
         """Reads a source that need not be read to its end."""
         self.unprepared: dict[int, Fault] = {}
@@ -96,7 +96,8 @@ class Batch:
     @property
     def is_shut(self) -> bool:
         """Whether no item could be called any more, whichever came."""
-        return not self.is_open or (self.one_strategy and any(lane.closed for lane in self.lanes.values()))
+        closed = self.one_strategy and bool(self.lanes) and all(lane.closed for lane in self.lanes.values())
+        return closed or not self.is_open
 
     @property
     def deadline(self) -> float:
