@@ -158,6 +158,23 @@ async def test_an_items_deadline_that_passes_in_a_hook_is_its_end():
     assert strategy.board.calls.total() == 1
 
 
+async def test_an_items_deadline_that_passes_in_a_hook_is_its_end_though_its_lane_is_blocked():
+    class Shuts(FixedPace):
+        def settled(self, ticket, now, signal):
+            super().settled(ticket, now, signal)
+            self.gate = 1e5
+
+    class Slow(Middleware):
+        async def on_retry(self, work_item, attempt, error):
+            await anyio.sleep(20)
+
+    config = ProcessorConfig(deadline_per_item=5)
+    strategy = Scripted({"a": [Status(503)]})
+    batch = await process_prompts(strategy, ["a"], config=config, middlewares=[Slow()], pace=lambda: Shuts(5))
+    assert batch.failures == {FaultKind.TIMEOUT: 1}
+    assert batch.seconds == pytest.approx(21, abs=0.01)
+
+
 async def test_a_deadline_set_late_cuts_the_calls_in_flight_and_one_lifted_spares_them():
     async with ParallelBatchProcessor() as processor:
         await add_all(processor, Echo(100), ["a"])
@@ -216,16 +233,17 @@ async def test_a_lane_that_is_closed_leaves_the_other_lanes_of_a_generator_to_be
 
 async def test_a_lane_that_a_middleware_chose_may_close_without_ending_the_intake():
     cheap = Echo(quota="cheap")
+    many = 12_000  # more than is ever read ahead
     good = Scripted({"0": [CallError("spent", kind=FaultKind.EXHAUSTED)]}, quota="good")
 
     class Router(Middleware):
         async def before_process(self, work_item):
             return attrs.evolve(work_item, strategy=good) if work_item.prompt == "0" else None
 
-    async with open_stream(cheap, map(str, range(1000)), middlewares=[Router()]) as results:
+    async with open_stream(cheap, map(str, range(many)), middlewares=[Router()]) as results:
         seen = [r async for r in results]
-    assert len(seen) == 1000
-    assert sum(r.success for r in seen) == 999
+    assert len(seen) == many
+    assert sum(r.success for r in seen) == many - 1
 
 
 async def test_a_source_that_is_longer_than_it_says_does_not_hold_up_the_end():
