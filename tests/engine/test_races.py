@@ -147,6 +147,20 @@ async def test_no_call_starts_after_the_end_though_a_middleware_kept_it_waiting(
     assert processor.batch.failures[FaultKind.PENDING] >= 19
 
 
+@pytest.mark.parametrize("error", [Status(401), CallError("spent", kind=FaultKind.EXHAUSTED)])
+async def test_a_slow_hook_does_not_put_off_the_end_that_a_fault_means(error):
+    class Slow(Scripted):
+        async def on_error(self, exception, attempt):
+            await anyio.sleep(20)
+
+    strategy = Slow({"2": [error]})
+    async with ParallelBatchProcessor(pace=lambda: FixedPace(4)) as processor:
+        await add_all(processor, strategy, [str(i) for i in range(50)])
+        batch = await processor.process_all()
+    assert strategy.board.calls.total() <= 7
+    assert batch.total_items == 50
+
+
 async def test_an_items_deadline_that_passes_in_a_hook_is_its_end():
     class Slow(Middleware):
         async def on_retry(self, work_item, attempt, error):

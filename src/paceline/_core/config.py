@@ -40,7 +40,7 @@ class ProcessorConfig:
     max_workers: int = attrs.field(default=1_000, validator=is_at_least_one)
     """A ceiling on calls in flight, over all lanes. Not a setting to tune: the controllers stay below it by themselves."""
     timeout_per_item: float = attrs.field(default=120.0, validator=is_seconds)
-    """Seconds for one call. A call that takes longer is cancelled and counts as a timeout."""
+    """Seconds for one call, or one try of `prepare`. What takes longer is cancelled and counts as a timeout."""
     deadline_per_item: float = attrs.field(default=math.inf, validator=is_seconds)
     """Seconds from an item's first call to its result, waits included."""
     deadline: float = attrs.field(default=math.inf, validator=is_seconds)

@@ -53,6 +53,7 @@ class Batch:
         self.ledger = Ledger(outlet, self.tally)
         self.lanes: dict[str, Lane] = {}
         self.calls = Calls()
+        self.deadlines = ItemDeadlines()
         self.alarm = Alarm()
         self.workers = 0
         self.began = current_time()
@@ -79,7 +80,6 @@ class Batch:
         self._fed = False
         self._room: Event | None = None
         self._gate = math.inf
-        self.deadlines = ItemDeadlines()
 
     # -------------------------------------------------------------------------------------------- phase
 

@@ -68,12 +68,17 @@ async def _decide(batch: Batch, job: Job, call: _Ended) -> None:
         job.attempts += (Attempt(attempt, began, seconds, lane.quota, call.verdict.usage, fault),)
     job.state, effect = retry.step(batch.config.retry, job.state, _event(batch, lane, call))
     if not isinstance(effect, retry.CallAgain):
-        job.result = job.settled(call.verdict.output, fault)  # known before anything is awaited: it cannot be lost
+        job.result = job.settled(call.verdict.output, fault)
+    _end_more(batch, lane, effect, fault)
+    # Nothing is awaited before here: no result can be lost, and nothing more is paid for, over a slow hook.
     if call.error is not None:
         await _tell_strategy(batch, job, call.error, attempt)
     if batch.hooks.listening and lane.pace.limit != limit:
         await batch.hooks.tell(_pace_changed(lane, limit))
-    await _carry_out(batch, job, effect, call)
+    if isinstance(effect, retry.CallAgain):
+        await _call_again(batch, job, effect.delay, call)
+    else:
+        await _publish(batch, job)
 
 
 def _event(batch: Batch, lane: Lane, call: _Ended) -> retry.Event:
@@ -84,19 +89,15 @@ def _event(batch: Batch, lane: Lane, call: _Ended) -> retry.Event:
     return retry.event_of(call.verdict.fault, starved=lane.starved(call.at), chance=batch.draw())
 
 
-async def _carry_out(batch: Batch, job: Job, effect: retry.Effect, call: _Ended) -> None:
+def _end_more(batch: Batch, lane: Lane, effect: retry.Effect, fault: Fault | None) -> None:
+    """End what else a fault ends: the batch, or its lane."""
     match effect:
-        case retry.CallAgain(delay):
-            await _call_again(batch, job, delay, call)
-            return
         case retry.StopBatch():
-            batch.stop(pending(f"the batch was stopped: {call.verdict.fault}"))
+            batch.stop(pending(f"the batch was stopped: {fault}"))
         case retry.CloseLane():
-            lane = job.lane_or_raise
-            batch.close_lane(lane, pending(f"the quota {lane.quota} is closed: {call.verdict.fault}"))
-        case retry.GiveUp() | retry.Accept():
+            batch.close_lane(lane, pending(f"the quota {lane.quota} is closed: {fault}"))
+        case retry.Accept() | retry.CallAgain() | retry.GiveUp():
             pass
-    await _publish(batch, job)
 
 
 async def _call_again(batch: Batch, job: Job, delay: float, call: _Ended) -> None:
