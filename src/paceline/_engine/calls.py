@@ -1,7 +1,7 @@
 """Which calls are in flight, and which calls and items have reached their deadline.
 
-A timer for each call would cost more than the rest of the engine. Deadlines of calls are mostly equal and seldom reached,
-so one time is kept, before which none can pass; only then are the calls looked at one by one.
+A scope with a deadline for each call would add half to what the engine costs (on trio 13 us, to 22 for all of an item).
+Deadlines of calls are mostly equal and seldom reached, so one time is kept, before which none can pass; only then are the calls looked at one by one.
 """
 
 from __future__ import annotations

@@ -4,7 +4,7 @@ Rules owned here:
 
 1. A job is open from its acceptance until its result is handed to the outlet, which happens once.
 2. Closing the ledger delivers what is left: a result that was decided already as it is, anything else as the given fault.
-3. Two items of one batch with the same id are refused. Of the ids seen only their hashes are kept (75 bytes an item).
+3. Two items of one batch with the same id are refused. Of the ids seen only their hashes are kept (about 100 bytes an item).
 """
 
 from __future__ import annotations

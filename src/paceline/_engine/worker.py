@@ -1,7 +1,7 @@
 """What a worker does: makes calls, one after the other, for as long as there are any that may start.
 
-A worker lives in one cancel scope, made anew only when it has fired: a scope for each call would cost more than all the
-rest. The supervisor cancels the scope of a call whose time is up. It may do so in the very tick in which the call
+A worker lives in one cancel scope, made anew only when it has fired: one for each call would cost too much (see `calls`).
+The supervisor cancels the scope of a call whose time is up. It may do so in the very tick in which the call
 returned; then the answer counts, and the worker leaves the scope before it awaits anything else.
 """
 
