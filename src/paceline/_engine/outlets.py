@@ -1,8 +1,8 @@
 """Where a batch's results go: into a list, or to a consumer that takes them one by one.
 
 A consumer that falls behind stops new calls, not those in flight: at most `_READY` results, and one more for each call in
-flight, wait for it. It has caught up when it has taken half of them, so that workers do not stop and go for each. Results are handed over in
-a deque, with one event for all that are ready: a channel would wake the consumer for each.
+flight, wait for it. It has caught up when it has taken half of them, so that workers do not stop and go for each. Results
+are handed over in a deque, with one event for all that are ready: a channel would wake the consumer for each.
 """
 
 from __future__ import annotations
