@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from ._core.events import ProcessingEvent
     from ._core.fault import Fault
     from ._core.outcome import WorkItemResult
-    from ._core.pace import PaceChange, PaceStatistics, Signal
+    from ._core.pace import PaceChange, PaceKnowledge, PaceStatistics, Signal
     from ._core.usage import TokenUsage
     from .work import LLMWorkItem
 
@@ -128,7 +128,8 @@ class BaseObserver:
 class RateLimitObserver(Protocol):
     """The controller of one lane: hears every call's start and end, and answers with the pace.
 
-    Times are seconds of a clock that does not go back. A cost is 1 for a call, or its tokens where the quota is in tokens.
+    Times are seconds of a clock that does not go back. A cost is the tokens that a call is expected to use, input and
+    output together; every call is one request besides.
     """
 
     @property
@@ -142,8 +143,13 @@ class RateLimitObserver(Protocol):
         ...
 
     @property
+    def token_rate(self) -> float:
+        """Tokens a second; inf while none is enforced."""
+        ...
+
+    @property
     def history(self) -> Sequence[PaceChange]:
-        """The latest changes of the limit, explained; bounded."""
+        """The latest changes of the pace, explained; bounded."""
         ...
 
     def admit_at(self, now: float, cost: float) -> float:
@@ -160,4 +166,11 @@ class RateLimitObserver(Protocol):
 
     def statistics(self) -> PaceStatistics:
         """Return a snapshot."""
+        ...
+
+    def knowledge(self, now: float) -> PaceKnowledge | None:
+        """Return what was learned, to be given to a later controller of the same quota; None: nothing yet.
+
+        Its `learned` is `now`: whoever saves it puts the time of the wall in its place.
+        """
         ...

@@ -13,7 +13,13 @@ from paceline.cli.gauge import Gauge, clock
 
 def statistics(done=0, *, failed=0, served=None, gate=-math.inf, refusals=0):
     lane = PaceStatistics(
-        limit=20, rate=math.inf, in_flight=3, served=done if served is None else served, throttled=0, gate=gate
+        limit=20,
+        rate=math.inf,
+        token_rate=math.inf,
+        in_flight=3,
+        served=done if served is None else served,
+        throttled=0,
+        gate=gate,
     )
     return ProcessorStatistics(
         total_items=1_000,

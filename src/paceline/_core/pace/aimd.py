@@ -18,81 +18,14 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from typing import TypeAlias
 
-import attrs
-
-from .fault import FaultKind
+from .signals import Abandoned, Faulted, PaceChange, PaceKnowledge, PaceStatistics, Served, Signal, Throttled, Ticket
 
 _START = 20  # workers: what any paid tier allows, and few enough to be forgiven where it is too much
 _DECREASE = 0.85  # of what was in flight; gentler than TCP's half, as a refusal costs a round trip and no data
 _INCREASE = 0.05  # of N in each round, at least one
 _FIRST_GATE, _LONGEST_GATE = 0.25, 60.0  # seconds
 _GROWTH = "all workers were busy and none was refused"
-
-
-@attrs.frozen
-class Served:
-    """The call was answered."""
-
-
-@attrs.frozen
-class Throttled:
-    """The provider refused the call."""
-
-    retry_after: float | None = None
-    """Seconds it asked to wait."""
-
-
-@attrs.frozen
-class Faulted:
-    """The call failed in another way: no evidence of a limit."""
-
-    kind: FaultKind
-
-
-@attrs.frozen
-class Abandoned:
-    """The call never reached an end: it was cancelled, or not made after all."""
-
-
-Signal: TypeAlias = Served | Throttled | Faulted | Abandoned
-SERVED, ABANDONED = Served(), Abandoned()
-
-
-@attrs.frozen
-class Ticket:
-    """One admission: given by `started`, handed back to `settled`."""
-
-    cut: int
-    """How many cuts there had been."""
-    order: int
-    """How many calls had been started before."""
-
-
-@attrs.frozen
-class PaceChange:
-    """One change of N, explained."""
-
-    time: float
-    old: int
-    new: int
-    reason: str
-
-
-@attrs.frozen(kw_only=True)
-class PaceStatistics:
-    """A snapshot of a controller."""
-
-    limit: int
-    """Workers."""
-    rate: float
-    """Calls a second; inf while no rate is enforced."""
-    in_flight: int
-    served: int
-    throttled: int
-    gate: float
-    """Nothing starts before this time."""
 
 
 class AIMD:
@@ -146,18 +79,28 @@ class AIMD:
                 self._fruitless = 0
                 if ticket.order <= self._filled:
                     self._grow(now)
-            case Throttled(retry_after):
+            case Throttled():
                 self._throttled += 1
                 if ticket.cut == self._cuts:
-                    self._cut(now, in_flight, retry_after)
+                    self._cut(now, in_flight, signal.retry_after)
             case Faulted() | Abandoned():
                 pass
+
+    @property
+    def token_rate(self) -> float:
+        """Tokens a second: no limit is put on them here."""
+        return math.inf
+
+    def knowledge(self, now: float) -> PaceKnowledge | None:  # noqa: ARG002
+        """Return nothing: this controller begins anew each time."""
+        return None
 
     def statistics(self) -> PaceStatistics:
         """Return a snapshot."""
         return PaceStatistics(
             limit=self.limit,
             rate=self.rate,
+            token_rate=math.inf,
             in_flight=self._in_flight,
             served=self._served,
             throttled=self._throttled,
@@ -169,7 +112,7 @@ class AIMD:
         self._limit += 1.0 if self._growing else max(1.0, _INCREASE * self._limit) / self._limit
         if self.limit != old:
             if self.history and self.history[-1].reason == _GROWTH:  # one climb is one change
-                old = self.history.pop().old
+                old = int(self.history.pop().old)
             self.history.append(PaceChange(now, old, self.limit, _GROWTH))
 
     def _cut(self, now: float, in_flight: int, retry_after: float | None) -> None:

@@ -1,0 +1,14 @@
+"""How many calls a lane may have in flight, and at what rate they may start."""
+
+from .aimd import AIMD as AIMD
+from .signals import ABANDONED as ABANDONED
+from .signals import SERVED as SERVED
+from .signals import Abandoned as Abandoned
+from .signals import Faulted as Faulted
+from .signals import PaceChange as PaceChange
+from .signals import PaceKnowledge as PaceKnowledge
+from .signals import PaceStatistics as PaceStatistics
+from .signals import Served as Served
+from .signals import Signal as Signal
+from .signals import Throttled as Throttled
+from .signals import Ticket as Ticket

@@ -1,0 +1,65 @@
+"""What a provider says of its quotas, as a value that a strategy or a classifier attaches to a reply.
+
+Rules owned here:
+
+1. Every field may be missing. What is no non-negative, finite number is missing: a hint cannot carry NaN, an infinity or a
+   negative number, and nothing here raises over one.
+2. A hint is a claim, not a fact: whoever uses it bounds what it may do.
+"""
+
+from __future__ import annotations
+
+import enum
+import math
+
+import attrs
+
+
+class Unit(enum.StrEnum):
+    """What a quota counts."""
+
+    REQUESTS = "requests"
+    TOKENS = "tokens"
+
+
+def amount(value: object) -> float | None:
+    """Return `value` as a float; None unless it is a finite number, 0 or more."""
+    if value is None or isinstance(value, bool):
+        return None
+    try:
+        number = float(value)  # type: ignore[arg-type]  # anything else raises, and is no number
+    except Exception:  # noqa: BLE001 - a foreign __float__ may raise anything
+        return None
+    return number if 0 <= number < math.inf else None
+
+
+@attrs.frozen(kw_only=True)
+class QuotaLimit:
+    """One limit of a provider's, as far as it was told."""
+
+    unit: Unit = attrs.field(default=Unit.REQUESTS, converter=Unit)
+    """What it counts."""
+    limit: float | None = attrs.field(default=None, converter=amount)
+    """Units that are allowed in each period."""
+    period: float | None = attrs.field(default=None, converter=amount)
+    """Seconds: 60 for a limit per minute, 86,400 for one per day."""
+    remaining: float | None = attrs.field(default=None, converter=amount)
+    """Units that are left now."""
+    reset: float | None = attrs.field(default=None, converter=amount)
+    """Seconds until all units are there again."""
+    exceeded: bool = False
+    """Whether this is the limit that refused the call."""
+    name: str = ""
+    """What the provider calls it."""
+
+
+@attrs.frozen(kw_only=True)
+class QuotaHint:
+    """What one reply of a provider says of its quotas."""
+
+    retry_after: float | None = attrs.field(default=None, converter=amount)
+    """Seconds that it asks to wait."""
+    limits: tuple[QuotaLimit, ...] = ()
+    """The limits that it names."""
+    reopens_in: float | None = attrs.field(default=None, converter=amount)
+    """Seconds until a spent quota is whole again (a day's, say); None: not said."""
