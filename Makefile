@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 UV := $(shell command -v uv 2>/dev/null)
 
-.PHONY: demo test check lint types contracts format bench clean
+.PHONY: demo test check lint types contracts format bench bench-pace clean
 
 demo: $(VENV)/.demo  ## watch a batch find its pace
 	$(BIN)/paceline demo
@@ -31,6 +31,9 @@ format: $(VENV)/.dev
 
 bench: $(VENV)/.dev  ## print the figures, beside their peers'
 	$(BIN)/python -m benchmarks
+
+bench-pace: $(VENV)/.bench  ## measure the controllers of the pace; resumes where it was interrupted
+	$(BIN)/python -m benchmarks.pace --page docs/benchmarks/pace.md --rival-seeds 2
 
 clean:
 	rm -rf $(VENV)
@@ -58,3 +61,7 @@ $(VENV)/.demo: pyproject.toml | $(VENV)/bin/python
 $(VENV)/.dev: pyproject.toml | $(VENV)/bin/python
 	$(INSTALL) --editable '.[all]' --group dev
 	@touch $@ $(VENV)/.demo
+
+$(VENV)/.bench: pyproject.toml | $(VENV)/bin/python
+	$(INSTALL) --editable '.[all]' --group dev --group bench
+	@touch $@ $(VENV)/.dev $(VENV)/.demo

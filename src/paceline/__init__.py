@@ -28,6 +28,9 @@ from ._core.fault import FaultKind as FaultKind
 from ._core.outcome import Attempt as Attempt
 from ._core.outcome import BatchResult as BatchResult
 from ._core.outcome import WorkItemResult as WorkItemResult
+from ._core.pace import PaceKnowledge as PaceKnowledge
+from ._core.quota import QuotaHint as QuotaHint
+from ._core.quota import QuotaLimit as QuotaLimit
 from ._core.retry import RetryPolicy as RetryPolicy
 from ._core.usage import TokenUsage as TokenUsage
 from ._engine.outlets import ResultStream as ResultStream
@@ -67,10 +70,13 @@ __all__ = [
     "MissingExtraError",
     "MissingKeyError",
     "MisuseError",
+    "PaceKnowledge",
     "PacelineError",
     "ParallelBatchProcessor",
     "ProcessorConfig",
     "ProcessorStatistics",
+    "QuotaHint",
+    "QuotaLimit",
     "RateLimitError",
     "RateLimitObserver",
     "ResultStream",

@@ -4,6 +4,8 @@
 2. Attrs classes, dataclasses, pydantic models and mappings become objects, sequences and sets arrays, enums their values.
    What is none of these and no JSON is its `str()`.
 3. Nothing makes a row impossible: an output that cannot be taken apart is its `str()`; what has not even that, its type.
+4. What was learned of quotas is one object with a version; a rate that is infinite is null. What is read back is checked, as
+   anybody may have written it.
 """
 
 from __future__ import annotations
@@ -19,8 +21,13 @@ from typing import Any
 import attrs
 from cattrs import Converter
 
+from ._core.exceptions import ConfigurationError
+from ._core.knowledge import checked
 from ._core.outcome import WorkItemResult
+from ._core.pace import PaceKnowledge
 
+_KNOWLEDGE_VERSION = 1
+_MAY_BE_INFINITE = ("rate", "token_rate")
 _ROUNDING = 3  # decimals of a second
 
 
@@ -43,6 +50,40 @@ def result_row(result: WorkItemResult[Any]) -> dict[str, Any]:
 def encode_row(result: WorkItemResult[Any]) -> bytes:
     """Return the row of a result as a line of JSON in UTF-8."""
     return json.dumps(result_row(result), ensure_ascii=False, allow_nan=False).encode() + b"\n"
+
+
+def encode_knowledge(knowledge: Mapping[str, PaceKnowledge]) -> bytes:
+    """Return what was learned of quotas as JSON in UTF-8."""
+    quotas = {_text(quota): _converter.unstructure(known) for quota, known in knowledge.items()}
+    return json.dumps({"version": _KNOWLEDGE_VERSION, "quotas": quotas}, indent=1).encode() + b"\n"
+
+
+def decode_knowledge(data: bytes | str) -> dict[str, PaceKnowledge]:
+    """Return what `encode_knowledge` was given.
+
+    Raises:
+        ConfigurationError: it is something else, or a value is out of its bounds.
+    """
+    try:
+        document = json.loads(data)
+    except (ValueError, RecursionError) as error:
+        raise ConfigurationError(f"knowledge must be JSON: {error}") from error
+    if not isinstance(document, dict) or document.get("version") != _KNOWLEDGE_VERSION:
+        raise ConfigurationError(f"knowledge must be an object with version {_KNOWLEDGE_VERSION}")
+    quotas = document.get("quotas")
+    if not isinstance(quotas, dict):
+        raise ConfigurationError(f"knowledge.quotas must be an object, not {quotas!r:.100}")
+    return checked({quota: _known_of(quota, fields) for quota, fields in quotas.items()})
+
+
+def _known_of(quota: str, fields: object) -> PaceKnowledge:
+    names = sorted(field.name for field in attrs.fields(PaceKnowledge))
+    if not isinstance(fields, dict) or sorted(fields) != names:
+        raise ConfigurationError(
+            f"knowledge[{quota!r}] must have {', '.join(names)} and nothing else, not {fields!r:.200}"
+        )
+    values: dict[str, Any] = fields | {name: math.inf for name in _MAY_BE_INFINITE if fields[name] is None}
+    return PaceKnowledge(**values)
 
 
 def _data_of(value: object) -> Any:

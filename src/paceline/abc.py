@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from ._core.fault import Fault
     from ._core.outcome import WorkItemResult
     from ._core.pace import PaceChange, PaceKnowledge, PaceStatistics, Signal
+    from ._core.quota import QuotaHint
     from ._core.usage import TokenUsage
     from .work import LLMWorkItem
 
@@ -41,7 +42,8 @@ class DefaultErrorClassifier:
     """Knows `CallError`, any exception with an HTTP status, and those of the usual HTTP clients and validators.
 
     Retry-After is understood in seconds and as an HTTP date, `retry-after-ms` in milliseconds; a hint that is no positive,
-    finite number is no hint. Anything unknown is a bug.
+    finite number is no hint. What OpenAI's and Anthropic's headers and the details of Google's errors say of quotas is read
+    into the fault's `quota`; a refusal by a day's limit, or by one of 0, is an exhausted quota. Anything unknown is a bug.
     """
 
     def classify(self, exception: BaseException) -> Fault:
@@ -61,6 +63,9 @@ class LLMCallStrategy(ABC, Generic[T_co]):
     """Says which fault an exception of `execute` or `prepare` is."""
     model: str | None = None
     """The model's name, for results."""
+    quota_hint: QuotaHint | None = None
+    """What the provider said of its quotas with the latest reply. `execute` assigns it on the item's own copy, whether it
+    returns or raises; the engine reads it after each call and puts None in its place."""
 
     @property
     def quota(self) -> str:
@@ -88,6 +93,13 @@ class LLMCallStrategy(ABC, Generic[T_co]):
 
         Whatever it raises becomes the item's fault, or its retry. It is cancelled when its time is up or the batch is
         cancelled, and must let that pass.
+        """
+
+    def expected_tokens(self, prompt: str) -> float | None:
+        """Return the tokens, input and output together, that a call with this prompt is expected to cost.
+
+        None, the default, leaves it to what is learned from earlier calls. Asked before each call of an item, on the event
+        loop: it is to be quick. What it raises, and what is no positive, finite number, counts as None.
         """
 
     async def on_error(self, exception: Exception, attempt: int) -> None:
@@ -130,6 +142,9 @@ class RateLimitObserver(Protocol):
 
     Times are seconds of a clock that does not go back. A cost is the tokens that a call is expected to use, input and
     output together; every call is one request besides.
+
+    A processor's `pace` makes one for each quota: it is called with what is known of the quota, or None. There the time at
+    which it was learned is one of that same clock.
     """
 
     @property

@@ -6,6 +6,7 @@ import dataclasses
 import datetime as dt
 import enum
 import json
+import math
 
 import attrs
 import pydantic
@@ -13,8 +14,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from paceline import Attempt, Fault, FaultKind, TokenUsage, WorkItemResult
-from paceline._codec import encode_row, result_row
+from paceline import Attempt, ConfigurationError, Fault, FaultKind, PaceKnowledge, TokenUsage, WorkItemResult
+from paceline._codec import decode_knowledge, encode_knowledge, encode_row, result_row
 
 
 class Colour(enum.Enum):
@@ -174,3 +175,53 @@ json_data = st.recursive(
 @given(json_data)
 def test_what_is_json_stays_as_it_is(value):
     assert output_of(value) == value
+
+
+quotas = st.dictionaries(
+    st.text(),
+    st.builds(
+        PaceKnowledge,
+        limit=st.integers(1, 10**6),
+        rate=st.floats(0, exclude_min=True),
+        token_rate=st.floats(0, exclude_min=True),
+        latency=st.floats(0, 1e9),
+        learned=st.floats(0, 4e9),
+    ),
+)
+
+
+@given(quotas)
+def test_what_was_learned_of_quotas_comes_back_as_it_was(knowledge):
+    data = encode_knowledge(knowledge)
+    json.loads(data, parse_constant=pytest.fail)
+    assert decode_knowledge(data) == knowledge
+
+
+def test_a_rate_that_is_infinite_is_null():
+    known = PaceKnowledge(limit=1, rate=math.inf, token_rate=5.0, latency=0.0, learned=0.0)
+    assert json.loads(encode_knowledge({"q": known}))["quotas"]["q"]["rate"] is None
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        *[
+            "",
+            "x",
+            "[]",
+            "{}",
+            '{"version": 2, "quotas": {}}',
+            '{"version": 1}',
+            '{"version": 1, "quotas": []}',
+            "[" * 99999,
+        ],
+        *['{"version": 1, "quotas": {"q": {}}}', '{"version": 1, "quotas": {"q": 5}}', b"\xff\xff\xff"],
+        '{"version": 1, "quotas": {"q": {"limit": 1, "rate": 1, "token_rate": 1, "latency": 0, "learned": 0, "x": 1}}}',
+        '{"version": 1, "quotas": {"q": {"limit": 1, "rate": -1, "token_rate": 1, "latency": 0, "learned": 0}}}',
+        '{"version": 1, "quotas": {"q": {"limit": null, "rate": 1, "token_rate": 1, "latency": 0, "learned": 0}}}',
+        '{"version": 1, "quotas": {"q": {"limit": 1, "rate": NaN, "token_rate": 1, "latency": 0, "learned": 0}}}',
+    ],
+)
+def test_what_is_no_knowledge_is_one_sentence(data):
+    with pytest.raises(ConfigurationError, match="knowledge"):
+        decode_knowledge(data)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import logging
 
+import attrs
 import pytest
 
-from paceline import BatchResult, Fault, FaultKind, WorkItemResult
+from paceline import BatchResult, Fault, FaultKind, QuotaHint, WorkItemResult
 from paceline.cli.hints import hint
 from paceline.cli.logs import shown_logs
 
@@ -27,6 +28,14 @@ def test_there_is_a_hint_for_every_kind_of_fault(kind):
 def test_a_hint_is_given_for_the_cause_not_for_what_followed_from_it():
     both = hint(batch_of(FaultKind.PENDING, FaultKind.PENDING, FaultKind.DENIED), None)
     assert both == hint(batch_of(FaultKind.DENIED), None)
+
+
+def test_when_a_spent_quota_reopens_is_told_if_it_is_known():
+    spent = Fault(FaultKind.PENDING, "spent", None, QuotaHint(reopens_in=5 * 3600 + 12 * 60))
+    batch = attrs.evolve(batch_of(FaultKind.EXHAUSTED), stopped=spent)
+    assert hint(batch, None) == "a quota is spent: run the rest in 5 h 12 min, or raise the quota"
+    unknown = attrs.evolve(batch, stopped=Fault(FaultKind.PENDING, "spent"))
+    assert hint(unknown, None) == hint(batch_of(FaultKind.EXHAUSTED), None)
 
 
 def test_without_a_failure_there_is_no_hint():

@@ -65,6 +65,19 @@ def test_a_refused_key_leaves_the_rest_pending(paceline, jsonl):
     assert "check it" in run.err.splitlines()[-1]
 
 
+def test_a_spent_quota_leaves_the_rest_pending_and_says_when_it_reopens(paceline, jsonl):
+    run = paceline("run", jsonl(100), "-o", "-", "-m", "sim:window=20/86400,dialect=openai,latency=0.01,sigma=0")
+    assert run.code == 1
+    assert len(run.rows) == 100
+    assert sum(row["success"] for row in run.rows) == 20
+    messages = {row["error"]["message"] for row in run.rows if row["error"] and row["error"]["kind"] == "pending"}
+    assert len(messages) == 1
+    assert "; it reopens in 1 d 0 h (" in messages.pop()
+    *_, stopped, advice = run.err.splitlines()
+    assert stopped.startswith("stopped   pending: the daily quota of sim:window=20/86400")
+    assert advice == "paceline: a quota is spent: run the rest in 1 d 0 h, or raise the quota"
+
+
 def test_a_call_that_takes_too_long_and_a_batch_that_does(paceline, jsonl):
     slow = "sim:rate=none,latency=60,sigma=0"
     run = paceline("run", jsonl(3), "-o", "-", "-m", slow, "--deadline", 0.1)

@@ -37,7 +37,7 @@ pytestmark = pytest.mark.anyio
 async def test_cancelling_a_batch_starts_no_further_call():
     strategy = Echo()
     config = ProcessorConfig(max_workers=50)
-    async with ParallelBatchProcessor(config, pace=lambda: FixedPace(100)) as processor:
+    async with ParallelBatchProcessor(config, pace=lambda _: FixedPace(100)) as processor:
         await add_all(processor, strategy, [str(i) for i in range(3000)])
         with anyio.move_on_after(10.5):
             await processor.process_all()
@@ -154,7 +154,7 @@ async def test_a_slow_hook_does_not_put_off_the_end_that_a_fault_means(error):
             await anyio.sleep(20)
 
     strategy = Slow({"2": [error]})
-    async with ParallelBatchProcessor(pace=lambda: FixedPace(4)) as processor:
+    async with ParallelBatchProcessor(pace=lambda _: FixedPace(4)) as processor:
         await add_all(processor, strategy, [str(i) for i in range(50)])
         batch = await processor.process_all()
     assert strategy.board.calls.total() <= 7
@@ -184,7 +184,7 @@ async def test_an_items_deadline_that_passes_in_a_hook_is_its_end_though_its_lan
 
     config = ProcessorConfig(deadline_per_item=5)
     strategy = Scripted({"a": [Status(503)]})
-    batch = await process_prompts(strategy, ["a"], config=config, middlewares=[Slow()], pace=lambda: Shuts(5))
+    batch = await process_prompts(strategy, ["a"], config=config, middlewares=[Slow()], pace=lambda _: Shuts(5))
     assert batch.failures == {FaultKind.TIMEOUT: 1}
     assert batch.seconds == pytest.approx(21, abs=0.01)
 
@@ -315,7 +315,7 @@ async def test_a_ticket_may_be_anything():
             super().started(now, cost)
 
     pace = NoTicket(5)
-    async with ParallelBatchProcessor(pace=lambda: pace) as processor:
+    async with ParallelBatchProcessor(pace=lambda _: pace) as processor:
         await add_all(processor, Echo(10), list("abc"))
         with anyio.move_on_after(1):
             await processor.process_all()

@@ -36,7 +36,7 @@ class FixedPace:
 
 async def test_the_controller_decides_how_many_workers_there_are():
     strategy = Echo()
-    async with ParallelBatchProcessor(pace=lambda: FixedPace(7)) as processor:
+    async with ParallelBatchProcessor(pace=lambda _: FixedPace(7)) as processor:
         await add_all(processor, strategy, [str(i) for i in range(70)])
         batch = await processor.process_all()
     assert strategy.board.most_in_flight == 7
@@ -111,7 +111,7 @@ async def test_a_blocked_lane_never_blocks_another():
         def __init__(self):
             self.made = []
 
-        def __call__(self):
+        def __call__(self, knowledge):
             self.made.append(FixedPace(5, gate=0.0 if self.made else 1e5))
             return self.made[-1]
 
@@ -147,7 +147,7 @@ async def test_a_lane_that_becomes_blocked_does_not_keep_another_from_being_foun
         yield LLMWorkItem("later", later, "y")
 
     async with (
-        ParallelBatchProcessor(pace=lambda: Shuts(5)) as processor,
+        ParallelBatchProcessor(pace=lambda _: Shuts(5)) as processor,
         processor.stream(items()) as results,
     ):
         served = [await anext(results) for _ in range(6)]
@@ -158,14 +158,14 @@ async def test_a_lane_that_becomes_blocked_does_not_keep_another_from_being_foun
 async def test_workers_never_wait_for_the_source_to_be_read():
     strategy = Echo()
     items = (LLMWorkItem(str(i), strategy, str(i)) for i in range(1000))
-    async with ParallelBatchProcessor(pace=lambda: FixedPace(10)) as processor, processor.stream(items) as results:
+    async with ParallelBatchProcessor(pace=lambda _: FixedPace(10)) as processor, processor.stream(items) as results:
         assert len([result async for result in results]) == 1000
     assert results.batch.seconds == pytest.approx(100, abs=0.1)
 
 
 async def test_a_gate_opens_by_itself():
     strategy = Echo()
-    async with ParallelBatchProcessor(pace=lambda: FixedPace(5, gate=anyio.current_time() + 100)) as processor:
+    async with ParallelBatchProcessor(pace=lambda _: FixedPace(5, gate=anyio.current_time() + 100)) as processor:
         await add_all(processor, strategy, ["a"])
         batch = await processor.process_all()
     assert batch.succeeded == 1
@@ -175,7 +175,7 @@ async def test_a_gate_opens_by_itself():
 async def test_the_controller_hears_the_end_of_every_start_also_when_cancelled():
     pace = FixedPace(5)
     strategy = Scripted({"a": [Status(429)], "b": [Status(500)], "c": [ValueError("bug")]})
-    async with ParallelBatchProcessor(pace=lambda: pace) as processor:
+    async with ParallelBatchProcessor(pace=lambda _: pace) as processor:
         await add_all(processor, strategy, list("abcdefghij"))
         with anyio.move_on_after(2.5):
             await processor.process_all()
@@ -196,7 +196,7 @@ async def test_the_controller_hears_the_end_of_every_start_also_when_cancelled()
 )
 async def test_the_controller_hears_what_a_fault_says_of_the_provider(error, signal):
     pace = FixedPace(1)
-    await process_prompts(Scripted({"a": [error]}), ["a"], pace=lambda: pace)
+    await process_prompts(Scripted({"a": [error]}), ["a"], pace=lambda _: pace)
     assert type(pace.told[0]).__name__ == signal
 
 
@@ -221,7 +221,7 @@ async def test_a_finished_batch_no_longer_listens_to_the_config():
 
 
 async def test_a_stalled_controller_is_a_hang_of_its_own_making_and_can_be_cancelled():
-    async with ParallelBatchProcessor(pace=lambda: FixedPace(0)) as processor:
+    async with ParallelBatchProcessor(pace=lambda _: FixedPace(0)) as processor:
         await add_all(processor, Echo(), ["a"])
         with anyio.move_on_after(1e4):
             await processor.process_all()
@@ -250,7 +250,7 @@ async def test_a_lane_that_serves_nothing_for_too_long_gives_its_items_up_as_thr
 
 async def test_no_item_fails_for_being_throttled_while_its_lane_still_serves_others():
     strategy = Scripted({"unlucky": [Status(429)] * 300}, seconds=10)
-    async with ParallelBatchProcessor(pace=lambda: FixedPace(2)) as processor:
+    async with ParallelBatchProcessor(pace=lambda _: FixedPace(2)) as processor:
         await add_all(processor, strategy, ["unlucky", *[str(i) for i in range(400)]])
         batch = await processor.process_all()
     assert batch.seconds > 900
@@ -260,7 +260,7 @@ async def test_no_item_fails_for_being_throttled_while_its_lane_still_serves_oth
 async def test_an_exhausted_quota_closes_its_lane_and_the_others_go_on():
     spent = Scripted({"3": [CallError("daily quota", kind=FaultKind.EXHAUSTED)]}, quota="spent")
     other = Echo(quota="other")
-    async with ParallelBatchProcessor(pace=lambda: FixedPace(2)) as processor:
+    async with ParallelBatchProcessor(pace=lambda _: FixedPace(2)) as processor:
         await add_all(processor, spent, [str(i) for i in range(20)])
         await add_all(processor, other, [f"o{i}" for i in range(20)])
         batch = await processor.process_all()
@@ -275,7 +275,7 @@ async def test_an_exhausted_quota_closes_its_lane_and_the_others_go_on():
 
 async def test_a_denied_key_stops_the_batch_after_at_most_the_calls_in_flight():
     strategy = Scripted({"2": [Status(401)]})
-    async with ParallelBatchProcessor(pace=lambda: FixedPace(4)) as processor:
+    async with ParallelBatchProcessor(pace=lambda _: FixedPace(4)) as processor:
         await add_all(processor, strategy, [str(i) for i in range(50)])
         batch = await processor.process_all()
     assert strategy.board.calls.total() <= 8

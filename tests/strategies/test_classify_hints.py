@@ -10,8 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from paceline._core.classify import classify, headers_of, retry_after
+from paceline._core.classify import classify, headers_of
 from paceline._core.fault import hint as seconds
+from paceline._core.headers import retry_after
 
 NOW = 1_800_000_000.0
 

@@ -154,3 +154,18 @@ async def test_a_refusal_is_no_end(service, strategy):
         await fault_of(item)
         await fault_of(item)
         assert (await item.execute("hello", 1, 60.0))[0] == "good"
+
+
+async def test_what_a_gateway_s_headers_say_of_its_quotas_is_kept_for_each_item(strategy, service):
+    service.says(Answer(reply(), headers={"X-RateLimit-Limit-Requests": "60", "X-RateLimit-Remaining-Requests": "7"}))
+    async with prepared(strategy) as item:
+        await item.execute("hello", 1, 60.0)
+        assert [(each.limit, each.remaining) for each in item.quota_hint.limits] == [(60, 7)]
+    assert strategy.quota_hint is None
+
+
+async def test_a_refusal_says_which_quota_it_was(strategy, service):
+    service.says(Answer(refusal(429, "RESOURCE_EXHAUSTED", PER_MINUTE, {"retryDelay": "13s"}), 429))
+    async with prepared(strategy) as item:
+        fault, _ = await fault_of(item)
+    assert [(each.unit, each.limit, each.period) for each in fault.quota.limits] == [("requests", 15, 60)]

@@ -102,12 +102,15 @@ def test_the_quota_is_the_whole_text_as_each_text_is_a_provider():
     [
         ("gemini", "model must be sim or sim:key=value,..., not 'gemini'"),
         ("simple:rate=1", "model must be sim or sim:key=value,..., not 'simple:rate=1'"),
-        ("sim:", "an option of sim must be key=value, not ''; the keys are burst, cap, faults, hint, knee, latency, "),
+        (
+            "sim:",
+            "an option of sim must be key=value, not ''; the keys are burst, cap, dialect, faults, hint, knee, latency, ",
+        ),
         ("sim:rate", "an option of sim must be key=value, not 'rate'; the keys are burst, "),
         ("sim:rate=1,", "an option of sim must be key=value, not ''; the keys are burst, "),
         (
             "sim:speed=3",
-            "sim has no option 'speed' (given as speed=3); it has burst, cap, faults, hint, knee, latency,",
+            "sim has no option 'speed' (given as speed=3); it has burst, cap, dialect, faults, hint, knee, latency,",
         ),
         ("sim:rate=1,rate=2", "rate is given twice, the second time as '2'"),
         ("sim:rate=fast", "rate must be a number above 0, not 'fast'"),

@@ -57,6 +57,14 @@ class Backlog(Generic[T]):
             return now
         return max(now, self._later[0][0]) if self._later else math.inf
 
+    def peek(self, now: float) -> T | None:
+        """Return the next job that may start now, and leave it there; None if there is none."""
+        if self._later:
+            self._promote(now)
+        if self._again:
+            return self._again[0]
+        return self._fresh[0] if self._fresh else None
+
     def take(self, now: float) -> T | None:
         """Remove and return the next job that may start now; None if there is none."""
         self._promote(now)

@@ -5,7 +5,8 @@ Rules owned here:
 1. What the strategy says (`CallError`) counts; then what the provider says by a code, its own or HTTP's, on the
    exception or on its `response`; then the exception's type. Never the words of its message.
 2. A group of exceptions that is nothing by itself is what the gravest of its members is.
-3. Hints are never trusted: what is not a positive, finite number of seconds is no hint.
+3. Hints are never trusted: what is not a positive, finite number of seconds is no hint. A refusal by a limit that is a
+   day's, or zero, is no throttling but an exhausted quota, whatever wait is asked for beside it.
 4. Anything unknown is a bug, so that a mistake of the caller's is not paid for again and again.
 5. Nothing here raises, whatever a foreign exception does when it is looked at.
 
@@ -19,14 +20,15 @@ import contextlib
 import enum
 import errno
 import re
-from collections.abc import Callable, Iterator, Mapping
-from datetime import UTC
-from email.utils import parsedate_to_datetime
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import islice
 from typing import Any, TypeAlias
 
+from . import google
 from .exceptions import CallError
 from .fault import Fault, FaultKind, hint
+from .headers import quota_of, said_at
+from .quota import QuotaHint
 
 Reading: TypeAlias = Callable[[BaseException], Fault | None]
 """A provider's own reading of one exception that is no `CallError`; None leaves it to the rules here."""
@@ -165,12 +167,38 @@ def _members(error: BaseException) -> Iterator[BaseException]:
 
 def _fault_of(error: BaseException, wall_time: float, reading: Reading | None) -> Fault:
     if isinstance(error, CallError):
-        return Fault(error.kind, describe(error), hint(error.retry_after))
+        quota = error.quota
+        asked = hint(error.retry_after) or (hint(quota.retry_after) if quota is not None else None)
+        return Fault(error.kind, describe(error), asked, quota)
     fault = reading(error) if reading is not None else None
     if fault is not None:
         return fault
-    asked = retry_after(headers_of(error), wall_time=wall_time) or hint(attribute(error, "retry_after"))
-    return Fault(_kind(error) or FaultKind.BUG, describe(error), asked)
+    return hinted(error, _kind(error) or FaultKind.BUG, wall_time=wall_time)
+
+
+def hinted(error: BaseException, kind: FaultKind, *, wall_time: float) -> Fault:
+    """Return the fault that `error` is if its status says `kind`, with what its body and its headers say besides."""
+    if google.names_bad_key(attribute(error, "details")):
+        kind = FaultKind.DENIED
+    quota = _quota_of(error, kind, wall_time)
+    if quota is None:
+        return Fault(kind, describe(error), hint(attribute(error, "retry_after")))
+    if quota.is_spent and kind is FaultKind.THROTTLED:
+        return Fault(FaultKind.EXHAUSTED, describe(error), None, quota)
+    return Fault(kind, describe(error), hint(quota.retry_after) or hint(attribute(error, "retry_after")), quota)
+
+
+def _quota_of(error: BaseException, kind: FaultKind, wall_time: float) -> QuotaHint | None:
+    """Return what an exception's body and headers say of quotas: the body goes first."""
+    headers = headers_of(error)
+    told = google.quota_of(attribute(error, "details"), wall_time=said_at(headers, wall_time))
+    what = attribute(error, "type")  # openai's
+    refused = (what if isinstance(what, str) else "") if kind is FaultKind.THROTTLED else None
+    heard = quota_of(headers, wall_time=wall_time, refused=refused)
+    if told is None or heard is None:
+        return told or heard
+    asked = told.retry_after if told.retry_after or told.is_spent else heard.retry_after
+    return QuotaHint(retry_after=asked, limits=told.limits + heard.limits, reopens_in=told.reopens_in)
 
 
 def _kind(error: BaseException) -> FaultKind | None:
@@ -229,47 +257,17 @@ def headers_of(error: BaseException) -> Mapping[str, str]:
     for holder in (attribute(error, "response"), error):
         headers = attribute(holder, "headers")
         if headers is not None:
-            with contextlib.suppress(Exception):  # whatever else it is, it is no header
-                pairs = headers.items() if hasattr(headers, "items") else headers
-                return {_text(key).lower(): _text(value) for key, value in islice(pairs, _MOST_HEADERS)}
+            return lowered(headers)
+    return {}
+
+
+def lowered(headers: Any) -> dict[str, str]:
+    """Return headers, a mapping or pairs, by their names in lower case; empty where they are neither."""
+    with contextlib.suppress(Exception):  # whatever else it is, it is no header
+        pairs: Iterable[tuple[object, object]] = headers.items() if hasattr(headers, "items") else headers
+        return {_text(key).lower(): _text(value) for key, value in islice(pairs, _MOST_HEADERS)}
     return {}
 
 
 def _text(value: object) -> str:
     return value.decode("latin-1") if isinstance(value, bytes) else str(value)
-
-
-def retry_after(headers: Mapping[str, str], *, wall_time: float) -> float | None:
-    """Return the seconds that a response asks to wait.
-
-    `retry-after-ms` (OpenAI, Azure) is the more exact, so it goes first; Retry-After is a number of seconds or an HTTP
-    date (RFC 9110, section 10.2.3), compared with the response's own Date where it has one. Gateways rename both by
-    something put before them.
-
-    Args:
-        headers: by their names in lower case.
-        wall_time: the time in seconds since 1970.
-    """
-    milliseconds = hint(_named(headers, "retry-after-ms"))
-    if milliseconds is not None:
-        return hint(milliseconds / 1_000)
-    text = _named(headers, "retry-after")
-    number = hint(text)
-    date = _timestamp(text) if number is None else None
-    if date is None:
-        return number
-    origin = _timestamp(headers.get("date"))
-    return hint(date - (wall_time if origin is None else origin))
-
-
-def _named(headers: Mapping[str, str], name: str) -> str | None:
-    renamed = (value for key, value in headers.items() if key.endswith(f"-{name}"))
-    return headers.get(name) or next(renamed, None)
-
-
-def _timestamp(text: str | None) -> float | None:
-    try:
-        date = parsedate_to_datetime(text or "")
-        return (date if date.tzinfo else date.replace(tzinfo=UTC)).timestamp()
-    except (TypeError, ValueError, IndexError, OverflowError, AttributeError):
-        return None

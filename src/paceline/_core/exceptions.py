@@ -23,6 +23,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from .fault import FaultKind
+from .quota import QuotaHint
 from .usage import NO_USAGE, TokenUsage
 
 if TYPE_CHECKING:
@@ -94,6 +95,7 @@ class CallError(PacelineError):
         kind: how the engine is to treat it.
         retry_after: seconds that the provider asked to wait.
         usage: what the failed call cost all the same; what a strategy may return as its tokens.
+        quota: what the provider said of its quotas.
     """
 
     def __init__(
@@ -103,20 +105,28 @@ class CallError(PacelineError):
         kind: FaultKind,
         retry_after: float | None = None,
         usage: TokenUsage | Mapping[str, Any] | None = NO_USAGE,
+        quota: QuotaHint | None = None,
     ) -> None:
         super().__init__(message)
         self.kind = FaultKind(kind)
         self.retry_after = retry_after
         self.usage = TokenUsage.of(usage)
+        if not isinstance(quota, QuotaHint | None):
+            raise TypeError(f"quota must be a QuotaHint, not {type(quota).__name__}")
+        self.quota = quota
 
 
 class RateLimitError(CallError):
     """The provider asked for fewer calls. For clients that paceline does not know: raise it from `execute`."""
 
     def __init__(
-        self, message: str = "the provider asked for fewer calls", *, retry_after: float | None = None
+        self,
+        message: str = "the provider asked for fewer calls",
+        *,
+        retry_after: float | None = None,
+        quota: QuotaHint | None = None,
     ) -> None:
-        super().__init__(message, kind=FaultKind.THROTTLED, retry_after=retry_after)
+        super().__init__(message, kind=FaultKind.THROTTLED, retry_after=retry_after, quota=quota)
 
 
 class Skip(Exception):  # noqa: N818 - control flow of a middleware, not an error

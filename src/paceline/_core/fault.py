@@ -14,6 +14,8 @@ import re
 
 import attrs
 
+from .quota import QuotaHint
+
 
 class FaultKind(enum.StrEnum):
     """The one way in which a call, or the item behind it, went wrong."""
@@ -86,6 +88,10 @@ class Fault:
     """For people. Credentials are blanked."""
     retry_after: float | None = attrs.field(default=None, converter=hint)
     """Seconds the provider asked to wait, if it said so: positive and finite; anything else is no hint."""
+    quota: QuotaHint | None = attrs.field(
+        default=None, validator=attrs.validators.optional(attrs.validators.instance_of(QuotaHint))
+    )
+    """What the provider said of its quotas, if it said anything."""
 
     def __str__(self) -> str:
         return f"{self.kind}: {self.message}" if self.message else str(self.kind)

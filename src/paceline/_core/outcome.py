@@ -103,7 +103,7 @@ class BatchResult(Generic[T]):
     workers: tuple[int, int] = (0, 0)
     """The smallest and the largest number of workers at the same time, once there was one."""
     stopped: Fault | None = None
-    """Why the batch ended before its work did; None: it did not."""
+    """Why the batch ended before its work did, or left some of it undone as a quota was spent; None: it did neither."""
 
     @property
     def total_items(self) -> int:

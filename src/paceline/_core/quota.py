@@ -11,8 +11,11 @@ from __future__ import annotations
 
 import enum
 import math
+from collections.abc import Iterable
 
 import attrs
+
+DAY = 86_400.0
 
 
 class Unit(enum.StrEnum):
@@ -20,6 +23,14 @@ class Unit(enum.StrEnum):
 
     REQUESTS = "requests"
     TOKENS = "tokens"
+
+
+class Part(enum.StrEnum):
+    """Which of a call's tokens a quota counts."""
+
+    BOTH = "both"
+    INPUT = "input"
+    OUTPUT = "output"
 
 
 def amount(value: object) -> float | None:
@@ -39,6 +50,8 @@ class QuotaLimit:
 
     unit: Unit = attrs.field(default=Unit.REQUESTS, converter=Unit)
     """What it counts."""
+    part: Part = attrs.field(default=Part.BOTH, converter=Part)
+    """Of the tokens, if it counts those."""
     limit: float | None = attrs.field(default=None, converter=amount)
     """Units that are allowed in each period."""
     period: float | None = attrs.field(default=None, converter=amount)
@@ -52,6 +65,15 @@ class QuotaLimit:
     name: str = ""
     """What the provider calls it."""
 
+    @property
+    def is_spent(self) -> bool:
+        """Whether it refused the call and will go on doing so for long: it is a day's, or zero."""
+        return self.exceeded and (self.limit == 0 or (self.period or 0.0) >= DAY)
+
+
+def _limits(value: Iterable[QuotaLimit]) -> tuple[QuotaLimit, ...]:
+    return tuple(value)
+
 
 @attrs.frozen(kw_only=True)
 class QuotaHint:
@@ -59,7 +81,12 @@ class QuotaHint:
 
     retry_after: float | None = attrs.field(default=None, converter=amount)
     """Seconds that it asks to wait."""
-    limits: tuple[QuotaLimit, ...] = ()
+    limits: tuple[QuotaLimit, ...] = attrs.field(default=(), converter=_limits)
     """The limits that it names."""
     reopens_in: float | None = attrs.field(default=None, converter=amount)
     """Seconds until a spent quota is whole again (a day's, say); None: not said."""
+
+    @property
+    def is_spent(self) -> bool:
+        """Whether one of the limits is."""
+        return any(limit.is_spent for limit in self.limits)

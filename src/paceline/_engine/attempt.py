@@ -10,8 +10,10 @@ import attrs
 
 from .._core import pace
 from .._core.classify import describe
+from .._core.cost import TokenCosts
 from .._core.exceptions import CallError
 from .._core.fault import Fault, FaultKind
+from .._core.quota import QuotaHint
 from .._core.usage import NO_USAGE, TokenUsage
 from ..abc import LLMCallStrategy
 from .guard import is_leak, logger, unwrapped
@@ -26,19 +28,25 @@ class Verdict:
     output: Any
     usage: TokenUsage = NO_USAGE
     fault: Fault | None = None
+    quota: QuotaHint | None = None
+    """What the provider said of its quotas."""
 
 
 def judge(strategy: LLMCallStrategy[Any], value: Any, error: BaseException | None) -> Verdict:
     """Return what a call came to, from what `execute` returned or raised."""
+    quota = heard(strategy)
     if error is not None:
         usage = _usage(strategy, getattr(error, "usage", None)) if isinstance(error, CallError) else NO_USAGE
-        return Verdict(None, usage, fault_of(strategy, error))
+        fault = fault_of(strategy, error)
+        if fault.quota is None and quota is not None:
+            fault = attrs.evolve(fault, quota=quota)
+        return Verdict(None, usage, fault, fault.quota)
     if not isinstance(value, tuple) or len(value) != _PAIR:
         name = type(strategy).__qualname__
         message = f"{name}.execute must return (output, tokens), not {type(value).__name__}"
         return Verdict(None, NO_USAGE, Fault(FaultKind.BUG, message))
     output, tokens = value
-    return Verdict(output, _usage(strategy, tokens))
+    return Verdict(output, _usage(strategy, tokens), None, quota)
 
 
 def fault_of(strategy: LLMCallStrategy[Any], error: BaseException) -> Fault:
@@ -68,13 +76,34 @@ def _usage(strategy: LLMCallStrategy[Any], tokens: Any) -> TokenUsage:
         return NO_USAGE
 
 
-def signal_of(fault: Fault | None) -> pace.Signal:
-    """Return what a call's outcome says of the provider's limits."""
-    if fault is None:
-        return pace.SERVED
-    if fault.kind is FaultKind.THROTTLED:
-        return pace.Throttled(fault.retry_after)
-    return SIGNALS[fault.kind]
+def heard(strategy: LLMCallStrategy[Any]) -> QuotaHint | None:
+    """Return what a strategy was told of quotas with its latest reply, and clear it for the next."""
+    try:
+        told: object = strategy.quota_hint
+        if told is None:
+            return None
+        strategy.quota_hint = None
+    except Exception as error:  # noqa: BLE001 - a foreign property may raise anything
+        logger.warning("%s.quota_hint failed: %s", type(strategy).__qualname__, describe(error))
+        return None
+    if isinstance(told, QuotaHint):
+        return told
+    logger.warning("%s.quota_hint must be a QuotaHint, not %s", type(strategy).__qualname__, type(told).__name__)
+    return None
+
+
+def signal_of(verdict: Verdict, costs: TokenCosts) -> pace.Signal:
+    """Return what a call's outcome says of the provider's limits, with quotas in tokens of the kind that calls cost."""
+    fault, quota = verdict.fault, verdict.quota
+    if quota is not None:
+        quota = costs.in_whole_tokens(quota)
+    if fault is not None and fault.kind is FaultKind.THROTTLED:
+        return pace.Throttled(fault.retry_after, quota)
+    signal = pace.SERVED if fault is None else SIGNALS[fault.kind]
+    tokens = verdict.usage.total_tokens
+    if signal is pace.SERVED and (tokens or quota is not None):
+        return pace.Served(float(tokens) if tokens else None, quota)
+    return signal
 
 
 SIGNALS: Mapping[FaultKind, pace.Signal] = MappingProxyType(

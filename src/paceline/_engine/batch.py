@@ -18,11 +18,10 @@ from .._core.classify import describe
 from .._core.config import ProcessorConfig
 from .._core.fault import Fault, FaultKind, overdue, pending
 from .._core.lanes import next_lane
-from ..abc import RateLimitObserver
 from .alarm import Alarm
 from .calls import Calls, ItemDeadlines
 from .hooks import Hooks
-from .job import Job, Lane
+from .job import Job, Lane, Learned
 from .ledger import Ledger, Outlet
 from .lifecycle import Lifecycle, Parked
 from .tally import Tally
@@ -41,7 +40,7 @@ class Batch:
         config: ProcessorConfig,
         hooks: Hooks,
         lifecycle: Lifecycle,
-        pace_of: Callable[[str], RateLimitObserver],
+        learned_of: Callable[[str], Learned],
         draw: Callable[[], float],
         outlet: Outlet,
     ) -> None:
@@ -73,7 +72,7 @@ class Batch:
         """Tasks that settle what was dismissed."""
         self.dismissed: deque[tuple[Job, Fault]] = deque()
         """Jobs that were ended where nothing could be awaited, and why; the supervisor has them settled."""
-        self._pace_of = pace_of
+        self._learned_of = learned_of
         self._outlet = outlet
         self._state = BatchState.OPEN
         self._halted = False
@@ -168,7 +167,7 @@ class Batch:
             self.dismiss(job, Fault(FaultKind.BUG, f"{type(strategy).__qualname__}.quota: {describe(error)}"))
             return
         if lane is None:
-            lane = self.lanes[quota] = Lane(quota, self._pace_of(quota))
+            lane = self.lanes[quota] = Lane(quota, self._learned_of(quota))
             self._note_limits()
         lane.add(job)
         if lane.closed or not self.is_open:

@@ -3,23 +3,29 @@
 from __future__ import annotations
 
 import random
-from collections.abc import AsyncIterator, Callable, Sequence
+import time
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from typing import Generic, TypeVar
+from types import MappingProxyType
+from typing import Generic, TypeAlias, TypeVar
 
-from anyio import create_task_group, current_time
+import attrs
+from anyio import NoEventLoopError, create_task_group, current_time
 
 from .._core import events
 from .._core.classify import describe
 from .._core.config import ProcessorConfig
 from .._core.exceptions import MisuseError, SourceError
-from .._core.fault import DRAINED, pending
+from .._core.fault import DRAINED, Fault, FaultKind, pending
+from .._core.knowledge import checked
 from .._core.outcome import BatchResult, WorkItemResult
-from .._core.pace import AIMD
+from .._core.pace import AIMD, PaceKnowledge
+from .._core.spent import all_closed
 from ..abc import BaseObserver, Middleware, RateLimitObserver
 from .batch import Batch
 from .hooks import Hooks
 from .intake import Intake
+from .job import Learned
 from .ledger import Outlet
 from .lifecycle import Lifecycle
 from .nursery import run
@@ -27,6 +33,10 @@ from .outlets import Collector, Handover, ResultStream
 from .tally import ProcessorStatistics, Tally
 
 T = TypeVar("T")
+
+NewPace: TypeAlias = Callable[[PaceKnowledge | None], RateLimitObserver]
+"""Makes the controller of a quota, from what is known of it."""
+NOTHING_KNOWN: Mapping[str, PaceKnowledge] = MappingProxyType({})
 
 
 class Engine(Generic[T]):
@@ -37,7 +47,8 @@ class Engine(Generic[T]):
         config: ProcessorConfig | None = None,
         middlewares: Sequence[Middleware] = (),
         observers: Sequence[BaseObserver] = (),
-        pace: Callable[[], RateLimitObserver] = AIMD,
+        pace: NewPace = AIMD,
+        knowledge: Mapping[str, PaceKnowledge] = NOTHING_KNOWN,
     ) -> None:
         self.config = config if config is not None else ProcessorConfig()
         self.last: BatchResult[T] = BatchResult()
@@ -47,7 +58,9 @@ class Engine(Generic[T]):
         self._hooks = Hooks(self.config, middlewares, observers)
         self._lifecycle = Lifecycle(self.config, self._hooks, self._draw)
         self._new_pace = pace
-        self._paces: dict[str, RateLimitObserver] = {}
+        self._knowledge = checked(knowledge)
+        self._learned: dict[str, Learned] = {}
+        self._latest = 0.0  # the time at which the latest batch ended
         self._past = Tally()
 
     async def __aenter__(self) -> Engine[T]:
@@ -102,7 +115,7 @@ class Engine(Generic[T]):
             config=self.config,
             hooks=self._hooks,
             lifecycle=self._lifecycle,
-            pace_of=self._pace_of,
+            learned_of=self._learned_of,
             draw=self._draw,
             outlet=outlet,
         )
@@ -122,6 +135,7 @@ class Engine(Generic[T]):
             await run(batch, intake)
         finally:
             self.running = None
+            self._latest = current_time()
             self._past.add(batch.tally)
             result = self.last = _result_of(batch, results)
         if self._hooks.listening:
@@ -137,11 +151,35 @@ class Engine(Generic[T]):
                 )
         return result
 
-    def _pace_of(self, quota: str) -> RateLimitObserver:
-        pace = self._paces.get(quota)
-        if pace is None:
-            pace = self._paces[quota] = self._new_pace()
-        return pace
+    def _learned_of(self, quota: str) -> Learned:
+        learned = self._learned.get(quota)
+        if learned is None:
+            learned = self._learned[quota] = Learned(self._new_pace(self._recall(quota)))
+        return learned
+
+    def _recall(self, quota: str) -> PaceKnowledge | None:
+        """Return what was given as known of a quota, its time as one of the event loop's clock."""
+        known = self._knowledge.get(quota)
+        if known is None:
+            return None
+        age = max(0.0, time.time() - known.learned)
+        return attrs.evolve(known, learned=current_time() - age)
+
+    def knowledge(self) -> dict[str, PaceKnowledge]:
+        """Return what is known of each quota; what was given of those that were not met is as it was."""
+        known = dict(self._knowledge)
+        now, wall_time = self._now(), time.time()
+        for quota, learned in self._learned.items():
+            new = learned.pace.knowledge(now)
+            if new is not None:
+                known[quota] = attrs.evolve(new, learned=wall_time)
+        return known
+
+    def _now(self) -> float:
+        try:
+            return current_time()
+        except NoEventLoopError:  # asked after the event loop has ended
+            return self._latest
 
     def statistics(self, queued: int = 0) -> ProcessorStatistics:
         """Return a snapshot; `queued` items wait for a batch."""
@@ -161,7 +199,7 @@ class Engine(Generic[T]):
             in_flight=len(batch.calls) if batch is not None else 0,
             workers=batch.workers if batch is not None else 0,
             workers_range=batch.tally.workers_range if batch is not None else self.last.workers,
-            lanes={quota: pace.statistics() for quota, pace in self._paces.items()},
+            lanes={quota: learned.pace.statistics() for quota, learned in self._learned.items()},
         )
 
 
@@ -175,8 +213,15 @@ def _result_of(batch: Batch, results: Sequence[WorkItemResult[T]]) -> BatchResul
         seconds=current_time() - batch.began,
         refusals=tally.refusals,
         workers=tally.workers_range,
-        stopped=batch.stopped,
+        stopped=_why_cut_short(batch),
     )
+
+
+def _why_cut_short(batch: Batch) -> Fault | None:
+    """Return why not all of a batch's work was done: it was stopped, or quotas were spent."""
+    reasons = (lane.closed for lane in batch.lanes.values())
+    spent = [reason for reason in reasons if reason is not None and reason.kind is FaultKind.PENDING]
+    return batch.stopped or all_closed(spent)
 
 
 def _source_failure(batch: Batch, result: BatchResult[T]) -> SourceError | None:

@@ -10,11 +10,14 @@ from anyio import CancelScope
 
 from .._core import retry
 from .._core.backlog import Backlog
-from .._core.fault import Fault
+from .._core.classify import describe
+from .._core.cost import TokenCosts, characters_of
+from .._core.fault import Fault, hint
 from .._core.outcome import Attempt, WorkItemResult
 from .._core.usage import NO_USAGE, TokenUsage
 from ..abc import LLMCallStrategy, RateLimitObserver
 from ..work import LLMWorkItem
+from .guard import logger
 
 _READ_AHEAD = 64  # items, or two for each worker if that is more
 
@@ -39,6 +42,10 @@ class Job:
     """Whether the middlewares have seen it."""
     result: WorkItemResult[Any] | None = None
     """Known from the moment of the decision; delivered after the hooks have seen it."""
+    cost: float = 0.0
+    """Tokens that its next call is expected to use; 0: not asked yet."""
+    characters: int | None = None
+    """Of the prompt by which that was told."""
 
     admitted: bool = False
     """Whether the controller counts it as in flight."""
@@ -86,12 +93,21 @@ class Job:
         )
 
 
+@attrs.frozen
+class Learned:
+    """What is learned of a quota; it outlives a batch."""
+
+    pace: RateLimitObserver
+    costs: TokenCosts = attrs.field(factory=TokenCosts)
+
+
 class Lane:
     """The jobs that share a quota, and the controller of their pace."""
 
-    def __init__(self, quota: str, pace: RateLimitObserver) -> None:
+    def __init__(self, quota: str, learned: Learned) -> None:
         self.quota = quota
-        self.pace = pace
+        self.pace = learned.pace
+        self.costs = learned.costs
         self.backlog: Backlog[Job] = Backlog()
         self.in_flight = 0
         self.closed: Fault | None = None
@@ -111,8 +127,10 @@ class Lane:
         """Return when the next call may start."""
         if self.closed is not None:
             return math.inf
-        at = self.backlog.ready_at(now)
-        return at if at > now else self.pace.admit_at(now, 1.0)
+        job = self.backlog.peek(now)
+        if job is None:
+            return self.backlog.ready_at(now)
+        return self.pace.admit_at(now, job.cost or self._appraise(job))
 
     def add(self, job: Job) -> None:
         """Let a job wait for its first call."""
@@ -125,6 +143,7 @@ class Lane:
     def put_back(self, job: Job, not_before: float, now: float) -> None:
         """Let a job wait for its next call."""
         job.waiting = True
+        job.cost = 0.0
         self.backlog.put_back(job, not_before, now)
 
     def start(self, job: Job, now: float) -> None:
@@ -132,7 +151,7 @@ class Lane:
         job.waiting = False
         job.started = now
         job.admitted = True
-        job.ticket = self.pace.started(now, 1.0)
+        job.ticket = self.pace.started(now, job.cost or self._appraise(job))
         self.in_flight += 1
 
     def finish(self, job: Job, now: float, signal: Any) -> None:
@@ -141,6 +160,17 @@ class Lane:
         job.admitted = False
         ticket, job.ticket = job.ticket, None
         self.pace.settled(ticket, now, signal)
+
+    def _appraise(self, job: Job) -> float:
+        """Note what the next call of a job is expected to cost, and by the length of which prompt."""
+        prompt = job.item.prompt
+        characters = job.characters = characters_of(prompt)
+        strategy = job.strategy or job.item.strategy
+        own = None
+        if type(strategy).expected_tokens is not LLMCallStrategy.expected_tokens:
+            own = _own_estimate(strategy, prompt)
+        job.cost = own or self.costs.expected(characters)
+        return job.cost
 
     def served(self) -> None:
         """The provider served a call: patience begins anew."""
@@ -157,6 +187,14 @@ class Lane:
     def loses_patience_at(self, patience: float) -> float:
         """Return when the jobs that wait here are to be given up; inf: nothing waits, or nothing is refused."""
         return self._refused_since + patience if len(self.backlog) else math.inf
+
+
+def _own_estimate(strategy: LLMCallStrategy[Any], prompt: str) -> float | None:
+    try:
+        return hint(strategy.expected_tokens(prompt))
+    except Exception as error:  # noqa: BLE001 - a user's code may raise anything
+        logger.warning("%s.expected_tokens failed: %s", type(strategy).__qualname__, describe(error))
+        return None
 
 
 def _model_of(strategy: LLMCallStrategy[Any]) -> str | None:

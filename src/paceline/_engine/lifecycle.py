@@ -64,7 +64,7 @@ class Lifecycle:
             event = retry.event_of(fault, starved=current_time() - since, chance=self._draw())
             state, effect = retry.step(self._config.retry, state, event)
             if not isinstance(effect, retry.CallAgain):
-                return Fault(fault.kind, f"prepare: {fault.message}", fault.retry_after), effect
+                return attrs.evolve(fault, message=f"prepare: {fault.message}"), effect
             # A lane's controller would time a throttled call; there is none yet, so the wait is bounded here.
             await sleep(max(effect.delay, min(fault.retry_after or 1.0, self._config.retry.backoff.longest)))
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Iterator, Sequence
+from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from types import TracebackType
 from typing import Any, Generic, TypeVar
@@ -14,10 +14,10 @@ from .._core.config import ProcessorConfig
 from .._core.exceptions import MisuseError
 from .._core.fault import DRAINED
 from .._core.outcome import BatchResult
-from .._core.pace import AIMD
-from ..abc import BaseObserver, Middleware, RateLimitObserver
+from .._core.pace import AIMD, PaceKnowledge
+from ..abc import BaseObserver, Middleware
 from ..work import LLMWorkItem
-from .engine import Engine
+from .engine import NOTHING_KNOWN, Engine, NewPace
 from .intake import Intake, arrive, check_item
 from .outlets import ResultStream
 from .tally import ProcessorStatistics
@@ -39,7 +39,11 @@ class ParallelBatchProcessor(Generic[T]):
         config: the settings; assigning to a field of `processor.config` takes effect at once.
         middlewares: see every item before its first call in this order, and every result in the opposite one.
         observers: are told of every event.
-        pace: makes the controller of a lane that is met for the first time.
+        pace: makes the controller of a quota that is met for the first time, from what is known of it or None.
+        knowledge: what is known of quotas, by their names, from an earlier processor's `knowledge()`.
+
+    Raises:
+        ConfigurationError: a middleware or an observer is none, or something in `knowledge` is out of its bounds.
     """
 
     def __init__(
@@ -48,9 +52,10 @@ class ParallelBatchProcessor(Generic[T]):
         *,
         middlewares: Sequence[Middleware] = (),
         observers: Sequence[BaseObserver] = (),
-        pace: Callable[[], RateLimitObserver] = AIMD,
+        pace: NewPace = AIMD,
+        knowledge: Mapping[str, PaceKnowledge] = NOTHING_KNOWN,
     ) -> None:
-        self._engine: Engine[T] = Engine(config, middlewares, observers, pace)
+        self._engine: Engine[T] = Engine(config, middlewares, observers, pace, knowledge)
         self._queue: deque[LLMWorkItem[T]] = deque()
         self._ids: set[str] = set()
         self._is_open = False
@@ -132,6 +137,13 @@ class ParallelBatchProcessor(Generic[T]):
     def drain(self, reason: str = DRAINED) -> None:
         """Start no more calls in the running batch; those in flight finish, and the rest of the items are pending, for `reason`."""
         self._engine.drain(reason)
+
+    def knowledge(self) -> dict[str, PaceKnowledge]:
+        """Return what was learned of each quota, to be kept and given to a later processor, which then starts near its pace.
+
+        The values are small, and can be pickled. What was given to this one of quotas that it did not meet is among them.
+        """
+        return self._engine.knowledge()
 
     async def get_stats(self) -> dict[str, Any]:
         """Return `statistics()` as a dict: `rate_limit_count`, `workers`, `succeeded`, `failed`, and the rest."""

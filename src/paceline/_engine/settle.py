@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 import attrs
@@ -10,8 +11,10 @@ from anyio import current_time
 from .._core import events, retry
 from .._core.fault import Fault, FaultKind, overdue, pending
 from .._core.outcome import Attempt, WorkItemResult
+from .._core.spent import closed
+from .._core.usage import NO_USAGE
 from ..abc import LLMCallStrategy
-from .attempt import Verdict, judge, signal_of
+from .attempt import Verdict, heard, judge, signal_of
 from .batch import Batch
 from .guard import unwrapped
 from .job import Job, Lane
@@ -28,6 +31,8 @@ async def settle_cut(batch: Batch, job: Job, now: float) -> None:
     """Decide about an item whose call was cancelled because time was up: the call's, the item's or the batch's."""
     config = batch.config
     final = True
+    if job.strategy is not None:
+        heard(job.strategy)  # of a call that came to nothing
     if now >= batch.deadline:
         fault = pending(f"the batch's deadline of {config.deadline:g} s passed during the call")
     elif now >= job.deadline:
@@ -60,7 +65,9 @@ class _Ended:
 async def _decide(batch: Batch, job: Job, call: _Ended) -> None:
     lane, attempt, fault = job.lane_or_raise, job.attempt, call.verdict.fault
     limit = lane.pace.limit
-    batch.finish_call(job, lane, call.at, signal_of(fault))
+    batch.finish_call(job, lane, call.at, signal_of(call.verdict, lane.costs))
+    if call.verdict.usage is not NO_USAGE:
+        lane.costs.learn(job.characters, call.verdict.usage)
     if fault is not None and fault.kind is FaultKind.THROTTLED:
         job.refusals += 1
     else:
@@ -91,11 +98,13 @@ def _event(batch: Batch, lane: Lane, call: _Ended) -> retry.Event:
 
 def _end_more(batch: Batch, lane: Lane, effect: retry.Effect, fault: Fault | None) -> None:
     """End what else a fault ends: the batch, or its lane."""
+    if fault is None:
+        return
     match effect:
         case retry.StopBatch():
             batch.stop(pending(f"the batch was stopped: {fault}"))
         case retry.CloseLane():
-            batch.close_lane(lane, pending(f"the quota {lane.quota} is closed: {fault}"))
+            batch.close_lane(lane, closed(lane.quota, fault, wall_time=time.time()))
         case retry.Accept() | retry.CallAgain() | retry.GiveUp():
             pass
 

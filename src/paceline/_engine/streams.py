@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable, Sequence
+from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from functools import partial
@@ -14,9 +14,10 @@ from anyio.lowlevel import EventLoopToken, current_token
 
 from .._core.config import ProcessorConfig
 from .._core.outcome import BatchResult
-from ..abc import BaseObserver, LLMCallStrategy, Middleware, RateLimitObserver
+from .._core.pace import PaceKnowledge
+from ..abc import BaseObserver, LLMCallStrategy, Middleware
 from ..work import LLMWorkItem
-from .engine import Engine
+from .engine import Engine, NewPace
 from .intake import Intake
 from .outlets import ResultStream
 
@@ -29,7 +30,8 @@ class Options(TypedDict, total=False):
     config: ProcessorConfig | None
     middlewares: Sequence[Middleware]
     observers: Sequence[BaseObserver]
-    pace: Callable[[], RateLimitObserver]
+    pace: NewPace
+    knowledge: Mapping[str, PaceKnowledge]
 
 
 async def process_prompts(

@@ -8,6 +8,7 @@ from typing import Any
 
 from .._core.fault import FaultKind
 from .._core.outcome import BatchResult
+from .._core.spent import reopens_in, span
 
 _HINTS = MappingProxyType(  # the first that applies is given: what explains the others goes first
     {
@@ -29,6 +30,12 @@ _HINTS = MappingProxyType(  # the first that applies is given: what explains the
 )
 
 
+def _when_spent(batch: BatchResult[Any]) -> str | None:
+    """Return what to do about a quota of which it is known when it is renewed."""
+    reopens = None if batch.stopped is None else reopens_in(batch.stopped)
+    return None if reopens is None else f"a quota is spent: run the rest in {span(reopens)}, or raise the quota"
+
+
 def hint(batch: BatchResult[Any], output: str | None) -> str | None:
     """Return what to do about a batch's failures; None if nothing failed.
 
@@ -36,8 +43,9 @@ def hint(batch: BatchResult[Any], output: str | None) -> str | None:
         batch: that has ended.
         output: the file that has its rows; None: no file has.
     """
-    for kind, sentence in _HINTS.items():
+    for kind, advice in _HINTS.items():
         if batch.failures.get(kind):
+            sentence = _when_spent(batch) or advice if kind is FaultKind.EXHAUSTED else advice
             if output is None:
                 return sentence
             return f"{sentence}. The ids to run again: jq -r 'select(.success|not).id' {shlex.quote(output)}"

@@ -4,30 +4,27 @@ Rules owned here:
 
 1. An error is what its HTTP status says, unless its details say more: a violated quota that is per day, or zero, is
    exhausted; a key that is not valid is denied, though it comes as a 400.
-2. The id of a quota beats the delay that comes with it: real bodies name a daily quota, and a delay of one second.
-3. A reply without candidates, or whose model did not finish by itself, is no answer, whatever text it has. What it cost is
+2. A reply without candidates, or whose model did not finish by itself, is no answer, whatever text it has. What it cost is
    told all the same.
-4. Every level of a body may be missing or of another type, and then says nothing.
+3. Every level of a body may be missing or of another type, and then says nothing.
 """
 
 from __future__ import annotations
 
 import json
-import re
 import time
-from collections.abc import Iterator
 from functools import partial
 from http import HTTPStatus
 from typing import Any
 
 import attrs
 
-from .._core.classify import attribute, classify, describe, headers_of, of_status, retry_after
+from .._core.classify import attribute, classify, describe, hinted, lowered, of_status
 from .._core.exceptions import CallError
-from .._core.fault import Fault, FaultKind, hint
+from .._core.fault import Fault, FaultKind
+from .._core.headers import quota_of
 from .._core.usage import TokenUsage
 
-_DURATION = re.compile(r"(\d+(?:\.\d+)?)s", re.ASCII)
 _API_ERROR = "google.genai.errors.APIError"
 _AUTH_ERROR = "google.auth.exceptions.GoogleAuthError"
 _ANSWERED = {"", "STOP", "FINISH_REASON_UNSPECIFIED"}
@@ -77,56 +74,11 @@ def _read(error: BaseException, *, wall_time: float) -> Fault | None:
 
 def _read_api_error(error: BaseException, wall_time: float) -> Fault | None:
     status = attribute(error, "code")
-    if not isinstance(status, int):
-        return None
-    entries = list(_entries(attribute(error, "details")))
-    kind = of_status(status)
-    if any(_names_bad_key(entry) for entry in entries):
-        kind = FaultKind.DENIED
-    elif kind is FaultKind.THROTTLED and any(_is_spent(quota) for entry in entries for quota in _quotas(entry)):
-        return Fault(FaultKind.EXHAUSTED, describe(error))
-    asked = next(filter(None, map(_delay, entries)), None)
-    return Fault(kind, describe(error), asked or retry_after(headers_of(error), wall_time=wall_time))
+    return hinted(error, of_status(status), wall_time=wall_time) if isinstance(status, int) else None
 
 
 def _is(error: BaseException, name: str) -> bool:
     return any(f"{ancestor.__module__}.{ancestor.__qualname__}" == name for ancestor in type(error).__mro__)
-
-
-def _entries(body: object) -> Iterator[dict[str, Any]]:
-    """Yield the entries of `error.details`."""
-    for part in body if isinstance(body, list) else [body]:
-        error = part.get("error") if isinstance(part, dict) else None
-        details = error.get("details") if isinstance(error, dict) else None
-        yield from (entry for entry in details if isinstance(entry, dict)) if isinstance(details, list) else ()
-
-
-def _quotas(entry: dict[str, Any]) -> Iterator[tuple[object, object]]:
-    """Yield the id and the limit of each quota that an entry names: a QuotaFailure's, or an ErrorInfo's."""
-    violations = entry.get("violations")
-    for violation in violations if isinstance(violations, list) else ():
-        if isinstance(violation, dict):
-            yield violation.get("quotaId"), violation.get("quotaValue")
-    metadata = entry.get("metadata")
-    if isinstance(metadata, dict):
-        yield metadata.get("quota_limit"), metadata.get("quota_limit_value")
-
-
-def _is_spent(quota: tuple[object, object]) -> bool:
-    name, limit = quota
-    daily = isinstance(name, str) and "perday" in name.lower()
-    return daily or (isinstance(limit, (int, str)) and not isinstance(limit, bool) and limit in {0, "0"})
-
-
-def _names_bad_key(entry: dict[str, Any]) -> bool:
-    reason = entry.get("reason")
-    return isinstance(reason, str) and reason.startswith("API_KEY_")
-
-
-def _delay(entry: dict[str, Any]) -> float | None:
-    delay = entry.get("retryDelay")
-    match = _DURATION.fullmatch(delay) if isinstance(delay, str) else None
-    return hint(match[1]) if match else None
 
 
 def read_reply(body: str | bytes) -> tuple[str, TokenUsage]:
@@ -199,5 +151,5 @@ async def must_be_readable(response: Any) -> None:
         raise CallError(
             f"HTTP {response.status_code}, with a body that cannot be read",
             kind=of_status(response.status_code),
-            retry_after=retry_after(dict(response.headers), wall_time=time.time()),  # httpx2's names are in lower case
+            quota=quota_of(lowered(response.headers), wall_time=time.time()),
         ) from error

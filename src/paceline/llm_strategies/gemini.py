@@ -32,6 +32,7 @@ from .._core.fault import FaultKind
 from .._core.usage import TokenUsage
 from ..abc import LLMCallStrategy
 from .errors import GeminiErrorClassifier, must_be_readable, read_reply
+from .headers import quota_hint
 
 try:
     import google.auth
@@ -45,7 +46,6 @@ except ImportError as _error:
     raise MissingExtraError("GeminiStrategy", "gemini") from _error
 
 _LIMITS = httpx2.Limits(max_connections=None, max_keepalive_connections=None, keepalive_expiry=30.0)
-_ONE_REQUEST = types.HttpRetryOptions(attempts=1)
 _SCOPES = ("https://www.googleapis.com/auth/cloud-platform",)
 
 
@@ -149,6 +149,7 @@ class GeminiStrategy(LLMCallStrategy[str]):
         raw = response.sdk_http_response
         if raw is None or raw.body is None:  # a client that knows nothing of raw replies
             return response.model_dump_json(by_alias=True, exclude_none=True)
+        self.quota_hint = quota_hint(raw.headers)  # Google says nothing there; gateways before it do
         return raw.body
 
     async def _client(self) -> genai.Client:
@@ -192,7 +193,7 @@ def _config_of(
     }
     if given or model.http_options is not None:  # whatever the client's retries are, a request's own come first
         options = model.http_options or types.HttpOptions()
-        always["http_options"] = options.model_copy(update={"retry_options": _ONE_REQUEST})
+        always["http_options"] = options.model_copy(update={"retry_options": types.HttpRetryOptions(attempts=1)})
     return model.model_copy(update=always)
 
 

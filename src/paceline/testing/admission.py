@@ -13,7 +13,7 @@ from collections.abc import Sequence
 
 import attrs
 
-from .limits import ConcurrencyCap, Limit, Meter
+from .limits import ConcurrencyCap, Limit, Meter, Standing
 
 
 @attrs.frozen
@@ -40,6 +40,12 @@ class Admission:
         for meter in self._meters:
             meter.charge(now, tokens)
         return None
+
+    def standings(self, now: float, refusal: Refusal | None = None) -> list[Standing]:
+        """Return how the limits stand that a provider tells; `refusal`: of a call that was just refused."""
+        refused = None if refusal is None else refusal.limit
+        known = [(meter.limit is refused, meter.standing(now)) for meter in self._meters]
+        return [attrs.evolve(each, refused=by_it) for by_it, each in known if each is not None]
 
     def change(self, limits: Sequence[Limit], now: float) -> None:
         """Put other limits in force at `now`."""

@@ -26,6 +26,7 @@ Measure: TypeAlias = Literal["requests", "tokens"]
 _MEASURE = OneOf(("requests", "tokens"))
 # What a clock's rounding may lack: of a call's cost, and of a window's length.
 _COST_ROUNDING, _WINDOW_ROUNDING = 1e-6, 1e-9
+_MINUTE = 60.0
 
 
 @attrs.frozen
@@ -97,6 +98,24 @@ class ConcurrencyCap:
         return CapMeter(self)
 
 
+@attrs.frozen(kw_only=True)
+class Standing:
+    """How a limit stands at one moment, as providers tell it."""
+
+    per: Measure
+    """What is counted."""
+    amount: float
+    """What is allowed in each period."""
+    period: float
+    """Seconds: a minute, or a window that is longer."""
+    remaining: float
+    """What is left now."""
+    reset: float
+    """Seconds until all of it is there again."""
+    refused: bool = False
+    """Whether it has just refused a call."""
+
+
 Limit: TypeAlias = TokenBucket | FixedWindow | ConcurrencyCap
 
 
@@ -122,6 +141,10 @@ class Meter(Protocol):
 
     def carried_to(self, limit: Limit, now: float) -> Meter:
         """Return the meter of `limit`, which takes this one's place at `now`."""
+        ...
+
+    def standing(self, now: float) -> Standing | None:
+        """Return how the limit stands; None for one that no provider tells."""
         ...
 
 
@@ -158,6 +181,15 @@ class BucketMeter:
             return limit.meter()
         self._refill(now)
         return BucketMeter(limit, level=min(self.level, limit.burst), at=now)
+
+    def standing(self, now: float) -> Standing:
+        """Return the level, and the rate as so many a minute."""
+        self._refill(now)
+        limit = self.limit
+        reset = (limit.burst - self.level) / limit.rate
+        return Standing(
+            per=limit.per, amount=limit.rate * _MINUTE, period=_MINUTE, remaining=max(0.0, self.level), reset=reset
+        )
 
     def _cost(self, tokens: int) -> float:
         return min(self.limit.burst, tokens if self.limit.per == "tokens" else 1.0)
@@ -200,6 +232,19 @@ class WindowMeter:
             return limit.meter()
         return WindowMeter(limit, index=self.index, used=self.used)
 
+    def standing(self, now: float) -> Standing:
+        """Return what is left of the window; one of less than a minute as what a minute of them allows."""
+        self._turn(now)
+        limit = self.limit
+        period = max(_MINUTE, limit.seconds)
+        return Standing(
+            per=limit.per,
+            amount=limit.amount * period / limit.seconds,
+            period=period,
+            remaining=max(0.0, limit.amount - self.used),
+            reset=(self.index + 1) * limit.seconds - limit.offset - now,
+        )
+
     def _cost(self, tokens: int) -> float:
         return min(self.limit.amount, tokens if self.limit.per == "tokens" else 1.0)
 
@@ -228,3 +273,6 @@ class CapMeter:
     def carried_to(self, limit: Limit, now: float) -> Meter:  # noqa: ARG002 - a Meter
         """Nothing to hand on."""
         return limit.meter()
+
+    def standing(self, now: float) -> None:
+        """No provider tells it."""

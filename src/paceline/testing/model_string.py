@@ -10,6 +10,7 @@
     sigma=0.3          its spread
     output=100         tokens of an answer, the median
     hint=ceil          Retry-After on refusals: none, exact, ceil, one
+    dialect=gemini     whose words it has for its limits: none, gemini, openai, anthropic
     faults=overloaded:0.01+invalid:0.02
     seed=7
 
@@ -26,6 +27,7 @@ from typing import Any
 from .._core.exceptions import ConfigurationError
 from .._core.fault import FaultKind
 from .checks import Number, OneOf, WholeNumber
+from .dialect import DIALECTS
 from .limits import ConcurrencyCap, FixedWindow, Limit, TokenBucket
 from .provider import SimulatedProvider
 from .service import FAULTS, HINTS, Service
@@ -121,9 +123,12 @@ def _cap(key: str, text: str) -> ConcurrencyCap:
     return ConcurrencyCap(_whole(WholeNumber(at_least=0))(key, text))
 
 
-def _hint(key: str, text: str) -> str:
-    OneOf(HINTS).check(key, text)
-    return text
+def _one_of(words: tuple[str, ...]) -> Callable[[str, str], str]:
+    def read(key: str, text: str) -> str:
+        OneOf(words).check(key, text)
+        return text
+
+    return read
 
 
 def _faults(key: str, text: str) -> dict[FaultKind, float]:
@@ -149,8 +154,9 @@ _at_least_one = _number(Number(at_least=1))
 _READERS: dict[str, Callable[[str, str], Any]] = {
     "burst": _at_least_one,
     "cap": _cap,
+    "dialect": _one_of(DIALECTS),
     "faults": _faults,
-    "hint": _hint,
+    "hint": _one_of(HINTS),
     "knee": _whole(WholeNumber(at_least=1)),
     "latency": _not_negative,
     "output": _not_negative,
@@ -162,6 +168,7 @@ _READERS: dict[str, Callable[[str, str], Any]] = {
 }
 _KEYS = ", ".join(_READERS)
 _SETTING = {
+    "dialect": "dialect",
     "faults": "faults",
     "hint": "hint",
     "knee": "knee",

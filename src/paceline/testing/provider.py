@@ -23,6 +23,7 @@ from .._core.usage import TokenUsage
 from .admission import Admission
 from .chance import Chance, Dice
 from .checks import Number
+from .dialect import NO_HEADERS, TALKATIVE, headers
 from .reply import Reply, faulted, refused
 from .service import FAULTS_OF_THE_ANSWER, FAULTS_OF_THE_DOOR, Service
 from .sharing import SharedServer
@@ -159,9 +160,13 @@ class SimulatedProvider:
             usage = service.usage_of(prompt, chance)
             refusal = run.admission.ask(now, usage.total_tokens, self._tally.in_flight)
             if refusal is not None:
+                standings = [] if service.dialect == "none" else run.admission.standings(now, refusal)
                 await anyio.sleep(service.refusal_seconds_of(chance))
                 self._tally.refused += 1
-                raise refused(refusal, service.retry_after(refusal.wait))
+                raise refused(refusal, service.retry_after(refusal.wait), service.dialect, standings, now)
+            told = NO_HEADERS
+            if service.dialect in TALKATIVE:
+                told = headers(service.dialect, run.admission.standings(now), now)
             await self._work(run, usage, fault, chance)
             self._tally.bill(usage)
             if fault is not None and fault in FAULTS_OF_THE_ANSWER:
@@ -169,9 +174,14 @@ class SimulatedProvider:
                 raise faulted(fault, usage)
             text = self._answer(prompt)
             self._tally.served += 1
-            return Reply(text, usage)
+            return Reply(text, usage, told)
         finally:
             self._tally.open -= 1
+
+    @property
+    def tells_limits(self) -> bool:
+        """Whether good replies say how the limits stand, now or after some step."""
+        return any(service.dialect in TALKATIVE for service in (self._service, *(each for _, each in self._steps)))
 
     def statistics(self) -> ProviderStatistics:
         """Return a snapshot. Needs no running event loop."""

@@ -2,13 +2,13 @@
 
 1. What HTTP has a status for is a `SimulatedError` with that status, so that classification is exercised as with a real
    client; what a strategy finds out by itself is a `CallError`, with the tokens that it cost.
-2. A hint travels as a Retry-After header and nowhere else.
+2. A hint travels as a Retry-After header, in Gemini's dialect in the body.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from types import MappingProxyType
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import attrs
 
@@ -16,8 +16,9 @@ from .._core.exceptions import CallError
 from .._core.fault import FaultKind
 from .._core.usage import TokenUsage
 from .admission import Refusal
+from .dialect import NO_HEADERS, Dialect, gemini_body, headers
+from .limits import Standing
 
-_NO_HEADERS: Mapping[str, str] = MappingProxyType({})
 _TOO_MANY_REQUESTS = 429
 _STATUS = {
     FaultKind.OVERLOADED: (503, "the model is overloaded"),
@@ -39,6 +40,8 @@ class Reply:
 
     text: str
     usage: TokenUsage
+    headers: Mapping[str, str] = attrs.field(default=NO_HEADERS, repr=False, hash=False)
+    """What it says of the limits, where the service does so."""
 
 
 @attrs.frozen
@@ -56,22 +59,41 @@ class SimulatedError(Exception):
         code: the status, also on `response`.
         message: for people.
         headers: of the response; `retry-after` on a 429 where the service gives hints.
+        details: the body, as google-genai has it on its errors.
+        type: what openai has as an error's type: which measure of limits refused.
     """
 
-    def __init__(self, code: int, message: str, headers: Mapping[str, str] = _NO_HEADERS) -> None:
-        super().__init__(code, message, headers)
+    def __init__(
+        self,
+        code: int,
+        message: str,
+        headers: Mapping[str, str] = NO_HEADERS,
+        details: Mapping[str, Any] | None = None,
+        type: str | None = None,  # noqa: A002 - openai's name for it
+    ) -> None:
+        super().__init__(code, message, headers, details, type)
         self.code = code
         self.message = message
+        self.details = details
+        self.type = type
         self.response = SimulatedResponse(code, headers)
 
     def __str__(self) -> str:
         return f"{self.code} {self.message}"
 
 
-def refused(refusal: Refusal, hint: str | None) -> SimulatedError:
-    """Return the error of a call that a limit refused."""
-    headers = _NO_HEADERS if hint is None else {"retry-after": hint}
-    return SimulatedError(_TOO_MANY_REQUESTS, f"over the limit of {refusal.limit}", headers)
+def refused(
+    refusal: Refusal, hint: str | None, dialect: Dialect, standings: Sequence[Standing], now: float
+) -> SimulatedError:
+    """Return the error of a call that a limit refused, in the provider's dialect."""
+    message = f"over the limit of {refusal.limit}"
+    by = next((each for each in standings if each.refused), None)
+    if dialect == "gemini":
+        return SimulatedError(_TOO_MANY_REQUESTS, message, details=gemini_body(by, hint))
+    asked = NO_HEADERS if hint is None else {"retry-after": hint}
+    told = {**headers(dialect, standings, now), **asked}
+    measure = by.per if by is not None and dialect == "openai" else None
+    return SimulatedError(_TOO_MANY_REQUESTS, message, told or NO_HEADERS, type=measure)
 
 
 def faulted(kind: FaultKind, usage: TokenUsage) -> SimulatedError | CallError:

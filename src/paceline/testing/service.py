@@ -23,6 +23,7 @@ from .._core.fault import FaultKind
 from .._core.usage import TokenUsage
 from .chance import Chance
 from .checks import Number, OneOf, WholeNumber
+from .dialect import DIALECTS, Dialect
 from .limits import ConcurrencyCap, FixedWindow, Limit, TokenBucket
 
 Hint: TypeAlias = Literal["none", "exact", "ceil", "one"]
@@ -100,7 +101,10 @@ class Service:
     refusal_seconds: float = attrs.field(default=0.15, validator=_AMOUNT)
     """Seconds until a 429 is answered, give or take 30 %."""
     hint: Hint = attrs.field(default="none", validator=OneOf(HINTS))
-    """Retry-After on a 429: the truth to the millisecond, the truth in whole seconds, always one second, or none."""
+    """The wait that a 429 asks for: the truth to the millisecond, the truth in whole seconds, always one second, or none."""
+    dialect: Dialect = attrs.field(default="none", validator=OneOf(DIALECTS))
+    """Whose words it has for its limits: `gemini` names the one that refused in the body of a 429, `openai` and `anthropic`
+    say how they stand in the headers of every reply."""
     output_tokens: float = attrs.field(default=100.0, validator=_AMOUNT)
     """Tokens of an answer; the median. 0: none at all."""
     output_sigma: float = attrs.field(default=0.5, validator=_SPREAD)

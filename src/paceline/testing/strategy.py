@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import time
+
 from .._core.exceptions import ConfigurationError
+from .._core.headers import quota_of
 from .._core.usage import TokenUsage
 from ..abc import LLMCallStrategy
 from .provider import SimulatedProvider
@@ -26,6 +29,7 @@ class SimulatedStrategy(LLMCallStrategy[str]):
         self.provider = provider
         self.model = model
         self._quota = quota
+        self._tells_limits = provider.tells_limits
 
     @property
     def quota(self) -> str:
@@ -33,9 +37,15 @@ class SimulatedStrategy(LLMCallStrategy[str]):
         return super().quota if self._quota is None else self._quota
 
     def __copy__(self) -> SimulatedStrategy:
-        return self  # nothing changes after __init__, so items can share it
+        if not self._tells_limits:
+            return self  # nothing changes after __init__, so items can share it
+        twin = object.__new__(type(self))
+        twin.__dict__.update(self.__dict__)
+        return twin
 
     async def execute(self, prompt: str, attempt: int, timeout: float) -> tuple[str, TokenUsage]:  # noqa: ARG002
         """Make one call; it raises what `SimulatedProvider.call` raises."""
         reply = await self.provider.call(prompt, attempt)
+        if reply.headers:
+            self.quota_hint = quota_of(reply.headers, wall_time=time.time())
         return reply.text, reply.usage

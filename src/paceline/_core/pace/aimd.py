@@ -31,7 +31,7 @@ _GROWTH = "all workers were busy and none was refused"
 class AIMD:
     """The controller of one lane: additive increase, multiplicative decrease on the number of workers."""
 
-    def __init__(self) -> None:
+    def __init__(self, knowledge: PaceKnowledge | None = None) -> None:  # noqa: ARG002 - it begins anew each time
         self._limit = float(_START)
         self._growing = True  # no refusal yet
         self._in_flight = 0

@@ -1,0 +1,145 @@
+"""Runs trials and prints their tables."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from paceline.testing.dialect import DIALECTS
+
+from .contenders import CONTENDERS, PACELINE, contender
+from .families import FAMILIES
+from .jobs import Result, results
+from .run import Job
+from .scenarios import SCENARIOS
+from .tables import details, grouped, mean_of_families, overview, scenario_table
+
+_GROUPS = {
+    "all": (*SCENARIOS, *FAMILIES),
+    "S": tuple(name for name in SCENARIOS if name.startswith("S")),
+    "H": tuple(name for name in SCENARIOS if name.startswith("H")),
+    "families": tuple(FAMILIES),
+}
+
+
+def main() -> None:
+    """Do what the command line says."""
+    options = _parser().parse_args()
+    trials = options.scenarios or _GROUPS["S" if options.page is None else "all"]
+    contenders = options.contenders or ((PACELINE.name,) if options.page is None else tuple(CONTENDERS))
+    jobs = [
+        Job(trial, seed, who, options.cpu, options.backend if not contender(who).requirement else None, options.dialect)
+        for who in contenders
+        for trial in trials
+        for seed in range(options.first, options.first + _seeds_of(who, options))
+    ]
+    found = results(jobs, processes=options.jobs, fresh=options.fresh, say=_Progress(len(jobs)).say)
+    if options.json is not None:
+        options.json.write_text(json.dumps(found))
+    if options.page is not None:
+        from .page import write  # noqa: PLC0415 - it draws, which needs what is only installed for it
+
+        write(options.page, found)
+    _print(found, contenders, verbose=options.verbose)
+
+
+def _print(found: list[Result], contenders: Sequence[str], *, verbose: bool) -> None:
+    print()
+    for trial, group in grouped(found, "trial").items():
+        print(scenario_table(trial, group))
+        if verbose or (trial in FAMILIES and len(contenders) == 1):
+            for who, runs in grouped(group, "contender").items():
+                print(f"  {who}", *details(runs), sep="\n")
+        print()
+    if len(contenders) > 1:
+        print(overview(found), end="\n\n")
+    for who in contenders:
+        if line := mean_of_families(found, who):
+            print(line)
+    for result in found:
+        if "error" in result:
+            error = result["error"] if verbose else result["error"].strip().splitlines()[-1]
+            print(f"FAILED {result['trial']} {result['seed']} {result['contender']}: {error}")
+
+
+def _seeds_of(who: str, options: argparse.Namespace) -> int:
+    is_rival = contender(who).is_rival
+    return int(options.seeds if options.rival_seeds is None or not is_rival else options.rival_seeds)
+
+
+class _Progress:
+    """Says how far it is, on one line where that can be."""
+
+    def __init__(self, jobs: int) -> None:
+        self._left = self._jobs = jobs
+        self._began = time.monotonic()
+
+    def say(self, result: Result) -> None:
+        """Count a result."""
+        self._left -= 1
+        word = "failed" if "error" in result else f"{result['good']:.3f}"
+        line = (
+            f"{self._jobs - self._left}/{self._jobs} {result['trial']} {result['seed']} {result['contender']}: {word}"
+        )
+        if sys.stderr.isatty():
+            print(f"\r\033[K{line}", end="" if self._left else "\n", file=sys.stderr, flush=True)
+        elif not self._left:
+            print(f"{self._jobs} runs, {time.monotonic() - self._began:.0f} s", file=sys.stderr)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.pace", description="Measure controllers of the pace.")
+    parser.add_argument(
+        "--scenarios",
+        type=_trials,
+        metavar="S1,win,...",
+        help=f"names, or {', '.join(_GROUPS)} (default: S, or all for a page)",
+    )
+    parser.add_argument(
+        "--contenders",
+        type=_contenders,
+        metavar="NAME,...",
+        help="names, or package.module:controller (default: paceline, or all for a page)",
+    )
+    parser.add_argument("--seeds", type=int, default=5, help="how many (default: %(default)s)")
+    parser.add_argument("--rival-seeds", type=int, help="how many for rivals (default: as many)")
+    parser.add_argument("--first", type=int, default=1, help="the first of them (default: %(default)s)")
+    parser.add_argument("--jobs", type=int, default=2, help="processes (default: %(default)s)")
+    parser.add_argument("--cpu", type=float, default=300.0, help="seconds that a run may cost (default: %(default)s)")
+    parser.add_argument(
+        "--backend", choices=("trio", "asyncio"), help="asyncio takes two thirds of the time (default: trio)"
+    )
+    parser.add_argument(
+        "--dialect", choices=DIALECTS, default="none", help="whose words the provider has for its limits"
+    )
+    parser.add_argument("--page", type=Path, metavar="FILE", help="write all tables, and plots beside it")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="keep all figures and series")
+    parser.add_argument("--fresh", action="store_true", help="run also what is kept from before")
+    parser.add_argument("-v", "--verbose", action="store_true", help="show every run")
+    return parser
+
+
+def _trials(text: str) -> tuple[str, ...]:
+    names = [name for part in text.split(",") for name in _GROUPS.get(part, (part,))]
+    for name in names:
+        if name not in SCENARIOS and name not in FAMILIES:
+            raise argparse.ArgumentTypeError(f"{name!r} is none of {', '.join((*_GROUPS, *SCENARIOS, *FAMILIES))}")
+    return tuple(dict.fromkeys(names))
+
+
+def _contenders(text: str) -> tuple[str, ...]:
+    names = tuple(dict.fromkeys(text.split(",")))
+    for name in names:
+        try:
+            contender(name)
+        except (LookupError, ImportError, AttributeError) as error:
+            raise argparse.ArgumentTypeError(str(error)) from error
+    return names
+
+
+if __name__ == "__main__":
+    main()

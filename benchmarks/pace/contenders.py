@@ -1,0 +1,186 @@
+"""Who is measured: each contender by name, with what it does about a refusal, and the environment that it needs."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable
+from typing import Any
+
+import attrs
+
+from .by_engine import CEILING, controller, driven_by
+from .world import Drive
+
+
+@attrs.frozen(kw_only=True)
+class Contender:
+    """Whoever decides when a call starts."""
+
+    name: str
+    label: str
+    """For people."""
+    about: str
+    """What its settings are, and what it does with a refused item."""
+    drive: Callable[[], Drive]
+    """Makes a fresh one for a run."""
+    backend: str = "trio"
+    requirement: tuple[str, ...] = ()
+    """What it needs from PyPI, in an environment of its own; none: it runs in ours."""
+    is_rival: bool = True
+
+
+PACELINE = Contender(
+    name="paceline",
+    label="**paceline**",
+    about="The engine with its defaults, and a ceiling of 4,000 workers. A refused item goes back to the front of its lane.",
+    drive=lambda: driven_by(None),
+    is_rival=False,
+)
+
+
+def _rival(module: str, **settings: Any) -> Callable[[], Drive]:
+    """Return what makes a rival, imported only where it runs."""
+    return lambda: importlib.import_module(f".rivals.{module}", __package__).drive(**settings)
+
+
+def _pool(workers: int) -> Contender:
+    return Contender(
+        name=f"fixed{workers}",
+        label=f"fixed pool of {workers}",
+        about=f"{workers} workers, told by the user. A refused item keeps its worker, which sleeps: 1 s at first, doubling up to "
+        "60 s, give or take half, or what the provider asked for; for ever.",
+        drive=_rival("fixed", workers=workers),
+    )
+
+
+_INSPECT = "A refused item keeps its connection, which sleeps: 3 s at first, doubling up to 30 min, and up to 3 s more; for ever."
+_DESIGNER = (
+    "A refused item gives its lease up and is taken up again later; nothing starts for the 2 s after a refusal, or for what the "
+    "provider asked. 503s are repeated three times with the lease held."
+)
+_NETFLIX = "Re-implemented. A refused item gives its place up and comes back after the fixed pools' back-off."
+_BOTO = (
+    "A refused item keeps its thread, which sleeps for up to 1 s, doubling up to 20 s; then it is given up, as it is "
+    "when the retry quota is spent."
+)
+_BATCH = "A refused item keeps its worker; all workers wait for one cool-down, then start slowly."
+_INSPECT_AI, _BOTOCORE, _ASYNC_BATCH = ("inspect-ai==0.3.285",), ("botocore==1.44.5",), ("async-batch-llm==0.28.0",)
+_DATA_DESIGNER = (
+    "--no-deps data-designer-engine==0.9.7",
+    "--no-deps data-designer-config==0.9.7",
+    "pydantic",
+)
+
+
+def _tuned_batch(workers: int, cooldown: float) -> Contender:
+    return Contender(
+        name=f"abl-{workers}",
+        label=f"async-batch-llm 0.28.0, {workers} workers, cool-down {cooldown:g} s",
+        about=f"The same with {workers} workers, a cool-down of {cooldown:g} s (growing to 60 s), no slow start, and 1,000 "
+        f"retries of what was refused. {_BATCH}",
+        drive=_rival(
+            "by_async_batch_llm",
+            workers=workers,
+            rate_limit={"cooldown_seconds": cooldown, "slow_start_items": 0, "max_cooldown_seconds": 60.0},
+            max_rate_limit_retries=1_000,
+        ),
+        backend="asyncio",
+        requirement=_ASYNC_BATCH,
+    )
+
+
+RIVALS = (
+    *map(_pool, (5, 20, 100, 500)),
+    Contender(
+        name="inspect",
+        label="inspect_ai 0.3.285, defaults",
+        about=f"Its AdaptiveConcurrencyController, 10 to 100 connections. {_INSPECT}",
+        drive=_rival("by_inspect_ai"),
+        requirement=_INSPECT_AI,
+    ),
+    Contender(
+        name="inspect-4k",
+        label="inspect_ai 0.3.285, 1 to 4,000",
+        about=f"The same, with `AdaptiveConcurrency(min=1, max=4000)`. {_INSPECT}",
+        drive=_rival("by_inspect_ai", min=1, max=CEILING),
+        requirement=_INSPECT_AI,
+    ),
+    Contender(
+        name="designer",
+        label="Data Designer 0.9.7, defaults",
+        about=f"Its AdaptiveRequestAdmissionController, 4 requests in parallel at most. {_DESIGNER}",
+        drive=_rival("by_data_designer", most=4),
+        requirement=_DATA_DESIGNER,
+    ),
+    Contender(
+        name="designer-4k",
+        label="Data Designer 0.9.7, max 4,000",
+        about=f"The same, with `max_parallel_requests=4000`. {_DESIGNER}",
+        drive=_rival("by_data_designer", most=CEILING),
+        requirement=_DATA_DESIGNER,
+    ),
+    Contender(
+        name="designer-ramp",
+        label="Data Designer 0.9.7, max 4,000, ramp 60 s",
+        about=f"The same, and `startup_ramp_seconds=60`. {_DESIGNER}",
+        drive=_rival("by_data_designer", most=CEILING, startup_ramp_seconds=60.0),
+        requirement=_DATA_DESIGNER,
+    ),
+    Contender(
+        name="netflix",
+        label="Netflix AIMDLimit, defaults (re-implemented)",
+        about=f"20 to 200 in flight; what takes over 5 s counts as dropped. {_NETFLIX}",
+        drive=_rival("netflix"),
+    ),
+    Contender(
+        name="netflix-4k",
+        label="Netflix AIMDLimit, 1 to 4,000, timeout 60 s (re-implemented)",
+        about=f"The same with wider bounds. {_NETFLIX}",
+        drive=_rival("netflix", least=1, most=CEILING, timeout=60.0),
+    ),
+    Contender(
+        name="botocore",
+        label="botocore 1.44.5 adaptive mode, defaults",
+        about=f"Its own classes, 10 threads (its connection pool), 3 attempts. {_BOTO}",
+        drive=_rival("by_botocore", threads=10, attempts=3),
+        requirement=_BOTOCORE,
+    ),
+    Contender(
+        name="botocore-1k",
+        label="botocore 1.44.5 adaptive mode, 1,000 threads, 20 attempts",
+        about=f"The same with more of both. {_BOTO}",
+        drive=_rival("by_botocore", threads=1_000, attempts=20),
+        requirement=_BOTOCORE,
+    ),
+    Contender(
+        name="abl",
+        label="async-batch-llm 0.28.0, defaults",
+        about=f"The library itself: 5 workers, a cool-down of 300 s. {_BATCH}",
+        drive=_rival("by_async_batch_llm"),
+        backend="asyncio",
+        requirement=_ASYNC_BATCH,
+    ),
+    _tuned_batch(workers=100, cooldown=10.0),
+    _tuned_batch(workers=500, cooldown=1.0),
+)
+CONTENDERS = {each.name: each for each in (PACELINE, *RIVALS)}
+
+
+def contender(name: str) -> Contender:
+    """Return a contender by its name, or the engine with the controller at a dotted path.
+
+    Raises:
+        LookupError: there is none.
+    """
+    if name in CONTENDERS:
+        return CONTENDERS[name]
+    if ":" not in name:
+        raise LookupError(f"{name!r} is neither package.module:controller nor one of {', '.join(CONTENDERS)}")
+    pace = controller(name)
+    return Contender(
+        name=name,
+        label=f"`{name}`",
+        about=f"The engine with the controller {name}.",
+        drive=lambda: driven_by(pace),
+        is_rival=False,
+    )

@@ -1,0 +1,97 @@
+"""How one job is run: one trial, one seed, one contender, in virtual time."""
+
+from __future__ import annotations
+
+import gc
+import json
+import random
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import anyio
+import attrs
+from trio._core import _run
+from trio.testing import MockClock
+
+from paceline.testing import VirtualTimeLoop
+from paceline.testing.dialect import Dialect
+
+from .contenders import contender
+from .families import FAMILIES, member
+from .measures import measured
+from .scenarios import scenario
+from .trial import Trial
+from .world import World
+
+_COLLECTIONS = (50_000, 20, 50)  # rarely: a run makes little garbage that has cycles
+
+
+@attrs.frozen
+class Job:
+    """One run."""
+
+    trial: str
+    seed: int
+    contender: str
+    cpu: float = 300.0
+    """Seconds of CPU it may cost."""
+    backend: str | None = None
+    """What runs it, trio or asyncio; None: the contender's own. asyncio is faster, and its results are the same but for the
+    order of what happens at one time."""
+    dialect: Dialect = "none"
+    """Whose words the provider has for its limits: see `Service.dialect`."""
+
+
+def trial_of(job: Job) -> Trial:
+    """Return the job's trial."""
+    trial = (member if job.trial in FAMILIES else scenario)(job.trial, job.seed)
+    if job.dialect == "none":
+        return trial
+    steps = tuple((start, attrs.evolve(service, dialect=job.dialect)) for start, service in trial.steps)
+    return attrs.evolve(trial, service=attrs.evolve(trial.service, dialect=job.dialect), steps=steps)
+
+
+def run(job: Job) -> dict[str, Any]:
+    """Run a job and return its figures."""
+    trial, chosen = trial_of(job), contender(job.contender)
+    world = World(trial, chosen.drive(), job.cpu)
+    backend = job.backend or chosen.backend
+    if backend == "trio":
+        options: dict[str, Any] = {"clock": MockClock(autojump_threshold=0)}
+    else:
+        options = {"loop_factory": VirtualTimeLoop}
+    began = time.process_time()
+    with _deterministic_scheduling(job.seed), _rare_collections():
+        anyio.run(world.run, backend=backend, backend_options=options)
+    return attrs.asdict(job) | {"about": trial.about, "cost": time.process_time() - began} | measured(world)
+
+
+@contextmanager
+def _deterministic_scheduling(seed: int) -> Iterator[None]:
+    """Take out the chance by which trio shuffles the tasks that are ready, as Hypothesis does for its tests."""
+    scheduler: Any = _run  # trio has no public way
+    before = scheduler._r, scheduler._ALLOW_DETERMINISTIC_SCHEDULING  # noqa: SLF001 - as above
+    scheduler._r, scheduler._ALLOW_DETERMINISTIC_SCHEDULING = random.Random(seed), True  # noqa: SLF001 - as above
+    try:
+        yield
+    finally:
+        scheduler._r, scheduler._ALLOW_DETERMINISTIC_SCHEDULING = before  # noqa: SLF001 - as above
+
+
+@contextmanager
+def _rare_collections() -> Iterator[None]:
+    before = gc.get_threshold()
+    gc.freeze()  # what is imported is no garbage
+    gc.set_threshold(*_COLLECTIONS)
+    try:
+        yield
+    finally:
+        gc.set_threshold(*before)
+        gc.unfreeze()
+
+
+if __name__ == "__main__":  # in a rival's own environment
+    print(json.dumps(run(Job(**json.loads(sys.argv[1])))))

@@ -1,0 +1,132 @@
+"""How results are shown: a row for each trial and contender; families with their mean and their worst."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from statistics import fmean
+
+from ..table import table
+from .contenders import contender
+from .families import FAMILIES
+from .jobs import Result
+
+_HEAD = ("", "goodput", "worst", "refusals", "errors", "lost", "t90, s", "worst", "besides", "CPU, s")
+
+
+def scenario_table(name: str, results: Sequence[Result]) -> str:
+    """Return the table of one trial: a row for each contender."""
+    rows = [_row(contender(who).label, group) for who, group in grouped(results, "contender").items()]
+    return table((name, *_HEAD[1:]), rows)
+
+
+def overview(results: Sequence[Result]) -> str:
+    """Return the table of contenders by trials: goodput and refusals for each call served."""
+    names = list(grouped(results, "contender"))
+    rows = []
+    for trial, group in grouped(results, "trial").items():
+        cells = grouped(group, "contender")
+        rows.append((trial, *(cell(cells.get(name, ())) for name in names)))
+    return table(("", *(contender(name).label for name in names)), rows)
+
+
+def mean_of_families(results: Sequence[Result], who: str) -> str | None:
+    """Return a contender's means over all families; None: none were run."""
+    theirs = [each for each in _whole(results) if each["contender"] == who and each["trial"] in FAMILIES]
+    families = grouped(theirs, "trial").values()
+    if not families:
+        return None
+    good = [fmean(each["good"] for each in group) for group in families]
+    refusals = [fmean(each["refusals"] for each in group) for group in families]
+    return f"{who}: mean of {len(families)} families {fmean(good):.4f}, refusals {fmean(refusals):.4f}"
+
+
+def details(results: Iterable[Result]) -> list[str]:
+    """Return a line for each run, the worst first."""
+    whole = sorted(_whole(results), key=lambda each: float(each["good"]))
+    return [
+        f"    {each['seed']:4d} {each['good']:.3f} refusals {each['refusals']:.4f} ({each['refused_early']:.0%} in the first minute) errors {each['errors']:.4f} "
+        f"t90 {_seconds(each['t90'])} calls {each['calls']} {each['about']}"
+        for each in whole
+    ]
+
+
+def grouped(results: Iterable[Result], key: str) -> dict[str, list[Result]]:
+    """Return the results by one of their fields, in the order of their first appearance."""
+    groups: dict[str, list[Result]] = {}
+    for result in results:
+        groups.setdefault(result[key], []).append(result)
+    return groups
+
+
+def _whole(results: Iterable[Result]) -> list[Result]:
+    return [result for result in results if "error" not in result]
+
+
+def cell(results: Sequence[Result]) -> str:
+    """Return goodput (and the worst, of a family) and refusals, in short."""
+    whole = _whole(results)
+    if not whole:
+        return "failed" if results else ""
+    good, worst = fmean(each["good"] for each in whole), min(each["good"] for each in whole)
+    spread = f" ({_figure(worst)})" if whole[0]["trial"] in FAMILIES else ""
+    star = "*" if any("stopped_at" in each for each in whole) else ""
+    return f"{_figure(good)}{spread} / {_share(fmean(each['refusals'] for each in whole))}{star}"
+
+
+def _row(label: str, results: Sequence[Result]) -> tuple[str, ...]:
+    whole = _whole(results)
+    if not whole:
+        return label, "failed", *("" for _ in _HEAD[2:])
+
+    def mean(key: str) -> float:
+        return fmean(each[key] for each in whole)
+
+    times = [each["t90"] for each in whole]
+    return (
+        label,
+        f"{mean('good'):.3f}",
+        f"{min(each['good'] for each in whole):.3f}",
+        _share(mean("refusals")),
+        _share(mean("errors")),
+        _share(mean("lost")),
+        _mean_seconds(times),
+        _seconds(max(times, key=lambda seconds: seconds or float("inf")) if None not in times else None),
+        _besides(whole),
+        f"{mean('cost'):.1f}",
+    )
+
+
+def _besides(results: Sequence[Result]) -> str:
+    """Return what only some trials have."""
+    first, parts = results[0], []
+    if "steps" in first:
+        steps = zip(*(each["steps"] for each in results), strict=True)
+        parts.append("steps " + " ".join(_mean_seconds(list(step)) for step in steps) + " s")
+    if "jain" in first:
+        worst = min(each["jain"] for each in results)
+        parts.append(f"Jain {fmean(each['jain'] for each in results):.3f} (worst {worst:.3f})")
+    if "taken" in first:
+        parts.append(f"{fmean(each['taken'] for each in results):.1%} of places taken")
+    if "makespan" in first:
+        parts.append(f"makespan {_mean_seconds([each['makespan'] for each in results])} s")
+    stops = [each["stopped_at"] for each in results if "stopped_at" in each]
+    if stops:
+        parts.append(f"stopped at {min(stops):.0f} s: CPU spent")
+    return ", ".join(parts)
+
+
+def _mean_seconds(values: Sequence[float | None]) -> str:
+    known = [value for value in values if value is not None]
+    return _seconds(fmean(known)) if len(known) == len(values) else "never"
+
+
+def _seconds(value: float | None) -> str:
+    return "never" if value is None else f"{value:.1f}"
+
+
+def _figure(value: float) -> str:
+    return f"{value:.3f}"
+
+
+def _share(value: float) -> str:
+    return "0" if value == 0 else f"{value:.4f}" if value < 0.1 else f"{value:.2f}"

@@ -1,0 +1,180 @@
+"""What the clients of one run share: the provider, the log of every call, and the watch over virtual and real time.
+
+A run ends at the trial's end, with its items, or when it has cost more CPU than it was granted: then it is reported as far
+as it came, and says so.
+"""
+
+from __future__ import annotations
+
+import math
+import random
+import time
+import zlib
+from collections.abc import Awaitable, Callable, Iterator
+
+import anyio
+import attrs
+
+from paceline.testing import Reply, SimulatedError, SimulatedProvider
+
+from .log import Log, Series
+from .trial import Totals, Trial
+
+_SAMPLES = 300  # of the handles, in one run
+_TOO_MANY_REQUESTS = 429
+_CHARACTERS_PER_TOKEN = 4
+_LARGEST = 20_000  # tokens
+
+
+@attrs.frozen
+class Gauge:
+    """What a client's handles are at a moment."""
+
+    limit: float
+    rate: float
+    """Units a second; inf: none is enforced."""
+
+
+@attrs.define
+class Client:
+    """One of a trial's clients, to be driven by a contender."""
+
+    world: World
+    number: int
+    log: Log = attrs.field(factory=Log)
+    gauge: Callable[[], Gauge] = lambda: Gauge(math.nan, math.inf)
+    """Set by the driver."""
+
+    @property
+    def trial(self) -> Trial:
+        """What is tried."""
+        return self.world.trial
+
+    @property
+    def chance(self) -> random.Random:
+        """A source of chance of its own, the same in each run."""
+        return random.Random(f"{self.trial.name}-{self.trial.seed}-client-{self.number}")
+
+    def prompts(self) -> Iterator[str]:
+        """Yield prompts, each one different; in a trial that counts tokens their sizes are heavy-tailed."""
+        trial = self.trial
+        chance = random.Random(f"{trial.name}-{trial.seed}-sizes-{self.number}")
+        index = 0
+        while trial.items is None or index < trial.items:
+            prompt = f"{self.number}.{index}"
+            if trial.tokens:
+                size = int(min(_LARGEST, chance.lognormvariate(math.log(487), 1.2)))
+                prompt = prompt.ljust(_CHARACTERS_PER_TOKEN * max(3, size))
+            yield prompt
+            index += 1
+
+    async def call(self, prompt: str, attempt: int) -> Reply:
+        """Call the provider, and write it down; raises what the provider raises."""
+        world, log = self.world, self.log
+        start = anyio.current_time()
+        try:
+            reply = await world.provider.call(prompt, attempt)
+        except SimulatedError as error:
+            end = anyio.current_time()
+            if error.code == _TOO_MANY_REQUESTS:
+                log.refuse(end)
+            else:
+                log.fail(end)
+            raise
+        except BaseException:
+            end = anyio.current_time()
+            if world.is_over(end):
+                log.cut_off(start, end, world.units_of(prompt))
+            else:
+                log.fail(end)  # its time was up
+                log.busy += end - start
+            raise
+        log.serve(start, anyio.current_time(), reply.usage.total_tokens if world.trial.tokens else 1.0)
+        return reply
+
+
+Drive = Callable[[Client], Awaitable[None]]
+"""Calls the provider through a client until the trial's end, or until all items are served."""
+
+
+class World:
+    """One run of a trial.
+
+    Args:
+        trial: what is tried.
+        drive: the contender.
+        cpu: seconds of CPU that the run may cost.
+    """
+
+    def __init__(self, trial: Trial, drive: Drive, cpu: float) -> None:
+        self.trial = trial
+        seed = zlib.crc32(f"{trial.name}-{trial.seed}".encode())
+        self.provider = SimulatedProvider(trial.service, steps=trial.steps, seed=seed, answer=_nothing)
+        self.clients = [Client(self, number) for number in range(len(trial.starts))]
+        self.series = Series(max(1.0, trial.seconds / _SAMPLES))
+        self.stopped_at: float | None = None
+        """When the run was stopped as it cost too much CPU; None: it was not."""
+        self.origin = 0.0
+        self._drive = drive
+        self._cpu = cpu
+        self._over = math.inf
+
+    async def run(self) -> None:
+        """Run to the end."""
+        self.origin = anyio.current_time()
+        self._over = self.origin + self.trial.seconds
+        async with anyio.create_task_group() as watch:
+            watch.start_soon(self._watch, watch.cancel_scope, time.process_time() + self._cpu)
+            async with anyio.create_task_group() as clients:
+                for client, start in zip(self.clients, self.trial.starts, strict=True):
+                    clients.start_soon(self._begin, client, start)
+            watch.cancel_scope.cancel()
+
+    def is_over(self, now: float) -> bool:
+        """Whether the trial has ended."""
+        return now >= self._over - 1e-6
+
+    def units_of(self, prompt: str) -> float:
+        """Return what a call costs in the trial's unit."""
+        return len(prompt) // _CHARACTERS_PER_TOKEN if self.trial.tokens else 1.0
+
+    @property
+    def totals(self) -> Totals:
+        """What it came to."""
+        provider = self.provider.statistics()
+        logs = [client.log for client in self.clients]
+        ended = self.stopped_at or self.trial.seconds
+        if self.trial.items is not None and sum(len(log.served_at) for log in logs) >= self.trial.items:
+            ended = max(log.served_at[-1] for log in logs) - self.origin
+        return Totals(
+            served=sum(sum(log.units) for log in logs),
+            admitted=provider.admitted_tokens if self.trial.tokens else provider.admitted,
+            busy=sum(log.busy for log in logs),
+            ended=ended,
+        )
+
+    async def _begin(self, client: Client, start: float) -> None:
+        await anyio.sleep_until(self.origin + start)
+        with anyio.CancelScope(deadline=self._over + 1e-3):
+            await self._drive(client)
+
+    async def _watch(self, everything: anyio.CancelScope, cpu_ends: float) -> None:
+        while True:
+            now = anyio.current_time()
+            if time.process_time() > cpu_ends:
+                self._over = now
+                self.stopped_at = now - self.origin
+                everything.cancel()
+            gauges = [client.gauge() for client in self.clients]
+            known = [gauge for gauge in gauges if not math.isnan(gauge.limit)]
+            self.series.note(
+                now - self.origin,
+                self.provider.statistics().in_flight,
+                sum(gauge.limit for gauge in known),
+                sum(gauge.rate for gauge in known) if known else math.inf,
+            )
+            await anyio.sleep(self.series.every)
+
+
+def _nothing(_: str) -> str:
+    return ""

@@ -1,0 +1,163 @@
+"""How many calls are of use, where a busy server never refuses but grows slow?
+
+By Little's law a server that delivers x calls a second, each in L seconds when unloaded, is kept busy by x L calls. More
+only wait inside it. BBR keeps TCP's flows near that product in the same way.
+
+Rules owned here:
+
+1. L is the median of the first calls, in the order of their starts, a fifth more as a mean is above a median: they met the
+   least load of ours. Until it is known, calls in flight grow with those that were answered, so that a small server is not
+   buried before it could be measured.
+2. During start-up up to 3 times x L calls, and at least 64, are of use; afterwards 1.5 times, and at least 8.
+3. Start-up ends when the delivery rate is flat for three rounds while the latency rose. A round is 50 completions, and L.
+4. Three unloaded rounds in a row, with all workers busy, begin it anew: the server has grown.
+5. If the limit fell by a third and the delivery rate with it, the calls had been of use: the work has changed, not the load.
+   The limit is restored, and L follows.
+"""
+
+from __future__ import annotations
+
+import math
+from bisect import insort
+from collections import deque
+
+import attrs
+
+_FIRST = 20  # calls that L is the median of
+_ROUND = 40  # completions
+_FEW, _PER_ANSWER = 20.0, 2.0  # calls in flight, while L is not known
+_STARTING = 40.0
+_LEAST = 8.0
+_RATE_CALLS = 16  # completions that a delivery rate is measured over, at least
+
+
+@attrs.define(eq=False)
+class _Cut:
+    limit: float
+    delivered: float
+
+
+class Knee:
+    """The number of calls in flight that are of use: `bound`."""
+
+    def __init__(self, ceiling: float) -> None:
+        self.ceiling = ceiling
+        self.bound = min(ceiling, _FEW)
+        self.latency = 0.0
+        """L; 0: not known."""
+        self.starting = True
+        self._median = 0.0
+        self._recent: deque[float] = deque(maxlen=16)
+        self._skew = 1.2
+        self._latencies: list[float] = []
+        self._first: dict[int, float] = {}  # when the first calls had started, those on their way
+        self._first_latencies: list[float] = []
+        self._answered = 0
+        self._completions: deque[float] = deque()
+        self._rates: deque[tuple[float, float]] = deque()  # delivery rates, falling: a running maximum
+        self._top = 0.0
+        self._reference = 0.0
+        self._flat = 0
+        self._free = 0
+        self._gain = 3.0
+        self._began = 0.0
+        self._cut: _Cut | None = None
+
+    def started(self, now: float, order: int) -> None:
+        """Hear of a start, while L is not known."""
+        if len(self._first) + len(self._first_latencies) < _FIRST:
+            self._first[order] = now
+
+    def lost(self, order: int) -> None:
+        """Hear that a call was not answered: another one is measured in its place."""
+        self._first.pop(order, None)
+
+    def _measure_first(self, now: float, order: int, latency: float) -> None:
+        self._answered += 1
+        if self._first.pop(order, None) is None:
+            return
+        insort(self._first_latencies, latency)
+        if len(self._first_latencies) <= _FIRST // 2:
+            return
+        median = self._first_latencies[_FIRST // 2]
+        if all(now - started >= median for started in self._first.values()):
+            self._median, self._began = median, now
+            self.latency = self._skew * median
+
+    def completed(self, now: float, order: int, started: float) -> bool:
+        """Hear of an answer; return whether a round has ended."""
+        latency = now - started
+        completions, rates = self._completions, self._rates
+        known = self.latency or 2.0
+        span = max(1.0 if self.starting else 2.0, (0.25 if self.starting else 2.0) * known)
+        completions.append(now)
+        while len(completions) > _RATE_CALLS and completions[0] < now - span:
+            completions.popleft()
+        if not self.latency:
+            self._measure_first(now, order, latency)
+        rate = (len(completions) - 1) / max(span, now - completions[0])
+        while rates and rates[-1][1] <= rate:
+            rates.pop()
+        rates.append((now, rate))
+        while rates[0][0] < now - max(10.0, 2 * (self.latency or 1.0)):
+            rates.popleft()
+        self._top = rates[0][1]
+        if not self.latency:
+            self.bound = min(self.ceiling, _FEW + _PER_ANSWER * self._answered)
+            return False
+        if self.starting:
+            self._recent.append(latency)
+            calm = sum(self._recent) < 1.6 * self.latency * len(self._recent)
+            gain = self._gain if calm else 1.5
+            self.bound = min(self.ceiling, max(_STARTING, gain * self._top * self.latency))
+        else:
+            self.bound = min(self.ceiling, max(_LEAST, 1.5 * self._top * self.latency))
+        if now < self._began:
+            return False
+        self._latencies.append(latency)
+        return len(self._latencies) >= _ROUND and now - self._began >= max(self.latency, span)
+
+    def round(self, now: float, limit: float, *, alone: bool, binding: bool) -> float:
+        """End a round; return the limit that is of use now.
+
+        Args:
+            now: seconds.
+            limit: of the workers.
+            alone: whether nothing else limits them: no rate, no cap.
+            binding: whether all workers were busy lately.
+        """
+        latencies = sorted(self._latencies)
+        delivered = len(latencies) / max(1e-9, now - self._began)
+        self._latencies, self._began = [], now
+        latency = sum(latencies) / len(latencies)
+        skew = latency / latencies[len(latencies) // 2]
+        self._skew += 0.3 * (max(1.0, skew) - self._skew)
+        self.latency = self._skew * self._median
+        if alone and self.starting:
+            self._flat = self._flat + 1 if self._top < 1.25 * self._reference or latency > 2 * self.latency else 0
+            self._reference = max(self._reference, self._top)
+            if self._flat >= 3 and latency > 1.5 * self.latency:
+                self.starting, self._cut = False, None
+        if self.starting:
+            return limit
+        return self._lower(now, limit, latency, delivered, binding=binding)
+
+    def _lower(self, now: float, limit: float, latency: float, delivered: float, *, binding: bool) -> float:
+        useful = min(self.ceiling, max(_LEAST, 1.5 * self._top * self.latency))
+        cut = self._cut
+        if cut is not None and limit <= 0.65 * cut.limit:
+            self._cut = None
+            if binding and delivered < 0.82 * cut.delivered:
+                self._median = max(self._median, latency / self._skew)
+                self.latency = self._skew * self._median
+                return cut.limit
+        if limit > 1.02 * useful and latency > 1.5 * self.latency:
+            if self._cut is None:
+                self._cut = _Cut(limit, delivered)
+            self._began = now + latency  # what follows from the cut shows when the calls of before it have ended
+            return max(useful, limit * (0.5 if latency > 3 * self.latency else 0.8))
+        self._free = self._free + 1 if latency < 1.15 * self.latency and binding else 0
+        if self._free >= 3:
+            self.starting, self._flat, self._free, self._gain = True, 0, 0, 2.0
+            self._reference = self._top
+        return limit

@@ -1,0 +1,36 @@
+"""Does the provider count calls or tokens, when it does not say?
+
+A limit on calls refuses large and small ones alike; one on tokens refuses the large. So each refused call is compared with
+the one admitted last, and the evidence is summed up as in Wald's sequential probability ratio test.
+"""
+
+from __future__ import annotations
+
+import math
+
+import attrs
+
+_LARGER = 0.8  # part of the refused calls that are larger than the last admitted one, where tokens are counted
+_FOR, _AGAINST = math.log(_LARGER / 0.5), math.log((1 - _LARGER) / 0.5)
+_ENOUGH = 4.0  # e^4: one false alarm in some fifty refusals, undone by the next ones
+
+
+@attrs.define(eq=False)
+class UnitTest:
+    """Calls or tokens?"""
+
+    tokens: bool = False
+    """Whether tokens are counted, as far as is known."""
+    told: bool = False
+    """Whether the provider said so."""
+    _score: float = 0.0
+
+    def refused(self, tokens: float, admitted: float) -> None:
+        """Compare a refused call's tokens with those of the call that was admitted last."""
+        if self.told or tokens == admitted:
+            return
+        self._score += _FOR if tokens > admitted else _AGAINST
+        if self._score >= _ENOUGH:
+            self.tokens, self._score = True, _ENOUGH
+        elif self._score <= -_ENOUGH:
+            self.tokens, self._score = False, -_ENOUGH

@@ -1,0 +1,122 @@
+"""How many calls may be in flight, if a provider allows so many at a time? And was a refusal for that, or for their rate?
+
+Rules owned here:
+
+1. Without a known cap the limit grows by one with each admission that it held back.
+2. The first refusal opens a test, at the number that was in flight. One later admission at that number or above proves that
+   there is no cap there: the rate is to blame. Refusals that all came at that number or above, and admissions all below it,
+   prove a cap; what the rate was charged meanwhile is given back.
+3. A known cap is probed from time to time by one worker more. A probe that fills and is not refused is repeated in doubling
+   steps; a refusal above the cap takes it back at once, and the next probe waits longer.
+"""
+
+from __future__ import annotations
+
+import math
+
+import attrs
+
+_START = 20.0
+_LEAST_REFUSALS, _DOUBT = 4, 2  # refusals that prove a cap; and so many more for each time that it was not one
+_MOST_BELIEF = 4
+_PROBE_EVERY, _LONGEST_PROBE = 60.0, 3.0  # admissions at the cap; times that, after failures
+_STEP = 0.2  # of the limit, at most
+
+
+@attrs.define(eq=False)
+class CapTest:
+    """Cap or rate?"""
+
+    lowest: int
+    """The least number in flight at which a call was refused."""
+    refused: int
+    admitted: int
+    last: float
+    """When the last refused call had started."""
+    rate: float
+    """What the rate was, before it was charged."""
+    since: int = 0
+    """Admissions since the last refusal that counted."""
+
+
+@attrs.define(eq=False)
+class Workers:
+    """The limit of calls in flight."""
+
+    most: float = math.inf
+    """Never more than this: the ceiling, and the knee."""
+    limit: float = _START
+    ceiling: float = math.inf
+    """As far as probing has come; inf: no cap is known."""
+    cap: float = math.inf
+    """The cap, as far as it is proven."""
+    test: CapTest | None = None
+    belief: int = 0
+    """How often a test has proven a rate."""
+    _step: float = 1.0
+    _waited: float = 0.0
+    _wait: float = 40.0
+    _failures: float = 1.0
+
+    def grow(self, in_flight: int) -> None:
+        """Grow for an admission that the limit held back."""
+        if self.limit >= self.most:
+            return
+        if self.ceiling == math.inf:
+            self.limit = min(self.most, self.limit + 1)
+            return
+        self._waited += 1
+        if self._waited >= self._wait and in_flight + 1 >= self.limit:
+            self.cap = max(self.cap, self.limit)
+            self.limit = self.ceiling = min(self.most, self.limit + self._step)
+            self._step = min(max(1.0, int(_STEP * self.limit)), self._step * 2)
+            self._waited, self._wait = 0.0, max(4.0, self._step)
+
+    def admitted(self, in_flight: int, started: float, patience: float) -> None:
+        """Hear of an admission: evidence for the test."""
+        test = self.test
+        if test is None or started <= test.last:
+            return
+        if in_flight >= test.lowest:
+            self.test = None
+            self.belief = min(_MOST_BELIEF, self.belief + 1)
+            if in_flight >= self.ceiling:
+                self.ceiling = math.inf
+            return
+        test.admitted += 1
+        test.since += 1
+
+    def at_probe(self, in_flight: int) -> bool:
+        """Whether a refusal at this number is that of a probe above the known cap."""
+        return self.ceiling < math.inf and in_flight >= self.cap
+
+    def refused(self, in_flight: int, started: float, rate: float) -> float | None:
+        """Hear of a refusal; return what to give back to the rate, if that proves a cap."""
+        test = self.test
+        if test is None:
+            self.test = CapTest(in_flight, 1, 0, started, rate)
+            self.limit = max(self.limit, min(self.most, in_flight + 2.0))
+            return None
+        test.lowest, test.last = min(test.lowest, in_flight), started
+        if test.since:
+            test.refused, test.since = test.refused + 1, 0
+        test.rate = max(test.rate, rate)
+        if test.refused < _LEAST_REFUSALS + _DOUBT * self.belief or test.admitted < 2 or test.lowest < 1:
+            return None
+        self.limit = self.ceiling = self.cap = float(test.lowest)
+        self.test = None
+        self.belief = max(0, self.belief - 1)
+        self._step, self._waited, self._failures, self._wait = 1.0, 0.0, 1.0, _PROBE_EVERY
+        return test.rate
+
+    def probe_failed(self, cap: float) -> None:
+        """Go back to the cap."""
+        self.limit = self.ceiling = self.cap = cap
+        self._step, self._waited = 1.0, 0.0
+        self._failures = min(_LONGEST_PROBE, 2 * self._failures)
+        self._wait = _PROBE_EVERY * self._failures
+
+    def shrink(self, factor: float) -> None:
+        """Go down, and take that for the cap until probing shows otherwise."""
+        self.limit = self.ceiling = self.cap = max(1.0, self.limit * factor)
+        self._step, self._waited, self._wait = 1.0, 0.0, _PROBE_EVERY
