@@ -8,10 +8,8 @@ import re
 
 import pytest
 
-from paceline import LLMWorkItem, ParallelBatchProcessor
-from paceline.cli.demo import ITEMS, MODEL
 from paceline.cli.prompts import docstring_prompts
-from paceline.testing import parse_model
+from paceline.cli.story import ITEMS
 
 from .conftest import FAST
 
@@ -41,23 +39,9 @@ def prompts():
     return docstring_prompts(ITEMS)
 
 
-@pytest.mark.anyio
-async def test_the_demo_climbs_meets_refusals_settles_and_serves_all(prompts):
-    strategy = parse_model(MODEL)
-    async with ParallelBatchProcessor() as processor:
-        for prompt in prompts:
-            await processor.add_work(LLMWorkItem(prompt.id, strategy, prompt.text))
-        batch = await processor.process_all()
-    assert batch.succeeded == ITEMS
-    assert 0 < batch.refusals < ITEMS / 5
-    assert batch.workers[1] > 60
-    assert 15 < batch.seconds < 30
-    assert batch.usage.input_tokens > 10_000
-
-
 def test_the_prompts_are_real_text_under_unique_names(prompts):
     assert len({prompt.id for prompt in prompts}) == ITEMS
-    assert len({prompt.text for prompt in prompts}) > 0.9 * ITEMS
+    assert len({prompt.text for prompt in prompts}) > 0.8 * ITEMS
     assert all(len(prompt.text) > 100 for prompt in prompts)
 
 
@@ -96,10 +80,18 @@ def test_on_a_terminal_the_demo_draws_a_panel(start):
     assert "Traceback" not in drawn
 
 
-def test_on_a_terminal_a_run_draws_two_lines(start, jsonl, tmp_path):
+def test_the_story_ends_with_what_was_found_of_each_limit(paceline):
+    run = paceline("demo", "--items", 30)
+    assert (run.code, run.out) == (0, "")
+    assert "from  0 s  allowed 60.0 calls/s, found" in run.err
+    assert "refusals for each 100 calls served" in run.err
+    assert "from  9 s" not in run.err
+
+
+def test_on_a_terminal_a_run_draws_a_panel(start, jsonl, tmp_path):
     code, drawn = on_a_terminal(start, "run", jsonl(20), "-o", tmp_path / "out.jsonl", "-m", "sim:latency=0.3")
     assert code == 0
-    for words in ("of 20", "calls/s", "left", "20 succeeded"):
+    for words in ("of 20", "in flight of ", "no limit met yet", "calls/s", "left", "20 succeeded"):
         assert words in drawn
 
 

@@ -8,19 +8,12 @@ import pytest
 
 from paceline import FaultKind, ProcessorStatistics, TokenUsage
 from paceline._core.pace import PaceStatistics
-from paceline.cli.gauge import Gauge, clock
+from paceline.cli.gauge import Gauge, clock, elapsed, gate_of, pace_of, per_time
 
 
-def statistics(done=0, *, failed=0, served=None, gate=-math.inf, refusals=0):
-    lane = PaceStatistics(
-        limit=20,
-        rate=math.inf,
-        token_rate=math.inf,
-        in_flight=3,
-        served=done if served is None else served,
-        throttled=0,
-        gate=gate,
-    )
+def statistics(done=0, *, failed=0, served=None, refusals=0, **lane):
+    known = {"limit": 20, "rate": math.inf, "token_rate": math.inf, "in_flight": 3, "throttled": 0, "gate": -math.inf}
+    figures = PaceStatistics(**known | {"served": done if served is None else served} | lane)
     return ProcessorStatistics(
         total_items=1_000,
         succeeded=done - failed,
@@ -33,26 +26,69 @@ def statistics(done=0, *, failed=0, served=None, gate=-math.inf, refusals=0):
         in_flight=3,
         workers=3,
         workers_range=(20, 20),
-        lanes={"lane": lane},
+        lanes={"lane": figures},
     )
 
 
 def test_the_first_reading_knows_no_rate():
-    reading = Gauge(100).read(50.0, statistics(10, failed=2, refusals=4))
+    reading = Gauge(100, 1_000).read(50.0, statistics(10, failed=2, refusals=4))
     assert (reading.total, reading.done, reading.failed, reading.refusals) == (100, 10, 2, 4)
     assert (reading.workers, reading.in_flight) == (20, 3)
     assert (reading.rate, reading.left, reading.wait) == (0.0, None, 0.0)
+    assert (reading.seconds, reading.pace, reading.token_pace) == (0.0, math.inf, math.inf)
 
 
 def test_before_the_first_lane_there_are_no_workers():
     empty = statistics()
     empty.lanes.clear()
-    reading = Gauge(100).read(0.0, empty)
+    reading = Gauge(100, 1_000).read(0.0, empty)
     assert (reading.workers, reading.rate, reading.wait) == (0, 0.0, 0.0)
+    assert pace_of(reading) == "no limit met yet"
+
+
+def test_more_workers_than_the_user_allows_are_not_shown():
+    assert Gauge(100, 7).read(0.0, statistics()).workers == 7
+
+
+@pytest.mark.parametrize(
+    ("known", "words"),
+    [
+        ({}, "no limit met yet"),
+        ({"refusals": 3}, "not limited"),
+        ({"rate": 29.13}, "29.1 calls/s"),
+        ({"token_rate": 1_666.6}, "1,667 tokens/s"),
+        ({"rate": 0.2, "token_rate": 100.0}, "12 calls/min, 100 tokens/s"),
+    ],
+)
+def test_the_pace_is_told_in_what_is_enforced(known, words):
+    assert pace_of(Gauge(1, 1).read(0.0, statistics(**known))) == words
+
+
+@pytest.mark.parametrize(
+    ("gate", "words"),
+    [
+        (9.0, "open"),
+        (10.01, "closed; opens in 0.1 s"),
+        (10.4, "closed; opens in 0.4 s"),
+        (12.2, "closed; opens in 3 s"),
+        (610, "closed; opens in 10 min"),
+    ],
+)
+def test_what_is_waited_for_is_told_in_words(gate, words):
+    assert gate_of(Gauge(1, 1).read(10.0, statistics(gate=gate))) == words
+
+
+def test_a_time_since_the_beginning_is_exact_at_first():
+    assert [elapsed(seconds) for seconds in (0.04, 12.34, 750)] == ["0.0 s", "12.3 s", "12:30"]
+
+
+def test_rates_are_told_with_the_decimals_that_mean_something():
+    told = [per_time(rate, "calls") for rate in (math.inf, 0.013, 1, 99.94, 1234.5)]
+    assert told == ["no limit", "0.78 calls/min", "1.0 calls/s", "99.9 calls/s", "1,234 calls/s"]
 
 
 def test_the_rate_is_that_of_the_last_seconds():
-    gauge = Gauge(1_000)
+    gauge = Gauge(1_000, 1_000)
     for second in range(20):
         reading = gauge.read(second, statistics(10 * second))
     assert reading.rate == pytest.approx(10)
@@ -64,7 +100,7 @@ def test_the_rate_is_that_of_the_last_seconds():
 
 
 def test_calls_and_items_are_counted_apart():
-    gauge = Gauge(100)
+    gauge = Gauge(100, 1_000)
     gauge.read(0.0, statistics(0, served=0))
     reading = gauge.read(2.0, statistics(10, served=40))
     assert reading.rate == pytest.approx(20)
@@ -72,8 +108,8 @@ def test_calls_and_items_are_counted_apart():
 
 
 def test_a_gate_in_the_future_is_a_wait():
-    assert Gauge(1).read(10.0, statistics(gate=22.5)).wait == 12.5
-    assert Gauge(1).read(10.0, statistics(gate=9.0)).wait == 0
+    assert Gauge(1, 1_000).read(10.0, statistics(gate=22.5)).wait == 12.5
+    assert Gauge(1, 1_000).read(10.0, statistics(gate=9.0)).wait == 0
 
 
 @pytest.mark.parametrize(

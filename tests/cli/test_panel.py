@@ -1,22 +1,37 @@
-"""What the demo draws."""
+"""What is drawn while a batch runs."""
 
 from __future__ import annotations
 
-import anyio
+import math
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 
 from paceline.cli.gauge import Reading
-from paceline.cli.panel import DemoPanel, Reasons, sparkline
-from paceline.cli.progress import two_lines
+from paceline.cli.panel import Curve, DemoPanel, PacePanel, sparkline
+from paceline.cli.reasons import SHOWN, Reasons
 from paceline.observers import ProcessingEvent
+
+KNOWN = {
+    "seconds": 12.0,
+    "total": 600,
+    "done": 150,
+    "failed": 2,
+    "in_flight": 40,
+    "workers": 42,
+    "pace": 31.0,
+    "token_pace": math.inf,
+    "rate": 29.5,
+    "refusals": 7,
+    "wait": 0.0,
+    "left": 15.2,
+}
 
 
 def reading(**figures):
-    known = {"total": 600, "done": 150, "failed": 2, "in_flight": 40, "workers": 42, "rate": 29.5, "refusals": 7}
-    return Reading(**known | {"wait": 0.0, "left": 15.2} | figures)
+    return Reading(**KNOWN | figures)
 
 
 def drawn(picture, width=80):
@@ -24,6 +39,16 @@ def drawn(picture, width=80):
     with console.capture() as capture:
         console.print(picture)
     return capture.get()
+
+
+async def reasons_of(number):
+    reasons = Reasons()
+    for index in range(number):
+        await reasons.on_event(
+            ProcessingEvent.PACE_CHANGED,
+            {"quota": "q", "handle": "workers", "old": index, "new": index + 1, "reason": f"[b]reason {index}"},
+        )
+    return reasons
 
 
 @given(st.lists(st.integers(0, 5_000), max_size=300), st.integers(1, 60))
@@ -39,42 +64,65 @@ def test_a_level_that_stays_is_a_flat_curve(level, count):
     assert set(sparkline([level] * count, 48)) == {"█"}
 
 
-@pytest.mark.anyio
-async def test_steps_for_one_reason_are_one_change():
-    reasons = Reasons()
-    await reasons.on_event(ProcessingEvent.BATCH_STARTED, {"total_items": 1})
-    for old, new, reason in [(20, 21, "busy"), (21, 22, "busy"), (22, 18, "refused"), (18, 19, "busy")]:
-        await anyio.sleep(1)
-        await reasons.on_event(ProcessingEvent.PACE_CHANGED, {"quota": "q", "old": old, "new": new, "reason": reason})
-        await reasons.on_event(ProcessingEvent.RATE_LIMIT_HIT, {})
-    assert [(change.old, change.new, change.reason) for change in reasons.latest] == [
-        (20, 22, "busy"),
-        (22, 18, "refused"),
-        (18, 19, "busy"),
-    ]
-    assert [round(change.seconds) for change in reasons.latest] == [1, 3, 4]
+def test_what_is_not_known_is_a_gap():
+    assert sparkline([math.nan, math.inf, 8, 4], 4) == "  █▅"
+
+
+def test_what_is_above_the_top_is_at_the_top():
+    assert sparkline([2, 4, 400], 3, 4.0) == "▅██"
+
+
+@given(st.integers(0, 3_000))
+def test_all_of_the_time_is_drawn_in_the_same_space(count):
+    curve = Curve(steps=16)
+    for value in range(count):
+        curve.add(value + 1)
+    line = drawn(curve).strip()
+    assert len(line) <= 16
+    assert list(line) == sorted(line)
+    assert not count or line[-1] == "█"
+
+
+def test_a_curve_gives_way_where_there_is_no_room():
+    curve = Curve()
+    for value in range(100):
+        curve.add(value)
+    assert [len(drawn(curve, width).strip()) for width in (10, 48, 200)] == [10, 48, 48]
 
 
 @pytest.mark.anyio
-async def test_the_panel_shows_the_figures_the_curve_and_the_latest_reasons():
-    reasons = Reasons()
-    panel = DemoPanel("sim:rate=30", reasons)
-    for number in range(9):
-        await reasons.on_event(
-            ProcessingEvent.PACE_CHANGED,
-            {"quota": "q", "old": number, "new": number + 1, "reason": f"[b]reason {number}"},
-        )
-    heights = {len(drawn(panel(reading(workers=workers))).splitlines()) for workers in (20, 40, 80)}
-    picture = drawn(panel(reading()))
-    assert heights == {len(picture.splitlines())}
-    for words in ("150 of 600", "0:16 left", "42", "29.5/s", "sim:rate=30", "8 → 9", "[b]reason 8", "█"):
+@pytest.mark.parametrize("width", [30, 58, 80, 200])
+async def test_a_picture_has_the_same_number_of_lines_and_fits(width):
+    for number in (0, 3, 50):
+        reasons = await reasons_of(number)
+        for panel, lines in ((PacePanel(reasons), 6 + SHOWN), (DemoPanel("sim", reasons), 10 + SHOWN)):
+            for figures in ({}, {"wait": 3.0}, {"pace": math.inf}, {"in_flight": 12_000, "workers": 12_000}):
+                picture = drawn(panel(reading(**figures)), width).splitlines()
+                assert len(picture) == lines
+                assert max(map(len, picture)) <= width
+
+
+@pytest.mark.anyio
+async def test_the_panel_shows_the_figures_the_curves_and_the_latest_reasons():
+    picture = drawn(PacePanel(await reasons_of(9))(reading(wait=2.4)))
+    for words in (
+        "150 of 600",
+        "0:16 left",
+        "40 in flight of 42",
+        "29.5 calls/s",
+        "31.0 calls/s",
+        "closed; opens in 3 s",
+        "7, 2 failed",
+        "8 → 9 workers",
+        "[b]reason 8",
+        "█",
+    ):
         assert words in picture
     assert "reason 3" not in picture
 
 
-def test_two_lines_are_two_lines_however_narrow_the_terminal():
-    for width in (30, 80, 200):
-        assert len(drawn(two_lines(reading(wait=12.4)), width).splitlines()) == 2
-    picture = drawn(two_lines(reading(wait=12.4)), 120)
-    for words in ("150 of 600", "42 workers", "29.5 calls/s", "7 refusals", "2 failed", "asked to wait 12 s"):
-        assert words in picture
+def test_the_demo_shows_what_the_provider_really_allows():
+    panel = DemoPanel("sim:rate=30", Reasons(), allowed=lambda seconds: 30.0 if seconds < 5 else 0.0)
+    assert "30.0 calls/s" in drawn(panel(reading(seconds=1.0)))
+    assert "nothing" in drawn(panel(reading(seconds=6.0)))
+    assert "sim:rate=30" in drawn(panel(reading()))

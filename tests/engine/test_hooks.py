@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import anyio
@@ -17,6 +18,7 @@ from paceline import (
     WorkItemResult,
     process_prompts,
 )
+from paceline._core.pace import AIMD, PaceChange
 from paceline.observers import ProcessingEvent
 
 from .support import Echo, Scripted, Status, add_all
@@ -145,10 +147,31 @@ async def test_observers_hear_the_whole_story_in_order():
     assert recorder.data(ProcessingEvent.RATE_LIMIT_HIT)["retry_after"] == 3
     assert recorder.data(ProcessingEvent.ITEM_RETRIED)["kind"] == "transient"
     change = recorder.data(ProcessingEvent.PACE_CHANGED)
-    assert (change["old"], change["new"]) == (20, 1)
+    assert (change["handle"], change["old"], change["new"]) == ("workers", 20, 1)
     assert "refused" in change["reason"]
     done = recorder.data(ProcessingEvent.BATCH_COMPLETED)
     assert (done["total_items"], done["succeeded"], done["failed"]) == (1, 1, 0)
+
+
+async def test_each_change_of_any_handle_is_told_once_in_one_batch_after_the_other():
+    class Talkative(AIMD):
+        def settled(self, ticket, now, signal):
+            super().settled(ticket, now, signal)
+            number = len(self.history)
+            self.history.append(PaceChange(now, math.inf, 30.0, f"reason {number}", "calls a second"))
+            self.history.append(PaceChange(now, 0.0, 3.0, f"reason {number + 1}", "gate"))
+
+    recorder = Recorder()
+    async with ParallelBatchProcessor(observers=[recorder], pace=Talkative) as processor:
+        for _ in range(2):
+            await add_all(processor, Echo(), ["a", "b", "c"])
+            await processor.process_all()
+    changes = [data for name, data in recorder.heard if name is ProcessingEvent.PACE_CHANGED]
+    assert [change["reason"] for change in changes] == [f"reason {number}" for number in range(12)]
+    assert [(change["handle"], change["old"], change["new"]) for change in changes[:2]] == [
+        ("calls a second", math.inf, 30.0),
+        ("gate", 0.0, 3.0),
+    ]
 
 
 async def test_an_observer_can_add_up_tokens_as_the_brief_shows():

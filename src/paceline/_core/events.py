@@ -108,12 +108,15 @@ class RateLimitHit:
 
 @attrs.frozen(kw_only=True)
 class PaceChanged:
-    """A lane's controller changed its number of workers."""
+    """A lane's controller changed one of its handles."""
 
     name: ClassVar = ProcessingEvent.PACE_CHANGED
     quota: str
-    old: int
-    new: int
+    handle: str
+    """What changed: "workers", "calls a second", "tokens a second", or "gate"."""
+    old: float
+    new: float
+    """Of the gate: seconds until it opens. Of a rate: inf while none is enforced."""
     reason: str
 
 

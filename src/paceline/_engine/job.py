@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import attrs
@@ -13,7 +14,9 @@ from .._core.backlog import Backlog
 from .._core.classify import describe
 from .._core.cost import TokenCosts, characters_of
 from .._core.fault import Fault, hint
+from .._core.news import News
 from .._core.outcome import Attempt, WorkItemResult
+from .._core.pace import PaceChange
 from .._core.usage import NO_USAGE, TokenUsage
 from ..abc import LLMCallStrategy, RateLimitObserver
 from ..work import LLMWorkItem
@@ -99,6 +102,7 @@ class Learned:
 
     pace: RateLimitObserver
     costs: TokenCosts = attrs.field(factory=TokenCosts)
+    news: News = attrs.field(factory=News)
 
 
 class Lane:
@@ -108,6 +112,7 @@ class Lane:
         self.quota = quota
         self.pace = learned.pace
         self.costs = learned.costs
+        self._news = learned.news
         self.backlog: Backlog[Job] = Backlog()
         self.in_flight = 0
         self.closed: Fault | None = None
@@ -171,6 +176,10 @@ class Lane:
             own = _own_estimate(strategy, prompt)
         job.cost = own or self.costs.expected(characters)
         return job.cost
+
+    def news(self) -> Sequence[PaceChange]:
+        """Return the changes of the pace that it did not return before, the oldest first."""
+        return self._news.of(self.pace.history)
 
     def served(self) -> None:
         """The provider served a call: patience begins anew."""

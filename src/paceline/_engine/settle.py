@@ -11,6 +11,7 @@ from anyio import current_time
 from .._core import events, retry
 from .._core.fault import Fault, FaultKind, overdue, pending
 from .._core.outcome import Attempt, WorkItemResult
+from .._core.pace import PaceChange
 from .._core.spent import closed
 from .._core.usage import NO_USAGE
 from ..abc import LLMCallStrategy
@@ -64,7 +65,6 @@ class _Ended:
 
 async def _decide(batch: Batch, job: Job, call: _Ended) -> None:
     lane, attempt, fault = job.lane_or_raise, job.attempt, call.verdict.fault
-    limit = lane.pace.limit
     batch.finish_call(job, lane, call.at, signal_of(call.verdict, lane.costs))
     if call.verdict.usage is not NO_USAGE:
         lane.costs.learn(job.characters, call.verdict.usage)
@@ -80,8 +80,9 @@ async def _decide(batch: Batch, job: Job, call: _Ended) -> None:
     # Nothing is awaited before here: no result can be lost, and nothing more is paid for, over a slow hook.
     if call.error is not None:
         await _tell_strategy(batch, job, call.error, attempt)
-    if batch.hooks.listening and lane.pace.limit != limit:
-        await batch.hooks.tell(_pace_changed(lane, limit))
+    if batch.hooks.listening:
+        for change in lane.news():
+            await batch.hooks.tell(_pace_changed(lane, change))
     if isinstance(effect, retry.CallAgain):
         await _call_again(batch, job, effect.delay, call)
     else:
@@ -157,10 +158,9 @@ async def _tell_strategy(batch: Batch, job: Job, error: BaseException, attempt: 
     await batch.hooks.harmless(strategy.on_error, error, attempt)
 
 
-def _pace_changed(lane: Lane, old: int) -> events.Event:
-    history = lane.pace.history
+def _pace_changed(lane: Lane, change: PaceChange) -> events.Event:
     return events.PaceChanged(
-        quota=lane.quota, old=old, new=lane.pace.limit, reason=history[-1].reason if history else ""
+        quota=lane.quota, handle=change.handle, old=change.old, new=change.new, reason=change.reason
     )
 
 

@@ -118,18 +118,18 @@ def run(source: Annotated[str, Parameter(name="INPUT", show_default=False)], /, 
 @app.command(sort_key=0, help_epilogue="")
 def demo(
     *,
-    items: Annotated[int, Parameter(validator=_AT_LEAST_1)] = _demo.ITEMS,
-    model: str = _demo.MODEL,
+    items: Annotated[int | None, Parameter(validator=_AT_LEAST_1)] = None,
+    model: str | None = None,
     seed: Annotated[int | None, Parameter(validator=Number(gte=0))] = None,
 ) -> int:
-    """Watch a batch find a simulated provider's pace (20 s).
+    """Watch a batch find a simulated provider's pace, and find it again when the limit changes (half a minute).
 
     Args:
         items: how many prompts: docstrings of Python's own.
-        model: sim:rate=30,latency=1.5,... : what the provider is like.
+        model: sim:rate=30,latency=1.5,... : what the provider is like, instead of one whose limit changes.
         seed: of its chance.
     """
-    return _demo.demo(items=items, model=_given(model), seed=seed)
+    return _demo.demo(items=items, model=None if model is None else _given(model), seed=seed)
 
 
 def _given(text: str) -> str:

@@ -81,7 +81,7 @@ async def conduct(
         keep: takes the results.
         progress: is shown the figures, and told what the user must know.
     """
-    run = _Run(processor, keep, progress, Gauge(len(prompts)))
+    run = _Run(processor, keep, progress, Gauge(len(prompts), processor.config.max_workers))
     failure: Exception | None = None
     async with create_task_group() as nursery:
         await nursery.start(run.listen)

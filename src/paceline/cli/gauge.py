@@ -10,22 +10,30 @@ from collections import deque
 
 import attrs
 
+from .._core.spent import span
 from .._engine.tally import ProcessorStatistics
 
 _WINDOW = 5.0  # seconds
+_MANY = 100  # from here on decimals say nothing
 
 
 @attrs.frozen(kw_only=True)
 class Reading:
     """The figures of one moment."""
 
+    seconds: float
+    """Since the first reading."""
     total: int
     done: int
     """Items that have their result."""
     failed: int
     in_flight: int
     workers: int
-    """Workers that the controllers allow."""
+    """How many calls may be in flight."""
+    pace: float
+    """Calls a second that may start; inf while no limit is known."""
+    token_pace: float
+    """Tokens a second that may be used; inf while no limit is known."""
     rate: float
     """Calls served a second, lately."""
     refusals: int
@@ -43,10 +51,17 @@ class _Mark:
 
 
 class Gauge:
-    """Reads the figures of a batch of `total` items from a processor's snapshots."""
+    """Reads the figures of a batch from a processor's snapshots.
 
-    def __init__(self, total: int) -> None:
+    Args:
+        total: items in the batch.
+        most: workers at most, whatever the controllers allow.
+    """
+
+    def __init__(self, total: int, most: int) -> None:
         self.total = total
+        self._most = most
+        self._began: float | None = None
         self._marks: deque[_Mark] = deque()
 
     def read(self, now: float, statistics: ProcessorStatistics) -> Reading:
@@ -57,20 +72,59 @@ class Gauge:
         self._marks.append(mark)
         while now - self._marks[0].time > _WINDOW:
             self._marks.popleft()
+        if self._began is None:
+            self._began = now
         first = self._marks[0]
         seconds = now - first.time
         settled_a_second = (done - first.done) / seconds if seconds > 0 else 0.0
         return Reading(
+            seconds=now - self._began,
             total=self.total,
             done=done,
             failed=statistics.failed,
             in_flight=statistics.in_flight,
-            workers=sum(lane.limit for lane in lanes),
+            workers=min(self._most, sum(lane.limit for lane in lanes)),
+            pace=sum(lane.rate for lane in lanes) if lanes else math.inf,
+            token_pace=sum(lane.token_rate for lane in lanes) if lanes else math.inf,
             rate=(mark.served - first.served) / seconds if seconds > 0 else 0.0,
             refusals=statistics.rate_limit_count,
             wait=max(0.0, min((lane.gate - now for lane in lanes), default=0.0)),
             left=(self.total - done) / settled_a_second if settled_a_second > 0 else None,
         )
+
+
+def per_time(number: float, unit: str) -> str:
+    """Return a rate as people say it: 29.1 calls/s, 1,667 tokens/s, and of less than one a second 12.5 calls/min."""
+    if number == math.inf:
+        return "no limit"
+    if number < 1:
+        return f"{60 * number:.3g} {unit}/min"
+    return f"{number:,.1f} {unit}/s" if number < _MANY else f"{number:,.0f} {unit}/s"
+
+
+def pace_of(reading: Reading) -> str:
+    """Return the pace in words."""
+    enforced = [
+        per_time(pace, unit)
+        for pace, unit in ((reading.pace, "calls"), (reading.token_pace, "tokens"))
+        if pace < math.inf
+    ]
+    return ", ".join(enforced) or ("not limited" if reading.refusals else "no limit met yet")
+
+
+def gate_of(reading: Reading) -> str:
+    """Return in words whether calls may start, and if not, when."""
+    return f"closed; opens in {wait_of(reading.wait)}" if reading.wait else "open"
+
+
+def wait_of(seconds: float) -> str:
+    """Return a wait as people say it: 0.4 s, 3 s, 12 min."""
+    return f"{max(0.1, seconds):.1f} s" if seconds < 1 else span(seconds)
+
+
+def elapsed(seconds: float) -> str:
+    """Return a time since the beginning: 12.3 s, and later 12:30."""
+    return f"{seconds:.1f} s" if seconds < _MANY else clock(seconds)
 
 
 def clock(seconds: float | None) -> str:

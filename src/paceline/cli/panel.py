@@ -1,100 +1,169 @@
-"""What the demo draws: how the workers find the provider's pace, and why they change."""
+"""What is drawn while a batch runs: how its workers find the provider's pace, and why they change.
+
+A picture always has the same number of lines: it is drawn over the one before.
+"""
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Sequence
+import math
+from collections.abc import Callable, Iterator, Sequence
 from itertools import pairwise
-from typing import Any
 
-import attrs
-from anyio import current_time
-from rich.console import Group, RenderableType
+from rich.console import Console, ConsoleOptions, Group, RenderableType
+from rich.measure import Measurement
 from rich.panel import Panel
 from rich.table import Column, Table
 from rich.text import Text
 
-from .._core.events import ProcessingEvent
-from ..abc import BaseObserver
-from .gauge import Reading
+from .gauge import Reading, gate_of, pace_of, per_time
 from .progress import bar
+from .reasons import SHOWN, Reasons
 
 _LEVELS = "▁▂▃▄▅▆▇█"
-_WIDTH = 48  # columns of the curve
-_REASONS = 5  # lines
+_WIDEST = 48  # columns of a curve
+_NAMES, _WORDS = 7, 24  # columns: what is drawn anew stays in its place
+_HEADROOM = 1.2  # above the most that was ever served a second: a pace may be far above it for a moment
+_WAITS, _FAILS = "yellow", "red"
 
 
-@attrs.frozen
-class Change:
-    """The workers went from one number to another, for one reason."""
+class Curve:
+    """Values over time: however many there are, all of the time is drawn, in a bounded number of steps.
 
-    seconds: float
-    """After the batch began."""
-    old: int
-    new: int
-    reason: str
+    Each step is the mean of as many values as it stands for. A value that is not finite leaves a gap.
+    """
 
+    def __init__(self, steps: int = 4 * _WIDEST) -> None:
+        self.top = 0.0
+        """What the highest level stands for, as does all above; 0: the highest value."""
+        self._steps = steps
+        self._means: list[float] = []
+        self._pending: list[float] = []
+        self._per_step = 1
 
-class Reasons(BaseObserver):
-    """Remembers why the workers changed; steps for the same reason are one change."""
+    def add(self, value: float) -> None:
+        """Note the next value."""
+        self._pending.append(value)
+        if len(self._pending) == self._per_step:
+            self._means.append(_mean(self._pending))
+            self._pending.clear()
+        if len(self._means) == self._steps:
+            self._means = [_mean(self._means[index : index + 2]) for index in range(0, self._steps, 2)]
+            self._per_step *= 2
 
-    def __init__(self) -> None:
-        self.latest: deque[Change] = deque(maxlen=_REASONS)
-        self._began = 0.0
+    def __rich_console__(self, _: Console, options: ConsoleOptions) -> Iterator[Text]:
+        yield Text(sparkline(self._means, min(_WIDEST, options.max_width), self.top), style="green", no_wrap=True)
 
-    async def on_event(self, event: ProcessingEvent, data: dict[str, Any]) -> None:
-        """Hear of one event."""
-        if event is ProcessingEvent.BATCH_STARTED:
-            self._began = current_time()
-        elif event is ProcessingEvent.PACE_CHANGED:
-            self._add(Change(current_time() - self._began, data["old"], data["new"], data["reason"]))
-
-    def _add(self, change: Change) -> None:
-        last = self.latest[-1] if self.latest else None
-        if last is not None and last.reason == change.reason:
-            self.latest[-1] = attrs.evolve(last, new=change.new)
-        else:
-            self.latest.append(change)
+    def __rich_measure__(self, _: Console, options: ConsoleOptions) -> Measurement:
+        return Measurement(1, min(_WIDEST, options.max_width))
 
 
-class DemoPanel:
-    """Draws one reading after the other, and the curve of those before.
+class PacePanel:
+    """Draws one reading after the other, the curves of those before, and the latest reasons.
+
+    Args:
+        reasons: is told of the events of the same batch.
+    """
+
+    def __init__(self, reasons: Reasons) -> None:
+        self._reasons = reasons
+        self._in_flight, self._served, self._pace = Curve(), Curve(), Curve()
+        self._fastest = 0.0
+
+    def __call__(self, reading: Reading) -> RenderableType:
+        """Return the picture."""
+        return Group(bar(reading), self.figures(reading), self.why())
+
+    def figures(self, reading: Reading) -> Table:
+        """Return a line for each figure."""
+        self._in_flight.add(reading.in_flight)
+        self._served.add(reading.rate)
+        self._pace.add(reading.pace if reading.pace < math.inf else reading.token_pace)
+        self._fastest = max(self._fastest, reading.rate)
+        if reading.pace < math.inf:  # what is served and what may be are shown in one scale
+            self._served.top = self._pace.top = _HEADROOM * self._fastest
+        table = Table.grid(
+            Column(min_width=_NAMES, no_wrap=True),
+            Column(min_width=_WORDS, no_wrap=True, overflow="ellipsis"),
+            Column(),
+            padding=(0, 2),
+        )
+        table.add_row("workers", f"{reading.in_flight:,} in flight of {reading.workers:,}", self._in_flight)
+        table.add_row("gate", Text(gate_of(reading), style=_WAITS if reading.wait else ""))
+        lost = Text(f", {reading.failed:,} failed", style=_FAILS if reading.failed else "")
+        table.add_row("refused", Text(f"{reading.refusals:,}") + lost)
+        table.add_row("served", per_time(reading.rate, "calls"), self._served)
+        table.add_row("pace", pace_of(reading), self._pace)
+        return table
+
+    def why(self) -> Table:
+        """Return the latest changes of the pace, with their reasons."""
+        table = Table.grid(
+            Column(min_width=_NAMES, justify="right", no_wrap=True),
+            Column(min_width=_WORDS, no_wrap=True, overflow="ellipsis"),
+            Column(),
+            padding=(0, 2),
+        )
+        changes = self._reasons.latest
+        for change in changes:
+            table.add_row(change.time, change.what, Text(change.reason, no_wrap=True, overflow="ellipsis"))
+        for _ in range(SHOWN - len(changes)):
+            table.add_row("", "", "")
+        return table
+
+
+class DemoPanel(PacePanel):
+    """The same in a frame.
 
     Args:
         provider: what is called.
         reasons: is told of the events of the same batch.
+        allowed: what the provider really allows at a time, in calls a second; None: not known.
     """
 
-    def __init__(self, provider: str, reasons: Reasons) -> None:
+    def __init__(self, provider: str, reasons: Reasons, *, allowed: Callable[[float], float] | None = None) -> None:
+        super().__init__(reasons)
         self._provider = provider
-        self._reasons = reasons
-        self._workers: list[int] = []
+        self._allowed = allowed
+        self._truth = Curve()
 
     def __call__(self, reading: Reading) -> RenderableType:
         """Return the picture."""
-        self._workers.append(reading.workers)
-        figures = Table.grid(padding=(0, 2))
-        figures.add_row("workers", f"{reading.workers:,}", Text(sparkline(self._workers, _WIDTH), style="green"))
-        figures.add_row("in flight", f"{reading.in_flight:,}")
-        figures.add_row("served", f"{reading.rate:,.1f}/s")
-        figures.add_row("refusals", f"{reading.refusals:,}")
-        reasons = Table.grid(
-            Column(justify="right"), Column(), Column(no_wrap=True, overflow="ellipsis"), padding=(0, 2)
-        )
-        for change in self._reasons.latest:
-            reasons.add_row(f"{change.seconds:.1f} s", f"{change.old} → {change.new}", Text(change.reason))
         return Panel(
-            Group(bar(reading), "", figures, "", reasons),
+            Group(bar(reading), "", self.figures(reading), "", self.why()),
             title="a batch finds its pace",
             subtitle=Text(self._provider),
-            height=_REASONS + 9,
         )
 
+    def figures(self, reading: Reading) -> Table:
+        """Return a line for each figure, and one for the truth."""
+        table = super().figures(reading)
+        if self._allowed is not None:
+            rate = self._allowed(reading.seconds)
+            self._truth.add(rate)
+            self._truth.top = self._served.top
+            table.add_row("allowed", per_time(rate, "calls") if rate else "nothing", self._truth)
+        return table
 
-def sparkline(values: Sequence[int], width: int) -> str:
-    """Return a curve of at most `width` characters; each is the mean of as many values as it stands for."""
+
+def sparkline(values: Sequence[float], width: int, top: float = 0.0) -> str:
+    """Return a curve of at most `width` characters; each is the mean of as many values as it stands for.
+
+    Args:
+        values: one that is not finite leaves a gap.
+        width: characters.
+        top: what the highest level stands for, as does all above; 0: the highest value.
+    """
     columns = min(width, len(values))
-    top = max(values, default=0) or 1
     edges = [column * len(values) // columns for column in range(columns + 1)] if columns else [0]
-    means = [sum(values[a:b]) / (b - a) for a, b in pairwise(edges)]
-    return "".join(_LEVELS[min(len(_LEVELS) - 1, int(mean / top * len(_LEVELS)))] for mean in means)
+    means = [_mean(values[a:b]) for a, b in pairwise(edges)]
+    top = top or max((value for value in values if math.isfinite(value)), default=0.0) or 1.0
+    return "".join(_level(mean / top) for mean in means)
+
+
+def _level(share: float) -> str:
+    return _LEVELS[min(len(_LEVELS) - 1, int(share * len(_LEVELS)))] if math.isfinite(share) else " "
+
+
+def _mean(values: Sequence[float]) -> float:
+    finite = [value for value in values if math.isfinite(value)]
+    return sum(finite) / len(finite) if finite else math.nan

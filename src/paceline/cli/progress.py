@@ -14,17 +14,20 @@ from contextlib import suppress
 from types import TracebackType
 from typing import Self
 
-from rich.console import Console, Group, RenderableType
+from rich.console import Console, RenderableType
 from rich.live import Live
 from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from .gauge import Reading, clock
+from .gauge import Reading, clock, gate_of, pace_of, per_time
+from .reasons import Reasons
 from .telling import tell
 from .writing import STDOUT
 
 _LONG_WAIT = 1.0  # seconds: shorter waits come and go too fast to be read
+_RAREST, _LINES = 60.0, 30  # seconds between two lines in the end, and how many of the first period there are before
+_EARLY = 0.1  # seconds: a sleep that is a little short costs no line
 
 
 class Progress:
@@ -53,17 +56,28 @@ class Progress:
 
 
 class Lines(Progress):
-    """Prints a line each `period` seconds."""
+    """Prints a line each `period` seconds, less often as time goes on, and after it why the pace has changed.
 
-    def __init__(self, period: float) -> None:
+    Of each handle only the latest change is told: at most four more lines, however often the pace changes.
+
+    Args:
+        period: seconds.
+        reasons: is told of the events of the same batch.
+    """
+
+    def __init__(self, period: float, reasons: Reasons) -> None:
         self.period = period
-        self._is_first = True
+        self._reasons = reasons
+        self._next = period
 
     def show(self, reading: Reading) -> None:
-        """Print the figures; at the very beginning there are none."""
-        if not self._is_first:
-            self.say(f"{reading.done:,} of {reading.total:,} done, {figures(reading)}, {clock(reading.left)} left")
-        self._is_first = False
+        """Print the figures, if it is time."""
+        if reading.seconds < self._next - _EARLY:
+            return
+        self.say(f"{reading.done:,} of {reading.total:,} done, {figures(reading)}, {clock(reading.left)} left")
+        for change in self._reasons.take():
+            self.say(f"at {change.time} {change.what}: {change.reason}")
+        self._next = reading.seconds + max(self.period, min(_RAREST, reading.seconds / _LINES))
 
 
 class Display(Progress):
@@ -115,10 +129,10 @@ class Display(Progress):
 
 def figures(reading: Reading) -> str:
     """Return the figures in words, but for how much is done."""
-    wait = f", asked to wait {reading.wait:.0f} s" if reading.wait >= _LONG_WAIT else ""
+    wait = f", gate {gate_of(reading)}" if reading.wait >= _LONG_WAIT else ""
     return (
-        f"{reading.workers:,} workers, {reading.rate:,.1f} calls/s, "
-        f"{reading.refusals:,} refusals, {reading.failed:,} failed{wait}"
+        f"{reading.in_flight:,} in flight of {reading.workers:,} workers, served {per_time(reading.rate, 'calls')}, "
+        f"pace: {pace_of(reading)}, {reading.refusals:,} refusals, {reading.failed:,} failed{wait}"
     )
 
 
@@ -130,11 +144,6 @@ def bar(reading: Reading) -> RenderableType:
     progress = ProgressBar(total=max(1, reading.total), completed=reading.done)
     line.add_row(progress, f"{reading.done:,} of {reading.total:,}  {clock(reading.left)} left")
     return line
-
-
-def two_lines(reading: Reading) -> RenderableType:
-    """Return the picture of `paceline run`."""
-    return Group(bar(reading), Text(figures(reading), no_wrap=True, overflow="ellipsis"))
 
 
 def is_live(*, stdout_is_used: bool) -> bool:

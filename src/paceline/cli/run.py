@@ -22,8 +22,10 @@ from .conduct import Ending, conduct
 from .lines import Kind
 from .logs import shown_logs
 from .models import strategy_of
-from .progress import Display, Lines, Progress, is_live, two_lines
+from .panel import PacePanel
+from .progress import Display, Lines, Progress, is_live
 from .reading import open_input
+from .reasons import Reasons
 from .report import report
 from .writing import Output, open_output
 
@@ -59,13 +61,14 @@ def run(job: Job) -> int:
         open_input(job.source, kind=job.kind, limit=job.limit) as source,
         open_output(job.output, source=source.identity, overwrite=job.overwrite) as output,
     ):
-        with _progress(job) as progress, shown_logs(progress.say, verbose=job.verbose):
+        reasons = Reasons()
+        with _progress(job, reasons) as progress, shown_logs(progress.say, verbose=job.verbose):
             ending = anyio.run(
                 partial(
                     conduct,
                     source,
                     strategy,
-                    processor=ParallelBatchProcessor[Any](job.config),
+                    processor=ParallelBatchProcessor[Any](job.config, observers=() if job.quiet else [reasons]),
                     keep=partial(_write, output),
                     progress=progress,
                 ),
@@ -74,10 +77,10 @@ def run(job: Job) -> int:
         return report(_settled(ending, output), output=None if job.output == "-" else job.output, saved=output.saved)
 
 
-def _progress(job: Job) -> Progress:
+def _progress(job: Job, reasons: Reasons) -> Progress:
     if job.quiet:
         return Progress()
-    return Display(two_lines) if is_live(stdout_is_used=job.output == "-") else Lines(_PERIOD)
+    return Display(PacePanel(reasons)) if is_live(stdout_is_used=job.output == "-") else Lines(_PERIOD, reasons)
 
 
 def _write(output: Output, results: Sequence[WorkItemResult[Any]]) -> None:

@@ -30,6 +30,7 @@ from .workers import Workers
 _CEILING = 4000.0
 _START_RATE = 5.0
 _STREAK = 3
+_SLOW_START_REFUSALS = 2
 _STREAK_SHARE = 0.6
 _FAULT_STREAK = 5
 _FAULTS, _FAULTS_SHARE = 50, 0.2
@@ -60,6 +61,7 @@ class PaceController:
         self._full_at = -math.inf
         # streaks
         self._row = 0
+        self._judged: deque[int] = deque(maxlen=8)
         self._streak = 0
         self._streak_since = 0.0
         self._streak_first = self._streak_last = 0
@@ -176,6 +178,7 @@ class PaceController:
 
     def _admitted(self, now, call, in_flight):
         requests, gate = self._requests, self._gate
+        self._judged.append(0)
         if self._row:
             self._row = 0
             if not gate.closed:
@@ -198,6 +201,7 @@ class PaceController:
 
     def _charge(self, now, call, in_flight):
         self._row += 1
+        self._judged.append(1)
         self._requests.refused += 1
         self._tokens.refused += call.tokens
         workers, gate, requests = self._workers, self._gate, self._requests
@@ -221,6 +225,8 @@ class PaceController:
             if refund < math.inf:
                 charged.cycles = 0
             gate.open()
+            return
+        if charged.value == math.inf and self._evidence.admitted >= 8 and sum(self._judged) < _SLOW_START_REFUSALS:
             return
         charged.cut(now, call.started, cost, self._row, recent())
 
@@ -287,6 +293,8 @@ class PaceController:
             elif hint:
                 gate.asked(now, hint)
         elif (self._streak >= _STREAK or evidence.admitted < 20) and self._streak >= _STREAK_SHARE * (self._streak_last - self._streak_first + 1):
+            if self._charged.value == math.inf and evidence.admitted >= 8:
+                self._charged.cut(now, self._streak_since, self._charged.mean, self._row, evidence.rate() if self._charged is self._requests else evidence.token_rate())
             gate.close(self._streak_since, by_faults=False, hinted=bool(hint))
             self._wait(now, hint)
 

@@ -24,18 +24,21 @@ import math
 import attrs
 
 AIM = 0.97  # of the measured rate: the rest refills the limit between two refusals
-_LEAST_CYCLE = 60.0  # calls
+_LEAST_CYCLE = 12.0  # calls
 _CYCLE_SECONDS = 6.0  # and at least the calls of so many seconds
 _GROWTH = 0.06  # of the rate, in the first cycle after a cut
 _LATER_GROWTH, _LATER_FACTOR = 0.25, 60.0  # after it: e-folding up to this
 _BACK_AFTER, _BACK_GROWTH, _BACK_FACTOR = 0.7, 2.0, 2000.0  # cycles; below the best rate measured
 _BACK_BELOW = 0.9  # of the best
-_STALE = 1.3  # cycles: the calls since the last exhaustion no longer measure today's limit
+_STALE = 1.15  # cycles: the calls since the last exhaustion no longer measure today's limit
 _FRESH_WEIGHT = 0.7  # of the latest calls' rate, against the stale measure
 _LONGEST_MEASURE = 4.0  # cycles
 _SOUND = 20.0  # calls: a measure over fewer is not worth remembering
-_FEW = 8.0  # calls: a measure over fewer has the error of a whole call
-_STEADY, _CALLS_PER_REFUSAL = 4.0, 200.0
+_FEW = 3.0  # calls: a measure over fewer has the error of a whole call
+_PRICE, _MOST_PATIENCE, _LONG_CYCLE, _DROP = 0.008, 12.0, 120.0, 0.85
+_LEAST_RATE = 1 / 600  # calls a second
+_FORGET, _SUPPORT = 0.3, 10
+_UNSURE_GROWTH = 0.12
 _MEMORY = 0.03  # of each new measure, if it is below the best
 _QUICK_CYCLE, _QUICK_SECONDS, _QUICK_GROWTH = 16.0, 2.0, 0.25  # while no sound measure was made
 
@@ -60,12 +63,13 @@ class Rate:
     """Units admitted so far."""
     refused: float = 0.0
     last_cut: float = -math.inf
-    steadiness: float = 1.0
-    price: float = 1.0
-    """Refusals that one exhaustion costs."""
-    _refusals: int = 0
-    value_then: float = 1.0
-    _top: float = 1.0
+    patience: float = 1.0
+    """How many times as long as need be a growth cycle takes, so that refusals stay rare."""
+    precise: bool = True
+    _support: int = 0
+    _began_at: float = 0.0
+    _admitted_at_cut: float = 0.0
+    _refused_at_cut: float = 0.0
     _since: float = 0.0
     _admitted_then: float = 0.0
     _refused_then: float = 0.0
@@ -81,7 +85,7 @@ class Rate:
     def measured(self, time: float) -> tuple[float, float]:
         """Return the units admitted since the last exhaustion, and the seconds that passed."""
         units, refused = self.admitted - self._admitted_then, self.refused - self._refused_then
-        if refused < 0.15 * units and units > _SOUND * self.mean:
+        if 3 * self.mean <= refused < 0.15 * units:
             units += refused
         return units, time - self._since
 
@@ -96,8 +100,8 @@ class Rate:
         self.cycles = u = self.cycles + part
         if self.value < _BACK_BELOW * self.best:
             growth = _GROWTH if u < _BACK_AFTER else min(_BACK_GROWTH, _GROWTH * _BACK_FACTOR ** (u - _BACK_AFTER))
-        elif not self.best:
-            growth = _QUICK_GROWTH
+        elif not self.best or not self.precise:
+            growth = _QUICK_GROWTH if not self.best else _UNSURE_GROWTH
         else:
             growth = _GROWTH if u < 1 else min(_LATER_GROWTH, _GROWTH * _LATER_FACTOR ** (u - 1))
         self.value *= 1 + growth * part
@@ -112,18 +116,13 @@ class Rate:
             row: how many refusals there were in a row, with this one.
             recent: units admitted a second, over the latest calls.
         """
-        if started >= self.last_cut:
-            if self._refusals:
-                self.price += 0.3 * (self._refusals - self.price)
-            self._refusals = 0
-        self._refusals += 1
-        self.value_then = self.value
+        before, fresh, cycles = self.value, started >= self.last_cut, self.cycles
         call = max(cost, self.mean)
         units, seconds = self.measured(started)
         if self.value == math.inf:
             self.value = recent or self.mean / max(0.2, seconds)
             self.anchor(started)
-        elif self.cycles > _STALE:
+        elif seconds > 0 and self.value > _STALE * units / seconds and self.cycles > 1:
             rate = recent or self.value
             if seconds > 0 and 0 < units / seconds < rate:
                 rate = rate**_FRESH_WEIGHT * (units / seconds) ** (1 - _FRESH_WEIGHT)
@@ -142,23 +141,44 @@ class Rate:
             self.anchor(started)
         if self.cycles * self.cycle < 0.3 * self.window and started >= self.last_cut:
             self.window *= 0.7
+        self.value = max(self.value, _LEAST_RATE * self.mean)
         self.last_cut = now
+        if fresh and before < math.inf:
+            self._weigh(before, cycles)
+        self._began_at = self.value
         self.begin_cycle()
 
     def _remember(self, rate: float) -> None:
-        agrees = abs(self.value_then / self._top - 1) < 0.04
-        self.steadiness = min(_STEADY, 1.5 * self.steadiness) if agrees else 1.0
-        self._top = self.value_then
-        self.best = rate if rate > self.best else self.best + _MEMORY * (rate - self.best)
+        best = self.best
+        if rate > 1.1 * best:
+            self.best, self._support = rate, 1
+        elif rate > 0.9 * best:
+            self._support = min(_SUPPORT, self._support + 1)
+            self.best = rate if rate > best else best + _FORGET / _SUPPORT * (rate - best)
+        else:
+            self.best = best + _FORGET / self._support * (rate - best)
 
     def begin_cycle(self) -> None:
         """Begin a growth cycle, in proportion to the rate."""
         self.cycles = 0.0
-        base = max(_LEAST_CYCLE, _CYCLE_SECONDS * self.value / self.mean, self.window)
-        steadiness = self.steadiness if self.value > _BACK_BELOW * self.best else 1.0
-        self.cycle = max(base, min(steadiness * base, _CALLS_PER_REFUSAL * self.price))
-        if not self.best:
-            self.cycle = min(self.cycle, max(_QUICK_CYCLE, _QUICK_SECONDS * self.value / self.mean))
+        seconds = _CYCLE_SECONDS if self.best else _QUICK_SECONDS
+        base = max(_LEAST_CYCLE, seconds * self.value / self.mean)
+        patience = self.patience if self.precise and self.value > _BACK_BELOW * self.best else 1.0
+        self.cycle = max(base, min(patience * base, max(_LONG_CYCLE, 4 * base)), self.window)
+
+    def _weigh(self, before: float, cycles: float) -> None:
+        """Learn what an exhaustion costs: the calls between two are to be in proportion."""
+        calls = (self.admitted - self._admitted_at_cut) / self.mean
+        refused = (self.refused - self._refused_at_cut) / self.mean
+        self._admitted_at_cut, self._refused_at_cut = self.admitted, self.refused
+        self.precise = self._began_at >= 0.85 * before
+        if self.value < _DROP * self.best:
+            return
+        if cycles < 0.25:
+            self.patience = max(1.0, 0.5 * self.patience)
+            return
+        ratio = max(1.0, refused) / max(1.0, calls)
+        self.patience = min(_MOST_PATIENCE, max(1.0, self.patience * min(4.0, max(0.7, math.sqrt(ratio / _PRICE)))))
 
     def reopened_window(self, units: float, seconds: float, closed: float) -> None:
         """Learn from a window that was spent, and is whole again.
@@ -170,7 +190,9 @@ class Rate:
         """
         rate, calls = units / seconds, units / self.mean
         if calls >= _SOUND:
-            self.best = rate if rate > self.best else self.best + _MEMORY * (rate - self.best)
+            self._remember(rate)
+        if calls < _FEW:
+            rate = math.sqrt(rate * self.mean / closed)
         if not self.window or calls <= 3 * max(self.window, 1):
             self.value, self.window = rate, calls
         else:

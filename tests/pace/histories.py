@@ -1,0 +1,182 @@
+"""What may happen to a controller: any signal for any open ticket, in any order, at any time; and a caller who lives it.
+
+A history is a list of moves, so that Hypothesis can shrink it:
+
+    Ask       start calls for as long as the controller says now, at most so many
+    Insist    start one whatever the controller says
+    End       settle one of the open tickets
+    EndAll    settle them all alike
+    Pass      let time pass
+    Obey      let it pass until the controller said that a call may start
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import attrs
+from hypothesis import strategies as st
+
+from paceline._core.fault import FaultKind
+from paceline._core.pace import ABANDONED, SERVED, Faulted, Served, Throttled
+from paceline._core.pace.controller import PaceController
+from paceline._core.quota import Part, QuotaHint, QuotaLimit, Unit
+
+BEGIN = 1_000.0  # seconds: no clock begins at 0
+SECRET = "AIzaSyD-0123456789abcdefghijklmnopqrstu"
+
+
+@attrs.frozen
+class Ask:
+    most: int
+    cost: float
+
+
+@attrs.frozen
+class Insist:
+    cost: float
+
+
+@attrs.frozen
+class End:
+    which: int
+    signal: Any
+
+
+@attrs.frozen
+class EndAll:
+    signal: Any
+
+
+@attrs.frozen
+class Pass:
+    seconds: float
+
+
+@attrs.frozen
+class Obey:
+    pass
+
+
+odd = st.sampled_from([-1.0, 0.0, -0.0, math.nan, math.inf, -math.inf, 1e308, -1e308, 5e-324, 1e9, 10**400])
+hints = st.none() | odd | st.floats() | st.floats(0.01, 100)
+amounts = st.none() | odd | st.floats(0, 1e6)
+limits = st.builds(
+    QuotaLimit,
+    unit=st.sampled_from(Unit),
+    part=st.sampled_from(Part),
+    limit=amounts,
+    period=amounts | st.sampled_from([1.0, 60.0, 86_400.0]),
+    remaining=amounts,
+    reset=amounts,
+    exceeded=st.booleans(),
+    name=st.sampled_from(["", "requests per minute", SECRET]),
+)
+quotas = st.none() | st.builds(
+    QuotaHint, retry_after=hints, limits=st.lists(limits, max_size=3).map(tuple), reopens_in=hints
+)
+served = st.just(SERVED) | st.builds(Served, tokens=st.none() | odd | st.floats(0, 1e7), quota=quotas)
+refused = st.builds(Throttled, hints, quotas)
+faults = st.builds(Faulted, st.sampled_from([kind for kind in FaultKind if kind is not FaultKind.THROTTLED]))
+signals = st.one_of(served, refused, refused, faults, st.just(ABANDONED))
+
+costs = st.just(1.0) | st.floats(1, 1e6)
+seconds = st.just(0.0) | st.floats(0, 2) | st.floats(0, 600) | st.sampled_from([1e-9, 3_600.0, 1e5, 1e9])
+asking = st.builds(Ask, st.integers(1, 100), costs)
+obedient_moves = st.one_of(
+    asking,
+    asking,
+    st.builds(End, st.integers(0, 10**6), signals),
+    st.builds(End, st.integers(0, 10**6), signals),
+    st.builds(EndAll, signals),
+    st.builds(Pass, seconds),
+    st.just(Obey()),
+)
+histories = st.lists(obedient_moves, max_size=80)
+hostile_histories = st.lists(obedient_moves | st.builds(Insist, costs), max_size=80)
+
+
+class Caller:
+    """Lives a history. Overrides of the `on_...` methods check laws as it goes."""
+
+    def __init__(self, controller=None, *, now=BEGIN):
+        self.controller = PaceController() if controller is None else controller
+        self.now = now
+        self.open = []
+        self.answers = []
+        self.cost = 1.0
+
+    def live(self, history):
+        """Do what the history says."""
+        for move in history:
+            self.do(move)
+        return self
+
+    def do(self, move):
+        """Do one move."""
+        match move:
+            case Ask(most, cost):
+                self.cost = cost
+                for _ in range(most):
+                    if self.ask(cost) > self.now:
+                        break
+                    self.start(cost)
+            case Insist(cost):
+                self.start(cost)
+            case End(which, signal):
+                if self.open:
+                    self.settle(self.open.pop(which % len(self.open)), signal)
+            case EndAll(signal):
+                self.settle_all(signal)
+            case Pass(seconds):
+                self.now += seconds
+            case Obey():
+                at = self.ask(self.cost)
+                if self.now < at < math.inf:
+                    self.now = at
+        self.on_move()
+
+    def ask(self, cost=1.0):
+        """Ask when a call may start."""
+        at = self.controller.admit_at(self.now, cost)
+        self.answers.append(at)
+        self.on_answer(at)
+        return at
+
+    def start(self, cost=1.0):
+        """Start a call."""
+        self.on_start()
+        ticket = self.controller.started(self.now, cost)
+        self.open.append(ticket)
+        return ticket
+
+    def settle(self, ticket, signal):
+        """End a call that is no longer in `open`."""
+        self.controller.settled(ticket, self.now, signal)
+        self.on_end(signal)
+
+    def settle_all(self, signal):
+        """End all calls alike, in the order in which they started."""
+        tickets, self.open = self.open, []
+        for ticket in tickets:
+            self.settle(ticket, signal)
+
+    def fill(self, most=10_000):
+        """Start calls for as long as the controller says now."""
+        begun = []
+        while len(begun) < most and self.ask() <= self.now:
+            begun.append(self.start())
+        return begun
+
+    def on_answer(self, at):
+        """Hear what the controller answered."""
+
+    def on_start(self):
+        """Hear that a call is about to start."""
+
+    def on_end(self, signal):
+        """Hear that a call has ended."""
+
+    def on_move(self):
+        """Hear that a move is done."""
