@@ -84,7 +84,7 @@ def test_an_unknown_contender_is_refused():
 
 
 def test_a_dotted_path_is_a_controller():
-    assert run(Job("S11", 1, "paceline._core.pace:AIMD"))["calls"] > 0
+    assert run(Job("S11", 1, "paceline._core.pace:PaceController"))["calls"] > 0
 
 
 def test_tables_have_a_row_for_each_contender_and_say_what_failed():

@@ -18,7 +18,7 @@ from paceline import (
     WorkItemResult,
     process_prompts,
 )
-from paceline._core.pace import AIMD, PaceChange
+from paceline._core.pace import PaceChange, PaceController
 from paceline.observers import ProcessingEvent
 
 from .support import Echo, Scripted, Status, add_all
@@ -147,14 +147,14 @@ async def test_observers_hear_the_whole_story_in_order():
     assert recorder.data(ProcessingEvent.RATE_LIMIT_HIT)["retry_after"] == 3
     assert recorder.data(ProcessingEvent.ITEM_RETRIED)["kind"] == "transient"
     change = recorder.data(ProcessingEvent.PACE_CHANGED)
-    assert (change["handle"], change["old"], change["new"]) == ("workers", 20, 1)
+    assert (change["handle"], change["new"]) == ("gate", 3)
     assert "refused" in change["reason"]
     done = recorder.data(ProcessingEvent.BATCH_COMPLETED)
     assert (done["total_items"], done["succeeded"], done["failed"]) == (1, 1, 0)
 
 
 async def test_each_change_of_any_handle_is_told_once_in_one_batch_after_the_other():
-    class Talkative(AIMD):
+    class Talkative(PaceController):
         def settled(self, ticket, now, signal):
             super().settled(ticket, now, signal)
             number = len(self.history)

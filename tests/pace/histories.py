@@ -3,6 +3,7 @@
 A history is a list of moves, so that Hypothesis can shrink it:
 
     Ask       start calls for as long as the controller says now, at most so many
+    Rush      start so many, coming back each time as told, as long as that is soon
     Insist    start one whatever the controller says
     End       settle one of the open tickets
     EndAll    settle them all alike
@@ -24,7 +25,8 @@ from paceline._core.pace.controller import PaceController
 from paceline._core.quota import Part, QuotaHint, QuotaLimit, Unit
 
 BEGIN = 1_000.0  # seconds: no clock begins at 0
-SECRET = "AIzaSyD-0123456789abcdefghijklmnopqrstu"
+SOON = 0.5  # seconds
+SECRET = "AIzaSyD-0123456789abcdefghijklmnopqrstu"  # noqa: S105 - nobody's
 
 
 @attrs.frozen
@@ -32,10 +34,30 @@ class Ask:
     most: int
     cost: float
 
+    def make(self, caller):
+        caller.cost = self.cost
+        for _ in range(self.most):
+            if caller.ask(self.cost) > caller.now:
+                break
+            caller.start(self.cost)
+
+
+@attrs.frozen
+class Rush:
+    most: int
+    cost: float
+
+    def make(self, caller):
+        caller.cost = self.cost
+        caller.rush(self.most, self.cost)
+
 
 @attrs.frozen
 class Insist:
     cost: float
+
+    def make(self, caller):
+        caller.start(self.cost)
 
 
 @attrs.frozen
@@ -43,20 +65,33 @@ class End:
     which: int
     signal: Any
 
+    def make(self, caller):
+        if caller.open:
+            caller.settle(caller.open.pop(self.which % len(caller.open)), self.signal)
+
 
 @attrs.frozen
 class EndAll:
     signal: Any
+
+    def make(self, caller):
+        caller.settle_all(self.signal)
 
 
 @attrs.frozen
 class Pass:
     seconds: float
 
+    def make(self, caller):
+        caller.now += self.seconds
+
 
 @attrs.frozen
 class Obey:
-    pass
+    def make(self, caller):
+        at = caller.ask(caller.cost)
+        if caller.now < at < math.inf:
+            caller.now = at
 
 
 odd = st.sampled_from([-1.0, 0.0, -0.0, math.nan, math.inf, -math.inf, 1e308, -1e308, 5e-324, 1e9, 10**400])
@@ -86,7 +121,7 @@ seconds = st.just(0.0) | st.floats(0, 2) | st.floats(0, 600) | st.sampled_from([
 asking = st.builds(Ask, st.integers(1, 100), costs)
 obedient_moves = st.one_of(
     asking,
-    asking,
+    st.builds(Rush, st.integers(1, 200), costs),
     st.builds(End, st.integers(0, 10**6), signals),
     st.builds(End, st.integers(0, 10**6), signals),
     st.builds(EndAll, signals),
@@ -115,26 +150,7 @@ class Caller:
 
     def do(self, move):
         """Do one move."""
-        match move:
-            case Ask(most, cost):
-                self.cost = cost
-                for _ in range(most):
-                    if self.ask(cost) > self.now:
-                        break
-                    self.start(cost)
-            case Insist(cost):
-                self.start(cost)
-            case End(which, signal):
-                if self.open:
-                    self.settle(self.open.pop(which % len(self.open)), signal)
-            case EndAll(signal):
-                self.settle_all(signal)
-            case Pass(seconds):
-                self.now += seconds
-            case Obey():
-                at = self.ask(self.cost)
-                if self.now < at < math.inf:
-                    self.now = at
+        move.make(self)
         self.on_move()
 
     def ask(self, cost=1.0):
@@ -158,9 +174,18 @@ class Caller:
 
     def settle_all(self, signal):
         """End all calls alike, in the order in which they started."""
-        tickets, self.open = self.open, []
-        for ticket in tickets:
-            self.settle(ticket, signal)
+        while self.open:
+            self.settle(self.open.pop(0), signal)
+
+    def rush(self, most, cost=1.0):
+        """Start so many calls, coming back each time as told; stop where the answer is a call's end, or later than soon."""
+        for _ in range(most):
+            at = self.ask(cost)
+            if at > self.now + SOON:
+                return
+            self.now = max(self.now, at)
+            if self.ask(cost) <= self.now:
+                self.start(cost)
 
     def fill(self, most=10_000):
         """Start calls for as long as the controller says now."""

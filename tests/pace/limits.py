@@ -20,7 +20,15 @@ from paceline._core.fault import FaultKind
 from paceline._core.pace import SERVED, Served, Throttled
 
 
-class Bucket:
+class Meter:
+    """The books of one limit."""
+
+    def __repr__(self):
+        fields = ", ".join(f"{name}={value:.6g}" for name, value in vars(self).items() if not name.startswith("_"))
+        return f"{type(self).__name__}({fields})"
+
+
+class Bucket(Meter):
     """A rate with a reserve; full at first."""
 
     def __init__(self, rate, burst=None, *, tokens=False, refusals_cost=0.0):
@@ -50,7 +58,7 @@ class Bucket:
         return min(self.burst, cost if self.tokens else 1.0)
 
 
-class Window:
+class Window(Meter):
     """So many calls in each window of time."""
 
     def __init__(self, calls, seconds, offset=0.0):
@@ -76,7 +84,7 @@ class Window:
         """A refusal is not counted."""
 
 
-class Cap:
+class Cap(Meter):
     """So many calls at a time."""
 
     def __init__(self, calls):

@@ -12,7 +12,7 @@ from paceline._core.fault import FaultKind
 from paceline._core.pace import ABANDONED, SERVED, Faulted, PaceKnowledge, Throttled
 from paceline._core.pace.controller import PaceController
 
-from .histories import BEGIN, Ask, Caller, End, EndAll, Obey, Pass, costs, histories, hostile_histories, odd
+from .histories import BEGIN, Ask, Caller, EndAll, Obey, Pass, costs, histories, hostile_histories, odd
 
 CEILING = 4_000  # workers
 HOUR = 3_600.0
@@ -24,10 +24,6 @@ LATE = [Ask(100, 1.0), Pass(5.0), EndAll(Throttled()), Obey()]
 
 class InBounds(Caller):
     """Holds the handles to their bounds after each call of the port."""
-
-    def __init__(self, controller=None):
-        super().__init__(controller)
-        self.well = self.now  # when it last went well: a call was served, or nothing was asked for
 
     def check(self):
         controller = self.controller

@@ -17,42 +17,23 @@ import heapq
 import math
 from array import array
 from collections import deque
-from itertools import pairwise
 from random import Random
 
 from paceline._core.pace import Faulted, Throttled
 from paceline._core.pace.controller import PaceController
 
 from .limits import Cap
+from .tally import Tally
 
 MOST = 4_000  # workers that a client has
 FAULT_LATENCY = 0.3  # seconds
 SPIN = 1_000  # times that a controller may be asked in a row without that anything happens
 
 
-class Tally:
-    """Amounts by the second."""
-
-    def __init__(self):
-        self._bins = array("d")
-
-    def add(self, at, amount):
-        """Count an amount at a time."""
-        second = int(at)
-        bins = self._bins
-        if second >= len(bins):
-            bins.extend([0.0] * (second - len(bins) + 60))
-        bins[second] += amount
-
-    def between(self, start, end):
-        """Return the sum from one whole second to another."""
-        return sum(self._bins[math.ceil(start) : math.ceil(end)])
-
-
 class Client:
     """One caller with one controller."""
 
-    def __init__(self, world, controller, *, start, most, cost, works):
+    def __init__(self, world, controller, *, start, most, cost, works):  # noqa: PLR0913 - a client is these
         self.world, self.controller = world, controller
         self.most, self.cost, self.works = most, cost, works
         self.admitted, self.served, self.refused = Tally(), Tally(), Tally()
@@ -293,14 +274,3 @@ class _Sharing:
         self.look_again()
         for call in ended:
             self._world._serve(call)
-
-
-def worst_gap(times, start, end):
-    """Return the longest time without an event between two times."""
-    inside = [at for at in times if start <= at <= end]
-    return max(after - before for before, after in pairwise([start, *inside, end]))
-
-
-def jain(shares):
-    """Return Jain's index of fairness: 1 for equal shares."""
-    return sum(shares) ** 2 / (len(shares) * sum(share * share for share in shares))

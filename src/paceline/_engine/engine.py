@@ -19,7 +19,7 @@ from .._core.exceptions import MisuseError, SourceError
 from .._core.fault import DRAINED, Fault, FaultKind, pending
 from .._core.knowledge import checked
 from .._core.outcome import BatchResult, WorkItemResult
-from .._core.pace import AIMD, PaceKnowledge
+from .._core.pace import PaceController, PaceKnowledge
 from .._core.spent import all_closed
 from ..abc import BaseObserver, Middleware, RateLimitObserver
 from .batch import Batch
@@ -47,7 +47,7 @@ class Engine(Generic[T]):
         config: ProcessorConfig | None = None,
         middlewares: Sequence[Middleware] = (),
         observers: Sequence[BaseObserver] = (),
-        pace: NewPace = AIMD,
+        pace: NewPace = PaceController,
         knowledge: Mapping[str, PaceKnowledge] = NOTHING_KNOWN,
     ) -> None:
         self.config = config if config is not None else ProcessorConfig()

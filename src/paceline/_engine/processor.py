@@ -14,7 +14,7 @@ from .._core.config import ProcessorConfig
 from .._core.exceptions import MisuseError
 from .._core.fault import DRAINED
 from .._core.outcome import BatchResult
-from .._core.pace import AIMD, PaceKnowledge
+from .._core.pace import PaceController, PaceKnowledge
 from ..abc import BaseObserver, Middleware
 from ..work import LLMWorkItem
 from .engine import NOTHING_KNOWN, Engine, NewPace
@@ -52,7 +52,7 @@ class ParallelBatchProcessor(Generic[T]):
         *,
         middlewares: Sequence[Middleware] = (),
         observers: Sequence[BaseObserver] = (),
-        pace: NewPace = AIMD,
+        pace: NewPace = PaceController,
         knowledge: Mapping[str, PaceKnowledge] = NOTHING_KNOWN,
     ) -> None:
         self._engine: Engine[T] = Engine(config, middlewares, observers, pace, knowledge)

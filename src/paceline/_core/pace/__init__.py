@@ -1,6 +1,6 @@
 """How many calls a lane may have in flight, and at what rate they may start."""
 
-from .aimd import AIMD as AIMD
+from .controller import PaceController as PaceController
 from .signals import ABANDONED as ABANDONED
 from .signals import SERVED as SERVED
 from .signals import Abandoned as Abandoned
@@ -11,4 +11,3 @@ from .signals import PaceStatistics as PaceStatistics
 from .signals import Served as Served
 from .signals import Signal as Signal
 from .signals import Throttled as Throttled
-from .signals import Ticket as Ticket

@@ -1,14 +1,19 @@
-"""The pace of one lane: how many calls may be in flight, and at what rate they may start.
+"""The pace of one lane: how many calls may be in flight, and at what rate may they start?
 
-In flight = rate x latency, so a limit on concurrency is met by steering the number of workers, one on the rate by pacing; each
-refusal is charged to the handle that the evidence blames. This module hears every call's start and end, asks the parts, and
-carries their answers from one to the other:
+In flight = rate x latency (Little's law). So a limit on concurrency is met by steering the number of workers, one on the rate by
+pacing, and each refusal is charged to the handle that the evidence blames. This module hears every call's start and end, asks
+the parts, and carries their answers from one to the other:
 
-    evidence   which calls were admitted, and how many were in flight at each start
-    rate       at what rate calls may start           spacing   ... evenly
+    evidence   which calls were admitted, and how many were in flight when each started
+    handle     one pace, of requests or of tokens: its `rate`, its even `spacing`
+    unit       which of the two the provider counts
     workers    how many may be in flight: a cap, and whether a refusal was for that
     knee       how many are of use, where nothing is refused
-    gate       when anything may start at all
+    streaks    whether the provider has closed, or fallen ill
+    gate       when anything may start at all, after it has closed
+    history    what was done, and why
+
+It is pure: `now` is an argument, in seconds of any clock that does not go back, and the same calls give the same answers.
 """
 
 from __future__ import annotations
@@ -16,342 +21,473 @@ from __future__ import annotations
 import math
 from collections import deque
 
-from ..fault import FaultKind
+import attrs
+
+from ..fault import FaultKind, hint
+from ..quota import QuotaHint, Unit, amount
 from .evidence import Call, Evidence, Outcome
 from .gate import Gate
+from .handle import Handle
+from .history import CALLS, GATE, TOKENS, WORKERS, History
 from .knee import Knee
-from .rate import Rate
+from .rate import LEAST
 from .signals import Abandoned, Faulted, PaceChange, PaceKnowledge, PaceStatistics, Served, Signal, Throttled
-from .spacing import Spacing
+from .streaks import Streaks
 from .unit import UnitTest
-from ..quota import Unit
 from .workers import Workers
 
-_CEILING = 4000.0
-_START_RATE = 5.0
-_STREAK = 3
-_SLOW_START_REFUSALS = 2
-_STREAK_SHARE = 0.6
-_FAULT_STREAK = 5
-_FAULTS, _FAULTS_SHARE = 50, 0.2
-_SHRINK = 0.7
-_BRIEF = 8.0  # gaps: a closure shorter than that is no window
+_CEILING = 4000.0  # workers: the engine has its own, lower one
+_BRIEF_GAPS, _BRIEF_AGES = 8.0, 4.0  # a closure shorter than that is an exhaustion like others
+_YOUNG = 20  # admissions
+_TELLING = 8  # calls: a closure after fewer tells nothing of a window
+_SLOW_START_JUDGED, _SLOW_START_REFUSED = 8, 2  # of the latest so many calls: fewer refusals do not end the slow start
+_SPARE = 0.7  # of the pace, where the provider is ill
+_TICK = 1e-3  # seconds
+_PASSING = frozenset({FaultKind.OVERLOADED, FaultKind.TRANSIENT, FaultKind.TIMEOUT})  # other faults are the call's own
+_IDLE = 1.0  # seconds without a call in flight
+_HALF_LIFE = 12 * 3600.0  # seconds, of what was learned before
 
 
 class PaceController:
-    """The controller of one lane."""
+    """The controller of one lane.
 
-    def __init__(self, knowledge: PaceKnowledge | None = None, *, ceiling: float = _CEILING) -> None:
-        self._ceiling = ceiling
+    Args:
+        knowledge: what another controller of the same quota has learned; its `learned` on the clock of `now`.
+    """
+
+    def __init__(self, knowledge: PaceKnowledge | None = None) -> None:
         self._evidence = Evidence()
-        self._requests = self._charged = Rate()
-        self._tokens = Rate()
+        self._requests = Handle(_one, self._evidence.rate)
+        self._tokens = Handle(_tokens_of, self._evidence.token_rate)
+        self._charged = self._requests
         self._unit = UnitTest()
-        self._last_tokens = 1.0
-        self._spacing = Spacing()
-        self._token_spacing = Spacing()
-        self._knee = Knee(ceiling)
+        self._knee = Knee(_CEILING)
         self._workers = Workers(most=self._knee.bound)
+        self._streaks = Streaks()
         self._gate = Gate()
-        self._in_flight = 0
-        self._served = 0
-        self._throttled = 0
+        self._history = History()
+        self._knowledge = knowledge
         self._begun = False
-        self._paced = self._full = False
-        self._full_at = -math.inf
-        # streaks
-        self._row = 0
-        self._judged: deque[int] = deque(maxlen=8)
-        self._streak = 0
-        self._streak_since = 0.0
-        self._streak_first = self._streak_last = 0
-        self._faults_row = 0
-        self._faults_since = 0.0
-        self._faults: deque[int] = deque(maxlen=_FAULTS)
-        self._faults_cut = -math.inf
-        # the period between openings
+        self._in_flight = 0
+        self._idle_since = 0.0
+        self._served = self._throttled = 0
+        self._last_tokens = 0.0  # of the call admitted last
+        self._row = 0  # refusals since then
+        self._judged: deque[bool] = deque(maxlen=_SLOW_START_JUDGED)
+        self._paced_until = self._full_at = -math.inf
+        self._full = False
         self._opened = 0.0
-        self._admitted_then = 0.0
-        self._soft = False
-        self.history: deque[PaceChange] = deque(maxlen=200)
+        self._admitted_at_opening = (0.0, 0.0)
+        self._refused_while_open = False
+
+    # ---------------------------------------------------------------------------------------- the port
 
     @property
     def limit(self) -> int:
+        """Workers: how many calls may be in flight."""
         return int(self._workers.limit)
 
     @property
     def rate(self) -> float:
-        return self._requests.value
+        """Calls a second; inf while no limit is known."""
+        return self._requests.rate.value
 
     @property
     def token_rate(self) -> float:
-        return self._tokens.value
+        """Tokens a second; inf while no limit is known."""
+        return self._tokens.rate.value
 
-    def knowledge(self, now: float) -> PaceKnowledge | None:
-        return None
+    @property
+    def history(self) -> deque[PaceChange]:
+        """The latest changes, explained."""
+        return self._history.changes
 
     def statistics(self) -> PaceStatistics:
+        """Return a snapshot."""
+        gate = self._gate
         return PaceStatistics(
             limit=self.limit,
             rate=self.rate,
-            token_rate=math.inf,
+            token_rate=self.token_rate,
             in_flight=self._in_flight,
             served=self._served,
             throttled=self._throttled,
-            gate=self._gate.opens,
+            gate=gate.admit_at(self._evidence.age) if gate.closed else -math.inf,
         )
 
-    # ------------------------------------------------------------ the port
+    def knowledge(self, now: float) -> PaceKnowledge | None:
+        """Return what was learned; None before a call was answered."""
+        if not self._served:
+            return None if self._knowledge is None else attrs.evolve(self._knowledge, learned=now)
+        return PaceKnowledge(
+            limit=self.limit,
+            rate=self.rate,
+            token_rate=self.token_rate,
+            latency=self._knee.latency,
+            learned=now,
+        )
 
     def admit_at(self, now: float, cost: float) -> float:
+        """Return when a call may start: `now`, a later time, or inf: not before one settles."""
         if not self._begun:
-            self._begin(now)
+            self._begin(now, cost)
         self._learn(now)
         if self._gate.closed:
-            return self._gate.admit_at(now, self._evidence.age)
+            return max(now, self._gate.admit_at(self._evidence.age))
         if self._in_flight >= int(self._workers.limit):
             self._full, self._full_at = True, now
-            return self._evidence.verdict_at() + 1e-3
-        value = self._current_rate()
-        self._requests.pause(self._spacing.fill(now, value, 1.0)) if False else self._spacing.fill(now, value, 1.0)
-        wait = self._spacing.wait(value, 1.0)
-        tokens = self._tokens
-        if tokens.value < math.inf:
-            self._token_spacing.fill(now, tokens.value, max(cost, tokens.mean))
-            wait = max(wait, self._token_spacing.wait(tokens.value, cost))
-        if wait:
-            self._paced = True
-            return now + max(wait, 1e-4)
-        return now
+            return max(now, self._evidence.verdict_at()) + _TICK
+        wait = self._requests.wait(now, 1.0)
+        if self._tokens.holds:
+            wait = max(wait, self._tokens.wait(now, cost))
+        if not wait:
+            return now
+        self._paced_until = now + wait + _IDLE
+        return now + max(wait, _TICK / 10)
 
     def started(self, now: float, cost: float) -> Call:
+        """Count a call that starts now."""
+        if not self._begun:
+            self._begin(now, cost)
+        if not self._in_flight:
+            self._resume(now)
         self._in_flight += 1
-        full = self._full or self._in_flight > int(self._workers.limit) - 1
-        call = self._evidence.start(now, cost, paced=self._paced, filled=full)
+        full = self._in_flight >= int(self._workers.limit) or (self._full and now - self._full_at < _IDLE)
+        call = self._evidence.start(now, cost, paced=now <= self._paced_until, filled=full)
+        self._paced_until, self._full = -math.inf, False
         if not self._knee.latency:
             self._knee.started(now, call.order)
-        self._paced = self._full = False
         if self._gate.closed:
-            self._gate.probe = now
-            self._spacing.restart(now)
-            self._token_spacing.restart(now)
+            self._gate.started(now)
+            self._restart_spacing(now)
         else:
-            self._spacing.spend(1.0)
-            self._token_spacing.spend(cost)
-        tokens = self._tokens
-        tokens.mean += (cost - tokens.mean) * max(0.01, 1 / self._evidence.started)
+            self._requests.spacing.spend(1.0)
+            self._tokens.spacing.spend(cost)
+        mean = self._tokens.rate
+        mean.mean += (cost - mean.mean) * max(0.01, 1.0 / self._evidence.started)
         return call
 
     def settled(self, ticket: Call, now: float, signal: Signal) -> None:
+        """Count a call that ended, and learn from how."""
         self._in_flight -= 1
+        self._idle_since = now
         match signal:
             case Served():
-                self._serve(ticket, now)
+                self._answered(ticket, now, signal)
             case Throttled():
-                self._refuse(ticket, now, signal)
-            case Faulted():
-                self._fault(ticket, now)
-            case Abandoned():
-                self._evidence.failed(ticket)
-                self._learn(now)
+                self._refused(ticket, now, signal)
+            case Faulted(kind) if kind in _PASSING:
+                self._failed(ticket, now)
+            case Faulted() | Abandoned():
+                self._lost(ticket, now)
+        self._tell_climbs(now)
 
-    # ------------------------------------------------------------
+    # ---------------------------------------------------------------------------------------- beginning
 
-    def _begin(self, now):
+    def _begin(self, now: float, cost: float) -> None:
         self._begun = True
-        self._opened = now
-        self._requests.anchor(now)
-        self._spacing.restart(now, 1.0)
+        self._opened = self._idle_since = now
+        self._tokens.rate.mean = cost
+        for handle, first in ((self._requests, 1.0), (self._tokens, cost)):
+            handle.rate.anchor(now)
+            handle.spacing.restart(now, first)
+        if self._knowledge is not None:
+            self._recall(now, self._knowledge)
+        self._history.start(WORKERS, self.limit)
+        self._history.start(CALLS, self.rate)
+        self._history.start(TOKENS, self.token_rate)
+        self._history.start(GATE, 0.0)
 
-    def _current_rate(self):
-        v = self._requests.value
-        return v if v < math.inf else max(_START_RATE, 2 * self._evidence.rate())
+    def _recall(self, now: float, known: PaceKnowledge) -> None:
+        """Begin near what was learned before: the older it is, the further below."""
+        trust = max(0.1, math.pow(0.5, max(0.0, now - known.learned) / _HALF_LIFE))
+        limited = False
+        for handle, value in ((self._requests, known.rate), (self._tokens, known.token_rate)):
+            if 0 < value < math.inf:
+                limited = True
+                handle.recall(now, max(value * trust, handle.rate.mean * LEAST))
+                if handle is self._tokens:
+                    self._unit.tokens, self._charged = True, handle
+        if known.latency > 0:
+            self._knee.recall(known.latency, known.limit)
+            self._workers.most = self._knee.bound
+        if limited:
+            self._workers.limit = max(self._workers.limit, min(self._workers.most, float(known.limit)))
+        elif known.latency > 0:
+            self._workers.recall(min(self._workers.most, float(known.limit)))
+            self._requests.start = max(self._requests.start, 0.5 * known.limit / known.latency)
 
-    def _learn(self, now):
-        evidence = self._evidence
-        while (call := evidence.next(now)) is not None:
-            in_flight = evidence.in_flight(call)
-            if call.outcome is Outcome.REFUSED:
-                self._charge(now, call, in_flight)
-            else:
-                self._admitted(now, call, in_flight)
+    def _resume(self, now: float) -> None:
+        """Leave out a time without any call: nothing was learned of the limits then."""
+        idle = now - self._idle_since
+        if idle > _IDLE and not self._gate.closed:
+            self._opened += idle
 
-    def _admitted(self, now, call, in_flight):
-        requests, gate = self._requests, self._gate
-        self._judged.append(0)
-        if self._row:
-            self._row = 0
-            if not gate.closed:
-                self._soft = True
-        if self._streak and call.started >= self._streak_since:
-            self._streak = 0
-        requests.admitted += 1
-        self._tokens.admitted += call.tokens
-        self._last_tokens = call.tokens
-        if gate.closed and call.started >= gate.since:
-            self._reopen(now, call)
-        self._workers.admitted(in_flight, call.started, requests.cycle)
-        if call.paced:
-            if requests.value < math.inf:
-                requests._grow(1.0)
-            if self._tokens.value < math.inf:
-                self._tokens._grow(call.tokens)
-        if call.filled:
-            self._workers.grow(in_flight)
+    # ---------------------------------------------------------------------------------------- what ends say
 
-    def _charge(self, now, call, in_flight):
-        self._row += 1
-        self._judged.append(1)
-        self._requests.refused += 1
-        self._tokens.refused += call.tokens
-        workers, gate, requests = self._workers, self._gate, self._requests
-        if workers.at_probe(in_flight):
-            if workers.limit > in_flight:
-                workers.probe_failed(max(1.0, min(workers.limit, in_flight)))
-            return
-        if gate.closed and call.started > gate.since:
-            return
-        self._unit.refused(call.tokens, self._last_tokens)
-        charged, cost, recent = self._requests, 1.0, self._evidence.rate
-        if self._unit.tokens:
-            charged, cost, recent = self._tokens, call.tokens, self._evidence.token_rate
-        if charged is not self._charged:
-            self._charged.value = math.inf
-            charged.value = math.inf
-            self._charged = charged
-        refund = workers.refused(in_flight, call.started, charged.value)
-        if refund is not None:
-            charged.value = refund
-            if refund < math.inf:
-                charged.cycles = 0
-            gate.open()
-            return
-        if charged.value == math.inf and self._evidence.admitted >= 8 and sum(self._judged) < _SLOW_START_REFUSALS:
-            return
-        charged.cut(now, call.started, cost, self._row, recent())
-
-    def _serve(self, call, now):
-        evidence, knee, workers = self._evidence, self._knee, self._workers
+    def _answered(self, call: Call, now: float, signal: Served) -> None:
+        knee, workers = self._knee, self._workers
         self._served += 1
-        evidence.served(call)
-        if self._faults_row and call.started >= self._faults_since:
-            self._faults_row = 0
-        self._gate.completion(now)
-        self._faults.append(0)
+        self._evidence.served(call)
+        if (tokens := amount(signal.tokens)) is not None:
+            excess = tokens - call.tokens
+            self._tokens.spacing.correct(excess)
+            self._tokens.rate.admitted += excess
+        if signal.quota is not None:
+            self._hear(now, signal.quota)
+        self._streaks.served(call.started)
+        self._gate.answer(now)
         if knee.completed(now, call.order, call.started):
-            workers.limit = knee.round(
-                now,
-                workers.limit,
-                alone=self._requests.value == math.inf and workers.ceiling == math.inf,
-                binding=now - self._full_at < knee.latency,
-            )
+            self._end_round(now)
         workers.most = knee.bound
-        if knee.starting and workers.ceiling == math.inf and self._charged.value == math.inf and self._full:
+        if knee.starting and workers.ceiling == math.inf and self._full and not self._charged.known:
             workers.limit = max(workers.limit, knee.bound)
         self._learn(now)
-        f = self._faults
-        if len(f) >= 20 and sum(f) > _FAULTS_SHARE * len(f) and call.started > self._faults_cut:
-            self._shrink(now)
+        if self._streaks.is_ill(call.started):
+            self._spare(now)
 
-    def _shrink(self, now):
-        self._workers.shrink(_SHRINK)
-        self._faults.clear()
-        self._faults_cut = now
-        r = self._charged
-        if r.value < math.inf:
-            r.value *= _SHRINK
-            r.begin_cycle()
+    def _end_round(self, now: float) -> None:
+        knee, workers = self._knee, self._workers
+        alone = workers.ceiling == math.inf and not self._charged.known
+        limit = knee.round(now, workers.limit, alone=alone, binding=now - self._full_at < knee.latency)
+        if limit != workers.limit:
+            workers.limit = limit
+            self._streaks.spare(now)
+            self._history.add(
+                now, WORKERS, self.limit, "answers grow slow, and no more of them come: more calls only wait"
+            )
 
-    def _refuse(self, call, now, signal):
+    def _spare(self, now: float) -> None:
+        self._streaks.spare(now)
+        self._workers.shrink(_SPARE)
+        for handle in (self._requests, self._tokens):
+            handle.rate.shrink(_SPARE)
+        self._tell_all(now, "more than a fifth of the latest calls failed: spare the provider")
+
+    def _refused(self, call: Call, now: float, signal: Throttled) -> None:
         self._throttled += 1
-        evidence, workers, gate = self._evidence, self._workers, self._gate
-        hint = signal.retry_after
-        late = evidence.refused(call, now)
+        evidence, gate, workers = self._evidence, self._gate, self._workers
+        asked = signal.retry_after
+        if signal.quota is not None:
+            self._hear(now, signal.quota)
+            asked = asked if hint(asked) is not None else signal.quota.retry_after
         self._knee.lost(call.order)
+        late = evidence.refused(call, now)
+        if late:
+            self._requests.rate.admitted -= 1.0
+            self._tokens.rate.admitted -= call.tokens
         if workers.limit > workers.cap:
             workers.probe_failed(workers.cap)
-        if late:
-            self._requests.admitted -= 1
-            self._tokens.admitted -= call.tokens
-        if signal.quota is not None:
-            for limit in signal.quota.limits:
-                if limit.exceeded:
-                    self._unit.told, self._unit.tokens = True, limit.unit is Unit.TOKENS
-        if self._streak == 0:
-            self._streak_since = call.started
-            self._streak_first = self._streak_last = call.order
-        self._streak += 1
-        self._streak_first = min(self._streak_first, call.order)
-        self._streak_last = max(self._streak_last, call.order)
-        self._streak_since = min(self._streak_since, call.started)
+            self._history.add(now, WORKERS, self.limit, f"a call above the cap was refused: back to {self.limit}")
+        self._streaks.refused(call.order, call.started)
         self._learn(now)
         if late:
             self._charge(now, call, max(0, evidence.admitted - call.completed))
         if gate.closed:
-            if gate.probe is not None and call.started >= gate.probe:
-                self._wait(now, hint)
-            elif hint:
-                gate.asked(now, hint)
-        elif (self._streak >= _STREAK or evidence.admitted < 20) and self._streak >= _STREAK_SHARE * (self._streak_last - self._streak_first + 1):
-            if self._charged.value == math.inf and evidence.admitted >= 8:
-                self._charged.cut(now, self._streak_since, self._charged.mean, self._row, evidence.rate() if self._charged is self._requests else evidence.token_rate())
-            gate.close(self._streak_since, by_faults=False, hinted=bool(hint))
-            self._wait(now, hint)
+            if gate.is_probe(call.started):
+                self._wait(now, asked)
+            else:
+                gate.asked(now, asked)
+        elif self._streaks.has_closed(evidence.admitted):
+            self._close(now, self._streaks.refused_since, asked, by_faults=False)
 
-    def _fault(self, call, now):
-        self._evidence.failed(call)
-        self._knee.lost(call.order)
-        self._learn(now)
-        if not self._faults_row:
-            self._faults_since = call.started
-        self._faults_row += 1
+    def _failed(self, call: Call, now: float) -> None:
         gate = self._gate
-        if call.started >= self._faults_cut and not gate.closed:
-            self._faults.append(1)
+        self._knee.lost(call.order)
+        self._evidence.failed(call)
+        self._learn(now)
+        self._streaks.failed(call.started, counts=not gate.closed)
         if gate.closed:
-            if gate.probe is not None and call.started >= gate.probe:
+            if gate.is_probe(call.started):
                 self._wait(now, None)
-        elif self._faults_row >= _FAULT_STREAK and now - call.started < 2 * self._evidence.age:
-            self._faults.clear()
-            gate.close(self._faults_since, by_faults=True, hinted=False)
-            self._wait(now, None)
+        elif self._streaks.has_failed() and now - call.started < 2 * self._evidence.age:
+            self._streaks.spare(now)
+            self._close(now, self._streaks.failed_since, None, by_faults=True)
 
-    def _wait(self, now, hint):
-        r = self._charged
-        recent = self._evidence.rate() if r is self._requests else self._evidence.token_rate()
-        rate = r.value if r.value < math.inf else max(recent, r.mean)
-        average = (r.admitted - self._admitted_then) / max(1e-3, now - self._opened)
-        rtt = self._evidence.round_trip
-        gap = r.mean / rate
-        if self._evidence.started < 20:
-            gap = min(gap, 10 * rtt)
-        self._gate.wait(now, hint, round_trip=rtt, gap=gap, gaps=r.mean / max(1e-9, min(rate, average)), part=1.5 if self._evidence.admitted < 20 else 0.6)
+    def _lost(self, call: Call, now: float) -> None:
+        self._knee.lost(call.order)
+        self._evidence.failed(call)
+        if self._gate.closed and self._gate.is_probe(call.started):
+            self._gate.lost(now)
+        self._learn(now)
 
-    def _reopen(self, now, call):
-        r, gate, t = self._charged, self._gate, call.started
-        dur = t - gate.since
-        recent = self._evidence.rate() if r is self._requests else self._evidence.token_rate()
-        rate = r.value if r.value < math.inf else max(recent, 1e-9)
-        own = 1.0 if r is self._requests else call.tokens
+    def _hear(self, now: float, quota: QuotaHint) -> None:
+        """Hear what the provider says of its limits."""
+        for limit in quota.limits:
+            tokens = limit.unit is Unit.TOKENS
+            if limit.exceeded:
+                self._unit.tell(tokens=tokens)
+            (self._tokens if tokens else self._requests).claim(now, limit)
+
+    # ---------------------------------------------------------------------------------------- evidence, in order
+
+    def _learn(self, now: float) -> None:
+        evidence = self._evidence
+        while (call := evidence.next(now)) is not None:
+            if call.outcome is Outcome.REFUSED:
+                self._charge(now, call, evidence.in_flight(call))
+            else:
+                self._admitted(now, call, evidence.in_flight(call))
+
+    def _admitted(self, now: float, call: Call, in_flight: int) -> None:
+        requests, tokens, gate = self._requests.rate, self._tokens.rate, self._gate
+        self._judged.append(False)
+        if self._row:
+            self._row = 0
+            if not gate.closed:
+                self._refused_while_open = True
+        self._streaks.admitted(call.started)
+        requests.admitted += 1.0
+        tokens.admitted += call.tokens
+        self._last_tokens = call.tokens
+        if gate.closed and call.started >= gate.since:
+            self._reopen(now, call)
+        self._workers.admitted(in_flight, call.started)
+        if call.paced:
+            if requests.value < math.inf:
+                requests.grow(1.0)
+            if tokens.value < math.inf:
+                tokens.grow(call.tokens)
+        if call.filled:
+            self._workers.grow(in_flight)
+
+    def _charge(self, now: float, call: Call, in_flight: int) -> None:
+        """Charge a refusal to the handle that is to blame."""
+        self._row += 1
+        self._judged.append(True)
+        self._requests.rate.refused += 1.0
+        self._tokens.rate.refused += call.tokens
+        workers, gate = self._workers, self._gate
+        if workers.at_probe(in_flight):
+            if workers.limit > in_flight:
+                workers.probe_failed(max(1.0, float(in_flight)))
+                self._history.add(now, WORKERS, self.limit, f"refused with {in_flight} in flight, at the known cap")
+            return
+        if gate.closed and call.started > gate.since:
+            return  # says nothing new
+        handle = self._blame(call)
+        if not handle.known and self._evidence.admitted >= _SLOW_START_JUDGED:
+            if sum(self._judged) < _SLOW_START_REFUSED:
+                return  # where others share the limit, a newcomer is refused now and then long before it has its share
+        rate = handle.rate
+        refund = workers.refused(in_flight, call.started, rate.value)
+        if refund is not None:
+            rate.refund(refund)
+            gate.open()
+            self._tell_all(
+                now, f"refused only with {self.limit} or more in flight, never with fewer: a cap on concurrency"
+            )
+            return
+        self._cut(now, handle, call, in_flight)
+
+    def _blame(self, call: Call) -> Handle:
+        unit = self._unit
+        unit.refused(call.tokens, self._last_tokens)
+        handle = self._tokens if unit.tokens else self._requests
+        if handle is not self._charged:
+            if not unit.told:
+                self._charged.rate.refund(math.inf)  # it was not for these
+            self._charged = handle
+        return handle
+
+    def _cut(self, now: float, handle: Handle, call: Call, in_flight: int) -> None:
+        handle.rate.cut(now, call.started, handle.cost(call), self._row, handle.recent())
+        handle.forget_claim()
+        reason = f"refused with {in_flight} in flight, where more were admitted before: a limit on the rate"
+        if not self._workers.belief:
+            reason = f"refused with {in_flight} in flight: taken for a limit on the rate"
+        self._history.add(now, self._name(handle), handle.rate.value, reason)
+
+    # ---------------------------------------------------------------------------------------- closed
+
+    def _close(self, now: float, since: float, asked: float | None, *, by_faults: bool) -> None:
+        handle = self._charged
+        if not by_faults and not handle.known and self._evidence.admitted >= _SLOW_START_JUDGED:
+            handle.rate.cut(now, since, handle.rate.mean, self._row, handle.recent())
+            self._history.add(
+                now, self._name(handle), handle.rate.value, "refused over and over: what was admitted till now"
+            )
+        self._gate.close(since, by_faults=by_faults, asked=asked)
+        self._wait(now, asked)
+
+    def _wait(self, now: float, asked: float | None) -> None:
+        rate, evidence, gate = self._charged.rate, self._evidence, self._gate
+        pace = rate.value if rate.value < math.inf else max(self._charged.recent(), rate.mean)
+        used = rate.admitted - self._admitted_at_opening[self._charged is self._tokens]
+        average = used / max(1e-3, now - self._opened)
+        young, gap = evidence.admitted < _YOUNG, rate.mean / pace
+        if young:
+            gap = min(gap, 10 * evidence.round_trip)
+        gaps = rate.mean / max(1e-9, min(pace, average))
+        gate.wait(now, asked, round_trip=evidence.round_trip, gap=gap, gaps=gaps, young=young)
+        why = "fault" if gate.by_faults else "refusal"
+        self._history.add(now, GATE, gate.opens - now, f"closed since {now - gate.since:.3g} s, {why} upon {why}")
+
+    def _reopen(self, now: float, call: Call) -> None:
+        rate, gate, workers = self._charged.rate, self._gate, self._workers
+        closed, by_faults = call.started - gate.since, gate.by_faults
         gate.open()
-        self._streak = self._faults_row = 0
-        self._spacing.restart(now)
-        self._token_spacing.restart(now)
-        if gate.by_faults:
-            self._faults_cut = now
-            self._faults.clear()
-            self._opened += dur
-            r.anchor(t)
-            r.last_cut = now
+        self._streaks.restart()
+        self._restart_spacing(now)
+        self._history.add(now, GATE, 0.0, "a call was admitted again")
+        if by_faults:
+            self._streaks.spare(now)
+            self._opened += closed
+            self._exhausted(now, call.started)
             return
-        if dur < max(_BRIEF * r.mean / rate, 4 * self._evidence.age):
-            self._soft = True
+        pace = rate.value if rate.value < math.inf else max(self._charged.recent(), 1e-9)
+        if closed < max(_BRIEF_GAPS * rate.mean / pace, _BRIEF_AGES * self._evidence.age):
+            self._refused_while_open = True
             return
-        if not self._soft and self._workers.ceiling == math.inf:
-            r.reopened_window(r.admitted - own - self._admitted_then, t - self._opened, dur)
-            self._workers.test = None
-        self._opened, self._admitted_then, self._soft = t, r.admitted - own, False
-        r.anchor(t)
-        if r.value < math.inf:
-            r.begin_cycle()
-        r.last_cut = now
+        own = self._charged.cost(call)
+        if not self._refused_while_open and workers.ceiling == math.inf:
+            used = rate.admitted - own - self._admitted_at_opening[self._charged is self._tokens]
+            if used < _TELLING * rate.mean and not rate.best:
+                self._evidence.forget_rate()
+                self._charged.begin_again(1.0 / max(1e-3, closed))
+            else:
+                rate.learn_window(max(own, used), max(1e-3, call.started - self._opened), max(1e-3, closed))
+            workers.test = None
+            self._history.add(
+                now, self._name(self._charged), rate.value, f"closed for {closed:.3g} s: a window was spent"
+            )
+        self._opened, self._refused_while_open = call.started, False
+        self._admitted_at_opening = (self._requests.rate.admitted - 1.0, self._tokens.rate.admitted - call.tokens)
+        self._exhausted(now, call.started)
+        rate.begin_cycle()
+
+    def _exhausted(self, now: float, time: float) -> None:
+        """Measure from here on: the limit was exhausted until now."""
+        for handle in (self._requests, self._tokens):
+            handle.rate.anchor(time)
+            handle.rate.last_cut = now
+
+    def _restart_spacing(self, now: float) -> None:
+        self._requests.spacing.restart(now)
+        self._tokens.spacing.restart(now)
+
+    # ---------------------------------------------------------------------------------------- telling
+
+    def _name(self, handle: Handle) -> str:
+        return TOKENS if handle is self._tokens else CALLS
+
+    def _tell_all(self, now: float, reason: str) -> None:
+        history = self._history
+        history.add(now, WORKERS, self.limit, reason)
+        history.add(now, CALLS, self.rate, reason)
+        history.add(now, TOKENS, self.token_rate, reason)
+        history.add(now, GATE, max(0.0, self._gate.opens - now) if self._gate.closed else 0.0, reason)
+
+    def _tell_climbs(self, now: float) -> None:
+        history = self._history
+        history.climb(now, WORKERS, self.limit, "all workers are busy, and none is refused")
+        history.climb(now, CALLS, self._requests.rate.value, "calls are held back, and none is refused")
+        history.climb(now, TOKENS, self._tokens.rate.value, "calls are held back, and none is refused")
+
+
+def _one(_: Call) -> float:
+    return 1.0
+
+
+def _tokens_of(call: Call) -> float:
+    return call.tokens

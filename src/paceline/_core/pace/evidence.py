@@ -140,6 +140,11 @@ class Evidence:
             return 0.0
         return (self._recent_tokens - recent[0][1]) / max(1e-9, recent[-1][0] - recent[0][0])
 
+    def forget_rate(self) -> None:
+        """Measure what is admitted a second from here on."""
+        self._recent.clear()
+        self._recent_tokens = 0.0
+
     def _note(self, call: Call) -> None:
         recent = self._recent
         recent.append((call.started, call.tokens))

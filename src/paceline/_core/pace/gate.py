@@ -2,12 +2,13 @@
 
 Rules owned here:
 
-1. A lane closes when nearly all calls of late were refused. Nothing starts before the gate; there is one probe at each gate.
-2. The wait is a part of the time closed so far, so it grows geometrically; at least a round trip, and never more than a
-   number of calls would have taken: a probe costs one refusal, a wait what was not called meanwhile.
-3. What the provider asks for counts, but for no longer than trust allows: a minute at first, then twice as long each time.
-   A wait that proved too short is only a minimum.
-4. If it asked for nothing, one probe may start with the first completion: a cap shows there.
+1. While the gate is shut nothing starts; when it opens, one call does, the probe. An admitted probe ends the closure, a refused
+   one sets the next gate. A probe that ended without evidence is followed by another.
+2. The wait is a part of the time closed so far, so it grows geometrically; at least a round trip, and never longer than a
+   number of calls would have taken: a probe costs one refusal, a wait all that was not called meanwhile.
+3. What the provider asks for counts if it asks for no more than TRUST seconds; a wait that proved too short is only a minimum.
+   A longer one is not waited for: if it was true, finding out costs a probe now and then; if not, it would cost all the time.
+4. Unless it asked for a wait that counts, one probe may start with the first answer that comes in: a cap shows there.
 """
 
 from __future__ import annotations
@@ -16,10 +17,13 @@ import math
 
 import attrs
 
-_PART = 0.6  # of the time closed
+from ..fault import hint
+
+TRUST = 75.0  # seconds: a window of a minute, and some
+_PART, _FIRST_PART = 0.6, 1.5  # of the time closed; while little is known
 _CALLS = 50.0  # that a wait may cost
-_FIRST_TRUST = 75.0  # seconds: a window of a minute, and some
 _FALSE = 1.5  # times what was asked for: it was not the truth
+_TICK = 1e-3  # seconds: after the moment in which a probe counts as admitted
 
 
 @attrs.define(eq=False)
@@ -35,55 +39,65 @@ class Gate:
     """When the next probe may start."""
     probe: float | None = None
     """When the probe started; None: none is on its way."""
-    _at_completion: bool = False
-    _trust: float = _FIRST_TRUST
+    _at_answer: bool = False
 
-    def close(self, since: float, *, by_faults: bool, hinted: bool) -> None:
+    def close(self, since: float, *, by_faults: bool, asked: float | None) -> None:
         """Close; `wait` says until when."""
         self.closed, self.by_faults, self.since = True, by_faults, since
-        self._at_completion = not hinted and not by_faults
-        self._trust = _FIRST_TRUST
+        self._at_answer = not by_faults and not trusted(asked)
 
-    def wait(self, now: float, hint: float | None, *, round_trip: float, gap: float, gaps: float, part: float = _PART) -> None:
+    def wait(self, now: float, asked: float | None, *, round_trip: float, gap: float, gaps: float, young: bool) -> None:
         """Set the next gate.
 
         Args:
             now: seconds.
-            hint: seconds that the provider asked for.
+            asked: seconds that the provider asked for.
             round_trip: seconds a refusal takes.
             gap: seconds between two calls at the known pace.
             gaps: the same, on average since the last opening; it bounds what a wait may cost.
+            young: whether little is known yet.
         """
         closed = now - self.since
         least = max(round_trip, gap)
+        part = _FIRST_PART if young else _PART
         wait = min(max(least, part * closed), max(least, _CALLS * gaps))
-        asked = 0.0
-        if hint:
-            asked = min(hint, self._trust)
-            if hint > self._trust:
-                self._trust *= 2
-        self.opens = now + (max(wait, asked) if not hint or closed > _FALSE * hint else asked)
+        told = trusted(asked)
+        self.opens = now + (max(wait, told) if not told or closed > _FALSE * told else told)
         self.probe = None
 
-    def asked(self, now: float, hint: float) -> None:
-        """Hear of another hint while closed."""
+    def asked(self, now: float, asked: float | None) -> None:
+        """Hear of another refusal while closed, and what it asked for."""
         if self.probe is None:
-            self.opens = max(self.opens, now + min(hint, self._trust))
+            self.opens = max(self.opens, now + trusted(asked))
 
-    def completion(self, now: float) -> None:
+    def answer(self, now: float) -> None:
         """Hear that a call was answered."""
-        if self.closed and self._at_completion and self.probe is None:
-            self._at_completion = False
+        if self.closed and self._at_answer and self.probe is None:
+            self._at_answer = False
             self.opens = min(self.opens, now)
 
-    def admit_at(self, now: float, age: float) -> float:
-        """Return when the next call may start, while closed."""
-        if self.probe is None:
-            return self.opens
-        return max(now, self.probe + age) + 1e-3
+    def started(self, now: float) -> None:
+        """The probe starts."""
+        self.probe = now
 
-    def open(self) -> float:
-        """Open; return since when it had been closed."""
-        since = self.since
+    def lost(self, now: float) -> None:
+        """The probe ended without evidence."""
+        self.probe, self.opens = None, now
+
+    def is_probe(self, started: float) -> bool:
+        """Whether a call that `started` then is the probe on its way."""
+        return self.probe is not None and started >= self.probe
+
+    def admit_at(self, age: float) -> float:
+        """Return when the next call may start, while closed; calls older than `age` count as admitted."""
+        return self.opens if self.probe is None else self.probe + age + _TICK
+
+    def open(self) -> None:
+        """Open."""
         self.closed, self.since, self.opens, self.probe = False, math.inf, -math.inf, None
-        return since
+
+
+def trusted(asked: float | None) -> float:
+    """Return the seconds that are waited because a provider asked for them; 0: none."""
+    wait = hint(asked)
+    return wait if wait is not None and wait <= TRUST else 0.0

@@ -17,7 +17,6 @@ Rules owned here:
 
 from __future__ import annotations
 
-import math
 from bisect import insort
 from collections import deque
 
@@ -71,6 +70,11 @@ class Knee:
     def lost(self, order: int) -> None:
         """Hear that a call was not answered: another one is measured in its place."""
         self._first.pop(order, None)
+
+    def recall(self, latency: float, limit: int) -> None:
+        """Start from what was learned before."""
+        self.latency, self._median = latency, latency / self._skew
+        self.bound = min(self.ceiling, max(_STARTING, float(limit)))
 
     def _measure_first(self, now: float, order: int, latency: float) -> None:
         self._answered += 1
@@ -130,7 +134,7 @@ class Knee:
         delivered = len(latencies) / max(1e-9, now - self._began)
         self._latencies, self._began = [], now
         latency = sum(latencies) / len(latencies)
-        skew = latency / latencies[len(latencies) // 2]
+        skew = latency / max(1e-9, latencies[len(latencies) // 2])
         self._skew += 0.3 * (max(1.0, skew) - self._skew)
         self.latency = self._skew * self._median
         if alone and self.starting:

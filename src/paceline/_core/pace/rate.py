@@ -1,20 +1,23 @@
 """At what rate may calls start, if a provider allows so many of something a second?
 
-One handle for each thing that is counted: requests, and tokens where a provider counts those.
-
 Rules owned here:
 
-1. There is no rate before the first refusal. The first one sets it to what was being admitted.
+1. There is no rate before the first exhaustion. It sets the rate to what was being admitted.
 2. Between two exhaustions of a limit, what was admitted over the time that passed *is* its rate, for token buckets and for
-   windows alike. A refusal sets the rate a little below that, so that the limit refills; the aim is AIM.
-3. A burst of refusals is one exhaustion.
+   windows alike. A refusal sets the rate a little below that: what is left unused refills the limit. Where the rate has grown
+   far beyond that measure, the limit may have risen meanwhile, and the latest calls count for more.
+3. A refusal of a call that had started before the last cut is of the same exhaustion: it may sharpen the measure, no more.
+   No cut goes below half of what is being admitted, nor, on the word of a few calls, below half of what the rate was.
 4. The rate grows only with calls that it held back, a few per cent in each growth cycle, faster the longer nothing is
-   refused, and quickly below the best rate that was measured.
-5. A cycle is counted in calls, in proportion to the rate. So all who share a limit meet it equally often for each of their
-   calls, and a small one catches up: that is what makes strangers fair to each other.
+   refused, and quickly below the best rate that was measured. Best is a memory: the more measures support it, the slower
+   it is forgotten.
+5. A cycle is counted in calls, in proportion to the rate: all who share a limit grow by the same share in the same time,
+   and the larger are refused more often. That makes strangers fair to each other.
+6. Patience stretches the cycles until exhaustions, each at the price of the refusals that it costs, are rare enough. A refusal
+   that came early in a cycle was not of our own making: it takes patience back.
 
-Prior art: the sawtooth is TCP's (Chiu and Jain 1989); that the delivery rate at a bottleneck measures it, is BBR's insight
-(Cardwell et al. 2016).
+Prior art: the sawtooth is TCP's (Chiu and Jain, 1989); that a bottleneck's delivery rate measures it, is BBR's insight
+(Cardwell et al., 2016).
 """
 
 from __future__ import annotations
@@ -23,24 +26,40 @@ import math
 
 import attrs
 
-AIM = 0.97  # of the measured rate: the rest refills the limit between two refusals
-_LEAST_CYCLE = 12.0  # calls
-_CYCLE_SECONDS = 6.0  # and at least the calls of so many seconds
+AIM = 0.97  # of the measured rate
+LEAST = 1 / 600  # calls a second: a call in ten minutes, within anybody's patience
+_HALF = 0.5
+
 _GROWTH = 0.06  # of the rate, in the first cycle after a cut
-_LATER_GROWTH, _LATER_FACTOR = 0.25, 60.0  # after it: e-folding up to this
-_BACK_AFTER, _BACK_GROWTH, _BACK_FACTOR = 0.7, 2.0, 2000.0  # cycles; below the best rate measured
-_BACK_BELOW = 0.9  # of the best
-_STALE = 1.15  # cycles: the calls since the last exhaustion no longer measure today's limit
-_FRESH_WEIGHT = 0.7  # of the latest calls' rate, against the stale measure
-_LONGEST_MEASURE = 4.0  # cycles
-_SOUND = 20.0  # calls: a measure over fewer is not worth remembering
-_FEW = 3.0  # calls: a measure over fewer has the error of a whole call
-_PRICE, _MOST_PATIENCE, _LONG_CYCLE, _DROP = 0.008, 12.0, 120.0, 0.85
-_LEAST_RATE = 1 / 600  # calls a second
-_FORGET, _SUPPORT = 0.3, 10
-_UNSURE_GROWTH = 0.12
-_MEMORY = 0.03  # of each new measure, if it is below the best
-_QUICK_CYCLE, _QUICK_SECONDS, _QUICK_GROWTH = 16.0, 2.0, 0.25  # while no sound measure was made
+_LATER_GROWTH, _LATER_STEEPNESS = 0.25, 60.0  # in later cycles: growing up to this, by this factor in a cycle
+_BACK_BELOW, _BACK_AFTER, _BACK_GROWTH, _BACK_STEEPNESS = (
+    0.9,
+    0.7,
+    2.0,
+    2000.0,
+)  # below so much of the best; after cycles
+_FIRST_GROWTH = 0.5  # while nothing sound was measured
+_UNSURE_GROWTH = 0.12  # while the last measure was a rough one
+
+_CYCLE, _FIRST_CYCLE = 5.0, 2.0  # seconds of the rate; while nothing sound was measured
+_LEAST_CALLS, _MOST_CALLS = 12.0, 120.0  # in a cycle; patience does not stretch it further than this, or 6 times
+_MOST_PATIENCE, _MOST_STRETCH = 12.0, 6.0
+_PRICE = 0.006  # refusals for each call: what exhaustions may cost
+_OWN_MAKING = 0.25  # cycles
+
+_STALE = 1.15  # times the measure: the rate has outgrown it
+_FRESH_WEIGHT = 0.7  # of the latest calls' rate then
+_ROUGH = (
+    0.85  # of the rate: it had grown from below this since the last cut, so the limit may have overflowed meanwhile
+)
+_LONGEST = 4.0  # cycles that a measure may span
+_SOUND, _SMALL, _TINY = 20.0, 8.0, 3.0  # calls in a measure: to be remembered; to be believed; to be used as it is
+_CONSUMED_LEAST, _CONSUMED_MOST = (
+    3.0,
+    0.15,
+)  # calls; of the admitted: refusals between that may have used up the limit, too
+
+_AGREES, _SUPPORT, _FORGET = 0.1, 10, 0.3
 
 
 @attrs.define(eq=False)
@@ -52,135 +71,167 @@ class Rate:
     mean: float = 1.0
     """Units of one call, on average."""
     best: float = 0.0
-    """The best rate measured, slowly forgotten."""
-    cycles: float = 0.0
-    """Growth cycles since the last cut."""
-    cycle: float = 100.0
+    """The best rate measured; 0: nothing sound was measured."""
+    cycle: float = _MOST_CALLS
     """Calls that one growth cycle takes."""
+    patience: float = 1.0
+    """By how much a cycle is stretched."""
     window: float = 0.0
-    """Calls of one window, if the limit is one."""
+    """Calls of one window, if the limit is one: no cycle is shorter."""
     admitted: float = 0.0
     """Units admitted so far."""
     refused: float = 0.0
+    """Units refused so far."""
     last_cut: float = -math.inf
-    patience: float = 1.0
-    """How many times as long as need be a growth cycle takes, so that refusals stay rare."""
-    precise: bool = True
+    _cycles: float = 0.0  # of growth since the last cut
+    _grown_from: float = 0.0  # the rate that it has grown from
+    _rough: bool = False
     _support: int = 0
-    _began_at: float = 0.0
-    _admitted_at_cut: float = 0.0
-    _refused_at_cut: float = 0.0
-    _since: float = 0.0
-    _admitted_then: float = 0.0
-    _refused_then: float = 0.0
+    _anchor: tuple[float, float, float] = (
+        0.0,
+        0.0,
+        0.0,
+    )  # the last exhaustion: its time; admitted and refused until then
+    _weighed: tuple[float, float] = (0.0, 0.0)
+
+    # ---------------------------------------------------------------------------------------- measuring
 
     def anchor(self, time: float) -> None:
         """Measure from here: the limit was exhausted."""
-        self._since, self._admitted_then, self._refused_then = time, self.admitted, self.refused
+        self._anchor = (time, self.admitted, self.refused)
 
     def pause(self, seconds: float) -> None:
-        """Leave out a time in which nobody wanted to call."""
-        self._since += seconds
+        """Leave out a time in which less was called than the rate allows: the limit may have overflowed."""
+        time, admitted, refused = self._anchor
+        self._anchor = (time + seconds, admitted, refused)
 
-    def measured(self, time: float) -> tuple[float, float]:
-        """Return the units admitted since the last exhaustion, and the seconds that passed."""
-        units, refused = self.admitted - self._admitted_then, self.refused - self._refused_then
-        if 3 * self.mean <= refused < 0.15 * units:
-            units += refused
-        return units, time - self._since
+    def _measure(self, time: float) -> tuple[float, float]:
+        """Return the units that were used since the last exhaustion, and the seconds that passed."""
+        since, admitted, refused = self._anchor
+        units, lost = max(0.0, self.admitted - admitted), self.refused - refused
+        if _CONSUMED_LEAST * self.mean <= lost < _CONSUMED_MOST * units:
+            units += lost  # many providers count refused calls; where they do not, this is less than is forgiven
+        return units, time - since
 
-    def admit(self, cost: float, *, paced: bool) -> None:
-        """Count an admission; grow if the rate had held it back."""
-        self.admitted += cost
-        if paced and self.value < math.inf:
-            self._grow(cost)
-
-    def _grow(self, cost: float) -> None:
-        part = cost / (self.mean * self.cycle)
-        self.cycles = u = self.cycles + part
-        if self.value < _BACK_BELOW * self.best:
-            growth = _GROWTH if u < _BACK_AFTER else min(_BACK_GROWTH, _GROWTH * _BACK_FACTOR ** (u - _BACK_AFTER))
-        elif not self.best or not self.precise:
-            growth = _QUICK_GROWTH if not self.best else _UNSURE_GROWTH
+    def _remember(self, rate: float) -> None:
+        best = self.best
+        if rate > (1 + _AGREES) * best:
+            self.best, self._support = rate, 1
+        elif rate > (1 - _AGREES) * best:
+            self._support = min(_SUPPORT, self._support + 1)
+            self.best = max(rate, best + _FORGET / _SUPPORT * (rate - best))
         else:
-            growth = _GROWTH if u < 1 else min(_LATER_GROWTH, _GROWTH * _LATER_FACTOR ** (u - 1))
-        self.value *= 1 + growth * part
+            self.best = best + _FORGET / self._support * (rate - best)
+
+    # ---------------------------------------------------------------------------------------- growing
+
+    def grow(self, cost: float) -> None:
+        """Grow for an admission that the rate had held back."""
+        part = cost / (self.mean * self.cycle)
+        self._cycles += part
+        self.value *= 1 + part * self._growth(self._cycles)
+
+    def _growth(self, cycles: float) -> float:
+        if self.value < _BACK_BELOW * self.best:
+            if cycles < _BACK_AFTER:
+                return _GROWTH
+            return min(_BACK_GROWTH, _GROWTH * math.pow(_BACK_STEEPNESS, min(1.0, cycles - _BACK_AFTER)))
+        if not self.best:
+            return _FIRST_GROWTH
+        if self._rough:
+            return _UNSURE_GROWTH
+        return _GROWTH if cycles < 1 else min(_LATER_GROWTH, _GROWTH * math.pow(_LATER_STEEPNESS, min(1.0, cycles - 1)))
+
+    def begin_cycle(self) -> None:
+        """Begin a growth cycle."""
+        self._cycles, self._grown_from = 0.0, self.value
+        if self.value == math.inf:
+            return
+        least = max(_LEAST_CALLS, (_CYCLE if self.best else _FIRST_CYCLE) * self.value / self.mean)
+        patience = 1.0 if self._rough or self.value < _BACK_BELOW * self.best else self.patience
+        self.cycle = max(least, min(patience * least, max(_MOST_CALLS, _MOST_STRETCH * least)), self.window)
+
+    # ---------------------------------------------------------------------------------------- cutting
 
     def cut(self, now: float, started: float, cost: float, row: int, recent: float) -> None:
-        """Lower the rate for a refusal of a call that `started` then and would have cost this.
+        """Lower the rate for a refusal.
 
         Args:
             now: seconds.
             started: when the refused call had started.
-            cost: its units.
+            cost: the units it would have cost.
             row: how many refusals there were in a row, with this one.
             recent: units admitted a second, over the latest calls.
         """
-        before, fresh, cycles = self.value, started >= self.last_cut, self.cycles
-        call = max(cost, self.mean)
-        units, seconds = self.measured(started)
-        if self.value == math.inf:
+        before, fresh = self.value, started >= self.last_cut
+        units, seconds = self._measure(started)
+        if before == math.inf:
             self.value = recent or self.mean / max(0.2, seconds)
             self.anchor(started)
-        elif seconds > 0 and self.value > _STALE * units / seconds and self.cycles > 1:
-            rate = recent or self.value
-            if seconds > 0 and 0 < units / seconds < rate:
-                rate = rate**_FRESH_WEIGHT * (units / seconds) ** (1 - _FRESH_WEIGHT)
-            self.value = min(AIM * self.value, rate)
+        elif seconds > 0 and self._cycles > 1 and before > _STALE * units / seconds:
+            self.value = min(AIM * before, _mixed(recent or before, units / seconds))
             self.anchor(started)
-        elif units <= _LONGEST_MEASURE * self.cycle * self.mean:
-            if seconds > 0 and row < 3:
-                last = 0.5 * cost if units >= _FEW * call or not self.best else cost + call
-                self.value = min(self.value, AIM * (units + last) / seconds)
-            if units >= _SOUND * call:
-                self._remember(units / seconds if seconds > 0 else self.value)
-                self.anchor(started)
+        elif units <= _LONGEST * self.cycle * self.mean:
+            self._cut_to_measure(units, seconds, started, cost, row=row, fresh=fresh)
         else:
-            if started >= self.last_cut:
+            if fresh:
                 self.value *= AIM
             self.anchor(started)
-        if self.cycles * self.cycle < 0.3 * self.window and started >= self.last_cut:
-            self.window *= 0.7
-        self.value = max(self.value, _LEAST_RATE * self.mean)
+        self._bound(before, recent, units)
         self.last_cut = now
         if fresh and before < math.inf:
-            self._weigh(before, cycles)
-        self._began_at = self.value
+            self._weigh(before)
         self.begin_cycle()
 
-    def _remember(self, rate: float) -> None:
-        best = self.best
-        if rate > 1.1 * best:
-            self.best, self._support = rate, 1
-        elif rate > 0.9 * best:
-            self._support = min(_SUPPORT, self._support + 1)
-            self.best = rate if rate > best else best + _FORGET / _SUPPORT * (rate - best)
-        else:
-            self.best = best + _FORGET / self._support * (rate - best)
+    def _cut_to_measure(
+        self, units: float, seconds: float, started: float, cost: float, *, row: int, fresh: bool
+    ) -> None:
+        call = max(cost, self.mean)
+        if seconds > 0 and row < 3:  # noqa: PLR2004 - in a row of refusals the first two are near the limit, the others beyond
+            last = 0.5 * cost if units >= _TINY * call or not self.best else cost + call
+            self.value = min(self.value, AIM * (units + last) / seconds)
+        if units >= _SOUND * call:
+            if fresh and seconds > 0:
+                self._remember(units / seconds)
+            self.anchor(started)
 
-    def begin_cycle(self) -> None:
-        """Begin a growth cycle, in proportion to the rate."""
-        self.cycles = 0.0
-        seconds = _CYCLE_SECONDS if self.best else _QUICK_SECONDS
-        base = max(_LEAST_CYCLE, seconds * self.value / self.mean)
-        patience = self.patience if self.precise and self.value > _BACK_BELOW * self.best else 1.0
-        self.cycle = max(base, min(patience * base, max(_LONG_CYCLE, 4 * base)), self.window)
+    def _bound(self, before: float, recent: float, units: float) -> None:
+        floor = max(LEAST * self.mean, _HALF * recent)
+        if before < math.inf and units < _SMALL * self.mean:
+            floor = max(floor, _HALF * before)
+        self.value = max(self.value, min(floor, before))
 
-    def _weigh(self, before: float, cycles: float) -> None:
-        """Learn what an exhaustion costs: the calls between two are to be in proportion."""
-        calls = (self.admitted - self._admitted_at_cut) / self.mean
-        refused = (self.refused - self._refused_at_cut) / self.mean
-        self._admitted_at_cut, self._refused_at_cut = self.admitted, self.refused
-        self.precise = self._began_at >= 0.85 * before
-        if self.value < _DROP * self.best:
+    def _weigh(self, before: float) -> None:
+        """Learn what an exhaustion costs."""
+        admitted, refused = self._weighed
+        calls, refusals = (self.admitted - admitted) / self.mean, (self.refused - refused) / self.mean
+        self._weighed = (self.admitted, self.refused)
+        self._rough = self._grown_from < _ROUGH * before
+        if self._window_was_early():
+            self.window *= 0.7
+        if self.value < _ROUGH * self.best:
+            return  # the limit has fallen: no price of probing
+        if self._cycles < _OWN_MAKING:
+            self.patience = max(1.0, self.patience / 2)
             return
-        if cycles < 0.25:
-            self.patience = max(1.0, 0.5 * self.patience)
-            return
-        ratio = max(1.0, refused) / max(1.0, calls)
-        self.patience = min(_MOST_PATIENCE, max(1.0, self.patience * min(4.0, max(0.7, math.sqrt(ratio / _PRICE)))))
+        factor = math.sqrt(max(1.0, refusals) / max(1.0, calls) / _PRICE)
+        self.patience = min(_MOST_PATIENCE, max(1.0, self.patience * min(4.0, max(0.7, factor))))
 
-    def reopened_window(self, units: float, seconds: float, closed: float) -> None:
+    def _window_was_early(self) -> bool:
+        return self._cycles * self.cycle < 0.3 * self.window
+
+    def shrink(self, factor: float) -> None:
+        """Go down by a factor, for a reason that is not a limit."""
+        if self.value < math.inf:
+            self.value = max(LEAST * self.mean, self.value * factor)
+            self.begin_cycle()
+
+    def refund(self, value: float) -> None:
+        """Take back what was charged by mistake."""
+        self.value = value
+        self.begin_cycle()
+
+    def learn_window(self, units: float, seconds: float, closed: float) -> None:
         """Learn from a window that was spent, and is whole again.
 
         Args:
@@ -191,10 +242,16 @@ class Rate:
         rate, calls = units / seconds, units / self.mean
         if calls >= _SOUND:
             self._remember(rate)
-        if calls < _FEW:
-            rate = math.sqrt(rate * self.mean / closed)
         if not self.window or calls <= 3 * max(self.window, 1):
             self.value, self.window = rate, calls
         else:
             value = self.value if self.value < math.inf else rate
-            self.value = max(rate, value * max(0.5, 1 - closed / (self.window * self.mean / value)))
+            spent = self.window * self.mean / value
+            self.value = max(rate, value * max(_HALF, 1 - closed / spent))
+        self.value = max(self.value, LEAST * self.mean)
+
+
+def _mixed(fresh: float, stale: float) -> float:
+    if 0 < stale < fresh:
+        return math.exp(_FRESH_WEIGHT * math.log(fresh) + (1 - _FRESH_WEIGHT) * math.log(stale))
+    return fresh

@@ -50,16 +50,6 @@ SERVED, ABANDONED = Served(), Abandoned()
 
 
 @attrs.frozen
-class Ticket:
-    """One admission: given by `started`, handed back to `settled`."""
-
-    cut: int
-    """How many cuts there had been."""
-    order: int
-    """How many calls had been started before."""
-
-
-@attrs.frozen
 class PaceChange:
     """One change of the pace, explained."""
 

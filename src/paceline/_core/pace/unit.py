@@ -1,7 +1,7 @@
 """Does the provider count calls or tokens, when it does not say?
 
 A limit on calls refuses large and small ones alike; one on tokens refuses the large. So each refused call is compared with
-the one admitted last, and the evidence is summed up as in Wald's sequential probability ratio test.
+the one admitted last, and the evidence is summed up as in a sequential probability ratio test (Wald, 1945).
 """
 
 from __future__ import annotations
@@ -10,9 +10,9 @@ import math
 
 import attrs
 
-_LARGER = 0.8  # part of the refused calls that are larger than the last admitted one, where tokens are counted
+_LARGER = 0.8  # of the refused calls are larger than the last admitted one, where tokens are counted; else a half
 _FOR, _AGAINST = math.log(_LARGER / 0.5), math.log((1 - _LARGER) / 0.5)
-_ENOUGH = 4.0  # e^4: one false alarm in some fifty refusals, undone by the next ones
+_ENOUGH = 4.0  # e^4: one false alarm in some fifty refusals, and the next ones undo it
 
 
 @attrs.define(eq=False)
@@ -24,6 +24,10 @@ class UnitTest:
     told: bool = False
     """Whether the provider said so."""
     _score: float = 0.0
+
+    def tell(self, *, tokens: bool) -> None:
+        """Hear it from the provider."""
+        self.told, self.tokens = True, tokens
 
     def refused(self, tokens: float, admitted: float) -> None:
         """Compare a refused call's tokens with those of the call that was admitted last."""

@@ -72,7 +72,7 @@ class Workers:
             self._step = min(max(1.0, int(_STEP * self.limit)), self._step * 2)
             self._waited, self._wait = 0.0, max(4.0, self._step)
 
-    def admitted(self, in_flight: int, started: float, patience: float) -> None:
+    def admitted(self, in_flight: int, started: float) -> None:
         """Hear of an admission: evidence for the test."""
         test = self.test
         if test is None or started <= test.last:
@@ -115,6 +115,11 @@ class Workers:
         self._step, self._waited = 1.0, 0.0
         self._failures = min(_LONGEST_PROBE, 2 * self._failures)
         self._wait = _PROBE_EVERY * self._failures
+
+    def recall(self, cap: float) -> None:
+        """Begin at what was in flight before, and probe above it soon."""
+        self.limit = self.ceiling = self.cap = max(1.0, cap)
+        self._wait = max(4.0, cap / 2)
 
     def shrink(self, factor: float) -> None:
         """Go down, and take that for the cap until probing shows otherwise."""

@@ -1,0 +1,95 @@
+"""One thing that a provider may count, requests or tokens: the rate of it, and the even spacing of calls at that rate.
+
+While the rate is unknown the pace doubles with what is being admitted, from a few calls a second. A claim (what the provider says
+of its limits, or what was learned of them long ago) can make the start quicker or hold it back; but it is no measure, so it
+doubles every so often until a limit is met, and a false one does no harm for long.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+from ..quota import QuotaLimit
+from .evidence import Call
+from .rate import AIM, Rate
+from .spacing import Spacing
+
+START = 5.0  # calls a second, at the very first
+_SLOW_START = 2.0  # times what is being admitted
+_CLAIM_DOUBLES = 15.0  # seconds
+_ESTIMATED_LEAST = 5.0  # units used: fewer tell no rate, as the remaining ones are rounded
+_DAY = 86_400.0
+
+
+class Handle:
+    """One pace."""
+
+    def __init__(self, cost: Callable[[Call], float], recent: Callable[[], float]) -> None:
+        self.rate = Rate()
+        self.spacing = Spacing()
+        self.cost = cost
+        self.recent = recent
+        self.start = START
+        self._claim = math.inf
+        self._claimed_at = -math.inf
+
+    @property
+    def known(self) -> bool:
+        """Whether a limit is known."""
+        return self.rate.value < math.inf
+
+    @property
+    def holds(self) -> bool:
+        """Whether there is anything to be held back by, beside the start."""
+        return self.rate.value < math.inf or self._claim < math.inf
+
+    def pace(self, now: float) -> float:
+        """Return the units a second that may start now."""
+        value = self.rate.value
+        if value < math.inf:
+            return value
+        slow = max(self.start * self.rate.mean, _SLOW_START * self.recent())
+        if self._claim == math.inf:
+            return slow
+        return min(slow, self._claim * math.pow(2.0, min(60.0, (now - self._claimed_at) / _CLAIM_DOUBLES)))
+
+    def wait(self, now: float, cost: float) -> float:
+        """Return the seconds until a call of this cost may start; 0: now."""
+        pace = self.pace(now)
+        unused = self.spacing.fill(now, pace, max(cost, self.rate.mean))
+        if unused and self.rate.value < math.inf:
+            self.rate.pause(unused)
+        return self.spacing.wait(pace, cost)
+
+    def claim(self, now: float, limit: QuotaLimit) -> None:
+        """Hear what the provider says of its limit."""
+        rate = _rate_of(limit)
+        if rate is not None and rate > 0 and self.rate.value == math.inf and self._claim == math.inf:
+            self._claim, self._claimed_at = AIM * rate, now
+
+    def recall(self, now: float, rate: float) -> None:
+        """Begin at a rate that was learned long ago."""
+        self._claim, self._claimed_at = AIM * rate, now
+        self.start = max(self.start, self._claim / self.rate.mean)
+
+    def begin_again(self, calls: float) -> None:
+        """Begin anew at so many calls a second: what was admitted so far says nothing of the limit."""
+        self.rate.refund(math.inf)
+        self.start = calls
+
+    def forget_claim(self) -> None:
+        """The limit was met: from here on it is measured."""
+        self._claim = math.inf
+
+
+def _rate_of(limit: QuotaLimit) -> float | None:
+    """Return the units a second of a limit, if it says enough; None also for a day's, which nobody spreads over the day."""
+    if limit.limit is None or limit.limit <= 0:
+        return None
+    if limit.period is not None:
+        return limit.limit / limit.period if 0 < limit.period < _DAY else None
+    if limit.remaining is None or not limit.reset or limit.reset >= _DAY:
+        return None
+    used = limit.limit - limit.remaining
+    return used / limit.reset if used >= _ESTIMATED_LEAST else None

@@ -1,0 +1,26 @@
+"""Strangers who share a quota come to equal shares, without talking to each other (law 10)."""
+
+from __future__ import annotations
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from .limits import Bucket, Service
+from .tally import jain
+from .world import World
+from .worlds import in_worlds, logarithmic, seeds
+
+FAIR = 0.95  # Jain's index
+
+
+@given(logarithmic(40, 120), st.lists(st.floats(0, 100), min_size=3, max_size=3), seeds)
+@settings(in_worlds, max_examples=4)
+def test_four_clients_who_come_one_after_another_get_equal_shares(rate, later, seed):
+    world = World(Service(limits=(Bucket(rate, rate),), latency=4.0), seed=seed)
+    for start in (0.0, *later):
+        world.client(start=start)
+    world.run(450.0)
+    assert jain([client.served.between(270, 450) for client in world.clients]) >= FAIR
+    assert world.use(270.0, 450.0) >= 0.9
+    refused = sum(client.refused.between(270, 450) for client in world.clients)
+    assert refused <= 0.05 * sum(client.served.between(270, 450) for client in world.clients)

@@ -1,0 +1,120 @@
+"""The history explains every change, in sentences, and is bounded."""
+
+from __future__ import annotations
+
+import math
+from itertools import pairwise
+
+import attrs
+import pytest
+from hypothesis import given
+
+from paceline._core.pace import Throttled
+from paceline._core.quota import QuotaHint, QuotaLimit
+
+from .histories import SECRET, Caller, hostile_histories
+from .limits import Bucket, Cap, Outage, Service, Window
+from .world import World
+
+LONGEST = 1_000  # entries
+NOTICEABLE = 0.1  # of a handle, in a second
+SERVICES = {
+    "a bucket": (Service(limits=(Bucket(20.0, 20.0),)), ()),
+    "a window": (Service(limits=(Window(600, 60.0, 20.0),)), ()),
+    "a cap": (Service(limits=(Cap(30),)), ()),
+    "a cap that falls": (Service(limits=(Cap(60),)), ((100.0, Service(limits=(Cap(20),))),)),
+    "a knee": (Service(knee=40), ()),
+    "a knee that moves": (Service(knee=60), ((100.0, Service(knee=20)),)),
+    "a rate that falls": (Service(limits=(Bucket(40.0),)), ((100.0, Service(limits=(Bucket(8.0),))),)),
+    "an outage": (
+        Service(limits=(Bucket(20.0),)),
+        ((100.0, Service(limits=(Outage(),))), (130.0, Service(limits=(Bucket(20.0),)))),
+    ),
+    "errors": (Service(), ((60.0, Service(faults=0.5)), (90.0, Service()))),
+}
+
+
+def changed(old, new):
+    """Whether a handle's change is one that a person would notice."""
+    if old == new:
+        return False
+    return math.inf in (old, new) or abs(new - old) > max(NOTICEABLE * old, 1e-9)
+
+
+class Explained:
+    """Looks once a second whether what changed is in the history."""
+
+    def __init__(self, world, client):
+        self.world, self.controller = world, client.controller
+        self.before = self.handles
+        self.unexplained = []
+        world.at(world.now + 1.0, self.look, None)
+
+    @property
+    def handles(self):
+        controller = self.controller
+        return {"limit": controller.limit, "rate": controller.rate, "token rate": controller.token_rate}
+
+    def look(self, _):
+        now, handles = self.world.now, self.handles
+        entries = [entry for entry in self.controller.history if entry.time >= now - 1.0]
+        for handle, old in self.before.items():
+            new = handles[handle]
+            told = [entry for entry in entries if (entry.handle == "workers") == (handle == "limit")]
+            if changed(old, new) and not (handle == "limit" and abs(new - old) <= 1) and not told:
+                self.unexplained.append(f"{handle} from {old:.3g} to {new:.3g} at {now:.0f}")
+        self.before = handles
+        self.world.at(now + 1.0, self.look, None)
+
+
+@pytest.mark.parametrize("name", SERVICES)
+def test_every_noticeable_change_has_an_entry(name):
+    service, steps = SERVICES[name]
+    world = World(service, steps, seed=4)
+    client = world.client(most=500)
+    watch = Explained(world, client)
+    world.run(200.0)
+    assert not watch.unexplained
+    assert client.controller.history, "nothing ever changed"
+    assert_well_told(client.controller.history)
+
+
+def assert_well_told(history):
+    assert len(history) <= LONGEST
+    assert all(earlier.time <= later.time for earlier, later in pairwise(history))
+    for entry in history:
+        assert len(entry.reason.split()) >= 3, f"{entry.reason!r} is no sentence"
+        assert entry.reason.isprintable()
+        assert len(entry.reason) <= 300
+        assert SECRET not in entry.reason
+        assert "nan" not in entry.reason.split()
+        assert entry.handle
+        assert not math.isnan(entry.old)
+        assert not math.isnan(entry.new)
+
+
+@given(hostile_histories)
+def test_whatever_happens_is_told_in_order_in_bounded_space_and_without_secrets(history):
+    assert_well_told(Caller().live(history * 3).controller.history)
+
+
+def test_what_a_limit_is_called_is_not_repeated():
+    quota = QuotaHint(limits=(QuotaLimit(limit=60, period=60, exceeded=True, name=SECRET),))
+    service = attrs.evolve(SERVICES["a bucket"][0], refuse=lambda wait, chance: Throttled(quota=quota))
+    world = World(service)
+    client = world.client()
+    world.run(120.0)
+    assert client.controller.history
+    assert_well_told(client.controller.history)
+
+
+def test_a_change_names_its_handle():
+    handles = set()
+    for name in ("a bucket", "a cap", "an outage"):
+        service, steps = SERVICES[name]
+        world = World(service, steps, seed=5)
+        client = world.client(most=500)
+        world.run(200.0)
+        handles |= {entry.handle for entry in client.controller.history}
+    assert "workers" in handles
+    assert len(handles) >= 3, "a limit, a rate, a gate"

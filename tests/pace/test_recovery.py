@@ -1,0 +1,123 @@
+"""No outage freezes a controller, whatever it was told meanwhile, and its probes cost little (laws 5 and 6)."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import attrs
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from paceline._core.fault import FaultKind
+
+from .limits import Cap, Outage, Service, says_nothing, says_the_truth
+from .tally import worst_gap
+from .world import World
+from .worlds import buckets, caps, in_worlds, knees, liars, logarithmic, says, says_anything, seeds
+
+WARM = 120.0  # seconds
+SOON = 60.0  # seconds: the least time in which capacity must be back
+TRUSTED = 90.0  # where the provider asked for a minute or more: it may have meant it
+BACK = 0.9  # share of the capacity that counts as back
+WATCHED = 60.0  # seconds over which that is measured
+REFUSAL = 0.2  # seconds that a refusal takes, at most
+PROBES, PROBES_SHARE = (
+    30,
+    0.05,
+)  # refusals that an outage may cost; and share of the calls that it keeps from being made
+
+outages = logarithmic(2, 600)
+
+
+def through_an_outage(usual, down, *, begin, length, seed):
+    """Return a world just before an outage, and when it ends."""
+    world = World(usual, [(begin, down), (begin + length, usual)], seed=seed)
+    world.client(most=600)
+    world.run(begin)
+    return world, begin + length
+
+
+def assert_back(world, since, bound):
+    """Assert that the capacity is in use a bounded time after it was there again."""
+    world.run(since + bound + WATCHED)
+    use = world.use(since + bound, since + bound + WATCHED)
+    assert use >= BACK, f"{bound:.0f} s after the outage {use:.0%} of the capacity is in use"
+
+
+@given(buckets() | caps(), liars | st.sampled_from([says_nothing, says_anything]), outages, seeds)
+@in_worlds
+def test_after_an_outage_of_refusals_the_capacity_is_soon_in_use_again(usual, hint, length, seed):
+    down = attrs.evolve(usual, limits=(Outage(),), refuse=hint)
+    world, back = through_an_outage(usual, down, begin=WARM, length=length, seed=seed)
+    assert_back(world, back, max(SOON if hint is says_nothing else TRUSTED, length))
+
+
+@given(buckets() | caps() | knees(), outages, st.sampled_from([FaultKind.OVERLOADED, FaultKind.TRANSIENT]), seeds)
+@in_worlds
+def test_after_an_outage_of_errors_the_capacity_is_soon_in_use_again(usual, length, kind, seed):
+    down = attrs.evolve(usual, faults=1.0, kind=kind)
+    world, back = through_an_outage(usual, down, begin=WARM, length=length, seed=seed)
+    assert_back(world, back, max(SOON, length))
+
+
+@given(buckets() | caps(), liars | st.sampled_from([says_nothing, says_anything]), outages, seeds)
+@in_worlds
+def test_a_service_that_is_down_at_first_is_found_when_it_comes_up(usual, hint, length, seed):
+    down = attrs.evolve(usual, limits=(Outage(),), refuse=hint)
+    world, back = through_an_outage(usual, down, begin=0.5, length=length, seed=seed)
+    assert_back(world, back, max(TRUSTED, length))
+
+
+@given(buckets(), liars | st.just(says_anything), seeds)
+@in_worlds
+def test_hints_at_ordinary_refusals_neither_freeze_nor_flood(usual, hint, seed):
+    world = World(attrs.evolve(usual, refuse=hint), seed=seed)
+    client = world.client()
+    world.run(300.0)
+    assert world.use(100.0, 300.0) >= 0.85
+    assert len(client.refused_at) <= 20 + 0.05 * len(client.served_at)
+
+
+@given(caps(), liars | st.just(says_anything), seeds)
+@in_worlds
+def test_hints_at_the_refusals_of_a_cap_neither_freeze_nor_flood(usual, hint, seed):
+    world = World(attrs.evolve(usual, refuse=hint), seed=seed)
+    client = world.client()
+    world.run(300.0)
+    assert world.use(100.0, 300.0) >= 0.85
+    assert len(client.refused_at) <= 50 + 0.05 * len(client.served_at)
+
+
+@given(buckets() | caps(), st.sampled_from([says_nothing, says(1.0), says(1e-9)]), logarithmic(30, 300), seeds)
+@in_worlds
+def test_an_outage_costs_few_probes_and_one_at_a_time(usual, hint, length, seed):
+    down = attrs.evolve(usual, limits=(Outage(),), refuse=hint)
+    world, back = through_an_outage(usual, down, begin=WARM, length=length, seed=seed)
+    client = world.only
+    rate = len(client.served_at) / WARM
+    refused = len(client.refused_at)
+    closed = WARM + usual.latency + 10.0  # by then what was in flight has ended
+    world.run(back - REFUSAL)
+    probes = [at for at in client.started_at if closed < at]
+    assert len(client.refused_at) - refused <= PROBES + PROBES_SHARE * rate * length
+    assert probes or length < 60
+    assert all(later - earlier >= 0.1 for earlier, later in pairwise(probes))
+
+
+@given(outages, seeds)
+@in_worlds
+def test_no_stall_outlasts_an_outage_by_its_own_length(length, seed):
+    usual = Service(limits=(Cap(20),))
+    world, back = through_an_outage(
+        usual, attrs.evolve(usual, limits=(Outage(),)), begin=WARM, length=length, seed=seed
+    )
+    world.run(back + length + SOON)
+    assert worst_gap(world.only.served_at, back, back + length + SOON) <= max(10.0, length)
+
+
+@pytest.mark.parametrize("hint", [says_nothing, says_the_truth])
+def test_a_cap_that_is_zero_for_a_while_is_found_again(hint):
+    usual = Service(limits=(Cap(30),), refuse=hint)
+    world, back = through_an_outage(usual, attrs.evolve(usual, limits=(Cap(0),)), begin=WARM, length=90.0, seed=1)
+    assert_back(world, back, 90.0)

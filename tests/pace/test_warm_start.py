@@ -1,0 +1,114 @@
+"""What was learned is of use to the next controller of the same quota, also when the quota has changed meanwhile."""
+
+from __future__ import annotations
+
+import attrs
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from paceline._core.pace.controller import PaceController
+
+from .limits import Bucket, Cap, Service
+from .world import World
+from .worlds import buckets, caps, in_worlds, knees, logarithmic, seeds
+
+LEARNED = 150.0  # seconds
+LATER = 600.0  # seconds from the start of the first batch to that of the second
+A_FEW_ROUND_TRIPS = 4.0
+ADAPTED = 180.0  # seconds
+
+
+def learned_from(service, seed):
+    """Return what a controller knows of a service after a while."""
+    world = World(service, seed=seed)
+    client = world.client(most=600)
+    world.run(LEARNED)
+    known = client.controller.knowledge(world.now)
+    assert known is not None
+    assert known.learned == world.now
+    return known
+
+
+def warm(service, known, seed):
+    """Return a new world with a client whose controller knows."""
+    world = World(service, seed=seed + 1, begin=LATER)
+    world.client(PaceController(known), most=600)
+    return world
+
+
+def anew(service, factor=1.0):
+    """Return the service with its limits whole again, or changed by a factor."""
+    limits = []
+    for limit in service.limits:
+        if isinstance(limit, Cap):
+            limits.append(Cap(max(1, round(factor * limit.calls))))
+        else:
+            limits.append(Bucket(factor * limit.rate, max(1.0, factor * limit.burst)))
+    return attrs.evolve(service, limits=tuple(limits), knee=factor * service.knee)
+
+
+def refusals_of_a_cold_start(service, seed, seconds):
+    """Return how many there are."""
+    world = World(anew(service), seed=seed + 1, begin=LATER)
+    client = world.client(most=600)
+    world.run(LATER + seconds)
+    return len(client.refused_at)
+
+
+@given(buckets() | caps() | knees(), seeds)
+@settings(in_worlds)
+def test_a_warm_start_is_at_its_pace_in_a_few_round_trips_and_without_more_refusals(service, seed):
+    known = learned_from(service, seed)
+    world = warm(anew(service), known, seed)
+    soon = LATER + max(8.0, A_FEW_ROUND_TRIPS * service.latency)
+    world.run(soon + 30.0)
+    assert world.use(soon, soon + 30.0) >= 0.9
+    refused = len(world.only.refused_at)
+    assert refused <= refusals_of_a_cold_start(service, seed, soon + 30.0 - LATER) + 5
+
+
+@given(buckets() | caps(), st.sampled_from([0.25, 4.0]), seeds)
+@settings(in_worlds)
+def test_a_warm_start_adapts_where_the_quota_has_changed(service, factor, seed):
+    known = learned_from(service, seed)
+    world = warm(anew(service, factor), known, seed)
+    client = world.only
+    world.run(LATER + ADAPTED + 60.0)
+    assert world.use(LATER + ADAPTED, LATER + ADAPTED + 60.0) >= 0.85
+    assert len(client.refused_at) <= 60 + 0.06 * len(client.served_at)
+
+
+@given(logarithmic(0.001, 1_000), logarithmic(0.001, 1_000), st.sampled_from([0.0, 0.01, 4.0, 1e6]), seeds)
+@settings(in_worlds)
+def test_knowledge_that_was_never_true_does_no_lasting_harm(limit_by, rate_by, latency, seed):
+    service = Service(limits=(Bucket(20.0, 20.0),))
+    known = attrs.evolve(
+        learned_from(anew(service), seed), limit=max(1, round(40 * limit_by)), rate=20.0 * rate_by, latency=latency
+    )
+    world = warm(anew(service), known, seed)
+    client = world.only
+    world.run(LATER + ADAPTED + 60.0)
+    assert world.use(LATER + ADAPTED, LATER + ADAPTED + 60.0) >= 0.85
+    assert len(client.refused_at) <= 150 + 0.06 * len(client.served_at)
+
+
+def test_a_controller_that_has_heard_nothing_knows_nothing():
+    assert PaceController().knowledge(5.0) is None
+
+
+def test_knowledge_is_in_the_handles_from_the_first_call_on():
+    known = learned_from(Service(limits=(Bucket(20.0, 20.0),)), 1)
+    controller = PaceController(known)
+    assert controller.admit_at(known.learned + 60.0, 1.0) <= known.learned + 60.0
+    assert 0.5 * known.rate <= controller.rate <= known.rate
+    assert controller.token_rate <= known.token_rate
+    assert known.rate * known.latency <= controller.limit <= max(20, known.limit)
+
+
+def test_old_knowledge_is_still_of_use():
+    known = learned_from(Service(limits=(Bucket(20.0, 20.0),)), 1)
+    old = attrs.evolve(known, learned=0.0)
+    world = World(Service(limits=(Bucket(20.0, 20.0),)), begin=30 * 86_400.0)
+    world.client(PaceController(old))
+    world.run(world.now + 60.0)
+    assert world.use(world.now - 40.0, world.now) >= 0.9
