@@ -90,12 +90,12 @@ class PaceController:
     @property
     def rate(self) -> float:
         """Calls a second; inf while no limit is known."""
-        return self._requests.rate.value
+        return self._requests.limit
 
     @property
     def token_rate(self) -> float:
         """Tokens a second; inf while no limit is known."""
-        return self._tokens.rate.value
+        return self._tokens.limit
 
     @property
     def history(self) -> deque[PaceChange]:
@@ -200,22 +200,21 @@ class PaceController:
 
     def _recall(self, now: float, known: PaceKnowledge) -> None:
         """Begin near what was learned before: the older it is, the further below."""
-        trust = max(0.1, math.pow(0.5, max(0.0, now - known.learned) / _HALF_LIFE))
-        limited = False
+        trust = max(0.25, math.pow(0.5, max(0.0, now - known.learned) / _HALF_LIFE))
         for handle, value in ((self._requests, known.rate), (self._tokens, known.token_rate)):
             if 0 < value < math.inf:
-                limited = True
                 handle.recall(now, max(value * trust, handle.rate.mean * LEAST))
                 if handle is self._tokens:
                     self._unit.tokens, self._charged = True, handle
         if known.latency > 0:
             self._knee.recall(known.latency, known.limit)
             self._workers.most = self._knee.bound
-        if limited:
-            self._workers.limit = max(self._workers.limit, min(self._workers.most, float(known.limit)))
-        elif known.latency > 0:
-            self._workers.recall(min(self._workers.most, float(known.limit)))
-            self._requests.start = max(self._requests.start, 0.5 * known.limit / known.latency)
+            limit = max(1.0, min(self._workers.most, float(known.limit)))
+            if self.rate < math.inf or self.token_rate < math.inf:
+                self._workers.limit = limit
+            else:
+                self._workers.recall(limit)
+                self._requests.start = max(self._requests.start, 0.5 * limit / known.latency)
 
     def _resume(self, now: float) -> None:
         """Leave out a time without any call: nothing was learned of the limits then."""
@@ -404,6 +403,7 @@ class PaceController:
         handle = self._charged
         if not by_faults and not handle.known and self._evidence.admitted >= _SLOW_START_JUDGED:
             handle.rate.cut(now, since, handle.rate.mean, self._row, handle.recent())
+            handle.forget_claim()
             self._history.add(
                 now, self._name(handle), handle.rate.value, "refused over and over: what was admitted till now"
             )

@@ -12,7 +12,7 @@ from collections.abc import Callable
 
 from ..quota import QuotaLimit
 from .evidence import Call
-from .rate import AIM, Rate
+from .rate import AIM, LEAST, Rate
 from .spacing import Spacing
 
 START = 5.0  # calls a second, at the very first
@@ -44,6 +44,11 @@ class Handle:
         """Whether there is anything to be held back by, beside the start."""
         return self.rate.value < math.inf or self._claim < math.inf
 
+    @property
+    def limit(self) -> float:
+        """Units a second that are known, or claimed, to be the limit; inf: none."""
+        return self.rate.value if self.known else self._claim
+
     def pace(self, now: float) -> float:
         """Return the units a second that may start now."""
         value = self.rate.value
@@ -66,7 +71,7 @@ class Handle:
         """Hear what the provider says of its limit."""
         rate = _rate_of(limit)
         if rate is not None and rate > 0 and self.rate.value == math.inf and self._claim == math.inf:
-            self._claim, self._claimed_at = AIM * rate, now
+            self._claim, self._claimed_at = max(AIM * rate, LEAST * self.rate.mean), now
 
     def recall(self, now: float, rate: float) -> None:
         """Begin at a rate that was learned long ago."""

@@ -29,6 +29,7 @@ import attrs
 AIM = 0.97  # of the measured rate
 LEAST = 1 / 600  # calls a second: a call in ten minutes, within anybody's patience
 _HALF = 0.5
+_SAME_BURST = 0.91
 
 _GROWTH = 0.06  # of the rate, in the first cycle after a cut
 _LATER_GROWTH, _LATER_STEEPNESS = 0.25, 60.0  # in later cycles: growing up to this, by this factor in a cycle
@@ -86,6 +87,7 @@ class Rate:
     _cycles: float = 0.0  # of growth since the last cut
     _grown_from: float = 0.0  # the rate that it has grown from
     _rough: bool = False
+    _burst_floor: float = 0.0  # what later refusals of the same exhaustion may lower the rate to
     _support: int = 0
     _anchor: tuple[float, float, float] = (
         0.0,
@@ -178,9 +180,14 @@ class Rate:
                 self.value *= AIM
             self.anchor(started)
         self._bound(before, recent, units)
-        self.last_cut = now
-        if fresh and before < math.inf:
-            self._weigh(before)
+        if fresh:
+            self._burst_floor = _SAME_BURST * self.value
+        else:
+            self.value = max(self.value, min(before, self._burst_floor))
+        if fresh:
+            self.last_cut = now
+            if before < math.inf:
+                self._weigh(before)
         self.begin_cycle()
 
     def _cut_to_measure(
