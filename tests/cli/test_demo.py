@@ -63,18 +63,18 @@ def test_a_demo_with_faults_says_so(paceline):
 
 
 def test_on_a_terminal_the_demo_draws_a_panel(start):
-    code, drawn = on_a_terminal(start, "demo", "--items", "60", "--model", "sim:rate=50,burst=30,latency=0.2")
+    code, drawn = on_a_terminal(start, "demo", "--items", "40", "--model", "sim:rate=10,burst=5,latency=0.2")
     assert code == 0
     for words in (
         "a batch finds its pace",
-        "60 of 60",
+        "40 of 40",
         "workers",
         "in flight",
         "served",
         "refusals",
         "█",
         "→",
-        "60 succeeded",
+        "40 succeeded",
     ):
         assert words in drawn
     assert "Traceback" not in drawn

@@ -269,11 +269,16 @@ def test_even_a_smuggled_throttling_is_refused_and_not_counted():
 @given(st.sampled_from(FaultKind), st.floats(0, 1e6), chances, hints)
 def test_every_fault_is_one_event_that_keeps_what_it_knows(kind, starved, chance, hint):
     event = event_of(Fault(kind, retry_after=hint), starved=starved, chance=chance)
+    asked = hint if hint is not None and 0 < hint < math.inf else None
     if kind is FaultKind.THROTTLED:
-        assert event == Throttled(starved)
+        assert event == Throttled(starved, asked)
     else:
-        asked = hint if hint is not None and 0 < hint < math.inf else None
         assert (event.kind, event.chance, event.retry_after) == (kind, chance, asked)
+
+
+@pytest.mark.parametrize(("asked", "held"), [(None, 0.0), (0.4, 0.4), (75.0, 75.0), (75.1, 0.0), (math.inf, 0.0)])
+def test_a_throttled_item_waits_as_long_as_was_asked_unless_that_is_absurd(asked, held):
+    assert step(RetryPolicy(), NEW, Throttled(1.0, asked)) == (NEW, CallAgain(held))
 
 
 # ---------------------------------------------------------------------------------------------- the policy

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from paceline._core.exceptions import InvalidWorkItemError
-from paceline._core.pace import AIMD
+from paceline._core.pace import PaceController
 from paceline._core.usage import NO_USAGE
 from paceline.abc import BaseObserver, DefaultErrorClassifier, LLMCallStrategy, Middleware, RateLimitObserver
 from paceline.work import LLMWorkItem
@@ -195,7 +195,7 @@ async def test_the_hooks_do_nothing_by_themselves():
 
 
 def test_the_controller_answers_to_all_of_its_port():
-    controller: RateLimitObserver = AIMD()
+    controller: RateLimitObserver = PaceController()
     port = {name for name in vars(RateLimitObserver) if not name.startswith("_")}
     assert port >= {"limit", "rate", "admit_at", "started", "settled", "statistics"}
     assert all(hasattr(controller, name) for name in port)

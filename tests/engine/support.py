@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter, defaultdict
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import anyio
 
 from paceline import LLMCallStrategy, LLMWorkItem, ParallelBatchProcessor, TokenUsage
+from paceline._core.pace import PaceStatistics, Served, Throttled
 
 USAGE = TokenUsage(10, 5)
 
@@ -72,6 +74,43 @@ class Board:
 
     def __exit__(self, *_: object) -> None:
         self.in_flight -= 1
+
+
+class FixedPace:
+    """Allows a number of calls, whatever happens, none before `gate`."""
+
+    rate = token_rate = math.inf
+    history = ()
+
+    def __init__(self, limit: int, gate: float = 0.0) -> None:
+        self.limit, self.gate = limit, gate
+        self.in_flight = 0
+        self.told: list[Any] = []
+
+    def admit_at(self, now: float, cost: float) -> float:
+        return math.inf if self.in_flight >= self.limit else max(now, self.gate)
+
+    def started(self, now: float, cost: float) -> Any:
+        self.in_flight += 1
+        return len(self.told)
+
+    def settled(self, ticket: Any, now: float, signal: Any) -> None:
+        self.in_flight -= 1
+        self.told.append(signal)
+
+    def statistics(self) -> PaceStatistics:
+        return PaceStatistics(
+            limit=self.limit,
+            rate=self.rate,
+            token_rate=self.token_rate,
+            in_flight=self.in_flight,
+            served=sum(isinstance(signal, Served) for signal in self.told),
+            throttled=sum(isinstance(signal, Throttled) for signal in self.told),
+            gate=self.gate,
+        )
+
+    def knowledge(self, now: float) -> Any:
+        return None
 
 
 async def add_all(processor: ParallelBatchProcessor[Any], strategy: LLMCallStrategy[Any], prompts: list[str]) -> None:

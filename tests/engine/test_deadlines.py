@@ -85,9 +85,17 @@ async def test_an_item_has_a_deadline_over_all_its_calls():
     assert 2 <= len(result.attempts) <= 3
 
 
-async def test_an_item_that_waits_past_its_deadline_is_settled_then():
+async def test_an_item_that_would_wait_past_its_deadline_is_settled_at_once():
     strategy = Scripted({"a": [Status(429, {"retry-after": "50"})]})
     batch = await process_prompts(strategy, ["a"], config=ProcessorConfig(deadline_per_item=5))
+    assert batch.failures == {FaultKind.TIMEOUT: 1}
+    assert batch.seconds == pytest.approx(1, abs=0.01)
+
+
+async def test_an_item_that_waits_past_its_deadline_is_settled_then():
+    batch = await process_prompts(
+        Scripted({"a": [Status(429)] * 50}), ["a"], config=ProcessorConfig(deadline_per_item=5)
+    )
     assert batch.failures == {FaultKind.TIMEOUT: 1}
     assert batch.seconds == pytest.approx(5, abs=0.01)
 

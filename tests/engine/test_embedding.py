@@ -18,7 +18,7 @@ from paceline import (
 )
 from paceline.testing import VirtualTimeLoop
 
-from .support import Echo, add_all
+from .support import Echo, FixedPace, add_all
 
 
 def run_on_asyncio(main):
@@ -28,7 +28,7 @@ def run_on_asyncio(main):
 
 def test_a_task_that_is_cancelled_by_asyncio_leaves_a_result_for_every_item():
     async def main():
-        async with ParallelBatchProcessor(ProcessorConfig(max_workers=5)) as processor:
+        async with ParallelBatchProcessor(ProcessorConfig(max_workers=5), pace=lambda _: FixedPace(20)) as processor:
             await add_all(processor, Echo(), [str(i) for i in range(50)])
             task = asyncio.create_task(processor.process_all())
             await asyncio.sleep(2.5)
@@ -103,7 +103,7 @@ async def test_it_lives_in_a_trio_application(autojump_clock):
         for name in ("one", "two"):
 
             async def batch(name=name):
-                async with ParallelBatchProcessor() as processor:
+                async with ParallelBatchProcessor(pace=lambda _: FixedPace(20)) as processor:
                     for letter in "abc":
                         await processor.add_work(LLMWorkItem(name + letter, CallableStrategy(answer), letter))
                     finished.append((await processor.process_all()).succeeded)

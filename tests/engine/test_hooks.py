@@ -146,9 +146,9 @@ async def test_observers_hear_the_whole_story_in_order():
     ]
     assert recorder.data(ProcessingEvent.RATE_LIMIT_HIT)["retry_after"] == 3
     assert recorder.data(ProcessingEvent.ITEM_RETRIED)["kind"] == "transient"
-    change = recorder.data(ProcessingEvent.PACE_CHANGED)
-    assert (change["handle"], change["new"]) == ("gate", 3)
-    assert "refused" in change["reason"]
+    changes = [data for name, data in recorder.heard if name is ProcessingEvent.PACE_CHANGED]
+    assert ("gate", 3) in [(change["handle"], change["new"]) for change in changes]
+    assert "refus" in changes[0]["reason"]
     done = recorder.data(ProcessingEvent.BATCH_COMPLETED)
     assert (done["total_items"], done["succeeded"], done["failed"]) == (1, 1, 0)
 

@@ -16,7 +16,7 @@ from paceline import (
     TokenUsage,
 )
 
-from .support import Echo, Scripted, Status, add_all
+from .support import Echo, FixedPace, Scripted, Status, add_all
 
 pytestmark = pytest.mark.anyio
 
@@ -70,7 +70,7 @@ async def test_it_runs_again_and_again_and_its_pace_stays():
 
 async def test_throttled_calls_are_counted_and_spend_no_attempt():
     strategy = Scripted({"a": [Status(429)] * 12 + [None]})
-    async with ParallelBatchProcessor() as processor:
+    async with ParallelBatchProcessor(pace=lambda _: FixedPace(20)) as processor:
         await add_all(processor, strategy, ["a", "b"])
         batch = await processor.process_all()
         stats = await processor.get_stats()
@@ -146,7 +146,7 @@ async def test_statistics_tell_what_is_going_on():
 
 async def test_cancelling_a_batch_leaves_a_result_for_every_item():
     strategy = Echo()
-    async with ParallelBatchProcessor(ProcessorConfig(max_workers=10)) as processor:
+    async with ParallelBatchProcessor(ProcessorConfig(max_workers=10), pace=lambda _: FixedPace(20)) as processor:
         await add_all(processor, strategy, [str(i) for i in range(1000)])
         with anyio.move_on_after(2.5):
             await processor.process_all()
@@ -160,7 +160,7 @@ async def test_cancelling_a_batch_leaves_a_result_for_every_item():
 
 
 async def test_draining_finishes_what_is_in_flight_and_leaves_the_rest_pending():
-    async with ParallelBatchProcessor(ProcessorConfig(max_workers=10)) as processor:
+    async with ParallelBatchProcessor(ProcessorConfig(max_workers=10), pace=lambda _: FixedPace(20)) as processor:
         await add_all(processor, Echo(), [str(i) for i in range(100)])
         async with anyio.create_task_group() as nursery:
             nursery.start_soon(processor.process_all)

@@ -28,8 +28,7 @@ from paceline import (
 )
 from paceline.testing import FixedWindow, Service, SimulatedProvider, SimulatedStrategy, TokenBucket
 
-from .support import USAGE, Echo, Scripted, add_all
-from .test_workers import FixedPace
+from .support import USAGE, Echo, FixedPace, Scripted, add_all
 
 pytestmark = pytest.mark.anyio
 

@@ -28,8 +28,7 @@ from paceline import (
 from paceline.observers import ProcessingEvent
 from paceline.testing import VirtualTimeLoop
 
-from .support import Echo, Scripted, Status, add_all
-from .test_workers import FixedPace
+from .support import Echo, FixedPace, Scripted, Status, add_all
 
 pytestmark = pytest.mark.anyio
 
@@ -337,8 +336,11 @@ class _NoInitError(CallError):
 
 
 class _OddHint:
+    def __init__(self, words):
+        self.words = words
+
     def classify(self, exception):
-        return Fault(FaultKind.THROTTLED, "slow", "0.5")
+        return Fault(FaultKind.THROTTLED, "slow", self.words)
 
 
 class _BadMapping(dict):
@@ -399,10 +401,11 @@ async def test_tokens_that_cannot_be_read_cost_nothing_but_their_count():
     assert (batch.succeeded, batch.usage) == (1, TokenUsage())
 
 
-async def test_a_hint_in_words_is_understood_or_none():
+@pytest.mark.parametrize(("words", "waited"), [("30", 30.0), ("a while", 1.5)])  # else the controller's own wait
+async def test_a_hint_in_words_is_understood_or_none(words, waited):
     strategy = Scripted({"a": [Status(429)]})
-    strategy.error_classifier = _OddHint()
-    assert (await process_prompts(strategy, ["a"])).seconds == pytest.approx(2.5, abs=0.01)
+    strategy.error_classifier = _OddHint(words)
+    assert (await process_prompts(strategy, ["a"])).seconds == pytest.approx(2.0 + waited, abs=0.01)
 
 
 async def test_a_copy_that_is_no_strategy_is_a_bug():

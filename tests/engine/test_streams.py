@@ -17,7 +17,7 @@ from paceline import (
     run_prompts,
 )
 
-from .support import Echo, Scripted, Status
+from .support import Echo, FixedPace, Scripted, Status
 
 pytestmark = pytest.mark.anyio
 
@@ -61,7 +61,8 @@ async def test_a_source_is_read_only_as_far_ahead_as_is_of_use():
             read += 1
             yield "x"
 
-    async with open_stream(Echo(), endless(), config=ProcessorConfig(max_workers=10)) as results:
+    config = ProcessorConfig(max_workers=10)
+    async with open_stream(Echo(), endless(), config=config, pace=lambda _: FixedPace(20)) as results:
         for served in range(1, 500):
             await anext(results)
             assert read <= served + 10 + 256 + 64
@@ -69,7 +70,8 @@ async def test_a_source_is_read_only_as_far_ahead_as_is_of_use():
 
 async def test_a_slow_consumer_holds_up_new_calls_and_loses_nothing():
     strategy = Echo(seconds=0.01)
-    async with open_stream(strategy, map(str, range(2000)), config=ProcessorConfig(max_workers=50)) as results:
+    config = ProcessorConfig(max_workers=50)
+    async with open_stream(strategy, map(str, range(2000)), config=config, pace=lambda _: FixedPace(100)) as results:
         await anyio.sleep(1000)
         assert strategy.board.calls.total() <= 256 + 50
         seen = {result.item_id async for result in results}
@@ -78,7 +80,8 @@ async def test_a_slow_consumer_holds_up_new_calls_and_loses_nothing():
 
 async def test_leaving_early_cancels_the_rest_and_accounts_for_it():
     strategy = Echo()
-    async with open_stream(strategy, [str(i) for i in range(100)], config=ProcessorConfig(max_workers=10)) as results:
+    config, prompts = ProcessorConfig(max_workers=10), [str(i) for i in range(100)]
+    async with open_stream(strategy, prompts, config=config, pace=lambda _: FixedPace(20)) as results:
         first = await anext(results)
     left = results.undelivered
     assert strategy.board.in_flight == 0
@@ -93,7 +96,8 @@ async def test_an_exception_of_the_block_leaves_it_as_it_is():
 
 
 async def test_a_stream_can_be_drained():
-    async with open_stream(Echo(), (str(i) for i in range(1000)), config=ProcessorConfig(max_workers=10)) as results:
+    config, prompts = ProcessorConfig(max_workers=10), (str(i) for i in range(1000))
+    async with open_stream(Echo(), prompts, config=config, pace=lambda _: FixedPace(20)) as results:
         await anext(results)
         results.drain()
         rest = [result async for result in results]

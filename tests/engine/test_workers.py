@@ -6,32 +6,9 @@ import pytest
 from paceline import CallError, FaultKind, LLMWorkItem, ParallelBatchProcessor, ProcessorConfig, process_prompts
 from paceline.testing.virtual_loop import HangError
 
-from .support import Echo, Scripted, Status, add_all
+from .support import Echo, FixedPace, Scripted, Status, add_all
 
 pytestmark = pytest.mark.anyio
-
-
-class FixedPace:
-    """Allows a number of calls, whatever happens, none before `gate`."""
-
-    def __init__(self, limit: int, gate: float = 0.0) -> None:
-        self.limit, self.rate, self.history, self.gate = limit, float("inf"), (), gate
-        self.in_flight = 0
-        self.told = []
-
-    def admit_at(self, now: float, cost: float) -> float:
-        return float("inf") if self.in_flight >= self.limit else max(now, self.gate)
-
-    def started(self, now: float, cost: float) -> int:
-        self.in_flight += 1
-        return len(self.told)
-
-    def settled(self, ticket: int, now: float, signal) -> None:
-        self.in_flight -= 1
-        self.told.append(signal)
-
-    def statistics(self):
-        return None
 
 
 async def test_the_controller_decides_how_many_workers_there_are():
@@ -57,7 +34,7 @@ async def test_max_workers_bounds_the_sum_over_all_lanes():
 
 async def test_lowering_max_workers_obeys_at_once_and_preempts_no_call():
     strategy = Echo()
-    async with ParallelBatchProcessor(ProcessorConfig(max_workers=20)) as processor:
+    async with ParallelBatchProcessor(ProcessorConfig(max_workers=20), pace=lambda _: FixedPace(20)) as processor:
         await add_all(processor, strategy, [str(i) for i in range(60)])
         async with anyio.create_task_group() as nursery:
             nursery.start_soon(processor.process_all)
@@ -75,7 +52,7 @@ async def test_lowering_max_workers_obeys_at_once_and_preempts_no_call():
 
 async def test_raising_max_workers_starts_workers_at_once():
     strategy = Echo(seconds=10)
-    async with ParallelBatchProcessor(ProcessorConfig(max_workers=2)) as processor:
+    async with ParallelBatchProcessor(ProcessorConfig(max_workers=2), pace=lambda _: FixedPace(20)) as processor:
         await add_all(processor, strategy, [str(i) for i in range(60)])
         async with anyio.create_task_group() as nursery:
             nursery.start_soon(processor.process_all)

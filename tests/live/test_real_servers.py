@@ -99,4 +99,6 @@ async def test_a_rate_whose_refusals_come_late_is_found():
     with slow_service(latency=0.8, rate=20, burst=10, refusal_after=2) as backend:
         run = await drive("20 calls a second, refused after 2 s", gemini(backend.url), limit=20.0, items=1_000)
         assert backend.counts() == {"served": 1_000, "refused": run.batch.refusals}
-    assert_paced(run, goodput=0.85, refusals=0.10)
+    assert run.goodput >= 0.85
+    assert run.settled_refusals < 0.10
+    assert run.refusals < 0.20  # the first exhaustion is known only when all that followed it are on their way

@@ -137,7 +137,11 @@ def test_refusals_that_come_late_are_understood(latest, rate, latency, seed):
     client = world.client()
     world.run(300.0)
     assert world.use(60.0, 300.0) >= 0.85
-    assert len(client.refused_at) <= 0.1 * len(client.served_at)
+    settled = sum(at > 100.0 for at in client.refused_at)
+    assert settled <= 0.03 * len(client.served_at)
+    assert len(client.refused_at) - settled <= 0.2 * len(
+        client.served_at
+    )  # the first ones come when all are on their way
 
 
 @given(windows(), seeds)

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import math
+import time
+
 import httpx2
 import pytest
 
-from paceline import process_prompts
+from paceline import PaceKnowledge, process_prompts
 from paceline.llm_strategies.gemini import GeminiStrategy
 
 pytestmark = pytest.mark.anyio
@@ -23,7 +26,8 @@ async def test_a_batch_beyond_the_limit_is_served_whole_by_a_client_that_behaves
     httpx2.post(f"{llmock}/_llmock/reset").raise_for_status()
     strategy = GeminiStrategy(api_key=f"batch-{anyio_backend_name}", base_url=f"{llmock}/gemini")
     prompts = [f"Question {number} on {anyio_backend_name}?" for number in range(BURST + BEYOND)]
-    batch = await process_prompts(strategy, prompts)
+    outdated = PaceKnowledge(limit=20, rate=60.0, token_rate=math.inf, latency=0.1, learned=time.time())
+    batch = await process_prompts(strategy, prompts, knowledge={strategy.quota: outdated})
     assert batch.failures == {}
     assert batch.refusals > 0
     assert (batch.total_items, batch.succeeded) == (len(prompts), len(prompts))

@@ -4,7 +4,8 @@ Rules owned here:
 
 1. Three budgets, kept apart: passing failures, invalid outputs, truncated outputs. Each counts the calls that ended so;
    the item is given up with the call that uses one up.
-2. Being throttled spends nothing. It ends an item only when its lane has served nothing for `patience` seconds.
+2. Being throttled spends nothing. It ends an item only when its lane has served nothing for `patience` seconds. The item is
+   not called again before the provider asked to, unless it asked for absurdly long: other items go meanwhile.
 3. A fault that no further call can mend ends the item at once. Some end more than the item: a denied key stops the
    batch, an exhausted quota closes its lane.
 4. Settled is final: an event after it is a bug and raises.
@@ -26,6 +27,7 @@ import attrs
 from .backoff import Backoff, delay, is_seconds
 from .exceptions import ConfigurationError, IllegalTransitionError
 from .fault import Fault, FaultKind
+from .pace import TRUST
 
 
 def is_at_least_one(_: object, attribute: attrs.Attribute[int], value: object) -> None:
@@ -101,6 +103,8 @@ class Throttled:
 
     starved: float
     """Seconds for which the lane has been refused without serving anything."""
+    retry_after: float | None = None
+    """Seconds that the provider asked to wait."""
 
 
 def _is_not_throttled(_: object, __: object, kind: FaultKind) -> None:
@@ -169,7 +173,7 @@ ENDED: Event = Ended()
 def event_of(fault: Fault, *, starved: float, chance: float) -> Event:
     """Return the event that a call's fault is."""
     if fault.kind is FaultKind.THROTTLED:
-        return Throttled(starved)
+        return Throttled(starved, fault.retry_after)
     return Failed(fault.kind, chance, fault.retry_after)
 
 
@@ -185,13 +189,17 @@ def step(policy: RetryPolicy, state: State, event: Event) -> tuple[State, Effect
         case Answered():
             return _SETTLED, _ACCEPT
         case Throttled(starved):
-            return (state, _AT_ONCE) if starved < policy.patience else (_SETTLED, _GIVE_UP)
+            return (state, _held(event.retry_after)) if starved < policy.patience else (_SETTLED, _GIVE_UP)
         case Failed():
             return _failed(policy, state, event)
         case Ended():
             return _SETTLED, _GIVE_UP
         case _:
             assert_never(event)
+
+
+def _held(asked: float | None) -> CallAgain:
+    return CallAgain(asked) if asked is not None and 0 < asked <= TRUST else _AT_ONCE
 
 
 def _failed(  # noqa: C901, PLR0911 - a total table, a row a kind

@@ -308,6 +308,9 @@ class PaceController:
         self._evidence.failed(call)
         if self._gate.closed and self._gate.is_probe(call.started):
             self._gate.lost(now)
+        elif now == call.started:  # no time has passed: the provider never heard of it
+            self._requests.spacing.correct(-1.0)
+            self._tokens.spacing.correct(-call.tokens)
         self._learn(now)
 
     def _hear(self, now: float, quota: QuotaHint) -> None:
@@ -365,9 +368,9 @@ class PaceController:
         if gate.closed and call.started > gate.since:
             return  # says nothing new
         handle = self._blame(call)
-        if not handle.known and self._evidence.admitted >= _SLOW_START_JUDGED:
-            if sum(self._judged) < _SLOW_START_REFUSED:
-                return  # where others share the limit, a newcomer is refused now and then long before it has its share
+        young = self._evidence.admitted < _SLOW_START_JUDGED
+        if not handle.known and not young and sum(self._judged) < _SLOW_START_REFUSED:
+            return  # where others share the limit, a newcomer is refused now and then long before it has its share
         rate = handle.rate
         refund = workers.refused(in_flight, call.started, rate.value)
         if refund is not None:
@@ -444,7 +447,7 @@ class PaceController:
             used = rate.admitted - own - self._admitted_at_opening[self._charged is self._tokens]
             if used < _TELLING * rate.mean and not rate.best:
                 self._evidence.forget_rate()
-                self._charged.begin_again(1.0 / max(1e-3, closed))
+                self._charged.begin_again(now, max(1e-3, closed))
             else:
                 rate.learn_window(max(own, used), max(1e-3, call.started - self._opened), max(1e-3, closed))
             workers.test = None

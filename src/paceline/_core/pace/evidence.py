@@ -154,11 +154,10 @@ class Evidence:
             self._recent_tokens -= recent.popleft()[1]
 
     def _retract(self, call: Call) -> None:
+        """Take back an admission, and those after it: taken for admissions too, they may yet come back refused."""
         recent = self._recent
-        entry = (call.started, call.tokens)
-        if recent and recent[0] <= entry and entry in recent:
-            recent.remove(entry)
-            self._recent_tokens -= call.tokens
+        while recent and recent[-1][0] >= call.started:
+            self._recent_tokens -= recent.pop()[1]
 
     def _time(self, latency: float) -> None:
         latencies, ordered = self._latencies, self._sorted

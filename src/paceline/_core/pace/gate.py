@@ -21,8 +21,10 @@ from ..fault import hint
 
 TRUST = 75.0  # seconds: a window of a minute, and some
 _PART, _FIRST_PART = 0.6, 1.5  # of the time closed; while little is known
+_LONG = 30.0  # seconds
 _CALLS = 50.0  # that a wait may cost
 _FALSE = 1.5  # times what was asked for: it was not the truth
+_LEAST = 0.05  # seconds: whatever answers faster is no provider far away, and need not be asked more often
 _TICK = 1e-3  # seconds: after the moment in which a probe counts as admitted
 
 
@@ -46,7 +48,9 @@ class Gate:
         self.closed, self.by_faults, self.since = True, by_faults, since
         self._at_answer = not by_faults and not trusted(asked)
 
-    def wait(self, now: float, asked: float | None, *, round_trip: float, gap: float, gaps: float, young: bool) -> None:
+    def wait(  # noqa: PLR0913 - what a wait is weighed against
+        self, now: float, asked: float | None, *, round_trip: float, gap: float, gaps: float, young: bool
+    ) -> None:
         """Set the next gate.
 
         Args:
@@ -58,8 +62,8 @@ class Gate:
             young: whether little is known yet.
         """
         closed = now - self.since
-        least = max(round_trip, gap)
-        part = _FIRST_PART if young else _PART
+        least = max(_LEAST, round_trip, gap)
+        part = _FIRST_PART if young and closed < _LONG else _PART
         wait = min(max(least, part * closed), max(least, _CALLS * gaps))
         told = trusted(asked)
         self.opens = now + (max(wait, told) if not told or closed > _FALSE * told else told)

@@ -18,6 +18,8 @@ from .spacing import Spacing
 START = 5.0  # calls a second, at the very first
 _SLOW_START = 2.0  # times what is being admitted
 _CLAIM_DOUBLES = 15.0  # seconds
+_LONGEST_DOUBLING = 8.0  # seconds, after a closure
+_TRIES = 8.0  # doublings in a time as long as the closure was, at least
 _ESTIMATED_LEAST = 5.0  # units used: fewer tell no rate, as the remaining ones are rounded
 _DAY = 86_400.0
 
@@ -33,6 +35,7 @@ class Handle:
         self.start = START
         self._claim = math.inf
         self._claimed_at = -math.inf
+        self._doubles = _CLAIM_DOUBLES
 
     @property
     def known(self) -> bool:
@@ -57,7 +60,7 @@ class Handle:
         slow = max(self.start * self.rate.mean, _SLOW_START * self.recent())
         if self._claim == math.inf:
             return slow
-        return min(slow, self._claim * math.pow(2.0, min(60.0, (now - self._claimed_at) / _CLAIM_DOUBLES)))
+        return min(slow, self._claim * math.pow(2.0, min(60.0, (now - self._claimed_at) / self._doubles)))
 
     def wait(self, now: float, cost: float) -> float:
         """Return the seconds until a call of this cost may start; 0: now."""
@@ -65,23 +68,30 @@ class Handle:
         unused = self.spacing.fill(now, pace, max(cost, self.rate.mean))
         if unused and self.rate.value < math.inf:
             self.rate.pause(unused)
-        return self.spacing.wait(pace, cost)
+        wait = self.spacing.wait(pace, cost)
+        if wait > self._doubles and self._claim < math.inf and not self.known:
+            return self._doubles  # and ask again: the pace has doubled by then
+        return wait
 
     def claim(self, now: float, limit: QuotaLimit) -> None:
         """Hear what the provider says of its limit."""
         rate = _rate_of(limit)
         if rate is not None and rate > 0 and self.rate.value == math.inf and self._claim == math.inf:
-            self._claim, self._claimed_at = max(AIM * rate, LEAST * self.rate.mean), now
+            self._claim, self._claimed_at, self._doubles = max(AIM * rate, LEAST * self.rate.mean), now, _CLAIM_DOUBLES
 
     def recall(self, now: float, rate: float) -> None:
         """Begin at a rate that was learned long ago."""
-        self._claim, self._claimed_at = AIM * rate, now
+        self._claim, self._claimed_at, self._doubles = AIM * rate, now, _CLAIM_DOUBLES
         self.start = max(self.start, self._claim / self.rate.mean)
 
-    def begin_again(self, calls: float) -> None:
-        """Begin anew at so many calls a second: what was admitted so far says nothing of the limit."""
+    def begin_again(self, now: float, closed: float) -> None:
+        """Begin anew, after a closure of so many seconds that tells nothing of the limit.
+
+        It may have been an outage, or a limit of one call in such a time: the pace starts there, and doubles every so often.
+        """
         self.rate.refund(math.inf)
-        self.start = calls
+        self._claim, self._claimed_at = self.rate.mean * max(LEAST, 1.0 / closed), now
+        self._doubles = min(_LONGEST_DOUBLING, max(1.0, closed / _TRIES))
 
     def forget_claim(self) -> None:
         """The limit was met: from here on it is measured."""

@@ -27,6 +27,7 @@ _ROUND = 40  # completions
 _FEW, _PER_ANSWER = 20.0, 2.0  # calls in flight, while L is not known
 _STARTING = 40.0
 _LEAST = 8.0
+_IN_A_ROW = 3  # rounds
 _RATE_CALLS = 16  # completions that a delivery rate is measured over, at least
 
 
@@ -140,7 +141,7 @@ class Knee:
         if alone and self.starting:
             self._flat = self._flat + 1 if self._top < 1.25 * self._reference or latency > 2 * self.latency else 0
             self._reference = max(self._reference, self._top)
-            if self._flat >= 3 and latency > 1.5 * self.latency:
+            if self._flat >= _IN_A_ROW and latency > 1.5 * self.latency:
                 self.starting, self._cut = False, None
         if self.starting:
             return limit
@@ -161,7 +162,7 @@ class Knee:
             self._began = now + latency  # what follows from the cut shows when the calls of before it have ended
             return max(useful, limit * (0.5 if latency > 3 * self.latency else 0.8))
         self._free = self._free + 1 if latency < 1.15 * self.latency and binding else 0
-        if self._free >= 3:
+        if self._free >= _IN_A_ROW:
             self.starting, self._flat, self._free, self._gain = True, 0, 0, 2.0
             self._reference = self._top
         return limit

@@ -29,6 +29,7 @@ import attrs
 AIM = 0.97  # of the measured rate
 LEAST = 1 / 600  # calls a second: a call in ten minutes, within anybody's patience
 _HALF = 0.5
+_BRIEF = 0.2  # seconds: a shorter time measures nothing
 _SAME_BURST = 0.91
 
 _GROWTH = 0.06  # of the rate, in the first cycle after a cut
@@ -168,7 +169,7 @@ class Rate:
         before, fresh = self.value, started >= self.last_cut
         units, seconds = self._measure(started)
         if before == math.inf:
-            self.value = recent or self.mean / max(0.2, seconds)
+            self.value = recent or max(units, self.mean) / max(_BRIEF, seconds)
             self.anchor(started)
         elif seconds > 0 and self._cycles > 1 and before > _STALE * units / seconds:
             self.value = min(AIM * before, _mixed(recent or before, units / seconds))
@@ -190,7 +191,7 @@ class Rate:
                 self._weigh(before)
         self.begin_cycle()
 
-    def _cut_to_measure(
+    def _cut_to_measure(  # noqa: PLR0913 - the measure, and what it is of
         self, units: float, seconds: float, started: float, cost: float, *, row: int, fresh: bool
     ) -> None:
         call = max(cost, self.mean)

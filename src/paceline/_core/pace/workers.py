@@ -18,6 +18,7 @@ import attrs
 
 _START = 20.0
 _LEAST_REFUSALS, _DOUBT = 4, 2  # refusals that prove a cap; and so many more for each time that it was not one
+_LEAST_ADMITTED = 2
 _MOST_BELIEF = 4
 _PROBE_EVERY, _LONGEST_PROBE = 60.0, 3.0  # admissions at the cap; times that, after failures
 _STEP = 0.2  # of the limit, at most
@@ -101,7 +102,7 @@ class Workers:
         if test.since:
             test.refused, test.since = test.refused + 1, 0
         test.rate = max(test.rate, rate)
-        if test.refused < _LEAST_REFUSALS + _DOUBT * self.belief or test.admitted < 2 or test.lowest < 1:
+        if test.refused < _LEAST_REFUSALS + _DOUBT * self.belief or test.admitted < _LEAST_ADMITTED or test.lowest < 1:
             return None
         self.limit = self.ceiling = self.cap = float(test.lowest)
         self.test = None
