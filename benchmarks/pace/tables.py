@@ -69,14 +69,23 @@ def cell(results: Sequence[Result]) -> str:
         return "failed" if results else ""
     good, worst = fmean(each["good"] for each in whole), min(each["good"] for each in whole)
     spread = f" ({_figure(worst)})" if whole[0]["trial"] in FAMILIES else ""
+    if _has_no_end(whole):
+        return "stopped"
     star = "*" if any("stopped_at" in each for each in whole) else ""
     return f"{_figure(good)}{spread} / {_share(fmean(each['refusals'] for each in whole))}{star}"
+
+
+def _has_no_end(results: Sequence[Result]) -> bool:
+    """Whether a batch was stopped before its end: it has no makespan."""
+    return any("stopped_at" in each and "makespan" in each for each in results)
 
 
 def _row(label: str, results: Sequence[Result]) -> tuple[str, ...]:
     whole = _whole(results)
     if not whole:
         return label, "failed", *("" for _ in _HEAD[2:])
+    if _has_no_end(whole):
+        return label, "stopped", *("" for _ in _HEAD[2:])
 
     def mean(key: str) -> float:
         return fmean(each[key] for each in whole)

@@ -8,8 +8,8 @@ Rules owned here:
 1. L is the median of the first calls, in the order of their starts, a fifth more as a mean is above a median: they met the
    least load of ours. Until it is known, calls in flight grow with those that were answered, so that a small server is not
    buried before it could be measured.
-2. During start-up up to 3 times x L calls, and at least 64, are of use; afterwards 1.5 times, and at least 8.
-3. Start-up ends when the delivery rate is flat for three rounds while the latency rose. A round is 50 completions, and L.
+2. During start-up up to 3 times x L calls, and at least 40, are of use; afterwards 1.5 times, and at least 8.
+3. Start-up ends when the delivery rate is flat for three rounds while the latency rose. A round is 40 completions, and L.
 4. Three unloaded rounds in a row, with all workers busy, begin it anew: the server has grown.
 5. If the limit fell by a third and the delivery rate with it, the calls had been of use: the work has changed, not the load.
    The limit is restored, and L follows.
