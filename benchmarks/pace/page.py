@@ -119,7 +119,7 @@ def _measures() -> str:
     shown = []
     for lines in lists:
         if any("      " in line for line in lines):  # the list of measures
-            shown.append("```text\n" + "\n".join(lines) + "\n```")
+            shown.append("```\n" + "\n".join(lines) + "\n```")
         else:
             shown.append("\n".join(lines))
     return "\n\n".join(shown).strip()

@@ -19,6 +19,10 @@ import attrs
 _START = 20.0
 _LEAST_REFUSALS, _DOUBT = 4, 2  # refusals that prove a cap; and so many more for each time that it was not one
 _LEAST_ADMITTED = 2
+_RACING, _REFUTING = (
+    1,
+    2,
+)  # a place is free at the provider a little before its answer is here: one more may get in, once
 _MOST_BELIEF = 4
 _PROBE_EVERY, _LONGEST_PROBE = 60.0, 3.0  # admissions at the cap; times that, after failures
 _STEP = 0.2  # of the limit, at most
@@ -36,6 +40,8 @@ class CapTest:
     """When the last refused call had started."""
     rate: float
     """What the rate was, before it was charged."""
+    above: int = 0
+    """Admissions with as many in flight, or more."""
     since: int = 0
     """Admissions since the last refusal that counted."""
 
@@ -79,6 +85,8 @@ class Workers:
         if test is None or started <= test.last:
             return
         if in_flight >= test.lowest:
+            test.above += 1
+        if test.above >= _REFUTING or in_flight > test.lowest + _RACING:
             self.test = None
             self.belief = min(_MOST_BELIEF, self.belief + 1)
             if in_flight >= self.ceiling:
