@@ -272,6 +272,8 @@ class PaceController:
             asked = asked if hint(asked) is not None else signal.quota.retry_after
         self._knee.lost(call.order)
         late = evidence.refused(call, now)
+        self._requests.doubt(call.started + evidence.age)
+        self._tokens.doubt(call.started + evidence.age)
         if late:
             self._requests.rate.admitted -= 1.0
             self._tokens.rate.admitted -= call.tokens
@@ -351,7 +353,7 @@ class PaceController:
             if tokens.value < math.inf:
                 tokens.grow(call.tokens)
         if call.filled:
-            self._workers.grow(in_flight)
+            self._workers.grow(call.started, in_flight)
 
     def _charge(self, now: float, call: Call, in_flight: int) -> None:
         """Charge a refusal to the handle that is to blame."""

@@ -1,6 +1,7 @@
 """One thing that a provider may count, requests or tokens: the rate of it, and the even spacing of calls at that rate.
 
-While the rate is unknown the pace doubles with what is being admitted, from a few calls a second. A claim (what the provider says
+While the rate is unknown the pace doubles with what is being admitted, from a few calls a second; it halves while a refusal
+waits for its judgement, or the whole flood of that time would be refused. A claim (what the provider says
 of its limits, or what was learned of them long ago) can make the start quicker or hold it back; but it is no measure, so it
 doubles every so often until a limit is met, and a false one does no harm for long.
 """
@@ -16,7 +17,7 @@ from .rate import AIM, LEAST, Rate
 from .spacing import Spacing
 
 START = 5.0  # calls a second, at the very first
-_SLOW_START = 2.0  # times what is being admitted
+_SLOW_START, _IN_DOUBT = 2.0, 0.5  # times what is being admitted; while a refusal is not yet judged
 _CLAIM_DOUBLES = 15.0  # seconds
 _LONGEST_DOUBLING = 8.0  # seconds, after a closure
 _TRIES = 8.0  # doublings in a time as long as the closure was, at least
@@ -36,6 +37,7 @@ class Handle:
         self._claim = math.inf
         self._claimed_at = -math.inf
         self._doubles = _CLAIM_DOUBLES
+        self._doubts_until = -math.inf
 
     @property
     def known(self) -> bool:
@@ -57,7 +59,8 @@ class Handle:
         value = self.rate.value
         if value < math.inf:
             return value
-        slow = max(self.start * self.rate.mean, _SLOW_START * self.recent())
+        growth = _SLOW_START if now >= self._doubts_until else _IN_DOUBT
+        slow = max(self.start * self.rate.mean, growth * self.recent())
         if self._claim == math.inf:
             return slow
         return min(slow, self._claim * math.pow(2.0, min(60.0, (now - self._claimed_at) / self._doubles)))
@@ -72,6 +75,10 @@ class Handle:
         if wait > self._doubles and self._claim < math.inf and not self.known:
             return self._doubles  # and ask again: the pace has doubled by then
         return wait
+
+    def doubt(self, until: float) -> None:
+        """Hear that a call was refused, which will be judged at `until`: do not double into a limit meanwhile."""
+        self._doubts_until = max(self._doubts_until, until)
 
     def claim(self, now: float, limit: QuotaLimit) -> None:
         """Hear what the provider says of its limit."""

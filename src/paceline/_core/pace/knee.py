@@ -8,7 +8,7 @@ Rules owned here:
 1. L is the median of the first calls, in the order of their starts, a fifth more as a mean is above a median: they met the
    least load of ours. Until it is known, calls in flight grow with those that were answered, so that a small server is not
    buried before it could be measured.
-2. During start-up up to 3 times x L calls, and at least 40, are of use; afterwards 1.5 times, and at least 8.
+2. During start-up up to 4 times x L calls, and at least 40, are of use; afterwards 1.5 times, and at least 8.
 3. Start-up ends when the delivery rate is flat for three rounds while the latency rose. A round is 40 completions, and L.
 4. Three unloaded rounds in a row, with all workers busy, begin it anew: the server has grown.
 5. If the limit fell by a third and the delivery rate with it, the calls had been of use: the work has changed, not the load.
@@ -24,7 +24,7 @@ import attrs
 
 _FIRST = 20  # calls that L is the median of
 _ROUND = 40  # completions
-_FEW, _PER_ANSWER = 20.0, 2.0  # calls in flight, while L is not known
+_FEW, _PER_ANSWER = 24.0, 2.0  # calls in flight, while L is not known
 _STARTING = 40.0
 _LEAST = 8.0
 _IN_A_ROW = 3  # rounds
@@ -59,7 +59,7 @@ class Knee:
         self._reference = 0.0
         self._flat = 0
         self._free = 0
-        self._gain = 3.0
+        self._gain = 4.0
         self._began = 0.0
         self._cut: _Cut | None = None
 

@@ -4,10 +4,13 @@ Rules owned here:
 
 1. Without a known cap the limit grows by one with each admission that it held back.
 2. The first refusal opens a test, at the number that was in flight. One later admission at that number or above proves that
-   there is no cap there: the rate is to blame. Refusals that all came at that number or above, and admissions all below it,
-   prove a cap; what the rate was charged meanwhile is given back.
-3. A known cap is probed from time to time by one worker more. A probe that fills and is not refused is repeated in doubling
-   steps; a refusal above the cap takes it back at once, and the next probe waits longer.
+   there is no cap there: the rate is to blame. A cap has all refusals at that number or above, and all admissions below it;
+   a limit on the rate has r refusals above a admissions by chance only, once in (r + a choose r). When such odds are long
+   enough they prove a cap (a rank test), and what the rate was charged meanwhile is given back. Refusals at ever lower
+   numbers, as when the calls in flight only drain, begin the test anew: a cap is one number.
+3. A known cap is probed by one worker more, after a number of admissions, or sooner where those are slow to come. A probe that
+   fills and is not refused is repeated in doubling steps; a refusal above the cap takes it back at once, and the next probe
+   waits longer.
 """
 
 from __future__ import annotations
@@ -17,14 +20,12 @@ import math
 import attrs
 
 _START = 20.0
-_LEAST_REFUSALS, _DOUBT = 4, 2  # refusals that prove a cap; and so many more for each time that it was not one
-_LEAST_ADMITTED = 2
-_RACING, _REFUTING = (
-    1,
-    2,
-)  # a place is free at the provider a little before its answer is here: one more may get in, once
+_PROOF, _DOUBT = 500.0, 5.0  # odds that prove a cap; times that, for each time that it was not one
+_LEAST_REFUSALS = 3
+_RACING, _REFUTING = 1, 2  # a place is free at the provider before its answer is here: one more may get in, once
 _MOST_BELIEF = 4
 _PROBE_EVERY, _LONGEST_PROBE = 60.0, 3.0  # admissions at the cap; times that, after failures
+_OFTEN_ENOUGH, _LONG_ENOUGH = 24, 30.0  # admissions and seconds: so a small cap is not left unprobed for minutes
 _STEP = 0.2  # of the limit, at most
 
 
@@ -45,6 +46,21 @@ class CapTest:
     since: int = 0
     """Admissions since the last refusal that counted."""
 
+    def refuse(self, in_flight: int, started: float, rate: float) -> None:
+        """Hear of another refusal."""
+        if in_flight < self.lowest - _RACING:
+            self.refused, self.admitted, self.since = 1, 0, 0
+        elif self.since:
+            self.refused, self.since = self.refused + 1, 0
+        self.lowest, self.last, self.rate = min(self.lowest, in_flight), started, max(self.rate, rate)
+
+    @property
+    def odds(self) -> float:
+        """How much sooner a cap than a rate has all these refusals above all these admissions."""
+        if self.refused < _LEAST_REFUSALS:
+            return 0.0
+        return float(math.comb(self.refused + self.admitted, self.refused))
+
 
 @attrs.define(eq=False)
 class Workers:
@@ -62,10 +78,11 @@ class Workers:
     """How often a test has proven a rate."""
     _step: float = 1.0
     _waited: float = 0.0
+    _waited_since: float = math.inf
     _wait: float = 40.0
     _failures: float = 1.0
 
-    def grow(self, in_flight: int) -> None:
+    def grow(self, now: float, in_flight: int) -> None:
         """Grow for an admission that the limit held back."""
         if self.limit >= self.most:
             return
@@ -73,11 +90,19 @@ class Workers:
             self.limit = min(self.most, self.limit + 1)
             return
         self._waited += 1
-        if self._waited >= self._wait and in_flight + 1 >= self.limit:
+        self._waited_since = min(self._waited_since, now)
+        if in_flight + 1 >= self.limit and self._is_probe_due(now):
             self.cap = max(self.cap, self.limit)
             self.limit = self.ceiling = min(self.most, self.limit + self._step)
             self._step = min(max(1.0, int(_STEP * self.limit)), self._step * 2)
-            self._waited, self._wait = 0.0, max(4.0, self._step)
+            self._wait_for(max(4.0, self._step))
+
+    def _is_probe_due(self, now: float) -> bool:
+        waited = self._waited
+        return waited >= self._wait or (waited >= _OFTEN_ENOUGH and now - self._waited_since >= _LONG_ENOUGH)
+
+    def _wait_for(self, admissions: float) -> None:
+        self._waited, self._waited_since, self._wait = 0.0, math.inf, admissions
 
     def admitted(self, in_flight: int, started: float) -> None:
         """Hear of an admission: evidence for the test."""
@@ -106,31 +131,29 @@ class Workers:
             self.test = CapTest(in_flight, 1, 0, started, rate)
             self.limit = max(self.limit, min(self.most, in_flight + 2.0))
             return None
-        test.lowest, test.last = min(test.lowest, in_flight), started
-        if test.since:
-            test.refused, test.since = test.refused + 1, 0
-        test.rate = max(test.rate, rate)
-        if test.refused < _LEAST_REFUSALS + _DOUBT * self.belief or test.admitted < _LEAST_ADMITTED or test.lowest < 1:
+        test.refuse(in_flight, started, rate)
+        if test.lowest < 1 or test.odds < _PROOF * _DOUBT**self.belief:
             return None
         self.limit = self.ceiling = self.cap = float(test.lowest)
         self.test = None
         self.belief = max(0, self.belief - 1)
-        self._step, self._waited, self._failures, self._wait = 1.0, 0.0, 1.0, _PROBE_EVERY
+        self._step, self._failures = 1.0, 1.0
+        self._wait_for(_PROBE_EVERY)
         return test.rate
 
     def probe_failed(self, cap: float) -> None:
         """Go back to the cap."""
         self.limit = self.ceiling = self.cap = cap
-        self._step, self._waited = 1.0, 0.0
-        self._failures = min(_LONGEST_PROBE, 2 * self._failures)
-        self._wait = _PROBE_EVERY * self._failures
+        self._step, self._failures = 1.0, min(_LONGEST_PROBE, 2 * self._failures)
+        self._wait_for(_PROBE_EVERY * self._failures)
 
     def recall(self, cap: float) -> None:
         """Begin at what was in flight before, and probe above it soon."""
         self.limit = self.ceiling = self.cap = max(1.0, cap)
-        self._wait = max(4.0, cap / 2)
+        self._wait_for(max(4.0, cap / 2))
 
     def shrink(self, factor: float) -> None:
         """Go down, and take that for the cap until probing shows otherwise."""
         self.limit = self.ceiling = self.cap = max(1.0, self.limit * factor)
-        self._step, self._waited, self._wait = 1.0, 0.0, _PROBE_EVERY
+        self._step = 1.0
+        self._wait_for(_PROBE_EVERY)
