@@ -17,7 +17,7 @@ from .limits import Bucket, Cap, Outage, Service, Window
 from .world import World
 
 LONGEST = 1_000  # entries
-NOTICEABLE = 0.1  # of a handle, in a second
+NOTICEABLE = 0.11  # of a handle, in a second
 SERVICES = {
     "a bucket": (Service(limits=(Bucket(20.0, 20.0),)), ()),
     "a window": (Service(limits=(Window(600, 60.0, 20.0),)), ()),

@@ -221,6 +221,7 @@ class PaceController:
         idle = now - self._idle_since
         if idle > _IDLE and not self._gate.closed:
             self._opened += idle
+            self._evidence.forget_rate()
 
     # ---------------------------------------------------------------------------------------- what ends say
 

@@ -13,7 +13,7 @@ from .signals import PaceChange
 WORKERS, CALLS, TOKENS, GATE = "workers", "calls a second", "tokens a second", "gate"
 
 _LENGTH = 200  # entries
-_STEP = 1.1  # times: smaller climbs are not told
+_STEP = 1.05  # times: smaller climbs are not told
 
 
 class History:

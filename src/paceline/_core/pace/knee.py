@@ -8,11 +8,14 @@ Rules owned here:
 1. L is the median of the first calls, in the order of their starts, a fifth more as a mean is above a median: they met the
    least load of ours. Until it is known, calls in flight grow with those that were answered, so that a small server is not
    buried before it could be measured.
-2. During start-up up to 4 times x L calls, and at least 40, are of use; afterwards 1.5 times, and at least 8.
+2. During start-up up to 3 times x L calls, and at least 40, are of use; afterwards 1.5 times, and at least 8.
 3. Start-up ends when the delivery rate is flat for three rounds while the latency rose. A round is 40 completions, and L.
 4. Three unloaded rounds in a row, with all workers busy, begin it anew: the server has grown.
 5. If the limit fell by a third and the delivery rate with it, the calls had been of use: the work has changed, not the load.
    The limit is restored, and L follows.
+6. Where the bound holds calls back and they take steadily longer than L, half as many more are tried for a while. If each
+   still takes as long, the load was not to blame: L follows. If not, the next trial waits twice as long. L follows at once
+   where calls become quicker, unless the limit grows: then the quick ones are merely the first to be answered.
 """
 
 from __future__ import annotations
@@ -24,10 +27,14 @@ import attrs
 
 _FIRST = 20  # calls that L is the median of
 _ROUND = 40  # completions
-_FEW, _PER_ANSWER = 24.0, 2.0  # calls in flight, while L is not known
+_FEW, _PER_ANSWER = 20.0, 3.0  # calls in flight, while L is not known
 _STARTING = 40.0
 _LEAST = 8.0
 _IN_A_ROW = 3  # rounds
+_TRIAL, _AS_FAST = 1.5, 1.2  # times the limit; times the latency: what load explains is midway, the square root of 1.5
+_FIRST_WAIT, _LONGEST_WAIT = 2, 32  # rounds between trials
+_FILLED_WITHIN = 6  # rounds: else something other than the knee holds the calls back
+_FASTER = 0.8  # times L: more than chance in a round
 _RATE_CALLS = 16  # completions that a delivery rate is measured over, at least
 
 
@@ -35,6 +42,21 @@ _RATE_CALLS = 16  # completions that a delivery rate is measured over, at least
 class _Cut:
     limit: float
     delivered: float
+
+
+@attrs.define(eq=False)
+class _Trial:
+    """More calls than are thought to be of use, to see whether each then takes longer."""
+
+    limit: float
+    """Before it."""
+    latency: float
+    """Of a call, before it."""
+    target: float
+    """Calls in flight to be tried."""
+    rounds: int = 0
+    loaded: bool = False
+    """Whether the latest round ran under all of them."""
 
 
 class Knee:
@@ -59,9 +81,13 @@ class Knee:
         self._reference = 0.0
         self._flat = 0
         self._free = 0
-        self._gain = 4.0
+        self._gain = 3.0
         self._began = 0.0
         self._cut: _Cut | None = None
+        self._before = 0.0  # the limit, a round ago
+        self._took = 0.0  # seconds that a call of the latest round took
+        self._trial: _Trial | None = None
+        self._trial_due = self._trial_wait = _FIRST_WAIT
 
     def started(self, now: float, order: int) -> None:
         """Hear of a start, while L is not known."""
@@ -117,6 +143,8 @@ class Knee:
             self.bound = min(self.ceiling, max(_STARTING, gain * self._top * self.latency))
         else:
             self.bound = min(self.ceiling, max(_LEAST, 1.5 * self._top * self.latency))
+        if self._trial is not None:
+            self.bound = min(self.ceiling, max(self.bound, self._trial.target))
         if now < self._began:
             return False
         self._latencies.append(latency)
@@ -138,6 +166,12 @@ class Knee:
         skew = latency / max(1e-9, latencies[len(latencies) // 2])
         self._skew += 0.3 * (max(1.0, skew) - self._skew)
         self.latency = self._skew * self._median
+        if limit <= self._before and latency < _FASTER * self.latency:
+            self._learn(latency)  # while the limit grows, the quick calls are the first to be answered
+        self._before = limit
+        limit = self._try_more(now, limit, latency, binding=binding)
+        if self._trial is not None:
+            return limit
         if alone and self.starting:
             self._flat = self._flat + 1 if self._top < 1.25 * self._reference or latency > 2 * self.latency else 0
             self._reference = max(self._reference, self._top)
@@ -146,6 +180,38 @@ class Knee:
         if self.starting:
             return limit
         return self._lower(now, limit, latency, delivered, binding=binding)
+
+    def _learn(self, latency: float) -> None:
+        """Take this for the latency of an undisturbed call."""
+        self._median = latency / self._skew
+        self.latency = latency
+
+    def _try_more(self, now: float, limit: float, latency: float, *, binding: bool) -> float:
+        """Try whether more calls are of use after all, where they seem not to be; return the limit."""
+        trial = self._trial
+        if trial is None:
+            steady = self._took / _AS_FAST < latency < self._took * _AS_FAST
+            self._took = latency
+            held_back = binding and limit >= int(self.bound) and latency > 1.5 * self.latency
+            self._trial_due = self._trial_due - 1 if held_back and steady else self._trial_wait
+            if self._trial_due <= 0:
+                self._trial = _Trial(limit, latency, _TRIAL * limit)
+            return limit
+        trial.rounds += 1
+        if trial.loaded:
+            self._trial = None
+            if latency < _AS_FAST * trial.latency:
+                self._learn(latency)
+                self._cut, self._trial_wait = None, _FIRST_WAIT
+            else:
+                self._trial_wait = min(_LONGEST_WAIT, 2 * self._trial_wait)
+                limit = trial.limit
+            self._trial_due = self._trial_wait
+        elif limit >= int(trial.target) and binding:
+            trial.loaded, self._began = True, now + latency
+        elif trial.rounds > _FILLED_WITHIN:
+            self._trial = None
+        return limit
 
     def _lower(self, now: float, limit: float, latency: float, delivered: float, *, binding: bool) -> float:
         useful = min(self.ceiling, max(_LEAST, 1.5 * self._top * self.latency))
