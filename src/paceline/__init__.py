@@ -12,9 +12,11 @@ from importlib.metadata import version as _version
 
 from ._core.backoff import Backoff as Backoff
 from ._core.config import ProcessorConfig as ProcessorConfig
+from ._core.escalation import EscalationPolicy as EscalationPolicy
 from ._core.exceptions import CallError as CallError
 from ._core.exceptions import ConfigurationError as ConfigurationError
 from ._core.exceptions import DuplicateItemError as DuplicateItemError
+from ._core.exceptions import InvalidOutputError as InvalidOutputError
 from ._core.exceptions import InvalidWorkItemError as InvalidWorkItemError
 from ._core.exceptions import MissingExtraError as MissingExtraError
 from ._core.exceptions import MissingKeyError as MissingKeyError
@@ -29,6 +31,10 @@ from ._core.outcome import Attempt as Attempt
 from ._core.outcome import BatchResult as BatchResult
 from ._core.outcome import WorkItemResult as WorkItemResult
 from ._core.pace import PaceKnowledge as PaceKnowledge
+from ._core.price import Price as Price
+from ._core.problem import Problem as Problem
+from ._core.prompt import Media as Media
+from ._core.prompt import Prompt as Prompt
 from ._core.quota import QuotaHint as QuotaHint
 from ._core.quota import QuotaLimit as QuotaLimit
 from ._core.retry import RetryPolicy as RetryPolicy
@@ -61,11 +67,14 @@ __all__ = [
     "DefaultErrorClassifier",
     "DuplicateItemError",
     "ErrorClassifier",
+    "EscalationPolicy",
     "Fault",
     "FaultKind",
+    "InvalidOutputError",
     "InvalidWorkItemError",
     "LLMCallStrategy",
     "LLMWorkItem",
+    "Media",
     "Middleware",
     "MissingExtraError",
     "MissingKeyError",
@@ -73,8 +82,11 @@ __all__ = [
     "PaceKnowledge",
     "PacelineError",
     "ParallelBatchProcessor",
+    "Price",
+    "Problem",
     "ProcessorConfig",
     "ProcessorStatistics",
+    "Prompt",
     "QuotaHint",
     "QuotaLimit",
     "RateLimitError",
@@ -92,5 +104,5 @@ __all__ = [
 ]
 
 for _name in __all__:  # in reprs and tracebacks a thing is called by the name that it is imported by
-    if hasattr(globals()[_name], "__module__"):
+    if hasattr(globals()[_name], "__qualname__"):
         globals()[_name].__module__ = __name__

@@ -14,13 +14,17 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeAlias, TypeVar
 
+import attrs
+
 from ._core import classify as _classify
+from ._core.escalation import EscalationPolicy
 
 if TYPE_CHECKING:
     from ._core.events import ProcessingEvent
     from ._core.fault import Fault
     from ._core.outcome import WorkItemResult
     from ._core.pace import PaceChange, PaceKnowledge, PaceStatistics, Signal
+    from ._core.price import Price
     from ._core.quota import QuotaHint
     from ._core.usage import TokenUsage
     from .work import LLMWorkItem
@@ -67,11 +71,18 @@ class LLMCallStrategy(ABC, Generic[T_co]):
     """What the provider said of its quotas with the latest reply. `execute` assigns it on the item's own copy, whether it
     returns or raises; the engine reads it after each call and puts None in its place."""
 
+    price: Price | None = None
+    """What its tokens cost, for the batch's account; None: not known."""
+    ladder: Ladder | None = None
+    """The strategies that the engine calls in place of this one, from the cheapest up; None: it calls this one itself. Read
+    when the item comes in."""
+
     @property
     def quota(self) -> str:
         """The lane: calls that share a provider's quota share a name. By default the class's name, and the model's.
 
-        There are to be few: every lane is looked at when a call is to start.
+        There are to be few: every lane is looked at when a call is to start. Asked of the item's own copy before each further
+        call, so that an item whose `on_error` has chosen another model waits in the lane of that one.
         """
         name = type(self).__qualname__
         return f"{name}:{self.model}" if self.model else name
@@ -105,12 +116,27 @@ class LLMCallStrategy(ABC, Generic[T_co]):
     async def on_error(self, exception: Exception, attempt: int) -> None:
         """Hear of an exception of `execute` before the item is called again or given up."""
 
+    def take_over(self, previous: LLMCallStrategy[Any]) -> None:
+        """Take over an item on a ladder: called once on its own copy, before its first call there.
+
+        Args:
+            previous: the copy that made its calls so far, on the step below.
+        """
+
     async def cleanup(self) -> None:
         """Release what `prepare` made; called once when the processor closes, shielded from cancellation, in bounded time.
 
         Also when `prepare` failed or was cut short. An instance that defines either is kept until then, so one instance for
         each of a million items costs their memory; one that defines neither is let go with its item.
         """
+
+
+@attrs.frozen
+class Ladder:
+    """Strategies from the cheapest to the most capable, and when an item moves up."""
+
+    steps: tuple[LLMCallStrategy[Any], ...]
+    policy: EscalationPolicy
 
 
 class Middleware:

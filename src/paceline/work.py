@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Generic, TypeVar
 
 import attrs
 
 from ._core.exceptions import InvalidWorkItemError
+from ._core.prompt import Media, Prompt
 from .abc import LLMCallStrategy
 
 T = TypeVar("T")
@@ -30,9 +32,22 @@ def _is_strategy(item: Any, _attribute: attrs.Attribute[Any], value: object) -> 
     raise InvalidWorkItemError(f"item {item.item_id!r}: strategy must be an LLMCallStrategy, not {name}{hint}")
 
 
-def _is_prompt(item: Any, _attribute: attrs.Attribute[str], value: object) -> None:
-    if not isinstance(value, str):
-        raise InvalidWorkItemError(f"item {item.item_id!r}: prompt must be a string, not {type(value).__name__}")
+def _to_prompt(value: str | Sequence[str | Media]) -> Prompt:
+    return tuple(value) if isinstance(value, list) else value  # type: ignore[return-value]  # the validator looks at it next
+
+
+def _is_prompt(item: Any, _attribute: attrs.Attribute[Prompt], value: object) -> None:
+    if isinstance(value, str):
+        return
+    if not isinstance(value, tuple):
+        name = type(value).__name__
+        raise InvalidWorkItemError(f"item {item.item_id!r}: prompt must be a string, or a list of parts, not {name}")
+    if not value:
+        raise InvalidWorkItemError(f"item {item.item_id!r}: prompt has no parts")
+    for index, part in enumerate(value):
+        if not isinstance(part, (str, Media)):
+            name = type(part).__name__
+            raise InvalidWorkItemError(f"item {item.item_id!r}: prompt[{index}] must be a string or Media, not {name}")
 
 
 @attrs.frozen
@@ -47,7 +62,7 @@ class LLMWorkItem(Generic[T]):
     """Unique in its batch."""
     strategy: LLMCallStrategy[T] = attrs.field(validator=_is_strategy)
     """Makes the calls; may be shared by all items."""
-    prompt: str = attrs.field(validator=_is_prompt, repr=False)
-    """What is sent."""
+    prompt: Prompt = attrs.field(converter=_to_prompt, validator=_is_prompt, repr=False)
+    """What is sent: a text, or a list of texts and `Media`, for strategies that take such."""
     context: Any = attrs.field(default=None, repr=False, eq=False)
     """Anything; it comes back with the result."""

@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from paceline import QuotaHint, QuotaLimit, TokenUsage
-from paceline._core.cost import TokenCosts, characters_of
+from paceline._core.cost import TokenCosts
+from paceline._core.prompt import Media, characters_of
 from paceline._core.quota import Part
 
 lengths = st.none() | st.integers(0, 10**7)
@@ -106,4 +107,6 @@ def test_a_hint_that_is_in_whole_tokens_already_is_left_alone():
 
 def test_what_is_no_text_has_no_length():
     assert characters_of("four") == 4
+    assert characters_of(("four", "five")) == 8
+    assert characters_of(("four", Media("image/png", b"..."))) > 100
     assert characters_of(["a", "list"]) is None

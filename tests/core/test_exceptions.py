@@ -33,6 +33,7 @@ TREE = {
     "IllegalTransitionError": {"PacelineError"},
     "CallError": {"PacelineError"},
     "RateLimitError": {"CallError"},
+    "InvalidOutputError": {"CallError"},
     "Skip": {"Exception"},
 }
 

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from paceline._core.exceptions import InvalidWorkItemError
 from paceline._core.pace import PaceController
+from paceline._core.prompt import Media
 from paceline._core.usage import NO_USAGE
 from paceline.abc import BaseObserver, DefaultErrorClassifier, LLMCallStrategy, Middleware, RateLimitObserver
 from paceline.work import LLMWorkItem
@@ -92,9 +93,46 @@ def test_an_id_that_names_nothing_is_refused(item_id):
     assert refusal_of(item_id=item_id) == f"item_id must be a non-empty string, not {item_id!r}"
 
 
-@pytest.mark.parametrize("prompt", [None, 7, b"Why?", ["Why?"], {"role": "user"}], ids=repr)
-def test_a_prompt_that_is_no_string_is_refused(prompt):
-    assert refusal_of(prompt=prompt) == f"item 'q7': prompt must be a string, not {type(prompt).__name__}"
+@pytest.mark.parametrize("prompt", [None, 7, b"Why?", {"role": "user"}, {"Why?"}], ids=repr)
+def test_a_prompt_that_is_neither_text_nor_parts_is_refused(prompt):
+    wanted = "item 'q7': prompt must be a string, or a list of parts, not " + type(prompt).__name__
+    assert refusal_of(prompt=prompt) == wanted
+
+
+def test_a_part_that_is_neither_text_nor_media_is_refused():
+    assert refusal_of(prompt=["What is this?", b"..."]) == "item 'q7': prompt[1] must be a string or Media, not bytes"
+    assert refusal_of(prompt=[]) == "item 'q7': prompt has no parts"
+
+
+def test_a_list_of_parts_is_kept_as_one_that_cannot_change():
+    picture = Media("image/png", b"...")
+    assert LLMWorkItem("q7", ECHO, ["What is this?", picture]).prompt == ("What is this?", picture)
+
+
+@pytest.mark.parametrize(
+    ("mime_type", "data", "says"),
+    [
+        ("png", b"...", "mime_type must be one like image/png, not 'png'"),
+        (None, b"...", "mime_type must be one like image/png, not None"),
+        ("image/png", "...", "data must be bytes, and not empty, not str"),
+        ("image/png", b"", "data must be bytes, and not empty, not bytes"),
+    ],
+)
+def test_media_that_cannot_be_sent_is_refused(mime_type, data, says):
+    with pytest.raises(InvalidWorkItemError) as refusal:
+        Media(mime_type, data)
+    assert str(refusal.value) == says
+
+
+def test_media_come_from_a_file_and_are_not_shown(tmp_path):
+    (tmp_path / "a.pdf").write_bytes(b"secret")
+    media = Media.from_file(tmp_path / "a.pdf")
+    assert media == Media("application/pdf", b"secret")
+    assert "secret" not in repr(media)
+    (tmp_path / "a.unheard").write_bytes(b"...")
+    with pytest.raises(InvalidWorkItemError, match="its suffix tells no type; give mime_type"):
+        Media.from_file(tmp_path / "a.unheard")
+    assert Media.from_file(tmp_path / "a.unheard", "image/png").mime_type == "image/png"
 
 
 def test_no_strategy_is_refused():

@@ -87,8 +87,3 @@ class TokenCosts:
             limit=None if limit.limit is None else limit.limit / share,
             remaining=None if limit.remaining is None else limit.remaining / share,
         )
-
-
-def characters_of(prompt: object) -> int | None:
-    """Return the length of a prompt; None if it is no text."""
-    return len(prompt) if isinstance(prompt, str) else None

@@ -10,7 +10,8 @@
     ├── SourceError                         the caller's source of work raised; carries the batch so far
     ├── IllegalTransitionError              a state machine was given an event it cannot have: a bug of paceline
     └── CallError                           raised by strategies: one call failed, and how
-        └── RateLimitError                  the provider asked for fewer calls
+        ├── RateLimitError                  the provider asked for fewer calls
+        └── InvalidOutputError              the reply is not of the type that was asked for
     Skip                                    raised by a middleware's before_process: no call for this item
 
 A fault of an item is a value in its result. These exceptions mean misuse, except `CallError` and `Skip`, which users'
@@ -19,15 +20,19 @@ code raises to tell the engine something.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from .fault import FaultKind
+from .problem import Problem
 from .quota import QuotaHint
 from .usage import NO_USAGE, TokenUsage
 
 if TYPE_CHECKING:
     from .outcome import BatchResult
+
+
+_SHOWN_PROBLEMS = 3
 
 
 class PacelineError(Exception):
@@ -127,6 +132,32 @@ class RateLimitError(CallError):
         quota: QuotaHint | None = None,
     ) -> None:
         super().__init__(message, kind=FaultKind.THROTTLED, retry_after=retry_after, quota=quota)
+
+
+class InvalidOutputError(CallError):
+    """The reply is not of the type that was asked for: what was right in it, and what was wrong.
+
+    Args:
+        text: the reply.
+        problems: what is wrong with it, in the order of its fields.
+        right: the fields that are as they should be, as paths such as `address.city`.
+        usage: what the call cost.
+    """
+
+    def __init__(
+        self,
+        text: str,
+        problems: Sequence[Problem],
+        *,
+        right: Sequence[str] = (),
+        usage: TokenUsage | Mapping[str, Any] | None = NO_USAGE,
+    ) -> None:
+        shown = "; ".join(problem.told for problem in problems[:_SHOWN_PROBLEMS])
+        more = f"; and {len(problems) - _SHOWN_PROBLEMS} more" if len(problems) > _SHOWN_PROBLEMS else ""
+        super().__init__(f"the output is not of its type: {shown}{more}", kind=FaultKind.INVALID, usage=usage)
+        self.text = text
+        self.problems = tuple(problems)
+        self.right = tuple(right)
 
 
 class Skip(Exception):  # noqa: N818 - control flow of a middleware, not an error

@@ -163,8 +163,8 @@ class CloseLane:
 
 Effect: TypeAlias = Accept | CallAgain | GiveUp | StopBatch | CloseLane
 
-_ACCEPT, _GIVE_UP, _STOP_BATCH, _CLOSE_LANE = Accept(), GiveUp(), StopBatch(), CloseLane()
-_AT_ONCE, _SETTLED = CallAgain(0.0), Settled()
+_ACCEPT, GIVE_UP, _STOP_BATCH, _CLOSE_LANE = Accept(), GiveUp(), StopBatch(), CloseLane()
+AT_ONCE, SETTLED = CallAgain(0.0), Settled()
 NEW: State = Open()
 ANSWERED: Event = Answered()
 ENDED: Event = Ended()
@@ -187,19 +187,19 @@ def step(policy: RetryPolicy, state: State, event: Event) -> tuple[State, Effect
         raise IllegalTransitionError(f"{event} after the item was settled")
     match event:
         case Answered():
-            return _SETTLED, _ACCEPT
+            return SETTLED, _ACCEPT
         case Throttled(starved):
-            return (state, _held(event.retry_after)) if starved < policy.patience else (_SETTLED, _GIVE_UP)
+            return (state, _held(event.retry_after)) if starved < policy.patience else (SETTLED, GIVE_UP)
         case Failed():
             return _failed(policy, state, event)
         case Ended():
-            return _SETTLED, _GIVE_UP
+            return SETTLED, GIVE_UP
         case _:
             assert_never(event)
 
 
 def _held(asked: float | None) -> CallAgain:
-    return CallAgain(asked) if asked is not None and 0 < asked <= TRUST else _AT_ONCE
+    return CallAgain(asked) if asked is not None and 0 < asked <= TRUST else AT_ONCE
 
 
 def _failed(  # noqa: C901, PLR0911 - a total table, a row a kind
@@ -209,21 +209,21 @@ def _failed(  # noqa: C901, PLR0911 - a total table, a row a kind
         case FaultKind.OVERLOADED | FaultKind.TRANSIENT | FaultKind.TIMEOUT:
             failures = state.transient + 1
             if failures >= policy.max_attempts:
-                return _SETTLED, _GIVE_UP
+                return SETTLED, GIVE_UP
             wait = delay(policy.backoff, failures, event.chance, event.retry_after)
             return attrs.evolve(state, transient=failures), CallAgain(wait)
         case FaultKind.INVALID:
             if state.invalid + 1 >= policy.max_invalid:
-                return _SETTLED, _GIVE_UP
-            return attrs.evolve(state, invalid=state.invalid + 1), _AT_ONCE
+                return SETTLED, GIVE_UP
+            return attrs.evolve(state, invalid=state.invalid + 1), AT_ONCE
         case FaultKind.TRUNCATED:
             if state.truncated + 1 >= policy.max_truncated:
-                return _SETTLED, _GIVE_UP
-            return attrs.evolve(state, truncated=state.truncated + 1), _AT_ONCE
+                return SETTLED, GIVE_UP
+            return attrs.evolve(state, truncated=state.truncated + 1), AT_ONCE
         case FaultKind.DENIED:
-            return _SETTLED, _STOP_BATCH
+            return SETTLED, _STOP_BATCH
         case FaultKind.EXHAUSTED:
-            return _SETTLED, _CLOSE_LANE
+            return SETTLED, _CLOSE_LANE
         case (
             FaultKind.REFUSED
             | FaultKind.REJECTED
@@ -232,7 +232,7 @@ def _failed(  # noqa: C901, PLR0911 - a total table, a row a kind
             | FaultKind.SKIPPED
             | FaultKind.PENDING
         ):
-            return _SETTLED, _GIVE_UP
+            return SETTLED, GIVE_UP
         case FaultKind.THROTTLED:
             raise IllegalTransitionError("a throttled call is the event Throttled, not Failed")
         case _:

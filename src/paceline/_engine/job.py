@@ -12,11 +12,12 @@ from anyio import CancelScope
 from .._core import retry
 from .._core.backlog import Backlog
 from .._core.classify import describe
-from .._core.cost import TokenCosts, characters_of
+from .._core.cost import TokenCosts
 from .._core.fault import Fault, hint
 from .._core.news import News
 from .._core.outcome import Attempt, WorkItemResult
 from .._core.pace import PaceChange
+from .._core.prompt import characters_of
 from .._core.usage import NO_USAGE, TokenUsage
 from ..abc import LLMCallStrategy, RateLimitObserver
 from ..work import LLMWorkItem
@@ -198,7 +199,7 @@ class Lane:
         return self._refused_since + patience if len(self.backlog) else math.inf
 
 
-def _own_estimate(strategy: LLMCallStrategy[Any], prompt: str) -> float | None:
+def _own_estimate(strategy: LLMCallStrategy[Any], prompt: Any) -> float | None:
     try:
         return hint(strategy.expected_tokens(prompt))
     except Exception as error:  # noqa: BLE001 - a user's code may raise anything
