@@ -1,6 +1,7 @@
 """The ports: what users and adapters implement, and what the engine calls.
 
 LLMCallStrategy      makes one call to a model
+Ladder               is climbed by the items of a strategy that has one
 ErrorClassifier      says which fault an exception is
 Middleware           sees each item before, each result after, each retry
 BaseObserver         is told what happens
@@ -18,6 +19,7 @@ import attrs
 
 from ._core import classify as _classify
 from ._core.escalation import EscalationPolicy
+from ._core.exceptions import ConfigurationError
 
 if TYPE_CHECKING:
     from ._core.events import ProcessingEvent
@@ -131,12 +133,36 @@ class LLMCallStrategy(ABC, Generic[T_co]):
         """
 
 
+def _is_steps(_: object, __: attrs.Attribute[tuple[LLMCallStrategy[Any], ...]], steps: object) -> None:
+    if not isinstance(steps, tuple) or not steps:
+        raise ConfigurationError("a ladder needs at least one strategy")
+    for index, strategy in enumerate(steps):
+        if not isinstance(strategy, LLMCallStrategy):
+            name = getattr(strategy, "__qualname__", type(strategy).__qualname__)
+            raise ConfigurationError(f"steps[{index}] must be an LLMCallStrategy, not {name}")
+        if strategy.ladder is not None:
+            raise ConfigurationError(f"steps[{index}] is a ladder itself; give its steps")
+
+
+def _budgets(ladder: Ladder) -> tuple[int, ...]:
+    return tuple(ladder.policy.budgets(len(ladder.steps)))
+
+
 @attrs.frozen
 class Ladder:
-    """Strategies from the cheapest to the most capable, and when an item moves up."""
+    """Strategies from the cheapest to the most capable, and when an item moves up.
 
-    steps: tuple[LLMCallStrategy[Any], ...]
-    policy: EscalationPolicy
+    Raises:
+        ConfigurationError: there are no steps, one of them is no strategy or a ladder itself, or the policy has budgets for
+            another number of steps.
+    """
+
+    steps: tuple[LLMCallStrategy[Any], ...] = attrs.field(converter=tuple, validator=_is_steps)
+    policy: EscalationPolicy = attrs.field(
+        factory=EscalationPolicy, validator=attrs.validators.instance_of(EscalationPolicy)
+    )
+    budgets: tuple[int, ...] = attrs.field(init=False, default=attrs.Factory(_budgets, takes_self=True))
+    """The faults of the policy that an item may have on each step."""
 
 
 class Middleware:

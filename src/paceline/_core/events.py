@@ -20,6 +20,7 @@ class ProcessingEvent(enum.StrEnum):
     ITEM_COMPLETED = "item_completed"
     ITEM_FAILED = "item_failed"
     ITEM_RETRIED = "item_retried"
+    ITEM_ESCALATED = "item_escalated"
     RATE_LIMIT_HIT = "rate_limit_hit"
     PACE_CHANGED = "pace_changed"
 
@@ -97,6 +98,24 @@ class ItemRetried:
 
 
 @attrs.frozen(kw_only=True)
+class ItemEscalated:
+    """The item moves up its ladder."""
+
+    name: ClassVar = ProcessingEvent.ITEM_ESCALATED
+    item_id: str
+    quota: str
+    """The lane of the call that failed."""
+    attempt: int
+    """The number of that call."""
+    step: int
+    """The step that it moves to; the lowest is 0."""
+    model: str | None
+    """The model there, if it has a name."""
+    kind: str
+    error: str
+
+
+@attrs.frozen(kw_only=True)
 class RateLimitHit:
     """The provider refused a call; the item waits for its lane."""
 
@@ -121,7 +140,15 @@ class PaceChanged:
 
 
 Event: TypeAlias = (
-    BatchStarted | BatchCompleted | ItemStarted | ItemCompleted | ItemFailed | ItemRetried | RateLimitHit | PaceChanged
+    BatchStarted
+    | BatchCompleted
+    | ItemStarted
+    | ItemCompleted
+    | ItemFailed
+    | ItemRetried
+    | ItemEscalated
+    | RateLimitHit
+    | PaceChanged
 )
 
 

@@ -12,6 +12,7 @@ from typing import Any, Generic, TypeVar
 
 import attrs
 
+from .account import ModelUse, total
 from .fault import Fault, FaultKind
 from .usage import NO_USAGE, TokenUsage
 
@@ -34,6 +35,8 @@ class Attempt:
     """What it cost, also when it failed."""
     fault: Fault | None = None
     """How it failed; None: it was accepted."""
+    model: str | None = None
+    """The `model` of the strategy that made it, if it has one."""
 
 
 @attrs.frozen
@@ -56,7 +59,7 @@ class WorkItemResult(Generic[T]):
     refusals: int = 0
     """How often the item's calls were throttled."""
     model: str | None = None
-    """The strategy's `model`, if it has one."""
+    """The `model` of the strategy that was called last, if it has one."""
 
     @property
     def success(self) -> bool:
@@ -96,6 +99,11 @@ class BatchResult(Generic[T]):
     """How many items failed, by kind."""
     usage: TokenUsage = attrs.field(default=attrs.Factory(_add_usage, takes_self=True))
     """Tokens over all items."""
+    models: tuple[ModelUse, ...] = ()
+    """What each model was used for, in the order of their first calls."""
+    top_alone: tuple[ModelUse, ...] = ()
+    """Of ladders: an estimate of what the top model would have been used for, had it answered alone. It takes each answer that
+    was accepted for one call of the top model with the same tokens."""
     seconds: float = 0.0
     """Wall time."""
     refusals: int = 0
@@ -115,6 +123,11 @@ class BatchResult(Generic[T]):
         """Items without an output, the pending ones included."""
         return sum(self.failures.values())
 
+    @property
+    def cost(self) -> float | None:
+        """USD, over all calls; None: the price of a model is not known."""
+        return total(use.cost for use in self.models)
+
     def in_input_order(self) -> tuple[WorkItemResult[T], ...]:
         """Return the results in the order in which their items were given."""
         return tuple(sorted(self.results, key=lambda result: result.index))
@@ -129,6 +142,8 @@ class BatchResult(Generic[T]):
             usage=self.usage,
             seconds=self.seconds,
             stopped=self.stopped,
+            models=self.models,
+            top_alone=self.top_alone,
         )
 
 
@@ -141,6 +156,8 @@ def summarise(  # noqa: PLR0913 - one line of the text each
     usage: TokenUsage,
     seconds: float,
     stopped: Fault | None,
+    models: Sequence[ModelUse] = (),
+    top_alone: Sequence[ModelUse] = (),
 ) -> str:
     """Return the summary of a batch from its sums, for those who do not keep its results."""
     failed = sum(failures.values())
@@ -152,8 +169,29 @@ def summarise(  # noqa: PLR0913 - one line of the text each
         f"refusals  {refusals:,}",
         f"workers   {workers[0]:,} to {workers[1]:,}",
         f"tokens    {usage.input_tokens:,} in ({usage.cached_input_tokens:,} cached), {usage.output_tokens:,} out",
+        *_cost_lines(models, top_alone),
         f"time      {seconds:,.1f} s{pace}",
     ]
     if stopped is not None:
         lines.append(f"stopped   {stopped}")
     return "\n".join(lines)
+
+
+def _cost_lines(models: Sequence[ModelUse], top_alone: Sequence[ModelUse]) -> list[str]:
+    """Return what is told of costs: nothing, where no price is known and there is no ladder."""
+    if not top_alone and all(use.price is None for use in models):
+        return []
+    lines = [f"cost      {_usd(total(use.cost for use in models))}"]
+    if len(models) > 1:
+        lines += [
+            f"            {use.model}: {use.calls:,} calls, {use.accepted:,} accepted, {_usd(use.cost)}"
+            for use in models
+        ]
+    lines += [f"            {use.model} alone would have cost about {_usd(use.cost)} (estimate)" for use in top_alone]
+    return lines
+
+
+def _usd(cost: float | None) -> str:
+    if cost is None:
+        return "unknown: no price is known"
+    return f"${cost:,.2f}" if cost >= 1 else f"${cost:.4g}"

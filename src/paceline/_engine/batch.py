@@ -157,7 +157,19 @@ class Batch:
 
     def enqueue(self, job: Job) -> None:
         """Let an accepted job wait for its first call, in the lane of its strategy."""
-        strategy = job.item.strategy
+        lane = self._lane_of(job)
+        if lane is None:
+            return
+        if job.attempts:
+            lane.put_back(job, -math.inf, current_time())  # it has moved here
+        else:
+            lane.add(job)
+        if lane.closed or not self.is_open:
+            self.alarm.ring()
+
+    def _lane_of(self, job: Job) -> Lane | None:
+        """Return the lane of a job's next call; None: it has no name, and the job is dismissed."""
+        strategy = job.called
         try:
             quota = strategy.quota
             lane = self.lanes.get(quota)
@@ -165,19 +177,20 @@ class Batch:
                 raise TypeError(f"a lane's name must be a string, not {type(quota).__name__}")
         except Exception as error:  # noqa: BLE001 - a foreign property may raise anything, or be unhashable
             self.dismiss(job, Fault(FaultKind.BUG, f"{type(strategy).__qualname__}.quota: {describe(error)}"))
-            return
+            return None
         if lane is None:
             lane = self.lanes[quota] = Lane(quota, self._learned_of(quota))
             self._note_limits()
-        lane.add(job)
-        if lane.closed or not self.is_open:
-            self.alarm.ring()
+        return lane
 
-    def put_back(self, job: Job, lane: Lane, not_before: float) -> None:
-        """Let a job wait for its next call."""
+    def put_back(self, job: Job, not_before: float) -> None:
+        """Let a job wait for its next call, in the lane of its strategy: it may be another than before."""
         now = current_time()
         if now >= job.deadline:
             self.dismiss(job, overdue(self.config.deadline_per_item))
+            return
+        lane = self._lane_of(job)
+        if lane is None:
             return
         lane.put_back(job, not_before, now)
         self.alarm.ring_by(min(job.deadline, lane.loses_patience_at(self.config.retry.patience)))

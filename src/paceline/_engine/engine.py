@@ -210,6 +210,8 @@ def _result_of(batch: Batch, results: Sequence[WorkItemResult[T]]) -> BatchResul
         succeeded=tally.succeeded,
         failures=dict(tally.failures),
         usage=tally.usage,
+        models=tally.account.models,
+        top_alone=tally.account.top_alone,
         seconds=current_time() - batch.began,
         refusals=tally.refusals,
         workers=tally.workers_range,

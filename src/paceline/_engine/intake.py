@@ -163,7 +163,7 @@ def check_item(item: object, ids: set[str]) -> None:
 
 def arrive(batch: Batch, job: Job) -> None:
     """Send an accepted job to its lane, or to wait for its strategy to be prepared."""
-    strategy = job.item.strategy
+    strategy = job.origin
     if batch.lifecycle.is_ready(strategy):
         batch.enqueue(job)
     elif (fault := batch.unprepared.get(id(strategy))) is not None:

@@ -9,7 +9,7 @@ from typing import Any
 import attrs
 from anyio import CancelScope
 
-from .._core import retry
+from .._core import escalation, retry
 from .._core.backlog import Backlog
 from .._core.classify import describe
 from .._core.cost import TokenCosts
@@ -17,9 +17,10 @@ from .._core.fault import Fault, hint
 from .._core.news import News
 from .._core.outcome import Attempt, WorkItemResult
 from .._core.pace import PaceChange
+from .._core.price import Price
 from .._core.prompt import characters_of
 from .._core.usage import NO_USAGE, TokenUsage
-from ..abc import LLMCallStrategy, RateLimitObserver
+from ..abc import Ladder, LLMCallStrategy, RateLimitObserver
 from ..work import LLMWorkItem
 from .guard import logger
 
@@ -32,10 +33,15 @@ class Job:
 
     item: LLMWorkItem[Any]
     index: int
+    origin: LLMCallStrategy[Any]
+    """The strategy that is called for it: the item's, or the step of its ladder."""
+    ladder: Ladder | None = None
     lane: Lane | None = None
-    state: retry.State = retry.NEW
+    state: retry.State | escalation.State = retry.NEW
     strategy: LLMCallStrategy[Any] | None = None
-    """The item's own copy, made at its first call."""
+    """The item's own copy of `origin`, made at its first call there."""
+    previous: LLMCallStrategy[Any] | None = None
+    """The copy that was called on the step below, until the new one has taken over from it."""
     attempts: tuple[Attempt, ...] = ()
     refusals: int = 0
     deadline: float = math.inf
@@ -64,7 +70,7 @@ class Job:
     @property
     def attempt(self) -> int:
         """The number of its next call, or of the one in flight."""
-        return self.state.attempt if isinstance(self.state, retry.Open) else len(self.attempts)
+        return len(self.attempts) if isinstance(self.state, retry.Settled) else self.state.attempt
 
     @property
     def lane_or_raise(self) -> Lane:
@@ -72,6 +78,41 @@ class Job:
         if self.lane is None:
             raise AssertionError(f"item {self.item.item_id!r} is in no lane")
         return self.lane
+
+    @classmethod
+    def of(cls, item: LLMWorkItem[Any], index: int) -> Job:
+        """Return the job of an item that was accepted."""
+        job = cls(item, index, item.strategy)
+        job.aim(item)
+        return job
+
+    def aim(self, item: LLMWorkItem[Any]) -> None:
+        """Take the item, as a middleware may have replaced it, and begin with the strategy that it names."""
+        self.item = item
+        self.ladder = _ladder_of(item.strategy)
+        if self.ladder is None:
+            self.origin, self.state = item.strategy, retry.NEW
+        else:
+            self.origin, self.state = self.ladder.steps[0], escalation.NEW
+
+    def step(self, policy: retry.RetryPolicy, event: retry.Event) -> escalation.Effect:
+        """Decide what follows from what befell the item, and note it."""
+        if self.ladder is None or isinstance(self.state, retry.Open):
+            self.state, effect = retry.step(policy, self.state, event)  # type: ignore[arg-type]  # without a ladder it never climbs
+            return effect
+        self.state, higher = escalation.step(policy, self.ladder.budgets, self.ladder.policy.on, self.state, event)
+        return higher
+
+    def move_up(self, step: int) -> None:
+        """Leave the step of the ladder for a higher one."""
+        if self.ladder is None:
+            raise AssertionError(f"item {self.item.item_id!r} has no ladder")
+        self.origin, self.previous, self.strategy = self.ladder.steps[step], self.strategy, None
+
+    @property
+    def called(self) -> LLMCallStrategy[Any]:
+        """The copy that makes its calls; before the first of them, what it will be a copy of."""
+        return self.strategy or self.origin
 
     @property
     def usage(self) -> TokenUsage:
@@ -93,7 +134,7 @@ class Job:
             self.usage,
             self.attempts,
             self.refusals,
-            _model_of(self.item.strategy),
+            model_of(self.called),
         )
 
 
@@ -147,7 +188,10 @@ class Lane:
         self.backlog.add(job)
 
     def put_back(self, job: Job, not_before: float, now: float) -> None:
-        """Let a job wait for its next call."""
+        """Let a job wait for its next call; it may come from another lane."""
+        if job.lane is not self and not self.in_flight and not self.backlog:
+            self.served()  # as above
+        job.lane = self
         job.waiting = True
         job.cost = 0.0
         self.backlog.put_back(job, not_before, now)
@@ -171,7 +215,7 @@ class Lane:
         """Note what the next call of a job is expected to cost, and by the length of which prompt."""
         prompt = job.item.prompt
         characters = job.characters = characters_of(prompt)
-        strategy = job.strategy or job.item.strategy
+        strategy = job.called
         own = None
         if type(strategy).expected_tokens is not LLMCallStrategy.expected_tokens:
             own = _own_estimate(strategy, prompt)
@@ -207,9 +251,28 @@ def _own_estimate(strategy: LLMCallStrategy[Any], prompt: Any) -> float | None:
         return None
 
 
-def _model_of(strategy: LLMCallStrategy[Any]) -> str | None:
+def model_of(strategy: LLMCallStrategy[Any]) -> str | None:
+    """Return the name of a strategy's model, if it has one."""
     try:
         model = strategy.model
     except Exception:  # noqa: BLE001 - a foreign property may raise anything
         return None
     return model if isinstance(model, str) else None
+
+
+def price_of(strategy: LLMCallStrategy[Any]) -> Price | None:
+    """Return a strategy's price, if it has one."""
+    try:
+        price = strategy.price
+    except Exception:  # noqa: BLE001 - as above
+        return None
+    return price if isinstance(price, Price) else None
+
+
+def _ladder_of(strategy: LLMCallStrategy[Any]) -> Ladder | None:
+    try:
+        ladder = strategy.ladder
+    except Exception as error:  # noqa: BLE001 - as above
+        logger.warning("%s.ladder failed: %s", type(strategy).__qualname__, describe(error))
+        return None
+    return ladder if isinstance(ladder, Ladder) else None

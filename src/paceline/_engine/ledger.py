@@ -56,7 +56,7 @@ class Ledger:
             if key in self._ids:
                 raise DuplicateItemError(item.item_id)
             self._ids.add(key)
-        job = Job(item, self._tally.accepted)
+        job = Job.of(item, self._tally.accepted)
         self._tally.accepted += 1
         self._open[job.index] = job
         return job

@@ -8,7 +8,7 @@ from typing import Any
 import attrs
 from anyio import current_time
 
-from .._core import events, retry
+from .._core import escalation, events, retry
 from .._core.fault import Fault, FaultKind, overdue, pending
 from .._core.outcome import Attempt, WorkItemResult
 from .._core.pace import PaceChange
@@ -18,13 +18,14 @@ from ..abc import LLMCallStrategy
 from .attempt import Verdict, heard, judge, signal_of
 from .batch import Batch
 from .guard import unwrapped
-from .job import Job, Lane
+from .intake import arrive
+from .job import Job, Lane, model_of, price_of
 
 
 async def settle_call(batch: Batch, job: Job, reply: tuple[Any, BaseException | None], now: float) -> None:
     """Decide about an item from what its call returned or raised."""
     value, error = reply
-    verdict = judge(job.strategy or job.item.strategy, value, error)
+    verdict = judge(job.called, value, error)
     await _decide(batch, job, _Ended(now, verdict, error))
 
 
@@ -46,7 +47,7 @@ async def settle_cut(batch: Batch, job: Job, now: float) -> None:
 
 async def give_up(batch: Batch, job: Job, fault: Fault) -> None:
     """Settle an item that something other than a call has ended."""
-    job.state, _ = retry.step(batch.config.retry, job.state, retry.ENDED)
+    job.step(batch.config.retry, retry.ENDED)
     job.result = job.settled(None, fault)
     await _publish(batch, job)
 
@@ -71,10 +72,9 @@ async def _decide(batch: Batch, job: Job, call: _Ended) -> None:
     if fault is not None and fault.kind is FaultKind.THROTTLED:
         job.refusals += 1
     else:
-        began, seconds = job.started - batch.began, call.at - job.started
-        job.attempts += (Attempt(attempt, began, seconds, lane.quota, call.verdict.usage, fault),)
-    job.state, effect = retry.step(batch.config.retry, job.state, _event(batch, lane, call))
-    if not isinstance(effect, retry.CallAgain):
+        _book(batch, job, lane, call)
+    effect = job.step(batch.config.retry, _event(batch, lane, call))
+    if not isinstance(effect, (retry.CallAgain, escalation.MoveUp)):
         job.result = job.settled(call.verdict.output, fault)
     _end_more(batch, lane, effect, fault)
     # Nothing is awaited before here: no result can be lost, and nothing more is paid for, over a slow hook.
@@ -83,10 +83,26 @@ async def _decide(batch: Batch, job: Job, call: _Ended) -> None:
     if batch.hooks.listening:
         for change in lane.news():
             await batch.hooks.tell(_pace_changed(lane, change))
-    if isinstance(effect, retry.CallAgain):
-        await _call_again(batch, job, effect.delay, call)
-    else:
-        await _publish(batch, job)
+    match effect:
+        case retry.CallAgain(delay):
+            await _call_again(batch, job, delay, call)
+        case escalation.MoveUp(step):
+            await _move_up(batch, job, step, call)
+        case _:
+            await _publish(batch, job)
+
+
+def _book(batch: Batch, job: Job, lane: Lane, call: _Ended) -> None:
+    """Note an attempt, and what it cost."""
+    fault, usage = call.verdict.fault, call.verdict.usage
+    model = model_of(job.called)
+    began, seconds = job.started - batch.began, call.at - job.started
+    job.attempts += (Attempt(job.attempt, began, seconds, lane.quota, usage, fault, model),)
+    account, accepted = batch.tally.account, fault is None
+    account.book(model or lane.quota, usage, price_of(job.called), accepted=accepted)
+    if accepted and job.ladder is not None:
+        top = job.ladder.steps[-1]
+        account.book_alone(model_of(top) or type(top).__qualname__, usage, price_of(top))
 
 
 def _event(batch: Batch, lane: Lane, call: _Ended) -> retry.Event:
@@ -97,7 +113,7 @@ def _event(batch: Batch, lane: Lane, call: _Ended) -> retry.Event:
     return retry.event_of(call.verdict.fault, starved=lane.starved(call.at), chance=batch.draw())
 
 
-def _end_more(batch: Batch, lane: Lane, effect: retry.Effect, fault: Fault | None) -> None:
+def _end_more(batch: Batch, lane: Lane, effect: escalation.Effect, fault: Fault | None) -> None:
     """End what else a fault ends: the batch, or its lane."""
     if fault is None:
         return
@@ -106,7 +122,7 @@ def _end_more(batch: Batch, lane: Lane, effect: retry.Effect, fault: Fault | Non
             batch.stop(pending(f"the batch was stopped: {fault}"))
         case retry.CloseLane():
             batch.close_lane(lane, closed(lane.quota, fault, wall_time=time.time()))
-        case retry.Accept() | retry.CallAgain() | retry.GiveUp():
+        case retry.Accept() | retry.CallAgain() | retry.GiveUp() | escalation.MoveUp():
             pass
 
 
@@ -135,7 +151,31 @@ async def _call_again(batch: Batch, job: Job, delay: float, call: _Ended) -> Non
         await batch.hooks.tell(
             events.RateLimitHit(item_id=job.item.item_id, quota=lane.quota, retry_after=fault.retry_after)
         )
-    batch.put_back(job, lane, not_before)
+    batch.put_back(job, not_before)
+
+
+async def _move_up(batch: Batch, job: Job, step: int, call: _Ended) -> None:
+    """Let an item wait for its first call on the next step of its ladder."""
+    lane, fault = job.lane_or_raise, call.verdict.fault
+    job.move_up(step)
+    if current_time() >= job.deadline:
+        await give_up(batch, job, overdue(batch.config.deadline_per_item))
+        return
+    if fault is not None and batch.hooks.wrapping:
+        await batch.hooks.retry(job.item, job.attempts[-1].number, call.error or RuntimeError(fault.message))
+    if fault is not None and batch.hooks.listening:
+        await batch.hooks.tell(
+            events.ItemEscalated(
+                item_id=job.item.item_id,
+                quota=lane.quota,
+                attempt=job.attempts[-1].number,
+                step=step,
+                model=model_of(job.origin),
+                kind=fault.kind,
+                error=fault.message,
+            )
+        )
+    arrive(batch, job)
 
 
 async def _publish(batch: Batch, job: Job) -> None:

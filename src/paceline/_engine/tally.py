@@ -6,6 +6,7 @@ from collections import Counter
 
 import attrs
 
+from .._core.account import Account
 from .._core.fault import FaultKind
 from .._core.outcome import WorkItemResult
 from .._core.pace import PaceStatistics
@@ -48,6 +49,7 @@ class Tally:
     failures: Counter[FaultKind] = attrs.field(factory=Counter)
     refusals: int = 0
     usage: TokenUsage = NO_USAGE
+    account: Account = attrs.field(factory=Account)
     most_workers: int = 0
     least_allowed: int | None = None
 

@@ -90,15 +90,22 @@ async def _begin(batch: Batch, job: Job) -> LLMCallStrategy[Any] | Fault | NoRep
         if fault is not None:
             return fault
         moved = item.strategy is not job.item.strategy
-        job.item = item
         if moved:
+            job.aim(item)
             return NoReply.MOVED
+        job.item = item
     try:
-        twin: object = copy.copy(job.item.strategy)
+        twin: object = copy.copy(job.origin)
     except Exception as error:  # noqa: BLE001 - a foreign __copy__ may raise anything
         return Fault(FaultKind.BUG, f"the strategy could not be copied: {describe(error)}")
     if not isinstance(twin, LLMCallStrategy):
         return Fault(FaultKind.BUG, f"the copy of a strategy must be one, not {type(twin).__qualname__}")
+    if job.previous is not None:
+        try:
+            twin.take_over(job.previous)
+        except Exception as error:  # noqa: BLE001 - as above
+            return Fault(FaultKind.BUG, f"{type(twin).__qualname__}.take_over: {describe(error)}")
+        job.previous = None
     return twin
 
 

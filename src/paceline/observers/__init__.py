@@ -3,6 +3,7 @@
 from .._core.events import BatchCompleted as BatchCompleted
 from .._core.events import BatchStarted as BatchStarted
 from .._core.events import ItemCompleted as ItemCompleted
+from .._core.events import ItemEscalated as ItemEscalated
 from .._core.events import ItemFailed as ItemFailed
 from .._core.events import ItemRetried as ItemRetried
 from .._core.events import ItemStarted as ItemStarted
@@ -16,6 +17,7 @@ __all__ = [
     "BatchCompleted",
     "BatchStarted",
     "ItemCompleted",
+    "ItemEscalated",
     "ItemFailed",
     "ItemRetried",
     "ItemStarted",

@@ -210,9 +210,10 @@ class PaceController:
             self._knee.recall(known.latency, known.limit)
             self._workers.most = self._knee.bound
             limit = max(1.0, min(self._workers.most, float(known.limit)))
-            if self.rate < math.inf or self.token_rate < math.inf:
+            rate = min(known.rate, known.token_rate / self._tokens.rate.mean)
+            if known.limit > rate * known.latency:
                 self._workers.limit = limit
-            else:
+            else:  # the workers had been what held the calls back, not the rate (Little's law)
                 self._workers.recall(limit)
                 self._requests.start = max(self._requests.start, 0.5 * limit / known.latency)
 
@@ -227,12 +228,11 @@ class PaceController:
 
     def _answered(self, call: Call, now: float, signal: Served) -> None:
         knee, workers = self._knee, self._workers
+        binds = self._full and self._in_flight + 1 >= int(workers.limit)
         self._served += 1
         self._evidence.served(call)
         if (tokens := amount(signal.tokens)) is not None:
-            excess = tokens - call.tokens
-            self._tokens.spacing.correct(excess)
-            self._tokens.rate.admitted += excess
+            self._tokens.correct(tokens - call.tokens)
         if signal.quota is not None:
             self._hear(now, signal.quota)
         self._streaks.served(call.started)
@@ -240,7 +240,7 @@ class PaceController:
         if knee.completed(now, call.order, call.started):
             self._end_round(now)
         workers.most = knee.bound
-        if knee.starting and workers.ceiling == math.inf and self._full and not self._charged.known:
+        if knee.starting and workers.ceiling == math.inf and binds and not self._charged.known:
             workers.limit = max(workers.limit, knee.bound)
         self._learn(now)
         if self._streaks.is_ill(call.started):

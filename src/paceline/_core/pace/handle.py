@@ -22,6 +22,7 @@ _CLAIM_DOUBLES = 15.0  # seconds
 _LONGEST_DOUBLING = 8.0  # seconds, after a closure
 _TRIES = 8.0  # doublings in a time as long as the closure was, at least
 _ESTIMATED_LEAST = 5.0  # units used: fewer tell no rate, as the remaining ones are rounded
+_PLAUSIBLE = 1000.0  # calls of the usual size: no single call costs more than that beyond what was expected of it
 _DAY = 86_400.0
 
 
@@ -75,6 +76,12 @@ class Handle:
         if wait > self._doubles and self._claim < math.inf and not self.known:
             return self._doubles  # and ask again: the pace has doubled by then
         return wait
+
+    def correct(self, excess: float) -> None:
+        """Take what a call cost more than was expected, or give back what it cost less."""
+        excess = min(excess, _PLAUSIBLE * self.rate.mean)
+        self.spacing.correct(excess)
+        self.rate.admitted += excess
 
     def doubt(self, until: float) -> None:
         """Hear that a call was refused, which will be judged at `until`: do not double into a limit meanwhile."""

@@ -7,6 +7,7 @@ would let a burst through that a strict provider refuses. A call waits until its
 from __future__ import annotations
 
 LONGEST = 600.0  # seconds: no call waits longer for its turn, whatever it costs
+_DEBT = 60.0  # seconds of the rate: what calls may have cost more than was expected, and the next ones wait for
 _SLACK = 0.005  # seconds of the rate: what timers and event loops are late by
 
 
@@ -24,7 +25,7 @@ class Spacing:
     def fill(self, now: float, rate: float, largest: float) -> float:
         """Fill the bucket, deep enough for a cost of `largest`; return the seconds for which it overflowed."""
         depth = largest + _SLACK * rate
-        level = max(self._level, largest - LONGEST * rate) + (now - self._time) * rate
+        level = max(self._level, largest - LONGEST * rate, -_DEBT * rate) + (now - self._time) * rate
         self._time = now
         if level <= depth:
             self._level = level
