@@ -1,0 +1,54 @@
+"""What a model's tokens cost, where the user does not say: by genai-prices, without network.
+
+The package is an extra, and takes a second to import: it is looked for when the first price is asked for, in a worker
+thread. Lists go out of date: a price that matters is one that the user gives.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from anyio import to_thread
+
+from .._core.price import Price
+
+_SAMPLE = 1_000  # tokens, few enough for no tier of long prompts
+_MILLION = 1_000_000
+
+
+async def find_price(model: str, provider: str) -> Price | None:
+    """Return what `price_of` does, without blocking the event loop.
+
+    Cancellation passes at once; the thread ends by itself.
+    """
+    return await to_thread.run_sync(price_of, model, provider, abandon_on_cancel=True)
+
+
+def price_of(model: str, provider: str) -> Price | None:
+    """Return a model's price today; None: genai-prices is not installed, or does not know the model.
+
+    Of prices that rise with the length of the prompt it is the lowest, that of text. May take a second, as the list is
+    read: not for an event loop. Never raises.
+
+    Args:
+        model: the model's name; what stands before it in a path, such as `models/`, is passed over.
+        provider: `google`, `openai`, `anthropic` or another that genai-prices knows.
+    """
+    try:
+        from genai_prices import Usage, calc_price  # noqa: PLC0415 - an extra, and slow to import
+    except ImportError:
+        return None
+
+    def usd_per_million(**tokens: int) -> float:
+        usage: Any = Usage(**tokens)
+        return float(calc_price(usage, name, provider_id=provider).total_price * _MILLION / _SAMPLE)
+
+    name = model.rpartition("models/")[2]
+    try:
+        return Price(
+            input=usd_per_million(input_tokens=_SAMPLE),
+            output=usd_per_million(output_tokens=_SAMPLE),
+            cached_input=usd_per_million(input_tokens=_SAMPLE, cache_read_tokens=_SAMPLE),
+        )
+    except Exception:  # noqa: BLE001 - an account without a cost is better than no batch
+        return None
