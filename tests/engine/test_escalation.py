@@ -176,6 +176,36 @@ async def test_an_item_whose_own_strategy_chooses_another_model_waits_in_that_on
     assert [attempt.quota for attempt in result.attempts] == ["lite", "pro"]
 
 
+async def test_an_item_that_has_moved_up_goes_before_those_that_were_never_called():
+    lite, pro = Step("lite", {"a": [INVALID]}), Step("pro")
+    ladder = ModelEscalation([lite, pro])
+    order = []
+
+    class Order(BaseObserver):
+        async def on_event(self, event, data):
+            if event is ProcessingEvent.ITEM_COMPLETED:
+                order.append(data["item_id"])
+
+    async with ParallelBatchProcessor(pace=lambda _: FixedPace(1), observers=[Order()]) as processor:
+        await processor.add_work(LLMWorkItem("a", ladder, "a"))
+        for name in "vwxyz":
+            await processor.add_work(LLMWorkItem(name, pro, name))
+        await processor.process_all()
+    assert order.index("a") <= 2
+
+
+async def test_refusals_of_long_ago_do_not_try_the_patience_with_one_who_moves_in():
+    lite = Step("lite", {"a": [INVALID]}, seconds=50.0)
+    pro = Step("pro", {"p": [RateLimitError(), CallError("no", kind="rejected")], "a": [RateLimitError()]})
+    config = ProcessorConfig(retry=RetryPolicy(patience=10.0))
+    async with ParallelBatchProcessor(config=config) as processor:
+        await processor.add_work(LLMWorkItem("a", ModelEscalation([lite, pro]), "a"))
+        await processor.add_work(LLMWorkItem("p", pro, "p"))
+        batch = await processor.process_all()
+    kinds = {result.item_id: result.error and result.error.kind for result in batch.results}
+    assert kinds == {"a": None, "p": FaultKind.REJECTED}
+
+
 async def test_a_closed_lane_above_leaves_those_who_need_it_pending_and_the_rest_goes_on():
     spent = CallError("the day's quota is spent", kind=FaultKind.EXHAUSTED)
     ladder = ladder_of({"a": [INVALID], "b": [INVALID]}, {"a": [spent], "b": [spent]})

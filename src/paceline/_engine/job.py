@@ -41,7 +41,7 @@ class Job:
     strategy: LLMCallStrategy[Any] | None = None
     """The item's own copy of `origin`, made at its first call there."""
     previous: LLMCallStrategy[Any] | None = None
-    """The copy that was called on the step below, until the new one has taken over from it."""
+    """The copy that was called on the step below."""
     attempts: tuple[Attempt, ...] = ()
     refusals: int = 0
     deadline: float = math.inf

@@ -158,9 +158,6 @@ async def _move_up(batch: Batch, job: Job, step: int, call: _Ended) -> None:
     """Let an item wait for its first call on the next step of its ladder."""
     lane, fault = job.lane_or_raise, call.verdict.fault
     job.move_up(step)
-    if current_time() >= job.deadline:
-        await give_up(batch, job, overdue(batch.config.deadline_per_item))
-        return
     if fault is not None and batch.hooks.wrapping:
         await batch.hooks.retry(job.item, job.attempts[-1].number, call.error or RuntimeError(fault.message))
     if fault is not None and batch.hooks.listening:

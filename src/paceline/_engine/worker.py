@@ -105,7 +105,6 @@ async def _begin(batch: Batch, job: Job) -> LLMCallStrategy[Any] | Fault | NoRep
             twin.take_over(job.previous)
         except Exception as error:  # noqa: BLE001 - as above
             return Fault(FaultKind.BUG, f"{type(twin).__qualname__}.take_over: {describe(error)}")
-        job.previous = None
     return twin
 
 
