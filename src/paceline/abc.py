@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeAlias, TypeVar
 
 import attrs
@@ -133,8 +133,12 @@ class LLMCallStrategy(ABC, Generic[T_co]):
         """
 
 
+def _to_steps(steps: Iterable[LLMCallStrategy[Any]]) -> tuple[LLMCallStrategy[Any], ...]:
+    return tuple(steps)
+
+
 def _is_steps(_: object, __: attrs.Attribute[tuple[LLMCallStrategy[Any], ...]], steps: object) -> None:
-    if not isinstance(steps, tuple) or not steps:
+    if not steps:
         raise ConfigurationError("a ladder needs at least one strategy")
     for index, strategy in enumerate(steps):
         if not isinstance(strategy, LLMCallStrategy):
@@ -157,7 +161,7 @@ class Ladder:
             another number of steps.
     """
 
-    steps: tuple[LLMCallStrategy[Any], ...] = attrs.field(converter=tuple, validator=_is_steps)
+    steps: tuple[LLMCallStrategy[Any], ...] = attrs.field(converter=_to_steps, validator=_is_steps)
     policy: EscalationPolicy = attrs.field(
         factory=EscalationPolicy, validator=attrs.validators.instance_of(EscalationPolicy)
     )

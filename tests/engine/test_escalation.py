@@ -195,9 +195,9 @@ async def test_an_item_that_has_moved_up_goes_before_those_that_were_never_calle
 
 
 async def test_refusals_of_long_ago_do_not_try_the_patience_with_one_who_moves_in():
-    lite = Step("lite", {"a": [INVALID]}, seconds=50.0)
+    lite = Step("lite", {"a": [INVALID]}, seconds=60.0)
     pro = Step("pro", {"p": [RateLimitError(), CallError("no", kind="rejected")], "a": [RateLimitError()]})
-    config = ProcessorConfig(retry=RetryPolicy(patience=10.0))
+    config = ProcessorConfig(retry=RetryPolicy(patience=40.0))
     async with ParallelBatchProcessor(config=config) as processor:
         await processor.add_work(LLMWorkItem("a", ModelEscalation([lite, pro]), "a"))
         await processor.add_work(LLMWorkItem("p", pro, "p"))

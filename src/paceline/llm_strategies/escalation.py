@@ -38,7 +38,7 @@ class ModelEscalation(LLMCallStrategy[T], Generic[T]):
             raise ConfigurationError(f"strategies must be a list of them, not {type(strategies).__qualname__}")
         if not isinstance(policy, EscalationPolicy | None):
             raise ConfigurationError(f"policy must be an EscalationPolicy, not {type(policy).__qualname__}")
-        self.ladder = Ladder(tuple(strategies), policy or EscalationPolicy())
+        self.ladder = Ladder(strategies, policy or EscalationPolicy())
         _need_quotas_of_their_own(strategies)
 
     def __repr__(self) -> str:
@@ -54,7 +54,7 @@ class ModelEscalation(LLMCallStrategy[T], Generic[T]):
         """The lane in which every item begins."""
         return self.steps[0].quota
 
-    async def execute(self, prompt: str, attempt: int, timeout: float) -> tuple[T, TokenUsage]:
+    async def execute(self, prompt: str, attempt: int, timeout: float) -> tuple[T, TokenUsage]:  # noqa: ARG002
         """Never called: the engine calls the steps.
 
         Raises:
