@@ -228,7 +228,6 @@ class PaceController:
 
     def _answered(self, call: Call, now: float, signal: Served) -> None:
         knee, workers = self._knee, self._workers
-        binds = self._full and self._in_flight + 1 >= int(workers.limit)
         self._served += 1
         self._evidence.served(call)
         if (tokens := amount(signal.tokens)) is not None:
@@ -240,7 +239,7 @@ class PaceController:
         if knee.completed(now, call.order, call.started):
             self._end_round(now)
         workers.most = knee.bound
-        if knee.starting and workers.ceiling == math.inf and binds and not self._charged.known:
+        if knee.starting and workers.ceiling == math.inf and self._full and not self._charged.known:
             workers.limit = max(workers.limit, knee.bound)
         self._learn(now)
         if self._streaks.is_ill(call.started):
