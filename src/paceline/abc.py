@@ -137,7 +137,7 @@ def _to_steps(steps: Iterable[LLMCallStrategy[Any]]) -> tuple[LLMCallStrategy[An
     return tuple(steps)
 
 
-def _is_steps(_: object, __: attrs.Attribute[tuple[LLMCallStrategy[Any], ...]], steps: object) -> None:
+def _is_steps(_: object, __: attrs.Attribute[Any], steps: tuple[Any, ...]) -> None:
     if not steps:
         raise ConfigurationError("a ladder needs at least one strategy")
     for index, strategy in enumerate(steps):
