@@ -44,38 +44,60 @@ def total(costs: Iterable[float | None]) -> float | None:
     return None if not known or None in known else sum(cost for cost in known if cost is not None)
 
 
-@attrs.define
+class _Row:
+    """The running sums of one model: every call pays for this, so it is changed in place."""
+
+    __slots__ = ("accepted", "calls", "price", "usage")
+
+    def __init__(self, price: Price | None) -> None:
+        self.calls = self.accepted = 0
+        self.usage = NO_USAGE
+        self.price = price
+
+    def add(self, usage: TokenUsage, accepted: bool) -> None:  # noqa: FBT001 - a count of 0 or 1
+        self.calls += 1
+        self.accepted += accepted
+        if usage is not NO_USAGE:
+            self.usage = usage if self.usage is NO_USAGE else self.usage + usage
+
+
 class Account:
     """A batch's running account."""
 
-    _uses: dict[str, ModelUse] = attrs.field(factory=dict)
-    _alone: dict[str, ModelUse] = attrs.field(factory=dict)
+    def __init__(self) -> None:
+        self._uses: dict[str, _Row] = {}
+        self._alone: dict[str, _Row] = {}
+
+    def __contains__(self, model: object) -> bool:
+        return model in self._uses
 
     def book(self, model: str, usage: TokenUsage, price: Price | None, *, accepted: bool) -> None:
-        """Book a call on a model."""
-        _book(self._uses, model, usage, price, accepted=accepted)
+        """Book a call on a model; its price is that of its first call."""
+        row = self._uses.get(model)
+        if row is None:
+            row = self._uses[model] = _Row(price)
+        row.add(usage, accepted)
 
     def book_alone(self, top: str, usage: TokenUsage, price: Price | None) -> None:
         """Book an answer accepted from a ladder, for the estimate of its top model alone."""
-        _book(self._alone, top, usage, price, accepted=True)
+        row = self._alone.get(top)
+        if row is None:
+            row = self._alone[top] = _Row(price)
+        row.add(usage, accepted=True)
 
     @property
     def models(self) -> tuple[ModelUse, ...]:
         """Each model's use, in the order of their first calls."""
-        return tuple(self._uses.values())
+        return _uses(self._uses)
 
     @property
     def top_alone(self) -> tuple[ModelUse, ...]:
         """The estimated use of each ladder's top model, had it answered alone what its ladder has answered."""
-        return tuple(self._alone.values())
+        return _uses(self._alone)
 
 
-def _book(uses: dict[str, ModelUse], model: str, usage: TokenUsage, price: Price | None, *, accepted: bool) -> None:
-    use = uses.get(model) or ModelUse(model=model, price=price)
-    uses[model] = ModelUse(
-        model=model,
-        calls=use.calls + 1,
-        accepted=use.accepted + accepted,
-        usage=use.usage if usage is NO_USAGE else use.usage + usage,
-        price=use.price or price,
+def _uses(rows: dict[str, _Row]) -> tuple[ModelUse, ...]:
+    return tuple(
+        ModelUse(model=model, calls=row.calls, accepted=row.accepted, usage=row.usage, price=row.price)
+        for model, row in rows.items()
     )

@@ -134,7 +134,7 @@ class Job:
             self.usage,
             self.attempts,
             self.refusals,
-            model_of(self.called),
+            self.attempts[-1].model if self.attempts else model_of(self.called),
         )
 
 

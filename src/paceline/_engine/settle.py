@@ -94,12 +94,12 @@ async def _decide(batch: Batch, job: Job, call: _Ended) -> None:
 
 def _book(batch: Batch, job: Job, lane: Lane, call: _Ended) -> None:
     """Note an attempt, and what it cost."""
-    fault, usage = call.verdict.fault, call.verdict.usage
-    model = model_of(job.called)
+    fault, usage, called = call.verdict.fault, call.verdict.usage, job.called
+    model = model_of(called)
     began, seconds = job.started - batch.began, call.at - job.started
     job.attempts += (Attempt(job.attempt, began, seconds, lane.quota, usage, fault, model),)
-    account, accepted = batch.tally.account, fault is None
-    account.book(model or lane.quota, usage, price_of(job.called), accepted=accepted)
+    account, accepted, name = batch.tally.account, fault is None, model or lane.quota
+    account.book(name, usage, None if name in account else price_of(called), accepted=accepted)
     if accepted and job.ladder is not None:
         top = job.ladder.steps[-1]
         account.book_alone(model_of(top) or type(top).__qualname__, usage, price_of(top))
