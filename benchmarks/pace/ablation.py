@@ -1,0 +1,69 @@
+"""What one constant of the controller buys, and what it costs: `python -m benchmarks.pace.ablation`.
+
+The length of a growth cycle is the one that pulls in two directions. Strangers who share a limit are refused once for each cycle,
+so long cycles cost fewer refusals (S7); a limit that jumps is followed a cycle late, so long cycles lose goodput (S5, the
+square waves). Every value runs in processes of its own, with the real engine, and nothing is kept.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from multiprocessing import get_context
+from typing import Any
+
+from paceline._core.pace import rate
+
+from ..table import table
+from .run import Job, run
+
+VALUES = (5.0, 7.0, 9.0, 12.0)  # seconds of the rate
+TRIALS = ("S7", "S5", "sq")
+
+
+def measure(cycle: float, seeds: Sequence[int], processes: int) -> dict[str, list[dict[str, Any]]]:
+    """Run the trials with growth cycles of so many seconds; return the results by trial."""
+    jobs = [Job(trial, seed, "paceline") for trial in TRIALS for seed in seeds]
+    usual = rate._CYCLE  # noqa: SLF001 - an ablation is just that
+    rate._CYCLE = cycle  # noqa: SLF001 - the processes forked from here have it
+    try:
+        with get_context("fork").Pool(processes) as pool:
+            results = pool.map(run, jobs, chunksize=1)
+    finally:
+        rate._CYCLE = usual  # noqa: SLF001
+    return {
+        trial: [result for job, result in zip(jobs, results, strict=True) if job.trial == trial] for trial in TRIALS
+    }
+
+
+def row(cycle: float, found: dict[str, list[dict[str, Any]]]) -> tuple[str, ...]:
+    """Return a line of the table."""
+
+    def mean(trial: str, figure: str) -> float:
+        return sum(result[figure] for result in found[trial]) / len(found[trial])
+
+    return (
+        f"{cycle:g} s",
+        f"{mean('S7', 'refusals'):.4f}",
+        f"{mean('S7', 'jain'):.3f}",
+        f"{mean('S5', 'good'):.3f}",
+        f"{mean('sq', 'good'):.3f}",
+        f"{min(result['good'] for result in found['sq']):.3f}",
+        f"{mean('sq', 'refusals'):.4f}",
+    )
+
+
+def main() -> None:
+    """Print the table."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.pace.ablation", description=__doc__.splitlines()[0])
+    parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--jobs", type=int, default=2, help="processes (default: %(default)s)")
+    options = parser.parse_args()
+    seeds = range(1, 1 + options.seeds)
+    rows = [row(cycle, measure(cycle, seeds, options.jobs)) for cycle in VALUES]
+    head = ("cycle", "S7 refusals", "S7 Jain", "S5 goodput", "square waves", "worst of them", "refusals there")
+    print(table(head, rows))
+
+
+if __name__ == "__main__":
+    main()
