@@ -57,9 +57,8 @@ class Handle:
 
     def pace(self, now: float) -> float:
         """Return the units a second that may start now."""
-        value = self.rate.value
-        if value < math.inf:
-            return value
+        if self.known:
+            return self.rate.value
         growth = _SLOW_START if now >= self._doubts_until else _IN_DOUBT
         slow = max(self.start * self.rate.mean, growth * self.recent())
         if self._claim == math.inf:
@@ -68,14 +67,15 @@ class Handle:
 
     def wait(self, now: float, cost: float) -> float:
         """Return the seconds until a call of this cost may start; 0: now."""
+        rate, spacing = self.rate, self.spacing
+        if (pace := rate.value) < math.inf:
+            if unused := spacing.fill(now, pace, max(cost, rate.mean)):
+                rate.pause(unused)
+            return spacing.wait(pace, cost)
         pace = self.pace(now)
-        unused = self.spacing.fill(now, pace, max(cost, self.rate.mean))
-        if unused and self.rate.value < math.inf:
-            self.rate.pause(unused)
-        wait = self.spacing.wait(pace, cost)
-        if wait > self._doubles and self._claim < math.inf and not self.known:
-            return self._doubles  # and ask again: the pace has doubled by then
-        return wait
+        spacing.fill(now, pace, max(cost, rate.mean))
+        wait = spacing.wait(pace, cost)
+        return wait if self._claim == math.inf else min(wait, self._doubles)  # and ask again: it has doubled by then
 
     def correct(self, excess: float) -> None:
         """Take what a call cost more than was expected, or give back what it cost less."""
@@ -95,6 +95,7 @@ class Handle:
 
     def recall(self, now: float, rate: float) -> None:
         """Begin at a rate that was learned long ago."""
+        rate = max(rate, LEAST * self.rate.mean)
         self._claim, self._claimed_at, self._doubles = AIM * rate, now, _CLAIM_DOUBLES
         self.start = max(self.start, self._claim / self.rate.mean)
 

@@ -26,16 +26,35 @@ from collections import deque
 import attrs
 
 _FIRST = 20  # calls that L is the median of
+_SKEW, _SKEW_WEIGHT = 1.2, 0.3  # times the median: the mean, at first; weight of a round's
 _ROUND = 40  # completions
-_FEW, _PER_ANSWER = 20.0, 3.0  # calls in flight, while L is not known
-_STARTING = 40.0
-_LEAST = 8.0
 _IN_A_ROW = 3  # rounds
+
+_FEW, _PER_ANSWER = 20.0, 3.0  # calls in flight, while L is not known
+_STARTING, _LEAST = 40.0, 8.0  # calls that are of use at least: in start-up, and later
+_START_GAIN, _AGAIN_GAIN, _GAIN = 3.0, 2.0, 1.5  # times x L: in start-up, when it begins anew, and later
+_CALM_OF, _CALM = (
+    16,
+    1.6,
+)  # latest calls; times L: where they take longer on average, no more than the later gain is of use
+
+_FLAT = 1.25  # times the best delivery rate: less is no growth
+_LOADED, _BURIED = 1.5, 3.0  # times L: the load shows; it is far too high
+_SLOW = 2.0  # times L: a start-up in which calls take that long does not grow
+_UNLOADED = 1.15  # times L: the load does not show
+_ABOVE = 1.02  # times what is of use: what is above is taken down
+_LOWER, _LOWER_BURIED = 0.8, 0.5  # times the limit, in a round
+_FELL, _DELIVERED_LESS = 0.65, 0.82  # times the limit, and the delivery rate, before a cut: those calls had been of use
+
 _TRIAL, _AS_FAST = 1.5, 1.2  # times the limit; times the latency: what load explains is midway, the square root of 1.5
 _FIRST_WAIT, _LONGEST_WAIT = 2, 32  # rounds between trials
 _FILLED_WITHIN = 6  # rounds: else something other than the knee holds the calls back
 _FASTER = 0.8  # times L: more than chance in a round
+
 _RATE_CALLS = 16  # completions that a delivery rate is measured over, at least
+_SPAN_STARTING, _SPAN = (1.0, 0.25), (2.0, 2.0)  # seconds, and times L, that it is measured over, at least
+_GUESS = 2.0  # seconds: L, while it is not known
+_BEST_OF, _BEST_OF_CALLS = 10.0, 2.0  # seconds, or times L, that the best delivery rate is remembered
 
 
 @attrs.define(eq=False)
@@ -69,8 +88,8 @@ class Knee:
         """L; 0: not known."""
         self.starting = True
         self._median = 0.0
-        self._recent: deque[float] = deque(maxlen=16)
-        self._skew = 1.2
+        self._recent: deque[float] = deque(maxlen=_CALM_OF)
+        self._skew = _SKEW
         self._latencies: list[float] = []
         self._first: dict[int, float] = {}  # when the first calls had started, those on their way
         self._first_latencies: list[float] = []
@@ -81,13 +100,17 @@ class Knee:
         self._reference = 0.0
         self._flat = 0
         self._free = 0
-        self._gain = 3.0
+        self._gain = _START_GAIN
         self._began = 0.0
         self._cut: _Cut | None = None
         self._before = 0.0  # the limit, a round ago
         self._took = 0.0  # seconds that a call of the latest round took
         self._trial: _Trial | None = None
         self._trial_due = self._trial_wait = _FIRST_WAIT
+
+    @property
+    def _useful(self) -> float:
+        return min(self.ceiling, max(_LEAST, _GAIN * self._top * self.latency))
 
     def started(self, now: float, order: int) -> None:
         """Hear of a start, while L is not known."""
@@ -119,8 +142,8 @@ class Knee:
         """Hear of an answer; return whether a round has ended."""
         latency = now - started
         completions, rates = self._completions, self._rates
-        known = self.latency or 2.0
-        span = max(1.0 if self.starting else 2.0, (0.25 if self.starting else 2.0) * known)
+        least, times = _SPAN_STARTING if self.starting else _SPAN
+        span = max(least, times * (self.latency or _GUESS))
         completions.append(now)
         while len(completions) > _RATE_CALLS and completions[0] < now - span:
             completions.popleft()
@@ -130,7 +153,7 @@ class Knee:
         while rates and rates[-1][1] <= rate:
             rates.pop()
         rates.append((now, rate))
-        while rates[0][0] < now - max(10.0, 2 * (self.latency or 1.0)):
+        while rates[0][0] < now - max(_BEST_OF, _BEST_OF_CALLS * self.latency):
             rates.popleft()
         self._top = rates[0][1]
         if not self.latency:
@@ -138,11 +161,11 @@ class Knee:
             return False
         if self.starting:
             self._recent.append(latency)
-            calm = sum(self._recent) < 1.6 * self.latency * len(self._recent)
-            gain = self._gain if calm else 1.5
+            calm = sum(self._recent) < _CALM * self.latency * len(self._recent)
+            gain = self._gain if calm else _GAIN
             self.bound = min(self.ceiling, max(_STARTING, gain * self._top * self.latency))
         else:
-            self.bound = min(self.ceiling, max(_LEAST, 1.5 * self._top * self.latency))
+            self.bound = self._useful
         if self._trial is not None:
             self.bound = min(self.ceiling, max(self.bound, self._trial.target))
         if now < self._began:
@@ -164,7 +187,7 @@ class Knee:
         self._latencies, self._began = [], now
         latency = sum(latencies) / len(latencies)
         skew = latency / max(1e-9, latencies[len(latencies) // 2])
-        self._skew += 0.3 * (max(1.0, skew) - self._skew)
+        self._skew += _SKEW_WEIGHT * (max(1.0, skew) - self._skew)
         self.latency = self._skew * self._median
         if limit <= self._before and latency < _FASTER * self.latency:
             self._learn(latency)  # while the limit grows, the quick calls are the first to be answered
@@ -173,9 +196,9 @@ class Knee:
         if self._trial is not None:
             return limit
         if alone and self.starting:
-            self._flat = self._flat + 1 if self._top < 1.25 * self._reference or latency > 2 * self.latency else 0
+            self._flat = self._flat + 1 if self._top < _FLAT * self._reference or latency > _SLOW * self.latency else 0
             self._reference = max(self._reference, self._top)
-            if self._flat >= _IN_A_ROW and latency > 1.5 * self.latency:
+            if self._flat >= _IN_A_ROW and latency > _LOADED * self.latency:
                 self.starting, self._cut = False, None
         if self.starting:
             return limit
@@ -192,7 +215,7 @@ class Knee:
         if trial is None:
             steady = self._took / _AS_FAST < latency < self._took * _AS_FAST
             self._took = latency
-            held_back = binding and limit >= int(self.bound) and latency > 1.5 * self.latency
+            held_back = binding and limit >= int(self.bound) and latency > _LOADED * self.latency
             self._trial_due = self._trial_due - 1 if held_back and steady else self._trial_wait
             if self._trial_due <= 0:
                 self._trial = _Trial(limit, latency, _TRIAL * limit)
@@ -214,21 +237,20 @@ class Knee:
         return limit
 
     def _lower(self, now: float, limit: float, latency: float, delivered: float, *, binding: bool) -> float:
-        useful = min(self.ceiling, max(_LEAST, 1.5 * self._top * self.latency))
-        cut = self._cut
-        if cut is not None and limit <= 0.65 * cut.limit:
+        cut, useful = self._cut, self._useful
+        if cut is not None and limit <= _FELL * cut.limit:
             self._cut = None
-            if binding and delivered < 0.82 * cut.delivered:
+            if binding and delivered < _DELIVERED_LESS * cut.delivered:
                 self._median = max(self._median, latency / self._skew)
                 self.latency = self._skew * self._median
                 return cut.limit
-        if limit > 1.02 * useful and latency > 1.5 * self.latency:
+        if limit > _ABOVE * useful and latency > _LOADED * self.latency:
             if self._cut is None:
                 self._cut = _Cut(limit, delivered)
             self._began = now + latency  # what follows from the cut shows when the calls of before it have ended
-            return max(useful, limit * (0.5 if latency > 3 * self.latency else 0.8))
-        self._free = self._free + 1 if latency < 1.15 * self.latency and binding else 0
+            return max(useful, limit * (_LOWER_BURIED if latency > _BURIED * self.latency else _LOWER))
+        self._free = self._free + 1 if latency < _UNLOADED * self.latency and binding else 0
         if self._free >= _IN_A_ROW:
-            self.starting, self._flat, self._free, self._gain = True, 0, 0, 2.0
+            self.starting, self._flat, self._free, self._gain = True, 0, 0, _AGAIN_GAIN
             self._reference = self._top
         return limit

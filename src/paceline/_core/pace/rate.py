@@ -34,12 +34,8 @@ _SAME_BURST = 0.91
 
 _GROWTH = 0.06  # of the rate, in the first cycle after a cut
 _LATER_GROWTH, _LATER_STEEPNESS = 0.25, 60.0  # in later cycles: growing up to this, by this factor in a cycle
-_BACK_BELOW, _BACK_AFTER, _BACK_GROWTH, _BACK_STEEPNESS = (
-    0.9,
-    0.7,
-    2.0,
-    2000.0,
-)  # below so much of the best; after cycles
+_BACK_BELOW, _BACK_AFTER = 0.9, 0.7  # of the best rate: below it the way back is quick, after so many cycles
+_BACK_GROWTH, _BACK_STEEPNESS = 2.0, 2000.0  # growing up to this then, by this factor in a cycle
 _FIRST_GROWTH = 0.5  # while nothing sound was measured
 _UNSURE_GROWTH = 0.12  # while the last measure was a rough one
 
@@ -51,17 +47,22 @@ _OWN_MAKING = 0.25  # cycles
 
 _STALE = 1.15  # times the measure: the rate has outgrown it
 _FRESH_WEIGHT = 0.7  # of the latest calls' rate then
-_ROUGH = (
-    0.85  # of the rate: it had grown from below this since the last cut, so the limit may have overflowed meanwhile
-)
+_ROUGH = 0.85  # of the rate: what has grown from below this since the last cut may have let the limit overflow
 _LONGEST = 4.0  # cycles that a measure may span
 _SOUND, _SMALL, _TINY = 20.0, 8.0, 3.0  # calls in a measure: to be remembered; to be believed; to be used as it is
-_CONSUMED_LEAST, _CONSUMED_MOST = (
-    3.0,
-    0.15,
-)  # calls; of the admitted: refusals between that may have used up the limit, too
+_CONSUMED_LEAST, _CONSUMED_MOST = 3.0, 0.15  # calls; of the admitted: refusals between may have used up the limit, too
+_NEAR = 3  # refusals in a row: the earlier ones came near the limit, this one beyond
+_LAST = 0.5  # of the refused call: what of it the limit had left, on average
 
-_AGREES, _SUPPORT, _FORGET = 0.1, 10, 0.3
+_AGREES = 0.1  # of the best rate: a measure so near supports it
+_SUPPORT, _FORGET = (
+    10,
+    0.3,
+)  # measures, at most; what a measure below the best takes of the difference, over the support
+
+_DEARER, _CHEAPER = 4.0, 0.7  # times the patience, at one exhaustion
+_WINDOW_EARLY, _WINDOW_SHRINKS = 0.3, 0.7  # of a window: a refusal before that shows it to be shorter; times
+_WINDOW_GROWS = 3.0  # times: a window of more calls than that is no longer the same
 
 
 @attrs.define(eq=False)
@@ -90,12 +91,8 @@ class Rate:
     _rough: bool = False
     _burst_floor: float = 0.0  # what later refusals of the same exhaustion may lower the rate to
     _support: int = 0
-    _anchor: tuple[float, float, float] = (
-        0.0,
-        0.0,
-        0.0,
-    )  # the last exhaustion: its time; admitted and refused until then
-    _weighed: tuple[float, float] = (0.0, 0.0)
+    _anchor: tuple[float, float, float] = (0.0, 0.0, 0.0)  # the last exhaustion; admitted and refused until then
+    _weighed: tuple[float, float] = (0.0, 0.0)  # admitted and refused until the last exhaustion that was weighed
 
     # ---------------------------------------------------------------------------------------- measuring
 
@@ -195,8 +192,8 @@ class Rate:
         self, units: float, seconds: float, started: float, cost: float, *, row: int, fresh: bool
     ) -> None:
         call = max(cost, self.mean)
-        if seconds > 0 and row < 3:  # noqa: PLR2004 - in a row of refusals the first two are near the limit, the others beyond
-            last = 0.5 * cost if units >= _TINY * call or not self.best else cost + call
+        if seconds > 0 and row < _NEAR:
+            last = _LAST * cost if units >= _TINY * call or not self.best else cost + call
             self.value = min(self.value, AIM * (units + last) / seconds)
         if units >= _SOUND * call:
             if fresh and seconds > 0:
@@ -216,17 +213,17 @@ class Rate:
         self._weighed = (self.admitted, self.refused)
         self._rough = self._grown_from < _ROUGH * before
         if self._window_was_early():
-            self.window *= 0.7
+            self.window *= _WINDOW_SHRINKS
         if self.value < _ROUGH * self.best:
             return  # the limit has fallen: no price of probing
         if self._cycles < _OWN_MAKING:
             self.patience = max(1.0, self.patience / 2)
             return
         factor = math.sqrt(max(1.0, refusals) / max(1.0, calls) / _PRICE)
-        self.patience = min(_MOST_PATIENCE, max(1.0, self.patience * min(4.0, max(0.7, factor))))
+        self.patience = min(_MOST_PATIENCE, max(1.0, self.patience * min(_DEARER, max(_CHEAPER, factor))))
 
     def _window_was_early(self) -> bool:
-        return self._cycles * self.cycle < 0.3 * self.window
+        return self._cycles * self.cycle < _WINDOW_EARLY * self.window
 
     def shrink(self, factor: float) -> None:
         """Go down by a factor, for a reason that is not a limit."""
@@ -250,7 +247,7 @@ class Rate:
         rate, calls = units / seconds, units / self.mean
         if calls >= _SOUND:
             self._remember(rate)
-        if not self.window or calls <= 3 * max(self.window, 1):
+        if not self.window or calls <= _WINDOW_GROWS * max(self.window, 1):
             self.value, self.window = rate, calls
         else:
             value = self.value if self.value < math.inf else rate

@@ -25,7 +25,8 @@ class Spacing:
     def fill(self, now: float, rate: float, largest: float) -> float:
         """Fill the bucket, deep enough for a cost of `largest`; return the seconds for which it overflowed."""
         depth = largest + _SLACK * rate
-        level = max(self._level, largest - LONGEST * rate, -_DEBT * rate) + (now - self._time) * rate
+        level = max(self._level, largest - LONGEST * rate)
+        level = (level if level > 0 else max(level, -_DEBT * rate)) + (now - self._time) * rate
         self._time = now
         if level <= depth:
             self._level = level
