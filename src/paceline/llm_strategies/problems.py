@@ -54,8 +54,8 @@ class Found:
     @property
     def problem(self) -> Problem:
         """The problem as it is told."""
-        rule = self.rule if len(self.rule) <= _LONGEST_RULE else self.rule[: _LONGEST_RULE - 1] + "…"
-        return Problem(path_of(self.place), rule, None if self.value is UNKNOWN else shortened(self.value))
+        value = None if self.value is UNKNOWN else shortened(self.value)
+        return Problem(path_of(self.place), cut(self.rule, _LONGEST_RULE), value)
 
 
 def path_of(place: Place) -> str:
@@ -68,16 +68,21 @@ def path_of(place: Place) -> str:
             path += f".{step}" if path else step
         else:
             path += f"[{shortened(step)}]"
-    return path
+    return cut(path, _LONGEST_RULE)
 
 
 def shortened(value: Any) -> str | None:
     """Return a value as JSON, shortened; None: it has none."""
     try:
-        text = json.dumps(value, ensure_ascii=False, default=str)
+        return cut(json.dumps(value, ensure_ascii=False, default=str), _LONGEST_VALUE)
     except (ValueError, TypeError, RecursionError):
         return None
-    return text if len(text) <= _LONGEST_VALUE else text[: _LONGEST_VALUE - 1] + "…"
+
+
+def cut(text: str, longest: int) -> str:
+    """Return a text shortened, fit for every encoding: a model may have written half of a surrogate pair."""
+    text = text if len(text) <= longest else text[: longest - 1] + "…"
+    return text if text.isascii() else text.encode("utf-8", "replace").decode()
 
 
 def problems_of(exception: BaseException) -> Report | None:
@@ -97,26 +102,38 @@ def _read(exception: BaseException) -> Report | None:
     names = {f"{ancestor.__module__}.{ancestor.__qualname__}" for ancestor in type(exception).__mro__}
     if isinstance(exception, json.JSONDecodeError):
         return (in_json(exception, exception.doc).problem,), (), exception.doc
-    if names & {"pydantic_core._pydantic_core.ValidationError", "pydantic.v1.error_wrappers.ValidationError"}:
-        return _report(list(of_pydantic(exception, UNKNOWN)))
+    if names & {
+        "pydantic_core._pydantic_core.ValidationError",
+        "pydantic.v1.error_wrappers.ValidationError",
+        "pydantic.error_wrappers.ValidationError",
+    }:
+        return _of_pydantic_alone(exception)
     if names & {"cattrs.errors.BaseValidationError", "cattrs.errors.ForbiddenExtraKeysError"}:
-        return _report(list(of_cattrs(exception, (), UNKNOWN)), right=_fields_beside(exception))
+        return _told(list(of_cattrs(exception, (), UNKNOWN))), _fields_beside(exception), None
     if "msgspec.DecodeError" in names:
-        return _report([_of_msgspec(exception)])
+        return _told([_of_msgspec(exception)]), (), None
     if isinstance(exception, BaseExceptionGroup):
         reports = [report for report in map(problems_of, exception.exceptions) if report is not None]
         return reports[0] if len(reports) == len(exception.exceptions) == 1 else None
     return None
 
 
-def _report(found: Sequence[Found], right: tuple[str, ...] = ()) -> Report | None:
-    """Return what an exception tells; the whole answer is known where something is missing at its top."""
-    answers = [one.value for one in found if one.place == () and isinstance(one.value, (dict, list))]
-    return (
-        (tuple(one.problem for one in found[:MOST]), right, shortened(answers[0]) if answers else None)
-        if found
-        else None
-    )
+def _told(found: Sequence[Found]) -> tuple[Problem, ...]:
+    return tuple(one.problem for one in found[:MOST])
+
+
+def _of_pydantic_alone(error: Any) -> Report:
+    """Read an error of which the answer is not at hand: it stands in the error where something is missing at its top."""
+    data: Any = UNKNOWN
+    text: str | None = None
+    for one in _errors_of(error):
+        given = one.get("input")
+        if isinstance(given, dict) and len(one["loc"]) == 1 and one["type"] == "missing":
+            data, text = given, json.dumps(given, ensure_ascii=False, default=str)
+        if isinstance(given, str) and one["type"] == "json_invalid":
+            text = given
+    found = list(of_pydantic(error, data))
+    return _told(found), () if data is UNKNOWN else right_in(data, found), text
 
 
 def right_in(data: Any, found: Sequence[Found]) -> tuple[str, ...]:
@@ -162,17 +179,21 @@ def in_json(error: json.JSONDecodeError, text: str, offset: int = 0) -> Found:
 
 def of_pydantic(error: Any, data: Any) -> Iterator[Found]:
     """Read pydantic's errors. Their places have steps that no answer has: the member of a union, the name of a function."""
-    try:
-        errors = error.errors(include_url=False, include_context=False)
-    except TypeError:
-        errors = error.errors()  # its first version's
-    for one in errors:
+    for one in _errors_of(error):
         place: Place = tuple(step if isinstance(step, int) else str(step) for step in one["loc"])
         missing = str(one["type"]).endswith("missing")
         if data is not UNKNOWN:
             place = _place_in(data, place, missing=missing)
         value = UNKNOWN if missing else one.get("input", UNKNOWN)
         yield Found(place, str(one["msg"]), value)
+
+
+def _errors_of(error: Any) -> list[dict[str, Any]]:
+    try:
+        errors: list[dict[str, Any]] = error.errors(include_url=False, include_context=False)
+    except TypeError:
+        errors = error.errors()  # its first version's
+    return errors
 
 
 def _place_in(data: Any, place: Place, *, missing: bool) -> Place:

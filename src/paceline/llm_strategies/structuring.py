@@ -4,9 +4,8 @@ Rules owned here:
 
 1. A value of another kind of JSON is unfit: no text is taken for a number, no true for a 1, no 1.0 for a whole number. A whole
    number will do for a float.
-2. Everything that is wrong is found, not only the first of it, and each with its place: cattrs' detailed validation. It
-   makes an instance only of fields that all fit, and of the validators it would tell no more than the first, without its field;
-   so where a class could not be made, the validators of its fields are asked one by one.
+2. Everything that is wrong is found, not only the first of it, and each with its place: cattrs' detailed validation, and of
+   attrs classes the validators of every field (see `validators`).
 3. A union's member is chosen by the kind of JSON, and among classes by their tag or their fields (see `shapes`), so that the
    problems told are those of the member that was meant.
 
@@ -18,15 +17,15 @@ from __future__ import annotations
 import datetime as dt
 import json
 import uuid
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from collections.abc import Set as AbstractSet
 from functools import cache
-from typing import Any, TypeAlias, get_args, get_origin
+from typing import Any, TypeAlias, get_args
 
 import attrs
 from cattrs import Converter
 from cattrs.cols import list_structure_factory
-from cattrs.errors import AttributeValidationNote, ClassValidationError, ForbiddenExtraKeysError
+from cattrs.errors import ClassValidationError
 from cattrs.gen import make_dict_structure_fn, make_hetero_tuple_structure_fn, mapping_structure_factory, override
 from cattrs.gen.typeddicts import make_dict_structure_fn as make_typeddict_structure_fn
 from typing_extensions import is_typeddict
@@ -45,9 +44,10 @@ from .shapes import (
     is_union,
     kinds_of,
     members_of,
-    name_of,
+    origin_of,
     tag_of,
 )
+from .validators import noted, with_validators
 
 Hook: TypeAlias = Callable[[Any, Any], Any]
 
@@ -63,7 +63,7 @@ _KINDS = {
 _MOST_CHOICES = 20
 
 
-class Unfit(ValueError):
+class Unfit(ValueError):  # noqa: N818 - a word for a value
     """A value is not what it must be. The message is the rule."""
 
 
@@ -94,8 +94,8 @@ def _converter() -> Converter:
         converter.register_structure_hook(tp, hook)
     for predicate, factory in (
         (lambda tp: tp in (Any, object), _anything),
-        (lambda tp: (get_origin(tp) or tp) in OBJECTS, _object),
-        (lambda tp: (get_origin(tp) or tp) in ARRAYS, _array),
+        (lambda tp: origin_of(tp) in OBJECTS, _object),
+        (lambda tp: origin_of(tp) in ARRAYS, _array),
         (is_class, _class),
         (lambda tp: is_literal(tp) or is_enum(tp), _choice),
         (is_union, _union),
@@ -174,11 +174,12 @@ def _object(tp: Any, converter: Converter) -> Hook:
 
 
 def _array(tp: Any, converter: Converter) -> Hook:
-    origin, args = get_origin(tp) or tp, get_args(tp)
+    origin, args = origin_of(tp), get_args(tp)
     if origin is tuple and args and args[-1] is not ...:
         return _row(tp, len(args), converter)
     make: Any = {Sequence: list, AbstractSet: frozenset}.get(origin, origin)
-    inner = list_structure_factory(list[args[0]] if args else list, converter)  # type: ignore[misc]  # as above
+    items_of: Any = list[args[0]] if args else list  # type: ignore[valid-type]  # at run time it is one
+    inner: Hook = list_structure_factory(items_of, converter)
 
     def structure(value: Any, _: Any) -> Any:
         if type(value) is not list:
@@ -213,7 +214,7 @@ def _row(tp: Any, size: int, converter: Converter) -> Hook:
 
 
 def _class(cls: Any, converter: Converter) -> Hook:
-    origin = get_origin(cls) or cls
+    origin = origin_of(cls)
     fields = fields_of(cls)
     make: Any = make_typeddict_structure_fn if is_typeddict(origin) else make_dict_structure_fn
     hooks: dict[str, Any] = {one.name: override(struct_hook=_late(one.type, converter)) for one in fields}
@@ -228,52 +229,9 @@ def _class(cls: Any, converter: Converter) -> Hook:
             if not attrs.has(origin):
                 raise
             found = error
-        raise _with_validators(found, value, fields, converter)
+        raise with_validators(found, value, fields, converter)
 
     return structure
-
-
-def _with_validators(
-    error: ClassValidationError, value: Any, fields: Sequence[Field], converter: Converter
-) -> Exception:
-    """Return the error with what the validators of the fields that fit say, each by its field."""
-    noted, others = error.group_exceptions()
-    failed = {note.name for _, note in noted}
-    strange = [other for other in others if isinstance(other, ForbiddenExtraKeysError)]
-    built = not failed and not strange  # else a validator cannot look at the other fields, and is not to be blamed
-    said = list(
-        _said_by_validators(error.cl, value, [one for one in fields if one.name not in failed], converter, built)
-    )
-    if said or not built:
-        others = strange
-    return ClassValidationError(error.message, [*(one for one, _ in noted), *said, *others], error.cl)
-
-
-def _said_by_validators(
-    cls: Any, value: Any, fields: Iterable[Field], converter: Converter, built: bool
-) -> Iterator[Exception]:
-    cls = get_origin(cls) or cls
-    by_name = attrs.fields_dict(cls)
-    twin = cls.__new__(cls)
-    given = [(one, by_name[one.name]) for one in fields if one.name in value]
-    for one, field in given:
-        try:
-            fit = converter.structure(value[one.name], one.type)
-            object.__setattr__(twin, one.name, fit if field.converter is None else field.converter(fit))
-        except Exception as error:  # noqa: BLE001 - a converter may raise anything
-            yield _noted(error, one)
-    for one, field in given:
-        if field.validator is not None and hasattr(twin, one.name):
-            try:
-                field.validator(twin, field, getattr(twin, one.name))
-            except Exception as error:  # noqa: BLE001 - and so may a validator
-                if built or not isinstance(error, AttributeError):
-                    yield _noted(error, one)
-
-
-def _noted(error: Exception, field: Field) -> Exception:
-    error.__notes__ = [*getattr(error, "__notes__", []), AttributeValidationNote("", field.name, field.type)]
-    return error
 
 
 def _union(tp: Any, converter: Converter) -> Hook:
@@ -327,7 +285,7 @@ def _one_of(classes: Sequence[Any], converter: Converter) -> Hook:
         if name in value and by_tag:
             tag = value[name]
             if type(tag) is not str or tag not in by_tag:
-                raise ClassValidationError("", [_noted(Unfit(must_be), Field(name, str, required=True))], classes[0])
+                raise ClassValidationError("", [noted(Unfit(must_be), Field(name, str, required=True))], classes[0])
             return hooks[by_tag[tag]](value, None)
         given = set(value)
         nearest = max(keys, key=lambda one: len(given & one[1]) - len(given - one[1]) - len(one[2] - given))

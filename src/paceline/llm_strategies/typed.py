@@ -21,7 +21,7 @@ import attrs
 
 from .._core.exceptions import ConfigurationError, InvalidOutputError
 from .._core.usage import NO_USAGE, TokenUsage
-from .problems import MOST, Found, in_json, of_cattrs, of_pydantic, problems_of, right_in
+from .problems import MOST, UNKNOWN, Found, in_json, of_cattrs, of_pydantic, problems_of, right_in
 
 __all__ = ["OutputType", "problems_of"]
 
@@ -61,15 +61,17 @@ class OutputType(Generic[T]):
         """
         if output_type is str:
             return OutputType("str", None, None)
-        from . import shapes  # noqa: PLC0415 - with cattrs it takes a tenth of a second, which free text need not wait for
+        from .json_schema import PydanticIsNeeded, schema_of  # noqa: PLC0415 - what they need takes time, for free text in vain
+        from .shapes import name_of  # noqa: PLC0415 - as above
 
-        name = shapes.name_of(output_type)
+        name = name_of(output_type)
+        schema: Mapping[str, Any]
         try:
-            schema = shapes.schema_of(output_type)
+            schema = schema_of(output_type)
             from .structuring import structure_hook  # noqa: PLC0415 - as above
 
             hook = structure_hook(output_type)
-        except shapes.PydanticIsNeeded:
+        except PydanticIsNeeded:
             schema, validate = _of_pydantic(output_type, name)
             return OutputType(name, schema, lambda text, _: validate(text))
         except RecursionError:
@@ -89,13 +91,13 @@ class OutputType(Generic[T]):
         if self._structure is None:
             return text  # type: ignore[return-value]  # T is str
         body, offset = _unfenced(text)
-        data: Any = None
+        data: Any = UNKNOWN
         try:
             data = _STRICT.decode(body)
             return self._structure(body, data)
         except Exception as error:  # noqa: BLE001 - rule 1
             found = _found_in(error, text, body, offset, data)
-        right = () if not found or data is None else _right(data, found)
+        right = () if data is UNKNOWN else _right(data, found)
         raise InvalidOutputError(text, [one.problem for one in found[:MOST]], right=right, usage=usage)
 
 
@@ -161,13 +163,12 @@ def _found_in(error: Exception, text: str, body: str, offset: int, data: Any) ->
                 return _left_open(_MARKING.decode(body))
             case json.JSONDecodeError():
                 return [in_json(error, text, offset)]
-            case RecursionError():
-                return [_TOO_DEEP]
-            case ValueError() if data is None and not _is_of_pydantic(error):
+            case _ if _is_of_pydantic(error):
+                return list(of_pydantic(error, data))
+            case ValueError() if data is UNKNOWN:
                 return [Found((), "must not have a number of so many digits")]
-        if _is_of_pydantic(error):
-            return list(of_pydantic(error, data))
-        return list(of_cattrs(error, (), data))
+            case _:
+                return list(of_cattrs(error, (), data))
     except RecursionError:
         return [_TOO_DEEP]
 
