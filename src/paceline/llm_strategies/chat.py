@@ -1,0 +1,275 @@
+"""What the strategies by OpenAI's and Anthropic's packages have in common.
+
+Rules owned here:
+
+1. One attempt is one HTTP request: the package's own retries are off, of a client that was given too. Waiting and calling
+   again is the engine's business.
+2. The client lives in the loop that made it, from `prepare` to `cleanup`, for all who share the strategy there. Its pool never
+   limits the calls, so it is the workers who set their number; it has no timeout, as the engine cancels. A client that the
+   user gives is used as it is, and never closed.
+3. The package reads no reply: what one says is read here, from its JSON. A typed output is checked here, whatever the provider
+   was told to hold its model to.
+4. The key is held by a record that does not print it, by the client, and by the classifier, which blanks it where it is
+   echoed.
+"""
+
+from __future__ import annotations
+
+import os
+from abc import abstractmethod
+from collections.abc import Mapping, Sequence
+from difflib import get_close_matches
+from typing import Any, ClassVar, Generic, TypedDict, Unpack, overload
+from urllib.parse import urlsplit
+
+import attrs
+from anyio.lowlevel import EventLoopToken, current_token
+from typing_extensions import TypeVar
+
+from .._core.exceptions import ConfigurationError, MissingKeyError, MisuseError
+from .._core.price import Price
+from .._core.prompt import Prompt
+from .._core.usage import TokenUsage
+from ..abc import LLMCallStrategy
+from .chat_errors import ChatErrorClassifier
+from .headers import quota_hint
+from .prices import find_price
+from .schemas import Asked
+
+T = TypeVar("T", default=str)
+
+_NO_KEY = "no-key-needed"  # what a server of one's own is sent where no key is given
+
+
+@attrs.frozen(kw_only=True)
+class Provider:
+    """What is particular to one provider's package."""
+
+    name: str
+    """As lists of prices call it."""
+    client: type[Any]
+    """The client's class."""
+    key_names: tuple[str, ...]
+    """The variables of the environment that may hold a key, in the order in which they are looked at."""
+    url_name: str
+    """The variable that may hold the base URL."""
+    arguments: frozenset[str]
+    """Of a request."""
+    modes: tuple[str, ...]
+    """In which a schema can be asked for; the first is the default."""
+
+
+@attrs.frozen
+class Access:
+    """Where to call and as whom; the key is never printed."""
+
+    api_key: str | None = attrs.field(repr=False)
+    base_url: str | None
+    """None: the provider's own."""
+
+
+@attrs.define
+class _Connection:
+    """A client, in the loop that made it."""
+
+    client: Any
+    loop: EventLoopToken
+    users: int = 0
+
+
+class Arguments(TypedDict, total=False):
+    """Of a strategy, but for the model and the type."""
+
+    client: Any
+    api_key: str | None
+    base_url: str | None
+    system_instruction: str | None
+    schema_mode: str | None
+    options: Mapping[str, Any] | None
+    price: Price | None
+    quota: str | None
+
+
+class ChatStrategy(LLMCallStrategy[T], Generic[T]):
+    """The base of `OpenAIStrategy` and `AnthropicStrategy`, which document the arguments."""
+
+    _provider: ClassVar[Provider]
+
+    @overload
+    def __init__(self, model: str, *, output_type: type[T] = ..., **arguments: Unpack[Arguments]) -> None: ...
+    @overload
+    def __init__(self, model: str, *, output_type: Any, **arguments: Unpack[Arguments]) -> None: ...
+    def __init__(  # noqa: PLR0913 - all but the model have good defaults
+        self,
+        model: str,
+        *,
+        client: Any = None,
+        api_key: str | None = None,
+        base_url: str | None = None,
+        system_instruction: str | None = None,
+        output_type: Any = str,
+        schema_mode: str | None = None,
+        options: Mapping[str, Any] | None = None,
+        price: Price | None = None,
+        quota: str | None = None,
+    ) -> None:
+        self._check(model, client, base_url, system_instruction, price)
+        self.model = self._name = model.strip()
+        self.price = price
+        self._asked: Asked[T] = Asked.of(output_type)
+        self._mode = _one_of("schema_mode", schema_mode or self._provider.modes[0], self._provider.modes)
+        self._options = self._checked(options)
+        told = self._asked.told if self._mode in {"json", "text"} else ""
+        self._instruction = "\n\n".join(filter(None, (system_instruction, told)))
+        self._fixed = self._settings()
+        self._connection: _Connection | None = None
+        self._given = None
+        if client is not None:
+            if api_key is not None or base_url is not None:
+                raise ConfigurationError("give either client or api_key and base_url: a client has its own")
+            self._given = client.with_options(max_retries=0)
+        self._access = None if client is not None else self._find_access(api_key, base_url)
+        self._quota = quota or self._lane()
+        self.error_classifier = ChatErrorClassifier(secret=self._access.api_key if self._access else client.api_key)
+
+    def __repr__(self) -> str:
+        return f"{type(self).__qualname__}(model={self.model!r})"
+
+    @property
+    def quota(self) -> str:
+        """The lane's name."""
+        return self._quota
+
+    async def prepare(self) -> None:
+        """Make the client, and look for the price if it is the provider's own model and none was given."""
+        if self._access is None:
+            return
+        here = current_token()
+        if self._connection is None or self._connection.loop != here:
+            self._connection = _Connection(self._connect(self._access), here)
+        self._connection.users += 1
+        if self.price is None and self._access.base_url is None:
+            self.price = await find_price(self._name, self._provider.name)
+
+    async def cleanup(self) -> None:
+        """Close the client, if it was made here and nobody else uses it."""
+        connection = self._connection
+        if connection is None or connection.loop != current_token():
+            return
+        connection.users -= 1
+        if connection.users <= 0:
+            self._connection = None
+            await connection.client.close()
+
+    async def execute(self, prompt: Prompt, attempt: int, timeout: float) -> tuple[T, TokenUsage]:  # noqa: ARG002
+        """Make one request and return its answer.
+
+        Raises:
+            CallError: the reply holds no answer, or not the whole of it; what it cost is in `usage`.
+            InvalidOutputError: the answer is not of its type.
+            Exception: the package's own, where the service refused or could not be reached.
+        """
+        request = {"model": self._name, "messages": self._messages(prompt), **self._fixed}
+        headers, body = await self._send(self._client(), request)
+        self.quota_hint = quota_hint(headers)
+        text, usage = self._read(body)
+        return self._asked.read(text, usage), usage
+
+    @abstractmethod
+    def _settings(self) -> dict[str, Any]:
+        """Return the arguments that every request has."""
+
+    @abstractmethod
+    def _messages(self, prompt: Prompt) -> list[dict[str, Any]]:
+        """Return what is said to the model."""
+
+    @abstractmethod
+    async def _send(self, client: Any, request: dict[str, Any]) -> tuple[Any, str]:
+        """Make one request; return the headers and the body of the reply."""
+
+    @abstractmethod
+    def _read(self, body: str) -> tuple[str, TokenUsage]:
+        """Return the text of a reply and what it cost."""
+
+    def _connect(self, access: Access) -> Any:
+        """Make a client, under rules 1 and 2."""
+        import httpx2  # noqa: PLC0415 - comes with the package, which is an extra
+
+        from .gemini_pool import ShardedClient  # noqa: PLC0415 - needs it
+
+        tls = httpx2.create_ssl_context()  # takes long: made once for all connections
+        return self._provider.client(
+            api_key=access.api_key or _NO_KEY,
+            base_url=access.base_url,
+            max_retries=0,
+            timeout=None,
+            http_client=ShardedClient(verify=tls, timeout=None, follow_redirects=True),
+        )
+
+    def _client(self) -> Any:
+        if self._given is not None:
+            return self._given
+        if self._connection is None:
+            raise MisuseError(f"{self!r}.execute() was called before prepare()")
+        return self._connection.client
+
+    def _check(
+        self, model: object, client: object, base_url: object, system_instruction: object, price: object
+    ) -> None:
+        expected = self._provider.client
+        if not isinstance(model, str) or not model.strip():
+            raise ConfigurationError(f"model must be a model's name, not {model!r}")
+        if client is not None and not isinstance(client, expected):
+            raise ConfigurationError(
+                f"client must be an {self._provider.name}.{expected.__name__}, not {type(client).__qualname__}"
+            )
+        if base_url is not None and not (isinstance(base_url, str) and base_url.startswith(("http://", "https://"))):
+            raise ConfigurationError(f"base_url must begin with http:// or https://, not {base_url!r}")
+        if not isinstance(system_instruction, str | None):
+            raise ConfigurationError(f"system_instruction must be a string, not {type(system_instruction).__name__}")
+        if not isinstance(price, Price | None):
+            raise ConfigurationError(f"price must be a paceline.Price, not {type(price).__name__}")
+
+    def _checked(self, options: object) -> dict[str, Any]:
+        """Return the user's options, if a request can have them."""
+        if not isinstance(options, Mapping | None):
+            raise ConfigurationError(f"options must be a mapping, not {type(options).__name__}")
+        known = self._provider.arguments - _OURS - (set() if self._asked.schema is None else self._typing)
+        for name in options or ():
+            if name in _OURS or name in self._provider.arguments - known:
+                raise ConfigurationError(f"options may not hold {name!r}: the strategy sets it itself")
+            _one_of("the name of an option", name, sorted(known))
+        return dict(options or {})
+
+    _typing: ClassVar[frozenset[str]]
+    """The arguments by which a typed output is asked for."""
+
+    def _find_access(self, api_key: str | None, base_url: str | None) -> Access:
+        """Fill up from the environment what is not given."""
+        name, names = type(self).__qualname__, self._provider.key_names
+        url = base_url or os.environ.get(self._provider.url_name) or None
+        found = (api_key, *map(os.environ.get, names))
+        key = next((key.strip() for key in found if key and key.strip()), None)
+        if key is None and url is None:
+            raise MissingKeyError(f"{name} found no key: give api_key or client, or set {' or '.join(names)}")
+        if key is not None and not (key.isascii() and key.isprintable() and " " not in key):
+            raise ConfigurationError(f"the key of {name} has characters that no key has (it is not shown here)")
+        return Access(key, url)
+
+    def _lane(self) -> str:
+        """Return the name of the quota: the same model of another server has another."""
+        name = f"{type(self).__qualname__}:{self._name}"
+        url = self._access.base_url if self._access is not None else None
+        return f"{name}@{urlsplit(url).netloc.rpartition('@')[2]}" if url else name
+
+
+_OURS = {"model", "messages", "stream", "stream_options", "timeout", "n", "system"}
+
+
+def _one_of(what: str, name: object, names: Sequence[str]) -> str:
+    if isinstance(name, str) and name in names:
+        return name
+    near = get_close_matches(str(name), names, n=1)
+    raise ConfigurationError(
+        f"{what} is unknown: {name!r}; " + (f"did you mean {near[0]!r}?" if near else f"known are {', '.join(names)}")
+    )
