@@ -102,20 +102,40 @@ def test_a_key_that_no_header_can_carry_is_refused_and_not_shown(key):
         {"config": {"temprature": 1}},
         {"config": 5},
         {"config": {"system_instruction": "a"}, "system_instruction": "b"},
+        {"config": {"safety_settings": []}, "safety_settings": []},
+        {"config": {"cached_content": "cachedContents/x"}},
+        {"config": {"response_schema": {"type": "STRING"}}, "output_type": int},
+        {"config": {"response_mime_type": "text/plain"}, "output_type": int},
+        {"safety_settings": [{"categori": "x"}]},
+        {"safety_settings": 5},
+        {"output_type": object},
+        {"price": 0.3},
+        {"project": "p"},
+        {"vertexai": False, "location": "europe-west3"},
     ],
     ids=repr,
 )
 def test_a_wrong_argument_is_named(arguments):
     with pytest.raises(ConfigurationError) as caught:
         GeminiStrategy(**{"api_key": KEY, **arguments} if "client" not in arguments else arguments)
-    assert list(arguments)[-1] in str(caught.value)
+    assert "object" in str(caught.value) if "object" in repr(arguments) else list(arguments)[-1] in str(caught.value)
     assert KEY not in str(caught.value)
 
 
-@pytest.mark.parametrize("other", [{"api_key": KEY}, {"base_url": "http://127.0.0.1"}])
-def test_a_client_has_its_own_key_and_url(other):
+@pytest.mark.parametrize(
+    "other",
+    [{"api_key": KEY}, {"base_url": "http://127.0.0.1"}, {"vertexai": False}, {"project": "p"}, {"location": "here"}],
+    ids=repr,
+)
+def test_a_client_has_its_own_key_and_place(other):
     with pytest.raises(ConfigurationError):
         GeminiStrategy(client=genai.Client(api_key=KEY), **other)
+
+
+def test_vertex_is_called_by_a_key_or_for_a_project():
+    with pytest.raises(ConfigurationError, match="api_key"):
+        GeminiStrategy(api_key=KEY, vertexai=True, project="p")
+    GeminiStrategy(vertexai=True, project="p")
 
 
 def test_the_lane_is_the_models_unless_it_is_named():
@@ -161,16 +181,6 @@ async def test_cleaning_up_what_was_never_prepared_does_nothing():
 async def test_copies_share_what_prepare_made():
     async with prepared(GeminiStrategy(api_key=KEY)) as item:
         assert vars(copy.copy(item)) == vars(item)
-
-
-@pytest.mark.anyio
-async def test_a_client_for_asyncio_is_refused_on_trio_before_the_first_call(anyio_backend_name):
-    strategy = GeminiStrategy(client=genai.Client(api_key=KEY))
-    if anyio_backend_name == "asyncio":
-        await strategy.prepare()
-        return
-    with pytest.raises(ConfigurationError, match="asyncio"):
-        await strategy.prepare()
 
 
 @pytest.mark.anyio

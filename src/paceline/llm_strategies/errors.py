@@ -6,12 +6,14 @@ Rules owned here:
    exhausted; a key that is not valid is denied, though it comes as a 400.
 2. A reply without candidates, or whose model did not finish by itself, is no answer, whatever text it has. What it cost is
    told all the same.
-3. Every level of a body may be missing or of another type, and then says nothing.
+3. A cache that is gone comes as a 403 or a 404 whose message names it, and by nothing else: there alone words count.
+4. Every level of a body may be missing or of another type, and then says nothing.
 """
 
 from __future__ import annotations
 
 import json
+import re
 import time
 from functools import partial
 from http import HTTPStatus
@@ -38,6 +40,7 @@ _BY_FINISH_REASON = {  # any other is a refusal: safety in its many forms, and w
     "MISSING_THOUGHT_SIGNATURE": FaultKind.REJECTED,
     "PUP_LIMITED_DISABLED": FaultKind.DENIED,
 }
+_CACHE = re.compile(r"cached[\s_]?content", re.IGNORECASE)
 _MOST_TOKENS = 2**53  # a larger count is no count
 
 
@@ -79,6 +82,14 @@ def _read_api_error(error: BaseException, wall_time: float) -> Fault | None:
 
 def _is(error: BaseException, name: str) -> bool:
     return any(f"{ancestor.__module__}.{ancestor.__qualname__}" == name for ancestor in type(error).__mro__)
+
+
+def is_cache_gone(error: BaseException) -> bool:
+    """Whether the service says that there is no such context cache, or none that this caller may see."""
+    if not _is(error, _API_ERROR) or attribute(error, "code") not in {HTTPStatus.FORBIDDEN, HTTPStatus.NOT_FOUND}:
+        return False
+    message = attribute(error, "message")
+    return isinstance(message, str) and _CACHE.search(message) is not None
 
 
 def read_reply(body: str | bytes) -> tuple[str, TokenUsage]:
