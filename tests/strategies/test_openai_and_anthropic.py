@@ -75,8 +75,12 @@ def test_a_key_that_no_header_can_carry_is_refused_and_not_shown(dialect, key):
         ({"model": "  "}, "model must be"),
         ({"model": None}, "model must be"),
         ({"client": "a client"}, "client must be"),
-        ({"base_url": "example.org"}, "base_url must begin with"),
-        ({"base_url": 5}, "base_url must begin with"),
+        ({"base_url": "example.org"}, "base_url must be like http://127.0.0.1:8000/v1, not 'example.org'"),
+        ({"base_url": "ftp://example.org"}, "base_url must be like"),
+        ({"base_url": "http://"}, "base_url must be like"),
+        ({"base_url": "http://host:port"}, "base_url must be like"),
+        ({"base_url": f"user:{KEY}@host"}, "base_url must be like http://127.0.0.1:8000/v1, not 'host'"),
+        ({"base_url": 5}, "base_url must be a string"),
         ({"system_instruction": 5}, "system_instruction must be"),
         ({"price": 5}, "price must be"),
         ({"options": [("temperature", 1)]}, "options must be a mapping"),
@@ -106,6 +110,13 @@ def test_what_holds_the_model_to_a_type_is_not_for_the_options_where_a_type_is_g
     dialect.strategy("m", api_key=KEY, options={name: value})
     with pytest.raises(ConfigurationError, match=f"options may not hold '{name}'"):
         dialect.strategy("m", api_key=KEY, options={name: value}, output_type=int)
+
+
+@BOTH
+def test_an_address_of_the_environment_is_looked_at_as_well(dialect, monkeypatch):
+    monkeypatch.setenv(dialect.variable.replace("API_KEY", "BASE_URL"), "nowhere")
+    with pytest.raises(ConfigurationError, match="base_url must be like"):
+        dialect.strategy("m", api_key=KEY)
 
 
 @BOTH

@@ -223,8 +223,8 @@ class ChatStrategy(LLMCallStrategy[T], Generic[T]):
             raise ConfigurationError(
                 f"client must be an {self._provider.name}.{expected.__name__}, not {type(client).__qualname__}"
             )
-        if base_url is not None and not (isinstance(base_url, str) and base_url.startswith(("http://", "https://"))):
-            raise ConfigurationError(f"base_url must begin with http:// or https://, not {base_url!r}")
+        if not isinstance(base_url, str | None):
+            raise ConfigurationError(f"base_url must be a string, not {type(base_url).__name__}")
         if not isinstance(system_instruction, str | None):
             raise ConfigurationError(f"system_instruction must be a string, not {type(system_instruction).__name__}")
         if not isinstance(price, Price | None):
@@ -248,6 +248,9 @@ class ChatStrategy(LLMCallStrategy[T], Generic[T]):
         """Fill up from the environment what is not given."""
         name, names = type(self).__qualname__, self._provider.key_names
         url = base_url or os.environ.get(self._provider.url_name) or None
+        if url is not None and not _is_url(url):
+            shown = url.rpartition("@")[2]  # before it there may be a password
+            raise ConfigurationError(f"base_url must be like http://127.0.0.1:8000/v1, not {shown!r}")
         found = (api_key, *map(os.environ.get, names))
         key = next((key.strip() for key in found if key and key.strip()), None)
         if key is None and url is None:
@@ -264,6 +267,14 @@ class ChatStrategy(LLMCallStrategy[T], Generic[T]):
 
 
 _OURS = {"model", "messages", "stream", "stream_options", "timeout", "n", "system"}
+
+
+def _is_url(text: str) -> bool:
+    try:
+        url = urlsplit(text)
+        return url.scheme in {"http", "https"} and bool(url.hostname) and url.port != 0
+    except ValueError:  # a port that is none
+        return False
 
 
 def _one_of(what: str, name: object, names: Sequence[str]) -> str:
