@@ -144,12 +144,12 @@ class ChatStrategy(LLMCallStrategy[T], Generic[T]):
         """Make the client, and look for the price if it is the provider's own model and none was given."""
         if self._access is None:
             return
-        here = current_token()
+        if self.price is None and self._access.base_url is None:
+            self.price = await find_price(self._name, self._provider.name)
+        here = current_token()  # nothing is awaited from here on: what is counted is cleaned up once
         if self._connection is None or self._connection.loop != here:
             self._connection = _Connection(self._connect(self._access), here)
         self._connection.users += 1
-        if self.price is None and self._access.base_url is None:
-            self.price = await find_price(self._name, self._provider.name)
 
     async def cleanup(self) -> None:
         """Close the client, if it was made here and nobody else uses it."""
