@@ -33,6 +33,7 @@ MOST = 100  # problems, and right fields
 _LONGEST_VALUE = 120  # characters
 _LONGEST_RULE = 300
 _AROUND = 30  # characters on each side of the place at which JSON ends to be JSON
+TOO_DEEP = "is nested too deeply"
 _PLAIN = re.compile(r"[\w-]+")
 
 
@@ -237,7 +238,7 @@ def _of_one(error: Any, place: Place, data: Any, tp: Any, cls: Any = None) -> It
         for name in sorted(error.extra_fields, key=str):
             yield Found((*place, name), "is no field here", at(data, name))
     elif isinstance(error, RecursionError):
-        yield Found(place, "is nested too deeply")
+        yield Found(place, TOO_DEEP)
     else:
         args = error.args
         field = next((arg for arg in args if isinstance(arg, attrs.Attribute)), None)

@@ -20,7 +20,7 @@ import uuid
 from collections.abc import Callable, Sequence
 from collections.abc import Set as AbstractSet
 from functools import cache
-from typing import Any, TypeAlias, get_args
+from typing import Any, NotRequired, Required, TypeAlias, get_args
 
 import attrs
 from cattrs import Converter
@@ -28,7 +28,7 @@ from cattrs.cols import list_structure_factory
 from cattrs.errors import ClassValidationError
 from cattrs.gen import make_dict_structure_fn, make_hetero_tuple_structure_fn, mapping_structure_factory, override
 from cattrs.gen.typeddicts import make_dict_structure_fn as make_typeddict_structure_fn
-from typing_extensions import is_typeddict
+from typing_extensions import TypedDict, is_typeddict
 
 from .shapes import (
     ARRAYS,
@@ -73,7 +73,9 @@ def _unfit(must_be: str, value: object) -> Unfit:
 
 def structure_hook(tp: Any) -> Hook:
     """Return the function that makes values of a type."""
-    return _converter().get_structure_hook(tp)
+    converter = _converter()
+    _know(tp, converter)
+    return converter.get_structure_hook(tp)
 
 
 @cache
@@ -102,6 +104,12 @@ def _converter() -> Converter:
     ):
         converter.register_structure_hook_factory(predicate, factory)  # the latest goes first
     return converter
+
+
+def _know(tp: Any, converter: Converter) -> None:
+    """Let the converter know of an enum, which it would take for a text or a number where its members are such."""
+    if is_enum(bare(tp)):
+        converter.register_structure_hook(bare(tp), _choice(bare(tp), converter))
 
 
 def _exactly(tp: type) -> Hook:
@@ -163,6 +171,7 @@ def _object(tp: Any, converter: Converter) -> Hook:
     values = (get_args(tp) or (str, Any))[1]
     if bare(values) in (Any, object):
         return _exactly(dict)
+    _know(values, converter)
     inner = mapping_structure_factory(dict[str, values], converter)  # type: ignore[valid-type]  # at run time it is one
 
     def structure(value: Any, _: Any) -> Any:
@@ -175,17 +184,24 @@ def _object(tp: Any, converter: Converter) -> Hook:
 
 def _array(tp: Any, converter: Converter) -> Hook:
     origin, args = origin_of(tp), get_args(tp)
-    if origin is tuple and args and args[-1] is not ...:
-        return _row(tp, len(args), converter)
+    for item in args:
+        _know(item, converter)
+    size = len(args) if origin is tuple and args and args[-1] is not ... else None
+    inner: Hook
+    if size is None:
+        items_of: Any = list[args[0]] if args else list  # type: ignore[valid-type]  # at run time it is one
+        inner = list_structure_factory(items_of, converter)
+    else:
+        inner = make_hetero_tuple_structure_fn(tp, converter, detailed_validation=True)
     make: Any = {Sequence: list, AbstractSet: frozenset}.get(origin, origin)
-    items_of: Any = list[args[0]] if args else list  # type: ignore[valid-type]  # at run time it is one
-    inner: Hook = list_structure_factory(items_of, converter)
 
     def structure(value: Any, _: Any) -> Any:
         if type(value) is not list:
             raise _unfit("an array", value)
-        items = inner(value, tp)
-        return items if make is list else _made(make, items)
+        if size is not None and len(value) != size:
+            raise Unfit(f"must have {size} items, not {len(value)}")
+        items: Any = inner(value, tp)
+        return items if make is list or size is not None else _made(make, items)
 
     return structure
 
@@ -200,31 +216,19 @@ def _made(make: Any, items: list[Any]) -> Any:
     return made
 
 
-def _row(tp: Any, size: int, converter: Converter) -> Hook:
-    inner = make_hetero_tuple_structure_fn(tp, converter, detailed_validation=True)
-
-    def structure(value: Any, _: Any) -> Any:
-        if type(value) is not list:
-            raise _unfit("an array", value)
-        if len(value) != size:
-            raise Unfit(f"must have {size} items, not {len(value)}")
-        return inner(value, tp)
-
-    return structure
-
-
 def _class(cls: Any, converter: Converter) -> Hook:
     origin = origin_of(cls)
     fields = fields_of(cls)
-    make: Any = make_typeddict_structure_fn if is_typeddict(origin) else make_dict_structure_fn
     hooks: dict[str, Any] = {one.name: override(struct_hook=_late(one.type, converter)) for one in fields}
-    inner = make(cls, converter, _cattrs_forbid_extra_keys=True, _cattrs_detailed_validation=True, **hooks)
+    made: Any = _required_seen(origin, fields) if is_typeddict(origin) else cls
+    make: Any = make_dict_structure_fn if made is cls else make_typeddict_structure_fn
+    inner = make(made, converter, _cattrs_forbid_extra_keys=True, _cattrs_detailed_validation=True, **hooks)
 
     def structure(value: Any, _: Any) -> Any:
         if type(value) is not dict:
             raise _unfit("an object", value)
         try:
-            return inner(value, cls)
+            return inner(value, made)
         except ClassValidationError as error:
             if not attrs.has(origin):
                 raise
@@ -232,6 +236,13 @@ def _class(cls: Any, converter: Converter) -> Hook:
         raise with_validators(found, value, fields, converter)
 
     return structure
+
+
+def _required_seen(cls: Any, fields: Sequence[Field]) -> Any:
+    """Return a TypedDict of which cattrs sees what is required, as it does not where annotations are strings."""
+    needs = {one.name: Required[Any] if one.required else NotRequired[Any] for one in fields}
+    make: Any = TypedDict
+    return make(cls.__name__, needs)
 
 
 def _union(tp: Any, converter: Converter) -> Hook:
@@ -259,8 +270,10 @@ def _union(tp: Any, converter: Converter) -> Hook:
 
 def _late(tp: Any, converter: Converter) -> Hook:
     """Return the hook of a part; but for the simplest it is looked up when it is needed, as a class may contain itself."""
-    if bare(tp) in LEAVES or is_literal(bare(tp)) or is_enum(bare(tp)):
-        return converter.get_structure_hook(bare(tp))
+    tp = bare(tp)
+    _know(tp, converter)
+    if tp in LEAVES or is_literal(tp) or is_enum(tp):
+        return converter.get_structure_hook(tp)
     hook: Hook | None = None
 
     def structure(value: Any, _: Any) -> Any:

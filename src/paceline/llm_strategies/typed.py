@@ -21,7 +21,7 @@ import attrs
 
 from .._core.exceptions import ConfigurationError, InvalidOutputError
 from .._core.usage import NO_USAGE, TokenUsage
-from .problems import MOST, UNKNOWN, Found, in_json, of_cattrs, of_pydantic, problems_of, right_in
+from .problems import MOST, TOO_DEEP, UNKNOWN, Found, in_json, of_cattrs, of_pydantic, problems_of, right_in
 
 __all__ = ["OutputType", "problems_of"]
 
@@ -91,12 +91,12 @@ class OutputType(Generic[T]):
         if self._structure is None:
             return text  # type: ignore[return-value]  # T is str
         body, offset = _unfenced(text)
-        data: Any = UNKNOWN
-        try:
-            data = _STRICT.decode(body)
-            return self._structure(body, data)
-        except Exception as error:  # noqa: BLE001 - rule 1
-            found = _found_in(error, text, body, offset, data)
+        data, found = _decoded(body, text, offset)
+        if not found:
+            try:
+                return self._structure(body, data)
+            except Exception as error:  # noqa: BLE001 - rule 1
+                found = _found_by(error, data)
         right = () if data is UNKNOWN else _right(data, found)
         raise InvalidOutputError(text, [one.problem for one in found[:MOST]], right=right, usage=usage)
 
@@ -155,25 +155,31 @@ _MARKING = json.JSONDecoder(
 )
 
 
-def _found_in(error: Exception, text: str, body: str, offset: int, data: Any) -> list[Found]:
-    """Return what was found wrong with an answer."""
+def _decoded(body: str, text: str, offset: int) -> tuple[Any, list[Found]]:
+    """Return what JSON makes of a text, or what is wrong with it as JSON."""
     try:
-        match error:
-            case _Open():
-                return _left_open(_MARKING.decode(body))
-            case json.JSONDecodeError():
-                return [in_json(error, text, offset)]
-            case _ if _is_of_pydantic(error):
-                return list(of_pydantic(error, data))
-            case ValueError() if data is UNKNOWN:
-                return [Found((), "must not have a number of so many digits")]
-            case _:
-                return list(of_cattrs(error, (), data))
+        try:
+            return _STRICT.decode(body), []
+        except _Open:
+            return UNKNOWN, _left_open(_MARKING.decode(body))
+    except json.JSONDecodeError as error:
+        return UNKNOWN, [in_json(error, text, offset)]
+    except ValueError:
+        return UNKNOWN, [Found((), "must not have a number of so many digits")]
+    except RecursionError:
+        return UNKNOWN, [_TOO_DEEP]
+
+
+def _found_by(error: Exception, data: Any) -> list[Found]:
+    """Return what was found wrong with an answer that is JSON."""
+    try:
+        found = list(of_pydantic(error, data) if _is_of_pydantic(error) else of_cattrs(error, (), data))
     except RecursionError:
         return [_TOO_DEEP]
+    return [_TOO_DEEP] if any(one.rule == TOO_DEEP for one in found) else found
 
 
-_TOO_DEEP = Found((), "is nested too deeply")
+_TOO_DEEP = Found((), TOO_DEEP)
 
 
 def _is_of_pydantic(error: Exception) -> bool:

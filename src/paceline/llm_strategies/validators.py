@@ -14,7 +14,7 @@ import attrs
 from cattrs import Converter
 from cattrs.errors import AttributeValidationNote, ClassValidationError, ForbiddenExtraKeysError
 
-from .shapes import Field, origin_of
+from .shapes import Field, bare, origin_of
 
 
 def with_validators(
@@ -39,7 +39,7 @@ def _objections(cls: Any, value: Any, fields: Iterable[Field], converter: Conver
     for one, field in given:
         convert: Any = field.converter
         try:
-            fit = converter.structure(value[one.name], one.type)
+            fit = converter.structure(value[one.name], bare(one.type))
             object.__setattr__(twin, one.name, fit if convert is None else convert(fit))
         except Exception as error:  # noqa: BLE001 - a user's converter may raise anything
             yield noted(error, one)
