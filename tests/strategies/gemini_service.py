@@ -40,6 +40,7 @@ class Received:
     path: str
     headers: dict[str, str]
     body: dict[str, Any]
+    method: str = "POST"
 
 
 class Service:
@@ -105,9 +106,9 @@ class _Handler(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         length = int(self.headers.get("content-length", 0))
         content = self.rfile.read(length)
-        body = json.loads(content) if self.headers.get_content_type() == "application/json" else {}
+        body = json.loads(content) if content and self.headers.get_content_type() == "application/json" else {}
         headers = {name.lower(): value for name, value in self.headers.items()}
-        answer = self.server.service.answer_to(Received(self.path, headers, body))
+        answer = self.server.service.answer_to(Received(self.path, headers, body, self.command))
         if answer.hold is not None:
             answer.hold()
         if answer.hang_up:
@@ -119,6 +120,8 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_header("Content-Length", str(len(answer.content)))
         self.end_headers()
         self.wfile.write(answer.content)
+
+    do_GET = do_PATCH = do_DELETE = do_POST  # noqa: N815 - http.server's names
 
     def log_message(self, *_: object) -> None:
         """Keep stderr for pytest."""

@@ -15,8 +15,8 @@ from google import genai
 from google.genai import errors, types
 from google.oauth2.credentials import Credentials
 
-from paceline import ConfigurationError, FaultKind
-from paceline.llm_strategies.gemini import GeminiStrategy
+from paceline import ConfigurationError, FaultKind, LLMWorkItem, ParallelBatchProcessor, ProcessorConfig
+from paceline.llm_strategies.gemini import GeminiCachedStrategy, GeminiStrategy
 
 from .gemini_service import KEY, Answer, fault_of, prepared, refusal, reply
 
@@ -74,6 +74,28 @@ async def test_a_plain_client_of_vertex_is_stood_for_with_its_project_and_its_cr
     assert received.headers["authorization"] == "Bearer a-token"
     assert received.headers["x-goog-user-project"] == "paying"
     assert "x-goog-api-key" not in received.headers
+
+
+async def test_a_plain_client_shares_a_cached_context_on_trio_as_well(service, monkeypatch):
+    monkeypatch.setenv("GOOGLE_GEMINI_BASE_URL", service.url)
+    cache = {"name": "cachedContents/c1", "model": "models/gemini-2.5-flash"}
+    service.says(Answer({}), Answer(cache), *[Answer(reply("good"))] * 20, Answer({}))
+    client = genai.Client(api_key=KEY)
+    strategy = GeminiCachedStrategy(
+        client=client, model="gemini-2.5-flash", system_instruction="all that is known of Ulm", output_type=str
+    )
+    async with ParallelBatchProcessor(config=ProcessorConfig(max_workers=5)) as processor:
+        for number in range(20):
+            item = LLMWorkItem(item_id=f"query_{number}", strategy=strategy, prompt=f"Question {number}")
+            await processor.add_work(item)
+        batch = await processor.process_all()
+    assert batch.failures == {}
+    search, creation, *calls, deletion = service.received
+    assert [each.method for each in (search, creation, deletion)] == ["GET", "POST", "DELETE"]
+    assert deletion.path == "/v1/cachedContents/c1"
+    assert {call.body["cachedContent"] for call in calls} == {"cachedContents/c1"}
+    assert {each.headers["x-goog-api-key"] for each in service.received} == {KEY}
+    assert service.connections <= 5
 
 
 @pytest.mark.parametrize(
