@@ -16,7 +16,7 @@ import re
 import types
 import typing
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from typing import Annotated, Any, Literal, NewType, TypeVar, Union, get_args, get_origin
 
@@ -194,6 +194,20 @@ def tag_of(classes: Sequence[Any]) -> tuple[str, dict[Any, Any]] | None:
         if all(type(value) is str for value, _ in pairs) and len(dict(pairs)) == len(pairs):
             return name, dict(pairs)
     return None
+
+
+def closest_of(classes: Sequence[Any]) -> Callable[[Mapping[str, Any]], Any]:
+    """Return the function that says which of several classes an object is closest to, by its fields."""
+    keys = [
+        (cls, {one.name for one in fields}, {one.name for one in fields if one.required})
+        for cls, fields in ((cls, fields_of(cls)) for cls in classes)
+    ]
+
+    def closest(value: Mapping[str, Any]) -> Any:
+        given = set(value)
+        return max(keys, key=lambda one: len(given & one[1]) - len(given - one[1]) - len(one[2] - given))[0]
+
+    return closest
 
 
 def kinds_of(tp: Any) -> frozenset[type]:

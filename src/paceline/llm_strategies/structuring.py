@@ -37,6 +37,7 @@ from .shapes import (
     Field,
     bare,
     choices_of,
+    closest_of,
     fields_of,
     is_class,
     is_enum,
@@ -288,10 +289,7 @@ def _late(tp: Any, converter: Converter) -> Hook:
 def _one_of(classes: Sequence[Any], converter: Converter) -> Hook:
     hooks = {cls: _late(cls, converter) for cls in classes}
     name, by_tag = tag_of(classes) or ("", {})
-    keys = [
-        (cls, {one.name for one in fields}, {one.name for one in fields if one.required})
-        for cls, fields in ((cls, fields_of(cls)) for cls in classes)
-    ]
+    closest = closest_of(classes)
     must_be = "must be one of " + ", ".join(json.dumps(tag, ensure_ascii=False) for tag in by_tag)
 
     def structure(value: Any, _: Any) -> Any:
@@ -300,8 +298,6 @@ def _one_of(classes: Sequence[Any], converter: Converter) -> Hook:
             if type(tag) is not str or tag not in by_tag:
                 raise ClassValidationError("", [noted(Unfit(must_be), Field(name, str, required=True))], classes[0])
             return hooks[by_tag[tag]](value, None)
-        given = set(value)
-        nearest = max(keys, key=lambda one: len(given & one[1]) - len(given - one[1]) - len(one[2] - given))
-        return hooks[nearest[0]](value, None)
+        return hooks[closest(value)](value, None)
 
     return structure
