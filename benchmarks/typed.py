@@ -1,0 +1,177 @@
+"""What it costs to read an answer as a value of a type: CPU per answer, beside pydantic, json and google-genai.
+
+    python -m benchmarks.typed [--rounds 7] [--items 5000]
+
+The contenders take turns, round after round, in one process; the ratio, taken within each round, is to pydantic's
+`model_validate_json` of the same answer.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import enum
+import gc
+import json
+import statistics
+import time
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from typing import Any, TypedDict
+
+import attrs
+import pydantic
+
+from paceline import InvalidOutputError
+from paceline.llm_strategies import OutputType
+from paceline.llm_strategies.errors import read_reply
+
+from .page import machine
+from .table import table
+
+try:
+    from google.genai import models, types
+except ImportError:
+    models = types = None
+
+
+class Colour(enum.Enum):
+    RED = "red"
+    BLUE = "blue"
+
+
+@attrs.frozen
+class AttrsClass:
+    name: str
+    age: int
+    score: float
+    active: bool
+    tags: list[str]
+    colour: Colour | None = None
+
+
+@dataclasses.dataclass(frozen=True)
+class Dataclass:
+    name: str
+    age: int
+    score: float
+    active: bool
+    tags: list[str]
+    colour: Colour | None = None
+
+
+class Dict(TypedDict):
+    name: str
+    age: int
+    score: float
+    active: bool
+    tags: list[str]
+    colour: Colour | None
+
+
+class Model(pydantic.BaseModel):
+    name: str
+    age: int
+    score: float
+    active: bool
+    tags: list[str]
+    colour: Colour | None = None
+
+
+ANSWER = '{"name": "Ada Lovelace", "age": 36, "score": 0.75, "active": true, "tags": ["a", "b", "c"], "colour": "blue"}'
+WRONG = ANSWER.replace("36", '"36"')
+BODY = json.dumps(
+    {
+        "candidates": [
+            {"content": {"parts": [{"text": ANSWER}], "role": "model"}, "finishReason": "STOP", "index": 0},
+        ],
+        "usageMetadata": {"promptTokenCount": 40, "candidatesTokenCount": 50, "totalTokenCount": 90},
+        "modelVersion": "gemini-2.5-flash",
+        "responseId": "x",
+    }
+)  # fmt: skip
+
+Read = Callable[[], object]
+_YARDSTICK = "pydantic: `model_validate_json`"
+
+
+def main() -> None:
+    """Do what the command line says."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.typed", description="Measure the reading of answers.")
+    parser.add_argument("--rounds", type=int, default=7, help="of each contender (default: %(default)s)")
+    parser.add_argument("--items", type=int, default=5_000, help="in each round (default: %(default)s)")
+    arguments = parser.parse_args()
+    print(f"Measured: {machine()}.\n")
+    print(_rows(_measure(_contenders(), arguments.rounds, arguments.items)))
+
+
+def _contenders() -> Mapping[str, Read]:
+    attrs_type, dataclass_type = OutputType.of(AttrsClass), OutputType.of(Dataclass)
+    dict_type, model_type = OutputType.of(Dict), OutputType.of(Model)
+    return {
+        "json: `json.loads`": lambda: json.loads(ANSWER),
+        _YARDSTICK: lambda: Model.model_validate_json(ANSWER, strict=True),
+        "**paceline** attrs class": lambda: attrs_type.parse(ANSWER),
+        "**paceline** dataclass": lambda: dataclass_type.parse(ANSWER),
+        "**paceline** TypedDict": lambda: dict_type.parse(ANSWER),
+        "**paceline** pydantic model": lambda: model_type.parse(ANSWER),
+        "**paceline** attrs class, one field wrong": lambda: _refused(attrs_type),
+        "**paceline** pydantic model, one field wrong": lambda: _refused(model_type),
+        **_with_the_reply_around_it(model_type),
+    }
+
+
+def _refused(output_type: OutputType[Any]) -> None:
+    with suppress(InvalidOutputError):
+        output_type.parse(WRONG)
+
+
+def _with_the_reply_around_it(model_type: OutputType[Model]) -> Mapping[str, Read]:
+    """Return what reads the whole body of Gemini's reply; nothing where google-genai is not installed."""
+    if types is None:
+        return {}
+    config = types.GenerateContentConfig(response_schema=Model, response_mime_type="application/json")
+    kwargs: dict[str, object] = {"config": {"response_schema": config.response_schema}}
+
+    def theirs() -> object:
+        converted = models._GenerateContentResponse_from_mldev(json.loads(BODY), None)  # noqa: SLF001 - what the SDK does
+        return types.GenerateContentResponse._from_response(response=converted, kwargs=kwargs).parsed  # noqa: SLF001 - as above
+
+    assert theirs() == model_type.parse(read_reply(BODY)[0])  # noqa: S101 - they read the same
+    return {
+        "body of a reply: google-genai with `response_schema`": theirs,
+        "body of a reply: **paceline** pydantic model": lambda: model_type.parse(*read_reply(BODY)),
+    }
+
+
+def _measure(contenders: Mapping[str, Read], rounds: int, items: int) -> Mapping[str, list[float]]:
+    """Return the microseconds of CPU that each contender took an answer, round by round."""
+    taken: dict[str, list[float]] = {label: [] for label in contenders}
+    for read in contenders.values():
+        read()
+    for _ in range(rounds):
+        for label, read in contenders.items():
+            gc.collect()
+            begun = time.process_time()
+            for _ in range(items):
+                read()
+            taken[label].append((time.process_time() - begun) / items * 1e6)
+    return taken
+
+
+def _rows(taken: Mapping[str, list[float]]) -> str:
+    units = taken[_YARDSTICK]
+    rows = [
+        (
+            label,
+            f"{min(values):.1f}",
+            f"{statistics.median(values):.1f}",
+            f"{statistics.median(value / unit for value, unit in zip(values, units, strict=True)):.2f}",
+        )
+        for label, values in taken.items()
+    ]
+    return table(("an answer of six fields", "least, us", "median, us", "ratio"), rows)
+
+
+if __name__ == "__main__":
+    main()
