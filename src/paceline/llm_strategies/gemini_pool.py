@@ -12,6 +12,7 @@ are needed, each of a few connections.
 
 from __future__ import annotations
 
+from types import TracebackType
 from typing import Any
 
 import attrs
@@ -74,10 +75,22 @@ class ShardedClient(httpx2.AsyncClient):
 
     async def aclose(self) -> None:
         """Close every connection."""
+        await self._close_pools()
+        await super().aclose()
+
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None = None,
+        exc_value: BaseException | None = None,
+        traceback: TracebackType | None = None,
+    ) -> None:
+        await self._close_pools()
+        await super().__aexit__(exc_type, exc_value, traceback)
+
+    async def _close_pools(self) -> None:
         pools, self._pools = self._pools, []
         for pool in pools:
             await pool.client.aclose()
-        await super().aclose()
 
     def _with_room(self) -> _Pool:
         for pool in self._pools:
