@@ -11,6 +11,7 @@ Rules owned here:
 from __future__ import annotations
 
 import math
+from collections import deque
 from collections.abc import Callable
 from random import Random
 
@@ -79,6 +80,30 @@ class Window(Meter):
     def admit(self, now, cost):
         """Count the call."""
         self._used += 1
+
+    def refuse(self, now, cost):
+        """A refusal is not counted."""
+
+
+class Rolling(Meter):
+    """So many calls in any time of such a length, wherever it begins."""
+
+    def __init__(self, calls, seconds):
+        self.calls = calls
+        self.seconds = seconds
+        self.rate = calls / seconds
+        self._admitted = deque()
+
+    def wait(self, now, cost, in_flight):
+        """Return the seconds until the oldest call that counts does so no more."""
+        admitted = self._admitted
+        while admitted and admitted[0] <= now - self.seconds:
+            admitted.popleft()
+        return 0.0 if len(admitted) < self.calls else admitted[0] + self.seconds - now
+
+    def admit(self, now, cost):
+        """Count the call."""
+        self._admitted.append(now)
 
     def refuse(self, now, cost):
         """A refusal is not counted."""

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from paceline._core.fault import FaultKind
 
-from .limits import Cap, Outage, Service, says_nothing, says_the_truth
+from .limits import Bucket, Cap, Outage, Rolling, Service, says_nothing, says_the_truth
 from .tally import worst_gap
 from .world import World
 from .worlds import buckets, caps, in_worlds, knees, liars, logarithmic, says, says_anything, seeds
@@ -121,3 +121,26 @@ def test_a_cap_that_is_zero_for_a_while_is_found_again(hint):
     usual = Service(limits=(Cap(30),), refuse=hint)
     world, back = through_an_outage(usual, attrs.evolve(usual, limits=(Cap(0),)), begin=WARM, length=90.0, seed=1)
     assert_back(world, back, 90.0)
+
+
+@pytest.mark.parametrize("calls", [100, 1_000, 5_000])
+def test_a_rolling_minute_that_was_spent_at_once_does_not_freeze_the_pace(calls):
+    """What was admitted slowly comes free slowly, a minute later: a low rate that is true for some seconds only."""
+    world = World(Service(limits=(Rolling(calls, 60.0),), latency=4.0), seed=2)
+    world.client()
+    world.run(600.0)
+    assert world.use(120.0, 600.0) >= 0.85
+
+
+@given(logarithmic(1, 10), st.floats(600, 7_200), seeds)
+@in_worlds
+def test_an_idle_time_is_no_evidence_of_a_low_rate(rate, idle, seed):
+    """What was admitted just before a refusal is a measure, but not over an hour in which nothing was called."""
+    usual = Service(limits=(Cap(24),), latency=2.8)
+    less = attrs.evolve(usual, limits=(Bucket(rate, 3.0),))
+    begin, end = 600.0, 600.0 + idle
+    world = World(usual, [(end, less)], seed=seed)
+    client = world.client(works=lambda now, _: not begin <= now < end)
+    world.at(end, client.pump, end)
+    world.run(end + 200.0)
+    assert world.use(end + 60.0, end + 200.0) >= 0.7

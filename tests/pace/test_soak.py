@@ -77,7 +77,7 @@ def a_day(seed):
     return phases
 
 
-@pytest.mark.parametrize("seed", [1, 3])
+@pytest.mark.parametrize("seed", [1, 3, 5, 7])
 def test_a_day_of_changing_limits(seed):
     phases = a_day(seed)
     world = World(phases[0].service, [(phase.begin, phase.service) for phase in phases[1:]], seed=seed)

@@ -57,6 +57,20 @@ def test_latency_that_triples_costs_hardly_anything(service, seed):
     assert world.use(step, end) >= 0.95 * min(1.0, before)
 
 
+@given(logarithmic(20, 150), logarithmic(0.5, 2), st.floats(4, 15), seeds)
+@in_worlds
+def test_a_rate_is_kept_up_by_calls_that_take_many_times_as_long(rate, latency, times, seed):
+    """More calls in flight are of use then, though each takes far longer than the first ones did: a trial shows it."""
+    step = 100.0
+    service = Service(limits=(Bucket(rate, rate),), latency=latency)
+    slower = attrs.evolve(service, latency=times * latency)
+    world = World(service, [(step, slower)], seed=seed)
+    world.client()
+    again = step + 60.0 + 12 * slower.latency
+    world.run(again + 100.0)
+    assert world.use(again, again + 100.0) >= 0.9
+
+
 @given(logarithmic(0.5, 4), seeds)
 @settings(in_worlds, max_examples=5)
 def test_where_nothing_limits_them_calls_that_take_three_times_as_long_are_made_all_the_same(latency, seed):

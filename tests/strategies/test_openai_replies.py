@@ -26,6 +26,11 @@ def test_deepseek_has_a_count_of_its_own_for_what_was_cached():
     assert read_reply(body) == ("x", TokenUsage(9, 0, 4, 9))
 
 
+def test_a_reply_nested_without_end_is_no_reply():
+    with pytest.raises(CallError, match="no JSON"):
+        read_reply("[" * 200_000)
+
+
 def test_half_a_surrogate_pair_is_replaced():
     assert read_reply(b'{"choices": [{"message": {"content": "a\\ud83d"}}]}')[0] == "a?"
 

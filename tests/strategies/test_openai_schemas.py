@@ -121,7 +121,7 @@ def test_a_type_that_is_open_somewhere_cannot_be_enforced(tp):
     "field",
     [
         *({}, True, {"type": "object"}, {"type": "array"}, {"type": ["string", "null"]}, {"not": {}}),
-        {"allOf": [{"type": "string"}, {"minLength": 1}]},
+        {"allOf": [{"type": "string"}, {"type": "string", "minLength": 1}]},
         {"type": "object", "properties": {"x": {"type": "string"}}, "patternProperties": {"x": {}}},
     ],
     ids=json.dumps,

@@ -83,6 +83,7 @@ def test_options_are_the_strategys_own():
         ("openai:@http://127.0.0.1/v1", {}, "the model's name is empty: openai:"),
         ("sim:", {}, "the model's name is empty: sim:"),
         ("sim:rat=5", {}, "sim has no option 'rat'"),
+        ("sim:rate=5@http://127.0.0.1", {}, "sim has no option 'base_url'"),
         ("sim", {"seed": 5}, "sim has no option 'seed'; it has none"),
         ("gpt-5", {"api_kye": KEY}, "openai has no option 'api_kye' (did you mean api_key?); it has api_key, base_url"),
         ("gpt-5@http://127.0.0.1", {"base_url": "http://127.0.0.2"}, "the server is given twice"),
@@ -206,7 +207,6 @@ def test_a_package_may_register_a_provider(install):
         ("Echo", "ehco:a", "(did you mean echo?)"),
         ("Echo", "nothing:a", "echo:..."),
         ("Echo", "echo:", "the model's name is empty: echo:"),
-        ("Echo", "echo:impossible", "echo knows no impossible"),
         ("Echo", "echo:broken", "the plug-in for echo: (echo_models:Echo of echo-models) failed: RuntimeError"),
         ("Ehco", "echo:a", "the plug-in for echo: (echo_models:Ehco of echo-models) cannot be loaded"),
         ("paceline", "echo:a", "the plug-in for echo: (echo_models:paceline of echo-models) failed: TypeError"),
@@ -218,6 +218,17 @@ def test_a_plugin_that_is_broken_is_named_in_one_sentence(install, point, text, 
     sentence = said(text)
     assert words in sentence
     assert "sk-0123456789" not in sentence
+
+
+def test_what_a_plugin_says_itself_is_said_as_it_is(install):
+    install("echo = echo_models:Echo")
+    assert said("echo:impossible") == "echo knows no impossible"
+
+
+def test_a_package_that_is_found_twice_is_one(install):
+    install("echo = echo_models:Echo")
+    install("echo = echo_models:Echo", "echo-models-again")
+    assert model("echo:a").model == "a"
 
 
 def test_a_module_that_is_not_there_is_named(install):

@@ -624,7 +624,7 @@ REFUSED = [
 ]
 
 
-@pytest.mark.parametrize(("output_type", "why"), REFUSED, ids=lambda value: str(value)[:40])
+@pytest.mark.parametrize(("output_type", "why"), REFUSED, ids=[why[:40] for _, why in REFUSED])
 def test_a_type_without_a_schema_is_refused_with_one_sentence(output_type, why):
     with pytest.raises(ConfigurationError, match=why) as raised:
         OutputType.of(output_type)

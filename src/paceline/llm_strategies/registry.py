@@ -67,7 +67,7 @@ def model(text: str, **options: Any) -> LLMCallStrategy[Any]:
     if provider not in _KNOWN:
         return _made_by_plugin(provider, name, options)
     server = _SERVER.fullmatch(name)
-    if server is not None and provider != "sim":
+    if server is not None:
         if "base_url" in options:
             raise ConfigurationError(f"the server is given twice: in {text!r}, and as base_url {options['base_url']!r}")
         name, options = _named(provider, server[1]), {**options, "base_url": server[2]}

@@ -124,7 +124,7 @@ def enforced(schema: Schema, dialect: Dialect) -> dict[str, Any] | None:
         if not dialect.recursion:
             _must_end(schema)
         return _closed(schema, dialect)
-    except (_OpenError, RecursionError):
+    except _OpenError:
         return None
 
 

@@ -228,7 +228,7 @@ class Knee:
                 self._cut, self._trial_wait = None, _FIRST_WAIT
             else:
                 self._trial_wait = min(_LONGEST_WAIT, 2 * self._trial_wait)
-                limit = trial.limit
+                limit = self.bound = trial.limit
             self._trial_due = self._trial_wait
         elif limit >= int(trial.target) and binding:
             trial.loaded, self._began = True, now + latency

@@ -36,6 +36,7 @@ _GROWTH = 0.06  # of the rate, in the first cycle after a cut
 _LATER_GROWTH, _LATER_STEEPNESS = 0.25, 60.0  # in later cycles: growing up to this, by this factor in a cycle
 _BACK_BELOW, _BACK_AFTER = 0.9, 0.7  # of the best rate: below it the way back is quick, after so many cycles
 _BACK_GROWTH, _BACK_STEEPNESS = 2.0, 2000.0  # growing up to this then, by this factor in a cycle
+_FAR_BELOW = 0.25  # of the best: a window's calls, at that rate, would take it many windows
 _FIRST_GROWTH = 0.5  # while nothing sound was measured
 _UNSURE_GROWTH = 0.12  # while the last measure was a rough one
 
@@ -90,7 +91,7 @@ class Rate:
     _grown_from: float = 0.0  # the rate that it has grown from
     _rough: bool = False
     _burst_floor: float = 0.0  # what later refusals of the same exhaustion may lower the rate to
-    _support: int = 0
+    _support: int = 1
     _anchor: tuple[float, float, float] = (0.0, 0.0, 0.0)  # the last exhaustion; admitted and refused until then
     _weighed: tuple[float, float] = (0.0, 0.0)  # admitted and refused until the last exhaustion that was weighed
 
@@ -149,7 +150,8 @@ class Rate:
             return
         least = max(_LEAST_CALLS, (_CYCLE if self.best else _FIRST_CYCLE) * self.value / self.mean)
         patience = 1.0 if self._rough or self.value < _BACK_BELOW * self.best else self.patience
-        self.cycle = max(least, min(patience * least, max(_MOST_CALLS, _MOST_STRETCH * least)), self.window)
+        window = self.window if self.value >= _FAR_BELOW * self.best else 0.0
+        self.cycle = max(least, min(patience * least, max(_MOST_CALLS, _MOST_STRETCH * least)), window)
 
     # ---------------------------------------------------------------------------------------- cutting
 

@@ -91,7 +91,7 @@ class Workers:
             return
         self._waited += 1
         self._waited_since = min(self._waited_since, now)
-        if in_flight + 1 >= self.limit and self._is_probe_due(now):
+        if in_flight + 1 >= int(self.limit) and self._is_probe_due(now):
             self.cap = max(self.cap, self.limit)
             self.limit = self.ceiling = min(self.most, self.limit + self._step)
             self._step = min(max(1.0, int(_STEP * self.limit)), self._step * 2)
@@ -122,7 +122,7 @@ class Workers:
 
     def at_probe(self, in_flight: int) -> bool:
         """Whether a refusal at this number is that of a probe above the known cap."""
-        return self.ceiling < math.inf and in_flight >= self.cap
+        return self.ceiling < math.inf and in_flight >= int(self.cap)
 
     def refused(self, in_flight: int, started: float, rate: float) -> float | None:
         """Hear of a refusal; return what to give back to the rate, if that proves a cap."""
