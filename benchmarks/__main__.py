@@ -6,11 +6,13 @@ import argparse
 import sys
 from pathlib import Path
 
+from . import gemini_client, savings
+from . import typed as typed_answers
 from .memory import memory
 from .overhead import overhead
-from .page import machine, section, write
+from .page import about, machine, section, write
 
-_BENCHMARKS = ("overhead", "memory")
+_BENCHMARKS = ("overhead", "memory", "typed", "gemini", "savings")
 
 
 def main() -> None:
@@ -19,20 +21,31 @@ def main() -> None:
     sections = {}
     for name in arguments.names or _BENCHMARKS:
         where = machine()
-        if name == "overhead":
-            body = overhead(arguments.rounds, arguments.items, arguments.peer_items, _say)
-        else:
-            body = memory(arguments.memory_rounds, arguments.streamed, arguments.peer_streamed, _say)
+        body = _measure(name, arguments)
         sections[name] = section(name, where, body)
         print(sections[name])
     if arguments.write is not None:
         write(arguments.write, sections)
 
 
+def _measure(name: str, arguments: argparse.Namespace) -> str:
+    match name:
+        case "overhead":
+            return overhead(arguments.rounds, arguments.items, arguments.peer_items, _say)
+        case "memory":
+            return memory(arguments.memory_rounds, arguments.streamed, arguments.peer_streamed, _say)
+        case "typed":
+            return f"{about(typed_answers)}\n\n{typed_answers.typed()}"
+        case "gemini":
+            return f"{about(gemini_client)}\n\n{gemini_client.gemini()}"
+        case _:
+            return f"{about(savings)}\n\n{savings.savings()}"
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description="Measure paceline beside its peers.")
     parser.add_argument(
-        "names", nargs="*", type=_name, metavar="overhead|memory", help="what to measure (default: all)"
+        "names", nargs="*", type=_name, metavar="|".join(_BENCHMARKS), help="what to measure (default: all)"
     )
     parser.add_argument("--write", type=_page, metavar="PAGE", help="keep the tables in this Markdown page")
     parser.add_argument("--rounds", type=_count, default=5, help="of the overhead (default: %(default)s)")

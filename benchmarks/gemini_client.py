@@ -1,6 +1,6 @@
 """What a call by google-genai costs, by how many are in flight: CPU per call, of httpx2's one pool and of ours.
 
-    python -m benchmarks.gemini_client
+    python -m benchmarks gemini
 
 Rules owned here:
 
@@ -11,7 +11,6 @@ Rules owned here:
 
 from __future__ import annotations
 
-import argparse
 import json
 import statistics
 import subprocess
@@ -83,19 +82,14 @@ async def measure(url: str, pool: httpx2.AsyncClient, in_flight: int, calls: int
     return Run(spent / calls * 1e6, counted["connections"])
 
 
-def main() -> None:
-    """Print the table."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.gemini_client", description=__doc__.splitlines()[0])
-    parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--calls", type=int, default=2_000)
-    parser.add_argument("--backend", default="trio", choices=("trio", "asyncio"))
-    arguments = parser.parse_args()
+def gemini(rounds: int = 3, calls: int = 2_000) -> str:
+    """Measure all contenders on trio; return the table."""
     runs: dict[tuple[str, int], list[Run]] = {}
     with service() as url:
-        for _ in range(arguments.rounds):
+        for _ in range(rounds):
             for name, make in CONTENDERS.items():
                 for in_flight in IN_FLIGHT:
-                    run = anyio.run(measure, url, make(), in_flight, arguments.calls, backend=arguments.backend)
+                    run = anyio.run(measure, url, make(), in_flight, calls, backend="trio")
                     runs.setdefault((name, in_flight), []).append(run)
     rows = []
     for name in CONTENDERS:
@@ -107,7 +101,7 @@ def main() -> None:
     head = ["us of CPU a call, and connections"]
     for in_flight in IN_FLIGHT:
         head += [f"{in_flight} in flight", "connections"]
-    print(table(head, rows))
+    return table(head, rows)
 
 
 # ------------------------------------------------------------------------------------------------- the service
@@ -124,7 +118,3 @@ def service() -> Iterator[str]:
             yield process.stdout.readline().strip()
         finally:
             process.terminate()
-
-
-if __name__ == "__main__":
-    main()

@@ -7,17 +7,24 @@ import platform
 import re
 from datetime import UTC, datetime
 from pathlib import Path
+from types import ModuleType
 
 _FRAME = """# Benchmarks
 
 What paceline costs beside the calls it makes, and what its peers cost in the same run. `make bench` prints the tables;
-`python -m benchmarks --write docs/benchmarks.md` rewrites this page, and with `overhead` or `memory` before `--write` only that
-section of it.
+`python -m benchmarks --write docs/benchmarks.md` rewrites this page, and with the name of one (`overhead`, `memory`, `typed`,
+`gemini`, `savings`) before `--write` only that section of it.
 
 Figures are those of one machine on one day, and it may have had other work to do: trust the ratios.
 
 """
-_TITLES = {"overhead": "CPU per item", "memory": "Memory of long runs"}
+_TITLES = {
+    "overhead": "CPU per item",
+    "memory": "Memory of long runs",
+    "typed": "Typed answers",
+    "gemini": "Calls by google-genai",
+    "savings": "What escalation and feedback save",
+}
 
 
 def machine() -> str:
@@ -29,6 +36,12 @@ def machine() -> str:
     load = f", load {os.getloadavg()[0]:.1f} at the start" if hasattr(os, "getloadavg") else ""
     python = f"{platform.python_implementation()} {platform.python_version()}"
     return f"{datetime.now(UTC):%Y-%m-%d}, {os.cpu_count()} cores ({model}), {platform.system()}, {python}{load}"
+
+
+def about(module: ModuleType) -> str:
+    """Return what a benchmark's module says of itself, as Markdown."""
+    lines = [line for line in (module.__doc__ or "").strip().splitlines() if not line.startswith("    python ")]
+    return re.sub(r"\n{3,}", "\n\n", "\n".join(lines)).replace("\nRules owned here:\n", "")
 
 
 def section(name: str, where: str, body: str) -> str:

@@ -1,4 +1,4 @@
-"""What escalation and feedback save, on a simulated task whose assumptions are stated: `python -m benchmarks.savings`.
+"""What escalation and feedback save, on a simulated task whose assumptions are stated: `python -m benchmarks savings`.
 
 Nothing is measured of real models here. What is measured is what paceline makes of these assumptions, with its real engine,
 ladder and feedback in virtual time:
@@ -133,7 +133,3 @@ def savings(items: int = ITEMS) -> str:
         )
     head = ("", "accepted", "calls an item", "cost per 1,000 accepted", "saved", "the summary's estimate for pro alone")
     return table(head, rows)
-
-
-if __name__ == "__main__":
-    print(savings())

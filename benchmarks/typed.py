@@ -1,6 +1,6 @@
 """What it costs to read an answer as a value of a type: CPU per answer, beside pydantic, json and google-genai.
 
-    python -m benchmarks.typed [--rounds 7] [--items 5000]
+    python -m benchmarks typed
 
 The contenders take turns, round after round, in one process; the ratio, taken within each round, is to pydantic's
 `model_validate_json` of the same answer.
@@ -8,7 +8,6 @@ The contenders take turns, round after round, in one process; the ratio, taken w
 
 from __future__ import annotations
 
-import argparse
 import dataclasses
 import enum
 import gc
@@ -26,7 +25,6 @@ from paceline import InvalidOutputError
 from paceline.llm_strategies import OutputType
 from paceline.llm_strategies.errors import read_reply
 
-from .page import machine
 from .table import table
 
 try:
@@ -95,14 +93,9 @@ Read = Callable[[], object]
 _YARDSTICK = "pydantic: `model_validate_json`"
 
 
-def main() -> None:
-    """Do what the command line says."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.typed", description="Measure the reading of answers.")
-    parser.add_argument("--rounds", type=int, default=7, help="of each contender (default: %(default)s)")
-    parser.add_argument("--items", type=int, default=5_000, help="in each round (default: %(default)s)")
-    arguments = parser.parse_args()
-    print(f"Measured: {machine()}.\n")
-    print(_rows(_measure(_contenders(), arguments.rounds, arguments.items)))
+def typed(rounds: int = 7, items: int = 5_000) -> str:
+    """Measure all contenders; return the table."""
+    return _rows(_measure(_contenders(), rounds, items))
 
 
 def _contenders() -> Mapping[str, Read]:
@@ -171,7 +164,3 @@ def _rows(taken: Mapping[str, list[float]]) -> str:
         for label, values in taken.items()
     ]
     return table(("an answer of six fields", "least, us", "median, us", "ratio"), rows)
-
-
-if __name__ == "__main__":
-    main()

@@ -52,6 +52,9 @@ from .abc import LLMCallStrategy as LLMCallStrategy
 from .abc import Middleware as Middleware
 from .abc import RateLimitObserver as RateLimitObserver
 from .llm_strategies.callable import CallableStrategy as CallableStrategy
+from .llm_strategies.escalation import ModelEscalation as ModelEscalation
+from .llm_strategies.feedback import ValidationFeedback as ValidationFeedback
+from .llm_strategies.registry import model as model
 from .work import LLMWorkItem as LLMWorkItem
 
 __version__ = _version("paceline")
@@ -79,6 +82,7 @@ __all__ = [
     "MissingExtraError",
     "MissingKeyError",
     "MisuseError",
+    "ModelEscalation",
     "PaceKnowledge",
     "PacelineError",
     "ParallelBatchProcessor",
@@ -96,8 +100,10 @@ __all__ = [
     "Skip",
     "SourceError",
     "TokenUsage",
+    "ValidationFeedback",
     "WorkItemResult",
     "__version__",
+    "model",
     "open_stream",
     "process_prompts",
     "run_prompts",

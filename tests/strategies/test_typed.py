@@ -202,7 +202,7 @@ GOOD = [
 ]
 
 
-@pytest.mark.parametrize(("output_type", "text", "value"), GOOD, ids=lambda value: str(value)[:40])
+@pytest.mark.parametrize(("output_type", "text", "value"), GOOD, ids=[str(index) for index in range(len(GOOD))])
 def test_an_answer_of_the_type_is_read_as_a_value_of_it(output_type, text, value):
     parsed = OutputType.of(output_type).parse(text)
     assert parsed == value
@@ -256,7 +256,7 @@ BAD = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("output_type", "text", "problems"), BAD, ids=lambda value: str(value)[:40])
+@pytest.mark.parametrize(("output_type", "text", "problems"), BAD, ids=[str(index) for index in range(len(BAD))])
 def test_what_is_wrong_is_told_with_its_place_its_rule_and_its_value(output_type, text, problems):
     with pytest.raises(InvalidOutputError) as raised:
         OutputType.of(output_type).parse(text, TokenUsage(3, 4))
