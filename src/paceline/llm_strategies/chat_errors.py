@@ -8,13 +8,9 @@ Rules owned here:
 
 from __future__ import annotations
 
-import time
-from functools import partial
-
-import attrs
-
-from .._core.classify import attribute, classify, hinted, of_status
+from .._core.classify import attribute, hinted, of_status
 from .._core.fault import Fault, FaultKind
+from .classifier import ProviderErrorClassifier
 from .replies import kind_of, mapping
 
 WORDS = {
@@ -40,28 +36,6 @@ WORDS = {
 }
 
 
-class ChatErrorClassifier:
-    """Understands the exceptions of the openai and the anthropic package, and all that the default classifier does.
-
-    Args:
-        secret: the key, which a gateway may echo; it is blanked in every message.
-    """
-
-    def __init__(self, *, secret: str | None = None) -> None:
-        self._secret = secret
-
-    def __repr__(self) -> str:
-        return "ChatErrorClassifier()"
-
-    def classify(self, exception: BaseException) -> Fault:
-        """Return the fault."""
-        now = time.time()
-        fault = classify(exception, wall_time=now, reading=partial(_read, wall_time=now))
-        if self._secret and self._secret in fault.message:
-            return attrs.evolve(fault, message=fault.message.replace(self._secret, "[redacted]"))
-        return fault
-
-
 def _read(error: BaseException, *, wall_time: float) -> Fault | None:
     status = attribute(error, "status_code")
     if not isinstance(status, int) or attribute(error, "response") is None:
@@ -73,3 +47,13 @@ def _read(error: BaseException, *, wall_time: float) -> Fault | None:
         said = (attribute(error, name) for name in ("error_code", "code", "type"))
         kind = kind_of(WORDS, *said) or of_status(status)
     return hinted(error, kind, wall_time=wall_time)
+
+
+class ChatErrorClassifier(ProviderErrorClassifier):
+    """Understands the exceptions of the openai and the anthropic package, and all that the default classifier does.
+
+    Args:
+        secret: the key, which a gateway may echo; it is blanked in every message.
+    """
+
+    reading = staticmethod(_read)

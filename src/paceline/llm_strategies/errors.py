@@ -15,17 +15,15 @@ from __future__ import annotations
 import json
 import re
 import time
-from functools import partial
 from http import HTTPStatus
 from typing import Any
 
-import attrs
-
-from .._core.classify import attribute, classify, describe, hinted, lowered, of_status
+from .._core.classify import attribute, describe, hinted, lowered, of_status
 from .._core.exceptions import CallError
 from .._core.fault import Fault, FaultKind
 from .._core.headers import quota_of
 from .._core.usage import TokenUsage
+from .classifier import ProviderErrorClassifier
 
 _API_ERROR = "google.genai.errors.APIError"
 _AUTH_ERROR = "google.auth.exceptions.GoogleAuthError"
@@ -44,28 +42,6 @@ _CACHE = re.compile(r"cached[\s_]?content", re.IGNORECASE)
 _MOST_TOKENS = 2**53  # a larger count is no count
 
 
-class GeminiErrorClassifier:
-    """Understands google-genai's errors and google-auth's, and all that the default classifier does.
-
-    Args:
-        secret: the key, which a gateway may echo; it is blanked in every message.
-    """
-
-    def __init__(self, *, secret: str | None = None) -> None:
-        self._secret = secret
-
-    def __repr__(self) -> str:
-        return "GeminiErrorClassifier()"
-
-    def classify(self, exception: BaseException) -> Fault:
-        """Return the fault."""
-        now = time.time()
-        fault = classify(exception, wall_time=now, reading=partial(_read, wall_time=now))
-        if self._secret and self._secret in fault.message:
-            return attrs.evolve(fault, message=fault.message.replace(self._secret, "[redacted]"))
-        return fault
-
-
 def _read(error: BaseException, *, wall_time: float) -> Fault | None:
     if _is(error, _API_ERROR):
         return _read_api_error(error, wall_time)
@@ -82,6 +58,16 @@ def _read_api_error(error: BaseException, wall_time: float) -> Fault | None:
 
 def _is(error: BaseException, name: str) -> bool:
     return any(f"{ancestor.__module__}.{ancestor.__qualname__}" == name for ancestor in type(error).__mro__)
+
+
+class GeminiErrorClassifier(ProviderErrorClassifier):
+    """Understands google-genai's errors and google-auth's, and all that the default classifier does.
+
+    Args:
+        secret: the key, which a gateway may echo; it is blanked in every message.
+    """
+
+    reading = staticmethod(_read)
 
 
 def is_cache_gone(error: BaseException) -> bool:
