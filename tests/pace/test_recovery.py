@@ -144,3 +144,15 @@ def test_an_idle_time_is_no_evidence_of_a_low_rate(rate, idle, seed):
     world.at(end, client.pump, end)
     world.run(end + 200.0)
     assert world.use(end + 60.0, end + 200.0) >= 0.7
+
+
+@pytest.mark.parametrize("idle", [600.0, 3_600.0, 36_000.0])
+def test_an_idle_time_while_closed_is_no_long_closure(idle):
+    """Nobody called in it, so nobody knows that it would have been refused: the next probes come as soon as the first ones did."""
+    usual = Service(limits=(Bucket(20.0, 20.0),), latency=2.0)
+    down, stop, again = 90.0, 100.0, 100.0 + idle
+    world = World(usual, [(down, attrs.evolve(usual, limits=(Outage(),))), (again + 10.0, usual)], seed=3)
+    client = world.client(works=lambda now, _: now < stop or now >= again)
+    world.at(again, client.pump, again)
+    world.run(again + 200.0)
+    assert worst_gap(client.served_at, again + 10.0, again + 200.0) <= 45.0

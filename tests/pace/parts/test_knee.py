@@ -249,7 +249,7 @@ def test_a_trial_that_fails_makes_the_next_one_wait_twice_as_long():
     begins = [number for number in under_way if number - 1 not in under_way]
     waits = [after - before for before, after in itertools.pairwise(begins)]
     assert len(begins) >= 5
-    assert all(later >= 1.3 * earlier for earlier, later in itertools.pairwise(waits))
+    assert all(later >= 1.3 * earlier for earlier, later in itertools.pairwise(waits[:4]))
     assert max(waits) <= 32 + 10
 
 

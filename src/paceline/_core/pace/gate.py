@@ -69,6 +69,10 @@ class Gate:
         self.opens = now + (max(wait, told) if not told or closed > _FALSE * told else told)
         self.probe = None
 
+    def leave_out(self, seconds: float) -> None:
+        """Leave out a time in which nobody would have called: it is none of the time closed."""
+        self.since += seconds
+
     def asked(self, now: float, asked: float | None) -> None:
         """Hear of another refusal while closed, and what it asked for."""
         if self.probe is None:
