@@ -180,9 +180,10 @@ class PaceController:
 
     def _resume(self, now: float) -> None:
         """Leave out a time without any call: nothing was learned of the limits then."""
-        idle = now - self._idle_since
-        if idle > _IDLE and not self._gate.closed:
+        idle = now - max(self._idle_since, self._gate.opens)  # until the gate opened it was waited for
+        if idle > _IDLE:
             self._closure.leave_out(idle)
+            self._gate.leave_out(idle)
             self._evidence.forget_rate()
 
     # ---------------------------------------------------------------------------------------- what ends say
