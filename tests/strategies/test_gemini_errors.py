@@ -10,12 +10,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from paceline import CallError, FaultKind
-from paceline.llm_strategies.errors import GeminiErrorClassifier
+from paceline.llm_strategies.errors import GeminiErrorClassifier, is_cache_gone
 
 from .garbage import anything, twisted
 from .gemini_service import KEY, refusal
 
 DAILY = "GenerateRequestsPerDayPerProjectPerModel-FreeTier"
+ALL_CODES = (400, 401, 403, 404, 429, 500, 503)
 MINUTELY = "GenerateRequestsPerMinutePerProjectPerModel-FreeTier"
 
 
@@ -140,6 +141,30 @@ def test_a_key_that_is_echoed_is_blanked():
     assert KEY not in fault.message
     assert "bad key [redacted]!" in fault.message
     assert KEY not in repr(classifier)
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        "CachedContent not found (or permission denied)",
+        "Cached content projects/1/locations/x/cachedContents/5 is not found",
+        "models/x has no cached_content 5",
+    ],
+)
+def test_a_cache_that_is_gone_is_told_by_its_status_and_its_name(message):
+    told = {code: is_cache_gone(errors.APIError(code, refusal(code, "NO", message=message))) for code in ALL_CODES}
+    assert {code for code, gone in told.items() if gone} == {403, 404}
+
+
+@pytest.mark.parametrize("body", [{}, None, [], "CachedContent", refusal(403, "NO", message="models/x is not found")])
+def test_what_names_no_cache_says_nothing_of_one(body):
+    assert not is_cache_gone(errors.APIError(403, body))
+    assert not is_cache_gone(KeyError("CachedContent"))
+
+
+@given(st.integers(400, 599), anything)
+def test_no_message_does_any_harm(status, message):
+    assert is_cache_gone(errors.APIError(status, {"error": {"message": message}})) in {True, False}
 
 
 violations = twisted(quotaId=st.sampled_from([DAILY, MINUTELY]), quotaValue=st.sampled_from(["0", 0, "15"]))

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import threading
+
 import pytest
 from google.genai import errors
 
-from paceline import FaultKind, TokenUsage
+from paceline import FaultKind, ProcessorConfig, RetryPolicy, TokenUsage, process_prompts
 from paceline.llm_strategies.gemini import GeminiStrategy
 
+from ..engine.support import FixedPace
 from .gemini_service import KEY, Answer, fault_of, prepared, refusal, reply
 
 pytestmark = pytest.mark.anyio
@@ -169,3 +172,56 @@ async def test_a_refusal_says_which_quota_it_was(strategy, service):
     async with prepared(strategy) as item:
         fault, _ = await fault_of(item)
     assert [(each.unit, each.limit, each.period) for each in fault.quota.limits] == [("requests", 15, 60)]
+
+
+async def test_a_call_that_takes_longer_than_the_users_own_timeout_is_a_timeout(service):
+    release = threading.Event()
+    service.says(Answer(reply(), hold=lambda: release.wait(30)))
+    config = {"http_options": {"timeout": 300}}  # ms
+    async with prepared(GeminiStrategy(api_key=KEY, base_url=service.url, config=config)) as item:
+        fault, _ = await fault_of(item)
+        release.set()
+    assert fault.kind is FaultKind.TIMEOUT
+    assert service.requests == 1
+
+
+async def test_a_host_that_is_not_there_may_pass():
+    async with prepared(GeminiStrategy(api_key=KEY, base_url="http://nowhere.invalid")) as item:
+        fault, _ = await fault_of(item)
+    assert fault.kind is FaultKind.TRANSIENT
+
+
+async def test_a_call_that_the_engine_cancels_at_its_deadline_is_a_timeout_and_one_request(service):
+    release = threading.Event()
+    service.says(Answer(reply(), hold=lambda: release.wait(30)))
+    config = ProcessorConfig(timeout_per_item=0.5, retry=RetryPolicy(max_attempts=1))
+    batch = await process_prompts(GeminiStrategy(api_key=KEY, base_url=service.url), ["hello"], config=config)
+    release.set()
+    assert batch.failures == {"timeout": 1}
+    assert service.requests == 1
+
+
+@pytest.mark.parametrize("workers", [1, 8, 50])
+@pytest.mark.parametrize("status", [401, 403])
+async def test_a_denied_key_stops_the_batch_after_the_calls_in_flight_at_most(service, workers, status):
+    service.says(Answer(refusal(status, "PERMISSION_DENIED"), status))
+    batch = await process_prompts(
+        GeminiStrategy(api_key=KEY, base_url=service.url),
+        [f"question {number}" for number in range(1_000)],
+        config=ProcessorConfig(max_workers=workers),
+        pace=lambda _: FixedPace(workers),
+    )
+    assert set(batch.failures) == {"denied", "pending"}
+    assert batch.total_items == 1_000
+    assert 1 <= service.requests <= workers
+    assert service.connections <= workers
+    assert KEY not in repr(batch.results)
+
+
+async def test_a_batch_of_faults_is_served_in_the_end_by_a_request_for_each_attempt(service):
+    answers = [Answer(b"", 429), Answer(hang_up=True), Answer(b"<html>"), Answer(b"", 503), Answer(b"", 500)]
+    service.says(*answers, Answer(reply("good")))
+    batch = await process_prompts(GeminiStrategy(api_key=KEY, base_url=service.url), ["hello"] * 20)
+    assert batch.failures == {}
+    assert service.requests == 20 + len(answers)
+    assert sum(len(result.attempts) for result in batch.results) + batch.refusals == service.requests
