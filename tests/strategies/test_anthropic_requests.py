@@ -6,6 +6,7 @@ import json
 
 import anthropic
 import attrs
+import pydantic
 import pytest
 
 from paceline import FaultKind, InvalidOutputError, Media, TokenUsage
@@ -119,6 +120,16 @@ async def test_a_type_is_asked_for_by_its_schema(service):
     body, output = await sent(service, reply=anthropic_reply('{"name": "Ulm"}'), output_type=Town)
     assert body == {**PLAIN, "output_config": {"format": {"type": "json_schema", "schema": TOWN}}}
     assert output == Town("Ulm")
+
+
+async def test_a_rule_that_anthropic_cannot_enforce_is_told(service):
+    class Count(pydantic.BaseModel):
+        number: int = pydantic.Field(ge=3)
+
+    body, output = await sent(service, reply=anthropic_reply('{"number": 5}'), output_type=Count)
+    number = body["output_config"]["format"]["schema"]["properties"]["number"]
+    assert number == {"type": "integer", "description": "{minimum: 3}"}
+    assert output == Count(number=5)
 
 
 async def test_other_settings_of_the_output_are_kept(service):

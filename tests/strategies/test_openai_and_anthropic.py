@@ -9,6 +9,8 @@ import logging
 import time
 
 import anthropic
+import anyio
+import anyio.to_thread
 import openai
 import pytest
 
@@ -280,6 +282,36 @@ def test_a_strategy_may_serve_one_loop_after_another(dialect, service):
         return await process_prompts(strategy, ["a"])
 
     assert asyncio.run(on_asyncio()).succeeded == 1
+
+
+@BOTH
+def test_a_client_that_an_ended_loop_left_behind_is_not_used(dialect):
+    strategy = dialect.strategy("m", base_url="http://127.0.0.1:1")
+    anyio.run(strategy.prepare, backend="trio")
+
+    async def on_asyncio():
+        async with prepared(strategy):
+            pass
+        await strategy.execute("x", 1, 1.0)
+
+    with pytest.raises(MisuseError):
+        asyncio.run(on_asyncio())
+
+
+@BOTH
+def test_no_loop_closes_the_client_of_another(dialect, service):
+    service.says(Answer(dialect.reply()))
+    strategy = dialect.at(service.url)
+
+    async def on_trio():
+        async with prepared(strategy) as item:
+            await anyio.to_thread.run_sync(asyncio.run, strategy.cleanup())
+            await item.execute("x", 1, 60.0)
+        await strategy.execute("x", 1, 60.0)
+
+    with pytest.raises(MisuseError):
+        anyio.run(on_trio, backend="trio")
+    assert service.requests == 1
 
 
 # ---------------------------------------------------------------------------------------------- batches
