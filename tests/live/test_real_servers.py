@@ -101,4 +101,4 @@ async def test_a_rate_whose_refusals_come_late_is_found():
         assert backend.counts() == {"served": 1_000, "refused": run.batch.refusals}
     assert run.goodput >= 0.85
     assert run.settled_refusals < 0.2  # they come two seconds late, while it settles: then under 1 %
-    assert run.refusals < 0.20  # the first exhaustion is known only when all that followed it are on their way
+    assert run.refusals < 0.25  # the first exhaustion is known only when all that followed it are on their way

@@ -78,3 +78,11 @@ def test_any_sequence_ends_in_a_verdict(refusals):
         unit.refused(*pair)
     assert unit.tokens in (True, False)
     assert not unit.told
+
+
+@given(st.floats(1, 1e6), st.lists(st.floats(0.81, 1.24), min_size=20, max_size=40))
+def test_sizes_that_hardly_differ_are_no_evidence_however_often(size, proportions):
+    unit = UnitTest()
+    for proportion in proportions:
+        unit.refused(proportion * size, size)
+    assert not unit.tokens

@@ -12,6 +12,7 @@ import attrs
 
 _LARGER = 0.8  # of the refused calls are larger than the last admitted one, where tokens are counted; else a half
 _FOR, _AGAINST = math.log(_LARGER / 0.5), math.log((1 - _LARGER) / 0.5)
+_LESS, _MORE = 4, 5  # sizes in a closer proportion say nothing: they may drift, as those of numbered prompts do
 _ENOUGH = 4.0  # e^4: one false alarm in some fifty refusals, and the next ones undo it
 
 
@@ -30,8 +31,8 @@ class UnitTest:
         self.told, self.tokens = True, tokens
 
     def refused(self, tokens: float, admitted: float) -> None:
-        """Compare a refused call's tokens with those of the call that was admitted last."""
-        if self.told or tokens == admitted:
+        """Compare a refused call's tokens with those of the call that was admitted last, if they differ much."""
+        if self.told or (_LESS * tokens <= _MORE * admitted and _LESS * admitted <= _MORE * tokens):
             return
         self._score += _FOR if tokens > admitted else _AGAINST
         if self._score >= _ENOUGH:
