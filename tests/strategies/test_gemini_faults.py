@@ -219,9 +219,9 @@ async def test_a_denied_key_stops_the_batch_after_the_calls_in_flight_at_most(se
 
 
 async def test_a_batch_of_faults_is_served_in_the_end_by_a_request_for_each_attempt(service):
-    answers = [Answer(b"", 429), Answer(hang_up=True), Answer(b"<html>"), Answer(b"", 503), Answer(b"", 500)]
+    answers = [Answer(hang_up=True), Answer(b"<html>"), Answer(b"", 503), Answer(b"", 500)]
     service.says(*answers, Answer(reply("good")))
     batch = await process_prompts(GeminiStrategy(api_key=KEY, base_url=service.url), ["hello"] * 20)
     assert batch.failures == {}
     assert service.requests == 20 + len(answers)
-    assert sum(len(result.attempts) for result in batch.results) + batch.refusals == service.requests
+    assert sum(len(result.attempts) for result in batch.results) == service.requests

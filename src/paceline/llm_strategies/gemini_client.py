@@ -108,9 +108,6 @@ class Access:
         try:
             theirs: Any = client._api_client  # noqa: SLF001 - there is no other place where it is
             options: types.HttpOptions = theirs._http_options  # noqa: SLF001
-            update = dict.fromkeys(_OURS)
-            if theirs.vertexai and not theirs.custom_base_url:
-                update["base_url"] = None  # follows from the location
             return cls(
                 api_key=theirs.api_key,
                 vertex=bool(theirs.vertexai),
@@ -118,7 +115,7 @@ class Access:
                 location=theirs.location,
                 credentials=theirs._credentials,  # noqa: SLF001
                 needs_identity=bool(theirs.vertexai and (theirs.project or theirs.location) and not theirs.api_key),
-                options=options.model_copy(update=update),
+                options=options.model_copy(update=dict.fromkeys(_OURS)),
             )
         except AttributeError as error:
             raise ConfigurationError(
