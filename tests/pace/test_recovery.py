@@ -61,6 +61,19 @@ def test_after_an_outage_of_errors_the_capacity_is_soon_in_use_again(usual, leng
     assert_back(world, back, max(SOON, length))
 
 
+@given(caps() | st.just(Service(latency=2.0)), st.floats(10, 60), st.floats(0.4, 0.6), seeds)
+@in_worlds
+def test_after_a_time_in_which_half_the_calls_failed_the_capacity_is_in_use_again(usual, length, share, seed):
+    """The workers go down again and again meanwhile, to any number; from each of them there is a way back up."""
+    most = 100
+    world = World(usual, [(WARM, attrs.evolve(usual, faults=share)), (WARM + length, usual)], seed=seed)
+    world.client(most=most)
+    world.run(WARM + length + 360.0)
+    since, until = WARM + length + 300.0, WARM + length + 360.0
+    capacity = min([most, *(limit.calls for limit in usual.limits)])
+    assert world.busy.between(since, until) >= BACK * capacity * (until - since)
+
+
 @given(buckets() | caps(), liars | st.sampled_from([says_nothing, says_anything]), outages, seeds)
 @in_worlds
 def test_a_service_that_is_down_at_first_is_found_when_it_comes_up(usual, hint, length, seed):

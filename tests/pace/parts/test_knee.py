@@ -166,6 +166,15 @@ def test_start_up_does_not_end_where_something_else_limits():
     assert server.knee.starting
 
 
+def test_many_failures_end_a_start_up():
+    server = Server(alone=True)
+    server.round()
+    server.knee.spare(server.now)
+    assert not server.knee.starting
+    server.round()
+    assert server.knee.bound <= 1.6 * MEAN * server.in_flight / server.takes * server.latency
+
+
 def test_afterwards_half_as_many_again_are_of_use():
     server = Server(1.0, 60, alone=True)
     server.rounds(60)

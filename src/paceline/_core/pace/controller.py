@@ -207,6 +207,7 @@ class PaceController:
         if self._streaks.is_ill(call.started):
             self._streaks.spare(now)
             workers.shrink(_SPARE)
+            knee.spare(now)
             self._handles.shrink(_SPARE)
             self._telling.all(now, "more than a fifth of the latest calls failed: spare the provider")
 

@@ -9,7 +9,8 @@ Rules owned here:
    least load of ours. Until it is known, calls in flight grow with those that were answered, so that a small server is not
    buried before it could be measured.
 2. During start-up up to 3 times x L calls, and at least 40, are of use; afterwards 1.5 times, and at least 8.
-3. Start-up ends when the delivery rate is flat for three rounds while the latency rose. A round is 40 completions, and L.
+3. Start-up ends when the delivery rate is flat for three rounds while the latency rose, or when many calls fail. A round is
+   40 completions, and L.
 4. Three unloaded rounds in a row, with all workers busy, begin it anew: the server has grown.
 5. If the limit fell by a third and the delivery rate with it, the calls had been of use: the work has changed, not the load.
    The limit is restored, and L follows.
@@ -125,6 +126,11 @@ class Knee:
         """Start from what was learned before."""
         self.latency, self._median = latency, latency / self._skew
         self.bound = min(self.ceiling, max(_STARTING, float(limit)))
+
+    def spare(self, now: float) -> None:
+        """Hear that many calls failed: a server that is buried lets them time out, and the start-up may have buried it."""
+        self.starting = False
+        self._latencies, self._began = [], now + self.latency  # the calls of before say nothing of what follows
 
     def _measure_first(self, now: float, order: int, latency: float) -> None:
         self._answered += 1

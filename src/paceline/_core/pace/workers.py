@@ -10,7 +10,7 @@ Rules owned here:
    numbers, as when the calls in flight only drain, begin the test anew: a cap is one number.
 3. A known cap is probed by one worker more, after a number of admissions, or sooner where those are slow to come. A probe that
    fills and is not refused is repeated in doubling steps; a refusal above the cap takes it back at once, and the next probe
-   waits longer.
+   waits longer. So does the first one after the limit went down to spare the provider.
 """
 
 from __future__ import annotations
@@ -25,7 +25,8 @@ _LEAST_REFUSALS = 3
 _RACING, _REFUTING = 1, 2  # a place is free at the provider before its answer is here: one more may get in, once
 _MOST_BELIEF = 4
 _PROBE_EVERY, _LONGEST_PROBE = 60.0, 3.0  # admissions at the cap; times that, after failures
-_OFTEN_ENOUGH, _LONG_ENOUGH = 24, 30.0  # admissions and seconds: so a small cap is not left unprobed for minutes
+_OFTEN_ENOUGH, _LONG_ENOUGH = 24.0, 30.0  # admissions and seconds: so a small cap is not left unprobed for minutes
+_SPARED_FOR = 180.0  # admissions, however slow to come: who was ill is not asked for more at once
 _STEP = 0.2  # of the limit, at most
 
 
@@ -80,6 +81,7 @@ class Workers:
     _waited: float = 0.0
     _waited_since: float = math.inf
     _wait: float = 40.0
+    _often: float = _OFTEN_ENOUGH
     _failures: float = 1.0
 
     def grow(self, now: float, in_flight: int) -> None:
@@ -99,10 +101,10 @@ class Workers:
 
     def _is_probe_due(self, now: float) -> bool:
         waited = self._waited
-        return waited >= self._wait or (waited >= _OFTEN_ENOUGH and now - self._waited_since >= _LONG_ENOUGH)
+        return waited >= self._wait or (waited >= self._often and now - self._waited_since >= _LONG_ENOUGH)
 
-    def _wait_for(self, admissions: float) -> None:
-        self._waited, self._waited_since, self._wait = 0.0, math.inf, admissions
+    def _wait_for(self, admissions: float, *, often: float = _OFTEN_ENOUGH) -> None:
+        self._waited, self._waited_since, self._wait, self._often = 0.0, math.inf, admissions, often
 
     def admitted(self, in_flight: int, started: float) -> None:
         """Hear of an admission: evidence for the test."""
@@ -156,4 +158,4 @@ class Workers:
         """Go down, and take that for the cap until probing shows otherwise."""
         self.limit = self.ceiling = self.cap = max(1.0, self.limit * factor)
         self._step = 1.0
-        self._wait_for(_PROBE_EVERY)
+        self._wait_for(_SPARED_FOR, often=math.inf)
