@@ -26,6 +26,7 @@ from .problems import MOST, TOO_DEEP, UNKNOWN, Found, in_json, of_cattrs, of_pyd
 __all__ = ["OutputType", "problems_of"]
 
 T = TypeVar("T")
+U = TypeVar("U")  # of a static method: the class's own would be unknown to pyright there
 
 _FENCE = "```"
 _INFO = re.compile(r"[\w+-]*[ \t\r]*")
@@ -44,7 +45,7 @@ class OutputType(Generic[T]):
 
     @overload
     @staticmethod
-    def of(output_type: type[T]) -> OutputType[T]: ...
+    def of(output_type: type[U]) -> OutputType[U]: ...
     @overload
     @staticmethod
     def of(output_type: Any) -> OutputType[Any]: ...
