@@ -92,6 +92,12 @@ def test_the_books_count_each_call_at_most_once(calls):
     assert 0 <= evidence.completed <= evidence.started
 
 
+def test_before_a_refusal_was_timed_it_is_expected_to_take_a_fifth_of_a_second():
+    evidence = Evidence()
+    assert evidence.age == FIRST_AGE
+    assert evidence.round_trip == pytest.approx(0.2)
+
+
 def test_a_call_on_its_way_counts_as_admitted_once_it_is_old_enough():
     evidence = Evidence()
     call = evidence.start(10.0, 1.0, paced=False, filled=False)

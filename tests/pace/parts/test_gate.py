@@ -42,6 +42,8 @@ def test_a_hint_that_proved_false_is_only_a_minimum():
     assert gate.opens == pytest.approx(110.0 + 50 * 0.1)
     gate.wait(102.0, 1.9, **NORMAL)
     assert gate.opens == pytest.approx(102.0 + 1.9)
+    gate.wait(108.0, 4.0, round_trip=0.2, gap=0.1, gaps=10.0, young=False)
+    assert gate.opens == pytest.approx(108.0 + 0.6 * 8.0)
 
 
 @pytest.mark.parametrize("asked", [None, 76.0, 3600.0, math.inf, math.nan, -1.0, 10**400])

@@ -78,6 +78,13 @@ def test_a_fall_in_small_steps_is_told_like_a_climb_and_so_is_a_first_limit():
     assert [(old, new) for old, new, _, _ in told(history)] == [(math.inf, 10.0), (10.0, 9.5), (9.5, math.inf)]
 
 
+def test_the_latest_two_hundred_changes_are_kept():
+    history = History()
+    for now in range(500):
+        history.add(float(now), CALLS, float(now), "because")
+    assert [change.time for change in history.changes] == [float(now) for now in range(300, 500)]
+
+
 moves = st.tuples(st.sampled_from(["add", "climb", "start"]), st.sampled_from([WORKERS, CALLS]), numbers)
 
 

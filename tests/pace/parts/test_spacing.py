@@ -8,10 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from paceline._core.pace.spacing import LONGEST, Spacing
+from paceline._core.pace.spacing import Spacing
 
 from ..worlds import logarithmic
 
+LONGEST = 600.0  # seconds
 SLACK = 0.005  # seconds of the rate
 DEBT = 60.0  # seconds of the rate
 

@@ -45,7 +45,7 @@ def test_refusals_of_the_larger_calls_show_that_tokens_are_counted():
 
 
 def test_a_verdict_can_be_undone_as_soon_as_it_could_be_reached_twice_over():
-    assert refusals_until(believing(tokens=True), tokens=False) <= 9
+    assert refusals_until(believing(tokens=True), tokens=False) == 9
     assert refusals_until(believing(tokens=False), tokens=True) <= 18
 
 

@@ -130,6 +130,20 @@ def test_refusals_at_ever_lower_numbers_as_the_calls_in_flight_drain_never_prove
     assert not provider.proven
 
 
+def test_a_test_that_begins_anew_counts_from_its_first_refusal():
+    provider = Provider()
+    for _ in range(2):
+        provider.refuse(50)
+        provider.admit(*[10] * 20)
+    for _ in range(2):
+        provider.refuse(30)
+        provider.admit(*[10] * 50)
+    assert not provider.proven
+    provider.refuse(30)
+    assert provider.proven
+    assert provider.workers.cap == 30
+
+
 def test_refusals_at_nearly_one_number_prove_its_lowest():
     provider = Provider()
     for number in (31, 30, 30):
@@ -296,6 +310,10 @@ def test_no_probe_goes_above_the_most():
     workers.most = 30.5
     admissions_until_it_grows(workers)
     assert workers.limit == 30.5
+
+
+def test_it_begins_with_a_few_workers():
+    assert Workers().limit == START
 
 
 def test_what_was_learned_before_is_probed_soon():

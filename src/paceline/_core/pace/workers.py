@@ -44,15 +44,15 @@ class CapTest:
     """What the rate was, before it was charged."""
     above: int = 0
     """Admissions with as many in flight, or more."""
-    since: int = 0
-    """Admissions since the last refusal that counted."""
+    between: bool = False
+    """Whether anything was admitted since the last refusal that counted."""
 
     def refuse(self, in_flight: int, started: float, rate: float) -> None:
         """Hear of another refusal."""
         if in_flight < self.lowest - _RACING:
-            self.refused, self.admitted, self.since = 1, 0, 0
-        elif self.since:
-            self.refused, self.since = self.refused + 1, 0
+            self.refused, self.admitted, self.between = 1, 0, False
+        elif self.between:
+            self.refused, self.between = self.refused + 1, False
         self.lowest, self.last, self.rate = min(self.lowest, in_flight), started, max(self.rate, rate)
 
     @property
@@ -80,7 +80,7 @@ class Workers:
     _step: float = 1.0
     _waited: float = 0.0
     _waited_since: float = math.inf
-    _wait: float = 40.0
+    _wait: float = math.inf
     _often: float = _OFTEN_ENOUGH
     _failures: float = 1.0
 
@@ -120,7 +120,7 @@ class Workers:
                 self.ceiling = math.inf
             return
         test.admitted += 1
-        test.since += 1
+        test.between = True
 
     def at_probe(self, in_flight: int) -> bool:
         """Whether a refusal at this number is that of a probe above the known cap."""
