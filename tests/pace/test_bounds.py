@@ -134,9 +134,9 @@ def test_reading_changes_nothing(history, times):
     assert reader.answers == other.answers
 
 
-def _closed(refusal):
-    """Return a caller whose gate was closed by refusals of all that it started."""
-    caller = Caller()
+def _closed(refusal, caller=None):
+    """Return a caller whose gate was closed by refusals of all that it started since."""
+    caller = Caller() if caller is None else caller
     for _ in range(12):
         caller.now = min(caller.now + 30.0, max(caller.now, caller.ask()))
         caller.start()
@@ -184,6 +184,18 @@ def test_a_probe_without_an_answer_is_followed_by_another(signal):
         caller.now = at
         turns += 1
         assert turns < 20
+
+
+@given(st.sampled_from([ABANDONED, *(Faulted(kind) for kind in FaultKind if kind is not FaultKind.THROTTLED)]))
+def test_a_call_from_before_a_closure_that_ends_without_an_answer_opens_no_gate(signal):
+    caller = Caller()
+    caller.ask()
+    earlier = caller.start()
+    caller.open.clear()
+    _closed(Throttled(), caller)
+    gate = caller.controller.statistics().gate
+    caller.settle(earlier, signal)
+    assert caller.controller.statistics().gate == gate > caller.now
 
 
 knowledges = st.builds(

@@ -268,7 +268,7 @@ class PaceController:
     def _lost(self, call: Call, now: float) -> None:
         self._knee.lost(call.order)
         self._evidence.failed(call)
-        if self._gate.closed and self._gate.is_probe(call.started):
+        if self._gate.is_probe(call.started):
             self._gate.lost(now)
         elif now == call.started:  # no time has passed: the provider never heard of it
             self._handles.give_back(call)
