@@ -201,6 +201,7 @@ async def test_an_invalid_output_without_problems_is_told_by_its_message():
     inner = Scripted(CallError("the poem does not rhyme", kind=FaultKind.INVALID))
     await process_prompts(ValidationFeedback(inner), ["Who?"])
     assert "the poem does not rhyme" in inner.prompts[1]
+    assert "It was" not in inner.prompts[1]
 
 
 async def test_what_the_strategys_own_classifier_calls_invalid_is_invalid():
@@ -429,6 +430,17 @@ async def test_a_cleanup_without_a_prepare_does_nothing():
     await feedback.cleanup()
     assert inner.events == ["prepare"]
     await other.cleanup()
+    await other.cleanup()
+    assert inner.events == ["prepare", "cleanup"]
+
+
+async def test_the_strategy_is_cleaned_up_after_the_last_of_those_that_prepared_it():
+    inner = Scripted()
+    one, other = ValidationFeedback(inner), ValidationFeedback(inner)
+    await one.prepare()
+    await other.prepare()
+    await one.cleanup()
+    assert inner.events == ["prepare"]
     await other.cleanup()
     assert inner.events == ["prepare", "cleanup"]
 

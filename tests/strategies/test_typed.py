@@ -179,6 +179,7 @@ GOOD = [
     (Union[int, str, None], '"x"', "x"),  # noqa: UP007 - as above
     (int | float, "1", 1),
     (int | float, "1.5", 1.5),
+    (float | str, "1", 1.0),
     (Row, '{"b": 1}', {"b": 1}),
     (Row, '{"b": 1, "a": "x"}', {"b": 1, "a": "x"}),
     (Tree, '{"label": "r", "children": [{"label": "c", "colour": "blue"}]}', Tree("r", [Tree("c", [], Colour.BLUE)])),
@@ -240,6 +241,7 @@ BAD = [
     ),
     (Range, '{"low": 2, "high": 1}', [("", "high must not be below low", '{"low": 2, "high": 1}')]),
     (Cat | Dog, '{"kind": "cow"}', [("kind", 'must be one of "cat", "dog"', '"cow"')]),
+    (Cat | Dog, '{"kind": []}', [("kind", 'must be one of "cat", "dog"', "[]")]),
     (Cat | Dog, '{"kind": "dog"}', [("name", "is missing", None)]),
     (Cat | Dog, '{"lives": 9}', [("kind", "is missing", None)]),
     (Cat | Dog, "[]", [("", "must be an object, not an array", "[]")]),
@@ -249,6 +251,7 @@ BAD = [
         ("age", "Input should be greater than or equal to 0", "-1"),
     ]),
     (Pydantic, '{"name": "x", "age": "3"}', [("age", "Input should be a valid integer", '"3"')]),
+    (Annotated[int, pydantic.Field(gt=0)], "-1", [("", "Input should be greater than 0", "-1")]),
     (Nested, '{"person": {"name": "x"}, "pet": {"kind": "cat", "lives": []}}', [
         ("person.age", "Field required", None),
         ("pet.lives", "Input should be a valid integer", "[]"),
@@ -386,6 +389,8 @@ def test_one_fence_around_the_whole_is_no_part_of_it(text):
         '```json\n{"b": 1}',
         '````\n{"b": 1}\n````',
         "```",
+        '```that is\n{"b": 1}\n```',
+        '``` = 1\n{"b": 1}\n```',
     ],
 )
 def test_more_than_one_fence_or_words_around_it_are_not_read_over(text):
@@ -594,6 +599,16 @@ class SameB:
     y: int = 0
 
 
+@attrs.define
+class OverlapA:
+    kind: Literal["a", "b"]
+
+
+@attrs.define
+class OverlapB:
+    kind: Literal["b", "c"]
+
+
 REFUSED = [
     (Any, "Any has no JSON schema: anything would do"),
     (object, "object has no JSON schema"),
@@ -613,6 +628,7 @@ REFUSED = [
     (list[int] | tuple[str, ...], "more than one member is a list"),
     (dict[str, int] | Cat, "more than one member is an object"),
     (Cat | dict[str, int], "more than one member is an object"),
+    (OverlapA | OverlapB, "OverlapA and OverlapB cannot be told apart"),
     (SameA | SameB, "SameA and SameB cannot be told apart"),
     (WithPlain, r"WithPlain has no JSON schema: inner\[\]: Plain"),
     (WithPydantic, r"model\[\]: it is pydantic's, in the attrs class WithPydantic"),
@@ -707,6 +723,8 @@ def test_problems_are_read_from_cattrs_errors():
     assert told(raised_by(converter.structure, ["1", "x"], list[int]))[0] == [("[1]", "invalid value for type, expected int", None)]  # fmt: skip
     assert told(raised_by(converter.structure, {"low": 2, "high": 1}, Range))[:2] == ([("", "high must not be below low", None)], ())  # fmt: skip
     assert told(raised_by(converter.structure, {"name": "x", "age": 200}, Person))[0][0][0] == ""
+    error = raised_by(converter.structure, {"city": "L", "zip": "s3cret"}, Address)
+    assert told(error)[0] == [("zip", r"'zip' must match regex '\\d{5}'", '"s3cret"')]
 
 
 def test_problems_are_read_from_errors_of_json_and_msgspec():

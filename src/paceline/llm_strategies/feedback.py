@@ -119,7 +119,7 @@ class ValidationFeedback(LLMCallStrategy[T], Generic[T]):
         """Clean the strategy up, unless another of these has use for it."""
         here = (id(self.strategy), current_token())
         sharing = _sharing.get(here)
-        if sharing is not None and id(self) in sharing.users:
+        if sharing is not None:
             sharing.users.discard(id(self))
             if not sharing.users:
                 del _sharing[here]

@@ -37,11 +37,8 @@ TOO_DEEP = "is nested too deeply"
 _PLAIN = re.compile(r"[\w-]+")
 
 
-class _Unknown:
-    """No value."""
-
-
-UNKNOWN = _Unknown()
+UNKNOWN: Any = object()
+"""No value."""
 
 
 @attrs.frozen
@@ -243,7 +240,8 @@ def _of_one(error: Any, place: Place, data: Any, tp: Any, cls: Any = None) -> It
         args = error.args
         field = next((arg for arg in args if isinstance(arg, attrs.Attribute)), None)
         if field is not None and cls is not None:
-            place, data = (*place, field.name), at(data, field.name)
+            given = UNKNOWN if args[-1] is field else args[-1]  # attrs' own validators put the value last
+            place, data = (*place, field.name), given if data is UNKNOWN else at(data, field.name)
         yield Found(place, _rule_of(error, data, tp), data)
 
 

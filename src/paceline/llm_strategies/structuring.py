@@ -4,8 +4,7 @@ Rules owned here:
 
 1. A value of another kind of JSON is unfit: no text is taken for a number, no true for a 1, no 1.0 for a whole number. A whole
    number will do for a float.
-2. Everything that is wrong is found, not only the first of it, and each with its place: cattrs' detailed validation, and of
-   attrs classes the validators of every field (see `validators`).
+2. All that is wrong is found, each with its place: cattrs' detailed validation, and the validators of attrs (see `validators`).
 3. A union's member is chosen by the kind of JSON, and among classes by their tag or their fields (see `shapes`), so that the
    problems told are those of the member that was meant.
 
@@ -249,16 +248,14 @@ def _required_seen(cls: Any, fields: Sequence[Field]) -> Any:
 def _union(tp: Any, converter: Converter) -> Hook:
     members = members_of(tp)
     classes = [member for member in members if is_class(member)]
-    others = [member for member in members if member not in classes]
-    by_kind = {kind: _late(member, converter) for member in others for kind in kinds_of(member)}
+    by_kind = {kind: _late(one, converter) for one in members if one not in classes for kind in kinds_of(one)}
     if len(classes) == 1:
         by_kind[dict] = _late(classes[0], converter)
     elif classes:
         by_kind[dict] = _one_of(classes, converter)
     if float in by_kind:
         by_kind.setdefault(int, by_kind[float])
-    names = list(dict.fromkeys(_KINDS[kind] for kind in by_kind))
-    must_be = " or ".join(names)
+    must_be = " or ".join(_KINDS[kind] for kind in by_kind)
 
     def structure(value: Any, _: Any) -> Any:
         hook = by_kind.get(type(value))
