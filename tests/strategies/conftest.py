@@ -25,7 +25,7 @@ PATIENCE = 30.0  # seconds: for what must happen soon, on a slow machine too
 @pytest.fixture(autouse=True)
 def _no_credentials_of_the_machine(monkeypatch):
     for name in os.environ:
-        if name.startswith(("GOOGLE_", "GEMINI_")) or name.lower().endswith("_proxy"):
+        if name.startswith(("GOOGLE_", "GEMINI_", "OPENAI_", "ANTHROPIC_")) or name.lower().endswith("_proxy"):
             monkeypatch.delenv(name)
 
 

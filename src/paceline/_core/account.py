@@ -83,6 +83,7 @@ class Account:
         row = self._alone.get(top)
         if row is None:
             row = self._alone[top] = _Row(price)
+        row.price = row.price or price  # known, most often, when the first item has come so far
         row.add(usage, accepted=True)
 
     @property

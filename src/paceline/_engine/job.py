@@ -112,7 +112,7 @@ class Job:
     @property
     def called(self) -> LLMCallStrategy[Any]:
         """The copy that makes its calls; before the first of them, what it will be a copy of."""
-        return self.strategy or self.origin
+        return self.origin if self.strategy is None else self.strategy
 
     @property
     def usage(self) -> TokenUsage:

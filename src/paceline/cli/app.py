@@ -70,7 +70,7 @@ class RunOptions:
     """The options of `run`."""
 
     model: Annotated[str, Parameter(alias="-m")]
-    """gemini-2.5-flash or another of Gemini's, or sim[:rate=50,...]."""
+    """gemini-2.5-flash, gpt-5-mini, claude-haiku-4-5, openai:NAME@http://HOST/v1, or sim[:rate=50,...]."""
     output: Annotated[str, Parameter(alias="-o")]
     """Where the rows go, a JSON object a line; - for stdout."""
     max_workers: Annotated[int, Parameter(validator=_AT_LEAST_1)] = 1_000
