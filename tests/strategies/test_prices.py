@@ -7,8 +7,8 @@ import sys
 
 import pytest
 
-from paceline import Price
-from paceline.llm_strategies.prices import find_price, price_of
+from paceline import ModelEscalation, Price, TokenUsage, process_prompts
+from paceline.llm_strategies.prices import Priced, find_price, price_of
 
 
 @pytest.mark.parametrize(
@@ -53,3 +53,46 @@ def anyio_backend(request):
 @pytest.mark.anyio
 async def test_it_is_found_in_a_thread():
     assert await find_price("gemini-2.5-flash", "google") == Price(0.3, 2.5, 0.03)
+
+
+class Listed(Priced[str]):
+    """Answers by itself, at a model's price."""
+
+    def __init__(self, model):
+        self.model = model
+        self._listed_as = (model, "google")
+
+    @property
+    def quota(self):
+        return self.model
+
+    async def prepare(self):
+        await self._look_up_price()
+
+    async def execute(self, prompt, attempt, timeout):
+        return prompt, TokenUsage(1_000_000, 0)
+
+
+@pytest.mark.anyio
+async def test_the_top_of_a_ladder_that_nobody_needed_has_its_price_in_the_estimate():
+    batch = await process_prompts(
+        ModelEscalation([Listed("gemini-2.5-flash-lite"), Listed("gemini-2.5-pro")]), ["a", "b"]
+    )
+    assert batch.cost == pytest.approx(2 * 0.1)
+    assert [use.cost for use in batch.top_alone] == [pytest.approx(2 * 1.25)]
+
+
+def test_a_price_is_not_looked_up_on_the_way_and_one_that_is_given_counts():
+    code = """
+import sys
+from paceline import ModelEscalation, Price, TokenUsage, process_prompts
+from paceline.llm_strategies.gemini import GeminiStrategy
+strategy = GeminiStrategy(api_key="k")
+assert strategy.price is None and "genai_prices" not in sys.modules
+import genai_prices
+assert strategy.price == Price(0.3, 2.5, 0.03)
+assert GeminiStrategy(api_key="k", price=Price(1, 2)).price == Price(1, 2)
+assert GeminiStrategy(api_key="k", base_url="http://127.0.0.1:1").price is None
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr

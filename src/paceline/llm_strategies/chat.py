@@ -30,10 +30,9 @@ from .._core.exceptions import ConfigurationError, MissingKeyError, MisuseError
 from .._core.price import Price
 from .._core.prompt import Prompt
 from .._core.usage import TokenUsage
-from ..abc import LLMCallStrategy
 from .chat_errors import ChatErrorClassifier
 from .headers import quota_hint
-from .prices import find_price
+from .prices import Priced
 from .schemas import Asked
 
 T = TypeVar("T", default=str)
@@ -90,7 +89,7 @@ class Arguments(TypedDict, total=False):
     quota: str | None
 
 
-class ChatStrategy(LLMCallStrategy[T], Generic[T]):
+class ChatStrategy(Priced[T], Generic[T]):
     """The base of `OpenAIStrategy` and `AnthropicStrategy`, which document the arguments."""
 
     _provider: ClassVar[Provider]
@@ -129,6 +128,8 @@ class ChatStrategy(LLMCallStrategy[T], Generic[T]):
                 raise ConfigurationError("give either client or api_key and base_url: a client has its own")
             self._given = client.with_options(max_retries=0)
         self._access = None if client is not None else self._find_access(api_key, base_url)
+        if self._access is not None and self._access.base_url is None:
+            self._listed_as = (self._name, self._provider.name)
         self._quota = quota or self._lane()
         self.error_classifier = ChatErrorClassifier(secret=self._access.api_key if self._access else client.api_key)
 
@@ -144,8 +145,7 @@ class ChatStrategy(LLMCallStrategy[T], Generic[T]):
         """Make the client, and look for the price if it is the provider's own model and none was given."""
         if self._access is None:
             return
-        if self.price is None and self._access.base_url is None:
-            self.price = await find_price(self._name, self._provider.name)
+        await self._look_up_price()
         here = current_token()  # nothing is awaited from here on: what is counted is cleaned up once
         if self._connection is None or self._connection.loop != here:
             self._connection = _Connection(self._connect(self._access), here)

@@ -21,12 +21,11 @@ from .._core.exceptions import ConfigurationError, MisuseError
 from .._core.price import Price
 from .._core.prompt import Prompt
 from .._core.usage import TokenUsage
-from ..abc import LLMCallStrategy
 from .errors import GeminiErrorClassifier, read_reply
 from .gemini_client import Access, Connection, Identity, is_plain
 from .gemini_request import check, config_of, content_of, understood
 from .headers import quota_hint
-from .prices import find_price
+from .prices import Priced
 from .typed import OutputType
 
 T = TypeVar("T")
@@ -50,7 +49,7 @@ class Options(TypedDict, total=False):
     quota: str | None
 
 
-class GeminiStrategy(LLMCallStrategy[T], Generic[T]):
+class GeminiStrategy(Priced[T], Generic[T]):
     """Asks a Gemini model, by the Gemini API or Vertex AI.
 
         GeminiStrategy()                                             # answers in text
@@ -122,6 +121,8 @@ class GeminiStrategy(LLMCallStrategy[T], Generic[T]):
             if is_plain(client)
             else None
         )
+        if self._access is not None and self._access.is_googles:
+            self._listed_as = (self._name, "google")
         schema = self._output.schema
         self._config = config_of(config, system_instruction, safety_settings, schema, given=self._given is not None)
         self._connection: Connection | None = None
@@ -146,8 +147,7 @@ class GeminiStrategy(LLMCallStrategy[T], Generic[T]):
         identity = await Identity.of(self._access) if self._access is not None and needs_identity else None
         if self._connection is None or self._connection.loop != current_token():
             self._connection = self._connect(identity)
-        if self.price is None and self._access is not None and self._access.is_googles:
-            self.price = await find_price(self._name, "google")
+        await self._look_up_price()
         self._connection.users += 1
 
     def _connect(self, identity: Identity | None) -> Connection:

@@ -6,11 +6,16 @@ thread. Lists go out of date: a price that matters is one that the user gives.
 
 from __future__ import annotations
 
-from typing import Any
+import sys
+from functools import lru_cache
+from typing import Any, Generic, TypeVar
 
 from anyio import to_thread
 
 from .._core.price import Price
+from ..abc import LLMCallStrategy
+
+T_co = TypeVar("T_co", covariant=True)
 
 _SAMPLE = 1_000  # tokens, few enough for no tier of long prompts
 _MILLION = 1_000_000
@@ -52,3 +57,37 @@ def price_of(model: str, provider: str) -> Price | None:
         )
     except Exception:  # noqa: BLE001 - an account without a cost is better than no batch
         return None
+
+
+_remembered = lru_cache(maxsize=64)(price_of)
+
+
+class Priced(LLMCallStrategy[T_co], Generic[T_co]):
+    """A strategy whose price is looked up where none was given.
+
+    Its own `prepare` does so off the event loop. Of one that was not prepared, such as the top of a ladder that nobody has needed,
+    it is looked up when asked for, provided that another has had the list read already.
+    """
+
+    _given_price: Price | None = None
+    _listed_as: tuple[str, str] | None = None
+    """The model and its provider in the list; None: it is not to be looked up."""
+
+    @property
+    def price(self) -> Price | None:
+        """What its tokens cost, in USD; None: not known, or not yet."""
+        if self._given_price is None and self._listed_as is not None and _is_loaded():
+            return _remembered(*self._listed_as)
+        return self._given_price
+
+    @price.setter
+    def price(self, price: Price | None) -> None:
+        self._given_price = price
+
+    async def _look_up_price(self) -> None:
+        if self._given_price is None and self._listed_as is not None:
+            self._given_price = await find_price(*self._listed_as)
+
+
+def _is_loaded() -> bool:
+    return hasattr(sys.modules.get("genai_prices"), "calc_price")
