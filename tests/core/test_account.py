@@ -81,3 +81,10 @@ def test_the_summary_is_silent_of_costs_where_nothing_is_known_of_them():
 def test_the_summary_does_not_pass_off_a_part_for_the_whole():
     text = summary_of(ModelUse(model="a", calls=1, price=LITE), ModelUse(model="b", calls=1))
     assert "cost      unknown: no price is known" in text
+
+
+def test_there_is_no_estimate_without_a_price():
+    lite = ModelUse(model="lite", calls=1, price=LITE)
+    text = summary_of(lite, top_alone=(ModelUse(model="pro", calls=1),))
+    assert "cost      $0" in text
+    assert "alone" not in text

@@ -187,7 +187,11 @@ def _cost_lines(models: Sequence[ModelUse], top_alone: Sequence[ModelUse]) -> li
             f"            {use.model}: {use.calls:,} calls, {use.accepted:,} accepted, {_usd(use.cost)}"
             for use in models
         ]
-    lines += [f"            {use.model} alone would have cost about {_usd(use.cost)} (estimate)" for use in top_alone]
+    lines += [
+        f"            {use.model} alone would have cost about {_usd(use.cost)} (estimate)"
+        for use in top_alone
+        if use.cost is not None
+    ]
     return lines
 
 
