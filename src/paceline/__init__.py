@@ -18,6 +18,9 @@ from ._core.exceptions import ConfigurationError as ConfigurationError
 from ._core.exceptions import DuplicateItemError as DuplicateItemError
 from ._core.exceptions import InvalidOutputError as InvalidOutputError
 from ._core.exceptions import InvalidWorkItemError as InvalidWorkItemError
+from ._core.exceptions import JournalChangedError as JournalChangedError
+from ._core.exceptions import JournalError as JournalError
+from ._core.exceptions import JournalInUseError as JournalInUseError
 from ._core.exceptions import MissingExtraError as MissingExtraError
 from ._core.exceptions import MissingKeyError as MissingKeyError
 from ._core.exceptions import MisuseError as MisuseError
@@ -25,6 +28,7 @@ from ._core.exceptions import PacelineError as PacelineError
 from ._core.exceptions import RateLimitError as RateLimitError
 from ._core.exceptions import Skip as Skip
 from ._core.exceptions import SourceError as SourceError
+from ._core.exceptions import UnsavedError as UnsavedError
 from ._core.fault import Fault as Fault
 from ._core.fault import FaultKind as FaultKind
 from ._core.outcome import Attempt as Attempt
@@ -48,6 +52,7 @@ from ._engine.tally import ProcessorStatistics as ProcessorStatistics
 from .abc import BaseObserver as BaseObserver
 from .abc import DefaultErrorClassifier as DefaultErrorClassifier
 from .abc import ErrorClassifier as ErrorClassifier
+from .abc import Journal as Journal
 from .abc import LLMCallStrategy as LLMCallStrategy
 from .abc import Middleware as Middleware
 from .abc import RateLimitObserver as RateLimitObserver
@@ -75,6 +80,10 @@ __all__ = [
     "FaultKind",
     "InvalidOutputError",
     "InvalidWorkItemError",
+    "Journal",
+    "JournalChangedError",
+    "JournalError",
+    "JournalInUseError",
     "LLMCallStrategy",
     "LLMWorkItem",
     "Media",
@@ -100,6 +109,7 @@ __all__ = [
     "Skip",
     "SourceError",
     "TokenUsage",
+    "UnsavedError",
     "ValidationFeedback",
     "WorkItemResult",
     "__version__",

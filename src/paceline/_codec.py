@@ -25,10 +25,38 @@ from ._core.exceptions import ConfigurationError
 from ._core.knowledge import checked
 from ._core.outcome import WorkItemResult
 from ._core.pace import PaceKnowledge
+from ._core.usage import TokenUsage
 
 _KNOWLEDGE_VERSION = 1
 _MAY_BE_INFINITE = ("rate", "token_rate")
 _ROUNDING = 3  # decimals of a second
+
+
+def data_text(value: object) -> str:
+    """Return any value as JSON, under the rules above."""
+    return _dumps(_data_of(value))
+
+
+def row_line(  # noqa: PLR0913 - the fields of a row
+    *,
+    item_id: str,
+    output: str,
+    error: tuple[str, str] | None,
+    context: str,
+    model: str | None,
+    usage: TokenUsage,
+    attempts: int,
+    seconds: float,
+) -> bytes:
+    """Return a row as a line of JSON in UTF-8, from parts of which `output` and `context` are JSON already."""
+    fault = "null" if error is None else f'{{"kind": "{error[0]}", "message": {_dumps(_text(error[1]))}}}'
+    return (
+        f'{{"id": {_dumps(_text(item_id))}, "success": {"true" if error is None else "false"}, "output": {output}, '
+        f'"error": {fault}, "context": {context}, "model": {"null" if model is None else _dumps(_text(model))}, '
+        f'"usage": {{"input_tokens": {usage.input_tokens}, "output_tokens": {usage.output_tokens}, '
+        f'"cached_input_tokens": {usage.cached_input_tokens}, "total_tokens": {usage.total_tokens}}}, '
+        f'"attempts": {attempts}, "seconds": {round(seconds, _ROUNDING)}}}\n'
+    ).encode()
 
 
 def result_row(result: WorkItemResult[Any]) -> dict[str, Any]:
@@ -49,7 +77,17 @@ def result_row(result: WorkItemResult[Any]) -> dict[str, Any]:
 
 def encode_row(result: WorkItemResult[Any]) -> bytes:
     """Return the row of a result as a line of JSON in UTF-8."""
-    return json.dumps(result_row(result), ensure_ascii=False, allow_nan=False).encode() + b"\n"
+    fault = result.error
+    return row_line(
+        item_id=result.item_id,
+        output=data_text(result.output),
+        error=None if fault is None else (fault.kind, fault.message),
+        context=data_text(result.context),
+        model=result.model,
+        usage=result.usage,
+        attempts=len(result.attempts),
+        seconds=result.seconds,
+    )
 
 
 def encode_knowledge(knowledge: Mapping[str, PaceKnowledge]) -> bytes:
@@ -84,6 +122,9 @@ def _known_of(quota: str, fields: object) -> PaceKnowledge:
         )
     values: dict[str, Any] = fields | {name: math.inf for name in _MAY_BE_INFINITE if fields[name] is None}
     return PaceKnowledge(**values)
+
+
+_dumps = json.JSONEncoder(ensure_ascii=False, allow_nan=False).encode
 
 
 def _data_of(value: object) -> Any:

@@ -6,13 +6,14 @@ ErrorClassifier      says which fault an exception is
 Middleware           sees each item before, each result after, each retry
 BaseObserver         is told what happens
 RateLimitObserver    hears every call's start and end, and answers with the pace
+Journal              keeps results, so that none is lost, and none paid for twice
 """
 
 from __future__ import annotations
 
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeAlias, TypeVar
 
 import attrs
@@ -124,6 +125,27 @@ class LLMCallStrategy(ABC, Generic[T_co]):
         Args:
             previous: the copy that made its calls so far, on the step below.
         """
+
+    @property
+    def identity(self) -> Mapping[str, Any]:
+        """What its outputs depend on besides the prompt, as plain data: for a journal, which gives no result of another.
+
+        By default the class, the model and the steps of its ladder. There must be no key in it, nor any long text: a hash of one.
+        """
+        name = type(self).__qualname__
+        if self.ladder is None:
+            return {"strategy": name, "model": self.model}
+        return {"strategy": name, "steps": [dict(step.identity) for step in self.ladder.steps]}
+
+    def restore(self, data: Any) -> T_co:
+        """Return an output from what a journal has kept of it.
+
+        Args:
+            data: the output as plain JSON data, which it is by default.
+
+        What it raises has the item called again.
+        """
+        return data  # type: ignore[no-any-return]  # of a strategy whose outputs are plain data, it is one
 
     async def cleanup(self) -> None:
         """Release what `prepare` made; called once when the processor closes, shielded from cancellation, in bounded time.
@@ -244,4 +266,56 @@ class RateLimitObserver(Protocol):
 
         Its `learned` is `now`: whoever saves it puts the time of the wall in its place.
         """
+        ...
+
+
+class Journal(Protocol):
+    """Keeps the results of a batch. `paceline.journal` has one in a file.
+
+    Used by one processor at a time: opened when that is entered, closed when it is left. What it raises but `JournalError` is
+    taken for a bug of its.
+    """
+
+    async def open(self) -> Mapping[str, PaceKnowledge]:
+        """Make ready; return what was known of quotas when it was last written."""
+        ...
+
+    def key_of(self, item: LLMWorkItem[Any]) -> Hashable | None:
+        """Return what two items have in common of which one needs no call of its own; None: each needs its own."""
+        ...
+
+    async def recall(self, items: Sequence[LLMWorkItem[Any]]) -> Sequence[WorkItemResult[Any] | None]:
+        """Take note of items; return for each the result that is kept of it, or None: it is to be called.
+
+        Raises:
+            JournalChangedError: one of them is not what it was.
+        """
+        ...
+
+    async def commit(self, results: Sequence[WorkItemResult[Any]], prices: Mapping[str, Price]) -> None:
+        """Keep results, with what their attempts cost; all or none. Of a pending one only the attempts.
+
+        Args:
+            results: of items that were recalled before.
+            prices: of models, by name, as far as they are known.
+
+        Raises:
+            JournalError: they are not kept. It may be called with them again.
+        """
+        ...
+
+    async def note(self, changes: Sequence[tuple[str, PaceChange]], knowledge: Mapping[str, PaceKnowledge]) -> None:
+        """Keep what the pace did, and what was learned.
+
+        Args:
+            changes: each with its quota; their times are seconds since the batch began.
+            knowledge: of quotas, by name.
+
+        Raises:
+            JournalError: it is not kept, which loses no result.
+        """
+        ...
+
+    async def close(self) -> None:
+        """Let go of what `open` made."""
         ...

@@ -87,6 +87,11 @@ class Account:
         row.add(usage, accepted=True)
 
     @property
+    def prices(self) -> dict[str, Price]:
+        """The prices that are known, by model."""
+        return {model: row.price for model, row in self._uses.items() if row.price is not None}
+
+    @property
     def models(self) -> tuple[ModelUse, ...]:
         """Each model's use, in the order of their first calls."""
         return _uses(self._uses)

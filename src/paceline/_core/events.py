@@ -19,6 +19,7 @@ class ProcessingEvent(enum.StrEnum):
     ITEM_STARTED = "item_started"
     ITEM_COMPLETED = "item_completed"
     ITEM_FAILED = "item_failed"
+    ITEM_RECALLED = "item_recalled"
     ITEM_RETRIED = "item_retried"
     ITEM_ESCALATED = "item_escalated"
     RATE_LIMIT_HIT = "rate_limit_hit"
@@ -80,6 +81,16 @@ class ItemFailed:
     tokens: dict[str, int]
     kind: str
     error: str
+
+
+@attrs.frozen(kw_only=True)
+class ItemRecalled:
+    """The item has a result without a call of its own: from the journal, or from another item with the same prompt."""
+
+    name: ClassVar = ProcessingEvent.ITEM_RECALLED
+    item_id: str
+    kind: str | None
+    """Of its fault; None: it has an output."""
 
 
 @attrs.frozen(kw_only=True)
@@ -145,6 +156,7 @@ Event: TypeAlias = (
     | ItemStarted
     | ItemCompleted
     | ItemFailed
+    | ItemRecalled
     | ItemRetried
     | ItemEscalated
     | RateLimitHit

@@ -8,6 +8,10 @@
     │   └── DuplicateItemError              its id is already in the batch
     ├── MisuseError (RuntimeError)          a call in the wrong order
     ├── SourceError                         the caller's source of work raised; carries the batch so far
+    ├── JournalError                        a journal cannot be read or written
+    │   ├── JournalInUseError               somebody else writes it
+    │   ├── JournalChangedError             it was begun with other prompts or other settings
+    │   └── UnsavedError                    results could not be committed; carries the batch, and them
     ├── IllegalTransitionError              a state machine was given an event it cannot have: a bug of paceline
     └── CallError                           raised by strategies: one call failed, and how
         ├── RateLimitError                  the provider asked for fewer calls
@@ -29,10 +33,11 @@ from .quota import QuotaHint
 from .usage import NO_USAGE, TokenUsage
 
 if TYPE_CHECKING:
-    from .outcome import BatchResult
+    from .outcome import BatchResult, WorkItemResult
 
 
 _SHOWN_PROBLEMS = 3
+_SHOWN_IDS = 20
 
 
 class PacelineError(Exception):
@@ -86,6 +91,50 @@ class SourceError(PacelineError):
     def __init__(self, message: str, batch: BatchResult[Any]) -> None:
         super().__init__(message)
         self.batch = batch
+
+
+class JournalError(PacelineError):
+    """A journal cannot be read or written; the message names the file, and what is wrong with it."""
+
+
+class JournalInUseError(JournalError):
+    """A journal has one writer, and somebody else is it."""
+
+    def __init__(self, path: str, pid: int | None) -> None:
+        who = "another process" if pid is None else f"the process {pid}"
+        super().__init__(f"{path}: is being written by {who}; wait until it has ended, or name another journal")
+        self.pid = pid
+
+
+class JournalChangedError(JournalError):
+    """An item, or the strategy of one, is not what the journal was begun with.
+
+    Args:
+        path: of the journal.
+        changes: a sentence for each.
+    """
+
+    def __init__(self, path: str, changes: Sequence[str]) -> None:
+        super().__init__("\n".join(f"{path}: {change}" for change in changes))
+        self.changes = tuple(changes)
+
+
+class UnsavedError(JournalError):
+    """Results could not be committed to the journal, and so were not shown. They were paid for: keep them.
+
+    Args:
+        message: why.
+        batch: the batch, without them among its results.
+        unsaved: they.
+    """
+
+    def __init__(self, message: str, batch: BatchResult[Any], unsaved: Sequence[WorkItemResult[Any]]) -> None:
+        ids = [result.item_id for result in unsaved]
+        more = f" and {len(ids) - _SHOWN_IDS:,} more" if len(ids) > _SHOWN_IDS else ""
+        named = f": {', '.join(map(repr, ids[:_SHOWN_IDS]))}{more}" if ids else ""
+        super().__init__(f"{message}; {len(ids):,} results could not be saved{named}")
+        self.batch = batch
+        self.unsaved = tuple(unsaved)
 
 
 class IllegalTransitionError(PacelineError):

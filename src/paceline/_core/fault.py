@@ -50,6 +50,20 @@ class FaultKind(enum.StrEnum):
     """The batch ended before the item was settled; it may be run again."""
 
 
+PASSING = frozenset(
+    {
+        FaultKind.THROTTLED,
+        FaultKind.OVERLOADED,
+        FaultKind.TRANSIENT,
+        FaultKind.TIMEOUT,
+        FaultKind.DENIED,
+        FaultKind.EXHAUSTED,
+        FaultKind.BUG,
+        FaultKind.CANCELLED,
+    }
+)
+"""Kinds that say nothing of the item itself: with a better day, a better key or mended code it may have an output."""
+
 _SECRET = re.compile(
     r"""(?ix)
     AIza [\w-]{20,}                                # Google API keys

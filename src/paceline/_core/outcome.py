@@ -98,7 +98,7 @@ class BatchResult(Generic[T]):
     failures: Mapping[FaultKind, int] = attrs.field(default=attrs.Factory(_count_failures, takes_self=True))
     """How many items failed, by kind."""
     usage: TokenUsage = attrs.field(default=attrs.Factory(_add_usage, takes_self=True))
-    """Tokens over all items."""
+    """Tokens over all items that needed a call."""
     models: tuple[ModelUse, ...] = ()
     """What each model was used for, in the order of their first calls."""
     top_alone: tuple[ModelUse, ...] = ()
@@ -112,6 +112,8 @@ class BatchResult(Generic[T]):
     """The smallest and the largest number of workers at the same time, once there was one."""
     stopped: Fault | None = None
     """Why the batch ended before its work did, or left some of it undone as a quota was spent; None: it did neither."""
+    recalled: int = 0
+    """Items among these that needed no call: their results were in the journal, or another item had the same prompt."""
 
     @property
     def total_items(self) -> int:
@@ -144,6 +146,7 @@ class BatchResult(Generic[T]):
             stopped=self.stopped,
             models=self.models,
             top_alone=self.top_alone,
+            recalled=self.recalled,
         )
 
 
@@ -158,13 +161,17 @@ def summarise(  # noqa: PLR0913 - one line of the text each
     stopped: Fault | None,
     models: Sequence[ModelUse] = (),
     top_alone: Sequence[ModelUse] = (),
+    recalled: int = 0,
 ) -> str:
     """Return the summary of a batch from its sums, for those who do not keep its results."""
     failed = sum(failures.values())
     total = succeeded + failed
-    pace = f", {succeeded / seconds:,.1f} served a second" if seconds > 0 and math.isfinite(seconds) else ""
+    served = max(0, succeeded - recalled)
+    pace = f", {served / seconds:,.1f} served a second" if seconds > 0 and math.isfinite(seconds) else ""
     lines = [f"items     {total:,}: {succeeded:,} succeeded, {failed:,} failed"]
     lines += [f"            {kind}: {count:,}" for kind, count in sorted(failures.items())]
+    if recalled:
+        lines.append(f"            {recalled:,} of them were known already, and cost nothing")
     lines += [
         f"refusals  {refusals:,}",
         f"workers   {workers[0]:,} to {workers[1]:,}",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import mimetypes
 from os import PathLike
 from pathlib import Path
@@ -71,3 +72,19 @@ def characters_of(prompt: object) -> int | None:
     if not isinstance(prompt, tuple):
         return None
     return sum(len(part) if isinstance(part, str) else _MEDIA_CHARACTERS for part in prompt)
+
+
+_KEY_SIZE = 16  # bytes: two prompts of a million share a key with a chance of 10^-27
+
+
+def content_key(prompt: Prompt) -> bytes:
+    """Return a name for what a prompt says: the same for the same parts, and for nothing else."""
+    if isinstance(prompt, str):
+        return hashlib.blake2b(prompt.encode("utf-8", "surrogatepass"), digest_size=_KEY_SIZE).digest()
+    digest = hashlib.blake2b(digest_size=_KEY_SIZE, person=b"parts")
+    for part in prompt:
+        kind, data = (
+            ("", part.encode("utf-8", "surrogatepass")) if isinstance(part, str) else (part.mime_type, part.data)
+        )
+        digest.update(f"{kind}\0{len(data)}\0".encode() + data)
+    return digest.digest()

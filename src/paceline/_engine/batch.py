@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from collections import deque
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from anyio import CancelScope, Event, current_time
 
@@ -25,6 +25,10 @@ from .job import Job, Lane, Learned
 from .ledger import Ledger, Outlet
 from .lifecycle import Lifecycle, Parked
 from .tally import Tally
+
+if TYPE_CHECKING:
+    from .keeper import JournalKeeper
+
 
 _READ_AHEAD = 8_000  # items at most, where one lane is full and another might be fed by reading on
 _LOW_WATER = 0.75  # of what is read ahead: below it the reader is woken
@@ -70,6 +74,8 @@ class Batch:
         """Strategies that could not be prepared, by identity, and why."""
         self.clerks = 0
         """Tasks that settle what was dismissed."""
+        self.keeper: JournalKeeper | None = None
+        """Commits results to the journal, if there is one."""
         self.dismissed: deque[tuple[Job, Fault]] = deque()
         """Jobs that were ended where nothing could be awaited, and why; the supervisor has them settled."""
         self._learned_of = learned_of
@@ -198,8 +204,20 @@ class Batch:
             self.alarm.ring()
 
     def deliver(self, job: Job) -> None:
+        """Hand a job's result over, once the journal has it."""
+        if self.keeper is None:
+            self.hand_over(job)
+        else:
+            self.keeper.deliver(job)
+
+    def hand_over(self, job: Job) -> None:
         """Hand a job's result over."""
         self.ledger.deliver(job)
+        self._close_if_empty()
+
+    def withhold(self, job: Job) -> None:
+        """Count a job as settled whose result could not be kept: it is not shown."""
+        self.ledger.withhold(job)
         self._close_if_empty()
 
     # -------------------------------------------------------------------------------------------- calls
@@ -211,7 +229,7 @@ class Batch:
             spare: 0 for a worker that is free, 1 to see whether another worker is needed.
         """
         self._gate = math.inf
-        if not self.is_open or self.workers + spare > self.config.max_workers or not self._outlet.has_room():
+        if not self.is_open or self.workers + spare > self.config.max_workers or not self._has_room():
             return None
         now = current_time()
         while True:
@@ -268,10 +286,20 @@ class Batch:
 
     def abandon(self, fault: Fault) -> None:
         """Deliver what is owed, without a wait: the batch's tasks have ended, whatever ended them."""
+        for job in self.settle_rest(fault):
+            self.ledger.deliver(job)
+
+    def settle_rest(self, fault: Fault) -> list[Job]:
+        """Return the jobs that are owed a result, each with one: those that are not decided are settled with `fault`."""
         now = current_time()
-        for job in self.ledger.close(fault):
+        left = self.ledger.settle(fault)
+        for job in left:
             if job.admitted:
                 self.finish_call(job, job.lane_or_raise, now, pace.ABANDONED)
+        return left
+
+    def _has_room(self) -> bool:
+        return self._outlet.has_room() and (self.keeper is None or self.keeper.has_room())
 
     def _note_limits(self) -> None:
         self.tally.allow(min(self.config.max_workers, sum(lane.pace.limit for lane in self.lanes.values())))
@@ -285,8 +313,8 @@ class Batch:
         """
         waiting = len(self.ledger) - len(self.calls)
         if self.is_shut:
-            return waiting < _TO_SETTLE and self._outlet.has_room()
-        if waiting >= share * _READ_AHEAD:
+            return waiting < _TO_SETTLE and self._has_room()
+        if waiting >= share * _READ_AHEAD or not (self.keeper is None or self._has_room()):
             return False
         return self.workers == 0 or any(lane.has_room(share) for lane in self.lanes.values())
 

@@ -6,26 +6,28 @@ import random
 import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
+from os import PathLike
 from types import MappingProxyType
 from typing import Generic, TypeAlias, TypeVar
 
 import attrs
-from anyio import NoEventLoopError, create_task_group, current_time
+from anyio import CancelScope, NoEventLoopError, create_task_group, current_time
 
 from .._core import events
 from .._core.classify import describe
 from .._core.config import ProcessorConfig
-from .._core.exceptions import MisuseError, SourceError
+from .._core.exceptions import ConfigurationError, MisuseError, PacelineError, SourceError
 from .._core.fault import DRAINED, Fault, FaultKind, pending
 from .._core.knowledge import checked
 from .._core.outcome import BatchResult, WorkItemResult
 from .._core.pace import PaceController, PaceKnowledge
 from .._core.spent import all_closed
-from ..abc import BaseObserver, Middleware, RateLimitObserver
+from ..abc import BaseObserver, Journal, Middleware, RateLimitObserver
 from .batch import Batch
 from .hooks import Hooks
 from .intake import Intake
 from .job import Learned
+from .keeper import JournalKeeper
 from .ledger import Outlet
 from .lifecycle import Lifecycle
 from .nursery import run
@@ -42,13 +44,15 @@ NOTHING_KNOWN: Mapping[str, PaceKnowledge] = MappingProxyType({})
 class Engine(Generic[T]):
     """Runs one batch at a time; the arguments are those of `ParallelBatchProcessor`."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what a processor may be given
         self,
         config: ProcessorConfig | None = None,
+        *,
         middlewares: Sequence[Middleware] = (),
         observers: Sequence[BaseObserver] = (),
         pace: NewPace = PaceController,
         knowledge: Mapping[str, PaceKnowledge] = NOTHING_KNOWN,
+        journal: Journal | str | PathLike[str] | None = None,
     ) -> None:
         self.config = config if config is not None else ProcessorConfig()
         self.last: BatchResult[T] = BatchResult()
@@ -60,14 +64,25 @@ class Engine(Generic[T]):
         self._new_pace = pace
         self._knowledge = checked(knowledge)
         self._learned: dict[str, Learned] = {}
+        self._journal = as_journal(journal)
+        self._journal_is_open = False
         self._latest = 0.0  # the time at which the latest batch ended
         self._past = Tally()
 
     async def __aenter__(self) -> Engine[T]:
+        if self._journal is not None:
+            self._knowledge = {**checked(await self._journal.open()), **self._knowledge}
+            self._journal_is_open = True
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        await self._lifecycle.cleanup()
+        try:
+            await self._lifecycle.cleanup()
+        finally:
+            if self._journal is not None and self._journal_is_open:
+                self._journal_is_open = False
+                with CancelScope(shield=True):  # as long as the disk takes
+                    await self._journal.close()
 
     async def collect(self, intake: Intake) -> BatchResult[T]:
         """Run a batch and return it with all its results.
@@ -79,7 +94,7 @@ class Engine(Generic[T]):
         collector: Collector[T] = Collector()
         batch = self._open(collector)
         result = await self._run(batch, intake, collector.results)
-        if (failure := _source_failure(batch, result)) is not None:
+        if (failure := _failure(batch, result)) is not None:
             raise failure
         return result
 
@@ -119,6 +134,8 @@ class Engine(Generic[T]):
             draw=self._draw,
             outlet=outlet,
         )
+        if self._journal is not None:
+            self.running.keeper = JournalKeeper(self.running, self._journal, self.knowledge)
         return self.running
 
     async def _run_beside(self, batch: Batch, intake: Intake, handover: Handover[T]) -> None:
@@ -128,7 +145,7 @@ class Engine(Generic[T]):
         finally:
             if result is None:
                 result = _result_of(batch, ())
-            handover.end(result, _source_failure(batch, result))
+            handover.end(result, _failure(batch, result))
 
     async def _run(self, batch: Batch, intake: Intake, results: Sequence[WorkItemResult[T]]) -> BatchResult[T]:
         try:
@@ -192,6 +209,7 @@ class Engine(Generic[T]):
             succeeded=sums.succeeded,
             failed=sums.failed,
             failures=dict(sums.failures),
+            recalled=sums.recalled,
             rate_limit_count=sums.refusals,
             usage=sums.usage,
             hook_failures=self._hooks.failures,
@@ -215,6 +233,7 @@ def _result_of(batch: Batch, results: Sequence[WorkItemResult[T]]) -> BatchResul
         seconds=current_time() - batch.began,
         refusals=tally.refusals,
         workers=tally.workers_range,
+        recalled=tally.recalled,
         stopped=_why_cut_short(batch),
     )
 
@@ -224,6 +243,30 @@ def _why_cut_short(batch: Batch) -> Fault | None:
     reasons = (lane.closed for lane in batch.lanes.values())
     spent = [reason for reason in reasons if reason is not None and reason.kind is FaultKind.PENDING]
     return batch.stopped or all_closed(spent)
+
+
+def as_journal(journal: Journal | str | PathLike[str] | None) -> Journal | None:
+    """Return a journal as such: a path means one in that file.
+
+    Raises:
+        ConfigurationError: it is neither.
+    """
+    if isinstance(journal, (str, PathLike)):
+        from ..journal import SqliteJournal  # noqa: PLC0415 - SQLite takes time to load, for those without a journal in vain
+
+        return SqliteJournal(journal)
+    if journal is not None and not all(callable(getattr(journal, name, None)) for name in _JOURNALS):
+        raise ConfigurationError(f"journal must be a path or a paceline.journal.SqliteJournal, not {journal!r}")
+    return journal
+
+
+_JOURNALS = ("open", "key_of", "recall", "commit", "note", "close")
+
+
+def _failure(batch: Batch, result: BatchResult[T]) -> PacelineError | None:
+    """Return what is to be raised in the end: the journal's failure, or else that of the source."""
+    kept = batch.keeper.error(result) if batch.keeper is not None else None
+    return kept or _source_failure(batch, result)
 
 
 def _source_failure(batch: Batch, result: BatchResult[T]) -> SourceError | None:

@@ -11,7 +11,7 @@ Rules owned here:
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterable, Callable, Iterable, Sequence, Sized
+from collections.abc import AsyncGenerator, AsyncIterable, Awaitable, Callable, Iterable, Sequence, Sized
 from typing import Any, TypeAlias
 
 from anyio import CancelScope, lowlevel
@@ -27,6 +27,7 @@ from .job import Job
 from .lifecycle import Parked
 
 _SIP = 16  # items read between two looks whether more is wanted
+_GULP = 64  # items that the journal is asked for at once: a multiple of the above
 _BREATH = 512  # items read between two checkpoints
 
 Item: TypeAlias = LLMWorkItem[Any]
@@ -40,6 +41,7 @@ class Intake:
         source: yields work items.
         make: makes a work item of each thing that `source` yields, given its index; None: they are work items.
         bounded: whether to read only as much ahead as is of use; False for what is in memory anyway.
+        unique: whether it is known that no id comes twice, so that they need not be remembered.
 
     Raises:
         InvalidWorkItemError: the source is a sequence, and something in it cannot be run.
@@ -51,6 +53,7 @@ class Intake:
         *,
         make: Callable[[int, Any], Item] | None = None,
         bounded: bool = True,
+        unique: bool = False,
     ) -> None:
         if not isinstance(source, (Iterable, AsyncIterable)):
             raise InvalidWorkItemError(f"a source of work must be iterable, not {type(source).__name__}")
@@ -59,7 +62,9 @@ class Intake:
         self.length = len(source) if isinstance(source, Sized) and isinstance(source, Iterable) else None
         self._make = make
         self._bounded = bounded
+        self._unique = unique or make is not None
         self._read = 0
+        self._ended = False
         self._iterator = iter(source) if isinstance(source, Iterable) else iter(())
         following = None if isinstance(source, Iterable) else aiter(source)
         self._pull_async = following.__anext__ if following is not None else None
@@ -91,54 +96,70 @@ class Intake:
                 unbroken = 0
                 await batch.thirst()
                 continue
-            if not (await self._take_async(batch) if self._pull_async else self._take(batch)):
+            jobs = await self._sip(batch)
+            if batch.keeper is not None and jobs:
+                await batch.keeper.admit(jobs)
+            else:
+                for job in jobs:
+                    arrive(batch, job)
+            if self._ended or batch.source_error is not None:
                 return
             if self._pull_async or batch.workers == 0:
                 batch.grow()  # the next item may be long in coming
-            unbroken += 1
+            unbroken += len(jobs)
             if unbroken % _BREATH == 0:
                 batch.grow()
                 await lowlevel.checkpoint()
 
+    async def _sip(self, batch: Batch) -> list[Job]:
+        """Accept the next item; with a journal, which is asked for many at once, the next few."""
+        if self._pull_async is not None:
+            job = await self._take_async(batch, self._pull_async)
+            return [] if job is None else [job]
+        jobs: list[Job] = []
+        most = 1 if batch.keeper is None else _GULP
+        while len(jobs) < most and (self._is_whole or not batch.is_shut) and (job := self._take(batch)) is not None:
+            jobs.append(job)
+        return jobs
+
     def rest(self, batch: Batch) -> None:
         """Accept what is left of a source that is accepted whole, after the batch's tasks have ended."""
-        while self._is_whole and batch.source_error is None and self._take(batch):
-            pass
+        while self._is_whole and batch.source_error is None and (job := self._take(batch)) is not None:
+            arrive(batch, job)
 
     @property
     def _is_whole(self) -> bool:
         """Whether what comes next must have a result in any case; not so beyond the length that the source claimed."""
         return self.length is not None and self._read < self.length
 
-    def _take(self, batch: Batch) -> bool:
+    def _take(self, batch: Batch) -> Job | None:
         try:
             thing = next(self._iterator)
         except StopIteration:
-            return False
+            self._ended = True
+            return None
         except Exception as error:  # noqa: BLE001 - rule 2
             batch.source_error = error
-            return False
+            return None
         return self._accept(batch, thing)
 
-    async def _take_async(self, batch: Batch) -> bool:
-        if self._pull_async is None:
-            return False
-        thing, error = await guarded(self._pull_async)
+    async def _take_async(self, batch: Batch, pull: Callable[[], Awaitable[Any]]) -> Job | None:
+        thing, error = await guarded(pull)
         if error is not None:
-            batch.source_error = None if isinstance(error, StopAsyncIteration) else error
-            return False
+            self._ended = isinstance(error, StopAsyncIteration)
+            batch.source_error = None if self._ended else error
+            return None
         return self._accept(batch, thing)
 
-    def _accept(self, batch: Batch, thing: Any) -> bool:
+    def _accept(self, batch: Batch, thing: Any) -> Job | None:
         try:
             item = thing if self._make is None else self._make(self._read, thing)
-            job = batch.ledger.accept(item, known_unique=self._make is not None)
+            job = batch.ledger.accept(item, known_unique=self._unique)
         except InvalidWorkItemError as refusal:
             batch.source_error = refusal
-            return False
+            return None
         self._read += 1
-        arrive(batch, job)
-        return True
+        return job
 
 
 def _check(source: Sequence[Any], make: Callable[[int, Any], Item] | None) -> None:
@@ -175,6 +196,16 @@ def arrive(batch: Batch, job: Job) -> None:
     else:
         batch.parked[id(strategy)] = parked = Parked(CancelScope(), [job])
         batch.start_soon(_prepare, batch, strategy, parked)
+
+
+async def accept_into(batch: Batch, item: Item) -> None:
+    """Add an item to a running batch."""
+    job = batch.ledger.accept(item)
+    if batch.keeper is not None:
+        await batch.keeper.admit([job])
+    else:
+        arrive(batch, job)
+    batch.grow()
 
 
 async def _prepare(batch: Batch, strategy: LLMCallStrategy[Any], parked: Parked) -> None:

@@ -50,6 +50,8 @@ class Job:
     """Whether it is in its lane's backlog."""
     seen: bool = False
     """Whether the middlewares have seen it."""
+    recalled: bool = False
+    """Whether its result was known without a call of its own."""
     result: WorkItemResult[Any] | None = None
     """Known from the moment of the decision; delivered after the hooks have seen it."""
     cost: float = 0.0
@@ -145,6 +147,9 @@ class Learned:
     pace: RateLimitObserver
     costs: TokenCosts = attrs.field(factory=TokenCosts)
     news: News = attrs.field(factory=News)
+    """Of what the observers are told."""
+    entries: News = attrs.field(factory=News)
+    """Of what the journal has noted."""
 
 
 class Lane:
@@ -155,6 +160,7 @@ class Lane:
         self.pace = learned.pace
         self.costs = learned.costs
         self._news = learned.news
+        self._entries = learned.entries
         self.backlog: Backlog[Job] = Backlog()
         self.in_flight = 0
         self.closed: Fault | None = None
@@ -225,6 +231,10 @@ class Lane:
     def news(self) -> Sequence[PaceChange]:
         """Return the changes of the pace that it did not return before, the oldest first."""
         return self._news.of(self.pace.history)
+
+    def entries(self) -> Sequence[PaceChange]:
+        """Return, for the journal, the changes of the pace that it did not return before."""
+        return self._entries.of(self.pace.history)
 
     def served(self) -> None:
         """The provider served a call: patience begins anew."""

@@ -3,7 +3,7 @@
 Rules owned here:
 
 1. A job is open from its acceptance until its result is handed to the outlet, which happens once.
-2. Closing the ledger delivers what is left: a result that was decided already as it is, anything else as the given fault.
+2. In the end what is left is settled: a result that was decided already as it is, anything else as the given fault.
 3. Two items of one batch with the same id are refused. Of the ids seen only their hashes are kept (about 100 bytes an item).
 """
 
@@ -63,16 +63,22 @@ class Ledger:
 
     def deliver(self, job: Job) -> None:
         """Hand the job's result over."""
+        self._outlet.put(self._take(job))
+
+    def withhold(self, job: Job) -> None:
+        """Count the job as settled, and hand its result over to nobody."""
+        self._take(job)
+
+    def _take(self, job: Job) -> WorkItemResult[Any]:
         if self._open.pop(job.index, None) is None or job.result is None:
             raise AssertionError(f"item {job.item.item_id!r} was settled twice, or without a result")
-        self._outlet.put(job.result)
-        self._tally.count(job.result)
+        self._tally.count(job.result, recalled=job.recalled)
+        return job.result
 
-    def close(self, fault: Fault) -> list[Job]:
-        """Deliver a result for every job that is open; return these jobs."""
+    def settle(self, fault: Fault) -> list[Job]:
+        """Return every job that is open, each with a result: what is not decided is settled with `fault`."""
         left = list(self._open.values())
         for job in left:
             if job.result is None:
                 job.result = job.settled(None, fault)
-            self.deliver(job)
         return left

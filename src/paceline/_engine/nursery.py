@@ -35,6 +35,8 @@ async def run(batch: Batch, intake: Intake) -> None:
             batch.start_soon = nursery.start_soon
             batch.start_worker = lambda job: nursery.start_soon(work, batch, job)
             nursery.start_soon(_read, batch, intake)
+            if batch.keeper is not None:
+                nursery.start_soon(batch.keeper.work)
             try:
                 await _supervise(batch)
             except BaseException:
@@ -44,7 +46,12 @@ async def run(batch: Batch, intake: Intake) -> None:
         unsubscribe()
         batch.start_soon = _start_nothing
         intake.rest(batch)
-        batch.abandon(pending("the batch was cancelled"))
+        cancelled = pending("the batch was cancelled")
+        try:
+            if batch.keeper is not None:
+                await batch.keeper.finish(cancelled)
+        finally:
+            batch.abandon(cancelled)
 
 
 async def _read(batch: Batch, intake: Intake) -> None:

@@ -12,7 +12,7 @@ from typing import Generic, TypeVar
 
 from anyio import Event
 
-from .._core.exceptions import SourceError
+from .._core.exceptions import PacelineError
 from .._core.fault import DRAINED, pending
 from .._core.outcome import BatchResult, WorkItemResult
 from .batch import Batch
@@ -44,7 +44,7 @@ class Handover(Generic[T]):
         self.ready: deque[WorkItemResult[T]] = deque()
         self.batch: Batch | None = None
         self.result: BatchResult[T] | None = None
-        self.failure: SourceError | None = None
+        self.failure: PacelineError | None = None
         self._news = Event()
         self._behind = False
 
@@ -58,7 +58,7 @@ class Handover(Generic[T]):
         self._behind = self._behind or len(self.ready) >= _READY
         self._news.set()
 
-    def end(self, result: BatchResult[T], failure: SourceError | None) -> None:
+    def end(self, result: BatchResult[T], failure: PacelineError | None) -> None:
         """Nothing more comes."""
         self.result, self.failure = result, failure
         self._news.set()
@@ -81,7 +81,8 @@ class Handover(Generic[T]):
 class ResultStream(Generic[T]):
     """The results of a running batch, in completion order: `async for result in stream`.
 
-    Iteration ends when every item has had its result. If the source of work raised, it raises `SourceError` at that point.
+    Iteration ends when every item has had its result. If the source of work raised, it raises `SourceError` at that point; if
+    there is a journal and results could not be committed, `UnsavedError`, which has them.
     Cancelling the wait for a result loses none.
     """
 

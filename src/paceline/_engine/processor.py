@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
+from os import PathLike
 from types import TracebackType
 from typing import Any, Generic, TypeVar
 
@@ -15,10 +16,10 @@ from .._core.exceptions import MisuseError
 from .._core.fault import DRAINED
 from .._core.outcome import BatchResult
 from .._core.pace import PaceController, PaceKnowledge
-from ..abc import BaseObserver, Middleware
+from ..abc import BaseObserver, Journal, Middleware
 from ..work import LLMWorkItem
 from .engine import NOTHING_KNOWN, Engine, NewPace
-from .intake import Intake, arrive, check_item
+from .intake import Intake, accept_into, check_item
 from .outlets import ResultStream
 from .tally import ProcessorStatistics
 
@@ -41,12 +42,15 @@ class ParallelBatchProcessor(Generic[T]):
         observers: are told of every event.
         pace: makes the controller of a quota that is met for the first time, from what is known of it or None.
         knowledge: what is known of quotas, by their names, from an earlier processor's `knowledge()`.
+        journal: keeps every result before it is handed over, gives back those that it has, and remembers the pace: the path of a
+            file, or a `paceline.journal.SqliteJournal`. It is opened when the processor is entered.
 
     Raises:
         ConfigurationError: a middleware or an observer is none, or something in `knowledge` is out of its bounds.
+        JournalError: on entering: the journal cannot be written, somebody else writes it, or it is something else.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - all have good defaults
         self,
         config: ProcessorConfig | None = None,
         *,
@@ -54,8 +58,11 @@ class ParallelBatchProcessor(Generic[T]):
         observers: Sequence[BaseObserver] = (),
         pace: NewPace = PaceController,
         knowledge: Mapping[str, PaceKnowledge] = NOTHING_KNOWN,
+        journal: Journal | str | PathLike[str] | None = None,
     ) -> None:
-        self._engine: Engine[T] = Engine(config, middlewares, observers, pace, knowledge)
+        self._engine: Engine[T] = Engine(
+            config, middlewares=middlewares, observers=observers, pace=pace, knowledge=knowledge, journal=journal
+        )
         self._queue: deque[LLMWorkItem[T]] = deque()
         self._ids: set[str] = set()
         self._is_open = False
@@ -66,6 +73,7 @@ class ParallelBatchProcessor(Generic[T]):
         return self._engine.config
 
     async def __aenter__(self) -> ParallelBatchProcessor[T]:
+        await self._engine.__aenter__()
         self._is_open = True
         return self
 
@@ -87,8 +95,7 @@ class ParallelBatchProcessor(Generic[T]):
         check_item(item, self._ids)
         batch = self._engine.running
         if batch is not None and batch.is_open:
-            arrive(batch, batch.ledger.accept(item))
-            batch.grow()
+            await accept_into(batch, item)
         else:
             self._queue.append(item)
         self._ids.add(item.item_id)
@@ -100,6 +107,8 @@ class ParallelBatchProcessor(Generic[T]):
 
         Raises:
             MisuseError: the processor is not open, or is running a batch.
+            JournalChangedError: an item is not what the journal was begun with; nothing more was called.
+            UnsavedError: the journal could not keep all results; it has those that are not kept, and the batch.
         """
         self._check_open()
         self._engine.check_idle()

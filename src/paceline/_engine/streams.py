@@ -6,6 +6,7 @@ from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, I
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from functools import partial
+from os import PathLike
 from typing import TypedDict, TypeVar, Unpack
 
 import anyio
@@ -15,7 +16,7 @@ from anyio.lowlevel import EventLoopToken, current_token
 from .._core.config import ProcessorConfig
 from .._core.outcome import BatchResult
 from .._core.pace import PaceKnowledge
-from ..abc import BaseObserver, LLMCallStrategy, Middleware
+from ..abc import BaseObserver, Journal, LLMCallStrategy, Middleware
 from ..work import LLMWorkItem
 from .engine import Engine, NewPace
 from .intake import Intake
@@ -32,6 +33,7 @@ class Options(TypedDict, total=False):
     observers: Sequence[BaseObserver]
     pace: NewPace
     knowledge: Mapping[str, PaceKnowledge]
+    journal: Journal | str | PathLike[str] | None
 
 
 async def process_prompts(

@@ -23,6 +23,8 @@ class ProcessorStatistics:
     failed: int
     failures: dict[FaultKind, int]
     """Failed items by kind."""
+    recalled: int
+    """Items that needed no call: their results were in the journal, or another item had the same prompt."""
     rate_limit_count: int
     """Calls that a provider throttled."""
     usage: TokenUsage
@@ -50,16 +52,19 @@ class Tally:
     refusals: int = 0
     usage: TokenUsage = NO_USAGE
     account: Account = attrs.field(factory=Account)
+    recalled: int = 0
     most_workers: int = 0
     least_allowed: int | None = None
 
-    def count(self, result: WorkItemResult[object]) -> None:
-        """Count a settled item."""
+    def count(self, result: WorkItemResult[object], *, recalled: bool = False) -> None:
+        """Count a settled item; `recalled`: it needed no call here."""
         if result.error is None:
             self.succeeded += 1
         else:
             self.failures[result.error.kind] += 1
-        if result.usage is not NO_USAGE:
+        if recalled:
+            self.recalled += 1
+        elif result.usage is not NO_USAGE:
             self.usage += result.usage
 
     def allow(self, workers: int) -> None:
@@ -72,6 +77,7 @@ class Tally:
         self.accepted += other.accepted
         self.succeeded += other.succeeded
         self.failures += other.failures
+        self.recalled += other.recalled
         self.refusals += other.refusals
         self.usage += other.usage
 

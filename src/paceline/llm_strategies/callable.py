@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Awaitable, Callable
-from typing import Generic, TypeVar, cast
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, Generic, TypeVar, cast
 
 from .._core.exceptions import ConfigurationError
 from .._core.usage import NO_USAGE, TokenUsage
@@ -53,6 +53,11 @@ class CallableStrategy(LLMCallStrategy[T], Generic[T]):
     def quota(self) -> str:
         """The lane's name."""
         return self._quota
+
+    @property
+    def identity(self) -> Mapping[str, Any]:
+        """The function's name, and the model's."""
+        return {**super().identity, "function": self._name}
 
     def __copy__(self) -> CallableStrategy[T]:
         return self  # nothing changes after __init__, so items can share it

@@ -32,6 +32,7 @@ from .._core.prompt import Prompt
 from .._core.usage import TokenUsage
 from .chat_errors import ChatErrorClassifier
 from .headers import quota_hint
+from .identity import fingerprint
 from .prices import Priced
 from .schemas import Asked
 
@@ -140,6 +141,22 @@ class ChatStrategy(Priced[T], Generic[T]):
     def quota(self) -> str:
         """The lane's name."""
         return self._quota
+
+    @property
+    def identity(self) -> Mapping[str, Any]:
+        """What its outputs depend on besides the prompt."""
+        url = self._access.base_url if self._access is not None else None
+        return {
+            **super().identity,
+            "server": url and urlsplit(url).netloc.rpartition("@")[2],
+            "system_instruction": fingerprint(self._instruction or None),
+            "options": fingerprint(self._fixed or None),
+            **self._asked.identity,
+        }
+
+    def restore(self, data: Any) -> T:
+        """Return an output from what a journal has kept of it."""
+        return self._asked.restore(data)
 
     async def prepare(self) -> None:
         """Make the client, and look for the price if it is the provider's own model and none was given."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from .._core.escalation import EscalationPolicy
 from .._core.exceptions import ConfigurationError, MisuseError
@@ -53,6 +53,10 @@ class ModelEscalation(LLMCallStrategy[T], Generic[T]):
     def quota(self) -> str:
         """The lane in which every item begins."""
         return self.steps[0].quota
+
+    def restore(self, data: Any) -> T:
+        """Return an output from what a journal has kept of it: as the steps do, which answer for the same type."""
+        return self.steps[-1].restore(data)
 
     async def execute(self, prompt: str, attempt: int, timeout: float) -> tuple[T, TokenUsage]:  # noqa: ARG002
         """Never called: the engine calls the steps.

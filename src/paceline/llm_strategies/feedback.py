@@ -13,6 +13,7 @@ Rules owned here:
 from __future__ import annotations
 
 import copy
+from collections.abc import Mapping
 from contextlib import suppress
 from string import Formatter
 from typing import Any, Generic, TypeVar
@@ -26,6 +27,7 @@ from .._core.fault import FaultKind
 from .._core.problem import Problem
 from .._core.prompt import Media, Prompt
 from ..abc import ErrorClassifier, Ladder, LLMCallStrategy, Tokens
+from .identity import fingerprint
 from .problems import cut, problems_of
 
 T = TypeVar("T")
@@ -104,6 +106,15 @@ class ValidationFeedback(LLMCallStrategy[T], Generic[T]):
     def quota(self) -> str:
         """The lane's name."""
         return self.strategy.quota
+
+    @property
+    def identity(self) -> Mapping[str, Any]:
+        """That of the strategy, as a first prompt is the same; and what a further one is worded by."""
+        return {**self.strategy.identity, "feedback": fingerprint(repr(self._template))}
+
+    def restore(self, data: Any) -> T:
+        """Return an output from what a journal has kept of it, as the strategy does."""
+        return self.strategy.restore(data)
 
     async def prepare(self) -> None:
         """Prepare the strategy, unless it is prepared already for another of these."""

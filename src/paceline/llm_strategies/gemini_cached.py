@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Generic, TypeVar, Unpack, overload
 
 from google import genai
@@ -93,6 +94,11 @@ class GeminiCachedStrategy(GeminiStrategy[T], Generic[T]):
         self._policy = CachePolicy(ttl=ttl, keep=keep)
         self._if_too_small: IfTooSmall = too_small
         self._cache: SharedCache | None = None
+
+    @property
+    def identity(self) -> Mapping[str, Any]:
+        """What its outputs depend on besides the prompt."""
+        return {**super().identity, "context": self._context.fingerprint}
 
     async def prepare(self) -> None:
         """Make the client, and find or create the cache.

@@ -25,6 +25,7 @@ from .errors import GeminiErrorClassifier, read_reply
 from .gemini_client import Access, Connection, Identity, is_plain
 from .gemini_request import check, config_of, content_of, understood
 from .headers import quota_hint
+from .identity import fingerprint
 from .prices import Priced
 from .typed import OutputType
 
@@ -135,6 +136,16 @@ class GeminiStrategy(Priced[T], Generic[T]):
     def quota(self) -> str:
         """The lane's name."""
         return self._quota
+
+    @property
+    def identity(self) -> Mapping[str, Any]:
+        """What its outputs depend on besides the prompt."""
+        said = self._config.model_dump_json(exclude_none=True, exclude={"http_options"}, warnings=False)
+        return {**super().identity, "config": fingerprint(said), **self._output.identity}
+
+    def restore(self, data: Any) -> T:
+        """Return an output from what a journal has kept of it."""
+        return self._output.restore(data)
 
     async def prepare(self) -> None:
         """Make the client, and look for the price if none was given.

@@ -104,6 +104,21 @@ class Asked(Generic[T]):
         answer: T = getattr(value, _FIELD) if self._wrapped else value
         return answer
 
+    def restore(self, data: Any) -> T:
+        """Return an answer from what is left of it as plain data.
+
+        Raises:
+            InvalidOutputError: it is not of its type.
+        """
+        value = self._type.restore({_FIELD: data} if self._wrapped else data)
+        answer: T = getattr(value, _FIELD) if self._wrapped else value
+        return answer
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        """What tells it from another type, as plain data."""
+        return self._type.identity
+
     @property
     def name(self) -> str:
         """The type's, as every provider takes it."""

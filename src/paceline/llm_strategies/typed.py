@@ -15,12 +15,14 @@ import json
 import math
 import re
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from typing import Any, Generic, NoReturn, TypeVar, overload
 
 import attrs
 
 from .._core.exceptions import ConfigurationError, InvalidOutputError
 from .._core.usage import NO_USAGE, TokenUsage
+from .identity import fingerprint
 from .problems import MOST, TOO_DEEP, UNKNOWN, Found, in_json, of_cattrs, of_pydantic, problems_of, right_in
 
 __all__ = ["OutputType", "problems_of"]
@@ -42,6 +44,8 @@ class OutputType(Generic[T]):
     """As JSON schema; None: free text."""
     _structure: Callable[[str, Any], T] | None = attrs.field(repr=False)
     """Makes a value of the text without its fence, and of what JSON makes of that."""
+    _by_name: Callable[[str], T] | None = attrs.field(default=None, repr=False)
+    """Makes a value of a text in which fields have their names, where these may not be what an answer calls them."""
 
     @overload
     @staticmethod
@@ -73,8 +77,8 @@ class OutputType(Generic[T]):
 
             hook = structure_hook(output_type)
         except PydanticIsNeeded:
-            schema, validate = _of_pydantic(output_type, name)
-            return OutputType(name, schema, lambda text, _: validate(text))
+            schema, validate, by_name = _of_pydantic(output_type, name)
+            return OutputType(name, schema, lambda text, _: validate(text), by_name)
         except RecursionError:
             raise ConfigurationError(f"{name} has no JSON schema: it contains itself without end") from None
         return OutputType(name, schema, lambda _, data: hook(data, output_type))
@@ -100,6 +104,25 @@ class OutputType(Generic[T]):
                 found = _found_by(error, data)
         right = () if data is UNKNOWN else _right(data, found)
         raise InvalidOutputError(text, [one.problem for one in found[:MOST]], right=right, usage=usage)
+
+    def restore(self, data: Any) -> T:
+        """Return a value of the type from what is left of one as plain data.
+
+        Raises:
+            InvalidOutputError: it is not of the type.
+        """
+        if self._structure is None:
+            return data  # type: ignore[no-any-return]  # T is str
+        text = json.dumps(data)
+        with suppress(Exception):  # an answer has the aliases of fields, data has their names
+            if self._by_name is not None:
+                return self._by_name(text)
+        return self.parse(text)
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        """What tells it from another type, as plain data."""
+        return {"output_type": self.name, "schema": fingerprint(self.schema)}
 
 
 def _unfenced(text: str) -> tuple[str, int]:
@@ -208,7 +231,7 @@ def _right(data: Any, found: list[Found]) -> tuple[str, ...]:
         return ()
 
 
-def _of_pydantic(output_type: Any, name: str) -> tuple[Mapping[str, Any], Callable[[str], Any]]:
+def _of_pydantic(output_type: Any, name: str) -> tuple[Mapping[str, Any], Callable[[str], Any], Callable[[str], Any]]:
     from pydantic import TypeAdapter  # noqa: PLC0415 - the type is pydantic's, so it is there
 
     try:
@@ -217,4 +240,8 @@ def _of_pydantic(output_type: Any, name: str) -> tuple[Mapping[str, Any], Callab
     except Exception as error:
         why = str(error).partition("\n")[0]
         raise ConfigurationError(f"{name} has no JSON schema: pydantic says: {why}") from error
-    return schema, lambda text: adapter.validate_json(text, strict=True)
+    return (
+        schema,
+        lambda text: adapter.validate_json(text, strict=True),
+        lambda text: adapter.validate_json(text, strict=True, by_alias=True, by_name=True),
+    )

@@ -1,0 +1,35 @@
+"""What SQLite raises, in a sentence that names the file; and how the file is opened for reading."""
+
+from __future__ import annotations
+
+import sqlite3
+
+from .._core.exceptions import JournalError
+
+_PATIENCE = 30.0  # seconds: a writer never holds up readers for long
+
+
+def told(path: str, error: sqlite3.Error) -> JournalError:
+    """Return what SQLite raised as an error that names the file."""
+    name = getattr(error, "sqlite_errorname", "")
+    if name == "SQLITE_NOTADB":
+        return JournalError(f"{path}: is not a journal; name another file")
+    if name.startswith("SQLITE_FULL"):
+        return JournalError(f"{path}: cannot be written: the disk is full")
+    if name.startswith("SQLITE_READONLY"):
+        return JournalError(f"{path}: cannot be written: it is read-only")
+    if name.startswith("SQLITE_CORRUPT"):
+        return JournalError(f"{path}: is damaged ({error}); what can be read is rebuilt by: sqlite3 {path} .recover")
+    return JournalError(f"{path}: {error}")
+
+
+def connect_to_read(path: str) -> sqlite3.Connection:
+    """Open a file for reading, which may be written at the same time.
+
+    Raises:
+        sqlite3.Error: it is not there.
+    """
+    quoted = path.replace("%", "%25").replace("?", "%3f").replace("#", "%23")
+    return sqlite3.connect(
+        f"file:{quoted}?mode=ro", uri=True, timeout=_PATIENCE, isolation_level=None, check_same_thread=False
+    )

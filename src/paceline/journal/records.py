@@ -1,0 +1,141 @@
+"""How a result becomes rows of a journal, and comes back."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import attrs
+
+from .._codec import data_text, row_line
+from .._core.fault import Fault, FaultKind
+from .._core.outcome import Attempt, WorkItemResult
+from .._core.price import Price
+from .._core.usage import NO_USAGE, TokenUsage
+
+_USAGE = "input_tokens, output_tokens, cached_input_tokens, total_tokens"
+
+INSERT_RESULT = f"""
+INSERT OR REPLACE INTO results (item, run, settled, kind, message, output, context, model, {_USAGE}, attempts, refusals, seconds)
+SELECT item, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ? FROM items WHERE id = ?
+"""  # noqa: S608 - nothing in it comes from outside
+INSERT_ATTEMPT = f"""
+INSERT OR REPLACE INTO attempts (item, run, ordinal, number, started, seconds, quota, model, {_USAGE}, cost, kind, message)
+SELECT item, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ? FROM items WHERE id = ?
+"""  # noqa: S608 - as above
+SELECT_RESULT = f"""
+SELECT r.seq, r.item, i.id, r.run, r.kind, r.message, r.output, r.context, r.model,
+    {", ".join(f"r.{name.strip()}" for name in _USAGE.split(","))}, r.attempts, r.refusals, r.seconds
+FROM results r JOIN items i ON i.item = r.item
+"""  # noqa: S608 - as above
+SELECT_ATTEMPTS = f"""
+SELECT item, number, started, seconds, quota, model, {_USAGE}, kind, message FROM attempts
+"""  # noqa: S608 - as above
+
+
+def result_values(result: WorkItemResult[Any], run: int, now: float) -> tuple[Any, ...]:
+    """Return the values of `INSERT_RESULT`."""
+    fault, usage = result.error, result.usage
+    return (
+        run,
+        now,
+        None if fault is None else str(fault.kind),
+        None if fault is None else storable(fault.message),
+        None if result.output is None else data_text(result.output),
+        None if result.context is None else data_text(result.context),
+        None if result.model is None else storable(result.model),
+        usage.input_tokens,
+        usage.output_tokens,
+        usage.cached_input_tokens,
+        usage.total_tokens,
+        len(result.attempts),
+        result.refusals,
+        result.seconds,
+        storable(result.item_id),
+    )
+
+
+def attempt_values(result: WorkItemResult[Any], run: int, prices: Mapping[str, Price]) -> Iterable[tuple[Any, ...]]:
+    """Yield the values of `INSERT_ATTEMPT` for each attempt."""
+    for ordinal, attempt in enumerate(result.attempts):
+        usage, fault = attempt.usage, attempt.fault
+        price = prices.get(attempt.model or attempt.quota)
+        yield (
+            run,
+            ordinal,
+            attempt.number,
+            attempt.started,
+            attempt.seconds,
+            storable(attempt.quota),
+            None if attempt.model is None else storable(attempt.model),
+            usage.input_tokens,
+            usage.output_tokens,
+            usage.cached_input_tokens,
+            usage.total_tokens,
+            None if price is None else price.of(usage),
+            None if fault is None else str(fault.kind),
+            None if fault is None else storable(fault.message),
+            storable(result.item_id),
+        )
+
+
+def storable(text: str) -> str:
+    """Return a text that SQLite takes: half of a surrogate pair is written as its escape."""
+    return text if text.isascii() else text.encode("utf-8", "backslashreplace").decode()
+
+
+@attrs.frozen
+class Kept:
+    """A result as the journal has it: output and context are JSON."""
+
+    seq: int
+    item: int
+    id: str
+    run: int
+    kind: str | None
+    message: str | None
+    output: str | None = attrs.field(repr=False)
+    context: str | None = attrs.field(repr=False)
+    model: str | None
+    usage: TokenUsage
+    attempts: int
+    refusals: int
+    seconds: float
+
+    @classmethod
+    def of(cls, row: tuple[Any, ...]) -> Kept:
+        """Read a row of `SELECT_RESULT`."""
+        head, counts, (attempts, refusals, seconds) = row[:9], row[9:13], row[13:]
+        usage = TokenUsage(*counts) if any(counts) else NO_USAGE
+        return cls(*head, usage, attempts, refusals, seconds)  # type: ignore[call-arg]  # there are nine, mypy cannot count them
+
+    @property
+    def line(self) -> bytes:
+        """The row of the result, as a line of JSON."""
+        return row_line(
+            item_id=self.id,
+            output=self.output or "null",
+            error=None if self.kind is None else (self.kind, self.message or ""),
+            context=self.context or "null",
+            model=self.model,
+            usage=self.usage,
+            attempts=self.attempts,
+            seconds=self.seconds,
+        )
+
+    def result(self, output: Any, context: Any = None, attempts: tuple[Attempt, ...] = ()) -> WorkItemResult[Any]:
+        """Return it as a result; its index is to be set by the caller."""
+        fault = None if self.kind is None else Fault(FaultKind(self.kind), self.message or "")
+        return WorkItemResult(self.id, 0, output, fault, context, self.usage, attempts, self.refusals, self.model)
+
+    def data(self) -> Any:
+        """Return the output as plain data."""
+        return None if self.output is None else json.loads(self.output)
+
+
+def attempt_of(row: tuple[Any, ...]) -> Attempt:
+    """Read a row of `SELECT_ATTEMPTS`."""
+    _, number, started, seconds, quota, model, sent, generated, cached, total, kind, message = row
+    fault = None if kind is None else Fault(FaultKind(kind), message or "")
+    return Attempt(number, started, seconds, quota, TokenUsage(sent, generated, cached, total), fault, model)

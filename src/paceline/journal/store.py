@@ -1,0 +1,320 @@
+"""How a journal's file is written: the transactions, each of which happens or does not.
+
+Rules owned here:
+
+1. One writer. Whoever opens the file for writing holds its lock until it is closed.
+2. What SQLite raises becomes a `JournalError` that names the file; what the transaction had begun is undone.
+3. An item is known by its id. With other content, or a strategy of another identity, it is not the item that the journal has:
+   that is refused, or it is taken as it is now and what its result was is forgotten if the content is another.
+4. Results are numbered in the order in which they were committed, and no number is used twice: who has shown those up to one
+   has only the later ones to show.
+
+Times are those of the wall, for people: nothing depends on their order.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sqlite3
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager, suppress
+from importlib.metadata import version
+from os import PathLike
+from typing import Any, Literal, Self, TypeAlias
+
+import attrs
+
+from .._codec import decode_knowledge, encode_knowledge
+from .._core.exceptions import ConfigurationError, JournalError, JournalInUseError
+from .._core.fault import FaultKind
+from .._core.outcome import WorkItemResult
+from .._core.pace import PaceChange, PaceKnowledge
+from .._core.price import Price
+from . import lock, schema
+from .changes import Change
+from .errors import connect_to_read, told
+from .records import INSERT_ATTEMPT, INSERT_RESULT, attempt_values, result_values, storable
+
+Durability: TypeAlias = Literal["normal", "full"]
+"""`normal`: what is committed survives the end of the process; a power failure may take the last moments. `full`: that too."""
+
+_SYNCHRONOUS = {"normal": "NORMAL", "full": "FULL"}
+_BUSY = 30.0  # seconds: readers never hold up a writer for long
+_CACHE = 16_384  # KiB of the file that are kept in memory
+_AT_ONCE = 500  # values in one statement
+
+Connect: TypeAlias = Callable[..., sqlite3.Connection]
+
+
+@attrs.frozen
+class Known:
+    """An item, as it is to be known to the journal."""
+
+    id: str
+    content: bytes
+    """`content_key` of its prompt."""
+    strategy: int
+    """What `Store.strategy` gave for the identity of its strategy."""
+    place: int | None = None
+    """Where in the input it is."""
+
+
+class Store:
+    """A journal that is open for writing. It is used by one thread at a time.
+
+    Args:
+        path: of the file; made if it is not there.
+        durability: what a commit survives.
+        connect: opens the database, as `sqlite3.connect` does.
+
+    Raises:
+        JournalInUseError: somebody else writes it.
+        JournalError: it cannot be written, or is something else.
+        ConfigurationError: the durability is none.
+    """
+
+    def __init__(
+        self,
+        path: str | PathLike[str],
+        *,
+        durability: Durability = "normal",
+        connect: Connect = sqlite3.connect,
+    ) -> None:
+        if durability not in _SYNCHRONOUS:
+            raise ConfigurationError(f"durability must be normal or full, not {durability!r}")
+        self.path = os.fspath(path)
+        self._lock: int | None = None
+        self._run = 0
+        self._strategies: dict[str, int] = {}
+        try:
+            self._lock = lock.acquire(self.path)
+        except (OSError, ValueError) as error:
+            raise JournalError(f"{self.path}: cannot be written: {getattr(error, 'strerror', None) or error}") from None
+        if self._lock is None:
+            raise JournalInUseError(self.path, _pid_of_writer(self.path))
+        try:
+            self._db = self._opened(durability, connect)
+        except BaseException:
+            lock.release(self._lock)
+            raise
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _opened(self, durability: Durability, connect: Connect) -> sqlite3.Connection:
+        with self._told():
+            db = connect(self.path, timeout=_BUSY, isolation_level=None, check_same_thread=False)
+        try:
+            with self._told():
+                db.execute("PRAGMA journal_mode = WAL")
+                db.execute(f"PRAGMA synchronous = {_SYNCHRONOUS[durability]}")
+                db.execute(f"PRAGMA cache_size = -{_CACHE}")
+                schema.ensure(db, self.path)
+        except BaseException:
+            db.close()
+            raise
+        return db
+
+    # ---------------------------------------------------------------------------------------------- runs
+
+    def begin_run(self) -> int:
+        """Note that a run begins; return its number."""
+        with self.transaction() as db:
+            values = (os.getpid(), version("paceline"), time.time())
+            self._run = db.execute("INSERT INTO runs (pid, version, began) VALUES (?, ?, ?)", values).lastrowid or 0
+        return self._run
+
+    def end_run(self) -> None:
+        """Note that the run has ended."""
+        with self.transaction() as db:
+            db.execute("UPDATE runs SET ended = ? WHERE run = ?", (time.time(), self._run))
+
+    def close(self) -> None:
+        """Close the file, and let go of the lock. What is not committed is undone."""
+        try:
+            with suppress(sqlite3.Error):  # the last checkpoint; the log is read again when it is opened
+                self._db.close()
+        finally:
+            descriptor, self._lock = self._lock, None
+            if descriptor is not None:
+                lock.release(descriptor)
+
+    # ---------------------------------------------------------------------------------------------- facts
+
+    def fact(self, name: str) -> Any:
+        """Return what is noted under a name; None: nothing."""
+        with self._told():
+            row = self._db.execute("SELECT value FROM facts WHERE name = ?", (name,)).fetchone()
+        return None if row is None else json.loads(row[0])
+
+    def note_fact(self, name: str, value: Any) -> None:
+        """Note something under a name, in place of what was there."""
+        with self.transaction() as db:
+            db.execute("INSERT OR REPLACE INTO facts VALUES (?, ?)", (name, json.dumps(value, allow_nan=False)))
+
+    def knowledge(self) -> dict[str, PaceKnowledge]:
+        """Return what was learned of quotas; nothing, if it cannot be read."""
+        found = self.fact("knowledge")
+        try:
+            return decode_knowledge(json.dumps(found)) if found is not None else {}
+        except ConfigurationError:
+            return {}
+
+    def note_pace(self, changes: Sequence[tuple[str, PaceChange]], knowledge: Mapping[str, PaceKnowledge]) -> None:
+        """Note what the pace did, with times in seconds since the batch began, and what was learned."""
+        rows = [
+            (
+                self._run,
+                change.time,
+                storable(quota),
+                change.handle,
+                _finite(change.old),
+                _finite(change.new),
+                change.reason,
+            )
+            for quota, change in changes
+        ]
+        with self.transaction() as db:
+            db.executemany("INSERT INTO pace VALUES (?, ?, ?, ?, ?, ?, ?)", rows)
+            if knowledge:
+                values = ("knowledge", encode_knowledge(knowledge).decode())
+                db.execute("INSERT OR REPLACE INTO facts VALUES (?, ?)", values)
+
+    # ---------------------------------------------------------------------------------------------- items
+
+    def strategy(self, identity: Mapping[str, Any]) -> int:
+        """Return the number of a strategy's identity."""
+        text = json.dumps(identity, sort_keys=True, default=str)
+        number = self._strategies.get(text)
+        if number is None:
+            with self.transaction() as db:
+                db.execute("INSERT OR IGNORE INTO strategies (identity) VALUES (?)", (storable(text),))
+                row = db.execute("SELECT strategy FROM strategies WHERE identity = ?", (storable(text),)).fetchone()
+            number = self._strategies[text] = int(row[0])
+        return number
+
+    def identity(self, strategy: int) -> dict[str, Any]:
+        """Return the identity that has a number."""
+        with self._told():
+            row = self._db.execute("SELECT identity FROM strategies WHERE strategy = ?", (strategy,)).fetchone()
+        found: dict[str, Any] = json.loads(row[0])
+        return found
+
+    def note_items(self, items: Sequence[Known], *, accept_changes: bool) -> list[Change]:
+        """Note items that are new; return those that are not what they were, under rule 3.
+
+        Args:
+            items: with different ids.
+            accept_changes: whether the changed ones are noted as they are now; else they stay as they were.
+        """
+        with self.transaction() as db:
+            found = self._found(db, [storable(item.id) for item in items])
+            new = [item for item in items if storable(item.id) not in found]
+            db.executemany(
+                "INSERT INTO items (id, content, strategy, place) VALUES (?, ?, ?, ?)",
+                [(storable(item.id), item.content, item.strategy, item.place) for item in new],
+            )
+            return [
+                change
+                for item in items
+                if (before := found.get(storable(item.id))) is not None
+                and (change := self._compare(db, item, before, accept=accept_changes)) is not None
+            ]
+
+    def _found(self, db: sqlite3.Connection, ids: list[str]) -> dict[str, Any]:
+        found: dict[str, Any] = {}
+        for start in range(0, len(ids), _AT_ONCE):
+            part = ids[start : start + _AT_ONCE]
+            query = f"SELECT id, item, content, strategy, place, gone FROM items WHERE id IN ({_marks(part)})"  # noqa: S608 - only question marks
+            found |= {name: fields for name, *fields in db.execute(query, part)}
+        return found
+
+    def _compare(self, db: sqlite3.Connection, item: Known, before: Any, *, accept: bool) -> Change | None:
+        number, content, strategy, place, gone = before
+        other, differs = content != item.content, strategy != item.strategy
+        change = None
+        if other or differs:
+            identities = self.identity(strategy), self.identity(item.strategy)
+            change = Change(item.id, item.place, other, *identities)
+            if not accept:
+                return change
+            if other:
+                db.execute("DELETE FROM results WHERE item = ?", (number,))
+        if change is not None or gone or (item.place is not None and item.place != place):
+            db.execute(
+                "UPDATE items SET content = ?, strategy = ?, place = ?, gone = 0 WHERE item = ?",
+                (item.content, item.strategy, item.place, number),
+            )
+        return change
+
+    def forget(self, kinds: Iterable[str]) -> int:
+        """Forget the results that are faults of these kinds, so that their items are run again; return how many there were."""
+        named = list(kinds)
+        with self.transaction() as db:
+            return db.execute(f"DELETE FROM results WHERE kind IN ({_marks(named)})", named).rowcount  # noqa: S608 - only question marks
+
+    # ---------------------------------------------------------------------------------------------- results
+
+    def commit(self, results: Sequence[WorkItemResult[Any]], prices: Mapping[str, Price]) -> None:
+        """Keep results with their attempts; of pending ones only the attempts: they are not final.
+
+        Raises:
+            JournalError: they are not kept, none of them.
+        """
+        now = time.time()
+        rows = [result_values(result, self._run, now) for result in results if not is_pending(result)]
+        attempts = [values for result in results for values in attempt_values(result, self._run, prices)]
+        with self.transaction() as db:
+            db.executemany(INSERT_RESULT, rows)
+            db.executemany(INSERT_ATTEMPT, attempts)
+
+    @contextmanager
+    def transaction(self) -> Iterator[sqlite3.Connection]:
+        """Do all that is in the block, or nothing of it. A transaction within another is a part of that."""
+        with self._told():
+            if self._db.in_transaction:
+                yield self._db
+                return
+            self._db.execute("BEGIN IMMEDIATE")
+            try:
+                yield self._db
+                self._db.execute("COMMIT")
+            except BaseException:
+                with suppress(sqlite3.Error):  # some errors have undone it already
+                    self._db.execute("ROLLBACK")
+                raise
+
+    @contextmanager
+    def _told(self) -> Iterator[None]:
+        try:
+            yield
+        except sqlite3.Error as error:
+            raise told(self.path, error) from error
+
+
+def is_pending(result: WorkItemResult[Any]) -> bool:
+    """Whether a result says only that its item was not settled."""
+    return result.error is not None and result.error.kind is FaultKind.PENDING
+
+
+def _pid_of_writer(path: str) -> int | None:
+    """Return the process that writes a journal, as far as it says so."""
+    try:
+        with closing(connect_to_read(path)) as db:
+            row = db.execute("SELECT pid FROM runs ORDER BY run DESC LIMIT 1").fetchone()
+    except sqlite3.Error:  # it has just been made
+        return None
+    return None if row is None else int(row[0])
+
+
+def _finite(number: float) -> float | None:
+    return number if abs(number) < float("inf") else None
+
+
+def _marks(values: Sequence[object]) -> str:
+    return ",".join("?" * len(values))
