@@ -120,7 +120,7 @@ class ParallelBatchProcessor(Generic[T]):
 
     @asynccontextmanager
     async def stream(
-        self, source: Iterable[LLMWorkItem[T]] | AsyncIterable[LLMWorkItem[T]]
+        self, source: Iterable[LLMWorkItem[T]] | AsyncIterable[LLMWorkItem[T]], *, unique: bool = False
     ) -> AsyncIterator[ResultStream[T]]:
         """Run the items of `source`, and hand over each result as it comes.
 
@@ -130,12 +130,16 @@ class ParallelBatchProcessor(Generic[T]):
         The source is read as far ahead as is of use; a consumer that falls behind holds up new calls. Leaving the block
         early cancels the calls in flight; then `results.undelivered` has what was not taken.
 
+        Args:
+            source: of work items.
+            unique: whether it is known that no id comes twice: then they are not remembered, about 100 bytes each.
+
         Raises:
             InvalidWorkItemError: the source is a sequence, and something in it cannot be run.
             MisuseError: the processor is not open, or is running a batch.
         """
         self._check_open()
-        async with self._engine.stream(Intake(source)) as results:
+        async with self._engine.stream(Intake(source, unique=unique)) as results:
             yield results
 
     @property

@@ -51,6 +51,17 @@ class Output:
         finally:
             self.saved += rows.count(b"\n", 0, taken)
 
+    def settled_size(self) -> int | None:
+        """Wait until the rows are on the disk; return the bytes that are there. None: it is no file.
+
+        Raises:
+            OSError: the disk did not take them after all.
+        """
+        if not self._is_file:
+            return None
+        os.fsync(self._descriptor)
+        return os.lseek(self._descriptor, 0, os.SEEK_CUR)
+
     def settle(self) -> None:
         """Wait until the rows are on the disk, if it is a file.
 
@@ -82,13 +93,14 @@ class Output:
 
 
 @contextmanager
-def open_output(path: str, *, source: os.stat_result, overwrite: bool) -> Iterator[Output]:
+def open_output(path: str, *, source: os.stat_result, overwrite: bool, behind: int | None = None) -> Iterator[Output]:
     """Open an output.
 
     Args:
         path: of the file; - for stdout.
         source: the input's identity.
         overwrite: whether what is there may be replaced.
+        behind: the bytes that an earlier run has written, behind which the rows go; None: there was none.
 
     Raises:
         OutputError: it cannot be written to, or has content, or is the input.
@@ -104,7 +116,11 @@ def open_output(path: str, *, source: os.stat_result, overwrite: bool) -> Iterat
     except OSError as error:
         raise OutputError(f"{path}: cannot be written to: {error.strerror}") from None
     try:
-        _make_room(path, descriptor, source, overwrite=overwrite)
+        if behind is None:
+            _make_room(path, descriptor, source, overwrite=overwrite)
+        else:
+            _refuse_source(path, os.fstat(descriptor), source)
+            os.lseek(descriptor, behind, os.SEEK_SET)
         yield Output(path, descriptor)
     finally:
         os.close(descriptor)

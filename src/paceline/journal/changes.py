@@ -28,7 +28,12 @@ class Change:
         """What has changed, in a sentence."""
         if self.content:
             return f"the prompt of {self.id!r} has changed"
-        return f"{self.id!r} was begun with another strategy: {'; '.join(differences(self.before, self.after))}"
+        return f"{self.id!r} was begun with another strategy: {'; '.join(self.settings)}"
+
+    @property
+    def settings(self) -> list[str]:
+        """What has changed of its strategy, a sentence each."""
+        return differences(self.before, self.after)
 
 
 def differences(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:

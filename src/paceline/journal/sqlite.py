@@ -30,8 +30,9 @@ from .._core.usage import NO_USAGE
 from ..abc import LLMCallStrategy
 from ..work import LLMWorkItem
 from .changes import sentences
+from .items import Known
 from .records import SELECT_ATTEMPTS, SELECT_RESULT, Kept, attempt_of, storable
-from .store import Connect, Durability, Known, Store
+from .store import Connect, Durability, Store
 
 R = TypeVar("R")
 
@@ -180,7 +181,7 @@ class SqliteJournal:
         store = self._open_store
         known = [Known(item.item_id, content_key(item.prompt), self._strategy_of(item)) for item in items]
         with store.transaction() as db:
-            changes = store.note_items(known, accept_changes=self._accept_changes)
+            changes = store.items.note(known, accept_changes=self._accept_changes)
             if changes and not self._accept_changes:
                 raise JournalChangedError(store.path, sentences(changes))
             found = self._kept(db, items)
@@ -251,7 +252,7 @@ class SqliteJournal:
         if known is None:
             if len(self._identities) >= _REMEMBERED:
                 self._identities.clear()
-            known = self._identities[id(strategy)] = (strategy, self._open_store.strategy(strategy.identity))
+            known = self._identities[id(strategy)] = (strategy, self._open_store.items.strategy(strategy.identity))
         return known[1]
 
 

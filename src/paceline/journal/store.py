@@ -4,9 +4,7 @@ Rules owned here:
 
 1. One writer. Whoever opens the file for writing holds its lock until it is closed.
 2. What SQLite raises becomes a `JournalError` that names the file; what the transaction had begun is undone.
-3. An item is known by its id. With other content, or a strategy of another identity, it is not the item that the journal has:
-   that is refused, or it is taken as it is now and what its result was is forgotten if the content is another.
-4. Results are numbered in the order in which they were committed, and no number is used twice: who has shown those up to one
+3. Results are numbered in the order in which they were committed, and no number is used twice: who has shown those up to one
    has only the later ones to show.
 
 Times are those of the wall, for people: nothing depends on their order.
@@ -17,14 +15,13 @@ from __future__ import annotations
 import json
 import os
 import sqlite3
+import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
 from importlib.metadata import version
 from os import PathLike
 from typing import Any, Literal, Self, TypeAlias
-
-import attrs
 
 from .._codec import decode_knowledge, encode_knowledge
 from .._core.exceptions import ConfigurationError, JournalError, JournalInUseError
@@ -33,8 +30,8 @@ from .._core.outcome import WorkItemResult
 from .._core.pace import PaceChange, PaceKnowledge
 from .._core.price import Price
 from . import lock, schema
-from .changes import Change
 from .errors import connect_to_read, told
+from .items import ItemTable
 from .records import INSERT_ATTEMPT, INSERT_RESULT, attempt_values, result_values, storable
 
 Durability: TypeAlias = Literal["normal", "full"]
@@ -43,26 +40,12 @@ Durability: TypeAlias = Literal["normal", "full"]
 _SYNCHRONOUS = {"normal": "NORMAL", "full": "FULL"}
 _BUSY = 30.0  # seconds: readers never hold up a writer for long
 _CACHE = 16_384  # KiB of the file that are kept in memory
-_AT_ONCE = 500  # values in one statement
 
 Connect: TypeAlias = Callable[..., sqlite3.Connection]
 
 
-@attrs.frozen
-class Known:
-    """An item, as it is to be known to the journal."""
-
-    id: str
-    content: bytes
-    """`content_key` of its prompt."""
-    strategy: int
-    """What `Store.strategy` gave for the identity of its strategy."""
-    place: int | None = None
-    """Where in the input it is."""
-
-
 class Store:
-    """A journal that is open for writing. It is used by one thread at a time.
+    """A journal that is open for writing. Threads take turns: each transaction is one's.
 
     Args:
         path: of the file; made if it is not there.
@@ -87,7 +70,7 @@ class Store:
         self.path = os.fspath(path)
         self._lock: int | None = None
         self._run = 0
-        self._strategies: dict[str, int] = {}
+        self._turn = threading.RLock()
         try:
             self._lock = lock.acquire(self.path)
         except (OSError, ValueError) as error:
@@ -99,6 +82,8 @@ class Store:
         except BaseException:
             lock.release(self._lock)
             raise
+        self.items = ItemTable(self.transaction)
+        """The items that it knows."""
 
     def __enter__(self) -> Self:
         return self
@@ -185,79 +170,6 @@ class Store:
                 values = ("knowledge", encode_knowledge(knowledge).decode())
                 db.execute("INSERT OR REPLACE INTO facts VALUES (?, ?)", values)
 
-    # ---------------------------------------------------------------------------------------------- items
-
-    def strategy(self, identity: Mapping[str, Any]) -> int:
-        """Return the number of a strategy's identity."""
-        text = json.dumps(identity, sort_keys=True, default=str)
-        number = self._strategies.get(text)
-        if number is None:
-            with self.transaction() as db:
-                db.execute("INSERT OR IGNORE INTO strategies (identity) VALUES (?)", (storable(text),))
-                row = db.execute("SELECT strategy FROM strategies WHERE identity = ?", (storable(text),)).fetchone()
-            number = self._strategies[text] = int(row[0])
-        return number
-
-    def identity(self, strategy: int) -> dict[str, Any]:
-        """Return the identity that has a number."""
-        with self._told():
-            row = self._db.execute("SELECT identity FROM strategies WHERE strategy = ?", (strategy,)).fetchone()
-        found: dict[str, Any] = json.loads(row[0])
-        return found
-
-    def note_items(self, items: Sequence[Known], *, accept_changes: bool) -> list[Change]:
-        """Note items that are new; return those that are not what they were, under rule 3.
-
-        Args:
-            items: with different ids.
-            accept_changes: whether the changed ones are noted as they are now; else they stay as they were.
-        """
-        with self.transaction() as db:
-            found = self._found(db, [storable(item.id) for item in items])
-            new = [item for item in items if storable(item.id) not in found]
-            db.executemany(
-                "INSERT INTO items (id, content, strategy, place) VALUES (?, ?, ?, ?)",
-                [(storable(item.id), item.content, item.strategy, item.place) for item in new],
-            )
-            return [
-                change
-                for item in items
-                if (before := found.get(storable(item.id))) is not None
-                and (change := self._compare(db, item, before, accept=accept_changes)) is not None
-            ]
-
-    def _found(self, db: sqlite3.Connection, ids: list[str]) -> dict[str, Any]:
-        found: dict[str, Any] = {}
-        for start in range(0, len(ids), _AT_ONCE):
-            part = ids[start : start + _AT_ONCE]
-            query = f"SELECT id, item, content, strategy, place, gone FROM items WHERE id IN ({_marks(part)})"  # noqa: S608 - only question marks
-            found |= {name: fields for name, *fields in db.execute(query, part)}
-        return found
-
-    def _compare(self, db: sqlite3.Connection, item: Known, before: Any, *, accept: bool) -> Change | None:
-        number, content, strategy, place, gone = before
-        other, differs = content != item.content, strategy != item.strategy
-        change = None
-        if other or differs:
-            identities = self.identity(strategy), self.identity(item.strategy)
-            change = Change(item.id, item.place, other, *identities)
-            if not accept:
-                return change
-            if other:
-                db.execute("DELETE FROM results WHERE item = ?", (number,))
-        if change is not None or gone or (item.place is not None and item.place != place):
-            db.execute(
-                "UPDATE items SET content = ?, strategy = ?, place = ?, gone = 0 WHERE item = ?",
-                (item.content, item.strategy, item.place, number),
-            )
-        return change
-
-    def forget(self, kinds: Iterable[str]) -> int:
-        """Forget the results that are faults of these kinds, so that their items are run again; return how many there were."""
-        named = list(kinds)
-        with self.transaction() as db:
-            return db.execute(f"DELETE FROM results WHERE kind IN ({_marks(named)})", named).rowcount  # noqa: S608 - only question marks
-
     # ---------------------------------------------------------------------------------------------- results
 
     def commit(self, results: Sequence[WorkItemResult[Any]], prices: Mapping[str, Price]) -> None:
@@ -276,7 +188,7 @@ class Store:
     @contextmanager
     def transaction(self) -> Iterator[sqlite3.Connection]:
         """Do all that is in the block, or nothing of it. A transaction within another is a part of that."""
-        with self._told():
+        with self._turn, self._told():
             if self._db.in_transaction:
                 yield self._db
                 return
@@ -314,7 +226,3 @@ def _pid_of_writer(path: str) -> int | None:
 
 def _finite(number: float) -> float | None:
     return number if abs(number) < float("inf") else None
-
-
-def _marks(values: Sequence[object]) -> str:
-    return ",".join("?" * len(values))
