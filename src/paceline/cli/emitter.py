@@ -62,7 +62,7 @@ def last_in(path: str, form: str, before: Written | None) -> int | None:
     Returns:
         0: it holds none; None: it is not as it was noted.
     """
-    if before is None or before.path != os.path.abspath(path) or before.form != form:
+    if before is None or before.path != str(Path(path).resolve()) or before.form != form:
         return None
     try:
         with Path(path).open("r+b") as file:
@@ -142,7 +142,7 @@ class Emitter:
         """Note in the journal what was written."""
         size = self._output.settled_size()
         if size is not None:
-            path = os.path.abspath(self._output.name)
+            path = str(Path(self._output.name).resolve())
             self._store.note_fact(_FACT, attrs.asdict(Written(path=path, form=self._form, last=self.last, size=size)))
         self._next_note = self._clock() + _NOTES
 
