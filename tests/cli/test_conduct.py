@@ -12,6 +12,8 @@ import pytest
 
 from paceline import FaultKind, LLMCallStrategy, ParallelBatchProcessor
 from paceline.cli.conduct import conduct
+from paceline.cli.gauge import Gauge
+from paceline.cli.items import Items
 from paceline.cli.lines import Prompt
 from paceline.cli.progress import Progress
 
@@ -79,9 +81,10 @@ def prompts(number, text="?"):
 
 
 async def run(source, strategy, keep, progress=None):
-    return await conduct(
-        source, strategy, processor=ParallelBatchProcessor(), keep=keep, progress=progress or Progress()
-    )
+    processor = ParallelBatchProcessor()
+    gauge = Gauge(len(source), processor.config.max_workers)
+    items = Items(source, strategy)
+    return await conduct(items, gauge, processor=processor, keep=keep, progress=progress or Progress())
 
 
 def send(number):

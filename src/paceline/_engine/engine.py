@@ -84,6 +84,11 @@ class Engine(Generic[T]):
                 with CancelScope(shield=True):  # as long as the disk takes
                     await self._journal.close()
 
+    @property
+    def has_journal(self) -> bool:
+        """Whether results are committed to a journal."""
+        return self._journal is not None
+
     async def collect(self, intake: Intake) -> BatchResult[T]:
         """Run a batch and return it with all its results.
 

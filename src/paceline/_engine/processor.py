@@ -143,6 +143,11 @@ class ParallelBatchProcessor(Generic[T]):
             yield results
 
     @property
+    def has_journal(self) -> bool:
+        """Whether results are committed to a journal."""
+        return self._engine.has_journal
+
+    @property
     def batch(self) -> BatchResult[T]:
         """The latest batch that has ended, whatever ended it; empty before the first."""
         return self._engine.last

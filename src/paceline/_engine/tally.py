@@ -23,7 +23,7 @@ class ProcessorStatistics:
     failed: int
     failures: dict[FaultKind, int]
     """Failed items by kind."""
-    recalled: int
+    recalled: int = 0
     """Items that needed no call: their results were in the journal, or another item had the same prompt."""
     rate_limit_count: int
     """Calls that a provider throttled."""

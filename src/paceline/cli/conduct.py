@@ -5,14 +5,15 @@
 2. The first SIGINT or SIGTERM starts no more calls and lets those in flight finish. The second cancels them. After it the
    signals do again what the system has them do.
 3. Whatever ends the batch, each of its items has a result, and all of these are kept: the pending ones too.
-4. Where results cannot be kept, the batch is cancelled: what it still got would be paid for and lost.
+4. Where results cannot be kept, the batch is cancelled: what it still got would be paid for and lost. With a journal nothing
+   is lost, so that the calls in flight may finish: no more are started.
 """
 
 from __future__ import annotations
 
 import signal
-from collections.abc import Callable, Iterator, Sequence
-from typing import Any, Protocol, TypeAlias
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, TypeAlias
 
 import attrs
 from anyio import (
@@ -26,14 +27,12 @@ from anyio import (
 )
 from anyio.abc import TaskStatus
 
-from .._core.exceptions import SourceError
+from .._core.exceptions import SourceError, UnsavedError
 from .._core.outcome import BatchResult, WorkItemResult
 from .._engine.outlets import ResultStream
 from .._engine.processor import ParallelBatchProcessor
-from ..abc import LLMCallStrategy
 from ..work import LLMWorkItem
 from .gauge import Gauge, Reading
-from .lines import Prompt
 from .progress import Progress
 
 _INTERRUPTED = "the run was interrupted"
@@ -41,14 +40,6 @@ _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 Keep: TypeAlias = Callable[[Sequence[WorkItemResult[Any]]], None]
 """Keeps results; called in a worker thread, never twice at a time. Raises OSError where it cannot."""
-
-
-class Prompts(Protocol):
-    """What is to be answered. It has a length, so that each has a result whatever happens."""
-
-    def __len__(self) -> int: ...
-
-    def __iter__(self) -> Iterator[Prompt]: ...
 
 
 @attrs.frozen(kw_only=True)
@@ -60,61 +51,57 @@ class Ending:
     """The first signal that came, if any."""
     failure: OSError | None
     """Why results could not be kept."""
+    unsaved: UnsavedError | None
+    """Why the journal could not keep results, and which."""
     source_error: SourceError | None
     """Why there was less work than there should have been."""
 
 
 async def conduct(
-    prompts: Prompts,
-    strategy: LLMCallStrategy[Any],
+    items: Iterable[LLMWorkItem[Any]],
+    gauge: Gauge,
     *,
     processor: ParallelBatchProcessor[Any],
     keep: Keep,
     progress: Progress,
 ) -> Ending:
-    """Have the prompts answered; return how it ended.
+    """Have items answered; return how it ended.
 
     Args:
-        prompts: each is made a work item when it is read.
-        strategy: answers them all.
-        processor: is opened and closed here.
+        items: with ids that are known to be unique. Of those that have a length, each has a result whatever happens.
+        gauge: reads the figures.
+        processor: is opened and closed here. If it has a journal, rule 4 is the gentle one.
         keep: takes the results.
         progress: is shown the figures, and told what the user must know.
     """
-    run = _Run(processor, keep, progress, Gauge(len(prompts), processor.config.max_workers))
+    run = _Run(processor, keep, progress, gauge)
     failure: Exception | None = None
     async with create_task_group() as nursery:
         await nursery.start(run.listen)
         nursery.start_soon(run.show)
         try:
             async with processor:
-                await run.carry_out(_Items(prompts, strategy))
+                await run.carry_out(items)
         except Exception as error:  # noqa: BLE001 - it leaves as it is, not in the nursery's group
             failure = error
         nursery.cancel_scope.cancel()
     if failure is not None:
         raise failure
     progress.end(run.reading())
-    return Ending(batch=processor.batch, signal=run.signal, failure=run.failure, source_error=run.source_error)
-
-
-@attrs.frozen
-class _Items:
-    _prompts: Prompts
-    _strategy: LLMCallStrategy[Any]
-
-    def __len__(self) -> int:
-        return len(self._prompts)
-
-    def __iter__(self) -> Iterator[LLMWorkItem[Any]]:
-        for prompt in self._prompts:
-            yield LLMWorkItem(prompt.id, self._strategy, prompt.text, prompt.context)
+    return Ending(
+        batch=processor.batch,
+        signal=run.signal,
+        failure=run.failure,
+        unsaved=run.unsaved,
+        source_error=run.source_error,
+    )
 
 
 class _Run:
     def __init__(self, processor: ParallelBatchProcessor[Any], keep: Keep, progress: Progress, gauge: Gauge) -> None:
         self.signal: int | None = None
         self.failure: OSError | None = None
+        self.unsaved: UnsavedError | None = None
         self.source_error: SourceError | None = None
         self._processor = processor
         self._keep = keep
@@ -148,15 +135,17 @@ class _Run:
             self._progress.show(self.reading())
             await sleep(self._progress.period)
 
-    async def carry_out(self, items: _Items) -> None:
+    async def carry_out(self, items: Iterable[LLMWorkItem[Any]]) -> None:
         """Run the batch, and keep its results."""
         results: ResultStream[Any] | None = None
         try:
             with self._scope:
-                async with self._processor.stream(items) as results:
+                async with self._processor.stream(items, unique=True) as results:
                     await self._keep_all(results)
         except SourceError as error:
             self.source_error = error
+        except UnsavedError as error:
+            self.unsaved = error
         finally:
             with CancelScope(shield=True):
                 self._held += results.undelivered if results is not None else ()
@@ -174,7 +163,11 @@ class _Run:
     async def _keep_held(self) -> None:
         if self._held and self.failure is None:
             await to_thread.run_sync(self._keep_held_here)
-        if self.failure is not None:
+        if self.failure is None:
+            return
+        if self._processor.has_journal:
+            self._processor.drain(f"the output cannot be written: {self.failure.strerror or self.failure}")
+        else:
             self._scope.cancel()
 
     def _keep_held_here(self) -> None:

@@ -11,7 +11,8 @@ import anyio
 from .._engine.processor import ParallelBatchProcessor
 from ..testing import SimulatedStrategy, parse_model
 from .conduct import Ending, conduct
-from .gauge import Reading
+from .gauge import Gauge, Reading
+from .items import Items
 from .logs import shown_logs
 from .panel import DemoPanel
 from .progress import Display, Lines, Progress, is_live
@@ -66,13 +67,14 @@ def _model(items: int, model: str, seed: int | None) -> int:
 
 def _run(items: int, strategy: SimulatedStrategy, progress: Progress, reasons: Reasons) -> Ending:
     prompts = docstring_prompts(items)
+    processor = ParallelBatchProcessor[Any](observers=[reasons])
     with progress, shown_logs(progress.say, verbose=False):
         return anyio.run(
             partial(
                 conduct,
-                prompts,
-                strategy,
-                processor=ParallelBatchProcessor[Any](observers=[reasons]),
+                Items(prompts, strategy),
+                Gauge(len(prompts), processor.config.max_workers),
+                processor=processor,
                 keep=lambda _: None,
                 progress=progress,
             ),

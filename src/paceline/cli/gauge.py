@@ -56,10 +56,12 @@ class Gauge:
     Args:
         total: items in the batch.
         most: workers at most, whatever the controllers allow.
+        before: items of these that were done by earlier runs.
     """
 
-    def __init__(self, total: int, most: int) -> None:
+    def __init__(self, total: int, most: int, before: int = 0) -> None:
         self.total = total
+        self._before = before
         self._most = most
         self._began: float | None = None
         self._marks: deque[_Mark] = deque()
@@ -67,7 +69,7 @@ class Gauge:
     def read(self, now: float, statistics: ProcessorStatistics) -> Reading:
         """Return the figures; `now` never goes back."""
         lanes = statistics.lanes.values()
-        done = statistics.succeeded + statistics.failed
+        done = self._before + statistics.succeeded + statistics.failed
         mark = _Mark(now, sum(lane.served for lane in lanes), done)
         self._marks.append(mark)
         while now - self._marks[0].time > _WINDOW:

@@ -19,6 +19,8 @@ from .._core.config import ProcessorConfig
 from .._core.outcome import WorkItemResult
 from .._engine.processor import ParallelBatchProcessor
 from .conduct import Ending, conduct
+from .gauge import Gauge
+from .items import Items
 from .lines import Kind
 from .logs import shown_logs
 from .models import strategy_of
@@ -66,8 +68,8 @@ def run(job: Job) -> int:
             ending = anyio.run(
                 partial(
                     conduct,
-                    source,
-                    strategy,
+                    Items(source, strategy),
+                    Gauge(len(source), job.config.max_workers),
                     processor=ParallelBatchProcessor[Any](job.config, observers=() if job.quiet else [reasons]),
                     keep=partial(_write, output),
                     progress=progress,
