@@ -8,11 +8,12 @@ from pathlib import Path
 
 from . import gemini_client, savings
 from . import typed as typed_answers
+from .journal import journal
 from .memory import memory
 from .overhead import overhead
 from .page import about, machine, section, write
 
-_BENCHMARKS = ("overhead", "memory", "typed", "gemini", "savings")
+_BENCHMARKS = ("overhead", "memory", "journal", "typed", "gemini", "savings")
 
 
 def main() -> None:
@@ -34,6 +35,8 @@ def _measure(name: str, arguments: argparse.Namespace) -> str:
             return overhead(arguments.rounds, arguments.items, arguments.peer_items, _say)
         case "memory":
             return memory(arguments.memory_rounds, arguments.streamed, arguments.peer_streamed, _say)
+        case "journal":
+            return journal(arguments.rounds, arguments.items, say=_say)
         case "typed":
             return f"{about(typed_answers)}\n\n{typed_answers.typed()}"
         case "gemini":

@@ -12,8 +12,8 @@ from types import ModuleType
 _FRAME = """# Benchmarks
 
 What paceline costs beside the calls it makes, and what its peers cost in the same run. `make bench` prints the tables;
-`python -m benchmarks --write docs/benchmarks.md` rewrites this page, and with the name of one (`overhead`, `memory`, `typed`,
-`gemini`, `savings`) before `--write` only that section of it.
+`python -m benchmarks --write docs/benchmarks.md` rewrites this page, and with the name of one (`overhead`, `memory`, `journal`,
+`typed`, `gemini`, `savings`) before `--write` only that section of it.
 
 Figures are those of one machine on one day, and it may have had other work to do: trust the ratios.
 
@@ -21,6 +21,7 @@ Figures are those of one machine on one day, and it may have had other work to d
 _TITLES = {
     "overhead": "CPU per item",
     "memory": "Memory of long runs",
+    "journal": "What a journal costs",
     "typed": "Typed answers",
     "gemini": "Calls by google-genai",
     "savings": "What escalation and feedback save",

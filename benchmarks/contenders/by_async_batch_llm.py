@@ -5,16 +5,19 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Iterable
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from async_batch_llm import (  # type: ignore[import-not-found]  # it is not in our environment
+    ArtifactIdentity,
     LLMCallStrategy,
     ProcessorConfig,
+    SqliteArtifactStore,
     process_prompts,
     process_stream,
 )
 
-from .task import WORKERS, Entry, Take, main
+from .task import WORKERS, Entry, Take, bytes_in, main
 
 _QUEUE = 200  # items: its documentation asks for a bound of at least the number of workers
 
@@ -50,6 +53,16 @@ async def _bounded(prompts: Iterable[str], take: Take, *, pauses: bool) -> None:
     await _drained(config, prompts, take, pauses=pauses)
 
 
+async def _journalled(prompts: Iterable[str], take: Take, *, pauses: bool) -> int:
+    config = ProcessorConfig(max_workers=WORKERS, max_queue_size=_QUEUE, max_result_queue_size=_QUEUE)
+    with TemporaryDirectory() as folder:
+        store = SqliteArtifactStore(f"{folder}/run.db", identity=ArtifactIdentity(provider="none", model="none"))
+        async for result in process_stream(_strategy(pauses=pauses), prompts, config=config, artifact_store=store):
+            take(result.output)
+        await store.close()
+        return bytes_in(folder)
+
+
 async def _drained(config: ProcessorConfig, prompts: Iterable[str], take: Take, *, pauses: bool) -> None:
     async for result in process_stream(_strategy(pauses=pauses), prompts, config=config):
         take(result.output)
@@ -70,6 +83,7 @@ def _start(function: Callable[[], Awaitable[Any]]) -> Any:
 ENTRIES = {
     "process_prompts": Entry(_collected, _start),
     "process_stream": Entry(_streamed, _start),
+    "journal": Entry(_journalled, _start),
     "process_stream-bounded": Entry(_bounded, _start),
 }
 

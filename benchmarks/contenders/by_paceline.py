@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable
 from functools import partial
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import anyio
@@ -19,7 +20,7 @@ from paceline import (
     process_prompts,
 )
 
-from .task import WORKERS, Entry, Take, main
+from .task import WORKERS, Entry, Take, bytes_in, main
 
 # the default timeout is the one that the others are given, too
 _CONFIG = partial(ProcessorConfig, max_workers=WORKERS)
@@ -69,6 +70,15 @@ async def _streamed_items(backend: str, prompts: Iterable[str], take: Take, *, p
             take(result.output or "")
 
 
+async def _journalled(backend: str, prompts: Iterable[str], take: Take, *, pauses: bool) -> int:
+    with TemporaryDirectory() as folder:
+        strategy, journal = _strategy(backend, pauses=pauses), f"{folder}/run.journal"
+        async with open_stream(strategy, prompts, config=_CONFIG(), journal=journal) as results:
+            async for result in results:
+                take(result.output or "")
+        return bytes_in(folder)
+
+
 def _strategy(backend: str, *, pauses: bool) -> LLMCallStrategy[str]:
     return _PAUSING[backend]() if pauses else _AtOnce()
 
@@ -77,7 +87,7 @@ def _start(backend: str, function: Callable[[], Awaitable[Any]]) -> Any:
     return anyio.run(function, backend=backend)
 
 
-_WAYS = {"process_prompts": _collected, "open_stream": _streamed, "stream": _streamed_items}
+_WAYS = {"process_prompts": _collected, "open_stream": _streamed, "stream": _streamed_items, "journal": _journalled}
 ENTRIES = {
     f"{name}-{backend}": Entry(partial(way, backend), partial(_start, backend))
     for name, way in _WAYS.items()

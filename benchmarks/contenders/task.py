@@ -86,11 +86,25 @@ async def _memory(run: Runner, items: int) -> dict[str, float]:
     return {"megabytes": megabytes, "complete": outputs == items and total == items * (items - 1) // 2}
 
 
-_QUESTIONS = {"cpu": _cpu_pausing, "cpu-at-once": _cpu_at_once, "memory": _memory}
+async def _size(run: Runner, items: int) -> dict[str, float]:
+    prompts = list(map(str, range(items)))
+    outputs: list[str] = []
+    written = await run(prompts, outputs.append, pauses=True)
+    if not isinstance(written, int):
+        raise TypeError(f"the runner must return the bytes it has written, not {written!r}")
+    return {"bytes": written / items, "complete": sorted(outputs) == sorted(prompts)}
+
+
+_QUESTIONS = {"cpu": _cpu_pausing, "cpu-at-once": _cpu_at_once, "memory": _memory, "size": _size}
 
 
 def _nothing(_: str) -> None:
     """Let an output go."""
+
+
+def bytes_in(folder: str) -> int:
+    """Return the sum of the sizes of the files in a folder."""
+    return sum(path.stat().st_size for path in Path(folder).iterdir())
 
 
 def peak_memory() -> float:
