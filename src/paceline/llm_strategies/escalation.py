@@ -7,6 +7,7 @@ from typing import Generic, TypeVar
 
 from .._core.escalation import EscalationPolicy
 from .._core.exceptions import ConfigurationError, MisuseError
+from .._core.request import Request
 from .._core.usage import TokenUsage
 from ..abc import Ladder, LLMCallStrategy
 
@@ -53,6 +54,10 @@ class ModelEscalation(LLMCallStrategy[T], Generic[T]):
     def quota(self) -> str:
         """The lane in which every item begins."""
         return self.steps[0].quota
+
+    def objection(self, request: Request) -> str | None:
+        """Return that of the first step which has one: each may be asked."""
+        return next(filter(None, (step.objection(request) for step in self.steps)), None)
 
     async def execute(self, prompt: str, attempt: int, timeout: float) -> tuple[T, TokenUsage]:  # noqa: ARG002
         """Never called: the engine calls the steps.
