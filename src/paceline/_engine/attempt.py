@@ -33,7 +33,7 @@ class Verdict:
     """What the provider said of its quotas."""
 
 
-async def execute(strategy: LLMCallStrategy[Any], prompt: Any, attempt: int, timeout: float) -> Any:  # noqa: ASYNC109
+async def execute(strategy: LLMCallStrategy[Any], prompt: Any, attempt: int, timeout: float) -> Any:
     """Make a call; a strategy that takes no requests is given the words of one.
 
     Raises:
