@@ -33,8 +33,8 @@ from .._engine.processor import ParallelBatchProcessor
 from ..abc import LLMCallStrategy
 from ..work import LLMWorkItem
 from .gauge import Gauge, Reading
-from .lines import Prompt
 from .progress import Progress
+from .reading import Prompt
 
 _INTERRUPTED = "the run was interrupted"
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
@@ -108,7 +108,7 @@ class _Items:
 
     def __iter__(self) -> Iterator[LLMWorkItem[Any]]:
         for prompt in self._prompts:
-            yield LLMWorkItem(prompt.id, self._strategy, prompt.text, prompt.context)
+            yield LLMWorkItem(prompt.id, self._strategy, prompt.prompt, prompt.context)
 
 
 class _Run:
