@@ -166,7 +166,8 @@ def _plain(value: Any) -> Any:
             return [_plain(inner) for inner in value]
         case bytes():
             return None
-    return value.isoformat() if hasattr(value, "isoformat") else str(value)
+        case _:
+            return value.isoformat() if hasattr(value, "isoformat") else str(value)
 
 
 def is_parquet(begin: bytes) -> bool:
