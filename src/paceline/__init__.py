@@ -41,6 +41,7 @@ from ._core.prompt import Media as Media
 from ._core.prompt import Prompt as Prompt
 from ._core.quota import QuotaHint as QuotaHint
 from ._core.quota import QuotaLimit as QuotaLimit
+from ._core.request import Request as Request
 from ._core.retry import RetryPolicy as RetryPolicy
 from ._core.usage import TokenUsage as TokenUsage
 from ._engine.outlets import ResultStream as ResultStream
@@ -104,6 +105,7 @@ __all__ = [
     "QuotaLimit",
     "RateLimitError",
     "RateLimitObserver",
+    "Request",
     "ResultStream",
     "RetryPolicy",
     "Skip",

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from ._core.pace import PaceChange, PaceKnowledge, PaceStatistics, Signal
     from ._core.price import Price
     from ._core.quota import QuotaHint
+    from ._core.request import Request
     from ._core.usage import TokenUsage
     from .work import LLMWorkItem
 
@@ -80,6 +81,10 @@ class LLMCallStrategy(ABC, Generic[T_co]):
     """The strategies that the engine calls in place of this one, from the cheapest up; None: it calls this one itself. Read
     when the item comes in."""
 
+    takes_requests: bool = False
+    """Whether `execute` takes a `Request` as its prompt. To one that does not, a plain request is given as one text, and any other
+    is rejected."""
+
     @property
     def quota(self) -> str:
         """The lane: calls that share a provider's quota share a name. By default the class's name, and the model's.
@@ -108,6 +113,13 @@ class LLMCallStrategy(ABC, Generic[T_co]):
         Whatever it raises becomes the item's fault, or its retry. It is cancelled when its time is up or the batch is
         cancelled, and must let that pass.
         """
+
+    def objection(self, request: Request) -> str | None:
+        """Return why it cannot be asked a request in a provider's own form, in a sentence; None: it can.
+
+        Asked before a batch by those who would rather know then; nothing is called.
+        """
+        return None if self.takes_requests else request.objection(type(self).__qualname__)
 
     def expected_tokens(self, prompt: str) -> float | None:
         """Return the tokens, input and output together, that a call with this prompt is expected to cost.

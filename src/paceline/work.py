@@ -9,6 +9,7 @@ import attrs
 
 from ._core.exceptions import InvalidWorkItemError
 from ._core.prompt import Media, Prompt
+from ._core.request import Request
 from .abc import LLMCallStrategy
 
 T = TypeVar("T")
@@ -32,16 +33,18 @@ def _is_strategy(item: Any, _attribute: attrs.Attribute[Any], value: object) -> 
     raise InvalidWorkItemError(f"item {item.item_id!r}: strategy must be an LLMCallStrategy, not {name}{hint}")
 
 
-def _to_prompt(value: str | Sequence[str | Media]) -> Prompt:
+def _to_prompt(value: str | Sequence[str | Media] | Request) -> Prompt:
     return tuple(value) if isinstance(value, list) else value  # type: ignore[return-value]  # the validator looks at it next
 
 
 def _is_prompt(item: Any, _attribute: attrs.Attribute[Prompt], value: object) -> None:
-    if isinstance(value, str):
+    if isinstance(value, (str, Request)):
         return
     if not isinstance(value, tuple):
         name = type(value).__name__
-        raise InvalidWorkItemError(f"item {item.item_id!r}: prompt must be a string, or a list of parts, not {name}")
+        raise InvalidWorkItemError(
+            f"item {item.item_id!r}: prompt must be a string, a list of parts or a Request, not {name}"
+        )
     if not value:
         raise InvalidWorkItemError(f"item {item.item_id!r}: prompt has no parts")
     for index, part in enumerate(value):
@@ -55,7 +58,7 @@ class LLMWorkItem(Generic[T]):
     """One prompt to be answered.
 
     Raises:
-        InvalidWorkItemError: the id is empty, the strategy is none, or the prompt is no string.
+        InvalidWorkItemError: the id is empty, the strategy is none, or the prompt is none.
     """
 
     item_id: str = attrs.field(validator=_is_id)
@@ -63,6 +66,6 @@ class LLMWorkItem(Generic[T]):
     strategy: LLMCallStrategy[T] = attrs.field(validator=_is_strategy)
     """Makes the calls; may be shared by all items."""
     prompt: Prompt = attrs.field(converter=_to_prompt, validator=_is_prompt, repr=False)
-    """What is sent: a text, or a list of texts and `Media`, for strategies that take such."""
+    """What is sent: a text; or a list of texts and `Media`, or a `Request`, for strategies that take such."""
     context: Any = attrs.field(default=None, repr=False, eq=False)
     """Anything; it comes back with the result."""

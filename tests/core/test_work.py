@@ -95,7 +95,7 @@ def test_an_id_that_names_nothing_is_refused(item_id):
 
 @pytest.mark.parametrize("prompt", [None, 7, b"Why?", {"role": "user"}, {"Why?"}], ids=repr)
 def test_a_prompt_that_is_neither_text_nor_parts_is_refused(prompt):
-    wanted = "item 'q7': prompt must be a string, or a list of parts, not " + type(prompt).__name__
+    wanted = "item 'q7': prompt must be a string, a list of parts or a Request, not " + type(prompt).__name__
     assert refusal_of(prompt=prompt) == wanted
 
 

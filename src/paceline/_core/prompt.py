@@ -1,8 +1,11 @@
-"""What is sent to a model: text, or text and media in the order in which the model is to see them."""
+"""What is sent to a model: text, text and media in the order in which the model is to see them, or a request in a provider's own
+form.
+"""
 
 from __future__ import annotations
 
 import hashlib
+import json
 import mimetypes
 from os import PathLike
 from pathlib import Path
@@ -11,6 +14,7 @@ from typing import TypeAlias
 import attrs
 
 from .exceptions import InvalidWorkItemError
+from .request import Request
 
 
 def _is_mime_type(_: object, __: attrs.Attribute[str], value: object) -> None:
@@ -54,13 +58,16 @@ class Media:
         return cls(told, Path(path).read_bytes())
 
 
-Prompt: TypeAlias = str | tuple[str | Media, ...]
+Parts: TypeAlias = str | tuple[str | Media, ...]
 """A text, or the parts of one, in order."""
+
+Prompt: TypeAlias = Parts | Request
+"""A text, the parts of one, or a request in a provider's own form."""
 
 _MEDIA_CHARACTERS = 1_000  # what an image costs, about, as text of that length would: 258 tokens at Gemini
 
 
-def parts_of(prompt: Prompt) -> tuple[str | Media, ...]:
+def parts_of(prompt: Parts) -> tuple[str | Media, ...]:
     """Return the parts of a prompt: of a text, itself."""
     return (prompt,) if isinstance(prompt, str) else prompt
 
@@ -69,6 +76,8 @@ def characters_of(prompt: object) -> int | None:
     """Return the length of a prompt, each of its media as that of a text which costs about as much; None if it is none."""
     if isinstance(prompt, str):
         return len(prompt)
+    if isinstance(prompt, Request):
+        return len(prompt.text)
     if not isinstance(prompt, tuple):
         return None
     return sum(len(part) if isinstance(part, str) else _MEDIA_CHARACTERS for part in prompt)
@@ -81,6 +90,9 @@ def content_key(prompt: Prompt) -> bytes:
     """Return a name for what a prompt says: the same for the same parts, and for nothing else."""
     if isinstance(prompt, str):
         return hashlib.blake2b(prompt.encode("utf-8", "surrogatepass"), digest_size=_KEY_SIZE).digest()
+    if isinstance(prompt, Request):
+        body = json.dumps(prompt.body, sort_keys=True, default=str).encode()
+        return hashlib.blake2b(body, digest_size=_KEY_SIZE, person=prompt.dialect.encode()).digest()
     digest = hashlib.blake2b(digest_size=_KEY_SIZE, person=b"parts")
     for part in prompt:
         kind, data = (

@@ -14,6 +14,7 @@ from .._core.cost import TokenCosts
 from .._core.exceptions import CallError
 from .._core.fault import Fault, FaultKind
 from .._core.quota import QuotaHint
+from .._core.request import Request, worded
 from .._core.usage import NO_USAGE, TokenUsage
 from ..abc import LLMCallStrategy
 from .guard import is_leak, logger, unwrapped
@@ -30,6 +31,21 @@ class Verdict:
     fault: Fault | None = None
     quota: QuotaHint | None = None
     """What the provider said of its quotas."""
+
+
+async def execute(strategy: LLMCallStrategy[Any], prompt: Any, attempt: int, timeout: float) -> Any:
+    """Make a call; a strategy that takes no requests is given the words of one.
+
+    Raises:
+        CallError: they are not all that the request is.
+        Exception: whatever the strategy raises.
+    """
+    if isinstance(prompt, Request) and not strategy.takes_requests:
+        words = worded(prompt)
+        if words is None:
+            raise CallError(f"{strategy.objection(prompt)}", kind=FaultKind.REJECTED)
+        prompt = words
+    return await strategy.execute(prompt, attempt, timeout)
 
 
 def judge(strategy: LLMCallStrategy[Any], value: Any, error: BaseException | None) -> Verdict:

@@ -16,7 +16,9 @@ from anyio import CancelScope, current_time, lowlevel
 from .._core import events, pace
 from .._core.classify import describe
 from .._core.fault import Fault, FaultKind
+from .._core.request import Request
 from ..abc import LLMCallStrategy
+from .attempt import execute
 from .batch import Batch
 from .guard import guarded, is_leak
 from .intake import arrive
@@ -77,6 +79,8 @@ async def _call(batch: Batch, job: Job, scope: CancelScope) -> Reply:
         return late
     timeout = batch.begin_call(job, scope)
     try:
+        if isinstance(job.item.prompt, Request):
+            return await guarded(execute, strategy, job.item.prompt, attempt, timeout)
         return await guarded(strategy.execute, job.item.prompt, attempt, timeout)
     finally:
         batch.calls.end(job)

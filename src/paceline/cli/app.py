@@ -16,7 +16,7 @@ from .._core.exceptions import ConfigurationError
 from . import demo as _demo
 from . import run as _run
 from .codes import OK
-from .lines import Kind
+from .reading import Kind
 
 _STDIO = "\0"  # stands for -, which cyclopts takes for an option; no argument of a process can hold it
 _ABOVE_0 = Number(gt=0)
@@ -82,7 +82,9 @@ class RunOptions:
     limit: Annotated[int | None, Parameter(validator=_AT_LEAST_1)] = None
     """Only the first so many prompts."""
     format: Annotated[Kind | None, Parameter(show_choices=False)] = None
-    """jsonl or text, where the input's name does not say."""
+    """jsonl, text, openai, gemini, anthropic, csv or parquet, where the input does not say."""
+    prompt: Annotated[str | None, Parameter(show_default=False)] = None
+    """Of CSV and Parquet: what is asked, with columns in braces, such as 'Summarise {text}'."""
     overwrite: Annotated[bool, _FLAG] = False
     """Replace what the output holds."""
     quiet: Annotated[bool, _FLAG, Parameter(alias="-q")] = False
@@ -96,7 +98,7 @@ def run(source: Annotated[str, Parameter(name="INPUT", show_default=False)], /, 
     """Answer every prompt of a file.
 
     Args:
-        source: JSONL of {"id", "prompt", "context"?}, or text, a prompt a line; - for stdin.
+        source: JSONL of {"id", "prompt", "context"?}, lines of a batch API, CSV, Parquet, or text; - for stdin.
     """
     return _run.run(
         _run.Job(
@@ -107,6 +109,7 @@ def run(source: Annotated[str, Parameter(name="INPUT", show_default=False)], /, 
                 max_workers=options.max_workers, timeout_per_item=options.timeout, deadline=options.deadline
             ),
             kind=options.format,
+            template=None if options.prompt is None else _given(options.prompt),
             limit=options.limit,
             overwrite=options.overwrite,
             quiet=options.quiet,

@@ -9,7 +9,7 @@ import attrs
 
 from ..abc import LLMCallStrategy
 from ..work import LLMWorkItem
-from .lines import Prompt
+from .reading import Prompt
 
 
 class Prompts(Protocol):
@@ -37,4 +37,4 @@ class Items:
 def items_of(prompts: Iterable[Prompt], strategy: LLMCallStrategy[Any]) -> Iterator[LLMWorkItem[Any]]:
     """Yield the items of prompts; each is made when it is read."""
     for prompt in prompts:
-        yield LLMWorkItem(prompt.id, strategy, prompt.text, prompt.context)
+        yield LLMWorkItem(prompt.id, strategy, prompt.prompt, prompt.context)

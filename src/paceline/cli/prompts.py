@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from itertools import count, islice
 from pathlib import Path
 
-from .lines import Prompt
+from .reading import Prompt
 
 _ENOUGH = 1_000  # different prompts: reading all of the library takes seconds
 _SHORTEST, _LONGEST = 80, 2_000  # characters: less says nothing, more is only long
@@ -25,13 +25,15 @@ def _laps() -> Iterator[Prompt]:
     known: dict[str, Prompt] = {}
     for name, docstring in _docstrings():
         if len(docstring) >= _SHORTEST and name not in known:
-            known[name] = Prompt(name, f"Summarise in one sentence: {name}: {docstring[:_LONGEST]}")
+            known[name] = Prompt(len(known) + 1, name, f"Summarise in one sentence: {name}: {docstring[:_LONGEST]}")
             yield known[name]
         if len(known) == _ENOUGH:
             break
+    position = len(known)
     for lap in count(2):
         for name, prompt in known.items():
-            yield Prompt(f"{name} ({lap})", prompt.text)
+            position += 1
+            yield Prompt(position, f"{name} ({lap})", prompt.prompt)
 
 
 def _docstrings() -> Iterator[tuple[str, str]]:

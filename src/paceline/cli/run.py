@@ -17,16 +17,17 @@ import attrs
 from .._codec import encode_row
 from .._core.config import ProcessorConfig
 from .._core.outcome import WorkItemResult
+from .._core.request import Request
 from .._engine.processor import ParallelBatchProcessor
+from ..abc import LLMCallStrategy
 from .conduct import Ending, conduct
 from .gauge import Gauge
 from .items import Items
-from .lines import Kind
 from .logs import shown_logs
 from .models import strategy_of
 from .panel import PacePanel
 from .progress import Display, Lines, Progress, is_live
-from .reading import open_input
+from .reading import Kind, Prompt, open_input
 from .reasons import Reasons
 from .report import report
 from .writing import Output, open_output
@@ -46,6 +47,7 @@ class Job:
     model: str
     config: ProcessorConfig
     kind: Kind | None
+    template: str | None
     limit: int | None
     overwrite: bool
     quiet: bool
@@ -60,7 +62,14 @@ def run(job: Job) -> int:
     """
     strategy = strategy_of(job.model)
     with (
-        open_input(job.source, kind=job.kind, limit=job.limit) as source,
+        open_input(
+            job.source,
+            kind=job.kind,
+            template=job.template,
+            limit=job.limit,
+            strict=True,
+            objection=partial(_objection, strategy),
+        ) as source,
         open_output(job.output, source=source.identity, overwrite=job.overwrite) as output,
     ):
         reasons = Reasons()
@@ -77,6 +86,10 @@ def run(job: Job) -> int:
                 backend="trio",
             )
         return report(_settled(ending, output), output=None if job.output == "-" else job.output, saved=output.saved)
+
+
+def _objection(strategy: LLMCallStrategy[Any], prompt: Prompt) -> str | None:
+    return strategy.objection(prompt.prompt) if isinstance(prompt.prompt, Request) else None
 
 
 def _progress(job: Job, reasons: Reasons) -> Progress:

@@ -15,7 +15,7 @@ from typing import Any, Generic
 
 from .._core.exceptions import CallError, MissingExtraError
 from .._core.fault import FaultKind
-from .._core.prompt import Media, Prompt, parts_of
+from .._core.prompt import Media, Parts, parts_of
 from .._core.usage import TokenUsage
 from .chat import ChatStrategy, Provider, T
 from .chat_errors import WORDS
@@ -62,6 +62,9 @@ class AnthropicStrategy(ChatStrategy[T], Generic[T]):
             not given.
         price: of its tokens; by default Anthropic's own, if the `prices` extra knows it.
         quota: the lane's name; by default the class's name, the model's, and that of a compatible server.
+        keep_model: whether a `Request` of Anthropic's own form is sent with the model that it names itself, if it names one.
+
+    A `Request` of that form is sent as it is, without `system_instruction` and `options`; its output is the reply as data.
 
     Raises:
         ConfigurationError: an argument is wrong, or two contradict each other.
@@ -71,6 +74,8 @@ class AnthropicStrategy(ChatStrategy[T], Generic[T]):
 
     _provider = Provider(
         name="anthropic",
+        title="Anthropic",
+        path="/v1/messages",
         client=anthropic.AsyncAnthropic,
         key_names=("ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN"),
         url_name="ANTHROPIC_BASE_URL",
@@ -80,8 +85,7 @@ class AnthropicStrategy(ChatStrategy[T], Generic[T]):
     _typing = frozenset({"tools", "tool_choice"})
 
     def _settings(self) -> dict[str, Any]:
-        settings: dict[str, Any] = {"max_tokens": MAX_TOKENS, **self._options, **self._form()}
-        return {**settings, "system": self._instruction} if self._instruction else settings
+        return {"max_tokens": MAX_TOKENS, **self._options, **self._form()}
 
     def _form(self) -> dict[str, Any]:
         """Return what holds the model to the type."""
@@ -95,9 +99,10 @@ class AnthropicStrategy(ChatStrategy[T], Generic[T]):
         tool = {"name": self._asked.name, "description": "Takes the answer.", "input_schema": schema}
         return {"tools": [tool], "tool_choice": {"type": "tool", "name": self._asked.name}}
 
-    def _messages(self, prompt: Prompt) -> list[dict[str, Any]]:
+    def _said(self, prompt: Parts, instruction: str) -> dict[str, Any]:
         content = prompt if isinstance(prompt, str) else [_part(part) for part in parts_of(prompt)]
-        return [{"role": "user", "content": content}]
+        said: dict[str, Any] = {"messages": [{"role": "user", "content": content}]}
+        return {**said, "system": instruction} if instruction else said
 
     async def _send(self, client: anthropic.AsyncAnthropic, request: dict[str, Any]) -> tuple[Any, str]:
         # Given a timeout, the package does not refuse long answers: it is the engine that bounds a call.
@@ -107,6 +112,10 @@ class AnthropicStrategy(ChatStrategy[T], Generic[T]):
     def _read(self, body: str) -> tuple[str, TokenUsage]:
         return read_reply(body, answered_by_tool=self._asked.schema is not None and "tools" in self._fixed)
 
+    def _read_whole(self, body: str) -> tuple[dict[str, Any], TokenUsage]:
+        reply, usage, _ = _opened(body)
+        return reply, usage
+
 
 def read_reply(body: str | bytes, *, answered_by_tool: bool = False) -> tuple[str, TokenUsage]:
     """Return the text of a reply, without the model's thoughts, or the JSON that it gave the tool, and what it cost.
@@ -114,12 +123,7 @@ def read_reply(body: str | bytes, *, answered_by_tool: bool = False) -> tuple[st
     Raises:
         CallError: refused, truncated, or not readable; with the usage, as far as the reply says it.
     """
-    reply = object_of(body)
-    raise_error_of(reply, WORDS)
-    usage = _usage_of(mapping(reply.get("usage")))
-    if not isinstance(reply.get("content"), list):
-        raise CallError("the reply's content is no list", kind=FaultKind.TRANSIENT, usage=usage)
-    blocks = items(reply["content"])
+    reply, usage, blocks = _opened(body)
     reason = str(reply.get("stop_reason") or "").lower()
     if reason not in _ANSWERED and not (answered_by_tool and reason == "tool_use"):
         kind = _BY_STOP_REASON.get(reason, FaultKind.REFUSED)
@@ -131,6 +135,16 @@ def read_reply(body: str | bytes, *, answered_by_tool: bool = False) -> tuple[st
         return text_of(texts[:1], usage), usage
     texts = [block["text"] for block in blocks if block.get("type") == "text" and isinstance(block.get("text"), str)]
     return text_of(texts, usage), usage
+
+
+def _opened(body: str | bytes) -> tuple[dict[str, Any], TokenUsage, list[dict[str, Any]]]:
+    """Return a reply, what it cost, and the blocks of its content."""
+    reply = object_of(body)
+    raise_error_of(reply, WORDS)
+    usage = _usage_of(mapping(reply.get("usage")))
+    if not isinstance(reply.get("content"), list):
+        raise CallError("the reply's content is no list", kind=FaultKind.TRANSIENT, usage=usage)
+    return reply, usage, items(reply["content"])
 
 
 def _usage_of(counts: dict[str, Any]) -> TokenUsage:

@@ -11,6 +11,8 @@ Rules owned here:
    was told to hold its model to.
 4. The key is held by a record that does not print it, by the client, and by the classifier, which blanks it where it is
    echoed.
+5. A request of the provider's own form is sent as it is: nothing of the strategy's goes with it but the model, unless the
+   request's own is kept. The whole reply is its output.
 """
 
 from __future__ import annotations
@@ -26,15 +28,18 @@ import attrs
 from anyio.lowlevel import EventLoopToken, current_token
 from typing_extensions import TypeVar
 
-from .._core.exceptions import ConfigurationError, MissingKeyError, MisuseError
+from .._core.exceptions import CallError, ConfigurationError, MissingKeyError, MisuseError
+from .._core.fault import FaultKind
 from .._core.price import Price
-from .._core.prompt import Prompt
+from .._core.prompt import Parts, Prompt
+from .._core.request import Dialect, Request
 from .._core.usage import TokenUsage
 from .chat_errors import ChatErrorClassifier
 from .headers import quota_hint
 from .identity import fingerprint
 from .prices import Priced
 from .schemas import Asked
+from .typed import NO_REQUESTS
 
 T = TypeVar("T", default=str)
 
@@ -45,8 +50,12 @@ _NO_KEY = "no-key-needed"  # what a server of one's own is sent where no key is 
 class Provider:
     """What is particular to one provider's package."""
 
-    name: str
-    """As lists of prices call it."""
+    name: Dialect
+    """As lists of prices call it, and requests."""
+    title: str
+    """As people call it."""
+    path: str
+    """Where requests are sent to."""
     client: type[Any]
     """The client's class."""
     key_names: tuple[str, ...]
@@ -88,12 +97,14 @@ class Arguments(TypedDict, total=False):
     options: Mapping[str, Any] | None
     price: Price | None
     quota: str | None
+    keep_model: bool
 
 
 class ChatStrategy(Priced[T], Generic[T]):
     """The base of `OpenAIStrategy` and `AnthropicStrategy`, which document the arguments."""
 
     _provider: ClassVar[Provider]
+    takes_requests = True
 
     @overload
     def __init__(self, model: str, *, output_type: type[T] = ..., **arguments: Unpack[Arguments]) -> None: ...
@@ -112,6 +123,7 @@ class ChatStrategy(Priced[T], Generic[T]):
         options: Mapping[str, Any] | None = None,
         price: Price | None = None,
         quota: str | None = None,
+        keep_model: bool = False,
     ) -> None:
         self._check(model, client, base_url, system_instruction, price)
         self.model = self._name = model.strip()
@@ -122,6 +134,7 @@ class ChatStrategy(Priced[T], Generic[T]):
         told = self._asked.told if self._mode in {"json", "text"} else ""
         self._instruction = "\n\n".join(filter(None, (system_instruction, told)))
         self._fixed = self._settings()
+        self._keeps_model = keep_model
         self._connection: _Connection | None = None
         self._given = None
         if client is not None:
@@ -186,19 +199,48 @@ class ChatStrategy(Priced[T], Generic[T]):
             InvalidOutputError: the answer is not of its type.
             Exception: the package's own, where the service refused or could not be reached.
         """
-        request = {"model": self._name, "messages": self._messages(prompt), **self._fixed}
+        if isinstance(prompt, Request):
+            if (objection := self.objection(prompt)) is not None:
+                raise CallError(objection, kind=FaultKind.REJECTED)
+            if prompt.dialect == self._provider.name:
+                return await self._pass_on(prompt)
+            system, prompt = prompt.plain or (None, prompt.text)
+            return await self._ask(prompt, "\n\n".join(filter(None, (self._instruction, system))))
+        return await self._ask(prompt, self._instruction)
+
+    def objection(self, request: Request) -> str | None:
+        """Return why it cannot be asked a request in a provider's own form; None: it can."""
+        if self._asked.schema is not None:
+            return NO_REQUESTS
+        if request.dialect == self._provider.name:
+            return None
+        return request.objection(f"a model of {self._provider.title}'s")
+
+    async def _ask(self, prompt: Parts, instruction: str) -> tuple[T, TokenUsage]:
+        request = {"model": self._name, **self._said(prompt, instruction), **self._fixed}
         headers, body = await self._send(self._client(), request)
         self.quota_hint = quota_hint(headers)
         text, usage = self._read(body)
         return self._asked.read(text, usage), usage
+
+    async def _pass_on(self, request: Request) -> tuple[Any, TokenUsage]:
+        import httpx2  # noqa: PLC0415 - as below
+
+        named = request.body.get("model")
+        if self._keeps_model and isinstance(named, str) and named.strip():
+            self._calls(named)
+        body = {**request.body, "model": self.model}
+        response = await self._client().post(self._provider.path, cast_to=httpx2.Response, body=body)
+        self.quota_hint = quota_hint(response.headers)
+        return self._read_whole(response.text)
 
     @abstractmethod
     def _settings(self) -> dict[str, Any]:
         """Return the arguments that every request has."""
 
     @abstractmethod
-    def _messages(self, prompt: Prompt) -> list[dict[str, Any]]:
-        """Return what is said to the model."""
+    def _said(self, prompt: Parts, instruction: str) -> dict[str, Any]:
+        """Return the arguments that say something to the model."""
 
     @abstractmethod
     async def _send(self, client: Any, request: dict[str, Any]) -> tuple[Any, str]:
@@ -207,6 +249,10 @@ class ChatStrategy(Priced[T], Generic[T]):
     @abstractmethod
     def _read(self, body: str) -> tuple[str, TokenUsage]:
         """Return the text of a reply and what it cost."""
+
+    @abstractmethod
+    def _read_whole(self, body: str) -> tuple[dict[str, Any], TokenUsage]:
+        """Return a reply as data and what it cost, whatever its model finished with."""
 
     def _connect(self, access: Access) -> Any:
         """Make a client, under rules 1 and 2."""

@@ -24,6 +24,7 @@ from .._core.fault import Fault, FaultKind
 from .._core.headers import quota_of
 from .._core.usage import TokenUsage
 from .classifier import ProviderErrorClassifier
+from .replies import object_of
 
 _API_ERROR = "google.genai.errors.APIError"
 _AUTH_ERROR = "google.auth.exceptions.GoogleAuthError"
@@ -84,12 +85,7 @@ def read_reply(body: str | bytes) -> tuple[str, TokenUsage]:
     Raises:
         CallError: refused, truncated, or not readable; with the usage, as far as the reply says it.
     """
-    try:
-        reply = json.loads(body)
-    except (ValueError, RecursionError) as error:
-        raise CallError(f"the reply is no JSON: {error}", kind=FaultKind.TRANSIENT) from error
-    if not isinstance(reply, dict):
-        raise CallError(f"the reply is a JSON {type(reply).__name__}, no object", kind=FaultKind.TRANSIENT)
+    reply = object_of(body)
     usage = _usage_of(_dict(reply.get("usageMetadata")))
     candidates = reply.get("candidates") or []
     if not isinstance(candidates, list) or not all(isinstance(candidate, dict) for candidate in candidates):
@@ -99,6 +95,19 @@ def read_reply(body: str | bytes) -> tuple[str, TokenUsage]:
         reason = f"the prompt was blocked: {blocked}" if blocked else "the reply has no candidates"
         raise CallError(reason, kind=FaultKind.REFUSED, usage=usage)
     return _text_of(candidates[0], usage), usage
+
+
+def read_whole(body: str | bytes) -> tuple[dict[str, Any], TokenUsage]:
+    """Return a reply as data and what it cost, whatever its model finished with.
+
+    Raises:
+        CallError: it is no reply.
+    """
+    reply = object_of(body)
+    usage = _usage_of(_dict(reply.get("usageMetadata")))
+    if not reply.get("candidates") and not reply.get("promptFeedback"):
+        raise CallError("the reply has no candidates, and says no reason", kind=FaultKind.TRANSIENT, usage=usage)
+    return reply, usage
 
 
 def _text_of(candidate: dict[str, Any], usage: TokenUsage) -> str:

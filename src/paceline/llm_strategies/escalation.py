@@ -7,6 +7,7 @@ from typing import Any, Generic, TypeVar
 
 from .._core.escalation import EscalationPolicy
 from .._core.exceptions import ConfigurationError, MisuseError
+from .._core.request import Request
 from .._core.usage import TokenUsage
 from ..abc import Ladder, LLMCallStrategy
 
@@ -57,6 +58,10 @@ class ModelEscalation(LLMCallStrategy[T], Generic[T]):
     def restore(self, data: Any) -> T:
         """Return an output from what a journal has kept of it: as the steps do, which answer for the same type."""
         return self.steps[-1].restore(data)
+
+    def objection(self, request: Request) -> str | None:
+        """Return that of the first step which has one: each may be asked."""
+        return next(filter(None, (step.objection(request) for step in self.steps)), None)
 
     async def execute(self, prompt: str, attempt: int, timeout: float) -> tuple[T, TokenUsage]:  # noqa: ARG002
         """Never called: the engine calls the steps.

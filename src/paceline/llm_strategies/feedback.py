@@ -25,7 +25,8 @@ from anyio.lowlevel import EventLoopToken, current_token
 from .._core.exceptions import ConfigurationError
 from .._core.fault import FaultKind
 from .._core.problem import Problem
-from .._core.prompt import Media, Prompt
+from .._core.prompt import Media, Parts
+from .._core.request import Request
 from ..abc import ErrorClassifier, Ladder, LLMCallStrategy, Tokens
 from .identity import fingerprint
 from .problems import cut, problems_of
@@ -115,6 +116,15 @@ class ValidationFeedback(LLMCallStrategy[T], Generic[T]):
     def restore(self, data: Any) -> T:
         """Return an output from what a journal has kept of it, as the strategy does."""
         return self.strategy.restore(data)
+
+    @property
+    def takes_requests(self) -> bool:  # type: ignore[override]  # it is what the strategy's is, at any time
+        """Whether the strategy takes them."""
+        return self.strategy.takes_requests
+
+    def objection(self, request: Request) -> str | None:
+        """Return the strategy's."""
+        return self.strategy.objection(request)
 
     async def prepare(self) -> None:
         """Prepare the strategy, unless it is prepared already for another of these."""
@@ -253,7 +263,7 @@ def _read(template: str) -> _Template:
     return read if any(name == "prompt" for _, name in read) else (("", "prompt"), ("\n\n", None), *read)
 
 
-def _worded(prompt: Prompt, template: _Template, values: dict[str, str]) -> Prompt:
+def _worded(prompt: Parts, template: _Template, values: dict[str, str]) -> Parts:
     """Return the prompt in the place that the template has for it."""
     parts: list[str | Media] = []
     text = ""

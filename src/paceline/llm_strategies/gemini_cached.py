@@ -12,11 +12,13 @@ from google.genai.errors import APIError
 from .._core.context_cache_terms import CachePolicy
 from .._core.exceptions import CallError, ConfigurationError
 from .._core.fault import FaultKind
-from .._core.prompt import Prompt
+from .._core.prompt import Parts
+from .._core.request import Request
 from .errors import is_cache_gone
 from .gemini_cache import IfTooSmall, SharedCache
 from .gemini_request import Context
 from .gemini_strategy import DEFAULT_MODEL, GeminiStrategy, Options
+from .typed import NO_REQUESTS
 
 T = TypeVar("T")
 
@@ -58,7 +60,7 @@ class GeminiCachedStrategy(GeminiStrategy[T], Generic[T]):
         model: str = ...,
         *,
         output_type: type[str] = ...,
-        contents: Prompt | None = ...,
+        contents: Parts | None = ...,
         ttl: float = ...,
         keep: bool = ...,
         too_small: IfTooSmall = ...,
@@ -70,7 +72,7 @@ class GeminiCachedStrategy(GeminiStrategy[T], Generic[T]):
         model: str = ...,
         *,
         output_type: type[T],
-        contents: Prompt | None = ...,
+        contents: Parts | None = ...,
         ttl: float = ...,
         keep: bool = ...,
         too_small: IfTooSmall = ...,
@@ -81,7 +83,7 @@ class GeminiCachedStrategy(GeminiStrategy[T], Generic[T]):
         model: str = DEFAULT_MODEL,
         *,
         output_type: type[Any] = str,
-        contents: Prompt | None = None,
+        contents: Parts | None = None,
         ttl: float = 3600.0,
         keep: bool = False,
         too_small: IfTooSmall = "send",
@@ -131,6 +133,17 @@ class GeminiCachedStrategy(GeminiStrategy[T], Generic[T]):
                 await cache.close(await connection.client())
         finally:
             await super().cleanup()
+
+    def objection(self, request: Request) -> str | None:
+        """Return why it cannot be asked a request in a provider's own form; None: its words can be asked about the context."""
+        if self._output.schema is not None:
+            return NO_REQUESTS
+        if (plain := request.plain) is not None and plain[0] is None:
+            return None
+        return f"beside a context cache only a text of the user's can be asked, not {request.beyond_text or 'a system text'}"
+
+    def _passes_on(self, request: Request) -> bool:  # noqa: ARG002
+        return False
 
     async def _ask(self, client: genai.Client, content: types.Content) -> str:
         cache = self._cache

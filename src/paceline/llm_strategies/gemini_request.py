@@ -23,11 +23,14 @@ from pydantic import BaseModel, ValidationError
 from .._core.exceptions import CallError, ConfigurationError
 from .._core.fault import FaultKind
 from .._core.price import Price
-from .._core.prompt import Prompt, parts_of
+from .._core.prompt import Parts, parts_of
+from .._core.request import Request
 
 _CACHED = ("system_instruction", "tools", "tool_config")
 """The fields of a config that go into the cache."""
 _TYPED = ("response_mime_type", "response_schema", "response_json_schema")
+_SENDING = ("automatic_continuation", "automatic_function_calling", "should_return_http_response")
+"""The fields of a config that say how to send."""
 _LONGEST_HASH = 40  # characters: a display name may have 128
 
 
@@ -95,7 +98,7 @@ def config_of(
     return model.model_copy(update=always | {name: value for name, value in ours.items() if value is not None})
 
 
-def content_of(prompt: Prompt) -> types.Content:
+def content_of(prompt: Parts) -> types.Content:
     """Return a prompt as the user's turn: its texts and its media, in order."""
     parts = [
         types.Part(text=part)
@@ -104,6 +107,35 @@ def content_of(prompt: Prompt) -> types.Content:
         for part in parts_of(prompt)
     ]
     return types.Content(role="user", parts=parts)
+
+
+def as_it_is(
+    request: Request, config: types.GenerateContentConfig
+) -> tuple[list[types.Content], types.GenerateContentConfig]:
+    """Return what the SDK is to be given so that it sends a request as it is, under rule 1.
+
+    Args:
+        request: of Gemini's form. The model that it may name is left out, as it is in the URL.
+        config: the strategy's, for how to send; what it says to the model is not sent.
+    """
+    body = {name: value for name, value in request.body.items() if name != "model"}
+    options = (config.http_options or types.HttpOptions()).model_copy(update={"extra_body": body})
+    bare = types.GenerateContentConfig(**{name: getattr(config, name) for name in _SENDING}, http_options=options)
+    return [content_of("replaced by the body")], bare
+
+
+def beside(config: types.GenerateContentConfig, system: str) -> types.GenerateContentConfig:
+    """Return a config with a system's text of a request's below its own.
+
+    Raises:
+        CallError: its own is no text.
+    """
+    own = config.system_instruction
+    if not isinstance(own, str | None):
+        raise CallError(
+            "the strategy's system_instruction is no text: the request's has no place", kind=FaultKind.REJECTED
+        )
+    return config.model_copy(update={"system_instruction": "\n\n".join(filter(None, (own, system)))})
 
 
 @attrs.frozen
@@ -116,7 +148,7 @@ class Context:
     """Of requests that send it themselves."""
 
     @classmethod
-    def of(cls, model: str, contents: Prompt | None, whole: types.GenerateContentConfig) -> Context:
+    def of(cls, model: str, contents: Parts | None, whole: types.GenerateContentConfig) -> Context:
         """Return it.
 
         Raises:

@@ -6,6 +6,9 @@ Rules owned here:
 2. The client lives from `prepare` to `cleanup`, for all who share the strategy in a loop.
 3. The SDK reads no reply: its models refuse, or warn of, what they do not know yet, at a fifth of the CPU of a call. What
    a reply says is read here, from its JSON, of which every level may be missing or of another type.
+4. A request of Gemini's own form is sent as it is: nothing of the strategy's goes with it but the model. The SDK is given it as
+   an extra body, which it puts over its own; its models would refuse, or lose, what they do not know yet. The whole reply is its
+   output.
 """
 
 from __future__ import annotations
@@ -17,17 +20,19 @@ from anyio.lowlevel import current_token
 from google import genai
 from google.genai import types
 
-from .._core.exceptions import ConfigurationError, MisuseError
+from .._core.exceptions import CallError, ConfigurationError, MisuseError
+from .._core.fault import FaultKind
 from .._core.price import Price
 from .._core.prompt import Prompt
+from .._core.request import Request
 from .._core.usage import TokenUsage
-from .errors import GeminiErrorClassifier, read_reply
+from .errors import GeminiErrorClassifier, read_reply, read_whole
 from .gemini_client import Access, Connection, Identity, is_plain
-from .gemini_request import check, config_of, content_of, understood
+from .gemini_request import as_it_is, beside, check, config_of, content_of, understood
 from .headers import quota_hint
 from .identity import fingerprint
 from .prices import Priced
-from .typed import OutputType
+from .typed import NO_REQUESTS, OutputType
 
 T = TypeVar("T")
 
@@ -77,11 +82,15 @@ class GeminiStrategy(Priced[T], Generic[T]):
         price: what tokens cost; by default what genai-prices knows, where it is installed and the service is Google's own.
         quota: the lane's name; by default `GeminiStrategy:` and the model's.
 
+    A `Request` of Gemini's own form is sent as it is, without `system_instruction` and `config`; its output is the reply as data.
+
     Raises:
         ConfigurationError: an argument is wrong, or two contradict each other.
         MissingKeyError: there is no key.
         MissingExtraError: google-genai is not installed; raised by the import of `paceline.llm_strategies.gemini`.
     """
+
+    takes_requests = True
 
     @overload
     def __init__(
@@ -189,9 +198,33 @@ class GeminiStrategy(Priced[T], Generic[T]):
         """
         if self._connection is None:
             raise MisuseError(f"{self!r}.execute() was called before prepare()")
-        body = await self._ask(await self._connection.client(), content_of(prompt))
+        client = await self._connection.client()
+        if isinstance(prompt, Request):
+            if (objection := self.objection(prompt)) is not None:
+                raise CallError(objection, kind=FaultKind.REJECTED)
+            if self._passes_on(prompt):
+                contents, config = as_it_is(prompt, self._config)
+                return read_whole(await self._send(client, contents, config))  # type: ignore[return-value]  # T is str: data is what it is
+            body = await self._ask_words(client, *(prompt.plain or (None, prompt.text)))
+        else:
+            body = await self._ask(client, content_of(prompt))
         text, usage = read_reply(body)
         return self._output.parse(text, usage), usage
+
+    def objection(self, request: Request) -> str | None:
+        """Return why it cannot be asked a request in a provider's own form; None: it can."""
+        if self._output.schema is not None:
+            return NO_REQUESTS
+        return None if self._passes_on(request) else request.objection("a model of Gemini's")
+
+    def _passes_on(self, request: Request) -> bool:
+        """Whether a request is sent as it is."""
+        return request.dialect == "gemini"
+
+    async def _ask_words(self, client: genai.Client, system: str | None, text: str) -> str:
+        if system is None:
+            return await self._ask(client, content_of(text))
+        return await self._send(client, [content_of(text)], beside(self._config, system))
 
     async def _ask(self, client: genai.Client, content: types.Content) -> str:
         """Make one request; return the body of the reply."""

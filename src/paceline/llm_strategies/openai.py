@@ -14,7 +14,7 @@ from typing import Any, Generic
 
 from .._core.exceptions import CallError, MissingExtraError
 from .._core.fault import FaultKind
-from .._core.prompt import Media, Prompt, parts_of
+from .._core.prompt import Media, Parts, parts_of
 from .._core.usage import TokenUsage
 from .chat import ChatStrategy, Provider, T
 from .chat_errors import WORDS
@@ -75,6 +75,9 @@ class OpenAIStrategy(ChatStrategy[T], Generic[T]):
         options: further arguments of the request, such as `{"temperature": 0, "max_completion_tokens": 500}`.
         price: of its tokens; by default OpenAI's own, if the `prices` extra knows it.
         quota: the lane's name; by default the class's name, the model's, and that of a compatible server.
+        keep_model: whether a `Request` of OpenAI's own form is sent with the model that it names itself, if it names one.
+
+    A `Request` of that form is sent as it is, without `system_instruction` and `options`; its output is the reply as data.
 
     Raises:
         ConfigurationError: an argument is wrong, or two contradict each other.
@@ -84,6 +87,8 @@ class OpenAIStrategy(ChatStrategy[T], Generic[T]):
 
     _provider = Provider(
         name="openai",
+        title="OpenAI",
+        path="/chat/completions",
         client=openai.AsyncOpenAI,
         key_names=("OPENAI_API_KEY",),
         url_name="OPENAI_BASE_URL",
@@ -106,10 +111,10 @@ class OpenAIStrategy(ChatStrategy[T], Generic[T]):
         asked = {"name": self._asked.name, "schema": strict or schema, "strict": strict is not None}
         return {"response_format": {"type": "json_schema", "json_schema": asked}}
 
-    def _messages(self, prompt: Prompt) -> list[dict[str, Any]]:
+    def _said(self, prompt: Parts, instruction: str) -> dict[str, Any]:
         content = prompt if isinstance(prompt, str) else [_part(part) for part in parts_of(prompt)]
         asked = {"role": "user", "content": content}
-        return [asked] if not self._instruction else [{"role": "system", "content": self._instruction}, asked]
+        return {"messages": [{"role": "system", "content": instruction}, asked] if instruction else [asked]}
 
     async def _send(self, client: openai.AsyncOpenAI, request: dict[str, Any]) -> tuple[Any, str]:
         response = await client.chat.completions.with_raw_response.create(**request)
@@ -118,6 +123,10 @@ class OpenAIStrategy(ChatStrategy[T], Generic[T]):
     def _read(self, body: str) -> tuple[str, TokenUsage]:
         return read_reply(body)
 
+    def _read_whole(self, body: str) -> tuple[dict[str, Any], TokenUsage]:
+        reply, usage, _ = _opened(body)
+        return reply, usage
+
 
 def read_reply(body: str | bytes) -> tuple[str, TokenUsage]:
     """Return the text of a reply's first choice, and what it cost.
@@ -125,14 +134,7 @@ def read_reply(body: str | bytes) -> tuple[str, TokenUsage]:
     Raises:
         CallError: refused, truncated, or not readable; with the usage, as far as the reply says it.
     """
-    reply = object_of(body)
-    raise_error_of(reply, WORDS)
-    usage = _usage_of(mapping(reply.get("usage")))
-    choices = items(reply.get("choices"))
-    if not choices:
-        raise CallError("the reply has no choices", kind=FaultKind.TRANSIENT, usage=usage)
-    choice = choices[0]
-    raise_error_of(choice, WORDS)
+    _, usage, choice = _opened(body)
     message = mapping(choice.get("message"))
     if message.get("refusal"):
         raise CallError(f"the model refused: {message['refusal']}", kind=FaultKind.REFUSED, usage=usage)
@@ -143,6 +145,18 @@ def read_reply(body: str | bytes) -> tuple[str, TokenUsage]:
     content = message.get("content")
     texts = [content] if isinstance(content, str) else [part.get("text") for part in items(content)]
     return text_of([text for text in texts if isinstance(text, str)], usage), usage
+
+
+def _opened(body: str | bytes) -> tuple[dict[str, Any], TokenUsage, dict[str, Any]]:
+    """Return a reply, what it cost, and its first choice."""
+    reply = object_of(body)
+    raise_error_of(reply, WORDS)
+    usage = _usage_of(mapping(reply.get("usage")))
+    choices = items(reply.get("choices"))
+    if not choices:
+        raise CallError("the reply has no choices", kind=FaultKind.TRANSIENT, usage=usage)
+    raise_error_of(choices[0], WORDS)
+    return reply, usage, choices[0]
 
 
 def _usage_of(counts: dict[str, Any]) -> TokenUsage:

@@ -70,23 +70,32 @@ class Priced(LLMCallStrategy[T_co], Generic[T_co]):
     """
 
     _given_price: Price | None = None
+    _found_price: Price | None = None
     _listed_as: tuple[str, str] | None = None
     """The model and its provider in the list; None: it is not to be looked up."""
 
     @property
     def price(self) -> Price | None:
         """What its tokens cost, in USD; None: not known, or not yet."""
-        if self._given_price is None and self._listed_as is not None and _is_loaded():
+        known = self._given_price or self._found_price
+        if known is None and self._listed_as is not None and _is_loaded():
             return _remembered(*self._listed_as)
-        return self._given_price
+        return known
 
     @price.setter
     def price(self, price: Price | None) -> None:
         self._given_price = price
 
     async def _look_up_price(self) -> None:
-        if self._given_price is None and self._listed_as is not None:
-            self._given_price = await find_price(*self._listed_as)
+        if self._given_price is None and self._found_price is None and self._listed_as is not None:
+            self._found_price = await find_price(*self._listed_as)
+
+    def _calls(self, model: str) -> None:
+        """Have an item's own copy call another model than the strategy's, at that one's price."""
+        if model != self.model:
+            self.model = model
+            self._found_price = None
+            self._listed_as = self._listed_as and (model, self._listed_as[1])
 
 
 def _is_loaded() -> bool:

@@ -33,6 +33,11 @@ U = TypeVar("U")  # of a static method: the class's own would be unknown to pyri
 _FENCE = "```"
 _INFO = re.compile(r"[\w+-]*[ \t\r]*")
 
+NO_REQUESTS = (
+    "a request in a provider's own form says itself what its answer is to be: it cannot be held to output_type; ask for the type "
+    "in the request, or give its words as a prompt"
+)
+
 
 @attrs.frozen(eq=False)
 class OutputType(Generic[T]):

@@ -6,13 +6,14 @@ import time
 
 from .._core.exceptions import ConfigurationError
 from .._core.headers import quota_of
+from .._core.request import Request
 from .._core.usage import TokenUsage
 from ..abc import LLMCallStrategy
 from .provider import SimulatedProvider
 
 
 class SimulatedStrategy(LLMCallStrategy[str]):
-    """Calls a simulated provider.
+    """Calls a simulated provider. To a `Request` of any form it answers as it would to its words.
 
     Args:
         provider: shared by all items, and by other strategies that are to share its limits.
@@ -22,6 +23,8 @@ class SimulatedStrategy(LLMCallStrategy[str]):
     Raises:
         ConfigurationError: `provider` is none.
     """
+
+    takes_requests = True
 
     def __init__(self, provider: SimulatedProvider, *, model: str = "sim", quota: str | None = None) -> None:
         if not isinstance(provider, SimulatedProvider):
@@ -43,8 +46,10 @@ class SimulatedStrategy(LLMCallStrategy[str]):
         twin.__dict__.update(self.__dict__)
         return twin
 
-    async def execute(self, prompt: str, attempt: int, timeout: float) -> tuple[str, TokenUsage]:  # noqa: ARG002
+    async def execute(self, prompt: str | Request, attempt: int, timeout: float) -> tuple[str, TokenUsage]:  # noqa: ARG002
         """Make one call; it raises what `SimulatedProvider.call` raises."""
+        if isinstance(prompt, Request):
+            prompt = prompt.text
         reply = await self.provider.call(prompt, attempt)
         if reply.headers:
             self.quota_hint = quota_of(reply.headers, wall_time=time.time())

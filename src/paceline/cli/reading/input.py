@@ -1,0 +1,334 @@
+"""Which prompts an input holds: checked to its last line before the first call is made.
+
+1. Two passes and little memory: the first checks every line, the second hands the prompts over. Of the ids nothing is kept in
+   memory; of bad lines the first, and of all of them their positions. What cannot be read twice (a pipe) is kept in a temporary
+   file in between.
+2. The kind is what the caller says; else what the suffix says, and the first line: lines of JSON may be paceline's own, or those
+   of a provider's batch API. Stdin, or a pipe, is JSON if its first character is a brace. Any other file is text, but if it begins
+   like JSON and not like a line of a batch API the caller must say so: prompts are paid for.
+3. A line that cannot be taken is told with its place and the reason, and the others go on; unless the caller is strict.
+4. With a limit, the input ends after so many good prompts; what follows is not looked at. A sample is drawn of what is left.
+5. A complaint names the file and the line, and never quotes a prompt.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import sqlite3
+import stat
+import tempfile
+from array import array
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, closing, contextmanager
+from pathlib import Path
+from typing import BinaryIO
+
+import attrs
+
+from .bytes import Looked, reader_at
+from .csv_rows import CsvForm
+from .forms import Form, LineForm, Record
+from .ids import Ids
+from .kinds import BadLine, InputError, Kind, LineError, Prompt, quoted
+from .parquet_rows import ParquetForm, copied, is_parquet
+from .sources import opened
+
+_SHOWN = 10  # problems that are told one by one
+_JSON = {".jsonl", ".ndjson"}
+_BY_SUFFIX = {".csv": Kind.CSV, ".tsv": Kind.CSV, ".parquet": Kind.PARQUET, ".pq": Kind.PARQUET}
+_TEXT = {".txt", ".text"}
+_SEED = 0  # of samples: the same input has the same
+
+Objection = Callable[[Prompt], str | None]
+"""Says why a prompt is not to be taken, if it is not."""
+
+
+@attrs.frozen(kw_only=True)
+class Input:
+    """An input that was checked; made by `open_input`."""
+
+    name: str
+    kind: Kind
+    count: int
+    """Good prompts."""
+    bad: tuple[BadLine, ...]
+    """The first lines that cannot be taken."""
+    bad_count: int
+    """All of them."""
+    digest: bytes
+    """Of the bytes that were looked at."""
+    identity: os.stat_result
+    """Of the file that it came from."""
+    _form: Form = attrs.field(alias="form", repr=False)
+    _file: BinaryIO = attrs.field(alias="file", repr=False)
+    _start: int = attrs.field(alias="start", repr=False)
+    _passed: array[int] = attrs.field(alias="passed", repr=False)
+    """The positions of the bad ones."""
+    _total: int = attrs.field(alias="total", repr=False)
+    """Good ones, before a sample was drawn."""
+    _drawn: array[int] | None = attrs.field(alias="drawn", repr=False)
+    """The sample, as numbers of good ones from 0; None: all."""
+
+    def __len__(self) -> int:
+        return self.count
+
+    def __iter__(self) -> Iterator[Prompt]:
+        """Yield the good prompts in their order.
+
+        Raises:
+            InputError: the file is not what it was when it was checked.
+        """
+        return self.prompts(lambda _: False)
+
+    def prompts(self, skip: Callable[[int], bool]) -> Iterator[Prompt]:
+        """Yield the good prompts in their order, but for those at some positions, which are passed over unread.
+
+        Args:
+            skip: says whether a position is passed over.
+
+        Raises:
+            InputError: the file is not what it was when it was checked.
+        """
+        for position, line, data in self._good():
+            if skip(position):
+                continue
+            try:
+                prompt = self._form.read(position, data)
+            except LineError as error:
+                bad = BadLine(position, f"changed while it was read: {error}", line)
+                raise InputError(bad.told(self.name)) from None
+            if prompt is not None:
+                yield prompt
+
+    def raw(self, wanted: Callable[[int], bool]) -> Iterator[bytes]:
+        """Yield the lines of the good prompts at some positions as they are, those of CSV below the header.
+
+        Rows of Parquet come as lines of JSON in paceline's own form.
+
+        Args:
+            wanted: says whether a position is.
+
+        Raises:
+            InputError: the file is not what it was when it was checked.
+        """
+        if self._form.header:
+            yield self._form.header
+        for position, _, data in self._good():
+            if wanted(position):
+                yield self._form.raw(position, data)
+
+    def complaints(self) -> list[str]:
+        """Return a sentence for each of the first bad lines, and one for how many more there are."""
+        return _complaints(self.name, self.bad, self.bad_count)
+
+    def _good(self) -> Iterator[Record]:
+        """Yield the records of the good prompts, as far as can be told without reading them."""
+        passed = _Ascending(self._passed)
+        drawn = _Ascending(self._drawn) if self._drawn is not None else None
+        number = 0
+        with closing(reader_at(self._file, self._start)) as lines:
+            for record in self._form.records(lines):
+                if number == self._total or (drawn is not None and drawn.at_end):
+                    return
+                position, _, data = record
+                if passed.has(position) or self._form.is_blank(data):
+                    continue
+                number += 1
+                if drawn is None or drawn.has(number - 1):
+                    yield record
+        if number < self._total:
+            raise InputError(f"{self.name}: changed while it was read: {self._total - number} prompts are gone")
+
+
+@contextmanager
+def open_input(  # noqa: PLR0913 - all but the path have good defaults
+    path: str,
+    *,
+    kind: Kind | None = None,
+    template: str | None = None,
+    limit: int | None = None,
+    sample: int | None = None,
+    strict: bool = False,
+    visit: Callable[[Prompt], None] | None = None,
+    objection: Objection | None = None,
+) -> Iterator[Input]:
+    """Open and check an input.
+
+    Args:
+        path: of the file; - for stdin.
+        kind: of the input, if it is known.
+        template: of the prompts, with the names of columns in braces; for CSV and Parquet.
+        limit: good prompts at most: the first ones.
+        sample: prompts at most, drawn by chance; of the same input always the same.
+        strict: whether one line that cannot be taken is one too many.
+        visit: is given every good prompt once, before any is handed over.
+        objection: says of each prompt that is well written why it cannot be taken all the same, if so.
+
+    Raises:
+        InputError: it cannot be read, or has no good prompts, or there is a line that cannot be taken and that is not to be.
+        MissingExtraError: Parquet needs pyarrow.
+    """
+    name = "stdin" if path == "-" else path
+    with ExitStack() as stack:
+        try:
+            source = stack.enter_context(opened(path))
+            identity = os.fstat(source.fileno())
+            again = source
+            if not stat.S_ISREG(identity.st_mode):
+                again = stack.enter_context(tempfile.TemporaryFile())
+            form = _form_of(path, name, kind, template, source, copied=again is not source)
+            check = _Check(name, form, None if sample is not None else visit, objection)
+            start, digest = _first_pass(check, source, again, limit)
+        except OSError as error:
+            raise InputError(f"{name}: cannot be read: {error.strerror or error}") from None
+        except sqlite3.Error as error:
+            raise InputError(f"{name}: its ids cannot be kept in a temporary file: {error}") from None
+        check.conclude(strict=strict)
+        drawn = _draw(sample, check.count) if sample is not None else None
+        checked = Input(
+            name=name,
+            kind=form.kind,
+            count=check.count if drawn is None else len(drawn),
+            bad=tuple(check.bad),
+            bad_count=len(check.passed),
+            digest=digest,
+            identity=identity,
+            form=form,
+            file=again,
+            start=start,
+            passed=check.passed,
+            total=check.count,
+            drawn=drawn,
+        )
+        if drawn is not None and visit is not None:
+            for prompt in checked:
+                visit(prompt)
+        yield checked
+
+
+def _first_pass(check: _Check, source: BinaryIO, again: BinaryIO, limit: int | None) -> tuple[int, bytes]:
+    """Check an input; return where it starts, and the digest of what was looked at."""
+    if check.form.kind is Kind.PARQUET:
+        if again is not source:
+            copied(source, again)
+            again.seek(0)
+        start = again.tell()
+        with closing(reader_at(again, start)) as rows:
+            check.all(check.form.records(rows), limit)
+        looked = Looked(again, None)
+        looked.rest()
+        return start, looked.digest
+    start = again.tell()
+    looked = Looked(source, None if again is source else again)
+    check.all(check.form.records(looked), limit)
+    again.flush()
+    return start, looked.digest
+
+
+def _form_of(  # noqa: PLR0913 - all that can tell
+    path: str, name: str, kind: Kind | None, template: str | None, source: BinaryIO, *, copied: bool
+) -> Form:
+    suffix = "" if copied or path == "-" else Path(path).suffix.lower()
+    kind = kind or _BY_SUFFIX.get(suffix) or (Kind.TEXT if suffix in _TEXT else None)
+    if kind is None and suffix not in _JSON and is_parquet(source.peek(4)[:4]):  # type: ignore[attr-defined]  # it is buffered
+        kind = Kind.PARQUET
+    if kind is Kind.CSV:
+        return CsvForm(name, template)
+    if kind is Kind.PARQUET:
+        return ParquetForm(name, template)
+    if template is not None:
+        raise InputError(f"{name}: a template of prompts is for CSV and Parquet; say --format csv if it is")
+    is_json = Path(path).suffix.lower() in _JSON
+    return LineForm(name, kind, is_json=is_json, may_guess=path == "-" or copied)
+
+
+class _Check:
+    """The first pass."""
+
+    def __init__(
+        self, name: str, form: Form, visit: Callable[[Prompt], None] | None, objection: Objection | None
+    ) -> None:
+        self.form = form
+        self.count = 0
+        self.bad: list[BadLine] = []
+        self.passed = array("Q")
+        self._name = name
+        self._visit = visit
+        self._objection = objection
+
+    def all(self, records: Iterator[Record], limit: int | None) -> None:
+        """Check every record."""
+        with closing(Ids()) as ids:
+            for position, line, data in records:
+                try:
+                    prompt = self._take(position, data, ids)
+                except LineError as problem:
+                    self._note(position, line, str(problem))
+                    continue
+                if prompt is None:
+                    continue
+                self.count += 1
+                if self._visit is not None:
+                    self._visit(prompt)
+                if self.count == limit:
+                    break
+
+    def conclude(self, *, strict: bool) -> None:
+        """Raise if there is nothing to be done, or too much that cannot be.
+
+        Raises:
+            InputError: with the first problems, and the number of the others.
+        """
+        complaints = _complaints(self._name, self.bad, len(self.passed))
+        if complaints and (strict or not self.count):
+            raise InputError("\n".join(complaints))
+        if not self.count:
+            raise InputError(f"{self._name}: has no prompts")
+
+    def _take(self, position: int, data: object, ids: Ids) -> Prompt | None:
+        prompt = self.form.read(position, data)
+        if prompt is None:
+            return None
+        if self._objection is not None and (reason := self._objection(prompt)) is not None:
+            raise LineError(reason)
+        if self.form.has_ids and (first := ids.first(prompt.id, position)) != position:
+            place = "in row" if self.form.kind in {Kind.CSV, Kind.PARQUET} else "on line"
+            raise LineError(f"id {quoted(prompt.id)} is {place} {first} already")
+        return prompt
+
+    def _note(self, position: int, line: int | None, reason: str) -> None:
+        if len(self.bad) < _SHOWN:
+            self.bad.append(BadLine(position, reason, line))
+        self.passed.append(position)
+
+
+class _Ascending:
+    """Numbers that are asked for in their order."""
+
+    def __init__(self, numbers: array[int]) -> None:
+        self._numbers = numbers
+        self._next = 0
+
+    @property
+    def at_end(self) -> bool:
+        """Whether there are no more of them."""
+        return self._next == len(self._numbers)
+
+    def has(self, number: int) -> bool:
+        """Whether a number is one of them."""
+        if self._next < len(self._numbers) and self._numbers[self._next] == number:
+            self._next += 1
+            return True
+        return False
+
+
+def _complaints(name: str, bad: list[BadLine] | tuple[BadLine, ...], count: int) -> list[str]:
+    more = count - len(bad)
+    return [*(line.told(name) for line in bad), *([f"and {more:,} more problems"] if more else [])]
+
+
+def _draw(sample: int, count: int) -> array[int]:
+    """Return some of so many numbers, in order."""
+    chance = random.Random(_SEED)  # noqa: S311 - a sample, no secret
+    return array("Q", sorted(chance.sample(range(count), min(sample, count))))
