@@ -2,26 +2,23 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from importlib import metadata
-from typing import Annotated
+from typing import Annotated, Any
 
 import attrs
 from cyclopts import App, CycloptsError, Parameter, UnusedCliTokensError
 from cyclopts.validators import Number
 
-from .._core.config import ProcessorConfig
 from .._core.exceptions import ConfigurationError
 from . import demo as _demo
 from . import run as _run
 from .codes import OK
-from .lines import Kind
+from .options import RunOptions
+from .settings import apply_settings
 
 _STDIO = "\0"  # stands for -, which cyclopts takes for an option; no argument of a process can hold it
-_ABOVE_0 = Number(gt=0)
 _AT_LEAST_1 = Number(gte=1)
-_FLAG = Parameter(negative="", show_default=False)
 
 _EXAMPLES = """Examples:
   paceline demo
@@ -37,6 +34,7 @@ app = App(
     version=lambda: metadata.version("paceline"),
     help_epilogue=f"{_EXAMPLES}\n\n{_CODES}",
     help_format="plaintext",
+    config=apply_settings,
     suppress_keyboard_interrupt=False,
     result_action="return_value",
 )
@@ -64,33 +62,6 @@ def start(arguments: Sequence[str]) -> int:
     return code if isinstance(code, int) else OK
 
 
-@Parameter(name="*")
-@attrs.frozen(kw_only=True)
-class RunOptions:
-    """The options of `run`."""
-
-    model: Annotated[str, Parameter(alias="-m")]
-    """gemini-2.5-flash, gpt-5-mini, claude-haiku-4-5, openai:NAME@http://HOST/v1, or sim[:rate=50,...]."""
-    output: Annotated[str, Parameter(alias="-o")]
-    """Where the rows go, a JSON object a line; - for stdout."""
-    max_workers: Annotated[int, Parameter(validator=_AT_LEAST_1)] = 1_000
-    """Calls in flight at most: a ceiling, not a setting."""
-    timeout: Annotated[float, Parameter(validator=_ABOVE_0)] = 120.0
-    """Seconds for one call."""
-    deadline: Annotated[float, Parameter(validator=_ABOVE_0, show_default=False)] = math.inf
-    """Seconds for the batch; what is left then is pending."""
-    limit: Annotated[int | None, Parameter(validator=_AT_LEAST_1)] = None
-    """Only the first so many prompts."""
-    format: Annotated[Kind | None, Parameter(show_choices=False)] = None
-    """jsonl or text, where the input's name does not say."""
-    overwrite: Annotated[bool, _FLAG] = False
-    """Replace what the output holds."""
-    quiet: Annotated[bool, _FLAG, Parameter(alias="-q")] = False
-    """No progress, only the summary."""
-    verbose: Annotated[bool, _FLAG, Parameter(alias="-v")] = False
-    """The whole log, with tracebacks."""
-
-
 @app.command(sort_key=1, help_epilogue=_CODES)
 def run(source: Annotated[str, Parameter(name="INPUT", show_default=False)], /, options: RunOptions) -> int:  # noqa: D417 - the options say it themselves
     """Answer every prompt of a file.
@@ -98,21 +69,8 @@ def run(source: Annotated[str, Parameter(name="INPUT", show_default=False)], /, 
     Args:
         source: JSONL of {"id", "prompt", "context"?}, or text, a prompt a line; - for stdin.
     """
-    return _run.run(
-        _run.Job(
-            source=_given(source),
-            output=_given(options.output),
-            model=_given(options.model),
-            config=ProcessorConfig(
-                max_workers=options.max_workers, timeout_per_item=options.timeout, deadline=options.deadline
-            ),
-            kind=options.format,
-            limit=options.limit,
-            overwrite=options.overwrite,
-            quiet=options.quiet,
-            verbose=options.verbose,
-        )
-    )
+    given = {name: _given(value) for name, value in attrs.asdict(options, recurse=False).items()}
+    return _run.run(RunOptions(**given | {"source": _given(source)}))
 
 
 @app.command(sort_key=0, help_epilogue="")
@@ -132,5 +90,5 @@ def demo(
     return _demo.demo(items=items, model=None if model is None else _given(model), seed=seed)
 
 
-def _given(text: str) -> str:
-    return "-" if text == _STDIO else text
+def _given(value: Any) -> Any:
+    return "-" if value == _STDIO else value

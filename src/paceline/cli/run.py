@@ -15,13 +15,12 @@ import anyio
 import attrs
 
 from .._codec import encode_row
-from .._core.config import ProcessorConfig
 from .._core.outcome import WorkItemResult
 from .._engine.processor import ParallelBatchProcessor
 from .conduct import Ending, conduct
-from .lines import Kind
 from .logs import shown_logs
 from .models import strategy_of
+from .options import RunOptions
 from .panel import PacePanel
 from .progress import Display, Lines, Progress, is_live
 from .reading import open_input
@@ -33,54 +32,41 @@ _PERIOD = 10.0  # seconds between two lines of progress
 _AT_ONCE = 256  # rows that are written with one call
 
 
-@attrs.frozen(kw_only=True)
-class Job:
-    """What `paceline run` was asked to do."""
-
-    source: str
-    """Path of the input, or -."""
-    output: str
-    """Path of the output, or -."""
-    model: str
-    config: ProcessorConfig
-    kind: Kind | None
-    limit: int | None
-    overwrite: bool
-    quiet: bool
-    verbose: bool
-
-
-def run(job: Job) -> int:
+def run(options: RunOptions) -> int:
     """Run a batch; return the exit code.
 
     Raises:
         ConfigurationError: it cannot be run; nothing was called.
     """
-    strategy = strategy_of(job.model)
+    strategy = strategy_of(options)
     with (
-        open_input(job.source, kind=job.kind, limit=job.limit) as source,
-        open_output(job.output, source=source.identity, overwrite=job.overwrite) as output,
+        open_input(options.source, kind=options.format, limit=options.limit) as source,
+        open_output(options.output, source=source.identity, overwrite=options.overwrite) as output,
     ):
         reasons = Reasons()
-        with _progress(job, reasons) as progress, shown_logs(progress.say, verbose=job.verbose):
+        with _progress(options, reasons) as progress, shown_logs(progress.say, verbose=options.verbose):
             ending = anyio.run(
                 partial(
                     conduct,
                     source,
                     strategy,
-                    processor=ParallelBatchProcessor[Any](job.config, observers=() if job.quiet else [reasons]),
+                    processor=ParallelBatchProcessor[Any](
+                        options.processor, observers=() if options.quiet else [reasons]
+                    ),
                     keep=partial(_write, output),
                     progress=progress,
                 ),
                 backend="trio",
             )
-        return report(_settled(ending, output), output=None if job.output == "-" else job.output, saved=output.saved)
+        return report(
+            _settled(ending, output), output=None if options.output == "-" else options.output, saved=output.saved
+        )
 
 
-def _progress(job: Job, reasons: Reasons) -> Progress:
-    if job.quiet:
+def _progress(options: RunOptions, reasons: Reasons) -> Progress:
+    if options.quiet:
         return Progress()
-    return Display(PacePanel(reasons)) if is_live(stdout_is_used=job.output == "-") else Lines(_PERIOD, reasons)
+    return Display(PacePanel(reasons)) if is_live(stdout_is_used=options.output == "-") else Lines(_PERIOD, reasons)
 
 
 def _write(output: Output, results: Sequence[WorkItemResult[Any]]) -> None:

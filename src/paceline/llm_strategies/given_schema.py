@@ -72,7 +72,7 @@ def check_of(schema: object, what: str) -> Callable[[Any], Any]:
         from referencing.jsonschema import EMPTY_REGISTRY  # noqa: PLC0415 - as above
     except ImportError as error:
         raise MissingExtraError("a JSON schema", "cli") from error
-    if not isinstance(schema, Mapping):
+    if not isinstance(schema, dict):
         raise ConfigurationError(f"{what}: must be a JSON schema, which is an object, not {type(schema).__name__}")
     validator = validator_for(schema, default=Draft202012Validator)
     try:
