@@ -161,31 +161,31 @@ class RunOptions:
     escalate: Annotated[tuple[str, ...], _model(converter=_to_models, n_tokens=1, negative="", show_default=False)] = (
         attrs.field(default=(), validator=[_no_empty_model, _no_credentials])
     )
-    """Models with commas between them, cheapest first, in place of --model: a bad answer moves an item up."""
+    """Models A,B,C in place of --model, cheapest first: bad answers move up."""
     system: Annotated[str | None, _model()] = attrs.field(default=None, metadata={PATH: True})
     """File with what the model is told before every prompt."""
     cache: Annotated[bool, _model(**_FLAG)] = False
-    """Share the system instruction in a context cache (Gemini)."""
+    """Share what --system says in a context cache (Gemini only)."""
     schema: Annotated[str | None, _model()] = attrs.field(default=None, metadata={PATH: True})
-    """File with a JSON schema: answers must fit it; the model is told what was wrong with one that does not."""
+    """File with a JSON schema that answers must fit; asked again where not."""
 
     format: Annotated[Kind | None, _input(show_choices=False)] = None
-    """What the input is, where its name does not say: jsonl or text."""
+    """jsonl or text, where the input's name does not say."""
     prompt: Annotated[str | None, _input()] = None
-    """Template of the prompt with the names of columns: "Summarise {text}"."""
+    """Template with the names of columns: "Summarise {text}"."""
     limit: Annotated[int | None, _input()] = attrs.field(default=None, validator=_at_least_1)
     """Only the first so many prompts."""
     sample: Annotated[int | None, _input()] = attrs.field(default=None, validator=_at_least_1)
-    """Only so many prompts, chosen by chance, the same ones each time."""
+    """Only so many, by chance, but the same each time."""
     strict: Annotated[bool, _input(**_FLAG)] = False
-    """Stop before the first call if a line cannot be taken; else it is told and passed over."""
+    """Stop if a line cannot be taken; else it is passed over."""
     dedupe: Annotated[bool, _input(negative="--no-dedupe")] = True
     """One call for prompts that are the same."""
 
     output: Annotated[str, _output(alias="-o")] = attrs.field(metadata={PATH: True})
     """Where the rows go, a JSON object a line; - for stdout."""
-    form: Annotated[Literal["own", "openai", "gemini", "anthropic"], _output()] = "own"
-    """Of the rows: paceline's own, or that of a provider's batch output."""
+    form: Annotated[Literal["own", "openai", "gemini", "anthropic"], _output(show_choices=False)] = "own"
+    """Of the rows: own, openai, gemini or anthropic."""
     overwrite: Annotated[bool, _output(**_FLAG)] = attrs.field(default=False, metadata={ONCE: True})
     """Replace what the output holds."""
 
@@ -194,13 +194,14 @@ class RunOptions:
     no_journal: Annotated[bool, _journal(**_FLAG)] = False
     """Keep none: then the run cannot be resumed."""
     retry: Annotated[
-        frozenset[FaultKind], _journal(converter=_to_kinds, n_tokens=1, negative="", show_default=False)
+        frozenset[FaultKind],
+        _journal(converter=_to_kinds, n_tokens=1, negative="", show_default=False, show_choices=False),
     ] = FAILED
-    """What failed before and is run again: failed, none, or kinds such as timeout,transient. [default: failed]"""
-    durability: Annotated[Durability, _journal()] = Durability.NORMAL
-    """full: a result survives a power cut too."""
+    """Of what failed before: failed, none, or kinds as timeout,bug. [default: failed]"""
+    durability: Annotated[Durability, _journal(show_choices=False)] = Durability.NORMAL
+    """normal, or full: power cuts are survived too."""
     allow_changes: Annotated[bool, _journal(**_FLAG)] = attrs.field(default=False, metadata={ONCE: True})
-    """Go on though the input, the model or a setting has changed."""
+    """Go on though input, model or settings have changed."""
 
     max_workers: Annotated[int, _run()] = attrs.field(default=1_000, validator=_at_least_1)
     """Calls in flight at most: a ceiling, not a setting."""
@@ -209,15 +210,15 @@ class RunOptions:
     deadline: Annotated[float | None, _run()] = attrs.field(default=None, validator=_seconds)
     """Seconds for the batch; what is left then is pending."""
     dry_run: Annotated[bool, _run(**_FLAG)] = attrs.field(default=False, metadata={ONCE: True})
-    """Check everything, tell the plan and an estimate; call and write nothing."""
+    """Check all, tell plan and estimate; call and write nothing."""
     json: Annotated[bool, _run(**_FLAG)] = attrs.field(default=False, metadata={ONCE: True})
-    """The summary, or the plan, as one JSON object on stdout; on stderr if the rows go to stdout."""
+    """The summary, or the plan, as one JSON object."""
     quiet: Annotated[bool, _run(alias="-q", **_FLAG)] = attrs.field(default=False, metadata={ONCE: True})
     """No progress, only the summary."""
     verbose: Annotated[bool, _run(alias="-v", **_FLAG)] = attrs.field(default=False, metadata={ONCE: True})
     """The whole log, with tracebacks."""
     config: Annotated[str | None, _run()] = attrs.field(default=None, metadata={PATH: True, ONCE: True})
-    """TOML file with any of these options; what the command line says comes first."""
+    """TOML file with any of these options; those given here win."""
 
     def __attrs_post_init__(self) -> None:
         if self.model is None and not self.escalate:

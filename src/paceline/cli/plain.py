@@ -9,6 +9,7 @@ Rules owned here:
 
 from __future__ import annotations
 
+import enum
 import os
 from collections.abc import Callable, Mapping
 from difflib import get_close_matches
@@ -20,8 +21,7 @@ from cattrs import Converter
 
 from .._core.exceptions import ConfigurationError
 from ..llm_strategies.structuring import Hook, Unfit, structure_hook
-from .lines import Kind
-from .options import ONCE, PATH, STREAM, Durability, OptionError, RunOptions, models_in, retried
+from .options import ONCE, PATH, STREAM, OptionError, RunOptions, models_in, retried
 
 _FROM_TEXT: Mapping[str, Callable[[str], Any]] = {"escalate": models_in, "retry": retried}
 _LISTS = {"escalate": "a text or a list of texts", "retry": "a text or a list of kinds"}
@@ -50,8 +50,8 @@ def path_fields() -> frozenset[str]:
 
 def to_data(options: RunOptions) -> dict[str, Any]:
     """Return options as data that JSON can hold, under rule 1."""
-    data: dict[str, Any] = _converter().unstructure(placed(options))
-    return {name: value for name, value in data.items() if name in _lasting()}
+    values = attrs.asdict(placed(options), recurse=False)
+    return {name: _converter().unstructure(value) for name, value in values.items() if name in _lasting()}
 
 
 def from_data(data: Mapping[str, Any]) -> RunOptions:
@@ -113,6 +113,5 @@ def _hooks() -> dict[str, tuple[Any, Hook]]:
 @cache
 def _converter() -> Converter:
     converter = Converter(unstruct_collection_overrides={frozenset: lambda kinds: sorted(map(str, kinds)), tuple: list})
-    converter.register_unstructure_hook_func(lambda tp: tp in (Durability, Kind), str)
-    converter.register_unstructure_hook(Kind | None, lambda kind: kind and str(kind))
+    converter.register_unstructure_hook(enum.StrEnum, str)
     return converter
