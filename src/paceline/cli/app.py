@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from importlib import metadata
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import attrs
 from cyclopts import App, CycloptsError, Parameter, UnusedCliTokensError
@@ -14,7 +15,7 @@ from .._core.exceptions import ConfigurationError
 from . import demo as _demo
 from . import run as _run
 from .codes import OK
-from .options import RunOptions
+from .options import FilePath, OptionError, RunOptions
 from .settings import apply_settings
 
 _STDIO = "\0"  # stands for -, which cyclopts takes for an option; no argument of a process can hold it
@@ -57,13 +58,15 @@ def start(arguments: Sequence[str]) -> int:
         left = " ".join(error.unused_tokens or ()).replace(_STDIO, "-")
         raise UsageError(f"too many arguments: {left}; see paceline --help") from None
     except CycloptsError as error:
+        if isinstance(error.__cause__, OptionError):
+            raise error.__cause__ from None
         sentence = " ".join(str(error).replace(_STDIO, "-").split())
         raise UsageError(f"{sentence.rstrip('.')}; see paceline --help") from None
     return code if isinstance(code, int) else OK
 
 
 @app.command(sort_key=1, help_epilogue=_CODES)
-def run(source: Annotated[str, Parameter(name="INPUT", show_default=False)], /, options: RunOptions) -> int:  # noqa: D417 - the options say it themselves
+def run(source: Annotated[FilePath, Parameter(name="INPUT", show_default=False)], /, options: RunOptions) -> int:  # noqa: D417 - the options say it themselves
     """Answer every prompt of a file.
 
     Args:
@@ -80,7 +83,9 @@ def demo(
     model: str | None = None,
     seed: Annotated[int | None, Parameter(validator=Number(gte=0))] = None,
 ) -> int:
-    """Watch a batch find a simulated provider's pace, and find it again when the limit changes (half a minute).
+    """Watch a batch find a simulated provider's pace, for half a minute.
+
+    It finds it again when the limit changes.
 
     Args:
         items: how many prompts: docstrings of Python's own.
@@ -88,6 +93,18 @@ def demo(
         seed: of its chance.
     """
     return _demo.demo(items=items, model=None if model is None else _given(model), seed=seed)
+
+
+@app.command(sort_key=9, help_epilogue="")
+def completion(shell: Literal["bash", "zsh", "fish"], /) -> int:
+    """Print a script that completes commands and options.
+
+    Args:
+        shell: bash, zsh or fish.
+    """
+    sys.stdout.write(app.generate_completion(shell=shell))
+    sys.stdout.flush()
+    return OK
 
 
 def _given(value: Any) -> Any:

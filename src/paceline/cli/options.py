@@ -14,7 +14,8 @@ import enum
 import math
 import re
 from collections.abc import Callable, Mapping, Sequence
-from typing import Annotated, Any, Literal
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias
 
 import attrs
 from cyclopts import Group, Parameter, Token
@@ -32,6 +33,12 @@ ONCE = "once"
 """In a field's metadata: it is said of one start, and is no part of the plain data."""
 _CONTINUED = re.compile(r"\s*\w+=")  # a piece that belongs to the model before it: sim:rate=50,latency=1
 _SECRET_PARTS = re.compile(r"://[^/?#\s]*@|[?&][^=&#]*(?:key|token|secret|password|sig)[^=&#]*=", re.IGNORECASE)
+
+
+if TYPE_CHECKING:
+    FilePath: TypeAlias = str
+else:
+    FilePath = str | Path  # cyclopts makes a text of it, and a shell completes the names of files
 
 
 class OptionError(ConfigurationError):
@@ -156,58 +163,64 @@ class RunOptions:
     source: Annotated[str, Parameter(parse=False)] = attrs.field(default=STREAM, metadata={PATH: True})
     """Where the prompts are; - is stdin."""
 
-    model: Annotated[str | None, _model(alias="-m")] = attrs.field(default=None, validator=_no_credentials)
-    """gemini-2.5-flash, gpt-5-mini, claude-haiku-4-5, openai:NAME@http://HOST/v1, or sim[:rate=50,...]."""
-    escalate: Annotated[tuple[str, ...], _model(converter=_to_models, n_tokens=1, negative="", show_default=False)] = (
-        attrs.field(default=(), validator=[_no_empty_model, _no_credentials])
+    model: Annotated[str | None, _model(metavar="NAME", alias="-m")] = attrs.field(
+        default=None, validator=_no_credentials
     )
+    """gemini-2.5-flash, gpt-5-mini, claude-haiku-4-5, openai:NAME@http://HOST/v1, or sim[:rate=50,...]."""
+    escalate: Annotated[
+        tuple[str, ...], _model(metavar="A,B,C", converter=_to_models, n_tokens=1, negative="", show_default=False)
+    ] = attrs.field(default=(), validator=[_no_empty_model, _no_credentials])
     """Models A,B,C in place of --model, cheapest first: bad answers move up."""
-    system: Annotated[str | None, _model()] = attrs.field(default=None, metadata={PATH: True})
+    system: Annotated[FilePath | None, _model(metavar="FILE")] = attrs.field(default=None, metadata={PATH: True})
     """File with what the model is told before every prompt."""
     cache: Annotated[bool, _model(**_FLAG)] = False
     """Share what --system says in a context cache (Gemini only)."""
-    schema: Annotated[str | None, _model()] = attrs.field(default=None, metadata={PATH: True})
+    schema: Annotated[FilePath | None, _model(metavar="FILE")] = attrs.field(default=None, metadata={PATH: True})
     """File with a JSON schema that answers must fit; asked again where not."""
 
-    format: Annotated[Kind | None, _input(show_choices=False)] = None
+    format: Annotated[Kind | None, _input(metavar="KIND", show_choices=False)] = None
     """jsonl or text, where the input's name does not say."""
-    prompt: Annotated[str | None, _input()] = None
+    prompt: Annotated[str | None, _input(metavar="TEMPLATE")] = None
     """Template with the names of columns: "Summarise {text}"."""
-    limit: Annotated[int | None, _input()] = attrs.field(default=None, validator=_at_least_1)
+    limit: Annotated[int | None, _input(metavar="N")] = attrs.field(default=None, validator=_at_least_1)
     """Only the first so many prompts."""
-    sample: Annotated[int | None, _input()] = attrs.field(default=None, validator=_at_least_1)
+    sample: Annotated[int | None, _input(metavar="N")] = attrs.field(default=None, validator=_at_least_1)
     """Only so many, by chance, but the same each time."""
     strict: Annotated[bool, _input(**_FLAG)] = False
     """Stop if a line cannot be taken; else it is passed over."""
     dedupe: Annotated[bool, _input(negative="--no-dedupe")] = True
     """One call for prompts that are the same."""
 
-    output: Annotated[str, _output(alias="-o")] = attrs.field(metadata={PATH: True})
+    output: Annotated[FilePath, _output(metavar="FILE", alias="-o")] = attrs.field(metadata={PATH: True})
     """Where the rows go, a JSON object a line; - for stdout."""
-    form: Annotated[Literal["own", "openai", "gemini", "anthropic"], _output(show_choices=False)] = "own"
+    form: Annotated[Literal["own", "openai", "gemini", "anthropic"], _output(metavar="FORM", show_choices=False)] = (
+        "own"
+    )
     """Of the rows: own, openai, gemini or anthropic."""
     overwrite: Annotated[bool, _output(**_FLAG)] = attrs.field(default=False, metadata={ONCE: True})
     """Replace what the output holds."""
 
-    journal: Annotated[str | None, _journal(show_default=False)] = attrs.field(default=None, metadata={PATH: True})
+    journal: Annotated[FilePath | None, _journal(metavar="FILE", show_default=False)] = attrs.field(
+        default=None, metadata={PATH: True}
+    )
     """Its file. [default: OUTPUT.journal]"""
     no_journal: Annotated[bool, _journal(**_FLAG)] = False
     """Keep none: then the run cannot be resumed."""
     retry: Annotated[
         frozenset[FaultKind],
-        _journal(converter=_to_kinds, n_tokens=1, negative="", show_default=False, show_choices=False),
+        _journal(metavar="KINDS", converter=_to_kinds, n_tokens=1, negative="", show_default=False, show_choices=False),
     ] = FAILED
     """Of what failed before: failed, none, or kinds as timeout,bug. [default: failed]"""
-    durability: Annotated[Durability, _journal(show_choices=False)] = Durability.NORMAL
+    durability: Annotated[Durability, _journal(metavar="LEVEL", show_choices=False)] = Durability.NORMAL
     """normal, or full: power cuts are survived too."""
     allow_changes: Annotated[bool, _journal(**_FLAG)] = attrs.field(default=False, metadata={ONCE: True})
     """Go on though input, model or settings have changed."""
 
-    max_workers: Annotated[int, _run()] = attrs.field(default=1_000, validator=_at_least_1)
+    max_workers: Annotated[int, _run(metavar="N")] = attrs.field(default=1_000, validator=_at_least_1)
     """Calls in flight at most: a ceiling, not a setting."""
-    timeout: Annotated[float, _run()] = attrs.field(default=120.0, validator=_seconds)
+    timeout: Annotated[float, _run(metavar="SECONDS")] = attrs.field(default=120.0, validator=_seconds)
     """Seconds for one call."""
-    deadline: Annotated[float | None, _run()] = attrs.field(default=None, validator=_seconds)
+    deadline: Annotated[float | None, _run(metavar="SECONDS")] = attrs.field(default=None, validator=_seconds)
     """Seconds for the batch; what is left then is pending."""
     dry_run: Annotated[bool, _run(**_FLAG)] = attrs.field(default=False, metadata={ONCE: True})
     """Check all, tell plan and estimate; call and write nothing."""
@@ -217,7 +230,9 @@ class RunOptions:
     """No progress, only the summary."""
     verbose: Annotated[bool, _run(alias="-v", **_FLAG)] = attrs.field(default=False, metadata={ONCE: True})
     """The whole log, with tracebacks."""
-    config: Annotated[str | None, _run()] = attrs.field(default=None, metadata={PATH: True, ONCE: True})
+    config: Annotated[FilePath | None, _run(metavar="FILE")] = attrs.field(
+        default=None, metadata={PATH: True, ONCE: True}
+    )
     """TOML file with any of these options; those given here win."""
 
     def __attrs_post_init__(self) -> None:

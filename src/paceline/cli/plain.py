@@ -24,7 +24,7 @@ from ..llm_strategies.structuring import Hook, Unfit, structure_hook
 from .options import ONCE, PATH, STREAM, OptionError, RunOptions, models_in, retried
 
 _FROM_TEXT: Mapping[str, Callable[[str], Any]] = {"escalate": models_in, "retry": retried}
-_LISTS = {"escalate": "a text or a list of texts", "retry": "a text or a list of kinds"}
+_LONGEST = 60  # characters of a value that is told
 
 
 def placed(options: RunOptions, folder: str = "") -> RunOptions:
@@ -78,20 +78,25 @@ def value_of(name: str, value: object) -> Any:
     Raises:
         OptionError: it cannot be that.
     """
-    if isinstance(value, str) and name in _FROM_TEXT:
-        value = [str(one) for one in _FROM_TEXT[name](value)]
+    if name in _FROM_TEXT and (text := _joined(value)) is not None:
+        value = [str(one) for one in _FROM_TEXT[name](text)]
     tp, hook = _hooks()[name]
     try:
         made = hook(value, tp)
     except Unfit as error:
-        given = f" ({value!r})" if isinstance(value, (int, float)) else ""
-        raise OptionError(name, f"{error}{given}") from None
+        raise OptionError(name, f"{str(error).replace(' or null', '')}: {value!r:.{_LONGEST}}") from None
     except Exception as error:  # cattrs' groups, of what is in a list
-        raise OptionError(name, f"must be {_LISTS.get(name, 'another value')}") from error
+        raise OptionError(name, "must be a text or a list of texts") from error
     field = attrs.fields_dict(RunOptions)[name]
     if field.validator is not None:
         field.validator(None, field, made)
     return made
+
+
+def _joined(value: object) -> str | None:
+    if isinstance(value, list) and value and all(isinstance(one, str) for one in value):
+        return ",".join(value)
+    return value if isinstance(value, str) else None
 
 
 def meant(name: str, known: Mapping[str, Any] | frozenset[str] | set[str]) -> str:
@@ -107,7 +112,9 @@ def _lasting() -> frozenset[str]:
 
 @cache
 def _hooks() -> dict[str, tuple[Any, Hook]]:
-    return {name: (tp, structure_hook(tp)) for name, tp in get_type_hints(RunOptions).items()}
+    texts = {field.name: str | None if field.default is None else str for field in attrs.fields(RunOptions)}
+    types = get_type_hints(RunOptions) | {name: texts[name] for name in path_fields()}
+    return {name: (tp, structure_hook(tp)) for name, tp in types.items()}
 
 
 @cache
