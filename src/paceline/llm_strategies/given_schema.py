@@ -171,8 +171,7 @@ def _of_alternatives(error: Any, place: Place) -> Iterator[Found]:
         branches.setdefault(one.relative_schema_path[0], []).append(one)
     near = [errors for errors in branches.values() if not any(_is_of_kind(one, error) for one in errors)]
     if near:
-        closest = min(near, key=lambda errors: (sum(one.validator == "const" for one in errors), len(errors)))
-        yield from _all(iter(closest))
+        yield from _all(iter(min(near, key=_distance)))
         return
     kinds: list[str] = []
     for errors in branches.values():
@@ -180,6 +179,12 @@ def _of_alternatives(error: Any, place: Place) -> Iterator[Found]:
             if one.validator == "type":
                 kinds += one.validator_value if isinstance(one.validator_value, list) else [one.validator_value]
     yield Found(place, f"must be {_any_of(list(dict.fromkeys(kinds)))}", error.instance)
+
+
+def _distance(errors: Sequence[Any]) -> tuple[int, int, int]:
+    """Return how far an answer is from an alternative: by tags that are others, by fields that are missing, by what is wrong."""
+    rules = [one.validator for one in errors]
+    return rules.count("const") + rules.count("enum"), rules.count("required"), len(rules)
 
 
 def _is_of_kind(error: Any, above: Any) -> bool:
