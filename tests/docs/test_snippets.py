@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from paceline.cli.settings import read_settings
+
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
@@ -43,6 +45,10 @@ def test_every_snippet_runs(page, tmp_path):
                 done = run(["bash", "-euo", "pipefail", "-c", text.replace("make ", "make --dry-run ")], ROOT)
             case "json":
                 json.loads(text)
+                continue
+            case "toml":
+                (tmp_path / "options.toml").write_text(text, "utf-8")
+                read_settings(str(tmp_path / "options.toml"), "run")
                 continue
             case "":
                 continue  # a drawing

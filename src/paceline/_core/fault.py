@@ -71,6 +71,7 @@ _SECRET = re.compile(
       (?:sk|pk|rk) - [\w-]{16,}                    # OpenAI, Anthropic and their like
     | (?P<kept> bearer \s+ ) [\w.~+/=-]{8,}        # Authorization headers
     | (?<= [?&]key= ) [^&\s"']+                    # keys in a query string
+    | (?<= :// ) [^\s/?\#@"']+ (?= @ )             # the user and the password of an address
     """
 )
 _LONGEST_MESSAGE = 2_000  # characters: enough to act upon, short enough to keep a million of

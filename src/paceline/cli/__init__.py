@@ -10,6 +10,7 @@ import sys
 from collections.abc import Sequence
 
 from .._core.exceptions import MissingExtraError, PacelineError
+from .._core.fault import redact
 from .codes import SIGNALLED, UNWANTED, USAGE
 from .reading import InputError
 from .telling import print_lines, tell
@@ -34,7 +35,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print_lines(str(error))  # as compilers do, so that editors can jump to the lines
         return USAGE
     except PacelineError as error:
-        tell(str(error))
+        tell(redact(str(error)))
         return USAGE
     except KeyboardInterrupt:
         tell("interrupted")

@@ -2,26 +2,24 @@
 
 from __future__ import annotations
 
-import math
+import sys
 from collections.abc import Sequence
 from importlib import metadata
-from typing import Annotated
+from typing import Annotated, Any, Literal
 
 import attrs
 from cyclopts import App, CycloptsError, Parameter, UnusedCliTokensError
 from cyclopts.validators import Number
 
-from .._core.config import ProcessorConfig
 from .._core.exceptions import ConfigurationError
 from . import demo as _demo
 from . import run as _run
 from .codes import OK
-from .reading import Kind
+from .options import FilePath, OptionError, RunOptions
+from .settings import apply_settings
 
 _STDIO = "\0"  # stands for -, which cyclopts takes for an option; no argument of a process can hold it
-_ABOVE_0 = Number(gt=0)
 _AT_LEAST_1 = Number(gte=1)
-_FLAG = Parameter(negative="", show_default=False)
 
 _EXAMPLES = """Examples:
   paceline demo
@@ -37,6 +35,7 @@ app = App(
     version=lambda: metadata.version("paceline"),
     help_epilogue=f"{_EXAMPLES}\n\n{_CODES}",
     help_format="plaintext",
+    config=apply_settings,
     suppress_keyboard_interrupt=False,
     result_action="return_value",
 )
@@ -59,63 +58,22 @@ def start(arguments: Sequence[str]) -> int:
         left = " ".join(error.unused_tokens or ()).replace(_STDIO, "-")
         raise UsageError(f"too many arguments: {left}; see paceline --help") from None
     except CycloptsError as error:
+        if isinstance(error.__cause__, OptionError):
+            raise error.__cause__ from None
         sentence = " ".join(str(error).replace(_STDIO, "-").split())
         raise UsageError(f"{sentence.rstrip('.')}; see paceline --help") from None
     return code if isinstance(code, int) else OK
 
 
-@Parameter(name="*")
-@attrs.frozen(kw_only=True)
-class RunOptions:
-    """The options of `run`."""
-
-    model: Annotated[str, Parameter(alias="-m")]
-    """gemini-2.5-flash, gpt-5-mini, claude-haiku-4-5, openai:NAME@http://HOST/v1, or sim[:rate=50,...]."""
-    output: Annotated[str, Parameter(alias="-o")]
-    """Where the rows go, a JSON object a line; - for stdout."""
-    max_workers: Annotated[int, Parameter(validator=_AT_LEAST_1)] = 1_000
-    """Calls in flight at most: a ceiling, not a setting."""
-    timeout: Annotated[float, Parameter(validator=_ABOVE_0)] = 120.0
-    """Seconds for one call."""
-    deadline: Annotated[float, Parameter(validator=_ABOVE_0, show_default=False)] = math.inf
-    """Seconds for the batch; what is left then is pending."""
-    limit: Annotated[int | None, Parameter(validator=_AT_LEAST_1)] = None
-    """Only the first so many prompts."""
-    format: Annotated[Kind | None, Parameter(show_choices=False)] = None
-    """jsonl, text, openai, gemini, anthropic, csv or parquet, where the input does not say."""
-    prompt: Annotated[str | None, Parameter(show_default=False)] = None
-    """Of CSV and Parquet: what is asked, with columns in braces, such as 'Summarise {text}'."""
-    overwrite: Annotated[bool, _FLAG] = False
-    """Replace what the output holds."""
-    quiet: Annotated[bool, _FLAG, Parameter(alias="-q")] = False
-    """No progress, only the summary."""
-    verbose: Annotated[bool, _FLAG, Parameter(alias="-v")] = False
-    """The whole log, with tracebacks."""
-
-
 @app.command(sort_key=1, help_epilogue=_CODES)
-def run(source: Annotated[str, Parameter(name="INPUT", show_default=False)], /, options: RunOptions) -> int:  # noqa: D417 - the options say it themselves
+def run(source: Annotated[FilePath, Parameter(name="INPUT", show_default=False)], /, options: RunOptions) -> int:  # noqa: D417 - the options say it themselves
     """Answer every prompt of a file.
 
     Args:
         source: JSONL of {"id", "prompt", "context"?}, lines of a batch API, CSV, Parquet, or text; - for stdin.
     """
-    return _run.run(
-        _run.Job(
-            source=_given(source),
-            output=_given(options.output),
-            model=_given(options.model),
-            config=ProcessorConfig(
-                max_workers=options.max_workers, timeout_per_item=options.timeout, deadline=options.deadline
-            ),
-            kind=options.format,
-            template=None if options.prompt is None else _given(options.prompt),
-            limit=options.limit,
-            overwrite=options.overwrite,
-            quiet=options.quiet,
-            verbose=options.verbose,
-        )
-    )
+    given = {name: _given(value) for name, value in attrs.asdict(options, recurse=False).items()}
+    return _run.run(RunOptions(**given | {"source": _given(source)}))
 
 
 @app.command(sort_key=0, help_epilogue="")
@@ -125,7 +83,9 @@ def demo(
     model: str | None = None,
     seed: Annotated[int | None, Parameter(validator=Number(gte=0))] = None,
 ) -> int:
-    """Watch a batch find a simulated provider's pace, and find it again when the limit changes (half a minute).
+    """Watch a batch find a simulated provider's pace, for half a minute.
+
+    It finds it again when the limit changes.
 
     Args:
         items: how many prompts: docstrings of Python's own.
@@ -135,5 +95,17 @@ def demo(
     return _demo.demo(items=items, model=None if model is None else _given(model), seed=seed)
 
 
-def _given(text: str) -> str:
-    return "-" if text == _STDIO else text
+@app.command(sort_key=9, help_epilogue="")
+def completion(shell: Literal["bash", "zsh", "fish"], /) -> int:
+    """Print a script that completes commands and options.
+
+    Args:
+        shell: bash, zsh or fish.
+    """
+    sys.stdout.write(app.generate_completion(shell=shell))
+    sys.stdout.flush()
+    return OK
+
+
+def _given(value: Any) -> Any:
+    return "-" if value == _STDIO else value

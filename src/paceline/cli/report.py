@@ -18,8 +18,19 @@ def report(ending: Ending, *, output: str | None, saved: int | None = None) -> i
         output: the file that has its rows; None: no file has.
         saved: the rows that were saved, where they were to be.
     """
+    print_lines(ending.batch.summary())
+    return conclude(ending, output=output, saved=saved)
+
+
+def conclude(ending: Ending, *, output: str | None, saved: int | None = None) -> int:
+    """Tell what to do next, if there is anything; return the exit code.
+
+    Args:
+        ending: of the batch.
+        output: the file that has its rows; None: no file has.
+        saved: the rows that were saved, where they were to be.
+    """
     batch = ending.batch
-    print_lines(batch.summary())
     advice = hint(batch, output)
     if ending.source_error is not None:
         tell(str(ending.source_error.__cause__ or ending.source_error))

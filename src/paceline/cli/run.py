@@ -17,85 +17,89 @@ import attrs
 from .._codec import encode_row
 from .._core.config import ProcessorConfig
 from .._core.outcome import WorkItemResult
-from .._core.request import Request
 from .._engine.processor import ParallelBatchProcessor
-from ..abc import LLMCallStrategy
+from .codes import OK
 from .conduct import Ending, conduct
+from .descriptors import workers_within
 from .gauge import Gauge
+from .inputs import opened
 from .items import Items
 from .logs import shown_logs
 from .models import strategy_of
+from .options import STREAM, RunOptions
 from .panel import PacePanel
+from .plan import plan_of
+from .plan_text import as_data, told
 from .progress import Display, Lines, Progress, is_live
-from .reading import Kind, Prompt, open_input
 from .reasons import Reasons
-from .report import report
+from .report import conclude, report
+from .summary import print_json, summary_of
+from .telling import tell
 from .writing import Output, open_output
 
 _PERIOD = 10.0  # seconds between two lines of progress
 _AT_ONCE = 256  # rows that are written with one call
 
 
-@attrs.frozen(kw_only=True)
-class Job:
-    """What `paceline run` was asked to do."""
-
-    source: str
-    """Path of the input, or -."""
-    output: str
-    """Path of the output, or -."""
-    model: str
-    config: ProcessorConfig
-    kind: Kind | None
-    template: str | None
-    limit: int | None
-    overwrite: bool
-    quiet: bool
-    verbose: bool
-
-
-def run(job: Job) -> int:
+def run(options: RunOptions) -> int:
     """Run a batch; return the exit code.
 
     Raises:
         ConfigurationError: it cannot be run; nothing was called.
     """
-    strategy = strategy_of(job.model)
+    if options.dry_run:
+        return _tell_plan(options)
+    strategy = strategy_of(options)
     with (
-        open_input(
-            job.source,
-            kind=job.kind,
-            template=job.template,
-            limit=job.limit,
-            strict=True,
-            objection=partial(_objection, strategy),
-        ) as source,
-        open_output(job.output, source=source.identity, overwrite=job.overwrite) as output,
+        opened(options, strategy) as source,
+        open_output(options.output, source=source.identity, overwrite=options.overwrite) as output,
     ):
+        config = _affordable(options, len(source))
         reasons = Reasons()
-        with _progress(job, reasons) as progress, shown_logs(progress.say, verbose=job.verbose):
+        with _progress(options, reasons) as progress, shown_logs(progress.say, verbose=options.verbose):
             ending = anyio.run(
                 partial(
                     conduct,
                     Items(source, strategy),
-                    Gauge(len(source), job.config.max_workers),
-                    processor=ParallelBatchProcessor[Any](job.config, observers=() if job.quiet else [reasons]),
+                    Gauge(len(source), config.max_workers),
+                    processor=ParallelBatchProcessor[Any](config, observers=() if options.quiet else [reasons]),
                     keep=partial(_write, output),
                     progress=progress,
                 ),
                 backend="trio",
             )
-        return report(_settled(ending, output), output=None if job.output == "-" else job.output, saved=output.saved)
+        ending = _settled(ending, output)
+        file = None if options.output == STREAM else options.output
+        if not options.json:
+            return report(ending, output=file, saved=output.saved)
+        code = conclude(ending, output=file, saved=output.saved)
+        print_json(summary_of(ending, options, saved=output.saved, code=code), stdout_is_used=file is None)
+        return code
 
 
-def _objection(strategy: LLMCallStrategy[Any], prompt: Prompt) -> str | None:
-    return strategy.objection(prompt.prompt) if isinstance(prompt.prompt, Request) else None
+def _tell_plan(options: RunOptions) -> int:
+    plan = plan_of(options)
+    if options.json:
+        print_json(as_data(plan), stdout_is_used=False)
+    else:
+        print(told(plan), flush=True)
+    return OK
 
 
-def _progress(job: Job, reasons: Reasons) -> Progress:
-    if job.quiet:
+def _affordable(options: RunOptions, items: int) -> ProcessorConfig:
+    """Return the settings of the processor, with no more workers than there are file descriptors for."""
+    wanted = min(options.max_workers, items)
+    workers = workers_within(wanted, models=len(options.models), say=tell)
+    config = options.processor
+    if workers < wanted:
+        config.max_workers = workers
+    return config
+
+
+def _progress(options: RunOptions, reasons: Reasons) -> Progress:
+    if options.quiet:
         return Progress()
-    return Display(PacePanel(reasons)) if is_live(stdout_is_used=job.output == "-") else Lines(_PERIOD, reasons)
+    return Display(PacePanel(reasons)) if is_live(stdout_is_used=options.output == STREAM) else Lines(_PERIOD, reasons)
 
 
 def _write(output: Output, results: Sequence[WorkItemResult[Any]]) -> None:

@@ -7,6 +7,7 @@ thread. Lists go out of date: a price that matters is one that the user gives.
 from __future__ import annotations
 
 import sys
+from contextlib import suppress
 from functools import lru_cache
 from typing import Any, Generic, TypeVar
 
@@ -57,6 +58,13 @@ def price_of(model: str, provider: str) -> Price | None:
         )
     except Exception:  # noqa: BLE001 - an account without a cost is better than no batch
         return None
+
+
+def known_price(strategy: LLMCallStrategy[Any]) -> Price | None:
+    """Return what a strategy's tokens cost, before it is prepared; None: not known. Reads the list, as `price_of` does."""
+    with suppress(ImportError):
+        import genai_prices  # noqa: F401, PLC0415 - from then on a strategy looks there itself
+    return strategy.price
 
 
 _remembered = lru_cache(maxsize=64)(price_of)

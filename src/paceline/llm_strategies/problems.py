@@ -56,6 +56,14 @@ class Found:
         return Problem(path_of(self.place), cut(self.rule, _LONGEST_RULE), value)
 
 
+class Misfit(Exception):  # noqa: N818 - a word for a value
+    """An answer does not fit; with all that is wrong."""
+
+    def __init__(self, found: Sequence[Found]) -> None:
+        super().__init__(found)
+        self.found = tuple(found)
+
+
 def path_of(place: Place) -> str:
     """Return a place as people write it: `people[0].name`."""
     path = ""

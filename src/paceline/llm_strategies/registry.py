@@ -36,6 +36,8 @@ _KNOWN = {  # where each is found
     "openai": "paceline.llm_strategies.openai:OpenAIStrategy",
     "sim": "paceline.testing:parse_model",
 }
+_CACHED = {"gemini": "paceline.llm_strategies.gemini:GeminiCachedStrategy"}
+"""Those that can share what all prompts have in common in a cache of the service."""
 _BARE = {  # whose a model is by its own name
     "anthropic": re.compile(r"claude-"),
     "gemini": re.compile(r"gemini-|gemma-"),
@@ -46,17 +48,18 @@ _EXAMPLES = ("gemini-2.5-flash", "gpt-5-mini", "claude-haiku-4-5")
 _SERVER = re.compile(r"(.*)@(https?://.*)", re.DOTALL)
 
 
-def model(text: str, **options: Any) -> LLMCallStrategy[Any]:
+def model(text: str, *, cached: bool = False, **options: Any) -> LLMCallStrategy[Any]:
     """Return the strategy that calls a model.
 
         strategy = paceline.model("gpt-5-mini", system_instruction="Be brief.", output_type=Person)
 
     Args:
         text: `provider:model`, or the name of a model that tells whose it is; `@http://...` behind it is another server.
+        cached: whether what comes before every prompt is shared in a context cache, as by `GeminiCachedStrategy`.
         options: arguments of the provider's strategy.
 
     Raises:
-        ConfigurationError: there is no such provider, no model is named, or the options are wrong.
+        ConfigurationError: there is no such provider, no model is named, the options are wrong, or it has no such cache.
         MissingExtraError: the provider's package is not installed.
         MissingKeyError: there is no key for it.
     """
@@ -64,6 +67,11 @@ def model(text: str, **options: Any) -> LLMCallStrategy[Any]:
     if not isinstance(given, str) or not given.strip():
         raise ConfigurationError(f"a model must be named, such as {_EXAMPLES[0]}; not {text!r}")
     provider, name = _split(text.strip())
+    if cached and provider not in _CACHED:
+        raise ConfigurationError(
+            f"{text.strip()!r}: there is a context cache to share for models of {' and '.join(_CACHED)} alone; "
+            "others cache by themselves what prompts begin with, or not at all"
+        )
     if provider not in _KNOWN:
         return _made_by_plugin(provider, name, options)
     server = _SERVER.fullmatch(name)
@@ -71,10 +79,19 @@ def model(text: str, **options: Any) -> LLMCallStrategy[Any]:
         if "base_url" in options:
             raise ConfigurationError(f"the server is given twice: in {text!r}, and as base_url {options['base_url']!r}")
         name, options = _named(provider, server[1]), {**options, "base_url": server[2]}
-    module, _, attribute = _KNOWN[provider].partition(":")
+    module, _, attribute = (_CACHED if cached else _KNOWN)[provider].partition(":")
     factory: Callable[..., LLMCallStrategy[Any]] = getattr(import_module(module), attribute)
     _must_take(factory, options, provider)
     return factory(text.strip() if provider == "sim" else name, **options)
+
+
+def provider_of(text: str) -> str:
+    """Return the provider of a model.
+
+    Raises:
+        ConfigurationError: there is none.
+    """
+    return _split(text.strip())[0]
 
 
 def _split(text: str) -> tuple[str, str]:

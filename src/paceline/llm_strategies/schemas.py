@@ -90,6 +90,9 @@ class Asked(Generic[T]):
         schema = _without_reference(known.schema)
         if schema.get("type") == "object":
             return cls(schema, known, wrapped=False)
+        if isinstance(output_type, OutputType):
+            wrapped = _wrapped(schema)
+            return cls(wrapped, known.within(_FIELD, wrapped), wrapped=False)
         # A dataclass, as every reader of types knows them.
         known = OutputType.of(make_dataclass("Answer", [(_FIELD, output_type)]))
         return cls(_without_reference(known.schema or {}), known, wrapped=True)
@@ -153,6 +156,29 @@ def _without_reference(schema: Schema) -> dict[str, Any]:
             del root["$ref"]
             return _without_reference({**target, **root})
     return root
+
+
+def _wrapped(schema: Schema) -> dict[str, Any]:
+    """Return the schema of an object with one field, which is of this schema."""
+    moved: Any = _with_references_below(schema)
+    definitions = {key: moved.pop(key) for key in _DEFINITIONS & moved.keys()}
+    about = {key: moved.pop(key) for key in ("$schema", "$id") if key in moved}
+    made = {"type": "object", "properties": {_FIELD: moved}, "required": [_FIELD], "additionalProperties": False}
+    return {**about, **made, **definitions}
+
+
+def _with_references_below(node: Any) -> Any:
+    """Return a schema whose references lead to where its parts are once it is a field's."""
+    if isinstance(node, list):
+        return [_with_references_below(one) for one in node]
+    if not isinstance(node, Mapping):
+        return node
+    made = {key: _with_references_below(value) for key, value in node.items()}
+    reference = made.get("$ref")
+    if isinstance(reference, str) and reference.partition("/")[0] == "#":
+        kept = any(reference.startswith(f"#/{key}/") for key in _DEFINITIONS)
+        made["$ref"] = reference if kept else f"#/properties/{_FIELD}{reference[1:]}"
+    return made
 
 
 def _closed(node: object, dialect: Dialect) -> dict[str, Any]:

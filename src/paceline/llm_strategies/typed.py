@@ -6,7 +6,8 @@ Rules owned here:
    user's validators too, as only the answer can have brought them out.
 2. What JSON leaves open is a problem, not a guess: a name twice in one object, NaN and the infinities.
 3. A Markdown fence around the whole answer is no part of it. Two are.
-4. A type that has a part of pydantic's is pydantic's, in its strict mode; any other is cattrs', by hooks that coerce nothing.
+4. A type may be a JSON schema that the user wrote: the value is then what JSON makes of the answer (see `given_schema`).
+5. A type that has a part of pydantic's is pydantic's, in its strict mode; any other is cattrs', by hooks that coerce nothing.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ import attrs
 from .._core.exceptions import ConfigurationError, InvalidOutputError
 from .._core.usage import NO_USAGE, TokenUsage
 from .identity import fingerprint
-from .problems import MOST, TOO_DEEP, UNKNOWN, Found, in_json, of_cattrs, of_pydantic, problems_of, right_in
+from .problems import MOST, TOO_DEEP, UNKNOWN, Found, Misfit, in_json, of_cattrs, of_pydantic, problems_of, right_in
 
 __all__ = ["OutputType", "problems_of"]
 
@@ -64,11 +65,13 @@ class OutputType(Generic[T]):
 
         Args:
             output_type: `str` for free text; or a pydantic model, an attrs class, a dataclass or a TypedDict, a literal, an
-                enum, a number, a date, lists, tuples, sets and dicts of such, or a union of them.
+                enum, a number, a date, lists, tuples, sets and dicts of such, or a union of them; or an `OutputType`.
 
         Raises:
             ConfigurationError: it has no JSON schema; the message says why.
         """
+        if isinstance(output_type, OutputType):
+            return output_type
         if output_type is str:
             return OutputType("str", None, None)
         from .json_schema import PydanticIsNeeded, schema_of  # noqa: PLC0415 - what they need takes time, for free text in vain
@@ -87,6 +90,49 @@ class OutputType(Generic[T]):
         except RecursionError:
             raise ConfigurationError(f"{name} has no JSON schema: it contains itself without end") from None
         return OutputType(name, schema, lambda _, data: hook(data, output_type))
+
+    @staticmethod
+    def of_schema(schema: Mapping[str, Any], name: str = "Answer") -> OutputType[Any]:
+        """Return the type of all JSON that fits a schema.
+
+        Args:
+            schema: a JSON schema; references to other documents are never followed.
+            name: the type's, for people and for providers.
+
+        Raises:
+            ConfigurationError: it is no schema, or refers to what is not in it.
+            MissingExtraError: jsonschema is not installed.
+        """
+        from .given_schema import check_of  # noqa: PLC0415 - needs an extra
+
+        check = check_of(schema, name)
+        return OutputType(name, dict(schema), lambda _, data: check(data))
+
+    def within(self, field: str, schema: Mapping[str, Any]) -> OutputType[T]:
+        """Return the type of an object whose one field is of this type; what is read is the field's value.
+
+        Args:
+            field: its name.
+            schema: of the object.
+        """
+        if self._structure is None:
+            raise ConfigurationError("free text has no schema, so there is no object around it")
+        inner = self._structure
+
+        def structure(_: str, data: Any) -> T:
+            given = data if type(data) is dict else {}
+            found = [Found((name,), "is no field here", given[name]) for name in given if name != field]
+            if field not in given:
+                found.append(Found((field,), "is missing"))
+            if found:
+                raise Misfit(found)
+            try:
+                return inner(json.dumps(given[field], ensure_ascii=False), given[field])
+            except Exception as error:
+                below = _found_by(error, given[field])
+                raise Misfit([attrs.evolve(one, place=(field, *one.place)) for one in below]) from error
+
+        return OutputType(self.name, schema, structure)
 
     def parse(self, text: str, usage: TokenUsage | Mapping[str, Any] | None = NO_USAGE) -> T:
         """Read an answer.
@@ -201,6 +247,8 @@ def _decoded(body: str, text: str, offset: int) -> tuple[Any, list[Found]]:
 
 def _found_by(error: Exception, data: Any) -> list[Found]:
     """Return what was found wrong with an answer that is JSON."""
+    if isinstance(error, Misfit):
+        return list(error.found)
     try:
         found = list(of_pydantic(error, data) if _is_of_pydantic(error) else of_cattrs(error, (), data))
     except RecursionError:

@@ -1,0 +1,267 @@
+"""What may be asked of a run, and the one record of it.
+
+Rules owned here:
+
+1. The same record comes from the command line, from a file (see `settings`) and from a journal (see `plain`), and its values are
+   checked wherever they come from: each field by itself, then those that have to do with each other.
+2. It never holds a key: a model's address that could have one in it is refused.
+3. A message names the option, what it must be, and the value; but never a value that may hold a password.
+"""
+
+from __future__ import annotations
+
+import enum
+import math
+import re
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias
+
+import attrs
+from cyclopts import Group, Parameter, Token
+
+from .._core.config import ProcessorConfig
+from .._core.exceptions import ConfigurationError
+from .._core.fault import FaultKind
+from .reading import Kind
+
+STREAM = "-"
+"""A path that stands for stdin or stdout."""
+PATH = "path"
+"""In a field's metadata: its value is a path, or - for a standard stream."""
+ONCE = "once"
+"""In a field's metadata: it is said of one start, and is no part of the plain data."""
+_CONTINUED = re.compile(r"\s*\w+=")  # a piece that belongs to the model before it: sim:rate=50,latency=1
+_SECRET_PARTS = re.compile(r"://[^/?#\s]*@|[?&][^=&#]*(?:key|token|secret|password|sig)[^=&#]*=", re.IGNORECASE)
+
+
+if TYPE_CHECKING:
+    FilePath: TypeAlias = str
+else:
+    FilePath = str | Path  # cyclopts makes a text of it, and a shell completes the names of files
+
+
+class OptionError(ConfigurationError):
+    """An option has a value that it cannot have."""
+
+    def __init__(self, name: str, rule: str) -> None:
+        super().__init__(f"--{name.replace('_', '-')}: {rule}")
+        self.rule = rule
+        """What it must be, and what it is, without the option's name."""
+
+
+class Durability(enum.StrEnum):
+    """When a result counts as saved."""
+
+    NORMAL = "normal"
+    """It survives the end of the process."""
+    FULL = "full"
+    """It survives the end of the machine's power."""
+
+
+FAILED = frozenset(FaultKind)
+"""The kinds that `--retry failed` means."""
+
+
+def retried(text: str) -> frozenset[FaultKind]:
+    """Return the kinds of failures that a value of --retry means.
+
+    Raises:
+        OptionError: it has a word that is none.
+    """
+    words = [word.strip().lower() for word in text.split(",")]
+    if words == ["failed"]:
+        return FAILED
+    if words == ["none"]:
+        return frozenset()
+    for word in words:
+        if word not in set(FaultKind):
+            raise OptionError("retry", f"must be failed, none, or some of {', '.join(FaultKind)}; not {text!r}")
+    return frozenset(map(FaultKind, words))
+
+
+def models_in(text: str) -> tuple[str, ...]:
+    """Return the models of a list with commas between them; those of the options of `sim` part nothing."""
+    models: list[str] = []
+    for piece in text.split(","):
+        if models and _CONTINUED.match(piece):
+            models[-1] += f",{piece}"
+        else:
+            models.append(piece)
+    return tuple(model.strip() for model in models)
+
+
+def _must(test: Callable[[Any], bool], rule: str) -> Callable[[object, attrs.Attribute[Any], Any], None]:
+    def check(_: object, attribute: attrs.Attribute[Any], value: Any) -> None:
+        if value is not None and not test(value):
+            raise OptionError(attribute.name, f"must be {rule}, not {value}")
+
+    return check
+
+
+_at_least_1 = _must(lambda value: value >= 1, "1 or more")
+_seconds = _must(lambda value: 0 < value < math.inf, "a number of seconds above 0")
+
+
+def _no_credentials(_: object, attribute: attrs.Attribute[Any], value: str | Sequence[str] | None) -> None:
+    for model in [value] if isinstance(value, str) else value or ():
+        if _SECRET_PARTS.search(model):
+            raise OptionError(
+                attribute.name,
+                "the server's address must not hold a user, a password or a key, as it is told in logs and results; "
+                "give the key by the provider's variable, such as OPENAI_API_KEY",
+            )
+
+
+def _no_empty_model(_: object, attribute: attrs.Attribute[Any], value: Sequence[str]) -> None:
+    if not all(value):
+        raise OptionError(
+            attribute.name, "must be models with commas between them, cheapest first; one of them is empty"
+        )
+
+
+def _to_kinds(_: Any, tokens: Sequence[Token]) -> frozenset[FaultKind]:
+    return retried(",".join(token.value for token in tokens))
+
+
+def _to_models(_: Any, tokens: Sequence[Token]) -> tuple[str, ...]:
+    return models_in(",".join(token.value for token in tokens))
+
+
+def _shown(group: str, place: int, **about: Any) -> Parameter:
+    return Parameter(group=Group(group, sort_key=place), **about)
+
+
+def _model(**about: Any) -> Parameter:
+    return _shown("The model", 1, **about)
+
+
+def _input(**about: Any) -> Parameter:
+    return _shown("The input", 2, **about)
+
+
+def _output(**about: Any) -> Parameter:
+    return _shown("The output", 3, **about)
+
+
+def _journal(**about: Any) -> Parameter:
+    return _shown("The journal", 4, **about)
+
+
+def _run(**about: Any) -> Parameter:
+    return _shown("The run", 5, **about)
+
+
+_FLAG: Mapping[str, Any] = {"negative": "", "show_default": False}
+
+
+@Parameter(name="*")
+@attrs.frozen(kw_only=True)
+class RunOptions:
+    """What `run` was asked."""
+
+    source: Annotated[str, Parameter(parse=False)] = attrs.field(default=STREAM, metadata={PATH: True})
+    """Where the prompts are; - is stdin."""
+
+    model: Annotated[str | None, _model(metavar="NAME", alias="-m")] = attrs.field(
+        default=None, validator=_no_credentials
+    )
+    """gemini-2.5-flash, gpt-5-mini, claude-haiku-4-5, openai:NAME@http://HOST/v1, or sim[:rate=50,...]."""
+    escalate: Annotated[
+        tuple[str, ...], _model(metavar="A,B,C", converter=_to_models, n_tokens=1, negative="", show_default=False)
+    ] = attrs.field(default=(), validator=[_no_empty_model, _no_credentials])
+    """Models A,B,C in place of --model, cheapest first: bad answers move up."""
+    system: Annotated[FilePath | None, _model(metavar="FILE")] = attrs.field(default=None, metadata={PATH: True})
+    """File with what the model is told before every prompt."""
+    cache: Annotated[bool, _model(**_FLAG)] = False
+    """Share what --system says in a context cache (Gemini only)."""
+    schema: Annotated[FilePath | None, _model(metavar="FILE")] = attrs.field(default=None, metadata={PATH: True})
+    """File with a JSON schema that answers must fit; asked again where not."""
+
+    format: Annotated[Kind | None, _input(metavar="KIND", show_choices=False)] = None
+    """jsonl or text, where the input's name does not say."""
+    prompt: Annotated[str | None, _input(metavar="TEMPLATE")] = None
+    """Template with the names of columns: "Summarise {text}"."""
+    limit: Annotated[int | None, _input(metavar="N")] = attrs.field(default=None, validator=_at_least_1)
+    """Only the first so many prompts."""
+    sample: Annotated[int | None, _input(metavar="N")] = attrs.field(default=None, validator=_at_least_1)
+    """Only so many, by chance, but the same each time."""
+    strict: Annotated[bool, _input(**_FLAG)] = False
+    """Stop if a line cannot be taken; else it is passed over."""
+    dedupe: Annotated[bool, _input(negative="--no-dedupe")] = True
+    """One call for prompts that are the same."""
+
+    output: Annotated[FilePath, _output(metavar="FILE", alias="-o")] = attrs.field(metadata={PATH: True})
+    """Where the rows go, a JSON object a line; - for stdout."""
+    form: Annotated[Literal["own", "openai", "gemini", "anthropic"], _output(metavar="FORM", show_choices=False)] = (
+        "own"
+    )
+    """Of the rows: own, openai, gemini or anthropic."""
+    overwrite: Annotated[bool, _output(**_FLAG)] = attrs.field(default=False, metadata={ONCE: True})
+    """Replace what the output holds."""
+
+    journal: Annotated[FilePath | None, _journal(metavar="FILE", show_default=False)] = attrs.field(
+        default=None, metadata={PATH: True}
+    )
+    """Its file. [default: OUTPUT.journal]"""
+    no_journal: Annotated[bool, _journal(**_FLAG)] = False
+    """Keep none: then the run cannot be resumed."""
+    retry: Annotated[
+        frozenset[FaultKind],
+        _journal(metavar="KINDS", converter=_to_kinds, n_tokens=1, negative="", show_default=False, show_choices=False),
+    ] = FAILED
+    """Of what failed before: failed, none, or kinds as timeout,bug. [default: failed]"""
+    durability: Annotated[Durability, _journal(metavar="LEVEL", show_choices=False)] = Durability.NORMAL
+    """normal, or full: power cuts are survived too."""
+    allow_changes: Annotated[bool, _journal(**_FLAG)] = attrs.field(default=False, metadata={ONCE: True})
+    """Go on though input, model or settings have changed."""
+
+    max_workers: Annotated[int, _run(metavar="N")] = attrs.field(default=1_000, validator=_at_least_1)
+    """Calls in flight at most: a ceiling, not a setting."""
+    timeout: Annotated[float, _run(metavar="SECONDS")] = attrs.field(default=120.0, validator=_seconds)
+    """Seconds for one call."""
+    deadline: Annotated[float | None, _run(metavar="SECONDS")] = attrs.field(default=None, validator=_seconds)
+    """Seconds for the batch; what is left then is pending."""
+    dry_run: Annotated[bool, _run(**_FLAG)] = attrs.field(default=False, metadata={ONCE: True})
+    """Check all, tell plan and estimate; call and write nothing."""
+    json: Annotated[bool, _run(**_FLAG)] = attrs.field(default=False, metadata={ONCE: True})
+    """The summary, or the plan, as one JSON object."""
+    quiet: Annotated[bool, _run(alias="-q", **_FLAG)] = attrs.field(default=False, metadata={ONCE: True})
+    """No progress, only the summary."""
+    verbose: Annotated[bool, _run(alias="-v", **_FLAG)] = attrs.field(default=False, metadata={ONCE: True})
+    """The whole log, with tracebacks."""
+    config: Annotated[FilePath | None, _run(metavar="FILE")] = attrs.field(
+        default=None, metadata={PATH: True, ONCE: True}
+    )
+    """TOML file with any of these options; those given here win."""
+
+    def __attrs_post_init__(self) -> None:
+        if self.model is None and not self.escalate:
+            raise ConfigurationError("a model must be named: --model NAME, or --escalate A,B,C")
+        if self.model is not None and self.escalate:
+            raise ConfigurationError("--model and --escalate: give one of them; the first of --escalate is asked first")
+        if self.cache and self.system is None:
+            raise ConfigurationError("--cache: needs --system FILE, which is what is cached")
+        if self.journal is not None and self.no_journal:
+            raise ConfigurationError("--journal and --no-journal: give one of them")
+
+    @property
+    def models(self) -> tuple[str, ...]:
+        """The models, cheapest first."""
+        return self.escalate or (() if self.model is None else (self.model,))
+
+    @property
+    def processor(self) -> ProcessorConfig:
+        """The settings of the processor."""
+        return ProcessorConfig(
+            max_workers=self.max_workers,
+            timeout_per_item=self.timeout,
+            deadline=math.inf if self.deadline is None else self.deadline,
+        )
+
+    @property
+    def journal_file(self) -> str | None:
+        """Where the journal is; None: there is none."""
+        if self.no_journal:
+            return None
+        return self.journal or (None if self.output == STREAM else f"{self.output}.journal")

@@ -1,0 +1,76 @@
+"""How a batch has ended, for machines: one JSON object in a line.
+
+It goes to stdout; where the rows go there, it is the last line of stderr. Its keys are documented, and stay.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+import attrs
+
+from .._core.account import ModelUse
+from .conduct import Ending
+from .options import STREAM, RunOptions
+from .telling import print_lines
+
+
+def summary_of(ending: Ending, options: RunOptions, *, saved: int, code: int) -> dict[str, Any]:
+    """Return how a batch has ended.
+
+    Args:
+        ending: of the batch.
+        options: of the run.
+        saved: the rows that were saved.
+        code: the exit code.
+    """
+    batch = ending.batch
+    fewest, most = batch.workers
+    wrong = ending.failure or ending.source_error
+    return {
+        "items": batch.total_items,
+        "succeeded": batch.succeeded,
+        "failed": batch.failed,
+        "failures": {str(kind): count for kind, count in sorted(batch.failures.items())},
+        "saved": saved,
+        "refusals": batch.refusals,
+        "workers": {"fewest": fewest, "most": most},
+        "usage": attrs.asdict(batch.usage),
+        "cost": batch.cost,
+        "models": _uses(batch.models),
+        "top_alone": _uses(batch.top_alone),
+        "seconds": round(batch.seconds, 3),
+        "stopped": None
+        if batch.stopped is None
+        else {"kind": str(batch.stopped.kind), "message": batch.stopped.message},
+        "signal": ending.signal,
+        "error": None if wrong is None else str(wrong.__cause__ or wrong),
+        "output": "stdout" if options.output == STREAM else options.output,
+        "exit_code": code,
+    }
+
+
+def print_json(data: dict[str, Any], *, stdout_is_used: bool) -> None:
+    """Print an object in a line: on stdout, or on stderr if stdout is used for rows."""
+    line = json.dumps(data, ensure_ascii=False, allow_nan=False)
+    if stdout_is_used:
+        print_lines(line)
+    else:
+        sys.stdout.write(f"{line}\n")
+        sys.stdout.flush()
+
+
+def _uses(uses: Sequence[ModelUse]) -> list[dict[str, Any]]:
+    return [
+        {
+            "model": use.model,
+            "calls": use.calls,
+            "accepted": use.accepted,
+            "usage": attrs.asdict(use.usage),
+            "cost": use.cost,
+        }
+        for use in uses
+    ]

@@ -1,0 +1,181 @@
+"""What may be asked of a run: the record, its checks, and its plain data."""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+
+import attrs
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from paceline import ConfigurationError, FaultKind
+from paceline.cli.options import FAILED, ONCE, Durability, RunOptions, models_in, retried
+from paceline.cli.plain import from_data, path_fields, placed, to_data, value_of
+
+OPTIONS = st.builds(
+    RunOptions,
+    source=st.sampled_from(["-", "in.jsonl", "/data/in.jsonl"]),
+    output=st.sampled_from(["-", "out.jsonl"]),
+    model=st.sampled_from(["sim", "gpt-5"]),
+    system=st.none() | st.just("system.txt"),
+    schema=st.none() | st.just("a/schema.json"),
+    limit=st.none() | st.integers(1, 10**9),
+    prompt=st.none() | st.text(),
+    strict=st.booleans(),
+    dedupe=st.booleans(),
+    form=st.sampled_from(["own", "openai", "gemini", "anthropic"]),
+    retry=st.frozensets(st.sampled_from(FaultKind)),
+    durability=st.sampled_from(Durability),
+    timeout=st.floats(0.001, 1e6),
+    deadline=st.none() | st.floats(0.001, 1e6),
+    quiet=st.booleans(),
+)
+LASTING = [field.name for field in attrs.fields(RunOptions) if not field.metadata.get(ONCE)]
+
+
+@given(OPTIONS)
+def test_options_come_back_from_plain_data_but_for_what_is_said_of_one_start(options):
+    data = json.loads(json.dumps(to_data(options), allow_nan=False))
+    assert list(data) == LASTING
+    back = from_data(data)
+    assert to_data(back) == data
+    expected = placed(options)
+    assert all(getattr(back, name) == getattr(expected, name) for name in LASTING)
+    assert back.quiet is False
+
+
+@given(OPTIONS)
+def test_plain_data_has_absolute_paths_and_leaves_streams_alone(options):
+    data = to_data(options)
+    for name in path_fields() & set(LASTING):
+        assert data[name] in (None, "-") or Path(data[name]).is_absolute()
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"modle": "x"}, "there is no option 'modle' (did you mean model?)"),
+        ({"quiet": True}, "there is no option 'quiet'"),
+        ({"model": 3}, "--model: must be a string, not an integer: 3"),
+        ({"output": None}, "--output: must be a string"),
+        ({"max_workers": True}, "--max-workers: must be an integer, not a boolean: True"),
+        ({"max_workers": 0}, "--max-workers: must be 1 or more, not 0"),
+        ({"retry": ["timeout", "tineout"]}, "--retry: must be failed, none, or some of"),
+        ({"retry": [3]}, "--retry: must be a text or a list of texts"),
+        ({"durability": "half"}, '--durability: must be one of "normal", "full"'),
+        ({"timeout": math.inf}, "--timeout: must be a number of seconds above 0, not inf"),
+    ],
+)
+def test_plain_data_that_is_wrong_is_refused_by_name(change, words):
+    with pytest.raises(ConfigurationError) as caught:
+        from_data({"output": "o", "model": "sim", **change})
+    assert words in str(caught.value)
+
+
+def test_plain_data_without_an_output_is_none():
+    with pytest.raises(ConfigurationError, match="there is no output"):
+        from_data({"model": "sim"})
+
+
+@given(
+    st.sampled_from(LASTING), st.none() | st.booleans() | st.integers() | st.floats() | st.text() | st.lists(st.text())
+)
+def test_any_value_of_any_option_is_taken_or_refused_in_one_sentence(name, value):
+    try:
+        value_of(name, value)
+    except ConfigurationError as error:
+        told = str(error)
+    else:
+        return
+    assert told.startswith(f"--{name.replace('_', '-')}: ")
+
+
+@pytest.mark.parametrize(
+    ("text", "kinds"),
+    [
+        ("failed", FAILED),
+        ("none", frozenset()),
+        ("timeout", {FaultKind.TIMEOUT}),
+        ("timeout, Throttled", {FaultKind.TIMEOUT, FaultKind.THROTTLED}),
+    ],
+)
+def test_what_is_retried_is_a_set_of_kinds(text, kinds):
+    assert retried(text) == kinds
+
+
+@pytest.mark.parametrize("text", ["", "all", "failed,none", "timeout,,bug"])
+def test_a_word_that_is_no_kind_is_refused_with_those_that_are(text):
+    with pytest.raises(ConfigurationError, match="some of throttled, overloaded"):
+        retried(text)
+
+
+def test_commas_part_models_but_not_the_options_of_a_simulated_one():
+    assert models_in("sim:rate=50,latency=1, sim:rate=5 ,gpt-5") == ("sim:rate=50,latency=1", "sim:rate=5", "gpt-5")
+
+
+@pytest.mark.parametrize(
+    "model",
+    [
+        "openai:m@http://user:hunter2@host/v1",
+        "openai:m@https://hunter2@host/v1",
+        "opneai:m@http://user:hunter2@host/v1",
+        "openai:m@http://host/v1?api_key=hunter2",
+        "openai:m@http://host/v1?a=b&access-token=hunter2",
+    ],
+)
+@pytest.mark.parametrize("option", ["--model", "--escalate"])
+def test_credentials_in_a_server_s_address_are_refused_and_not_repeated(paceline, jsonl, tmp_path, model, option):
+    run = paceline("run", jsonl(1), "-o", tmp_path / "out.jsonl", option, model)
+    assert run.code == 2
+    assert run.err.startswith(f"paceline: {option}: the server's address must not hold a user, a password or a key")
+    assert len(run.err.splitlines()) == 1
+    assert "hunter2" not in run.err + run.out
+
+
+@pytest.mark.parametrize(
+    "model", ["openai:m@http://host:80/v1", "openai:org/m@http://host/v1?api-version=1", "gpt-5@x"]
+)
+def test_other_addresses_are_not_taken_for_credentials(model):
+    assert RunOptions(model=model, output="-").models == (model,)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["-m", "sim", "--escalate", "sim,sim:rate=5"], "--model and --escalate: give one of them"),
+        ([], "a model must be named: --model NAME, or --escalate A,B,C"),
+        (["-m", "gemini-2.5-flash", "--cache"], "--cache: needs --system FILE"),
+        (["-m", "sim", "--journal", "x", "--no-journal"], "--journal and --no-journal: give one of them"),
+        (["--escalate", "sim,,sim:rate=5"], "one of them is empty"),
+        (["--escalate", "sim,sim"], "share the quota"),
+        (["-m", "sim", "--sample", "0"], "--sample: must be 1 or more, not 0"),
+        (["-m", "sim", "--retry", "all"], "--retry: must be failed, none, or some of"),
+        (["-m", "sim", "--form", "csv"], "--form"),
+        (["-m", "sim", "--durability", "half"], "--durability"),
+    ],
+)
+def test_options_that_cannot_stand_together_are_refused_in_one_sentence(paceline, jsonl, tmp_path, arguments, words):
+    run = paceline("run", jsonl(1), "-o", tmp_path / "out.jsonl", *arguments)
+    assert (run.code, run.out) == (2, "")
+    assert words in run.err
+    assert len(run.err.splitlines()) == 1
+    assert not (tmp_path / "out.jsonl").exists()
+
+
+def test_the_journal_is_beside_the_output_unless_said_otherwise():
+    options = RunOptions(model="sim", output="out.jsonl")
+    assert options.journal_file == "out.jsonl.journal"
+    assert attrs.evolve(options, journal="x.db").journal_file == "x.db"
+    assert attrs.evolve(options, no_journal=True).journal_file is None
+    assert attrs.evolve(options, output="-").journal_file is None
+    assert attrs.evolve(options, output="-", journal="x.db").journal_file == "x.db"
+
+
+def test_a_ladder_of_models_is_climbed_for_bad_answers(paceline, jsonl):
+    ladder = "sim:rate=none,latency=0.01,faults=invalid:1,sim:rate=none,latency=0.02"
+    run = paceline("run", jsonl(20), "-o", "-", "--escalate", ladder, "--quiet")
+    assert run.code == 0
+    assert {(row["success"], row["attempts"]) for row in run.rows} == {(True, 2)}

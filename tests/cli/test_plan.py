@@ -1,0 +1,146 @@
+"""`--dry-run`: all is checked, the plan is told, nothing is called and nothing is written."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from paceline import Price
+from paceline.cli.options import RunOptions
+from paceline.cli.plan import plan_of
+from paceline.cli.plan_text import as_data, told
+from paceline.llm_strategies.prices import price_of
+
+from .conftest import FAST, KEYS
+
+
+@pytest.fixture
+def same(tmp_path):
+    path = tmp_path / "in.jsonl"
+    rows = [{"id": str(n), "prompt": "abcd" * (n % 3)} for n in range(9)]
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows), "utf-8")
+    return path
+
+
+@pytest.fixture
+def keys(monkeypatch):
+    for name in KEYS:
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-" + "k" * 40)
+    monkeypatch.setenv("GEMINI_API_KEY", "AIza" + "k" * 35)
+
+
+def test_a_dry_run_leaves_no_trace(paceline, same, tmp_path):
+    before = sorted(tmp_path.iterdir())
+    run = paceline("run", same, "-o", tmp_path / "out.jsonl", "-m", f"{FAST},faults=denied:1", "--dry-run")
+    assert (run.code, run.err) == (0, "")
+    assert run.out.splitlines()[0] == "plan      nothing is called, nothing is written"
+    assert sorted(tmp_path.iterdir()) == before
+
+
+def test_what_is_there_stays_though_it_would_be_replaced(paceline, same, tmp_path):
+    out = tmp_path / "out.jsonl"
+    out.write_bytes(b"paid for\n")
+    run = paceline("run", same, "-o", out, "-m", FAST, "--dry-run", "--overwrite")
+    assert "what it holds is replaced" in run.out
+    assert out.read_bytes() == b"paid for\n"
+
+
+def test_prompts_that_are_the_same_are_counted_once(paceline, same, tmp_path):
+    for arguments, calls, tokens in ([], 3, 3), (["--no-dedupe"], 9, 9):
+        run = paceline("run", same, "-o", tmp_path / "o", "-m", FAST, "--dry-run", "--json", *arguments)
+        (plan,) = run.rows
+        assert plan["input"] == {"name": str(same), "kind": "jsonl", "prompts": 9, "bad_lines": 0, "problems": []}
+        assert plan["calls"] == calls
+        assert plan["tokens"] == {"input": tokens, "cached_input": 0, "output": calls * 200}
+        assert plan["assumed"] == {"characters_per_token": 4, "output_tokens_per_call": 200}
+
+
+def test_the_plan_has_models_lanes_places_and_costs(paceline, same, tmp_path, keys):
+    (tmp_path / "s.txt").write_text("x" * 400 + "\n")
+    arguments = ("--escalate", "gpt-5-nano,gemini-2.5-flash", "--system", tmp_path / "s.txt")
+    run = paceline("run", same, "-o", tmp_path / "out.jsonl", *arguments, "--dry-run")
+    assert run.code == 0, run.err
+    for line in (
+        f"input     {same}: 9 prompts (jsonl)",
+        "calls     3: 6 prompts are the same as another",
+        "model     gpt-5-nano, in the lane OpenAIStrategy:gpt-5-nano",
+        "then      gemini-2.5-flash, in the lane GeminiStrategy:gemini-2.5-flash",
+        f"system    {tmp_path}/s.txt: 400 characters",
+        f"output    {tmp_path}/out.jsonl (new), in the form own",
+        f"journal   {tmp_path}/out.jsonl.journal (new)",
+        "tokens    about 303 in (0 cached), 600 out",
+    ):
+        assert line in run.out.splitlines()
+    price = price_of("gpt-5-nano", "openai")
+    assert isinstance(price, Price)
+    expected = (303 * price.input + 600 * price.output) / 1e6
+    assert f"cost      about ${expected:.2g}" in run.out
+    assert "for gemini-2.5-flash, did all of them move up to it" in run.out
+    assert "k" * 35 not in run.out
+
+
+def test_what_a_cache_holds_costs_as_cached_tokens(paceline, same, tmp_path, keys):
+    (tmp_path / "s.txt").write_text("x" * 400)
+    arguments = ("-m", "gemini-2.5-flash", "--system", tmp_path / "s.txt", "--cache")
+    (plan,) = paceline("run", same, "-o", tmp_path / "o", *arguments, "--dry-run", "--json").rows
+    assert plan["tokens"] == {"input": 303, "cached_input": 300, "output": 600}
+    (model,) = plan["models"]
+    price = Price(**model["price"])
+    assert (
+        plan["cost"]
+        == model["cost"]
+        == pytest.approx((3 * price.input + 300 * price.cached_input + 600 * price.output) / 1e6)
+    )
+
+
+def test_an_unknown_price_is_said_to_be_unknown(paceline, same, tmp_path):
+    run = paceline("run", same, "-o", tmp_path / "o", "-m", FAST, "--dry-run")
+    assert "cost      not known: " in run.out
+    (plan,) = paceline("run", same, "-o", tmp_path / "o", "-m", FAST, "--dry-run", "--json").rows
+    assert plan["cost"] is None
+
+
+@pytest.mark.parametrize(
+    ("output", "words"),
+    [
+        ("in.jsonl", "is the input; name another file"),
+        ("full.jsonl", "has content; name another file, or say --overwrite"),
+        (".", "cannot be written to: Is a directory"),
+        ("none/out.jsonl", "cannot be written to: No such file or directory"),
+        ("full.jsonl/out.jsonl", "cannot be written to: Not a directory"),
+    ],
+)
+def test_an_output_that_a_run_would_refuse_is_refused(paceline, same, tmp_path, output, words):
+    (tmp_path / "full.jsonl").write_bytes(b"paid for\n")
+    run = paceline("run", same, "-o", tmp_path / output, "-m", FAST, "--dry-run")
+    assert (run.code, run.out) == (2, "")
+    assert run.err == paceline("run", same, "-o", tmp_path / output, "-m", FAST).err
+    assert words in run.err
+
+
+@pytest.mark.parametrize(("output", "state"), [("/dev/null", "a stream"), ("empty.jsonl", "empty"), ("-", "a stream")])
+def test_streams_and_empty_files_are_taken(process, same, tmp_path, output, state):
+    (tmp_path / "empty.jsonl").touch()
+    run = process("run", same, "-o", output, "-m", FAST, "--dry-run", cwd=tmp_path)
+    assert run.code == 0, run.err
+    assert f"({state}), in the form own" in run.out
+    assert ("journal   none: the run could not be resumed" in run.out) == (output == "-")
+
+
+def test_an_input_that_cannot_be_run_is_refused_as_in_a_run(paceline, tmp_path):
+    path = tmp_path / "in.jsonl"
+    path.write_text("broken\n")
+    run = paceline("run", path, "-o", tmp_path / "o", "-m", FAST, "--dry-run")
+    assert run.code == 2
+    assert run.err.startswith(f"{path}:1: not JSON")
+
+
+def test_what_a_journal_holds_is_told_with_the_plan(same, tmp_path):
+    options = RunOptions(source=str(same), output=str(tmp_path / "o"), model=FAST)
+    asked = []
+    plan = plan_of(options, lambda path: asked.append(path) or {"done": 5, "pending": 4})
+    assert asked == [f"{tmp_path}/o.journal"]
+    assert told(plan).count("  done: 5") == 1
+    assert as_data(plan)["journal"] == {"path": f"{tmp_path}/o.journal", "state": {"done": 5, "pending": 4}}
