@@ -18,9 +18,9 @@ from .panel import DemoPanel
 from .progress import Display, Lines, Progress, is_live
 from .prompts import docstring_prompts
 from .reasons import Reasons
-from .report import report
+from .report import Ended, conclude
 from .story import ITEMS, Chronicle, chapter_at, storyteller
-from .telling import tell
+from .telling import print_lines, tell
 
 ITEMS_OF_A_MODEL = 600
 _PERIOD = 2.0  # seconds between two lines of progress
@@ -46,7 +46,7 @@ def _story(items: int, seed: int) -> int:
     chronicle, reasons = Chronicle(), Reasons()
     panel = DemoPanel("the provider is simulated", reasons, allowed=lambda seconds: chapter_at(seconds).rate)
     ending = _run(items, storyteller(seed), _Chronicled(_progress(panel, reasons), chronicle), reasons)
-    code = report(ending, output=None)
+    code = _report(ending)
     for line in chronicle.told():
         tell(line)
     refused = ending.batch.refusals / max(1, ending.batch.succeeded)
@@ -60,9 +60,14 @@ def _model(items: int, model: str, seed: int | None) -> int:
     tell(f"{items:,} prompts, to a provider whose limits it is not told")
     reasons = Reasons()
     ending = _run(items, strategy, _progress(DemoPanel(described, reasons), reasons), reasons)
-    code = report(ending, output=None)
+    code = _report(ending)
     tell(f"the provider was {described}")
     return code
+
+
+def _report(ending: Ending) -> int:
+    print_lines(ending.batch.summary())
+    return conclude(Ended(ending=ending), output=None)
 
 
 def _run(items: int, strategy: SimulatedStrategy, progress: Progress, reasons: Reasons) -> Ending:

@@ -25,6 +25,7 @@ from cattrs.errors import BaseValidationError
 from ..journal.reader import JournalReader
 from ..journal.records import Kept
 from ..journal.store import Store
+from .forms import Form, encode
 from .writing import Output
 
 _FACT = "output"
@@ -96,7 +97,6 @@ class Emitter:
         store: where what was written is noted.
         output: where rows go.
         form: of the rows.
-        encode: makes a row of a result.
         last: the number of the latest result that is there already.
         clock: seconds.
     """
@@ -107,8 +107,7 @@ class Emitter:
         store: Store,
         output: Output,
         *,
-        form: str,
-        encode: Encode = lambda kept: kept.line,
+        form: Form,
         last: int = 0,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -118,7 +117,7 @@ class Emitter:
         self._store = store
         self._output = output
         self._form = form
-        self._encode = encode
+        self._row = encoder(form)
         self._clock = clock
         self._next_note = clock() + _NOTES
 
@@ -131,7 +130,7 @@ class Emitter:
         for some in _parts(self._reader.results(after=self.last)):
             before = self._output.saved
             try:
-                self._output.write(b"".join(map(self._encode, some)))
+                self._output.write(b"".join(map(self._row, some)))
             finally:
                 taken = self._output.saved - before  # it may take a part
                 self.last = some[taken - 1].seq if taken else self.last
@@ -143,8 +142,15 @@ class Emitter:
         size = self._output.settled_size()
         if size is not None:
             path = str(Path(self._output.name).resolve())
-            self._store.note_fact(_FACT, attrs.asdict(Written(path=path, form=self._form, last=self.last, size=size)))
+            self._store.note_fact(_FACT, attrs.asdict(Written(path=path, form=str(self._form), last=self.last, size=size)))
         self._next_note = self._clock() + _NOTES
+
+
+def encoder(form: Form) -> Encode:
+    """Return what makes rows of a form."""
+    if form is Form.OWN:
+        return lambda kept: kept.line
+    return lambda kept: encode(form, kept.as_data())
 
 
 def forget_output(store: Store) -> None:

@@ -3,51 +3,108 @@
 from __future__ import annotations
 
 import errno
+import shlex
 
+import attrs
+
+from ..journal.reader import Counts
 from .codes import FAILED, OK, SIGNALLED, UNSAVED, UNWANTED, USAGE
 from .conduct import Ending
 from .hints import hint
+from .options import STREAM, RunOptions
+from .summary import print_json, summary_of
 from .telling import print_lines, tell
 
 
-def report(ending: Ending, *, output: str | None, saved: int | None = None) -> int:
-    """Tell how a batch ended, and what to do next; return the exit code.
+@attrs.frozen(kw_only=True)
+class Kept:
+    """What a journal holds."""
 
-    Args:
-        ending: of the batch.
-        output: the file that has its rows; None: no file has.
-        saved: the rows that were saved, where they were to be.
-    """
-    print_lines(ending.batch.summary())
-    return conclude(ending, output=output, saved=saved)
+    path: str
+    counts: Counts
+
+    @property
+    def how_to_go_on(self) -> str:
+        """The command that runs what is missing."""
+        return f"paceline resume {shlex.quote(self.path)}"
 
 
-def conclude(ending: Ending, *, output: str | None, saved: int | None = None) -> int:
+@attrs.frozen(kw_only=True)
+class Ended:
+    """How a run has ended."""
+
+    ending: Ending
+    saved: int | None = None
+    """The rows that were written, where they were to be."""
+    bad_count: int = 0
+    """Lines of the input that could not be taken."""
+    kept: Kept | None = None
+    """What the journal holds; None: there is none."""
+
+
+def report(ended: Ended, options: RunOptions) -> int:
+    """Tell how a run has ended, for people or for machines, and what to do next; return the exit code."""
+    file = None if options.output == STREAM else options.output
+    if not options.json:
+        print_lines(ended.ending.batch.summary())
+    code = conclude(ended, output=file)
+    if options.json:
+        print_json(summary_of(ended, options, code=code), stdout_is_used=file is None)
+    return code
+
+
+def conclude(ended: Ended, *, output: str | None) -> int:
     """Tell what to do next, if there is anything; return the exit code.
 
     Args:
-        ending: of the batch.
+        ended: the run.
         output: the file that has its rows; None: no file has.
-        saved: the rows that were saved, where they were to be.
     """
-    batch = ending.batch
-    advice = hint(batch, output)
+    ending = ended.ending
     if ending.source_error is not None:
         tell(str(ending.source_error.__cause__ or ending.source_error))
+    elif ending.unsaved is not None:
+        tell(str(ending.unsaved))
     elif ending.failure is not None:
-        reason = ending.failure.strerror or str(ending.failure)
-        lost = batch.total_items - (saved or 0)
-        tell(f"{output or 'stdout'}: {reason}; {lost:,} of {batch.total_items:,} results could not be saved")
-    elif advice is not None:
+        _tell_failure(ended, ending.failure, output)
+    elif (advice := hint(ending.batch, output)) is not None:
         tell(advice)
-    return _code(ending)
+    if ended.bad_count:
+        tell(f"{ended.bad_count:,} lines of the input could not be taken; --strict stops at the first")
+    if ended.kept is not None:
+        _tell_kept(ended.kept)
+    return _code(ended)
 
 
-def _code(ending: Ending) -> int:
+def _tell_failure(ended: Ended, failure: OSError, output: str | None) -> None:
+    batch = ended.ending.batch
+    reason = failure.strerror or str(failure)
+    if ended.kept is not None:
+        tell(f"{output or 'stdout'}: {reason}; the results are in {ended.kept.path}")
+    else:
+        lost = batch.total_items - (ended.saved or 0)
+        tell(f"{output or 'stdout'}: {reason}; {lost:,} of {batch.total_items:,} results could not be saved")
+
+
+def _tell_kept(kept: Kept) -> None:
+    counts = kept.counts
+    failed = counts.settled - counts.succeeded
+    if counts.pending:
+        done = f"{counts.settled:,} of {counts.total:,} items are done, {counts.pending:,} are missing"
+        tell(f"{done}; go on with: {kept.how_to_go_on}")
+    elif failed:
+        tell(f"all {counts.total:,} items are done, {failed:,} failed; try these again with: {kept.how_to_go_on} --retry failed")
+
+
+def _code(ended: Ended) -> int:
+    ending, kept = ended.ending, ended.kept
+    if ending.unsaved is not None:
+        return UNSAVED
     if ending.failure is not None:
         return UNWANTED if ending.failure.errno == errno.EPIPE else UNSAVED
     if ending.source_error is not None:
         return USAGE
     if ending.signal is not None:
         return SIGNALLED + ending.signal
-    return FAILED if ending.batch.failed else OK
+    failed = ending.batch.failed if kept is None else kept.counts.total - kept.counts.succeeded
+    return FAILED if failed or ended.bad_count else OK

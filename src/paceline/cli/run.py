@@ -1,8 +1,8 @@
 """The command `run`: a batch from a file to a file.
 
 1. All that can be known to be wrong is found before the first call: the options, the model, the input, the output.
-2. Every prompt of the input has one row in the output, in the order in which they were settled; also when the batch was
-   interrupted. It is written as soon as it is there.
+2. With a journal, which there is unless rows go to stdout, nothing is lost: see `journalled`. Without one every prompt of the
+   input has one row in the output, also when the batch was interrupted, written as soon as it is there.
 """
 
 from __future__ import annotations
@@ -11,33 +11,27 @@ from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
-import anyio
 import attrs
 
 from .._codec import encode_row
-from .._core.config import ProcessorConfig
 from .._core.outcome import WorkItemResult
-from .._engine.processor import ParallelBatchProcessor
+from ..abc import LLMCallStrategy
+from .carrying import carry_out
 from .codes import OK
-from .conduct import Ending, conduct
-from .descriptors import workers_within
-from .gauge import Gauge
+from .conduct import Ending
+from .forms import Form, encode
 from .inputs import opened
 from .items import Items
-from .logs import shown_logs
+from .journalled import run_on_journal
 from .models import strategy_of
-from .options import STREAM, RunOptions
-from .panel import PacePanel
+from .options import RunOptions
 from .plan import plan_of
 from .plan_text import as_data, told
-from .progress import Display, Lines, Progress, is_live
-from .reasons import Reasons
-from .report import conclude, report
-from .summary import print_json, summary_of
+from .report import Ended, report
+from .summary import print_json
 from .telling import tell
 from .writing import Output, open_output
 
-_PERIOD = 10.0  # seconds between two lines of progress
 _AT_ONCE = 256  # rows that are written with one call
 
 
@@ -46,35 +40,27 @@ def run(options: RunOptions) -> int:
 
     Raises:
         ConfigurationError: it cannot be run; nothing was called.
+        JournalError: the journal cannot be used; nothing was called.
     """
     if options.dry_run:
         return _tell_plan(options)
     strategy = strategy_of(options)
+    path = options.journal_file
+    ended = _run_once(options, strategy) if path is None else run_on_journal(options, strategy, path)
+    return report(ended, options)
+
+
+def _run_once(options: RunOptions, strategy: LLMCallStrategy[Any]) -> Ended:
+    """Run a batch that cannot be gone on with."""
     with (
         opened(options, strategy) as source,
         open_output(options.output, source=source.identity, overwrite=options.overwrite) as output,
     ):
-        config = _affordable(options, len(source))
-        reasons = Reasons()
-        with _progress(options, reasons) as progress, shown_logs(progress.say, verbose=options.verbose):
-            ending = anyio.run(
-                partial(
-                    conduct,
-                    Items(source, strategy),
-                    Gauge(len(source), config.max_workers),
-                    processor=ParallelBatchProcessor[Any](config, observers=() if options.quiet else [reasons]),
-                    keep=partial(_write, output),
-                    progress=progress,
-                ),
-                backend="trio",
-            )
-        ending = _settled(ending, output)
-        file = None if options.output == STREAM else options.output
-        if not options.json:
-            return report(ending, output=file, saved=output.saved)
-        code = conclude(ending, output=file, saved=output.saved)
-        print_json(summary_of(ending, options, saved=output.saved, code=code), stdout_is_used=file is None)
-        return code
+        for complaint in source.complaints():
+            tell(f"passed over: {complaint}")
+        keep = partial(_write, output, Form(options.form))
+        ending = carry_out(options, Items(source, strategy), total=len(source), keep=keep)
+        return Ended(ending=_settled(ending, output), saved=output.saved, bad_count=source.bad_count)
 
 
 def _tell_plan(options: RunOptions) -> int:
@@ -86,25 +72,10 @@ def _tell_plan(options: RunOptions) -> int:
     return OK
 
 
-def _affordable(options: RunOptions, items: int) -> ProcessorConfig:
-    """Return the settings of the processor, with no more workers than there are file descriptors for."""
-    wanted = min(options.max_workers, items)
-    workers = workers_within(wanted, models=len(options.models), say=tell)
-    config = options.processor
-    if workers < wanted:
-        config.max_workers = workers
-    return config
-
-
-def _progress(options: RunOptions, reasons: Reasons) -> Progress:
-    if options.quiet:
-        return Progress()
-    return Display(PacePanel(reasons)) if is_live(stdout_is_used=options.output == STREAM) else Lines(_PERIOD, reasons)
-
-
-def _write(output: Output, results: Sequence[WorkItemResult[Any]]) -> None:
+def _write(output: Output, form: Form, results: Sequence[WorkItemResult[Any]]) -> None:
+    row = encode_row if form is Form.OWN else partial(encode, form)
     for start in range(0, len(results), _AT_ONCE):
-        output.write(b"".join(map(encode_row, results[start : start + _AT_ONCE])))
+        output.write(b"".join(map(row, results[start : start + _AT_ONCE])))
 
 
 def _settled(ending: Ending, output: Output) -> Ending:

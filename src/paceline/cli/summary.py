@@ -8,34 +8,38 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import attrs
 
 from .._core.account import ModelUse
-from .conduct import Ending
 from .options import STREAM, RunOptions
 from .telling import print_lines
 
+if TYPE_CHECKING:
+    from .report import Ended, Kept
 
-def summary_of(ending: Ending, options: RunOptions, *, saved: int, code: int) -> dict[str, Any]:
-    """Return how a batch has ended.
+
+def summary_of(ended: Ended, options: RunOptions, *, code: int) -> dict[str, Any]:
+    """Return how a run has ended.
 
     Args:
-        ending: of the batch.
-        options: of the run.
-        saved: the rows that were saved.
+        ended: the run.
+        options: of it.
         code: the exit code.
     """
+    ending = ended.ending
     batch = ending.batch
     fewest, most = batch.workers
-    wrong = ending.failure or ending.source_error
+    wrong = ending.unsaved or ending.failure or ending.source_error
     return {
         "items": batch.total_items,
         "succeeded": batch.succeeded,
         "failed": batch.failed,
         "failures": {str(kind): count for kind, count in sorted(batch.failures.items())},
-        "saved": saved,
+        "recalled": batch.recalled,
+        "saved": ended.saved,
+        "bad_lines": ended.bad_count,
         "refusals": batch.refusals,
         "workers": {"fewest": fewest, "most": most},
         "usage": attrs.asdict(batch.usage),
@@ -49,6 +53,7 @@ def summary_of(ending: Ending, options: RunOptions, *, saved: int, code: int) ->
         "signal": ending.signal,
         "error": None if wrong is None else str(wrong.__cause__ or wrong),
         "output": "stdout" if options.output == STREAM else options.output,
+        "journal": None if ended.kept is None else _kept(ended.kept),
         "exit_code": code,
     }
 
@@ -61,6 +66,17 @@ def print_json(data: dict[str, Any], *, stdout_is_used: bool) -> None:
     else:
         sys.stdout.write(f"{line}\n")
         sys.stdout.flush()
+
+
+def _kept(kept: Kept) -> dict[str, Any]:
+    counts = kept.counts
+    return {
+        "path": kept.path,
+        "items": counts.total,
+        "succeeded": counts.succeeded,
+        "failures": dict(sorted(counts.failures.items())),
+        "pending": counts.pending,
+    }
 
 
 def _uses(uses: Sequence[ModelUse]) -> list[dict[str, Any]]:

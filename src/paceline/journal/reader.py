@@ -38,8 +38,6 @@ class Counts:
     """Items that are settled without an output, by the kind of their fault."""
     refusals: int
     """How often calls of settled items were throttled."""
-    bad_lines: int
-    """Lines of the input that could not be taken."""
     last: int
     """The number of the latest result; 0: there is none."""
 
@@ -146,7 +144,6 @@ class JournalReader:
             succeeded=sum(count for kind, count, _ in kinds if kind is None),
             failures={kind: count for kind, count, _ in kinds if kind is not None},
             refusals=sum(refusals for *_, refusals in kinds),
-            bad_lines=self._number("SELECT COUNT(*) FROM bad_lines"),
             last=self._number("SELECT IFNULL(MAX(seq), 0) FROM results"),
         )
 

@@ -129,6 +129,10 @@ class Kept:
         fault = None if self.kind is None else Fault(FaultKind(self.kind), self.message or "")
         return WorkItemResult(self.id, 0, output, fault, context, self.usage, attempts, self.refusals, self.model)
 
+    def as_data(self) -> WorkItemResult[Any]:
+        """Return it as a result of plain data."""
+        return self.result(self.data(), None if self.context is None else json.loads(self.context))
+
     def data(self) -> Any:
         """Return the output as plain data."""
         return None if self.output is None else json.loads(self.output)

@@ -89,10 +89,6 @@ CREATE TABLE pace (
     new REAL,
     reason TEXT NOT NULL
 );
-CREATE TABLE bad_lines (
-    place INTEGER PRIMARY KEY,
-    reason TEXT NOT NULL
-);
 """
 
 STEPS: Sequence[str] = (_TABLES,)

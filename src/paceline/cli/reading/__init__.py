@@ -3,6 +3,9 @@
 `open_input` opens an input and checks all of it; its `Input` hands the prompts over, as often as is asked for.
 """
 
+from .again import InputAgain as InputAgain
+from .again import open_again as open_again
+from .bytes import digest_of as digest_of
 from .input import Input as Input
 from .input import open_input as open_input
 from .kinds import BadLine as BadLine
@@ -10,4 +13,4 @@ from .kinds import InputError as InputError
 from .kinds import Kind as Kind
 from .kinds import Prompt as Prompt
 
-__all__ = ["BadLine", "Input", "InputError", "Kind", "Prompt", "open_input"]
+__all__ = ["BadLine", "Input", "InputAgain", "InputError", "Kind", "Prompt", "digest_of", "open_again", "open_input"]

@@ -11,11 +11,13 @@ import io
 import os
 from collections.abc import Iterator
 from hashlib import blake2b
+from pathlib import Path
 from typing import BinaryIO, Protocol, TypeAlias
 
 from .kinds import LONGEST, LineError
 
 _PIECE = 2**18  # bytes that are read at once
+_DIGEST = 16  # bytes
 
 Line: TypeAlias = bytes | LineError
 """With its end; or why it is not there."""
@@ -48,12 +50,15 @@ class Looked:
     def __init__(self, file: BinaryIO, copy: BinaryIO | None) -> None:
         self._readline = file.readline
         self._copy = copy
-        self._digest = blake2b(digest_size=16)
+        self._digest = blake2b(digest_size=_DIGEST)
+        self.size = 0
+        """Bytes that were read so far."""
 
     def readline(self, size: int, /) -> bytes:
         """Return the next line, or as much of it."""
         line = self._readline(size)
         self._digest.update(line)
+        self.size += len(line)
         if self._copy is not None:
             self._copy.write(line)
         return line
@@ -67,6 +72,20 @@ class Looked:
     def digest(self) -> bytes:
         """Of what was read so far."""
         return self._digest.digest()
+
+
+def digest_of(path: str, size: int) -> bytes | None:
+    """Return the digest of the first bytes of a file, so many; None: it does not have them.
+
+    Raises:
+        OSError: it cannot be read.
+    """
+    digest, left = blake2b(digest_size=_DIGEST), size
+    with Path(path).open("rb") as file:
+        while left and (piece := file.read(min(_PIECE, left))):
+            digest.update(piece)
+            left -= len(piece)
+    return None if left else digest.digest()
 
 
 def reader_at(file: BinaryIO, start: int) -> io.BufferedReader:

@@ -58,6 +58,8 @@ class Input:
     """All of them."""
     digest: bytes
     """Of the bytes that were looked at."""
+    size: int
+    """These bytes."""
     identity: os.stat_result
     """Of the file that it came from."""
     _form: Form = attrs.field(alias="form", repr=False)
@@ -177,9 +179,9 @@ def open_input(  # noqa: PLR0913 - all but the path have good defaults
             again = source
             if not stat.S_ISREG(identity.st_mode):
                 again = stack.enter_context(tempfile.TemporaryFile())
-            form = _form_of(path, name, kind, template, source, copied=again is not source)
+            form = form_of(path, name, kind, template, source, copied=again is not source)
             check = _Check(name, form, None if sample is not None else visit, objection)
-            start, digest = _first_pass(check, source, again, limit)
+            start, looked = _first_pass(check, source, again, limit)
         except OSError as error:
             raise InputError(f"{name}: cannot be read: {error.strerror or error}") from None
         except sqlite3.Error as error:
@@ -192,7 +194,8 @@ def open_input(  # noqa: PLR0913 - all but the path have good defaults
             count=check.count if drawn is None else len(drawn),
             bad=tuple(check.bad),
             bad_count=len(check.passed),
-            digest=digest,
+            digest=looked.digest,
+            size=looked.size,
             identity=identity,
             form=form,
             file=again,
@@ -207,8 +210,8 @@ def open_input(  # noqa: PLR0913 - all but the path have good defaults
         yield checked
 
 
-def _first_pass(check: _Check, source: BinaryIO, again: BinaryIO, limit: int | None) -> tuple[int, bytes]:
-    """Check an input; return where it starts, and the digest of what was looked at."""
+def _first_pass(check: _Check, source: BinaryIO, again: BinaryIO, limit: int | None) -> tuple[int, Looked]:
+    """Check an input; return where it starts, and what was looked at."""
     if check.form.kind is Kind.PARQUET:
         if again is not source:
             copied(source, again)
@@ -218,17 +221,18 @@ def _first_pass(check: _Check, source: BinaryIO, again: BinaryIO, limit: int | N
             check.all(check.form.records(rows), limit)
         looked = Looked(again, None)
         looked.rest()
-        return start, looked.digest
+        return start, looked
     start = again.tell()
     looked = Looked(source, None if again is source else again)
     check.all(check.form.records(looked), limit)
     again.flush()
-    return start, looked.digest
+    return start, looked
 
 
-def _form_of(  # noqa: PLR0913 - all that can tell
+def form_of(  # noqa: PLR0913 - all that can tell
     path: str, name: str, kind: Kind | None, template: str | None, source: BinaryIO, *, copied: bool
 ) -> Form:
+    """Return how an input is read, from all that can tell."""
     suffix = "" if copied or path == "-" else Path(path).suffix.lower()
     kind = kind or _BY_SUFFIX.get(suffix) or (Kind.TEXT if suffix in _TEXT else None)
     if kind is None and suffix not in _JSON and is_parquet(source.peek(4)[:4]):  # type: ignore[attr-defined]  # it is buffered

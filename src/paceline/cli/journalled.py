@@ -1,0 +1,119 @@
+"""A run on a journal: nothing is lost, whatever ends it, and a next run goes on where this one was.
+
+1. An item has a row in the output once its result is in the journal. What was not reached has none: it is in the journal, as an
+   item without a result.
+2. The output may be in any state when the run begins, and cannot be written any more when it is under way: the journal has it
+   all, and the output is made from it (see `emitter`).
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import attrs
+
+from .._core.exceptions import ConfigurationError
+from ..abc import LLMCallStrategy
+from ..journal import SqliteJournal
+from ..journal.reader import JournalReader, has
+from ..journal.store import Store
+from .begin import Begun, begun
+from .carrying import carry_out
+from .conduct import Ending
+from .emitter import Emitter, forget_output, last_in, noted, put_aside
+from .forms import Form
+from .items import items_of
+from .options import STREAM, RunOptions
+from .report import Ended, Kept
+from .telling import tell
+from .writing import Output, open_output
+
+
+def run_on_journal(options: RunOptions, strategy: LLMCallStrategy[Any], path: str) -> Ended:
+    """Run a batch on a journal.
+
+    Raises:
+        ConfigurationError: it cannot be run; nothing was called.
+        JournalError: the journal cannot be written, or was begun with something else; nothing was called.
+    """
+    if options.output != STREAM and Path(options.output).resolve() == Path(path).resolve():
+        raise ConfigurationError(f"{path}: is the journal and the output; name another file for one of them")
+    with (
+        Store(path, durability=options.durability.value) as store,
+        begun(store, options, strategy, tell) as begin,
+        JournalReader(path) as reader,
+        _emitter(options, begin, store, reader) as (emitter, output),
+    ):
+        ending = _carry_out(options, strategy, store, reader, begin, emitter)
+        ending = _written(ending, emitter)
+        kept = Kept(path=path, counts=reader.counts())
+        return Ended(ending=ending, saved=output.saved, bad_count=begin.bad_count, kept=kept)
+
+
+def _carry_out(  # noqa: PLR0913 - all that a run is made of
+    options: RunOptions,
+    strategy: LLMCallStrategy[Any],
+    store: Store,
+    reader: JournalReader,
+    begin: Begun,
+    emitter: Emitter,
+) -> Ending:
+    counts = reader.counts()
+    wanted = reader.places(unsettled=True)
+    journal = SqliteJournal.on(store, accept_changes=options.allow_changes, dedupe=options.dedupe)
+    return carry_out(
+        options,
+        items_of(begin.prompts(partial(has, wanted)), strategy),
+        total=counts.total,
+        before=counts.settled,
+        keep=emitter.catch_up,
+        journal=journal,
+    )
+
+
+def _written(ending: Ending, emitter: Emitter) -> Ending:
+    """Write what the end of the batch has left to be written."""
+    if ending.failure is not None:
+        return ending
+    try:
+        emitter.catch_up()
+        emitter.note()
+    except OSError as error:
+        return attrs.evolve(ending, failure=error)
+    return ending
+
+
+@contextmanager
+def _emitter(
+    options: RunOptions, begin: Begun, store: Store, reader: JournalReader
+) -> Iterator[tuple[Emitter, Output]]:
+    """Open the output, where an earlier run has left it."""
+    path, form = options.output, Form(options.form)
+    behind, last = (None, 0) if path == STREAM else _found(path, str(form), store, revised=begin.is_revised, say=tell)
+    with open_output(path, source=begin.identity, overwrite=options.overwrite, behind=behind) as output:
+        yield Emitter(reader, store, output, form=form, last=last), output
+
+
+def _found(
+    path: str, form: str, store: Store, *, revised: bool, say: Callable[[str], None]
+) -> tuple[int | None, int]:
+    """Return the bytes of an output that stay, and the number of the latest result in them; None, if it is to be begun."""
+    written = noted(store)
+    last = last_in(path, form, written)
+    if written is None or written.path != str(Path(path).resolve()):
+        return None, 0
+    if last is None:
+        if os.path.getsize(path):  # noqa: PTH202 - a text
+            say(f"{path}: is not as it was written; it is kept as {put_aside(path)}, and written anew")
+        return None, 0
+    if not revised:
+        return (None, 0) if not last else (written.size, last)
+    forget_output(store)
+    if os.path.exists(path):  # noqa: PTH110 - a text
+        os.truncate(path, 0)
+    return None, 0
