@@ -68,7 +68,7 @@ def test_it_is_a_value(request_):
         ("openai", {"messages": [OPENAI["messages"][0]]}, "1 messages"),
         ("gemini", {**GEMINI, "tools": []}, "tools"),
         ("gemini", {**GEMINI, "generation_config": {"temperature": 0}}, "generation_config.temperature"),
-        ("gemini", {"contents": [{"parts": [{"inlineData": {}}]}]}, "contents[0].parts[0]"),
+        ("gemini", {"contents": [{"parts": [{"inlineData": {}}]}]}, "contents[0].parts[0].inlineData"),
         ("gemini", {"contents": [{"parts": [{"text": "x", "thought": True}]}]}, "contents[0].parts[0].thought"),
         ("anthropic", {**ANTHROPIC, "thinking": {}}, "thinking"),
         (

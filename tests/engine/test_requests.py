@@ -35,9 +35,9 @@ async def test_any_other_is_rejected_with_the_reason():
     (result,) = batch.results
     assert result.error.kind is FaultKind.REJECTED
     assert result.error.message == (
-        "CallableStrategy cannot be asked what is in openai's form and more than text: temperature"
+        "CallError: CallableStrategy cannot be asked what is in openai's form and more than text: temperature"
     )
-    assert CallableStrategy(echo).objection(RICH) == result.error.message
+    assert f"CallError: {CallableStrategy(echo).objection(RICH)}" == result.error.message
     assert CallableStrategy(echo).objection(PLAIN) is None
 
 
