@@ -43,8 +43,7 @@ def test_text_is_a_prompt_a_line(paceline, tmp_path):
 @pytest.mark.parametrize(
     "line",
     [
-        b'{"custom_id": "a", "method": "POST", "url": "/v1/chat/completions", "body": '
-        b'{"messages": [{"role": "user", "content": "Why?"}], "temperature": 0}}',
+        b'{"custom_id": "a", "method": "POST", "url": "/v1/chat/completions", "body": {"messages": [{"content": "Why?"}]}}',
         b'{"key": "a", "request": {"contents": [{"parts": [{"text": "Why?"}]}], "tools": []}}',
         b'{"custom_id": "a", "params": {"max_tokens": 5, "thinking": {}, "messages": [{"role": "user", "content": "Why?"}]}}',
     ],
