@@ -14,8 +14,8 @@ from paceline import FaultKind, LLMCallStrategy, ParallelBatchProcessor
 from paceline.cli.conduct import conduct
 from paceline.cli.gauge import Gauge
 from paceline.cli.items import Items
-from paceline.cli.lines import Prompt
 from paceline.cli.progress import Progress
+from paceline.cli.reading import Prompt
 
 pytestmark = pytest.mark.anyio
 
@@ -77,7 +77,7 @@ class Heard(Progress):
 
 
 def prompts(number, text="?"):
-    return [Prompt(f"q{i}", text) for i in range(number)]
+    return [Prompt(i + 1, f"q{i}", text) for i in range(number)]
 
 
 async def run(source, strategy, keep, progress=None):
@@ -136,7 +136,7 @@ async def test_where_results_cannot_be_kept_the_calls_in_flight_are_cancelled():
         tried.append(results)
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    ending = await run([Prompt("first", "!"), *prompts(499)], strategy, refuse)
+    ending = await run([Prompt(1, "first", "!"), *prompts(499)], strategy, refuse)
     assert ending.failure.errno == errno.ENOSPC
     assert len(tried) == 1
     assert ending.batch.failures == {FaultKind.PENDING: 499}
@@ -165,7 +165,7 @@ async def test_a_broken_display_is_no_reason_to_lose_results():
 
     shelf = Shelf(1)
     with pytest.RaisesGroup(ZeroDivisionError):
-        await run([Prompt("first", "!"), *prompts(99)], Held(busy=1), shelf, Broken())
+        await run([Prompt(1, "first", "!"), *prompts(99)], Held(busy=1), shelf, Broken())
     assert len({result.item_id for result in shelf.kept}) == len(shelf.kept) == 100
 
 

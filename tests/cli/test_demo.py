@@ -41,8 +41,8 @@ def prompts():
 
 def test_the_prompts_are_real_text_under_unique_names(prompts):
     assert len({prompt.id for prompt in prompts}) == ITEMS
-    assert len({prompt.text for prompt in prompts}) > 0.8 * ITEMS
-    assert all(len(prompt.text) > 100 for prompt in prompts)
+    assert len({prompt.prompt for prompt in prompts}) > 0.8 * ITEMS
+    assert all(len(prompt.prompt) > 100 for prompt in prompts)
 
 
 def test_there_are_as_many_prompts_as_are_asked_for():

@@ -40,6 +40,45 @@ def test_text_is_a_prompt_a_line(paceline, tmp_path):
     assert {row["id"]: row["output"] for row in run.rows} == {"1": "simulated: one", "3": "simulated: three"}
 
 
+@pytest.mark.parametrize(
+    "line",
+    [
+        b'{"custom_id": "a", "method": "POST", "url": "/v1/chat/completions", "body": {"messages": [{"content": "Why?"}]}}',
+        b'{"key": "a", "request": {"contents": [{"parts": [{"text": "Why?"}]}], "tools": []}}',
+        b'{"custom_id": "a", "params": {"max_tokens": 5, "thinking": {}, "messages": [{"role": "user", "content": "Why?"}]}}',
+    ],
+    ids=["openai", "gemini", "anthropic"],
+)
+def test_lines_of_a_batch_api_are_answered(paceline, tmp_path, line):
+    path = tmp_path / "in.jsonl"
+    path.write_bytes(line + b"\n")
+    (row,) = paceline("run", path, "-o", "-", "-m", FAST).rows
+    assert (row["id"], row["output"]) == ("a", "simulated: Why?")
+
+
+def test_what_a_model_cannot_be_asked_is_told_before_the_first_call(paceline, tmp_path, monkeypatch):
+    monkeypatch.setenv("GEMINI_API_KEY", "none")
+    path = tmp_path / "in.jsonl"
+    path.write_bytes(
+        b'{"custom_id": "a", "params": {"max_tokens": 5, "thinking": {}, "messages": [{"role": "user", "content": "Why?"}]}}\n'
+    )
+    run = paceline("run", path, "-o", "-", "-m", "gemini-2.5-flash")
+    assert run.code == 2
+    assert run.err == (
+        f"{path}:1: a model of Gemini's cannot be asked what is in anthropic's form and more than text: thinking\n"
+    )
+
+
+def test_rows_of_csv_are_answered_by_a_template(paceline, tmp_path):
+    path = tmp_path / "in.csv"
+    path.write_text("id,text\na,one\nb,two\n", "utf-8")
+    run = paceline("run", path, "-o", "-", "-m", FAST, "--prompt", "Say {text}")
+    assert {row["id"]: (row["output"], row["context"]["text"]) for row in run.rows} == {
+        "a": ("simulated: Say one", "one"),
+        "b": ("simulated: Say two", "two"),
+    }
+
+
 def test_a_limit_takes_the_first_prompts(paceline, jsonl):
     run = paceline("run", jsonl(50), "-o", "-", "-m", FAST, "--limit", 3)
     assert sorted(row["id"] for row in run.rows) == ["q0", "q1", "q2"]
@@ -163,7 +202,7 @@ def without_keys(monkeypatch):
         (["IN", "-o", "OUT", "-m", FAST, "--timeout", "nan"], "timeout"),
         (["IN", "-o", "OUT", "-m", FAST, "--deadline", "0"], "--deadline"),
         (["IN", "-o", "OUT", "-m", FAST, "--limit", "0"], "--limit"),
-        (["IN", "-o", "OUT", "-m", FAST, "--format", "csv"], "--format"),
+        (["IN", "-o", "OUT", "-m", FAST, "--format", "xml"], "--format"),
         (["IN", "-o", "OUT", "-m", FAST, "--limti", "3"], "--limti"),
         (["IN", "IN", "-o", "OUT", "-m", FAST], "too many arguments: "),
         (["IN", "-o", "-", "-m", "-"], "unknown model '-'"),

@@ -16,7 +16,7 @@ async def test_the_story_is_lived_through_to_its_last_chapter_and_nothing_is_los
     strategy = storyteller(seed=0)
     async with ParallelBatchProcessor() as processor:
         for prompt in docstring_prompts(ITEMS):
-            await processor.add_work(LLMWorkItem(prompt.id, strategy, prompt.text))
+            await processor.add_work(LLMWorkItem(prompt.id, strategy, prompt.prompt))
         batch = await processor.process_all()
     assert batch.succeeded == ITEMS
     assert 0 < batch.refusals < ITEMS / 4

@@ -167,7 +167,10 @@ class _Feed:
         Raises:
             LineError: it is no text.
         """
-        return "" if self.at_end else _text(*self._again[0])
+        if self.at_end:
+            return ""
+        self.line, line = self._again[0]
+        return _text(self.line, line)
 
     def begin(self) -> None:
         """A row begins."""

@@ -57,7 +57,7 @@ def template_of(text: str | None, columns: Sequence[str], name: str) -> Template
     if text is None:
         if "prompt" in columns:
             return Template(("prompt",), (("", "prompt"),))
-        example = f"'Summarise {{{next((column for column in columns if column != 'id'), 'text')}}}'"
+        example = f"'Summarise {{{next((column for column in columns if column != 'id' and column.isidentifier()), 'text')}}}'"
         raise InputError(
             f"{name}: has no column prompt; say what is asked, such as --prompt {example} (columns: {known})"
         )

@@ -1,0 +1,274 @@
+"""A request in a provider's own form reaches the server as it is, and its reply comes back whole."""
+
+from __future__ import annotations
+
+import json
+
+import attrs
+import pytest
+
+from paceline import FaultKind, ModelEscalation, Price, Request, TokenUsage, ValidationFeedback
+from paceline.cli.reading import open_input
+from paceline.llm_strategies.gemini import GeminiCachedStrategy, GeminiStrategy
+from paceline.testing import Service as Limits
+from paceline.testing import SimulatedProvider, SimulatedStrategy
+
+from .chat_service import ANTHROPIC, BOTH, OPENAI, TWO_BACKENDS, anthropic_reply, forget_keys, openai_reply
+from .gemini_service import KEY, Answer, prepared, refusal, reply
+
+pytestmark = [pytest.mark.anyio, TWO_BACKENDS]
+
+CHAT = {
+    "model": "another-model",
+    "messages": [
+        {"role": "system", "content": "Be brief."},
+        {
+            "role": "user",
+            "content": [{"type": "text", "text": "Wh\u00fc?"}, {"type": "image_url", "image_url": {"url": "x"}}],
+        },
+        {
+            "role": "assistant",
+            "content": None,
+            "tool_calls": [{"id": "1", "type": "function", "function": {"name": "f"}}],
+        },
+    ],
+    "temperature": 0.1,
+    "n": 2,
+    "logit_bias": {"50256": -100},
+    "extra_body": {"kept": True},
+    "new_field_of_next_year": [1, None, {"a": 1e-7}],
+}
+MESSAGES = {
+    "model": "another-model",
+    "max_tokens": 40_000,
+    "system": [{"type": "text", "text": "Be brief.", "cache_control": {"type": "ephemeral"}}],
+    "messages": [{"role": "user", "content": "Why?"}],
+    "thinking": {"type": "enabled", "budget_tokens": 1024},
+    "new_field_of_next_year": {"a": [None]},
+}
+CONTENTS = {
+    "model": "models/another-model",
+    "system_instruction": {"parts": [{"text": "Be brief."}]},
+    "contents": [
+        {"role": "user", "parts": [{"text": "Why?"}, {"inline_data": {"mime_type": "image/png", "data": "AAAA"}}]},
+        {"role": "model", "parts": [{"text": "Because.", "thoughtSignature": "c2ln", "newField": 1}]},
+        {"role": "user", "parts": [{"fileData": {"fileUri": "gs://x"}}]},
+    ],
+    "generation_config": {
+        "temperature": 0,
+        "responseSchema": {"type": "OBJECT", "properties": {"a_b": {"type": "STRING"}}},
+    },
+    "safetySettings": [{"category": "HARM_CATEGORY_HARASSMENT", "threshold": "BLOCK_NONE"}],
+    "tools": [{"functionDeclarations": [{"name": "f"}]}],
+    "newFieldOfNextYear": [1],
+}
+PLAIN = {"messages": [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "Why?"}]}
+
+
+@attrs.frozen
+class Town:
+    name: str
+
+
+@pytest.fixture(autouse=True)
+def _no_keys(monkeypatch):
+    forget_keys(monkeypatch)
+
+
+def gemini(service, **arguments):
+    return GeminiStrategy("a-model", api_key=KEY, base_url=service.url, **arguments)
+
+
+async def asked(strategy, prompt):
+    async with prepared(strategy) as item:
+        return await item.execute(prompt, 1, 60.0)
+
+
+async def fault(strategy, prompt):
+    async with prepared(strategy) as item:
+        with pytest.raises(Exception) as caught:  # noqa: PT011 - the kind of fault is what is asked for
+            await item.execute(prompt, 1, 60.0)
+    return strategy.error_classifier.classify(caught.value)
+
+
+async def test_openai_gets_the_body_as_it_is_but_for_the_model(service):
+    answer = openai_reply("half an ans", "length")
+    service.says(Answer(answer))
+    strategy = OPENAI.at(f"{service.url}/v1", system_instruction="Not sent.", options={"temperature": 1, "seed": 5})
+    output, usage = await asked(strategy, Request("openai", CHAT))
+    (received,) = service.received
+    assert (received.path, received.headers["authorization"]) == ("/v1/chat/completions", f"Bearer {KEY}")
+    assert received.body == {**CHAT, "model": "a-model"}
+    assert output == answer
+    assert usage == TokenUsage(12, 3, 5, 15)
+
+
+async def test_anthropic_gets_the_params_as_they_are_but_for_the_model(service):
+    answer = anthropic_reply(None, "tool_use", {"type": "tool_use", "id": "1", "name": "f", "input": {}})
+    service.says(Answer(answer))
+    strategy = ANTHROPIC.at(service.url, system_instruction="Not sent.", options={"max_tokens": 5})
+    output, usage = await asked(strategy, Request("anthropic", MESSAGES))
+    (received,) = service.received
+    assert received.path == "/v1/messages"
+    assert any(KEY in value for value in received.headers.values())
+    assert "anthropic-version" in received.headers
+    assert received.body == {**MESSAGES, "model": "a-model"}
+    assert output == answer
+    assert usage == TokenUsage(12, 3, 5)
+
+
+async def test_gemini_gets_the_request_as_it_is_and_the_model_by_the_url(service):
+    answer = reply("half", "MAX_TOKENS")
+    service.says(Answer(answer))
+    strategy = gemini(service, system_instruction="Not sent.", config={"temperature": 1})
+    output, usage = await asked(strategy, Request("gemini", CONTENTS))
+    (received,) = service.received
+    assert received.path.endswith("/models/a-model:generateContent")
+    expected = {name: value for name, value in CONTENTS.items() if name != "model"}
+    got = dict(received.body)
+    assert (got.pop("generationConfig", None) or got.pop("generation_config")) == expected.pop("generation_config")
+    assert got == expected
+    assert output == answer
+    assert usage == TokenUsage(7, 3, 0, 10)
+
+
+@pytest.mark.parametrize("name", ["generationConfig", "generation_config"])
+async def test_both_ways_of_writing_a_field_are_googles(service, name):
+    service.says(Answer(reply()))
+    body = {"contents": [{"parts": [{"text": "x"}]}], name: {"maxOutputTokens": 5}}
+    await asked(gemini(service), Request("gemini", body))
+    got = service.received[0].body
+    assert [value for key, value in got.items() if key.lower().startswith("generation")] == [{"maxOutputTokens": 5}]
+
+
+async def test_a_prompt_that_gemini_blocked_is_a_reply_as_well(service):
+    answer = {"promptFeedback": {"blockReason": "SAFETY"}, "usageMetadata": {"promptTokenCount": 4}}
+    service.says(Answer(answer))
+    assert await asked(gemini(service), Request("gemini", CONTENTS)) == (answer, TokenUsage(4, 0, 0, 4))
+    service.says(Answer({}))
+    assert (await fault(gemini(service), Request("gemini", CONTENTS))).kind is FaultKind.TRANSIENT
+
+
+@pytest.mark.parametrize(("kept", "model"), [("m2", "m2"), (None, "a-model"), (7, "a-model"), ("", "a-model")])
+@BOTH
+async def test_the_model_that_a_request_names_can_be_kept(service, dialect, kept, model):
+    service.says(Answer(dialect.reply()))
+    name = "openai" if dialect is OPENAI else "anthropic"
+    body = {"messages": PLAIN["messages"][1:], "max_tokens": 5} | ({} if kept is None else {"model": kept})
+    strategy = dialect.at(service.url, keep_model=True, price=Price(1, 2))
+    async with prepared(strategy) as item:
+        await item.execute(Request(name, body), 1, 60.0)
+        assert (item.model, strategy.model, item.price) == (model, "a-model", Price(1, 2))
+    assert service.received[0].body["model"] == model
+
+
+@BOTH
+async def test_errors_are_faults_as_always(service, dialect):
+    name = "openai" if dialect is OPENAI else "anthropic"
+    strategy = dialect.at(service.url)
+    for answer, kind in [
+        (Answer(dialect.error(), 429), FaultKind.THROTTLED),
+        (Answer(dialect.error(), 500), FaultKind.TRANSIENT),
+        (Answer(dialect.error(), 400), FaultKind.REJECTED),
+        (Answer(dialect.error()), FaultKind.TRANSIENT),
+        (Answer({"x": 1}), FaultKind.TRANSIENT),
+        (Answer(b"<html>"), FaultKind.TRANSIENT),
+        (Answer(hang_up=True), FaultKind.TRANSIENT),
+    ]:
+        service.says(answer)
+        told = await fault(strategy, Request(name, CHAT if dialect is OPENAI else MESSAGES))
+        assert told.kind is kind, answer
+        assert KEY not in told.message
+    assert service.requests == 7  # none was repeated unseen
+
+
+async def test_geminis_errors_are_faults_as_always(service):
+    service.says(Answer(refusal(429, "RESOURCE_EXHAUSTED"), 429))
+    assert (await fault(gemini(service), Request("gemini", CONTENTS))).kind is FaultKind.THROTTLED
+    assert service.requests == 1
+
+
+async def test_a_plain_request_of_another_form_is_asked_in_words(service):
+    service.says(Answer(openai_reply()))
+    gemini_form = {"systemInstruction": {"parts": [{"text": "Be brief."}]}, "contents": [{"parts": [{"text": "Why?"}]}]}
+    output, _ = await asked(OPENAI.at(service.url, system_instruction="Own."), Request("gemini", gemini_form))
+    assert output == "good"
+    assert service.received[-1].body["messages"] == [
+        {"role": "system", "content": "Own.\n\nBe brief."},
+        {"role": "user", "content": "Why?"},
+    ]
+    service.says(Answer(anthropic_reply()))
+    assert (await asked(ANTHROPIC.at(service.url), Request("openai", PLAIN)))[0] == "good"
+    assert service.received[-1].body["system"] == "Be brief."
+    service.says(Answer(reply()))
+    assert (await asked(gemini(service, system_instruction="Own."), Request("openai", PLAIN)))[0] == "good"
+    body = service.received[-1].body
+    assert body["systemInstruction"]["parts"] == [{"text": "Own.\n\nBe brief."}]
+    assert body["contents"] == [{"role": "user", "parts": [{"text": "Why?"}]}]
+
+
+async def test_more_than_words_is_rejected_without_a_call_and_can_be_known_before(service):
+    for strategy, request, whose in [
+        (OPENAI.at(service.url), Request("anthropic", MESSAGES), "a model of OpenAI's"),
+        (ANTHROPIC.at(service.url), Request("openai", CHAT), "a model of Anthropic's"),
+        (gemini(service), Request("openai", CHAT), "a model of Gemini's"),
+    ]:
+        told = await fault(strategy, request)
+        assert told.kind is FaultKind.REJECTED
+        assert told.message == f"CallError: {strategy.objection(request)}"
+        assert told.message.startswith(f"CallError: {whose} cannot be asked what is in {request.dialect}'s form")
+    assert service.requests == 0
+
+
+async def test_a_typed_strategy_takes_no_requests(service):
+    for strategy, request in [
+        (OPENAI.at(service.url, output_type=Town), Request("openai", PLAIN)),
+        (ANTHROPIC.at(service.url, output_type=Town), Request("openai", PLAIN)),
+        (gemini(service, output_type=Town), Request("gemini", CONTENTS)),
+    ]:
+        told = await fault(strategy, request)
+        assert told.kind is FaultKind.REJECTED
+        assert "it cannot be held to output_type" in told.message
+        assert told.message == f"CallError: {strategy.objection(request)}"
+    assert service.requests == 0
+
+
+async def test_beside_a_context_cache_only_a_text_can_be_asked(service):
+    strategy = GeminiCachedStrategy(system_instruction="long", api_key=KEY, base_url=service.url)
+    assert strategy.objection(Request("openai", {"messages": PLAIN["messages"][1:]})) is None
+    for request, beyond in [
+        (Request("gemini", CONTENTS), "safetySettings"),
+        (Request("openai", PLAIN), "a system text"),
+    ]:
+        assert strategy.objection(request) is not None
+        assert beyond in strategy.objection(request) or request.dialect == "gemini"
+
+
+async def test_what_wraps_a_strategy_says_what_it_says(service):
+    request = Request("openai", CHAT)
+    inner, other = OPENAI.at(service.url), gemini(service)
+    assert ValidationFeedback(inner).takes_requests
+    assert ValidationFeedback(inner).objection(request) is None
+    assert ModelEscalation([inner, other]).objection(request) == other.objection(request)
+    service.says(Answer(openai_reply()))
+    assert (await asked(ValidationFeedback(inner), request))[0] == openai_reply()
+
+
+@pytest.mark.parametrize(
+    "request_", [Request("openai", PLAIN), Request("gemini", CONTENTS), Request("anthropic", MESSAGES)]
+)
+async def test_the_simulated_provider_answers_to_the_words(request_):
+    provider = SimulatedProvider(Limits(latency=0.0), answer=lambda words: words)
+    output, _ = await asked(SimulatedStrategy(provider), request_)
+    assert output == request_.text
+
+
+async def test_what_was_read_from_a_file_is_what_is_sent(service, tmp_path):
+    path = tmp_path / "batch.jsonl"
+    line = {"custom_id": "a", "method": "POST", "url": "/v1/chat/completions", "body": CHAT}
+    path.write_text(json.dumps(line) + "\n", "utf-8")
+    service.says(Answer(openai_reply()))
+    with open_input(str(path)) as source:
+        (prompt,) = source
+    await asked(OPENAI.at(service.url), prompt.prompt)
+    assert service.received[0].body == {**CHAT, "model": "a-model"}
