@@ -11,6 +11,7 @@ import anyio
 from .._engine.processor import ParallelBatchProcessor
 from ..testing import SimulatedStrategy, parse_model
 from .conduct import Ending, conduct
+from .ended import Ended
 from .gauge import Gauge, Reading
 from .items import Items
 from .logs import shown_logs
@@ -18,7 +19,7 @@ from .panel import DemoPanel
 from .progress import Display, Lines, Progress, is_live
 from .prompts import docstring_prompts
 from .reasons import Reasons
-from .report import Ended, conclude
+from .report import conclude
 from .story import ITEMS, Chronicle, chapter_at, storyteller
 from .telling import print_lines, tell
 

@@ -26,10 +26,10 @@ from .begin import Begun, begun
 from .carrying import carry_out
 from .conduct import Ending
 from .emitter import Emitter, forget_output, last_in, noted, put_aside
+from .ended import Ended, Kept
 from .forms import Form
 from .items import items_of
 from .options import STREAM, RunOptions
-from .report import Ended, Kept
 from .telling import tell
 from .writing import Output, open_output
 
@@ -49,31 +49,15 @@ def run_on_journal(options: RunOptions, strategy: LLMCallStrategy[Any], path: st
         JournalReader(path) as reader,
         _emitter(options, begin, store, reader) as (emitter, output),
     ):
-        ending = _carry_out(options, strategy, store, reader, begin, emitter)
+        counts, wanted = reader.counts(), reader.places(unsettled=True)
+        journal = SqliteJournal.on(store, accept_changes=options.allow_changes, dedupe=options.dedupe)
+        items = items_of(begin.prompts(partial(has, wanted)), strategy)
+        ending = carry_out(
+            options, items, total=counts.total, before=counts.settled, keep=emitter.catch_up, journal=journal
+        )
         ending = _written(ending, emitter)
         kept = Kept(path=path, counts=reader.counts())
         return Ended(ending=ending, saved=output.saved, bad_count=begin.bad_count, kept=kept)
-
-
-def _carry_out(  # noqa: PLR0913 - all that a run is made of
-    options: RunOptions,
-    strategy: LLMCallStrategy[Any],
-    store: Store,
-    reader: JournalReader,
-    begin: Begun,
-    emitter: Emitter,
-) -> Ending:
-    counts = reader.counts()
-    wanted = reader.places(unsettled=True)
-    journal = SqliteJournal.on(store, accept_changes=options.allow_changes, dedupe=options.dedupe)
-    return carry_out(
-        options,
-        items_of(begin.prompts(partial(has, wanted)), strategy),
-        total=counts.total,
-        before=counts.settled,
-        keep=emitter.catch_up,
-        journal=journal,
-    )
 
 
 def _written(ending: Ending, emitter: Emitter) -> Ending:
@@ -99,9 +83,7 @@ def _emitter(
         yield Emitter(reader, store, output, form=form, last=last), output
 
 
-def _found(
-    path: str, form: str, store: Store, *, revised: bool, say: Callable[[str], None]
-) -> tuple[int | None, int]:
+def _found(path: str, form: str, store: Store, *, revised: bool, say: Callable[[str], None]) -> tuple[int | None, int]:
     """Return the bytes of an output that stay, and the number of the latest result in them; None, if it is to be begun."""
     written = noted(store)
     last = last_in(path, form, written)

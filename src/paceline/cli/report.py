@@ -3,43 +3,13 @@
 from __future__ import annotations
 
 import errno
-import shlex
 
-import attrs
-
-from ..journal.reader import Counts
 from .codes import FAILED, OK, SIGNALLED, UNSAVED, UNWANTED, USAGE
-from .conduct import Ending
+from .ended import Ended, Kept
 from .hints import hint
 from .options import STREAM, RunOptions
 from .summary import print_json, summary_of
 from .telling import print_lines, tell
-
-
-@attrs.frozen(kw_only=True)
-class Kept:
-    """What a journal holds."""
-
-    path: str
-    counts: Counts
-
-    @property
-    def how_to_go_on(self) -> str:
-        """The command that runs what is missing."""
-        return f"paceline resume {shlex.quote(self.path)}"
-
-
-@attrs.frozen(kw_only=True)
-class Ended:
-    """How a run has ended."""
-
-    ending: Ending
-    saved: int | None = None
-    """The rows that were written, where they were to be."""
-    bad_count: int = 0
-    """Lines of the input that could not be taken."""
-    kept: Kept | None = None
-    """What the journal holds; None: there is none."""
 
 
 def report(ended: Ended, options: RunOptions) -> int:
@@ -93,7 +63,9 @@ def _tell_kept(kept: Kept) -> None:
         done = f"{counts.settled:,} of {counts.total:,} items are done, {counts.pending:,} are missing"
         tell(f"{done}; go on with: {kept.how_to_go_on}")
     elif failed:
-        tell(f"all {counts.total:,} items are done, {failed:,} failed; try these again with: {kept.how_to_go_on} --retry failed")
+        tell(
+            f"all {counts.total:,} items are done, {failed:,} failed; try these again with: {kept.how_to_go_on} --retry failed"
+        )
 
 
 def _code(ended: Ended) -> int:

@@ -19,6 +19,7 @@ from ..abc import LLMCallStrategy
 from .carrying import carry_out
 from .codes import OK
 from .conduct import Ending
+from .ended import Ended
 from .forms import Form, encode
 from .inputs import opened
 from .items import Items
@@ -27,7 +28,7 @@ from .models import strategy_of
 from .options import RunOptions
 from .plan import plan_of
 from .plan_text import as_data, told
-from .report import Ended, report
+from .report import report
 from .summary import print_json
 from .telling import tell
 from .writing import Output, open_output

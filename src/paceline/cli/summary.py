@@ -8,16 +8,14 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import attrs
 
 from .._core.account import ModelUse
+from .ended import Ended, Kept
 from .options import STREAM, RunOptions
 from .telling import print_lines
-
-if TYPE_CHECKING:
-    from .report import Ended, Kept
 
 
 def summary_of(ended: Ended, options: RunOptions, *, code: int) -> dict[str, Any]:
