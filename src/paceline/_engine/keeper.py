@@ -214,6 +214,11 @@ class JournalKeeper:
             return self.failure
         return UnsavedError(str(self.failure), batch, self._unsaved)
 
+    def tell_unsaved(self) -> None:
+        """Say which results are not kept, where nothing can be raised: something else is on its way already."""
+        if self._unsaved:
+            logger.error("%s", UnsavedError(str(self.failure), BatchResult(), self._unsaved))
+
     # -------------------------------------------------------------------------------------------- the pace
 
     async def _note_if_due(self) -> None:
