@@ -153,6 +153,8 @@ class Batch:
         if self._fed and not self.ledger and not self.is_closed:
             self._state = step(self._state, BatchEvent.EMPTY)
             self.alarm.ring()
+            if self.keeper is not None:
+                self.keeper.wake()
 
     # -------------------------------------------------------------------------------------------- items
 

@@ -155,6 +155,10 @@ class Engine(Generic[T]):
     async def _run(self, batch: Batch, intake: Intake, results: Sequence[WorkItemResult[T]]) -> BatchResult[T]:
         try:
             await run(batch, intake)
+        except BaseException:
+            if batch.keeper is not None:
+                batch.keeper.tell_unsaved()
+            raise
         finally:
             self.running = None
             self._latest = current_time()

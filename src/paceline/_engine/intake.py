@@ -198,9 +198,8 @@ def arrive(batch: Batch, job: Job) -> None:
         batch.start_soon(_prepare, batch, strategy, parked)
 
 
-async def accept_into(batch: Batch, item: Item) -> None:
-    """Add an item to a running batch."""
-    job = batch.ledger.accept(item)
+async def admit_into(batch: Batch, job: Job) -> None:
+    """Send a job to its lane that a running batch has accepted besides those of its source."""
     if batch.keeper is not None:
         await batch.keeper.admit([job])
     else:

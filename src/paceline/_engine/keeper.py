@@ -53,35 +53,44 @@ class JournalKeeper:
         """Jobs with the same key; the first is the leader."""
         self._keys: dict[int, Hashable] = {}
         """Of leaders, by their index."""
+        self._followers = 0
         self._next_note = batch.began + _NOTES
 
     # -------------------------------------------------------------------------------------------- items
 
     async def admit(self, jobs: Sequence[Job]) -> None:
-        """Hand over what is kept already, and let the others be called."""
-        leaders = [job for job in jobs if self._leads(job)]
-        if not leaders:
-            return
+        """Hand over what is kept already, and let the others be called, or wait for those that are."""
+        with CancelScope(
+            shield=True
+        ):  # they are accepted, and must not be left behind if whoever brought them is cancelled
+            keys, kept = await self._recalled(jobs)
+            for job, key, result in zip(jobs, keys, kept, strict=True):
+                if job.result is not None:  # the batch has ended meanwhile
+                    continue
+                if result is not None:
+                    self._recall(job, result)
+                    self._hand_over(job)
+                elif self._leads(job, key):
+                    arrive(self._batch, job)
+
+    async def _recalled(self, jobs: Sequence[Job]) -> tuple[Sequence[Hashable], Sequence[WorkItemResult[Any] | None]]:
+        """Ask the journal for the keys of jobs, and for what is kept of them."""
+        items = [job.item for job in jobs]
         try:
-            kept = await self._journal.recall([job.item for job in leaders])
+            keys = [self._journal.key_of(item) for item in items]
+            return keys, _checked(await self._journal.recall(items), len(items))
         except Exception as error:  # noqa: BLE001 - a foreign journal may raise anything
             self._fail(error)
-            kept = [None] * len(leaders)
-        for job, result in zip(leaders, kept, strict=True):
-            if result is None:
-                arrive(self._batch, job)
-            else:
-                self._recall(job, result)
-                self._hand_over(job)
+            return [None] * len(jobs), [None] * len(jobs)
 
-    def _leads(self, job: Job) -> bool:
-        """Whether a job needs a call of its own, as far as is known here; else it waits for that of another."""
-        key = self._journal.key_of(job.item)
+    def _leads(self, job: Job, key: Hashable) -> bool:
+        """Whether a job needs a call of its own; else it waits for that of another."""
         if key is None:
             return True
         sharing = self._sharing.setdefault(key, [])
         sharing.append(job)
         if len(sharing) > 1:
+            self._followers += 1
             return False
         self._keys[job.index] = key
         return True
@@ -107,12 +116,31 @@ class JournalKeeper:
 
     def _hand_over(self, job: Job) -> None:
         """Hand a job's result over, and settle those that share it."""
-        sharing = self._sharing.pop(self._keys.pop(job.index, None), [job])
+        followers = self._followers_of(job)
         self._batch.hand_over(job)
-        for other in sharing[1:]:
-            if other.result is None and job.result is not None:
+        for other in followers:
+            if job.result is not None:
                 self._recall(other, attrs.evolve(job.result, usage=NO_USAGE, attempts=(), refusals=0))
                 self.deliver(other)
+        self._bell.set()
+
+    def _withhold(self, job: Job) -> None:
+        """Hand a job's result over to nobody but whoever hears of the failure; those that would share it are pending."""
+        followers = self._followers_of(job)
+        self._unsaved.append(_result_of(job))
+        self._batch.withhold(job)
+        for other in followers:
+            other.result = other.settled(None, self._stopped)
+            self._hand_over(other)
+
+    def _followers_of(self, job: Job) -> list[Job]:
+        """Let a job lead no more; return those that have followed it and have no result yet."""
+        followers = self._sharing.pop(self._keys.pop(job.index, None), [job])[1:]
+        self._followers -= len(followers)
+        return [other for other in followers if other.result is None]
+
+    def wake(self) -> None:
+        """Let it see that the batch is closed."""
         self._bell.set()
 
     def has_room(self) -> bool:
@@ -127,7 +155,7 @@ class JournalKeeper:
                 await self._commit()
                 await self._note_if_due()
                 await sleep_until(earliest)
-            elif self._waiting and len(self._waiting) == len(self._batch.ledger):
+            elif self._waiting and len(self._waiting) + self._followers == len(self._batch.ledger):
                 await self._commit_last()
             else:
                 self._bell = Event()
@@ -143,30 +171,30 @@ class JournalKeeper:
                 await self._commit_last()
             await self._note()
 
-    async def _commit(self) -> None:
+    async def _commit(self) -> bool:
+        """Commit what waits, and hand it over; return whether the journal has taken it."""
         group = self._waiting[:_UNCOMMITTED]
         with CancelScope(shield=True):  # what is committed is handed over
             try:
                 await self._journal.commit([_result_of(job) for job in group], self._batch.tally.account.prices)
             except Exception as error:  # noqa: BLE001 - a foreign journal may raise anything
                 self._fail(error)
-                return
+                return False
         was_full = not self.has_room()
         del self._waiting[: len(group)]
         for job in group:
             self._hand_over(job)
         if was_full:
             self._batch.alarm.ring()
+        return True
 
     async def _commit_last(self) -> None:
         """Try once more; what cannot be committed now is handed over to nobody."""
-        before = len(self._waiting)
-        await self._commit()
-        if len(self._waiting) >= before:
+        if not await self._commit():
             left, self._waiting = self._waiting, []
             for job in left:
-                self._unsaved.append(_result_of(job))
-                self._batch.withhold(job)
+                self._withhold(job)
+        self._batch.alarm.ring()
 
     def _fail(self, error: Exception) -> None:
         if self.failure is None:
@@ -174,13 +202,22 @@ class JournalKeeper:
                 logger.error("the journal failed", exc_info=error)
                 error = JournalError(f"the journal failed: {describe(error)}")
             self.failure = error
-        self._batch.stop(pending(f"the batch was stopped: {self.failure}"))
+        self._batch.stop(self._stopped)
+
+    @property
+    def _stopped(self) -> Fault:
+        return pending(f"the batch was stopped: {self.failure}")
 
     def error(self, batch: BatchResult[Any]) -> JournalError | None:
         """Return what is to be raised in the end; None: the journal has it all."""
         if self.failure is None or (isinstance(self.failure, JournalChangedError) and not self._unsaved):
             return self.failure
         return UnsavedError(str(self.failure), batch, self._unsaved)
+
+    def tell_unsaved(self) -> None:
+        """Say which results are not kept, where nothing can be raised: something else is on its way already."""
+        if self._unsaved:
+            logger.error("%s", UnsavedError(str(self.failure), BatchResult(), self._unsaved))
 
     # -------------------------------------------------------------------------------------------- the pace
 
@@ -200,6 +237,12 @@ class JournalKeeper:
             await self._journal.note(changes, self._knowledge())
         except Exception as error:  # noqa: BLE001 - no result depends on it
             logger.warning("the pace could not be noted: %s", describe(error))
+
+
+def _checked(kept: Sequence[Any], number: int) -> Sequence[WorkItemResult[Any] | None]:
+    if len(kept) != number or not all(isinstance(result, WorkItemResult | None) for result in kept):
+        raise TypeError(f"recall must return a WorkItemResult or None for each of {number} items")
+    return kept
 
 
 def _result_of(job: Job) -> WorkItemResult[Any]:

@@ -19,7 +19,7 @@ from .._core.pace import PaceController, PaceKnowledge
 from ..abc import BaseObserver, Journal, Middleware
 from ..work import LLMWorkItem
 from .engine import NOTHING_KNOWN, Engine, NewPace
-from .intake import Intake, accept_into, check_item
+from .intake import Intake, admit_into, check_item
 from .outlets import ResultStream
 from .tally import ProcessorStatistics
 
@@ -95,10 +95,12 @@ class ParallelBatchProcessor(Generic[T]):
         check_item(item, self._ids)
         batch = self._engine.running
         if batch is not None and batch.is_open:
-            await accept_into(batch, item)
+            job = batch.ledger.accept(item)
+            self._ids.add(item.item_id)
+            await admit_into(batch, job)
         else:
             self._queue.append(item)
-        self._ids.add(item.item_id)
+            self._ids.add(item.item_id)
 
     async def process_all(self) -> BatchResult[T]:
         """Run what was queued, and return every item's result.

@@ -15,14 +15,16 @@ from .._core.price import Price
 from .._core.usage import NO_USAGE, TokenUsage
 
 _USAGE = "input_tokens, output_tokens, cached_input_tokens, total_tokens"
+_MOST = 2**53 - 1  # tokens: what is more is nonsense, and more than SQLite takes
 
 INSERT_RESULT = f"""
 INSERT OR REPLACE INTO results (item, run, settled, kind, message, output, context, model, {_USAGE}, attempts, refusals, seconds)
 SELECT item, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ? FROM items WHERE id = ?
 """  # noqa: S608 - nothing in it comes from outside
 INSERT_ATTEMPT = f"""
-INSERT OR REPLACE INTO attempts (item, run, ordinal, number, started, seconds, quota, model, {_USAGE}, cost, kind, message)
-SELECT item, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ? FROM items WHERE id = ?
+INSERT INTO attempts (item, run, ordinal, number, started, seconds, quota, model, {_USAGE}, cost, kind, message)
+SELECT item, ?1, IFNULL((SELECT MAX(ordinal) + 1 FROM attempts a WHERE a.item = items.item AND a.run = ?1), 0),
+    ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ? FROM items WHERE id = ?
 """  # noqa: S608 - as above
 SELECT_RESULT = f"""
 SELECT r.seq, r.item, i.id, r.run, r.kind, r.message, r.output, r.context, r.model,
@@ -45,10 +47,7 @@ def result_values(result: WorkItemResult[Any], run: int, now: float) -> tuple[An
         None if result.output is None else data_text(result.output),
         None if result.context is None else data_text(result.context),
         None if result.model is None else storable(result.model),
-        usage.input_tokens,
-        usage.output_tokens,
-        usage.cached_input_tokens,
-        usage.total_tokens,
+        *_counts(usage),
         len(result.attempts),
         result.refusals,
         result.seconds,
@@ -58,26 +57,27 @@ def result_values(result: WorkItemResult[Any], run: int, now: float) -> tuple[An
 
 def attempt_values(result: WorkItemResult[Any], run: int, prices: Mapping[str, Price]) -> Iterable[tuple[Any, ...]]:
     """Yield the values of `INSERT_ATTEMPT` for each attempt."""
-    for ordinal, attempt in enumerate(result.attempts):
+    for attempt in result.attempts:
         usage, fault = attempt.usage, attempt.fault
         price = prices.get(attempt.model or attempt.quota)
         yield (
             run,
-            ordinal,
             attempt.number,
             attempt.started,
             attempt.seconds,
             storable(attempt.quota),
             None if attempt.model is None else storable(attempt.model),
-            usage.input_tokens,
-            usage.output_tokens,
-            usage.cached_input_tokens,
-            usage.total_tokens,
+            *_counts(usage),
             None if price is None else price.of(usage),
             None if fault is None else str(fault.kind),
             None if fault is None else storable(fault.message),
             storable(result.item_id),
         )
+
+
+def _counts(usage: TokenUsage) -> Iterable[int]:
+    counts = usage.input_tokens, usage.output_tokens, usage.cached_input_tokens, usage.total_tokens
+    return (min(count, _MOST) for count in counts)
 
 
 def storable(text: str) -> str:

@@ -207,8 +207,9 @@ class SqliteJournal:
         kept = {one.item: one for one in map(Kept.of, rows) if one.kind is None or one.kind not in self._retry}
         attempts: dict[int, list[Attempt]] = {}
         for one in kept.values():
-            made = db.execute(f"{SELECT_ATTEMPTS} WHERE item = ? AND run = ? ORDER BY ordinal", (one.item, one.run))
-            attempts[one.item] = [attempt_of(row) for row in made]
+            query = f"{SELECT_ATTEMPTS} WHERE item = ? AND run = ? ORDER BY ordinal DESC LIMIT ?"
+            made = db.execute(query, (one.item, one.run, one.attempts))  # those before were of an earlier batch
+            attempts[one.item] = [attempt_of(row) for row in made][::-1]
         return {one.id: (one, tuple(attempts[one.item])) for one in kept.values()}
 
     def _twins(

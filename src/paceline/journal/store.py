@@ -4,7 +4,8 @@ Rules owned here:
 
 1. One writer. Whoever opens the file for writing holds its lock until it is closed.
 2. What SQLite raises becomes a `JournalError` that names the file; what the transaction had begun is undone.
-3. Results are numbered in the order in which they were committed, and no number is used twice: who has shown those up to one
+3. A file that is no longer where it was is not written: nobody would find what is in it.
+4. Results are numbered in the order in which they were committed, and no number is used twice: who has shown those up to one
    has only the later ones to show.
 
 Times are those of the wall, for people: nothing depends on their order.
@@ -68,6 +69,7 @@ class Store:
         if durability not in _SYNCHRONOUS:
             raise ConfigurationError(f"durability must be normal or full, not {durability!r}")
         self.path = os.fspath(path)
+        self._place = os.path.abspath(self.path)  # noqa: PTH100 - a symbolic link stays one
         self._lock: int | None = None
         self._run = 0
         self._turn = threading.RLock()
@@ -96,6 +98,7 @@ class Store:
             db = connect(self.path, timeout=_BUSY, isolation_level=None, check_same_thread=False)
         try:
             with self._told():
+                schema.check(db, self.path)  # before anything is changed in a file that is none of ours
                 db.execute("PRAGMA journal_mode = WAL")
                 db.execute(f"PRAGMA synchronous = {_SYNCHRONOUS[durability]}")
                 db.execute(f"PRAGMA cache_size = -{_CACHE}")
@@ -192,6 +195,8 @@ class Store:
             if self._db.in_transaction:
                 yield self._db
                 return
+            if self._lock is not None and not lock.is_of(self._lock, self._place):
+                raise JournalError(f"{self.path}: was removed, or another file put in its place, while it was written")
             self._db.execute("BEGIN IMMEDIATE")
             try:
                 yield self._db
