@@ -149,6 +149,7 @@ def test_other_addresses_are_not_taken_for_credentials(model):
         ([], "a model must be named: --model NAME, or --escalate A,B,C"),
         (["-m", "gemini-2.5-flash", "--cache"], "--cache: needs --system FILE"),
         (["-m", "sim", "--journal", "x", "--no-journal"], "--journal and --no-journal: give one of them"),
+        (["-m", "sim", "--journal", "-"], "--journal: must be a file of its own, not -"),
         (["--escalate", "sim,,sim:rate=5"], "one of them is empty"),
         (["--escalate", "sim,sim"], "share the quota"),
         (["-m", "sim", "--sample", "0"], "--sample: must be 1 or more, not 0"),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 from importlib import metadata
 from typing import Annotated, Any, Literal
@@ -14,6 +13,7 @@ from cyclopts.validators import Number
 from .._core.exceptions import ConfigurationError
 from . import demo as _demo
 from . import run as _run
+from .answering import answer
 from .codes import OK
 from .options import FilePath, OptionError, RunOptions
 from .settings import apply_settings
@@ -83,9 +83,9 @@ def demo(
     model: str | None = None,
     seed: Annotated[int | None, Parameter(validator=Number(gte=0))] = None,
 ) -> int:
-    """Watch a batch find a simulated provider's pace, for half a minute.
+    """Watch a batch find a simulated provider's pace.
 
-    It finds it again when the limit changes.
+    It takes half a minute; the limit changes, and the pace is found again.
 
     Args:
         items: how many prompts: docstrings of Python's own.
@@ -102,8 +102,7 @@ def completion(shell: Literal["bash", "zsh", "fish"], /) -> int:
     Args:
         shell: bash, zsh or fish.
     """
-    sys.stdout.write(app.generate_completion(shell=shell))
-    sys.stdout.flush()
+    answer(app.generate_completion(shell=shell).rstrip("\n"))
     return OK
 
 

@@ -142,7 +142,9 @@ class Emitter:
         size = self._output.settled_size()
         if size is not None:
             path = str(Path(self._output.name).resolve())
-            self._store.note_fact(_FACT, attrs.asdict(Written(path=path, form=str(self._form), last=self.last, size=size)))
+            self._store.note_fact(
+                _FACT, attrs.asdict(Written(path=path, form=str(self._form), last=self.last, size=size))
+            )
         self._next_note = self._clock() + _NOTES
 
 

@@ -99,9 +99,7 @@ def _emitter(
         yield Emitter(reader, store, output, form=form, last=last), output
 
 
-def _found(
-    path: str, form: str, store: Store, *, revised: bool, say: Callable[[str], None]
-) -> tuple[int | None, int]:
+def _found(path: str, form: str, store: Store, *, revised: bool, say: Callable[[str], None]) -> tuple[int | None, int]:
     """Return the bytes of an output that stay, and the number of the latest result in them; None, if it is to be begun."""
     written = noted(store)
     last = last_in(path, form, written)

@@ -8,11 +8,12 @@ import shlex
 import attrs
 
 from ..journal.reader import Counts
+from .answering import answer_json
 from .codes import FAILED, OK, SIGNALLED, UNSAVED, UNWANTED, USAGE
 from .conduct import Ending
 from .hints import hint
 from .options import STREAM, RunOptions
-from .summary import print_json, summary_of
+from .summary import summary_of
 from .telling import print_lines, tell
 
 
@@ -49,7 +50,7 @@ def report(ended: Ended, options: RunOptions) -> int:
         print_lines(ended.ending.batch.summary())
     code = conclude(ended, output=file)
     if options.json:
-        print_json(summary_of(ended, options, code=code), stdout_is_used=file is None)
+        answer_json(summary_of(ended, options, code=code), stdout_is_used=file is None)
     return code
 
 
@@ -93,7 +94,9 @@ def _tell_kept(kept: Kept) -> None:
         done = f"{counts.settled:,} of {counts.total:,} items are done, {counts.pending:,} are missing"
         tell(f"{done}; go on with: {kept.how_to_go_on}")
     elif failed:
-        tell(f"all {counts.total:,} items are done, {failed:,} failed; try these again with: {kept.how_to_go_on} --retry failed")
+        tell(
+            f"all {counts.total:,} items are done, {failed:,} failed; try these again with: {kept.how_to_go_on} --retry failed"
+        )
 
 
 def _code(ended: Ended) -> int:
