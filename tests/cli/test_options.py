@@ -172,6 +172,7 @@ def test_the_journal_is_beside_the_output_unless_said_otherwise():
     assert attrs.evolve(options, journal="x.db").journal_file == "x.db"
     assert attrs.evolve(options, no_journal=True).journal_file is None
     assert attrs.evolve(options, output="-").journal_file is None
+    assert attrs.evolve(options, output="/dev/null").journal_file is None
     assert attrs.evolve(options, output="-", journal="x.db").journal_file == "x.db"
 
 

@@ -12,20 +12,8 @@ import pytest
 from .conftest import FAST, clean_environment, rows_of
 
 KEYS = [
-    *(
-        "items",
-        "succeeded",
-        "failed",
-        "failures",
-        "saved",
-        "bad_lines",
-        "refusals",
-        "workers",
-        "usage",
-        "cost",
-        "models",
-    ),
-    *("top_alone", "seconds", "stopped", "signal", "error", "output", "journal", "exit_code"),
+    *("items", "succeeded", "failed", "failures", "recalled", "saved", "bad_lines", "refusals", "workers", "usage"),
+    *("cost", "models", "top_alone", "seconds", "stopped", "signal", "error", "output", "journal", "exit_code"),
 ]
 
 

@@ -264,6 +264,8 @@ class RunOptions:
     @property
     def journal_file(self) -> str | None:
         """Where the journal is; None: there is none."""
-        if self.no_journal:
-            return None
-        return self.journal or (None if self.output == STREAM else f"{self.output}.journal")
+        if self.no_journal or self.journal is not None:
+            return None if self.no_journal else self.journal
+        if self.output == STREAM or (Path(self.output).exists() and not Path(self.output).is_file()):
+            return None  # a pipe or a device is gone on with by nobody
+        return f"{self.output}.journal"
