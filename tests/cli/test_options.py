@@ -75,6 +75,11 @@ def test_plain_data_that_is_wrong_is_refused_by_name(change, words):
     assert words in str(caught.value)
 
 
+def test_plain_data_without_a_model_is_none():
+    with pytest.raises(ConfigurationError, match="a model must be named"):
+        from_data({"output": "o"})
+
+
 def test_plain_data_without_an_output_is_none():
     with pytest.raises(ConfigurationError, match="there is no output"):
         from_data({"model": "sim"})
@@ -152,6 +157,9 @@ def test_other_addresses_are_not_taken_for_credentials(model):
         (["-m", "sim", "--journal", "-"], "--journal: must be a file of its own, not -"),
         (["--escalate", "sim,,sim:rate=5"], "one of them is empty"),
         (["--escalate", "sim,sim"], "share the quota"),
+        (["--modle", "sim"], "Unknown option: --modle"),
+        (["-m", "sim", "--limit", "1.5"], "--limit: must be a whole number, not '1.5'"),
+        (["-m", "sim", "--max-workers", "1e3"], "--max-workers: must be a whole number, not '1e3'"),
         (["-m", "sim", "--sample", "0"], "--sample: must be 1 or more, not 0"),
         (["-m", "sim", "--retry", "all"], "--retry: must be failed, none, or some of"),
         (["-m", "sim", "--form", "csv"], "--form"),

@@ -15,7 +15,7 @@ from . import demo as _demo
 from . import run as _run
 from .answering import answer
 from .codes import OK
-from .options import FilePath, OptionError, RunOptions
+from .options import FilePath, OptionError, RunOptions, to_whole
 from .settings import apply_settings
 
 _STDIO = "\0"  # stands for -, which cyclopts takes for an option; no argument of a process can hold it
@@ -73,15 +73,17 @@ def run(source: Annotated[FilePath, Parameter(name="INPUT", show_default=False)]
         source: JSONL of {"id", "prompt", "context"?}, lines of a batch API, CSV, Parquet, or text; - for stdin.
     """
     given = {name: _given(value) for name, value in attrs.asdict(options, recurse=False).items()}
-    return _run.run(RunOptions(**given | {"source": _given(source)}))
+    asked = RunOptions(**given | {"source": _given(source)})
+    asked.check()
+    return _run.run(asked)
 
 
 @app.command(sort_key=0, help_epilogue="")
 def demo(
     *,
-    items: Annotated[int | None, Parameter(validator=_AT_LEAST_1)] = None,
+    items: Annotated[int | None, Parameter(converter=to_whole, n_tokens=1, validator=_AT_LEAST_1)] = None,
     model: str | None = None,
-    seed: Annotated[int | None, Parameter(validator=Number(gte=0))] = None,
+    seed: Annotated[int | None, Parameter(converter=to_whole, n_tokens=1, validator=Number(gte=0))] = None,
 ) -> int:
     """Watch a batch find a simulated provider's pace.
 

@@ -128,6 +128,19 @@ def _to_models(_: Any, tokens: Sequence[Token]) -> tuple[str, ...]:
     return models_in(",".join(token.value for token in tokens))
 
 
+def to_whole(_: Any, tokens: Sequence[Token]) -> int:
+    """Return the whole number that was given: cyclopts would round what is none.
+
+    Raises:
+        OptionError: it is none.
+    """
+    token = tokens[-1]
+    try:
+        return int(token.value)
+    except ValueError:
+        raise OptionError((token.keyword or "").lstrip("-"), f"must be a whole number, not {token.value!r}") from None
+
+
 def _shown(group: str, place: int, **about: Any) -> Parameter:
     return Parameter(group=Group(group, sort_key=place), **about)
 
@@ -182,9 +195,13 @@ class RunOptions:
     """Where its name does not say: jsonl, openai, gemini, anthropic, csv, parquet or text."""
     prompt: Annotated[str | None, _input(metavar="TEMPLATE")] = None
     """Made of columns, such as "Summarise {text}"."""
-    limit: Annotated[int | None, _input(metavar="N")] = attrs.field(default=None, validator=_at_least_1)
+    limit: Annotated[int | None, _input(metavar="N", converter=to_whole, n_tokens=1)] = attrs.field(
+        default=None, validator=_at_least_1
+    )
     """Only the first so many prompts."""
-    sample: Annotated[int | None, _input(metavar="N")] = attrs.field(default=None, validator=_at_least_1)
+    sample: Annotated[int | None, _input(metavar="N", converter=to_whole, n_tokens=1)] = attrs.field(
+        default=None, validator=_at_least_1
+    )
     """Only so many, by chance, but the same each time."""
     strict: Annotated[bool, _input(**_FLAG)] = False
     """Stop if a line cannot be taken; else pass over it."""
@@ -216,7 +233,9 @@ class RunOptions:
     allow_changes: Annotated[bool, _journal(**_FLAG)] = attrs.field(default=False, metadata={ONCE: True})
     """Go on though input, model or settings have changed."""
 
-    max_workers: Annotated[int, _run(metavar="N")] = attrs.field(default=1_000, validator=_at_least_1)
+    max_workers: Annotated[int, _run(metavar="N", converter=to_whole, n_tokens=1)] = attrs.field(
+        default=1_000, validator=_at_least_1
+    )
     """Calls in flight: a ceiling, no setting."""
     timeout: Annotated[float, _run(metavar="SECONDS")] = attrs.field(default=120.0, validator=_seconds)
     """Seconds for one call."""
@@ -235,7 +254,12 @@ class RunOptions:
     )
     """TOML file with any of these; those given here win."""
 
-    def __attrs_post_init__(self) -> None:
+    def check(self) -> None:
+        """Check what has to do with each other.
+
+        Raises:
+            ConfigurationError: two options cannot stand together, or one needs another.
+        """
         if self.model is None and not self.escalate:
             raise ConfigurationError("a model must be named: --model NAME, or --escalate A,B,C")
         if self.model is not None and self.escalate:
