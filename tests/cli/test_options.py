@@ -75,6 +75,11 @@ def test_plain_data_that_is_wrong_is_refused_by_name(change, words):
     assert words in str(caught.value)
 
 
+def test_plain_data_without_a_model_is_none():
+    with pytest.raises(ConfigurationError, match="a model must be named"):
+        from_data({"output": "o"})
+
+
 def test_plain_data_without_an_output_is_none():
     with pytest.raises(ConfigurationError, match="there is no output"):
         from_data({"model": "sim"})
@@ -149,8 +154,12 @@ def test_other_addresses_are_not_taken_for_credentials(model):
         ([], "a model must be named: --model NAME, or --escalate A,B,C"),
         (["-m", "gemini-2.5-flash", "--cache"], "--cache: needs --system FILE"),
         (["-m", "sim", "--journal", "x", "--no-journal"], "--journal and --no-journal: give one of them"),
+        (["-m", "sim", "--journal", "-"], "--journal: must be a file of its own, not -"),
         (["--escalate", "sim,,sim:rate=5"], "one of them is empty"),
         (["--escalate", "sim,sim"], "share the quota"),
+        (["--modle", "sim"], "Unknown option: --modle"),
+        (["-m", "sim", "--limit", "1.5"], "--limit: must be a whole number, not '1.5'"),
+        (["-m", "sim", "--max-workers", "1e3"], "--max-workers: must be a whole number, not '1e3'"),
         (["-m", "sim", "--sample", "0"], "--sample: must be 1 or more, not 0"),
         (["-m", "sim", "--retry", "all"], "--retry: must be failed, none, or some of"),
         (["-m", "sim", "--form", "csv"], "--form"),
@@ -171,6 +180,7 @@ def test_the_journal_is_beside_the_output_unless_said_otherwise():
     assert attrs.evolve(options, journal="x.db").journal_file == "x.db"
     assert attrs.evolve(options, no_journal=True).journal_file is None
     assert attrs.evolve(options, output="-").journal_file is None
+    assert attrs.evolve(options, output="/dev/null").journal_file is None
     assert attrs.evolve(options, output="-", journal="x.db").journal_file == "x.db"
 
 

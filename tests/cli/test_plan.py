@@ -116,7 +116,7 @@ def test_an_output_that_a_run_would_refuse_is_refused(paceline, same, tmp_path, 
     (tmp_path / "full.jsonl").write_bytes(b"paid for\n")
     run = paceline("run", same, "-o", tmp_path / output, "-m", FAST, "--dry-run")
     assert (run.code, run.out) == (2, "")
-    assert run.err == paceline("run", same, "-o", tmp_path / output, "-m", FAST).err
+    assert paceline("run", same, "-o", tmp_path / output, "-m", FAST).code == 2
     assert words in run.err
 
 
@@ -126,15 +126,46 @@ def test_streams_and_empty_files_are_taken(process, same, tmp_path, output, stat
     run = process("run", same, "-o", output, "-m", FAST, "--dry-run", cwd=tmp_path)
     assert run.code == 0, run.err
     assert f"({state}), in the form own" in run.out
-    assert ("journal   none: the run could not be resumed" in run.out) == (output == "-")
+    assert ("journal   none: the run could not be resumed" in run.out) == (state == "a stream")
 
 
-def test_an_input_that_cannot_be_run_is_refused_as_in_a_run(paceline, tmp_path):
-    path = tmp_path / "in.jsonl"
-    path.write_text("broken\n")
-    run = paceline("run", path, "-o", tmp_path / "o", "-m", FAST, "--dry-run")
+def test_lines_that_cannot_be_taken_are_in_the_plan(paceline, same, tmp_path):
+    with same.open("a") as file:
+        file.write("broken\n" * 12)
+    arguments = ("run", same, "-o", tmp_path / "o", "-m", FAST, "--dry-run")
+    run = paceline(*arguments)
+    assert f"input     {same}: 9 prompts (jsonl); 12 lines cannot be taken and are passed over" in run.out.splitlines()
+    assert f"            {same}:10: not JSON: Expecting value at column 1" in run.out.splitlines()
+    assert "            and 2 more" in run.out.splitlines()
+    (plan,) = paceline(*arguments, "--json").rows
+    assert (plan["input"]["bad_lines"], len(plan["input"]["problems"])) == (12, 10)
+    assert plan["input"]["problems"][0] == {
+        "line": 10,
+        "row": 10,
+        "reason": "not JSON: Expecting value at column 1",
+    }
+
+
+def test_an_input_that_cannot_be_run_is_refused_as_in_a_run(paceline, same, tmp_path):
+    with same.open("a") as file:
+        file.write("broken\n")
+    run = paceline("run", same, "-o", tmp_path / "o", "-m", FAST, "--dry-run", "--strict")
     assert run.code == 2
-    assert run.err.startswith(f"{path}:1: not JSON")
+    assert run.err.startswith(f"{same}:10: not JSON")
+
+
+def test_requests_that_differ_in_more_than_words_are_different_calls(paceline, tmp_path):
+    path = tmp_path / "batch.jsonl"
+    rows = [
+        {"custom_id": str(n), "method": "POST", "url": "/v1/chat/completions", "body": body}
+        for n, body in enumerate(
+            {"model": "m", "messages": [{"role": "user", "content": "abcd"}], "temperature": t} for t in (0, 0, 1)
+        )
+    ]
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    arguments = ("-m", "openai:m@http://127.0.0.1:9/v1", "--dry-run", "--json")
+    (plan,) = paceline("run", path, "-o", tmp_path / "o", *arguments).rows
+    assert (plan["input"]["kind"], plan["calls"], plan["tokens"]["input"]) == ("openai", 2, 2)
 
 
 def test_what_a_journal_holds_is_told_with_the_plan(same, tmp_path):

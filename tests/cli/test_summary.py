@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 
-from .conftest import FAST, rows_of
+import pytest
+
+from .conftest import FAST, clean_environment, rows_of
 
 KEYS = [
-    *("items", "succeeded", "failed", "failures", "saved", "refusals", "workers", "usage", "cost", "models"),
-    *("top_alone", "seconds", "stopped", "signal", "error", "output", "exit_code"),
+    *("items", "succeeded", "failed", "failures", "recalled", "saved", "bad_lines", "refusals", "workers", "usage"),
+    *("cost", "models", "top_alone", "seconds", "stopped", "signal", "error", "output", "journal", "exit_code"),
 ]
 
 
@@ -48,3 +53,28 @@ def test_what_is_wrong_before_the_first_call_is_a_sentence_all_the_same(paceline
     run = paceline("run", jsonl(3), "-o", "-", "-m", "simm", "--json")
     assert (run.code, run.out) == (2, "")
     assert len(run.err.splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("redirection", "words"),
+    [(">&-", '"items": 3'), (">/dev/full", "stdout: cannot be written to: No space left on device")],
+)
+def test_a_stdout_that_takes_nothing_costs_no_result(jsonl, tmp_path, redirection, words):
+    out = tmp_path / "out.jsonl"
+    command = f"{sys.executable} -m paceline run {jsonl(3)} -o {out} -m {FAST} --json --quiet {redirection}"
+    run = subprocess.run(["sh", "-c", command], capture_output=True, text=True, env=clean_environment(), check=False)
+    assert run.returncode == 0
+    assert words in run.stderr
+    assert len(run.stderr.splitlines()) == 1
+    assert len(rows_of(out)) == 3
+
+
+def test_paths_that_no_encoding_can_hold_are_told_all_the_same(tmp_path):
+    path = os.fsencode(tmp_path) + b"/in\xff.txt"
+    with open(path, "wb") as file:  # noqa: PTH123 - its name is no text
+        file.write(b"one\n")
+    for last, word in (b"--quiet", b"in\\udcff.txt: 1 prompts"), (b"--json", b'in\\udcff.txt"'):
+        command = [*(sys.executable.encode(), b"-m", b"paceline", b"run", path, b"-o", b"-", b"-m", FAST.encode())]
+        done = subprocess.run([*command, b"--dry-run", last], capture_output=True, check=False, env=clean_environment())
+        assert (done.returncode, done.stderr) == (0, b"")
+        assert word in done.stdout

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 from importlib import metadata
 from typing import Annotated, Any, Literal
@@ -14,8 +13,9 @@ from cyclopts.validators import Number
 from .._core.exceptions import ConfigurationError
 from . import demo as _demo
 from . import run as _run
+from .answering import answer
 from .codes import OK
-from .options import FilePath, OptionError, RunOptions
+from .options import FilePath, OptionError, RunOptions, to_whole
 from .settings import apply_settings
 
 _STDIO = "\0"  # stands for -, which cyclopts takes for an option; no argument of a process can hold it
@@ -73,19 +73,21 @@ def run(source: Annotated[FilePath, Parameter(name="INPUT", show_default=False)]
         source: JSONL of {"id", "prompt", "context"?}, lines of a batch API, CSV, Parquet, or text; - for stdin.
     """
     given = {name: _given(value) for name, value in attrs.asdict(options, recurse=False).items()}
-    return _run.run(RunOptions(**given | {"source": _given(source)}))
+    asked = RunOptions(**given | {"source": _given(source)})
+    asked.check()
+    return _run.run(asked)
 
 
 @app.command(sort_key=0, help_epilogue="")
 def demo(
     *,
-    items: Annotated[int | None, Parameter(validator=_AT_LEAST_1)] = None,
+    items: Annotated[int | None, Parameter(converter=to_whole, n_tokens=1, validator=_AT_LEAST_1)] = None,
     model: str | None = None,
-    seed: Annotated[int | None, Parameter(validator=Number(gte=0))] = None,
+    seed: Annotated[int | None, Parameter(converter=to_whole, n_tokens=1, validator=Number(gte=0))] = None,
 ) -> int:
-    """Watch a batch find a simulated provider's pace, for half a minute.
+    """Watch a batch find a simulated provider's pace.
 
-    It finds it again when the limit changes.
+    It takes half a minute; the limit changes, and the pace is found again.
 
     Args:
         items: how many prompts: docstrings of Python's own.
@@ -102,8 +104,7 @@ def completion(shell: Literal["bash", "zsh", "fish"], /) -> int:
     Args:
         shell: bash, zsh or fish.
     """
-    sys.stdout.write(app.generate_completion(shell=shell))
-    sys.stdout.flush()
+    answer(app.generate_completion(shell=shell).rstrip("\n"))
     return OK
 
 

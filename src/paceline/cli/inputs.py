@@ -38,10 +38,5 @@ def opened(
     )
 
 
-def text_of(prompt: Prompt) -> str:
-    """Return the words of a prompt."""
-    return prompt.prompt.text if isinstance(prompt.prompt, Request) else prompt.prompt
-
-
 def _objection(strategy: LLMCallStrategy[Any], prompt: Prompt) -> str | None:
     return strategy.objection(prompt.prompt) if isinstance(prompt.prompt, Request) else None

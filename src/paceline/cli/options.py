@@ -128,6 +128,19 @@ def _to_models(_: Any, tokens: Sequence[Token]) -> tuple[str, ...]:
     return models_in(",".join(token.value for token in tokens))
 
 
+def to_whole(_: Any, tokens: Sequence[Token]) -> int:
+    """Return the whole number that was given: cyclopts would round what is none.
+
+    Raises:
+        OptionError: it is none.
+    """
+    token = tokens[-1]
+    try:
+        return int(token.value)
+    except ValueError:
+        raise OptionError((token.keyword or "").lstrip("-"), f"must be a whole number, not {token.value!r}") from None
+
+
 def _shown(group: str, place: int, **about: Any) -> Parameter:
     return Parameter(group=Group(group, sort_key=place), **about)
 
@@ -176,27 +189,31 @@ class RunOptions:
     cache: Annotated[bool, _model(**_FLAG)] = False
     """Share what --system says in a context cache (Gemini only)."""
     schema: Annotated[FilePath | None, _model(metavar="FILE")] = attrs.field(default=None, metadata={PATH: True})
-    """File with a JSON schema that answers must fit; asked again where not."""
+    """JSON schema that answers must fit; else it is asked again."""
 
     format: Annotated[Kind | None, _input(metavar="KIND", show_choices=False)] = None
-    """jsonl or text, where the input's name does not say."""
+    """Where its name does not say: jsonl, openai, gemini, anthropic, csv, parquet or text."""
     prompt: Annotated[str | None, _input(metavar="TEMPLATE")] = None
-    """Template with the names of columns: "Summarise {text}"."""
-    limit: Annotated[int | None, _input(metavar="N")] = attrs.field(default=None, validator=_at_least_1)
+    """Made of columns, such as "Summarise {text}"."""
+    limit: Annotated[int | None, _input(metavar="N", converter=to_whole, n_tokens=1)] = attrs.field(
+        default=None, validator=_at_least_1
+    )
     """Only the first so many prompts."""
-    sample: Annotated[int | None, _input(metavar="N")] = attrs.field(default=None, validator=_at_least_1)
+    sample: Annotated[int | None, _input(metavar="N", converter=to_whole, n_tokens=1)] = attrs.field(
+        default=None, validator=_at_least_1
+    )
     """Only so many, by chance, but the same each time."""
     strict: Annotated[bool, _input(**_FLAG)] = False
-    """Stop if a line cannot be taken; else it is passed over."""
+    """Stop if a line cannot be taken; else pass over it."""
     dedupe: Annotated[bool, _input(negative="--no-dedupe")] = True
-    """One call for prompts that are the same."""
+    """One call for the same prompts."""
 
     output: Annotated[FilePath, _output(metavar="FILE", alias="-o")] = attrs.field(metadata={PATH: True})
     """Where the rows go, a JSON object a line; - for stdout."""
     form: Annotated[Literal["own", "openai", "gemini", "anthropic"], _output(metavar="FORM", show_choices=False)] = (
         "own"
     )
-    """Of the rows: own, openai, gemini or anthropic."""
+    """Of rows: own, openai, gemini, anthropic."""
     overwrite: Annotated[bool, _output(**_FLAG)] = attrs.field(default=False, metadata={ONCE: True})
     """Replace what the output holds."""
 
@@ -210,20 +227,22 @@ class RunOptions:
         frozenset[FaultKind],
         _journal(metavar="KINDS", converter=_to_kinds, n_tokens=1, negative="", show_default=False, show_choices=False),
     ] = FAILED
-    """Of what failed before: failed, none, or kinds as timeout,bug. [default: failed]"""
+    """Run again: failed, none or kinds. [default: failed]"""
     durability: Annotated[Durability, _journal(metavar="LEVEL", show_choices=False)] = Durability.NORMAL
-    """normal, or full: power cuts are survived too."""
+    """full survives power cuts too."""
     allow_changes: Annotated[bool, _journal(**_FLAG)] = attrs.field(default=False, metadata={ONCE: True})
     """Go on though input, model or settings have changed."""
 
-    max_workers: Annotated[int, _run(metavar="N")] = attrs.field(default=1_000, validator=_at_least_1)
-    """Calls in flight at most: a ceiling, not a setting."""
+    max_workers: Annotated[int, _run(metavar="N", converter=to_whole, n_tokens=1)] = attrs.field(
+        default=1_000, validator=_at_least_1
+    )
+    """Calls in flight: a ceiling, no setting."""
     timeout: Annotated[float, _run(metavar="SECONDS")] = attrs.field(default=120.0, validator=_seconds)
     """Seconds for one call."""
     deadline: Annotated[float | None, _run(metavar="SECONDS")] = attrs.field(default=None, validator=_seconds)
     """Seconds for the batch; what is left then is pending."""
     dry_run: Annotated[bool, _run(**_FLAG)] = attrs.field(default=False, metadata={ONCE: True})
-    """Check all, tell plan and estimate; call and write nothing."""
+    """Check all and tell the plan; call and write nothing."""
     json: Annotated[bool, _run(**_FLAG)] = attrs.field(default=False, metadata={ONCE: True})
     """The summary, or the plan, as one JSON object."""
     quiet: Annotated[bool, _run(alias="-q", **_FLAG)] = attrs.field(default=False, metadata={ONCE: True})
@@ -233,9 +252,14 @@ class RunOptions:
     config: Annotated[FilePath | None, _run(metavar="FILE")] = attrs.field(
         default=None, metadata={PATH: True, ONCE: True}
     )
-    """TOML file with any of these options; those given here win."""
+    """TOML file with any of these; those given here win."""
 
-    def __attrs_post_init__(self) -> None:
+    def check(self) -> None:
+        """Check what has to do with each other.
+
+        Raises:
+            ConfigurationError: two options cannot stand together, or one needs another.
+        """
         if self.model is None and not self.escalate:
             raise ConfigurationError("a model must be named: --model NAME, or --escalate A,B,C")
         if self.model is not None and self.escalate:
@@ -244,6 +268,8 @@ class RunOptions:
             raise ConfigurationError("--cache: needs --system FILE, which is what is cached")
         if self.journal is not None and self.no_journal:
             raise ConfigurationError("--journal and --no-journal: give one of them")
+        if self.journal is not None and self.journal in (self.source, self.output, STREAM):
+            raise ConfigurationError(f"--journal: must be a file of its own, not {self.journal}")
 
     @property
     def models(self) -> tuple[str, ...]:
@@ -262,6 +288,8 @@ class RunOptions:
     @property
     def journal_file(self) -> str | None:
         """Where the journal is; None: there is none."""
-        if self.no_journal:
-            return None
-        return self.journal or (None if self.output == STREAM else f"{self.output}.journal")
+        if self.no_journal or self.journal is not None:
+            return None if self.no_journal else self.journal
+        if self.output == STREAM or (Path(self.output).exists() and not Path(self.output).is_file()):
+            return None  # a pipe or a device is gone on with by nobody
+        return f"{self.output}.journal"

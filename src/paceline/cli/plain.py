@@ -65,7 +65,9 @@ def from_data(data: Mapping[str, Any]) -> RunOptions:
             raise ConfigurationError(f"there is no option {name!r}{meant(name, _lasting())}")
     if "output" not in data:
         raise ConfigurationError("there is no output")
-    return RunOptions(**{name: value_of(name, value) for name, value in data.items()})
+    options = RunOptions(**{name: value_of(name, value) for name, value in data.items()})
+    options.check()
+    return options
 
 
 def value_of(name: str, value: object) -> Any:

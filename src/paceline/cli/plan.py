@@ -14,21 +14,21 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import closing
-from hashlib import blake2b
 from typing import Any
 
 import attrs
 
 from .._core.price import Price
+from .._core.prompt import characters_of, content_key
 from .._core.usage import TokenUsage
 from ..abc import LLMCallStrategy
 from ..llm_strategies.prices import known_price
-from .inputs import opened, text_of
+from .inputs import opened
 from .models import strategy_of, system_of
 from .options import STREAM, RunOptions
 from .outputs import state_of
 from .plain import absolute
-from .reading import Prompt
+from .reading import BadLine, Prompt
 
 CHARACTERS_PER_TOKEN = 4
 OUTPUT_TOKENS = 200
@@ -56,8 +56,8 @@ class Plan:
     source: str
     kind: str
     prompts: int
-    bad: tuple[tuple[int, str], ...]
-    """The first lines that cannot be taken, with the reasons."""
+    bad: tuple[BadLine, ...]
+    """The first lines that cannot be taken."""
     bad_count: int
     calls: int
     """Those that differ, if the same ones are made once."""
@@ -99,7 +99,7 @@ def plan_of(options: RunOptions, look: Callable[[str], Mapping[str, Any] | None]
             source=source.name,
             kind=str(source.kind),
             prompts=len(source),
-            bad=tuple((one.position, one.reason) for one in source.bad),
+            bad=source.bad,
             bad_count=source.bad_count,
             calls=calls,
             models=tuple(_planned(step, usage) for step in (strategy.ladder.steps if strategy.ladder else (strategy,))),
@@ -133,7 +133,7 @@ def _counted(prompts: Iterable[Prompt], *, dedupe: bool) -> tuple[int, int]:
         lengths = [0, 0]
         for prompt in prompts:
             lengths[0] += 1
-            lengths[1] += len(text_of(prompt))
+            lengths[1] += characters_of(prompt.prompt) or 0
         return lengths[0], lengths[1]
     with closing(
         sqlite3.connect("")
@@ -145,5 +145,4 @@ def _counted(prompts: Iterable[Prompt], *, dedupe: bool) -> tuple[int, int]:
 
 
 def _digest(prompt: Prompt) -> tuple[bytes, int]:
-    text = text_of(prompt)
-    return blake2b(text.encode(), digest_size=16).digest(), len(text)
+    return content_key(prompt.prompt), characters_of(prompt.prompt) or 0

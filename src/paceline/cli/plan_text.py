@@ -27,7 +27,7 @@ def as_data(plan: Plan) -> dict[str, Any]:
             "kind": plan.kind,
             "prompts": plan.prompts,
             "bad_lines": plan.bad_count,
-            "problems": [{"line": line, "reason": reason} for line, reason in plan.bad],
+            "problems": [{"line": bad.line, "row": bad.position, "reason": bad.reason} for bad in plan.bad],
         },
         "calls": plan.calls,
         "models": [
@@ -59,8 +59,8 @@ def _lines(plan: Plan) -> Iterator[tuple[str, str]]:
     yield "plan", "nothing is called, nothing is written"
     bad = f"; {plan.bad_count:,} lines cannot be taken and are passed over" if plan.bad_count else ""
     yield "input", f"{plan.source}: {plan.prompts:,} prompts ({plan.kind}){bad}"
-    for line, reason in plan.bad:
-        yield "", f"  {plan.source}:{line}: {reason}"
+    for one in plan.bad:
+        yield "", f"  {one.told(plan.source)}"
     if plan.bad_count > len(plan.bad):
         yield "", f"  and {plan.bad_count - len(plan.bad):,} more"
     same = plan.prompts - plan.calls

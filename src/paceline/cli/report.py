@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import errno
 
+from .answering import answer_json
 from .codes import FAILED, OK, SIGNALLED, UNSAVED, UNWANTED, USAGE
 from .ended import Ended, Kept
 from .hints import hint
 from .options import STREAM, RunOptions
-from .summary import print_json, summary_of
+from .summary import summary_of
 from .telling import print_lines, tell
 
 
@@ -19,7 +20,7 @@ def report(ended: Ended, options: RunOptions) -> int:
         print_lines(ended.ending.batch.summary())
     code = conclude(ended, output=file)
     if options.json:
-        print_json(summary_of(ended, options, code=code), stdout_is_used=file is None)
+        answer_json(summary_of(ended, options, code=code), stdout_is_used=file is None)
     return code
 
 

@@ -16,6 +16,7 @@ import attrs
 from .._codec import encode_row
 from .._core.outcome import WorkItemResult
 from ..abc import LLMCallStrategy
+from .answering import answer, answer_json
 from .carrying import carry_out
 from .codes import OK
 from .conduct import Ending
@@ -29,7 +30,6 @@ from .options import RunOptions
 from .plan import plan_of
 from .plan_text import as_data, told
 from .report import report
-from .summary import print_json
 from .telling import tell
 from .writing import Output, open_output
 
@@ -67,9 +67,9 @@ def _run_once(options: RunOptions, strategy: LLMCallStrategy[Any]) -> Ended:
 def _tell_plan(options: RunOptions) -> int:
     plan = plan_of(options)
     if options.json:
-        print_json(as_data(plan), stdout_is_used=False)
+        answer_json(as_data(plan))
     else:
-        print(told(plan), flush=True)
+        answer(told(plan))
     return OK
 
 

@@ -5,8 +5,6 @@ It goes to stdout; where the rows go there, it is the last line of stderr. Its k
 
 from __future__ import annotations
 
-import json
-import sys
 from collections.abc import Sequence
 from typing import Any
 
@@ -15,7 +13,6 @@ import attrs
 from .._core.account import ModelUse
 from .ended import Ended, Kept
 from .options import STREAM, RunOptions
-from .telling import print_lines
 
 
 def summary_of(ended: Ended, options: RunOptions, *, code: int) -> dict[str, Any]:
@@ -54,16 +51,6 @@ def summary_of(ended: Ended, options: RunOptions, *, code: int) -> dict[str, Any
         "journal": None if ended.kept is None else _kept(ended.kept),
         "exit_code": code,
     }
-
-
-def print_json(data: dict[str, Any], *, stdout_is_used: bool) -> None:
-    """Print an object in a line: on stdout, or on stderr if stdout is used for rows."""
-    line = json.dumps(data, ensure_ascii=False, allow_nan=False)
-    if stdout_is_used:
-        print_lines(line)
-    else:
-        sys.stdout.write(f"{line}\n")
-        sys.stdout.flush()
 
 
 def _kept(kept: Kept) -> dict[str, Any]:

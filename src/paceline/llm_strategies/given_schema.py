@@ -171,7 +171,8 @@ def _of_alternatives(error: Any, place: Place) -> Iterator[Found]:
         branches.setdefault(one.relative_schema_path[0], []).append(one)
     near = [errors for errors in branches.values() if not any(_is_of_kind(one, error) for one in errors)]
     if near:
-        yield from _all(iter(min(near, key=_distance)))
+        closest = min(near, key=_distance)
+        yield from _all(iter(closest))
         return
     kinds: list[str] = []
     for errors in branches.values():
