@@ -92,7 +92,7 @@ def test_prompts_come_from_stdin_and_rows_go_to_stdout(process, jsonl):
 
 
 def test_stdin_is_checked_whole_as_well(process, jsonl):
-    run = process("run", "-", "-o", "-", "-m", FAST, stdin=jsonl(3).read_text("utf-8") + "broken\n")
+    run = process("run", "-", "-o", "-", "-m", FAST, "--strict", stdin=jsonl(3).read_text("utf-8") + "broken\n")
     assert (run.code, run.out) == (2, "")
     assert run.err == "stdin:4: not JSON: Expecting value at column 1\n"
 

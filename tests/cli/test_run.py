@@ -149,11 +149,11 @@ BAD_LINES = [
 
 
 @pytest.mark.parametrize(("line", "reason"), BAD_LINES)
-def test_a_bad_line_is_named_and_nothing_is_called(paceline, jsonl, tmp_path, line, reason):
+def test_where_it_is_one_too_many_a_bad_line_is_named_and_nothing_is_called(paceline, jsonl, tmp_path, line, reason):
     path, out = jsonl(2), tmp_path / "out.jsonl"
     with path.open("ab") as file:
         file.write(line + b"\n")
-    run = paceline("run", path, "-o", out, "-m", FAST)
+    run = paceline("run", path, "-o", out, "-m", FAST, "--strict")
     assert run.code == 2
     assert run.err.startswith(f"{path}:3: ")
     assert reason in run.err
