@@ -169,6 +169,7 @@ async def test_the_model_that_a_request_names_can_be_kept(service, dialect, kept
     async with prepared(strategy) as item:
         await item.execute(Request(name, body), 1, 60.0)
         assert (item.model, strategy.model, item.price) == (model, "a-model", Price(1, 2))
+    assert strategy.identity != dialect.at(service.url, price=Price(1, 2)).identity
     assert service.received[0].body["model"] == model
 
 
