@@ -7,7 +7,17 @@ import json
 import attrs
 import pytest
 
-from paceline import FaultKind, ModelEscalation, Price, Request, TokenUsage, ValidationFeedback
+from paceline import (
+    FaultKind,
+    LLMWorkItem,
+    ModelEscalation,
+    ParallelBatchProcessor,
+    Price,
+    Request,
+    TokenUsage,
+    ValidationFeedback,
+)
+from paceline.cli.forms import Form, encode
 from paceline.cli.reading import open_input
 from paceline.llm_strategies.gemini import GeminiCachedStrategy, GeminiStrategy
 from paceline.testing import Service as Limits
@@ -159,6 +169,7 @@ async def test_the_model_that_a_request_names_can_be_kept(service, dialect, kept
     async with prepared(strategy) as item:
         await item.execute(Request(name, body), 1, 60.0)
         assert (item.model, strategy.model, item.price) == (model, "a-model", Price(1, 2))
+    assert strategy.identity != dialect.at(service.url, price=Price(1, 2)).identity
     assert service.received[0].body["model"] == model
 
 
@@ -263,12 +274,44 @@ async def test_the_simulated_provider_answers_to_the_words(request_):
     assert output == request_.text
 
 
-async def test_what_was_read_from_a_file_is_what_is_sent(service, tmp_path):
+LINES = {
+    Form.OPENAI: {"custom_id": "a", "method": "POST", "url": "/v1/chat/completions", "body": CHAT},
+    Form.GEMINI: {"key": "a", "request": CONTENTS},
+    Form.ANTHROPIC: {"custom_id": "a", "params": MESSAGES},
+}
+REPLIES = {
+    Form.OPENAI: openai_reply("half", "length"),
+    Form.GEMINI: reply("half", "MAX_TOKENS"),
+    Form.ANTHROPIC: anthropic_reply("half", "max_tokens"),
+}
+
+
+def reply_in(form, line):
+    match form:
+        case Form.OPENAI:
+            return line["response"]["body"]
+        case Form.GEMINI:
+            return line["response"]
+        case _:
+            return line["result"]["message"]
+
+
+@pytest.mark.parametrize("form", LINES)
+async def test_a_line_of_a_batch_file_is_what_is_sent_and_its_reply_what_is_written(service, tmp_path, form):
+    strategy = {Form.OPENAI: OPENAI.at, Form.ANTHROPIC: ANTHROPIC.at}.get(form, lambda _: gemini(service))(service.url)
     path = tmp_path / "batch.jsonl"
-    line = {"custom_id": "a", "method": "POST", "url": "/v1/chat/completions", "body": CHAT}
-    path.write_text(json.dumps(line) + "\n", "utf-8")
-    service.says(Answer(openai_reply()))
+    path.write_text(json.dumps(LINES[form], ensure_ascii=False) + "\n", "utf-8")
+    service.says(Answer(REPLIES[form]))
     with open_input(str(path)) as source:
-        (prompt,) = source
-    await asked(OPENAI.at(service.url), prompt.prompt)
-    assert service.received[0].body == {**CHAT, "model": "a-model"}
+        items = [LLMWorkItem(prompt.id, strategy, prompt.prompt) for prompt in source]
+    async with ParallelBatchProcessor() as processor:
+        await processor.add_work(items[0])
+        batch = await processor.process_all()
+    line = json.loads(encode(form, batch.results[0]))
+    assert "a" in {line.get("custom_id"), line.get("key")}
+    assert reply_in(form, line) == REPLIES[form]
+    sent = service.received[0].body
+    (asked,) = (LINES[form][name] for name in ("body", "request", "params") if name in LINES[form])
+    names = {"generationConfig": "generation_config"}
+    expected = {name: value for name, value in asked.items() if name != "model"}
+    assert {names.get(name, name): value for name, value in sent.items() if name != "model"} == expected

@@ -165,6 +165,7 @@ class ChatStrategy(Priced[T], Generic[T]):
             "system_instruction": fingerprint(self._instruction or None),
             "options": fingerprint(self._fixed or None),
             **self._asked.identity,
+            **({"keep_model": True} if self._keeps_model else {}),
         }
 
     def restore(self, data: Any) -> T:

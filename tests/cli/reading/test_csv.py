@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import tracemalloc
 
 import pytest
 from hypothesis import given
@@ -76,6 +77,18 @@ def test_a_quote_that_is_never_closed_swallows_nothing(file):
     checked = opened(path, template="{text}")
     assert (checked.count, checked.bad_count) == (2_000, 1)
     assert checked.complaints() == [f"{path}:2: a quote is opened and not closed"]
+
+
+def test_of_a_quote_that_is_opened_far_above_few_lines_are_held(tmp_path):
+    path = tmp_path / "in.csv"
+    path.write_bytes(b'text\n"open\n' + b"x\n" * 300_000)
+    tracemalloc.start()
+    checked = opened(str(path), template="{text}")
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert (checked.count, checked.bad_count) == (300_000, 1)
+    assert "a quote is opened and not closed" in checked.complaints()[0]
+    assert peak < 32 * 2**20
 
 
 def test_a_row_over_several_lines_with_a_bad_one_is_told_where_it_begins(file):

@@ -19,9 +19,10 @@ from .bytes import Line, Lines, numbered
 from .forms import Record
 from .kinds import BOM, LONGEST, InputError, Kind, LineError, Prompt, quoted
 from .lines import decoded, id_of
-from .template import Template, template_of
+from .template import Template, template_of, twice_in
 
 _SEPARATORS = ",;\t"
+_MOST_LINES = 100_000  # of a row: what is held, as all of them may have to be read again
 _MISTAKES = {  # of the csv module, by how they begin
     "unexpected end of data": "a quote is opened and not closed",
     "field larger": "a quote is opened and not closed, or the row is too long",
@@ -126,9 +127,8 @@ class CsvForm:
     def _take_header(self, fields: list[str], feed: _Feed) -> None:
         if not fields:
             raise InputError(f"{self._name}: has no prompts")
-        for column in fields:
-            if fields.count(column) > 1:
-                raise InputError(f"{self._name}:{feed.line}: the column {quoted(column)} is twice in the header")
+        if (twice := twice_in(fields)) is not None:
+            raise InputError(f"{self._name}:{feed.line}: the column {quoted(twice)} is twice in the header")
         self._columns = fields
         self._template = template_of(self._text, fields, self._name)
         header = feed.raw.removeprefix(BOM)
@@ -193,8 +193,10 @@ class _Feed:
             self.line = number
         self._taken.append((number, line))
         self._size += len(line) if isinstance(line, bytes) else 0
-        if self._size > LONGEST:
-            raise LineError(f"longer than {LONGEST >> 20} MiB, or a quote is opened and not closed")
+        if self._size > LONGEST or len(self._taken) > _MOST_LINES:
+            raise LineError(
+                f"longer than {LONGEST >> 20} MiB or {_MOST_LINES:,} lines, or a quote is opened and not closed"
+            )
         try:
             return _text(number, line)
         except LineError as problem:

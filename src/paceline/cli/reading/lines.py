@@ -138,7 +138,7 @@ def _object(line: bytes, text: str) -> dict[str, Any]:
         raise
     except json.JSONDecodeError as error:
         torn = "" if line.endswith(b"\n") else "; the line has no end: it looks cut off"
-        raise LineError(f"not JSON: {error.msg} at column {error.colno}{torn}") from None
+        raise LineError(f"not JSON: {error.msg.removesuffix(' at')} at column {error.colno}{torn}") from None
     except UnicodeEncodeError:
         raise LineError("a text has half of a surrogate pair, which is no character") from None
     except RecursionError:

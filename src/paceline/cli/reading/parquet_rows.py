@@ -18,9 +18,10 @@ from .bytes import Lines
 from .forms import Record
 from .kinds import InputError, Kind, LineError, Prompt, quoted
 from .lines import id_of
-from .template import Template, template_of
+from .template import Template, template_of, twice_in
 
-_AT_ONCE = 64  # rows: prompts may be long
+_AT_ONCE = 256  # rows
+_HELD = 4 * 2**20  # bytes of rows that are held, about: prompts may be long
 
 
 class ParquetForm:
@@ -52,7 +53,7 @@ class ParquetForm:
         try:
             file = parquet.ParquetFile(lines, pre_buffer=False, buffer_size=2**20)
             self._fit(list(file.schema_arrow.names))
-            for batch in file.iter_batches(batch_size=_AT_ONCE):
+            for batch in file.iter_batches(batch_size=_at_once(file.metadata)):
                 rows = _Rows(batch)
                 for index in range(batch.num_rows):
                     position += 1
@@ -97,9 +98,8 @@ class ParquetForm:
             if columns != self._columns:
                 raise InputError(f"{self._name}: changed while it was read: its columns are others")
             return
-        for column in columns:
-            if columns.count(column) > 1:
-                raise InputError(f"{self._name}: there are two columns {quoted(column)}")
+        if (twice := twice_in(columns)) is not None:
+            raise InputError(f"{self._name}: there are two columns {quoted(twice)}")
         self._columns = columns
         self._template = template_of(self._text, columns, self._name)
 
@@ -132,6 +132,13 @@ class _Rows:
         except (ValueError, OverflowError, ArithmeticError) as error:
             raise LineError(f"a value cannot be read: {type(error).__name__}") from None
         return dict(row)
+
+
+def _at_once(metadata: Any) -> int:
+    """Return how many rows are read at a time, by what one is long on the average."""
+    groups = (metadata.row_group(index) for index in range(metadata.num_row_groups))
+    size = sum(group.total_byte_size for group in groups) / max(1, metadata.num_rows)
+    return max(1, min(_AT_ONCE, int(_HELD / max(1, size))))
 
 
 def _pyarrow() -> tuple[Any, Any]:

@@ -86,6 +86,16 @@ def template_of(text: str | None, columns: Sequence[str], name: str) -> Template
     return Template(tuple(dict.fromkeys(named)), parts)
 
 
+def twice_in(columns: Sequence[str]) -> str | None:
+    """Return the first column whose name an earlier one has; None: all have names of their own."""
+    seen: set[str] = set()
+    for column in columns:
+        if column in seen:
+            return column
+        seen.add(column)
+    return None
+
+
 def _column(field: str | None, form: str | None, conversion: str | None) -> str | None:
     if field is None:
         return None
