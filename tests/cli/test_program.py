@@ -187,9 +187,9 @@ def test_the_second_signal_cancels_them(start, jsonl):
     assert "Traceback" not in err
 
 
-def test_an_interruption_reaches_a_file_too(start, jsonl, tmp_path):
+def test_without_a_journal_an_interruption_reaches_a_file_too(start, jsonl, tmp_path):
     out = tmp_path / "out.jsonl"
-    started = start("run", jsonl(1_000), "-o", out, "-m", SLOW, "--verbose")
+    started = start("run", jsonl(1_000), "-o", out, "--no-journal", "-m", SLOW, "--verbose")
     while not (out.exists() and out.stat().st_size):
         assert started.poll() is None
         os.sched_yield()
@@ -228,7 +228,7 @@ def test_a_full_device_stops_the_batch_in_one_sentence(process, jsonl):
 def test_a_file_that_cannot_grow_keeps_whole_rows_and_the_rest_is_counted(process, jsonl, tmp_path):
     out = tmp_path / "out.jsonl"
     run = process(
-        *("run", jsonl(500), "-o", out, "-m", FAST),
+        *("run", jsonl(500), "-o", out, "--no-journal", "-m", FAST),
         preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, 10_000)),
     )
     saved = len(rows_of(out))

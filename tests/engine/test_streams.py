@@ -178,7 +178,9 @@ async def test_a_source_that_waits_for_ever_does_not_keep_a_drained_batch_alive(
 
 async def test_what_is_wrong_in_a_list_is_said_before_the_first_call():
     strategy = Echo()
-    with pytest.raises(InvalidWorkItemError, match="item '1': prompt must be a string, or a list of parts, not int"):
+    with pytest.raises(
+        InvalidWorkItemError, match="item '1': prompt must be a string, a list of parts or a Request, not int"
+    ):
         await process_prompts(strategy, ["a", 7, "b"])
     async with ParallelBatchProcessor() as processor:
         twice = [LLMWorkItem("a", strategy, "x"), LLMWorkItem("a", strategy, "y")]
@@ -189,7 +191,9 @@ async def test_what_is_wrong_in_a_list_is_said_before_the_first_call():
 
 
 async def test_what_is_wrong_further_down_a_lazy_source_is_a_source_error():
-    with pytest.raises(SourceError, match="item '1': prompt must be a string, or a list of parts, not int") as caught:
+    with pytest.raises(
+        SourceError, match="item '1': prompt must be a string, a list of parts or a Request, not int"
+    ) as caught:
         await process_prompts(Echo(), iter(["a", 7, "b"]))
     assert caught.value.batch.succeeded == 1
 

@@ -80,7 +80,9 @@ def _emitter(
     path, form = options.output, Form(options.form)
     behind, last = (None, 0) if path == STREAM else _found(path, str(form), store, revised=begin.is_revised, say=tell)
     with open_output(path, source=begin.identity, overwrite=options.overwrite, behind=behind) as output:
-        yield Emitter(reader, store, output, form=form, last=last), output
+        emitter = Emitter(reader, store, output, form=form, last=last)
+        emitter.note()  # from here on what it holds is known to be ours
+        yield emitter, output
 
 
 def _found(path: str, form: str, store: Store, *, revised: bool, say: Callable[[str], None]) -> tuple[int | None, int]:

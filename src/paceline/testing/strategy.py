@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
+from typing import Any
 
 from .._core.exceptions import ConfigurationError
 from .._core.headers import quota_of
@@ -38,6 +40,11 @@ class SimulatedStrategy(LLMCallStrategy[str]):
     def quota(self) -> str:
         """The lane's name."""
         return super().quota if self._quota is None else self._quota
+
+    @property
+    def identity(self) -> Mapping[str, Any]:
+        """Its class, its model, and the name of its lane, which tells one simulated service from another."""
+        return {**super().identity, "service": self.quota}
 
     def __copy__(self) -> SimulatedStrategy:
         if not self._tells_limits:

@@ -1,0 +1,263 @@
+"""What a run on a journal survives: kills, signals, full disks, closed pipes, and whatever becomes of its output meanwhile."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import resource
+import signal
+import subprocess
+import time
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from paceline.journal.reader import JournalReader
+
+from .conftest import FAST, rows_of
+from .counting import calls_in, install
+
+KILLS = int(os.environ.get("PACELINE_KILLS", "8"))
+WORKERS = 20
+SLOW = "counting:0.05"
+
+
+@pytest.fixture
+def environment(tmp_path):
+    return install(tmp_path)
+
+
+@pytest.fixture
+def begin(start, environment):
+    def popen(*arguments, **options):
+        return start("run", *arguments, environment=environment, **options)
+
+    return popen
+
+
+def whole(out, items):
+    """Whether an output has one row for each item, and each with its own answer."""
+    rows = {row["id"]: row["output"] for row in rows_of(out)}
+    return len(rows) == len(rows_of(out)) and rows == {f"q{i}": f"PROMPT {i}" for i in range(items)}
+
+
+def wait_until(condition, process=None):
+    while not condition():
+        assert process is None or process.poll() is None
+        time.sleep(0.005)
+
+
+def test_kills_at_any_time_lose_nothing_and_repeat_no_more_than_was_in_flight(begin, jsonl, tmp_path):
+    source, out, items = jsonl(400), tmp_path / "out.jsonl", 400
+    chance = random.Random(5)
+    killed = 0
+    while killed < KILLS:
+        process = begin(source, "-o", out, "-m", SLOW, "--max-workers", WORKERS, "-q")
+        before = len(calls_in(tmp_path))
+        try:
+            wait_until(lambda before=before: len(calls_in(tmp_path)) > before + chance.randrange(60), process)
+        except AssertionError:
+            break  # it was done before it could be killed
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        killed += 1
+        acknowledged = {row["id"] for row in map(json.loads, out.read_bytes().splitlines(keepends=True)[:-1])}
+        with JournalReader(f"{out}.journal") as journal:
+            assert acknowledged <= {kept.id for kept in journal.results()}
+    process = begin(source, "-o", out, "-m", SLOW, "-q")
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 0, err
+    assert killed >= min(KILLS, 3)
+    assert whole(out, items)
+    repeated = sum(count - 1 for count in Counter(calls_in(tmp_path)).values())
+    assert repeated <= killed * WORKERS
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_the_first_signal_keeps_what_was_in_flight_and_a_second_run_does_the_rest(begin, jsonl, tmp_path, number, code):
+    source, out = jsonl(300), tmp_path / "out.jsonl"
+    process = begin(source, "-o", out, "-m", SLOW, "--max-workers", WORKERS, "-q")
+    wait_until(lambda: len(calls_in(tmp_path)) > 60, process)
+    process.send_signal(number)
+    _, err = process.communicate(timeout=30)
+    assert process.returncode == code
+    called = len(calls_in(tmp_path))
+    assert len(rows_of(out)) == called < 300
+    assert f"go on with: paceline resume {out}.journal" in err
+    assert begin(source, "-o", out, "-m", SLOW, "-q").wait(60) == 0
+    assert whole(out, 300)
+    assert len(calls_in(tmp_path)) == 300
+
+
+def test_the_second_signal_ends_it_at_once_and_loses_no_answer(begin, jsonl, tmp_path):
+    source, out = jsonl(300), tmp_path / "out.jsonl"
+    process = begin(source, "-o", out, "-m", "counting:0.05", "--max-workers", WORKERS, "--verbose")
+    wait_until(lambda: out.exists() and out.stat().st_size, process)
+    process.send_signal(signal.SIGINT)
+    process.stderr.readline()
+    process.send_signal(signal.SIGTERM)
+    process.communicate(timeout=30)
+    assert process.returncode == 130
+    with JournalReader(f"{out}.journal") as journal:
+        assert {kept.id for kept in journal.results()} == {row["id"] for row in rows_of(out)}
+    assert begin(source, "-o", out, "-m", SLOW, "-q").wait(60) == 0
+    assert whole(out, 300)
+
+
+def test_a_reader_of_stdout_that_goes_away_leaves_a_whole_journal(begin, jsonl, tmp_path):
+    source, journal = jsonl(500), tmp_path / "run.journal"
+    process = begin(source, "-o", "-", "--journal", journal, "-m", SLOW, "--max-workers", WORKERS)
+    assert json.loads(process.stdout.readline())["success"]
+    process.stdout.close()
+    err = process.stderr.read()
+    assert process.wait(30) == 141
+    assert "Traceback" not in err
+    assert f"the results are in {journal}" in err
+    with JournalReader(journal) as reader:
+        assert reader.counts().succeeded == len(calls_in(tmp_path))
+
+
+def test_a_disk_that_is_full_stops_the_calls_and_names_what_is_not_saved(begin, jsonl, tmp_path):
+    source, out = jsonl(2_000), tmp_path / "out.jsonl"
+    assert begin(source, "-o", out, "-m", SLOW, "--limit", "1", "-q").wait(30) == 0
+    room = Path(f"{out}.journal").stat().st_size + 400_000
+
+    def limited():
+        resource.setrlimit(resource.RLIMIT_FSIZE, (room, room))
+
+    process = begin(source, "-o", "-", "--journal", f"{out}.journal", "--allow-changes", "-m", "counting:0.001", "-q",
+                    preexec_fn=limited, stdout=subprocess.DEVNULL)  # fmt: skip
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 3, err
+    called = len(calls_in(tmp_path))
+    assert called < 2_000
+    assert "results could not be saved" in err
+    assert "Traceback" not in err
+    with JournalReader(f"{out}.journal") as reader:
+        saved = reader.counts().succeeded
+    assert called - 1_024 - 1_000 <= saved <= called
+    process = begin(source, "-o", out, "--overwrite", "-m", "counting:0.001", "-q")
+    assert process.wait(60) in {0, 2}, process.stderr.read()
+
+
+def test_an_output_that_cannot_grow_is_made_whole_by_the_next_run(begin, jsonl, tmp_path):
+    source, out = jsonl(200), tmp_path / "full" / "out.jsonl"
+    out.parent.mkdir()
+    if (
+        os.geteuid() != 0
+        or subprocess.run(["mount", "-t", "tmpfs", "-o", "size=16k", "tmpfs", out.parent], check=False).returncode
+    ):
+        pytest.skip("needs to mount a small disk")
+    try:
+        process = begin(source, "-o", out, "--journal", tmp_path / "run.journal", "-m", "counting:0.001", "-q")
+        _, err = process.communicate(timeout=60)
+        assert process.returncode == 3
+        assert f"the results are in {tmp_path / 'run.journal'}" in err
+        assert 0 < len(rows_of(out)) < 200
+        subprocess.run(["mount", "-o", "remount,size=4m", out.parent], check=True)
+        assert (
+            begin(source, "-o", out, "--journal", tmp_path / "run.journal", "-m", "counting:0.001", "-q").wait(60) == 0
+        )
+        assert whole(out, 200)
+        assert len(calls_in(tmp_path)) == 200
+    finally:
+        subprocess.run(["umount", out.parent], check=True)
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda out: out.unlink(),
+        lambda out: out.write_bytes(out.read_bytes()[:-20]),
+        lambda out: out.write_bytes(out.read_bytes() + b'{"id": "q1", "succ'),
+        lambda out: out.write_bytes(b""),
+        lambda out: out.write_bytes(b"something else\n"),
+    ],
+    ids=["removed", "cut", "torn", "emptied", "replaced"],
+)
+def test_an_output_is_made_whole_whatever_became_of_it_and_nothing_is_called(paceline, jsonl, tmp_path, damage):
+    source, out = jsonl(30), tmp_path / "out.jsonl"
+    assert paceline("run", source, "-o", out, "-m", FAST, "-q").code == 0
+    rows = sorted(out.read_text().splitlines())
+    damage(out)
+    run = paceline("run", source, "-o", out, "-m", FAST, "-q")
+    assert run.code == 0, run.err
+    assert sorted(out.read_text().splitlines()) == rows
+
+
+def test_what_somebody_has_put_in_the_place_of_an_output_is_kept(paceline, jsonl, tmp_path):
+    source, out = jsonl(30), tmp_path / "out.jsonl"
+    paceline("run", source, "-o", out, "-m", FAST, "-q")
+    out.write_text("mine\n")
+    run = paceline("run", source, "-o", out, "-m", FAST, "-q")
+    assert (tmp_path / "out.jsonl.1").read_text() == "mine\n"
+    assert f"{out}: is not as it was written; it is kept as {out}.1" in run.err
+
+
+def test_a_second_process_is_refused_with_the_first_ones_number(begin, jsonl, tmp_path):
+    source, out = jsonl(300), tmp_path / "out.jsonl"
+    first = begin(source, "-o", out, "-m", SLOW, "--max-workers", WORKERS, "-q")
+    wait_until(lambda: calls_in(tmp_path), first)
+    second = begin(source, "-o", out, "-m", SLOW, "-q")
+    _, err = second.communicate(timeout=30)
+    assert second.returncode == 2
+    assert (
+        err
+        == f"paceline: {out}.journal: is being written by the process {first.pid}; wait until it has ended, or name another journal\n"
+    )
+    assert first.wait(60) == 0
+    assert whole(out, 300)
+
+
+def test_few_file_descriptors_are_enough_for_many_workers(begin, jsonl, tmp_path):
+    out = tmp_path / "out.jsonl"
+    process = begin(jsonl(100), "-o", out, "-m", SLOW, "--max-workers", "200", "-q",
+                    preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (64, 64)))  # fmt: skip
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 0, err
+    assert whole(out, 100)
+    assert "at most" in err
+
+
+def test_a_changed_input_is_explained_and_refused_unless_it_is_accepted(paceline, jsonl, tmp_path):
+    source, out = jsonl(30), tmp_path / "out.jsonl"
+    paceline("run", source, "-o", out, "-m", FAST, "-q")
+    rows = [json.loads(line) for line in source.read_text().splitlines()]
+    rows[3]["prompt"] = "another"
+    source.write_text("".join(json.dumps(row) + "\n" for row in [*rows[:20], {"id": "new", "prompt": "new"}]))
+    refused = paceline("run", source, "-o", out, "-m", FAST, "-q")
+    assert refused.code == 2
+    assert refused.err.splitlines() == [
+        f"paceline: {out}.journal: the prompt of 'q3' has changed",
+        f"{out}.journal: 1 items of the input are new",
+        f"{out}.journal: 10 items that it was begun with are not in the input",
+        f"{out}.journal: say --allow-changes to go on with this, or name another --journal to begin anew",
+    ]
+    assert len(rows_of(out)) == 30
+    assert paceline("run", source, "-o", out, "-m", FAST, "-q", "--allow-changes").code == 0
+    assert {row["id"] for row in rows_of(out)} == {*(f"q{i}" for i in range(20)), "new"}
+    assert len(rows_of(out)) == 21
+
+
+def test_another_model_is_explained_and_refused_unless_it_is_accepted(paceline, jsonl, tmp_path):
+    source, out = jsonl(30), tmp_path / "out.jsonl"
+    paceline("run", source, "-o", out, "-m", FAST, "-q")
+    refused = paceline("run", source, "-o", out, "-m", "sim:rate=none,latency=0.02", "-q")
+    assert refused.code == 2
+    assert f"service was {FAST}, is sim:rate=none,latency=0.02" in refused.err
+    assert paceline("run", source, "-o", out, "-m", "sim:rate=none,latency=0.02", "-q", "--allow-changes").code == 0
+    assert len(rows_of(out)) == 30
+
+
+def test_the_same_prompt_is_called_once_unless_that_is_not_wanted(begin, tmp_path):
+    source = tmp_path / "in.jsonl"
+    source.write_text("".join(json.dumps({"id": f"q{i}", "prompt": f"prompt {i % 3}"}) + "\n" for i in range(12)))
+    assert begin(source, "-o", tmp_path / "a", "-m", SLOW, "-q").wait(30) == 0
+    assert len(calls_in(tmp_path)) == 3
+    rows = rows_of(tmp_path / "a")
+    assert {row["id"]: row["output"] for row in rows} == {f"q{i}": f"PROMPT {i % 3}" for i in range(12)}
+    assert sum(row["usage"]["total_tokens"] for row in rows) == 3 * 7
+    assert begin(source, "-o", tmp_path / "b", "-m", SLOW, "--no-dedupe", "-q").wait(30) == 0
+    assert len(calls_in(tmp_path)) == 3 + 12
