@@ -7,13 +7,14 @@ import sys
 from pathlib import Path
 
 from . import gemini_client, savings
+from . import night as long_batch
 from . import typed as typed_answers
 from .journal import journal
 from .memory import memory
 from .overhead import overhead
 from .page import about, machine, section, write
 
-_BENCHMARKS = ("overhead", "memory", "journal", "typed", "gemini", "savings")
+_BENCHMARKS = ("overhead", "memory", "journal", "night", "typed", "gemini", "savings")
 
 
 def main() -> None:
@@ -37,6 +38,8 @@ def _measure(name: str, arguments: argparse.Namespace) -> str:
             return memory(arguments.memory_rounds, arguments.streamed, arguments.peer_streamed, _say)
         case "journal":
             return journal(arguments.rounds, arguments.items, say=_say)
+        case "night":
+            return f"{about(long_batch)}\n\n{long_batch.night(arguments.night_items, say=_say)}"
         case "typed":
             return f"{about(typed_answers)}\n\n{typed_answers.typed()}"
         case "gemini":
@@ -61,6 +64,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--memory-rounds", type=_count, default=2, help="of the memory (default: %(default)s)")
     parser.add_argument(
         "--streamed", type=_count, default=200_000, help="items in the long runs (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--night-items", type=_count, default=1_000_000, help="of the long batch (default: %(default)s)"
     )
     parser.add_argument(
         "--peer-streamed", type=_count, default=20_000, help="the same for async-batch-llm (default: %(default)s)"

@@ -13,7 +13,7 @@ _FRAME = """# Benchmarks
 
 What paceline costs beside the calls it makes, and what its peers cost in the same run. `make bench` prints the tables;
 `python -m benchmarks --write docs/benchmarks.md` rewrites this page, and with the name of one (`overhead`, `memory`, `journal`,
-`typed`, `gemini`, `savings`) before `--write` only that section of it.
+`night`, `typed`, `gemini`, `savings`) before `--write` only that section of it.
 
 Figures are those of one machine on one day, and it may have had other work to do: trust the ratios.
 
@@ -22,6 +22,7 @@ _TITLES = {
     "overhead": "CPU per item",
     "memory": "Memory of long runs",
     "journal": "What a journal costs",
+    "night": "A million items, killed and finished",
     "typed": "Typed answers",
     "gemini": "Calls by google-genai",
     "savings": "What escalation and feedback save",
