@@ -8,7 +8,7 @@ import itertools
 import tracemalloc
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from pyarrow import parquet
 
@@ -86,6 +86,7 @@ def test_few_rows_are_held_at_a_time(write):
     assert peak < 40 * 2**20  # of 60
 
 
+@example([("", "\r")])
 @given(st.lists(st.tuples(st.text(), st.text() | st.none() | st.lists(st.integers())), max_size=5))
 def test_whatever_the_texts_are_they_come_back(pairs):
     rows = [result_row(WorkItemResult(f"q{name}", 0, output)) for name, output in pairs]

@@ -70,6 +70,7 @@ def test_it_is_a_value(request_):
         ("gemini", {**GEMINI, "generation_config": {"temperature": 0}}, "generation_config.temperature"),
         ("gemini", {"contents": [{"parts": [{"inlineData": {}}]}]}, "contents[0].parts[0].inlineData"),
         ("gemini", {"contents": [{"parts": [{"text": "x", "thought": True}]}]}, "contents[0].parts[0].thought"),
+        ("gemini", {**GEMINI, "system_instruction": {"parts": [{"text": "x"}]}}, "1 contents"),
         ("anthropic", {**ANTHROPIC, "thinking": {}}, "thinking"),
         (
             "anthropic",

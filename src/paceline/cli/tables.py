@@ -41,7 +41,7 @@ def csv_of(rows: Iterable[Mapping[str, Any]]) -> Iterator[bytes]:
         rows: of results, as `_codec.result_row` makes them.
     """
     buffer = io.StringIO(newline="")
-    writer = csv.writer(buffer, lineterminator="\n")
+    writer = csv.writer(buffer, lineterminator="\r\n")  # else a carriage return in a text would not be quoted
     writer.writerow(COLUMNS)
     records = map(_record, rows)
     while True:

@@ -72,6 +72,10 @@ def test_a_mark_at_the_beginning_of_the_file_is_no_part_of_the_first_row(file):
     assert prompts(file(b"\xef\xbb\xbf" + row("a"))) == [Prompt(1, "a", "p")]
 
 
+def test_a_mark_before_a_blank_line_makes_it_no_prompt(file):
+    assert prompts(file(b"\xef\xbb\xbf \n" + row("a") + row("b"))) == [Prompt(2, "a", "p"), Prompt(3, "b", "p")]
+
+
 def test_a_limit_ends_the_input_early(file):
     path = file(row("a") + b"\n" + row("b") + b"broken")
     assert prompts(path, limit=2) == [Prompt(1, "a", "p"), Prompt(3, "b", "p")]
