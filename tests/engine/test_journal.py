@@ -546,6 +546,14 @@ async def test_followers_of_what_could_not_be_saved_are_pending(delay):
     assert raised.value.batch.failures == {FaultKind.PENDING: 2}
 
 
+async def test_what_joins_a_call_whose_result_could_not_be_saved_holds_nothing_up():
+    journal = MemoryJournal(recall_delay=2, failing=from_commit(1))
+    with pytest.raises(UnsavedError) as raised:
+        await process_prompts(Echo(), slowly(["same"] * 2, 0.1), journal=journal, pace=wide)
+    assert [result.item_id for result in raised.value.unsaved] == ["0"]
+    assert raised.value.batch.failures == {FaultKind.PENDING: 1}
+
+
 async def test_followers_are_saved_though_the_journal_has_failed_once():
     journal = MemoryJournal(failing=at_commit(1))
     with pytest.raises(UnsavedError, match="0 results") as raised:
