@@ -251,9 +251,7 @@ async def test_changes_of_the_pace_are_noted_once_with_the_seconds_since_the_bat
         @property
         def history(self):
             now = anyio.current_time()
-            return [
-                PaceChange(begun + second, "workers", 1.0, 2.0, "more") for second in range(30) if begun + second <= now
-            ]
+            return [PaceChange(begun + second, 1.0, 2.0, "more") for second in range(30) if begun + second <= now]
 
     begun = anyio.current_time()
     journal = MemoryJournal()

@@ -29,7 +29,7 @@ UPPER = CallableStrategy(upper)
 
 
 def content(text: str) -> bytes:
-    return hashlib.blake2b(text.encode(), digest_size=16).digest()
+    return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).digest()
 
 
 def known(store: Store, *ids: str, prompt: str | None = None, identity: Any = None) -> list[Known]:
