@@ -251,9 +251,7 @@ async def test_changes_of_the_pace_are_noted_once_with_the_seconds_since_the_bat
         @property
         def history(self):
             now = anyio.current_time()
-            return [
-                PaceChange(begun + second, "workers", 1.0, 2.0, "more") for second in range(30) if begun + second <= now
-            ]
+            return [PaceChange(begun + second, 1.0, 2.0, "more") for second in range(30) if begun + second <= now]
 
     begun = anyio.current_time()
     journal = MemoryJournal()
@@ -544,6 +542,14 @@ async def test_followers_of_what_could_not_be_saved_are_pending(delay):
         await process_prompts(Echo(), ["same"] * 3, journal=journal, pace=wide)
     assert [result.item_id for result in raised.value.unsaved] == ["0"]
     assert raised.value.batch.failures == {FaultKind.PENDING: 2}
+
+
+async def test_what_joins_a_call_whose_result_could_not_be_saved_holds_nothing_up():
+    journal = MemoryJournal(recall_delay=2, failing=from_commit(1))
+    with pytest.raises(UnsavedError) as raised:
+        await process_prompts(Echo(), slowly(["same"] * 2, 0.1), journal=journal, pace=wide)
+    assert [result.item_id for result in raised.value.unsaved] == ["0"]
+    assert raised.value.batch.failures == {FaultKind.PENDING: 1}
 
 
 async def test_followers_are_saved_though_the_journal_has_failed_once():

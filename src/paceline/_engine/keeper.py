@@ -91,6 +91,7 @@ class JournalKeeper:
         sharing.append(job)
         if len(sharing) > 1:
             self._followers += 1
+            self._bell.set()
             return False
         self._keys[job.index] = key
         return True

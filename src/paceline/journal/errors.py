@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 
 from .._core.exceptions import JournalError
@@ -27,9 +28,24 @@ def connect_to_read(path: str) -> sqlite3.Connection:
     """Open a file for reading, which may be written at the same time.
 
     Raises:
-        sqlite3.Error: it is not there.
+        sqlite3.Error: it is not there, or is no database.
     """
+    try:
+        return _connected(path, "mode=ro")
+    except sqlite3.OperationalError:
+        if os.path.exists(f"{path}-wal"):  # noqa: PTH110 - a path as the user gave it
+            raise
+        return _connected(path, "immutable=1")  # in a directory where no log can be made, and where nobody writes one
+
+
+def _connected(path: str, how: str) -> sqlite3.Connection:
     quoted = path.replace("%", "%25").replace("?", "%3f").replace("#", "%23")
-    return sqlite3.connect(
-        f"file:{quoted}?mode=ro", uri=True, timeout=_PATIENCE, isolation_level=None, check_same_thread=False
+    db = sqlite3.connect(
+        f"file:{quoted}?{how}", uri=True, timeout=_PATIENCE, isolation_level=None, check_same_thread=False
     )
+    try:
+        db.execute("SELECT EXISTS (SELECT * FROM sqlite_master)")
+    except BaseException:
+        db.close()
+        raise
+    return db

@@ -1,0 +1,112 @@
+"""What the tests of the journal share."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Callable
+from contextlib import closing
+from typing import Any
+
+from paceline import CallableStrategy, LLMWorkItem, WorkItemResult
+from paceline._core.fault import Fault, FaultKind
+from paceline._core.outcome import Attempt
+from paceline._core.usage import TokenUsage
+from paceline.journal.items import Known
+from paceline.journal.store import Store
+
+IDENTITY = {"strategy": "Test", "model": "m-1"}
+
+
+async def upper(prompt: str) -> str:
+    return prompt.upper()
+
+
+UPPER = CallableStrategy(upper)
+
+
+def content(text: str) -> bytes:
+    return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).digest()
+
+
+def known(store: Store, *ids: str, prompt: str | None = None, identity: Any = None) -> list[Known]:
+    strategy = store.items.strategy(IDENTITY if identity is None else identity)
+    return [Known(name, content(prompt or name), strategy, place) for place, name in enumerate(ids, 1)]
+
+
+def noted(store: Store, *ids: str, **other: Any) -> list[Any]:
+    return store.items.note(known(store, *ids, **other), accept_changes=False)
+
+
+def begun(path: str, *ids: str, **options: Any) -> Store:
+    """Return a store with a run that has begun, and these items."""
+    store = Store(path, **options)
+    store.begin_run()
+    noted(store, *ids)
+    return store
+
+
+def done(name: str, output: Any = "an answer", **fields: Any) -> WorkItemResult[Any]:
+    return WorkItemResult(name, 0, output, **fields)
+
+
+def failed(name: str, kind: FaultKind = FaultKind.TRANSIENT, message: str = "a bad day", **fields: Any) -> Any:
+    return WorkItemResult(name, 0, None, Fault(kind, message), **fields)
+
+
+def attempt(number: int = 1, fault: Fault | None = None, tokens: int = 5) -> Attempt:
+    return Attempt(number, number * 1.5, 0.25, "lane", TokenUsage(tokens, 2), fault, "m-1")
+
+
+def item(name: str, prompt: str | None = None, strategy: Any = UPPER, context: Any = None) -> LLMWorkItem[Any]:
+    return LLMWorkItem(name, strategy, name if prompt is None else prompt, context)
+
+
+def rows(path: str, query: str = "SELECT id FROM results JOIN items USING (item) ORDER BY seq") -> list[Any]:
+    """Return what another program sees, which opens the file for writing, as the shell of SQLite does."""
+    with closing(sqlite3.connect(path)) as db:
+        return db.execute(query).fetchall()
+
+
+def rows_elsewhere(path: str, query: str = "SELECT COUNT(*) FROM results") -> int:
+    """Return a number that another process reads."""
+    script = (
+        "import sqlite3, sys; c = sqlite3.connect(sys.argv[1]); print(c.execute(sys.argv[2]).fetchone()[0]); c.close()"
+    )
+    return int(python(script, path, query).stdout)
+
+
+def python(script: str, *arguments: object, check: bool = True, **options: Any) -> subprocess.CompletedProcess[str]:
+    """Run a script in a process of its own."""
+    run = subprocess.run(
+        [sys.executable, "-c", script, *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+        **options,
+    )
+    assert not check or run.returncode == 0, run.stderr
+    return run
+
+
+def as_nobody(act: Callable[[], Any]) -> str:
+    """Do something as a user without rights, in a fork; return what it came to."""
+    reading, writing = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        try:
+            os.setgid(65534)
+            os.setuid(65534)
+            told = str(act())
+        except BaseException as error:  # noqa: BLE001 - it is told
+            told = f"{type(error).__name__}: {error}"
+        os.write(writing, told.encode()[:4000])
+        os._exit(0)
+    os.close(writing)
+    os.waitpid(pid, 0)
+    with os.fdopen(reading, "rb") as pipe:
+        return pipe.read().decode()

@@ -1,0 +1,200 @@
+"""A journal has one writer, and any number of readers."""
+
+from __future__ import annotations
+
+import os
+import signal
+import stat
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+
+from paceline import JournalError, JournalInUseError, run_prompts
+from paceline.journal.reader import JournalReader
+from paceline.journal.store import Store
+
+from .support import UPPER, begun, done, python, rows_elsewhere
+
+HOLDS = """if True:
+    import sys, time
+    from paceline.journal.store import Store
+    store = Store(sys.argv[1])
+    store.begin_run()
+    print("held", flush=True)
+    time.sleep(60)
+"""
+TRIES = """if True:
+    import sys
+    from paceline import JournalInUseError
+    from paceline.journal.store import Store
+    try:
+        Store(sys.argv[1]).close()
+    except JournalInUseError as error:
+        print(error.pid)
+    else:
+        print("opened")
+"""
+
+
+@pytest.fixture
+def holder(path):
+    """Start a process that writes a journal."""
+    process = subprocess.Popen([sys.executable, "-c", HOLDS, path], stdout=subprocess.PIPE, text=True)
+    assert process.stdout.readline() == "held\n"
+    yield process
+    process.kill()
+    process.wait()
+    process.stdout.close()
+
+
+def test_a_second_writer_is_refused_and_told_the_process_of_the_first(path, holder):
+    with pytest.raises(
+        JournalInUseError, match=rf"run\.db: is being written by the process {holder.pid}; wait"
+    ) as raised:
+        Store(path)
+    assert raised.value.pid == holder.pid
+    with JournalReader(path) as reader:
+        assert reader.writer() == holder.pid
+
+
+def test_a_batch_on_a_journal_in_use_makes_no_call(path, holder):
+    with pytest.raises(JournalInUseError):
+        run_prompts(UPPER, ["a"], journal=path)
+
+
+def test_the_lock_is_gone_after_a_kill(path, holder):
+    holder.send_signal(signal.SIGKILL)
+    holder.wait()
+    with JournalReader(path) as reader:
+        assert reader.writer() is None
+    with Store(path) as store:
+        assert store.begin_run() == 2
+
+
+def test_a_second_writer_in_the_same_process_is_refused(path):
+    with begun(path), pytest.raises(JournalInUseError) as raised:
+        Store(path)
+    assert raised.value.pid == os.getpid()
+
+
+def test_a_second_writer_is_refused_before_the_first_has_begun_a_run(path):
+    with Store(path), pytest.raises(JournalInUseError, match="is being written by another process") as raised:
+        Store(path)
+    assert raised.value.pid is None
+
+
+def test_another_name_of_the_file_is_the_same_journal(path, tmp_path):
+    (tmp_path / "link.db").symlink_to(path)
+    with begun(path), pytest.raises(JournalInUseError):
+        Store(tmp_path / "link.db")
+
+
+def test_two_journals_do_not_disturb_each_other(tmp_path):
+    with Store(tmp_path / "a.db"), Store(tmp_path / "b.db"):
+        assert JournalReader(tmp_path / "a.db").writer() is None, "no run has begun"
+
+
+def test_a_journal_may_be_opened_again_once_it_is_closed(path):
+    for run in range(1, 4):
+        with Store(path) as store:
+            assert store.begin_run() == run
+    assert python(TRIES, path).stdout == "opened\n"
+
+
+def test_a_journal_that_could_not_be_opened_is_not_locked(path):
+    Path(path).write_text("hello", "utf-8")
+    with pytest.raises(JournalError):
+        Store(path)
+    Path(path).unlink()
+    Store(path).close()
+    assert python(TRIES, path).stdout == "opened\n"
+
+
+@pytest.mark.parametrize("look", ["a second writer", "a look at who writes", "a look from elsewhere", "a reader"])
+def test_looking_at_a_journal_takes_no_lock_from_its_writer(path, look):
+    store = begun(path, "a", "b")
+    store.commit([done("a")], {})
+    match look:
+        case "a second writer":
+            with pytest.raises(JournalInUseError):
+                Store(path)
+        case "a look at who writes":
+            with JournalReader(path) as reader:
+                assert reader.writer() == os.getpid()
+        case "a look from elsewhere":
+            assert python(TRIES, path).stdout == f"{os.getpid()}\n"
+        case "a reader":
+            assert JournalReader(path).counts().succeeded == 1
+    assert rows_elsewhere(path) == 1  # it closes the database, and would take the log with it
+    store.commit([done("b")], {})
+    assert rows_elsewhere(path) == 2
+    assert Path(path + "-wal").exists()
+    store.close()
+    assert rows_elsewhere(path) == 2
+
+
+def test_many_who_try_at_once_have_one_winner(path):
+    stores, refused = [], []
+
+    def attempt():
+        try:
+            stores.append(Store(path))
+        except JournalInUseError as error:
+            refused.append(error)
+
+    threads = [threading.Thread(target=attempt) for _ in range(12)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert (len(stores), len(refused)) == (1, 11)
+    stores[0].close()
+
+
+def test_a_fork_takes_no_lock_with_it_that_it_does_not_give_back(path):
+    store = begun(path)
+    store.close()
+    pid = os.fork()
+    if pid == 0:  # what was written by its parent is no longer
+        try:
+            Store(path).close()
+            os._exit(0)
+        finally:
+            os._exit(1)
+    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
+
+
+def test_a_reader_sees_what_is_committed_while_it_is_written(path):
+    with begun(path, "a", "b") as store, JournalReader(path) as reader:
+        assert reader.counts().succeeded == 0
+        store.commit([done("a")], {})
+        assert reader.counts().succeeded == 1
+        with store.transaction() as db:
+            db.execute("DELETE FROM results")
+            assert reader.counts().succeeded == 1, "not committed yet"
+        assert reader.counts().succeeded == 0
+
+
+def test_a_reader_that_stands_still_holds_up_no_writer(path):
+    names = [str(i) for i in range(2_000)]
+    with begun(path, *names) as store, JournalReader(path) as reader:
+        store.commit([done(name) for name in names], {})
+        results = reader.results()
+        assert next(results).id == "0"
+        store.commit([done("1", "another answer")], {})
+        assert len(list(results)) == 1_999
+
+
+@pytest.mark.parametrize("umask", [0, 0o022, 0o077])
+def test_a_journal_is_private_whatever_the_umask(path, umask):
+    old = os.umask(umask)
+    try:
+        with begun(path, "a") as store:
+            store.commit([done("a")], {})
+            modes = {file.name: stat.S_IMODE(file.stat().st_mode) for file in Path(path).parent.iterdir()}
+    finally:
+        os.umask(old)
+    assert modes == dict.fromkeys(["run.db", "run.db-shm", "run.db-wal"], 0o600)

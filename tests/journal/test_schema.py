@@ -1,0 +1,169 @@
+"""A file becomes a journal, or one of today, all at once; what is something else is left alone."""
+
+from __future__ import annotations
+
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from paceline import JournalError
+from paceline.journal import schema
+from paceline.journal.reader import JournalReader
+from paceline.journal.store import Store
+
+from .support import python
+
+STEPS = (
+    "CREATE TABLE a (x INTEGER); INSERT INTO a VALUES (1);",
+    "CREATE TABLE b (y INTEGER); INSERT INTO b SELECT x + 1 FROM a;",
+    "ALTER TABLE b ADD COLUMN z; UPDATE b SET z = y + 1; DROP TABLE a;",
+)
+
+
+@pytest.fixture
+def db(path):
+    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        yield connection
+
+
+def state(db):
+    """Return the version, and what is in the tables."""
+    tables = [name for (name,) in db.execute("SELECT name FROM sqlite_master ORDER BY name")]
+    content = {name: db.execute(f"SELECT * FROM {name}").fetchall() for name in tables}  # noqa: S608 - names of ours
+    return db.execute("PRAGMA user_version").fetchone()[0], content
+
+
+def test_a_file_that_is_not_there_becomes_a_journal(path):
+    Store(path).close()
+    with closing(sqlite3.connect(path)) as db:
+        assert db.execute("PRAGMA user_version").fetchone()[0] == len(schema.STEPS)
+        assert db.execute("PRAGMA application_id").fetchone()[0] == schema.APPLICATION_ID
+        assert db.execute("PRAGMA journal_mode").fetchone()[0] == "wal"
+
+
+def test_an_empty_file_becomes_a_journal(path):
+    Path(path).touch()
+    Store(path).close()
+    assert JournalReader(path).counts().total == 0
+
+
+def test_a_journal_is_opened_again_unchanged(path):
+    Store(path).close()
+    before = Path(path).read_bytes()
+    Store(path).close()
+    assert Path(path).read_bytes() == before
+
+
+@pytest.mark.parametrize("last", range(4))
+def test_each_version_becomes_that_of_today_step_by_step(db, path, last):
+    for reached in sorted({last, 3}):
+        schema.ensure(db, path, STEPS[:reached])
+        assert state(db)[0] == reached
+    assert state(db) == (3, {"b": [(2, 3)]})
+
+
+def test_a_step_that_fails_leaves_the_version_before_it(db, path):
+    broken = (*STEPS[:2], "CREATE TABLE c (x); INSERT INTO c VALUES (1); INSERT INTO nothing VALUES (1);")
+    with pytest.raises(sqlite3.OperationalError, match="nothing"):
+        schema.ensure(db, path, broken)
+    assert state(db) == (2, {"a": [(1,)], "b": [(2,)]})
+    assert not db.in_transaction
+    schema.ensure(db, path, STEPS)
+    assert state(db)[0] == 3
+
+
+@pytest.mark.parametrize("step", [0, 1, 2])
+@pytest.mark.parametrize("moment", ["in the step", "before its end"])
+def test_a_kill_within_a_step_leaves_the_version_before_it(path, step, moment):
+    script = """if True:
+        import os, signal, sqlite3, sys
+        from paceline.journal import schema
+        from tests.journal.test_schema import STEPS
+        db = sqlite3.connect(sys.argv[1], isolation_level=None)
+        db.execute("PRAGMA journal_mode = WAL")
+        db.create_function("die", 0, lambda: os.kill(os.getpid(), signal.SIGKILL))
+        steps, step = list(STEPS), int(sys.argv[2])
+        if sys.argv[3] == "in the step":
+            steps[step] = "CREATE TABLE c AS SELECT die() AS d;" + steps[step]
+        else:
+            steps[step] += "CREATE TABLE c AS SELECT die() AS d;"
+        schema.ensure(db, sys.argv[1], steps)
+    """
+    assert python(script, path, step, moment, check=False).returncode == -9
+    with closing(sqlite3.connect(path, isolation_level=None)) as db:
+        assert state(db)[0] == step
+        assert "c" not in state(db)[1]
+        schema.ensure(db, path, STEPS)
+        assert state(db) == (3, {"b": [(2, 3)]})
+
+
+@pytest.mark.parametrize(
+    "tables", ["CREATE TABLE t (x)", "PRAGMA user_version = 1", "PRAGMA application_id = 7; CREATE TABLE t (x)"]
+)
+def test_a_database_of_another_program_is_refused_and_not_changed(path, tables):
+    with closing(sqlite3.connect(path)) as db:
+        db.executescript(tables)
+    before = Path(path).read_bytes()
+    with pytest.raises(
+        JournalError, match=r"run\.db: is a database of another program, not a journal; name another file"
+    ):
+        Store(path)
+    with pytest.raises(JournalError, match="of another program"):
+        JournalReader(path)
+    assert Path(path).read_bytes() == before
+
+
+@pytest.mark.parametrize("text", [b"hello", b'{"id": "q1"}\n' * 1000, b"\0" * 100, b"\0" * 5000, b"SQLite format 3\0"])
+def test_what_is_no_database_is_refused_and_not_changed(path, text):
+    Path(path).write_bytes(text)
+    with pytest.raises(JournalError, match=r"run\.db: is not a journal; name another file"):
+        Store(path)
+    with pytest.raises(JournalError, match="is not a journal"):
+        JournalReader(path)
+    assert Path(path).read_bytes() == text
+    assert [file.name for file in Path(path).parent.iterdir()] == ["run.db"]
+
+
+def test_a_journal_of_a_later_version_is_refused_and_not_changed(path):
+    Store(path).close()
+    with closing(sqlite3.connect(path)) as db:
+        db.execute("PRAGMA journal_mode = DELETE")
+        db.execute("PRAGMA user_version = 99")
+    before = Path(path).read_bytes()
+    for opens in (Store, JournalReader):
+        with pytest.raises(
+            JournalError, match=r"run\.db: was written by a later paceline \(its version is 99, known is 1\)"
+        ):
+            opens(path)
+    assert Path(path).read_bytes() == before
+
+
+def test_a_database_with_nothing_in_it_becomes_a_journal(db, path):
+    db.execute("CREATE TABLE t (x)")
+    db.execute("DROP TABLE t")
+    Store(path).close()
+    assert schema.check(db, path) == 1
+
+
+def test_an_empty_file_cannot_be_read_as_a_journal(path):
+    Path(path).touch()
+    with pytest.raises(JournalError, match=r"run\.db: is empty; nothing was begun with it yet"):
+        JournalReader(path)
+
+
+def test_a_directory_is_no_journal(tmp_path):
+    with pytest.raises(JournalError, match="cannot be written: Is a directory"):
+        Store(tmp_path)
+    with pytest.raises(JournalError, match="there is no such file"):
+        JournalReader(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["a?b#c%d.db", "a b.db", "ä.db", "%41.db", "x?mode=rw.db"])
+def test_any_name_of_a_file_will_do(tmp_path, name):
+    Store(tmp_path / name).close()
+    with JournalReader(tmp_path / name) as reader:
+        assert reader.counts().total == 0
+    assert name in [file.name for file in tmp_path.iterdir()]
+    assert {file.name.removesuffix("-shm").removesuffix("-wal") for file in tmp_path.iterdir()} == {name}
