@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 from . import gemini_client, savings
@@ -31,21 +32,16 @@ def main() -> None:
 
 
 def _measure(name: str, arguments: argparse.Namespace) -> str:
-    match name:
-        case "overhead":
-            return overhead(arguments.rounds, arguments.items, arguments.peer_items, _say)
-        case "memory":
-            return memory(arguments.memory_rounds, arguments.streamed, arguments.peer_streamed, _say)
-        case "journal":
-            return journal(arguments.rounds, arguments.items, say=_say)
-        case "night":
-            return f"{about(long_batch)}\n\n{long_batch.night(arguments.night_items, say=_say)}"
-        case "typed":
-            return f"{about(typed_answers)}\n\n{typed_answers.typed()}"
-        case "gemini":
-            return f"{about(gemini_client)}\n\n{gemini_client.gemini()}"
-        case _:
-            return f"{about(savings)}\n\n{savings.savings()}"
+    measures: dict[str, Callable[[], str]] = {
+        "overhead": lambda: overhead(arguments.rounds, arguments.items, arguments.peer_items, _say),
+        "memory": lambda: memory(arguments.memory_rounds, arguments.streamed, arguments.peer_streamed, _say),
+        "journal": lambda: journal(arguments.rounds, arguments.items, say=_say),
+        "night": lambda: f"{about(long_batch)}\n\n{long_batch.night(arguments.night_items, say=_say)}",
+        "typed": lambda: f"{about(typed_answers)}\n\n{typed_answers.typed()}",
+        "gemini": lambda: f"{about(gemini_client)}\n\n{gemini_client.gemini()}",
+        "savings": lambda: f"{about(savings)}\n\n{savings.savings()}",
+    }
+    return measures[name]()
 
 
 def _parser() -> argparse.ArgumentParser:
