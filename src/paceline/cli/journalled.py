@@ -50,7 +50,7 @@ def run_on_journal(options: RunOptions, strategy: LLMCallStrategy[Any], path: st
         _emitter(options, begin, store, reader) as (emitter, output),
     ):
         counts, wanted = reader.counts(), reader.places(unsettled=True)
-        journal = SqliteJournal.on(store, accept_changes=options.allow_changes, dedupe=options.dedupe)
+        journal = SqliteJournal.on(store, dedupe=options.dedupe)
         items = items_of(begin.prompts(partial(has, wanted)), strategy)
         ending = carry_out(
             options, items, total=counts.total, before=counts.settled, keep=emitter.catch_up, journal=journal

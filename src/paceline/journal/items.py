@@ -53,6 +53,11 @@ class ItemTable:
         with self._transaction() as db:
             return int(db.execute("SELECT COUNT(*) FROM items WHERE gone = ?", (gone,)).fetchone()[0])
 
+    def are_unique(self) -> bool:
+        """Whether no two of them have the same content."""
+        with self._transaction() as db:
+            return bool(db.execute("SELECT COUNT(*) = COUNT(DISTINCT content) FROM items").fetchone()[0])
+
     def strategies(self) -> set[int]:
         """Return the numbers of the strategies that answer them."""
         with self._transaction() as db:

@@ -84,17 +84,18 @@ class SqliteJournal:
         self._dedupe = dedupe
         self._connect = connect
         self._store: Store | None = None
-        self._given = False
+        self._is_noted = False
         self._thread = CapacityLimiter(1)
         self._identities: dict[int, tuple[LLMCallStrategy[Any], int]] = {}
 
     @classmethod
-    def on(
-        cls, store: Store, *, retry: Retry = "passing", accept_changes: bool = False, dedupe: bool = True
-    ) -> SqliteJournal:
-        """Return a journal on a store that is open, and stays so when the journal is closed."""
-        journal = cls(store.path, retry=retry, accept_changes=accept_changes, dedupe=dedupe)
-        journal._store, journal._given = store, True
+    def on(cls, store: Store, *, dedupe: bool = True) -> SqliteJournal:
+        """Return a journal on a store that is open, and stays so when the journal is closed.
+
+        The items that it will be asked for are noted there already, and have no results.
+        """
+        journal = cls(store.path, accept_changes=True, dedupe=dedupe and not store.items.are_unique())
+        journal._store, journal._is_noted = store, True
         return journal
 
     def __repr__(self) -> str:
@@ -133,7 +134,7 @@ class SqliteJournal:
         except JournalError as error:
             logger.warning("%s", error)
         finally:
-            if not self._given:
+            if not self._is_noted:
                 self._store = None
                 store.close()
 
@@ -148,6 +149,8 @@ class SqliteJournal:
             JournalChangedError: one of them is not what it was, and that is not accepted.
             JournalError: the file cannot be written.
         """
+        if self._is_noted and not self._dedupe:
+            return [None] * len(items)
         return await self._run(self._recall, items)
 
     async def commit(self, results: Sequence[WorkItemResult[Any]], prices: Mapping[str, Price]) -> None:
