@@ -126,3 +126,16 @@ def test_a_gate_in_the_future_is_a_wait():
 )
 def test_a_time_left_is_written_as_a_clock_does(seconds, text):
     assert clock(seconds) == text
+
+
+def test_readings_that_are_further_apart_than_the_window_tell_a_rate_too():
+    gauge = Gauge(1_000, 1_000)
+    gauge.read(0.0, statistics(0))
+    gauge.read(10.0, statistics(100))
+    reading = gauge.read(20.0, statistics(300))
+    assert (reading.rate, reading.left) == (20.0, 35.0)
+
+
+def test_what_earlier_runs_have_done_counts_as_done():
+    reading = Gauge(1_000, 1_000, before=400).read(0.0, statistics(100))
+    assert (reading.done, reading.total) == (500, 1_000)

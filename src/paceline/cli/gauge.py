@@ -14,6 +14,7 @@ from .._core.spent import span
 from .._engine.tally import ProcessorStatistics
 
 _WINDOW = 5.0  # seconds
+_PAIR = 2
 _MANY = 100  # from here on decimals say nothing
 
 
@@ -72,8 +73,8 @@ class Gauge:
         done = self._before + statistics.succeeded + statistics.failed
         mark = _Mark(now, sum(lane.served for lane in lanes), done)
         self._marks.append(mark)
-        while now - self._marks[0].time > _WINDOW:
-            self._marks.popleft()
+        while len(self._marks) > _PAIR and now - self._marks[1].time >= _WINDOW:
+            self._marks.popleft()  # the one before the window stays: there may be none in it
         if self._began is None:
             self._began = now
         first = self._marks[0]

@@ -38,7 +38,7 @@ def conclude(ended: Ended, *, output: str | None) -> int:
         tell(str(ending.unsaved))
     elif ending.failure is not None:
         _tell_failure(ended, ending.failure, output)
-    elif (advice := hint(ending.batch, output)) is not None:
+    elif (advice := hint(ending.batch, output if ended.kept is None else None)) is not None:
         tell(advice)
     if ended.bad_count:
         tell(f"{ended.bad_count:,} lines of the input could not be taken; --strict stops at the first")
