@@ -48,3 +48,14 @@ def test_a_template_makes_prompts_of_columns(paceline, tmp_path):
     path.write_text("id,text\na,one\nb,two\n")
     run = paceline("run", path, "-o", "-", "-m", FAST, "--prompt", "Say {text}")
     assert {row["output"] for row in run.rows} == {"simulated: Say one", "simulated: Say two"}
+
+
+def test_a_system_text_is_refused_for_lines_that_are_sent_as_they_are(paceline, tmp_path, monkeypatch):
+    monkeypatch.setenv("OPENAI_API_KEY", "k" * 20)
+    system, source = tmp_path / "system.txt", tmp_path / "batch.jsonl"
+    system.write_text("Be brief.")
+    body = '{"messages": [{"role": "user", "content": "?"}]}'
+    source.write_text(f'{{"custom_id": "a", "method": "POST", "url": "/v1/chat/completions", "body": {body}}}\n')
+    run = paceline("run", source, "-o", tmp_path / "o", "-m", "openai:m@http://127.0.0.1:9/v1", "--system", system)
+    assert run.code == 2
+    assert run.err == f"{source}:1: is sent as it is, and has no place for what --system says: put it into the line\n"
