@@ -84,16 +84,23 @@ def test_a_limit_takes_the_first_prompts(paceline, jsonl):
     assert sorted(row["id"] for row in run.rows) == ["q0", "q1", "q2"]
 
 
-def test_failed_items_make_the_code_1_and_give_a_hint(paceline, jsonl, tmp_path):
+@pytest.mark.parametrize(
+    ("journal", "hint"),
+    [
+        ((), "paceline resume {out}.journal --retry failed"),
+        (("--no-journal",), "jq -r 'select(.success|not).id' {out}"),
+    ],
+)
+def test_failed_items_make_the_code_1_and_give_a_hint(paceline, jsonl, tmp_path, journal, hint):
     out = tmp_path / "out.jsonl"
-    run = paceline("run", jsonl(100), "-o", out, "-m", FAST + ",faults=rejected:0.3")
+    run = paceline("run", jsonl(100), "-o", out, "-m", FAST + ",faults=rejected:0.3", *journal)
     failed = [row for row in rows_of(out) if not row["success"]]
     assert run.code == 1
     assert len(rows_of(out)) == 100
     assert 0 < len(failed) < 100
     assert {row["error"]["kind"] for row in failed} == {"rejected"}
     assert f"rejected: {len(failed)}" in run.err
-    assert f"jq -r 'select(.success|not).id' {out}" in run.err
+    assert hint.format(out=out) in run.err
 
 
 def test_a_refused_key_leaves_the_rest_pending(paceline, jsonl):

@@ -259,3 +259,11 @@ def test_the_same_prompt_is_called_once_unless_that_is_not_wanted(begin, tmp_pat
     assert sum(row["usage"]["total_tokens"] for row in rows) == 3 * 7
     assert begin(source, "-o", tmp_path / "b", "-m", SLOW, "--no-dedupe", "-q").wait(30) == 0
     assert len(calls_in(tmp_path)) == 3 + 12
+
+
+def test_a_run_that_cannot_begin_leaves_no_journal(paceline, jsonl, tmp_path):
+    out = tmp_path / "out.jsonl"
+    out.write_text("mine\n")
+    assert paceline("run", jsonl(3), "-o", out, "-m", FAST).code == 2
+    assert paceline("run", tmp_path / "no such input", "-o", tmp_path / "other", "-m", FAST).code == 2
+    assert {path.name for path in tmp_path.iterdir()} == {"out.jsonl", "in.jsonl"}

@@ -43,6 +43,16 @@ def run_on_journal(options: RunOptions, strategy: LLMCallStrategy[Any], path: st
     """
     if options.output != STREAM and Path(options.output).resolve() == Path(path).resolve():
         raise ConfigurationError(f"{path}: is the journal and the output; name another file for one of them")
+    is_new = not Path(path).exists()
+    try:
+        return _run(options, strategy, path)
+    except ConfigurationError:  # nothing was called
+        if is_new:
+            Path(path).unlink(missing_ok=True)
+        raise
+
+
+def _run(options: RunOptions, strategy: LLMCallStrategy[Any], path: str) -> Ended:
     with (
         Store(path, durability=options.durability.value) as store,
         begun(store, options, strategy, tell) as begin,

@@ -16,7 +16,7 @@ from .telling import print_lines, tell
 def report(ended: Ended, options: RunOptions) -> int:
     """Tell how a run has ended, for people or for machines, and what to do next; return the exit code."""
     file = None if options.output == STREAM else options.output
-    if not options.json:
+    if not options.json and (ended.kept is None or ended.ending.batch.total_items):
         print_lines(ended.ending.batch.summary())
     code = conclude(ended, output=file)
     if options.json:
@@ -43,7 +43,7 @@ def conclude(ended: Ended, *, output: str | None) -> int:
     if ended.bad_count:
         tell(f"{ended.bad_count:,} lines of the input could not be taken; --strict stops at the first")
     if ended.kept is not None:
-        _tell_kept(ended.kept)
+        _tell_kept(ended.kept, anew=ended.ending.batch.total_items)
     return _code(ended)
 
 
@@ -57,16 +57,17 @@ def _tell_failure(ended: Ended, failure: OSError, output: str | None) -> None:
         tell(f"{output or 'stdout'}: {reason}; {lost:,} of {batch.total_items:,} results could not be saved")
 
 
-def _tell_kept(kept: Kept) -> None:
+def _tell_kept(kept: Kept, *, anew: int) -> None:
     counts = kept.counts
     failed = counts.settled - counts.succeeded
     if counts.pending:
         done = f"{counts.settled:,} of {counts.total:,} items are done, {counts.pending:,} are missing"
         tell(f"{done}; go on with: {kept.how_to_go_on}")
     elif failed:
-        tell(
-            f"all {counts.total:,} items are done, {failed:,} failed; try these again with: {kept.how_to_go_on} --retry failed"
-        )
+        again = f"try these again with: {kept.how_to_go_on} --retry failed"
+        tell(f"all {counts.total:,} items are done, {failed:,} of them failed; {again}")
+    elif not anew:
+        tell(f"all {counts.total:,} items were done already")
 
 
 def _code(ended: Ended) -> int:
