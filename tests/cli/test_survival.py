@@ -140,28 +140,50 @@ def test_a_disk_that_is_full_stops_the_calls_and_names_what_is_not_saved(begin, 
     assert process.wait(60) in {0, 2}, process.stderr.read()
 
 
-def test_an_output_that_cannot_grow_is_made_whole_by_the_next_run(begin, jsonl, tmp_path):
-    source, out = jsonl(200), tmp_path / "full" / "out.jsonl"
-    out.parent.mkdir()
+@pytest.fixture
+def small_disk(tmp_path):
+    """Mount a disk of its own; return where it is, and what changes its size."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
     if (
-        os.geteuid() != 0
-        or subprocess.run(["mount", "-t", "tmpfs", "-o", "size=16k", "tmpfs", out.parent], check=False).returncode
+        os.geteuid()
+        or subprocess.run(["mount", "-t", "tmpfs", "-o", "size=16k", "tmpfs", disk], check=False).returncode
     ):
         pytest.skip("needs to mount a small disk")
-    try:
-        process = begin(source, "-o", out, "--journal", tmp_path / "run.journal", "-m", "counting:0.001", "-q")
-        _, err = process.communicate(timeout=60)
-        assert process.returncode == 3
-        assert f"the results are in {tmp_path / 'run.journal'}" in err
-        assert 0 < len(rows_of(out)) < 200
-        subprocess.run(["mount", "-o", "remount,size=4m", out.parent], check=True)
-        assert (
-            begin(source, "-o", out, "--journal", tmp_path / "run.journal", "-m", "counting:0.001", "-q").wait(60) == 0
-        )
-        assert whole(out, 200)
-        assert len(calls_in(tmp_path)) == 200
-    finally:
-        subprocess.run(["umount", out.parent], check=True)
+    yield disk, lambda size: subprocess.run(["mount", "-o", f"remount,size={size}", disk], check=True)
+    subprocess.run(["umount", disk], check=True)
+
+
+def test_an_output_that_cannot_grow_is_made_whole_by_the_next_run(begin, jsonl, small_disk, tmp_path):
+    disk, resize = small_disk
+    arguments = (jsonl(200), "-o", disk / "out", "--journal", tmp_path / "run.journal", "-m", "counting:0.001", "-q")
+    process = begin(*arguments)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 3
+    assert f"the results are in {tmp_path / 'run.journal'}" in err
+    assert 0 < len(rows_of(disk / "out")) < 200
+    resize("4m")
+    assert begin(*arguments).wait(60) == 0
+    assert whole(disk / "out", 200)
+    assert len(calls_in(tmp_path)) == 200
+
+
+def test_a_disk_that_is_full_of_journal_and_output_is_gone_on_with_once_there_is_room(
+    begin, jsonl, small_disk, tmp_path
+):
+    disk, resize = small_disk
+    arguments = (jsonl(2_000), "-o", disk / "out", "-m", "counting:0.01", "--max-workers", WORKERS, "-q")
+    resize("600k")
+    process = begin(*arguments)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 3, err
+    assert "Traceback" not in err
+    called = len(calls_in(tmp_path))
+    assert 0 < called < 2_000
+    resize("40m")
+    assert begin(*arguments).wait(60) == 0
+    assert whole(disk / "out", 2_000)
+    assert len(calls_in(tmp_path)) <= 2_000 + WORKERS + 20
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,7 @@ import attrs
 from cattrs import structure
 from cattrs.errors import BaseValidationError
 
+from .._core.exceptions import JournalError
 from ..journal.reader import JournalReader
 from ..journal.records import Kept
 from ..journal.store import Store
@@ -138,13 +140,17 @@ class Emitter:
             self.note()
 
     def note(self) -> None:
-        """Note in the journal what was written."""
+        """Note in the journal what was written; where it takes no note, a next run writes the latest rows anew.
+
+        Raises:
+            OSError: the rows are not on the disk.
+        """
         size = self._output.settled_size()
         if size is not None:
             path = str(Path(self._output.name).resolve())
-            self._store.note_fact(
-                _FACT, attrs.asdict(Written(path=path, form=str(self._form), last=self.last, size=size))
-            )
+            written = Written(path=path, form=str(self._form), last=self.last, size=size)
+            with suppress(JournalError):
+                self._store.note_fact(_FACT, attrs.asdict(written))
         self._next_note = self._clock() + _NOTES
 
 
