@@ -1,11 +1,20 @@
 """Journals: nothing lost, nothing paid for twice.
 
-batch = await process_prompts(strategy, prompts, journal="run.db")       # again: only what is missing
+    batch = await process_prompts(strategy, prompts, journal="run.db")       # again: only what is missing
+
+`SqliteJournal` is what a processor writes; `JournalReader` looks at one, also while it is written.
 """
 
 from .._core.fault import PASSING as PASSING
+from .reader import Counts as Counts
+from .reader import JournalReader as JournalReader
+from .reader import PaceEntry as PaceEntry
+from .reader import RunRecord as RunRecord
+from .records import Kept as Kept
 from .sqlite import SqliteJournal as SqliteJournal
 
-__all__ = ["PASSING", "SqliteJournal"]
+__all__ = ["PASSING", "Counts", "JournalReader", "Kept", "PaceEntry", "RunRecord", "SqliteJournal"]
 
-SqliteJournal.__module__ = __name__
+for _name in __all__:
+    if hasattr(globals()[_name], "__qualname__"):
+        globals()[_name].__module__ = __name__
