@@ -293,7 +293,10 @@ class Journal(Protocol):
         ...
 
     def key_of(self, item: LLMWorkItem[Any]) -> Hashable | None:
-        """Return what two items have in common of which one needs no call of its own; None: each needs its own."""
+        """Return what two items have in common of which one needs no call of its own; None: each needs its own.
+
+        Asked when the item has been recalled.
+        """
         ...
 
     async def recall(self, items: Sequence[LLMWorkItem[Any]]) -> Sequence[WorkItemResult[Any] | None]:

@@ -77,8 +77,8 @@ class JournalKeeper:
         """Ask the journal for the keys of jobs, and for what is kept of them."""
         items = [job.item for job in jobs]
         try:
-            keys = [self._journal.key_of(item) for item in items]
-            return keys, _checked(await self._journal.recall(items), len(items))
+            kept = _checked(await self._journal.recall(items), len(items))
+            return [self._journal.key_of(item) for item in items], kept
         except Exception as error:  # noqa: BLE001 - a foreign journal may raise anything
             self._fail(error)
             return [None] * len(jobs), [None] * len(jobs)

@@ -115,7 +115,7 @@ def begun(
         JournalError: the journal cannot be written.
     """
     noted = noted_input(store)
-    if noted is not None and _is_the_same(noted, options) and _is_answered_by(store, strategy):
+    if noted is not None and _is_the_same(noted, options) and _is_whole(store, noted, strategy):
         with open_again(options.source, kind=Kind(noted.kind), template=options.prompt) as again:
             revised = _take_note(store, options)
             _tell_bad(noted.bad, say)
@@ -144,8 +144,10 @@ def _is_the_same(noted: Noted, options: RunOptions) -> bool:
     return digest is not None and digest.hex() == noted.digest
 
 
-def _is_answered_by(store: Store, strategy: LLMCallStrategy[Any]) -> bool:
-    return store.items.strategies() == {store.items.strategy(strategy.identity)}
+def _is_whole(store: Store, noted: Noted, strategy: LLMCallStrategy[Any]) -> bool:
+    """Whether the journal has all items of an input, each for this strategy."""
+    strategies = {store.items.strategy(strategy.identity)}
+    return store.items.count() == noted.count and store.items.strategies() == strategies
 
 
 @contextmanager

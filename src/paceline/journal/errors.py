@@ -20,7 +20,9 @@ def told(path: str, error: sqlite3.Error) -> JournalError:
     if name.startswith("SQLITE_READONLY"):
         return JournalError(f"{path}: cannot be written: it is read-only")
     if name.startswith("SQLITE_CORRUPT"):
-        return JournalError(f"{path}: is damaged ({error}); what can be read is rebuilt by: sqlite3 {path} .recover")
+        return JournalError(
+            f"{path}: is damaged ({error}); what can be read is rebuilt by: sqlite3 {path} .recover | sqlite3 NEW"
+        )
     return JournalError(f"{path}: {error}")
 
 

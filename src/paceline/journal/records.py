@@ -18,8 +18,10 @@ _USAGE = "input_tokens, output_tokens, cached_input_tokens, total_tokens"
 _MOST = 2**53 - 1  # tokens: what is more is nonsense, and more than SQLite takes
 
 INSERT_RESULT = f"""
-INSERT OR REPLACE INTO results (item, run, settled, kind, message, output, context, model, {_USAGE}, attempts, refusals, seconds)
-SELECT item, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ? FROM items WHERE id = ?
+INSERT OR REPLACE INTO results (
+    item, strategy, run, settled, kind, message, output, context, model, {_USAGE}, attempts, refusals, seconds
+)
+SELECT item, strategy, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ? FROM items WHERE id = ?
 """  # noqa: S608 - nothing in it comes from outside
 INSERT_ATTEMPT = f"""
 INSERT INTO attempts (item, run, ordinal, number, started, seconds, quota, model, {_USAGE}, cost, kind, message)

@@ -47,6 +47,7 @@ CREATE INDEX items_by_content ON items (content);
 CREATE TABLE results (
     seq INTEGER PRIMARY KEY AUTOINCREMENT,
     item INTEGER NOT NULL UNIQUE REFERENCES items,
+    strategy INTEGER NOT NULL REFERENCES strategies,
     run INTEGER NOT NULL REFERENCES runs,
     settled REAL NOT NULL,
     kind TEXT,

@@ -139,8 +139,11 @@ class SqliteJournal:
                 store.close()
 
     def key_of(self, item: LLMWorkItem[Any]) -> Hashable | None:
-        """Return the content and the strategy of an item, if others with the same need no call."""
-        return (content_key(item.prompt), id(item.strategy)) if self._dedupe else None
+        """Return the content of an item and the identity of its strategy, if others with the same need no call."""
+        if not self._dedupe:
+            return None
+        known = self._identities.get(id(item.strategy))
+        return content_key(item.prompt), known[1] if known is not None else -id(item.strategy)
 
     async def recall(self, items: Sequence[LLMWorkItem[Any]]) -> Sequence[WorkItemResult[Any] | None]:
         """Note items; return the results that are kept of them.
@@ -220,7 +223,7 @@ class SqliteJournal:
     ) -> dict[tuple[bytes, int], tuple[Kept, tuple[Attempt, ...]]]:
         """Return the results, of other items, that will do for these: by content and strategy, and free of cost."""
         contents = sorted({item.content for item in items})
-        query = SELECT_RESULT.replace("SELECT", "SELECT i.content, i.strategy,", 1)
+        query = SELECT_RESULT.replace("SELECT", "SELECT i.content, r.strategy,", 1)
         rows = db.execute(f"{query} WHERE r.kind IS NULL AND i.content IN ({','.join('?' * len(contents))})", contents)
         return {
             (content, strategy): (

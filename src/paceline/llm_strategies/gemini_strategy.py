@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from typing import Any, Generic, TypedDict, TypeVar, Unpack, overload
+from urllib.parse import urlsplit
 
 from anyio.lowlevel import current_token
 from google import genai
@@ -150,7 +151,13 @@ class GeminiStrategy(Priced[T], Generic[T]):
     def identity(self) -> Mapping[str, Any]:
         """What its outputs depend on besides the prompt."""
         said = self._config.model_dump_json(exclude_none=True, exclude={"http_options"}, warnings=False)
-        return {**super().identity, "config": fingerprint(said), **self._output.identity}
+        server = self._access.options.base_url if self._access is not None else None
+        return {
+            **super().identity,
+            "server": server and urlsplit(server).netloc.rpartition("@")[2],
+            "config": fingerprint(said),
+            **self._output.identity,
+        }
 
     def restore(self, data: Any) -> T:
         """Return an output from what a journal has kept of it."""
