@@ -60,9 +60,8 @@ class JournalKeeper:
 
     async def admit(self, jobs: Sequence[Job]) -> None:
         """Hand over what is kept already, and let the others be called, or wait for those that are."""
-        with CancelScope(
-            shield=True
-        ):  # they are accepted, and must not be left behind if whoever brought them is cancelled
+        # They are accepted, and must not be left behind if whoever brought them is cancelled.
+        with CancelScope(shield=True):
             keys, kept = await self._recalled(jobs)
             for job, key, result in zip(jobs, keys, kept, strict=True):
                 if job.result is not None:  # the batch has ended meanwhile

@@ -52,7 +52,7 @@ def _name_of(file: os.stat_result) -> tuple[int, int, int]:
 def _is_written_here(path: str) -> bool:
     try:
         return _name_of(os.stat(path)) in _written  # noqa: PTH116 - a path as the user gave it
-    except FileNotFoundError:
+    except OSError:
         return False
 
 
@@ -78,7 +78,7 @@ def is_of(descriptor: int, path: str) -> bool:
     """Whether a path still leads to the file that was locked."""
     try:
         return os.path.samestat(os.stat(path), os.fstat(descriptor))  # noqa: PTH116 - a path as the user gave it
-    except FileNotFoundError:
+    except OSError:
         return False
 
 
