@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import math
 
 import anyio
@@ -29,6 +30,7 @@ from paceline.observers import ProcessingEvent
 
 from .journals import MemoryJournal, at_commit, from_commit, is_pending
 from .support import USAGE, Echo, FixedPace, Scripted, add_all
+from .test_embedding import run_on_asyncio
 
 pytestmark = pytest.mark.anyio
 
@@ -472,6 +474,27 @@ async def test_a_middleware_sees_a_result_before_the_journal_does():
     journal = MemoryJournal()
     await process_prompts(Echo(), ["a"], journal=journal, middlewares=[Stamps()])
     assert journal.kept["0"].output == "A!"
+
+
+def test_asyncios_own_cancellation_may_cut_the_last_commit_short_and_its_results_are_named_and_not_shown(caplog):
+    async def main():
+        async with ParallelBatchProcessor(journal=journal, pace=wide) as processor:
+            await add_all(processor, Echo(1), ["a"])
+            await add_all(processor, Echo(1.5), ["b"])
+            await add_all(processor, Echo(5), ["c"])
+            task = asyncio.create_task(processor.process_all())
+            for seconds in (2, 10, 0.5):  # while `a` is committed, then twice while `b` is
+                await asyncio.sleep(seconds)
+                task.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await task
+        return processor.batch
+
+    journal = MemoryJournal(delay=10)
+    batch = run_on_asyncio(main)
+    assert {result.item_id: result.output for result in batch.results} == {"a": "A", "c": None}
+    assert list(journal.kept) == ["a"]
+    assert "the last commit was cut short; 1 results could not be saved: 'b'" in caplog.text
 
 
 # ------------------------------------------------------------------------------------------------ one call for many

@@ -241,6 +241,16 @@ def test_a_commit_keeps_all_of_its_results_or_none(store):
     assert rows(store.path) == []
 
 
+def test_a_result_of_an_item_that_was_not_noted_is_refused_and_not_dropped(store):
+    with pytest.raises(JournalError, match=r"run\.db: was given the result of an item that it does not know"):
+        store.commit([done("a"), done("z"), done("b")], {})
+    assert rows(store.path) == []
+    store.commit([done("a"), failed("b", FaultKind.PENDING)], {})
+    store.commit([failed("b", FaultKind.PENDING)], {})
+    store.commit([], {})
+    assert rows(store.path) == [("a",)]
+
+
 def test_what_sqlite_raises_names_the_file(store):
     with pytest.raises(JournalError, match=r"run\.db: no such table: nowhere"), store.transaction() as db:
         db.execute("SELECT * FROM nowhere")

@@ -179,13 +179,14 @@ class Store:
         """Keep results with their attempts; of pending ones only the attempts: they are not final.
 
         Raises:
-            JournalError: they are not kept, none of them.
+            JournalError: they are not kept, none of them; or there is one of an item that was not noted.
         """
         now = time.time()
         rows = [result_values(result, self._run, now) for result in results if not is_pending(result)]
         attempts = [values for result in results for values in attempt_values(result, self._run, prices)]
         with self.transaction() as db:
-            db.executemany(INSERT_RESULT, rows)
+            if db.executemany(INSERT_RESULT, rows).rowcount != len(rows) and rows:
+                raise JournalError(f"{self.path}: was given the result of an item that it does not know")
             db.executemany(INSERT_ATTEMPT, attempts)
 
     @contextmanager
