@@ -86,6 +86,20 @@ def test_a_second_writer_is_refused_before_the_first_has_begun_a_run(path):
     assert raised.value.pid is None
 
 
+@pytest.mark.parametrize("end", ["ended", "killed"])
+def test_the_process_of_an_earlier_run_is_not_taken_for_the_writer(path, holder, end):
+    holder.kill()
+    holder.wait()
+    if end == "ended":
+        with begun(path) as store:
+            store.end_run()
+    with Store(path), pytest.raises(JournalInUseError) as raised:
+        Store(path)
+    assert raised.value.pid is None
+    with Store(path), JournalReader(path) as reader:
+        assert reader.writer() is None
+
+
 def test_another_name_of_the_file_is_the_same_journal(path, tmp_path):
     (tmp_path / "link.db").symlink_to(path)
     with begun(path), pytest.raises(JournalInUseError):

@@ -67,7 +67,7 @@ async def opened(path, **options):
     return journal
 
 
-@settings(max_examples=25)
+@settings(deadline=None, max_examples=25)
 @given(results=st.lists(RESULTS, min_size=1, max_size=8), runs=st.integers(1, 3))
 def test_what_was_committed_comes_back_equal(tmp_path_factory, results, runs):
     path = tmp_path_factory.mktemp("equal") / "run.db"

@@ -297,7 +297,7 @@ def test_any_text_is_an_id(path, odd):
             assert next(reader.results()).line.decode("utf-8").startswith('{"id": ')
 
 
-@settings(max_examples=30)
+@settings(deadline=None, max_examples=30)
 @given(
     ids=st.lists(st.text(st.characters(codec="utf-8"), min_size=1), min_size=1, unique=True),
     texts=st.lists(st.text(), min_size=1),

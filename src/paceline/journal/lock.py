@@ -82,6 +82,17 @@ def is_of(descriptor: int, path: str) -> bool:
         return False
 
 
+def is_alive(pid: int) -> bool:
+    """Whether there is such a process, as far as can be seen."""
+    if sys.platform == "win32":
+        return True
+    try:
+        os.kill(pid, 0)
+    except OSError as error:
+        return not isinstance(error, ProcessLookupError)
+    return True
+
+
 def is_held(path: str) -> bool:
     """Whether somebody has a file locked."""
     with _turn:

@@ -221,13 +221,13 @@ def is_pending(result: WorkItemResult[Any]) -> bool:
 
 
 def _pid_of_writer(path: str) -> int | None:
-    """Return the process that writes a journal, as far as it says so."""
+    """Return the process that writes a journal, as far as it says so: it may not have begun its run yet."""
     try:
         with closing(connect_to_read(path)) as db:
-            row = db.execute("SELECT pid FROM runs ORDER BY run DESC LIMIT 1").fetchone()
+            row = db.execute("SELECT pid, ended FROM runs ORDER BY run DESC LIMIT 1").fetchone()
     except sqlite3.Error:  # it has just been made
         return None
-    return None if row is None else int(row[0])
+    return int(row[0]) if row is not None and row[1] is None and lock.is_alive(row[0]) else None
 
 
 def _finite(number: float) -> float | None:
