@@ -120,6 +120,7 @@ async def test_where_the_journal_is_slower_than_the_calls_a_bounded_number_of_re
     assert (batch.succeeded, strategy.board.calls.total(), len(journal.kept)) == (4_000, 4_000, 4_000)
     assert 1_024 <= most <= 1_024 + 100 + 100  # and those in flight, and those that are being handed over
     assert len(journal.commits) < 12
+    assert batch.seconds < 20 * 12, "calls go on as soon as there is room"
 
 
 async def test_the_journal_is_opened_once_and_closed_however_the_processor_is_left():
@@ -255,11 +256,24 @@ async def test_changes_of_the_pace_are_noted_once_with_the_seconds_since_the_bat
             now = anyio.current_time()
             return [PaceChange(begun + second, 1.0, 2.0, "more") for second in range(30) if begun + second <= now]
 
+    await anyio.sleep(7)
     begun = anyio.current_time()
     journal = MemoryJournal()
     await process_prompts(Echo(), slowly("abcde", 5), journal=journal, pace=lambda _: Moves(5))
     assert [change.time for _, change in journal.changes] == pytest.approx(list(range(26)))
     assert {quota for quota, _ in journal.changes} == {"echo"}
+
+
+async def test_the_pace_is_noted_every_ten_seconds_and_at_the_end():
+    times = []
+
+    class Counts(MemoryJournal):
+        async def note(self, changes, knowledge):
+            times.append(anyio.current_time() - begun)
+
+    begun = anyio.current_time()
+    await process_prompts(Echo(), slowly(map(str, range(45))), journal=Counts(), pace=wide)
+    assert times == pytest.approx([10, 20, 30, 40, 45], abs=1.1)
 
 
 async def test_a_note_that_fails_harms_nothing():

@@ -65,14 +65,18 @@ def check_full(path, told, items=400):
         assert {kept.id: kept.data() for kept in reader.results()} == told["shown"]
 
 
+async def answer(prompt):
+    return prompt * 100
+
+
 def check_resumed(path, before, items=400):
-    after = fill(path, 0, items)
-    assert after["error"] is None
-    assert len(after["shown"]) == items
-    assert not {f"prompt {name}" for name in before["shown"]} & set(after["called"]), "nothing kept is called again"
+    """Go on with a batch; check that all of it is there, and that nothing that was kept is called again."""
+    after = run_prompts(CallableStrategy(answer), [f"prompt {i}" for i in range(items)], journal=path)
+    assert after.succeeded == items
+    assert after.recalled == len(before["shown"])
 
 
-@pytest.mark.parametrize("limit", [150_000, 200_000, 300_000])
+@pytest.mark.parametrize("limit", [150_000, 300_000])
 def test_a_file_that_may_not_grow_stops_the_batch_and_it_goes_on_when_it_may(path, limit):
     told = fill(path, limit)
     assert "disk I/O error; " in told["error"] or "the disk is full; " in told["error"]
@@ -81,7 +85,7 @@ def test_a_file_that_may_not_grow_stops_the_batch_and_it_goes_on_when_it_may(pat
 
 
 @root
-@pytest.mark.parametrize("size", [320, 400])
+@pytest.mark.parametrize("size", [350])
 def test_a_full_disk_stops_the_batch_and_it_goes_on_when_there_is_room(tmp_path, size):
     disk = tmp_path / "disk"
     disk.mkdir()
@@ -89,11 +93,11 @@ def test_a_full_disk_stops_the_batch_and_it_goes_on_when_there_is_room(tmp_path,
     if subprocess.run(mount, capture_output=True, check=False).returncode:
         pytest.skip("nothing may be mounted here")
     try:
-        told = fill(disk / "run.db", 0, 1_500)
+        told = fill(disk / "run.db", 0, 800)
         assert "run.db: cannot be written: the disk is full; " in told["error"]
-        check_full(disk / "run.db", told, 1_500)
+        check_full(disk / "run.db", told, 800)
         subprocess.run(["mount", "-o", "remount,size=64m", disk], check=True)
-        check_resumed(disk / "run.db", told, 1_500)
+        check_resumed(disk / "run.db", told, 800)
     finally:
         subprocess.run(["umount", disk], check=True)
 
@@ -276,11 +280,11 @@ async def test_what_a_power_cut_leaves_is_whole_and_goes_on(path, tmp_path):
     async def answer(prompt):
         called.append(prompt)
         await anyio.sleep(0.001)
-        if len(called) % 40 == 0 and len(called) < 300:
+        if len(called) % 20 == 0 and len(called) < 150:
             copies.append(_copied(path, tmp_path / f"cut{len(copies)}"))
         return prompt
 
-    strategy, prompts = CallableStrategy(answer), [f"p{i}" for i in range(300)]
+    strategy, prompts = CallableStrategy(answer), [f"p{i}" for i in range(150)]
     await process_prompts(strategy, prompts, journal=SqliteJournal(path, durability="full"))
     assert len(copies) >= 5
     least = 0
@@ -292,8 +296,8 @@ async def test_what_a_power_cut_leaves_is_whole_and_goes_on(path, tmp_path):
         assert len(kept) >= least, "what was committed before stays"
         least = len(kept)
     again = await process_prompts(strategy, prompts, journal=copies[-1])
-    assert (again.succeeded, again.recalled) == (300, least)
-    assert len(called) == 300 + 300 - least
+    assert (again.succeeded, again.recalled) == (150, least)
+    assert len(called) == 150 + 150 - least
 
 
 def _copied(path, folder):

@@ -16,7 +16,7 @@ from paceline import JournalError, JournalInUseError, run_prompts
 from paceline.journal.reader import JournalReader
 from paceline.journal.store import Store
 
-from .support import UPPER, begun, done, python, rows_elsewhere
+from .support import UPPER, begun, done, forked, python, rows_elsewhere
 
 HOLDS = """if True:
     import sys, time
@@ -171,14 +171,12 @@ def test_many_who_try_at_once_have_one_winner(path):
 def test_a_fork_takes_no_lock_with_it_that_it_does_not_give_back(path):
     store = begun(path)
     store.close()
-    pid = os.fork()
-    if pid == 0:  # what was written by its parent is no longer
-        try:
-            Store(path).close()
-            os._exit(0)
-        finally:
-            os._exit(1)
-    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
+    assert forked(lambda: Store(path).close()) == (0, "None"), "what was written by its parent is no longer"
+
+
+def test_a_fork_cannot_write_what_its_parent_writes(path):
+    with begun(path):
+        assert forked(lambda: Store(path))[1].startswith("JournalInUseError: ")
 
 
 def test_a_reader_sees_what_is_committed_while_it_is_written(path):
