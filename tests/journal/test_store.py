@@ -121,7 +121,9 @@ def test_a_known_item_may_move_and_keeps_its_place_where_none_is_given(store):
     (first,) = known(store, "a")
     store.items.note([attrs.evolve(first, place=77)], accept_changes=False)
     store.items.note([attrs.evolve(first, place=None)], accept_changes=False)
-    assert rows(store.path, "SELECT place FROM items WHERE id = 'a'") == [(77,)]
+    store.items.mark_all_gone()
+    store.items.note([attrs.evolve(first, place=None)], accept_changes=False)
+    assert rows(store.path, "SELECT place, gone FROM items WHERE id = 'a'") == [(77, 0)]
 
 
 def test_what_is_not_in_the_input_any_more_is_gone_until_it_is_back(store):
