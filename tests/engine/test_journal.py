@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import math
 
 import anyio
@@ -29,6 +30,7 @@ from paceline.observers import ProcessingEvent
 
 from .journals import MemoryJournal, at_commit, from_commit, is_pending
 from .support import USAGE, Echo, FixedPace, Scripted, add_all
+from .test_embedding import run_on_asyncio
 
 pytestmark = pytest.mark.anyio
 
@@ -118,6 +120,7 @@ async def test_where_the_journal_is_slower_than_the_calls_a_bounded_number_of_re
     assert (batch.succeeded, strategy.board.calls.total(), len(journal.kept)) == (4_000, 4_000, 4_000)
     assert 1_024 <= most <= 1_024 + 100 + 100  # and those in flight, and those that are being handed over
     assert len(journal.commits) < 12
+    assert batch.seconds < 20 * 12, "calls go on as soon as there is room"
 
 
 async def test_the_journal_is_opened_once_and_closed_however_the_processor_is_left():
@@ -253,11 +256,24 @@ async def test_changes_of_the_pace_are_noted_once_with_the_seconds_since_the_bat
             now = anyio.current_time()
             return [PaceChange(begun + second, 1.0, 2.0, "more") for second in range(30) if begun + second <= now]
 
+    await anyio.sleep(7)
     begun = anyio.current_time()
     journal = MemoryJournal()
     await process_prompts(Echo(), slowly("abcde", 5), journal=journal, pace=lambda _: Moves(5))
     assert [change.time for _, change in journal.changes] == pytest.approx(list(range(26)))
     assert {quota for quota, _ in journal.changes} == {"echo"}
+
+
+async def test_the_pace_is_noted_every_ten_seconds_and_at_the_end():
+    times = []
+
+    class Counts(MemoryJournal):
+        async def note(self, changes, knowledge):
+            times.append(anyio.current_time() - begun)
+
+    begun = anyio.current_time()
+    await process_prompts(Echo(), slowly(map(str, range(45))), journal=Counts(), pace=wide)
+    assert times == pytest.approx([10, 20, 30, 40, 45], abs=1.1)
 
 
 async def test_a_note_that_fails_harms_nothing():
@@ -472,6 +488,27 @@ async def test_a_middleware_sees_a_result_before_the_journal_does():
     journal = MemoryJournal()
     await process_prompts(Echo(), ["a"], journal=journal, middlewares=[Stamps()])
     assert journal.kept["0"].output == "A!"
+
+
+def test_asyncios_own_cancellation_may_cut_the_last_commit_short_and_its_results_are_named_and_not_shown(caplog):
+    async def main():
+        async with ParallelBatchProcessor(journal=journal, pace=wide) as processor:
+            await add_all(processor, Echo(1), ["a"])
+            await add_all(processor, Echo(1.5), ["b"])
+            await add_all(processor, Echo(5), ["c"])
+            task = asyncio.create_task(processor.process_all())
+            for seconds in (2, 10, 0.5):  # while `a` is committed, then twice while `b` is
+                await asyncio.sleep(seconds)
+                task.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await task
+        return processor.batch
+
+    journal = MemoryJournal(delay=10)
+    batch = run_on_asyncio(main)
+    assert {result.item_id: result.output for result in batch.results} == {"a": "A", "c": None}
+    assert list(journal.kept) == ["a"]
+    assert "the last commit was cut short; 1 results could not be saved: 'b'" in caplog.text
 
 
 # ------------------------------------------------------------------------------------------------ one call for many

@@ -3,10 +3,6 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import settings
-
-settings.register_profile("journal", deadline=None)  # a slow disk is no fault of the code
-settings.load_profile("journal")
 
 
 @pytest.fixture(params=["trio", "asyncio"])

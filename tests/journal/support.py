@@ -7,6 +7,7 @@ import os
 import sqlite3
 import subprocess
 import sys
+import warnings
 from collections.abc import Callable
 from contextlib import closing
 from typing import Any
@@ -93,20 +94,31 @@ def python(script: str, *arguments: object, check: bool = True, **options: Any) 
     return run
 
 
-def as_nobody(act: Callable[[], Any]) -> str:
-    """Do something as a user without rights, in a fork; return what it came to."""
+def forked(act: Callable[[], Any]) -> tuple[int, str]:
+    """Do something in a fork; return the code that it ended with, and what it came to."""
     reading, writing = os.pipe()
-    pid = os.fork()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # of threads, which the test runner has
+        pid = os.fork()
     if pid == 0:
         try:
-            os.setgid(65534)
-            os.setuid(65534)
             told = str(act())
         except BaseException as error:  # noqa: BLE001 - it is told
             told = f"{type(error).__name__}: {error}"
         os.write(writing, told.encode()[:4000])
         os._exit(0)
     os.close(writing)
-    os.waitpid(pid, 0)
     with os.fdopen(reading, "rb") as pipe:
-        return pipe.read().decode()
+        told = pipe.read().decode()
+    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), told
+
+
+def as_nobody(act: Callable[[], Any]) -> str:
+    """Do something as a user without rights, in a fork; return what it came to."""
+
+    def acts() -> Any:
+        os.setgid(65534)
+        os.setuid(65534)
+        return act()
+
+    return forked(acts)[1]

@@ -16,7 +16,7 @@ from paceline import JournalError, JournalInUseError, run_prompts
 from paceline.journal.reader import JournalReader
 from paceline.journal.store import Store
 
-from .support import UPPER, begun, done, python, rows_elsewhere
+from .support import UPPER, begun, done, forked, python, rows_elsewhere
 
 HOLDS = """if True:
     import sys, time
@@ -86,6 +86,20 @@ def test_a_second_writer_is_refused_before_the_first_has_begun_a_run(path):
     assert raised.value.pid is None
 
 
+@pytest.mark.parametrize("end", ["ended", "killed"])
+def test_the_process_of_an_earlier_run_is_not_taken_for_the_writer(path, holder, end):
+    holder.kill()
+    holder.wait()
+    if end == "ended":
+        with begun(path) as store:
+            store.end_run()
+    with Store(path), pytest.raises(JournalInUseError) as raised:
+        Store(path)
+    assert raised.value.pid is None
+    with Store(path), JournalReader(path) as reader:
+        assert reader.writer() is None
+
+
 def test_another_name_of_the_file_is_the_same_journal(path, tmp_path):
     (tmp_path / "link.db").symlink_to(path)
     with begun(path), pytest.raises(JournalInUseError):
@@ -108,7 +122,7 @@ def test_a_journal_that_could_not_be_opened_is_not_locked(path):
     Path(path).write_text("hello", "utf-8")
     with pytest.raises(JournalError):
         Store(path)
-    Path(path).unlink()
+    Path(path).write_text("", "utf-8")
     Store(path).close()
     assert python(TRIES, path).stdout == "opened\n"
 
@@ -157,14 +171,12 @@ def test_many_who_try_at_once_have_one_winner(path):
 def test_a_fork_takes_no_lock_with_it_that_it_does_not_give_back(path):
     store = begun(path)
     store.close()
-    pid = os.fork()
-    if pid == 0:  # what was written by its parent is no longer
-        try:
-            Store(path).close()
-            os._exit(0)
-        finally:
-            os._exit(1)
-    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
+    assert forked(lambda: Store(path).close()) == (0, "None"), "what was written by its parent is no longer"
+
+
+def test_a_fork_cannot_write_what_its_parent_writes(path):
+    with begun(path):
+        assert forked(lambda: Store(path))[1].startswith("JournalInUseError: ")
 
 
 def test_a_reader_sees_what_is_committed_while_it_is_written(path):

@@ -44,7 +44,7 @@ def fill(path, fates):
     return items
 
 
-@settings(max_examples=40)
+@settings(deadline=None, max_examples=40)
 @given(fates=FATES)
 def test_counts_are_those_of_a_count_by_hand(tmp_path_factory, fates):
     path = tmp_path_factory.mktemp("counts") / "run.db"
@@ -60,7 +60,7 @@ def test_counts_are_those_of_a_count_by_hand(tmp_path_factory, fates):
         assert counts.last == sum(kind is not FaultKind.PENDING for kind, *_ in fates)
 
 
-@settings(max_examples=40)
+@settings(deadline=None, max_examples=40)
 @given(fates=FATES, after=st.integers(0, 70))
 def test_results_come_in_the_order_in_which_they_were_committed_or_in_that_of_the_input(tmp_path_factory, fates, after):
     path = tmp_path_factory.mktemp("results") / "run.db"
@@ -78,7 +78,7 @@ def test_results_come_in_the_order_in_which_they_were_committed_or_in_that_of_th
         assert set(reader.pending_ids()) == {f"i{number}" for number in waiting}
 
 
-@settings(max_examples=40)
+@settings(deadline=None, max_examples=40)
 @given(
     fates=FATES,
     kinds=st.sets(st.sampled_from(["refused", "transient"])),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import sqlite3
 from contextlib import closing
 from pathlib import Path
@@ -13,7 +15,7 @@ from paceline.journal import schema
 from paceline.journal.reader import JournalReader
 from paceline.journal.store import Store
 
-from .support import python
+from .support import forked
 
 STEPS = (
     "CREATE TABLE a (x INTEGER); INSERT INTO a VALUES (1);",
@@ -77,21 +79,15 @@ def test_a_step_that_fails_leaves_the_version_before_it(db, path):
 @pytest.mark.parametrize("step", [0, 1, 2])
 @pytest.mark.parametrize("moment", ["in the step", "before its end"])
 def test_a_kill_within_a_step_leaves_the_version_before_it(path, step, moment):
-    script = """if True:
-        import os, signal, sqlite3, sys
-        from paceline.journal import schema
-        from tests.journal.test_schema import STEPS
-        db = sqlite3.connect(sys.argv[1], isolation_level=None)
+    def act():
+        db = sqlite3.connect(path, isolation_level=None)
         db.execute("PRAGMA journal_mode = WAL")
         db.create_function("die", 0, lambda: os.kill(os.getpid(), signal.SIGKILL))
-        steps, step = list(STEPS), int(sys.argv[2])
-        if sys.argv[3] == "in the step":
-            steps[step] = "CREATE TABLE c AS SELECT die() AS d;" + steps[step]
-        else:
-            steps[step] += "CREATE TABLE c AS SELECT die() AS d;"
-        schema.ensure(db, sys.argv[1], steps)
-    """
-    assert python(script, path, step, moment, check=False).returncode == -9
+        dies, steps = "CREATE TABLE c AS SELECT die() AS d;", list(STEPS)
+        steps[step] = dies + steps[step] if moment == "in the step" else steps[step] + dies
+        schema.ensure(db, path, steps)
+
+    assert forked(act)[0] == -signal.SIGKILL
     with closing(sqlite3.connect(path, isolation_level=None)) as db:
         assert state(db)[0] == step
         assert "c" not in state(db)[1]

@@ -24,14 +24,17 @@ from paceline import (
     MisuseError,
     ParallelBatchProcessor,
     TokenUsage,
+    UnsavedError,
     WorkItemResult,
     process_prompts,
     run_prompts,
 )
 from paceline._core.fault import PASSING, Fault, FaultKind
 from paceline._core.outcome import Attempt
+from paceline._core.prompt import content_key
 from paceline.abc import Ladder
 from paceline.journal import SqliteJournal
+from paceline.journal.items import Known
 from paceline.journal.reader import JournalReader
 from paceline.journal.sqlite import retried
 from paceline.journal.store import Store
@@ -67,7 +70,7 @@ async def opened(path, **options):
     return journal
 
 
-@settings(max_examples=25)
+@settings(deadline=None, max_examples=25)
 @given(results=st.lists(RESULTS, min_size=1, max_size=8), runs=st.integers(1, 3))
 def test_what_was_committed_comes_back_equal(tmp_path_factory, results, runs):
     path = tmp_path_factory.mktemp("equal") / "run.db"
@@ -366,11 +369,21 @@ async def _forever(_prompt):
 @pytest.mark.anyio
 async def test_a_store_that_was_open_stays_open(path):
     with Store(path) as store:
-        for run in (1, 2):
-            batch = await process_prompts(UPPER, ["a"], journal=SqliteJournal.on(store))
-            assert batch.recalled == run - 1
+        strategy = store.items.strategy(UPPER.identity)
+        for run, name in enumerate("ab", 1):
+            store.items.note([Known(name, content_key(name), strategy)], accept_changes=False)
+            async with ParallelBatchProcessor(journal=SqliteJournal.on(store)) as processor:
+                await processor.add_work(item(name))
+                assert (await processor.process_all()).succeeded == 1
             assert len(rows(path, "SELECT * FROM runs WHERE ended IS NOT NULL")) == run
-        assert store.items.count() == 1
+    assert rows(path) == [("a",), ("b",)]
+
+
+@pytest.mark.anyio
+async def test_an_item_that_should_have_been_noted_and_was_not_is_no_silent_loss(path):
+    with Store(path) as store, pytest.raises(UnsavedError, match="an item that it does not know") as raised:
+        await process_prompts(UPPER, ["a"], journal=SqliteJournal.on(store))
+    assert [result.output for result in raised.value.unsaved] == ["A"]
 
 
 @pytest.mark.anyio

@@ -121,7 +121,9 @@ def test_a_known_item_may_move_and_keeps_its_place_where_none_is_given(store):
     (first,) = known(store, "a")
     store.items.note([attrs.evolve(first, place=77)], accept_changes=False)
     store.items.note([attrs.evolve(first, place=None)], accept_changes=False)
-    assert rows(store.path, "SELECT place FROM items WHERE id = 'a'") == [(77,)]
+    store.items.mark_all_gone()
+    store.items.note([attrs.evolve(first, place=None)], accept_changes=False)
+    assert rows(store.path, "SELECT place, gone FROM items WHERE id = 'a'") == [(77, 0)]
 
 
 def test_what_is_not_in_the_input_any_more_is_gone_until_it_is_back(store):
@@ -241,6 +243,16 @@ def test_a_commit_keeps_all_of_its_results_or_none(store):
     assert rows(store.path) == []
 
 
+def test_a_result_of_an_item_that_was_not_noted_is_refused_and_not_dropped(store):
+    with pytest.raises(JournalError, match=r"run\.db: was given the result of an item that it does not know"):
+        store.commit([done("a"), done("z"), done("b")], {})
+    assert rows(store.path) == []
+    store.commit([done("a"), failed("b", FaultKind.PENDING)], {})
+    store.commit([failed("b", FaultKind.PENDING)], {})
+    store.commit([], {})
+    assert rows(store.path) == [("a",)]
+
+
 def test_what_sqlite_raises_names_the_file(store):
     with pytest.raises(JournalError, match=r"run\.db: no such table: nowhere"), store.transaction() as db:
         db.execute("SELECT * FROM nowhere")
@@ -287,7 +299,7 @@ def test_any_text_is_an_id(path, odd):
             assert next(reader.results()).line.decode("utf-8").startswith('{"id": ')
 
 
-@settings(max_examples=30)
+@settings(deadline=None, max_examples=30)
 @given(
     ids=st.lists(st.text(st.characters(codec="utf-8"), min_size=1), min_size=1, unique=True),
     texts=st.lists(st.text(), min_size=1),

@@ -5,6 +5,7 @@ It reads orders, a JSON object a line, and answers each with the code that its f
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
 import signal
@@ -123,6 +124,8 @@ def child(order: dict[str, Any]) -> int:
 
 def main() -> None:
     """Fork for each order."""
+    for backend in ("trio", "asyncio"):
+        importlib.import_module(f"anyio._backends._{backend}")  # here, and not in each fork
     for line in sys.stdin:
         order = json.loads(line)
         pid = os.fork()

@@ -60,9 +60,8 @@ class JournalKeeper:
 
     async def admit(self, jobs: Sequence[Job]) -> None:
         """Hand over what is kept already, and let the others be called, or wait for those that are."""
-        with CancelScope(
-            shield=True
-        ):  # they are accepted, and must not be left behind if whoever brought them is cancelled
+        # They are accepted, and must not be left behind if whoever brought them is cancelled.
+        with CancelScope(shield=True):
             keys, kept = await self._recalled(jobs)
             for job, key, result in zip(jobs, keys, kept, strict=True):
                 if job.result is not None:  # the batch has ended meanwhile
@@ -164,13 +163,17 @@ class JournalKeeper:
 
     async def finish(self, fault: Fault) -> None:
         """Commit what is left once the batch's tasks have ended, whatever ended them; what is not decided is settled with `fault`."""
-        with CancelScope(shield=True):  # as long as the disk takes: a thread cannot be cancelled
-            for job in self._batch.settle_rest(fault):
-                if job not in self._waiting:
-                    self.deliver(job)
-            while self._waiting:
-                await self._commit_last()
-            await self._note()
+        try:
+            with CancelScope(shield=True):  # as long as the disk takes: a thread cannot be cancelled
+                for job in self._batch.settle_rest(fault):
+                    if job not in self._waiting:
+                        self.deliver(job)
+                while self._waiting:
+                    await self._commit_last()
+                await self._note()
+        except BaseException:  # asyncio's own cancellation passes every shield
+            self._withhold_all(JournalError("the last commit was cut short"))
+            raise
 
     async def _commit(self) -> bool:
         """Commit what waits, and hand it over; return whether the journal has taken it."""
@@ -192,10 +195,14 @@ class JournalKeeper:
     async def _commit_last(self) -> None:
         """Try once more; what cannot be committed now is handed over to nobody."""
         if not await self._commit():
-            left, self._waiting = self._waiting, []
-            for job in left:
-                self._withhold(job)
+            self._withhold_all()
         self._batch.alarm.ring()
+
+    def _withhold_all(self, reason: JournalError | None = None) -> None:
+        self.failure = self.failure or reason
+        left, self._waiting = self._waiting, []
+        for job in left:
+            self._withhold(job)
 
     def _fail(self, error: Exception) -> None:
         if self.failure is None:

@@ -52,7 +52,7 @@ def _name_of(file: os.stat_result) -> tuple[int, int, int]:
 def _is_written_here(path: str) -> bool:
     try:
         return _name_of(os.stat(path)) in _written  # noqa: PTH116 - a path as the user gave it
-    except FileNotFoundError:
+    except OSError:
         return False
 
 
@@ -78,8 +78,19 @@ def is_of(descriptor: int, path: str) -> bool:
     """Whether a path still leads to the file that was locked."""
     try:
         return os.path.samestat(os.stat(path), os.fstat(descriptor))  # noqa: PTH116 - a path as the user gave it
-    except FileNotFoundError:
+    except OSError:
         return False
+
+
+def is_alive(pid: int) -> bool:
+    """Whether there is such a process, as far as can be seen."""
+    if sys.platform == "win32":
+        return True
+    try:
+        os.kill(pid, 0)
+    except OSError as error:
+        return not isinstance(error, ProcessLookupError)
+    return True
 
 
 def is_held(path: str) -> bool:

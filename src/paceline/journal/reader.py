@@ -165,11 +165,11 @@ class JournalReader:
         return [RunRecord(run=run, pid=pid, version=v, began=began, ended=ended) for run, pid, v, began, ended in rows]
 
     def writer(self) -> int | None:
-        """Return the process that is writing it now; None: nobody is."""
+        """Return the process that is writing it now; None: nobody is, or it has not begun its run yet."""
         if not lock.is_held(self.path):
             return None
-        runs = self.runs()
-        return runs[-1].pid if runs else None
+        latest = self.runs()[-1:]
+        return next((run.pid for run in latest if run.ended is None and lock.is_alive(run.pid)), None)
 
     def pace(self) -> list[PaceEntry]:
         """Return what the pace did, over all runs."""

@@ -179,13 +179,14 @@ class Store:
         """Keep results with their attempts; of pending ones only the attempts: they are not final.
 
         Raises:
-            JournalError: they are not kept, none of them.
+            JournalError: they are not kept, none of them; or there is one of an item that was not noted.
         """
         now = time.time()
         rows = [result_values(result, self._run, now) for result in results if not is_pending(result)]
         attempts = [values for result in results for values in attempt_values(result, self._run, prices)]
         with self.transaction() as db:
-            db.executemany(INSERT_RESULT, rows)
+            if db.executemany(INSERT_RESULT, rows).rowcount != len(rows) and rows:
+                raise JournalError(f"{self.path}: was given the result of an item that it does not know")
             db.executemany(INSERT_ATTEMPT, attempts)
 
     @contextmanager
@@ -220,13 +221,13 @@ def is_pending(result: WorkItemResult[Any]) -> bool:
 
 
 def _pid_of_writer(path: str) -> int | None:
-    """Return the process that writes a journal, as far as it says so."""
+    """Return the process that writes a journal, as far as it says so: it may not have begun its run yet."""
     try:
         with closing(connect_to_read(path)) as db:
-            row = db.execute("SELECT pid FROM runs ORDER BY run DESC LIMIT 1").fetchone()
+            row = db.execute("SELECT pid, ended FROM runs ORDER BY run DESC LIMIT 1").fetchone()
     except sqlite3.Error:  # it has just been made
         return None
-    return None if row is None else int(row[0])
+    return int(row[0]) if row is not None and row[1] is None and lock.is_alive(row[0]) else None
 
 
 def _finite(number: float) -> float | None:

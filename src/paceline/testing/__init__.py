@@ -11,6 +11,7 @@ In virtual time a batch of five minutes takes a second. On trio:
 It keeps time by the event loop's clock alone, so any other virtual clock, of trio or of asyncio, does as well.
 """
 
+from .journals import check_journal as check_journal
 from .limits import ConcurrencyCap as ConcurrencyCap
 from .limits import FixedWindow as FixedWindow
 from .limits import Limit as Limit
@@ -40,5 +41,6 @@ __all__ = [
     "SimulatedStrategy",
     "TokenBucket",
     "VirtualTimeLoop",
+    "check_journal",
     "parse_model",
 ]

@@ -1,0 +1,83 @@
+"""The promises of a journal are checked: ours keeps them, and one that breaks any is found."""
+
+from __future__ import annotations
+
+import anyio
+import pytest
+
+from paceline.journal import SqliteJournal
+from paceline.testing import check_journal
+
+from ..engine.journals import MemoryJournal, is_pending
+
+
+class Kept(MemoryJournal):
+    """Keeps what it has from one life to the next, as a file does."""
+
+    def __init__(self, disk):
+        super().__init__(kept=None)
+        self.disk = disk
+
+    async def open(self):
+        self.kept, self.knowledge, self.noted = self.disk.setdefault("state", ({}, {}, set()))
+        return self.knowledge
+
+    async def close(self):
+        self.disk["state"] = self.kept, self.knowledge, self.noted
+
+
+class KeepsPending(Kept):
+    async def commit(self, results, prices):
+        self.kept |= {result.item_id: result for result in results}
+
+
+class Forgets(Kept):
+    async def close(self):
+        self.disk.clear()
+
+
+class IsFirstCome(Kept):
+    async def commit(self, results, prices):
+        for result in results:
+            if not is_pending(result):
+                self.kept.setdefault(result.item_id, result)
+
+
+class LearnsNothing(Kept):
+    async def note(self, changes, knowledge):
+        pass
+
+
+class Shuffles(Kept):
+    async def recall(self, items):
+        return sorted(await super().recall(items), key=str)
+
+
+class LeavesOut(Kept):
+    async def recall(self, items):
+        return [result for result in await super().recall(items) if result]
+
+
+class HasNoKey(Kept):
+    def key_of(self, item):
+        return object()
+
+
+def check(make):
+    anyio.run(check_journal, make, backend="trio")
+
+
+def test_a_journal_in_a_file_keeps_its_promises(tmp_path):
+    check(lambda: SqliteJournal(tmp_path / "run.db"))
+
+
+def test_a_journal_in_memory_keeps_them():
+    disk = {}
+    check(lambda: Kept(disk))
+
+
+@pytest.mark.parametrize("kind", [KeepsPending, Forgets, IsFirstCome, LearnsNothing, Shuffles, LeavesOut, HasNoKey])
+def test_a_promise_that_is_broken_is_told(kind):
+    disk = {}
+    with pytest.raises(AssertionError, match="a journal must keep this promise: "):
+        check(lambda: kind(disk))
