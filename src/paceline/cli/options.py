@@ -22,7 +22,7 @@ from cyclopts import Group, Parameter, Token
 
 from .._core.config import ProcessorConfig
 from .._core.exceptions import ConfigurationError
-from .._core.fault import FaultKind
+from .._core.fault import PASSING, FaultKind
 from .reading import Kind
 
 STREAM = "-"
@@ -61,6 +61,7 @@ class Durability(enum.StrEnum):
 
 FAILED = frozenset(FaultKind)
 """The kinds that `--retry failed` means."""
+_NAMED: Mapping[str, frozenset[FaultKind]] = {"passing": PASSING, "failed": FAILED, "none": frozenset()}
 
 
 def retried(text: str) -> frozenset[FaultKind]:
@@ -69,14 +70,21 @@ def retried(text: str) -> frozenset[FaultKind]:
     Raises:
         OptionError: it has a word that is none.
     """
+    return kinds_in(text, "retry")
+
+
+def kinds_in(text: str, option: str) -> frozenset[FaultKind]:
+    """Return the kinds of failures that are named in the value of an option.
+
+    Raises:
+        OptionError: it has a word that is none.
+    """
     words = [word.strip().lower() for word in text.split(",")]
-    if words == ["failed"]:
-        return FAILED
-    if words == ["none"]:
-        return frozenset()
+    if len(words) == 1 and words[0] in _NAMED:
+        return _NAMED[words[0]]
     for word in words:
         if word not in set(FaultKind):
-            raise OptionError("retry", f"must be failed, none, or some of {', '.join(FaultKind)}; not {text!r}")
+            raise OptionError(option, f"must be {', '.join(_NAMED)}, or some of {', '.join(FaultKind)}; not {text!r}")
     return frozenset(map(FaultKind, words))
 
 
@@ -124,7 +132,8 @@ def _to_kinds(_: Any, tokens: Sequence[Token]) -> frozenset[FaultKind]:
     return retried(",".join(token.value for token in tokens))
 
 
-def _to_models(_: Any, tokens: Sequence[Token]) -> tuple[str, ...]:
+def to_models(_: Any, tokens: Sequence[Token]) -> tuple[str, ...]:
+    """Return the models that were given."""
     return models_in(",".join(token.value for token in tokens))
 
 
@@ -141,31 +150,23 @@ def to_whole(_: Any, tokens: Sequence[Token]) -> int:
         raise OptionError((token.keyword or "").lstrip("-"), f"must be a whole number, not {token.value!r}") from None
 
 
-def _shown(group: str, place: int, **about: Any) -> Parameter:
-    return Parameter(group=Group(group, sort_key=place), **about)
+_GROUPS = {"model": 1, "input": 2, "output": 3, "journal": 4, "run": 5}
 
 
-def _model(**about: Any) -> Parameter:
-    return _shown("The model", 1, **about)
+def in_group(name: str, /, **about: Any) -> Parameter:
+    """Return what is said of an option that help shows with others."""
+    return Parameter(group=Group(f"The {name}", sort_key=_GROUPS[name]), **about)
 
 
-def _input(**about: Any) -> Parameter:
-    return _shown("The input", 2, **about)
-
-
-def _output(**about: Any) -> Parameter:
-    return _shown("The output", 3, **about)
-
-
-def _journal(**about: Any) -> Parameter:
-    return _shown("The journal", 4, **about)
-
-
-def _run(**about: Any) -> Parameter:
-    return _shown("The run", 5, **about)
-
-
-_FLAG: Mapping[str, Any] = {"negative": "", "show_default": False}
+FLAG: Mapping[str, Any] = {"negative": "", "show_default": False}
+RETRY: Mapping[str, Any] = {
+    "metavar": "KINDS",
+    "converter": _to_kinds,
+    "n_tokens": 1,
+    "negative": "",
+    "show_default": False,
+    "show_choices": False,
+}
 
 
 @Parameter(name="*")
@@ -176,80 +177,87 @@ class RunOptions:
     source: Annotated[str, Parameter(parse=False)] = attrs.field(default=STREAM, metadata={PATH: True})
     """Where the prompts are; - is stdin."""
 
-    model: Annotated[str | None, _model(metavar="NAME", alias="-m")] = attrs.field(
+    model: Annotated[str | None, in_group("model", metavar="NAME", alias="-m")] = attrs.field(
         default=None, validator=_no_credentials
     )
     """gemini-2.5-flash, gpt-5-mini, claude-haiku-4-5, openai:NAME@http://HOST/v1, or sim[:rate=50,...]."""
     escalate: Annotated[
-        tuple[str, ...], _model(metavar="A,B,C", converter=_to_models, n_tokens=1, negative="", show_default=False)
+        tuple[str, ...],
+        in_group("model", metavar="A,B,C", converter=to_models, n_tokens=1, negative="", show_default=False),
     ] = attrs.field(default=(), validator=[_no_empty_model, _no_credentials])
     """Models A,B,C in place of --model, cheapest first: bad answers move up."""
-    system: Annotated[FilePath | None, _model(metavar="FILE")] = attrs.field(default=None, metadata={PATH: True})
+    system: Annotated[FilePath | None, in_group("model", metavar="FILE")] = attrs.field(
+        default=None, metadata={PATH: True}
+    )
     """File with what the model is told before every prompt."""
-    cache: Annotated[bool, _model(**_FLAG)] = False
+    cache: Annotated[bool, in_group("model", **FLAG)] = False
     """Share what --system says in a context cache (Gemini only)."""
-    schema: Annotated[FilePath | None, _model(metavar="FILE")] = attrs.field(default=None, metadata={PATH: True})
+    schema: Annotated[FilePath | None, in_group("model", metavar="FILE")] = attrs.field(
+        default=None, metadata={PATH: True}
+    )
     """JSON schema that answers must fit; else it is asked again."""
 
-    format: Annotated[Kind | None, _input(metavar="KIND", show_choices=False)] = None
+    format: Annotated[Kind | None, in_group("input", metavar="KIND", show_choices=False)] = None
     """Where its name does not say: jsonl, openai, gemini, anthropic, csv, parquet or text."""
-    prompt: Annotated[str | None, _input(metavar="TEMPLATE")] = None
+    prompt: Annotated[str | None, in_group("input", metavar="TEMPLATE")] = None
     """Made of columns, such as "Summarise {text}"."""
-    limit: Annotated[int | None, _input(metavar="N", converter=to_whole, n_tokens=1)] = attrs.field(
+    limit: Annotated[int | None, in_group("input", metavar="N", converter=to_whole, n_tokens=1)] = attrs.field(
         default=None, validator=_at_least_1
     )
     """Only the first so many prompts."""
-    sample: Annotated[int | None, _input(metavar="N", converter=to_whole, n_tokens=1)] = attrs.field(
+    sample: Annotated[int | None, in_group("input", metavar="N", converter=to_whole, n_tokens=1)] = attrs.field(
         default=None, validator=_at_least_1
     )
     """Only so many, by chance, but the same each time."""
-    strict: Annotated[bool, _input(**_FLAG)] = False
+    strict: Annotated[bool, in_group("input", **FLAG)] = False
     """Stop if a line cannot be taken; else pass over it."""
-    dedupe: Annotated[bool, _input(negative="--no-dedupe")] = True
+    dedupe: Annotated[bool, in_group("input", negative="--no-dedupe")] = True
     """One call for the same prompts."""
 
-    output: Annotated[FilePath, _output(metavar="FILE", alias="-o")] = attrs.field(metadata={PATH: True})
+    output: Annotated[FilePath, in_group("output", metavar="FILE", alias="-o")] = attrs.field(metadata={PATH: True})
     """Where the rows go, a JSON object a line; - for stdout."""
-    form: Annotated[Literal["own", "openai", "gemini", "anthropic"], _output(metavar="FORM", show_choices=False)] = (
-        "own"
-    )
+    form: Annotated[
+        Literal["own", "openai", "gemini", "anthropic"], in_group("output", metavar="FORM", show_choices=False)
+    ] = "own"
     """Of rows: own, openai, gemini, anthropic."""
-    overwrite: Annotated[bool, _output(**_FLAG)] = attrs.field(default=False, metadata={ONCE: True})
+    overwrite: Annotated[bool, in_group("output", **FLAG)] = attrs.field(default=False, metadata={ONCE: True})
     """Replace what the output holds."""
 
-    journal: Annotated[FilePath | None, _journal(metavar="FILE", show_default=False)] = attrs.field(
+    journal: Annotated[FilePath | None, in_group("journal", metavar="FILE", show_default=False)] = attrs.field(
         default=None, metadata={PATH: True}
     )
     """Its file. [default: OUTPUT.journal]"""
-    no_journal: Annotated[bool, _journal(**_FLAG)] = False
+    no_journal: Annotated[bool, in_group("journal", **FLAG)] = False
     """Keep none: then the run cannot be resumed."""
     retry: Annotated[
         frozenset[FaultKind],
-        _journal(metavar="KINDS", converter=_to_kinds, n_tokens=1, negative="", show_default=False, show_choices=False),
-    ] = FAILED
-    """Run again: failed, none or kinds. [default: failed]"""
-    durability: Annotated[Durability, _journal(metavar="LEVEL", show_choices=False)] = Durability.NORMAL
+        in_group("journal", **RETRY),
+    ] = PASSING
+    """Of what failed before: passing, failed, none, or kinds as timeout,bug. [default: passing]"""
+    durability: Annotated[Durability, in_group("journal", metavar="LEVEL", show_choices=False)] = Durability.NORMAL
     """full survives power cuts too."""
-    allow_changes: Annotated[bool, _journal(**_FLAG)] = attrs.field(default=False, metadata={ONCE: True})
+    allow_changes: Annotated[bool, in_group("journal", **FLAG)] = attrs.field(default=False, metadata={ONCE: True})
     """Go on though input, model or settings have changed."""
 
-    max_workers: Annotated[int, _run(metavar="N", converter=to_whole, n_tokens=1)] = attrs.field(
+    max_workers: Annotated[int, in_group("run", metavar="N", converter=to_whole, n_tokens=1)] = attrs.field(
         default=1_000, validator=_at_least_1
     )
     """Calls in flight: a ceiling, no setting."""
-    timeout: Annotated[float, _run(metavar="SECONDS")] = attrs.field(default=120.0, validator=_seconds)
+    timeout: Annotated[float, in_group("run", metavar="SECONDS")] = attrs.field(default=120.0, validator=_seconds)
     """Seconds for one call."""
-    deadline: Annotated[float | None, _run(metavar="SECONDS")] = attrs.field(default=None, validator=_seconds)
+    deadline: Annotated[float | None, in_group("run", metavar="SECONDS")] = attrs.field(
+        default=None, validator=_seconds
+    )
     """Seconds for the batch; what is left then is pending."""
-    dry_run: Annotated[bool, _run(**_FLAG)] = attrs.field(default=False, metadata={ONCE: True})
+    dry_run: Annotated[bool, in_group("run", **FLAG)] = attrs.field(default=False, metadata={ONCE: True})
     """Check all and tell the plan; call and write nothing."""
-    json: Annotated[bool, _run(**_FLAG)] = attrs.field(default=False, metadata={ONCE: True})
+    json: Annotated[bool, in_group("run", **FLAG)] = attrs.field(default=False, metadata={ONCE: True})
     """The summary, or the plan, as one JSON object."""
-    quiet: Annotated[bool, _run(alias="-q", **_FLAG)] = attrs.field(default=False, metadata={ONCE: True})
+    quiet: Annotated[bool, in_group("run", alias="-q", **FLAG)] = attrs.field(default=False, metadata={ONCE: True})
     """No progress, only the summary."""
-    verbose: Annotated[bool, _run(alias="-v", **_FLAG)] = attrs.field(default=False, metadata={ONCE: True})
+    verbose: Annotated[bool, in_group("run", alias="-v", **FLAG)] = attrs.field(default=False, metadata={ONCE: True})
     """The whole log, with tracebacks."""
-    config: Annotated[FilePath | None, _run(metavar="FILE")] = attrs.field(
+    config: Annotated[FilePath | None, in_group("run", metavar="FILE")] = attrs.field(
         default=None, metadata={PATH: True, ONCE: True}
     )
     """TOML file with any of these; those given here win."""

@@ -64,7 +64,7 @@ def _tell_kept(kept: Kept, *, anew: int) -> None:
         done = f"{counts.settled:,} of {counts.total:,} items are done, {counts.pending:,} are missing"
         tell(f"{done}; go on with: {kept.how_to_go_on}")
     elif failed:
-        again = f"try these again with: {kept.how_to_go_on} --retry failed"
+        again = f"try these again with: {kept.next}"
         tell(f"all {counts.total:,} items are done, {failed:,} of them failed; {again}")
     elif not anew:
         tell(f"all {counts.total:,} items were done already")
