@@ -20,10 +20,11 @@ from . import status as _status
 from .answering import answer
 from .codes import OK
 from .failed import FailedOptions
-from .options import FilePath, OptionError, RunOptions, to_whole
+from .options import FilePath, RunOptions
 from .results import ResultsOptions
 from .resume import ResumeOptions
 from .settings import apply_settings
+from .values import OptionError, to_whole
 
 _STDIO = "\0"  # stands for -, which cyclopts takes for an option; no argument of a process can hold it
 _AT_LEAST_1 = Number(gte=1)

@@ -20,9 +20,10 @@ from ..journal.reader import JournalReader, has
 from .begin import OPTIONS, Noted, has_noted_bytes, noted_input
 from .codes import OK, UNSAVED
 from .journals import journal_at
-from .options import FAILED, PATH, STREAM, FilePath, kinds_in
+from .options import PATH, STREAM, FilePath
 from .reading import InputError, Kind, open_again
 from .telling import tell
+from .values import FAILED, kinds_in
 from .whole import whole_file
 from .writing import Output
 

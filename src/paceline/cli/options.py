@@ -5,25 +5,24 @@ Rules owned here:
 1. The same record comes from the command line, from a file (see `settings`) and from a journal (see `plain`), and its values are
    checked wherever they come from: each field by itself, then those that have to do with each other.
 2. It never holds a key: a model's address that could have one in it is refused.
-3. A message names the option, what it must be, and the value; but never a value that may hold a password.
 """
 
 from __future__ import annotations
 
 import enum
 import math
-import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias
 
 import attrs
-from cyclopts import Group, Parameter, Token
+from cyclopts import Group, Parameter
 
 from .._core.config import ProcessorConfig
 from .._core.exceptions import ConfigurationError
 from .._core.fault import PASSING, FaultKind
 from .reading import Kind
+from .values import at_least_1, no_credentials, no_empty_model, seconds_above_0, to_models, to_retried, to_whole
 
 STREAM = "-"
 """A path that stands for stdin or stdout."""
@@ -31,23 +30,11 @@ PATH = "path"
 """In a field's metadata: its value is a path, or - for a standard stream."""
 ONCE = "once"
 """In a field's metadata: it is said of one start, and is no part of the plain data."""
-_CONTINUED = re.compile(r"\s*\w+=")  # a piece that belongs to the model before it: sim:rate=50,latency=1
-_SECRET_PARTS = re.compile(r"://[^/?#\s]*@|[?&][^=&#]*(?:key|token|secret|password|sig)[^=&#]*=", re.IGNORECASE)
-
 
 if TYPE_CHECKING:
     FilePath: TypeAlias = str
 else:
     FilePath = str | Path  # cyclopts makes a text of it, and a shell completes the names of files
-
-
-class OptionError(ConfigurationError):
-    """An option has a value that it cannot have."""
-
-    def __init__(self, name: str, rule: str) -> None:
-        super().__init__(f"--{name.replace('_', '-')}: {rule}")
-        self.rule = rule
-        """What it must be, and what it is, without the option's name."""
 
 
 class Durability(enum.StrEnum):
@@ -57,97 +44,6 @@ class Durability(enum.StrEnum):
     """It survives the end of the process."""
     FULL = "full"
     """It survives the end of the machine's power."""
-
-
-FAILED = frozenset(FaultKind)
-"""The kinds that `--retry failed` means."""
-_NAMED: Mapping[str, frozenset[FaultKind]] = {"passing": PASSING, "failed": FAILED, "none": frozenset()}
-
-
-def retried(text: str) -> frozenset[FaultKind]:
-    """Return the kinds of failures that a value of --retry means.
-
-    Raises:
-        OptionError: it has a word that is none.
-    """
-    return kinds_in(text, "retry")
-
-
-def kinds_in(text: str, option: str) -> frozenset[FaultKind]:
-    """Return the kinds of failures that are named in the value of an option.
-
-    Raises:
-        OptionError: it has a word that is none.
-    """
-    words = [word.strip().lower() for word in text.split(",")]
-    if len(words) == 1 and words[0] in _NAMED:
-        return _NAMED[words[0]]
-    for word in words:
-        if word not in set(FaultKind):
-            raise OptionError(option, f"must be {', '.join(_NAMED)}, or some of {', '.join(FaultKind)}; not {text!r}")
-    return frozenset(map(FaultKind, words))
-
-
-def models_in(text: str) -> tuple[str, ...]:
-    """Return the models of a list with commas between them; those of the options of `sim` part nothing."""
-    models: list[str] = []
-    for piece in text.split(","):
-        if models and _CONTINUED.match(piece):
-            models[-1] += f",{piece}"
-        else:
-            models.append(piece)
-    return tuple(model.strip() for model in models)
-
-
-def _must(test: Callable[[Any], bool], rule: str) -> Callable[[object, attrs.Attribute[Any], Any], None]:
-    def check(_: object, attribute: attrs.Attribute[Any], value: Any) -> None:
-        if value is not None and not test(value):
-            raise OptionError(attribute.name, f"must be {rule}, not {value}")
-
-    return check
-
-
-_at_least_1 = _must(lambda value: value >= 1, "1 or more")
-_seconds = _must(lambda value: 0 < value < math.inf, "a number of seconds above 0")
-
-
-def _no_credentials(_: object, attribute: attrs.Attribute[Any], value: str | Sequence[str] | None) -> None:
-    for model in [value] if isinstance(value, str) else value or ():
-        if _SECRET_PARTS.search(model):
-            raise OptionError(
-                attribute.name,
-                "the server's address must not hold a user, a password or a key, as it is told in logs and results; "
-                "give the key by the provider's variable, such as OPENAI_API_KEY",
-            )
-
-
-def _no_empty_model(_: object, attribute: attrs.Attribute[Any], value: Sequence[str]) -> None:
-    if not all(value):
-        raise OptionError(
-            attribute.name, "must be models with commas between them, cheapest first; one of them is empty"
-        )
-
-
-def _to_kinds(_: Any, tokens: Sequence[Token]) -> frozenset[FaultKind]:
-    return retried(",".join(token.value for token in tokens))
-
-
-def to_models(_: Any, tokens: Sequence[Token]) -> tuple[str, ...]:
-    """Return the models that were given."""
-    return models_in(",".join(token.value for token in tokens))
-
-
-def to_whole(_: Any, tokens: Sequence[Token]) -> int:
-    """Return the whole number that was given: cyclopts would round what is none.
-
-    Raises:
-        OptionError: it is none.
-    """
-    token = tokens[-1]
-    try:
-        return int(token.value)
-    except ValueError:
-        raise OptionError((token.keyword or "").lstrip("-"), f"must be a whole number, not {token.value!r}") from None
 
 
 _GROUPS = {"model": 1, "input": 2, "output": 3, "journal": 4, "run": 5}
@@ -161,7 +57,7 @@ def in_group(name: str, /, **about: Any) -> Parameter:
 FLAG: Mapping[str, Any] = {"negative": "", "show_default": False}
 RETRY: Mapping[str, Any] = {
     "metavar": "KINDS",
-    "converter": _to_kinds,
+    "converter": to_retried,
     "n_tokens": 1,
     "negative": "",
     "show_default": False,
@@ -178,13 +74,13 @@ class RunOptions:
     """Where the prompts are; - is stdin."""
 
     model: Annotated[str | None, in_group("model", metavar="NAME", alias="-m")] = attrs.field(
-        default=None, validator=_no_credentials
+        default=None, validator=no_credentials
     )
     """gemini-2.5-flash, gpt-5-mini, claude-haiku-4-5, openai:NAME@http://HOST/v1, or sim[:rate=50,...]."""
     escalate: Annotated[
         tuple[str, ...],
         in_group("model", metavar="A,B,C", converter=to_models, n_tokens=1, negative="", show_default=False),
-    ] = attrs.field(default=(), validator=[_no_empty_model, _no_credentials])
+    ] = attrs.field(default=(), validator=[no_empty_model, no_credentials])
     """Models A,B,C in place of --model, cheapest first: bad answers move up."""
     system: Annotated[FilePath | None, in_group("model", metavar="FILE")] = attrs.field(
         default=None, metadata={PATH: True}
@@ -202,11 +98,11 @@ class RunOptions:
     prompt: Annotated[str | None, in_group("input", metavar="TEMPLATE")] = None
     """Made of columns, such as "Summarise {text}"."""
     limit: Annotated[int | None, in_group("input", metavar="N", converter=to_whole, n_tokens=1)] = attrs.field(
-        default=None, validator=_at_least_1
+        default=None, validator=at_least_1
     )
     """Only the first so many prompts."""
     sample: Annotated[int | None, in_group("input", metavar="N", converter=to_whole, n_tokens=1)] = attrs.field(
-        default=None, validator=_at_least_1
+        default=None, validator=at_least_1
     )
     """Only so many, by chance, but the same each time."""
     strict: Annotated[bool, in_group("input", **FLAG)] = False
@@ -240,13 +136,15 @@ class RunOptions:
     """Go on though input, model or settings have changed."""
 
     max_workers: Annotated[int, in_group("run", metavar="N", converter=to_whole, n_tokens=1)] = attrs.field(
-        default=1_000, validator=_at_least_1
+        default=1_000, validator=at_least_1
     )
     """Calls in flight: a ceiling, no setting."""
-    timeout: Annotated[float, in_group("run", metavar="SECONDS")] = attrs.field(default=120.0, validator=_seconds)
+    timeout: Annotated[float, in_group("run", metavar="SECONDS")] = attrs.field(
+        default=120.0, validator=seconds_above_0
+    )
     """Seconds for one call."""
     deadline: Annotated[float | None, in_group("run", metavar="SECONDS")] = attrs.field(
-        default=None, validator=_seconds
+        default=None, validator=seconds_above_0
     )
     """Seconds for the batch; what is left then is pending."""
     dry_run: Annotated[bool, in_group("run", **FLAG)] = attrs.field(default=False, metadata={ONCE: True})

@@ -19,8 +19,9 @@ from ..journal.reader import JournalReader
 from . import run as _run
 from .begin import OPTIONS
 from .journals import journal_at
-from .options import FLAG, PATH, RETRY, STREAM, FilePath, RunOptions, in_group, to_models, to_whole
+from .options import FLAG, PATH, RETRY, STREAM, FilePath, RunOptions, in_group
 from .plain import from_data
+from .values import to_models, to_whole
 
 _GIVEN: Mapping[str, Any] = {"show_default": False}
 

@@ -27,9 +27,10 @@ import attrs
 from cyclopts import App, ArgumentCollection, Token
 
 from .._core.exceptions import ConfigurationError
-from .options import OptionError, RunOptions
+from .options import RunOptions
 from .plain import absolute, meant, path_fields, value_of
 from .resume import ResumeOptions
+from .values import OptionError
 
 _INPUT = "INPUT"
 _COMMANDS: Mapping[str, type] = {"run": RunOptions, "resume": ResumeOptions}
