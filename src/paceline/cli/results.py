@@ -19,7 +19,7 @@ from typing import Annotated, Literal
 import attrs
 from cyclopts import Parameter
 
-from .._core.exceptions import ConfigurationError
+from .._core.exceptions import ConfigurationError, JournalError
 from ..journal.reader import JournalReader
 from ..journal.records import Kept
 from .codes import OK, UNSAVED
@@ -104,6 +104,8 @@ def results(journal: str, options: ResultsOptions) -> int:
         try:
             with whole_file(options.output, overwrite=options.overwrite, keep=keep) as descriptor:
                 _write(_chosen(reader, options), options, descriptor)
+        except json.JSONDecodeError as error:
+            raise JournalError(f"{path}: is damaged: what should be JSON in it is none ({error})") from None
         except BrokenPipeError:
             raise
         except OSError as error:

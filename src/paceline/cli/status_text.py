@@ -149,7 +149,7 @@ def _run_data(run: RunRecord, status: Status) -> dict[str, Any]:
         "pid": run.pid,
         "version": run.version,
         "began": _utc(run.began),
-        "ended": None if run.ended is None else _utc(run.ended),
+        "ended": _utc(run.ended),
         "seconds": _seconds(run, status),
         "state": _state(run, status),
     }
@@ -164,7 +164,10 @@ def _state(run: RunRecord, status: Status) -> str:
 def _seconds(run: RunRecord, status: Status) -> float | None:
     """Return how long a run took, or has taken so far; None: nobody knows."""
     end = status.now if _state(run, status) == "running" else run.ended
-    return None if end is None else round(max(0.0, end - run.began), 3)  # a clock may have been set back
+    began, ended = _time(run.began), _time(end)
+    if began is None or ended is None:
+        return None
+    return round(max(0.0, (ended - began).total_seconds()), 3)  # a clock may have been set back
 
 
 def _usage(status: Status) -> TokenUsage:
@@ -177,8 +180,18 @@ def _plain(value: Any) -> str:
 
 def _at(seconds: float) -> str:
     """Return a time as the clock on the wall shows it."""
-    return f"{datetime.fromtimestamp(seconds, UTC).astimezone():%Y-%m-%d %H:%M:%S}"
+    time = _time(seconds)
+    return "at a time that is none" if time is None else f"{time.astimezone():%Y-%m-%d %H:%M:%S}"
 
 
-def _utc(seconds: float) -> str:
-    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds")
+def _utc(seconds: float | None) -> str | None:
+    time = _time(seconds)
+    return None if time is None else time.isoformat(timespec="milliseconds")
+
+
+def _time(seconds: float | None) -> datetime | None:
+    """Return a time of a journal; None: there is none, or what is there is none: anybody may have written it."""
+    try:
+        return None if seconds is None else datetime.fromtimestamp(seconds, UTC)
+    except (TypeError, ValueError, OverflowError, OSError):
+        return None
