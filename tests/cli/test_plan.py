@@ -195,8 +195,14 @@ def test_what_is_run_again_is_counted_in_the_plan(paceline, begun):
     assert (plan["wanted"], plan["calls"]) == (4, 3)
     assert plan["output"]["state"] == "continued"
     assert plan["journal"]["state"] == {
-        **{"items": 4, "succeeded": 0, "failures": {"rejected": 4}, "pending": 0},
-        **{"again": 4, "changes": [], "writer": None, "refused": False},
+        "items": 4,
+        "succeeded": 0,
+        "failures": {"rejected": 4},
+        "pending": 0,
+        "again": 4,
+        "changes": [],
+        "writer": None,
+        "refused": False,
     }
 
 

@@ -119,7 +119,9 @@ def test_rows_may_go_elsewhere(paceline, batch, tmp_path):
             "in.jsonl",
             lines_of(
                 {
-                    **{"custom_id": f"r{i}", "method": "POST", "url": "/v1/chat/completions"},
+                    "custom_id": f"r{i}",
+                    "method": "POST",
+                    "url": "/v1/chat/completions",
                     "body": {"messages": [{"role": "user", "content": f"t{i}"}]},
                 }
                 for i in range(20)
@@ -130,10 +132,10 @@ def test_rows_may_go_elsewhere(paceline, batch, tmp_path):
     ],
     ids=["csv", "gemini", "openai", "text"],
 )
-def test_every_kind_of_input_is_gone_on_with(paceline, batch, tmp_path, name, content, arguments):
+def test_every_kind_of_input_is_gone_on_with(paceline, batch, name, content, arguments):
     journal = batch(content, *arguments, name=name, model=DENYING, code=1)
     assert paceline("resume", journal, *ANSWERING).code == 0
-    rows = rows_of(tmp_path / "out.jsonl")
+    rows = rows_of(journal.with_suffix(""))
     assert len(rows) == (10 if arguments[:1] == ["--sample"] else 20)
     assert all(row.get("success", True) and not row.get("error") for row in rows)
 

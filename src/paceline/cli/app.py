@@ -101,8 +101,8 @@ def status(
 
     Args:
         journal: the journal, or the output beside which it lies.
-        json: all of it as one JSON object.
-        pace: how many of the latest changes of the pace are told.
+        json: All of it as one JSON object.
+        pace: How many of the latest changes of the pace are told.
     """
     return _status.status(_given(journal), as_json=json, pace=pace)
 

@@ -31,16 +31,6 @@ _GIVEN: Mapping[str, Any] = {"show_default": False}
 class ResumeOptions:
     """What `resume` was asked; None: as the journal has it."""
 
-    max_workers: Annotated[int | None, in_group("run", metavar="N", converter=to_whole, n_tokens=1, **_GIVEN)] = None
-    """Calls in flight: a ceiling, no setting."""
-    timeout: Annotated[float | None, in_group("run", metavar="SECONDS", **_GIVEN)] = None
-    """Seconds for one call."""
-    deadline: Annotated[float | None, in_group("run", metavar="SECONDS", **_GIVEN)] = None
-    """Seconds for the batch; what is left then is pending."""
-    retry: Annotated[frozenset[FaultKind], in_group("journal", **RETRY)] = PASSING
-    """Of what failed before: passing, failed, none, or kinds as timeout,bug. [default: passing]"""
-    allow_changes: Annotated[bool, in_group("journal", **FLAG)] = False
-    """Go on though input, model or settings have changed."""
     model: Annotated[str | None, in_group("model", metavar="NAME", alias="-m", **_GIVEN)] = None
     """Another one for what is missing; needs --allow-changes."""
     escalate: Annotated[
@@ -48,10 +38,12 @@ class ResumeOptions:
         in_group("model", metavar="A,B,C", converter=to_models, n_tokens=1, negative="", **_GIVEN),
     ] = ()
     """Others, cheapest first; needs --allow-changes."""
+
     source: Annotated[FilePath | None, in_group("input", name="--input", metavar="FILE", **_GIVEN)] = attrs.field(
         default=None, metadata={PATH: True}
     )
     """Where the input is now, if it is elsewhere."""
+
     output: Annotated[FilePath | None, in_group("output", metavar="FILE", alias="-o", **_GIVEN)] = attrs.field(
         default=None, metadata={PATH: True}
     )
@@ -63,6 +55,18 @@ class ResumeOptions:
     """Of rows: own, openai, gemini, anthropic."""
     overwrite: Annotated[bool, in_group("output", **FLAG)] = False
     """Replace what another output holds."""
+
+    retry: Annotated[frozenset[FaultKind], in_group("journal", **RETRY)] = PASSING
+    """Of what failed before: passing, failed, none, or kinds as timeout,bug. [default: passing]"""
+    allow_changes: Annotated[bool, in_group("journal", **FLAG)] = False
+    """Go on though input, model or settings have changed."""
+
+    max_workers: Annotated[int | None, in_group("run", metavar="N", converter=to_whole, n_tokens=1, **_GIVEN)] = None
+    """Calls in flight: a ceiling, no setting."""
+    timeout: Annotated[float | None, in_group("run", metavar="SECONDS", **_GIVEN)] = None
+    """Seconds for one call."""
+    deadline: Annotated[float | None, in_group("run", metavar="SECONDS", **_GIVEN)] = None
+    """Seconds for the batch; what is left then is pending."""
     dry_run: Annotated[bool, in_group("run", **FLAG)] = False
     """Check all and tell the plan; call and write nothing."""
     json: Annotated[bool, in_group("run", **FLAG)] = False

@@ -95,7 +95,8 @@ def status_of(reader: JournalReader, *, pace: int, now: float) -> Status:
 
 
 def _options(reader: JournalReader) -> RunOptions | None:
+    data = reader.fact(OPTIONS)
     try:
-        return from_data(reader.fact(OPTIONS) or {})
+        return from_data(data) if isinstance(data, dict) else None
     except ConfigurationError:
         return None
