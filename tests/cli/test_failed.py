@@ -34,18 +34,18 @@ def test_the_lines_of_what_failed_are_a_new_input_as_they_were_written(paceline,
 
 
 @pytest.mark.parametrize(
-    ("form", "key", "line"),
+    ("key", "line"),
     [
         (
-            "openai",
             "custom_id",
             {"method": "POST", "url": "/v1/chat/completions", "body": {"messages": [{"role": "user", "content": "?"}]}},
         ),
-        ("gemini", "key", {"request": {"contents": [{"role": "user", "parts": [{"text": "?"}]}]}}),
-        ("anthropic", "custom_id", {"params": {"max_tokens": 5, "messages": [{"role": "user", "content": "?"}]}}),
+        ("key", {"request": {"contents": [{"role": "user", "parts": [{"text": "?"}]}]}}),
+        ("custom_id", {"params": {"max_tokens": 5, "messages": [{"role": "user", "content": "?"}]}}),
     ],
+    ids=["openai", "gemini", "anthropic"],
 )
-def test_lines_of_batch_apis_come_back_as_they_were(paceline, batch, tmp_path, form, key, line):
+def test_lines_of_batch_apis_come_back_as_they_were(paceline, batch, tmp_path, key, line):
     text = lines_of([{key: "NAME", **line}])
     content = "".join(text.replace("NAME", f"r{i}").replace("?", f"prompt {i}?") for i in range(40))
     journal = batch(content, model=REJECTING, code=1)
