@@ -111,3 +111,27 @@ def clean_environment() -> dict[str, str]:
 def rows_of(path: Path):
     """Return the rows of a file of results."""
     return [json.loads(line) for line in path.read_text("utf-8").splitlines()]
+
+
+@pytest.fixture
+def batch(paceline, tmp_path):
+    """Run a batch on a journal beside its output; return the path of the journal."""
+
+    def run(content, *arguments, name="in.jsonl", model=FAST, code=0):
+        path = tmp_path / name
+        path.write_bytes(content if isinstance(content, bytes) else content.encode())
+        done = paceline("run", path, "-o", tmp_path / "out.jsonl", "-m", model, "-q", *arguments)
+        assert done.code == code, done.err
+        return tmp_path / "out.jsonl.journal"
+
+    return run
+
+
+def lines_of(rows) -> str:
+    """Return rows as lines of JSON."""
+    return "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
+
+
+def prompts(number):
+    """Return an input of so many prompts."""
+    return lines_of({"id": f"q{i}", "prompt": f"prompt {i}", "context": {"n": i}} for i in range(number))

@@ -39,7 +39,13 @@ def test_a_script_is_one_that_its_shell_can_read(script, shell):
 @pytest.mark.parametrize(
     ("words", "expected"),
     [
-        (["r"], {"run"}),
+        (["r"], {"run", "results", "resume"}),
+        (["s"], {"status"}),
+        (["f"], {"failed"}),
+        (["results", "x", "--in"], {"--in-order"}),
+        (["resume", "sy"], {"system.txt"}),
+        (["resume", "x", "--all"], {"--allow-changes"}),
+        (["failed", "x", "--input", "sy"], {"system.txt"}),
         (["run", "--sch"], {"--schema"}),
         (["run", "--form", ""], {"own", "openai", "gemini", "anthropic"}),
         (["run", "x", "--system", "sy"], {"system.txt"}),

@@ -12,8 +12,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from paceline import ConfigurationError, FaultKind
-from paceline.cli.options import FAILED, ONCE, Durability, RunOptions, models_in, retried
+from paceline.cli.options import ONCE, Durability, RunOptions
 from paceline.cli.plain import from_data, path_fields, placed, to_data, value_of
+from paceline.cli.values import FAILED, models_in, retried
+from paceline.journal import PASSING
 
 OPTIONS = st.builds(
     RunOptions,
@@ -63,7 +65,7 @@ def test_plain_data_has_absolute_paths_and_leaves_streams_alone(options):
         ({"output": None}, "--output: must be a string"),
         ({"max_workers": True}, "--max-workers: must be an integer, not a boolean: True"),
         ({"max_workers": 0}, "--max-workers: must be 1 or more, not 0"),
-        ({"retry": ["timeout", "tineout"]}, "--retry: must be failed, none, or some of"),
+        ({"retry": ["timeout", "tineout"]}, "--retry: must be passing, failed, none, or some of"),
         ({"retry": [3]}, "--retry: must be a text or a list of texts"),
         ({"durability": "half"}, '--durability: must be one of "normal", "full"'),
         ({"timeout": math.inf}, "--timeout: must be a number of seconds above 0, not inf"),
@@ -101,6 +103,7 @@ def test_any_value_of_any_option_is_taken_or_refused_in_one_sentence(name, value
 @pytest.mark.parametrize(
     ("text", "kinds"),
     [
+        ("passing", PASSING),
         ("failed", FAILED),
         ("none", frozenset()),
         ("timeout", {FaultKind.TIMEOUT}),
@@ -161,7 +164,7 @@ def test_other_addresses_are_not_taken_for_credentials(model):
         (["-m", "sim", "--limit", "1.5"], "--limit: must be a whole number, not '1.5'"),
         (["-m", "sim", "--max-workers", "1e3"], "--max-workers: must be a whole number, not '1e3'"),
         (["-m", "sim", "--sample", "0"], "--sample: must be 1 or more, not 0"),
-        (["-m", "sim", "--retry", "all"], "--retry: must be failed, none, or some of"),
+        (["-m", "sim", "--retry", "all"], "--retry: must be passing, failed, none, or some of"),
         (["-m", "sim", "--form", "csv"], "--form"),
         (["-m", "sim", "--durability", "half"], "--durability"),
     ],

@@ -7,9 +7,6 @@ import json
 import pytest
 
 from paceline import Price
-from paceline.cli.options import RunOptions
-from paceline.cli.plan import plan_of
-from paceline.cli.plan_text import as_data, told
 from paceline.llm_strategies.prices import price_of
 
 from .conftest import FAST, KEYS
@@ -168,10 +165,81 @@ def test_requests_that_differ_in_more_than_words_are_different_calls(paceline, t
     assert (plan["input"]["kind"], plan["calls"], plan["tokens"]["input"]) == ("openai", 2, 2)
 
 
-def test_what_a_journal_holds_is_told_with_the_plan(same, tmp_path):
-    options = RunOptions(source=str(same), output=str(tmp_path / "o"), model=FAST)
-    asked = []
-    plan = plan_of(options, lambda path: asked.append(path) or {"done": 5, "pending": 4})
-    assert asked == [f"{tmp_path}/o.journal"]
-    assert told(plan).count("  done: 5") == 1
-    assert as_data(plan)["journal"] == {"path": f"{tmp_path}/o.journal", "state": {"done": 5, "pending": 4}}
+@pytest.fixture
+def begun(paceline, same, tmp_path):
+    """Run a batch whose items of one prompt are rejected; return the arguments to run it again."""
+    arguments = ("run", same, "-o", tmp_path / "out.jsonl", "-m", f"{FAST},faults=rejected:1")
+    assert paceline(*arguments, "--limit", 4).code == 1
+    return arguments
+
+
+def state_in(run):
+    return run.rows[0]["journal"]["state"]
+
+
+def test_what_a_journal_has_done_is_told_with_the_plan(paceline, begun, tmp_path):
+    kept = [tmp_path / "out.jsonl", tmp_path / "out.jsonl.journal"]
+    before = [path.read_bytes() for path in kept]
+    run = paceline(*begun, "--limit", 4, "--dry-run")
+    assert run.code == 0, run.err
+    lines = run.out.splitlines()
+    assert "calls     0" in lines
+    assert f"output    {tmp_path}/out.jsonl (the journal's own: it is gone on with), in the form own" in lines
+    assert "            4 items: 0 succeeded, 4 failed, 0 pending" in lines
+    assert "            0 of those that failed are run again" in lines
+    assert [path.read_bytes() for path in kept] == before
+
+
+def test_what_is_run_again_is_counted_in_the_plan(paceline, begun):
+    (plan,) = paceline(*begun, "--limit", 4, "--dry-run", "--json", "--retry", "rejected").rows
+    assert (plan["wanted"], plan["calls"]) == (4, 3)
+    assert plan["output"]["state"] == "continued"
+    assert plan["journal"]["state"] == {
+        "items": 4,
+        "succeeded": 0,
+        "failures": {"rejected": 4},
+        "pending": 0,
+        "again": 4,
+        "changes": [],
+        "writer": None,
+        "refused": False,
+    }
+
+
+def test_what_has_changed_is_told_with_the_plan_as_the_run_tells_it(paceline, begun, same):
+    text = same.read_text("utf-8").replace("abcdabcd", "abcdefgh")
+    same.write_text(text, "utf-8")
+    told = paceline(*begun, "--dry-run", "--json")
+    assert told.code == 2
+    state = state_in(told)
+    assert state["refused"]
+    assert state["changes"] == ["the prompt of '2' has changed", "5 items of the input are new"]
+    refused = paceline(*begun)
+    assert refused.code == 2
+    assert all(change in refused.err for change in state["changes"])
+    allowed = paceline(*begun, "--dry-run", "--json", "--allow-changes")
+    assert (allowed.code, state_in(allowed)["refused"]) == (0, False)
+    assert allowed.rows[0]["wanted"] == 6
+
+
+def test_another_model_is_a_change_in_the_plan(paceline, begun):
+    other = [f"{FAST},faults=rejected:0.5" if str(one).startswith("sim") else one for one in begun]
+    state = state_in(paceline(*other, "--limit", 4, "--dry-run", "--json"))
+    assert len(state["changes"]) == 1
+    assert state["changes"][0].startswith("service was ")
+
+
+def test_a_prompt_that_another_item_has_the_answer_of_is_no_call(paceline, same, tmp_path):
+    arguments = ("run", same, "-o", tmp_path / "out.jsonl", "-m", FAST)
+    assert paceline(*arguments, "--limit", 3).code == 0
+    (plan,) = paceline(*arguments, "--dry-run", "--json", "--allow-changes").rows
+    assert (plan["wanted"], plan["calls"]) == (6, 0)
+    (plan,) = paceline(*arguments, "--dry-run", "--json", "--allow-changes", "--no-dedupe").rows
+    assert (plan["wanted"], plan["calls"]) == (6, 6)
+
+
+def test_a_file_that_is_no_journal_is_refused_in_a_dry_run_too(paceline, same, tmp_path):
+    (tmp_path / "out.jsonl.journal").write_bytes(b"somebody's" * 100)
+    run = paceline("run", same, "-o", tmp_path / "out.jsonl", "-m", FAST, "--dry-run")
+    assert (run.code, run.out) == (2, "")
+    assert run.err == f"paceline: {tmp_path}/out.jsonl.journal: is not a journal; name another file\n"

@@ -82,7 +82,7 @@ WRONG = [
     ("max-workers = 1\nmax_workers = 2", "max_workers is given twice"),
     ('quiet = "yes"', "quiet: must be a boolean, not a string: 'yes'"),
     ("deadline = inf", "deadline: must be a number of seconds above 0, not inf"),
-    ('retry = ["timeout", "tineout"]', "retry: must be failed, none, or some of throttled"),
+    ('retry = ["timeout", "tineout"]', "retry: must be passing, failed, none, or some of throttled"),
     ('format = "xml"', "format: must be one of"),
     ('form = "xml"', "form: must be one of"),
     ("limit = 1979-05-27", "limit: must be an integer, not date"),

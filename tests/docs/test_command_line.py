@@ -8,16 +8,18 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-import attrs
 import pytest
 
 from paceline.cli.app import app
 from paceline.cli.codes import FAILED, OK, SIGNALLED, UNSAVED, UNWANTED, USAGE
-from paceline.cli.options import RunOptions
+from paceline.cli.status import status_of
+from paceline.cli.status_text import as_data
+from paceline.journal.reader import JournalReader
+from paceline.journal.store import Store
 
 PAGE = Path(__file__).parents[2] / "docs" / "reference" / "command-line.md"
-TABLE = re.compile(r"(?<=<!-- options of (\w{3}) -->\n).*?(?=<!-- end -->)", re.DOTALL)
-COMMANDS = ("run",)
+TABLE = re.compile(r"(?P<head><!-- options of (?P<command>\w+) -->\n)(?P<table>.*?)(?=<!-- end -->)", re.DOTALL)
+COMMANDS = ("run", "status", "results", "failed", "resume")
 
 
 def table_of(command: str) -> str:
@@ -28,7 +30,7 @@ def table_of(command: str) -> str:
         if not names or not argument.parse:
             continue
         (found,) = argument.parameter.group
-        if found.name != group:
+        if found.name not in (group, "Parameters"):
             group = found.name
             lines.append(f"| **{group}** | | |")
         help_, _, told = (argument.parameter.help or "").partition(" [default: ")
@@ -53,7 +55,7 @@ def default_of(argument) -> str:
 
 @pytest.mark.parametrize("command", COMMANDS)
 def test_the_table_of_options_is_the_program_s(command):
-    tables = {match[1]: match[0] for match in TABLE.finditer(PAGE.read_text("utf-8"))}
+    tables = {match["command"]: match["table"] for match in TABLE.finditer(PAGE.read_text("utf-8"))}
     assert tables[command] == table_of(command)
 
 
@@ -70,12 +72,26 @@ def test_every_exit_code_is_told():
     assert told == {OK, FAILED, USAGE, UNSAVED, UNWANTED, SIGNALLED + 2, SIGNALLED + 15}
 
 
-def test_every_option_has_a_sentence_of_help():
-    for field in attrs.fields(RunOptions):
-        if field.name != "source":
-            argument = next(one for one in arguments_of("run") if one.field_info.name == field.name)
-            assert (argument.parameter.help or "").rstrip("]").strip(), field.name
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_option_has_a_sentence_of_help(command):
+    for argument in arguments_of(command):
+        if argument.parse and any(name.startswith("-") for name in argument.names):
+            assert (argument.parameter.help or "").rstrip("]").strip(), argument.names
+
+
+def test_every_key_of_a_state_is_told(tmp_path):
+    with Store(tmp_path / "x.journal"):
+        pass
+    with JournalReader(tmp_path / "x.journal") as reader:
+        data = as_data(status_of(reader, pace=0, now=0.0))
+    section = PAGE.read_text("utf-8").partition("\n## `paceline status")[2].partition("\n## ")[0]
+    told = {
+        key for line in re.findall(r"^\| (`[^|]+) \|", section, re.MULTILINE) for key in re.findall(r"`(\w+)`", line)
+    }
+    assert told == {*data}
 
 
 if __name__ == "__main__":
-    PAGE.write_text(TABLE.sub(lambda match: table_of(match[1]), PAGE.read_text("utf-8")), "utf-8")
+    PAGE.write_text(
+        TABLE.sub(lambda match: match["head"] + table_of(match["command"]), PAGE.read_text("utf-8")), "utf-8"
+    )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from importlib import metadata
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeAlias, TypeVar
 
 import attrs
 from cyclopts import App, CycloptsError, Parameter, UnusedCliTokensError
@@ -12,19 +12,29 @@ from cyclopts.validators import Number
 
 from .._core.exceptions import ConfigurationError
 from . import demo as _demo
+from . import failed as _failed
+from . import results as _results
+from . import resume as _resume
 from . import run as _run
+from . import status as _status
 from .answering import answer
 from .codes import OK
-from .options import FilePath, OptionError, RunOptions, to_whole
+from .failed import FailedOptions
+from .options import FilePath, RunOptions
+from .results import ResultsOptions
+from .resume import ResumeOptions
 from .settings import apply_settings
+from .values import OptionError, to_whole
 
 _STDIO = "\0"  # stands for -, which cyclopts takes for an option; no argument of a process can hold it
 _AT_LEAST_1 = Number(gte=1)
+_Journal: TypeAlias = Annotated[FilePath, Parameter(name="JOURNAL", show_default=False)]
+Options = TypeVar("Options", bound=attrs.AttrsInstance)
 
 _EXAMPLES = """Examples:
   paceline demo
-  paceline run prompts.txt -o results.jsonl --model sim:rate=50
-  paceline run prompts.jsonl -o results.jsonl --model gemini-2.5-flash"""
+  paceline run prompts.jsonl -o results.jsonl --model gemini-2.5-flash
+  paceline resume results.jsonl"""
 _CODES = """Exit codes:
   0 all done     1 some items failed     2 usage, input or output
   3 results could not be saved     130 interrupted     143 terminated"""
@@ -72,10 +82,59 @@ def run(source: Annotated[FilePath, Parameter(name="INPUT", show_default=False)]
     Args:
         source: JSONL of {"id", "prompt", "context"?}, lines of a batch API, CSV, Parquet, or text; - for stdin.
     """
-    given = {name: _given(value) for name, value in attrs.asdict(options, recurse=False).items()}
-    asked = RunOptions(**given | {"source": _given(source)})
+    asked = attrs.evolve(_as_given(options), source=_given(source))
     asked.check()
     return _run.run(asked)
+
+
+@app.command(sort_key=2, help_epilogue="")
+def status(
+    journal: _Journal,
+    /,
+    *,
+    json: Annotated[bool, Parameter(negative="", show_default=False)] = False,
+    pace: Annotated[
+        int, Parameter(metavar="N", converter=to_whole, n_tokens=1, validator=Number(gte=0))
+    ] = _status.SHOWN,
+) -> int:
+    """Tell how far a batch is, also while it runs.
+
+    Args:
+        journal: the journal, or the output beside which it lies.
+        json: All of it as one JSON object.
+        pace: How many of the latest changes of the pace are told.
+    """
+    return _status.status(_given(journal), as_json=json, pace=pace)
+
+
+@app.command(sort_key=3, help_epilogue="")
+def results(journal: _Journal, /, options: ResultsOptions) -> int:  # noqa: D417 - the options say it themselves
+    """Make the output anew from a journal.
+
+    Args:
+        journal: the journal, or the output beside which it lies.
+    """
+    return _results.results(_given(journal), _as_given(options))
+
+
+@app.command(sort_key=4, help_epilogue="")
+def failed(journal: _Journal, /, options: FailedOptions) -> int:  # noqa: D417 - the options say it themselves
+    """Make a new input of what failed.
+
+    Args:
+        journal: the journal, or the output beside which it lies.
+    """
+    return _failed.failed(_given(journal), _as_given(options))
+
+
+@app.command(sort_key=5, help_epilogue=_CODES)
+def resume(journal: _Journal, /, options: ResumeOptions | None = None) -> int:  # noqa: D417 - the options say it themselves
+    """Go on with a batch where it ended.
+
+    Args:
+        journal: the journal, or the output beside which it lies.
+    """
+    return _resume.resume(_given(journal), _as_given(options or ResumeOptions()))
 
 
 @app.command(sort_key=0, help_epilogue="")
@@ -110,3 +169,7 @@ def completion(shell: Literal["bash", "zsh", "fish"], /) -> int:
 
 def _given(value: Any) -> Any:
     return "-" if value == _STDIO else value
+
+
+def _as_given(options: Options) -> Options:
+    return type(options)(**{name: _given(value) for name, value in attrs.asdict(options, recurse=False).items()})

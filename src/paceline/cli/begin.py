@@ -20,12 +20,15 @@ from contextlib import contextmanager
 from typing import Any
 
 import attrs
+from cattrs import structure
+from cattrs.errors import BaseValidationError
 
 from .._core.exceptions import JournalChangedError
 from .._core.prompt import content_key
 from ..abc import LLMCallStrategy
 from ..journal.items import Known
 from ..journal.store import Store
+from .differences import Differences
 from .inputs import opened
 from .options import STREAM, RunOptions
 from .plain import to_data
@@ -34,7 +37,6 @@ from .reading import Input, InputError, Kind, Prompt, digest_of, open_again
 INPUT, OPTIONS = "input", "options"
 """Facts of a journal: what was read, and what was asked."""
 _AT_ONCE = 1_000  # items that are noted together
-_SHOWN = 10  # changed prompts that are told one by one
 _TOLD_EACH = 100_000  # items that were checked
 
 
@@ -93,8 +95,26 @@ def asked_of(options: RunOptions) -> dict[str, Any]:
 
 def noted_input(store: Any) -> Noted | None:
     """Return the input that a journal was begun, or last gone on, with; None: there was none."""
-    fact = store.fact(INPUT)
-    return Noted(**fact | {"bad": tuple(fact["bad"])}) if fact else None
+    try:
+        return structure(store.fact(INPUT), Noted)
+    except (BaseValidationError, TypeError, ValueError, KeyError):
+        return None
+
+
+def has_noted_bytes(noted: Noted, path: str) -> bool:
+    """Whether a file holds the bytes of the input that was noted, as far as these were looked at.
+
+    Raises:
+        InputError: it cannot be read.
+    """
+    if not os.path.isfile(path) and os.path.exists(path):  # noqa: PTH110, PTH113 - texts
+        return False
+    try:
+        whole = noted.asked.get("limit") is not None or os.path.getsize(path) == noted.size  # noqa: PTH202 - a text
+        digest = digest_of(path, noted.size) if whole else None
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read: {error.strerror or error}") from None
+    return digest is not None and digest.hex() == noted.digest
 
 
 @contextmanager
@@ -115,7 +135,7 @@ def begun(
         JournalError: the journal cannot be written.
     """
     noted = noted_input(store)
-    if noted is not None and _is_the_same(noted, options) and _is_whole(store, noted, strategy):
+    if noted is not None and is_the_same(noted, options) and _is_whole(store, noted, strategy):
         with open_again(options.source, kind=Kind(noted.kind), template=options.prompt) as again:
             revised = _take_note(store, options)
             _tell_bad(noted.bad, say)
@@ -131,17 +151,10 @@ def begun(
         )
 
 
-def _is_the_same(noted: Noted, options: RunOptions) -> bool:
+def is_the_same(noted: Noted, options: RunOptions) -> bool:
     """Whether an input is the one that was noted, as far as can be told without a copy of it."""
     path = options.source
-    if path == STREAM or noted.asked != asked_of(options) or not os.path.isfile(path):  # noqa: PTH113 - a text
-        return False
-    try:
-        whole = options.limit is not None or os.path.getsize(path) == noted.size  # noqa: PTH202 - a text
-        digest = digest_of(path, noted.size) if whole else None
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read: {error.strerror or error}") from None
-    return digest is not None and digest.hex() == noted.digest
+    return path != STREAM and noted.asked == asked_of(options) and has_noted_bytes(noted, path)
 
 
 def _is_whole(store: Store, noted: Noted, strategy: LLMCallStrategy[Any]) -> bool:
@@ -204,9 +217,7 @@ class Planner:
         self._held: list[Known] = []
         self._seen = 0
         self._known = store.items.count() + store.items.count(gone=True)
-        self._prompts: list[str] = []
-        self._changed = 0
-        self._settings: dict[str, None] = {}
+        self._differences = Differences()
         store.items.mark_all_gone()
 
     def visit(self, prompt: Prompt) -> None:
@@ -222,21 +233,11 @@ class Planner:
             return []
         gone = self._store.items.count(gone=True)
         new = self._store.items.count() + gone - self._known
-        more = self._changed - len(self._prompts)
-        told = [*self._settings, *self._prompts]
-        told += [f"and {more:,} more prompts have changed"] if more else []
-        told += [f"{new:,} items of the input are new"] if new else []
-        told += [f"{gone:,} items that it was begun with are not in the input"] if gone else []
-        return told
+        return self._differences.told(new=new, gone=gone)
 
     def _flush(self) -> None:
         for change in self._store.items.note(self._held, accept_changes=True):
-            if change.content:
-                self._changed += 1
-                if len(self._prompts) < _SHOWN:
-                    self._prompts.append(change.told)
-            else:
-                self._settings |= dict.fromkeys(change.settings)
+            self._differences.take(change)
         before, self._seen = self._seen, self._seen + len(self._held)
         if self._seen // _TOLD_EACH > before // _TOLD_EACH:
             self._say(f"{self._seen:,} prompts are checked")

@@ -6,6 +6,7 @@ import shlex
 
 import attrs
 
+from .._core.fault import PASSING
 from ..journal.reader import Counts
 from .conduct import Ending
 
@@ -21,6 +22,13 @@ class Kept:
     def how_to_go_on(self) -> str:
         """The command that runs what is missing."""
         return f"paceline resume {shlex.quote(self.path)}"
+
+    @property
+    def next(self) -> str | None:
+        """The command that runs what is missing, or what failed; None: all succeeded."""
+        if self.counts.pending or self.counts.failures.keys() & PASSING:
+            return self.how_to_go_on
+        return f"{self.how_to_go_on} --retry failed" if self.counts.failures else None
 
 
 @attrs.frozen(kw_only=True)

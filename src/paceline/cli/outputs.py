@@ -10,13 +10,14 @@ from .options import STREAM
 from .writing import STDOUT, OutputError
 
 
-def state_of(path: str, *, source: os.stat_result, overwrite: bool) -> str:
-    """Return what would become of an output: `new`, `empty`, `replaced`, `stream`.
+def state_of(path: str, *, source: os.stat_result, overwrite: bool, belongs: bool = False) -> str:
+    """Return what would become of an output: `new`, `empty`, `continued`, `replaced`, `stream`.
 
     Args:
         path: of the file; - for stdout.
         source: the input's identity.
         overwrite: whether what is there may be replaced.
+        belongs: whether it is that of the journal, which is gone on with.
 
     Raises:
         OutputError: it could not be written to, or has content, or is the input.
@@ -35,10 +36,10 @@ def state_of(path: str, *, source: os.stat_result, overwrite: bool) -> str:
         raise OutputError(f"{name}: is the input; name another file")
     if path == STREAM:
         return "stream"
-    return _state_of_what_is_there(path, found, overwrite=overwrite)
+    return _state_of_what_is_there(path, found, overwrite=overwrite, belongs=belongs)
 
 
-def _state_of_what_is_there(path: str, found: os.stat_result, *, overwrite: bool) -> str:
+def _state_of_what_is_there(path: str, found: os.stat_result, *, overwrite: bool, belongs: bool) -> str:
     if stat.S_ISDIR(found.st_mode):
         raise OutputError(f"{path}: cannot be written to: Is a directory")
     if not os.access(path, os.W_OK):
@@ -47,6 +48,8 @@ def _state_of_what_is_there(path: str, found: os.stat_result, *, overwrite: bool
         return "stream"
     if not found.st_size:
         return "empty"
+    if belongs:
+        return "continued"
     if not overwrite:
         raise OutputError(f"{path}: has content; name another file, or say --overwrite to replace it")
     return "replaced"

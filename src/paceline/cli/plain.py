@@ -21,7 +21,8 @@ from cattrs import Converter
 
 from .._core.exceptions import ConfigurationError
 from ..llm_strategies.structuring import Hook, Unfit, structure_hook
-from .options import ONCE, PATH, STREAM, OptionError, RunOptions, models_in, retried
+from .options import ONCE, PATH, STREAM, RunOptions
+from .values import OptionError, models_in, retried
 
 _FROM_TEXT: Mapping[str, Callable[[str], Any]] = {"escalate": models_in, "retry": retried}
 _LONGEST = 60  # characters of a value that is told

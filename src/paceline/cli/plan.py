@@ -11,24 +11,23 @@ Rules owned here:
 
 from __future__ import annotations
 
-import sqlite3
-from collections.abc import Callable, Iterable, Mapping
-from contextlib import closing
+import os
+from pathlib import Path
 from typing import Any
 
 import attrs
 
 from .._core.price import Price
-from .._core.prompt import characters_of, content_key
 from .._core.usage import TokenUsage
 from ..abc import LLMCallStrategy
 from ..llm_strategies.prices import known_price
 from .inputs import opened
+from .look import JournalState, looking
 from .models import strategy_of, system_of
 from .options import STREAM, RunOptions
 from .outputs import state_of
 from .plain import absolute
-from .reading import BadLine, Prompt
+from .reading import BadLine
 
 CHARACTERS_PER_TOKEN = 4
 OUTPUT_TOKENS = 200
@@ -59,8 +58,10 @@ class Plan:
     bad: tuple[BadLine, ...]
     """The first lines that cannot be taken."""
     bad_count: int
+    wanted: int
+    """Prompts that are to be answered: those that have no result yet, or are run again."""
     calls: int
-    """Those that differ, if the same ones are made once."""
+    """Of these those that differ, if the same ones are made once."""
     models: tuple[PlannedModel, ...]
     usage: TokenUsage
     """By estimate."""
@@ -68,8 +69,13 @@ class Plan:
     output: str
     output_state: str
     journal: str | None
-    journal_state: Mapping[str, Any] | None
+    journal_state: JournalState | None
     """What the journal that is there says; None: there is none yet."""
+
+    @property
+    def is_refused(self) -> bool:
+        """Whether a run would be, by what the journal says."""
+        return self.journal_state is not None and self.journal_state.is_refused
 
     @property
     def cost(self) -> float | None:
@@ -77,23 +83,20 @@ class Plan:
         return self.models[0].cost
 
 
-def plan_of(options: RunOptions, look: Callable[[str], Mapping[str, Any] | None] = lambda _: None) -> Plan:
+def plan_of(options: RunOptions) -> Plan:
     """Return what a run would do.
-
-    Args:
-        options: of the run.
-        look: says what a journal's file holds, by words that are told; None if there is none.
 
     Raises:
         ConfigurationError: it cannot be run.
+        JournalError: the journal cannot be read.
     """
     strategy = strategy_of(options)
     system = 0 if options.system is None else len(system_of(options.system))
-    with opened(options, strategy) as source:
-        output_state = state_of(options.output, source=source.identity, overwrite=options.overwrite)
-        calls, characters = _counted(source, dedupe=options.dedupe)
+    journal = absolute(options.journal_file)
+    with looking(options, strategy, journal) as look, opened(options, strategy, visit=look.visit) as source:
+        calls, characters = look.calls()
         usage = _usage(calls, characters, system, cached=options.cache)
-        journal = absolute(options.journal_file)
+        state = look.state()
         return Plan(
             options=options,
             source=source.name,
@@ -101,15 +104,23 @@ def plan_of(options: RunOptions, look: Callable[[str], Mapping[str, Any] | None]
             prompts=len(source),
             bad=source.bad,
             bad_count=source.bad_count,
+            wanted=look.wanted,
             calls=calls,
             models=tuple(_planned(step, usage) for step in (strategy.ladder.steps if strategy.ladder else (strategy,))),
             usage=usage,
             system_characters=system,
             output="stdout" if options.output == STREAM else str(absolute(options.output)),
-            output_state=output_state,
+            output_state=_output_state(options, source.identity, state),
             journal=journal,
-            journal_state=None if journal is None else look(journal),
+            journal_state=state,
         )
+
+
+def _output_state(options: RunOptions, source: os.stat_result, state: JournalState | None) -> str:
+    written = None if state is None else state.written
+    place = str(Path(options.output).resolve())
+    belongs = options.output != STREAM and written is not None and written.path == place
+    return state_of(options.output, source=source, overwrite=options.overwrite, belongs=belongs)
 
 
 def _planned(strategy: LLMCallStrategy[Any], usage: TokenUsage) -> PlannedModel:
@@ -125,24 +136,3 @@ def _usage(calls: int, characters: int, system: int, *, cached: bool) -> TokenUs
         output_tokens=calls * OUTPUT_TOKENS,
         cached_input_tokens=shared if cached else 0,
     )
-
-
-def _counted(prompts: Iterable[Prompt], *, dedupe: bool) -> tuple[int, int]:
-    """Return the number of calls, and the characters of their prompts."""
-    if not dedupe:
-        lengths = [0, 0]
-        for prompt in prompts:
-            lengths[0] += 1
-            lengths[1] += characters_of(prompt.prompt) or 0
-        return lengths[0], lengths[1]
-    with closing(
-        sqlite3.connect("")
-    ) as seen:  # a file that is gone with it, so that memory does not grow with the input
-        seen.execute("CREATE TABLE prompt (digest BLOB PRIMARY KEY, length INTEGER) WITHOUT ROWID")
-        seen.executemany("INSERT OR IGNORE INTO prompt VALUES (?, ?)", map(_digest, prompts))
-        calls, characters = seen.execute("SELECT count(*), coalesce(sum(length), 0) FROM prompt").fetchone()
-    return calls, characters
-
-
-def _digest(prompt: Prompt) -> tuple[bytes, int]:
-    return content_key(prompt.prompt), characters_of(prompt.prompt) or 0

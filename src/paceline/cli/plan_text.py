@@ -7,10 +7,17 @@ from typing import Any
 
 import attrs
 
+from .look import JournalState
 from .models import schema_of
 from .plan import CHARACTERS_PER_TOKEN, OUTPUT_TOKENS, Plan, PlannedModel
 
-_STATES = {"new": "new", "empty": "empty", "replaced": "what it holds is replaced", "stream": "a stream"}
+_STATES = {
+    "new": "new",
+    "empty": "empty",
+    "continued": "the journal's own: it is gone on with",
+    "replaced": "what it holds is replaced",
+    "stream": "a stream",
+}
 
 
 def told(plan: Plan) -> str:
@@ -29,6 +36,7 @@ def as_data(plan: Plan) -> dict[str, Any]:
             "bad_lines": plan.bad_count,
             "problems": [{"line": bad.line, "row": bad.position, "reason": bad.reason} for bad in plan.bad],
         },
+        "wanted": plan.wanted,
         "calls": plan.calls,
         "models": [
             {
@@ -43,7 +51,10 @@ def as_data(plan: Plan) -> dict[str, Any]:
         "system": plan.options.system,
         "schema": plan.options.schema,
         "output": {"path": plan.output, "form": plan.options.form, "state": plan.output_state},
-        "journal": {"path": plan.journal, "state": None if plan.journal_state is None else dict(plan.journal_state)},
+        "journal": {
+            "path": plan.journal,
+            "state": None if plan.journal_state is None else _state_data(plan.journal_state),
+        },
         "tokens": {
             "input": usage.input_tokens,
             "cached_input": usage.cached_input_tokens,
@@ -63,7 +74,7 @@ def _lines(plan: Plan) -> Iterator[tuple[str, str]]:
         yield "", f"  {one.told(plan.source)}"
     if plan.bad_count > len(plan.bad):
         yield "", f"  and {plan.bad_count - len(plan.bad):,} more"
-    same = plan.prompts - plan.calls
+    same = plan.wanted - plan.calls
     yield "calls", f"{plan.calls:,}" + (f": {same:,} prompts are the same as another" if same else "")
     for index, model in enumerate(plan.models):
         yield ("then" if index else "model"), f"{model.name}, in the lane {model.quota}"
@@ -94,9 +105,38 @@ def _journal_lines(plan: Plan) -> Iterator[tuple[str, str]]:
     if plan.journal is None:
         yield "journal", "none: the run could not be resumed"
         return
-    yield "journal", plan.journal + (" (new)" if plan.journal_state is None else "")
-    for name, value in (plan.journal_state or {}).items():
-        yield "", f"  {name}: {value}"
+    state = plan.journal_state
+    yield "journal", plan.journal + (" (new)" if state is None else "")
+    if state is None:
+        return
+    counts = state.counts
+    failed = sum(counts.failures.values())
+    yield "", f"  {counts.total:,} items: {counts.succeeded:,} succeeded, {failed:,} failed, {counts.pending:,} pending"
+    if failed:
+        yield "", f"  {state.again:,} of those that failed are run again"
+    for change in state.changes:
+        yield "", f"  changed: {change}"
+    if state.changes and not state.is_accepted:
+        yield (
+            "",
+            "  a run would be refused: say --allow-changes to go on with this, or name another --journal to begin anew",
+        )
+    if state.writer is not None:
+        yield "", f"  a run would be refused: process {state.writer} writes the journal"
+
+
+def _state_data(state: JournalState) -> dict[str, Any]:
+    counts = state.counts
+    return {
+        "items": counts.total,
+        "succeeded": counts.succeeded,
+        "failures": dict(sorted(counts.failures.items())),
+        "pending": counts.pending,
+        "again": state.again,
+        "changes": [*state.changes],
+        "writer": state.writer,
+        "refused": state.is_refused,
+    }
 
 
 def _cost(model: PlannedModel) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+from pathlib import Path
 
 from .answering import answer_json
 from .codes import FAILED, OK, SIGNALLED, UNSAVED, UNWANTED, USAGE
@@ -59,12 +60,15 @@ def _tell_failure(ended: Ended, failure: OSError, output: str | None) -> None:
 
 def _tell_kept(kept: Kept, *, anew: int) -> None:
     counts = kept.counts
+    if not Path(kept.path).exists():
+        tell(f"{kept.path}: is gone; what the output has cannot be gone on with")
+        return
     failed = counts.settled - counts.succeeded
     if counts.pending:
         done = f"{counts.settled:,} of {counts.total:,} items are done, {counts.pending:,} are missing"
         tell(f"{done}; go on with: {kept.how_to_go_on}")
     elif failed:
-        again = f"try these again with: {kept.how_to_go_on} --retry failed"
+        again = f"try these again with: {kept.next}"
         tell(f"all {counts.total:,} items are done, {failed:,} of them failed; {again}")
     elif not anew:
         tell(f"all {counts.total:,} items were done already")

@@ -18,7 +18,7 @@ from .._core.outcome import WorkItemResult
 from ..abc import LLMCallStrategy
 from .answering import answer, answer_json
 from .carrying import carry_out
-from .codes import OK
+from .codes import OK, USAGE
 from .conduct import Ending
 from .ended import Ended
 from .forms import Form, encode
@@ -70,7 +70,7 @@ def _tell_plan(options: RunOptions) -> int:
         answer_json(as_data(plan))
     else:
         answer(told(plan))
-    return OK
+    return USAGE if plan.is_refused else OK
 
 
 def _write(output: Output, form: Form, results: Sequence[WorkItemResult[Any]]) -> None:

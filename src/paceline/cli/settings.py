@@ -27,11 +27,13 @@ import attrs
 from cyclopts import App, ArgumentCollection, Token
 
 from .._core.exceptions import ConfigurationError
-from .options import OptionError, RunOptions
+from .options import RunOptions
 from .plain import absolute, meant, path_fields, value_of
+from .resume import ResumeOptions
+from .values import OptionError
 
 _INPUT = "INPUT"
-_COMMANDS: Mapping[str, type] = {"run": RunOptions}
+_COMMANDS: Mapping[str, type] = {"run": RunOptions, "resume": ResumeOptions}
 
 
 def apply_settings(_: App, commands: tuple[str, ...], arguments: ArgumentCollection) -> None:
@@ -46,7 +48,8 @@ def apply_settings(_: App, commands: tuple[str, ...], arguments: ArgumentCollect
         return
     path = asked.tokens[-1].value
     for name, value in read_settings(path, commands[-1]).items():
-        argument = by_name[_INPUT if name == "source" else f"--{name.replace('_', '-')}"]
+        option = f"--{('input' if name == 'source' else name).replace('_', '-')}"
+        argument = by_name[_INPUT] if name == "source" and option not in by_name else by_name[option]
         if not argument.tokens and not _is_said_otherwise(name, by_name):
             argument.append(Token(keyword=name, implicit_value=value, source=path))
 

@@ -20,9 +20,10 @@ def told(path: str, error: sqlite3.Error) -> JournalError:
     if name.startswith("SQLITE_READONLY"):
         return JournalError(f"{path}: cannot be written: it is read-only")
     if name.startswith("SQLITE_CORRUPT"):
-        return JournalError(
-            f"{path}: is damaged ({error}); what can be read is rebuilt by: sqlite3 {path} .recover | sqlite3 NEW"
-        )
+        how = f"sqlite3 {path} .recover | sqlite3 NEW"
+        return JournalError(f"{path}: is damaged ({error}); what can be read is rebuilt by: {how}")
+    if name.startswith("SQLITE_IOERR_WRITE"):
+        return JournalError(f"{path}: cannot be written ({error}): is a limit set on the size of files?")
     return JournalError(f"{path}: {error}")
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import os
 import sqlite3
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from os import PathLike
 from typing import Any, Self
@@ -22,7 +22,7 @@ from .._core.pace import PaceKnowledge
 from .._core.usage import TokenUsage
 from . import lock, schema
 from .errors import connect_to_read, told
-from .records import SELECT_RESULT, Kept
+from .records import SELECT_RESULT, Kept, storable
 
 _AT_ONCE = 1_000  # results that are fetched together
 
@@ -81,6 +81,20 @@ class PaceEntry:
     reason: str
 
 
+@attrs.frozen
+class KnownItem:
+    """An item that the journal knows."""
+
+    content: bytes
+    """`content_key` of its prompt."""
+    strategy: int
+    """The number of its strategy."""
+    kind: str | None
+    """Of its fault."""
+    is_settled: bool
+    """Whether it has a result."""
+
+
 class JournalReader:
     """A journal that is open for reading.
 
@@ -118,7 +132,7 @@ class JournalReader:
     def fact(self, name: str) -> Any:
         """Return what is noted under a name; None: nothing."""
         found = self._all("SELECT value FROM facts WHERE name = ?", (name,))
-        return json.loads(found[0][0]) if found else None
+        return self._data(found[0][0]) if found else None
 
     def knowledge(self) -> dict[str, PaceKnowledge]:
         """Return what was learned of quotas."""
@@ -130,9 +144,34 @@ class JournalReader:
     def identities(self) -> list[dict[str, Any]]:
         """Return the identities of the strategies that answer its items."""
         rows = self._all(
-            "SELECT identity FROM strategies WHERE strategy IN (SELECT DISTINCT strategy FROM items) ORDER BY strategy"
+            "SELECT identity FROM strategies WHERE strategy IN (SELECT strategy FROM items WHERE NOT gone) ORDER BY strategy"
         )
-        return [json.loads(identity) for (identity,) in rows]
+        return [self._data(identity) for (identity,) in rows]
+
+    def strategies(self) -> dict[int, dict[str, Any]]:
+        """Return the identities of all strategies that it knows, by their numbers."""
+        return {number: self._data(one) for number, one in self._all("SELECT strategy, identity FROM strategies")}
+
+    def known(self) -> int:
+        """Return the number of items that it knows, those among them that the input has no longer."""
+        return self._number("SELECT COUNT(*) FROM items")
+
+    def items(self, ids: Sequence[str]) -> dict[str, KnownItem]:
+        """Return what is known of items, by id."""
+        names = {storable(name): name for name in ids}
+        rows = self._all(
+            f"SELECT id, content, strategy, kind, seq IS NOT NULL FROM items LEFT JOIN results USING (item) WHERE id IN ({_marks(names)})",  # noqa: S608 - only question marks
+            tuple(names),
+        )
+        return {names[name]: KnownItem(content, number, kind, bool(done)) for name, content, number, kind, done in rows}
+
+    def answered(self, contents: Collection[bytes], strategy: int) -> set[bytes]:
+        """Return those of some contents of which an item, with a strategy of a number, has an output."""
+        rows = self._all(
+            f"SELECT content FROM items JOIN results USING (item) WHERE kind IS NULL AND strategy = ? AND content IN ({_marks(contents)})",  # noqa: S608 - only question marks
+            (strategy, *contents),
+        )
+        return {content for (content,) in rows}
 
     def counts(self) -> Counts:
         """Return how far the batch has come."""
@@ -209,7 +248,7 @@ class JournalReader:
         """
         bits = bytearray()
         kinds = sorted(failed or ())
-        conditions = [f"r.kind IN ({','.join('?' * len(kinds))})"]
+        conditions = [f"r.kind IN ({_marks(kinds)})"]
         conditions += ["r.item IS NOT NULL"] if settled else []
         conditions += ["r.item IS NULL"] if unsettled else []
         query = f"SELECT place FROM items i LEFT JOIN results r USING (item) WHERE NOT gone AND place IS NOT NULL AND ({' OR '.join(conditions)})"  # noqa: S608 - only question marks
@@ -225,6 +264,12 @@ class JournalReader:
         with self._told():
             return self._db.execute(query, values).fetchall()
 
+    def _data(self, text: str) -> Any:
+        try:
+            return json.loads(text)
+        except (ValueError, TypeError, RecursionError):
+            raise JournalError(f"{self.path}: is damaged: what should be JSON in it is none") from None
+
     def _number(self, query: str) -> int:
         return int(self._all(query)[0][0])
 
@@ -234,6 +279,10 @@ class JournalReader:
             yield
         except sqlite3.Error as error:
             raise told(self.path, error) from error
+
+
+def _marks(values: Collection[object]) -> str:
+    return ",".join("?" * len(values))
 
 
 def has(bits: bytearray, place: int) -> bool:

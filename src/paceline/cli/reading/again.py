@@ -26,6 +26,11 @@ class InputAgain:
     _form: Form = attrs.field(alias="form", repr=False)
     _file: BinaryIO = attrs.field(alias="file", repr=False)
 
+    @property
+    def has_ids(self) -> bool:
+        """Whether the records that were read name themselves; else each is named by its number."""
+        return self._form.has_ids
+
     def prompts(self, wanted: Callable[[int], bool]) -> Iterator[Prompt]:
         """Yield the prompts at some positions, at which there are good ones, in their order.
 
