@@ -36,7 +36,9 @@ def journal(tmp_path_factory):
 def test_every_column_is_documented_with_its_type_in_its_place(journal):
     told = {match[1]: COLUMN.findall(match[0]) for match in SECTION.finditer(PAGE)}
     with closing(sqlite3.connect(journal)) as db:
-        names = db.execute("SELECT name FROM sqlite_master WHERE type IN ('table', 'view') AND name NOT LIKE 'sqlite_%'")
+        names = db.execute(
+            "SELECT name FROM sqlite_master WHERE type IN ('table', 'view') AND name NOT LIKE 'sqlite_%'"
+        )
         tables = {
             name: [(column, kind) for _, column, kind, *_ in db.execute(f"PRAGMA table_info({name})")]
             for (name,) in names.fetchall()
