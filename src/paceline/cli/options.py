@@ -144,7 +144,7 @@ class RunOptions:
     )
     """Seconds for one call."""
     deadline: Annotated[float | None, in_group("run", metavar="SECONDS")] = attrs.field(
-        default=None, validator=seconds_above_0
+        default=None, validator=seconds_above_0, metadata={ONCE: True}
     )
     """Seconds for the batch; what is left then is pending."""
     dry_run: Annotated[bool, in_group("run", **FLAG)] = attrs.field(default=False, metadata={ONCE: True})
