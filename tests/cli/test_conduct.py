@@ -11,11 +11,11 @@ import anyio
 import pytest
 
 from paceline import FaultKind, LLMCallStrategy, ParallelBatchProcessor
-from paceline.cli.conduct import conduct
-from paceline.cli.gauge import Gauge
-from paceline.cli.items import Items
-from paceline.cli.progress import Progress
 from paceline.cli.reading import Prompt
+from paceline.cli.running.conduct import conduct
+from paceline.cli.running.items import Items
+from paceline.cli.showing.gauge import Gauge
+from paceline.cli.showing.progress import Progress
 
 pytestmark = pytest.mark.anyio
 

@@ -8,8 +8,8 @@ import re
 
 import pytest
 
-from paceline.cli.prompts import docstring_prompts
-from paceline.cli.story import ITEMS
+from paceline.cli.demo.prompts import docstring_prompts
+from paceline.cli.demo.story import ITEMS
 
 from .conftest import FAST
 

@@ -13,7 +13,7 @@ from openai.types.chat import ChatCompletion
 
 from paceline import Fault, FaultKind, TokenUsage, WorkItemResult
 from paceline._codec import encode_row
-from paceline.cli.forms import Form, encode
+from paceline.cli.rows.forms import Form, encode
 
 from ..strategies.chat_service import anthropic_reply, openai_reply
 from ..strategies.gemini_service import reply

@@ -8,7 +8,7 @@ import pytest
 
 from paceline import FaultKind, ProcessorStatistics, TokenUsage
 from paceline._core.pace import PaceStatistics
-from paceline.cli.gauge import Gauge, clock, elapsed, gate_of, pace_of, per_time
+from paceline.cli.showing.gauge import Gauge, clock, elapsed, gate_of, pace_of, per_time
 
 
 def statistics(done=0, *, failed=0, served=None, refusals=0, **lane):

@@ -12,9 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from paceline import ConfigurationError, FaultKind
-from paceline.cli.options import ONCE, Durability, RunOptions
-from paceline.cli.plain import from_data, path_fields, placed, to_data, value_of
-from paceline.cli.values import FAILED, models_in, retried
+from paceline.cli.asking.options import ONCE, Durability, RunOptions
+from paceline.cli.asking.plain import from_data, path_fields, placed, to_data, value_of
+from paceline.cli.asking.values import FAILED, models_in, retried
 from paceline.journal import PASSING
 
 OPTIONS = st.builds(

@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 
-from paceline.cli.gauge import Reading
-from paceline.cli.panel import Curve, DemoPanel, PacePanel, sparkline
-from paceline.cli.reasons import SHOWN, Reasons
+from paceline.cli.showing.gauge import Reading
+from paceline.cli.showing.panel import Curve, DemoPanel, PacePanel, sparkline
+from paceline.cli.showing.reasons import SHOWN, Reasons
 from paceline.observers import ProcessingEvent
 
 KNOWN = {

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from paceline.cli.progress import Lines
-from paceline.cli.reasons import Reasons
+from paceline.cli.showing.progress import Lines
+from paceline.cli.showing.reasons import Reasons
 from paceline.observers import ProcessingEvent
 
 from .test_panel import reading

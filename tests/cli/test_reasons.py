@@ -7,7 +7,7 @@ import math
 import anyio
 import pytest
 
-from paceline.cli.reasons import SHOWN, Change, Reasons
+from paceline.cli.showing.reasons import SHOWN, Change, Reasons
 from paceline.observers import ProcessingEvent
 
 

@@ -11,9 +11,9 @@ from contextlib import closing
 import pytest
 
 from paceline import CallableStrategy, run_prompts
-from paceline.cli.begin import OPTIONS
-from paceline.cli.options import RunOptions
-from paceline.cli.resume import ResumeOptions, resumed
+from paceline.cli.asking.options import RunOptions
+from paceline.cli.journals.resume import ResumeOptions, resumed
+from paceline.cli.running.begin import OPTIONS
 from paceline.journal.reader import JournalReader
 
 from .conftest import FAST, lines_of, prompts, rows_of

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from paceline import ConfigurationError
-from paceline.cli.settings import read_settings
+from paceline.cli.asking.settings import read_settings
 
 from .conftest import FAST, rows_of
 

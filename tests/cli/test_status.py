@@ -11,8 +11,8 @@ from contextlib import closing
 import pytest
 
 from paceline import CallableStrategy, run_prompts
-from paceline.cli.status import status_of
-from paceline.cli.status_text import told
+from paceline.cli.journals.status import status_of
+from paceline.cli.journals.status_text import told
 from paceline.journal.reader import JournalReader
 
 from .conftest import FAST, lines_of, prompts

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from paceline import LLMWorkItem, ParallelBatchProcessor
-from paceline.cli.prompts import docstring_prompts
-from paceline.cli.story import ITEMS, STORY, Chronicle, chapter_at, storyteller
+from paceline.cli.demo.prompts import docstring_prompts
+from paceline.cli.demo.story import ITEMS, STORY, Chronicle, chapter_at, storyteller
 
 from .test_panel import reading
 

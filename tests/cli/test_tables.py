@@ -14,7 +14,7 @@ from pyarrow import parquet
 
 from paceline import Fault, FaultKind, TokenUsage, WorkItemResult
 from paceline._codec import result_row
-from paceline.cli.tables import COLUMNS, csv_of, write_parquet
+from paceline.cli.rows.tables import COLUMNS, csv_of, write_parquet
 
 GOOD = result_row(WorkItemResult("a", 0, 'one\n"two", three', context={"n": [1]}, usage=TokenUsage(5, 2, 1), model="m"))
 DATA = result_row(WorkItemResult("b", 1, {"name": "Ulm"}))

@@ -9,7 +9,7 @@ from threading import Thread
 
 import pytest
 
-from paceline.cli.writing import OutputError, open_output
+from paceline.cli.rows.writing import OutputError, open_output
 
 ELSEWHERE = Path(__file__).stat()
 

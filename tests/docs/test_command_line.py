@@ -12,8 +12,8 @@ import pytest
 
 from paceline.cli.app import app
 from paceline.cli.codes import FAILED, OK, SIGNALLED, UNSAVED, UNWANTED, USAGE
-from paceline.cli.status import status_of
-from paceline.cli.status_text import as_data
+from paceline.cli.journals.status import status_of
+from paceline.cli.journals.status_text import as_data
 from paceline.journal.reader import JournalReader
 from paceline.journal.store import Store
 

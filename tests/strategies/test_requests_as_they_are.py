@@ -17,8 +17,8 @@ from paceline import (
     TokenUsage,
     ValidationFeedback,
 )
-from paceline.cli.forms import Form, encode
 from paceline.cli.reading import open_input
+from paceline.cli.rows.forms import Form, encode
 from paceline.llm_strategies.gemini import GeminiCachedStrategy, GeminiStrategy
 from paceline.testing import Service as Limits
 from paceline.testing import SimulatedProvider, SimulatedStrategy

@@ -7,8 +7,8 @@ import os
 import sys
 from typing import Any
 
+from .rows.writing import STDOUT, Output
 from .telling import print_lines, tell
-from .writing import STDOUT, Output
 
 
 def answer(text: str) -> None:

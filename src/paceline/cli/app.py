@@ -11,20 +11,20 @@ from cyclopts import App, CycloptsError, Parameter, UnusedCliTokensError
 from cyclopts.validators import Number
 
 from .._core.exceptions import ConfigurationError
-from . import demo as _demo
-from . import failed as _failed
-from . import results as _results
-from . import resume as _resume
-from . import run as _run
-from . import status as _status
 from .answering import answer
+from .asking.options import FilePath, RunOptions
+from .asking.settings import apply_settings
+from .asking.values import OptionError, to_whole
 from .codes import OK
-from .failed import FailedOptions
-from .options import FilePath, RunOptions
-from .results import ResultsOptions
-from .resume import ResumeOptions
-from .settings import apply_settings
-from .values import OptionError, to_whole
+from .demo import demo as _demo
+from .journals import failed as _failed
+from .journals import results as _results
+from .journals import resume as _resume
+from .journals import status as _status
+from .journals.failed import FailedOptions
+from .journals.results import ResultsOptions
+from .journals.resume import ResumeOptions
+from .running import run as _run
 
 _STDIO = "\0"  # stands for -, which cyclopts takes for an option; no argument of a process can hold it
 _AT_LEAST_1 = Number(gte=1)

@@ -1,0 +1,1 @@
+"""The commands on a journal: status, results, failed, resume."""

@@ -1,0 +1,1 @@
+"""How a run is begun, carried out, and told of."""
