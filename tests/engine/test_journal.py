@@ -276,6 +276,18 @@ async def test_the_pace_is_noted_every_ten_seconds_and_at_the_end():
     assert times == pytest.approx([10, 20, 30, 40, 45], abs=1.1)
 
 
+async def test_what_was_learned_is_noted_though_the_batch_was_cancelled():
+    class Slow(MemoryJournal):
+        async def note(self, changes, knowledge):
+            await anyio.sleep(1)
+            await super().note(changes, {"noted": KNOWN})
+
+    journal = Slow()
+    with anyio.move_on_after(0.5):
+        await process_prompts(Echo(), ["a"], journal=journal)
+    assert "noted" in journal.knowledge
+
+
 async def test_a_note_that_fails_harms_nothing():
     class Forgetful(MemoryJournal):
         async def note(self, changes, knowledge):
@@ -314,6 +326,7 @@ async def test_every_item_of_a_list_has_a_result_or_is_unsaved_when_the_journal_
         await process_prompts(strategy, ids, journal=journal, pace=wide)
     sum_of(raised.value, ids)
     assert len(raised.value.unsaved) == strategy.board.calls.total() >= 1_024
+    assert raised.value.batch.seconds < 2 * 30 + 5, "the rest is settled at once"
 
 
 async def test_calls_in_flight_finish_when_the_journal_fails():
