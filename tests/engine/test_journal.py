@@ -351,6 +351,15 @@ async def test_a_journal_that_recovers_loses_nothing_but_the_batch_is_stopped():
     assert "a hiccup" in raised.value.batch.stopped.message
 
 
+async def test_the_rest_of_a_list_is_settled_as_soon_as_the_journal_has_recovered():
+    ids = [str(i) for i in range(3_000)]
+    with pytest.raises(UnsavedError, match="0 results could not be saved") as raised:
+        await process_prompts(Echo(), ids, journal=MemoryJournal(delay=7, failing=at_commit(1)), pace=wide)
+    sum_of(raised.value, ids)
+    assert raised.value.batch.succeeded > 512
+    assert raised.value.batch.seconds < 30
+
+
 async def test_a_journal_that_raises_nonsense_has_failed():
     journal = MemoryJournal(failing=lambda _: LookupError("what?"))
     with pytest.raises(UnsavedError, match="the journal failed: LookupError: what"):
