@@ -79,7 +79,7 @@ def check_resumed(path, before, items=400):
 @pytest.mark.parametrize("limit", [150_000, 300_000])
 def test_a_file_that_may_not_grow_stops_the_batch_and_it_goes_on_when_it_may(path, limit):
     told = fill(path, limit)
-    assert "disk I/O error; " in told["error"] or "the disk is full; " in told["error"]
+    assert "run.db: cannot be written (disk I/O error): is a limit set on the size of files?; " in told["error"]
     check_full(path, told)
     check_resumed(path, told)
 
