@@ -279,6 +279,8 @@ class JournalReader:
             yield
         except sqlite3.Error as error:
             raise told(self.path, error) from error
+        except UnicodeDecodeError as error:  # of SQLite's own message, where it quotes what is damaged
+            raise JournalError(f"{self.path}: is damaged, and cannot be read") from error
 
 
 def _marks(values: Collection[object]) -> str:
