@@ -73,12 +73,21 @@ def is_cut_off(path):
     return "is damaged"
 
 
+def has_a_table_that_is_none(path):
+    Store(path).close()
+    with path.open("r+b") as file:
+        content = file.read()
+        file.seek(content.index(b"CREATE TABLE facts"))
+        file.write(b"CREATE \xc8ABLE")
+    return "is damaged"
+
+
 @pytest.mark.parametrize("command", COMMANDS, ids=lambda command: command[0])
 @pytest.mark.parametrize(
     "spoilt",
     [
         *(is_missing, is_a_folder, is_empty, is_text, is_of_another_program, is_of_a_later_version),
-        *(has_facts_that_are_none, is_cut_off),
+        *(has_facts_that_are_none, has_a_table_that_is_none, is_cut_off),
     ],
 )
 def test_what_is_no_journal_that_can_be_read_is_one_sentence(paceline, tmp_path, command, spoilt):

@@ -159,16 +159,20 @@ def big(tmp_path):
     return path
 
 
-def test_an_interruption_leaves_what_was_there(start, big, tmp_path):
+@pytest.mark.parametrize(
+    ("number", "code", "words"), [(signal.SIGINT, 130, "paceline: interrupted\n"), (signal.SIGTERM, 143, "")]
+)
+def test_an_interruption_leaves_what_was_there(start, big, number, code, words):
+    tmp_path = big.parent
     out = tmp_path / "out.jsonl"
     out.write_text("before\n")
     started = start("results", big, "-o", out, "--overwrite", "--in-order")
     while not list(tmp_path.glob("*.part")):
         assert started.poll() is None
         os.sched_yield()
-    started.send_signal(signal.SIGINT)
-    assert started.wait() == 130
-    assert started.stderr.read() == "paceline: interrupted\n"
+    started.send_signal(number)
+    assert started.wait() == code
+    assert started.stderr.read() == words
     assert out.read_text() == "before\n"
     assert list(tmp_path.glob("*.part")) == []
 

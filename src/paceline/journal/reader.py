@@ -160,15 +160,15 @@ class JournalReader:
         """Return what is known of items, by id."""
         names = {storable(name): name for name in ids}
         rows = self._all(
-            f"SELECT id, content, strategy, kind, seq IS NOT NULL FROM items LEFT JOIN results USING (item) WHERE id IN ({_marks(names)})",  # noqa: S608 - only question marks
+            f"SELECT id, content, items.strategy, kind, seq IS NOT NULL FROM items LEFT JOIN results USING (item) WHERE id IN ({_marks(names)})",  # noqa: S608 - only question marks
             tuple(names),
         )
         return {names[name]: KnownItem(content, number, kind, bool(done)) for name, content, number, kind, done in rows}
 
     def answered(self, contents: Collection[bytes], strategy: int) -> set[bytes]:
-        """Return those of some contents of which an item, with a strategy of a number, has an output."""
+        """Return those of some contents of which an item has an output that the strategy of a number made."""
         rows = self._all(
-            f"SELECT content FROM items JOIN results USING (item) WHERE kind IS NULL AND strategy = ? AND content IN ({_marks(contents)})",  # noqa: S608 - only question marks
+            f"SELECT content FROM items JOIN results USING (item) WHERE kind IS NULL AND results.strategy = ? AND content IN ({_marks(contents)})",  # noqa: S608 - only question marks
             (strategy, *contents),
         )
         return {content for (content,) in rows}
@@ -279,6 +279,8 @@ class JournalReader:
             yield
         except sqlite3.Error as error:
             raise told(self.path, error) from error
+        except UnicodeDecodeError as error:  # of SQLite's own message, where it quotes what is damaged
+            raise JournalError(f"{self.path}: is damaged, and cannot be read") from error
 
 
 def _marks(values: Collection[object]) -> str:

@@ -1,6 +1,6 @@
 """How a file is written that is there whole, or not at all.
 
-1. It is written beside its place, and put there when it is done: an interruption leaves what was there before.
+1. It is written beside its place, and put there when it is done: an interruption (SIGINT, SIGTERM) leaves what was there before.
 2. What has content is replaced only if the caller says so, and what must stay never is.
 3. What is no regular file (a pipe, a device, stdout) is written to as it is.
 """
@@ -8,12 +8,14 @@
 from __future__ import annotations
 
 import os
+import signal
 import stat
 import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 
 from ..asking.options import STREAM
+from ..codes import SIGNALLED
 from .writing import STDOUT, OutputError
 
 
@@ -77,6 +79,19 @@ def _as_it_is(path: str) -> Iterator[int]:
 
 def _beside(place: str, path: str, mode: int) -> Iterator[int]:
     part = f"{place}.{os.getpid()}.part"
+    before = signal.signal(signal.SIGTERM, _end)
+    try:
+        yield from _by_way_of(part, place, path, mode)
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _end(number: int, _: object) -> None:
+    """End the process as the signal would have, but not before what was begun is cleared away."""
+    raise SystemExit(SIGNALLED + number)
+
+
+def _by_way_of(part: str, place: str, path: str, mode: int) -> Iterator[int]:
     try:
         descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
     except OSError as error:
