@@ -33,20 +33,21 @@ p  =  g k / (T d X)        g = 0.06, T = 5 s, k = 4, d = 0.06, X = 100/s:  0.008
 ```
 
 k times what one client alone pays. To that come the newcomers: until the fourth has its share, the others have
-to be refused down from all to a quarter. So fewer refusals have one of three prices. Deeper cuts (d) give goodput away in every
-scenario. Slower growth (g, or longer cycles T) follows a limit that jumps later. A memory of the best rate that fades faster, as it
-should where strangers have come to stay, is missed where the limit comes back, in S5. The second was measured:
+to be refused down from all to a quarter. So fewer refusals have one of three prices. Deeper cuts (d) leave more of the limit unused
+in every scenario. Slower growth (g, or longer cycles T) follows a limit that jumps later. A memory of the best rate that fades
+faster, as it should where strangers have come to stay, is missed where the limit comes back, in S5. The second was measured:
 
 {ablation}
 
-**S9, a batch that is short for its cap.** Half of the makespan's distance from the ideal is the last calls' own: in 200
+**S9, a batch that is short for its cap.** Two thirds of the makespan's distance from the ideal are the last calls' own: in 200
 simulations of an oracle that fills the cap in the first second, the makespan was 148.5 s, give or take 6.9 s between seeds, as the
 longest of the last 2,000 calls decides. So 10.1 s are left for the start, and the mean of five seeds moves by 3 s by chance.
-The start takes 10.9 s of a full cap's work. Of that, 8.2 s are the slow start alone, which may not ask for
+The start takes 10.9 s of a full cap's work, over ten seeds. Of that, 8.2 s are the slow start alone, which may not ask for
 more than twice what was admitted. The other 2.7 s are the guard of small servers: until the first answers are here, some 4 s
 after the first calls, a cap of 2,000 looks like a server of one's own with room for ten, and until they are, few
 calls are started. Without that guard the family of knees falls from a goodput of 0.99 to 0.47, as most calls time out. A quicker first
-second (10 calls a second in place of 5) would gain 0.6 s, and costs one to three refusals at each limit of a few a minute.
+second (10 calls in place of 5) gains 0.6 s in simulations, and costs a twentieth more refusals where a limit is a few calls a minute,
+in S11 two thirds more.
 
 **S10, refusals that use up the quota.** A refusal is known when it is back, 0.15 s later. By then 15 calls more are on their
 way at 100/s, all of them are refused, and as each takes from the quota, so is what follows until a pause has filled it again: 18 to
