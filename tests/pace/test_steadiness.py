@@ -10,16 +10,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from paceline._core.fault import FaultKind
-from paceline._core.pace import SERVED, Faulted, Throttled
+from paceline._core.pace import Faulted
 from paceline._core.pace.controller import PaceController
 
-from .histories import Caller, histories
 from .limits import Bucket, Cap, Service
 from .world import World
 from .worlds import buckets, caps, in_worlds, knees, logarithmic, seeds, windows
 
 HOUR = 3_600.0
-SHARPER = 0.91  # times: what the other refusals of one burst may take of a rate beyond its first one's cut
 
 
 class Unmoved(PaceController):
@@ -115,24 +113,6 @@ def test_a_pause_between_two_batches_changes_little(service, pause, seed):
         assert rate == controller.rate or 0.8 * rate <= controller.rate <= 1.25 * rate
     world.run(again + 65.0)
     assert world.use(again + 5.0, again + 65.0) >= 0.9
-
-
-@given(histories, logarithmic(2, 100 * HOUR), st.integers(1, 3))
-def test_an_idle_time_and_the_refusals_after_it_take_at_most_half_of_the_rate(history, idle, refusals):
-    caller = Caller().live(history)
-    caller.settle_all(SERVED)
-    caller.now += 10.0
-    caller.ask()  # whatever was still to be judged is, now
-    controller = caller.controller
-    before = controller.rate
-    caller.now += idle
-    caller.ask()
-    for _ in range(refusals):
-        caller.start()
-    caller.now += 0.15
-    caller.settle_all(Throttled())
-    caller.ask()
-    assert before == math.inf or controller.rate >= 0.5 * (SHARPER if refusals > 1 else 1.0) * before
 
 
 @pytest.mark.parametrize("rate", [4.0, 10.0, 30.0])
