@@ -9,6 +9,7 @@ from statistics import fmean
 from ..page import machine
 from ..table import table
 from . import __doc__ as measures
+from . import ablation, bounds
 from .contenders import PACELINE, RIVALS, contender
 from .cost import costs, default_controller
 from .families import FAMILIES
@@ -39,6 +40,8 @@ The mean over the seeds (and the worst of them) / refusals for each call served.
 
 {families}
 
+{bounds}
+
 ## What a controller costs
 
 Microseconds of CPU for each call that is started: all of `admit_at`, `started` and `settled`. Target: at most 10 us.
@@ -56,6 +59,7 @@ def write(path: Path, results: Sequence[Result]) -> None:
     whole = [result for result in results if "error" not in result]
     folder = path.with_suffix("")
     plots = [_section(name, group, folder) for name, group in grouped(results, "trial").items() if name in SCENARIOS]
+    kept = ablation.find(path.read_text(encoding="utf-8")) if path.exists() else ""
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(
         _FRAME.format(
@@ -65,6 +69,7 @@ def write(path: Path, results: Sequence[Result]) -> None:
             scenarios=_matrix(results, SCENARIOS),
             plots="\n\n".join(plots),
             families=_matrix(results, tuple(FAMILIES)),
+            bounds=bounds.section(whole, kept),
             costs=costs(default_controller()),
             contenders="\n".join(f"- {each.label}: {each.about}" for each in (PACELINE, *RIVALS)),
         ),

@@ -7,6 +7,7 @@ import subprocess
 import sys
 
 import pytest
+from benchmarks.pace import ablation, bounds
 from benchmarks.pace.contenders import CONTENDERS, contender
 from benchmarks.pace.cost import LOADS, cost, default_controller
 from benchmarks.pace.families import FAMILIES, member
@@ -95,6 +96,26 @@ def test_tables_have_a_row_for_each_contender_and_say_what_failed():
     assert "failed" in table
     assert "failed" in overview([whole, broken])
     assert len(details([whole, broken])) == 1
+
+
+def test_an_ablation_is_found_in_the_page_again_and_replaced(tmp_path):
+    page = tmp_path / "page.md"
+    page.write_text(f"# A page\n\n{bounds.section([], '')}\n\nMore.\n")
+    for figure in ("0.0161", "0.0124"):
+        measured = f"| cycle | S7 refusals |\n| ----- | ----------: |\n| 5 s   | {figure} |\n\n_Seeds: 1 to 2; a note._"
+        ablation.write(page, measured)
+        assert ablation.find(page.read_text()) == measured
+        assert page.read_text() == f"# A page\n\n{bounds.section([], measured)}\n\nMore.\n"
+    assert ablation.find("# A page\n") == ""
+
+
+def test_refusals_are_told_apart_by_when_they_came():
+    series = {"width": 2.0, "refused": [1.0] * 100 + [0.5] * 50, "served": [50.0] * 150}
+    runs = [
+        {"trial": "S7", "contender": "paceline", "refusals": 0.0167, "series": series},
+        {"trial": "S7", "contender": "fixed5", "refusals": 9.0, "series": series},
+    ]
+    assert "0.0167 | until 200 s 0.0200, then 0.0100 |" in bounds.section(runs, "")
 
 
 def test_a_controller_is_asked_as_often_as_calls_start():

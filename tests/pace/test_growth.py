@@ -16,7 +16,7 @@ from .world import World
 from .worlds import buckets, caps, in_worlds, knees, logarithmic, seeds, windows
 
 LEAST_PACE = 20.0  # calls a second that may start unasked
-FEW = 100  # workers that may be allowed unasked: 20, and 3 for each of some 25 answers until it is known how long a call takes
+FEW = 120  # workers that may be allowed unasked: 20, and 4 for each of some 25 answers until it is known how long a call takes
 AHEAD = 3.0  # times what was ever in flight
 JUDGED = 0.6  # seconds after which a call counts as admitted, before a refusal was timed
 MEASURED = 16  # admissions that a rate is measured over, at least

@@ -57,6 +57,20 @@ def test_latency_that_triples_costs_hardly_anything(service, seed):
     assert world.use(step, end) >= 0.95 * min(1.0, before)
 
 
+@given(logarithmic(0.5, 3), logarithmic(0.5, 2.5), seeds)
+@in_worlds
+def test_nor_where_only_a_few_calls_are_in_flight(rate, latency, seed):
+    step, end = 600.0, 1_200.0
+    service = Service(limits=(Bucket(rate, max(1.0, 2 * rate)),), latency=latency)
+    world = World(service, [(step, attrs.evolve(service, latency=3 * latency))], seed=seed)
+    client = world.client()
+    world.run(step)
+    before = world.use(200.0, step)
+    world.run(end)
+    assert client.in_flight <= 40
+    assert world.use(step, end) >= 0.95 * min(1.0, before)
+
+
 @given(logarithmic(20, 150), logarithmic(0.5, 2), st.floats(4, 15), seeds)
 @in_worlds
 def test_a_rate_is_kept_up_by_calls_that_take_many_times_as_long(rate, latency, times, seed):
@@ -79,7 +93,7 @@ def test_where_nothing_limits_them_calls_that_take_three_times_as_long_are_made_
     world.client(most=most)
     world.run(end)
     assert world.busy.between(50.0, step) >= 0.95 * most * (step - 50.0)
-    assert world.busy.between(step, end) >= 0.9 * most * (end - step)
+    assert world.busy.between(step, end) >= 0.88 * most * (end - step)
 
 
 @given(buckets(4, 40) | caps(), logarithmic(60, 10 * HOUR), seeds)

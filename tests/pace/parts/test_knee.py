@@ -114,7 +114,7 @@ def test_until_then_calls_in_flight_grow_with_the_answers(answers):
     assert knee.bound == 20
     for order in range(answers):
         knee.completed(1.0, FIRST + order, 0.0)
-    assert knee.bound == 20 + 3 * answers
+    assert knee.bound == 20 + 4 * answers
 
 
 def test_what_was_learned_before_is_where_it_begins():

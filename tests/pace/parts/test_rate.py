@@ -199,6 +199,17 @@ def test_it_grows_quickly_back_to_the_best_that_was_measured_and_slower_above():
     assert low.value < 1.3 * 40.0
 
 
+@given(st.integers(91, 100), st.floats(1, 12))
+def test_a_measure_that_supports_the_best_is_no_reason_to_hurry_back_to_it(calls, patience):
+    rate = known(10.0, best=10.0, patience=patience)
+    grown(rate, int(rate.cycle) // 2)
+    exhausted(rate, 10.0, calls, recent=calls / 10.0, refusals=0)
+    assert rate.value < 10.0
+    assert rate.cycle == pytest.approx(max(12.0, min(rate.patience * 5.0, 30.0) * rate.value))
+    before = rate.value
+    assert grown(rate, int(rate.cycle)) <= 1.07 * before
+
+
 def test_the_way_back_is_not_taken_at_once():
     rate = known(10.0, best=40.0)
     assert grown(rate, int(0.6 * rate.cycle)) <= 10.6

@@ -42,9 +42,10 @@ from .workers import Workers
 _CEILING = 4000.0  # workers: the engine has its own, lower one
 _SPARE = 0.7  # of the pace, where the provider is ill
 _FRESH_FAULT = 2.0  # times the age of evidence: a fault that took longer says nothing of now
-_TICK = 1e-3  # seconds
+_TICK, _LEAST_WAIT = 1e-3, 1e-4  # seconds
 _PASSING = frozenset({FaultKind.OVERLOADED, FaultKind.TRANSIENT, FaultKind.TIMEOUT})  # other faults are the call's own
 _IDLE = 1.0  # seconds without a call in flight
+_REFUSED = Outcome.REFUSED
 
 
 class PaceController:
@@ -70,7 +71,7 @@ class PaceController:
         self._in_flight = 0
         self._idle_since = 0.0
         self._served = self._throttled = 0
-        self._paced_until = self._full_at = -math.inf
+        self._paced_until = self._full_at = self._learned_at = -math.inf
         self._full = False
 
     # ---------------------------------------------------------------------------------------- the port
@@ -120,7 +121,8 @@ class PaceController:
         """Return when a call may start: `now`, a later time, or inf: not before one settles."""
         if not self._begun:
             self._begin(now, cost)
-        self._learn(now)
+        if now != self._learned_at:
+            self._learn(now)
         if self._gate.closed:
             return max(now, self._gate.admit_at(self._evidence.age))
         if self._in_flight >= int(self._workers.limit):
@@ -130,7 +132,7 @@ class PaceController:
         if not wait:
             return now
         self._paced_until = now + wait + _IDLE
-        return now + max(wait, _TICK / 10)
+        return now + max(_LEAST_WAIT, wait)
 
     def started(self, now: float, cost: float) -> Call:
         """Count a call that starts now."""
@@ -192,7 +194,7 @@ class PaceController:
         knee, workers = self._knee, self._workers
         self._served += 1
         self._evidence.served(call)
-        if (tokens := amount(signal.tokens)) is not None:
+        if signal.tokens is not None and (tokens := amount(signal.tokens)) is not None:
             self._handles.tokens.correct(tokens - call.tokens)
         if signal.quota is not None:
             self._handles.hear(now, signal.quota)
@@ -277,9 +279,10 @@ class PaceController:
     # ---------------------------------------------------------------------------------------- evidence, in order
 
     def _learn(self, now: float) -> None:
+        self._learned_at = now
         evidence = self._evidence
         while (call := evidence.next(now)) is not None:
-            if call.outcome is Outcome.REFUSED:
+            if call.outcome is _REFUSED:
                 self._attribution.charge(now, call, evidence.in_flight(call))
             else:
                 self._admitted(now, call, evidence.in_flight(call))

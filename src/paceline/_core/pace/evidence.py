@@ -37,6 +37,10 @@ class Outcome(enum.Enum):
     NO_EVIDENCE = enum.auto()
 
 
+# To look a member of an enumeration up costs more than to compare it, and each call is compared often.
+_UNKNOWN, _REFUSED, _NO_EVIDENCE = Outcome.UNKNOWN, Outcome.REFUSED, Outcome.NO_EVIDENCE
+
+
 @attrs.define(eq=False)
 class Call:
     """One started call: the ticket that its end is reported with."""
@@ -85,13 +89,13 @@ class Evidence:
         while unjudged:
             call = unjudged[0]
             outcome = call.outcome
-            if outcome is Outcome.UNKNOWN and call.started > now - self.age:
+            if outcome is _UNKNOWN and call.started > now - self.age:
                 return None
             unjudged.popleft()
             call.judged = True
-            if outcome is Outcome.NO_EVIDENCE:
+            if outcome is _NO_EVIDENCE:
                 continue
-            if outcome is not Outcome.REFUSED:
+            if outcome is not _REFUSED:
                 self.admitted += 1
                 self._note(call)
             return call
@@ -99,7 +103,7 @@ class Evidence:
 
     def in_flight(self, call: Call) -> int:
         """Return how many admitted calls were in flight when a call, just judged, started; without itself."""
-        admitted_before = self.admitted - (call.outcome is not Outcome.REFUSED)
+        admitted_before = self.admitted - (call.outcome is not _REFUSED)
         return max(0, admitted_before - call.completed)
 
     def verdict_at(self) -> float:

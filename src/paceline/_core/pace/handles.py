@@ -64,7 +64,7 @@ class Handles:
     def average(self, cost: float, calls: int) -> None:
         """Hear what a call is expected to cost, the so manieth."""
         rate = self.tokens.rate
-        rate.mean += (cost - rate.mean) * max(1.0 / _MEAN_OF, 1.0 / calls)
+        rate.mean += (cost - rate.mean) * (1.0 / calls if calls < _MEAN_OF else 1.0 / _MEAN_OF)
 
     def admitted(self, call: Call) -> None:
         """Count an admission."""

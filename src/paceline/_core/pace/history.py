@@ -21,25 +21,26 @@ class History:
 
     def __init__(self) -> None:
         self.changes: deque[PaceChange] = deque(maxlen=_LENGTH)
-        self._told: dict[str, float] = {}
+        self.told: dict[str, float] = {}
+        """Where each handle was when it was last told."""
 
     def start(self, handle: str, value: float) -> None:
         """Set where a handle begins."""
-        self._told[handle] = value
+        self.told[handle] = value
 
     def add(self, now: float, handle: str, new: float, reason: str) -> None:
         """Tell a change."""
-        old = self._told.get(handle, new)
-        self._told[handle] = new
+        old = self.told.get(handle, new)
+        self.told[handle] = new
         if new != old:
             self.changes.append(PaceChange(now, old, new, reason, handle))
 
     def climb(self, now: float, handle: str, new: float, reason: str) -> None:
         """Tell a change that comes in many small steps, if it has become a large one."""
-        told = self._told.get(handle, new)
+        told = self.told.get(handle, new)
         if told == new or (told < math.inf and told / _STEP < new < told * _STEP):
             return
-        self._told[handle] = new
+        self.told[handle] = new
         changes = self.changes
         if changes and changes[-1].handle == handle and changes[-1].reason == reason:
             told = changes.pop().old

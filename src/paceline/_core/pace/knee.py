@@ -31,7 +31,7 @@ _SKEW, _SKEW_WEIGHT = 1.2, 0.3  # times the median: the mean, at first; weight o
 _ROUND = 40  # completions
 _IN_A_ROW = 3  # rounds
 
-_FEW, _PER_ANSWER = 20.0, 3.0  # calls in flight, while L is not known
+_FEW, _PER_ANSWER = 20.0, 4.0  # calls in flight, while L is not known
 _STARTING, _LEAST = 40.0, 8.0  # calls that are of use at least: in start-up, and later
 _START_GAIN, _AGAIN_GAIN, _GAIN = 3.0, 2.0, 1.5  # times x L: in start-up, when it begins anew, and later
 _CALM_OF, _CALM = (

@@ -34,7 +34,9 @@ _SAME_BURST = 0.91
 
 _GROWTH = 0.06  # of the rate, in the first cycle after a cut
 _LATER_GROWTH, _LATER_STEEPNESS = 0.25, 60.0  # in later cycles: growing up to this, by this factor in a cycle
-_BACK_BELOW, _BACK_AFTER = 0.9, 0.7  # of the best rate: below it the way back is quick, after so many cycles
+_AGREES = 0.1  # of the best rate: a measure so near supports it
+# Below this part of the best rate, so never after a measure that supports it, the way back is quick, after so many cycles.
+_BACK_BELOW, _BACK_AFTER = AIM * (1 - _AGREES), 0.7
 _BACK_GROWTH, _BACK_STEEPNESS = 2.0, 2000.0  # growing up to this then, by this factor in a cycle
 _FAR_BELOW = 0.25  # of the best: a window's calls, at that rate, would take it many windows
 _FIRST_GROWTH = 0.5  # while nothing sound was measured
@@ -55,7 +57,6 @@ _CONSUMED_LEAST, _CONSUMED_MOST = 3.0, 0.15  # calls; of the admitted: refusals 
 _NEAR = 3  # refusals in a row: the earlier ones came near the limit, this one beyond
 _LAST = 0.5  # of the refused call: what of it the limit had left, on average
 
-_AGREES = 0.1  # of the best rate: a measure so near supports it
 _SUPPORT, _FORGET = (
     10,
     0.3,

@@ -25,8 +25,12 @@ class Spacing:
     def fill(self, now: float, rate: float, largest: float) -> float:
         """Fill the bucket, deep enough for a cost of `largest`; return the seconds for which it overflowed."""
         depth = largest + _SLACK * rate
-        level = max(self._level, largest - LONGEST * rate)
-        level = (level if level > 0 else max(level, -_DEBT * rate)) + (now - self._time) * rate
+        level = self._level
+        if level < 0:
+            level = max(level, -_DEBT * rate)
+        if LONGEST * rate < largest:
+            level = max(level, largest - LONGEST * rate)
+        level += (now - self._time) * rate
         self._time = now
         if level <= depth:
             self._level = level
@@ -42,7 +46,7 @@ class Spacing:
 
     def spend(self, cost: float) -> None:
         """Take a started call's cost."""
-        self._level = max(self._level - cost, -cost)
+        self._level = self._level - cost if self._level > 0 else -cost
 
     def correct(self, excess: float) -> None:
         """Take what a call cost more than was expected, or give back what it cost less."""

@@ -77,7 +77,7 @@ class Streaks:
 
     def is_ill(self, started: float) -> bool:
         """Whether many of the latest calls failed; asked at an answer to a call that `started` then."""
-        return self._ill > _ILL * max(_ENOUGH, len(self._latest)) and started > self._spared_at
+        return bool(self._ill) and self._ill > _ILL * max(_ENOUGH, len(self._latest)) and started > self._spared_at
 
     def spare(self, now: float) -> None:
         """Start anew: it has been answered."""

@@ -54,7 +54,11 @@ class Telling:
 
     def climbs(self, now: float) -> None:
         """Tell of what has grown by much, in small steps."""
-        climb, handles = self.history.climb, self._handles
-        climb(now, WORKERS, int(self._workers.limit), _BUSY)
-        climb(now, CALLS, handles.requests.rate.value, _HELD_BACK)
-        climb(now, TOKENS, handles.tokens.rate.value, _HELD_BACK)
+        history, handles = self.history, self._handles
+        told, climb = history.told, history.climb
+        if (workers := int(self._workers.limit)) != told[WORKERS]:
+            climb(now, WORKERS, workers, _BUSY)
+        if (calls := handles.requests.rate.value) != told[CALLS]:
+            climb(now, CALLS, calls, _HELD_BACK)
+        if (tokens := handles.tokens.rate.value) != told[TOKENS]:
+            climb(now, TOKENS, tokens, _HELD_BACK)
