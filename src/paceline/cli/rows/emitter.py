@@ -6,7 +6,8 @@ Rules owned here:
    there. What was written, up to which result, is noted in the journal, now and then.
 2. An output that was written by an earlier run is gone on with behind what was noted; what is longer is cut off, a torn line
    with it. Where it is gone, it is written anew. Where it is not as it was noted, it is put aside first: it is somebody's.
-3. Where rows have become wrong, as their items are run again, all are written anew.
+3. Where rows have become wrong, as their items are run again, all are written anew. That is noted in the transaction that makes
+   them wrong.
 """
 
 from __future__ import annotations
@@ -161,9 +162,11 @@ def encoder(form: Form) -> Encode:
     return lambda kept: encode(form, kept.as_data())
 
 
-def forget_output(store: Store) -> None:
-    """Note that no output holds anything of the journal: the next is written anew."""
-    store.note_fact(_FACT, None)
+def begin_output_anew(store: Store) -> None:
+    """Note that rows of the output have become wrong, so that the next run writes all of them anew."""
+    written = noted(store)
+    if written is not None:
+        store.note_fact(_FACT, attrs.asdict(attrs.evolve(written, last=0, size=0)))
 
 
 def _parts(results: Iterable[Kept]) -> Iterable[list[Kept]]:

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import attrs
@@ -32,6 +32,7 @@ from ..asking.options import STREAM, RunOptions
 from ..asking.plain import to_data
 from ..reading import Input, InputError, Kind, Prompt, digest_of, open_again
 from ..reading.inputs import opened
+from ..rows.emitter import begin_output_anew
 from .differences import Differences
 
 INPUT, OPTIONS = "input", "options"
@@ -83,8 +84,6 @@ class Begun:
     """Yields the prompts at the positions that are wanted."""
     bad_count: int
     """Lines of the input that cannot be taken."""
-    is_revised: bool
-    """Whether results were forgotten, so that rows in an output have become wrong."""
 
 
 def asked_of(options: RunOptions) -> dict[str, Any]:
@@ -137,17 +136,16 @@ def begun(
     noted = noted_input(store)
     if noted is not None and is_the_same(noted, options) and _is_whole(store, noted, strategy):
         with open_again(options.source, kind=Kind(noted.kind), template=options.prompt) as again:
-            revised = _take_note(store, options)
+            _take_note(store, options)
             _tell_bad(noted.bad, say)
-            yield Begun(identity=again.identity, prompts=again.prompts, bad_count=noted.bad_count, is_revised=revised)
+            yield Begun(identity=again.identity, prompts=again.prompts, bad_count=noted.bad_count)
         return
-    with _checked(store, options, strategy, say) as (source, changed):
-        revised = _take_note(store, options) or changed
+    with _checked(store, options, strategy, say) as source:
+        _take_note(store, options)
         yield Begun(
             identity=source.identity,
             prompts=lambda wanted: source.prompts(lambda position: not wanted(position)),
             bad_count=source.bad_count,
-            is_revised=revised,
         )
 
 
@@ -166,34 +164,31 @@ def _is_whole(store: Store, noted: Noted, strategy: LLMCallStrategy[Any]) -> boo
 @contextmanager
 def _checked(
     store: Store, options: RunOptions, strategy: LLMCallStrategy[Any], say: Callable[[str], None]
-) -> Iterator[tuple[Input, bool]]:
-    """Check an input, and note its items; yield it, and whether anything has changed."""
-    with store.transaction():
-        planner = Planner(store, strategy.identity, say)
-        reader = opened(options, strategy, visit=planner.visit)
-        source = reader.__enter__()
-        try:
+) -> Iterator[Input]:
+    """Check an input, and note its items."""
+    with ExitStack() as stack:
+        with store.transaction():
+            planner = Planner(store, strategy.identity, say)
+            source = stack.enter_context(opened(options, strategy, visit=planner.visit))
             changes = planner.end()
             if changes and not options.allow_changes:
                 advice = "say --allow-changes to go on with this, or name another --journal to begin anew"
                 raise JournalChangedError(store.path, [*changes, advice])
             store.note_fact(INPUT, attrs.asdict(Noted.of(source, options)))
-        except BaseException:
-            reader.__exit__(None, None, None)
-            raise
-    try:
+            if changes:
+                begin_output_anew(store)
         for change in changes:
             say(change)
         _tell_bad(source.complaints(), say)
-        yield source, bool(changes)
-    finally:
-        reader.__exit__(None, None, None)
+        yield source
 
 
-def _take_note(store: Store, options: RunOptions) -> bool:
-    """Note what was asked, and forget what is to be run again; return whether there was any."""
-    store.note_fact(OPTIONS, to_data(options))
-    return store.items.forget(map(str, options.retry)) > 0
+def _take_note(store: Store, options: RunOptions) -> None:
+    """Note what was asked, and forget what is to be run again."""
+    with store.transaction():
+        store.note_fact(OPTIONS, to_data(options))
+        if store.items.forget(map(str, options.retry)):
+            begin_output_anew(store)
 
 
 def _tell_bad(complaints: Iterator[str] | tuple[str, ...] | list[str], say: Callable[[str], None]) -> None:

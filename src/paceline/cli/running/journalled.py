@@ -23,7 +23,7 @@ from ...journal import SqliteJournal
 from ...journal.reader import JournalReader, has
 from ...journal.store import Store
 from ..asking.options import STREAM, RunOptions
-from ..rows.emitter import Emitter, forget_output, last_in, noted, put_aside
+from ..rows.emitter import Emitter, last_in, noted, put_aside
 from ..rows.forms import Form
 from ..rows.writing import Output, open_output
 from ..telling import tell
@@ -88,14 +88,14 @@ def _emitter(
 ) -> Iterator[tuple[Emitter, Output]]:
     """Open the output, where an earlier run has left it."""
     path, form = options.output, Form(options.form)
-    behind, last = (None, 0) if path == STREAM else _found(path, str(form), store, revised=begin.is_revised, say=tell)
+    behind, last = (None, 0) if path == STREAM else _found(path, str(form), store, say=tell)
     with open_output(path, source=begin.identity, overwrite=options.overwrite, behind=behind) as output:
         emitter = Emitter(reader, store, output, form=form, last=last)
         emitter.note()  # from here on what it holds is known to be ours
         yield emitter, output
 
 
-def _found(path: str, form: str, store: Store, *, revised: bool, say: Callable[[str], None]) -> tuple[int | None, int]:
+def _found(path: str, form: str, store: Store, *, say: Callable[[str], None]) -> tuple[int | None, int]:
     """Return the bytes of an output that stay, and the number of the latest result in them; None, if it is to be begun."""
     written = noted(store)
     last = last_in(path, form, written)
@@ -105,9 +105,4 @@ def _found(path: str, form: str, store: Store, *, revised: bool, say: Callable[[
         if os.path.getsize(path):  # noqa: PTH202 - a text
             say(f"{path}: is not as it was written; it is kept as {put_aside(path)}, and written anew")
         return None, 0
-    if not revised:
-        return (None, 0) if not last else (written.size, last)
-    forget_output(store)
-    if os.path.exists(path):  # noqa: PTH110 - a text
-        os.truncate(path, 0)
-    return None, 0
+    return (written.size, last) if last else (None, 0)
