@@ -288,8 +288,13 @@ class Journal(Protocol):
     taken for a bug of its.
     """
 
-    async def open(self) -> Mapping[str, PaceKnowledge]:
-        """Make ready; return what was known of quotas when it was last written."""
+    async def open(self, *, share: bool = True) -> Mapping[str, PaceKnowledge]:
+        """Make ready; return what was known of quotas when it was last written.
+
+        Args:
+            share: whether an item may have the result of another with the same prompt. Not so where a middleware sees items
+                before they are called: it may make other prompts of the same.
+        """
         ...
 
     def key_of(self, item: LLMWorkItem[Any]) -> Hashable | None:

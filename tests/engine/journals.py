@@ -61,8 +61,9 @@ class MemoryJournal:
         self.life: list[str] = []
         self.busy = False
 
-    async def open(self) -> Mapping[str, Any]:
+    async def open(self, *, share: bool = True) -> Mapping[str, Any]:
         self.life.append("open")
+        self.dedupe = self.dedupe and share
         return self.knowledge
 
     def key_of(self, item: Any) -> Any:

@@ -132,7 +132,7 @@ async def test_the_journal_is_opened_once_and_closed_however_the_processor_is_le
 
 async def test_a_journal_that_cannot_be_opened_is_not_closed():
     class Broken(MemoryJournal):
-        async def open(self):
+        async def open(self, *, share=True):
             raise JournalError("it is in use")
 
     journal = Broken()
@@ -550,6 +550,23 @@ async def test_items_with_the_same_prompt_have_calls_of_their_own_where_they_are
     strategy = Echo()
     batch = await process_prompts(strategy, ["same"] * 5, journal=MemoryJournal(dedupe=False), pace=wide)
     assert (strategy.board.calls.total(), batch.recalled) == (5, 0)
+
+
+class FromContext(Middleware):
+    """Makes the prompt of what the item carries."""
+
+    async def before_process(self, work_item):
+        return attrs.evolve(work_item, prompt=f"{work_item.prompt} {work_item.context}")
+
+
+async def test_items_whose_prompts_a_middleware_may_change_have_calls_of_their_own():
+    strategy = Echo()
+    async with ParallelBatchProcessor(journal=MemoryJournal(), middlewares=[FromContext()]) as processor:
+        for word in ("one", "two"):
+            await processor.add_work(LLMWorkItem(item_id=word, strategy=strategy, prompt="same", context=word))
+        batch = await processor.process_all()
+    assert {result.item_id: result.output for result in batch.results} == {"one": "SAME ONE", "two": "SAME TWO"}
+    assert batch.recalled == 0
 
 
 async def test_what_joins_a_call_in_flight_shares_it():

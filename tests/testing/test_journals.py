@@ -18,7 +18,7 @@ class Kept(MemoryJournal):
         super().__init__(kept=None)
         self.disk = disk
 
-    async def open(self):
+    async def open(self, *, share=True):
         self.kept, self.knowledge, self.noted = self.disk.setdefault("state", ({}, {}, set()))
         return self.knowledge
 

@@ -71,7 +71,8 @@ class Engine(Generic[T]):
 
     async def __aenter__(self) -> Engine[T]:
         if self._journal is not None:
-            self._knowledge = {**checked(await self._journal.open()), **self._knowledge}
+            known = await self._journal.open(share=not self._hooks.rewriting)
+            self._knowledge = {**checked(known), **self._knowledge}
             self._journal_is_open = True
         return self
 

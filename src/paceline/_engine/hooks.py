@@ -48,6 +48,11 @@ class Hooks:
         return bool(self._middlewares)
 
     @property
+    def rewriting(self) -> bool:
+        """Whether a middleware sees items before they are called, and may change them."""
+        return any(type(one).before_process is not Middleware.before_process for one in self._middlewares)
+
+    @property
     def listening(self) -> bool:
         """Whether there are observers: events need not be built for nobody."""
         return bool(self._observers)

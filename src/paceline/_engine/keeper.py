@@ -77,7 +77,9 @@ class JournalKeeper:
         items = [job.item for job in jobs]
         try:
             kept = _checked(await self._journal.recall(items), len(items))
-            return [self._journal.key_of(item) for item in items], kept
+            keys = [self._journal.key_of(item) for item in items]
+            frozenset(keys)  # one that cannot be hashed is found here
+            return keys, kept
         except Exception as error:  # noqa: BLE001 - a foreign journal may raise anything
             self._fail(error)
             return [None] * len(jobs), [None] * len(jobs)

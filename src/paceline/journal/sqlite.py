@@ -60,7 +60,8 @@ class SqliteJournal:
             `none`; or those of the kinds given. What was pending is always run.
         accept_changes: whether an item may have another prompt, or a strategy of another identity, than when the journal was begun.
             With another prompt it is run anew; with another strategy its result stands.
-        dedupe: whether items with the same prompt, and strategies of the same identity, share one call.
+        dedupe: whether items with the same prompt, and strategies of the same identity, share one call; they never do where a
+            middleware sees them before, as it may change their prompts.
         connect: opens the database, as `sqlite3.connect` does.
 
     Raises:
@@ -81,7 +82,7 @@ class SqliteJournal:
         self._durability = durability
         self._retry = retried(retry)
         self._accept_changes = accept_changes
-        self._dedupe = dedupe
+        self._dedupe = self._shares = dedupe
         self._connect = connect
         self._store: Store | None = None
         self._is_noted = False
@@ -101,13 +102,17 @@ class SqliteJournal:
     def __repr__(self) -> str:
         return f"{type(self).__qualname__}({str(self.path)!r})"
 
-    async def open(self) -> Mapping[str, PaceKnowledge]:
+    async def open(self, *, share: bool = True) -> Mapping[str, PaceKnowledge]:
         """Open the file; return what was known of quotas.
+
+        Args:
+            share: whether items with the same prompt may share a call, if they are to at all.
 
         Raises:
             JournalInUseError: somebody else writes it.
             JournalError: it cannot be written, or is something else.
         """
+        self._shares = self._dedupe and share
         return await self._run(self._open)
 
     def _open(self) -> dict[str, PaceKnowledge]:
@@ -140,7 +145,7 @@ class SqliteJournal:
 
     def key_of(self, item: LLMWorkItem[Any]) -> Hashable | None:
         """Return the content of an item and the identity of its strategy, if others with the same need no call."""
-        if not self._dedupe:
+        if not self._shares:
             return None
         known = self._identities.get(id(item.strategy))
         return content_key(item.prompt), known[1] if known is not None else -id(item.strategy)
@@ -152,7 +157,7 @@ class SqliteJournal:
             JournalChangedError: one of them is not what it was, and that is not accepted.
             JournalError: the file cannot be written.
         """
-        if self._is_noted and not self._dedupe:
+        if self._is_noted and not self._shares:
             return [None] * len(items)
         return await self._run(self._recall, items)
 
@@ -191,7 +196,7 @@ class SqliteJournal:
             if changes and not self._accept_changes:
                 raise JournalChangedError(store.path, sentences(changes))
             found = self._kept(db, items)
-            twins = self._twins(db, [item for item in known if storable(item.id) not in found]) if self._dedupe else {}
+            twins = self._twins(db, [item for item in known if storable(item.id) not in found]) if self._shares else {}
             results: list[WorkItemResult[Any] | None] = []
             for item, note in zip(items, known, strict=True):
                 result = found.get(storable(item.item_id)) or twins.get((note.content, note.strategy))
