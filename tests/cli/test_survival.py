@@ -7,6 +7,7 @@ import os
 import random
 import resource
 import signal
+import sqlite3
 import subprocess
 import time
 from collections import Counter
@@ -14,7 +15,9 @@ from pathlib import Path
 
 import pytest
 
+from paceline.cli.rows.emitter import begin_output_anew
 from paceline.journal.reader import JournalReader
+from paceline.journal.store import Store
 
 from .conftest import FAST, rows_of
 from .counting import calls_in, install
@@ -289,3 +292,29 @@ def test_a_run_that_cannot_begin_leaves_no_journal(paceline, jsonl, tmp_path):
     assert paceline("run", jsonl(3), "-o", out, "-m", FAST).code == 2
     assert paceline("run", tmp_path / "no such input", "-o", tmp_path / "other", "-m", FAST).code == 2
     assert {path.name for path in tmp_path.iterdir()} == {"out.jsonl", "in.jsonl"}
+
+
+def test_a_journal_that_has_lost_items_is_compared_with_the_input_again(paceline, jsonl, tmp_path):
+    source, out = jsonl(30), tmp_path / "out.jsonl"
+    paceline("run", source, "-o", out, "-m", FAST, "-q")
+    with sqlite3.connect(f"{out}.journal") as db:
+        db.execute("DELETE FROM results WHERE item > 20")
+        db.execute("DELETE FROM items WHERE item > 20")
+    db.close()
+    refused = paceline("run", source, "-o", out, "-m", FAST, "-q")
+    assert refused.code == 2
+    assert "10 items of the input are new" in refused.err
+    assert paceline("run", source, "-o", out, "-m", FAST, "-q", "--allow-changes").code == 0
+    assert {row["id"] for row in rows_of(out)} == {f"q{i}" for i in range(30)}
+    assert len(rows_of(out)) == 30
+
+
+def test_a_kill_between_forgetting_and_running_again_leaves_no_row_twice(paceline, jsonl, tmp_path):
+    source, out = jsonl(30), tmp_path / "out.jsonl"
+    paceline("run", source, "-o", out, "-m", FAST + ",faults=rejected:0.5,seed=1", "-q")
+    with Store(f"{out}.journal") as store, store.transaction():  # as `_take_note` does, and no more
+        assert store.items.forget(["rejected"])
+        begin_output_anew(store)
+    assert paceline("resume", out, "-q").code == 1
+    assert {row["id"] for row in rows_of(out)} == {f"q{i}" for i in range(30)}
+    assert len(rows_of(out)) == 30

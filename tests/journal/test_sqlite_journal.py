@@ -259,6 +259,28 @@ async def test_a_strategy_of_another_identity_has_no_twin(path):
     assert (batch.recalled, batch.results[0].model) == (1, "m-2")
 
 
+@pytest.mark.anyio
+async def test_strategies_of_one_identity_share_a_call(path):
+    async with ParallelBatchProcessor(journal=path) as processor:
+        for name in ("a", "b"):
+            await processor.add_work(item(name, "x", CallableStrategy(upper, model="m")))
+        batch = await processor.process_all()
+    assert (batch.succeeded, batch.recalled) == (2, 1)
+
+
+@pytest.mark.anyio
+async def test_a_result_stays_that_of_the_strategy_that_made_it(path):
+    one, other = CallableStrategy(upper, model="m-1"), CallableStrategy(upper, model="m-2")
+    await process_prompts(one, ["x"], journal=path)
+    journal = SqliteJournal(path, accept_changes=True)
+    async with ParallelBatchProcessor(journal=journal) as processor:
+        for name in ("0", "new"):
+            await processor.add_work(item(name, "x", other))
+        batch = await processor.process_all()
+    assert {result.item_id: result.model for result in batch.results} == {"0": "m-1", "new": "m-2"}
+    assert batch.recalled == 1
+
+
 class Typed(LLMCallStrategy):
     """Makes complex numbers, which JSON does not know."""
 
