@@ -27,21 +27,17 @@ from typing import BinaryIO
 import attrs
 
 from .bytes import Looked, reader_at
+from .check import Check, Objection, complaints_of
 from .csv_rows import CsvForm
 from .forms import Form, LineForm, Record
-from .ids import Ids
-from .kinds import BadLine, InputError, Kind, LineError, Prompt, quoted
+from .kinds import BadLine, InputError, Kind, LineError, Prompt
 from .parquet_rows import ParquetForm, copied, is_parquet
 from .sources import opened
 
-_SHOWN = 10  # problems that are told one by one
 _JSON = {".jsonl", ".ndjson"}
 _BY_SUFFIX = {".csv": Kind.CSV, ".tsv": Kind.CSV, ".parquet": Kind.PARQUET, ".pq": Kind.PARQUET}
 _TEXT = {".txt", ".text"}
 _SEED = 0  # of samples: the same input has the same
-
-Objection = Callable[[Prompt], str | None]
-"""Says why a prompt is not to be taken, if it is not."""
 
 
 @attrs.frozen(kw_only=True)
@@ -122,7 +118,7 @@ class Input:
 
     def complaints(self) -> list[str]:
         """Return a sentence for each of the first bad lines, and one for how many more there are."""
-        return _complaints(self.name, self.bad, self.bad_count)
+        return complaints_of(self.name, self.bad, self.bad_count)
 
     def _good(self) -> Iterator[Record]:
         """Yield the records of the good prompts, as far as can be told without reading them."""
@@ -180,7 +176,7 @@ def open_input(  # noqa: PLR0913 - all but the path have good defaults
             if not stat.S_ISREG(identity.st_mode):
                 again = stack.enter_context(tempfile.TemporaryFile())
             form = form_of(path, name, kind, template, source, copied=again is not source)
-            check = _Check(name, form, None if sample is not None else visit, objection)
+            check = Check(name, form, None if sample is not None else visit, objection)
             start, looked = _first_pass(check, source, again, limit)
         except OSError as error:
             raise InputError(f"{name}: cannot be read: {error.strerror or error}") from None
@@ -210,7 +206,7 @@ def open_input(  # noqa: PLR0913 - all but the path have good defaults
         yield checked
 
 
-def _first_pass(check: _Check, source: BinaryIO, again: BinaryIO, limit: int | None) -> tuple[int, Looked]:
+def _first_pass(check: Check, source: BinaryIO, again: BinaryIO, limit: int | None) -> tuple[int, Looked]:
     """Check an input; return where it starts, and what was looked at."""
     if check.form.kind is Kind.PARQUET:
         if again is not source:
@@ -247,66 +243,6 @@ def form_of(  # noqa: PLR0913 - all that can tell
     return LineForm(name, kind, is_json=is_json, may_guess=path == "-" or copied)
 
 
-class _Check:
-    """The first pass."""
-
-    def __init__(
-        self, name: str, form: Form, visit: Callable[[Prompt], None] | None, objection: Objection | None
-    ) -> None:
-        self.form = form
-        self.count = 0
-        self.bad: list[BadLine] = []
-        self.passed = array("Q")
-        self._name = name
-        self._visit = visit
-        self._objection = objection
-
-    def all(self, records: Iterator[Record], limit: int | None) -> None:
-        """Check every record."""
-        with closing(Ids()) as ids:
-            for position, line, data in records:
-                try:
-                    prompt = self._take(position, data, ids)
-                except LineError as problem:
-                    self._note(position, line, str(problem))
-                    continue
-                if prompt is None:
-                    continue
-                self.count += 1
-                if self._visit is not None:
-                    self._visit(prompt)
-                if self.count == limit:
-                    break
-
-    def conclude(self, *, strict: bool) -> None:
-        """Raise if there is nothing to be done, or too much that cannot be.
-
-        Raises:
-            InputError: with the first problems, and the number of the others.
-        """
-        complaints = _complaints(self._name, self.bad, len(self.passed))
-        if complaints and (strict or not self.count):
-            raise InputError("\n".join(complaints))
-        if not self.count:
-            raise InputError(f"{self._name}: has no prompts")
-
-    def _take(self, position: int, data: object, ids: Ids) -> Prompt | None:
-        prompt = self.form.read(position, data)
-        if prompt is None:
-            return None
-        if self._objection is not None and (reason := self._objection(prompt)) is not None:
-            raise LineError(reason)
-        if self.form.has_ids and (first := ids.first(prompt.id, position)) != position:
-            place = "in row" if self.form.kind in {Kind.CSV, Kind.PARQUET} else "on line"
-            raise LineError(f"id {quoted(prompt.id)} is {place} {first} already")
-        return prompt
-
-    def _note(self, position: int, line: int | None, reason: str) -> None:
-        if len(self.bad) < _SHOWN:
-            self.bad.append(BadLine(position, reason, line))
-        self.passed.append(position)
-
-
 class _Ascending:
     """Numbers that are asked for in their order."""
 
@@ -325,11 +261,6 @@ class _Ascending:
             self._next += 1
             return True
         return False
-
-
-def _complaints(name: str, bad: list[BadLine] | tuple[BadLine, ...], count: int) -> list[str]:
-    more = count - len(bad)
-    return [*(line.told(name) for line in bad), *([f"and {more:,} more problems"] if more else [])]
 
 
 def _draw(sample: int, count: int) -> array[int]:
