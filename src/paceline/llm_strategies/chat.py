@@ -17,10 +17,8 @@ Rules owned here:
 
 from __future__ import annotations
 
-import os
 from abc import abstractmethod
-from collections.abc import Mapping, Sequence
-from difflib import get_close_matches
+from collections.abc import Mapping
 from typing import Any, ClassVar, Generic, TypedDict, Unpack, overload
 from urllib.parse import urlsplit
 
@@ -28,12 +26,13 @@ import attrs
 from anyio.lowlevel import EventLoopToken, current_token
 from typing_extensions import TypeVar
 
-from .._core.exceptions import CallError, ConfigurationError, MissingKeyError, MisuseError
+from .._core.exceptions import CallError, ConfigurationError, MisuseError
 from .._core.fault import FaultKind
 from .._core.price import Price
 from .._core.prompt import Parts, Prompt
-from .._core.request import Dialect, Request
+from .._core.request import Request
 from .._core.usage import TokenUsage
+from .chat_access import Access, Provider, one_of
 from .chat_errors import ChatErrorClassifier
 from .headers import quota_hint
 from .identity import fingerprint
@@ -44,37 +43,6 @@ from .typed import NO_REQUESTS
 T = TypeVar("T", default=str)
 
 _NO_KEY = "no-key-needed"  # what a server of one's own is sent where no key is given
-
-
-@attrs.frozen(kw_only=True)
-class Provider:
-    """What is particular to one provider's package."""
-
-    name: Dialect
-    """As lists of prices call it, and requests."""
-    title: str
-    """As people call it."""
-    path: str
-    """Where requests are sent to."""
-    client: type[Any]
-    """The client's class."""
-    key_names: tuple[str, ...]
-    """The variables of the environment that may hold a key, in the order in which they are looked at."""
-    url_name: str
-    """The variable that may hold the base URL."""
-    arguments: frozenset[str]
-    """Of a request."""
-    modes: tuple[str, ...]
-    """In which a schema can be asked for; the first is the default."""
-
-
-@attrs.frozen
-class Access:
-    """Where to call and as whom; the key is never printed."""
-
-    api_key: str | None = attrs.field(repr=False)
-    base_url: str | None
-    """None: the provider's own."""
 
 
 @attrs.define
@@ -129,7 +97,7 @@ class ChatStrategy(Priced[T], Generic[T]):
         self.model = self._name = model.strip()
         self.price = price
         self._asked: Asked[T] = Asked.of(output_type)
-        self._mode = _one_of("schema_mode", schema_mode or self._provider.modes[0], self._provider.modes)
+        self._mode = one_of("schema_mode", schema_mode or self._provider.modes[0], self._provider.modes)
         self._options = self._checked(options)
         told = self._asked.told if self._mode in {"json", "text"} else ""
         self._instruction = "\n\n".join(filter(None, (system_instruction, told)))
@@ -141,7 +109,9 @@ class ChatStrategy(Priced[T], Generic[T]):
             if api_key is not None or base_url is not None:
                 raise ConfigurationError("give either client or api_key and base_url: a client has its own")
             self._given = client.with_options(max_retries=0)
-        self._access = None if client is not None else self._find_access(api_key, base_url)
+        self._access = (
+            None if client is not None else Access.of(type(self).__qualname__, self._provider, api_key, base_url)
+        )
         if self._access is not None and self._access.base_url is None:
             self._listed_as = (self._name, self._provider.name)
         self._quota = quota or self._lane()
@@ -302,26 +272,11 @@ class ChatStrategy(Priced[T], Generic[T]):
         for name in options or ():
             if name in _OURS or name in self._provider.arguments - known:
                 raise ConfigurationError(f"options may not hold {name!r}: the strategy sets it itself")
-            _one_of("the name of an option", name, sorted(known))
+            one_of("the name of an option", name, sorted(known))
         return dict(options or {})
 
     _typing: ClassVar[frozenset[str]]
     """The arguments by which a typed output is asked for."""
-
-    def _find_access(self, api_key: str | None, base_url: str | None) -> Access:
-        """Fill up from the environment what is not given."""
-        name, names = type(self).__qualname__, self._provider.key_names
-        url = base_url or os.environ.get(self._provider.url_name) or None
-        if url is not None and not _is_url(url):
-            shown = url.rpartition("@")[2]  # before it there may be a password
-            raise ConfigurationError(f"base_url must be like http://127.0.0.1:8000/v1, not {shown!r}")
-        found = (api_key, *map(os.environ.get, names))
-        key = next((key.strip() for key in found if key and key.strip()), None)
-        if key is None and url is None:
-            raise MissingKeyError(f"{name} found no key: give api_key or client, or set {' or '.join(names)}")
-        if key is not None and not (key.isascii() and key.isprintable() and " " not in key):
-            raise ConfigurationError(f"the key of {name} has characters that no key has (it is not shown here)")
-        return Access(key, url)
 
     def _lane(self) -> str:
         """Return the name of the quota: the same model of another server has another."""
@@ -331,20 +286,3 @@ class ChatStrategy(Priced[T], Generic[T]):
 
 
 _OURS = {"model", "messages", "stream", "stream_options", "timeout", "n", "system"}
-
-
-def _is_url(text: str) -> bool:
-    try:
-        url = urlsplit(text)
-        return url.scheme in {"http", "https"} and bool(url.hostname) and url.port != 0
-    except ValueError:  # a port that is none
-        return False
-
-
-def _one_of(what: str, name: object, names: Sequence[str]) -> str:
-    if isinstance(name, str) and name in names:
-        return name
-    near = get_close_matches(str(name), names, n=1)
-    raise ConfigurationError(
-        f"{what} is unknown: {name!r}; " + (f"did you mean {near[0]!r}?" if near else f"known are {', '.join(names)}")
-    )
