@@ -10,14 +10,15 @@ from collections import deque
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from anyio import CancelScope, Event, current_time
+from anyio import CancelScope, current_time
 
 from .._core import pace
 from .._core.batch import BatchEvent, BatchState, step
 from .._core.classify import describe
 from .._core.config import ProcessorConfig
-from .._core.fault import Fault, FaultKind, overdue, pending
+from .._core.fault import Fault, FaultKind, overdue
 from .._core.lanes import next_lane
+from .ahead import ReadAhead
 from .alarm import Alarm
 from .calls import Calls, ItemDeadlines
 from .hooks import Hooks
@@ -28,11 +29,6 @@ from .tally import Tally
 
 if TYPE_CHECKING:
     from .keeper import JournalKeeper
-
-
-_READ_AHEAD = 8_000  # items at most, where one lane is full and another might be fed by reading on
-_LOW_WATER = 0.75  # of what is read ahead: below it the reader is woken
-_TO_SETTLE = 512  # items at most that are read only to be settled as not reached
 
 
 class Batch:
@@ -58,6 +54,7 @@ class Batch:
         self.calls = Calls()
         self.deadlines = ItemDeadlines()
         self.alarm = Alarm()
+        self.ahead = ReadAhead(self)
         self.workers = 0
         self.began = current_time()
         self.stopped: Fault | None = None
@@ -83,8 +80,8 @@ class Batch:
         self._state = BatchState.OPEN
         self._halted = False
         self._fed = False
-        self._room: Event | None = None
-        self._gate = math.inf
+        self.gate = math.inf
+        """When the next call may start, as was last known."""
 
     # -------------------------------------------------------------------------------------------- phase
 
@@ -123,15 +120,6 @@ class Batch:
         """Start no more calls, as the batch's tasks are being cancelled: it ends without `stop`."""
         self._halted = True
 
-    def too_late(self, job: Job) -> Fault | None:
-        """Return why an admitted job must not be called after all: much may have happened while hooks were awaited."""
-        now = current_time()
-        if now >= self.deadline:
-            return pending(f"the batch's deadline of {self.config.deadline:g} s passed")
-        if now >= job.deadline:
-            return overdue(self.config.deadline_per_item)
-        return self.stopped or job.lane_or_raise.closed
-
     def close_lane(self, lane: Lane, reason: Fault) -> None:
         """Start no more calls in a lane; what waits there is settled with `reason`."""
         lane.closed = lane.closed or reason
@@ -140,7 +128,7 @@ class Batch:
     def _shut(self) -> None:
         """Let everybody who waits see that there is less to wait for."""
         self.alarm.ring()
-        self.quench()
+        self.ahead.look()
         if self.is_shut and self.reader is not None:
             self.reader.cancel()
 
@@ -230,21 +218,20 @@ class Batch:
         Args:
             spare: 0 for a worker that is free, 1 to see whether another worker is needed.
         """
-        self._gate = math.inf
-        if not self.is_open or self.workers + spare > self.config.max_workers or not self._has_room():
+        self.gate = math.inf
+        if not self.is_open or self.workers + spare > self.config.max_workers or not self.has_room():
             return None
         now = current_time()
         while True:
             lane, at = next_lane(self.lanes.values(), now)
             if lane is None:
-                self._gate = at
+                self.gate = at
                 self.alarm.ring_by(at)
                 return None
             job = lane.backlog.take(now)
             if job is not None and job.waiting:
                 lane.start(job, now)
-                if self._room is not None and self.wants_more(_LOW_WATER):
-                    self.quench()
+                self.ahead.look_if_low()
                 return job
 
     def grow(self) -> None:
@@ -259,7 +246,7 @@ class Batch:
         self.workers -= 1
         self.grow()
         if self.workers == 0:
-            self.quench()
+            self.ahead.look()
 
     def begin_call(self, job: Job, scope: CancelScope) -> float:
         """Count a call as in flight, to be cut by cancelling `scope`; return the seconds it may take."""
@@ -300,44 +287,12 @@ class Batch:
                 self.finish_call(job, job.lane_or_raise, now, pace.ABANDONED)
         return left
 
-    def _has_room(self) -> bool:
+    def has_room(self) -> bool:
+        """Whether results are taken, and committed, as fast as they come."""
         return self._outlet.has_room() and (self.keeper is None or self.keeper.has_room())
 
     def _note_limits(self) -> None:
         self.tally.allow(min(self.config.max_workers, sum(lane.pace.limit for lane in self.lanes.values())))
-
-    # -------------------------------------------------------------------------------------------- waiting
-
-    def wants_more(self, share: float = 1.0) -> bool:
-        """Whether to read on: a lane has room or nobody works, and what is read ahead stays within `share` of the bounds.
-
-        Once nothing can be called any more, what is read is only to be settled: as fast as the results are taken.
-        """
-        waiting = len(self.ledger) - len(self.calls)
-        if self.is_shut:
-            return waiting < _TO_SETTLE and self._has_room()
-        if waiting >= share * _READ_AHEAD or not (self.keeper is None or self._has_room()):
-            return False
-        return self.workers == 0 or any(lane.has_room(share) for lane in self.lanes.values())
-
-    async def thirst(self) -> None:
-        """Wait until reading on may be of use."""
-        self._room = Event()
-        await self._room.wait()
-
-    def quench(self) -> None:
-        """Wake the reader, to see whether it is to read on."""
-        if self._room is not None:
-            self._room.set()
-            self._room = None
-
-    def waits_until(self) -> float:
-        """Return the earliest time for which something waits: at that time the supervisor must look."""
-        patience = self.config.retry.patience
-        deadline = self.deadline if current_time() < self.deadline else math.inf
-        times = [self._gate, self.calls.next_expiry, self.deadlines.next, deadline]
-        times += [lane.loses_patience_at(patience) for lane in self.lanes.values() if not lane.closed]
-        return min(times)
 
 
 def _no_nursery(*_: Any) -> None:

@@ -91,10 +91,10 @@ class Intake:
         unbroken = 0
         batch.one_strategy = self._make is not None
         while self._is_whole or not batch.is_shut:
-            if self._bounded and unbroken % _SIP == 0 and not batch.wants_more():
+            if self._bounded and unbroken % _SIP == 0 and not batch.ahead.is_wanted():
                 batch.grow()
                 unbroken = 0
-                await batch.thirst()
+                await batch.ahead.wait()
                 continue
             jobs = await self._sip(batch)
             if batch.keeper is not None and jobs:

@@ -11,6 +11,8 @@ Rules owned here:
 
 from __future__ import annotations
 
+import math
+
 from anyio import create_task_group, current_time, lowlevel
 
 from .._core.events import BatchStarted
@@ -81,8 +83,17 @@ def _turn(batch: Batch) -> float:
         batch.clerks += 1
         batch.start_soon(_settle_dismissed, batch)
     batch.grow()
-    batch.quench()
-    return batch.waits_until()
+    batch.ahead.look()
+    return _waits_until(batch)
+
+
+def _waits_until(batch: Batch) -> float:
+    """Return the earliest time for which something waits."""
+    patience = batch.config.retry.patience
+    deadline = batch.deadline if current_time() < batch.deadline else math.inf
+    times = [batch.gate, batch.calls.next_expiry, batch.deadlines.next, deadline]
+    times += [lane.loses_patience_at(patience) for lane in batch.lanes.values() if not lane.closed]
+    return min(times)
 
 
 def _dismiss_overdue(batch: Batch, now: float) -> None:
@@ -118,7 +129,7 @@ async def _settle_dismissed(batch: Batch) -> None:
                 await lowlevel.checkpoint()
     finally:
         batch.clerks -= 1
-    batch.quench()
+    batch.ahead.look()
 
 
 def _start_nothing(*_: object) -> None:

@@ -15,7 +15,7 @@ from anyio import CancelScope, current_time, lowlevel
 
 from .._core import events, pace
 from .._core.classify import describe
-from .._core.fault import Fault, FaultKind
+from .._core.fault import Fault, FaultKind, overdue, pending
 from .._core.request import Request
 from ..abc import LLMCallStrategy
 from .attempt import execute
@@ -75,7 +75,7 @@ async def _call(batch: Batch, job: Job, scope: CancelScope) -> Reply:
     if batch.hooks.listening:
         quota = job.lane_or_raise.quota
         await batch.hooks.tell(events.ItemStarted(item_id=job.item.item_id, quota=quota, attempt=attempt))
-    if (late := batch.too_late(job)) is not None:
+    if (late := _too_late(batch, job)) is not None:
         return late
     timeout = batch.begin_call(job, scope)
     try:
@@ -84,6 +84,16 @@ async def _call(batch: Batch, job: Job, scope: CancelScope) -> Reply:
         return await guarded(strategy.execute, job.item.prompt, attempt, timeout)
     finally:
         batch.calls.end(job)
+
+
+def _too_late(batch: Batch, job: Job) -> Fault | None:
+    """Return why an admitted job must not be called after all: much may have happened while hooks were awaited."""
+    now = current_time()
+    if now >= batch.deadline:
+        return pending(f"the batch's deadline of {batch.config.deadline:g} s passed")
+    if now >= job.deadline:
+        return overdue(batch.config.deadline_per_item)
+    return batch.stopped or job.lane_or_raise.closed
 
 
 async def _begin(batch: Batch, job: Job) -> LLMCallStrategy[Any] | Fault | NoReply:
