@@ -15,6 +15,9 @@ from hypothesis import settings
 
 from paceline.cli import main
 
+from ..strategies.chat_service import forget_keys
+from ..strategies.gemini_service import Service
+
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as shells have it for what they start in the background
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
@@ -92,6 +95,21 @@ def process(start):
         return Run(started.returncode, out, err)
 
     return run
+
+
+@pytest.fixture
+def service():
+    """Run a server that answers as the providers do."""
+    with Service() as running:
+        yield running
+
+
+@pytest.fixture
+def no_keys(monkeypatch):
+    """Hide the keys of whoever runs the tests."""
+    forget_keys(monkeypatch)
+    for name in KEYS:
+        monkeypatch.delenv(name, raising=False)
 
 
 @pytest.fixture

@@ -6,26 +6,15 @@ import sys
 
 import pytest
 
-from ..strategies.chat_service import ANTHROPIC, OPENAI, forget_keys
-from ..strategies.gemini_service import Answer, Service
+from ..strategies.chat_service import ANTHROPIC, OPENAI
+from ..strategies.gemini_service import Answer
 from .conftest import KEYS
 from .test_program import block
 
+pytestmark = pytest.mark.usefixtures("no_keys")
+
 KEY = "sk-" + "k" * 40
 NO_KEYS = dict.fromkeys((*KEYS, "OPENAI_API_KEY", "ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN"), "")
-
-
-@pytest.fixture
-def service():
-    with Service() as running:
-        yield running
-
-
-@pytest.fixture(autouse=True)
-def _no_keys(monkeypatch):
-    forget_keys(monkeypatch)
-    for name in KEYS:
-        monkeypatch.delenv(name, raising=False)
 
 
 @pytest.mark.parametrize(

@@ -6,9 +6,11 @@ import json
 
 import pytest
 
-from ..strategies.chat_service import OPENAI, forget_keys
-from ..strategies.gemini_service import Answer, Service
-from .conftest import FAST, KEYS
+from ..strategies.chat_service import OPENAI
+from ..strategies.gemini_service import Answer
+from .conftest import FAST
+
+pytestmark = pytest.mark.usefixtures("no_keys")
 
 SCHEMA = {
     "title": "City",
@@ -19,19 +21,6 @@ SCHEMA = {
 }
 GOOD = '{"name": "Lyon", "inhabitants": 522250}'
 BAD = '{"name": "Lyon", "inhabitants": "many"}'
-
-
-@pytest.fixture
-def service():
-    with Service() as running:
-        yield running
-
-
-@pytest.fixture(autouse=True)
-def _no_keys(monkeypatch):
-    forget_keys(monkeypatch)
-    for name in KEYS:
-        monkeypatch.delenv(name, raising=False)
 
 
 @pytest.fixture

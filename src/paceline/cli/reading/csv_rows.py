@@ -19,7 +19,8 @@ from .bytes import Line, Lines, numbered
 from .forms import Record
 from .kinds import BOM, LONGEST, InputError, Kind, LineError, Prompt, quoted
 from .lines import decoded, id_of
-from .template import Template, template_of, twice_in
+from .table import TableForm
+from .template import template_of, twice_in
 
 _SEPARATORS = ",;\t"
 _MOST_LINES = 100_000  # of a row: what is held, as all of them may have to be read again
@@ -37,23 +38,14 @@ class _Row:
     raw: bytes
 
 
-class CsvForm:
+class CsvForm(TableForm):
     """Rows of CSV, each a prompt."""
 
     kind = Kind.CSV
-    header = b""
 
     def __init__(self, name: str, template: str | None) -> None:
-        self._name = name
-        self._text = template
-        self._columns: list[str] = []
-        self._template: Template | None = None
+        super().__init__(name, template)
         self._separator = ","
-
-    @property
-    def has_ids(self) -> bool:
-        """Whether there is a column of ids."""
-        return "id" in self._columns
 
     def records(self, lines: Lines) -> Iterator[Record]:
         """Yield the rows below the header.
@@ -99,12 +91,6 @@ class CsvForm:
     def raw(self, position: int, data: _Row) -> bytes:  # noqa: ARG002
         """Return the row as it was."""
         return data.raw if data.raw.endswith(b"\n") else data.raw + b"\n"
-
-    @property
-    def _fitting(self) -> Template:
-        if self._template is None:  # not reached: the header is read first
-            raise InputError(f"{self._name}: has no header")
-        return self._template
 
     def _read_header(self, feed: _Feed) -> None:
         csv.field_size_limit(LONGEST)  # of the whole process: the csv module has no other

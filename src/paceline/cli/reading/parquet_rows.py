@@ -18,28 +18,17 @@ from .bytes import Lines
 from .forms import Record
 from .kinds import InputError, Kind, LineError, Prompt, quoted
 from .lines import id_of
-from .template import Template, template_of, twice_in
+from .table import TableForm
+from .template import template_of, twice_in
 
 _AT_ONCE = 256  # rows
 _HELD = 4 * 2**20  # bytes of rows that are held, about: prompts may be long
 
 
-class ParquetForm:
+class ParquetForm(TableForm):
     """Rows of Parquet, each a prompt."""
 
     kind = Kind.PARQUET
-    header = b""
-
-    def __init__(self, name: str, template: str | None) -> None:
-        self._name = name
-        self._text = template
-        self._columns: list[str] = []
-        self._template: Template | None = None
-
-    @property
-    def has_ids(self) -> bool:
-        """Whether there is a column of ids."""
-        return "id" in self._columns
 
     def records(self, lines: Lines) -> Iterator[Record]:
         """Yield the rows.
@@ -86,12 +75,6 @@ class ParquetForm:
         prompt = self.read(position, data)
         fields = {"id": prompt.id, "prompt": prompt.prompt, "context": prompt.context}
         return json.dumps(fields, ensure_ascii=False, allow_nan=False).encode() + b"\n"
-
-    @property
-    def _fitting(self) -> Template:
-        if self._template is None:  # not reached: the columns are read first
-            raise InputError(f"{self._name}: has no columns")
-        return self._template
 
     def _fit(self, columns: list[str]) -> None:
         if self._template is not None:
