@@ -304,6 +304,9 @@ def test_a_journal_that_has_lost_items_is_compared_with_the_input_again(paceline
     refused = paceline("run", source, "-o", out, "-m", FAST, "-q")
     assert refused.code == 2
     assert "10 items of the input are new" in refused.err
+    plan = paceline("run", source, "-o", out, "-m", FAST, "--dry-run")
+    assert plan.code == 2
+    assert "10 items of the input are new" in plan.out
     assert paceline("run", source, "-o", out, "-m", FAST, "-q", "--allow-changes").code == 0
     assert {row["id"] for row in rows_of(out)} == {f"q{i}" for i in range(30)}
     assert len(rows_of(out)) == 30

@@ -113,7 +113,7 @@ class Look:
     def _changes(self, reader: JournalReader) -> list[str]:
         known = reader.known()
         before = noted_input(reader)
-        as_before = before is not None and is_the_same(before, self._options)
+        as_before = before is not None and is_the_same(before, self._options) and reader.counts().total == before.count
         if not known or (as_before and reader.identities() == [self._identity]):
             return []
         return self._differences.told(new=self._new, gone=known - self._known)
