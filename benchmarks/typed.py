@@ -23,7 +23,7 @@ import pydantic
 
 from paceline import InvalidOutputError
 from paceline.llm_strategies import OutputType
-from paceline.llm_strategies.errors import read_reply
+from paceline.llm_strategies.gemini.errors import read_reply
 
 from .table import table
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from trio.testing import MockClock
 
-from paceline.testing.virtual_loop import VirtualTimeLoop
+from paceline.testing.virtual_time import VirtualTimeLoop
 
 
 @pytest.fixture(params=["trio", "asyncio"])

@@ -11,14 +11,7 @@ from typing import Any
 import anyio
 import trio
 
-from paceline import (
-    LLMCallStrategy,
-    LLMWorkItem,
-    ParallelBatchProcessor,
-    ProcessorConfig,
-    open_stream,
-    process_prompts,
-)
+from paceline import LLMCallStrategy, LLMWorkItem, ParallelBatchProcessor, ProcessorConfig, open_stream, process_prompts
 
 from .task import WORKERS, Entry, Take, bytes_in, main
 

@@ -9,7 +9,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from paceline.testing.dialect import DIALECTS
+from paceline.testing.replies import DIALECTS
 
 from .contenders import CONTENDERS, PACELINE, contender
 from .families import FAMILIES

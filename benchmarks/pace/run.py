@@ -17,7 +17,7 @@ from trio._core import _run
 from trio.testing import MockClock
 
 from paceline.testing import VirtualTimeLoop
-from paceline.testing.dialect import Dialect
+from paceline.testing.replies import Dialect
 
 from .contenders import contender
 from .families import FAMILIES, member

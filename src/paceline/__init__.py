@@ -10,7 +10,7 @@ Strategies for providers are in `paceline.llm_strategies`, a simulated provider 
 
 from importlib.metadata import version as _version
 
-from ._core.backoff import Backoff as Backoff
+from ._core.accounting import Price as Price
 from ._core.config import ProcessorConfig as ProcessorConfig
 from ._core.escalation import EscalationPolicy as EscalationPolicy
 from ._core.exceptions import CallError as CallError
@@ -25,43 +25,43 @@ from ._core.exceptions import MissingExtraError as MissingExtraError
 from ._core.exceptions import MissingKeyError as MissingKeyError
 from ._core.exceptions import MisuseError as MisuseError
 from ._core.exceptions import PacelineError as PacelineError
+from ._core.exceptions import Problem as Problem
 from ._core.exceptions import RateLimitError as RateLimitError
 from ._core.exceptions import Skip as Skip
-from ._core.exceptions import SourceError as SourceError
-from ._core.exceptions import UnsavedError as UnsavedError
 from ._core.fault import Fault as Fault
 from ._core.fault import FaultKind as FaultKind
-from ._core.outcome import Attempt as Attempt
-from ._core.outcome import BatchResult as BatchResult
-from ._core.outcome import WorkItemResult as WorkItemResult
 from ._core.pace import PaceKnowledge as PaceKnowledge
-from ._core.price import Price as Price
-from ._core.problem import Problem as Problem
 from ._core.prompt import Media as Media
 from ._core.prompt import Prompt as Prompt
 from ._core.quota import QuotaHint as QuotaHint
 from ._core.quota import QuotaLimit as QuotaLimit
 from ._core.request import Request as Request
+from ._core.results import Attempt as Attempt
+from ._core.results import BatchResult as BatchResult
+from ._core.results import SourceError as SourceError
+from ._core.results import UnsavedError as UnsavedError
+from ._core.results import WorkItemResult as WorkItemResult
+from ._core.retry import Backoff as Backoff
 from ._core.retry import RetryPolicy as RetryPolicy
 from ._core.usage import TokenUsage as TokenUsage
 from ._engine.outlets import ResultStream as ResultStream
-from ._engine.processor import ParallelBatchProcessor as ParallelBatchProcessor
-from ._engine.streams import open_stream as open_stream
-from ._engine.streams import process_prompts as process_prompts
-from ._engine.streams import run_prompts as run_prompts
 from ._engine.tally import ProcessorStatistics as ProcessorStatistics
 from .abc import BaseObserver as BaseObserver
 from .abc import DefaultErrorClassifier as DefaultErrorClassifier
 from .abc import ErrorClassifier as ErrorClassifier
 from .abc import Journal as Journal
 from .abc import LLMCallStrategy as LLMCallStrategy
+from .abc import LLMWorkItem as LLMWorkItem
 from .abc import Middleware as Middleware
 from .abc import RateLimitObserver as RateLimitObserver
 from .llm_strategies.callable import CallableStrategy as CallableStrategy
 from .llm_strategies.escalation import ModelEscalation as ModelEscalation
 from .llm_strategies.feedback import ValidationFeedback as ValidationFeedback
 from .llm_strategies.registry import model as model
-from .work import LLMWorkItem as LLMWorkItem
+from .processor import ParallelBatchProcessor as ParallelBatchProcessor
+from .prompts import open_stream as open_stream
+from .prompts import process_prompts as process_prompts
+from .prompts import run_prompts as run_prompts
 
 __version__ = _version("paceline")
 

@@ -22,9 +22,9 @@ import attrs
 from cattrs import Converter
 
 from ._core.exceptions import ConfigurationError
-from ._core.knowledge import checked
-from ._core.outcome import WorkItemResult
 from ._core.pace import PaceKnowledge
+from ._core.pace.warm_start import checked
+from ._core.results import WorkItemResult
 from ._core.usage import TokenUsage
 
 _KNOWLEDGE_VERSION = 1

@@ -16,7 +16,7 @@ from hypothesis import settings
 from paceline.cli import main
 
 from ..strategies.chat_service import forget_keys
-from ..strategies.gemini_service import Service
+from ..strategies.gemini.service import Service
 
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as shells have it for what they start in the background
     signal.signal(signal.SIGINT, signal.default_int_handler)

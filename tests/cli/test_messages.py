@@ -8,8 +8,8 @@ import attrs
 import pytest
 
 from paceline import BatchResult, Fault, FaultKind, QuotaHint, WorkItemResult
-from paceline.cli.running.hints import hint
-from paceline.cli.showing.logs import shown_logs
+from paceline.cli.progress.logs import shown_logs
+from paceline.cli.report_text import hint
 
 log = logging.getLogger("paceline")
 

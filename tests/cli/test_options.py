@@ -12,10 +12,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from paceline import ConfigurationError, FaultKind
-from paceline.cli.asking.options import ONCE, Durability, RunOptions
-from paceline.cli.asking.plain import from_data, path_fields, placed, to_data, value_of
-from paceline.cli.asking.values import FAILED, models_in, retried
 from paceline.journal import PASSING
+from paceline.runs.option_values import FAILED, models_in, retried
+from paceline.runs.options import ONCE, Durability, RunOptions
+from paceline.runs.options_data import from_data, path_fields, placed, to_data, value_of
 
 OPTIONS = st.builds(
     RunOptions,

@@ -50,7 +50,7 @@ def test_without_the_cli_extra_one_sentence_says_what_to_install(process, packag
 
 
 def test_another_module_that_is_missing_is_a_bug_and_shown_as_one(process):
-    run = process("demo", command=block("paceline.cli.demo.demo"))
+    run = process("demo", command=block("paceline.cli.commands.demo"))
     assert run.code == 1
     assert "ModuleNotFoundError" in run.err
 

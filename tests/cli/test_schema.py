@@ -7,7 +7,7 @@ import json
 import pytest
 
 from ..strategies.chat_service import OPENAI
-from ..strategies.gemini_service import Answer
+from ..strategies.gemini.service import Answer
 from .conftest import FAST
 
 pytestmark = pytest.mark.usefixtures("no_keys")

@@ -15,9 +15,9 @@ from pathlib import Path
 
 import pytest
 
-from paceline.cli.rows.emitter import begin_output_anew
 from paceline.journal.reader import JournalReader
-from paceline.journal.store import Store
+from paceline.journal.writer import Store
+from paceline.runs.journal_output import restart_output
 
 from .conftest import FAST, rows_of
 from .counting import calls_in, install
@@ -317,7 +317,7 @@ def test_a_kill_between_forgetting_and_running_again_leaves_no_row_twice(pacelin
     paceline("run", source, "-o", out, "-m", FAST + ",faults=rejected:0.5,seed=1", "-q")
     with Store(f"{out}.journal") as store, store.transaction():  # as `_take_note` does, and no more
         assert store.items.forget(["rejected"])
-        begin_output_anew(store)
+        restart_output(store)
     assert paceline("resume", out, "-q").code == 1
     assert {row["id"] for row in rows_of(out)} == {f"q{i}" for i in range(30)}
     assert len(rows_of(out)) == 30

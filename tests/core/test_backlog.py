@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from paceline._core.backlog import Backlog
+from paceline._core.lanes import Backlog
 
 FRESH, AGAIN = 1, 0
 

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from paceline._core.backoff import Backoff, delay
 from paceline._core.exceptions import ConfigurationError
+from paceline._core.retry import Backoff, delay
 
 chances = st.floats(0, 1)
 failures = st.integers(1, 10**6)

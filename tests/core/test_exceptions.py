@@ -15,10 +15,9 @@ from paceline._core.exceptions import (
     MissingExtraError,
     RateLimitError,
     Skip,
-    SourceError,
 )
 from paceline._core.fault import FaultKind
-from paceline._core.outcome import BatchResult
+from paceline._core.results import BatchResult, SourceError
 from paceline._core.usage import NO_USAGE, TokenUsage
 
 TREE = {

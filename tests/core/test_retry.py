@@ -10,7 +10,6 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from paceline._core.backoff import Backoff
 from paceline._core.exceptions import ConfigurationError, IllegalTransitionError
 from paceline._core.fault import Fault, FaultKind
 from paceline._core.retry import (
@@ -19,6 +18,7 @@ from paceline._core.retry import (
     NEW,
     Accept,
     Answered,
+    Backoff,
     CallAgain,
     CloseLane,
     Failed,

@@ -11,11 +11,10 @@ from pathlib import Path
 import pytest
 
 from paceline.cli.app import app
-from paceline.cli.codes import FAILED, OK, SIGNALLED, UNSAVED, UNWANTED, USAGE
-from paceline.cli.journals.status import status_of
-from paceline.cli.journals.status_text import as_data
+from paceline.cli.commands.status import status_data, status_of
+from paceline.cli.console import FAILED, OK, SIGNALLED, UNSAVED, UNWANTED, USAGE
 from paceline.journal.reader import JournalReader
-from paceline.journal.store import Store
+from paceline.journal.writer import Store
 
 PAGE = Path(__file__).parents[2] / "docs" / "reference" / "command-line.md"
 TABLE = re.compile(r"(?P<head><!-- options of (?P<command>\w+) -->\n)(?P<table>.*?)(?=<!-- end -->)", re.DOTALL)
@@ -83,7 +82,7 @@ def test_every_key_of_a_state_is_told(tmp_path):
     with Store(tmp_path / "x.journal"):
         pass
     with JournalReader(tmp_path / "x.journal") as reader:
-        data = as_data(status_of(reader, pace=0, now=0.0))
+        data = status_data(status_of(reader, pace=0, now=0.0))
     section = PAGE.read_text("utf-8").partition("\n## `paceline status")[2].partition("\n## ")[0]
     told = {
         key for line in re.findall(r"^\| (`[^|]+) \|", section, re.MULTILINE) for key in re.findall(r"`(\w+)`", line)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from paceline.cli.reading import open_input
+from paceline.files import open_input
 
 PAGE = Path(__file__).parents[2] / "docs" / "reference" / "input.md"
 ROW = re.compile(r"^\| [^|]+ \| `([^|]*)` \| ([^|]+) \|$", re.MULTILINE)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from paceline.cli.asking.settings import read_settings
+from paceline.cli.config_file import read_settings
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]

@@ -6,14 +6,7 @@ import anyio
 import pydantic
 import pytest
 
-from paceline import (
-    BaseObserver,
-    LLMCallStrategy,
-    LLMWorkItem,
-    ParallelBatchProcessor,
-    ProcessorConfig,
-    RateLimitError,
-)
+from paceline import BaseObserver, LLMCallStrategy, LLMWorkItem, ParallelBatchProcessor, ProcessorConfig, RateLimitError
 from paceline.middleware import Middleware
 from paceline.observers import ProcessingEvent
 

@@ -27,7 +27,7 @@ from paceline import (
     Skip,
     TokenUsage,
 )
-from paceline.testing.virtual_loop import VirtualTimeLoop
+from paceline.testing.virtual_time import VirtualTimeLoop
 
 from .support import Status
 from .test_streams import leak

@@ -4,7 +4,7 @@ import anyio
 import pytest
 
 from paceline import CallError, FaultKind, LLMWorkItem, ParallelBatchProcessor, ProcessorConfig, process_prompts
-from paceline.testing.virtual_loop import HangError
+from paceline.testing.virtual_time import HangError
 
 from .support import Echo, FixedPace, Scripted, Status, add_all
 

@@ -14,10 +14,10 @@ from typing import Any
 
 from paceline import CallableStrategy, LLMWorkItem, WorkItemResult
 from paceline._core.fault import Fault, FaultKind
-from paceline._core.outcome import Attempt
+from paceline._core.results import Attempt
 from paceline._core.usage import TokenUsage
-from paceline.journal.items import Known
-from paceline.journal.store import Store
+from paceline.journal.items import RegisteredItem
+from paceline.journal.writer import Store
 
 IDENTITY = {"strategy": "Test", "model": "m-1"}
 
@@ -33,9 +33,9 @@ def content(text: str) -> bytes:
     return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).digest()
 
 
-def known(store: Store, *ids: str, prompt: str | None = None, identity: Any = None) -> list[Known]:
+def known(store: Store, *ids: str, prompt: str | None = None, identity: Any = None) -> list[RegisteredItem]:
     strategy = store.items.strategy(IDENTITY if identity is None else identity)
-    return [Known(name, content(prompt or name), strategy, place) for place, name in enumerate(ids, 1)]
+    return [RegisteredItem(name, content(prompt or name), strategy, place) for place, name in enumerate(ids, 1)]
 
 
 def noted(store: Store, *ids: str, **other: Any) -> list[Any]:

@@ -16,7 +16,7 @@ import pytest
 from paceline import CallableStrategy, JournalError, ParallelBatchProcessor, UnsavedError, process_prompts, run_prompts
 from paceline.journal import SqliteJournal
 from paceline.journal.reader import JournalReader
-from paceline.journal.store import Store
+from paceline.journal.writer import Store
 
 from .support import UPPER, as_nobody, begun, done, item, python, rows, rows_elsewhere
 
@@ -254,7 +254,7 @@ def test_a_journal_behind_a_symbolic_link_is_the_file_behind_it(tmp_path, path):
 COPIES = """if True:
     import os, signal, sys
     from paceline.journal.store import Store
-    from tests.journal.support import begun, done
+    from .support import begun, done
     names = [str(i) for i in range(50)]
     store = begun(sys.argv[1], *names)
     for name in names:

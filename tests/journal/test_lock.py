@@ -14,7 +14,7 @@ import pytest
 
 from paceline import JournalError, JournalInUseError, run_prompts
 from paceline.journal.reader import JournalReader
-from paceline.journal.store import Store
+from paceline.journal.writer import Store
 
 from .support import UPPER, begun, done, forked, python, rows_elsewhere
 

@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 
 from paceline import JournalError
 from paceline._codec import encode_row
+from paceline._core.accounting import Price
 from paceline._core.fault import FaultKind
-from paceline._core.price import Price
 from paceline.journal.reader import JournalReader, has
-from paceline.journal.store import Store
+from paceline.journal.writer import Store
 
 from .support import IDENTITY, attempt, begun, done, failed, known, noted
 

@@ -13,7 +13,7 @@ import pytest
 from paceline import JournalError
 from paceline.journal import schema
 from paceline.journal.reader import JournalReader
-from paceline.journal.store import Store
+from paceline.journal.writer import Store
 
 from .support import forked
 

@@ -30,14 +30,14 @@ from paceline import (
     run_prompts,
 )
 from paceline._core.fault import PASSING, Fault, FaultKind
-from paceline._core.outcome import Attempt
 from paceline._core.prompt import content_key
+from paceline._core.results import Attempt
 from paceline.abc import Ladder
 from paceline.journal import SqliteJournal
-from paceline.journal.items import Known
+from paceline.journal.items import RegisteredItem
 from paceline.journal.reader import JournalReader
 from paceline.journal.sqlite import retried
-from paceline.journal.store import Store
+from paceline.journal.writer import Store
 
 from .support import UPPER, begun, done, failed, item, rows, upper
 
@@ -393,7 +393,7 @@ async def test_a_store_that_was_open_stays_open(path):
     with Store(path) as store:
         strategy = store.items.strategy(UPPER.identity)
         for run, name in enumerate("ab", 1):
-            store.items.note([Known(name, content_key(name), strategy)], accept_changes=False)
+            store.items.note([RegisteredItem(name, content_key(name), strategy)], accept_changes=False)
             async with ParallelBatchProcessor(journal=SqliteJournal.on(store)) as processor:
                 await processor.add_work(item(name))
                 assert (await processor.process_all()).succeeded == 1

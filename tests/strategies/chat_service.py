@@ -11,7 +11,7 @@ import pytest
 from paceline.llm_strategies.anthropic import AnthropicStrategy
 from paceline.llm_strategies.openai import OpenAIStrategy
 
-from .gemini_service import KEY
+from .gemini.service import KEY
 
 TWO_BACKENDS = pytest.mark.parametrize(
     "anyio_backend", [("trio", {}), ("asyncio", {})], ids=["trio", "asyncio"], indirect=False

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 import pytest
 from hypothesis import settings
 
-from .gemini_service import Service
+from .gemini.service import Service
 
 settings.register_profile("strategies", deadline=None)
 settings.load_profile("strategies")

@@ -11,7 +11,7 @@ from paceline import FaultKind, TokenUsage
 from paceline.llm_strategies.anthropic import AnthropicStrategy
 
 from .chat_service import ANTHROPIC, TWO_BACKENDS, anthropic_error, anthropic_reply, forget_keys
-from .gemini_service import KEY, Answer, fault_of, prepared
+from .gemini.service import KEY, Answer, fault_of, prepared
 
 pytestmark = [pytest.mark.anyio, TWO_BACKENDS]
 

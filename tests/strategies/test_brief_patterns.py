@@ -12,11 +12,11 @@ from google.genai import types
 from pydantic import BaseModel, ValidationError
 
 from paceline import BaseObserver, LLMCallStrategy, LLMWorkItem, ParallelBatchProcessor, ProcessorConfig
-from paceline.llm_strategies.errors import GeminiErrorClassifier
+from paceline.llm_strategies.gemini.errors import GeminiErrorClassifier
 from paceline.middleware import Middleware
 from paceline.observers import ProcessingEvent
 
-from .gemini_service import KEY, Answer, Received, Service, refusal, reply
+from .gemini.service import KEY, Answer, Received, Service, refusal, reply
 
 pytestmark = pytest.mark.anyio
 

@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 
 from paceline import CallError, DefaultErrorClassifier, Fault, FaultKind, QuotaHint, QuotaLimit, RateLimitError
 from paceline.llm_strategies import quota_hint
-from paceline.llm_strategies.errors import GeminiErrorClassifier
+from paceline.llm_strategies.gemini.errors import GeminiErrorClassifier
 
 from .garbage import anything
-from .gemini_service import refusal
+from .gemini.service import refusal
 
 HINT = QuotaHint(retry_after=3.0, limits=(QuotaLimit(limit=60, period=60, exceeded=True),))
 SPENT = {

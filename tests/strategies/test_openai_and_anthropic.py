@@ -21,7 +21,7 @@ from paceline.llm_strategies.anthropic import AnthropicStrategy
 from paceline.llm_strategies.openai import OpenAIStrategy
 
 from .chat_service import ANTHROPIC, BOTH, OPENAI, TWO_BACKENDS, forget_keys
-from .gemini_service import KEY, Answer, fault_of, prepared
+from .gemini.service import KEY, Answer, fault_of, prepared
 
 
 @pytest.fixture(autouse=True)

@@ -12,7 +12,7 @@ from paceline import CallError, FaultKind, TokenUsage
 from paceline.llm_strategies.openai import OpenAIStrategy
 
 from .chat_service import OPENAI, TWO_BACKENDS, forget_keys, openai_error, openai_reply
-from .gemini_service import KEY, Answer, fault_of, prepared
+from .gemini.service import KEY, Answer, fault_of, prepared
 
 pytestmark = [pytest.mark.anyio, TWO_BACKENDS]
 

@@ -10,7 +10,7 @@ import pytest
 from paceline import FaultKind, InvalidOutputError, Media, TokenUsage
 
 from .chat_service import OPENAI, TWO_BACKENDS, forget_keys, openai_reply
-from .gemini_service import Answer, fault_of, prepared
+from .gemini.service import Answer, fault_of, prepared
 
 pytestmark = [pytest.mark.anyio, TWO_BACKENDS]
 

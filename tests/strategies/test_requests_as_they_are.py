@@ -17,14 +17,14 @@ from paceline import (
     TokenUsage,
     ValidationFeedback,
 )
-from paceline.cli.reading import open_input
-from paceline.cli.rows.forms import Form, encode
+from paceline.files import open_input
+from paceline.files.output_formats import OutputFormat, encode
 from paceline.llm_strategies.gemini import GeminiCachedStrategy, GeminiStrategy
 from paceline.testing import Service as Limits
 from paceline.testing import SimulatedProvider, SimulatedStrategy
 
 from .chat_service import ANTHROPIC, BOTH, OPENAI, TWO_BACKENDS, anthropic_reply, forget_keys, openai_reply
-from .gemini_service import KEY, Answer, prepared, refusal, reply
+from .gemini.service import KEY, Answer, prepared, refusal, reply
 
 pytestmark = [pytest.mark.anyio, TWO_BACKENDS]
 
@@ -275,22 +275,22 @@ async def test_the_simulated_provider_answers_to_the_words(request_):
 
 
 LINES = {
-    Form.OPENAI: {"custom_id": "a", "method": "POST", "url": "/v1/chat/completions", "body": CHAT},
-    Form.GEMINI: {"key": "a", "request": CONTENTS},
-    Form.ANTHROPIC: {"custom_id": "a", "params": MESSAGES},
+    OutputFormat.OPENAI: {"custom_id": "a", "method": "POST", "url": "/v1/chat/completions", "body": CHAT},
+    OutputFormat.GEMINI: {"key": "a", "request": CONTENTS},
+    OutputFormat.ANTHROPIC: {"custom_id": "a", "params": MESSAGES},
 }
 REPLIES = {
-    Form.OPENAI: openai_reply("half", "length"),
-    Form.GEMINI: reply("half", "MAX_TOKENS"),
-    Form.ANTHROPIC: anthropic_reply("half", "max_tokens"),
+    OutputFormat.OPENAI: openai_reply("half", "length"),
+    OutputFormat.GEMINI: reply("half", "MAX_TOKENS"),
+    OutputFormat.ANTHROPIC: anthropic_reply("half", "max_tokens"),
 }
 
 
 def reply_in(form, line):
     match form:
-        case Form.OPENAI:
+        case OutputFormat.OPENAI:
             return line["response"]["body"]
-        case Form.GEMINI:
+        case OutputFormat.GEMINI:
             return line["response"]
         case _:
             return line["result"]["message"]
@@ -298,7 +298,9 @@ def reply_in(form, line):
 
 @pytest.mark.parametrize("form", LINES)
 async def test_a_line_of_a_batch_file_is_what_is_sent_and_its_reply_what_is_written(service, tmp_path, form):
-    strategy = {Form.OPENAI: OPENAI.at, Form.ANTHROPIC: ANTHROPIC.at}.get(form, lambda _: gemini(service))(service.url)
+    strategy = {OutputFormat.OPENAI: OPENAI.at, OutputFormat.ANTHROPIC: ANTHROPIC.at}.get(
+        form, lambda _: gemini(service)
+    )(service.url)
     path = tmp_path / "batch.jsonl"
     path.write_text(json.dumps(LINES[form], ensure_ascii=False) + "\n", "utf-8")
     service.says(Answer(REPLIES[form]))

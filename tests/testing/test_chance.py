@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from paceline import ConfigurationError
-from paceline.testing.chance import Dice
+from paceline.testing.service import Dice
 
 CALLS = st.tuples(st.text(max_size=20), st.integers(1, 9))
 

@@ -9,15 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from paceline import CallError, ConfigurationError, DefaultErrorClassifier, FaultKind, TokenUsage
-from paceline.testing import (
-    ConcurrencyCap,
-    FixedWindow,
-    Reply,
-    Service,
-    SimulatedError,
-    SimulatedProvider,
-    TokenBucket,
-)
+from paceline.testing import ConcurrencyCap, FixedWindow, Reply, Service, SimulatedError, SimulatedProvider, TokenBucket
 from paceline.testing.service import FAULTS
 
 pytestmark = pytest.mark.anyio

@@ -10,8 +10,7 @@ from hypothesis import strategies as st
 
 from paceline import ConfigurationError, FaultKind
 from paceline.testing import Service
-from paceline.testing.chance import Chance, Dice
-from paceline.testing.service import FAULTS
+from paceline.testing.service import FAULTS, Chance, Dice
 
 THROWS = [Dice(5).throw(f"prompt {i}", 1) for i in range(4_000)]
 MIDDLE = Chance(0.5, 0.5, 0.0, 0.0)

@@ -24,13 +24,13 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import islice
 from typing import Any, TypeAlias
 
-from . import google
+from . import provider_hints as google
 from .exceptions import CallError
-from .fault import Fault, FaultKind, hint
-from .headers import quota_of, said_at
+from .fault import Fault, FaultKind, positive_number
+from .provider_hints import header_quota, said_at
 from .quota import QuotaHint
 
-Reading: TypeAlias = Callable[[BaseException], Fault | None]
+ErrorReader: TypeAlias = Callable[[BaseException], Fault | None]
 """A provider's own reading of one exception that is no `CallError`; None leaves it to the rules here."""
 
 _GRAVITY = (  # the gravest first: what ends most, then what cannot be mended, then what can
@@ -113,7 +113,7 @@ _LONGEST = 16_000  # characters of a foreign text that are looked at
 _MOST_HEADERS = 1_000
 
 
-def classify(error: BaseException, *, wall_time: float, reading: Reading | None = None) -> Fault:
+def classify(error: BaseException, *, wall_time: float, reading: ErrorReader | None = None) -> Fault:
     """Return the fault that `error` is.
 
     Args:
@@ -165,10 +165,12 @@ def _members(error: BaseException) -> Iterator[BaseException]:
             yield member
 
 
-def _fault_of(error: BaseException, wall_time: float, reading: Reading | None) -> Fault:
+def _fault_of(error: BaseException, wall_time: float, reading: ErrorReader | None) -> Fault:
     if isinstance(error, CallError):
         quota = error.quota
-        asked = hint(error.retry_after) or (hint(quota.retry_after) if quota is not None else None)
+        asked = positive_number(error.retry_after) or (
+            positive_number(quota.retry_after) if quota is not None else None
+        )
         return Fault(error.kind, describe(error), asked, quota)
     fault = reading(error) if reading is not None else None
     if fault is not None:
@@ -182,19 +184,24 @@ def hinted(error: BaseException, kind: FaultKind, *, wall_time: float) -> Fault:
         kind = FaultKind.DENIED
     quota = _quota_of(error, kind, wall_time)
     if quota is None:
-        return Fault(kind, describe(error), hint(attribute(error, "retry_after")))
+        return Fault(kind, describe(error), positive_number(attribute(error, "retry_after")))
     if quota.is_spent and kind is FaultKind.THROTTLED:
         return Fault(FaultKind.EXHAUSTED, describe(error), None, quota)
-    return Fault(kind, describe(error), hint(quota.retry_after) or hint(attribute(error, "retry_after")), quota)
+    return Fault(
+        kind,
+        describe(error),
+        positive_number(quota.retry_after) or positive_number(attribute(error, "retry_after")),
+        quota,
+    )
 
 
 def _quota_of(error: BaseException, kind: FaultKind, wall_time: float) -> QuotaHint | None:
     """Return what an exception's body and headers say of quotas: the body goes first."""
     headers = headers_of(error)
-    told = google.quota_of(attribute(error, "details"), wall_time=said_at(headers, wall_time))
+    told = google.google_quota(attribute(error, "details"), wall_time=said_at(headers, wall_time))
     what = attribute(error, "type")  # openai's
     refused = (what if isinstance(what, str) else "") if kind is FaultKind.THROTTLED else None
-    heard = quota_of(headers, wall_time=wall_time, refused=refused)
+    heard = header_quota(headers, wall_time=wall_time, refused=refused)
     if told is None or heard is None:
         return told or heard
     asked = told.retry_after if told.retry_after or told.is_spent else heard.retry_after

@@ -13,9 +13,9 @@ from typing import Any
 import attrs
 from attrs import setters
 
-from .backoff import is_seconds
 from .exceptions import ConfigurationError
-from .retry import RetryPolicy, is_at_least_one
+from .retry import RetryPolicy
+from .validators import is_at_least_one, is_seconds
 
 
 def _is_policy(_: object, attribute: attrs.Attribute[RetryPolicy], value: object) -> None:

@@ -1,4 +1,6 @@
-"""What paceline raises.
+"""One thing that is wrong with an output, in words that a model can act upon.
+
+What paceline raises.
 
     PacelineError
     ├── ConfigurationError (ValueError)     a setting, a model name, a limit
@@ -27,13 +29,31 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+import attrs
+
 from .fault import FaultKind
-from .problem import Problem
 from .quota import QuotaHint
 from .usage import NO_USAGE, TokenUsage
 
 if TYPE_CHECKING:
-    from .outcome import BatchResult, WorkItemResult
+    pass
+
+
+@attrs.frozen
+class Problem:
+    """What is wrong, and where."""
+
+    path: str
+    """The field, such as `address.city` or `tags[2]`; empty: the whole output."""
+    rule: str
+    """The rule that was broken, or what was expected."""
+    value: str | None = attrs.field(default=None, repr=False)
+    """What was given there, as JSON, shortened; None: nothing was."""
+
+    @property
+    def told(self) -> str:
+        """Where and which rule, without the value: fit for logs and results."""
+        return f"{self.path}: {self.rule}" if self.path else self.rule
 
 
 _SHOWN_PROBLEMS = 3
@@ -85,14 +105,6 @@ class MisuseError(PacelineError, RuntimeError):
     """A method was called at a time when it cannot be."""
 
 
-class SourceError(PacelineError):
-    """The source of work raised. What had been read from it was finished first, and is in `batch`."""
-
-    def __init__(self, message: str, batch: BatchResult[Any]) -> None:
-        super().__init__(message)
-        self.batch = batch
-
-
 class JournalError(PacelineError):
     """A journal cannot be read or written; the message names the file, and what is wrong with it."""
 
@@ -117,24 +129,6 @@ class JournalChangedError(JournalError):
     def __init__(self, path: str, changes: Sequence[str]) -> None:
         super().__init__("\n".join(f"{path}: {change}" for change in changes))
         self.changes = tuple(changes)
-
-
-class UnsavedError(JournalError):
-    """Results could not be committed to the journal, and so were not shown. They were paid for: keep them.
-
-    Args:
-        message: why.
-        batch: the batch, without them among its results.
-        unsaved: they.
-    """
-
-    def __init__(self, message: str, batch: BatchResult[Any], unsaved: Sequence[WorkItemResult[Any]]) -> None:
-        ids = [result.item_id for result in unsaved]
-        more = f" and {len(ids) - _SHOWN_IDS:,} more" if len(ids) > _SHOWN_IDS else ""
-        named = f": {', '.join(map(repr, ids[:_SHOWN_IDS]))}{more}" if ids else ""
-        super().__init__(f"{message}; {len(ids):,} results could not be saved{named}")
-        self.batch = batch
-        self.unsaved = tuple(unsaved)
 
 
 class IllegalTransitionError(PacelineError):

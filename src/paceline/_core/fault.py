@@ -4,6 +4,8 @@ Rules owned here:
 
 1. Every failure has exactly one kind; the kinds are closed and every table over them is total.
 2. A fault carries no secrets: what looks like a credential is blanked before it is stored.
+
+What is told of a quota that is spent: that its lane is closed, and when it reopens.
 """
 
 from __future__ import annotations
@@ -11,10 +13,13 @@ from __future__ import annotations
 import enum
 import math
 import re
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
 
 import attrs
 
-from .quota import QuotaHint
+from .durations import span
+from .quota import DAY, QuotaHint
 
 
 class FaultKind(enum.StrEnum):
@@ -83,7 +88,7 @@ def redact(text: str) -> str:
     return text if len(text) <= _LONGEST_MESSAGE else text[: _LONGEST_MESSAGE - 1] + "…"
 
 
-def hint(value: object) -> float | None:
+def positive_number(value: object) -> float | None:
     """Return `value` as a wait in seconds; None unless it is a positive, finite number."""
     if value is None or isinstance(value, bool):
         return None
@@ -101,7 +106,7 @@ class Fault:
     kind: FaultKind = attrs.field(validator=attrs.validators.instance_of(FaultKind))
     message: str = attrs.field(default="", converter=redact)
     """For people. Credentials are blanked."""
-    retry_after: float | None = attrs.field(default=None, converter=hint)
+    retry_after: float | None = attrs.field(default=None, converter=positive_number)
     """Seconds the provider asked to wait, if it said so: positive and finite; anything else is no hint."""
     quota: QuotaHint | None = attrs.field(
         default=None, validator=attrs.validators.optional(attrs.validators.instance_of(QuotaHint))
@@ -123,3 +128,48 @@ DRAINED = "the batch was drained"
 def pending(reason: str) -> Fault:
     """Return the fault of an item that its batch did not reach."""
     return Fault(FaultKind.PENDING, reason)
+
+
+_LONGEST = 366 * DAY  # seconds: nobody waits for more, and no calendar goes on for ever
+
+
+def closed_lane_fault(quota: str, fault: Fault, *, wall_time: float) -> Fault:
+    """Return the fault of what is left in a lane that `fault` has closed.
+
+    Args:
+        quota: the lane's name.
+        fault: of the call that was refused.
+        wall_time: the time in seconds since 1970.
+    """
+    said = fault.quota
+    daily = said is not None and any(limit.is_spent and limit.period == DAY for limit in said.limits)
+    message = f"the {'daily ' if daily else ''}quota of {quota} is spent"
+    reopens = reopening_text(fault, wall_time)
+    message += f"; it reopens in {reopens}" if reopens is not None else f": {fault.message}" if fault.message else ""
+    return Fault(FaultKind.PENDING, message, None, said)
+
+
+def closed_lanes_fault(reasons: Sequence[Fault]) -> Fault | None:
+    """Return the one fault that says why these lanes are closed; None if there are none."""
+    if len(reasons) <= 1:
+        return reasons[0] if reasons else None
+    soonest = min(reasons, key=lambda reason: math.inf if (wait := reopens_in(reason)) is None else wait)
+    return Fault(FaultKind.PENDING, "; ".join(reason.message for reason in reasons), None, soonest.quota)
+
+
+def reopening_text(fault: Fault, wall_time: float) -> str | None:
+    """Return when a spent quota is whole again: `5 h 12 min (2026-11-23 08:00 UTC)`; None: not known."""
+    wait = reopens_in(fault)
+    if wait is None:
+        return None
+    try:
+        at = datetime.fromtimestamp(wall_time + wait, UTC) + timedelta(seconds=59)
+    except (ValueError, OverflowError, OSError):
+        return span(wait)
+    return f"{span(wait)} ({at:%Y-%m-%d %H:%M} UTC)"
+
+
+def reopens_in(fault: Fault) -> float | None:
+    """Return the seconds until the quota behind a fault is whole again; None: not known, or not within a year."""
+    wait = None if fault.quota is None else fault.quota.reopens_in
+    return wait if wait is not None and wait <= _LONGEST else None

@@ -1,4 +1,9 @@
-"""What happens to an item after each thing that befell it: one machine per item.
+"""How long to wait before an item is called again.
+
+Full jitter, as in M. Brooker, "Exponential Backoff and Jitter" (AWS Architecture Blog, 2015): uniform between zero and an
+exponentially growing bound, which spreads the retries of many items evenly. The caller draws the chance.
+
+What happens to an item after each thing that befell it: one machine per item.
 
 Rules owned here:
 
@@ -20,24 +25,49 @@ Rules owned here:
 
 from __future__ import annotations
 
-from typing import TypeAlias, assert_never
+import math
+from typing import Any, TypeAlias, assert_never
 
 import attrs
 
-from .backoff import Backoff, delay, is_seconds
 from .exceptions import ConfigurationError, IllegalTransitionError
 from .fault import Fault, FaultKind
 from .pace import TRUST
+from .validators import is_at_least_one, is_seconds
 
 
-def is_at_least_one(_: object, attribute: attrs.Attribute[int], value: object) -> None:
-    """Refuse a field's value that is no whole number, 1 or more.
+def _is_not_below_base(backoff: Any, _: object, value: float) -> None:
+    if not math.isfinite(value) or value < backoff.base:
+        raise ConfigurationError(f"longest ({value}) must be finite and not below base ({backoff.base})")
+
+
+@attrs.frozen(kw_only=True)
+class Backoff:
+    """The bounds of the wait after a failed call.
 
     Raises:
-        ConfigurationError: names the field and the value.
+        ConfigurationError: a bound is no number of seconds above 0, or `longest` is infinite or below `base`.
     """
-    if type(value) is not int or value < 1:
-        raise ConfigurationError(f"{attribute.name} must be a whole number, 1 or more, not {value!r}")
+
+    base: float = attrs.field(default=1.0, validator=is_seconds)
+    """Seconds: the bound after the first failure; it doubles with each further one."""
+    longest: float = attrs.field(default=60.0, validator=[is_seconds, _is_not_below_base])
+    """Seconds: no wait is longer, whatever the number of failures or the provider's hint."""
+
+
+def delay(policy: Backoff, failures: int, chance: float, retry_after: float | None = None) -> float:
+    """Return the seconds to wait after `failures` failures in a row (1 or more).
+
+    Args:
+        policy: the bounds.
+        failures: how often the item has failed so far.
+        chance: a number drawn uniformly from [0, 1].
+        retry_after: what the provider asked for; a minimum, never beyond `policy.longest`.
+    """
+    doublings = min(failures - 1, 1_000)  # 2.0**1024 overflows
+    wait = chance * min(policy.longest, policy.base * 2.0**doublings)
+    hint = retry_after if retry_after is not None and retry_after > 0 else 0.0
+    return max(wait, min(hint, policy.longest))
 
 
 def _is_backoff(_: object, __: object, value: object) -> None:
@@ -65,9 +95,6 @@ class RetryPolicy:
     """The waits after passing failures."""
 
 
-# ------------------------------------------------------------------------------------------------ states
-
-
 @attrs.frozen
 class Open:
     """The item may be called; what its calls have spent so far."""
@@ -88,8 +115,6 @@ class Settled:
 
 
 State: TypeAlias = Open | Settled
-
-# ------------------------------------------------------------------------------------------------ events
 
 
 @attrs.frozen
@@ -129,8 +154,6 @@ class Ended:
 
 
 Event: TypeAlias = Answered | Throttled | Failed | Ended
-
-# ------------------------------------------------------------------------------------------------ effects
 
 
 @attrs.frozen

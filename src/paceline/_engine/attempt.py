@@ -10,11 +10,11 @@ import attrs
 
 from .._core import pace
 from .._core.classify import describe
-from .._core.cost import TokenCosts
 from .._core.exceptions import CallError
 from .._core.fault import Fault, FaultKind
 from .._core.quota import QuotaHint
 from .._core.request import Request, worded
+from .._core.token_estimate import TokenCosts
 from .._core.usage import NO_USAGE, TokenUsage
 from ..abc import LLMCallStrategy
 from .guard import is_leak, logger, unwrapped

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from anyio import CancelScope, current_time
 
 from .._core import pace
-from .._core.batch import BatchEvent, BatchState, step
+from .._core.batch_state import BatchEvent, BatchState, step
 from .._core.classify import describe
 from .._core.config import ProcessorConfig
 from .._core.fault import Fault, FaultKind, overdue

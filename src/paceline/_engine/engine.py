@@ -6,7 +6,6 @@ import random
 import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from os import PathLike
 from types import MappingProxyType
 from typing import Generic, TypeAlias, TypeVar
 
@@ -16,12 +15,11 @@ from anyio import CancelScope, NoEventLoopError, create_task_group, current_time
 from .._core import events
 from .._core.classify import describe
 from .._core.config import ProcessorConfig
-from .._core.exceptions import ConfigurationError, MisuseError, PacelineError, SourceError
-from .._core.fault import DRAINED, Fault, FaultKind, pending
-from .._core.knowledge import checked
-from .._core.outcome import BatchResult, WorkItemResult
+from .._core.exceptions import MisuseError, PacelineError
+from .._core.fault import DRAINED, Fault, FaultKind, closed_lanes_fault, pending
 from .._core.pace import PaceController, PaceKnowledge
-from .._core.spent import all_closed
+from .._core.pace.warm_start import checked
+from .._core.results import BatchResult, SourceError, WorkItemResult
 from ..abc import BaseObserver, Journal, Middleware, RateLimitObserver
 from .batch import Batch
 from .hooks import Hooks
@@ -52,7 +50,7 @@ class Engine(Generic[T]):
         observers: Sequence[BaseObserver] = (),
         pace: NewPace = PaceController,
         knowledge: Mapping[str, PaceKnowledge] = NOTHING_KNOWN,
-        journal: Journal | str | PathLike[str] | None = None,
+        journal: Journal | None = None,
     ) -> None:
         self.config = config if config is not None else ProcessorConfig()
         self.last: BatchResult[T] = BatchResult()
@@ -64,7 +62,7 @@ class Engine(Generic[T]):
         self._new_pace = pace
         self._knowledge = checked(knowledge)
         self._learned: dict[str, Learned] = {}
-        self._journal = as_journal(journal)
+        self._journal = journal
         self._journal_is_open = False
         self._latest = 0.0  # the time at which the latest batch ended
         self._past = Tally()
@@ -252,25 +250,7 @@ def _why_cut_short(batch: Batch) -> Fault | None:
     """Return why not all of a batch's work was done: it was stopped, or quotas were spent."""
     reasons = (lane.closed for lane in batch.lanes.values())
     spent = [reason for reason in reasons if reason is not None and reason.kind is FaultKind.PENDING]
-    return batch.stopped or all_closed(spent)
-
-
-def as_journal(journal: Journal | str | PathLike[str] | None) -> Journal | None:
-    """Return a journal as such: a path means one in that file.
-
-    Raises:
-        ConfigurationError: it is neither.
-    """
-    if isinstance(journal, (str, PathLike)):
-        from ..journal import SqliteJournal  # noqa: PLC0415 - SQLite takes time to load, for those without a journal in vain
-
-        return SqliteJournal(journal)
-    if journal is not None and not all(callable(getattr(journal, name, None)) for name in _JOURNALS):
-        raise ConfigurationError(f"journal must be a path or a paceline.journal.SqliteJournal, not {journal!r}")
-    return journal
-
-
-_JOURNALS = ("open", "key_of", "recall", "commit", "note", "close")
+    return batch.stopped or closed_lanes_fault(spent)
 
 
 def _failure(batch: Batch, result: BatchResult[T]) -> PacelineError | None:

@@ -16,10 +16,9 @@ from .._core.config import ProcessorConfig
 from .._core.events import Event, data_of
 from .._core.exceptions import ConfigurationError, MisuseError, Skip
 from .._core.fault import Fault, FaultKind
-from .._core.outcome import WorkItemResult
+from .._core.results import WorkItemResult
 from .._core.usage import TokenUsage
-from ..abc import BaseObserver, Middleware
-from ..work import LLMWorkItem
+from ..abc import BaseObserver, LLMWorkItem, Middleware
 from .guard import guarded, logger
 
 T = TypeVar("T")

@@ -19,8 +19,7 @@ from anyio import CancelScope, lowlevel
 from .._core import retry
 from .._core.exceptions import DuplicateItemError, InvalidWorkItemError
 from .._core.fault import pending
-from ..abc import LLMCallStrategy
-from ..work import LLMWorkItem
+from ..abc import LLMCallStrategy, LLMWorkItem
 from .batch import Batch
 from .guard import guarded
 from .job import Job

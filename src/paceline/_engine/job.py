@@ -10,18 +10,17 @@ import attrs
 from anyio import CancelScope
 
 from .._core import escalation, retry
-from .._core.backlog import Backlog
+from .._core.accounting import Price
 from .._core.classify import describe
-from .._core.cost import TokenCosts
-from .._core.fault import Fault, hint
-from .._core.news import News
-from .._core.outcome import Attempt, WorkItemResult
+from .._core.fault import Fault, positive_number
+from .._core.lanes import Backlog
 from .._core.pace import PaceChange
-from .._core.price import Price
+from .._core.pace.history import UnreadChanges
 from .._core.prompt import characters_of
+from .._core.results import Attempt, WorkItemResult
+from .._core.token_estimate import TokenCosts
 from .._core.usage import NO_USAGE, TokenUsage
-from ..abc import Ladder, LLMCallStrategy, RateLimitObserver
-from ..work import LLMWorkItem
+from ..abc import Ladder, LLMCallStrategy, LLMWorkItem, RateLimitObserver
 from .guard import logger
 
 _READ_AHEAD = 64  # items, or two for each worker if that is more
@@ -146,9 +145,9 @@ class Learned:
 
     pace: RateLimitObserver
     costs: TokenCosts = attrs.field(factory=TokenCosts)
-    news: News = attrs.field(factory=News)
+    news: UnreadChanges = attrs.field(factory=UnreadChanges)
     """Of what the observers are told."""
-    entries: News = attrs.field(factory=News)
+    entries: UnreadChanges = attrs.field(factory=UnreadChanges)
     """Of what the journal has noted."""
 
 
@@ -255,7 +254,7 @@ class Lane:
 
 def _own_estimate(strategy: LLMCallStrategy[Any], prompt: Any) -> float | None:
     try:
-        return hint(strategy.expected_tokens(prompt))
+        return positive_number(strategy.expected_tokens(prompt))
     except Exception as error:  # noqa: BLE001 - a user's code may raise anything
         logger.warning("%s.expected_tokens failed: %s", type(strategy).__qualname__, describe(error))
         return None

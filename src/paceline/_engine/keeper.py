@@ -21,10 +21,10 @@ from anyio import CancelScope, Event, current_time, sleep_until
 
 from .._core.classify import describe
 from .._core.events import ItemRecalled
-from .._core.exceptions import JournalChangedError, JournalError, UnsavedError
+from .._core.exceptions import JournalChangedError, JournalError
 from .._core.fault import Fault, FaultKind, pending
-from .._core.outcome import BatchResult, WorkItemResult
 from .._core.pace import PaceKnowledge
+from .._core.results import BatchResult, UnsavedError, WorkItemResult
 from .._core.usage import NO_USAGE
 from ..abc import Journal
 from .batch import Batch

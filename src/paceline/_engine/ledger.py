@@ -13,8 +13,8 @@ from typing import Any, Protocol
 
 from .._core.exceptions import DuplicateItemError, InvalidWorkItemError
 from .._core.fault import Fault
-from .._core.outcome import WorkItemResult
-from ..work import LLMWorkItem
+from .._core.results import WorkItemResult
+from ..abc import LLMWorkItem
 from .job import Job
 from .tally import Tally
 

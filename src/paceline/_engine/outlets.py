@@ -14,7 +14,7 @@ from anyio import Event
 
 from .._core.exceptions import PacelineError
 from .._core.fault import DRAINED, pending
-from .._core.outcome import BatchResult, WorkItemResult
+from .._core.results import BatchResult, WorkItemResult
 from .batch import Batch
 
 T = TypeVar("T")

@@ -9,10 +9,9 @@ import attrs
 from anyio import current_time
 
 from .._core import escalation, events, retry
-from .._core.fault import Fault, FaultKind, overdue, pending
-from .._core.outcome import Attempt, WorkItemResult
+from .._core.fault import Fault, FaultKind, closed_lane_fault, overdue, pending
 from .._core.pace import PaceChange
-from .._core.spent import closed
+from .._core.results import Attempt, WorkItemResult
 from .._core.usage import NO_USAGE
 from ..abc import LLMCallStrategy
 from .attempt import Verdict, heard, judge, signal_of
@@ -121,7 +120,7 @@ def _end_more(batch: Batch, lane: Lane, effect: escalation.Effect, fault: Fault 
         case retry.StopBatch():
             batch.stop(pending(f"the batch was stopped: {fault}"))
         case retry.CloseLane():
-            batch.close_lane(lane, closed(lane.quota, fault, wall_time=time.time()))
+            batch.close_lane(lane, closed_lane_fault(lane.quota, fault, wall_time=time.time()))
         case retry.Accept() | retry.CallAgain() | retry.GiveUp() | escalation.MoveUp():
             pass
 

@@ -6,10 +6,10 @@ from collections import Counter
 
 import attrs
 
-from .._core.account import Account
+from .._core.accounting import Account
 from .._core.fault import FaultKind
-from .._core.outcome import WorkItemResult
 from .._core.pace import PaceStatistics
+from .._core.results import WorkItemResult
 from .._core.usage import NO_USAGE, TokenUsage
 
 

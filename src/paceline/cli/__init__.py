@@ -11,9 +11,8 @@ from collections.abc import Sequence
 
 from .._core.exceptions import MissingExtraError, PacelineError
 from .._core.fault import redact
-from .codes import SIGNALLED, UNWANTED, USAGE
-from .reading import InputError
-from .telling import print_lines, tell
+from ..files import InputError
+from .console import SIGNALLED, UNWANTED, USAGE, print_lines, print_message
 
 _SIGINT = 2
 _NEEDED = {"cyclopts", "rich"}
@@ -35,10 +34,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print_lines(str(error))  # as compilers do, so that editors can jump to the lines
         return USAGE
     except PacelineError as error:
-        tell(redact(str(error)))
+        print_message(redact(str(error)))
         return USAGE
     except KeyboardInterrupt:
-        tell("interrupted")
+        print_message("interrupted")
         return SIGNALLED + _SIGINT
     except BrokenPipeError:
         return UNWANTED

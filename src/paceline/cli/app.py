@@ -11,20 +11,19 @@ from cyclopts import App, CycloptsError, Parameter, UnusedCliTokensError
 from cyclopts.validators import Number
 
 from .._core.exceptions import ConfigurationError
-from .answering import answer
-from .asking.options import FilePath, RunOptions
-from .asking.settings import apply_settings
-from .asking.values import OptionError, to_whole
-from .codes import OK
-from .demo import demo as _demo
-from .journals import failed as _failed
-from .journals import results as _results
-from .journals import resume as _resume
-from .journals import status as _status
-from .journals.failed import FailedOptions
-from .journals.results import ResultsOptions
-from .journals.resume import ResumeOptions
-from .running import run as _run
+from ..runs.option_values import OptionError, to_whole
+from ..runs.options import FilePath, RunOptions
+from .commands import demo as _demo
+from .commands import failed as _failed
+from .commands import results as _results
+from .commands import resume as _resume
+from .commands import run as _run
+from .commands import status as _status
+from .commands.failed import FailedOptions
+from .commands.results import ResultsOptions
+from .commands.resume import ResumeOptions
+from .config_file import apply_settings
+from .console import OK, answer
 
 _STDIO = "\0"  # stands for -, which cyclopts takes for an option; no argument of a process can hold it
 _AT_LEAST_1 = Number(gte=1)
@@ -95,7 +94,7 @@ def status(
     json: Annotated[bool, Parameter(negative="", show_default=False)] = False,
     pace: Annotated[
         int, Parameter(metavar="N", converter=to_whole, n_tokens=1, validator=Number(gte=0))
-    ] = _status.SHOWN,
+    ] = _status.SHOWN_CHANGES,
 ) -> int:
     """Tell how far a batch is, also while it runs.
 

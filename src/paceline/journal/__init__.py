@@ -10,10 +10,10 @@ from .reader import Counts as Counts
 from .reader import JournalReader as JournalReader
 from .reader import PaceEntry as PaceEntry
 from .reader import RunRecord as RunRecord
-from .records import Kept as Kept
+from .records import StoredResult as StoredResult
 from .sqlite import SqliteJournal as SqliteJournal
 
-__all__ = ["PASSING", "Counts", "JournalReader", "Kept", "PaceEntry", "RunRecord", "SqliteJournal"]
+__all__ = ["PASSING", "Counts", "JournalReader", "PaceEntry", "RunRecord", "SqliteJournal", "StoredResult"]
 
 for _name in __all__:
     if hasattr(globals()[_name], "__qualname__"):

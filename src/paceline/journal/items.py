@@ -1,4 +1,6 @@
-"""Which items a journal knows, and whether they are what they were.
+"""What differs between an item now and as the journal has it, in words.
+
+Which items a journal knows, and whether they are what they were.
 
 Rules owned here:
 
@@ -17,14 +19,60 @@ from typing import Any
 
 import attrs
 
-from .changes import Change
 from .records import storable
+
+_SHOWN = 10  # changes that are told one by one
+
+
+@attrs.frozen
+class ItemChange:
+    """An item is not what it was."""
+
+    id: str
+    place: int | None
+    content: bool
+    """Whether its prompt has changed; if not, the identity of its strategy has."""
+    before: Mapping[str, Any]
+    """The identity that its strategy had."""
+    after: Mapping[str, Any]
+
+    @property
+    def told(self) -> str:
+        """What has changed, in a sentence."""
+        if self.content:
+            return f"the prompt of {self.id!r} has changed"
+        return f"{self.id!r} was begun with another strategy: {'; '.join(self.settings)}"
+
+    @property
+    def settings(self) -> list[str]:
+        """What has changed of its strategy, a sentence each."""
+        return differences(self.before, self.after)
+
+
+def differences(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:
+    """Return what differs between two identities, a sentence each."""
+    return [
+        f"{name} was {_shown(before.get(name))}, is {_shown(after.get(name))}"
+        for name in sorted({*before, *after})
+        if before.get(name) != after.get(name)
+    ]
+
+
+def _shown(value: Any) -> str:
+    return "not given" if value is None else value if isinstance(value, str) else json.dumps(value)
+
+
+def sentences(changes: Sequence[ItemChange]) -> list[str]:
+    """Return the first of some changes in words."""
+    more = [f"and {len(changes) - _SHOWN:,} more changes"] if len(changes) > _SHOWN else []
+    return [change.told for change in changes[:_SHOWN]] + more
+
 
 _AT_ONCE = 500  # values in one statement
 
 
 @attrs.frozen
-class Known:
+class RegisteredItem:
     """An item, as it is to be known to the journal."""
 
     id: str
@@ -88,7 +136,7 @@ class ItemTable:
             found = self._identities[strategy] = json.loads(row[0])
         return found
 
-    def note(self, items: Sequence[Known], *, accept_changes: bool) -> list[Change]:
+    def note(self, items: Sequence[RegisteredItem], *, accept_changes: bool) -> list[ItemChange]:
         """Note items that are new; return those that are not what they were, under rule 1.
 
         Args:
@@ -117,13 +165,13 @@ class ItemTable:
             found |= {name: fields for name, *fields in db.execute(query, part)}
         return found
 
-    def _compare(self, db: sqlite3.Connection, item: Known, before: Any, *, accept: bool) -> Change | None:
+    def _compare(self, db: sqlite3.Connection, item: RegisteredItem, before: Any, *, accept: bool) -> ItemChange | None:
         number, content, strategy, place, gone = before
         other, differs = content != item.content, strategy != item.strategy
         change = None
         if other or differs:
             identities = self.identity(strategy), self.identity(item.strategy)
-            change = Change(item.id, item.place, other, *identities)
+            change = ItemChange(item.id, item.place, other, *identities)
             if not accept:
                 return change
             if other:

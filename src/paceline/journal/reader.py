@@ -16,13 +16,13 @@ from typing import Any, Self
 import attrs
 
 from .._codec import decode_knowledge
-from .._core.account import ModelUse
+from .._core.accounting import ModelUse
 from .._core.exceptions import ConfigurationError, JournalError
 from .._core.pace import PaceKnowledge
 from .._core.usage import TokenUsage
 from . import lock, schema
-from .errors import connect_to_read, told
-from .records import SELECT_RESULT, Kept, storable
+from .connection import connect_to_read, told
+from .records import SELECT_RESULT, StoredResult, storable
 
 _AT_ONCE = 1_000  # results that are fetched together
 
@@ -215,7 +215,7 @@ class JournalReader:
         rows = self._all("SELECT run, at, quota, handle, old, new, reason FROM pace ORDER BY run, at, rowid")
         return [PaceEntry(*row) for row in rows]
 
-    def results(self, *, after: int = 0, in_input_order: bool = False, failed: bool = False) -> Iterator[Kept]:
+    def results(self, *, after: int = 0, in_input_order: bool = False, failed: bool = False) -> Iterator[StoredResult]:
         """Yield results, but for those of items that the input has no longer.
 
         Args:
@@ -228,7 +228,7 @@ class JournalReader:
         with self._told():
             rows = self._db.execute(f"{SELECT_RESULT} {where} ORDER BY {order}", (after,))
             while some := rows.fetchmany(_AT_ONCE):
-                yield from map(Kept.of, some)
+                yield from map(StoredResult.of, some)
 
     def pending_ids(self) -> Iterator[str]:
         """Yield the ids of items without a result, in the order of the input."""

@@ -9,9 +9,9 @@ from typing import Any
 import attrs
 
 from .._codec import data_text, row_line
+from .._core.accounting import Price
 from .._core.fault import Fault, FaultKind
-from .._core.outcome import Attempt, WorkItemResult
-from .._core.price import Price
+from .._core.results import Attempt, WorkItemResult
 from .._core.usage import NO_USAGE, TokenUsage
 
 _USAGE = "input_tokens, output_tokens, cached_input_tokens, total_tokens"
@@ -88,7 +88,7 @@ def storable(text: str) -> str:
 
 
 @attrs.frozen
-class Kept:
+class StoredResult:
     """A result as the journal has it: output and context are JSON."""
 
     seq: int
@@ -106,7 +106,7 @@ class Kept:
     seconds: float
 
     @classmethod
-    def of(cls, row: tuple[Any, ...]) -> Kept:
+    def of(cls, row: tuple[Any, ...]) -> StoredResult:
         """Read a row of `SELECT_RESULT`."""
         head, counts, (attempts, refusals, seconds) = row[:9], row[9:13], row[13:]
         usage = TokenUsage(*counts) if any(counts) else NO_USAGE

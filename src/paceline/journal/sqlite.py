@@ -20,19 +20,17 @@ from typing import Any, Literal, TypeAlias, TypeVar
 import attrs
 from anyio import CapacityLimiter, to_thread
 
+from .._core.accounting import Price
 from .._core.exceptions import ConfigurationError, JournalChangedError, JournalError, MisuseError
 from .._core.fault import PASSING, FaultKind
-from .._core.outcome import Attempt, WorkItemResult
 from .._core.pace import PaceChange, PaceKnowledge
-from .._core.price import Price
 from .._core.prompt import content_key
+from .._core.results import Attempt, WorkItemResult
 from .._core.usage import NO_USAGE
-from ..abc import LLMCallStrategy
-from ..work import LLMWorkItem
-from .changes import sentences
-from .items import Known
-from .records import SELECT_ATTEMPTS, SELECT_RESULT, Kept, attempt_of, storable
-from .store import Connect, Durability, Store
+from ..abc import LLMCallStrategy, LLMWorkItem
+from .items import RegisteredItem, sentences
+from .records import SELECT_ATTEMPTS, SELECT_RESULT, StoredResult, attempt_of, storable
+from .writer import Connect, Durability, Store
 
 R = TypeVar("R")
 
@@ -190,7 +188,7 @@ class SqliteJournal:
 
     def _recall(self, items: Sequence[LLMWorkItem[Any]]) -> list[WorkItemResult[Any] | None]:
         store = self._open_store
-        known = [Known(item.item_id, content_key(item.prompt), self._strategy_of(item)) for item in items]
+        known = [RegisteredItem(item.item_id, content_key(item.prompt), self._strategy_of(item)) for item in items]
         with store.transaction() as db:
             changes = store.items.note(known, accept_changes=self._accept_changes)
             if changes and not self._accept_changes:
@@ -211,11 +209,11 @@ class SqliteJournal:
 
     def _kept(
         self, db: sqlite3.Connection, items: Sequence[LLMWorkItem[Any]]
-    ) -> dict[str, tuple[Kept, tuple[Attempt, ...]]]:
+    ) -> dict[str, tuple[StoredResult, tuple[Attempt, ...]]]:
         """Return what is kept of items, by id."""
         ids = [storable(item.item_id) for item in items]
         rows = db.execute(f"{SELECT_RESULT} WHERE i.id IN ({','.join('?' * len(ids))})", ids).fetchall()
-        kept = {one.item: one for one in map(Kept.of, rows) if one.kind is None or one.kind not in self._retry}
+        kept = {one.item: one for one in map(StoredResult.of, rows) if one.kind is None or one.kind not in self._retry}
         attempts: dict[int, list[Attempt]] = {}
         for one in kept.values():
             query = f"{SELECT_ATTEMPTS} WHERE item = ? AND run = ? ORDER BY ordinal DESC LIMIT ?"
@@ -224,22 +222,22 @@ class SqliteJournal:
         return {one.id: (one, tuple(attempts[one.item])) for one in kept.values()}
 
     def _twins(
-        self, db: sqlite3.Connection, items: Sequence[Known]
-    ) -> dict[tuple[bytes, int], tuple[Kept, tuple[Attempt, ...]]]:
+        self, db: sqlite3.Connection, items: Sequence[RegisteredItem]
+    ) -> dict[tuple[bytes, int], tuple[StoredResult, tuple[Attempt, ...]]]:
         """Return the results, of other items, that will do for these: by content and strategy, and free of cost."""
         contents = sorted({item.content for item in items})
         query = SELECT_RESULT.replace("SELECT", "SELECT i.content, r.strategy,", 1)
         rows = db.execute(f"{query} WHERE r.kind IS NULL AND i.content IN ({','.join('?' * len(contents))})", contents)
         return {
             (content, strategy): (
-                attrs.evolve(Kept.of(tuple(row)), usage=NO_USAGE, attempts=0, refusals=0, seconds=0.0),
+                attrs.evolve(StoredResult.of(tuple(row)), usage=NO_USAGE, attempts=0, refusals=0, seconds=0.0),
                 (),
             )
             for content, strategy, *row in rows
         }
 
     def _restored(
-        self, item: LLMWorkItem[Any], kept: Kept, attempts: tuple[Attempt, ...]
+        self, item: LLMWorkItem[Any], kept: StoredResult, attempts: tuple[Attempt, ...]
     ) -> WorkItemResult[Any] | None:
         """Return a kept result with its output as the strategy has it; None: that cannot be."""
         output = None

@@ -18,10 +18,9 @@ from .._core.fault import FaultKind
 from .._core.prompt import Media, Parts, parts_of
 from .._core.usage import TokenUsage
 from .chat import ChatStrategy, T
-from .chat_access import Provider
-from .chat_errors import WORDS
-from .replies import count, items, mapping, object_of, raise_error_of, text_of
-from .schemas import Dialect, enforced
+from .chat_client import WORDS, Provider
+from .common import count, items, mapping, object_of, raise_error_of, text_of
+from .output_types.provider_schema import Dialect, enforced
 
 try:
     import anthropic

@@ -26,19 +26,17 @@ import attrs
 from anyio.lowlevel import EventLoopToken, current_token
 from typing_extensions import TypeVar
 
+from .._core.accounting import Price
 from .._core.exceptions import CallError, ConfigurationError, MisuseError
 from .._core.fault import FaultKind
-from .._core.price import Price
 from .._core.prompt import Parts, Prompt
 from .._core.request import Request
 from .._core.usage import TokenUsage
-from .chat_access import Access, Provider, one_of
-from .chat_errors import ChatErrorClassifier
-from .headers import quota_hint
-from .identity import fingerprint
+from .chat_client import Access, ChatErrorClassifier, Provider, one_of
+from .common import fingerprint, quota_hint
+from .output_types.output_type import NO_REQUESTS
+from .output_types.provider_schema import Asked
 from .prices import Priced
-from .schemas import Asked
-from .typed import NO_REQUESTS
 
 T = TypeVar("T", default=str)
 
@@ -229,7 +227,7 @@ class ChatStrategy(Priced[T], Generic[T]):
         """Make a client, under rules 1 and 2."""
         import httpx2  # noqa: PLC0415 - comes with the package, which is an extra
 
-        from .gemini_pool import ShardedClient  # noqa: PLC0415 - needs it
+        from .gemini.pool import ShardedClient  # noqa: PLC0415 - needs it
 
         tls = httpx2.create_ssl_context()  # takes long: made once for all connections
         return self._provider.client(

@@ -22,14 +22,13 @@ import attrs
 from anyio import Lock
 from anyio.lowlevel import EventLoopToken, current_token
 
-from .._core.exceptions import ConfigurationError
+from .._core.exceptions import ConfigurationError, Problem
 from .._core.fault import FaultKind
-from .._core.problem import Problem
 from .._core.prompt import Media, Parts
 from .._core.request import Request
 from ..abc import ErrorClassifier, Ladder, LLMCallStrategy, Tokens
-from .identity import fingerprint
-from .problems import cut, problems_of
+from .common import fingerprint
+from .output_types.validation_errors import cut, problems_of
 
 T = TypeVar("T")
 

@@ -13,7 +13,7 @@ from typing import Any, Generic, TypeVar
 
 from anyio import to_thread
 
-from .._core.price import Price
+from .._core.accounting import Price
 from ..abc import LLMCallStrategy
 
 T_co = TypeVar("T_co", covariant=True)

@@ -11,21 +11,21 @@ In virtual time a batch of five minutes takes a second. On trio:
 It keeps time by the event loop's clock alone, so any other virtual clock, of trio or of asyncio, does as well.
 """
 
-from .journals import check_journal as check_journal
+from .journal_conformance import check_journal as check_journal
 from .limits import ConcurrencyCap as ConcurrencyCap
 from .limits import FixedWindow as FixedWindow
 from .limits import Limit as Limit
 from .limits import TokenBucket as TokenBucket
-from .model_string import parse_model as parse_model
+from .models import SimulatedStrategy as SimulatedStrategy
+from .models import parse_model as parse_model
 from .provider import ProviderStatistics as ProviderStatistics
 from .provider import SimulatedProvider as SimulatedProvider
-from .reply import Reply as Reply
-from .reply import SimulatedError as SimulatedError
-from .reply import SimulatedResponse as SimulatedResponse
+from .replies import Reply as Reply
+from .replies import SimulatedError as SimulatedError
+from .replies import SimulatedResponse as SimulatedResponse
 from .service import Service as Service
-from .strategy import SimulatedStrategy as SimulatedStrategy
-from .virtual_loop import HangError as HangError
-from .virtual_loop import VirtualTimeLoop as VirtualTimeLoop
+from .virtual_time import HangError as HangError
+from .virtual_time import VirtualTimeLoop as VirtualTimeLoop
 
 __all__ = [
     "ConcurrencyCap",

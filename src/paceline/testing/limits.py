@@ -19,7 +19,7 @@ from typing import Literal, Protocol, TypeAlias
 
 import attrs
 
-from .checks import Number, OneOf, WholeNumber
+from .._core.validators import Number, OneOf, WholeNumber
 
 Measure: TypeAlias = Literal["requests", "tokens"]
 

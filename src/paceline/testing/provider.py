@@ -20,13 +20,11 @@ from anyio.lowlevel import current_token
 from .._core.exceptions import ConfigurationError
 from .._core.fault import FaultKind
 from .._core.usage import TokenUsage
+from .._core.validators import Number
 from .admission import Admission
-from .chance import Chance, Dice
-from .checks import Number
-from .dialect import NO_HEADERS, TALKATIVE, headers
-from .reply import Reply, faulted, refused
-from .service import FAULTS_OF_THE_ANSWER, FAULTS_OF_THE_DOOR, Service
-from .sharing import SharedServer
+from .replies import NO_HEADERS, TALKATIVE, Reply, faulted, headers, refused
+from .saturation import SharedServer
+from .service import FAULTS_OF_THE_ANSWER, FAULTS_OF_THE_DOOR, Chance, Dice, Service
 
 
 @attrs.frozen(kw_only=True)

@@ -1,7 +1,7 @@
 """How many calls a lane may have in flight, and at what rate they may start."""
 
+from .breaker import TRUST as TRUST
 from .controller import PaceController as PaceController
-from .gate import TRUST as TRUST
 from .signals import ABANDONED as ABANDONED
 from .signals import SERVED as SERVED
 from .signals import Abandoned as Abandoned

@@ -15,12 +15,12 @@ from __future__ import annotations
 
 from collections import deque
 
-from .evidence import Call, Evidence
-from .gate import Gate
-from .handle import Handle
-from .handles import Handles
-from .telling import Telling
-from .workers import Workers
+from .admissions import Admissions, Call
+from .breaker import Breaker
+from .concurrency_cap import ConcurrencyCap
+from .dimensions import Dimensions
+from .history import PaceRecorder
+from .pacer import Pacer
 
 _LATEST, _REFUSED = 8, 2  # of the latest so many calls: fewer refusals do not end the slow start
 
@@ -28,7 +28,9 @@ _LATEST, _REFUSED = 8, 2  # of the latest so many calls: fewer refusals do not e
 class Attribution:
     """Refusals, charged."""
 
-    def __init__(self, evidence: Evidence, handles: Handles, workers: Workers, gate: Gate, telling: Telling) -> None:
+    def __init__(
+        self, evidence: Admissions, handles: Dimensions, workers: ConcurrencyCap, gate: Breaker, telling: PaceRecorder
+    ) -> None:
         self._evidence, self._handles, self._workers = evidence, handles, workers
         self._gate, self._telling = gate, telling
         self._judged: deque[bool] = deque(maxlen=_LATEST)
@@ -80,7 +82,7 @@ class Attribution:
     def _is_young(self) -> bool:
         return self._evidence.admitted < _LATEST
 
-    def _cut(self, now: float, handle: Handle, call: Call, in_flight: int) -> None:
+    def _cut(self, now: float, handle: Pacer, call: Call, in_flight: int) -> None:
         handle.rate.cut(now, call.started, handle.cost(call), self._row, handle.recent())
         handle.forget_claim()
         reason = f"refused with {in_flight} in flight, where more were admitted before: a limit on the rate"

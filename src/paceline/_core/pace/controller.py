@@ -25,19 +25,18 @@ from collections import deque
 
 import attrs
 
-from ..fault import FaultKind, hint
+from ..fault import FaultKind, positive_number
 from ..quota import amount
+from .admissions import Admissions, Call, Outcome
 from .attribution import Attribution
-from .closure import Closure
-from .evidence import Call, Evidence, Outcome
-from .gate import Gate
-from .handles import Handles
+from .breaker import Breaker, Streaks
+from .concurrency_cap import ConcurrencyCap
+from .dimensions import Dimensions
+from .history import PaceRecorder
 from .knee import Knee
-from .recall import recall
+from .outage import Outage
 from .signals import Abandoned, Faulted, PaceChange, PaceKnowledge, PaceStatistics, Served, Signal, Throttled
-from .streaks import Streaks
-from .telling import Telling
-from .workers import Workers
+from .warm_start import recall
 
 _CEILING = 4000.0  # workers: the engine has its own, lower one
 _SPARE = 0.7  # of the pace, where the provider is ill
@@ -56,16 +55,16 @@ class PaceController:
     """
 
     def __init__(self, knowledge: PaceKnowledge | None = None) -> None:
-        self._evidence = Evidence()
-        self._handles = Handles(self._evidence)
+        self._evidence = Admissions()
+        self._handles = Dimensions(self._evidence)
         self._knee = Knee(_CEILING)
-        self._workers = Workers(most=self._knee.bound)
+        self._workers = ConcurrencyCap(most=self._knee.bound)
         self._streaks = Streaks()
-        self._gate = Gate()
-        self._telling = Telling(self._workers, self._handles, self._gate)
+        self._gate = Breaker()
+        self._telling = PaceRecorder(self._workers, self._handles, self._gate)
         parts = self._evidence, self._handles, self._workers, self._gate, self._telling
         self._attribution = Attribution(*parts)
-        self._closure = Closure(*parts, self._streaks)
+        self._closure = Outage(*parts, self._streaks)
         self._knowledge = knowledge
         self._begun = False
         self._in_flight = 0
@@ -232,7 +231,7 @@ class PaceController:
         asked = signal.retry_after
         if signal.quota is not None:
             handles.hear(now, signal.quota)
-            asked = asked if hint(asked) is not None else signal.quota.retry_after
+            asked = asked if positive_number(asked) is not None else signal.quota.retry_after
         self._knee.lost(call.order)
         late = evidence.refused(call, now)
         handles.doubt(call.started + evidence.age)

@@ -1,1 +1,0 @@
-"""The commands on a journal: status, results, failed, resume."""

@@ -1,0 +1,144 @@
+"""How a plan is told: to people in a few lines, to machines as one object."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import attrs
+
+from ..runs.plan import CHARACTERS_PER_TOKEN, OUTPUT_TOKENS, JournalState, Plan, PlannedModel
+from ..runs.setup import schema_of
+
+_STATES = {
+    "new": "new",
+    "empty": "empty",
+    "continued": "the journal's own: it is gone on with",
+    "replaced": "what it holds is replaced",
+    "stream": "a stream",
+}
+
+
+def render_plan(plan: Plan) -> str:
+    """Return a plan in lines for people."""
+    return "\n".join(f"{label:10}{text}" for label, text in _lines(plan))
+
+
+def plan_data(plan: Plan) -> dict[str, Any]:
+    """Return a plan as JSON has it; its keys are documented and stay."""
+    usage = plan.usage
+    return {
+        "input": {
+            "name": plan.source,
+            "kind": plan.kind,
+            "prompts": plan.prompts,
+            "bad_lines": plan.bad_count,
+            "problems": [{"line": bad.line, "row": bad.position, "reason": bad.reason} for bad in plan.bad],
+        },
+        "wanted": plan.wanted,
+        "calls": plan.calls,
+        "models": [
+            {
+                "model": model.name,
+                "quota": model.quota,
+                "price": None if model.price is None else attrs.asdict(model.price),
+                "cost": model.cost,
+            }
+            for model in plan.models
+        ],
+        "max_workers": plan.options.max_workers,
+        "system": plan.options.system,
+        "schema": plan.options.schema,
+        "output": {"path": plan.output, "form": plan.options.form, "state": plan.output_state},
+        "journal": {
+            "path": plan.journal,
+            "state": None if plan.journal_state is None else _state_data(plan.journal_state),
+        },
+        "tokens": {
+            "input": usage.input_tokens,
+            "cached_input": usage.cached_input_tokens,
+            "output": usage.output_tokens,
+        },
+        "assumed": {"characters_per_token": CHARACTERS_PER_TOKEN, "output_tokens_per_call": OUTPUT_TOKENS},
+        "cost": plan.cost,
+    }
+
+
+def _lines(plan: Plan) -> Iterator[tuple[str, str]]:
+    options, usage = plan.options, plan.usage
+    yield "plan", "nothing is called, nothing is written"
+    bad = f"; {plan.bad_count:,} lines cannot be taken and are passed over" if plan.bad_count else ""
+    yield "input", f"{plan.source}: {plan.prompts:,} prompts ({plan.kind}){bad}"
+    for one in plan.bad:
+        yield "", f"  {one.told(plan.source)}"
+    if plan.bad_count > len(plan.bad):
+        yield "", f"  and {plan.bad_count - len(plan.bad):,} more"
+    same = plan.wanted - plan.calls
+    yield "calls", f"{plan.calls:,}" + (f": {same:,} prompts are the same as another" if same else "")
+    for index, model in enumerate(plan.models):
+        yield ("then" if index else "model"), f"{model.name}, in the lane {model.quota}"
+    if options.system is not None:
+        shared = ", shared in a context cache" if options.cache else ""
+        yield "system", f"{options.system}: {plan.system_characters:,} characters{shared}"
+    if options.schema is not None:
+        yield "schema", f"{options.schema}: {schema_of(options.schema).name}"
+    yield "workers", f"at most {options.max_workers:,}; how many, and at what pace, is found in the run"
+    yield "output", f"{plan.output} ({_STATES[plan.output_state]}), in the form {options.form}"
+    yield from _journal_lines(plan)
+    yield (
+        "tokens",
+        f"about {usage.input_tokens:,} in ({usage.cached_input_tokens:,} cached), {usage.output_tokens:,} out",
+    )
+    yield (
+        "",
+        f"  taken for {CHARACTERS_PER_TOKEN} characters a token, and {OUTPUT_TOKENS} tokens an answer, which nobody knows",
+    )
+    for index, model in enumerate(plan.models):
+        if not index:
+            yield "cost", _cost(model)
+        elif model.cost is not None:
+            yield "", f"  and {_cost(model)} for {model.name}, did all of them move up to it"
+
+
+def _journal_lines(plan: Plan) -> Iterator[tuple[str, str]]:
+    if plan.journal is None:
+        yield "journal", "none: the run could not be resumed"
+        return
+    state = plan.journal_state
+    yield "journal", plan.journal + (" (new)" if state is None else "")
+    if state is None:
+        return
+    counts = state.counts
+    failed = sum(counts.failures.values())
+    yield "", f"  {counts.total:,} items: {counts.succeeded:,} succeeded, {failed:,} failed, {counts.pending:,} pending"
+    if failed:
+        yield "", f"  {state.again:,} of those that failed are run again"
+    for change in state.changes:
+        yield "", f"  changed: {change}"
+    if state.changes and not state.is_accepted:
+        yield (
+            "",
+            "  a run would be refused: say --allow-changes to go on with this, or name another --journal to begin anew",
+        )
+    if state.writer is not None:
+        yield "", f"  a run would be refused: process {state.writer} writes the journal"
+
+
+def _state_data(state: JournalState) -> dict[str, Any]:
+    counts = state.counts
+    return {
+        "items": counts.total,
+        "succeeded": counts.succeeded,
+        "failures": dict(sorted(counts.failures.items())),
+        "pending": counts.pending,
+        "again": state.again,
+        "changes": [*state.changes],
+        "writer": state.writer,
+        "refused": state.is_refused,
+    }
+
+
+def _cost(model: PlannedModel) -> str:
+    if model.cost is None:
+        return "not known: no price is (they come with: pip install 'paceline[prices]')"
+    return f"about ${model.cost:,.2f}" if model.cost >= 1 else f"about ${model.cost:.2g}"

@@ -1,1 +1,0 @@
-"""What a run would do, found without a call."""

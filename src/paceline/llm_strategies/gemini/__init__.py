@@ -1,0 +1,20 @@
+"""Gemini, by the Gemini API or Vertex AI.
+
+GeminiStrategy          asks a model
+GeminiCachedStrategy    asks it about one large context, which is sent once
+"""
+
+from __future__ import annotations
+
+from ..._core.exceptions import MissingExtraError
+from .cached import GeminiCachedStrategy
+from .strategy import GeminiStrategy
+
+try:
+    import google.auth as _auth  # noqa: F401 - these tell whether the extra is installed
+    import httpx2 as _httpx2  # noqa: F401
+    from google import genai as _genai  # noqa: F401
+except ImportError as _error:
+    raise MissingExtraError("GeminiStrategy", "gemini") from _error
+
+__all__ = ["GeminiCachedStrategy", "GeminiStrategy"]

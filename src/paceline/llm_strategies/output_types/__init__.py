@@ -1,0 +1,1 @@
+"""Typed answers: from a Python type to a schema, and from a reply to a value of that type."""

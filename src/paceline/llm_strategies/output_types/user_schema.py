@@ -1,0 +1,201 @@
+"""What does a JSON schema that a user wrote ask of an answer? It is checked by the jsonschema package.
+
+Rules owned here:
+
+1. A schema is looked at whole before the first call: that it is one, that its patterns are, and that each `$ref` leads somewhere
+   within it. Another document is never fetched, wherever a reference points to.
+2. `format` is checked too, as far as jsonschema knows it without further packages: who writes it means it.
+3. A problem says what must be, as for every other type, and never the value. Of `anyOf` and `oneOf` it is the problems of that
+   alternative which the answer is closest to; where it is close to none, it is the kinds of all of them.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import islice
+from typing import Any
+
+from ..._core.exceptions import ConfigurationError, MissingExtraError
+from .validation_errors import MOST, Found, Misfit, Place
+
+_KINDS = {
+    "string": "a string",
+    "boolean": "a boolean",
+    "integer": "an integer",
+    "number": "a number",
+    "null": "null",
+    "array": "an array",
+    "object": "an object",
+}
+_MOST_CHOICES = 20
+_NO_SCHEMAS = {"enum", "const", "default", "examples"}  # what is under them is data
+_WORDS: dict[str, Callable[[Any], str]] = {
+    "type": lambda rule: f"must be {_any_of(rule if isinstance(rule, list) else [rule])}",
+    "enum": lambda rule: f"must be one of {_listed(rule)}",
+    "const": lambda rule: f"must be {_listed([rule])}",
+    "minimum": lambda rule: f"must be {rule} or more",
+    "maximum": lambda rule: f"must be {rule} or less",
+    "exclusiveMinimum": lambda rule: f"must be more than {rule}",
+    "exclusiveMaximum": lambda rule: f"must be less than {rule}",
+    "multipleOf": lambda rule: f"must be a multiple of {rule}",
+    "minLength": lambda rule: f"must have {rule} characters or more",
+    "maxLength": lambda rule: f"must have {rule} characters or fewer",
+    "minItems": lambda rule: f"must have {rule} items or more",
+    "maxItems": lambda rule: f"must have {rule} items or fewer",
+    "minProperties": lambda rule: f"must have {rule} fields or more",
+    "maxProperties": lambda rule: f"must have {rule} fields or fewer",
+    "pattern": lambda rule: f"must match the pattern {rule}",
+    "format": lambda rule: f"must be of the format {rule}",
+    "uniqueItems": lambda _: "must not have an item twice",
+    "oneOf": lambda _: "must fit exactly one of the alternatives of its schema",
+    "anyOf": lambda _: "must fit one of the alternatives of its schema",
+    "not": lambda _: "must not fit what its schema excludes",
+    "contains": lambda _: "must have an item of the kind that its schema asks for",
+}
+
+
+def check_of(schema: object, what: str) -> Callable[[Any], Any]:
+    """Return the function that gives an answer's data back if it fits a schema, and raises `Misfit` if not.
+
+    Args:
+        schema: as JSON has it.
+        what: its name, for messages.
+
+    Raises:
+        ConfigurationError: it is none, or refers to what is not in it.
+        MissingExtraError: jsonschema is not installed.
+    """
+    try:
+        from jsonschema.exceptions import SchemaError  # noqa: PLC0415 - an extra
+        from jsonschema.validators import Draft202012Validator, validator_for  # noqa: PLC0415 - as above
+        from referencing.jsonschema import EMPTY_REGISTRY  # noqa: PLC0415 - as above
+    except ImportError as error:
+        raise MissingExtraError("a JSON schema", "cli") from error
+    if not isinstance(schema, dict):
+        raise ConfigurationError(f"{what}: must be a JSON schema, which is an object, not {type(schema).__name__}")
+    validator = validator_for(schema, default=Draft202012Validator)
+    try:
+        validator.check_schema(schema)
+    except SchemaError as error:
+        place = ".".join(map(str, error.absolute_path)) or "its top"
+        raise ConfigurationError(f"{what}: is no JSON schema: at {place}: {error.message[:200]}") from None
+    except RecursionError:
+        raise ConfigurationError(f"{what}: is no JSON schema: it is nested too deeply") from None
+    _must_be_whole(schema, validator, what)
+    ready = validator(schema, registry=EMPTY_REGISTRY, format_checker=validator.FORMAT_CHECKER)
+
+    def check(data: Any) -> Any:
+        found = list(islice(_all(ready.iter_errors(data)), MOST))
+        if found:
+            raise Misfit(found)
+        return data
+
+    return check
+
+
+def _must_be_whole(schema: Mapping[str, Any], validator: Any, what: str) -> None:
+    """Raise for a reference that leads nowhere: rule 1."""
+    from referencing import Registry, Specification  # noqa: PLC0415 - an extra
+    from referencing.exceptions import Unresolvable  # noqa: PLC0415 - as above
+
+    specification: Any = Specification.detect(validator.META_SCHEMA)
+    root = specification.create_resource(schema)
+    resolver = Registry().resolver_with_root(root)
+    named = any("$id" in node for node in _nodes(schema) if node is not schema)
+    for node in _nodes(schema):
+        reference = node.get("$ref")
+        if not isinstance(reference, str):
+            continue
+        try:
+            resolver.lookup(reference)
+        except Unresolvable:
+            if reference.startswith("#"):
+                if not named:
+                    raise ConfigurationError(f"{what}: $ref {reference[:200]!r} leads nowhere") from None
+            elif not named or "://" in reference:
+                raise ConfigurationError(
+                    f"{what}: $ref {reference[:200]!r} is another document, which is never fetched; put it under $defs"
+                ) from None
+
+
+def _nodes(schema: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+    """Yield every object of a schema in which a keyword may stand."""
+    pending: list[Any] = [schema]
+    while pending:
+        node = pending.pop()
+        if isinstance(node, Mapping):
+            yield node
+            pending += [below for key, below in node.items() if key not in _NO_SCHEMAS]
+        elif isinstance(node, list):
+            pending += node
+
+
+def _all(errors: Iterator[Any]) -> Iterator[Found]:
+    for error in errors:
+        yield from _read(error)
+
+
+def _read(error: Any) -> Iterator[Found]:
+    place: Place = tuple(error.absolute_path)
+    rule, value, keyword = error.validator_value, error.instance, error.validator
+    if keyword == "required":
+        yield from (Found((*place, name), "is missing") for name in _missing(error))
+    elif keyword in {"additionalProperties", "unevaluatedProperties"} and rule is False:
+        yield from (Found((*place, name), "is no field here", value[name]) for name in _unexpected(error))
+    elif keyword in {"anyOf", "oneOf"} and error.context:
+        yield from _of_alternatives(error, place)
+    else:
+        words = _WORDS.get(keyword)
+        yield Found(place, words(rule) if words else f"must fit the rule {keyword} of its schema", value)
+
+
+def _missing(error: Any) -> list[str]:
+    """Return the one name that an error is about: jsonschema yields one for each, and tells it in its message alone."""
+    return [name for name in error.validator_value if error.message == f"{name!r} is a required property"]
+
+
+def _unexpected(error: Any) -> list[str]:
+    schema, value = error.schema, error.instance
+    known = schema.get("properties", {})
+    patterns = schema.get("patternProperties", {})
+    if error.validator == "unevaluatedProperties" or patterns:
+        return [name for name in value if name not in known and repr(name) in error.message]
+    return [name for name in value if name not in known]
+
+
+def _of_alternatives(error: Any, place: Place) -> Iterator[Found]:
+    """Apply rule 3."""
+    branches: dict[int, list[Any]] = {}
+    for one in error.context:
+        branches.setdefault(one.relative_schema_path[0], []).append(one)
+    near = [errors for errors in branches.values() if not any(_is_of_kind(one, error) for one in errors)]
+    if near:
+        closest = min(near, key=_distance)
+        yield from _all(iter(closest))
+        return
+    kinds: list[str] = []
+    for errors in branches.values():
+        for one in errors:
+            if one.validator == "type":
+                kinds += one.validator_value if isinstance(one.validator_value, list) else [one.validator_value]
+    yield Found(place, f"must be {_any_of(list(dict.fromkeys(kinds)))}", error.instance)
+
+
+def _distance(errors: Sequence[Any]) -> tuple[int, int, int]:
+    """Return how far an answer is from an alternative: by tags that are others, by fields that are missing, by what is wrong."""
+    rules = [one.validator for one in errors]
+    return rules.count("const") + rules.count("enum"), rules.count("required"), len(rules)
+
+
+def _is_of_kind(error: Any, above: Any) -> bool:
+    return error.validator == "type" and list(error.absolute_path) == list(above.absolute_path)
+
+
+def _any_of(kinds: Sequence[str]) -> str:
+    return " or ".join(_KINDS.get(kind, str(kind)) for kind in kinds)
+
+
+def _listed(values: Sequence[Any]) -> str:
+    told = ", ".join(json.dumps(value, ensure_ascii=False) for value in values[:_MOST_CHOICES])
+    return told if len(values) <= _MOST_CHOICES else f"{told} or another of {len(values)} values"

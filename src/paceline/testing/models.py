@@ -1,0 +1,234 @@
+"""The simulated provider as a strategy.
+
+What `sim` and `sim:key=value,key=value` mean as a model's name.
+
+    rate=100           requests a second; none for no limit
+    burst=200          requests at once; as many as the rate, if not given
+    window=60/10       requests in each so many seconds
+    tokens=100000      tokens a minute, a minute's worth at once
+    cap=32             calls in flight, refused above
+    knee=40            calls in flight, slowed down above
+    latency=0.5        seconds, the median
+    sigma=0.3          its spread
+    output=100         tokens of an answer, the median
+    hint=ceil          Retry-After on refusals: none, exact, ceil, one
+    dialect=gemini     whose words it has for its limits: none, gemini, openai, anthropic
+    faults=overloaded:0.01+invalid:0.02
+    seed=7
+
+1. A key may be given once, in any order; spaces around keys, values and commas do not matter.
+2. Where none of rate, burst, window, tokens, cap and knee is given, rate=50 holds; limits that are given all hold.
+3. Each strategy has a provider of its own, so its quota is the whole text.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from .._core.exceptions import ConfigurationError
+from .._core.fault import FaultKind
+from .._core.provider_hints import header_quota
+from .._core.request import Request
+from .._core.usage import TokenUsage
+from .._core.validators import Number, OneOf, WholeNumber
+from ..abc import LLMCallStrategy
+from .limits import ConcurrencyCap, FixedWindow, Limit, TokenBucket
+from .provider import SimulatedProvider
+from .replies import DIALECTS
+from .service import FAULTS, HINTS, Service
+
+
+class SimulatedStrategy(LLMCallStrategy[str]):
+    """Calls a simulated provider. To a `Request` of any form it answers as it would to its words.
+
+    Args:
+        provider: shared by all items, and by other strategies that are to share its limits.
+        model: the model's name, for results.
+        quota: the lane's name; by default the class's and the model's.
+
+    Raises:
+        ConfigurationError: `provider` is none.
+    """
+
+    takes_requests = True
+
+    def __init__(self, provider: SimulatedProvider, *, model: str = "sim", quota: str | None = None) -> None:
+        if not isinstance(provider, SimulatedProvider):
+            raise ConfigurationError(f"provider must be a SimulatedProvider, not {provider!r}")
+        self.provider = provider
+        self.model = model
+        self._quota = quota
+        self._tells_limits = provider.tells_limits
+
+    @property
+    def quota(self) -> str:
+        """The lane's name."""
+        return super().quota if self._quota is None else self._quota
+
+    @property
+    def identity(self) -> Mapping[str, Any]:
+        """Its class, its model, and the name of its lane, which tells one simulated service from another."""
+        return {**super().identity, "service": self.quota}
+
+    def __copy__(self) -> SimulatedStrategy:
+        if not self._tells_limits:
+            return self  # nothing changes after __init__, so items can share it
+        twin = object.__new__(type(self))
+        twin.__dict__.update(self.__dict__)
+        return twin
+
+    async def execute(self, prompt: str | Request, attempt: int, timeout: float) -> tuple[str, TokenUsage]:  # noqa: ARG002
+        """Make one call; it raises what `SimulatedProvider.call` raises."""
+        if isinstance(prompt, Request):
+            prompt = prompt.text
+        reply = await self.provider.call(prompt, attempt)
+        if reply.headers:
+            self.quota_hint = header_quota(reply.headers, wall_time=time.time())
+        return reply.text, reply.usage
+
+
+_RATE = 50.0
+_LIMITS = ("rate", "burst", "window", "tokens", "cap", "knee")
+_SECONDS_A_MINUTE = 60.0
+
+
+def parse_model(text: str) -> SimulatedStrategy:
+    """Return a strategy that calls a new simulated provider of this description.
+
+    Raises:
+        ConfigurationError: `text` is none; the message names the key, the value and what is known.
+    """
+    name, colon, rest = text.partition(":")
+    if name.strip() != "sim":
+        raise ConfigurationError(f"model must be sim or sim:key=value,..., not {text!r}")
+    given = _read(rest) if colon else {}
+    settings = {_SETTING[key]: given[key] for key in _SETTING.keys() & given.keys()}
+    service = Service(limits=_limits(given), **settings)
+    provider = SimulatedProvider(service, seed=given.get("seed", 0))
+    return SimulatedStrategy(provider, model="sim", quota=text)
+
+
+def _read(text: str) -> dict[str, Any]:
+    given: dict[str, Any] = {}
+    for option in text.split(","):
+        key, equals, value = (part.strip() for part in option.partition("="))
+        if not equals:
+            raise ConfigurationError(f"an option of sim must be key=value, not {option!r}; the keys are {_KEYS}")
+        if key not in _READERS:
+            raise ConfigurationError(f"sim has no option {key!r} (given as {option.strip()}); it has {_KEYS}")
+        if key in given:
+            raise ConfigurationError(f"{key} is given twice, the second time as {value!r}")
+        given[key] = _READERS[key](key, value)
+    return given
+
+
+def _limits(given: dict[str, Any]) -> tuple[Limit, ...]:
+    limits: list[Limit] = []
+    rate = given.get("rate", _RATE)
+    if rate is None and "burst" in given:
+        raise ConfigurationError(f"burst must stand beside a rate, not beside rate=none: {given['burst']:g}")
+    if rate is not None and ({"rate", "burst"} & given.keys() or not given.keys() & set(_LIMITS)):
+        limits.append(TokenBucket(rate, given.get("burst", max(1.0, rate))))
+    limits.extend(given[key] for key in ("window", "tokens", "cap") if key in given)
+    return tuple(limits)
+
+
+def _number(bound: Number) -> Callable[[str, str], float]:
+    def read(key: str, text: str) -> float:
+        try:
+            value = float(text)
+        except ValueError:
+            raise ConfigurationError(f"{key} must be {bound}, not {text!r}") from None
+        bound.check(key, value)
+        return value
+
+    return read
+
+
+def _whole(bound: WholeNumber) -> Callable[[str, str], int]:
+    def read(key: str, text: str) -> int:
+        try:
+            value = int(text)
+        except ValueError:
+            raise ConfigurationError(f"{key} must be {bound}, not {text!r}") from None
+        bound.check(key, value)
+        return value
+
+    return read
+
+
+def _rate(key: str, text: str) -> float | None:
+    return None if text == "none" else _positive(key, text)
+
+
+def _window(key: str, text: str) -> FixedWindow:
+    amount, slash, seconds = text.partition("/")
+    if not slash:
+        raise ConfigurationError(f"{key} must be amount/seconds, such as 60/10, not {text!r}")
+    return FixedWindow(_at_least_one(f"the amount of {key}", amount), _positive(f"the seconds of {key}", seconds))
+
+
+def _tokens(key: str, text: str) -> TokenBucket:
+    minute = _at_least_one(key, text)
+    return TokenBucket(minute / _SECONDS_A_MINUTE, minute, per="tokens")
+
+
+def _cap(key: str, text: str) -> ConcurrencyCap:
+    return ConcurrencyCap(_whole(WholeNumber(at_least=0))(key, text))
+
+
+def _one_of(words: tuple[str, ...]) -> Callable[[str, str], str]:
+    def read(key: str, text: str) -> str:
+        OneOf(words).check(key, text)
+        return text
+
+    return read
+
+
+def _faults(key: str, text: str) -> dict[FaultKind, float]:
+    faults: dict[FaultKind, float] = {}
+    for part in text.split("+"):
+        name, colon, probability = (piece.strip() for piece in part.partition(":"))
+        if not colon:
+            raise ConfigurationError(f"{key} must be kind:probability+..., such as overloaded:0.01, not {text!r}")
+        if name not in FAULTS:
+            raise ConfigurationError(
+                f"{key} has no kind {name!r} (given as {part.strip()}); it has {', '.join(FAULTS)}"
+            )
+        if name in faults:
+            raise ConfigurationError(f"{key} has {name} twice, the second time as {probability!r}")
+        faults[FaultKind(name)] = _number(Number(at_least=0, at_most=1))(f"{name} in {key}", probability)
+    return faults
+
+
+_positive = _number(Number(above=0))
+_not_negative = _number(Number(at_least=0))
+_at_least_one = _number(Number(at_least=1))
+
+_READERS: dict[str, Callable[[str, str], Any]] = {
+    "burst": _at_least_one,
+    "cap": _cap,
+    "dialect": _one_of(DIALECTS),
+    "faults": _faults,
+    "hint": _one_of(HINTS),
+    "knee": _whole(WholeNumber(at_least=1)),
+    "latency": _not_negative,
+    "output": _not_negative,
+    "rate": _rate,
+    "seed": _whole(WholeNumber(at_least=0)),
+    "sigma": _number(Number(at_least=0, at_most=5)),
+    "tokens": _tokens,
+    "window": _window,
+}
+_KEYS = ", ".join(_READERS)
+_SETTING = {
+    "dialect": "dialect",
+    "faults": "faults",
+    "hint": "hint",
+    "knee": "knee",
+    "latency": "latency",
+    "output": "output_tokens",
+    "sigma": "sigma",
+}

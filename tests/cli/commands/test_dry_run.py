@@ -1,0 +1,245 @@
+"""`--dry-run`: all is checked, the plan is told, nothing is called and nothing is written."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from paceline import Price
+from paceline.llm_strategies.prices import price_of
+
+from ..conftest import FAST, KEYS
+
+
+@pytest.fixture
+def same(tmp_path):
+    path = tmp_path / "in.jsonl"
+    rows = [{"id": str(n), "prompt": "abcd" * (n % 3)} for n in range(9)]
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows), "utf-8")
+    return path
+
+
+@pytest.fixture
+def keys(monkeypatch):
+    for name in KEYS:
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-" + "k" * 40)
+    monkeypatch.setenv("GEMINI_API_KEY", "AIza" + "k" * 35)
+
+
+def test_a_dry_run_leaves_no_trace(paceline, same, tmp_path):
+    before = sorted(tmp_path.iterdir())
+    run = paceline("run", same, "-o", tmp_path / "out.jsonl", "-m", f"{FAST},faults=denied:1", "--dry-run")
+    assert (run.code, run.err) == (0, "")
+    assert run.out.splitlines()[0] == "plan      nothing is called, nothing is written"
+    assert sorted(tmp_path.iterdir()) == before
+
+
+def test_what_is_there_stays_though_it_would_be_replaced(paceline, same, tmp_path):
+    out = tmp_path / "out.jsonl"
+    out.write_bytes(b"paid for\n")
+    run = paceline("run", same, "-o", out, "-m", FAST, "--dry-run", "--overwrite")
+    assert "what it holds is replaced" in run.out
+    assert out.read_bytes() == b"paid for\n"
+
+
+def test_prompts_that_are_the_same_are_counted_once(paceline, same, tmp_path):
+    for arguments, calls, tokens in ([], 3, 3), (["--no-dedupe"], 9, 9):
+        run = paceline("run", same, "-o", tmp_path / "o", "-m", FAST, "--dry-run", "--json", *arguments)
+        (plan,) = run.rows
+        assert plan["input"] == {"name": str(same), "kind": "jsonl", "prompts": 9, "bad_lines": 0, "problems": []}
+        assert plan["calls"] == calls
+        assert plan["tokens"] == {"input": tokens, "cached_input": 0, "output": calls * 200}
+        assert plan["assumed"] == {"characters_per_token": 4, "output_tokens_per_call": 200}
+
+
+def test_the_plan_has_models_lanes_places_and_costs(paceline, same, tmp_path, keys):
+    (tmp_path / "s.txt").write_text("x" * 400 + "\n")
+    arguments = ("--escalate", "gpt-5-nano,gemini-2.5-flash", "--system", tmp_path / "s.txt")
+    run = paceline("run", same, "-o", tmp_path / "out.jsonl", *arguments, "--dry-run")
+    assert run.code == 0, run.err
+    for line in (
+        f"input     {same}: 9 prompts (jsonl)",
+        "calls     3: 6 prompts are the same as another",
+        "model     gpt-5-nano, in the lane OpenAIStrategy:gpt-5-nano",
+        "then      gemini-2.5-flash, in the lane GeminiStrategy:gemini-2.5-flash",
+        f"system    {tmp_path}/s.txt: 400 characters",
+        f"output    {tmp_path}/out.jsonl (new), in the form own",
+        f"journal   {tmp_path}/out.jsonl.journal (new)",
+        "tokens    about 303 in (0 cached), 600 out",
+    ):
+        assert line in run.out.splitlines()
+    price = price_of("gpt-5-nano", "openai")
+    assert isinstance(price, Price)
+    expected = (303 * price.input + 600 * price.output) / 1e6
+    assert f"cost      about ${expected:.2g}" in run.out
+    assert "for gemini-2.5-flash, did all of them move up to it" in run.out
+    assert "k" * 35 not in run.out
+
+
+def test_what_a_cache_holds_costs_as_cached_tokens(paceline, same, tmp_path, keys):
+    (tmp_path / "s.txt").write_text("x" * 400)
+    arguments = ("-m", "gemini-2.5-flash", "--system", tmp_path / "s.txt", "--cache")
+    (plan,) = paceline("run", same, "-o", tmp_path / "o", *arguments, "--dry-run", "--json").rows
+    assert plan["tokens"] == {"input": 303, "cached_input": 300, "output": 600}
+    (model,) = plan["models"]
+    price = Price(**model["price"])
+    assert (
+        plan["cost"]
+        == model["cost"]
+        == pytest.approx((3 * price.input + 300 * price.cached_input + 600 * price.output) / 1e6)
+    )
+
+
+def test_an_unknown_price_is_said_to_be_unknown(paceline, same, tmp_path):
+    run = paceline("run", same, "-o", tmp_path / "o", "-m", FAST, "--dry-run")
+    assert "cost      not known: " in run.out
+    (plan,) = paceline("run", same, "-o", tmp_path / "o", "-m", FAST, "--dry-run", "--json").rows
+    assert plan["cost"] is None
+
+
+@pytest.mark.parametrize(
+    ("output", "words"),
+    [
+        ("in.jsonl", "is the input; name another file"),
+        ("full.jsonl", "has content; name another file, or say --overwrite"),
+        (".", "cannot be written to: Is a directory"),
+        ("none/out.jsonl", "cannot be written to: No such file or directory"),
+        ("full.jsonl/out.jsonl", "cannot be written to: Not a directory"),
+    ],
+)
+def test_an_output_that_a_run_would_refuse_is_refused(paceline, same, tmp_path, output, words):
+    (tmp_path / "full.jsonl").write_bytes(b"paid for\n")
+    run = paceline("run", same, "-o", tmp_path / output, "-m", FAST, "--dry-run")
+    assert (run.code, run.out) == (2, "")
+    assert paceline("run", same, "-o", tmp_path / output, "-m", FAST).code == 2
+    assert words in run.err
+
+
+@pytest.mark.parametrize(("output", "state"), [("/dev/null", "a stream"), ("empty.jsonl", "empty"), ("-", "a stream")])
+def test_streams_and_empty_files_are_taken(process, same, tmp_path, output, state):
+    (tmp_path / "empty.jsonl").touch()
+    run = process("run", same, "-o", output, "-m", FAST, "--dry-run", cwd=tmp_path)
+    assert run.code == 0, run.err
+    assert f"({state}), in the form own" in run.out
+    assert ("journal   none: the run could not be resumed" in run.out) == (state == "a stream")
+
+
+def test_lines_that_cannot_be_taken_are_in_the_plan(paceline, same, tmp_path):
+    with same.open("a") as file:
+        file.write("broken\n" * 12)
+    arguments = ("run", same, "-o", tmp_path / "o", "-m", FAST, "--dry-run")
+    run = paceline(*arguments)
+    assert f"input     {same}: 9 prompts (jsonl); 12 lines cannot be taken and are passed over" in run.out.splitlines()
+    assert f"            {same}:10: not JSON: Expecting value at column 1" in run.out.splitlines()
+    assert "            and 2 more" in run.out.splitlines()
+    (plan,) = paceline(*arguments, "--json").rows
+    assert (plan["input"]["bad_lines"], len(plan["input"]["problems"])) == (12, 10)
+    assert plan["input"]["problems"][0] == {
+        "line": 10,
+        "row": 10,
+        "reason": "not JSON: Expecting value at column 1",
+    }
+
+
+def test_an_input_that_cannot_be_run_is_refused_as_in_a_run(paceline, same, tmp_path):
+    with same.open("a") as file:
+        file.write("broken\n")
+    run = paceline("run", same, "-o", tmp_path / "o", "-m", FAST, "--dry-run", "--strict")
+    assert run.code == 2
+    assert run.err.startswith(f"{same}:10: not JSON")
+
+
+def test_requests_that_differ_in_more_than_words_are_different_calls(paceline, tmp_path):
+    path = tmp_path / "batch.jsonl"
+    rows = [
+        {"custom_id": str(n), "method": "POST", "url": "/v1/chat/completions", "body": body}
+        for n, body in enumerate(
+            {"model": "m", "messages": [{"role": "user", "content": "abcd"}], "temperature": t} for t in (0, 0, 1)
+        )
+    ]
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    arguments = ("-m", "openai:m@http://127.0.0.1:9/v1", "--dry-run", "--json")
+    (plan,) = paceline("run", path, "-o", tmp_path / "o", *arguments).rows
+    assert (plan["input"]["kind"], plan["calls"], plan["tokens"]["input"]) == ("openai", 2, 2)
+
+
+@pytest.fixture
+def begun(paceline, same, tmp_path):
+    """Run a batch whose items of one prompt are rejected; return the arguments to run it again."""
+    arguments = ("run", same, "-o", tmp_path / "out.jsonl", "-m", f"{FAST},faults=rejected:1")
+    assert paceline(*arguments, "--limit", 4).code == 1
+    return arguments
+
+
+def state_in(run):
+    return run.rows[0]["journal"]["state"]
+
+
+def test_what_a_journal_has_done_is_told_with_the_plan(paceline, begun, tmp_path):
+    kept = [tmp_path / "out.jsonl", tmp_path / "out.jsonl.journal"]
+    before = [path.read_bytes() for path in kept]
+    run = paceline(*begun, "--limit", 4, "--dry-run")
+    assert run.code == 0, run.err
+    lines = run.out.splitlines()
+    assert "calls     0" in lines
+    assert f"output    {tmp_path}/out.jsonl (the journal's own: it is gone on with), in the form own" in lines
+    assert "            4 items: 0 succeeded, 4 failed, 0 pending" in lines
+    assert "            0 of those that failed are run again" in lines
+    assert [path.read_bytes() for path in kept] == before
+
+
+def test_what_is_run_again_is_counted_in_the_plan(paceline, begun):
+    (plan,) = paceline(*begun, "--limit", 4, "--dry-run", "--json", "--retry", "rejected").rows
+    assert (plan["wanted"], plan["calls"]) == (4, 3)
+    assert plan["output"]["state"] == "continued"
+    assert plan["journal"]["state"] == {
+        "items": 4,
+        "succeeded": 0,
+        "failures": {"rejected": 4},
+        "pending": 0,
+        "again": 4,
+        "changes": [],
+        "writer": None,
+        "refused": False,
+    }
+
+
+def test_what_has_changed_is_told_with_the_plan_as_the_run_tells_it(paceline, begun, same):
+    text = same.read_text("utf-8").replace("abcdabcd", "abcdefgh")
+    same.write_text(text, "utf-8")
+    told = paceline(*begun, "--dry-run", "--json")
+    assert told.code == 2
+    state = state_in(told)
+    assert state["refused"]
+    assert state["changes"] == ["the prompt of '2' has changed", "5 items of the input are new"]
+    refused = paceline(*begun)
+    assert refused.code == 2
+    assert all(change in refused.err for change in state["changes"])
+    allowed = paceline(*begun, "--dry-run", "--json", "--allow-changes")
+    assert (allowed.code, state_in(allowed)["refused"]) == (0, False)
+    assert allowed.rows[0]["wanted"] == 6
+
+
+def test_another_model_is_a_change_in_the_plan(paceline, begun):
+    other = [f"{FAST},faults=rejected:0.5" if str(one).startswith("sim") else one for one in begun]
+    state = state_in(paceline(*other, "--limit", 4, "--dry-run", "--json"))
+    assert len(state["changes"]) == 1
+    assert state["changes"][0].startswith("service was ")
+
+
+def test_a_prompt_that_another_item_has_the_answer_of_is_no_call(paceline, same, tmp_path):
+    arguments = ("run", same, "-o", tmp_path / "out.jsonl", "-m", FAST)
+    assert paceline(*arguments, "--limit", 3).code == 0
+    (plan,) = paceline(*arguments, "--dry-run", "--json", "--allow-changes").rows
+    assert (plan["wanted"], plan["calls"]) == (6, 0)
+    (plan,) = paceline(*arguments, "--dry-run", "--json", "--allow-changes", "--no-dedupe").rows
+    assert (plan["wanted"], plan["calls"]) == (6, 6)
+
+
+def test_a_file_that_is_no_journal_is_refused_in_a_dry_run_too(paceline, same, tmp_path):
+    (tmp_path / "out.jsonl.journal").write_bytes(b"somebody's" * 100)
+    run = paceline("run", same, "-o", tmp_path / "out.jsonl", "-m", FAST, "--dry-run")
+    assert (run.code, run.out) == (2, "")
+    assert run.err == f"paceline: {tmp_path}/out.jsonl.journal: is not a journal; name another file\n"

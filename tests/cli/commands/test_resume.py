@@ -1,0 +1,231 @@
+"""`paceline resume`."""
+
+from __future__ import annotations
+
+import json
+import signal
+import sqlite3
+import time
+from contextlib import closing
+
+import pytest
+
+from paceline import CallableStrategy, run_prompts
+from paceline.cli.commands.resume import ResumeOptions, resumed
+from paceline.journal.reader import JournalReader
+from paceline.runs.item_registry import OPTIONS
+from paceline.runs.options import RunOptions
+
+from ..conftest import FAST, lines_of, prompts, rows_of
+
+DENYING = f"{FAST},faults=denied:1"
+ANSWERING = ("-m", FAST, "--allow-changes", "-q")
+
+
+def ids_of(path):
+    return sorted(row["id"] for row in rows_of(path))
+
+
+def test_what_is_missing_is_run_without_a_word_more(start, paceline, jsonl, tmp_path):
+    out = tmp_path / "out.jsonl"
+    started = start("run", jsonl(300), "-o", out, "-m", "sim:rate=none,latency=0.1", "-q", "--max-workers", "10")
+    while not (out.exists() and out.stat().st_size):
+        assert started.poll() is None
+        time.sleep(0.01)
+    started.send_signal(signal.SIGKILL)
+    started.wait()
+    run = paceline("resume", out, "--max-workers", 300)
+    assert run.code == 0, run.err
+    assert ids_of(out) == sorted(f"q{i}" for i in range(300))
+
+
+def test_what_may_pass_is_run_again_and_rows_are_emitted_once(paceline, batch, tmp_path):
+    journal = batch(lines_of({"id": f"ид-{i}", "prompt": str(i)} for i in range(30)), model=DENYING, code=1)
+    run = paceline("resume", journal, *ANSWERING)
+    assert run.code == 0, run.err
+    assert ids_of(tmp_path / "out.jsonl") == sorted(f"ид-{i}" for i in range(30))
+    assert all(row["success"] for row in rows_of(tmp_path / "out.jsonl"))
+
+
+def test_what_is_the_item_s_own_fault_is_run_again_if_it_is_asked_for(paceline, batch, tmp_path):
+    journal = batch(prompts(30), model=f"{FAST},faults=rejected:0.5", code=1)
+    run = paceline("resume", journal, *ANSWERING)
+    assert run.code == 1
+    assert f"try these again with: paceline resume {journal} --retry failed" in run.err
+    assert paceline("resume", journal, "--retry", "failed", "-q").code == 0
+    assert ids_of(tmp_path / "out.jsonl") == sorted(f"q{i}" for i in range(30))
+
+
+def test_retry_is_asked_anew_each_time(paceline, batch):
+    journal = batch(prompts(20), model=f"{FAST},faults=rejected:1", code=1)
+    assert paceline("resume", journal, "--retry", "failed", "-q").code == 1
+    (plan,) = paceline("resume", journal, "--dry-run", "--json").rows
+    assert (plan["wanted"], plan["journal"]["state"]["again"]) == (0, 0)
+
+
+def test_options_that_are_given_come_first_and_stay(paceline, batch):
+    journal = batch(prompts(5))
+    assert paceline("resume", journal, "--max-workers", 7, "--timeout", 9, "-q").code == 0
+    with JournalReader(journal) as reader:
+        data = reader.fact(OPTIONS)
+    assert (data["max_workers"], data["timeout"], data["model"]) == (7, 9.0, FAST)
+    assert data["journal"] == str(journal)
+
+
+def test_another_model_takes_the_place_of_a_ladder_and_a_ladder_of_a_model():
+    ladder = RunOptions(output="o", escalate=("sim", "sim:rate=5"))
+    assert resumed(ladder, "j", ResumeOptions(model="sim:rate=9", source="in")).models == ("sim:rate=9",)
+    single = RunOptions(output="o", model="sim")
+    assert resumed(single, "j", ResumeOptions(escalate=("a", "b"), source="in")).models == ("a", "b")
+
+
+def test_another_model_is_a_change_that_must_be_allowed(paceline, batch):
+    journal = batch(prompts(5), model=DENYING, code=1)
+    run = paceline("resume", journal, "-m", FAST)
+    assert run.code == 2
+    assert "service was " in run.err
+    assert "--allow-changes" in run.err
+
+
+def test_a_journal_and_an_input_that_were_moved_are_gone_on_with(paceline, batch, tmp_path):
+    journal = batch(prompts(10), model=DENYING, code=1)
+    moved = journal.rename(tmp_path / "moved.db")
+    (tmp_path / "in.jsonl").rename(tmp_path / "there.jsonl")
+    run = paceline("resume", moved, *ANSWERING)
+    assert (run.code, run.err) == (2, f"{tmp_path}/in.jsonl: cannot be read: No such file or directory\n")
+    assert paceline("resume", moved, *ANSWERING, "--input", tmp_path / "there.jsonl").code == 0
+    assert paceline("resume", moved, "-q").code == 0
+    assert len(ids_of(tmp_path / "out.jsonl")) == 10
+
+
+def test_rows_may_go_elsewhere(paceline, batch, tmp_path):
+    journal = batch(prompts(10))
+    assert paceline("resume", journal, "-o", tmp_path / "other.jsonl", "--form", "gemini", "-q").code == 0
+    assert sorted(row["key"] for row in rows_of(tmp_path / "other.jsonl")) == sorted(f"q{i}" for i in range(10))
+    run = paceline("resume", journal, "-o", "-", "--form", "own", "-q")
+    assert sorted(row["id"] for row in run.rows) == sorted(f"q{i}" for i in range(10))
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "arguments"),
+    [
+        ("in.csv", "id,text\n" + "".join(f"r{i},t{i}\n" for i in range(20)), ["--prompt", "Say {text}"]),
+        (
+            "in.jsonl",
+            lines_of({"key": f"r{i}", "request": {"contents": [{"parts": [{"text": f"t{i}"}]}]}} for i in range(20)),
+            [],
+        ),
+        (
+            "in.jsonl",
+            lines_of(
+                {
+                    "custom_id": f"r{i}",
+                    "method": "POST",
+                    "url": "/v1/chat/completions",
+                    "body": {"messages": [{"role": "user", "content": f"t{i}"}]},
+                }
+                for i in range(20)
+            ),
+            ["--form", "openai"],
+        ),
+        ("in.txt", "".join(f"t{i}\n" for i in range(20)), ["--sample", "10"]),
+    ],
+    ids=["csv", "gemini", "openai", "text"],
+)
+def test_every_kind_of_input_is_gone_on_with(paceline, batch, name, content, arguments):
+    journal = batch(content, *arguments, name=name, model=DENYING, code=1)
+    assert paceline("resume", journal, *ANSWERING).code == 0
+    rows = rows_of(journal.with_suffix(""))
+    assert len(rows) == (10 if arguments[:1] == ["--sample"] else 20)
+    assert all(row.get("success", True) and not row.get("error") for row in rows)
+
+
+def test_the_codes_are_those_of_a_run(paceline, batch):
+    journal = batch(prompts(5), model=f"{FAST},faults=rejected:1", code=1)
+    run = paceline("resume", journal, "--json", "-q")
+    assert run.code == 1
+    assert run.rows[0]["exit_code"] == 1
+    assert run.rows[0]["journal"]["failures"] == {"rejected": 5}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--max-workers", "0"], "--max-workers: must be 1 or more, not 0"),
+        (["--max-workers", "x"], "--max-workers: must be a whole number, not 'x'"),
+        (["--timeout", "-1"], "--timeout: must be a number of seconds above 0"),
+        (["--retry", "all"], "--retry: must be passing, failed, none, or some of"),
+        (["-m", "sim", "--escalate", "sim"], "--model and --escalate: give one of them"),
+        (["-m", "openai:m@http://user:hunter2@host/v1"], "the server's address must not hold"),
+        (["--limit", "3"], "--limit"),
+        (["--form", "xml"], "--form"),
+    ],
+)
+def test_an_option_that_is_wrong_is_one_sentence(paceline, batch, arguments, words):
+    run = paceline("resume", batch(prompts(2)), *arguments)
+    assert (run.code, run.out) == (2, "")
+    assert words in run.err
+    assert len(run.err.splitlines()) == 1
+    assert "hunter2" not in run.err
+
+
+def test_a_journal_of_a_program_is_refused(paceline, tmp_path):
+    async def upper(prompt):
+        return prompt.upper()
+
+    run_prompts(CallableStrategy(upper), ["a"], journal=tmp_path / "run.db")
+    run = paceline("resume", tmp_path / "run.db")
+    assert (run.code, run.out) == (2, "")
+    assert run.err == (
+        f"paceline: {tmp_path}/run.db: was not begun by paceline run, or that ended before it had begun: "
+        "run again what began it\n"
+    )
+
+
+@pytest.mark.parametrize("data", [[1], {"output": "o", "modle": "x"}, {"model": "sim"}, {"output": 3, "model": "sim"}])
+def test_options_that_cannot_be_read_are_one_sentence(paceline, batch, data):
+    journal = batch(prompts(2))
+    with closing(sqlite3.connect(journal)) as db, db:
+        db.execute("UPDATE facts SET value = ? WHERE name = 'options'", (json.dumps(data),))
+    run = paceline("resume", journal)
+    assert (run.code, len(run.err.splitlines())) == (2, 1)
+    assert run.err.startswith(f"paceline: {journal}: ")
+    assert paceline("status", journal).code == 0
+
+
+def test_what_came_from_stdin_is_piped_in_again_or_named(process, tmp_path):
+    out = tmp_path / "out.jsonl"
+    assert process("run", "-", "-o", out, "-m", DENYING, "-q", stdin=prompts(10)).code == 1
+    assert process("resume", out, *ANSWERING).code == 2
+    run = process("resume", out, *ANSWERING, stdin=prompts(10))
+    assert run.code == 0, run.err
+    (tmp_path / "same.jsonl").write_text(prompts(10), "utf-8")
+    assert process("resume", out, "-q", "--input", tmp_path / "same.jsonl").code == 0
+    assert len(ids_of(out)) == 10
+
+
+def test_a_file_of_options_is_taken_too(paceline, batch, tmp_path):
+    journal = batch(prompts(5), model=DENYING, code=1)
+    config = tmp_path / "c.toml"
+    config.write_text(
+        f'quiet = true\nlimit = 3\n[resume]\nmodel = "{FAST}"\nallow-changes = true\ninput = "in.jsonl"\n'
+    )
+    run = paceline("resume", journal, "--config", config)
+    assert run.code == 0, run.err
+    config.write_text("[resume]\nlimit = 3\n")
+    run = paceline("resume", journal, "--config", config)
+    assert (run.code, run.err) == (2, f"paceline: {config}: resume.limit is no option\n")
+
+
+def test_a_batch_that_somebody_runs_is_not_run_twice(start, paceline, jsonl, tmp_path):
+    out = tmp_path / "out.jsonl"
+    started = start("run", jsonl(20), "-o", out, "-m", "sim:rate=none,latency=60,faults=rejected:0.5", "-q")
+    while not (out.exists() and out.stat().st_size):
+        assert started.poll() is None
+        time.sleep(0.01)
+    run = paceline("resume", out)
+    assert run.code == 2
+    assert str(started.pid) in run.err
+    plan = paceline("resume", out, "--dry-run")
+    assert plan.code == 2
+    assert f"a run would be refused: process {started.pid} writes the journal" in plan.out

@@ -1,0 +1,188 @@
+"""`paceline status`."""
+
+from __future__ import annotations
+
+import json
+import signal
+import sqlite3
+import time
+from contextlib import closing
+
+import pytest
+
+from paceline import CallableStrategy, run_prompts
+from paceline.cli.commands.status import render_status, status_of
+from paceline.journal.reader import JournalReader
+
+from ..conftest import FAST, lines_of, prompts
+
+SLOW = "sim:rate=none,latency=60,sigma=0"
+
+
+def test_a_batch_that_is_done_is_told_with_all_that_it_took(paceline, batch, tmp_path):
+    journal = batch(prompts(20))
+    run = paceline("status", journal)
+    assert (run.code, run.err) == (0, "")
+    lines = run.out.splitlines()
+    assert lines[:6] == [
+        f"journal   {journal}",
+        f"input     {tmp_path}/in.jsonl: 20 prompts (jsonl)",
+        "items     20: 20 succeeded, 0 failed, 0 pending",
+        "refusals  0",
+        f"model     {FAST}",
+        f"strategy  SimulatedStrategy, model sim, service {FAST}",
+    ]
+    assert lines[6].startswith("used      sim: 20 calls, 20 accepted; tokens ")
+    assert lines[6].endswith("cost not known")
+    assert lines[7].startswith("runs      1: 20")
+    assert ", took 1 s" in lines[7] or ", took 2 s" in lines[7]
+    assert f"output    {tmp_path}/out.jsonl, in the form own" in lines
+    assert not any(line.startswith("next") for line in lines)
+
+
+def test_what_failed_is_told_by_kind_with_the_command_that_goes_on(paceline, batch):
+    journal = batch(prompts(30), model=f"{FAST},faults=rejected:0.4+refused:0.4", code=1)
+    run = paceline("status", journal)
+    (failed,) = [line for line in run.out.splitlines() if line.startswith("failed")]
+    assert "rejected: " in failed
+    assert "refused: " in failed
+    assert run.out.splitlines()[-1] == f"next      paceline resume {journal} --retry failed"
+
+
+def test_what_may_pass_is_run_again_by_the_command_as_it_is(paceline, batch):
+    journal = batch(prompts(30), model=f"{FAST},faults=denied:1", code=1)
+    run = paceline("status", journal, "--json")
+    (data,) = run.rows
+    assert data["failures"].keys() == {"denied"}
+    assert data["pending"] == 30 - data["failures"]["denied"]
+    assert data["next"] == f"paceline resume {journal}"
+
+
+def test_the_path_in_a_command_is_quoted(paceline, jsonl, tmp_path):
+    out = tmp_path / "it's 1.jsonl"
+    assert paceline("run", jsonl(3), "-o", out, "-m", f"{FAST},faults=denied:1").code == 1
+    (data,) = paceline("status", out, "--json").rows
+    assert data["next"] == f"paceline resume '{tmp_path}/it'\"'\"'s 1.jsonl.journal'"
+
+
+def test_lines_that_were_passed_over_are_told(paceline, batch):
+    journal = batch(prompts(3) + "broken\n", code=1)
+    run = paceline("status", journal)
+    assert "3 prompts (jsonl); 1 lines cannot be taken" in run.out
+    assert "in.jsonl:4: not JSON" in run.out
+    assert paceline("status", journal, "--json").rows[0]["bad_lines"] == 1
+
+
+def test_all_of_it_is_one_object_for_machines(paceline, batch, tmp_path):
+    journal = batch(prompts(5))
+    run = paceline("status", journal, "--json")
+    (data,) = run.rows
+    assert (run.code, run.err) == (0, "")
+    assert data.keys() == {
+        *("journal", "writer", "items", "succeeded", "failures", "pending", "bad_lines", "refusals", "usage", "cost"),
+        *("models", "runs", "identities", "input", "options", "output", "pace", "next"),
+    }
+    assert (data["items"], data["succeeded"], data["failures"], data["pending"]) == (5, 5, {}, 0)
+    assert (data["writer"], data["next"], data["cost"]) == (None, None, None)
+    assert data["models"][0]["calls"] == 5
+    assert data["usage"] == data["models"][0]["usage"]
+    assert data["runs"][0].keys() == {"run", "pid", "version", "began", "ended", "seconds", "state"}
+    assert data["runs"][0]["state"] == "ended"
+    assert data["input"]["digest"]
+    assert data["options"]["model"] == FAST
+    assert data["output"]["path"] == str(tmp_path / "out.jsonl")
+
+
+def test_the_latest_changes_of_the_pace_are_told_with_reasons(paceline, batch):
+    journal = batch(prompts(400), model="sim:rate=200,burst=20,latency=0.02")
+    everything = paceline("status", journal, "--json", "--pace", 1000).rows[0]["pace"]
+    assert len(everything) > 5
+    assert paceline("status", journal, "--json").rows[0]["pace"] == everything[-5:]
+    assert paceline("status", journal, "--json", "--pace", 0).rows[0]["pace"] == []
+    run = paceline("status", journal, "--pace", 2)
+    render_status = [
+        line for line in run.out.splitlines() if everything[-1]["reason"] in line or everything[-2]["reason"] in line
+    ]
+    assert len(render_status) == 2
+    assert render_status[0].startswith("pace      run 1, ")
+
+
+@pytest.mark.parametrize("number", ["-1", "x", "1.5"])
+def test_a_number_of_changes_that_is_none_is_one_sentence(paceline, batch, number):
+    run = paceline("status", batch(prompts(1)), "--pace", number)
+    assert (run.code, run.out) == (2, "")
+    assert len(run.err.splitlines()) == 1
+
+
+def test_it_is_told_while_the_batch_runs_and_after_it_was_killed(start, paceline, jsonl, tmp_path):
+    out = tmp_path / "out.jsonl"
+    started = start("run", jsonl(50), "-o", out, "-m", f"{SLOW},faults=rejected:0.5", "-q")
+    while not (out.exists() and out.stat().st_size):
+        assert started.poll() is None
+        time.sleep(0.01)
+    (data,) = paceline("status", out, "--json").rows
+    assert (data["writer"], data["next"]) == (started.pid, None)
+    assert data["runs"][0]["state"] == "running"
+    assert data["runs"][0]["seconds"] >= 0
+    assert f"(process {started.pid} writes it)" in paceline("status", out).out
+    started.send_signal(signal.SIGKILL)
+    started.wait()
+    (data,) = paceline("status", out, "--json").rows
+    assert data["writer"] is None
+    assert (data["runs"][0]["state"], data["runs"][0]["seconds"]) == ("killed", None)
+    assert data["next"] == f"paceline resume {out}.journal"
+    assert "was killed, or has crashed" in paceline("status", out).out
+
+
+def test_an_output_that_is_gone_is_said_to_be(paceline, batch, tmp_path):
+    journal = batch(prompts(2))
+    (tmp_path / "out.jsonl").unlink()
+    assert f"{tmp_path}/out.jsonl, in the form own; there is no such file now" in paceline("status", journal).out
+
+
+def test_a_journal_of_a_program_is_told_too(paceline, tmp_path):
+    async def half(prompt):
+        if prompt == "bad":
+            raise ValueError(prompt)
+        return prompt
+
+    run_prompts(CallableStrategy(half), ["a", "bad"], journal=tmp_path / "run.db")
+    run = paceline("status", tmp_path / "run.db")
+    assert run.code == 0, run.err
+    assert "items     2: 1 succeeded, 1 failed, 0 pending" in run.out.splitlines()
+    (data,) = paceline("status", tmp_path / "run.db", "--json").rows
+    assert (data["input"], data["options"], data["bad_lines"], data["next"]) == (None, None, None, None)
+
+
+def test_ids_and_names_may_be_of_any_script(paceline, tmp_path):
+    path = tmp_path / "Eingänge 数据.jsonl"
+    path.write_text(lines_of([{"id": "ключ", "prompt": "?"}]), "utf-8")
+    assert paceline("run", path, "-o", tmp_path / "ü.jsonl", "-m", FAST).code == 0
+    assert f"{path}: 1 prompts" in paceline("status", tmp_path / "ü.jsonl").out
+
+
+def test_runs_are_counted_where_there_are_many(paceline, batch):
+    journal = batch(prompts(2))
+    for _ in range(6):
+        assert paceline("resume", journal, "-q").code == 0
+    lines = paceline("status", journal).out.splitlines()
+    assert "runs      7, the latest of them:" in lines
+    assert sum(line.startswith("          ") for line in lines) == 5
+
+
+@pytest.mark.parametrize("began", [1e20, -1e20, "when"])
+def test_a_time_that_is_none_harms_nothing(paceline, batch, began):
+    journal = batch(prompts(2))
+    with closing(sqlite3.connect(journal)) as db, db:
+        db.execute("UPDATE runs SET began = ?", (began,))
+    assert "runs      1: at a time that is none, took" in paceline("status", journal).out
+    assert paceline("status", journal, "--json").rows[0]["runs"][0]["began"] is None
+
+
+def test_a_key_is_blanked_wherever_it_may_have_come_from(batch):
+    journal = batch(prompts(2))
+    key = "AIza" + "x" * 35
+    with closing(sqlite3.connect(journal)) as db, db:
+        db.execute("UPDATE strategies SET identity = ?", (json.dumps({"strategy": "S", "key": key}),))
+    with JournalReader(journal) as reader:
+        assert key not in render_status(status_of(reader, pace=5, now=0.0))

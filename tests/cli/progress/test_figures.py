@@ -1,0 +1,141 @@
+"""The figures of a batch under way."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+
+from paceline import FaultKind, ProcessorStatistics, TokenUsage
+from paceline._core.pace import PaceStatistics
+from paceline.cli.progress.figures import FigureMeter, clock, elapsed, gate_of, pace_of, per_time
+
+
+def statistics(done=0, *, failed=0, served=None, refusals=0, **lane):
+    known = {"limit": 20, "rate": math.inf, "token_rate": math.inf, "in_flight": 3, "throttled": 0, "gate": -math.inf}
+    figures = PaceStatistics(**known | {"served": done if served is None else served} | lane)
+    return ProcessorStatistics(
+        total_items=1_000,
+        succeeded=done - failed,
+        failed=failed,
+        failures={FaultKind.BUG: failed},
+        rate_limit_count=refusals,
+        usage=TokenUsage(),
+        hook_failures=0,
+        waiting=0,
+        in_flight=3,
+        workers=3,
+        workers_range=(20, 20),
+        lanes={"lane": figures},
+    )
+
+
+def test_the_first_reading_knows_no_rate():
+    reading = FigureMeter(100, 1_000).read(50.0, statistics(10, failed=2, refusals=4))
+    assert (reading.total, reading.done, reading.failed, reading.refusals) == (100, 10, 2, 4)
+    assert (reading.workers, reading.in_flight) == (20, 3)
+    assert (reading.rate, reading.left, reading.wait) == (0.0, None, 0.0)
+    assert (reading.seconds, reading.pace, reading.token_pace) == (0.0, math.inf, math.inf)
+
+
+def test_before_the_first_lane_there_are_no_workers():
+    empty = statistics()
+    empty.lanes.clear()
+    reading = FigureMeter(100, 1_000).read(0.0, empty)
+    assert (reading.workers, reading.rate, reading.wait) == (0, 0.0, 0.0)
+    assert pace_of(reading) == "no limit met yet"
+
+
+def test_more_workers_than_the_user_allows_are_not_shown():
+    assert FigureMeter(100, 7).read(0.0, statistics()).workers == 7
+
+
+@pytest.mark.parametrize(
+    ("known", "words"),
+    [
+        ({}, "no limit met yet"),
+        ({"refusals": 3}, "not limited"),
+        ({"rate": 29.13}, "29.1 calls/s"),
+        ({"token_rate": 1_666.6}, "1,667 tokens/s"),
+        ({"rate": 0.2, "token_rate": 100.0}, "12 calls/min, 100 tokens/s"),
+    ],
+)
+def test_the_pace_is_told_in_what_is_enforced(known, words):
+    assert pace_of(FigureMeter(1, 1).read(0.0, statistics(**known))) == words
+
+
+@pytest.mark.parametrize(
+    ("gate", "words"),
+    [
+        (9.0, "open"),
+        (10.01, "closed; opens in 0.1 s"),
+        (10.4, "closed; opens in 0.4 s"),
+        (12.2, "closed; opens in 3 s"),
+        (610, "closed; opens in 10 min"),
+    ],
+)
+def test_what_is_waited_for_is_told_in_words(gate, words):
+    assert gate_of(FigureMeter(1, 1).read(10.0, statistics(gate=gate))) == words
+
+
+def test_a_time_since_the_beginning_is_exact_at_first():
+    assert [elapsed(seconds) for seconds in (0.04, 12.34, 750)] == ["0.0 s", "12.3 s", "12:30"]
+
+
+def test_rates_are_told_with_the_decimals_that_mean_something():
+    told = [per_time(rate, "calls") for rate in (math.inf, 0.013, 1, 99.94, 1234.5)]
+    assert told == ["no limit", "0.78 calls/min", "1.0 calls/s", "99.9 calls/s", "1,234 calls/s"]
+
+
+def test_the_rate_is_that_of_the_last_seconds():
+    gauge = FigureMeter(1_000, 1_000)
+    for second in range(20):
+        reading = gauge.read(second, statistics(10 * second))
+    assert reading.rate == pytest.approx(10)
+    assert reading.left == pytest.approx((1_000 - 190) / 10)
+    for second in range(20, 30):
+        reading = gauge.read(second, statistics(190))
+    assert reading.rate == 0
+    assert reading.left is None
+
+
+def test_calls_and_items_are_counted_apart():
+    gauge = FigureMeter(100, 1_000)
+    gauge.read(0.0, statistics(0, served=0))
+    reading = gauge.read(2.0, statistics(10, served=40))
+    assert reading.rate == pytest.approx(20)
+    assert reading.left == pytest.approx(18)
+
+
+def test_a_gate_in_the_future_is_a_wait():
+    assert FigureMeter(1, 1_000).read(10.0, statistics(gate=22.5)).wait == 12.5
+    assert FigureMeter(1, 1_000).read(10.0, statistics(gate=9.0)).wait == 0
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        (None, "-:--"),
+        (math.inf, "-:--"),
+        (0, "0:00"),
+        (6.2, "0:07"),
+        (59.9, "1:00"),
+        (750, "12:30"),
+        (11_100, "3:05:00"),
+    ],
+)
+def test_a_time_left_is_written_as_a_clock_does(seconds, text):
+    assert clock(seconds) == text
+
+
+def test_readings_that_are_further_apart_than_the_window_tell_a_rate_too():
+    gauge = FigureMeter(1_000, 1_000)
+    gauge.read(0.0, statistics(0))
+    gauge.read(10.0, statistics(100))
+    reading = gauge.read(20.0, statistics(300))
+    assert (reading.rate, reading.left) == (20.0, 35.0)
+
+
+def test_what_earlier_runs_have_done_counts_as_done():
+    reading = FigureMeter(1_000, 1_000, before=400).read(0.0, statistics(100))
+    assert (reading.done, reading.total) == (500, 1_000)

@@ -1,0 +1,375 @@
+"""How many calls may be in flight: the rank test for a cap, its probes, and what refutes it."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from random import Random
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from paceline._core.pace.concurrency_cap import ConcurrencyCap
+
+START = 20
+PROOF, DOUBT = 500.0, 5.0  # odds that prove a cap; times that, for each time that it was not one
+EVERY = 60  # admissions at a cap before it is probed
+OFTEN, LONG = 24, 30.0  # admissions and seconds that are enough, too
+
+
+class Provider:
+    """Calls at given numbers in flight, one after another, each judged at once."""
+
+    def __init__(self, workers=None):
+        self.workers = ConcurrencyCap(most=4000.0) if workers is None else workers
+        self.now = 0.0
+        self.refunds = []
+
+    def admit(self, *in_flight):
+        for number in in_flight:
+            self.now += 1.0
+            self.workers.admitted(number, self.now)
+
+    def refuse(self, *in_flight, rate=100.0):
+        for number in in_flight:
+            self.now += 1.0
+            refund = self.workers.refused(number, self.now, rate)
+            if refund is not None:
+                self.refunds.append(refund)
+
+    @property
+    def proven(self):
+        return bool(self.refunds)
+
+
+def odds(refused, admitted):
+    return math.comb(refused + admitted, refused)
+
+
+# ------------------------------------------------------------------------------------------------ the test
+
+
+@given(st.integers(1, 4000), st.integers(1, 30), st.integers(0, 10**6))
+def test_a_true_cap_is_proven_as_soon_as_chance_would_be_too_unlikely(cap, between, seed):
+    provider, chance = Provider(), Random(seed)
+    provider.workers.limit = float(cap + 5)
+    refused = admitted = 0
+    while not provider.proven:
+        assert refused <= 2 + math.log2(PROOF), "a true cap is proven within a bounded number of refusals"
+        provider.refuse(cap)
+        refused += 1
+        if provider.proven:
+            break
+        assert refused < 3 or odds(refused, admitted) < PROOF
+        below = [chance.randrange(cap) for _ in range(between)]
+        provider.admit(*below)
+        admitted += between
+    assert odds(refused, admitted) >= PROOF
+    assert refused >= 3
+    assert provider.workers.limit == provider.workers.cap == provider.workers.ceiling == cap
+    assert provider.refunds == [100.0]
+
+
+@given(st.integers(1, 1000), st.integers(1, 100))
+def test_refusals_without_an_admission_between_them_count_once(cap, row):
+    provider = Provider()
+    for _ in range(2):
+        provider.refuse(*[cap] * row)
+        provider.admit(*[cap - 1] * 100)
+    assert not provider.proven
+    provider.refuse(cap)
+    assert provider.proven
+
+
+@given(st.integers(2, 1000), st.integers(0, 500))
+def test_admissions_at_the_refused_number_refute_a_cap(cap, above):
+    provider = Provider()
+    for _ in range(2):
+        provider.refuse(cap)
+        provider.admit(*[0] * 100)
+    provider.admit(cap + 2 + above)
+    assert provider.workers.belief == 1
+    provider.refuse(cap)
+    assert not provider.proven
+
+
+def test_one_call_that_slips_in_as_a_place_becomes_free_refutes_nothing():
+    provider = Provider()
+    for _ in range(2):
+        provider.refuse(30)
+        provider.admit(*[10] * 50)
+    provider.admit(31)
+    provider.refuse(30)
+    assert provider.proven
+    provider = Provider()
+    provider.refuse(30)
+    provider.admit(30, 31)
+    assert provider.workers.test is None
+    assert provider.workers.belief == 1
+
+
+def test_what_started_before_the_refusal_says_nothing_of_it():
+    workers = ConcurrencyCap()
+    workers.refused(30, 10.0, 5.0)
+    workers.admitted(100, 10.0)
+    assert workers.test is not None
+    assert workers.test.admitted == 0
+    workers.admitted(100, 10.1)
+    assert workers.test is None
+
+
+@given(st.lists(st.integers(2, 6), min_size=3, max_size=60), st.integers(0, 30), st.integers(0, 10**6))
+def test_refusals_at_ever_lower_numbers_as_the_calls_in_flight_drain_never_prove_a_cap(steps, admissions, seed):
+    chance, provider = Random(seed), Provider()
+    in_flight = 10 + sum(steps)
+    for step in steps:
+        provider.refuse(in_flight)
+        in_flight -= step
+        provider.admit(*[chance.randrange(max(1, in_flight)) for _ in range(admissions)])
+    assert not provider.proven
+
+
+def test_a_test_that_begins_anew_counts_from_its_first_refusal():
+    provider = Provider()
+    for _ in range(2):
+        provider.refuse(50)
+        provider.admit(*[10] * 20)
+    for _ in range(2):
+        provider.refuse(30)
+        provider.admit(*[10] * 50)
+    assert not provider.proven
+    provider.refuse(30)
+    assert provider.proven
+    assert provider.workers.cap == 30
+
+
+def test_refusals_at_nearly_one_number_prove_its_lowest():
+    provider = Provider()
+    for number in (31, 30, 30):
+        provider.refuse(number)
+        provider.admit(*[10] * 40)
+    assert provider.proven
+    assert provider.workers.cap == 30
+
+
+@given(st.integers(0, 100))
+def test_the_highest_rate_of_before_the_test_is_given_back(rate):
+    provider = Provider()
+    for charged in (50.0, float(rate), 20.0):
+        provider.refuse(30, rate=charged)
+        provider.admit(*[10] * 60)
+    assert provider.refunds == [max(50.0, rate)]
+
+
+@pytest.mark.parametrize("belief", range(5))
+def test_the_more_often_it_was_a_rate_the_longer_the_odds_must_be(belief):
+    provider = Provider(ConcurrencyCap(most=4000.0, belief=belief))
+    needed = PROOF * DOUBT**belief
+    refused, admitted = 0, 0
+    while not provider.proven:
+        provider.refuse(30)
+        refused += 1
+        if not provider.proven:
+            provider.admit(*[10] * 4)
+            admitted += 4
+    assert odds(refused, admitted) >= needed > odds(refused - 1, admitted - 4)
+    assert provider.workers.belief == max(0, belief - 1)
+
+
+def test_belief_is_bounded():
+    provider = Provider()
+    for _ in range(10):
+        provider.refuse(10)
+        provider.admit(100)
+    assert provider.workers.belief == 4
+
+
+def test_a_rate_is_hardly_ever_mistaken_for_a_cap():
+    mistaken = 0
+    for seed in range(300):
+        chance, provider = Random(seed), Provider()
+        for _ in range(60):
+            number = chance.randrange(5, 25)
+            provider.refuse(number) if chance.random() < 0.15 else provider.admit(number)
+        mistaken += provider.proven
+    assert mistaken <= 9
+
+
+def test_a_first_refusal_leaves_room_above_it_to_be_refuted():
+    provider = Provider()
+    provider.refuse(40)
+    assert provider.workers.limit == 42
+    provider = Provider(ConcurrencyCap(most=41.0))
+    provider.refuse(40)
+    assert provider.workers.limit == 41
+
+
+def test_no_cap_is_zero():
+    provider = Provider()
+    for _ in range(20):
+        provider.refuse(0)
+        provider.admit(*[0] * 50)
+    assert not provider.proven
+
+
+def test_admissions_above_a_known_cap_undo_it():
+    workers = ConcurrencyCap(most=4000.0)
+    workers.recall(30.0)
+    workers.refused(20, 1.0, 5.0)
+    workers.admitted(40, 2.0)
+    assert workers.ceiling == math.inf
+    workers.recall(30.0)
+    workers.refused(20, 3.0, 5.0)
+    workers.admitted(25, 4.0)
+    assert workers.ceiling == 30.0
+
+
+# ------------------------------------------------------------------------------------------------ growing and probing
+
+
+@given(st.floats(1, 100), st.integers(0, 200))
+def test_without_a_known_cap_it_grows_by_one_with_each_admission_that_it_held_back(most, admissions):
+    workers = ConcurrencyCap(most=most, limit=1.0)
+    for turn in range(admissions):
+        workers.grow(float(turn), 0)
+    assert workers.limit == min(most, 1.0 + admissions)
+
+
+def admissions_until_it_grows(workers, *, gap=0.1, full=True):
+    """Return how many calls that filled the limit were admitted before it grew."""
+    before, now = workers.limit, 0.0
+    for turn in range(1, 10_000):
+        now += gap
+        workers.grow(now, int(before) - (1 if full else 2))
+        if workers.limit > before:
+            return turn
+    return math.inf
+
+
+def capped(cap=30.0):
+    workers = ConcurrencyCap(most=4000.0)
+    workers.limit = cap
+    workers.probe_failed(cap)
+    return workers
+
+
+def test_a_cap_is_probed_by_one_after_some_admissions_and_after_failures_later():
+    workers = capped()
+    waits = []
+    for _ in range(4):
+        waits.append(admissions_until_it_grows(workers))
+        assert workers.limit == 31
+        workers.probe_failed(workers.cap)
+        assert workers.limit == workers.ceiling == workers.cap == 30
+    assert waits == [2 * EVERY, 3 * EVERY, 3 * EVERY, 3 * EVERY]
+
+
+def test_a_newly_proven_cap_is_probed_after_sixty():
+    provider = Provider()
+    for _ in range(3):
+        provider.refuse(30)
+        provider.admit(*[10] * 60)
+    assert admissions_until_it_grows(provider.workers) == EVERY
+
+
+def test_where_admissions_are_slow_to_come_half_a_minute_of_them_is_enough():
+    assert admissions_until_it_grows(capped(), gap=2.0) == OFTEN
+    assert admissions_until_it_grows(capped(), gap=1.0) == math.ceil(LONG) + 1
+
+
+def test_a_probe_is_made_only_where_it_will_fill_the_limit():
+    assert admissions_until_it_grows(capped(), full=False) == math.inf
+
+
+def test_probes_that_succeed_are_repeated_in_doubling_steps_up_to_a_fifth():
+    workers = capped(100.0)
+    limits = [workers.limit]
+    for _ in range(7):
+        admissions_until_it_grows(workers)
+        limits.append(workers.limit)
+    steps = [after - before for before, after in itertools.pairwise(limits)]
+    assert steps[:5] == [1, 2, 4, 8, 16]
+    assert all(step <= 0.2 * limit for step, limit in zip(steps, limits[1:], strict=False))
+    assert workers.cap == limits[-2], "what was filled is the cap"
+
+
+def test_a_probe_is_soon_followed_by_the_next_one_up():
+    workers = capped(100.0)
+    admissions_until_it_grows(workers)
+    assert admissions_until_it_grows(workers) == 4
+    for _ in range(3):
+        admissions_until_it_grows(workers)
+    assert admissions_until_it_grows(workers) == workers.limit - workers.cap or workers.limit > 120
+
+
+def test_no_probe_goes_above_the_most():
+    workers = capped(30.0)
+    workers.most = 30.0
+    assert admissions_until_it_grows(workers) == math.inf
+    workers.most = 30.5
+    admissions_until_it_grows(workers)
+    assert workers.limit == 30.5
+
+
+def test_it_begins_with_a_few_workers():
+    assert ConcurrencyCap().limit == START
+
+
+def test_what_was_learned_before_is_probed_soon():
+    workers = ConcurrencyCap(most=4000.0)
+    workers.recall(40.0)
+    assert workers.limit == workers.cap == 40
+    assert admissions_until_it_grows(workers) == 20
+    workers.recall(0.0)
+    assert workers.limit == 1
+    assert admissions_until_it_grows(workers) == 4
+
+
+@given(st.floats(1, 4000))
+def test_to_shrink_is_to_take_the_smaller_number_for_a_cap_and_to_probe_it(limit):
+    workers = ConcurrencyCap(most=1e9, limit=limit)
+    workers.shrink(0.7)
+    assert workers.limit == workers.cap == workers.ceiling == max(1.0, 0.7 * limit)
+    assert admissions_until_it_grows(workers, gap=10.0) == 3 * EVERY, "however slow they are to come"
+    assert workers.limit == pytest.approx(max(1.0, 0.7 * limit) + 1)
+
+
+@given(st.floats(1, 100), st.integers(0, 200))
+def test_a_refusal_is_at_a_probe_where_a_cap_is_known_and_reached(cap, in_flight):
+    workers = ConcurrencyCap(most=4000.0)
+    assert not workers.at_probe(in_flight)
+    workers.recall(float(cap))
+    assert workers.at_probe(in_flight) == (in_flight >= int(cap))
+
+
+moves = st.tuples(
+    st.sampled_from(["admitted", "refused", "grow", "probe_failed", "recall", "shrink"]),
+    st.integers(0, 5000),
+    st.floats(0, 1e5),
+    st.floats(1e-3, 1e308) | st.just(math.inf),
+)
+
+
+@given(st.lists(moves, max_size=80), st.floats(1, 4000))
+def test_the_limit_stays_within_its_bounds_whatever_happens(history, most):
+    workers, now = ConcurrencyCap(most=most, limit=1.0), 0.0
+    for name, number, seconds, rate in history:
+        now += seconds
+        if name == "admitted":
+            workers.admitted(number, now)
+        elif name == "refused":
+            refund = workers.refused(number, now, rate)
+            assert refund is None or refund >= rate
+        elif name == "grow":
+            workers.grow(now, number)
+        elif name == "probe_failed":
+            if workers.limit > workers.cap:
+                workers.probe_failed(workers.cap)
+        elif name == "recall":
+            workers.recall(min(most, float(number)))
+        else:
+            workers.shrink(0.7)
+        assert 1.0 <= workers.limit <= max(most, 1.0)
+        assert workers.cap >= 1.0
+        assert 0 <= workers.belief <= 4

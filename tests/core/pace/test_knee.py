@@ -1,0 +1,358 @@
+"""How many calls are of use: a knee that hears of calls, and a server that is arithmetic."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from random import Random
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from paceline._core.pace.knee import Knee
+
+from ...pace.worlds import logarithmic
+
+CEILING = 4000.0
+FIRST = 20  # calls whose median is measured
+MEAN = 1.2  # times the median
+
+
+class Server:
+    """Calls of `latency` seconds; if only so many at a time are of use, more take longer."""
+
+    def __init__(self, latency=1.0, useful=math.inf, *, limit=20.0, alone=False, measured=True):
+        self.knee = Knee(CEILING)
+        self.latency, self.useful = latency, useful
+        self.limit, self.most, self.alone = limit, math.inf, alone
+        self.now, self.order = 0.0, 0
+        if measured:
+            self.measure()
+
+    @property
+    def in_flight(self):
+        return max(1.0, min(self.limit, self.most))
+
+    @property
+    def takes(self):
+        return self.latency * max(1.0, self.in_flight / self.useful)
+
+    def measure(self):
+        starts = [order * self.latency / FIRST for order in range(FIRST)]
+        for order, start in enumerate(starts):
+            self.knee.started(start, order)
+        for order, start in enumerate(starts):
+            self.now = start + self.latency
+            self.knee.completed(self.now, order, start)
+
+    def round(self):
+        """Make calls until a round ends; return the limit then."""
+        for _ in range(100_000):
+            self.now += self.takes / self.in_flight
+            self.order += 1
+            if self.knee.completed(self.now, FIRST + self.order, self.now - self.takes):
+                break
+        else:
+            raise AssertionError("no round ends")
+        self.limit = self.knee.round(self.now, self.limit, alone=self.alone, binding=self.limit <= self.most)
+        return self.limit
+
+    def rounds(self, number):
+        """Make rounds, in which the limit grows as far as it may, as workers do."""
+        limits = []
+        for _ in range(number):
+            limits.append(self.round())
+            if self.limit < self.knee.bound:
+                self.limit = min(self.knee.bound, 1.25 * self.limit + 1)
+        return limits
+
+
+# ------------------------------------------------------------------------------------------------ the latency
+
+
+@given(st.lists(logarithmic(0.01, 100), min_size=FIRST, max_size=FIRST), st.integers(0, 10**6))
+def test_the_latency_is_the_median_of_the_first_calls_and_a_fifth(latencies, seed):
+    knee = Knee(CEILING)
+    for order in range(FIRST):
+        knee.started(0.0, order)
+    for order in sorted(range(FIRST), key=latencies.__getitem__):
+        knee.completed(latencies[order], order, 0.0)
+    assert knee.latency == pytest.approx(MEAN * sorted(latencies)[FIRST // 2])
+
+
+def test_calls_that_came_later_and_those_that_were_lost_are_not_measured():
+    knee = Knee(CEILING)
+    for order in range(FIRST):
+        knee.started(0.0, order)
+    for order in range(5):
+        knee.lost(order)
+    for order in range(FIRST, FIRST + 8):
+        knee.started(0.0, order)
+    for order in range(FIRST + 5, FIRST + 8):
+        knee.completed(0.1, order, 0.0)
+    assert not knee.latency
+    for order in range(5, FIRST + 5):
+        knee.completed(2.0, order, 0.0)
+    assert knee.latency == pytest.approx(MEAN * 2.0)
+
+
+def test_it_is_not_known_while_a_call_on_its_way_may_yet_be_quicker():
+    knee = Knee(CEILING)
+    for order in range(FIRST):
+        knee.started(float(order), order)
+    for order in range(11):
+        knee.completed(order + 12.0, order, float(order))
+    assert not knee.latency, "the last ones have been on their way for less than that"
+    knee.completed(31.5, 11, 11.0)
+    assert knee.latency == pytest.approx(MEAN * 12.0)
+
+
+@given(st.integers(0, 30))
+def test_until_then_calls_in_flight_grow_with_the_answers(answers):
+    knee = Knee(CEILING)
+    assert knee.bound == 20
+    for order in range(answers):
+        knee.completed(1.0, FIRST + order, 0.0)
+    assert knee.bound == 20 + 4 * answers
+
+
+def test_what_was_learned_before_is_where_it_begins():
+    knee = Knee(CEILING)
+    knee.recall(2.0, 70)
+    assert (knee.latency, knee.bound) == (2.0, 70.0)
+    knee.recall(2.0, 7)
+    assert knee.bound == 40.0
+    knee.recall(2.0, 10**9)
+    assert knee.bound == CEILING
+
+
+# ------------------------------------------------------------------------------------------------ start-up, and its end
+
+
+def test_a_start_up_is_held_back_by_nothing_but_three_times_what_is_delivered():
+    server = Server(alone=True)
+    for _ in range(12):
+        server.round()
+        delivered = server.in_flight / server.takes
+        assert server.knee.bound <= max(40.0, 3.1 * MEAN * delivered * server.latency)
+        server.limit = server.knee.bound
+    assert server.knee.starting
+    assert server.knee.bound == CEILING
+
+
+@pytest.mark.parametrize("useful", [10, 50, 200])
+@pytest.mark.parametrize("latency", [0.2, 1.0, 5.0])
+def test_start_up_ends_where_more_calls_only_wait(useful, latency):
+    server = Server(latency, useful, alone=True)
+    server.rounds(40)
+    assert not server.knee.starting
+    assert max(8, useful) <= server.limit <= max(60, 2.6 * useful)
+    assert server.limit >= useful
+
+
+def test_slow_calls_alone_end_no_start_up():
+    server = Server(alone=True, limit=30.0)
+    server.most = 30.0
+    server.rounds(5)
+    server.latency = 1.4
+    server.rounds(30)
+    assert server.knee.starting
+
+
+def test_start_up_does_not_end_where_something_else_limits():
+    server = Server(1.0, 30, alone=False)
+    server.rounds(30)
+    assert server.knee.starting
+
+
+def test_many_failures_end_a_start_up():
+    server = Server(alone=True)
+    server.round()
+    server.knee.spare(server.now)
+    assert not server.knee.starting
+    server.round()
+    assert server.knee.bound <= 1.6 * MEAN * server.in_flight / server.takes * server.latency
+
+
+def test_afterwards_half_as_many_again_are_of_use():
+    server = Server(1.0, 60, alone=True)
+    server.rounds(60)
+    assert server.knee.bound == pytest.approx(1.5 * 60 * server.knee.latency, rel=0.35)
+
+
+@given(logarithmic(0.1, 20), st.floats(1, 200))
+@settings(max_examples=30)
+def test_a_round_is_forty_answers_and_as_long_as_a_call_takes(latency, limit):
+    server = Server(latency, limit=limit)
+    server.most = limit
+    server.round()
+    begun, answered = server.now, server.order
+    server.round()
+    assert server.now - begun >= latency * 0.999
+    assert server.order - answered >= 40
+    assert server.order - answered <= 41 or server.now - begun <= max(1.0, MEAN * latency) + latency / limit + 1e-6
+
+
+def test_a_server_that_has_grown_is_found_out():
+    server = Server(1.0, 40, alone=True)
+    server.rounds(40)
+    assert server.limit < 130
+    server.useful = 400
+    server.rounds(60)
+    assert server.limit >= 400
+
+
+def test_unloaded_rounds_in_which_the_workers_were_idle_say_nothing():
+    server = Server(1.0, 40, alone=True)
+    server.rounds(40)
+    server.most = 10.0
+    server.rounds(40)
+    assert not server.knee.starting
+
+
+def test_a_cut_that_costs_answers_is_taken_back():
+    server = Server(1.0, 100, alone=True)
+    server.rounds(60)
+    server.useful, server.latency = math.inf, 4.0
+    before = server.limit
+    limits = server.rounds(60)
+    assert limits[-1] >= 0.9 * before
+    assert server.knee.latency == pytest.approx(4.0, rel=0.25)
+
+
+# ------------------------------------------------------------------------------------------------ trials
+
+
+def held_back(useful=math.inf, slower=6.0, limit=100.0):
+    """Return a server whose calls have become slow under a rate limit, at its limit."""
+    server = Server(1.0, limit=limit)
+    server.most = limit
+    server.rounds(6)
+    server.latency, server.useful = slower, useful
+    server.most = limit - 1e-6  # what was delivered before is forgotten, before the bound is what holds back
+    while server.now < 60.0:
+        server.rounds(1)
+    server.limit, server.most = limit, math.inf
+    return server
+
+
+@given(st.floats(2.5, 10), st.floats(40, 200))
+@settings(max_examples=8)
+def test_where_calls_take_as_long_under_more_load_the_latency_follows(slower, limit):
+    server = held_back(slower=slower, limit=limit)
+    assert server.knee.latency < 1.3
+    server.rounds(25)
+    assert server.knee.latency == pytest.approx(slower, rel=0.05)
+    assert server.knee.bound >= 2.5 * limit
+
+
+def test_where_calls_take_longer_under_more_load_it_does_not_and_the_old_limit_is_back():
+    server = held_back(useful=20.0, slower=1.0, limit=60.0)
+    for limit in server.rounds(60):
+        assert limit <= 1.51 * 60
+    assert server.knee.latency < 1.3
+    assert server.knee.bound <= 61.0
+
+
+def trials(server, rounds):
+    """Return at which rounds a trial was under way: the bound is above all that it is otherwise."""
+    under_way = []
+    for number in range(rounds):
+        server.rounds(1)
+        if server.knee.bound > 1.4 * 60:
+            under_way.append(number)
+    return under_way
+
+
+def test_a_trial_that_fails_makes_the_next_one_wait_twice_as_long():
+    server = held_back(useful=20.0, slower=1.0, limit=60.0)
+    under_way = trials(server, 200)
+    begins = [number for number in under_way if number - 1 not in under_way]
+    waits = [after - before for before, after in itertools.pairwise(begins)]
+    assert len(begins) >= 5
+    assert all(later >= 1.3 * earlier for earlier, later in itertools.pairwise(waits[:4]))
+    assert max(waits) <= 32 + 10
+
+
+def test_trials_come_one_at_a_time():
+    server = held_back(useful=20.0, slower=1.0, limit=60.0)
+    for _ in range(200):
+        server.rounds(1)
+        assert server.knee.bound <= 1.5 * 61, "a trial upon a trial"
+
+
+def test_a_trial_that_does_not_fill_is_given_up():
+    server = held_back()
+    server.most = server.limit
+    under_way = longest = 0
+    for _ in range(30):
+        server.round()
+        under_way = under_way + 1 if server.knee.bound > 1.4 * server.limit else 0
+        longest = max(longest, under_way)
+    assert 1 <= longest <= 8
+    assert server.knee.latency < 1.3
+
+
+def test_no_trial_is_made_where_the_bound_holds_nothing_back():
+    server = held_back()
+    server.most = 0.5 * server.limit
+    for _ in range(30):
+        server.round()
+        assert server.knee.bound <= max(40.0, 1.5 * server.in_flight)
+
+
+def test_no_trial_is_made_while_the_latency_moves():
+    server = held_back()
+    for turn in range(20):
+        server.latency = 6.0 if turn % 2 else 9.0
+        server.rounds(1)
+        assert server.knee.latency < 1.3
+
+
+@given(st.floats(0.05, 0.7))
+@settings(max_examples=30)
+def test_where_calls_become_quicker_the_latency_follows_at_once(part):
+    server = Server(4.0, limit=100.0)
+    server.most = 100.0
+    server.rounds(6)
+    server.latency = 4.0 * part
+    server.rounds(3)
+    assert server.knee.latency == pytest.approx(4.0 * part, rel=0.1)
+
+
+def test_while_the_limit_grows_the_quick_calls_are_only_the_first_to_be_answered():
+    server = Server(4.0, limit=20.0)
+    for _ in range(5):
+        server.round()
+        server.limit += 10.0
+    server.latency = 1.0
+    for _ in range(5):
+        server.round()
+        server.limit += 10.0
+        assert server.knee.latency > 3.5
+    for _ in range(3):
+        server.round()
+    assert server.knee.latency < 1.5
+
+
+# ------------------------------------------------------------------------------------------------ totality
+
+moves = st.tuples(st.floats(0, 100), st.floats(0, 1e4), st.integers(0, 40), st.booleans(), st.booleans(), st.booleans())
+
+
+@given(st.lists(moves, max_size=300), st.integers(0, 10**6))
+def test_the_bound_stays_within_the_ceiling_and_at_a_few_calls_whatever_happens(history, seed):
+    knee, now, limit, chance = Knee(CEILING), 0.0, 20.0, Random(seed)
+    for order, (seconds, latency, other, lost, alone, binding) in enumerate(history * 3):
+        now += chance.choice([0.0, 1e-3, seconds])
+        if not knee.latency:
+            knee.started(now, order)
+        if lost:
+            knee.lost(other)
+        elif knee.completed(now, order, now - chance.choice([0.0, latency, seconds])):
+            limit = knee.round(now, limit, alone=alone, binding=binding)
+        assert 8.0 <= knee.bound <= CEILING
+        assert 1.0 <= limit <= 1.01 * CEILING
+        assert 0 <= knee.latency < math.inf
+        limit = min(CEILING, max(limit, chance.choice([limit, knee.bound])))

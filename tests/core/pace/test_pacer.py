@@ -1,0 +1,209 @@
+"""One pace: how it starts, what a claim does to it, and what one call may take of it."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from paceline._core.pace.pacer import Pacer
+from paceline._core.quota import QuotaLimit
+
+from ...pace.histories import limits
+from ...pace.worlds import logarithmic
+
+START = 5.0  # calls a second
+LEAST = 1 / 600  # calls a second
+AIM = 0.97
+DOUBLES = 15.0  # seconds
+
+
+class Recent:
+    """What was admitted a second lately, as the test has it."""
+
+    value = 0.0
+
+    def __call__(self):
+        return self.value
+
+
+def handle(recent=0.0):
+    of = Recent()
+    of.value = recent
+    made = Pacer(lambda call: 1.0, of)
+    made.spacing.restart(0.0, 1.0)
+    return made
+
+
+def per_second(rate):
+    return QuotaLimit(limit=60.0 * rate, period=60.0)
+
+
+@given(logarithmic(0.01, 1e5))
+def test_an_unknown_pace_is_twice_what_is_admitted_and_a_few_calls_at_least(recent):
+    assert handle(recent).pace(0.0) == max(START, 2 * recent)
+
+
+@given(logarithmic(0.01, 1e5), st.floats(0, 10), st.floats(0, 10))
+def test_it_halves_while_a_refusal_is_not_yet_judged(recent, until, now):
+    made = handle(recent)
+    made.doubt(until)
+    made.doubt(until - 5.0)
+    assert made.pace(now) == max(START, (0.5 if now < until else 2.0) * recent)
+
+
+def test_a_known_rate_is_not_doubted():
+    made = handle(50.0)
+    made.rate.value = 30.0
+    made.doubt(10.0)
+    assert made.pace(0.0) == made.limit == 30.0
+    assert made.known
+    assert made.holds
+
+
+@given(logarithmic(0.1, 1e3), st.floats(0, 300))
+def test_a_claim_holds_the_pace_down_for_a_while_and_doubles(rate, seconds):
+    made = handle(1e9)
+    made.claim(100.0, per_second(rate))
+    assert made.pace(100.0 + seconds) == pytest.approx(min(2e9, AIM * rate * 2 ** (seconds / DOUBLES)))
+    assert made.limit == pytest.approx(AIM * rate)
+    assert made.holds
+    assert not made.known
+
+
+def test_only_the_first_claim_counts_and_none_where_the_limit_was_measured():
+    made = handle(1e9)
+    made.claim(0.0, per_second(10.0))
+    made.claim(5.0, per_second(2.0))
+    assert made.limit == AIM * 10.0
+    made.forget_claim()
+    assert made.limit == math.inf
+    made.rate.value = 7.0
+    made.claim(5.0, per_second(2.0))
+    made.rate.value = math.inf
+    assert made.limit == math.inf
+
+
+@pytest.mark.parametrize(
+    ("limit", "rate"),
+    [
+        (QuotaLimit(limit=600.0, period=60.0), 10.0),
+        (QuotaLimit(limit=600.0, remaining=500.0, reset=10.0), 10.0),
+        (QuotaLimit(limit=600.0, remaining=596.0, reset=10.0), None),
+        (QuotaLimit(limit=600.0, remaining=595.0, reset=10.0), 0.5),
+        (QuotaLimit(limit=600.0, remaining=600.0, reset=10.0), None),
+        (QuotaLimit(limit=600.0, remaining=0.0, reset=0.0), None),
+        (QuotaLimit(limit=600.0, remaining=0.0, reset=86_400.0), None),
+        (QuotaLimit(limit=600.0, period=86_400.0), None),
+        (QuotaLimit(limit=600.0, period=0.0), None),
+        (QuotaLimit(limit=0.0, period=60.0), None),
+        (QuotaLimit(period=60.0), None),
+        (QuotaLimit(limit=600.0), None),
+    ],
+)
+def test_a_limit_is_a_claim_if_it_says_enough(limit, rate):
+    made = handle()
+    made.claim(0.0, limit)
+    assert made.limit == (math.inf if rate is None else pytest.approx(AIM * rate))
+
+
+def test_a_call_that_costs_more_than_is_claimed_asks_again_when_the_claim_has_doubled():
+    made = handle(1e9)
+    made.claim(0.0, per_second(1.0))
+    made.spacing.restart(0.0)
+    assert made.wait(0.0, 1.0) == pytest.approx(1 / AIM)
+    assert made.wait(0.0, 100.0) == DOUBLES
+    made.rate.value = 1.0
+    assert made.wait(0.0, 100.0) == pytest.approx(100.0)
+
+
+def test_time_in_which_a_known_rate_was_not_used_is_left_out_of_its_measure():
+    made = handle()
+    made.rate.value = 10.0
+    made.rate.anchor(0.0)
+    made.wait(100.0, 1.0)
+    made.rate.admitted += 30.0
+    made.rate.cut(103.0, 103.0, 1.0, 1, 10.0)
+    assert made.rate.value == pytest.approx(AIM * 30.5 / 3.005, rel=0.01)
+
+
+@given(st.floats(-1e6, 1e308), logarithmic(0.1, 1e6))
+def test_no_single_usage_takes_more_than_a_thousand_usual_calls(excess, mean):
+    made = handle()
+    made.rate.mean = mean
+    before = made.rate.admitted
+    made.correct(excess)
+    assert made.rate.admitted - before == pytest.approx(min(excess, 1000 * mean))
+
+
+@given(st.floats(0, 1e308))
+def test_no_usage_holds_calls_back_for_more_than_a_minute_of_a_known_rate(excess):
+    made = handle()
+    made.rate.value = 10.0
+    for _ in range(3):
+        made.correct(excess)
+    assert made.wait(0.0, 1.0) <= 60.0 + 1.0 / 10.0 + 1e-6
+
+
+def test_what_was_used_beyond_expectation_is_waited_for():
+    made = handle()
+    made.rate.value = 10.0
+    made.correct(100.0)
+    assert made.wait(0.0, 1.0) == pytest.approx(10.0)
+
+
+@given(logarithmic(1e-9, 1e6))
+def test_what_was_learned_long_ago_is_where_the_pace_begins_and_no_more_than_a_claim(rate):
+    made = handle()
+    made.recall(50.0, rate)
+    start = AIM * max(LEAST, rate)
+    assert made.limit == pytest.approx(start)
+    assert made.pace(50.0) == pytest.approx(start)
+    assert made.pace(50.0 + DOUBLES) == pytest.approx(min(2 * start, max(START, start)))
+    assert not made.known
+
+
+@given(logarithmic(0.1, 1e4))
+def test_after_a_closure_that_told_nothing_the_pace_begins_at_one_call_in_such_a_time_and_doubles_soon(closed):
+    made = handle(1e9)
+    made.rate.value = 5.0
+    made.begin_again(0.0, closed)
+    doubles = min(8.0, max(1.0, closed / 8))
+    assert not made.known
+    assert made.pace(0.0) == pytest.approx(max(LEAST, 1 / closed))
+    assert made.pace(doubles) == pytest.approx(2 * max(LEAST, 1 / closed))
+
+
+moves = st.one_of(
+    st.tuples(st.just("claim"), limits),
+    st.tuples(st.just("recall"), logarithmic(1e-12, 1e12)),
+    st.tuples(st.just("begin_again"), logarithmic(1e-3, 1e9)),
+    st.tuples(st.just("correct"), st.floats(-1e6, 1e308)),
+    st.tuples(st.just("doubt"), st.floats(-1e9, 1e9)),
+    st.tuples(st.just("forget_claim"), st.none()),
+    st.tuples(st.just("recent"), logarithmic(1e-9, 1e9)),
+    st.tuples(st.just("cut"), logarithmic(1e-3, 1e6)),
+)
+
+
+@given(st.lists(st.tuples(st.floats(0, 1e5), moves), max_size=40), logarithmic(0.1, 1e6))
+def test_the_pace_stays_positive_and_finite_and_waits_bounded_whatever_happens(history, cost):
+    recent = Recent()
+    made, now = Pacer(lambda call: 1.0, recent), 0.0
+    for seconds, (name, value) in history:
+        now += seconds
+        if name == "recent":
+            recent.value = value
+        elif name in ("claim", "recall", "begin_again"):
+            getattr(made, name)(now, value)
+        elif name == "cut":
+            made.rate.cut(now, now, value, 1, recent())
+        elif name == "forget_claim":
+            made.forget_claim()
+        else:
+            getattr(made, name)(value)
+        assert 0 < made.pace(now) < math.inf
+        assert 0 < made.limit <= math.inf
+        assert 0 <= made.wait(now, cost) <= 700.0

@@ -1,0 +1,88 @@
+"""Calls or tokens: found out by the sizes of refused calls."""
+
+from __future__ import annotations
+
+from random import Random
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from paceline._core.pace.dimensions import UnitTest
+
+from ...pace.histories import amounts
+
+
+def believing(*, tokens):
+    unit = UnitTest()
+    for _ in range(100):
+        unit.refused(*((2.0, 1.0) if tokens else (1.0, 2.0)))
+    assert unit.tokens == tokens
+    return unit
+
+
+def test_at_first_calls_are_counted():
+    assert not UnitTest().tokens
+
+
+@given(st.floats(0, 1e6), st.integers(0, 200))
+def test_calls_of_one_size_say_nothing(tokens, refusals):
+    unit = UnitTest()
+    for _ in range(refusals):
+        unit.refused(tokens, tokens)
+    assert not unit.tokens
+
+
+def refusals_until(unit, *, tokens):
+    for number in range(1, 100):
+        unit.refused(*((2.0, 1.0) if tokens else (1.0, 2.0)))
+        if unit.tokens == tokens:
+            return number
+    raise AssertionError("never")
+
+
+def test_refusals_of_the_larger_calls_show_that_tokens_are_counted():
+    assert refusals_until(UnitTest(), tokens=True) == 9
+
+
+def test_a_verdict_can_be_undone_as_soon_as_it_could_be_reached_twice_over():
+    assert refusals_until(believing(tokens=True), tokens=False) == 9
+    assert refusals_until(believing(tokens=False), tokens=True) <= 18
+
+
+def test_chance_is_hardly_ever_taken_for_a_difference_in_size():
+    mistaken = 0
+    for seed in range(400):
+        chance, unit = Random(seed), UnitTest()
+        for _ in range(60):
+            unit.refused(chance.random(), chance.random())
+        mistaken += unit.tokens
+    assert mistaken <= 12
+
+
+@given(st.booleans(), st.lists(st.tuples(st.floats(0, 1e6), st.floats(0, 1e6)), max_size=60))
+def test_what_the_provider_says_is_not_doubted(tokens, refusals):
+    unit = UnitTest()
+    unit.tell(tokens=tokens)
+    assert unit.told
+    for pair in refusals:
+        unit.refused(*pair)
+    assert unit.tokens == tokens
+    unit.tell(tokens=not tokens)
+    assert unit.tokens != tokens
+
+
+@given(st.lists(st.tuples(amounts, amounts).filter(lambda pair: None not in pair), max_size=100))
+def test_any_sequence_ends_in_a_verdict(refusals):
+    unit = UnitTest()
+    for pair in refusals:
+        unit.refused(*pair)
+    assert unit.tokens in (True, False)
+    assert not unit.told
+
+
+@given(st.floats(1, 1e6), st.lists(st.floats(0.81, 1.24), min_size=20, max_size=40))
+def test_sizes_that_hardly_differ_are_no_evidence_however_often(size, proportions):
+    unit = UnitTest()
+    for proportion in proportions:
+        unit.refused(proportion * size, size)
+    assert not unit.tokens

@@ -1,0 +1,89 @@
+"""Every call is booked once, on the model that made it; what is not known is said to be so."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from paceline._core.accounting import Account, ModelUse, Price, total
+from paceline._core.exceptions import ConfigurationError
+from paceline._core.results import BatchResult
+from paceline._core.usage import NO_USAGE, TokenUsage
+
+LITE, PRO = Price(0.10, 0.40), Price(1.25, 10.0, 0.125)
+counts = st.integers(0, 10**6)
+usages = st.builds(TokenUsage, counts, counts)
+calls = st.lists(st.tuples(st.sampled_from(["lite", "pro"]), usages, st.booleans()))
+
+
+@given(calls)
+def test_the_uses_add_up_to_all_calls(booked):
+    account = Account()
+    for model, usage, accepted in booked:
+        account.book(model, usage, {"lite": LITE, "pro": PRO}[model], accepted=accepted)
+    assert sum(use.calls for use in account.models) == len(booked)
+    assert sum(use.accepted for use in account.models) == sum(accepted for *_, accepted in booked)
+    assert sum((use.usage for use in account.models), NO_USAGE) == sum((usage for _, usage, _ in booked), NO_USAGE)
+    assert not account.top_alone
+
+
+@given(counts, counts, counts)
+def test_a_price_is_per_million_tokens_and_cached_ones_are_part_of_the_input(fresh, cached, written):
+    cost = PRO.of(TokenUsage(fresh + cached, written, cached))
+    assert cost == pytest.approx((fresh * 1.25 + cached * 0.125 + written * 10.0) / 1e6)
+
+
+def test_cached_tokens_cost_as_much_as_others_where_nothing_else_is_said():
+    assert Price(2.0, 4.0).cached_input == 2.0
+    assert Price(2.0, 4.0).of(TokenUsage(1_000_000, 0, 1_000_000)) == 2.0
+
+
+def test_more_cached_tokens_than_were_sent_are_not_paid_for():
+    assert Price(2.0, 4.0, 1.0).of(TokenUsage(1_000_000, 0, 5_000_000)) == 1.0
+
+
+@pytest.mark.parametrize("wrong", [-0.1, float("nan"), float("inf"), True, "1", None], ids=repr)
+def test_a_price_that_is_none_is_refused(wrong):
+    with pytest.raises(ConfigurationError, match="input must be USD per million tokens, 0 or more, not"):
+        Price(wrong, 1.0)
+    with pytest.raises(ConfigurationError, match="output must be USD per million tokens"):
+        Price(1.0, wrong)
+
+
+def test_a_sum_with_an_unknown_cost_is_unknown():
+    assert total([]) is None
+    assert total([0.5, None]) is None
+    assert total([0.5, 0.25]) == 0.75
+    assert ModelUse(model="m").cost is None
+
+
+def summary_of(*models, top_alone=()):
+    return BatchResult(succeeded=1, failures={}, usage=NO_USAGE, models=models, top_alone=top_alone).summary()
+
+
+def test_the_summary_tells_the_cost_of_each_model_and_calls_an_estimate_one():
+    lite = ModelUse(model="lite", calls=10, accepted=7, usage=TokenUsage(1_000_000, 0), price=LITE)
+    pro = ModelUse(model="pro", calls=3, accepted=3, usage=TokenUsage(1_000_000, 0), price=PRO)
+    alone = ModelUse(model="pro", calls=10, accepted=10, usage=TokenUsage(4_000_000, 0), price=PRO)
+    text = summary_of(lite, pro, top_alone=(alone,))
+    assert "cost      $1.35" in text
+    assert "lite: 10 calls, 7 accepted, $0.1" in text
+    assert "pro alone would have cost about $5.00 (estimate)" in text
+
+
+def test_the_summary_is_silent_of_costs_where_nothing_is_known_of_them():
+    assert "cost" not in summary_of(ModelUse(model="m", calls=3))
+    assert "cost" not in summary_of()
+
+
+def test_the_summary_does_not_pass_off_a_part_for_the_whole():
+    text = summary_of(ModelUse(model="a", calls=1, price=LITE), ModelUse(model="b", calls=1))
+    assert "cost      unknown: no price is known" in text
+
+
+def test_there_is_no_estimate_without_a_price():
+    lite = ModelUse(model="lite", calls=1, price=LITE)
+    text = summary_of(lite, top_alone=(ModelUse(model="pro", calls=1),))
+    assert "cost      $0" in text
+    assert "alone" not in text

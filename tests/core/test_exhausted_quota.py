@@ -1,0 +1,64 @@
+"""What is told of a quota that is spent."""
+
+from __future__ import annotations
+
+import math
+from datetime import UTC, datetime
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from paceline import Fault, FaultKind, QuotaHint, QuotaLimit
+from paceline._core.durations import span
+from paceline._core.fault import closed_lane_fault, closed_lanes_fault
+
+NOW = datetime(2026, 11, 23, 2, 48, tzinfo=UTC).timestamp()
+
+
+def spent(reopens_in=None, period=86_400.0, message="429 no more"):
+    limit = QuotaLimit(limit=50, period=period, exceeded=True)
+    return Fault(FaultKind.EXHAUSTED, message, None, QuotaHint(limits=(limit,), reopens_in=reopens_in))
+
+
+def test_it_says_which_quota_and_when_it_reopens():
+    fault = closed_lane_fault("gemini", spent(5 * 3600 + 12 * 60), wall_time=NOW)
+    assert fault.message == "the daily quota of gemini is spent; it reopens in 5 h 12 min (2026-11-23 08:00 UTC)"
+    assert fault.kind is FaultKind.PENDING
+    assert fault.quota.reopens_in == 18_720
+
+
+def test_where_that_is_not_known_it_says_what_the_provider_said():
+    fault = closed_lane_fault("x", Fault(FaultKind.EXHAUSTED, "insufficient_quota: pay first"), wall_time=NOW)
+    assert fault.message == "the quota of x is spent: insufficient_quota: pay first"
+    assert closed_lane_fault("x", Fault(FaultKind.EXHAUSTED), wall_time=NOW).message == "the quota of x is spent"
+    assert closed_lane_fault("x", spent(1e12), wall_time=NOW).message == "the daily quota of x is spent: 429 no more"
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"),
+    [
+        *[(0.5, "1 s"), (59.0, "59 s"), (60.0, "1 min"), (60.5, "2 min"), (3600, "1 h 0 min")],
+        *[(18_661, "5 h 12 min"), (86_400, "1 d 0 h"), (200_000, "2 d 7 h")],
+    ],
+)
+def test_a_time_is_told_as_people_say_it(seconds, words):
+    assert span(seconds) == words
+
+
+def test_several_lanes_are_told_together_and_the_first_to_reopen_is_the_batch_s():
+    one, other, never = (
+        closed_lane_fault(name, spent(wait), wall_time=NOW) for name, wait in [("a", 7200), ("b", 60), ("c", None)]
+    )
+    fault = closed_lanes_fault([one, never, other])
+    assert fault.quota.reopens_in == 60
+    assert [name in fault.message for name in ("of a", "of b", "of c")] == [True] * 3
+    assert closed_lanes_fault([one]) is one
+    assert closed_lanes_fault([]) is None
+
+
+@given(st.none() | st.floats(), st.floats())
+def test_no_wait_and_no_clock_does_any_harm(reopens_in, wall_time):
+    fault = closed_lane_fault("q", spent(reopens_in), wall_time=wall_time)
+    assert "is spent" in fault.message
+    assert fault.quota.reopens_in is None or 0 <= fault.quota.reopens_in < math.inf

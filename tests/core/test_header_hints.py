@@ -1,0 +1,155 @@
+"""What the headers of a response say of quotas."""
+
+from __future__ import annotations
+
+import math
+from email.utils import formatdate
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from paceline._core.provider_hints import header_quota
+from paceline._core.quota import Part, QuotaHint, Unit
+
+NOW = 1_800_000_000.0
+WHEN = "2027-01-15T08:00:30Z"  # half a minute after NOW
+
+
+def openai(measure="requests", **values):
+    return {f"x-ratelimit-{name}-{measure}": value for name, value in values.items()}
+
+
+def only(headers, refused=None):
+    hint = header_quota(headers, wall_time=NOW, refused=refused)
+    (limit,) = hint.limits
+    return limit
+
+
+def test_openai_says_what_is_allowed_what_remains_and_when_all_of_it_is_back():
+    hint = header_quota(
+        openai(limit="60", remaining="59", reset="1s")
+        | openai("tokens", limit="150000", remaining="149984", reset="6ms"),
+        wall_time=NOW,
+    )
+    requests, tokens = hint.limits
+    assert (requests.unit, requests.limit, requests.remaining, requests.reset) == (Unit.REQUESTS, 60, 59, 1.0)
+    assert (tokens.unit, tokens.limit, tokens.remaining, tokens.reset) == (Unit.TOKENS, 150_000, 149_984, 0.006)
+    assert (requests.period, tokens.period) == (60.0, 60.0)
+    assert not requests.exceeded
+    assert hint.retry_after is None
+
+
+@pytest.mark.parametrize(
+    ("reset", "seconds"),
+    [
+        *[("1s", 1), ("6m0s", 360), ("20ms", 0.02), ("7.66s", 7.66), ("1h2m3s", 3723), ("2d", 172_800), ("0s", 0)],
+        *[("12", 12), (WHEN, 30), ("1800000030", 30), ("2027-01-15T07:59:00Z", 0), (" 1s ", 1)],
+        *[(text, None) for text in ("", "s", "soon", "-1s", "1s!", "nan", "inf", "1e99", "40d", "9" * 70 + "s")],
+    ],
+)
+def test_a_reset_is_a_wait_in_any_of_its_forms_or_a_time(reset, seconds):
+    assert only(openai(limit="60", remaining="0", reset=reset)).reset == (
+        None if seconds is None else pytest.approx(seconds)
+    )
+
+
+@pytest.mark.parametrize(
+    ("limit", "remaining", "reset", "period"),
+    [
+        ("60", "59", "1s", 60),  # a bucket
+        ("3500", "3499", "17ms", 60),
+        ("100", "0", "42s", 60),  # a window
+        ("14400", "14370", "2m59.56s", None),  # a day's bucket, or the window of an hour
+        ("14400", "12000", "4h0m0s", 86_400),
+        ("1000", "0", "5h12m0s", 86_400),  # a day's window
+        ("14400", "14399", "6s", None),  # a day's bucket or a minute's window: not to be known
+        ("1000", "999", "60s", None),
+        ("100", "50", "10m0s", None),
+        ("60", "60", "0s", None),
+        ("60", "59", "x", None),
+        ("x", "59", "1s", None),
+    ],
+)
+def test_the_period_is_told_only_where_the_figures_leave_no_doubt(limit, remaining, reset, period):
+    assert only(openai(limit=limit, remaining=remaining, reset=reset)).period == period
+
+
+def test_anthropic_says_it_with_times_and_tells_input_from_output():
+    headers = {
+        f"anthropic-ratelimit-{what}-{name}": value
+        for what in ("requests", "tokens", "input-tokens", "output-tokens")
+        for name, value in (("limit", "50"), ("remaining", "49"), ("reset", WHEN))
+    }
+    limits = header_quota(headers, wall_time=NOW).limits
+    assert [(each.unit, each.part) for each in limits] == [
+        (Unit.REQUESTS, Part.BOTH),
+        (Unit.TOKENS, Part.BOTH),
+        (Unit.TOKENS, Part.INPUT),
+        (Unit.TOKENS, Part.OUTPUT),
+    ]
+    assert {(each.limit, each.remaining, each.reset, each.period) for each in limits} == {(50, 49, 30, 60)}
+
+
+def test_times_are_compared_with_the_response_s_own_date():
+    headers = {"anthropic-ratelimit-requests-limit": "5", "anthropic-ratelimit-requests-reset": WHEN}
+    assert only(headers | {"date": formatdate(NOW + 20, usegmt=True)}).reset == 10.0
+    assert only(headers | {"date": "x"}).reset == 30.0
+
+
+def test_names_that_a_gateway_put_something_before_count_where_it_says_nothing_itself():
+    theirs = {f"llm_provider-{key}": value for key, value in openai(limit="60", remaining="5", reset="1s").items()}
+    assert only(theirs).limit == 60
+    assert only(theirs | openai(limit="7")).limit == 7
+    assert only(openai(limit="7") | theirs).limit == 7
+
+
+def test_of_a_refusal_the_limit_that_is_used_up_or_named_is_the_one_that_refused():
+    headers = openai(limit="60", remaining="0", reset="1s") | openai("tokens", limit="100", remaining="7", reset="1s")
+    exceeded = {refused: [each.exceeded for each in header_quota(headers, wall_time=NOW, refused=refused).limits]
+                for refused in (None, "", "tokens", "requests")}  # fmt: skip
+    assert exceeded == {None: [False, False], "": [True, False], "tokens": [True, True], "requests": [True, False]}
+
+
+def test_a_day_s_limit_that_refused_is_spent_and_reopens_at_its_reset():
+    headers = openai(limit="1000", remaining="0", reset="5h12m0s")
+    assert header_quota(headers, wall_time=NOW, refused="").is_spent
+    assert header_quota(headers, wall_time=NOW, refused="").reopens_in == 5 * 3600 + 12 * 60
+    assert not header_quota(headers, wall_time=NOW).is_spent
+
+
+def test_a_limit_of_0_in_a_header_is_one_that_is_not_known():
+    limit = only(openai(limit="0", remaining="0", reset="1s"), refused="")
+    assert limit.limit is None
+    assert not limit.is_spent
+
+
+def test_headers_about_something_else_say_nothing():
+    assert (
+        header_quota({"content-type": "text/plain", "x-ratelimit": "5", "my-ratelimit-x": "5"}, wall_time=NOW) is None
+    )
+    assert header_quota({}, wall_time=NOW) is None
+
+
+numbers = st.sampled_from(["0", "1", "60", "-1", "nan", "inf", "1e400", "9" * 400, "1_0", "٣"]) | st.text(max_size=80)
+spans = st.from_regex(r"(\d{1,40}(\.\d{1,40})?(ms|d|h|m|s)){1,4}", fullmatch=True)
+values = numbers | spans | st.datetimes().map(str) | st.floats().map(str)
+names = st.sampled_from(
+    [f"x-ratelimit-{what}-{unit}" for what in ("limit", "remaining", "reset") for unit in Unit]
+    + [f"anthropic-ratelimit-{what}-{name}" for what in ("tokens", "requests", "input-tokens", "output-tokens")
+       for name in ("limit", "remaining", "reset")]
+    + ["retry-after", "retry-after-ms", "llm_provider-retry-after", "date", "a-x-ratelimit-limit-requests"]
+)  # fmt: skip
+
+
+def is_sound(hint: QuotaHint) -> bool:
+    told = [hint.retry_after, hint.reopens_in]
+    for each in hint.limits:
+        told += [each.limit, each.period, each.remaining, each.reset]
+    return all(value is None or 0 <= value < math.inf for value in told)
+
+
+@given(st.dictionaries(names | st.text(), values), st.floats(), st.sampled_from([None, "", "tokens", "x"]))
+def test_no_headers_do_any_harm(headers, wall_time, refused):
+    hint = header_quota(headers, wall_time=wall_time, refused=refused)
+    assert hint is None or is_sound(hint)

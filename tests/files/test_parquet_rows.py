@@ -1,0 +1,150 @@
+"""Rows of Parquet."""
+
+from __future__ import annotations
+
+import datetime as dt
+import decimal
+import os
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+from pyarrow import parquet
+
+from paceline.files import InputKind, InputRecord, open_input
+
+from .conftest import complaint, opened, prompts
+
+
+@pytest.fixture
+def table(tmp_path):
+    def write(columns, name="in.parquet", **options):
+        path = tmp_path / name
+        parquet.write_table(pa.table(columns), path, **options)
+        return str(path)
+
+    return write
+
+
+def test_a_row_is_a_prompt_by_a_template_and_comes_back_whole(table):
+    path = table({"id": ["a", "b"], "text": ["x", "y"], "n": [1, None]})
+    assert opened(path, template="Say {text}").kind is InputKind.PARQUET
+    assert prompts(path, template="Say {text}") == [
+        InputRecord(1, "a", "Say x", {"id": "a", "text": "x", "n": 1}),
+        InputRecord(2, "b", "Say y", {"id": "b", "text": "y", "n": None}),
+    ]
+
+
+def test_it_is_known_by_how_it_begins_where_its_name_does_not_say(table):
+    assert opened(table({"prompt": ["x"]}, "in.data")).kind is InputKind.PARQUET
+
+
+def test_what_json_has_no_form_for_is_written_as_text(table):
+    day = dt.datetime(2026, 1, 2, 3, tzinfo=dt.UTC)
+    columns = {
+        "when": [day],
+        "price": [decimal.Decimal("1.50")],
+        "tree": [{"a": [1, None], "b": {"c": "d"}}],
+        "flag": [True],
+        "raw": [b"\xff"],
+        "nan": [float("nan")],
+        "map": pa.array([[("k", 1)]], pa.map_(pa.string(), pa.int64())),
+    }
+    (prompt,) = prompts(table(columns), template="{when} {price} {tree} {flag}")
+    assert prompt.prompt == '2026-01-02T03:00:00+00:00 1.50 {"a": [1, null], "b": {"c": "d"}} true'
+    assert prompt.context == {
+        "when": "2026-01-02T03:00:00+00:00",
+        "price": "1.50",
+        "tree": {"a": [1, None], "b": {"c": "d"}},
+        "flag": True,
+        "raw": None,
+        "nan": None,
+        "map": [["k", 1]],
+    }
+
+
+def test_each_bad_row_has_one_reason_and_the_others_survive(table):
+    columns = {"id": ["a", None, " ", "a", "e"], "text": ["x", "y", "z", "u", None]}
+    path = table(columns)
+    checked = opened(path, template="{text}")
+    assert checked.complaints() == [
+        f"{path}: row 2: id must be a string, not null",
+        f"{path}: row 3: id must not be empty",
+        f"{path}: row 4: id 'a' is in row 1 already",
+        f"{path}: row 5: the column 'text' is null",
+    ]
+    assert [prompt.id for prompt in prompts(path, template="{text}")] == ["a"]
+
+
+def test_bytes_are_no_text_but_a_text_that_is_not_utf_8_harms_its_row_only(table):
+    texts = pa.array([b"good", b"caf\xe9", b"fine"], pa.binary())
+    path = table({"text": pa.Array.from_buffers(pa.string(), 3, texts.buffers())})
+    checked = opened(path, template="{text}")
+    assert checked.complaints() == [f"{path}: row 2: a text is not UTF-8"]
+    assert [prompt.prompt for prompt in prompts(path, template="{text}")] == ["good", "fine"]
+    assert "holds bytes" in complaint(table({"text": [b"x"]}, "2.parquet"), template="{text}")
+
+
+def test_numbers_are_ids_too(table):
+    assert [prompt.id for prompt in prompts(table({"id": [7, 8], "prompt": ["x", "y"]}))] == ["7", "8"]
+
+
+@pytest.mark.parametrize("keep", [0, 3, 4, 100, -10])
+def test_a_file_that_is_cut_off_is_refused(table, keep):
+    path = table({"prompt": ["x" * 1_000] * 100})
+    with Path(path).open("rb+") as file:
+        file.truncate(keep if keep >= 0 else Path(path).stat().st_size + keep)
+    assert "cannot be read as Parquet: " in complaint(path)
+
+
+def test_a_page_that_is_damaged_is_one_sentence(table):
+    path = table({"prompt": [f"{i} " * 50 for i in range(10_000)]}, compression="snappy", use_dictionary=False)
+    with Path(path).open("rb+") as file:
+        file.seek(2_000)
+        file.write(b"\xff" * 2_000)
+    said = complaint(path)
+    assert said.startswith(f"{path}: cannot be read as Parquet: ")
+    assert "\n" not in said
+
+
+def test_many_rows_are_read_a_few_at_a_time_and_some_can_be_passed_over(table):
+    path = table({"prompt": [f"p{i}" for i in range(1_000)]}, row_group_size=300)
+    with open_input(path, limit=900) as source:
+        assert len(source) == 900
+        assert [prompt.id for prompt in source.prompts(lambda position: position % 300)] == ["300", "600", "900"]
+
+
+def test_rows_can_be_had_as_lines_that_ask_for_the_same(table, tmp_path):
+    with open_input(table({"id": ["a", "b"], "n": [1, 2]}), template="Say {n}") as source:
+        (tmp_path / "again.jsonl").write_bytes(b"".join(source.raw(lambda position: position == 2)))
+        (expected,) = source.prompts(lambda position: position == 1)
+    (again,) = prompts(str(tmp_path / "again.jsonl"))
+    assert (again.id, again.prompt, again.context) == (expected.id, expected.prompt, expected.context)
+
+
+def test_it_may_come_through_a_pipe(table):
+    content = Path(table({"prompt": ["x", "y"]})).read_bytes()
+    reading, writing = os.pipe()
+    thread = threading.Thread(target=lambda: (os.write(writing, content), os.close(writing)))
+    thread.start()
+    try:
+        assert [prompt.prompt for prompt in prompts(f"/dev/fd/{reading}")] == ["x", "y"]
+    finally:
+        thread.join()
+        os.close(reading)
+
+
+def test_without_pyarrow_it_is_said_what_to_install(table):
+    code = (
+        "import sys; sys.modules['pyarrow'] = None\n"
+        "from paceline.cli import main\n"
+        "sys.exit(main(['run', sys.argv[1], '-o', '-', '-m', 'sim']))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, table({"prompt": ["x"]})], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 2
+    assert "pip install 'paceline[parquet]'" in done.stderr

@@ -1,0 +1,90 @@
+"""Models by their names on the command line, against a local server."""
+
+from __future__ import annotations
+
+import sys
+
+import pytest
+
+from ..cli.conftest import KEYS
+from ..cli.test_program import block
+from ..strategies.chat_service import ANTHROPIC, OPENAI
+from ..strategies.gemini.service import Answer
+
+pytestmark = pytest.mark.usefixtures("no_keys")
+
+KEY = "sk-" + "k" * 40
+NO_KEYS = dict.fromkeys((*KEYS, "OPENAI_API_KEY", "ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN"), "")
+
+
+@pytest.mark.parametrize(
+    ("name", "dialect"),
+    [("openai:llama3.1:8b", OPENAI), ("gpt-oss:20b", OPENAI), ("anthropic:claude-x", ANTHROPIC)],
+)
+def test_a_file_of_prompts_is_answered_by_the_server_that_is_named(paceline, jsonl, service, name, dialect):
+    service.says(Answer(dialect.reply("yes")))
+    run = paceline("run", jsonl(3), "-o", "-", "-m", f"{name}@{service.url}/v1")
+    assert run.code == 0, run.err
+    assert service.requests == 3
+    assert service.received[0].path.endswith(dialect.path)
+    expected = name.removeprefix("openai:").removeprefix("anthropic:")
+    assert {(row["output"], row["model"]) for row in run.rows} == {("yes", expected)}
+    assert run.rows[0]["usage"]["cached_input_tokens"] == 5
+
+
+@pytest.mark.parametrize("dialect", [OPENAI, ANTHROPIC], ids=["openai", "anthropic"])
+def test_a_key_that_is_denied_stops_the_batch_and_is_never_shown(process, jsonl, service, dialect):
+    service.says(Answer(dialect.error(f"bad key {KEY}"), 401))
+    environment = {dialect.variable: KEY, dialect.variable.replace("API_KEY", "BASE_URL"): service.url}
+    model = "gpt-5-mini" if dialect is OPENAI else "claude-haiku-4-5"
+    run = process("run", jsonl(50), "-o", "-", "-m", model, "--verbose", environment=NO_KEYS | environment)
+    assert run.code == 1
+    assert len(run.rows) == 50
+    assert {row["error"]["kind"] for row in run.rows} == {"denied", "pending"}
+    assert service.requests < 10
+    assert KEY not in run.err + run.out
+
+
+@pytest.mark.parametrize(
+    ("model", "words"),
+    [
+        ("opneai:gpt-5", "unknown model 'opneai:gpt-5' (did you mean openai?); known are"),
+        ("llama", "unknown model 'llama'; known are"),
+        ("openai:", "the model's name is empty"),
+        ("", "a model must be named"),
+        ("gpt-5-mini", "OPENAI_API_KEY"),
+        ("claude-haiku-4-5", "ANTHROPIC_API_KEY"),
+        ("openai:gpt-5@http://", "base_url"),
+    ],
+)
+def test_what_is_wrong_with_a_model_is_one_sentence_before_the_first_call(paceline, jsonl, tmp_path, model, words):
+    run = paceline("run", jsonl(1), "-o", tmp_path / "out.jsonl", "-m", model)
+    assert (run.code, run.out) == (2, "")
+    assert len(run.err.splitlines()) == 1
+    assert run.err.startswith("paceline: ")
+    assert words in run.err
+    assert not (tmp_path / "out.jsonl").exists()
+
+
+@pytest.mark.parametrize(
+    ("package", "model", "name"),
+    [("openai", "gpt-5", "OpenAIStrategy"), ("anthropic", "claude-haiku-4-5", "AnthropicStrategy")],
+)
+def test_without_the_extra_one_sentence_says_what_to_install(process, jsonl, package, model, name):
+    run = process("run", jsonl(1), "-o", "-", "-m", model, command=block(package))
+    assert (run.code, run.out) == (2, "")
+    assert run.err == (
+        f"paceline: {name} needs an optional package; install it with: pip install 'paceline[{package}]'\n"
+    )
+
+
+def test_a_plugin_of_another_package_is_known_and_named_where_it_is_broken(paceline, jsonl, tmp_path, monkeypatch):
+    info = tmp_path / "site" / "broken_models-1.0.dist-info"
+    info.mkdir(parents=True)
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: broken-models\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text("[paceline.models]\nbroken = not_there:Model\n")
+    monkeypatch.syspath_prepend(tmp_path / "site")
+    run = paceline("run", jsonl(1), "-o", "-", "-m", "broken:x")
+    assert (run.code, run.out) == (2, "")
+    assert "the plug-in for broken: (not_there:Model of broken-models) cannot be loaded" in run.err
+    assert "not_there" not in sys.modules

@@ -1,0 +1,117 @@
+"""The client that stands for many pools: its connections, counted by a real server, and what it does with idle ones."""
+
+from __future__ import annotations
+
+import threading
+from contextlib import asynccontextmanager
+
+import anyio
+import httpx2
+import pytest
+
+from paceline.llm_strategies.gemini import GeminiStrategy
+from paceline.llm_strategies.gemini import pool as gemini_pool
+from paceline.llm_strategies.gemini.pool import CONNECTIONS, IDLE_SECONDS, PoolStatistics, ShardedClient
+
+from .service import KEY, Answer, prepared, reply
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture(params=[("trio", {}), ("asyncio", {})], ids=["trio", "asyncio"])
+def anyio_backend(request):
+    return request.param
+
+
+class Gates:
+    """Requests that the service holds until a number of them is there."""
+
+    def __init__(self, service):
+        self.service = service
+
+    @asynccontextmanager
+    async def together(self, number):
+        gate = threading.Barrier(number, timeout=30)
+        self.service.says(Answer(reply("good"), hold=gate.wait))
+        async with anyio.create_task_group() as nursery:
+            yield nursery
+
+
+@pytest.mark.parametrize("in_flight", [1, CONNECTIONS, CONNECTIONS + 1, 50, 200])
+async def test_there_are_as_many_connections_as_calls_in_flight_and_they_are_kept(service, in_flight):
+    async with prepared(GeminiStrategy(api_key=KEY, base_url=service.url)) as item:
+        for _ in range(3):
+            async with Gates(service).together(in_flight) as nursery:
+                for _ in range(in_flight):
+                    nursery.start_soon(item.execute, "hello", 1, 60.0)
+    assert service.requests == 3 * in_flight
+    assert service.connections == in_flight
+
+
+async def test_workers_that_come_and_go_never_have_more_connections_than_there_were_calls_at_a_time(service):
+    async with prepared(GeminiStrategy(api_key=KEY, base_url=service.url)) as item:
+        for in_flight in (40, 10, 33, 40, 5, 40):
+            async with Gates(service).together(in_flight) as nursery:
+                for _ in range(in_flight):
+                    nursery.start_soon(item.execute, "hello", 1, 60.0)
+    assert service.connections == 40
+
+
+async def test_calls_that_are_cancelled_leave_room(service):
+    async with prepared(GeminiStrategy(api_key=KEY, base_url=service.url)) as item:
+        pool = item._connection._pool
+        release = threading.Event()
+        service.says(Answer(reply("good"), hold=lambda: release.wait(30)))
+        with anyio.move_on_after(0.5):
+            async with anyio.create_task_group() as nursery:
+                for _ in range(40):
+                    nursery.start_soon(item.execute, "hello", 1, 60.0)
+        release.set()
+        assert pool.statistics() == PoolStatistics(pools=3, in_flight=0)
+        service.says(Answer(reply("good")))
+        assert (await item.execute("hello", 1, 60.0))[0] == "good"
+        assert pool.statistics().pools == 3
+
+
+async def test_a_pool_that_is_out_of_use_is_closed(service, monkeypatch):
+    clock = [0.0]
+    monkeypatch.setattr(gemini_pool, "current_time", lambda: clock[0])  # sockets know no virtual time
+    service.says(Answer(reply("good")))
+    async with ShardedClient(connections=2) as client:
+
+        async def get():
+            await client.post(f"{service.url}/x", json={})
+
+        async with Gates(service).together(5) as nursery:
+            for _ in range(5):
+                nursery.start_soon(get)
+        assert client.statistics().pools == 3
+        service.says(Answer(reply("good")))
+        await get()
+        clock[0] += IDLE_SECONDS + 1
+        for pools in (2, 1, 1):
+            await get()
+            assert client.statistics() == PoolStatistics(pools, in_flight=0)
+
+
+async def test_a_closed_client_says_so():
+    client = ShardedClient()
+    await client.aclose()
+    assert client.is_closed
+    with pytest.raises(RuntimeError, match="closed"):
+        await client.get("http://127.0.0.1/")
+
+
+async def test_an_error_makes_room_as_well(unused_port):
+    async with ShardedClient() as client:
+        with pytest.raises(httpx2.ConnectError):
+            await client.get(f"http://127.0.0.1:{unused_port}/")
+        assert client.statistics() == PoolStatistics(pools=1, in_flight=0)
+
+
+async def test_a_proxy_of_the_environment_is_used(service, monkeypatch):
+    monkeypatch.setenv("HTTP_PROXY", service.url)
+    service.says(Answer(reply("good")))
+    async with prepared(GeminiStrategy(api_key=KEY, base_url="http://gemini.test")) as item:
+        assert (await item.execute("hello", 1, 60.0))[0] == "good"
+    assert service.received[0].path.startswith("http://gemini.test/v1beta/")

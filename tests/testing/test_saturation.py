@@ -1,0 +1,158 @@
+from __future__ import annotations
+
+import math
+
+import anyio
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from paceline.testing.saturation import SharedServer, Sharing
+
+# When a call comes, how much work it brings, and how long it has patience; quarters of seconds.
+QUARTERS = st.integers(0, 40).map(lambda quarters: quarters / 4)
+CALLS = st.lists(
+    st.tuples(QUARTERS, st.integers(1, 40).map(lambda q: q / 4), st.one_of(st.just(math.inf), st.integers(1, 60))),
+    min_size=1,
+    max_size=12,
+)
+CHANGES = st.lists(st.tuples(st.floats(0.1, 30), st.sampled_from([1.0, 2.0, 5.0, math.inf])), max_size=3)
+KNEES = st.builds(
+    lambda first, changes: [(0.0, first), *sorted(changes)], st.sampled_from([1.0, 3.0, math.inf]), CHANGES
+)
+
+
+def by_hand(calls, knees):
+    """Work all calls off in the smallest steps between two happenings; return who leaves when, and whether served."""
+    todo = {i: work for i, (_, work, _) in enumerate(calls)}
+    ends: dict[int, tuple[float, bool]] = {}
+    now = 0.0
+    while len(ends) < len(calls):
+        knee = [each for start, each in knees if start <= now][-1]
+        present = [i for i, (come, _, _) in enumerate(calls) if come <= now and i not in ends]
+        speed = min(1.0, knee / len(present)) if present else 1.0
+        happenings = [start for start, _ in knees if start > now]
+        happenings += [come for come, _, _ in calls if come > now]
+        happenings += [calls[i][0] + calls[i][2] for i in present]
+        happenings += [now + todo[i] / speed for i in present]
+        then = min(happenings)
+        for i in present:
+            todo[i] -= (then - now) * speed
+            if todo[i] < 1e-9:
+                ends[i] = then, True
+            elif calls[i][0] + calls[i][2] <= then:
+                ends[i] = then, False
+        now = then
+    return ends
+
+
+def by_the_books(calls, knees):
+    """Drive `Sharing` from one happening to the next."""
+    sharing, places, ends = Sharing(knees), {}, {}
+    now = 0.0
+    while len(ends) < len(calls):
+        happenings = [come for i, (come, _, _) in enumerate(calls) if i not in places]
+        happenings += [calls[i][0] + calls[i][2] for i in places if i not in ends]
+        if alarm := sharing.alarm(now):
+            happenings.append(alarm.time)
+        now = max(now, min(happenings))
+        for i, (come, work, patience) in enumerate(calls):
+            if i not in places and come <= now:
+                places[i] = sharing.join(now, work)
+            elif i in places and i not in ends:
+                served = sharing.served(now, places[i])
+                if served or come + patience <= now:
+                    ends[i] = now, served
+                    sharing.leave(now, places[i])
+    return ends
+
+
+async def by_the_clock(calls, knees):
+    """Let tasks come and work."""
+    server, ends = SharedServer(knees, anyio.current_time()), {}
+
+    async def come(i, at, work, patience):
+        await anyio.sleep(at)
+        with anyio.move_on_after(patience) as scope:
+            await server.work(work)
+        ends[i] = anyio.current_time() - began, not scope.cancelled_caught
+
+    began = anyio.current_time()
+    async with anyio.create_task_group() as tasks:
+        for i, call in enumerate(calls):
+            tasks.start_soon(come, i, *call)
+    return ends
+
+
+def assert_same(calls, ends, expected):
+    for i, (come, _, patience) in enumerate(calls):
+        time, served = expected[i]
+        assert ends[i][0] == pytest.approx(time, abs=1e-4)
+        # Patience may end in the very instant in which the work does: then either is right.
+        assert ends[i][1] == served or time == pytest.approx(come + patience, abs=1e-4)
+
+
+@given(CALLS, KNEES)
+def test_the_books_agree_with_working_off_by_hand(calls, knees):
+    assert_same(calls, by_the_books(calls, knees), by_hand(calls, knees))
+
+
+@given(CALLS, KNEES)
+@settings(max_examples=50)
+def test_the_server_agrees_with_working_off_by_hand_on_both_backends(on_both, calls, knees):
+    for ends in on_both(by_the_clock, calls, knees):
+        assert_same(calls, ends, by_hand(calls, knees))
+
+
+@pytest.mark.parametrize(
+    ("knee", "calls", "ends"),
+    [
+        (1.0, [(0, 3)], [3]),
+        (1.0, [(0, 1), (0, 1)], [2, 2]),
+        (1.0, [(0, 2), (1, 2)], [3, 4]),
+        (1.0, [(0, 3), (1, 0.5)], [3.5, 2]),
+        (2.0, [(0, 1), (0, 1), (0, 1), (0, 1)], [2, 2, 2, 2]),
+        (2.0, [(0, 1), (0, 2), (0, 3)], [1.5, 2.5, 3.5]),
+    ],
+)
+def test_calls_above_the_knee_share_it_evenly(on_both, knee, calls, ends):
+    for result in on_both(by_the_clock, [(*call, math.inf) for call in calls], [(0.0, knee)]):
+        assert [result[i][0] for i in range(len(calls))] == pytest.approx(ends, abs=1e-5)
+
+
+def test_a_call_that_is_cancelled_leaves_its_share_to_the_others(on_both):
+    for ends in on_both(by_the_clock, [(0, 1, math.inf), (0, 1, 1.0)], [(0.0, 1.0)]):
+        assert ends[0] == (pytest.approx(1.5, abs=1e-5), True)
+        assert ends[1] == (pytest.approx(1.0, abs=1e-5), False)
+
+
+def test_a_knee_that_moves_is_noticed_with_no_call_coming_or_going(on_both):
+    for ends in on_both(by_the_clock, [(0, 4, math.inf), (0, 4, math.inf)], [(0.0, 1.0), (2.0, 2.0)]):
+        assert [ends[0][0], ends[1][0]] == pytest.approx([5.0, 5.0], abs=1e-5)
+
+
+@pytest.mark.parametrize("start", [1.0000000000000002, 2.0000000000000004, 1 + 1e-9, 2 / 3, 1.0000004])
+@pytest.mark.parametrize("origin", [0.0, 0.1, 1 / 3, 12_345.678_901])
+def test_a_knee_that_moves_a_rounding_after_the_clock_is_reached_all_the_same(on_both, start, origin):
+    async def main():
+        await anyio.sleep(origin)
+        return await by_the_clock([(0, 4, math.inf), (0, 4, math.inf)], [(0.0, 1.0), (start, 2.0)])
+
+    for ends in on_both(main):
+        assert [ends[0][0], ends[1][0]] == pytest.approx([start / 2 + 4.0] * 2, abs=1e-5)
+
+
+def test_work_without_length_is_a_checkpoint_all_the_same(on_both):
+    async def main():
+        server, seen = SharedServer([(0.0, 1.0)], anyio.current_time()), []
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(server.work, 10.0)
+            tasks.start_soon(server.work, 0.0)
+            await server.work(0.0)
+            seen.append(anyio.current_time())
+            tasks.cancel_scope.cancel()
+            await server.work(0.0)
+            seen.append("never")
+        return len(seen)
+
+    assert on_both(main) == (1, 1)
