@@ -9,7 +9,7 @@ from typing import Any, TypeAlias
 
 import anyio
 
-from paceline import FaultKind, LLMWorkItem, ParallelBatchProcessor, ProcessorConfig, RateLimitObserver
+from paceline import FaultKind, LLMWorkItem, ParallelBatchProcessor, ProcessorConfig, RateController
 from paceline.testing import SimulatedStrategy
 
 from .world import Client, Drive, Gauge
@@ -26,7 +26,7 @@ class _Observed(SimulatedStrategy):
         self.provider: Any = client  # has the provider's `call`, and in it the provider
 
 
-NewPace: TypeAlias = Callable[[Any], RateLimitObserver]
+NewPace: TypeAlias = Callable[[Any], RateController]
 """Makes a controller, from what is known of the quota or None."""
 
 

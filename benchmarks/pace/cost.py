@@ -20,7 +20,7 @@ from typing import Any
 
 import attrs
 
-from paceline import RateLimitObserver
+from paceline import RateController
 from paceline._core import pace
 
 from ..table import table
@@ -62,7 +62,7 @@ LOADS = (
 class _Simulation:
     """Writes down what a load asks of a controller."""
 
-    def __init__(self, load: Load, pacer: RateLimitObserver, seed: int) -> None:
+    def __init__(self, load: Load, pacer: RateController, seed: int) -> None:
         self.asked: list[Question] = []
         self.started = 0
         self.most_in_flight = 0

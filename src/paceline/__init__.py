@@ -53,6 +53,7 @@ from .abc import Journal as Journal
 from .abc import LLMCallStrategy as LLMCallStrategy
 from .abc import LLMWorkItem as LLMWorkItem
 from .abc import Middleware as Middleware
+from .abc import RateController as RateController
 from .abc import RateLimitObserver as RateLimitObserver
 from .llm_strategies.callable import CallableStrategy as CallableStrategy
 from .llm_strategies.escalation import ModelEscalation as ModelEscalation
@@ -103,6 +104,7 @@ __all__ = [
     "Prompt",
     "QuotaHint",
     "QuotaLimit",
+    "RateController",
     "RateLimitError",
     "RateLimitObserver",
     "Request",

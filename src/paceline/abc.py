@@ -41,6 +41,7 @@ __all__ = [
     "LLMWorkItem",
     "Ladder",
     "Middleware",
+    "RateController",
     "RateLimitObserver",
     "Tokens",
 ]
@@ -299,7 +300,7 @@ class BaseObserver:
         """Hear of one event; `data` has the fields of its record in `paceline.observers`."""
 
 
-class RateLimitObserver(Protocol):
+class RateController(Protocol):
     """The controller of one lane: hears every call's start and end, and answers with the pace.
 
     Times are seconds of a clock that does not go back. A cost is the tokens that a call is expected to use, input and
@@ -351,6 +352,10 @@ class RateLimitObserver(Protocol):
         Its `learned` is `now`: whoever saves it puts the time of the wall in its place.
         """
         ...
+
+
+RateLimitObserver: TypeAlias = RateController
+"""The former name of `RateController`."""
 
 
 class Journal(Protocol):

@@ -17,7 +17,7 @@ from paceline.abc import (
     LLMCallStrategy,
     LLMWorkItem,
     Middleware,
-    RateLimitObserver,
+    RateController,
 )
 
 
@@ -239,7 +239,7 @@ async def test_the_hooks_do_nothing_by_themselves():
 
 
 def test_the_controller_answers_to_all_of_its_port():
-    controller: RateLimitObserver = PaceController()
-    port = {name for name in vars(RateLimitObserver) if not name.startswith("_")}
+    controller: RateController = PaceController()
+    port = {name for name in vars(RateController) if not name.startswith("_")}
     assert port >= {"limit", "rate", "admit_at", "started", "settled", "statistics"}
     assert all(hasattr(controller, name) for name in port)

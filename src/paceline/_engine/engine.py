@@ -20,7 +20,7 @@ from .._core.fault import DRAINED, Fault, FaultKind, closed_lanes_fault, pending
 from .._core.pace import PaceController, PaceKnowledge
 from .._core.pace.warm_start import checked
 from .._core.results import BatchResult, SourceError, WorkItemResult
-from ..abc import BaseObserver, Journal, Middleware, RateLimitObserver
+from ..abc import BaseObserver, Journal, Middleware, RateController
 from .batch import Batch
 from .hooks import Hooks
 from .intake import Intake
@@ -34,7 +34,7 @@ from .tally import ProcessorStatistics, Tally
 
 T = TypeVar("T")
 
-NewPace: TypeAlias = Callable[[PaceKnowledge | None], RateLimitObserver]
+NewPace: TypeAlias = Callable[[PaceKnowledge | None], RateController]
 """Makes the controller of a quota, from what is known of it."""
 NOTHING_KNOWN: Mapping[str, PaceKnowledge] = MappingProxyType({})
 

@@ -20,7 +20,7 @@ from .._core.prompt import characters_of
 from .._core.results import Attempt, WorkItemResult
 from .._core.token_estimate import TokenCosts
 from .._core.usage import NO_USAGE, TokenUsage
-from ..abc import Ladder, LLMCallStrategy, LLMWorkItem, RateLimitObserver
+from ..abc import Ladder, LLMCallStrategy, LLMWorkItem, RateController
 from .guard import logger
 
 _READ_AHEAD = 64  # items, or two for each worker if that is more
@@ -143,7 +143,7 @@ class Job:
 class Learned:
     """What is learned of a quota; it outlives a batch."""
 
-    pace: RateLimitObserver
+    pace: RateController
     costs: TokenCosts = attrs.field(factory=TokenCosts)
     news: UnreadChanges = attrs.field(factory=UnreadChanges)
     """Of what the observers are told."""
