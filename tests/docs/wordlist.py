@@ -97,5 +97,5 @@ if __name__ == "__main__":
     for path in texts([Path(argument).resolve() for argument in sys.argv[1:]]):
         for finding in findings(path):
             count += 1
-            print(finding)
+            print(finding)  # noqa: T201 - it is a program
     sys.exit(f"{count} words to replace" if count else 0)
