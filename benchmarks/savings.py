@@ -22,15 +22,14 @@ from trio.testing import MockClock
 
 from paceline import (
     BatchResult,
-    EscalationPolicy,
     InvalidOutputError,
     LLMCallStrategy,
-    Problem,
     ProcessorConfig,
     RetryPolicy,
     TokenUsage,
     process_prompts,
 )
+from paceline.llm_strategies import EscalationPolicy, Problem
 from paceline.llm_strategies.escalation import ModelEscalation
 from paceline.llm_strategies.feedback import ValidationFeedback
 from paceline.llm_strategies.prices import price_of

@@ -14,8 +14,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from paceline import Attempt, ConfigurationError, Fault, FaultKind, PaceKnowledge, TokenUsage, WorkItemResult
+from paceline import Fault, FaultKind, TokenUsage, WorkItemResult
 from paceline._codec import decode_knowledge, encode_knowledge, encode_row, result_row
+from paceline.exceptions import ConfigurationError
+from paceline.typing import Attempt, PaceKnowledge
 
 
 class Colour(enum.Enum):

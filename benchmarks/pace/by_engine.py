@@ -9,7 +9,8 @@ from typing import Any, TypeAlias
 
 import anyio
 
-from paceline import FaultKind, LLMWorkItem, ParallelBatchProcessor, ProcessorConfig, RateController
+from paceline import FaultKind, LLMWorkItem, ParallelBatchProcessor, ProcessorConfig
+from paceline.abc import RateController
 from paceline.testing import SimulatedStrategy
 
 from .world import Client, Drive, Gauge

@@ -20,8 +20,8 @@ from typing import Any
 
 import attrs
 
-from paceline import RateController
 from paceline._core import pace
+from paceline.abc import RateController
 
 from ..table import table
 from .by_engine import NewPace, controller

@@ -5,116 +5,67 @@
     async with paceline.open_stream(strategy, prompts) as results: ...
     async with paceline.ParallelBatchProcessor() as processor: ...
 
-Strategies for providers are in `paceline.llm_strategies`, a simulated provider in `paceline.testing`.
+The rest is in modules of its own:
+
+paceline.llm_strategies   strategies for Gemini, OpenAI and Anthropic, ladders of models, feedback on invalid answers
+paceline.files            reading prompts from files, and writing results to files
+paceline.runs             a run from file to file, as the command line does it
+paceline.journal          results on disk, so that an interrupted batch can be resumed
+paceline.abc              the ports: what an application or another library may implement
+paceline.observers        the events that observers receive
+paceline.exceptions       every exception
+paceline.typing           types that are returned, and rarely constructed
+paceline.testing          a simulated provider
 """
 
-from importlib.metadata import version as _version
+from typing import TYPE_CHECKING
 
-from ._core.accounting import Price as Price
-from ._core.config import ProcessorConfig as ProcessorConfig
-from ._core.escalation import EscalationPolicy as EscalationPolicy
-from ._core.exceptions import CallError as CallError
-from ._core.exceptions import ConfigurationError as ConfigurationError
-from ._core.exceptions import DuplicateItemError as DuplicateItemError
-from ._core.exceptions import InvalidOutputError as InvalidOutputError
-from ._core.exceptions import InvalidWorkItemError as InvalidWorkItemError
-from ._core.exceptions import JournalChangedError as JournalChangedError
-from ._core.exceptions import JournalError as JournalError
-from ._core.exceptions import JournalInUseError as JournalInUseError
-from ._core.exceptions import MissingExtraError as MissingExtraError
-from ._core.exceptions import MissingKeyError as MissingKeyError
-from ._core.exceptions import MisuseError as MisuseError
-from ._core.exceptions import PacelineError as PacelineError
-from ._core.exceptions import Problem as Problem
-from ._core.exceptions import RateLimitError as RateLimitError
-from ._core.exceptions import Skip as Skip
-from ._core.fault import Fault as Fault
-from ._core.fault import FaultKind as FaultKind
-from ._core.pace import PaceKnowledge as PaceKnowledge
-from ._core.prompt import Media as Media
-from ._core.prompt import Prompt as Prompt
-from ._core.quota import QuotaHint as QuotaHint
-from ._core.quota import QuotaLimit as QuotaLimit
-from ._core.request import Request as Request
-from ._core.results import Attempt as Attempt
-from ._core.results import BatchResult as BatchResult
-from ._core.results import SourceError as SourceError
-from ._core.results import UnsavedError as UnsavedError
-from ._core.results import WorkItemResult as WorkItemResult
-from ._core.retry import Backoff as Backoff
-from ._core.retry import RetryPolicy as RetryPolicy
-from ._core.usage import TokenUsage as TokenUsage
-from ._engine.outlets import ResultStream as ResultStream
-from ._engine.tally import ProcessorStatistics as ProcessorStatistics
-from .abc import BaseObserver as BaseObserver
-from .abc import DefaultErrorClassifier as DefaultErrorClassifier
-from .abc import ErrorClassifier as ErrorClassifier
-from .abc import Journal as Journal
-from .abc import LLMCallStrategy as LLMCallStrategy
-from .abc import LLMWorkItem as LLMWorkItem
-from .abc import Middleware as Middleware
-from .abc import RateController as RateController
-from .abc import RateLimitObserver as RateLimitObserver
-from .llm_strategies.callable import CallableStrategy as CallableStrategy
-from .llm_strategies.escalation import ModelEscalation as ModelEscalation
-from .llm_strategies.feedback import ValidationFeedback as ValidationFeedback
-from .llm_strategies.registry import model as model
-from .processor import ParallelBatchProcessor as ParallelBatchProcessor
-from .prompts import open_stream as open_stream
-from .prompts import process_prompts as process_prompts
-from .prompts import run_prompts as run_prompts
+if TYPE_CHECKING:
+    from ._core.accounting import Price as Price
+    from ._core.config import ProcessorConfig as ProcessorConfig
+    from ._core.fault import Fault as Fault
+    from ._core.fault import FaultKind as FaultKind
+    from ._core.prompt import Media as Media
+    from ._core.request import Request as Request
+    from ._core.results import BatchResult as BatchResult
+    from ._core.results import WorkItemResult as WorkItemResult
+    from ._core.retry import RetryPolicy as RetryPolicy
+    from ._core.usage import TokenUsage as TokenUsage
+    from ._engine.outlets import ResultStream as ResultStream
+    from .abc import LLMCallStrategy as LLMCallStrategy
+    from .abc import LLMWorkItem as LLMWorkItem
+    from .exceptions import CallError as CallError
+    from .exceptions import InvalidOutputError as InvalidOutputError
+    from .exceptions import PacelineError as PacelineError
+    from .exceptions import RateLimitError as RateLimitError
+    from .llm_strategies.callable import CallableStrategy as CallableStrategy
+    from .llm_strategies.registry import model as model
+    from .processor import ParallelBatchProcessor as ParallelBatchProcessor
+    from .prompts import open_stream as open_stream
+    from .prompts import process_prompts as process_prompts
+    from .prompts import run_prompts as run_prompts
 
-__version__ = _version("paceline")
+    __version__: str
 
 __all__ = [
-    "Attempt",
-    "Backoff",
-    "BaseObserver",
     "BatchResult",
     "CallError",
     "CallableStrategy",
-    "ConfigurationError",
-    "DefaultErrorClassifier",
-    "DuplicateItemError",
-    "ErrorClassifier",
-    "EscalationPolicy",
     "Fault",
     "FaultKind",
     "InvalidOutputError",
-    "InvalidWorkItemError",
-    "Journal",
-    "JournalChangedError",
-    "JournalError",
-    "JournalInUseError",
     "LLMCallStrategy",
     "LLMWorkItem",
     "Media",
-    "Middleware",
-    "MissingExtraError",
-    "MissingKeyError",
-    "MisuseError",
-    "ModelEscalation",
-    "PaceKnowledge",
     "PacelineError",
     "ParallelBatchProcessor",
     "Price",
-    "Problem",
     "ProcessorConfig",
-    "ProcessorStatistics",
-    "Prompt",
-    "QuotaHint",
-    "QuotaLimit",
-    "RateController",
     "RateLimitError",
-    "RateLimitObserver",
     "Request",
     "ResultStream",
     "RetryPolicy",
-    "Skip",
-    "SourceError",
     "TokenUsage",
-    "UnsavedError",
-    "ValidationFeedback",
     "WorkItemResult",
     "__version__",
     "model",
@@ -123,6 +74,89 @@ __all__ = [
     "run_prompts",
 ]
 
-for _name in __all__:  # in reprs and tracebacks a thing is called by the name that it is imported by
-    if hasattr(globals()[_name], "__qualname__"):
-        globals()[_name].__module__ = __name__
+_HOMES = {
+    "BatchResult": "_core.results",
+    "CallError": "exceptions",
+    "CallableStrategy": "llm_strategies.callable",
+    "Fault": "_core.fault",
+    "FaultKind": "_core.fault",
+    "InvalidOutputError": "exceptions",
+    "LLMCallStrategy": "abc",
+    "LLMWorkItem": "abc",
+    "Media": "_core.prompt",
+    "PacelineError": "exceptions",
+    "ParallelBatchProcessor": "processor",
+    "Price": "_core.accounting",
+    "ProcessorConfig": "_core.config",
+    "RateLimitError": "exceptions",
+    "Request": "_core.request",
+    "ResultStream": "_engine.outlets",
+    "RetryPolicy": "_core.retry",
+    "TokenUsage": "_core.usage",
+    "WorkItemResult": "_core.results",
+    "model": "llm_strategies.registry",
+    "open_stream": "prompts",
+    "process_prompts": "prompts",
+    "run_prompts": "prompts",
+}
+"""Each name's module. It is loaded when the name is first used, so that `paceline --help` need not load the engine."""
+
+_MOVED = {
+    "Attempt": "typing",
+    "Backoff": "typing",
+    "BaseObserver": "abc",
+    "ConfigurationError": "exceptions",
+    "DefaultErrorClassifier": "abc",
+    "DuplicateItemError": "exceptions",
+    "ErrorClassifier": "abc",
+    "EscalationPolicy": "llm_strategies",
+    "InvalidWorkItemError": "exceptions",
+    "Journal": "abc",
+    "JournalChangedError": "exceptions",
+    "JournalError": "exceptions",
+    "JournalInUseError": "exceptions",
+    "Middleware": "abc",
+    "MissingExtraError": "exceptions",
+    "MissingKeyError": "exceptions",
+    "MisuseError": "exceptions",
+    "ModelEscalation": "llm_strategies",
+    "PaceKnowledge": "typing",
+    "Problem": "llm_strategies",
+    "ProcessorStatistics": "typing",
+    "Prompt": "typing",
+    "QuotaHint": "llm_strategies",
+    "QuotaLimit": "llm_strategies",
+    "RateController": "abc",
+    "RateLimitObserver": "abc",
+    "Skip": "exceptions",
+    "SourceError": "exceptions",
+    "UnsavedError": "exceptions",
+    "ValidationFeedback": "llm_strategies",
+}
+"""Names that stood here before, and the modules that have them now."""
+
+if not TYPE_CHECKING:  # a type checker would take any name for a public one
+
+    def __getattr__(name: str) -> object:
+        from importlib import import_module  # noqa: PLC0415 - not every program needs it
+
+        if name in _HOMES:
+            value = getattr(import_module(f".{_HOMES[name]}", __name__), name)
+            value.__module__ = __name__  # in reprs and tracebacks it goes by the name that it is imported by
+        elif name == "__version__":
+            from importlib.metadata import version  # noqa: PLC0415 - it loads a parser of e-mails
+
+            value = version("paceline")
+        elif name in _MOVED:
+            import warnings  # noqa: PLC0415 - as above
+
+            home = f"{__name__}.{_MOVED[name]}"
+            warnings.warn(f"paceline.{name} has moved: import it from {home}", DeprecationWarning, stacklevel=2)
+            return getattr(import_module(home), name)
+        else:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        globals()[name] = value
+        return value
+
+    def __dir__() -> list[str]:
+        return sorted({*globals(), *__all__})

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from paceline import ConfigurationError
 from paceline.cli.config_file import read_settings
+from paceline.exceptions import ConfigurationError
 
 from .conftest import FAST, rows_of
 

@@ -7,9 +7,10 @@ import logging
 import attrs
 import pytest
 
-from paceline import BatchResult, Fault, FaultKind, QuotaHint, WorkItemResult
+from paceline import BatchResult, Fault, FaultKind, WorkItemResult
 from paceline.cli.progress.logs import shown_logs
 from paceline.cli.report_text import hint
+from paceline.llm_strategies import QuotaHint
 
 log = logging.getLogger("paceline")
 

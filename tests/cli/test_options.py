@@ -11,7 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from paceline import ConfigurationError, FaultKind
+from paceline import FaultKind
+from paceline.exceptions import ConfigurationError
 from paceline.journal import PASSING
 from paceline.runs.option_values import FAILED, models_in, retried
 from paceline.runs.options import ONCE, Durability, RunOptions

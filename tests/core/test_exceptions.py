@@ -7,6 +7,7 @@ import pickle
 
 import pytest
 
+from paceline import exceptions as public
 from paceline._core import exceptions
 from paceline._core.exceptions import (
     CallError,
@@ -44,7 +45,7 @@ TREE = {
 def test_the_tree_is_as_drawn():
     found = {
         name: {base.__name__ for base in member.__bases__}
-        for name, member in inspect.getmembers(exceptions, inspect.isclass)
+        for name, member in inspect.getmembers(public, inspect.isclass)
         if issubclass(member, BaseException)
     }
     assert found == TREE
@@ -57,7 +58,7 @@ def test_the_drawing_names_every_exception_once():
 
 def test_every_exception_has_its_sentence():
     for name in TREE:
-        assert getattr(exceptions, name).__doc__
+        assert getattr(public, name).__doc__
 
 
 @pytest.mark.parametrize("kind", FaultKind)

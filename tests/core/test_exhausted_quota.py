@@ -9,9 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from paceline import Fault, FaultKind, QuotaHint, QuotaLimit
+from paceline import Fault, FaultKind
 from paceline._core.durations import span
 from paceline._core.fault import closed_lane_fault, closed_lanes_fault
+from paceline.llm_strategies import QuotaHint, QuotaLimit
 
 NOW = datetime(2026, 11, 23, 2, 48, tzinfo=UTC).timestamp()
 

@@ -9,9 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from paceline import CallableStrategy, InvalidWorkItemError, LLMWorkItem, Request
+from paceline import CallableStrategy, LLMWorkItem, Request
 from paceline._core.prompt import characters_of
 from paceline._core.request import DIALECTS, worded
+from paceline.exceptions import InvalidWorkItemError
 
 USER = {"role": "user", "content": "Why?"}
 OPENAI = {"model": "m", "messages": [{"role": "system", "content": "Be brief."}, USER]}

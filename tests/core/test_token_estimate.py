@@ -9,10 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from paceline import QuotaHint, QuotaLimit, TokenUsage
+from paceline import TokenUsage
 from paceline._core.prompt import Media, characters_of
 from paceline._core.quota import Part
 from paceline._core.token_estimate import TokenCosts
+from paceline.llm_strategies import QuotaHint, QuotaLimit
 
 lengths = st.none() | st.integers(0, 10**7)
 usages = st.builds(TokenUsage, *[st.integers(0, 10**9)] * 3) | st.builds(

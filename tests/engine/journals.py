@@ -7,7 +7,8 @@ from typing import Any
 
 import anyio
 
-from paceline import FaultKind, JournalError, WorkItemResult
+from paceline import FaultKind, WorkItemResult
+from paceline.exceptions import JournalError
 
 
 def never(_number: int) -> None:

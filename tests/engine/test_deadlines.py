@@ -4,7 +4,6 @@ import anyio
 import pytest
 
 from paceline import (
-    Backoff,
     FaultKind,
     LLMCallStrategy,
     LLMWorkItem,
@@ -13,6 +12,7 @@ from paceline import (
     RetryPolicy,
     process_prompts,
 )
+from paceline.typing import Backoff
 
 from .support import USAGE, Echo, Scripted, Status, add_all
 

@@ -9,13 +9,9 @@ import pytest
 
 from paceline import (
     CallError,
-    ConfigurationError,
-    EscalationPolicy,
     FaultKind,
     LLMCallStrategy,
     LLMWorkItem,
-    Middleware,
-    MisuseError,
     ParallelBatchProcessor,
     Price,
     ProcessorConfig,
@@ -24,7 +20,9 @@ from paceline import (
     TokenUsage,
     process_prompts,
 )
-from paceline.abc import Ladder
+from paceline.abc import Ladder, Middleware
+from paceline.exceptions import ConfigurationError, MisuseError
+from paceline.llm_strategies import EscalationPolicy
 from paceline.llm_strategies.escalation import ModelEscalation
 from paceline.observers import BaseObserver, ProcessingEvent
 

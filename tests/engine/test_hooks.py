@@ -7,18 +7,10 @@ import anyio
 import attrs
 import pytest
 
-from paceline import (
-    BaseObserver,
-    FaultKind,
-    LLMWorkItem,
-    Middleware,
-    ParallelBatchProcessor,
-    ProcessorConfig,
-    Skip,
-    WorkItemResult,
-    process_prompts,
-)
+from paceline import FaultKind, LLMWorkItem, ParallelBatchProcessor, ProcessorConfig, WorkItemResult, process_prompts
 from paceline._core.pace import PaceChange, PaceController
+from paceline.abc import BaseObserver, Middleware
+from paceline.exceptions import Skip
 from paceline.observers import ProcessingEvent
 
 from .support import Echo, Scripted, Status, add_all

@@ -10,22 +10,18 @@ import attrs
 import pytest
 
 from paceline import (
-    BaseObserver,
     CallError,
-    ConfigurationError,
     FaultKind,
-    JournalChangedError,
-    JournalError,
     LLMWorkItem,
-    Middleware,
     ParallelBatchProcessor,
-    UnsavedError,
     WorkItemResult,
     open_stream,
     process_prompts,
 )
 from paceline._core.fault import Fault
 from paceline._core.pace import PaceChange, PaceKnowledge
+from paceline.abc import BaseObserver, Middleware
+from paceline.exceptions import ConfigurationError, JournalChangedError, JournalError, UnsavedError
 from paceline.observers import ProcessingEvent
 
 from .journals import MemoryJournal, at_commit, from_commit, is_pending

@@ -11,16 +11,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from paceline import (
-    CallError,
-    FaultKind,
-    JournalChangedError,
-    JournalError,
-    LLMCallStrategy,
-    LLMWorkItem,
-    ParallelBatchProcessor,
-    WorkItemResult,
-)
+from paceline import CallError, FaultKind, LLMCallStrategy, LLMWorkItem, ParallelBatchProcessor, WorkItemResult
+from paceline.exceptions import JournalChangedError, JournalError
 
 from .journals import MemoryJournal, is_pending
 from .support import USAGE, FixedPace

@@ -10,11 +10,9 @@ import pytest
 
 from paceline import (
     CallError,
-    ErrorClassifier,
     Fault,
     FaultKind,
     LLMCallStrategy,
-    Middleware,
     ParallelBatchProcessor,
     ProcessorConfig,
     RateLimitError,
@@ -22,6 +20,7 @@ from paceline import (
     TokenUsage,
     process_prompts,
 )
+from paceline.abc import ErrorClassifier, Middleware
 
 from .support import USAGE, Echo, Scripted, Status, add_all
 from .test_streams import leak

@@ -6,7 +6,8 @@ import anyio
 import pydantic
 import pytest
 
-from paceline import BaseObserver, LLMCallStrategy, LLMWorkItem, ParallelBatchProcessor, ProcessorConfig, RateLimitError
+from paceline import LLMCallStrategy, LLMWorkItem, ParallelBatchProcessor, ProcessorConfig, RateLimitError
+from paceline.abc import BaseObserver
 from paceline.middleware import Middleware
 from paceline.observers import ProcessingEvent
 

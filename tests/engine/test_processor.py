@@ -5,16 +5,8 @@ import math
 import anyio
 import pytest
 
-from paceline import (
-    DuplicateItemError,
-    FaultKind,
-    InvalidWorkItemError,
-    LLMWorkItem,
-    MisuseError,
-    ParallelBatchProcessor,
-    ProcessorConfig,
-    TokenUsage,
-)
+from paceline import FaultKind, LLMWorkItem, ParallelBatchProcessor, ProcessorConfig, TokenUsage
+from paceline.exceptions import DuplicateItemError, InvalidWorkItemError, MisuseError
 
 from .support import Echo, FixedPace, Scripted, Status, add_all
 

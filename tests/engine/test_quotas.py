@@ -13,20 +13,19 @@ import pytest
 from paceline import (
     CallableStrategy,
     CallError,
-    ConfigurationError,
     FaultKind,
     LLMWorkItem,
-    PaceKnowledge,
     ParallelBatchProcessor,
     ProcessorConfig,
-    QuotaHint,
-    QuotaLimit,
     RateLimitError,
     TokenUsage,
     open_stream,
     process_prompts,
 )
+from paceline.exceptions import ConfigurationError
+from paceline.llm_strategies import QuotaHint, QuotaLimit
 from paceline.testing import FixedWindow, Service, SimulatedProvider, SimulatedStrategy, TokenBucket
+from paceline.typing import PaceKnowledge
 
 from .support import USAGE, Echo, FixedPace, Scripted, add_all
 

@@ -9,22 +9,18 @@ import attrs
 import pytest
 
 from paceline import (
-    BaseObserver,
     CallError,
-    ConfigurationError,
-    DuplicateItemError,
     Fault,
     FaultKind,
     LLMWorkItem,
-    Middleware,
-    MisuseError,
     ParallelBatchProcessor,
     ProcessorConfig,
-    Skip,
     TokenUsage,
     open_stream,
     process_prompts,
 )
+from paceline.abc import BaseObserver, Middleware
+from paceline.exceptions import ConfigurationError, DuplicateItemError, MisuseError, Skip
 from paceline.observers import ProcessingEvent
 from paceline.testing import VirtualTimeLoop
 

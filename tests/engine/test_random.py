@@ -14,20 +14,19 @@ from hypothesis import strategies as st
 from trio.testing import MockClock
 
 from paceline import (
-    Backoff,
-    BaseObserver,
     CallError,
     FaultKind,
     LLMCallStrategy,
     LLMWorkItem,
-    Middleware,
     ParallelBatchProcessor,
     ProcessorConfig,
     RetryPolicy,
-    Skip,
     TokenUsage,
 )
+from paceline.abc import BaseObserver, Middleware
+from paceline.exceptions import Skip
 from paceline.testing.virtual_time import VirtualTimeLoop
+from paceline.typing import Backoff
 
 from .support import Status
 from .test_streams import leak

@@ -5,17 +5,15 @@ import pytest
 
 from paceline import (
     CallableStrategy,
-    DuplicateItemError,
     FaultKind,
-    InvalidWorkItemError,
     LLMWorkItem,
     ParallelBatchProcessor,
     ProcessorConfig,
-    SourceError,
     open_stream,
     process_prompts,
     run_prompts,
 )
+from paceline.exceptions import DuplicateItemError, InvalidWorkItemError, SourceError
 
 from .support import Echo, FixedPace, Scripted, Status
 

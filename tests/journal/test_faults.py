@@ -13,7 +13,8 @@ from pathlib import Path
 import anyio
 import pytest
 
-from paceline import CallableStrategy, JournalError, ParallelBatchProcessor, UnsavedError, process_prompts, run_prompts
+from paceline import CallableStrategy, ParallelBatchProcessor, process_prompts, run_prompts
+from paceline.exceptions import JournalError, UnsavedError
 from paceline.journal import SqliteJournal
 from paceline.journal.reader import JournalReader
 from paceline.journal.writer import Store
@@ -25,7 +26,8 @@ root = pytest.mark.skipif(os.name != "posix" or os.geteuid() != 0, reason="only 
 FILLS = """if True:
     import json, resource, sys
     import anyio
-    from paceline import CallableStrategy, UnsavedError, run_prompts
+    from paceline import CallableStrategy, run_prompts
+    from paceline.exceptions import UnsavedError
     path, limit, items = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
     if limit:
         resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))

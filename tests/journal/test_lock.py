@@ -12,7 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from paceline import JournalError, JournalInUseError, run_prompts
+from paceline import run_prompts
+from paceline.exceptions import JournalError, JournalInUseError
 from paceline.journal.reader import JournalReader
 from paceline.journal.writer import Store
 
@@ -28,7 +29,7 @@ HOLDS = """if True:
 """
 TRIES = """if True:
     import sys
-    from paceline import JournalInUseError
+    from paceline.exceptions import JournalInUseError
     from paceline.journal.store import Store
     try:
         Store(sys.argv[1]).close()

@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from paceline import JournalError
 from paceline._codec import encode_row
 from paceline._core.accounting import Price
 from paceline._core.fault import FaultKind
+from paceline.exceptions import JournalError
 from paceline.journal.reader import JournalReader, has
 from paceline.journal.writer import Store
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from paceline import JournalError
+from paceline.exceptions import JournalError
 from paceline.journal import schema
 from paceline.journal.reader import JournalReader
 from paceline.journal.writer import Store

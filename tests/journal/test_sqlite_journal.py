@@ -16,15 +16,9 @@ from hypothesis import strategies as st
 from paceline import (
     CallableStrategy,
     CallError,
-    ConfigurationError,
-    EscalationPolicy,
-    JournalChangedError,
-    JournalError,
     LLMCallStrategy,
-    MisuseError,
     ParallelBatchProcessor,
     TokenUsage,
-    UnsavedError,
     WorkItemResult,
     process_prompts,
     run_prompts,
@@ -33,11 +27,13 @@ from paceline._core.fault import PASSING, Fault, FaultKind
 from paceline._core.prompt import content_key
 from paceline._core.results import Attempt
 from paceline.abc import Ladder
+from paceline.exceptions import ConfigurationError, JournalChangedError, JournalError, MisuseError, UnsavedError
 from paceline.journal import SqliteJournal
 from paceline.journal.items import RegisteredItem
 from paceline.journal.reader import JournalReader
 from paceline.journal.sqlite import retried
 from paceline.journal.writer import Store
+from paceline.llm_strategies import EscalationPolicy
 
 from .support import UPPER, begun, done, failed, item, rows, upper
 

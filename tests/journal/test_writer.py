@@ -10,11 +10,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from paceline import ConfigurationError, JournalError
 from paceline._core.accounting import Price
 from paceline._core.fault import FaultKind
 from paceline._core.pace import PaceChange, PaceKnowledge
 from paceline._core.usage import TokenUsage
+from paceline.exceptions import ConfigurationError, JournalError
 from paceline.journal.items import ItemChange, differences, sentences
 from paceline.journal.reader import JournalReader
 from paceline.journal.writer import Store

@@ -11,7 +11,8 @@ from google import genai
 from google.genai import types
 from pydantic import BaseModel, ValidationError
 
-from paceline import BaseObserver, LLMCallStrategy, LLMWorkItem, ParallelBatchProcessor, ProcessorConfig
+from paceline import LLMCallStrategy, LLMWorkItem, ParallelBatchProcessor, ProcessorConfig
+from paceline.abc import BaseObserver
 from paceline.llm_strategies.gemini.errors import GeminiErrorClassifier
 from paceline.middleware import Middleware
 from paceline.observers import ProcessingEvent

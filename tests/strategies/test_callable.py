@@ -8,8 +8,9 @@ import functools
 import anyio
 import pytest
 
-from paceline import CallableStrategy, CallError, ConfigurationError, Fault, FaultKind, RateLimitError, TokenUsage
+from paceline import CallableStrategy, CallError, Fault, FaultKind, RateLimitError, TokenUsage
 from paceline import process_prompts as run
+from paceline.exceptions import ConfigurationError
 
 pytestmark = pytest.mark.anyio
 

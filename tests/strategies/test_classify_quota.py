@@ -10,8 +10,9 @@ from google.genai import errors
 from hypothesis import given
 from hypothesis import strategies as st
 
-from paceline import CallError, DefaultErrorClassifier, Fault, FaultKind, QuotaHint, QuotaLimit, RateLimitError
-from paceline.llm_strategies import quota_hint
+from paceline import CallError, Fault, FaultKind, RateLimitError
+from paceline.abc import DefaultErrorClassifier
+from paceline.llm_strategies import QuotaHint, QuotaLimit, quota_hint
 from paceline.llm_strategies.gemini.errors import GeminiErrorClassifier
 
 from .garbage import anything

@@ -16,8 +16,6 @@ import trio
 from paceline import (
     CallableStrategy,
     CallError,
-    ConfigurationError,
-    EscalationPolicy,
     Fault,
     FaultKind,
     InvalidOutputError,
@@ -26,16 +24,15 @@ from paceline import (
     Media,
     ParallelBatchProcessor,
     Price,
-    Problem,
     ProcessorConfig,
-    QuotaHint,
     RateLimitError,
     RetryPolicy,
     TokenUsage,
     process_prompts,
 )
 from paceline.abc import Ladder
-from paceline.llm_strategies import OutputType, ValidationFeedback
+from paceline.exceptions import ConfigurationError
+from paceline.llm_strategies import EscalationPolicy, OutputType, Problem, QuotaHint, ValidationFeedback
 from paceline.llm_strategies.escalation import ModelEscalation
 
 pytestmark = pytest.mark.anyio

@@ -15,7 +15,8 @@ import openai
 import pytest
 
 import paceline
-from paceline import ConfigurationError, MissingKeyError, MisuseError, Price, ProcessorConfig, process_prompts
+from paceline import Price, ProcessorConfig, process_prompts
+from paceline.exceptions import ConfigurationError, MissingKeyError, MisuseError
 from paceline.llm_strategies import openai as _module
 from paceline.llm_strategies.anthropic import AnthropicStrategy
 from paceline.llm_strategies.openai import OpenAIStrategy
@@ -334,7 +335,7 @@ class TestBatches:
         throttled = Answer(dialect.error("slow"), 429, {"Retry-After": "0.01"})
         service.says(throttled, Answer(dialect.error("oops"), 500), Answer(hang_up=True), Answer(dialect.reply()))
         config = ProcessorConfig(
-            max_workers=1, retry=paceline.RetryPolicy(backoff=paceline.Backoff(base=0.001, longest=0.01))
+            max_workers=1, retry=paceline.RetryPolicy(backoff=paceline.typing.Backoff(base=0.001, longest=0.01))
         )
         batch = await process_prompts(dialect.at(service.url), ["a", "b", "c"], config=config)
         assert batch.succeeded == 3

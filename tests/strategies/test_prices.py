@@ -7,7 +7,8 @@ import sys
 
 import pytest
 
-from paceline import ModelEscalation, Price, TokenUsage, process_prompts
+from paceline import Price, TokenUsage, process_prompts
+from paceline.llm_strategies import ModelEscalation
 from paceline.llm_strategies.prices import Priced, find_price, price_of
 
 
@@ -85,7 +86,8 @@ async def test_the_top_of_a_ladder_that_nobody_needed_has_its_price_in_the_estim
 def test_a_price_is_not_looked_up_on_the_way_and_one_that_is_given_counts():
     code = """
 import sys
-from paceline import ModelEscalation, Price, TokenUsage, process_prompts
+from paceline import Price, TokenUsage, process_prompts
+from paceline.llm_strategies import ModelEscalation
 from paceline.llm_strategies.gemini import GeminiStrategy
 strategy = GeminiStrategy(api_key="k")
 assert strategy.price is None and "genai_prices" not in sys.modules

@@ -8,7 +8,8 @@ import textwrap
 
 import pytest
 
-from paceline import ConfigurationError, LLMCallStrategy, MissingKeyError
+from paceline import LLMCallStrategy
+from paceline.exceptions import ConfigurationError, MissingKeyError
 from paceline.llm_strategies.registry import model
 from paceline.testing import SimulatedStrategy
 
@@ -136,7 +137,7 @@ def test_without_the_package_one_sentence_says_what_to_install(provider, package
         f"""
         import sys
         sys.modules[{package!r}] = None
-        from paceline import MissingExtraError
+        from paceline.exceptions import MissingExtraError
         from paceline.llm_strategies.registry import model
         try:
             model("{provider}:x")
@@ -157,7 +158,7 @@ import paceline
 class Echo(paceline.LLMCallStrategy):
     def __init__(self, name, *, loud=False):
         if name == "impossible":
-            raise paceline.ConfigurationError("echo knows no impossible")
+            raise paceline.exceptions.ConfigurationError("echo knows no impossible")
         if name == "broken":
             raise RuntimeError("no luck with sk-0123456789abcdefghij")
         self.model = name.upper() if loud else name

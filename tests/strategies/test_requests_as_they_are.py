@@ -7,18 +7,10 @@ import json
 import attrs
 import pytest
 
-from paceline import (
-    FaultKind,
-    LLMWorkItem,
-    ModelEscalation,
-    ParallelBatchProcessor,
-    Price,
-    Request,
-    TokenUsage,
-    ValidationFeedback,
-)
+from paceline import FaultKind, LLMWorkItem, ParallelBatchProcessor, Price, Request, TokenUsage
 from paceline.files import open_input
 from paceline.files.output_formats import OutputFormat, encode
+from paceline.llm_strategies import ModelEscalation, ValidationFeedback
 from paceline.llm_strategies.gemini import GeminiCachedStrategy, GeminiStrategy
 from paceline.testing import Service as Limits
 from paceline.testing import SimulatedProvider, SimulatedStrategy

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from paceline import ConfigurationError
+from paceline.exceptions import ConfigurationError
 from paceline.testing.service import Dice
 
 CALLS = st.tuples(st.text(max_size=20), st.integers(1, 9))

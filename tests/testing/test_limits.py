@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from paceline import ConfigurationError
+from paceline.exceptions import ConfigurationError
 from paceline.testing import ConcurrencyCap, FixedWindow, TokenBucket
 
 # Gaps between calls in milliseconds, and their tokens.

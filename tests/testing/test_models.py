@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from paceline import ConfigurationError
+from paceline.exceptions import ConfigurationError
 from paceline.testing import SimulatedError, SimulatedProvider, parse_model
 
 pytestmark = pytest.mark.anyio

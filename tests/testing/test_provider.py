@@ -8,7 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from paceline import CallError, ConfigurationError, DefaultErrorClassifier, FaultKind, TokenUsage
+from paceline import CallError, FaultKind, TokenUsage
+from paceline.abc import DefaultErrorClassifier
+from paceline.exceptions import ConfigurationError
 from paceline.testing import ConcurrencyCap, FixedWindow, Reply, Service, SimulatedError, SimulatedProvider, TokenBucket
 from paceline.testing.service import FAULTS
 

@@ -9,8 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from paceline import ConfigurationError, DefaultErrorClassifier, FaultKind
+from paceline import FaultKind
 from paceline._core.provider_hints import header_quota
+from paceline.abc import DefaultErrorClassifier
+from paceline.exceptions import ConfigurationError
 from paceline.testing import (
     ConcurrencyCap,
     FixedWindow,

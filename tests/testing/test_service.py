@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from paceline import ConfigurationError, FaultKind
+from paceline import FaultKind
+from paceline.exceptions import ConfigurationError
 from paceline.testing import Service
 from paceline.testing.service import FAULTS, Chance, Dice
 

@@ -4,7 +4,8 @@ import copy
 
 import pytest
 
-from paceline import ConfigurationError, FaultKind
+from paceline import FaultKind
+from paceline.exceptions import ConfigurationError
 from paceline.testing import ConcurrencyCap, Service, SimulatedError, SimulatedProvider, SimulatedStrategy
 
 pytestmark = pytest.mark.anyio

@@ -6,6 +6,7 @@
 """
 
 from .._core.fault import PASSING as PASSING
+from .._public import publish as _publish
 from .reader import Counts as Counts
 from .reader import JournalReader as JournalReader
 from .reader import PaceEntry as PaceEntry
@@ -15,6 +16,4 @@ from .sqlite import SqliteJournal as SqliteJournal
 
 __all__ = ["PASSING", "Counts", "JournalReader", "PaceEntry", "RunRecord", "SqliteJournal", "StoredResult"]
 
-for _name in __all__:
-    if hasattr(globals()[_name], "__qualname__"):
-        globals()[_name].__module__ = __name__
+_publish(globals())

@@ -6,9 +6,10 @@ import math
 
 import pytest
 
-from paceline import FaultKind, ProcessorStatistics, TokenUsage
+from paceline import FaultKind, TokenUsage
 from paceline._core.pace import PaceStatistics
 from paceline.cli.progress.figures import FigureMeter, clock, elapsed, gate_of, pace_of, per_time
+from paceline.typing import ProcessorStatistics
 
 
 def statistics(done=0, *, failed=0, served=None, refusals=0, **lane):

@@ -8,8 +8,9 @@ import pickle
 import attrs
 import pytest
 
-from paceline import ConfigurationError, PaceKnowledge
 from paceline._core.pace.warm_start import checked
+from paceline.exceptions import ConfigurationError
+from paceline.typing import PaceKnowledge
 
 KNOWN = PaceKnowledge(limit=40, rate=9.5, token_rate=math.inf, latency=4.0, learned=1.8e9)
 

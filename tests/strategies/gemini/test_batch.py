@@ -8,8 +8,9 @@ import time
 import httpx2
 import pytest
 
-from paceline import PaceKnowledge, process_prompts
+from paceline import process_prompts
 from paceline.llm_strategies.gemini import GeminiStrategy
+from paceline.typing import PaceKnowledge
 
 pytestmark = pytest.mark.anyio
 

@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from paceline import ConfigurationError
 from paceline._core.exceptions import IllegalTransitionError
+from paceline.exceptions import ConfigurationError
 from paceline.llm_strategies.gemini.cache_state import (
     NEW,
     Absent,

@@ -15,7 +15,8 @@ from google import genai
 from google.genai import errors, types
 from google.oauth2.credentials import Credentials
 
-from paceline import ConfigurationError, FaultKind, LLMWorkItem, ParallelBatchProcessor, ProcessorConfig
+from paceline import FaultKind, LLMWorkItem, ParallelBatchProcessor, ProcessorConfig
+from paceline.exceptions import ConfigurationError
 from paceline.llm_strategies.gemini import GeminiCachedStrategy, GeminiStrategy
 
 from .service import KEY, Answer, fault_of, prepared, refusal, reply

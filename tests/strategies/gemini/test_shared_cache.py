@@ -10,7 +10,8 @@ import anyio
 import pytest
 from google.genai import types
 
-from paceline import ConfigurationError, FaultKind, Media, Price, ProcessorConfig, TokenUsage, process_prompts
+from paceline import FaultKind, Media, Price, ProcessorConfig, TokenUsage, process_prompts
+from paceline.exceptions import ConfigurationError
 from paceline.llm_strategies.gemini import GeminiCachedStrategy, GeminiStrategy
 
 from ...engine.support import FixedPace

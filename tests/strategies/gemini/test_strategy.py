@@ -11,7 +11,7 @@ import pytest
 from google import genai
 from google.genai import types
 
-from paceline import ConfigurationError, MissingKeyError, MisuseError
+from paceline.exceptions import ConfigurationError, MissingKeyError, MisuseError
 from paceline.llm_strategies.gemini import GeminiStrategy
 
 from .service import KEY, prepared
@@ -39,7 +39,7 @@ sys.meta_path.insert(0, Blocker())
 import paceline
 try:
     from paceline.llm_strategies.gemini import GeminiStrategy
-except paceline.MissingExtraError as error:
+except paceline.exceptions.MissingExtraError as error:
     print(error)
 """
     )

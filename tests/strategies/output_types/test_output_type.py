@@ -21,8 +21,9 @@ import pydantic
 import pytest
 from typing_extensions import Doc
 
-from paceline import ConfigurationError, FaultKind, InvalidOutputError, Problem, TokenUsage
-from paceline.llm_strategies import OutputType
+from paceline import FaultKind, InvalidOutputError, TokenUsage
+from paceline.exceptions import ConfigurationError
+from paceline.llm_strategies import OutputType, Problem
 from paceline.llm_strategies.output_types.output_type import problems_of
 
 T = TypeVar("T")

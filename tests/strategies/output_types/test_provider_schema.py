@@ -11,7 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from paceline import ConfigurationError, InvalidOutputError, TokenUsage
+from paceline import InvalidOutputError, TokenUsage
+from paceline.exceptions import ConfigurationError
 from paceline.llm_strategies.output_types.provider_schema import Asked, Dialect, enforced
 
 from ..garbage import anything, twisted

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from paceline import ConfigurationError, InvalidOutputError
+from paceline import InvalidOutputError
+from paceline.exceptions import ConfigurationError
 from paceline.llm_strategies.output_types.output_type import OutputType
 from paceline.llm_strategies.output_types.provider_schema import Asked
 

@@ -1,0 +1,39 @@
+"""Types that paceline returns or accepts, and that a program rarely constructs: for annotations."""
+
+from ._core.accounting import ModelUse as ModelUse
+from ._core.pace import Abandoned as Abandoned
+from ._core.pace import Faulted as Faulted
+from ._core.pace import PaceChange as PaceChange
+from ._core.pace import PaceKnowledge as PaceKnowledge
+from ._core.pace import PaceStatistics as PaceStatistics
+from ._core.pace import Served as Served
+from ._core.pace import Signal as Signal
+from ._core.pace import Throttled as Throttled
+from ._core.prompt import Prompt as Prompt
+from ._core.results import Attempt as Attempt
+from ._core.retry import Backoff as Backoff
+from ._engine.engine import NewPace as NewPace
+from ._engine.tally import ProcessorStatistics as ProcessorStatistics
+from ._public import publish as _publish
+from .abc import Tokens as Tokens
+
+__all__ = [
+    "Abandoned",
+    "Attempt",
+    "Backoff",
+    "Faulted",
+    "ModelUse",
+    "NewPace",
+    "PaceChange",
+    "PaceKnowledge",
+    "PaceStatistics",
+    "ProcessorStatistics",
+    "Prompt",
+    "Served",
+    "Signal",
+    "Throttled",
+    "Tokens",
+]
+
+
+_publish(globals())
