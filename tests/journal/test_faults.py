@@ -255,7 +255,7 @@ def test_a_journal_behind_a_symbolic_link_is_the_file_behind_it(tmp_path, path):
 
 COPIES = """if True:
     import os, signal, sys
-    from paceline.journal.store import Store
+    from paceline.journal.writer import Store
     from .support import begun, done
     names = [str(i) for i in range(50)]
     store = begun(sys.argv[1], *names)

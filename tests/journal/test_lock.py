@@ -21,7 +21,7 @@ from .support import UPPER, begun, done, forked, python, rows_elsewhere
 
 HOLDS = """if True:
     import sys, time
-    from paceline.journal.store import Store
+    from paceline.journal.writer import Store
     store = Store(sys.argv[1])
     store.begin_run()
     print("held", flush=True)
@@ -30,7 +30,7 @@ HOLDS = """if True:
 TRIES = """if True:
     import sys
     from paceline.exceptions import JournalInUseError
-    from paceline.journal.store import Store
+    from paceline.journal.writer import Store
     try:
         Store(sys.argv[1]).close()
     except JournalInUseError as error:

@@ -10,7 +10,7 @@ from ..cli.conftest import FAST
 
 ASK = """
 import resource, sys
-from paceline.cli.asking.descriptors import workers_within
+from paceline.runs.file_limit import workers_within
 workers = workers_within(200, models=int(sys.argv[1]), say=print)
 print(workers, resource.getrlimit(resource.RLIMIT_NOFILE)[0])
 """

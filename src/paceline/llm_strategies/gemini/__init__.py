@@ -4,11 +4,7 @@ GeminiStrategy          asks a model
 GeminiCachedStrategy    asks it about one large context, which is sent once
 """
 
-from __future__ import annotations
-
 from ..._core.exceptions import MissingExtraError
-from .cached import GeminiCachedStrategy
-from .strategy import GeminiStrategy
 
 try:
     import google.auth as _auth  # noqa: F401 - these tell whether the extra is installed
@@ -16,5 +12,9 @@ try:
     from google import genai as _genai  # noqa: F401
 except ImportError as _error:
     raise MissingExtraError("GeminiStrategy", "gemini") from _error
+
+# isort: split - the extra is looked for first
+from .cached import GeminiCachedStrategy
+from .strategy import GeminiStrategy
 
 __all__ = ["GeminiCachedStrategy", "GeminiStrategy"]
