@@ -49,6 +49,11 @@ def test_a_name_that_has_moved_is_found_with_a_warning_that_names_its_module(nam
     assert thing is getattr(importlib.import_module(f"paceline.{home}"), name)
 
 
+def test_public_modules_are_attributes_of_the_package():
+    code = "import paceline; paceline.exceptions.JournalError, paceline.testing.Service, paceline.typing.Attempt"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
 def test_an_unknown_name_is_an_attribute_error():
     with pytest.raises(AttributeError, match="'paceline' has no attribute 'process_prompt'"):
         paceline.process_prompt  # noqa: B018

@@ -101,6 +101,9 @@ _HOMES = {
 }
 """Each name's module. It is loaded when the name is first used, so that `paceline --help` need not load the engine."""
 
+_MODULES = {"abc", "exceptions", "files", "journal", "llm_strategies", "observers", "runs", "testing", "typing"}
+"""Public modules, found as attributes without an import of their own: `except paceline.exceptions.JournalError`."""
+
 _MOVED = {
     "Attempt": "typing",
     "Backoff": "typing",
@@ -142,7 +145,10 @@ if not TYPE_CHECKING:  # a type checker would take any name for a public one
 
         if name in _HOMES:
             value = getattr(import_module(f".{_HOMES[name]}", __name__), name)
-            value.__module__ = __name__  # in reprs and tracebacks it goes by the name that it is imported by
+            if value.__module__ != "paceline.exceptions":
+                value.__module__ = __name__  # in reprs and tracebacks it goes by the name that it is imported by
+        elif name in _MODULES:
+            value = import_module(f".{name}", __name__)
         elif name == "__version__":
             from importlib.metadata import version  # noqa: PLC0415 - it loads a parser of e-mails
 

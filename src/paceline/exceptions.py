@@ -17,7 +17,6 @@ from ._core.exceptions import RateLimitError as RateLimitError
 from ._core.exceptions import Skip as Skip
 from ._core.results import SourceError as SourceError
 from ._core.results import UnsavedError as UnsavedError
-from ._public import publish as _publish
 
 __all__ = [
     "CallError",
@@ -38,5 +37,3 @@ __all__ = [
     "SourceError",
     "UnsavedError",
 ]
-
-_publish(globals())

@@ -209,3 +209,13 @@ class Skip(Exception):  # noqa: N818 - control flow of a middleware, not an erro
     def __init__(self, reason: str) -> None:
         super().__init__(reason)
         self.reason = str(reason)
+
+
+def _publish() -> None:
+    """Make `paceline.exceptions` the home of these classes: in tracebacks they go by the module that users import them from."""
+    for member in list(globals().values()):
+        if isinstance(member, type) and member.__module__ == __name__ and issubclass(member, Exception):
+            member.__module__ = "paceline.exceptions"
+
+
+_publish()

@@ -233,3 +233,7 @@ class UnsavedError(JournalError):
         super().__init__(f"{message}; {len(ids):,} results could not be saved{named}")
         self.batch = batch
         self.unsaved = tuple(unsaved)
+
+
+for _error in (SourceError, UnsavedError):
+    _error.__module__ = "paceline.exceptions"  # in tracebacks they go by the module that users import them from
