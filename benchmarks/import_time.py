@@ -16,6 +16,8 @@ COMMANDS = {
     "nothing": ("-c", "pass"),
     "trio, anyio, attrs, cattrs": ("-c", "import trio, anyio, attrs, cattrs"),
     "import paceline": ("-c", "import paceline"),
+    "from paceline import *": ("-c", "from paceline import *"),
+    "from paceline import process_prompts": ("-c", "from paceline import process_prompts"),
     "paceline --help": ("-m", "paceline", "--help"),
     "paceline run --help": ("-m", "paceline", "run", "--help"),
 }
