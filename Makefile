@@ -5,15 +5,25 @@ VENV := .venv
 BIN := $(VENV)/bin
 UV := $(shell command -v uv 2>/dev/null)
 
-.PHONY: demo test check lint types contracts format bench bench-pace clean
+.PHONY: demo test quick cover check lint types contracts spelling format versions bench bench-pace clean
 
 demo: $(VENV)/.demo  ## watch a batch find its pace
 	$(BIN)/paceline demo
 
 test: $(VENV)/.dev  ## run the tests
-	$(BIN)/python -m pytest -n auto
+	$(BIN)/python -m pytest -n $(WORKERS)
 
-check: lint types contracts test  ## everything that must hold
+quick: $(VENV)/.dev  ## the tests that need neither processes nor servers, in under a minute
+	$(BIN)/python -m pytest -n $(WORKERS) -m "not slow"
+
+cover: $(VENV)/.dev  ## the quick tests, with the share of the code that they run
+	$(BIN)/python -m pytest -q -n $(WORKERS) -m "not slow" --cov --cov-report=term:skip-covered --cov-fail-under=$(COVERAGE)
+
+check: lint types contracts spelling cover  ## everything that must hold besides the tests
+
+# Twice as many as cores: tests of processes and servers mostly wait.
+WORKERS := $(shell python3 -c 'import os; print(2 * (os.cpu_count() or 1))')
+COVERAGE := 85
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check .
@@ -21,9 +31,25 @@ lint: $(VENV)/.dev
 
 types: $(VENV)/.dev
 	$(BIN)/mypy
+	$(BIN)/basedpyright
+	PYTHONPATH=src $(BIN)/basedpyright --verifytypes paceline --ignoreexternal > $(VENV)/verifytypes.txt \
+		|| { grep -B1 'error:' $(VENV)/verifytypes.txt; tail -n 22 $(VENV)/verifytypes.txt; exit 1; }
+
+spelling: $(VENV)/.dev
+	$(BIN)/codespell src tests docs benchmarks README.md CHANGELOG.md $(wildcard CONTRIBUTING.md)
+	$(BIN)/validate-pyproject pyproject.toml
 
 contracts: $(VENV)/.dev
 	$(BIN)/lint-imports
+
+versions:  ## the quick tests on each Python from 3.11 to 3.14 that is at hand (uv is needed)
+	@for version in 3.11 3.12 3.13 3.14; do \
+		if uv python find --offline $$version > /dev/null 2>&1; then \
+			echo "Python $$version" && $(MAKE) --no-print-directory VENV=.venvs/$$version PYTHON=$$version quick || exit 1; \
+		else \
+			echo "Python $$version is not at hand: skipped"; \
+		fi; \
+	done
 
 format: $(VENV)/.dev
 	$(BIN)/ruff format .
