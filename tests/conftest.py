@@ -1,11 +1,33 @@
-"""What all tests share: both backends, in virtual time."""
+"""What all tests share: both backends in virtual time, how long properties are searched, and which tests are slow.
+
+PACELINE_SEARCH chooses how many examples a property is tried on: `quick`, `normal` (the default) or `thorough`. No example has a
+deadline, as a slow machine is not a fault of the code.
+"""
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
+
 import pytest
+from hypothesis import settings
 from trio.testing import MockClock
 
 from paceline.testing.virtual_time import VirtualTimeLoop
+
+for _name, _examples in {"quick": 15, "normal": 60, "thorough": 300}.items():
+    settings.register_profile(_name, deadline=None, max_examples=_examples, report_multiple_bugs=False)
+settings.load_profile(os.environ.get("PACELINE_SEARCH", "normal"))
+
+SLOW = (Path(__file__).with_name("slow.txt")).read_text("utf-8").split()
+"""Files, folders and tests that start processes or servers, or take more than a second: `make quick` leaves them out."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark the slow tests."""
+    for item in items:
+        if any(item.nodeid.startswith(f"tests/{name}") for name in SLOW):
+            item.add_marker(pytest.mark.slow)
 
 
 @pytest.fixture(params=["trio", "asyncio"])
