@@ -11,7 +11,6 @@ from pathlib import Path
 
 import attrs
 import pytest
-from hypothesis import settings
 
 from paceline.cli import main
 
@@ -21,8 +20,6 @@ from ..strategies.gemini.service import Service
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as shells have it for what they start in the background
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
-settings.register_profile("cli", deadline=None, max_examples=60)  # a slow machine is no fault of the code
-settings.load_profile("cli")
 
 FAST = "sim:rate=none,latency=0.01"
 KEYS = (

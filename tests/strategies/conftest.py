@@ -12,12 +12,8 @@ import time
 from collections.abc import Iterator
 
 import pytest
-from hypothesis import settings
 
 from .gemini.service import Service
-
-settings.register_profile("strategies", deadline=None)
-settings.load_profile("strategies")
 
 PATIENCE = 30.0  # seconds: for what must happen soon, on a slow machine too
 
