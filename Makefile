@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 UV := $(shell command -v uv 2>/dev/null)
 
-.PHONY: demo test quick cover check lint types contracts spelling format versions bench bench-pace clean
+.PHONY: demo test quick cover check lint types contracts spelling docs format versions bench bench-pace clean
 
 demo: $(VENV)/.demo  ## watch a batch find its pace
 	$(BIN)/paceline demo
@@ -51,6 +51,9 @@ versions:  ## the quick tests on each Python from 3.11 to 3.14 that is at hand (
 		fi; \
 	done
 
+docs: $(VENV)/.docs  ## build the documentation site into build/docs, offline; warnings are errors
+	$(BIN)/python -m sphinx -q -W --keep-going -n -b html -d build/doctrees docs build/docs
+
 format: $(VENV)/.dev
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
@@ -87,6 +90,10 @@ $(VENV)/.demo: pyproject.toml | $(VENV)/bin/python
 $(VENV)/.dev: pyproject.toml | $(VENV)/bin/python
 	$(INSTALL) --editable '.[all]' --group dev
 	@touch $@ $(VENV)/.demo
+
+$(VENV)/.docs: pyproject.toml | $(VENV)/bin/python
+	$(INSTALL) --editable '.[all]' --group dev --group docs
+	@touch $@ $(VENV)/.dev $(VENV)/.demo
 
 $(VENV)/.bench: pyproject.toml | $(VENV)/bin/python
 	$(INSTALL) --editable '.[all]' --group dev --group bench

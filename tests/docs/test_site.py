@@ -1,0 +1,68 @@
+"""The documentation site: every page is in a table of contents, every public name in the reference, and the site builds without warnings."""
+
+from __future__ import annotations
+
+import importlib
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+DOCS = ROOT / "docs"
+API = DOCS / "reference" / "api"
+TOCTREE = re.compile(r"^```\{toctree\}\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+PUBLIC_MODULES = (
+    "paceline",
+    "paceline.abc",
+    "paceline.exceptions",
+    "paceline.files",
+    "paceline.journal",
+    "paceline.llm_strategies",
+    "paceline.llm_strategies.gemini",
+    "paceline.middleware",
+    "paceline.observers",
+    "paceline.runs",
+    "paceline.testing",
+    "paceline.typing",
+)
+
+
+def entries(page: Path) -> set[Path]:
+    """Return the pages that a page's tables of contents have, as files."""
+    lines = [line for block in TOCTREE.findall(page.read_text("utf-8")) for line in block.splitlines()]
+    return {page.parent / f"{line}.md" for line in lines if line and not line.startswith(":")}
+
+
+def test_every_page_can_be_reached_from_the_table_of_contents():
+    reached, found = {DOCS / "index.md"}, [DOCS / "index.md"]
+    while found:
+        new = entries(found.pop()) - reached
+        reached |= new
+        found += new
+    assert reached == {*DOCS.rglob("*.md")}
+
+
+@pytest.mark.parametrize("module", PUBLIC_MODULES)
+def test_every_public_module_has_a_page_in_the_reference(module):
+    assert importlib.import_module(module).__doc__
+    page = API / f"{module}.md"
+    assert page.read_text("utf-8").startswith(f"# {module}\n")
+    assert page in entries(API / "index.md")
+
+
+@pytest.mark.slow
+def test_the_site_builds_without_warnings_and_describes_every_public_name(tmp_path):
+    pytest.importorskip("furo", reason="the dependency group docs is not installed")
+    pytest.importorskip("myst_parser", reason="the dependency group docs is not installed")
+    options = ["-q", "-W", "--keep-going", "-n", "-b", "html", "-d", str(tmp_path / "doctrees")]
+    command = [sys.executable, "-m", "sphinx", *options, str(DOCS), str(tmp_path / "html")]
+    done = subprocess.run(command, text=True, capture_output=True, timeout=300, check=False)
+    assert done.returncode == 0, done.stderr
+    for module in PUBLIC_MODULES:
+        text = (tmp_path / "html" / "reference" / "api" / f"{module}.html").read_text("utf-8")
+        linked = {anchor.rpartition(".")[2] for anchor in re.findall(r'(?:id|href)="[^"]*?(paceline\.[\w.]+)"', text)}
+        public = {name for name in getattr(importlib.import_module(module), "__all__", ()) if not name.startswith("__")}
+        assert public <= linked, module
