@@ -65,7 +65,7 @@ bench-pace: $(VENV)/.bench  ## measure the controllers of the pace; resumes wher
 	$(BIN)/python -m benchmarks.pace --page docs/benchmarks/pace.md --rival-seeds 2
 
 clean:
-	rm -rf $(VENV)
+	rm -rf $(VENV) build
 
 $(VENV)/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
