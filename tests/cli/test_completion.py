@@ -47,7 +47,7 @@ def test_a_script_is_one_that_its_shell_can_read(script, shell):
         (["resume", "x", "--all"], {"--allow-changes"}),
         (["failed", "x", "--input", "sy"], {"system.txt"}),
         (["run", "--sch"], {"--schema"}),
-        (["run", "--form", ""], {"own", "openai", "gemini", "anthropic"}),
+        (["run", "--output-format", ""], {"own", "openai", "gemini", "anthropic"}),
         (["run", "x", "--system", "sy"], {"system.txt"}),
         (["run", "sy"], {"system.txt"}),
         (["completion", ""], {"bash", "zsh", "fish"}),

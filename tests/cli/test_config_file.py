@@ -65,7 +65,7 @@ def test_paths_are_the_file_s_own_folder_s(config, tmp_path):
         "system": str(tmp_path / "s.txt"),
         "schema": "/etc/schema.json",
         "output": "-",
-        "source": str(tmp_path.parent / "in.jsonl"),
+        "input": str(tmp_path.parent / "in.jsonl"),
     }
 
 
@@ -82,9 +82,9 @@ WRONG = [
     ("max-workers = 1\nmax_workers = 2", "max_workers is given twice"),
     ('quiet = "yes"', "quiet: must be a boolean, not a string: 'yes'"),
     ("deadline = inf", "deadline: must be a number of seconds above 0, not inf"),
-    ('retry = ["timeout", "tineout"]', "retry: must be passing, failed, none, or some of throttled"),
-    ('format = "xml"', "format: must be one of"),
-    ('form = "xml"', "form: must be one of"),
+    ('retry = ["timeout", "tineout"]', "retry: must be transient, failed, none, or some of throttled"),
+    ('input_format = "xml"', "input_format: must be one of"),
+    ('output_format = "xml"', "output_format: must be one of"),
     ("limit = 1979-05-27", "limit: must be an integer, not date"),
     ('model = "openai:m@http://user:hunter2@host"', "model: the server's address must not hold a user"),
     ("x = ", "is no TOML: Invalid value"),

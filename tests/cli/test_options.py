@@ -14,13 +14,13 @@ from hypothesis import strategies as st
 from paceline import FaultKind
 from paceline.exceptions import ConfigurationError
 from paceline.journal import PASSING
-from paceline.runs.option_values import FAILED, models_in, retried
-from paceline.runs.options import ONCE, Durability, RunOptions
-from paceline.runs.options_data import from_data, path_fields, placed, to_data, value_of
+from paceline.runs.option_values import FAILED, kinds_in, models_in
+from paceline.runs.options import ONCE, RunOptions
+from paceline.runs.options_data import from_data, path_fields, to_data, value_of, with_absolute_paths
 
 OPTIONS = st.builds(
     RunOptions,
-    source=st.sampled_from(["-", "in.jsonl", "/data/in.jsonl"]),
+    input=st.sampled_from(["-", "in.jsonl", "/data/in.jsonl"]),
     output=st.sampled_from(["-", "out.jsonl"]),
     model=st.sampled_from(["sim", "gpt-5"]),
     system=st.none() | st.just("system.txt"),
@@ -29,12 +29,12 @@ OPTIONS = st.builds(
     prompt=st.none() | st.text(),
     strict=st.booleans(),
     dedupe=st.booleans(),
-    form=st.sampled_from(["own", "openai", "gemini", "anthropic"]),
+    output_format=st.sampled_from(["own", "openai", "gemini", "anthropic"]),
     retry=st.frozensets(st.sampled_from(FaultKind)),
-    durability=st.sampled_from(Durability),
+    durability=st.sampled_from(["normal", "full"]),
     timeout=st.floats(0.001, 1e6),
     deadline=st.none() | st.floats(0.001, 1e6),
-    quiet=st.booleans(),
+    overwrite=st.booleans(),
 )
 LASTING = [field.name for field in attrs.fields(RunOptions) if not field.metadata.get(ONCE)]
 
@@ -45,9 +45,9 @@ def test_options_come_back_from_plain_data_but_for_what_is_said_of_one_start(opt
     assert list(data) == LASTING
     back = from_data(data)
     assert to_data(back) == data
-    expected = placed(options)
+    expected = with_absolute_paths(options)
     assert all(getattr(back, name) == getattr(expected, name) for name in LASTING)
-    assert back.quiet is False
+    assert back.overwrite is False
 
 
 @given(OPTIONS)
@@ -66,7 +66,7 @@ def test_plain_data_has_absolute_paths_and_leaves_streams_alone(options):
         ({"output": None}, "--output: must be a string"),
         ({"max_workers": True}, "--max-workers: must be an integer, not a boolean: True"),
         ({"max_workers": 0}, "--max-workers: must be 1 or more, not 0"),
-        ({"retry": ["timeout", "tineout"]}, "--retry: must be passing, failed, none, or some of"),
+        ({"retry": ["timeout", "tineout"]}, "--retry: must be transient, failed, none, or some of"),
         ({"retry": [3]}, "--retry: must be a text or a list of texts"),
         ({"durability": "half"}, '--durability: must be one of "normal", "full"'),
         ({"timeout": math.inf}, "--timeout: must be a number of seconds above 0, not inf"),
@@ -74,18 +74,18 @@ def test_plain_data_has_absolute_paths_and_leaves_streams_alone(options):
 )
 def test_plain_data_that_is_wrong_is_refused_by_name(change, words):
     with pytest.raises(ConfigurationError) as caught:
-        from_data({"output": "o", "model": "sim", **change})
+        from_data({"input": "i", "output": "o", "model": "sim", **change})
     assert words in str(caught.value)
 
 
 def test_plain_data_without_a_model_is_none():
     with pytest.raises(ConfigurationError, match="a model must be named"):
-        from_data({"output": "o"})
+        from_data({"input": "i", "output": "o"})
 
 
 def test_plain_data_without_an_output_is_none():
     with pytest.raises(ConfigurationError, match="there is no output"):
-        from_data({"model": "sim"})
+        from_data({"input": "i", "model": "sim"})
 
 
 @given(
@@ -104,7 +104,7 @@ def test_any_value_of_any_option_is_taken_or_refused_in_one_sentence(name, value
 @pytest.mark.parametrize(
     ("text", "kinds"),
     [
-        ("passing", PASSING),
+        ("transient", PASSING),
         ("failed", FAILED),
         ("none", frozenset()),
         ("timeout", {FaultKind.TIMEOUT}),
@@ -112,13 +112,13 @@ def test_any_value_of_any_option_is_taken_or_refused_in_one_sentence(name, value
     ],
 )
 def test_what_is_retried_is_a_set_of_kinds(text, kinds):
-    assert retried(text) == kinds
+    assert kinds_in(text, "retry") == kinds
 
 
 @pytest.mark.parametrize("text", ["", "all", "failed,none", "timeout,,bug"])
 def test_a_word_that_is_no_kind_is_refused_with_those_that_are(text):
     with pytest.raises(ConfigurationError, match="some of throttled, overloaded"):
-        retried(text)
+        kinds_in(text, "retry")
 
 
 def test_commas_part_models_but_not_the_options_of_a_simulated_one():
@@ -148,7 +148,7 @@ def test_credentials_in_a_server_s_address_are_refused_and_not_repeated(paceline
     "model", ["openai:m@http://host:80/v1", "openai:org/m@http://host/v1?api-version=1", "gpt-5@x"]
 )
 def test_other_addresses_are_not_taken_for_credentials(model):
-    assert RunOptions(model=model, output="-").models == (model,)
+    assert RunOptions(input="i", model=model, output="-").models == (model,)
 
 
 @pytest.mark.parametrize(
@@ -165,8 +165,8 @@ def test_other_addresses_are_not_taken_for_credentials(model):
         (["-m", "sim", "--limit", "1.5"], "--limit: must be a whole number, not '1.5'"),
         (["-m", "sim", "--max-workers", "1e3"], "--max-workers: must be a whole number, not '1e3'"),
         (["-m", "sim", "--sample", "0"], "--sample: must be 1 or more, not 0"),
-        (["-m", "sim", "--retry", "all"], "--retry: must be passing, failed, none, or some of"),
-        (["-m", "sim", "--form", "csv"], "--form"),
+        (["-m", "sim", "--retry", "all"], "--retry: must be transient, failed, none, or some of"),
+        (["-m", "sim", "--output-format", "csv"], "--output-format"),
         (["-m", "sim", "--durability", "half"], "--durability"),
     ],
 )
@@ -179,7 +179,7 @@ def test_options_that_cannot_stand_together_are_refused_in_one_sentence(paceline
 
 
 def test_the_journal_is_beside_the_output_unless_said_otherwise():
-    options = RunOptions(model="sim", output="out.jsonl")
+    options = RunOptions(input="i", model="sim", output="out.jsonl")
     assert options.journal_file == "out.jsonl.journal"
     assert attrs.evolve(options, journal="x.db").journal_file == "x.db"
     assert attrs.evolve(options, no_journal=True).journal_file is None

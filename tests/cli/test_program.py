@@ -87,7 +87,7 @@ def test_prompts_come_from_stdin_and_rows_go_to_stdout(process, jsonl):
     assert len(run.rows) == 20
     text = process("run", "-", "-o", "-", "-m", FAST, stdin="one\ntwo\n")
     assert {row["id"] for row in text.rows} == {"1", "2"}
-    braces = process("run", "-", "-o", "-", "-m", FAST, "--format", "text", stdin="{one}\n")
+    braces = process("run", "-", "-o", "-", "-m", FAST, "--input-format", "text", stdin="{one}\n")
     assert [row["output"] for row in braces.rows] == ["simulated: {one}"]
 
 

@@ -96,5 +96,5 @@ def test_an_id_is_taken_once(file):
 def test_a_template_is_for_rows_only(file):
     path = file(lines(OPENAI))
     assert complaint(path, template="{x}") == (
-        f"{path}: a template of prompts is for CSV and Parquet; say --format csv if it is"
+        f"{path}: a template of prompts is for CSV and Parquet; say --input-format csv if it is"
     )

@@ -45,7 +45,7 @@ def test_the_caller_may_say_what_the_lines_are(file):
 def test_a_file_that_only_begins_like_json_is_not_guessed_at(file, content):
     assert (
         complaint(file(content, "in.json"))
-        == f"{file(content, 'in.json')}: begins like JSON; say --format jsonl or --format text"
+        == f"{file(content, 'in.json')}: begins like JSON; say --input-format jsonl or --input-format text"
     )
     assert prompts(file(b"{braces} in a text", "in.txt")) == [InputRecord(1, "1", "{braces} in a text")]
 

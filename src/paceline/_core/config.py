@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Literal, TypeAlias
 
 import attrs
 from attrs import setters
@@ -16,6 +16,10 @@ from attrs import setters
 from .exceptions import ConfigurationError
 from .retry import RetryPolicy
 from .validators import is_at_least_one, is_seconds
+
+Durability: TypeAlias = Literal["normal", "full"]
+"""What a result committed to a journal survives. `normal`: the end of the process; a power failure may lose the last moments.
+`full`: a power failure too."""
 
 
 def _is_policy(_: object, attribute: attrs.Attribute[RetryPolicy], value: object) -> None:

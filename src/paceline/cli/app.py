@@ -11,22 +11,21 @@ from cyclopts import App, CycloptsError, Parameter, UnusedCliTokensError
 from cyclopts.validators import Number
 
 from .._core.exceptions import ConfigurationError
-from ..runs.option_values import OptionError, to_whole
-from ..runs.options import FilePath, RunOptions
+from ..runs.option_values import OptionError
+from ..runs.options import RunOptions
 from .commands import demo as _demo
 from .commands import failed as _failed
 from .commands import results as _results
 from .commands import resume as _resume
 from .commands import run as _run
 from .commands import status as _status
-from .commands.failed import FailedOptions
-from .commands.results import ResultsOptions
-from .commands.resume import ResumeOptions
 from .config_file import apply_settings
 from .console import OK, answer
+from .options import FailedArguments, FilePath, ResultsArguments, ResumeArguments, RunArguments, record_of, to_whole
 
 _STDIO = "\0"  # stands for -, which cyclopts takes for an option; no argument of a process can hold it
 _AT_LEAST_1 = Number(gte=1)
+_Input: TypeAlias = Annotated[FilePath, Parameter(name="INPUT", show_default=False)]
 _Journal: TypeAlias = Annotated[FilePath, Parameter(name="JOURNAL", show_default=False)]
 Options = TypeVar("Options", bound=attrs.AttrsInstance)
 
@@ -75,15 +74,14 @@ def start(arguments: Sequence[str]) -> int:
 
 
 @app.command(sort_key=1, help_epilogue=_CODES)
-def run(source: Annotated[FilePath, Parameter(name="INPUT", show_default=False)], /, options: RunOptions) -> int:  # noqa: D417 - the options say it themselves
+def run(input: _Input, /, options: RunArguments | None = None) -> int:  # noqa: A002, D417 - the options say it themselves
     """Answer every prompt of a file.
 
     Args:
-        source: JSONL of {"id", "prompt", "context"?}, lines of a batch API, CSV, Parquet, or text; - for stdin.
+        input: JSONL of {"id", "prompt", "context"?}, lines of a batch API, CSV, Parquet, or text; - for stdin.
     """
-    asked = attrs.evolve(_as_given(options), source=_given(source))
-    asked.check()
-    return _run.run(asked)
+    arguments = _as_given(options or RunArguments())
+    return _run.run(record_of(RunOptions, arguments, input=_given(input)), arguments)
 
 
 @app.command(sort_key=2, help_epilogue="")
@@ -107,7 +105,7 @@ def status(
 
 
 @app.command(sort_key=3, help_epilogue="")
-def results(journal: _Journal, /, options: ResultsOptions) -> int:  # noqa: D417 - the options say it themselves
+def results(journal: _Journal, /, options: ResultsArguments) -> int:  # noqa: D417 - the options say it themselves
     """Make the output anew from a journal.
 
     Args:
@@ -117,7 +115,7 @@ def results(journal: _Journal, /, options: ResultsOptions) -> int:  # noqa: D417
 
 
 @app.command(sort_key=4, help_epilogue="")
-def failed(journal: _Journal, /, options: FailedOptions) -> int:  # noqa: D417 - the options say it themselves
+def failed(journal: _Journal, /, options: FailedArguments) -> int:  # noqa: D417 - the options say it themselves
     """Make a new input of what failed.
 
     Args:
@@ -127,13 +125,13 @@ def failed(journal: _Journal, /, options: FailedOptions) -> int:  # noqa: D417 -
 
 
 @app.command(sort_key=5, help_epilogue=_CODES)
-def resume(journal: _Journal, /, options: ResumeOptions | None = None) -> int:  # noqa: D417 - the options say it themselves
+def resume(journal: _Journal, /, options: ResumeArguments | None = None) -> int:  # noqa: D417 - the options say it themselves
     """Go on with a batch where it ended.
 
     Args:
         journal: the journal, or the output beside which it lies.
     """
-    return _resume.resume(_given(journal), _as_given(options or ResumeOptions()))
+    return _resume.resume(_given(journal), _as_given(options or ResumeArguments()))
 
 
 @app.command(sort_key=0, help_epilogue="")

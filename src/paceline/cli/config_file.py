@@ -29,11 +29,12 @@ from cyclopts import App, ArgumentCollection, Token
 from .._core.exceptions import ConfigurationError
 from ..runs.option_values import OptionError
 from ..runs.options import RunOptions
-from ..runs.options_data import absolute, meant, path_fields, value_of
-from .commands.resume import ResumeOptions
+from ..runs.options_data import absolute, path_fields, suggestion, value_of
+from .options import ResumeArguments, RunArguments
 
 _INPUT = "INPUT"
-_COMMANDS: Mapping[str, type] = {"run": RunOptions, "resume": ResumeOptions}
+_CHECKED = frozenset(field.name for field in attrs.fields(RunOptions))
+_COMMANDS: Mapping[str, type] = {"run": RunArguments, "resume": ResumeArguments}
 
 
 def apply_settings(_: App, commands: tuple[str, ...], arguments: ArgumentCollection) -> None:
@@ -48,8 +49,8 @@ def apply_settings(_: App, commands: tuple[str, ...], arguments: ArgumentCollect
         return
     path = asked.tokens[-1].value
     for name, value in read_settings(path, commands[-1]).items():
-        option = f"--{('input' if name == 'source' else name).replace('_', '-')}"
-        argument = by_name[_INPUT] if name == "source" and option not in by_name else by_name[option]
+        option = f"--{name.replace('_', '-')}"
+        argument = by_name[_INPUT] if name == "input" and option not in by_name else by_name[option]
         if not argument.tokens and not _is_said_otherwise(name, by_name):
             argument.append(Token(keyword=name, implicit_value=value, source=path))
 
@@ -64,7 +65,7 @@ def read_settings(path: str, command: str) -> dict[str, Any]:
     tables = {key: document.pop(key) for key in [*document] if key in _COMMANDS or isinstance(document[key], dict)}
     for name, table in tables.items():
         if name not in _COMMANDS:
-            raise ConfigurationError(f"{path}: [{name}] is no command{meant(name, set(_COMMANDS))}")
+            raise ConfigurationError(f"{path}: [{name}] is no command{suggestion(name, set(_COMMANDS))}")
         if not isinstance(table, dict):
             raise ConfigurationError(f"{path}: {name}: must be a table: [{name}]")
     everywhere = _values(
@@ -91,8 +92,7 @@ def _read(path: str) -> dict[str, Any]:
 
 def _keys(command: str) -> dict[str, str]:
     """Return the keys that a command has, with _ in them, and their fields."""
-    names = {field.name for field in attrs.fields(_COMMANDS[command])} - {"config", "source"}
-    return {**{name: name for name in sorted(names)}, "input": "source"}
+    return {name: name for name in sorted({field.name for field in attrs.fields(_COMMANDS[command])} - {"config"})}
 
 
 def _values(path: str, table: str, given: Mapping[str, Any], keys: Mapping[str, str]) -> dict[str, Any]:
@@ -100,12 +100,12 @@ def _values(path: str, table: str, given: Mapping[str, Any], keys: Mapping[str, 
     for key, value in given.items():
         name = keys.get(key.replace("-", "_"))
         if name is None:
-            near = meant(key.replace("-", "_"), {*keys}).replace("_", "-")
+            near = suggestion(key.replace("-", "_"), {*keys}).replace("_", "-")
             raise ConfigurationError(f"{path}: {table}{key} is no option{near}")
         if name in values:
             raise ConfigurationError(f"{path}: {table}{key} is given twice")
         try:
-            values[name] = value_of(name, value)
+            values[name] = value_of(name, value, RunOptions if name in _CHECKED else RunArguments)
         except OptionError as error:
             raise ConfigurationError(f"{path}: {table}{key}: {error.rule}") from None
         if name in path_fields():

@@ -49,7 +49,7 @@ def plan_data(plan: Plan) -> dict[str, Any]:
         "max_workers": plan.options.max_workers,
         "system": plan.options.system,
         "schema": plan.options.schema,
-        "output": {"path": plan.output, "form": plan.options.form, "state": plan.output_state},
+        "output": {"path": plan.output, "form": plan.options.output_format, "state": plan.output_state},
         "journal": {
             "path": plan.journal,
             "state": None if plan.journal_state is None else _state_data(plan.journal_state),
@@ -83,7 +83,7 @@ def _lines(plan: Plan) -> Iterator[tuple[str, str]]:
     if options.schema is not None:
         yield "schema", f"{options.schema}: {schema_of(options.schema).name}"
     yield "workers", f"at most {options.max_workers:,}; how many, and at what pace, is found in the run"
-    yield "output", f"{plan.output} ({_STATES[plan.output_state]}), in the form {options.form}"
+    yield "output", f"{plan.output} ({_STATES[plan.output_state]}), in the form {options.output_format}"
     yield from _journal_lines(plan)
     yield (
         "tokens",

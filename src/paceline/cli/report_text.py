@@ -61,13 +61,13 @@ def hint(batch: BatchResult[Any], output: str | None) -> str | None:
     return None
 
 
-def report(ended: RunReport, options: RunOptions) -> int:
+def report(ended: RunReport, options: RunOptions, *, as_json: bool) -> int:
     """Tell how a run has ended, for people or for machines, and what to do next; return the exit code."""
     file = None if options.output == STREAM else options.output
-    if not options.json and (ended.kept is None or ended.ending.batch.total_items):
+    if not as_json and (ended.kept is None or ended.ending.batch.total_items):
         print_lines(ended.ending.batch.summary())
     code = conclude(ended, output=file)
-    if options.json:
+    if as_json:
         answer_json(summary_of(ended, options, code=code), stdout_is_used=file is None)
     return code
 

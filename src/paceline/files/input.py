@@ -239,7 +239,7 @@ def format_of(  # noqa: PLR0913 - all that can tell
     if kind is InputKind.PARQUET:
         return ParquetForm(name, template)
     if template is not None:
-        raise InputError(f"{name}: a template of prompts is for CSV and Parquet; say --format csv if it is")
+        raise InputError(f"{name}: a template of prompts is for CSV and Parquet; say --input-format csv if it is")
     is_json = Path(path).suffix.lower() in _JSON
     return LineFormat(name, kind, is_json=is_json, may_guess=path == "-" or copied)
 

@@ -317,5 +317,5 @@ class LineFormat:
         else:
             found = kind_of(number, line)
             if found in {None, InputKind.JSONL}:
-                raise InputError(f"{self._name}: begins like JSON; say --format jsonl or --format text")
+                raise InputError(f"{self._name}: begins like JSON; say --input-format jsonl or --input-format text")
             self._kind = found

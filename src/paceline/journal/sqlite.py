@@ -21,6 +21,7 @@ import attrs
 from anyio import CapacityLimiter, to_thread
 
 from .._core.accounting import Price
+from .._core.config import Durability
 from .._core.exceptions import ConfigurationError, JournalChangedError, JournalError, MisuseError
 from .._core.fault import PASSING, FaultKind
 from .._core.pace import PaceChange, PaceKnowledge
@@ -30,7 +31,7 @@ from .._core.usage import NO_USAGE
 from ..abc import LLMCallStrategy, LLMWorkItem
 from .items import RegisteredItem, sentences
 from .records import SELECT_ATTEMPTS, SELECT_RESULT, StoredResult, attempt_of, storable
-from .writer import Connect, Durability, Store
+from .writer import Connect, Store
 
 R = TypeVar("R")
 

@@ -22,10 +22,11 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
 from importlib.metadata import version
 from os import PathLike
-from typing import Any, Literal, Self, TypeAlias
+from typing import Any, Self, TypeAlias
 
 from .._codec import decode_knowledge, encode_knowledge
 from .._core.accounting import Price
+from .._core.config import Durability
 from .._core.exceptions import ConfigurationError, JournalError, JournalInUseError
 from .._core.fault import FaultKind
 from .._core.pace import PaceChange, PaceKnowledge
@@ -34,9 +35,6 @@ from . import lock, schema
 from .connection import connect_to_read, told
 from .items import ItemTable
 from .records import INSERT_ATTEMPT, INSERT_RESULT, attempt_values, result_values, storable
-
-Durability: TypeAlias = Literal["normal", "full"]
-"""`normal`: what is committed survives the end of the process; a power failure may take the last moments. `full`: that too."""
 
 _SYNCHRONOUS = {"normal": "NORMAL", "full": "FULL"}
 _BUSY = 30.0  # seconds: readers never hold up a writer for long

@@ -34,7 +34,7 @@ from ..journal.items import ItemChange, RegisteredItem
 from ..journal.writer import Store
 from .journal_output import restart_output
 from .options import RunOptions
-from .options_data import to_data
+from .options_data import FORMER_NAMES, to_data
 from .setup import open_checked_input
 
 _SHOWN = 10  # changed prompts that are told one by one
@@ -125,16 +125,18 @@ class RegisteredItems:
 
 def reading_options(options: RunOptions) -> dict[str, Any]:
     """Return the options by which an input is read, as data."""
-    names = ("format", "prompt", "limit", "sample")
+    names = ("input_format", "prompt", "limit", "sample")
     return {name: value for name, value in to_data(options).items() if name in names}
 
 
 def registered_input(store: Any) -> RegisteredInput | None:
     """Return the input that a journal was begun, or last gone on, with; None: there was none."""
     try:
-        return structure(store.fact(INPUT), RegisteredInput)
+        noted = structure(store.fact(INPUT), RegisteredInput)
     except (BaseValidationError, TypeError, ValueError, KeyError):
         return None
+    asked = {FORMER_NAMES.get(name, name): value for name, value in noted.asked.items()}
+    return attrs.evolve(noted, asked=asked)
 
 
 def has_registered_bytes(noted: RegisteredInput, path: str) -> bool:
@@ -172,7 +174,7 @@ def register_items(
     """
     noted = registered_input(store)
     if noted is not None and is_unchanged(noted, options) and _is_complete(store, noted, strategy):
-        with reopen_input(options.source, kind=InputKind(noted.kind), template=options.prompt) as again:
+        with reopen_input(options.input, kind=InputKind(noted.kind), template=options.prompt) as again:
             _record_options(store, options)
             _report_bad_lines(noted.bad, say)
             yield RegisteredItems(identity=again.identity, prompts=again.prompts, bad_count=noted.bad_count)
@@ -188,7 +190,7 @@ def register_items(
 
 def is_unchanged(noted: RegisteredInput, options: RunOptions) -> bool:
     """Whether an input is the one that was noted, as far as can be told without a copy of it."""
-    path = options.source
+    path = options.input
     return path != STREAM and noted.asked == reading_options(options) and has_registered_bytes(noted, path)
 
 

@@ -1,184 +1,155 @@
-"""What may be asked of a run, and the one record of it.
+"""Options: the frozen records that say what a run, an export or a list of failed prompts is made of.
 
 Rules owned here:
 
-1. The same record comes from the command line, from a file (see `settings`) and from a journal (see `plain`), and its values are
-   checked wherever they come from: each field by itself, then those that have to do with each other.
-2. It never holds a key: a model's address that could have one in it is refused.
+1. A record holds values that were checked when it was made, each field by itself and then those that depend on each other. The same
+   record is made from arguments of Python, from a command line and from a journal.
+2. No record holds a credential: a model whose address could contain one is refused.
+3. Messages name an option as the command line spells it: `max_workers` is `--max-workers`.
 """
 
 from __future__ import annotations
 
-import enum
 import math
-from collections.abc import Mapping
+import os
+from collections.abc import Iterable
+from os import PathLike
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias
+from typing import TypeAlias, TypeVar, get_args
 
 import attrs
-from cyclopts import Group, Parameter
 
-from .._core.config import ProcessorConfig
+from .._core.config import Durability, ProcessorConfig
 from .._core.exceptions import ConfigurationError
 from .._core.fault import PASSING, FaultKind
-from ..files import InputKind
-from ..files.types import STREAM
-from .option_values import at_least_1, no_credentials, no_empty_model, seconds_above_0, to_models, to_retried, to_whole
+from ..files.output_formats import OutputFormat
+from ..files.types import STREAM, InputKind
+from .option_values import OptionError, at_least_1, kinds_in, no_credentials, no_empty_model, seconds_above_0
 
 PATH = "path"
-"""In a field's metadata: its value is a path, or - for a standard stream."""
+"""Key of a field's metadata: the value is a path, or - for a standard stream."""
 ONCE = "once"
-"""In a field's metadata: it is said of one start, and is no part of the plain data."""
+"""Key of a field's metadata: the value applies to one start only and is not stored in the journal."""
 
-if TYPE_CHECKING:
-    FilePath: TypeAlias = str
-else:
-    FilePath = str | Path  # cyclopts makes a text of it, and a shell completes the names of files
+AnyPath: TypeAlias = str | PathLike[str]
+Value = TypeVar("Value", bound=str)
 
 
-class Durability(enum.StrEnum):
-    """When a result counts as saved."""
-
-    NORMAL = "normal"
-    """It survives the end of the process."""
-    FULL = "full"
-    """It survives the end of the machine's power."""
+def _path(value: AnyPath) -> str:
+    return os.fspath(value)
 
 
-_GROUPS = {"model": 1, "input": 2, "output": 3, "journal": 4, "run": 5}
+def _kinds(value: str | Iterable[FaultKind]) -> frozenset[FaultKind]:
+    return kinds_in(value, "retry") if isinstance(value, str) else frozenset(value)
 
 
-def in_group(name: str, /, **about: Any) -> Parameter:
-    """Return what is said of an option that help shows with others."""
-    return Parameter(group=Group(f"The {name}", sort_key=_GROUPS[name]), **about)
+def _models(value: Iterable[str]) -> tuple[str, ...]:
+    return tuple(value)
 
 
-FLAG: Mapping[str, Any] = {"negative": "", "show_default": False}
-RETRY: Mapping[str, Any] = {
-    "metavar": "KINDS",
-    "converter": to_retried,
-    "n_tokens": 1,
-    "negative": "",
-    "show_default": False,
-    "show_choices": False,
-}
+def _input_format(value: str) -> InputKind:
+    return InputKind(_one_of(InputKind, value, "input_format"))
 
 
-@Parameter(name="*")
+def _output_format(value: str) -> OutputFormat:
+    return OutputFormat(_one_of(OutputFormat, value, "output_format"))
+
+
+def _durability(value: Durability) -> Durability:
+    return _one_of(get_args(Durability), value, "durability")
+
+
+def _one_of(known: Iterable[Value], value: Value, name: str) -> Value:
+    if value not in set(known):
+        raise OptionError(name, f"must be one of {', '.join(map(str, known))}, not {value!r}")
+    return value
+
+
+def _default_output(options: RunOptions) -> str:
+    if options.input == STREAM:
+        raise OptionError("output", "is required when the input is stdin: give -o FILE, or -o - for stdout")
+    return f"{options.input}.results.jsonl"
+
+
 @attrs.frozen(kw_only=True)
 class RunOptions:
-    """What `run` was asked."""
+    """A run: its input, model, output, journal and limits.
 
-    source: Annotated[str, Parameter(parse=False)] = attrs.field(default=STREAM, metadata={PATH: True})
-    """Where the prompts are; - is stdin."""
+    Raises:
+        ConfigurationError: A value is out of its bounds, or two options contradict each other.
+    """
 
-    model: Annotated[str | None, in_group("model", metavar="NAME", alias="-m")] = attrs.field(
-        default=None, validator=no_credentials
-    )
-    """gemini-2.5-flash, gpt-5-mini, claude-haiku-4-5, openai:NAME@http://HOST/v1, or sim[:rate=50,...]."""
-    escalate: Annotated[
-        tuple[str, ...],
-        in_group("model", metavar="A,B,C", converter=to_models, n_tokens=1, negative="", show_default=False),
-    ] = attrs.field(default=(), validator=[no_empty_model, no_credentials])
-    """Models A,B,C in place of --model, cheapest first: bad answers move up."""
-    system: Annotated[FilePath | None, in_group("model", metavar="FILE")] = attrs.field(
-        default=None, metadata={PATH: True}
-    )
-    """File with what the model is told before every prompt."""
-    cache: Annotated[bool, in_group("model", **FLAG)] = False
-    """Share what --system says in a context cache (Gemini only)."""
-    schema: Annotated[FilePath | None, in_group("model", metavar="FILE")] = attrs.field(
-        default=None, metadata={PATH: True}
-    )
-    """JSON schema that answers must fit; else it is asked again."""
+    input: str = attrs.field(converter=_path, metadata={PATH: True})
+    """Path of the prompts; `-` is stdin. Required."""
 
-    format: Annotated[InputKind | None, in_group("input", metavar="KIND", show_choices=False)] = None
-    """Where its name does not say: jsonl, openai, gemini, anthropic, csv, parquet or text."""
-    prompt: Annotated[str | None, in_group("input", metavar="TEMPLATE")] = None
-    """Made of columns, such as "Summarise {text}"."""
-    limit: Annotated[int | None, in_group("input", metavar="N", converter=to_whole, n_tokens=1)] = attrs.field(
-        default=None, validator=at_least_1
-    )
-    """Only the first so many prompts."""
-    sample: Annotated[int | None, in_group("input", metavar="N", converter=to_whole, n_tokens=1)] = attrs.field(
-        default=None, validator=at_least_1
-    )
-    """Only so many, by chance, but the same each time."""
-    strict: Annotated[bool, in_group("input", **FLAG)] = False
-    """Stop if a line cannot be taken; else pass over it."""
-    dedupe: Annotated[bool, in_group("input", negative="--no-dedupe")] = True
-    """One call for the same prompts."""
+    model: str | None = attrs.field(default=None, validator=no_credentials)
+    """Name of the model, such as `gemini-2.5-flash` or `openai:NAME@http://HOST/v1`. Either this or `escalate` is required."""
+    escalate: tuple[str, ...] = attrs.field(default=(), converter=_models, validator=[no_empty_model, no_credentials])
+    """Names of models, cheapest first, in place of `model`: an item whose answer is bad moves to the next. Default: none."""
+    system: str | None = attrs.field(default=None, converter=attrs.converters.optional(_path), metadata={PATH: True})
+    """Path of a UTF-8 file with the system instruction. Default: no system instruction."""
+    cache: bool = False
+    """Whether the system instruction is shared in a context cache (Gemini only); needs `system`. Default: False."""
+    schema: str | None = attrs.field(default=None, converter=attrs.converters.optional(_path), metadata={PATH: True})
+    """Path of a JSON schema that answers must match; on mismatch the model is called again with the errors. Default: no schema."""
 
-    output: Annotated[FilePath, in_group("output", metavar="FILE", alias="-o")] = attrs.field(metadata={PATH: True})
-    """Where the rows go, a JSON object a line; - for stdout."""
-    form: Annotated[
-        Literal["own", "openai", "gemini", "anthropic"], in_group("output", metavar="FORM", show_choices=False)
-    ] = "own"
-    """Of rows: own, openai, gemini, anthropic."""
-    overwrite: Annotated[bool, in_group("output", **FLAG)] = attrs.field(default=False, metadata={ONCE: True})
-    """Replace what the output holds."""
+    input_format: InputKind | None = attrs.field(default=None, converter=attrs.converters.optional(_input_format))
+    """Format of the input. Default: None, determined from the file's name and content."""
+    prompt: str | None = None
+    """Template of the prompt for CSV and Parquet, with column names in braces: `Summarise {text}`. Default: no template."""
+    limit: int | None = attrs.field(default=None, validator=at_least_1)
+    """Number of prompts to read from the start of the input, 1 or more. Default: None, all of them."""
+    sample: int | None = attrs.field(default=None, validator=at_least_1)
+    """Number of prompts to draw at random, 1 or more; the same ones on every run. Default: None, all of them."""
+    strict: bool = False
+    """Whether an invalid line stops the run before the first call; otherwise it is skipped. Default: False."""
+    dedupe: bool = True
+    """Whether equal prompts share one call. Default: True."""
 
-    journal: Annotated[FilePath | None, in_group("journal", metavar="FILE", show_default=False)] = attrs.field(
-        default=None, metadata={PATH: True}
+    output: str = attrs.field(
+        default=attrs.Factory(_default_output, takes_self=True), converter=_path, metadata={PATH: True}
     )
-    """Its file. [default: OUTPUT.journal]"""
-    no_journal: Annotated[bool, in_group("journal", **FLAG)] = False
-    """Keep none: then the run cannot be resumed."""
-    retry: Annotated[
-        frozenset[FaultKind],
-        in_group("journal", **RETRY),
-    ] = PASSING
-    """Of what failed before: passing, failed, none, or kinds as timeout,bug. [default: passing]"""
-    durability: Annotated[Durability, in_group("journal", metavar="LEVEL", show_choices=False)] = Durability.NORMAL
-    """full survives power cuts too."""
-    allow_changes: Annotated[bool, in_group("journal", **FLAG)] = attrs.field(default=False, metadata={ONCE: True})
-    """Go on though input, model or settings have changed."""
+    """Path of the result rows; `-` is stdout. Default: the input's path plus `.results.jsonl`; required when the input is stdin."""
+    output_format: OutputFormat = attrs.field(default=OutputFormat.OWN, converter=_output_format)
+    """Format of the rows: `own`, or that of a provider's batch API. Default: `own`."""
+    overwrite: bool = attrs.field(default=False, metadata={ONCE: True})
+    """Whether an output with other content is replaced; otherwise it is refused. Default: False."""
 
-    max_workers: Annotated[int, in_group("run", metavar="N", converter=to_whole, n_tokens=1)] = attrs.field(
-        default=1_000, validator=at_least_1
-    )
-    """Calls in flight: a ceiling, no setting."""
-    timeout: Annotated[float, in_group("run", metavar="SECONDS")] = attrs.field(
-        default=120.0, validator=seconds_above_0
-    )
-    """Seconds for one call."""
-    deadline: Annotated[float | None, in_group("run", metavar="SECONDS")] = attrs.field(
-        default=None, validator=seconds_above_0, metadata={ONCE: True}
-    )
-    """Seconds for the batch; what is left then is pending."""
-    dry_run: Annotated[bool, in_group("run", **FLAG)] = attrs.field(default=False, metadata={ONCE: True})
-    """Check all and tell the plan; call and write nothing."""
-    json: Annotated[bool, in_group("run", **FLAG)] = attrs.field(default=False, metadata={ONCE: True})
-    """The summary, or the plan, as one JSON object."""
-    quiet: Annotated[bool, in_group("run", alias="-q", **FLAG)] = attrs.field(default=False, metadata={ONCE: True})
-    """No progress, only the summary."""
-    verbose: Annotated[bool, in_group("run", alias="-v", **FLAG)] = attrs.field(default=False, metadata={ONCE: True})
-    """The whole log, with tracebacks."""
-    config: Annotated[FilePath | None, in_group("run", metavar="FILE")] = attrs.field(
-        default=None, metadata={PATH: True, ONCE: True}
-    )
-    """TOML file with any of these; those given here win."""
+    journal: str | None = attrs.field(default=None, converter=attrs.converters.optional(_path), metadata={PATH: True})
+    """Path of the journal. Default: the output's path plus `.journal`; no journal if the output is not a regular file."""
+    no_journal: bool = False
+    """Whether to run without a journal; such a run cannot be resumed. Default: False."""
+    retry: frozenset[FaultKind] = attrs.field(default=PASSING, converter=_kinds)
+    """Kinds of faults whose items, failed in an earlier run, are run again; a string is read as by `--retry`. Default: the transient ones."""
+    durability: Durability = attrs.field(default="normal", converter=_durability)
+    """What a committed result survives: `normal`, the end of the process; `full`, a power failure too. Default: `normal`."""
+    allow_changes: bool = attrs.field(default=False, metadata={ONCE: True})
+    """Whether input, model and settings may differ from those in the journal; otherwise the run is refused. Default: False."""
 
-    def check(self) -> None:
-        """Check what has to do with each other.
+    max_workers: int = attrs.field(default=1_000, validator=at_least_1)
+    """Upper bound of the calls in flight, 1 or more; the pace is found below it. Default: 1000."""
+    timeout: float = attrs.field(default=120.0, validator=seconds_above_0)
+    """Seconds that one call may take, above 0. Default: 120."""
+    deadline: float | None = attrs.field(default=None, validator=seconds_above_0, metadata={ONCE: True})
+    """Seconds that this run may take, above 0; items not finished by then stay pending. Default: None, no bound."""
 
-        Raises:
-            ConfigurationError: two options cannot stand together, or one needs another.
-        """
+    def __attrs_post_init__(self) -> None:
         if self.model is None and not self.escalate:
             raise ConfigurationError("a model must be named: --model NAME, or --escalate A,B,C")
         if self.model is not None and self.escalate:
-            raise ConfigurationError("--model and --escalate: give one of them; the first of --escalate is asked first")
+            raise ConfigurationError(
+                "--model and --escalate: give one of them; the first of --escalate is called first"
+            )
         if self.cache and self.system is None:
             raise ConfigurationError("--cache: needs --system FILE, which is what is cached")
         if self.journal is not None and self.no_journal:
             raise ConfigurationError("--journal and --no-journal: give one of them")
-        if self.journal is not None and self.journal in (self.source, self.output, STREAM):
+        if self.journal is not None and self.journal in (self.input, self.output, STREAM):
             raise ConfigurationError(f"--journal: must be a file of its own, not {self.journal}")
 
     @property
     def models(self) -> tuple[str, ...]:
-        """The models, cheapest first."""
+        """The models' names, cheapest first."""
         return self.escalate or (() if self.model is None else (self.model,))
 
     @property
@@ -192,9 +163,9 @@ class RunOptions:
 
     @property
     def journal_file(self) -> str | None:
-        """Where the journal is; None: there is none."""
+        """Path of the journal; None if the run has no journal."""
         if self.no_journal or self.journal is not None:
             return None if self.no_journal else self.journal
         if self.output == STREAM or (Path(self.output).exists() and not Path(self.output).is_file()):
-            return None  # a pipe or a device is gone on with by nobody
+            return None  # the rows of a pipe or a device cannot be read back
         return f"{self.output}.journal"

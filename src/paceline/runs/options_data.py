@@ -1,10 +1,11 @@
-"""Options as plain data, for a journal or out of a file, and back.
+"""Options as plain data: stored in a journal, read from a journal or a file.
 
 Rules owned here:
 
-1. The data of a run has all that another process needs to run the same again, from any folder: its paths are absolute. What was
-   said of one start alone (what is shown, what may be replaced) is no part of it.
-2. What is read is checked as strictly as JSON is: no text is taken for a number, no number for true.
+1. The data of a run are all that another process needs to start the same run from any folder: paths are absolute. Options that
+   apply to one start only (what may be replaced or may differ) are not stored.
+2. Values are checked as strictly as JSON is: a string is not accepted as a number, nor a number as a boolean.
+3. Data that an earlier version stored under other names are read.
 """
 
 from __future__ import annotations
@@ -20,104 +21,116 @@ import attrs
 from cattrs import Converter
 
 from .._core.exceptions import ConfigurationError
+from .._core.fault import FaultKind
 from ..files.types import STREAM
 from ..llm_strategies.output_types.structure import Hook, Unfit, structure_hook
-from .option_values import OptionError, models_in, retried
+from .option_values import OptionError, kinds_in, models_in
 from .options import ONCE, PATH, RunOptions
 
-_FROM_TEXT: Mapping[str, Callable[[str], Any]] = {"escalate": models_in, "retry": retried}
-_LONGEST = 60  # characters of a value that is told
+FORMER_NAMES: Mapping[str, str] = {"source": "input", "form": "output_format", "format": "input_format"}
+"""Names that options had before, and their names now."""
+_FROM_TEXT: Mapping[str, Callable[[str], Any]] = {
+    "escalate": models_in,
+    "retry": lambda text: kinds_in(text, "retry"),
+    "kinds": lambda text: kinds_in(text, "kinds"),
+}
+_LONGEST = 60  # characters of a value that a message quotes
 
 
-def placed(options: RunOptions, folder: str = "") -> RunOptions:
-    """Return options whose paths are absolute.
+def with_absolute_paths(options: RunOptions, folder: str = "") -> RunOptions:
+    """Return the options with absolute paths.
 
     Args:
-        options: as they were asked.
-        folder: in which relative paths are; by default that of the process.
+        options: The options of a run.
+        folder: Folder that relative paths start from; default: the working directory.
     """
     paths: dict[str, Any] = {name: absolute(getattr(options, name), folder) for name in path_fields()}
     return attrs.evolve(options, **paths)
 
 
 def absolute(path: str | None, folder: str = "") -> str | None:
-    """Return a path made absolute; none, and that of a stream, stay as they are."""
+    """Return a path made absolute; None and `-` stay as they are."""
     return path if path is None or path == STREAM else os.path.abspath(os.path.join(folder, path))  # noqa: PTH100, PTH118 - texts
 
 
-def path_fields() -> frozenset[str]:
+def path_fields(record: type[attrs.AttrsInstance] = RunOptions) -> frozenset[str]:
     """Return the names of the fields that are paths."""
-    return frozenset(field.name for field in attrs.fields(RunOptions) if field.metadata.get(PATH))
+    return frozenset(field.name for field in attrs.fields(record) if field.metadata.get(PATH))
 
 
 def to_data(options: RunOptions) -> dict[str, Any]:
     """Return options as data that JSON can hold, under rule 1."""
-    values = attrs.asdict(placed(options), recurse=False)
-    return {name: _converter().unstructure(value) for name, value in values.items() if name in _lasting()}
+    values = attrs.asdict(with_absolute_paths(options), recurse=False)
+    return {name: _converter().unstructure(value) for name, value in values.items() if name in _stored()}
 
 
 def from_data(data: Mapping[str, Any]) -> RunOptions:
-    """Return the options that `to_data` was given, but for what it leaves out.
+    """Return the options that `to_data` was given, with the defaults of those that are not stored.
 
     Raises:
-        ConfigurationError: it is something else, or of a later version.
+        ConfigurationError: The data are not a run's options, or were written by a later version.
     """
-    for name in data:
-        if name not in _lasting():
-            raise ConfigurationError(f"there is no option {name!r}{meant(name, _lasting())}")
-    if "output" not in data:
-        raise ConfigurationError("there is no output")
-    options = RunOptions(**{name: value_of(name, value) for name, value in data.items()})
-    options.check()
-    return options
+    values: dict[str, Any] = {}
+    for former, value in data.items():
+        name = FORMER_NAMES.get(former, former)
+        if name not in _stored():
+            raise ConfigurationError(f"there is no option {name!r}{suggestion(name, _stored())}")
+        values[name] = value_of(name, value)
+    for name in ("input", "output"):
+        if name not in values:
+            raise ConfigurationError(f"there is no {name}")
+    return RunOptions(**values)
 
 
-def value_of(name: str, value: object) -> Any:
+def value_of(name: str, value: object, record: type[attrs.AttrsInstance] = RunOptions) -> Any:
     """Return an option's value, checked.
 
     Args:
-        name: the field's.
-        value: as JSON or TOML have it.
+        name: Name of the field.
+        value: Value as JSON or TOML has it.
+        record: Record that has the field.
 
     Raises:
-        OptionError: it cannot be that.
+        OptionError: The field cannot have that value.
     """
-    if name in _FROM_TEXT and (text := _joined(value)) is not None:
+    if name in _FROM_TEXT and (text := _joined(name, value)) is not None:
         value = [str(one) for one in _FROM_TEXT[name](text)]
-    tp, hook = _hooks()[name]
+    tp, hook = _hooks(record)[name]
     try:
         made = hook(value, tp)
     except Unfit as error:
         raise OptionError(name, f"{str(error).replace(' or null', '')}: {value!r:.{_LONGEST}}") from None
     except Exception as error:  # cattrs' groups, of what is in a list
-        raise OptionError(name, "must be a text or a list of texts") from error
-    field = attrs.fields_dict(RunOptions)[name]
+        raise OptionError(name, "must be a string or a list of strings") from error
+    field = attrs.fields_dict(record)[name]
     if field.validator is not None:
         field.validator(None, field, made)
     return made
 
 
-def _joined(value: object) -> str | None:
-    if isinstance(value, list) and value and all(isinstance(one, str) for one in value):
-        return ",".join(value)
-    return value if isinstance(value, str) else None
+def _joined(name: str, value: object) -> str | None:
+    if not isinstance(value, list):
+        return value if isinstance(value, str) else None
+    if value == [FaultKind.TRANSIENT] and name != "escalate":
+        return None  # a list names the kind, a string the group of that name
+    return ",".join(value) if value and all(isinstance(one, str) for one in value) else None
 
 
-def meant(name: str, known: Mapping[str, Any] | frozenset[str] | set[str]) -> str:
-    """Return a suggestion, in brackets, for a name that is not known; empty if none is near."""
+def suggestion(name: str, known: Mapping[str, Any] | frozenset[str] | set[str]) -> str:
+    """Return, in brackets, the known name that an unknown one is close to; empty if there is none."""
     near = get_close_matches(name, known, n=1)
     return f" (did you mean {near[0]}?)" if near else ""
 
 
 @cache
-def _lasting() -> frozenset[str]:
+def _stored() -> frozenset[str]:
     return frozenset(field.name for field in attrs.fields(RunOptions) if not field.metadata.get(ONCE))
 
 
 @cache
-def _hooks() -> dict[str, tuple[Any, Hook]]:
-    texts = {field.name: str | None if field.default is None else str for field in attrs.fields(RunOptions)}
-    types = get_type_hints(RunOptions) | {name: texts[name] for name in path_fields()}
+def _hooks(record: type[attrs.AttrsInstance]) -> dict[str, tuple[Any, Hook]]:
+    texts = {field.name: str | None if field.default is None else str for field in attrs.fields(record)}
+    types = get_type_hints(record) | {name: texts[name] for name in path_fields(record)}
     return {name: (tp, structure_hook(tp)) for name, tp in types.items()}
 
 

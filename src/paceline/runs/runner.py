@@ -232,6 +232,8 @@ def carry_out(  # noqa: PLR0913 - all that a run is made of
     keep: Keep,
     before: int = 0,
     journal: Journal | None = None,
+    quiet: bool = False,
+    verbose: bool = False,
 ) -> Ending:
     """Have items answered; return how it ended.
 
@@ -242,11 +244,13 @@ def carry_out(  # noqa: PLR0913 - all that a run is made of
         keep: takes the results.
         before: items that were done before.
         journal: keeps the results first.
+        quiet: whether no progress is shown.
+        verbose: whether all of the log is shown.
     """
     config = _affordable(options, total - before)
     reasons = PaceSteps()
-    processor = ParallelBatchProcessor[Any](config, observers=() if options.quiet else [reasons], journal=journal)
-    with _progress(options, reasons) as progress, shown_logs(progress.say, verbose=options.verbose):
+    processor = ParallelBatchProcessor[Any](config, observers=() if quiet else [reasons], journal=journal)
+    with _progress(options, reasons, quiet=quiet) as progress, shown_logs(progress.say, verbose=verbose):
         gauge = FigureMeter(total, config.max_workers, before)
         return anyio.run(
             partial(run_batch, items, gauge, processor=processor, keep=keep, progress=progress), backend="trio"
@@ -263,7 +267,7 @@ def _affordable(options: RunOptions, items: int) -> ProcessorConfig:
     return config
 
 
-def _progress(options: RunOptions, reasons: PaceSteps) -> Progress:
-    if options.quiet:
+def _progress(options: RunOptions, reasons: PaceSteps, *, quiet: bool) -> Progress:
+    if quiet:
         return Progress()
     return Display(PacePanel(reasons)) if is_live(stdout_is_used=options.output == STREAM) else Lines(_PERIOD, reasons)

@@ -124,8 +124,8 @@ def open_checked_input(
         InputError: it cannot be read, or has nothing that can be run.
     """
     return open_input(
-        options.source,
-        kind=options.format,
+        options.input,
+        kind=options.input_format,
         template=options.prompt,
         limit=options.limit,
         sample=options.sample,

@@ -64,7 +64,7 @@ def test_rows_of_csv_come_below_their_header(paceline, batch, tmp_path):
         f'{name},"a\n{name[1:]}"\n' for name in sorted(failed_ids(tmp_path), key=lambda name: int(name[1:]))
     )
     run = paceline("failed", journal, "-o", tmp_path / "again.jsonl")
-    assert run.err.endswith("; run them with --format csv\n")
+    assert run.err.endswith("; run them with --input-format csv\n")
 
 
 def test_rows_of_parquet_come_as_lines_that_ask_for_the_same(paceline, tmp_path):
@@ -103,7 +103,7 @@ def test_kinds_and_what_is_pending_may_be_asked_for(paceline, batch):
 def test_a_kind_that_is_none_is_one_sentence(paceline, batch):
     run = paceline("failed", batch(prompts(1)), "-o", "-", "--kinds", "tineout")
     assert (run.code, run.out) == (2, "")
-    assert run.err.startswith("paceline: --kinds: must be passing, failed, none, or some of throttled")
+    assert run.err.startswith("paceline: --kinds: must be transient, failed, none, or some of throttled")
 
 
 def test_an_input_that_is_gone_or_has_changed_is_one_sentence(paceline, batch, tmp_path):

@@ -76,7 +76,7 @@ def test_tables_have_what_the_rows_have(paceline, batch, tmp_path):
 )
 def test_lines_may_be_in_the_form_of_a_batch_api(paceline, batch, form, key):
     journal = batch(prompts(10))
-    rows = paceline("results", journal, "-o", "-", "--form", form).rows
+    rows = paceline("results", journal, "-o", "-", "--output-format", form).rows
     assert sorted(row[key] for row in rows) == sorted(f"q{i}" for i in range(10))
 
 
@@ -96,7 +96,7 @@ def test_what_has_content_is_not_replaced_unless_told(paceline, batch, tmp_path)
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["-o", "x.csv", "--form", "openai"], "--form: is for jsonl; csv has columns of its own"),
+        (["-o", "x.csv", "--output-format", "openai"], "--output-format: is for jsonl; csv has columns of its own"),
         (["-o", "-", "--as", "parquet"], "--as parquet: needs a file, not stdout"),
         (["-o", "x", "--as", "xml"], "--as"),
         (["-o", "x", "--only", "some"], "--only"),
@@ -119,7 +119,7 @@ def test_what_cannot_be_made_is_one_sentence(paceline, batch, arguments, words):
 def test_the_output_of_the_runs_may_be_made_anew_as_they_wrote_it_and_in_no_other_way(paceline, batch, tmp_path):
     journal, out = batch(prompts(40)), tmp_path / "out.jsonl"
     before = out.read_bytes()
-    for other in (["--in-order"], ["--only", "failed"], ["--form", "openai"], ["--as", "csv"]):
+    for other in (["--in-order"], ["--only", "failed"], ["--output-format", "openai"], ["--as", "csv"]):
         run = paceline("results", journal, "-o", out, "--overwrite", *other)
         assert (run.code, out.read_bytes()) == (2, before)
         assert "is the output of the journal's runs, which go on with it" in run.err

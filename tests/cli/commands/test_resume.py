@@ -11,7 +11,8 @@ from contextlib import closing
 import pytest
 
 from paceline import CallableStrategy, run_prompts
-from paceline.cli.commands.resume import ResumeOptions, resumed
+from paceline.cli.commands.resume import resumed
+from paceline.cli.options import ResumeArguments
 from paceline.journal.reader import JournalReader
 from paceline.runs.item_registry import OPTIONS
 from paceline.runs.options import RunOptions
@@ -73,10 +74,10 @@ def test_options_that_are_given_come_first_and_stay(paceline, batch):
 
 
 def test_another_model_takes_the_place_of_a_ladder_and_a_ladder_of_a_model():
-    ladder = RunOptions(output="o", escalate=("sim", "sim:rate=5"))
-    assert resumed(ladder, "j", ResumeOptions(model="sim:rate=9", source="in")).models == ("sim:rate=9",)
-    single = RunOptions(output="o", model="sim")
-    assert resumed(single, "j", ResumeOptions(escalate=("a", "b"), source="in")).models == ("a", "b")
+    ladder = RunOptions(input="i", output="o", escalate=("sim", "sim:rate=5"))
+    assert resumed(ladder, "j", ResumeArguments(model="sim:rate=9", input="in")).models == ("sim:rate=9",)
+    single = RunOptions(input="i", output="o", model="sim")
+    assert resumed(single, "j", ResumeArguments(escalate=("a", "b"), input="in")).models == ("a", "b")
 
 
 def test_another_model_is_a_change_that_must_be_allowed(paceline, batch):
@@ -100,9 +101,9 @@ def test_a_journal_and_an_input_that_were_moved_are_gone_on_with(paceline, batch
 
 def test_rows_may_go_elsewhere(paceline, batch, tmp_path):
     journal = batch(prompts(10))
-    assert paceline("resume", journal, "-o", tmp_path / "other.jsonl", "--form", "gemini", "-q").code == 0
+    assert paceline("resume", journal, "-o", tmp_path / "other.jsonl", "--output-format", "gemini", "-q").code == 0
     assert sorted(row["key"] for row in rows_of(tmp_path / "other.jsonl")) == sorted(f"q{i}" for i in range(10))
-    run = paceline("resume", journal, "-o", "-", "--form", "own", "-q")
+    run = paceline("resume", journal, "-o", "-", "--output-format", "own", "-q")
     assert sorted(row["id"] for row in run.rows) == sorted(f"q{i}" for i in range(10))
 
 
@@ -126,7 +127,7 @@ def test_rows_may_go_elsewhere(paceline, batch, tmp_path):
                 }
                 for i in range(20)
             ),
-            ["--form", "openai"],
+            ["--output-format", "openai"],
         ),
         ("in.txt", "".join(f"t{i}\n" for i in range(20)), ["--sample", "10"]),
     ],
@@ -154,11 +155,11 @@ def test_the_codes_are_those_of_a_run(paceline, batch):
         (["--max-workers", "0"], "--max-workers: must be 1 or more, not 0"),
         (["--max-workers", "x"], "--max-workers: must be a whole number, not 'x'"),
         (["--timeout", "-1"], "--timeout: must be a number of seconds above 0"),
-        (["--retry", "all"], "--retry: must be passing, failed, none, or some of"),
+        (["--retry", "all"], "--retry: must be transient, failed, none, or some of"),
         (["-m", "sim", "--escalate", "sim"], "--model and --escalate: give one of them"),
         (["-m", "openai:m@http://user:hunter2@host/v1"], "the server's address must not hold"),
         (["--limit", "3"], "--limit"),
-        (["--form", "xml"], "--form"),
+        (["--output-format", "xml"], "--output-format"),
     ],
 )
 def test_an_option_that_is_wrong_is_one_sentence(paceline, batch, arguments, words):

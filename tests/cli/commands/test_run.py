@@ -209,7 +209,7 @@ def without_keys(monkeypatch):
         (["IN", "-o", "OUT", "-m", FAST, "--timeout", "nan"], "timeout"),
         (["IN", "-o", "OUT", "-m", FAST, "--deadline", "0"], "--deadline"),
         (["IN", "-o", "OUT", "-m", FAST, "--limit", "0"], "--limit"),
-        (["IN", "-o", "OUT", "-m", FAST, "--format", "xml"], "--format"),
+        (["IN", "-o", "OUT", "-m", FAST, "--input-format", "xml"], "--input-format"),
         (["IN", "-o", "OUT", "-m", FAST, "--limti", "3"], "--limti"),
         (["IN", "IN", "-o", "OUT", "-m", FAST], "too many arguments: "),
         (["IN", "-o", "-", "-m", "-"], "unknown model '-'"),

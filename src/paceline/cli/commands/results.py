@@ -14,10 +14,6 @@ import os
 from collections.abc import Iterable, Iterator
 from itertools import islice
 from pathlib import Path
-from typing import Annotated, Literal
-
-import attrs
-from cyclopts import Parameter
 
 from ..._core.exceptions import ConfigurationError, JournalError
 from ...files.output import Output, OutputError, atomic_file
@@ -28,11 +24,10 @@ from ...journal.reader import JournalReader
 from ...journal.records import StoredResult
 from ...runs.journal_output import encoder, recorded_output
 from ...runs.journal_path import journal_at
-from ...runs.options import FilePath
 from ..console import OK, UNSAVED, print_message
+from ..options import ResultsArguments
 
 _AT_ONCE = 256  # rows that are written with one call
-_FLAG = Parameter(negative="", show_default=False)
 
 
 class Made(enum.StrEnum):
@@ -46,56 +41,40 @@ class Made(enum.StrEnum):
 _BY_SUFFIX = {".csv": Made.CSV, ".parquet": Made.PARQUET, ".pq": Made.PARQUET}
 
 
-@Parameter(name="*")
-@attrs.frozen(kw_only=True)
-class ResultsOptions:
-    """What `results` was asked."""
-
-    output: Annotated[FilePath, Parameter(metavar="FILE", alias="-o")]
-    """Where the rows go; - for stdout."""
-    made: Annotated[Made | None, Parameter(name="--as", metavar="KIND", show_choices=False)] = None
-    """jsonl, csv or parquet. [default: by the file's name, else jsonl]"""
-    form: Annotated[Literal["own", "openai", "gemini", "anthropic"], Parameter(metavar="FORM", show_choices=False)] = (
-        "own"
+def kind_of(options: ResultsArguments) -> Made:
+    """Return what is to be made."""
+    return (
+        Made(options.file_format)
+        if options.file_format
+        else _BY_SUFFIX.get(Path(options.output).suffix.lower(), Made.JSONL)
     )
-    """Of rows of JSONL: own, openai, gemini, anthropic."""
-    in_order: Annotated[bool, _FLAG] = False
-    """In the order of the input, not in that of the answers."""
-    only: Annotated[Literal["succeeded", "failed", "all"], Parameter(metavar="WHICH", show_choices=False)] = "all"
-    """succeeded, failed or all."""
-    overwrite: Annotated[bool, _FLAG] = False
-    """Replace what the output holds."""
-
-    @property
-    def kind(self) -> Made:
-        """What is to be made."""
-        return self.made or _BY_SUFFIX.get(Path(self.output).suffix.lower(), Made.JSONL)
-
-    def check(self) -> None:
-        """Check what has to do with each other.
-
-        Raises:
-            ConfigurationError: two options cannot stand together.
-        """
-        if self.kind is not Made.JSONL and self.form != "own":
-            raise ConfigurationError(f"--form: is for jsonl; {self.kind} has columns of its own")
-        if self.kind is Made.PARQUET and self.output == STREAM:
-            raise ConfigurationError("--as parquet: needs a file, not stdout")
-
-    @property
-    def is_as_runs_write(self) -> bool:
-        """Whether it comes to the rows that runs write, but for their form."""
-        return self.kind is Made.JSONL and self.only == "all" and not self.in_order
 
 
-def results(journal: str, options: ResultsOptions) -> int:
+def check(options: ResultsArguments) -> None:
+    """Check what has to do with each other.
+
+    Raises:
+        ConfigurationError: two options cannot stand together.
+    """
+    if kind_of(options) is not Made.JSONL and options.output_format != "own":
+        raise ConfigurationError(f"--output-format: is for jsonl; {kind_of(options)} has columns of its own")
+    if kind_of(options) is Made.PARQUET and options.output == STREAM:
+        raise ConfigurationError("--as parquet: needs a file, not stdout")
+
+
+def is_as_runs_write(options: ResultsArguments) -> bool:
+    """Whether it comes to the rows that runs write, but for their form."""
+    return kind_of(options) is Made.JSONL and options.only == "all" and not options.in_order
+
+
+def results(journal: str, options: ResultsArguments) -> int:
     """Make an output from a journal; return the exit code.
 
     Raises:
         ConfigurationError: it cannot be made.
         JournalError: the journal cannot be read.
     """
-    options.check()
+    check(options)
     path = journal_at(journal)
     with JournalReader(path) as reader:
         _protect(reader, options)
@@ -113,32 +92,34 @@ def results(journal: str, options: ResultsOptions) -> int:
     return OK
 
 
-def _protect(reader: JournalReader, options: ResultsOptions) -> None:
+def _protect(reader: JournalReader, options: ResultsArguments) -> None:
     """Refuse what would spoil the output of the journal's runs, under rule 3."""
     written = recorded_output(reader)
     if written is None or options.output == STREAM or written.path != str(Path(options.output).resolve()):
         return
     if (pid := reader.writer()) is not None:
         raise OutputError(f"{options.output}: is being written by process {pid}; name another file")
-    if not options.is_as_runs_write or options.form != written.form:
+    if not is_as_runs_write(options) or options.output_format != written.form:
         raise OutputError(
             f"{options.output}: is the output of the journal's runs, which go on with it: "
             f"all rows, as they came and in the form {written.form}, or name another file"
         )
 
 
-def _chosen(reader: JournalReader, options: ResultsOptions) -> Iterator[StoredResult]:
+def _chosen(reader: JournalReader, options: ResultsArguments) -> Iterator[StoredResult]:
     kept = reader.results(in_input_order=options.in_order, failed=options.only == "failed")
     return (one for one in kept if one.kind is None) if options.only == "succeeded" else kept
 
 
-def _write(kept: Iterable[StoredResult], options: ResultsOptions, descriptor: int) -> None:
-    if options.kind is Made.PARQUET:
+def _write(kept: Iterable[StoredResult], options: ResultsArguments, descriptor: int) -> None:
+    if kind_of(options) is Made.PARQUET:
         with os.fdopen(os.dup(descriptor), "wb") as file:
             write_parquet(map(_row, kept), file)
         return
     output = Output(options.output, descriptor)
-    pieces = csv_of(map(_row, kept)) if options.kind is Made.CSV else _lines(kept, OutputFormat(options.form))
+    pieces = (
+        csv_of(map(_row, kept)) if kind_of(options) is Made.CSV else _lines(kept, OutputFormat(options.output_format))
+    )
     for piece in pieces:
         output.write(piece)
 

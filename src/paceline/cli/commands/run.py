@@ -41,11 +41,14 @@ from ...runs.report import JournalSummary, RunReport
 from ...runs.runner import Ending, RunItems, carry_out, items_of
 from ...runs.setup import open_checked_input, strategy_of
 from ..console import OK, USAGE, answer, answer_json, print_message
+from ..options import ResumeArguments, RunArguments
 from ..plan_text import plan_data, render_plan
 from ..report_text import report
 
 
-def run_on_journal(options: RunOptions, strategy: LLMCallStrategy[Any], path: str) -> RunReport:
+def run_on_journal(
+    options: RunOptions, strategy: LLMCallStrategy[Any], path: str, arguments: RunArguments | ResumeArguments
+) -> RunReport:
     """Run a batch on a journal.
 
     Raises:
@@ -56,16 +59,18 @@ def run_on_journal(options: RunOptions, strategy: LLMCallStrategy[Any], path: st
         raise ConfigurationError(f"{path}: is the journal and the output; name another file for one of them")
     is_new = not Path(path).exists()
     try:
-        return _run(options, strategy, path)
+        return _run(options, strategy, path, arguments)
     except ConfigurationError:  # nothing was called
         if is_new:
             Path(path).unlink(missing_ok=True)
         raise
 
 
-def _run(options: RunOptions, strategy: LLMCallStrategy[Any], path: str) -> RunReport:
+def _run(
+    options: RunOptions, strategy: LLMCallStrategy[Any], path: str, arguments: RunArguments | ResumeArguments
+) -> RunReport:
     with (
-        Store(path, durability=options.durability.value) as store,
+        Store(path, durability=options.durability) as store,
         register_items(store, options, strategy, print_message) as begin,
         JournalReader(path) as reader,
         _emitter(options, begin, store, reader) as (emitter, output),
@@ -74,7 +79,14 @@ def _run(options: RunOptions, strategy: LLMCallStrategy[Any], path: str) -> RunR
         journal = SqliteJournal.on(store, dedupe=options.dedupe)
         items = items_of(begin.prompts(partial(has, wanted)), strategy)
         ending = carry_out(
-            options, items, total=counts.total, before=counts.settled, keep=emitter.catch_up, journal=journal
+            options,
+            items,
+            total=counts.total,
+            before=counts.settled,
+            keep=emitter.catch_up,
+            journal=journal,
+            quiet=arguments.quiet,
+            verbose=arguments.verbose,
         )
         ending = _written(ending, emitter)
         kept = JournalSummary(path=path, counts=reader.counts())
@@ -98,7 +110,7 @@ def _emitter(
     options: RunOptions, begin: RegisteredItems, store: Store, reader: JournalReader
 ) -> Iterator[tuple[JournalOutput, Output]]:
     """Open the output, where an earlier run has left it."""
-    path, form = options.output, OutputFormat(options.form)
+    path, form = options.output, options.output_format
     behind, last = (None, 0) if path == STREAM else _found(path, str(form), store, say=print_message)
     with open_output(path, source=begin.identity, overwrite=options.overwrite, behind=behind) as output:
         emitter = JournalOutput(reader, store, output, form=form, last=last)
@@ -122,22 +134,26 @@ def _found(path: str, form: str, store: Store, *, say: Callable[[str], None]) ->
 _AT_ONCE = 256  # rows that are written with one call
 
 
-def run(options: RunOptions) -> int:
+def run(options: RunOptions, arguments: RunArguments | ResumeArguments) -> int:
     """Run a batch; return the exit code.
 
     Raises:
         ConfigurationError: it cannot be run; nothing was called.
         JournalError: the journal cannot be used; nothing was called.
     """
-    if options.dry_run:
-        return _tell_plan(options)
+    if arguments.dry_run:
+        return _tell_plan(options, as_json=arguments.json)
     strategy = strategy_of(options)
     path = options.journal_file
-    ended = _run_once(options, strategy) if path is None else run_on_journal(options, strategy, path)
-    return report(ended, options)
+    ended = (
+        _run_once(options, strategy, arguments) if path is None else run_on_journal(options, strategy, path, arguments)
+    )
+    return report(ended, options, as_json=arguments.json)
 
 
-def _run_once(options: RunOptions, strategy: LLMCallStrategy[Any]) -> RunReport:
+def _run_once(
+    options: RunOptions, strategy: LLMCallStrategy[Any], arguments: RunArguments | ResumeArguments
+) -> RunReport:
     """Run a batch that cannot be gone on with."""
     with (
         open_checked_input(options, strategy) as source,
@@ -145,14 +161,21 @@ def _run_once(options: RunOptions, strategy: LLMCallStrategy[Any]) -> RunReport:
     ):
         for complaint in source.complaints():
             print_message(f"passed over: {complaint}")
-        keep = partial(_write, output, OutputFormat(options.form))
-        ending = carry_out(options, RunItems(source, strategy), total=len(source), keep=keep)
+        keep = partial(_write, output, options.output_format)
+        ending = carry_out(
+            options,
+            RunItems(source, strategy),
+            total=len(source),
+            keep=keep,
+            quiet=arguments.quiet,
+            verbose=arguments.verbose,
+        )
         return RunReport(ending=_settled(ending, output), saved=output.saved, bad_count=source.bad_count)
 
 
-def _tell_plan(options: RunOptions) -> int:
+def _tell_plan(options: RunOptions, *, as_json: bool) -> int:
     plan = make_plan(options)
-    if options.json:
+    if as_json:
         answer_json(plan_data(plan))
     else:
         answer(render_plan(plan))

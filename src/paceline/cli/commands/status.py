@@ -111,7 +111,7 @@ def _input(status: Status) -> Iterator[tuple[str, str]]:
     if noted is None:
         return
     bad = f"; {noted.bad_count:,} lines cannot be taken" if noted.bad_count else ""
-    name = noted.name if status.options is None else status.options.source
+    name = noted.name if status.options is None else status.options.input
     yield "input", f"{'stdin' if name == '-' else name}: {noted.count:,} prompts ({noted.kind}){bad}"
     for sentence in noted.bad:
         yield "", f"  {sentence}"
