@@ -67,7 +67,7 @@ def test_plain_data_has_absolute_paths_and_leaves_streams_alone(options):
         ({"max_workers": True}, "--max-workers: must be an integer, not a boolean: True"),
         ({"max_workers": 0}, "--max-workers: must be 1 or more, not 0"),
         ({"retry": ["timeout", "tineout"]}, "--retry: must be transient, failed, none, or some of"),
-        ({"retry": [3]}, "--retry: must be a text or a list of texts"),
+        ({"retry": [3]}, "--retry: must be a string or a list of strings"),
         ({"durability": "half"}, '--durability: must be one of "normal", "full"'),
         ({"timeout": math.inf}, "--timeout: must be a number of seconds above 0, not inf"),
     ],
