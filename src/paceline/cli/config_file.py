@@ -92,7 +92,8 @@ def _read(path: str) -> dict[str, Any]:
 
 def _keys(command: str) -> dict[str, str]:
     """Return the keys that a command has, with _ in them, and their fields."""
-    return {name: name for name in sorted({field.name for field in attrs.fields(_COMMANDS[command])} - {"config"})}
+    names = {field.name for field in attrs.fields(_COMMANDS[command])} - {"config"} | {"input"}
+    return {name: name for name in sorted(names)}
 
 
 def _values(path: str, table: str, given: Mapping[str, Any], keys: Mapping[str, str]) -> dict[str, Any]:

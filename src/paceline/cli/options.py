@@ -98,10 +98,7 @@ _KINDS: Mapping[str, Any] = {
 @Parameter(name="*")
 @attrs.frozen(kw_only=True)
 class RunArguments:
-    """Arguments of `run`."""
-
-    input: Annotated[str | None, Parameter(parse=False)] = attrs.field(default=None, metadata={PATH: True})
-    """Path of the prompts; - is stdin."""
+    """Arguments of `run`, without the input, which is positional."""
 
     model: Annotated[str | None, in_group("model", metavar="NAME", alias="-m")] = None
     """gemini-2.5-flash, gpt-5-mini, claude-haiku-4-5, openai:NAME@http://HOST/v1, or sim[:rate=50,...]."""

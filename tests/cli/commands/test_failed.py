@@ -92,7 +92,7 @@ def test_kinds_and_what_is_pending_may_be_asked_for(paceline, batch):
     for arguments, count in (
         ([], denied),
         (["--kinds", "denied,timeout"], denied),
-        (["--kinds", "passing"], denied),
+        (["--kinds", "transient"], denied),
         (["--kinds", "rejected"], 0),
         (["--kinds", "none", "--pending"], pending),
         (["--pending"], 40),
