@@ -229,11 +229,11 @@ class Lane:
 
     def news(self) -> Sequence[PaceChange]:
         """Return the changes of the pace that it did not return before, the oldest first."""
-        return self._news.of(self.pace.history)
+        return self._news.read(self.pace.history)
 
     def entries(self) -> Sequence[PaceChange]:
         """Return, for the journal, the changes of the pace that it did not return before."""
-        return self._entries.of(self.pace.history)
+        return self._entries.read(self.pace.history)
 
     def served(self) -> None:
         """The provider served a call: patience begins anew."""

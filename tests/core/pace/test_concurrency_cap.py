@@ -21,20 +21,20 @@ OFTEN, LONG = 24, 30.0  # admissions and seconds that are enough, too
 class Provider:
     """Calls at given numbers in flight, one after another, each judged at once."""
 
-    def __init__(self, workers=None):
-        self.workers = ConcurrencyCap(most=4000.0) if workers is None else workers
+    def __init__(self, concurrency=None):
+        self.concurrency = ConcurrencyCap(maximum=4000.0) if concurrency is None else concurrency
         self.now = 0.0
         self.refunds = []
 
     def admit(self, *in_flight):
         for number in in_flight:
             self.now += 1.0
-            self.workers.admitted(number, self.now)
+            self.concurrency.record_admission(number, self.now)
 
     def refuse(self, *in_flight, rate=100.0):
         for number in in_flight:
             self.now += 1.0
-            refund = self.workers.refused(number, self.now, rate)
+            refund = self.concurrency.record_refusal(number, self.now, rate)
             if refund is not None:
                 self.refunds.append(refund)
 
@@ -53,7 +53,7 @@ def odds(refused, admitted):
 @given(st.integers(1, 4000), st.integers(1, 30), st.integers(0, 10**6))
 def test_a_true_cap_is_proven_as_soon_as_chance_would_be_too_unlikely(cap, between, seed):
     provider, chance = Provider(), Random(seed)
-    provider.workers.limit = float(cap + 5)
+    provider.concurrency.limit = float(cap + 5)
     refused = admitted = 0
     while not provider.proven:
         assert refused <= 2 + math.log2(PROOF), "a true cap is proven within a bounded number of refusals"
@@ -67,7 +67,7 @@ def test_a_true_cap_is_proven_as_soon_as_chance_would_be_too_unlikely(cap, betwe
         admitted += between
     assert odds(refused, admitted) >= PROOF
     assert refused >= 3
-    assert provider.workers.limit == provider.workers.cap == provider.workers.ceiling == cap
+    assert provider.concurrency.limit == provider.concurrency.cap == provider.concurrency.probed == cap
     assert provider.refunds == [100.0]
 
 
@@ -89,7 +89,7 @@ def test_admissions_at_the_refused_number_refute_a_cap(cap, above):
         provider.refuse(cap)
         provider.admit(*[0] * 100)
     provider.admit(cap + 2 + above)
-    assert provider.workers.belief == 1
+    assert provider.concurrency.belief == 1
     provider.refuse(cap)
     assert not provider.proven
 
@@ -105,18 +105,18 @@ def test_one_call_that_slips_in_as_a_place_becomes_free_refutes_nothing():
     provider = Provider()
     provider.refuse(30)
     provider.admit(30, 31)
-    assert provider.workers.test is None
-    assert provider.workers.belief == 1
+    assert provider.concurrency.test is None
+    assert provider.concurrency.belief == 1
 
 
 def test_what_started_before_the_refusal_says_nothing_of_it():
-    workers = ConcurrencyCap()
-    workers.refused(30, 10.0, 5.0)
-    workers.admitted(100, 10.0)
-    assert workers.test is not None
-    assert workers.test.admitted == 0
-    workers.admitted(100, 10.1)
-    assert workers.test is None
+    concurrency = ConcurrencyCap()
+    concurrency.record_refusal(30, 10.0, 5.0)
+    concurrency.record_admission(100, 10.0)
+    assert concurrency.test is not None
+    assert concurrency.test.admitted == 0
+    concurrency.record_admission(100, 10.1)
+    assert concurrency.test is None
 
 
 @given(st.lists(st.integers(2, 6), min_size=3, max_size=60), st.integers(0, 30), st.integers(0, 10**6))
@@ -141,7 +141,7 @@ def test_a_test_that_begins_anew_counts_from_its_first_refusal():
     assert not provider.proven
     provider.refuse(30)
     assert provider.proven
-    assert provider.workers.cap == 30
+    assert provider.concurrency.cap == 30
 
 
 def test_refusals_at_nearly_one_number_prove_its_lowest():
@@ -150,7 +150,7 @@ def test_refusals_at_nearly_one_number_prove_its_lowest():
         provider.refuse(number)
         provider.admit(*[10] * 40)
     assert provider.proven
-    assert provider.workers.cap == 30
+    assert provider.concurrency.cap == 30
 
 
 @given(st.integers(0, 100))
@@ -164,7 +164,7 @@ def test_the_highest_rate_of_before_the_test_is_given_back(rate):
 
 @pytest.mark.parametrize("belief", range(5))
 def test_the_more_often_it_was_a_rate_the_longer_the_odds_must_be(belief):
-    provider = Provider(ConcurrencyCap(most=4000.0, belief=belief))
+    provider = Provider(ConcurrencyCap(maximum=4000.0, belief=belief))
     needed = PROOF * DOUBT**belief
     refused, admitted = 0, 0
     while not provider.proven:
@@ -174,7 +174,7 @@ def test_the_more_often_it_was_a_rate_the_longer_the_odds_must_be(belief):
             provider.admit(*[10] * 4)
             admitted += 4
     assert odds(refused, admitted) >= needed > odds(refused - 1, admitted - 4)
-    assert provider.workers.belief == max(0, belief - 1)
+    assert provider.concurrency.belief == max(0, belief - 1)
 
 
 def test_belief_is_bounded():
@@ -182,7 +182,7 @@ def test_belief_is_bounded():
     for _ in range(10):
         provider.refuse(10)
         provider.admit(100)
-    assert provider.workers.belief == 4
+    assert provider.concurrency.belief == 4
 
 
 def test_a_rate_is_hardly_ever_mistaken_for_a_cap():
@@ -199,10 +199,10 @@ def test_a_rate_is_hardly_ever_mistaken_for_a_cap():
 def test_a_first_refusal_leaves_room_above_it_to_be_refuted():
     provider = Provider()
     provider.refuse(40)
-    assert provider.workers.limit == 42
-    provider = Provider(ConcurrencyCap(most=41.0))
+    assert provider.concurrency.limit == 42
+    provider = Provider(ConcurrencyCap(maximum=41.0))
     provider.refuse(40)
-    assert provider.workers.limit == 41
+    assert provider.concurrency.limit == 41
 
 
 def test_no_cap_is_zero():
@@ -214,15 +214,15 @@ def test_no_cap_is_zero():
 
 
 def test_admissions_above_a_known_cap_undo_it():
-    workers = ConcurrencyCap(most=4000.0)
-    workers.recall(30.0)
-    workers.refused(20, 1.0, 5.0)
-    workers.admitted(40, 2.0)
-    assert workers.ceiling == math.inf
-    workers.recall(30.0)
-    workers.refused(20, 3.0, 5.0)
-    workers.admitted(25, 4.0)
-    assert workers.ceiling == 30.0
+    concurrency = ConcurrencyCap(maximum=4000.0)
+    concurrency.warm_start(30.0)
+    concurrency.record_refusal(20, 1.0, 5.0)
+    concurrency.record_admission(40, 2.0)
+    assert concurrency.probed == math.inf
+    concurrency.warm_start(30.0)
+    concurrency.record_refusal(20, 3.0, 5.0)
+    concurrency.record_admission(25, 4.0)
+    assert concurrency.probed == 30.0
 
 
 # ------------------------------------------------------------------------------------------------ growing and probing
@@ -230,38 +230,38 @@ def test_admissions_above_a_known_cap_undo_it():
 
 @given(st.floats(1, 100), st.integers(0, 200))
 def test_without_a_known_cap_it_grows_by_one_with_each_admission_that_it_held_back(most, admissions):
-    workers = ConcurrencyCap(most=most, limit=1.0)
+    concurrency = ConcurrencyCap(maximum=most, limit=1.0)
     for turn in range(admissions):
-        workers.grow(float(turn), 0)
-    assert workers.limit == min(most, 1.0 + admissions)
+        concurrency.grow(float(turn), 0)
+    assert concurrency.limit == min(most, 1.0 + admissions)
 
 
-def admissions_until_it_grows(workers, *, gap=0.1, full=True):
+def admissions_until_it_grows(concurrency, *, gap=0.1, full=True):
     """Return how many calls that filled the limit were admitted before it grew."""
-    before, now = workers.limit, 0.0
+    before, now = concurrency.limit, 0.0
     for turn in range(1, 10_000):
         now += gap
-        workers.grow(now, int(before) - (1 if full else 2))
-        if workers.limit > before:
+        concurrency.grow(now, int(before) - (1 if full else 2))
+        if concurrency.limit > before:
             return turn
     return math.inf
 
 
 def capped(cap=30.0):
-    workers = ConcurrencyCap(most=4000.0)
-    workers.limit = cap
-    workers.probe_failed(cap)
-    return workers
+    concurrency = ConcurrencyCap(maximum=4000.0)
+    concurrency.limit = cap
+    concurrency.fail_probe(cap)
+    return concurrency
 
 
 def test_a_cap_is_probed_by_one_after_some_admissions_and_after_failures_later():
-    workers = capped()
+    concurrency = capped()
     waits = []
     for _ in range(4):
-        waits.append(admissions_until_it_grows(workers))
-        assert workers.limit == 31
-        workers.probe_failed(workers.cap)
-        assert workers.limit == workers.ceiling == workers.cap == 30
+        waits.append(admissions_until_it_grows(concurrency))
+        assert concurrency.limit == 31
+        concurrency.fail_probe(concurrency.cap)
+        assert concurrency.limit == concurrency.probed == concurrency.cap == 30
     assert waits == [2 * EVERY, 3 * EVERY, 3 * EVERY, 3 * EVERY]
 
 
@@ -270,7 +270,7 @@ def test_a_newly_proven_cap_is_probed_after_sixty():
     for _ in range(3):
         provider.refuse(30)
         provider.admit(*[10] * 60)
-    assert admissions_until_it_grows(provider.workers) == EVERY
+    assert admissions_until_it_grows(provider.concurrency) == EVERY
 
 
 def test_where_admissions_are_slow_to_come_half_a_minute_of_them_is_enough():
@@ -283,33 +283,33 @@ def test_a_probe_is_made_only_where_it_will_fill_the_limit():
 
 
 def test_probes_that_succeed_are_repeated_in_doubling_steps_up_to_a_fifth():
-    workers = capped(100.0)
-    limits = [workers.limit]
+    concurrency = capped(100.0)
+    limits = [concurrency.limit]
     for _ in range(7):
-        admissions_until_it_grows(workers)
-        limits.append(workers.limit)
+        admissions_until_it_grows(concurrency)
+        limits.append(concurrency.limit)
     steps = [after - before for before, after in itertools.pairwise(limits)]
     assert steps[:5] == [1, 2, 4, 8, 16]
     assert all(step <= 0.2 * limit for step, limit in zip(steps, limits[1:], strict=False))
-    assert workers.cap == limits[-2], "what was filled is the cap"
+    assert concurrency.cap == limits[-2], "what was filled is the cap"
 
 
 def test_a_probe_is_soon_followed_by_the_next_one_up():
-    workers = capped(100.0)
-    admissions_until_it_grows(workers)
-    assert admissions_until_it_grows(workers) == 4
+    concurrency = capped(100.0)
+    admissions_until_it_grows(concurrency)
+    assert admissions_until_it_grows(concurrency) == 4
     for _ in range(3):
-        admissions_until_it_grows(workers)
-    assert admissions_until_it_grows(workers) == workers.limit - workers.cap or workers.limit > 120
+        admissions_until_it_grows(concurrency)
+    assert admissions_until_it_grows(concurrency) == concurrency.limit - concurrency.cap or concurrency.limit > 120
 
 
 def test_no_probe_goes_above_the_most():
-    workers = capped(30.0)
-    workers.most = 30.0
-    assert admissions_until_it_grows(workers) == math.inf
-    workers.most = 30.5
-    admissions_until_it_grows(workers)
-    assert workers.limit == 30.5
+    concurrency = capped(30.0)
+    concurrency.maximum = 30.0
+    assert admissions_until_it_grows(concurrency) == math.inf
+    concurrency.maximum = 30.5
+    admissions_until_it_grows(concurrency)
+    assert concurrency.limit == 30.5
 
 
 def test_it_begins_with_a_few_workers():
@@ -317,34 +317,34 @@ def test_it_begins_with_a_few_workers():
 
 
 def test_what_was_learned_before_is_probed_soon():
-    workers = ConcurrencyCap(most=4000.0)
-    workers.recall(40.0)
-    assert workers.limit == workers.cap == 40
-    assert admissions_until_it_grows(workers) == 20
-    workers.recall(0.0)
-    assert workers.limit == 1
-    assert admissions_until_it_grows(workers) == 4
+    concurrency = ConcurrencyCap(maximum=4000.0)
+    concurrency.warm_start(40.0)
+    assert concurrency.limit == concurrency.cap == 40
+    assert admissions_until_it_grows(concurrency) == 20
+    concurrency.warm_start(0.0)
+    assert concurrency.limit == 1
+    assert admissions_until_it_grows(concurrency) == 4
 
 
 @given(st.floats(1, 4000))
 def test_to_shrink_is_to_take_the_smaller_number_for_a_cap_and_to_probe_it(limit):
-    workers = ConcurrencyCap(most=1e9, limit=limit)
-    workers.shrink(0.7)
-    assert workers.limit == workers.cap == workers.ceiling == max(1.0, 0.7 * limit)
-    assert admissions_until_it_grows(workers, gap=10.0) == 3 * EVERY, "however slow they are to come"
-    assert workers.limit == pytest.approx(max(1.0, 0.7 * limit) + 1)
+    concurrency = ConcurrencyCap(maximum=1e9, limit=limit)
+    concurrency.shrink(0.7)
+    assert concurrency.limit == concurrency.cap == concurrency.probed == max(1.0, 0.7 * limit)
+    assert admissions_until_it_grows(concurrency, gap=10.0) == 3 * EVERY, "however slow they are to come"
+    assert concurrency.limit == pytest.approx(max(1.0, 0.7 * limit) + 1)
 
 
 @given(st.floats(1, 100), st.integers(0, 200))
 def test_a_refusal_is_at_a_probe_where_a_cap_is_known_and_reached(cap, in_flight):
-    workers = ConcurrencyCap(most=4000.0)
-    assert not workers.at_probe(in_flight)
-    workers.recall(float(cap))
-    assert workers.at_probe(in_flight) == (in_flight >= int(cap))
+    concurrency = ConcurrencyCap(maximum=4000.0)
+    assert not concurrency.is_reached(in_flight)
+    concurrency.warm_start(float(cap))
+    assert concurrency.is_reached(in_flight) == (in_flight >= int(cap))
 
 
 moves = st.tuples(
-    st.sampled_from(["admitted", "refused", "grow", "probe_failed", "recall", "shrink"]),
+    st.sampled_from(["admitted", "refused", "grow", "fail_probe", "warm_start", "shrink"]),
     st.integers(0, 5000),
     st.floats(0, 1e5),
     st.floats(1e-3, 1e308) | st.just(math.inf),
@@ -353,23 +353,23 @@ moves = st.tuples(
 
 @given(st.lists(moves, max_size=80), st.floats(1, 4000))
 def test_the_limit_stays_within_its_bounds_whatever_happens(history, most):
-    workers, now = ConcurrencyCap(most=most, limit=1.0), 0.0
+    concurrency, now = ConcurrencyCap(maximum=most, limit=1.0), 0.0
     for name, number, seconds, rate in history:
         now += seconds
         if name == "admitted":
-            workers.admitted(number, now)
+            concurrency.record_admission(number, now)
         elif name == "refused":
-            refund = workers.refused(number, now, rate)
+            refund = concurrency.record_refusal(number, now, rate)
             assert refund is None or refund >= rate
         elif name == "grow":
-            workers.grow(now, number)
-        elif name == "probe_failed":
-            if workers.limit > workers.cap:
-                workers.probe_failed(workers.cap)
-        elif name == "recall":
-            workers.recall(min(most, float(number)))
+            concurrency.grow(now, number)
+        elif name == "fail_probe":
+            if concurrency.limit > concurrency.cap:
+                concurrency.fail_probe(concurrency.cap)
+        elif name == "warm_start":
+            concurrency.warm_start(min(most, float(number)))
         else:
-            workers.shrink(0.7)
-        assert 1.0 <= workers.limit <= max(most, 1.0)
-        assert workers.cap >= 1.0
-        assert 0 <= workers.belief <= 4
+            concurrency.shrink(0.7)
+        assert 1.0 <= concurrency.limit <= max(most, 1.0)
+        assert concurrency.cap >= 1.0
+        assert 0 <= concurrency.belief <= 4

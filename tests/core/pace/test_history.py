@@ -14,7 +14,7 @@ LONGEST = 200  # entries
 STEP = 1.05
 
 
-def told(history):
+def entries(history):
     return [(change.old, change.new, change.reason, change.handle) for change in history.changes]
 
 
@@ -47,7 +47,7 @@ def test_the_steps_of_a_climb_are_one_entry_and_small_ones_wait(factors):
         history.climb(float(now), CALLS, value, "it climbs")
         if value >= last * STEP:
             last = value
-    assert told(history) == ([(10.0, last, "it climbs", CALLS)] if last > 10.0 else [])
+    assert entries(history) == ([(10.0, last, "it climbs", CALLS)] if last > 10.0 else [])
 
 
 def test_a_climb_after_something_else_or_for_another_reason_is_another_entry():
@@ -59,7 +59,7 @@ def test_a_climb_after_something_else_or_for_another_reason_is_another_entry():
     history.climb(3.0, CALLS, 30.0, "it climbs")
     history.climb(4.0, CALLS, 40.0, "it climbs still")
     history.climb(5.0, CALLS, 50.0, "it climbs still")
-    assert told(history) == [
+    assert entries(history) == [
         (10.0, 20.0, "it climbs", CALLS),
         (10.0, 20.0, "it climbs", WORKERS),
         (20.0, 30.0, "it climbs", CALLS),
@@ -75,7 +75,7 @@ def test_a_fall_in_small_steps_is_told_like_a_climb_and_so_is_a_first_limit():
     history.climb(2.0, CALLS, 9.6, "it falls on")
     history.climb(3.0, CALLS, 9.5, "it falls on")
     history.climb(4.0, CALLS, math.inf, "it is gone")
-    assert [(old, new) for old, new, _, _ in told(history)] == [(math.inf, 10.0), (10.0, 9.5), (9.5, math.inf)]
+    assert [(old, new) for old, new, _, _ in entries(history)] == [(math.inf, 10.0), (10.0, 9.5), (9.5, math.inf)]
 
 
 def test_the_latest_two_hundred_changes_are_kept():

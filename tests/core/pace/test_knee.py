@@ -41,21 +41,21 @@ class Server:
     def measure(self):
         starts = [order * self.latency / FIRST for order in range(FIRST)]
         for order, start in enumerate(starts):
-            self.knee.started(start, order)
+            self.knee.record_start(start, order)
         for order, start in enumerate(starts):
             self.now = start + self.latency
-            self.knee.completed(self.now, order, start)
+            self.knee.record_answer(self.now, order, start)
 
     def round(self):
         """Make calls until a round ends; return the limit then."""
         for _ in range(100_000):
             self.now += self.takes / self.in_flight
             self.order += 1
-            if self.knee.completed(self.now, FIRST + self.order, self.now - self.takes):
+            if self.knee.record_answer(self.now, FIRST + self.order, self.now - self.takes):
                 break
         else:
             raise AssertionError("no round ends")
-        self.limit = self.knee.round(self.now, self.limit, alone=self.alone, binding=self.limit <= self.most)
+        self.limit = self.knee.end_round(self.now, self.limit, alone=self.alone, binding=self.limit <= self.most)
         return self.limit
 
     def rounds(self, number):
@@ -75,36 +75,36 @@ class Server:
 def test_the_latency_is_the_median_of_the_first_calls_and_a_fifth(latencies, seed):
     knee = Knee(CEILING)
     for order in range(FIRST):
-        knee.started(0.0, order)
+        knee.record_start(0.0, order)
     for order in sorted(range(FIRST), key=latencies.__getitem__):
-        knee.completed(latencies[order], order, 0.0)
+        knee.record_answer(latencies[order], order, 0.0)
     assert knee.latency == pytest.approx(MEAN * sorted(latencies)[FIRST // 2])
 
 
 def test_calls_that_came_later_and_those_that_were_lost_are_not_measured():
     knee = Knee(CEILING)
     for order in range(FIRST):
-        knee.started(0.0, order)
+        knee.record_start(0.0, order)
     for order in range(5):
-        knee.lost(order)
+        knee.drop(order)
     for order in range(FIRST, FIRST + 8):
-        knee.started(0.0, order)
+        knee.record_start(0.0, order)
     for order in range(FIRST + 5, FIRST + 8):
-        knee.completed(0.1, order, 0.0)
+        knee.record_answer(0.1, order, 0.0)
     assert not knee.latency
     for order in range(5, FIRST + 5):
-        knee.completed(2.0, order, 0.0)
+        knee.record_answer(2.0, order, 0.0)
     assert knee.latency == pytest.approx(MEAN * 2.0)
 
 
 def test_it_is_not_known_while_a_call_on_its_way_may_yet_be_quicker():
     knee = Knee(CEILING)
     for order in range(FIRST):
-        knee.started(float(order), order)
+        knee.record_start(float(order), order)
     for order in range(11):
-        knee.completed(order + 12.0, order, float(order))
+        knee.record_answer(order + 12.0, order, float(order))
     assert not knee.latency, "the last ones have been on their way for less than that"
-    knee.completed(31.5, 11, 11.0)
+    knee.record_answer(31.5, 11, 11.0)
     assert knee.latency == pytest.approx(MEAN * 12.0)
 
 
@@ -113,17 +113,17 @@ def test_until_then_calls_in_flight_grow_with_the_answers(answers):
     knee = Knee(CEILING)
     assert knee.bound == 20
     for order in range(answers):
-        knee.completed(1.0, FIRST + order, 0.0)
+        knee.record_answer(1.0, FIRST + order, 0.0)
     assert knee.bound == 20 + 4 * answers
 
 
 def test_what_was_learned_before_is_where_it_begins():
     knee = Knee(CEILING)
-    knee.recall(2.0, 70)
+    knee.warm_start(2.0, 70)
     assert (knee.latency, knee.bound) == (2.0, 70.0)
-    knee.recall(2.0, 7)
+    knee.warm_start(2.0, 7)
     assert knee.bound == 40.0
-    knee.recall(2.0, 10**9)
+    knee.warm_start(2.0, 10**9)
     assert knee.bound == CEILING
 
 
@@ -169,7 +169,7 @@ def test_start_up_does_not_end_where_something_else_limits():
 def test_many_failures_end_a_start_up():
     server = Server(alone=True)
     server.round()
-    server.knee.spare(server.now)
+    server.knee.end_start_up(server.now)
     assert not server.knee.starting
     server.round()
     assert server.knee.bound <= 1.6 * MEAN * server.in_flight / server.takes * server.latency
@@ -347,11 +347,11 @@ def test_the_bound_stays_within_the_ceiling_and_at_a_few_calls_whatever_happens(
     for order, (seconds, latency, other, lost, alone, binding) in enumerate(history * 3):
         now += chance.choice([0.0, 1e-3, seconds])
         if not knee.latency:
-            knee.started(now, order)
+            knee.record_start(now, order)
         if lost:
-            knee.lost(other)
-        elif knee.completed(now, order, now - chance.choice([0.0, latency, seconds])):
-            limit = knee.round(now, limit, alone=alone, binding=binding)
+            knee.drop(other)
+        elif knee.record_answer(now, order, now - chance.choice([0.0, latency, seconds])):
+            limit = knee.end_round(now, limit, alone=alone, binding=binding)
         assert 8.0 <= knee.bound <= CEILING
         assert 1.0 <= limit <= 1.01 * CEILING
         assert 0 <= knee.latency < math.inf

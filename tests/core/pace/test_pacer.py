@@ -29,11 +29,11 @@ class Recent:
         return self.value
 
 
-def handle(recent=0.0):
+def pacer(recent=0.0):
     of = Recent()
     of.value = recent
     made = Pacer(lambda call: 1.0, of)
-    made.spacing.restart(0.0, 1.0)
+    made.bucket.restart(0.0, 1.0)
     return made
 
 
@@ -43,42 +43,42 @@ def per_second(rate):
 
 @given(logarithmic(0.01, 1e5))
 def test_an_unknown_pace_is_twice_what_is_admitted_and_a_few_calls_at_least(recent):
-    assert handle(recent).pace(0.0) == max(START, 2 * recent)
+    assert pacer(recent).pace(0.0) == max(START, 2 * recent)
 
 
 @given(logarithmic(0.01, 1e5), st.floats(0, 10), st.floats(0, 10))
 def test_it_halves_while_a_refusal_is_not_yet_judged(recent, until, now):
-    made = handle(recent)
-    made.doubt(until)
-    made.doubt(until - 5.0)
+    made = pacer(recent)
+    made.hold_until(until)
+    made.hold_until(until - 5.0)
     assert made.pace(now) == max(START, (0.5 if now < until else 2.0) * recent)
 
 
 def test_a_known_rate_is_not_doubted():
-    made = handle(50.0)
+    made = pacer(50.0)
     made.rate.value = 30.0
-    made.doubt(10.0)
+    made.hold_until(10.0)
     assert made.pace(0.0) == made.limit == 30.0
-    assert made.known
-    assert made.holds
+    assert made.is_known
+    assert made.has_limit
 
 
 @given(logarithmic(0.1, 1e3), st.floats(0, 300))
 def test_a_claim_holds_the_pace_down_for_a_while_and_doubles(rate, seconds):
-    made = handle(1e9)
+    made = pacer(1e9)
     made.claim(100.0, per_second(rate))
     assert made.pace(100.0 + seconds) == pytest.approx(min(2e9, AIM * rate * 2 ** (seconds / DOUBLES)))
     assert made.limit == pytest.approx(AIM * rate)
-    assert made.holds
-    assert not made.known
+    assert made.has_limit
+    assert not made.is_known
 
 
 def test_only_the_first_claim_counts_and_none_where_the_limit_was_measured():
-    made = handle(1e9)
+    made = pacer(1e9)
     made.claim(0.0, per_second(10.0))
     made.claim(5.0, per_second(2.0))
     assert made.limit == AIM * 10.0
-    made.forget_claim()
+    made.drop_claim()
     assert made.limit == math.inf
     made.rate.value = 7.0
     made.claim(5.0, per_second(2.0))
@@ -104,15 +104,15 @@ def test_only_the_first_claim_counts_and_none_where_the_limit_was_measured():
     ],
 )
 def test_a_limit_is_a_claim_if_it_says_enough(limit, rate):
-    made = handle()
+    made = pacer()
     made.claim(0.0, limit)
     assert made.limit == (math.inf if rate is None else pytest.approx(AIM * rate))
 
 
 def test_a_call_that_costs_more_than_is_claimed_asks_again_when_the_claim_has_doubled():
-    made = handle(1e9)
+    made = pacer(1e9)
     made.claim(0.0, per_second(1.0))
-    made.spacing.restart(0.0)
+    made.bucket.restart(0.0)
     assert made.wait(0.0, 1.0) == pytest.approx(1 / AIM)
     assert made.wait(0.0, 100.0) == DOUBLES
     made.rate.value = 1.0
@@ -120,7 +120,7 @@ def test_a_call_that_costs_more_than_is_claimed_asks_again_when_the_claim_has_do
 
 
 def test_time_in_which_a_known_rate_was_not_used_is_left_out_of_its_measure():
-    made = handle()
+    made = pacer()
     made.rate.value = 10.0
     made.rate.anchor(0.0)
     made.wait(100.0, 1.0)
@@ -131,7 +131,7 @@ def test_time_in_which_a_known_rate_was_not_used_is_left_out_of_its_measure():
 
 @given(st.floats(-1e6, 1e308), logarithmic(0.1, 1e6))
 def test_no_single_usage_takes_more_than_a_thousand_usual_calls(excess, mean):
-    made = handle()
+    made = pacer()
     made.rate.mean = mean
     before = made.rate.admitted
     made.correct(excess)
@@ -140,7 +140,7 @@ def test_no_single_usage_takes_more_than_a_thousand_usual_calls(excess, mean):
 
 @given(st.floats(0, 1e308))
 def test_no_usage_holds_calls_back_for_more_than_a_minute_of_a_known_rate(excess):
-    made = handle()
+    made = pacer()
     made.rate.value = 10.0
     for _ in range(3):
         made.correct(excess)
@@ -148,7 +148,7 @@ def test_no_usage_holds_calls_back_for_more_than_a_minute_of_a_known_rate(excess
 
 
 def test_what_was_used_beyond_expectation_is_waited_for():
-    made = handle()
+    made = pacer()
     made.rate.value = 10.0
     made.correct(100.0)
     assert made.wait(0.0, 1.0) == pytest.approx(10.0)
@@ -156,33 +156,33 @@ def test_what_was_used_beyond_expectation_is_waited_for():
 
 @given(logarithmic(1e-9, 1e6))
 def test_what_was_learned_long_ago_is_where_the_pace_begins_and_no_more_than_a_claim(rate):
-    made = handle()
-    made.recall(50.0, rate)
+    made = pacer()
+    made.warm_start(50.0, rate)
     start = AIM * max(LEAST, rate)
     assert made.limit == pytest.approx(start)
     assert made.pace(50.0) == pytest.approx(start)
     assert made.pace(50.0 + DOUBLES) == pytest.approx(min(2 * start, max(START, start)))
-    assert not made.known
+    assert not made.is_known
 
 
 @given(logarithmic(0.1, 1e4))
 def test_after_a_closure_that_told_nothing_the_pace_begins_at_one_call_in_such_a_time_and_doubles_soon(closed):
-    made = handle(1e9)
+    made = pacer(1e9)
     made.rate.value = 5.0
-    made.begin_again(0.0, closed)
+    made.restart(0.0, closed)
     doubles = min(8.0, max(1.0, closed / 8))
-    assert not made.known
+    assert not made.is_known
     assert made.pace(0.0) == pytest.approx(max(LEAST, 1 / closed))
     assert made.pace(doubles) == pytest.approx(2 * max(LEAST, 1 / closed))
 
 
 moves = st.one_of(
     st.tuples(st.just("claim"), limits),
-    st.tuples(st.just("recall"), logarithmic(1e-12, 1e12)),
-    st.tuples(st.just("begin_again"), logarithmic(1e-3, 1e9)),
+    st.tuples(st.just("warm_start"), logarithmic(1e-12, 1e12)),
+    st.tuples(st.just("restart"), logarithmic(1e-3, 1e9)),
     st.tuples(st.just("correct"), st.floats(-1e6, 1e308)),
-    st.tuples(st.just("doubt"), st.floats(-1e9, 1e9)),
-    st.tuples(st.just("forget_claim"), st.none()),
+    st.tuples(st.just("hold_until"), st.floats(-1e9, 1e9)),
+    st.tuples(st.just("drop_claim"), st.none()),
     st.tuples(st.just("recent"), logarithmic(1e-9, 1e9)),
     st.tuples(st.just("cut"), logarithmic(1e-3, 1e6)),
 )
@@ -196,12 +196,12 @@ def test_the_pace_stays_positive_and_finite_and_waits_bounded_whatever_happens(h
         now += seconds
         if name == "recent":
             recent.value = value
-        elif name in ("claim", "recall", "begin_again"):
+        elif name in ("claim", "warm_start", "restart"):
             getattr(made, name)(now, value)
         elif name == "cut":
             made.rate.cut(now, now, value, 1, recent())
-        elif name == "forget_claim":
-            made.forget_claim()
+        elif name == "drop_claim":
+            made.drop_claim()
         else:
             getattr(made, name)(value)
         assert 0 < made.pace(now) < math.inf

@@ -20,15 +20,15 @@ SAME_BURST = 0.91
 def known(value=10.0, *, best=0.0, patience=1.0):
     rate = Rate(value=value, best=best, patience=patience)
     rate.anchor(0.0)
-    rate.begin_cycle()
+    rate.start_cycle()
     return rate
 
 
-def exhausted(rate, now, calls, *, recent=None, refusals=1, row=1):  # noqa: PLR0913 - what an exhaustion is made of
+def exhausted(rate, now, calls, *, recent=None, refusals=1, consecutive=1):  # noqa: PLR0913 - what an exhaustion is made of
     """Admit so many calls since the last exhaustion, and be refused now."""
     rate.admitted += calls
     rate.refused += refusals
-    rate.cut(now, now, 1.0, row, rate.value if recent is None else recent)
+    rate.cut(now, now, 1.0, consecutive, rate.value if recent is None else recent)
 
 
 def grown(rate, calls):
@@ -74,7 +74,7 @@ def test_a_measure_above_the_rate_raises_nothing(value):
 
 def test_a_time_of_little_work_is_left_out_of_the_measure():
     rate = known(12.0)
-    rate.pause(7.0)
+    rate.exclude(7.0)
     exhausted(rate, 10.0, 30, recent=10.0, refusals=0)
     assert rate.value == pytest.approx(AIM * 30.5 / 3.0)
 
@@ -154,10 +154,10 @@ def test_few_large_calls_are_few_calls_whatever_they_sum_up_to():
 
 def test_a_refusal_far_into_a_row_measures_nothing():
     rate = known(10.0)
-    exhausted(rate, 100.0, 30, recent=1.0, row=3)
+    exhausted(rate, 100.0, 30, recent=1.0, consecutive=3)
     assert rate.value == 10.0
     rate = known(10.0)
-    exhausted(rate, 100.0, 30, recent=1.0, row=2)
+    exhausted(rate, 100.0, 30, recent=1.0, consecutive=2)
     assert rate.value < 1.0
 
 
@@ -244,7 +244,7 @@ def test_patience_stretches_a_cycle_up_to_a_bound():
 
 def test_a_cycle_is_never_shorter_than_a_window():
     rate = Rate(value=10.0, window=500.0)
-    rate.begin_cycle()
+    rate.start_cycle()
     assert rate.cycle == 500.0
 
 
@@ -352,7 +352,7 @@ def test_a_long_closure_after_many_windows_halves_it_at_most():
 def test_a_refusal_early_in_a_window_shows_it_to_be_shorter():
     rate = Rate(value=10.0, window=100.0, best=10.0)
     rate.anchor(0.0)
-    rate.begin_cycle()
+    rate.start_cycle()
     grown(rate, 20)
     exhausted(rate, 2.0, 20)
     assert rate.window == pytest.approx(70.0)
@@ -379,19 +379,19 @@ def test_what_is_no_limit_lowers_a_known_rate_only():
 def test_a_refund_is_whole():
     rate = known(10.0)
     exhausted(rate, 100.0, 30)
-    rate.refund(10.0)
+    rate.restore(10.0)
     assert rate.value == 10.0
-    rate.refund(math.inf)
+    rate.restore(math.inf)
     assert rate.value == math.inf
 
 
 moves = st.one_of(
     st.tuples(st.just("cut"), st.floats(-100, 1), st.floats(0, 1e7), st.integers(1, 50), st.floats(0, 1e9)),
     st.tuples(st.just("grow"), st.floats(0, 1e7)),
-    st.tuples(st.just("pause"), st.floats(0, 1e6)),
+    st.tuples(st.just("exclude"), st.floats(0, 1e6)),
     st.tuples(st.just("learn_window"), st.floats(0.1, 1e9), st.floats(1e-3, 1e6), st.floats(1e-3, 1e6)),
     st.tuples(st.just("shrink"), st.just(0.7)),
-    st.tuples(st.just("refund"), st.floats(1, 1e9) | st.just(math.inf)),
+    st.tuples(st.just("restore"), st.floats(1, 1e9) | st.just(math.inf)),
     st.tuples(st.just("anchor"), st.floats(-1e3, 0)),
     st.tuples(st.just("admit"), st.floats(-1e3, 1e9)),
     st.tuples(st.just("refuse"), st.floats(0, 1e9)),

@@ -1,4 +1,4 @@
-"""Each change of the pace is told once."""
+"""Each change of the pace is read once."""
 
 from __future__ import annotations
 
@@ -17,40 +17,40 @@ def change(number, time=None):
 
 @given(st.lists(st.tuples(st.integers(0, 3), st.booleans()), max_size=60))
 def test_each_change_is_told_once_and_in_order(steps):
-    news, history, told, time = UnreadChanges(), deque(maxlen=200), [], 0
+    unread, history, read, time = UnreadChanges(), deque(maxlen=200), [], 0
     for number, (gap, is_asked) in enumerate(steps):
         time += gap
         history.append(change(number, time))
         if is_asked:
-            told += news.of(history)
-    told += news.of(history)
-    assert told == list(history)
-    assert not news.of(history)
+            read += unread.read(history)
+    read += unread.read(history)
+    assert read == list(history)
+    assert not unread.read(history)
 
 
 def test_there_is_nothing_new_in_an_empty_history():
-    assert not UnreadChanges().of(())
+    assert not UnreadChanges().read(())
 
 
 def test_a_climb_that_goes_on_is_told_again_and_what_was_before_it_is_not():
-    news, history = UnreadChanges(), [change(1), change(2, 1.0)]
-    assert len(news.of(history)) == 2
+    unread, history = UnreadChanges(), [change(1), change(2, 1.0)]
+    assert len(unread.read(history)) == 2
     history[-1] = PaceChange(1.0, 2, 9, "reason 2")
-    assert [new.new for new in news.of(history)] == [9]
+    assert [new.new for new in unread.read(history)] == [9]
     history[-1] = PaceChange(3.0, 2, 10, "reason 2")
-    assert [new.new for new in news.of(history)] == [10]
+    assert [new.new for new in unread.read(history)] == [10]
 
 
 def test_two_changes_of_one_time_are_two_changes():
-    news = UnreadChanges()
+    unread = UnreadChanges()
     both = [change(1, 5.0), change(2, 5.0)]
-    assert news.of(both[:1]) == both[:1]
-    assert news.of(both) == both[1:]
+    assert unread.read(both[:1]) == both[:1]
+    assert unread.read(both) == both[1:]
 
 
 def test_what_a_controller_has_forgotten_is_not_told():
-    news, history = UnreadChanges(), deque(maxlen=3)
+    unread, history = UnreadChanges(), deque(maxlen=3)
     history.append(change(0))
-    news.of(history)
+    unread.read(history)
     history.extend(change(number) for number in range(1, 9))
-    assert [new.old for new in news.of(history)] == [6, 7, 8]
+    assert [new.old for new in unread.read(history)] == [6, 7, 8]

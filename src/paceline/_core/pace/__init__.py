@@ -1,4 +1,4 @@
-"""How many calls a lane may have in flight, and at what rate they may start."""
+"""Pace: how many calls a lane may have in flight, and at what rate they may start."""
 
 from .breaker import TRUST as TRUST
 from .controller import PaceController as PaceController

@@ -1,14 +1,14 @@
-"""Which calls did the provider admit, and how many were in flight when each was started?
+"""Admissions: which calls the provider admitted, and how many were in flight when each started.
 
 Rules owned here:
 
-1. Refusals come back fast and answers slowly, so an admission is confirmed by age: a call is judged once it has settled, or
-   once it is older than a refusal would be.
-2. Calls are judged in the order in which they started, each once. One that failed in another way is no evidence.
+1. Refusals come back fast and answers slowly, so an admission is confirmed by age: a call is judged once it has settled, or once
+   it is older than a refusal would be.
+2. Calls are judged in the order of their starts, each once. A call that failed for another reason is no evidence.
 3. The number in flight at a call's start is exact: calls admitted before it, less those of them that had completed by then.
-   Refused calls, however many were on their way, are not in it.
-4. A refusal that comes later than expected was taken for an admission: the books are put right, and from then on calls
-   are judged as late as that one would have needed.
+   Refused calls are not counted, however many were on their way.
+4. A refusal that comes later than expected had been counted as an admission. The count is corrected, and from then on calls are
+   judged as late as that one would have needed.
 """
 
 from __future__ import annotations
@@ -21,15 +21,15 @@ from collections import deque
 import attrs
 
 _FIRST_AGE = 0.6  # seconds: a few round trips, as no refusal has been timed yet
-_LEAST_AGE = 0.1
-_MARGIN = 2.0  # times the slow refusals seen lately
-_REMEMBERED = 20  # refusals
-_QUANTILE = 0.9  # of their latencies: one stray straggler among many does not delay all evidence
-_RATE_CALLS = 16  # admissions that a rate is measured over, at least
+_MIN_AGE = 0.1  # seconds
+_AGE_MARGIN = 2.0  # times the slow quantile of the latest refusals' latencies
+_TIMED_REFUSALS = 20  # latest refusals whose latencies are kept
+_SLOW_QUANTILE = 0.9  # of their latencies: one straggler among many does not delay all evidence
+_MIN_RATE_CALLS = 16  # admissions that a rate is measured over
 
 
 class Outcome(enum.Enum):
-    """How a call ended, as far as limits go."""
+    """How a call ended, as far as limits are concerned."""
 
     UNKNOWN = enum.auto()
     ADMITTED = enum.auto()
@@ -37,59 +37,61 @@ class Outcome(enum.Enum):
     NO_EVIDENCE = enum.auto()
 
 
-# To look a member of an enumeration up costs more than to compare it, and each call is compared often.
+# Looking up a member of an enumeration costs more than comparing it, and each call is compared several times.
 _UNKNOWN, _REFUSED, _NO_EVIDENCE = Outcome.UNKNOWN, Outcome.REFUSED, Outcome.NO_EVIDENCE
 
 
 @attrs.define(eq=False)
 class Call:
-    """One started call: the ticket that its end is reported with."""
+    """One started call: the ticket with which its end is reported."""
 
     order: int
-    """Calls started before it."""
+    """Number of calls started before it."""
     started: float
+    """When it started, in seconds."""
     tokens: float
+    """Tokens it was expected to cost."""
     completed: int
-    """Admitted calls that had completed when it started."""
+    """Number of admitted calls that had completed when it started."""
     paced: bool
-    """Whether the rate had held it back."""
+    """Whether the rate had delayed it."""
     filled: bool
-    """Whether it took the last of the workers."""
+    """Whether it brought the calls in flight up to the limit."""
     outcome: Outcome = Outcome.UNKNOWN
     judged: bool = False
 
 
 class Admissions:
-    """The calls that were started, judged in that order."""
+    """The started calls, judged in the order of their starts."""
 
     def __init__(self) -> None:
-        self.age = _FIRST_AGE
+        self.confirmation_age = _FIRST_AGE
         """Seconds after which a call that was not refused counts as admitted."""
-        self.round_trip = _FIRST_AGE / 3
-        """Seconds that a refusal takes, about."""
+        self.refusal_latency = _FIRST_AGE / 3
+        """Median seconds that a refusal takes: about a round trip."""
         self.started = 0
         self.admitted = 0
         self.completed = 0
         self._unjudged: deque[Call] = deque()
-        self._latencies: deque[float] = deque()
-        self._sorted: list[float] = []
-        self._recent: deque[tuple[float, float]] = deque()
+        self._latencies: deque[float] = deque()  # of the latest refusals, in order of arrival
+        self._sorted_latencies: list[float] = []
+        self._recent: deque[tuple[float, float]] = deque()  # start and tokens of the latest admissions
         self._recent_tokens = 0.0
 
-    def start(self, now: float, tokens: float, *, paced: bool, filled: bool) -> Call:
-        """Note a call that starts now."""
+    def record_start(self, now: float, tokens: float, *, paced: bool, filled: bool) -> Call:
+        """Record a call that starts now, and return its ticket."""
         call = Call(self.started, now, tokens, self.completed, paced, filled)
         self.started += 1
         self._unjudged.append(call)
         return call
 
-    def next(self, now: float) -> Call | None:
-        """Return the next call that can be judged: admitted or refused."""
+    def next_judged(self, now: float) -> Call | None:
+        """Return the next call that can be judged, admitted or refused; None if there is none yet."""
         unjudged = self._unjudged
         while unjudged:
             call = unjudged[0]
             outcome = call.outcome
-            if outcome is _UNKNOWN and call.started > now - self.age:
+            if outcome is _UNKNOWN and call.started > now - self.confirmation_age:
                 return None
             unjudged.popleft()
             call.judged = True
@@ -97,78 +99,78 @@ class Admissions:
                 continue
             if outcome is not _REFUSED:
                 self.admitted += 1
-                self._note(call)
+                self._add_to_rate(call)
             return call
         return None
 
     def in_flight(self, call: Call) -> int:
-        """Return how many admitted calls were in flight when a call, just judged, started; without itself."""
+        """Return how many admitted calls, without itself, were in flight when a call that was just judged started."""
         admitted_before = self.admitted - (call.outcome is not _REFUSED)
         return max(0, admitted_before - call.completed)
 
     def verdict_at(self) -> float:
-        """Return when the next call can be judged at the latest; inf: there is none."""
-        return self._unjudged[0].started + self.age if self._unjudged else math.inf
+        """Return the latest time at which the next call can be judged; inf if no call is waiting."""
+        return self._unjudged[0].started + self.confirmation_age if self._unjudged else math.inf
 
-    def served(self, call: Call) -> None:
-        """Note that a call was answered."""
+    def record_answer(self, call: Call) -> None:
+        """Record that a call was answered."""
         call.outcome = Outcome.ADMITTED
         self.completed += 1
 
-    def refused(self, call: Call, now: float) -> bool:
-        """Note that a call was refused; return whether it had been taken for an admission."""
+    def record_refusal(self, call: Call, now: float) -> bool:
+        """Record that a call was refused; return whether it had been counted as admitted."""
         call.outcome = Outcome.REFUSED
         if call.judged:
             self.completed += 1
-            self._retract(call)
-        self._time(now - call.started)
+            self._remove_from_rate(call)
+        self._time_refusal(now - call.started)
         return call.judged
 
-    def failed(self, call: Call) -> None:
-        """Note that a call ended in a way that says nothing of limits."""
+    def record_no_evidence(self, call: Call) -> None:
+        """Record that a call ended in a way that says nothing about limits."""
         call.outcome = Outcome.NO_EVIDENCE
         if call.judged:
             self.completed += 1
 
     def rate(self) -> float:
-        """Return the calls admitted a second, over the latest of them; 0 before there were two."""
+        """Return the calls admitted per second, over the latest admissions; 0 before there were two."""
         recent = self._recent
         if len(recent) < 2:  # noqa: PLR2004 - a rate needs two points
             return 0.0
         return (len(recent) - 1) / max(1e-9, recent[-1][0] - recent[0][0])
 
     def token_rate(self) -> float:
-        """Return the tokens admitted a second, over the latest calls."""
+        """Return the tokens admitted per second, over the latest admissions; 0 before there were two."""
         recent = self._recent
-        if len(recent) < 2:  # noqa: PLR2004
+        if len(recent) < 2:  # noqa: PLR2004 - a rate needs two points
             return 0.0
         return (self._recent_tokens - recent[0][1]) / max(1e-9, recent[-1][0] - recent[0][0])
 
-    def forget_rate(self) -> None:
-        """Measure what is admitted a second from here on."""
+    def restart_rate(self) -> None:
+        """Measure the rates of admission from here on."""
         self._recent.clear()
         self._recent_tokens = 0.0
 
-    def _note(self, call: Call) -> None:
+    def _add_to_rate(self, call: Call) -> None:
         recent = self._recent
         recent.append((call.started, call.tokens))
         self._recent_tokens += call.tokens
-        oldest = call.started - self.age
-        while len(recent) > _RATE_CALLS and recent[0][0] < oldest:
+        oldest = call.started - self.confirmation_age
+        while len(recent) > _MIN_RATE_CALLS and recent[0][0] < oldest:
             self._recent_tokens -= recent.popleft()[1]
 
-    def _retract(self, call: Call) -> None:
-        """Take back an admission, and those after it: taken for admissions too, they may yet come back refused."""
+    def _remove_from_rate(self, call: Call) -> None:
+        """Remove an admission and all later ones: those too were only presumed, and may yet be refused."""
         recent = self._recent
         while recent and recent[-1][0] >= call.started:
             self._recent_tokens -= recent.pop()[1]
 
-    def _time(self, latency: float) -> None:
-        latencies, ordered = self._latencies, self._sorted
+    def _time_refusal(self, latency: float) -> None:
+        latencies, ordered = self._latencies, self._sorted_latencies
         latencies.append(latency)
         insort(ordered, latency)
-        if len(latencies) > _REMEMBERED:
+        if len(latencies) > _TIMED_REFUSALS:
             ordered.remove(latencies.popleft())
-        slow = ordered[math.ceil(_QUANTILE * len(ordered)) - 1]
-        self.age = max(_LEAST_AGE, _MARGIN * slow)
-        self.round_trip = ordered[len(ordered) // 2]
+        slow = ordered[math.ceil(_SLOW_QUANTILE * len(ordered)) - 1]
+        self.confirmation_age = max(_MIN_AGE, _AGE_MARGIN * slow)
+        self.refusal_latency = ordered[len(ordered) // 2]

@@ -1,24 +1,25 @@
-"""Has the provider closed, or is it only slow? Has it fallen ill?
+"""Breaker: a circuit breaker that opens when a provider refuses or fails everything, and probes until it recovers.
 
-Rules owned here:
+While the breaker is *closed* calls start; while it is *open* nothing starts, except one probe at a time (*half-open*).
 
-1. Some refusals in a row that make up most of the calls between the first and the last of them: it has closed. While few calls
-   were ever admitted, one is enough: nothing is known that would speak against it.
-2. Some fast faults in a row: the same.
-3. Faults among more than a fifth of the latest calls that ended: it is ill, and is to be spared. Only calls that started after
-   the last such measure count, so that one illness is answered once.
+When it opens (`Streaks`):
 
-When may anything start at all, after a provider refused everything?
+1. After some refusals in a row that make up most of the calls between the first and the last of them. While few calls were ever
+   admitted one refusal is enough, because nothing known speaks against it.
+2. After some fast faults in a row.
+3. Faults of more than a fifth of the latest calls do not open it; the provider is degraded, and the pace goes down. Only calls
+   that started after the last such slowdown count, so that one degradation causes one slowdown.
 
-Rules owned here:
+When it probes, and closes (`Breaker`):
 
-1. While the gate is shut nothing starts; when it opens, one call does, the probe. An admitted probe ends the closure, a refused
-   one sets the next gate. A probe that ended without evidence is followed by another.
-2. The wait is a part of the time closed so far, so it grows geometrically; at least a round trip, and never longer than a
-   number of calls would have taken: a probe costs one refusal, a wait all that was not called meanwhile.
-3. What the provider asks for counts if it asks for no more than TRUST seconds; a wait that proved too short is only a minimum.
-   A longer one is not waited for: if it was true, finding out costs a probe now and then; if not, it would cost all the time.
-4. Unless it asked for a wait that counts, one probe may start with the first answer that comes in: a cap shows there.
+4. When the wait is over one call starts, the probe. An admitted probe closes the breaker, a refused one starts the next wait. A
+   probe that ends without evidence is followed by another at once.
+5. The wait is a part of the time the breaker has been open, so it grows geometrically. It is at least a round trip, and at most
+   what a number of calls would have taken: a probe costs one refusal, a wait costs all calls that were not made meanwhile.
+6. A wait that the provider asks for is obeyed up to TRUST seconds. One that proved too short is only a minimum. A longer one is
+   ignored: if it is true, finding out costs a probe now and then; if it is not, it would cost all that time.
+7. Unless the provider asked for a wait that is obeyed, one probe may start at the first answer that comes in: that is how a
+   concurrency cap shows.
 """
 
 from __future__ import annotations
@@ -30,35 +31,39 @@ import attrs
 
 from ..fault import positive_number
 
-_REFUSALS, _SHARE = 3, 0.6
-_FEW = 20  # calls ever admitted
-_FAULTS = 5
-_LATEST, _ENOUGH, _ILL = 50, 20, 0.2
+_REFUSALS, _SHARE = 3, 0.6  # refusals in a row; share of the calls between the first and the last of them
+_FEW = 20  # calls ever admitted: while there are fewer, one refusal is enough
+_FAULTS = 5  # faults in a row
+_LATEST, _MIN_LATEST, _DEGRADED = (
+    50,
+    20,
+    0.2,
+)  # latest calls that ended; fewest that a share is taken of; share of faults
 
 
 @attrs.define(eq=False)
 class Streaks:
-    """Refusals and faults in a row."""
+    """Refusals and faults in a row, and the share of faults among the latest calls."""
 
     refused_since: float = math.inf
-    """When the first refused call of the row had started."""
+    """Earliest start of the refused calls of the row, in seconds."""
     failed_since: float = math.inf
-    """The same of the faults."""
+    """Start of the first faulted call of the row, in seconds."""
     _refusals: int = 0
-    _first: int = 0
+    _first: int = 0  # lowest and highest order of the refused calls
     _last: int = 0
     _faults: int = 0
     _latest: deque[bool] = attrs.field(factory=lambda: deque(maxlen=_LATEST))
-    _ill: int = 0
-    _spared_at: float = -math.inf
+    _latest_faults: int = 0
+    _slowed_at: float = -math.inf
 
-    def admitted(self, started: float) -> None:
-        """Hear of an admission: a row of refusals ends."""
+    def record_admission(self, started: float) -> None:
+        """Record an admission: it ends a row of refusals."""
         if self._refusals and started >= self.refused_since:
             self._refusals = 0
 
-    def refused(self, order: int, started: float) -> None:
-        """Hear of a refusal."""
+    def record_refusal(self, order: int, started: float) -> None:
+        """Record a refusal."""
         if not self._refusals:
             self._first = self._last = order
             self.refused_since = started
@@ -66,137 +71,138 @@ class Streaks:
         self._first, self._last = min(self._first, order), max(self._last, order)
         self.refused_since = min(self.refused_since, started)
 
-    def has_closed(self, ever_admitted: int) -> bool:
-        """Whether the refusals say that nothing is served."""
+    def is_refusing(self, ever_admitted: int) -> bool:
+        """Whether the row of refusals shows that the provider admits nothing."""
         enough = _REFUSALS if ever_admitted >= _FEW else 1
         return self._refusals >= enough and self._refusals >= _SHARE * (self._last - self._first + 1)
 
-    def served(self, started: float) -> None:
-        """Hear of an answer: a row of faults ends."""
+    def record_answer(self, started: float) -> None:
+        """Record an answer: it ends a row of faults."""
         if self._faults and started >= self.failed_since:
             self._faults = 0
-        self._note(failed=False)
+        self._add_latest(failed=False)
 
-    def failed(self, started: float, *, counts: bool) -> None:
-        """Hear of a fault; it `counts` for the illness unless the provider has closed."""
+    def record_fault(self, started: float, *, counts: bool) -> None:
+        """Record a fault; `counts`: as a sign of degradation, too (not while the breaker is open)."""
         if not self._faults:
             self.failed_since = started
         self._faults += 1
-        if counts and started >= self._spared_at:
-            self._note(failed=True)
+        if counts and started >= self._slowed_at:
+            self._add_latest(failed=True)
 
-    def has_failed(self) -> bool:
-        """Whether the faults say that nothing is served."""
+    def is_failing(self) -> bool:
+        """Whether the row of faults shows that the provider answers nothing."""
         return self._faults >= _FAULTS
 
-    def is_ill(self, started: float) -> bool:
-        """Whether many of the latest calls failed; asked at an answer to a call that `started` then."""
-        return bool(self._ill) and self._ill > _ILL * max(_ENOUGH, len(self._latest)) and started > self._spared_at
+    def is_degraded(self, started: float) -> bool:
+        """Whether too many of the latest calls failed, as judged at the answer to a call that started at `started`."""
+        faults = self._latest_faults
+        return bool(faults) and faults > _DEGRADED * max(_MIN_LATEST, len(self._latest)) and started > self._slowed_at
 
-    def spare(self, now: float) -> None:
-        """Start anew: it has been answered."""
+    def restart_share(self, now: float) -> None:
+        """Start the share of faults from zero: the pace went down for what was counted so far."""
         self._latest.clear()
-        self._ill, self._spared_at = 0, now
+        self._latest_faults, self._slowed_at = 0, now
 
-    def restart(self) -> None:
-        """The provider has opened."""
+    def end_rows(self) -> None:
+        """End the rows of refusals and of faults: the breaker has closed."""
         self._refusals = self._faults = 0
 
-    def _note(self, *, failed: bool) -> None:
+    def _add_latest(self, *, failed: bool) -> None:
         latest = self._latest
         if len(latest) == _LATEST:
-            self._ill -= latest[0]
+            self._latest_faults -= latest[0]
         latest.append(failed)
-        self._ill += failed
+        self._latest_faults += failed
 
 
-TRUST = 75.0  # seconds: a window of a minute, and some
-_PART, _FIRST_PART = 0.6, 1.5  # of the time closed; while little is known
-_LONG = 30.0  # seconds
-_CALLS = 50.0  # that a wait may cost
-_FALSE = 1.5  # times what was asked for: it was not the truth
-_LEAST = 0.05  # seconds: whatever answers faster is no provider far away, and need not be asked more often
-_TICK = 1e-3  # seconds: after the moment in which a probe counts as admitted
+TRUST = 75.0  # seconds: a window of a minute, and a margin
+_PART, _YOUNG_PART = 0.6, 1.5  # of the time open; while little is known
+_LONG = 30.0  # seconds open, after which the smaller part holds in any case
+_MAX_CALLS = 50.0  # calls that a wait may cost
+_TOO_SHORT = 1.5  # times the wait asked for: after that long it was not true
+_MIN_WAIT = 0.05  # seconds: a provider that refuses faster is near, and need not be probed more often
+_TICK = 1e-3  # seconds after the moment at which a probe counts as admitted
 
 
 @attrs.define(eq=False)
 class Breaker:
-    """Open or closed."""
+    """The circuit breaker of one lane; half-open while `probe_started` is set."""
 
-    closed: bool = False
+    is_open: bool = False
     by_faults: bool = False
-    """Whether faults closed it, not refusals."""
+    """Whether faults opened it, not refusals."""
     since: float = math.inf
-    """When the first call had started that was refused."""
-    opens: float = -math.inf
-    """When the next probe may start."""
-    probe: float | None = None
-    """When the probe started; None: none is on its way."""
-    _at_answer: bool = False
+    """When the first call of the row that opened it had started, in seconds."""
+    probe_at: float = -math.inf
+    """When the next probe may start, in seconds."""
+    probe_started: float | None = None
+    """When the probe in flight started, in seconds; None: there is none."""
+    _probe_on_answer: bool = False
 
-    def close(self, since: float, *, by_faults: bool, asked: float | None) -> None:
-        """Close; `wait` says until when."""
-        self.closed, self.by_faults, self.since = True, by_faults, since
-        self._at_answer = not by_faults and not trusted(asked)
+    def trip(self, since: float, *, by_faults: bool, asked: float | None) -> None:
+        """Open; `schedule_probe` sets the wait."""
+        self.is_open, self.by_faults, self.since = True, by_faults, since
+        self._probe_on_answer = not by_faults and not trusted_wait(asked)
 
-    def wait(  # noqa: PLR0913 - what a wait is weighed against
-        self, now: float, asked: float | None, *, round_trip: float, gap: float, gaps: float, young: bool
+    def schedule_probe(  # noqa: PLR0913 - what a wait is weighed against
+        self, now: float, asked: float | None, *, refusal_latency: float, gap: float, average_gap: float, young: bool
     ) -> None:
-        """Set the next gate.
+        """Set when the next probe may start.
 
         Args:
-            now: seconds.
-            asked: seconds that the provider asked for.
-            round_trip: seconds a refusal takes.
-            gap: seconds between two calls at the known pace.
-            gaps: the same, on average since the last opening; it bounds what a wait may cost.
-            young: whether little is known yet.
+            now: Current time, in seconds.
+            asked: Seconds that the provider asked to wait; None if it did not.
+            refusal_latency: Seconds that a refusal takes.
+            gap: Seconds between two starts at the known rate.
+            average_gap: Seconds between two starts on average since the breaker was last closed; bounds what a wait may cost.
+            young: Whether few calls were admitted so far.
         """
-        closed = now - self.since
-        least = max(_LEAST, round_trip, gap)
-        part = _FIRST_PART if young and closed < _LONG else _PART
-        wait = min(max(least, part * closed), max(least, _CALLS * gaps))
-        told = trusted(asked)
-        self.opens = now + (max(wait, told) if not told or closed > _FALSE * told else told)
-        self.probe = None
+        open_for = now - self.since
+        least = max(_MIN_WAIT, refusal_latency, gap)
+        part = _YOUNG_PART if young and open_for < _LONG else _PART
+        wait = min(max(least, part * open_for), max(least, _MAX_CALLS * average_gap))
+        hint = trusted_wait(asked)
+        self.probe_at = now + (max(wait, hint) if not hint or open_for > _TOO_SHORT * hint else hint)
+        self.probe_started = None
 
-    def leave_out(self, seconds: float) -> None:
-        """Leave out a time in which nobody would have called: it is none of the time closed."""
+    def exclude(self, seconds: float) -> None:
+        """Exclude an idle time: the breaker was open, but no caller had anything to start."""
         self.since += seconds
 
-    def asked(self, now: float, asked: float | None) -> None:
-        """Hear of another refusal while closed, and what it asked for."""
-        if self.probe is None:
-            self.opens = max(self.opens, now + trusted(asked))
+    def extend_wait(self, now: float, asked: float | None) -> None:
+        """Put the next probe off by the wait that another refusal asked for, while none is in flight."""
+        if self.probe_started is None:
+            self.probe_at = max(self.probe_at, now + trusted_wait(asked))
 
-    def answer(self, now: float) -> None:
-        """Hear that a call was answered."""
-        if self.closed and self._at_answer and self.probe is None:
-            self._at_answer = False
-            self.opens = min(self.opens, now)
+    def record_answer(self, now: float) -> None:
+        """Record that a call was answered: the first answer may let a probe start at once."""
+        if self.is_open and self._probe_on_answer and self.probe_started is None:
+            self._probe_on_answer = False
+            self.probe_at = min(self.probe_at, now)
 
-    def started(self, now: float) -> None:
-        """The probe starts."""
-        self.probe = now
+    def start_probe(self, now: float) -> None:
+        """Start the probe."""
+        self.probe_started = now
 
-    def lost(self, now: float) -> None:
-        """The probe ended without evidence."""
-        self.probe, self.opens = None, now
+    def lose_probe(self, now: float) -> None:
+        """End the probe without evidence: another one may start now."""
+        self.probe_started, self.probe_at = None, now
 
     def is_probe(self, started: float) -> bool:
-        """Whether a call that `started` then is the probe on its way."""
-        return self.probe is not None and started >= self.probe
+        """Whether a call that started at `started` is the probe in flight."""
+        return self.probe_started is not None and started >= self.probe_started
 
-    def admit_at(self, age: float) -> float:
-        """Return when the next call may start, while closed; calls older than `age` count as admitted."""
-        return self.opens if self.probe is None else self.probe + age + _TICK
+    def admit_at(self, confirmation_age: float) -> float:
+        """Return when the next call may start while open; a probe older than `confirmation_age` seconds counts as admitted."""
+        return self.probe_at if self.probe_started is None else self.probe_started + confirmation_age + _TICK
 
-    def open(self) -> None:
-        """Open."""
-        self.closed, self.since, self.opens, self.probe = False, math.inf, -math.inf, None
+    def reset(self) -> None:
+        """Close."""
+        self.is_open, self.since, self.probe_at, self.probe_started = False, math.inf, -math.inf, None
 
 
-def trusted(asked: float | None) -> float:
-    """Return the seconds that are waited because a provider asked for them; 0: none."""
+def trusted_wait(asked: float | None) -> float:
+    """Return the seconds to wait because a provider asked for them; 0 if it did not, or asked for more than TRUST."""
     wait = positive_number(asked)
     return wait if wait is not None and wait <= TRUST else 0.0

@@ -1,21 +1,21 @@
-"""The pace of one lane: how many calls may be in flight, and at what rate may they start?
+"""Controller: the pace of one lane, that is how many calls may be in flight and at what rate they may start.
 
-In flight = rate x latency (Little's law). So a limit on concurrency is met by steering the number of workers, one on the rate by
-pacing, and each refusal is charged to what the evidence blames. This module hears every call's start and end, asks the parts,
-and carries their answers from one to the other:
+Calls in flight = rate x latency (Little's law). So a limit on concurrency is met by adjusting the number of calls in flight, a limit
+on the rate by pacing their starts, and each refusal is charged to whichever the evidence blames. This module receives the start and
+the end of every call, and passes them to its parts:
 
-    evidence      which calls were admitted, and how many were in flight when each started
-    handles       two paces, of requests and of tokens, and which of them is limited: a `handle` each, its `rate`, its
-                  even `spacing`; and `unit`, which of the two the provider counts
-    workers       how many may be in flight: a cap, and whether a refusal was for that
-    knee          how many are of use, where nothing is refused
-    attribution   what a refusal is charged to
-    streaks       whether the provider has closed, or fallen ill
-    closure       how long it is left alone then, and what it had been; `gate`: when anything may start at all
-    recall        where to begin, if the quota was learned before
-    telling       what was done, and why: the `history`
+    admissions       which calls were admitted, and how many were in flight when each started
+    dimensions       two pacers, of requests and of tokens, and which of them is limited; a `pacer` each, with its `rate` and its
+                     token bucket
+    concurrency_cap  how many calls may be in flight, and whether a refusal was for that
+    knee             how many calls in flight are useful, where nothing is refused
+    attribution      what a refusal is charged to
+    breaker          when nothing starts because everything is refused or fails; `Streaks`: whether it does
+    outage           how long the breaker stays open, and what that time was
+    warm_start       where to start, if the quota was learned before
+    recorder         what changed, and why: the `history`
 
-It is pure: `now` is an argument, in seconds of any clock that does not go back, and the same calls give the same answers.
+It is pure: `now` is an argument, in seconds of any monotonic clock, and equal calls give equal results.
 """
 
 from __future__ import annotations
@@ -32,72 +32,75 @@ from .attribution import Attribution
 from .breaker import Breaker, Streaks
 from .concurrency_cap import ConcurrencyCap
 from .dimensions import Dimensions
-from .history import PaceRecorder
 from .knee import Knee
 from .outage import Outage
+from .recorder import PaceRecorder
 from .signals import Abandoned, Faulted, PaceChange, PaceKnowledge, PaceStatistics, Served, Signal, Throttled
-from .warm_start import recall
+from .warm_start import warm_start
 
-_CEILING = 4000.0  # workers: the engine has its own, lower one
-_SPARE = 0.7  # of the pace, where the provider is ill
-_FRESH_FAULT = 2.0  # times the age of evidence: a fault that took longer says nothing of now
-_TICK, _LEAST_WAIT = 1e-3, 1e-4  # seconds
-_PASSING = frozenset({FaultKind.OVERLOADED, FaultKind.TRANSIENT, FaultKind.TIMEOUT})  # other faults are the call's own
+_CEILING = 4000.0  # calls in flight: the engine has its own, lower limit
+_SLOWDOWN = 0.7  # of the pace, for a degraded provider
+_FRESH_FAULT = 2.0  # confirmation ages: a fault that took longer says nothing about now
+_TICK, _MIN_WAIT = 1e-3, 1e-4  # seconds
+_PROVIDER_FAULTS = frozenset(
+    {FaultKind.OVERLOADED, FaultKind.TRANSIENT, FaultKind.TIMEOUT}
+)  # others are the call's own
 _IDLE = 1.0  # seconds without a call in flight
 _REFUSED = Outcome.REFUSED
 
 
 class PaceController:
-    """The controller of one lane.
+    """The pace controller of one lane.
 
     Args:
-        knowledge: what another controller of the same quota has learned; its `learned` on the clock of `now`.
+        knowledge: What an earlier controller of the same quota has learned, its `learned` in seconds of the clock of `now`; None: a
+            cold start.
     """
 
     def __init__(self, knowledge: PaceKnowledge | None = None) -> None:
-        self._evidence = Admissions()
-        self._handles = Dimensions(self._evidence)
+        self._admissions = Admissions()
+        self._dimensions = Dimensions(self._admissions)
         self._knee = Knee(_CEILING)
-        self._workers = ConcurrencyCap(most=self._knee.bound)
+        self._cap = ConcurrencyCap(maximum=self._knee.bound)
         self._streaks = Streaks()
-        self._gate = Breaker()
-        self._telling = PaceRecorder(self._workers, self._handles, self._gate)
-        parts = self._evidence, self._handles, self._workers, self._gate, self._telling
+        self._breaker = Breaker()
+        self._recorder = PaceRecorder(self._cap, self._dimensions, self._breaker)
+        parts = self._admissions, self._dimensions, self._cap, self._breaker, self._recorder
         self._attribution = Attribution(*parts)
-        self._closure = Outage(*parts, self._streaks)
+        self._outage = Outage(*parts, self._streaks)
         self._knowledge = knowledge
-        self._begun = False
+        self._has_started = False
         self._in_flight = 0
         self._idle_since = 0.0
         self._served = self._throttled = 0
-        self._paced_until = self._full_at = self._learned_at = -math.inf
-        self._full = False
+        self._paced_until = self._full_at = self._judged_at = -math.inf
+        self._full = False  # whether the limit delayed the next call
 
     # ---------------------------------------------------------------------------------------- the port
 
     @property
     def limit(self) -> int:
-        """Workers: how many calls may be in flight."""
-        return int(self._workers.limit)
+        """Number of calls that may be in flight."""
+        return int(self._cap.limit)
 
     @property
     def rate(self) -> float:
-        """Calls a second; inf while no limit is known."""
-        return self._handles.requests.limit
+        """Calls per second that may start; inf while no limit is known."""
+        return self._dimensions.requests.limit
 
     @property
     def token_rate(self) -> float:
-        """Tokens a second; inf while no limit is known."""
-        return self._handles.tokens.limit
+        """Tokens per second that may start; inf while no limit is known."""
+        return self._dimensions.tokens.limit
 
     @property
     def history(self) -> deque[PaceChange]:
-        """The latest changes, explained."""
-        return self._telling.history.changes
+        """The latest changes with their reasons, the oldest first."""
+        return self._recorder.history.changes
 
     def statistics(self) -> PaceStatistics:
         """Return a snapshot."""
-        gate = self._gate
+        breaker = self._breaker
         return PaceStatistics(
             limit=self.limit,
             rate=self.rate,
@@ -105,11 +108,11 @@ class PaceController:
             in_flight=self._in_flight,
             served=self._served,
             throttled=self._throttled,
-            gate=gate.admit_at(self._evidence.age) if gate.closed else -math.inf,
+            gate=breaker.admit_at(self._admissions.confirmation_age) if breaker.is_open else -math.inf,
         )
 
     def knowledge(self, now: float) -> PaceKnowledge | None:
-        """Return what was learned; None before a call was answered."""
+        """Return what was learned; before a call was answered what the controller started with, None after a cold start."""
         if not self._served:
             return None if self._knowledge is None else attrs.evolve(self._knowledge, learned=now)
         return PaceKnowledge(
@@ -117,184 +120,189 @@ class PaceController:
         )
 
     def admit_at(self, now: float, cost: float) -> float:
-        """Return when a call may start: `now`, a later time, or inf: not before one settles."""
-        if not self._begun:
-            self._begin(now, cost)
-        if now != self._learned_at:
-            self._learn(now)
-        if self._gate.closed:
-            return max(now, self._gate.admit_at(self._evidence.age))
-        if self._in_flight >= int(self._workers.limit):
+        """Return when a call of `cost` tokens may start: `now`, a later time to ask again at, or inf: ask when a call ends."""
+        if not self._has_started:
+            self._start(now, cost)
+        if now != self._judged_at:
+            self._judge(now)
+        if self._breaker.is_open:
+            return max(now, self._breaker.admit_at(self._admissions.confirmation_age))
+        if self._in_flight >= int(self._cap.limit):
             self._full, self._full_at = True, now
-            return max(now, self._evidence.verdict_at()) + _TICK
-        wait = self._handles.wait(now, cost)
+            return max(now, self._admissions.verdict_at()) + _TICK
+        wait = self._dimensions.wait(now, cost)
         if not wait:
             return now
         self._paced_until = now + wait + _IDLE
-        return now + max(_LEAST_WAIT, wait)
+        return now + max(_MIN_WAIT, wait)
 
     def started(self, now: float, cost: float) -> Call:
-        """Count a call that starts now."""
-        if not self._begun:
-            self._begin(now, cost)
+        """Record a call of `cost` tokens that starts now; return the ticket to settle it with."""
+        if not self._has_started:
+            self._start(now, cost)
         if not self._in_flight:
-            self._resume(now)
+            self._exclude_idle_time(now)
         self._in_flight += 1
-        full = self._in_flight >= int(self._workers.limit) or (self._full and now - self._full_at < _IDLE)
-        call = self._evidence.start(now, cost, paced=now <= self._paced_until, filled=full)
+        full = self._in_flight >= int(self._cap.limit) or (self._full and now - self._full_at < _IDLE)
+        call = self._admissions.record_start(now, cost, paced=now <= self._paced_until, filled=full)
         self._paced_until, self._full = -math.inf, False
         if not self._knee.latency:
-            self._knee.started(now, call.order)
-        if self._gate.closed:
-            self._gate.started(now)
-            self._handles.restart_spacing(now)
+            self._knee.record_start(now, call.order)
+        if self._breaker.is_open:
+            self._breaker.start_probe(now)
+            self._dimensions.empty_buckets(now)
         else:
-            self._handles.spend(cost)
-        self._handles.average(cost, self._evidence.started)
+            self._dimensions.spend(cost)
+        self._dimensions.update_mean(cost, self._admissions.started)
         return call
 
     def settled(self, ticket: Call, now: float, signal: Signal) -> None:
-        """Count a call that ended, and learn from how."""
+        """Record the end of a call, and learn from it."""
         self._in_flight -= 1
         self._idle_since = now
         match signal:
             case Served():
-                self._answered(ticket, now, signal)
+                self._record_answer(ticket, now, signal)
             case Throttled():
-                self._refused(ticket, now, signal)
-            case Faulted(kind) if kind in _PASSING:
-                self._failed(ticket, now)
+                self._record_refusal(ticket, now, signal)
+            case Faulted(kind) if kind in _PROVIDER_FAULTS:
+                self._record_fault(ticket, now)
             case Faulted() | Abandoned():
-                self._lost(ticket, now)
-        self._telling.climbs(now)
+                self._record_no_evidence(ticket, now)
+        self._recorder.record_growth(now)
 
-    # ---------------------------------------------------------------------------------------- beginning
+    # ---------------------------------------------------------------------------------------- starting
 
-    def _begin(self, now: float, cost: float) -> None:
-        self._begun = True
+    def _start(self, now: float, cost: float) -> None:
+        self._has_started = True
         self._idle_since = now
-        self._closure.begin(now)
-        self._handles.begin(now, cost)
+        self._outage.start(now)
+        self._dimensions.start(now, cost)
         if self._knowledge is not None:
-            recall(now, self._knowledge, self._handles, self._knee, self._workers)
-        self._telling.start()
+            warm_start(now, self._knowledge, self._dimensions, self._knee, self._cap)
+        self._recorder.start()
 
-    def _resume(self, now: float) -> None:
-        """Leave out a time without any call: nothing was learned of the limits then."""
-        idle = now - max(self._idle_since, self._gate.opens)  # until the gate opened it was waited for
+    def _exclude_idle_time(self, now: float) -> None:
+        """Exclude a time without any call from the measures: nothing was learned about limits."""
+        idle = now - max(self._idle_since, self._breaker.probe_at)  # until then the breaker kept calls from starting
         if idle > _IDLE:
-            self._closure.leave_out(idle)
-            self._gate.leave_out(idle)
-            self._evidence.forget_rate()
+            self._outage.exclude(idle)
+            self._breaker.exclude(idle)
+            self._admissions.restart_rate()
 
-    # ---------------------------------------------------------------------------------------- what ends say
+    # ---------------------------------------------------------------------------------------- ends of calls
 
-    def _answered(self, call: Call, now: float, signal: Served) -> None:
-        knee, workers = self._knee, self._workers
+    def _record_answer(self, call: Call, now: float, signal: Served) -> None:
+        knee, cap = self._knee, self._cap
         self._served += 1
-        self._evidence.served(call)
+        self._admissions.record_answer(call)
         if signal.tokens is not None and (tokens := amount(signal.tokens)) is not None:
-            self._handles.tokens.correct(tokens - call.tokens)
+            self._dimensions.tokens.correct(tokens - call.tokens)
         if signal.quota is not None:
-            self._handles.hear(now, signal.quota)
-        self._streaks.served(call.started)
-        self._gate.answer(now)
-        if knee.completed(now, call.order, call.started):
+            self._dimensions.apply_hint(now, signal.quota)
+        self._streaks.record_answer(call.started)
+        self._breaker.record_answer(now)
+        if knee.record_answer(now, call.order, call.started):
             self._end_round(now)
-        workers.most = knee.bound
+        cap.maximum = knee.bound
         if self._full and knee.starting and self._is_alone:
-            workers.limit = max(workers.limit, knee.bound)
-        self._learn(now)
-        if self._streaks.is_ill(call.started):
-            self._streaks.spare(now)
-            workers.shrink(_SPARE)
-            knee.spare(now)
-            self._handles.shrink(_SPARE)
-            self._telling.all(now, "more than a fifth of the latest calls failed: spare the provider")
+            cap.limit = max(cap.limit, knee.bound)
+        self._judge(now)
+        if self._streaks.is_degraded(call.started):
+            self._streaks.restart_share(now)
+            cap.shrink(_SLOWDOWN)
+            knee.end_start_up(now)
+            self._dimensions.shrink(_SLOWDOWN)
+            self._recorder.record_all(
+                now, "more than a fifth of the latest calls failed: less load, so that the provider can recover"
+            )
 
     @property
     def _is_alone(self) -> bool:
-        """Whether the knee is the only limit that may be met: no cap is known, and no rate."""
-        return self._workers.ceiling == math.inf and not self._handles.charged.known
+        """Whether only the knee limits the calls: no concurrency cap is known, and no rate."""
+        return self._cap.probed == math.inf and not self._dimensions.charged.is_known
 
     def _end_round(self, now: float) -> None:
-        before, binding = self._workers.limit, now - self._full_at < self._knee.latency
-        limit = self._knee.round(now, before, alone=self._is_alone, binding=binding)
+        before, binding = self._cap.limit, now - self._full_at < self._knee.latency
+        limit = self._knee.end_round(now, before, alone=self._is_alone, binding=binding)
         if limit != before:
-            self._workers.limit = limit
-            self._streaks.spare(now)
-            self._telling.workers(now, "answers grow slow, and no more of them come: more calls only wait")
+            self._cap.limit = limit
+            self._streaks.restart_share(now)
+            self._recorder.record_limit(
+                now, "answers take longer, and no more of them come: more calls would only wait"
+            )
 
-    def _refused(self, call: Call, now: float, signal: Throttled) -> None:
+    def _record_refusal(self, call: Call, now: float, signal: Throttled) -> None:
         self._throttled += 1
-        evidence, handles, workers = self._evidence, self._handles, self._workers
+        admissions, dimensions, cap = self._admissions, self._dimensions, self._cap
         asked = signal.retry_after
         if signal.quota is not None:
-            handles.hear(now, signal.quota)
+            dimensions.apply_hint(now, signal.quota)
             asked = asked if positive_number(asked) is not None else signal.quota.retry_after
-        self._knee.lost(call.order)
-        late = evidence.refused(call, now)
-        handles.doubt(call.started + evidence.age)
+        self._knee.drop(call.order)
+        late = admissions.record_refusal(call, now)
+        dimensions.hold_until(call.started + admissions.confirmation_age)
         if late:
-            handles.retract(call)
-        if workers.limit > workers.cap:
-            workers.probe_failed(workers.cap)
-            self._telling.workers(now, f"a call above the cap was refused: back to {self.limit}")
-        self._streaks.refused(call.order, call.started)
-        self._learn(now)
+            dimensions.retract_admission(call)
+        if cap.limit > cap.cap:
+            cap.fail_probe(cap.cap)
+            self._recorder.record_limit(now, f"a call above the cap was refused: back to {self.limit}")
+        self._streaks.record_refusal(call.order, call.started)
+        self._judge(now)
         if late:
-            self._attribution.charge(now, call, max(0, evidence.admitted - call.completed))
-        if self._gate.closed:
-            if self._gate.is_probe(call.started):
-                self._closure.wait(now, asked)
+            self._attribution.charge(now, call, max(0, admissions.admitted - call.completed))
+        if self._breaker.is_open:
+            if self._breaker.is_probe(call.started):
+                self._outage.schedule_probe(now, asked)
             else:
-                self._gate.asked(now, asked)
-        elif self._streaks.has_closed(evidence.admitted):
-            self._attribution.flood(now, self._streaks.refused_since)
-            self._closure.close(now, self._streaks.refused_since, asked, by_faults=False)
+                self._breaker.extend_wait(now, asked)
+        elif self._streaks.is_refusing(admissions.admitted):
+            self._attribution.charge_series(now, self._streaks.refused_since)
+            self._outage.begin(now, self._streaks.refused_since, asked, by_faults=False)
 
-    def _failed(self, call: Call, now: float) -> None:
-        gate, streaks = self._gate, self._streaks
-        self._knee.lost(call.order)
-        self._evidence.failed(call)
-        self._learn(now)
-        streaks.failed(call.started, counts=not gate.closed)
-        if gate.closed:
-            if gate.is_probe(call.started):
-                self._closure.wait(now, None)
-        elif streaks.has_failed() and now - call.started < _FRESH_FAULT * self._evidence.age:
-            streaks.spare(now)
-            self._closure.close(now, streaks.failed_since, None, by_faults=True)
+    def _record_fault(self, call: Call, now: float) -> None:
+        breaker, streaks = self._breaker, self._streaks
+        self._knee.drop(call.order)
+        self._admissions.record_no_evidence(call)
+        self._judge(now)
+        streaks.record_fault(call.started, counts=not breaker.is_open)
+        if breaker.is_open:
+            if breaker.is_probe(call.started):
+                self._outage.schedule_probe(now, None)
+        elif streaks.is_failing() and now - call.started < _FRESH_FAULT * self._admissions.confirmation_age:
+            streaks.restart_share(now)
+            self._outage.begin(now, streaks.failed_since, None, by_faults=True)
 
-    def _lost(self, call: Call, now: float) -> None:
-        self._knee.lost(call.order)
-        self._evidence.failed(call)
-        if self._gate.is_probe(call.started):
-            self._gate.lost(now)
-        elif now == call.started:  # no time has passed: the provider never heard of it
-            self._handles.give_back(call)
-        self._learn(now)
+    def _record_no_evidence(self, call: Call, now: float) -> None:
+        self._knee.drop(call.order)
+        self._admissions.record_no_evidence(call)
+        if self._breaker.is_probe(call.started):
+            self._breaker.lose_probe(now)
+        elif now == call.started:  # no time has passed: the call never reached the provider
+            self._dimensions.give_back(call)
+        self._judge(now)
 
     # ---------------------------------------------------------------------------------------- evidence, in order
 
-    def _learn(self, now: float) -> None:
-        self._learned_at = now
-        evidence = self._evidence
-        while (call := evidence.next(now)) is not None:
+    def _judge(self, now: float) -> None:
+        """Judge the calls that can be judged by now, in the order of their starts, and learn from each."""
+        self._judged_at = now
+        admissions = self._admissions
+        while (call := admissions.next_judged(now)) is not None:
             if call.outcome is _REFUSED:
-                self._attribution.charge(now, call, evidence.in_flight(call))
+                self._attribution.charge(now, call, admissions.in_flight(call))
             else:
-                self._admitted(now, call, evidence.in_flight(call))
+                self._record_admission(now, call, admissions.in_flight(call))
 
-    def _admitted(self, now: float, call: Call, in_flight: int) -> None:
-        if self._attribution.admitted(call):
-            self._closure.refused_amid_admissions()
-        self._streaks.admitted(call.started)
-        self._handles.admitted(call)
-        if self._gate.closed and call.started >= self._gate.since:
-            self._closure.reopen(now, call)
-        self._workers.admitted(in_flight, call.started)
+    def _record_admission(self, now: float, call: Call, in_flight: int) -> None:
+        if self._attribution.record_admission(call):
+            self._outage.record_refused_amid()
+        self._streaks.record_admission(call.started)
+        self._dimensions.record_admission(call)
+        if self._breaker.is_open and call.started >= self._breaker.since:
+            self._outage.end(now, call)
+        self._cap.record_admission(in_flight, call.started)
         if call.paced:
-            self._handles.grow(call)
+            self._dimensions.grow(call)
         if call.filled:
-            self._workers.grow(call.started, in_flight)
+            self._cap.grow(call.started, in_flight)

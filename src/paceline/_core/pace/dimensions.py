@@ -1,15 +1,12 @@
-"""Does the provider count calls or tokens, when it does not say?
-
-A limit on calls refuses large and small ones alike; one on tokens refuses the large. So each refused call is compared with
-the one admitted last, and the evidence is summed up as in a sequential probability ratio test (Wald, 1945).
-
-Which of the two paces, that of requests or that of tokens, does a limit hold back, and by how long must a call wait for both?
+"""Dimensions: a lane's two pacers, for requests and for tokens, and the test of which of the two the provider limits.
 
 Rules owned here:
 
-1. A call waits for its turn of requests, and of tokens as soon as anything is known of a limit on those.
-2. One of the two is `charged` with refusals: requests, until the provider names tokens or the sizes of refused calls give them
-   away. What had been charged to the other by then was not its fault, and is given back.
+1. A call waits for its turn in requests, and also in tokens as soon as anything is known about a limit on tokens.
+2. Refusals are charged to one of the two: to requests until the provider names tokens, or the sizes of refused calls show that
+   tokens are limited. What the other had been charged by then was not its fault, and is refunded.
+3. A limit on requests refuses large and small calls alike; one on tokens refuses the large ones. So each refused call is compared
+   with the call admitted last, and the evidence is summed as in a sequential probability ratio test (Wald, 1945).
 """
 
 from __future__ import annotations
@@ -22,29 +19,32 @@ from ..quota import QuotaHint, Unit
 from .admissions import Admissions, Call
 from .pacer import Pacer
 
-_LARGER = 0.8  # of the refused calls are larger than the last admitted one, where tokens are counted; else a half
+_LARGER = 0.8  # share of refused calls larger than the last admitted one, under a limit on tokens; else a half
 _FOR, _AGAINST = math.log(_LARGER / 0.5), math.log((1 - _LARGER) / 0.5)
-_LESS, _MORE = 4, 5  # sizes in a closer proportion say nothing: they may drift, as those of numbered prompts do
-_ENOUGH = 4.0  # e^4: one false alarm in some fifty refusals, and the next ones undo it
+_LESS, _MORE = (
+    4,
+    5,
+)  # sizes in a closer proportion than 4:5 are no evidence: they may drift, as those of numbered prompts do
+_ENOUGH = 4.0  # log-likelihood ratio, e^4: one false alarm in some fifty refusals, which the next refusals undo
 
 
 @attrs.define(eq=False)
-class UnitTest:
-    """Calls or tokens?"""
+class DimensionTest:
+    """The sequential test of whether requests or tokens are limited."""
 
     tokens: bool = False
-    """Whether tokens are counted, as far as is known."""
-    told: bool = False
+    """Whether tokens are limited, as far as is known."""
+    stated: bool = False
     """Whether the provider said so."""
-    _score: float = 0.0
+    _score: float = 0.0  # log-likelihood ratio of tokens to requests
 
-    def tell(self, *, tokens: bool) -> None:
-        """Hear it from the provider."""
-        self.told, self.tokens = True, tokens
+    def record_statement(self, *, tokens: bool) -> None:
+        """Record which of the two the provider named."""
+        self.stated, self.tokens = True, tokens
 
-    def refused(self, tokens: float, admitted: float) -> None:
-        """Compare a refused call's tokens with those of the call that was admitted last, if they differ much."""
-        if self.told or (_LESS * tokens <= _MORE * admitted and _LESS * admitted <= _MORE * tokens):
+    def record_refusal(self, tokens: float, admitted: float) -> None:
+        """Compare a refused call's tokens with those of the call admitted last, if they differ much."""
+        if self.stated or (_LESS * tokens <= _MORE * admitted and _LESS * admitted <= _MORE * tokens):
             return
         self._score += _FOR if tokens > admitted else _AGAINST
         if self._score >= _ENOUGH:
@@ -53,118 +53,119 @@ class UnitTest:
             self.tokens, self._score = False, -_ENOUGH
 
 
-_MEAN_OF = 100  # calls that the mean cost is of, about
+_MEAN_CALLS = 100  # calls that the mean cost covers, about
 
 
 class Dimensions:
-    """Requests and tokens."""
+    """The pacers of requests and of tokens."""
 
-    def __init__(self, evidence: Admissions) -> None:
-        self.requests = Pacer(_one, evidence.rate)
-        self.tokens = Pacer(_tokens_of, evidence.token_rate)
+    def __init__(self, admissions: Admissions) -> None:
+        self.requests = Pacer(_one, admissions.rate)
+        self.tokens = Pacer(_tokens_of, admissions.token_rate)
         self.charged = self.requests
+        """The pacer that refusals are charged to."""
         self._both = (self.requests, self.tokens)
-        self._unit = UnitTest()
+        self._test = DimensionTest()
 
-    def begin(self, now: float, cost: float) -> None:
-        """Begin with a call of this cost."""
+    def start(self, now: float, cost: float) -> None:
+        """Start with a call of `cost` tokens."""
         self.tokens.rate.mean = cost
-        for handle, first in ((self.requests, 1.0), (self.tokens, cost)):
-            handle.rate.anchor(now)
-            handle.spacing.restart(now, first)
+        for pacer, first in ((self.requests, 1.0), (self.tokens, cost)):
+            pacer.rate.anchor(now)
+            pacer.bucket.restart(now, first)
 
-    def recall(self, now: float, requests: float, tokens: float) -> None:
-        """Begin at rates that were learned long ago; whatever is no positive, finite number was not."""
+    def warm_start(self, now: float, requests: float, tokens: float) -> None:
+        """Start at rates learned earlier, per second; one that is not positive and finite is ignored."""
         if 0 < requests < math.inf:
-            self.requests.recall(now, requests)
+            self.requests.warm_start(now, requests)
         if 0 < tokens < math.inf:
-            self.tokens.recall(now, tokens)
-            self._unit.tokens, self.charged = True, self.tokens
+            self.tokens.warm_start(now, tokens)
+            self._test.tokens, self.charged = True, self.tokens
 
     def wait(self, now: float, cost: float) -> float:
-        """Return the seconds until a call of this cost may start; 0: now."""
+        """Return the seconds until a call of `cost` tokens may start; 0: now."""
         wait = self.requests.wait(now, 1.0)
-        if self.tokens.holds:
+        if self.tokens.has_limit:
             wait = max(wait, self.tokens.wait(now, cost))
         return wait
 
     def spend(self, cost: float) -> None:
-        """Take a started call's cost."""
-        self.requests.spacing.spend(1.0)
-        self.tokens.spacing.spend(cost)
+        """Spend the cost of a started call, in tokens."""
+        self.requests.bucket.spend(1.0)
+        self.tokens.bucket.spend(cost)
 
     def give_back(self, call: Call) -> None:
         """Give back the cost of a call that was not made after all."""
-        self.requests.spacing.correct(-1.0)
-        self.tokens.spacing.correct(-call.tokens)
+        self.requests.bucket.correct(-1.0)
+        self.tokens.bucket.correct(-call.tokens)
 
-    def average(self, cost: float, calls: int) -> None:
-        """Hear what a call is expected to cost, the so manieth."""
+    def update_mean(self, cost: float, calls: int) -> None:
+        """Update the mean token cost with the cost of call number `calls`."""
         rate = self.tokens.rate
-        rate.mean += (cost - rate.mean) * (1.0 / calls if calls < _MEAN_OF else 1.0 / _MEAN_OF)
+        rate.mean += (cost - rate.mean) * (1.0 / calls if calls < _MEAN_CALLS else 1.0 / _MEAN_CALLS)
 
-    def admitted(self, call: Call) -> None:
-        """Count an admission."""
+    def record_admission(self, call: Call) -> None:
+        """Record an admission."""
         self.requests.rate.admitted += 1.0
         self.tokens.rate.admitted += call.tokens
 
-    def retract(self, call: Call) -> None:
-        """Take back an admission that was none."""
+    def retract_admission(self, call: Call) -> None:
+        """Retract a presumed admission that turned out to be refused."""
         self.requests.rate.admitted -= 1.0
         self.tokens.rate.admitted -= call.tokens
 
-    def refused(self, call: Call) -> None:
-        """Count a refusal."""
+    def record_refusal(self, call: Call) -> None:
+        """Record a refusal."""
         self.requests.rate.refused += 1.0
         self.tokens.rate.refused += call.tokens
 
     def grow(self, call: Call) -> None:
-        """Grow for an admission that the pace had held back."""
+        """Grow for an admission that the pace had delayed."""
         requests, tokens = self.requests.rate, self.tokens.rate
         if requests.value < math.inf:
             requests.grow(1.0)
         if tokens.value < math.inf:
             tokens.grow(call.tokens)
 
-    def doubt(self, until: float) -> None:
-        """Hear that a call was refused, which will be judged at `until`."""
-        for handle in self._both:
-            handle.doubt(until)
+    def hold_until(self, until: float) -> None:
+        """Hold the slow start back until a refusal is judged, at time `until`."""
+        for pacer in self._both:
+            pacer.hold_until(until)
 
     def shrink(self, factor: float) -> None:
-        """Go down by a factor, for a reason that is not a limit."""
-        for handle in self._both:
-            handle.rate.shrink(factor)
+        """Lower the rates by a factor, for a reason that is not a limit."""
+        for pacer in self._both:
+            pacer.rate.shrink(factor)
 
-    def exhausted(self, now: float, time: float) -> None:
-        """Measure from `time` on, until when the limits were exhausted; refusals of calls from before now are of that."""
-        for handle in self._both:
-            handle.rate.anchor(time)
-            handle.rate.last_cut = now
+    def restart_measures(self, now: float, time: float) -> None:
+        """Measure from `time` on, until when the limits were exhausted; calls that started before `now` cause no second cut."""
+        for pacer in self._both:
+            pacer.rate.anchor(time)
+            pacer.rate.last_cut = now
 
-    def restart_spacing(self, now: float) -> None:
+    def empty_buckets(self, now: float) -> None:
         """Start calls evenly from now on, with nothing in reserve."""
-        for handle in self._both:
-            handle.spacing.restart(now)
+        for pacer in self._both:
+            pacer.bucket.restart(now)
 
-    def hear(self, now: float, quota: QuotaHint) -> None:
-        """Hear what the provider says of its limits."""
+    def apply_hint(self, now: float, quota: QuotaHint) -> None:
+        """Apply what the provider says about its limits."""
         for limit in quota.limits:
             tokens = limit.unit is Unit.TOKENS
             if limit.exceeded:
-                self._unit.tell(tokens=tokens)
+                self._test.record_statement(tokens=tokens)
             (self.tokens if tokens else self.requests).claim(now, limit)
 
-    def blame(self, call: Call, admitted: float) -> Pacer:
-        """Return the handle to charge with a refused call, given the tokens of the call that was admitted last."""
-        unit = self._unit
-        unit.refused(call.tokens, admitted)
-        handle = self.tokens if unit.tokens else self.requests
-        if handle is not self.charged:
-            if not unit.told:
-                self.charged.rate.refund(math.inf)  # it was not for these
-            self.charged = handle
-        return handle
+    def charge(self, call: Call, admitted: float) -> Pacer:
+        """Return the pacer to charge with a refused call, given the tokens of the call admitted last."""
+        test = self._test
+        test.record_refusal(call.tokens, admitted)
+        pacer = self.tokens if test.tokens else self.requests
+        if pacer is not self.charged:
+            if not test.stated:
+                self.charged.rate.restore(math.inf)  # the refusals were not for this one
+            self.charged = pacer
+        return pacer
 
 
 def _one(_: Call) -> float:

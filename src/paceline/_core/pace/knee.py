@@ -1,22 +1,22 @@
-"""How many calls are of use, where a busy server never refuses but grows slow?
+"""Knee: how many calls in flight are useful where a busy server refuses nothing but grows slow.
 
-By Little's law a server that delivers x calls a second, each in L seconds when unloaded, is kept busy by x L calls. More
-only wait inside it. BBR keeps TCP's flows near that product in the same way.
+By Little's law a server that delivers x calls per second, each in L seconds when unloaded, is kept busy by the bandwidth-delay
+product of x L calls. More calls only wait inside it. BBR keeps TCP's flows near that product in the same way.
 
 Rules owned here:
 
-1. L is the median of the first calls, in the order of their starts, a fifth more as a mean is above a median: they met the
-   least load of ours. Until it is known, calls in flight grow with those that were answered, so that a small server is not
-   buried before it could be measured.
-2. During start-up up to 3 times x L calls, and at least 40, are of use; afterwards 1.5 times, and at least 8.
-3. Start-up ends when the delivery rate is flat for three rounds while the latency rose, or when many calls fail. A round is
-   40 completions, and L.
-4. Three unloaded rounds in a row, with all workers busy, begin it anew: the server has grown.
-5. If the limit fell by a third and the delivery rate with it, the calls had been of use: the work has changed, not the load.
-   The limit is restored, and L follows.
-6. Where the bound holds calls back and they take steadily longer than L, half as many more are tried for a while. If each
-   still takes as long, the load was not to blame: L follows. If not, the next trial waits twice as long. L follows at once
-   where calls become quicker, unless the limit grows: then the quick ones are merely the first to be answered.
+1. L is the median of the first calls, in the order of their starts, times 1.2, because a mean is above a median: they met the least
+   load from here. Until L is known, calls in flight grow with those that were answered, so that a small server is not buried
+   before it could be measured.
+2. During start-up up to 3 times x L calls, and at least 40, are useful; afterwards 1.5 times, and at least 8.
+3. Start-up ends when the delivery rate is flat for three rounds while the latency rose, or when many calls fail. A round is 40
+   completions, and at least L.
+4. Three unloaded rounds in a row, with all workers busy, start it again: the server has grown.
+5. If the limit fell by a third and the delivery rate with it, the calls had been useful: the work has changed, not the load. The
+   limit is restored, and L follows.
+6. Where the bound delays calls and they take steadily longer than L, half as many more are tried for a while (a trial). If each
+   call still takes as long, the load was not to blame, and L follows. If not, the next trial waits twice as long. L follows at
+   once where calls become faster, unless the limit grows: then the fast ones are merely the first to be answered.
 """
 
 from __future__ import annotations
@@ -26,111 +26,111 @@ from collections import deque
 
 import attrs
 
-_FIRST = 20  # calls that L is the median of
-_SKEW, _SKEW_WEIGHT = 1.2, 0.3  # times the median: the mean, at first; weight of a round's
+_FIRST = 20  # calls of which L is the median
+_SKEW, _SKEW_WEIGHT = 1.2, 0.3  # mean over median, at first; weight of a round's in its moving average
 _ROUND = 40  # completions
 _IN_A_ROW = 3  # rounds
 
-_FEW, _PER_ANSWER = 20.0, 4.0  # calls in flight, while L is not known
-_STARTING, _LEAST = 40.0, 8.0  # calls that are of use at least: in start-up, and later
-_START_GAIN, _AGAIN_GAIN, _GAIN = 3.0, 2.0, 1.5  # times x L: in start-up, when it begins anew, and later
-_CALM_OF, _CALM = (
-    16,
-    1.6,
-)  # latest calls; times L: where they take longer on average, no more than the later gain is of use
+_FEW, _PER_ANSWER = 20.0, 4.0  # calls in flight while L is not known; more of them for each answer
+_MIN_STARTING, _MIN = 40.0, 8.0  # useful calls, at least: during start-up, and later
+_START_GAIN, _RESTART_GAIN, _GAIN = 3.0, 2.0, 1.5  # times x L: during start-up, when it is started again, and later
+_CALM_CALLS = 16  # latest calls
+_CALM = 1.6  # times L: where the latest calls take longer on average, start-up uses the later gain
 
-_FLAT = 1.25  # times the best delivery rate: less is no growth
-_LOADED, _BURIED = 1.5, 3.0  # times L: the load shows; it is far too high
-_SLOW = 2.0  # times L: a start-up in which calls take that long does not grow
-_UNLOADED = 1.15  # times L: the load does not show
-_ABOVE = 1.02  # times what is of use: what is above is taken down
-_LOWER, _LOWER_BURIED = 0.8, 0.5  # times the limit, in a round
-_FELL, _DELIVERED_LESS = 0.65, 0.82  # times the limit, and the delivery rate, before a cut: those calls had been of use
+_FLAT = 1.25  # times the best delivery rate: less does not count as growth
+_LOADED, _BURIED = 1.5, 3.0  # times L: the server is loaded; it is overloaded by far
+_SLOW = 2.0  # times L: a round of start-up in which calls take longer counts as flat
+_UNLOADED = 1.15  # times L: faster calls show no load
+_ABOVE = 1.02  # times the useful calls: a higher limit is lowered
+_LOWER, _LOWER_BURIED = 0.8, 0.5  # times the limit: the deepest cut in a round
+_FELL, _DELIVERED_LESS = 0.65, 0.82  # times the limit, and the delivery rate, before a cut: the calls had been useful
 
-_TRIAL, _AS_FAST = 1.5, 1.2  # times the limit; times the latency: what load explains is midway, the square root of 1.5
+_TRIAL, _AS_FAST = 1.5, 1.2  # times the limit; times the latency: sqrt(1.5), midway to what load would explain
 _FIRST_WAIT, _LONGEST_WAIT = 2, 32  # rounds between trials
-_FILLED_WITHIN = 6  # rounds: else something other than the knee holds the calls back
-_FASTER = 0.8  # times L: more than chance in a round
+_FILLED_WITHIN = 6  # rounds: otherwise something other than the knee limits the calls
+_FASTER = 0.8  # times L: more than chance would make of a round
 
-_RATE_CALLS = 16  # completions that a delivery rate is measured over, at least
-_SPAN_STARTING, _SPAN = (1.0, 0.25), (2.0, 2.0)  # seconds, and times L, that it is measured over, at least
-_GUESS = 2.0  # seconds: L, while it is not known
-_BEST_OF, _BEST_OF_CALLS = 10.0, 2.0  # seconds, or times L, that the best delivery rate is remembered
+_RATE_CALLS = 16  # completions, at least, that a delivery rate is measured over
+_SPAN_STARTING, _SPAN = (1.0, 0.25), (2.0, 2.0)  # seconds, and times L, at least, that it is measured over
+_GUESS = 2.0  # seconds: for L, while it is not known
+_BEST_SPAN, _BEST_SPAN_CALLS = 10.0, 2.0  # seconds, or times L: the best delivery rate of that time counts
 
 
 @attrs.define(eq=False)
 class _Cut:
+    """Limit, and completions per second, before the limit was lowered."""
+
     limit: float
     delivered: float
 
 
 @attrs.define(eq=False)
 class _Trial:
-    """More calls than are thought to be of use, to see whether each then takes longer."""
+    """More calls than seem useful, to see whether each then takes longer."""
 
     limit: float
-    """Before it."""
+    """Limit before the trial."""
     latency: float
-    """Of a call, before it."""
+    """Mean seconds of a call before the trial."""
     target: float
-    """Calls in flight to be tried."""
+    """Calls in flight to try."""
     rounds: int = 0
     loaded: bool = False
-    """Whether the latest round ran under all of them."""
+    """Whether the current round runs with all of them in flight."""
 
 
 class Knee:
-    """The number of calls in flight that are of use: `bound`."""
+    """The useful number of calls in flight: `bound`."""
 
     def __init__(self, ceiling: float) -> None:
         self.ceiling = ceiling
         self.bound = min(ceiling, _FEW)
         self.latency = 0.0
-        """L; 0: not known."""
+        """L, in seconds; 0: not known."""
         self.starting = True
-        self._median = 0.0
-        self._recent: deque[float] = deque(maxlen=_CALM_OF)
-        self._skew = _SKEW
-        self._latencies: list[float] = []
-        self._first: dict[int, float] = {}  # when the first calls had started, those on their way
+        self._median = 0.0  # seconds: L without the skew
+        self._recent: deque[float] = deque(maxlen=_CALM_CALLS)  # latencies, in start-up
+        self._skew = _SKEW  # mean over median, a moving average
+        self._latencies: list[float] = []  # of the round
+        self._first: dict[int, float] = {}  # starts of the first calls that are still in flight
         self._first_latencies: list[float] = []
         self._answered = 0
         self._completions: deque[float] = deque()
-        self._rates: deque[tuple[float, float]] = deque()  # delivery rates, falling: a running maximum
-        self._top = 0.0
-        self._reference = 0.0
-        self._flat = 0
-        self._free = 0
+        self._rates: deque[tuple[float, float]] = deque()  # times and delivery rates, descending: a running maximum
+        self._best_delivery = 0.0  # completions per second: the best of the latest time, and of the rounds before
+        self._best_before = 0.0
+        self._flat_rounds = 0
+        self._unloaded_rounds = 0
         self._gain = _START_GAIN
-        self._began = 0.0
+        self._round_began = 0.0  # in the future where a round waits for the effect of a change
         self._cut: _Cut | None = None
-        self._before = 0.0  # the limit, a round ago
-        self._took = 0.0  # seconds that a call of the latest round took
+        self._previous_limit = 0.0  # a round ago
+        self._previous_latency = 0.0  # mean seconds of a call of the latest round
         self._trial: _Trial | None = None
         self._trial_due = self._trial_wait = _FIRST_WAIT
 
     @property
     def _useful(self) -> float:
-        return min(self.ceiling, max(_LEAST, _GAIN * self._top * self.latency))
+        return min(self.ceiling, max(_MIN, _GAIN * self._best_delivery * self.latency))
 
-    def started(self, now: float, order: int) -> None:
-        """Hear of a start, while L is not known."""
+    def record_start(self, now: float, order: int) -> None:
+        """Record the start of call number `order`, while L is not known."""
         if len(self._first) + len(self._first_latencies) < _FIRST:
             self._first[order] = now
 
-    def lost(self, order: int) -> None:
-        """Hear that a call was not answered: another one is measured in its place."""
+    def drop(self, order: int) -> None:
+        """Drop a call that was not answered from the measurement of L: a later one takes its place."""
         self._first.pop(order, None)
 
-    def recall(self, latency: float, limit: int) -> None:
-        """Start from what was learned before."""
+    def warm_start(self, latency: float, limit: int) -> None:
+        """Start at a latency, in seconds, and a limit that were learned earlier."""
         self.latency, self._median = latency, latency / self._skew
-        self.bound = min(self.ceiling, max(_STARTING, float(limit)))
+        self.bound = min(self.ceiling, max(_MIN_STARTING, float(limit)))
 
-    def spare(self, now: float) -> None:
-        """Hear that many calls failed: a server that is buried lets them time out, and the start-up may have buried it."""
+    def end_start_up(self, now: float) -> None:
+        """End the start-up because many calls fail: an overloaded server lets them time out, and start-up may be the cause."""
         self.starting = False
-        self._latencies, self._began = [], now + self.latency  # the calls of before say nothing of what follows
+        self._latencies, self._round_began = [], now + self.latency  # earlier calls say nothing about what follows
 
     def _measure_first(self, now: float, order: int, latency: float) -> None:
         self._answered += 1
@@ -141,11 +141,11 @@ class Knee:
             return
         median = self._first_latencies[_FIRST // 2]
         if all(now - started >= median for started in self._first.values()):
-            self._median, self._began = median, now
+            self._median, self._round_began = median, now
             self.latency = self._skew * median
 
-    def completed(self, now: float, order: int, started: float) -> bool:
-        """Hear of an answer; return whether a round has ended."""
+    def record_answer(self, now: float, order: int, started: float) -> bool:
+        """Record the answer to call number `order` that started at `started`; return whether a round has ended."""
         latency = now - started
         completions, rates = self._completions, self._rates
         least, times = _SPAN_STARTING if self.starting else _SPAN
@@ -159,9 +159,9 @@ class Knee:
         while rates and rates[-1][1] <= rate:
             rates.pop()
         rates.append((now, rate))
-        while rates[0][0] < now - max(_BEST_OF, _BEST_OF_CALLS * self.latency):
+        while rates[0][0] < now - max(_BEST_SPAN, _BEST_SPAN_CALLS * self.latency):
             rates.popleft()
-        self._top = rates[0][1]
+        self._best_delivery = rates[0][1]
         if not self.latency:
             self.bound = min(self.ceiling, _FEW + _PER_ANSWER * self._answered)
             return False
@@ -169,60 +169,64 @@ class Knee:
             self._recent.append(latency)
             calm = sum(self._recent) < _CALM * self.latency * len(self._recent)
             gain = self._gain if calm else _GAIN
-            self.bound = min(self.ceiling, max(_STARTING, gain * self._top * self.latency))
+            self.bound = min(self.ceiling, max(_MIN_STARTING, gain * self._best_delivery * self.latency))
         else:
             self.bound = self._useful
         if self._trial is not None:
             self.bound = min(self.ceiling, max(self.bound, self._trial.target))
-        if now < self._began:
+        if now < self._round_began:
             return False
         self._latencies.append(latency)
-        return len(self._latencies) >= _ROUND and now - self._began >= max(self.latency, span)
+        return len(self._latencies) >= _ROUND and now - self._round_began >= max(self.latency, span)
 
-    def round(self, now: float, limit: float, *, alone: bool, binding: bool) -> float:
-        """End a round; return the limit that is of use now.
+    def end_round(self, now: float, limit: float, *, alone: bool, binding: bool) -> float:
+        """End a round; return the limit that is useful now.
 
         Args:
-            now: seconds.
-            limit: of the workers.
-            alone: whether nothing else limits them: no rate, no cap.
-            binding: whether all workers were busy lately.
+            now: Current time, in seconds.
+            limit: Calls that may be in flight.
+            alone: Whether nothing else limits the calls: no rate, no concurrency cap.
+            binding: Whether the limit delayed calls lately.
         """
         latencies = sorted(self._latencies)
-        delivered = len(latencies) / max(1e-9, now - self._began)
-        self._latencies, self._began = [], now
+        delivered = len(latencies) / max(1e-9, now - self._round_began)
+        self._latencies, self._round_began = [], now
         latency = sum(latencies) / len(latencies)
         skew = latency / max(1e-9, latencies[len(latencies) // 2])
         self._skew += _SKEW_WEIGHT * (max(1.0, skew) - self._skew)
         self.latency = self._skew * self._median
-        if limit <= self._before and latency < _FASTER * self.latency:
-            self._learn(latency)  # while the limit grows, the quick calls are the first to be answered
-        self._before = limit
+        if limit <= self._previous_limit and latency < _FASTER * self.latency:
+            self._learn(latency)  # while the limit grows, the fast calls are the first to be answered
+        self._previous_limit = limit
         limit = self._try_more(now, limit, latency, binding=binding)
         if self._trial is not None:
             return limit
         if alone and self.starting:
-            self._flat = self._flat + 1 if self._top < _FLAT * self._reference or latency > _SLOW * self.latency else 0
-            self._reference = max(self._reference, self._top)
-            if self._flat >= _IN_A_ROW and latency > _LOADED * self.latency:
+            self._flat_rounds = (
+                self._flat_rounds + 1
+                if self._best_delivery < _FLAT * self._best_before or latency > _SLOW * self.latency
+                else 0
+            )
+            self._best_before = max(self._best_before, self._best_delivery)
+            if self._flat_rounds >= _IN_A_ROW and latency > _LOADED * self.latency:
                 self.starting, self._cut = False, None
         if self.starting:
             return limit
         return self._lower(now, limit, latency, delivered, binding=binding)
 
     def _learn(self, latency: float) -> None:
-        """Take this for the latency of an undisturbed call."""
+        """Take this for the latency of an unloaded server."""
         self._median = latency / self._skew
         self.latency = latency
 
     def _try_more(self, now: float, limit: float, latency: float, *, binding: bool) -> float:
-        """Try whether more calls are of use after all, where they seem not to be; return the limit."""
+        """Start or continue a trial of more calls than seem useful; return the limit."""
         trial = self._trial
         if trial is None:
-            steady = self._took / _AS_FAST < latency < self._took * _AS_FAST
-            self._took = latency
-            held_back = binding and limit >= int(self.bound) and latency > _LOADED * self.latency
-            self._trial_due = self._trial_due - 1 if held_back and steady else self._trial_wait
+            steady = self._previous_latency / _AS_FAST < latency < self._previous_latency * _AS_FAST
+            self._previous_latency = latency
+            is_delayed = binding and limit >= int(self.bound) and latency > _LOADED * self.latency
+            self._trial_due = self._trial_due - 1 if is_delayed and steady else self._trial_wait
             if self._trial_due <= 0:
                 self._trial = _Trial(limit, latency, _TRIAL * limit)
             return limit
@@ -237,12 +241,13 @@ class Knee:
                 limit = self.bound = trial.limit
             self._trial_due = self._trial_wait
         elif limit >= int(trial.target) and binding:
-            trial.loaded, self._began = True, now + latency
+            trial.loaded, self._round_began = True, now + latency
         elif trial.rounds > _FILLED_WITHIN:
             self._trial = None
         return limit
 
     def _lower(self, now: float, limit: float, latency: float, delivered: float, *, binding: bool) -> float:
+        """Lower a limit that is above the useful calls, or take such a cut back; return the limit."""
         cut, useful = self._cut, self._useful
         if cut is not None and limit <= _FELL * cut.limit:
             self._cut = None
@@ -253,10 +258,10 @@ class Knee:
         if limit > _ABOVE * useful and latency > _LOADED * self.latency:
             if self._cut is None:
                 self._cut = _Cut(limit, delivered)
-            self._began = now + latency  # what follows from the cut shows when the calls of before it have ended
+            self._round_began = now + latency  # the effect of the cut shows when the calls from before it have ended
             return max(useful, limit * (_LOWER_BURIED if latency > _BURIED * self.latency else _LOWER))
-        self._free = self._free + 1 if latency < _UNLOADED * self.latency and binding else 0
-        if self._free >= _IN_A_ROW:
-            self.starting, self._flat, self._free, self._gain = True, 0, 0, _AGAIN_GAIN
-            self._reference = self._top
+        self._unloaded_rounds = self._unloaded_rounds + 1 if latency < _UNLOADED * self.latency and binding else 0
+        if self._unloaded_rounds >= _IN_A_ROW:
+            self.starting, self._flat_rounds, self._unloaded_rounds, self._gain = True, 0, 0, _RESTART_GAIN
+            self._best_before = self._best_delivery
         return limit

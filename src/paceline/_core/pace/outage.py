@@ -1,13 +1,13 @@
-"""How long is a provider left alone that refuses everything, and what had it been, once it admits calls again?
+"""Outage: how long a provider that refuses everything is left alone, and what that time was, once it admits calls again.
 
 Rules owned here:
 
-1. The wait for the next probe is measured against the known pace: what is lost by waiting is what would have been called.
-2. A closure of a few calls' time is an exhaustion like others. A longer one was a *window* if nothing had been refused
-   amid admissions since the last opening, and no cap is known: the time from opening to opening, with the calls in it, is a
-   measure of its rate. Else it was an *outage*, which says nothing of limits.
-3. A window of hardly any calls, with nothing measured before, tells nothing: the start begins anew.
-4. A closure by faults, and a time without any call, are left out of the books.
+1. The wait for the next probe is weighed against the known rate: waiting loses the calls that could have been made.
+2. A time of a few calls with the breaker open is an exhaustion like others. A longer one was a *window* if nothing had been refused
+   amid admissions since the breaker was last closed, and no concurrency cap is known: the time from the start of one
+   window to that of the next, with the calls in it, measures its rate. Otherwise it was an *outage*, which says nothing about limits.
+3. A window of hardly any calls, while nothing was measured before, says nothing: the slow start restarts.
+4. A time in which faults had opened the breaker, and an idle time, are excluded from the measures.
 """
 
 from __future__ import annotations
@@ -18,107 +18,108 @@ from .admissions import Admissions, Call
 from .breaker import Breaker, Streaks
 from .concurrency_cap import ConcurrencyCap
 from .dimensions import Dimensions
-from .history import PaceRecorder
+from .recorder import PaceRecorder
 
-_BRIEF_GAPS, _BRIEF_AGES = 8.0, 4.0  # calls' time; times the age of evidence: a closure shorter than both is brief
+_BRIEF_CALLS, _BRIEF_AGES = 8.0, 4.0  # calls' time, and confirmation ages: an outage shorter than both is brief
 _YOUNG = 20  # admissions
-_QUICK = 10.0  # round trips that a wait of one call's time is taken for, at most, while young
-_TELLING = 8.0  # calls: a closure after fewer tells nothing of a window
+_MAX_GAP = 10.0  # refusal latencies that one call's time counts as, at most, while young
+_MIN_WINDOW = 8.0  # calls: an outage after fewer says nothing of a window
 _SHORTEST = 1e-3  # seconds
 
 
 class Outage:
-    """Closed, and open again."""
+    """Opens and closes the breaker, and learns from the time between."""
 
-    def __init__(  # noqa: PLR0913, PLR0917 - the parts that a closure concerns
+    def __init__(  # noqa: PLR0913, PLR0917 - the parts that an outage concerns
         self,
-        evidence: Admissions,
-        handles: Dimensions,
-        workers: ConcurrencyCap,
-        gate: Breaker,
-        telling: PaceRecorder,
+        admissions: Admissions,
+        dimensions: Dimensions,
+        cap: ConcurrencyCap,
+        breaker: Breaker,
+        recorder: PaceRecorder,
         streaks: Streaks,
     ) -> None:
-        self._evidence, self._handles, self._workers = evidence, handles, workers
-        self._streaks, self._gate, self._telling = streaks, gate, telling
-        self._opened = 0.0  # when the latest opening was; later where time was left out
-        self._admitted_before = (0.0, 0.0)  # until that opening: requests and tokens
+        self._admissions, self._dimensions, self._cap = admissions, dimensions, cap
+        self._streaks, self._breaker, self._recorder = streaks, breaker, recorder
+        self._recovered_at = 0.0  # when the latest outage ended, moved on by the times that are excluded
+        self._admitted_before = (0.0, 0.0)  # requests and tokens admitted until then
         self._refused_amid = False  # whether refusals were followed by admissions since then
 
-    def begin(self, now: float) -> None:
-        """Begin open."""
-        self._opened = now
+    def start(self, now: float) -> None:
+        """Start, with the breaker closed."""
+        self._recovered_at = now
 
-    def leave_out(self, seconds: float) -> None:
-        """Leave a time out of the books, in which nothing was learned of limits."""
-        self._opened += seconds
+    def exclude(self, seconds: float) -> None:
+        """Exclude a time in which nothing was learned about limits from the measures."""
+        self._recovered_at += seconds
 
-    def refused_amid_admissions(self) -> None:
-        """Hear that an admission has followed refusals: what limits is not spent, or not all of it."""
-        if not self._gate.closed:
+    def record_refused_amid(self) -> None:
+        """Record that an admission followed refusals: the limit is not exhausted, or not all of it."""
+        if not self._breaker.is_open:
             self._refused_amid = True
 
-    def close(self, now: float, since: float, asked: float | None, *, by_faults: bool) -> None:
-        """Close, and wait for the first probe."""
-        self._gate.close(since, by_faults=by_faults, asked=asked)
-        self.wait(now, asked)
+    def begin(self, now: float, since: float, asked: float | None, *, by_faults: bool) -> None:
+        """Open the breaker, and schedule the first probe."""
+        self._breaker.trip(since, by_faults=by_faults, asked=asked)
+        self.schedule_probe(now, asked)
 
-    def wait(self, now: float, asked: float | None) -> None:
-        """Set when the next probe may start."""
-        evidence, gate = self._evidence, self._gate
-        rate, recent = self._handles.charged.rate, self._handles.charged.recent()
+    def schedule_probe(self, now: float, asked: float | None) -> None:
+        """Set when the next probe may start; `asked`: seconds that the provider asked to wait, if it did."""
+        admissions, breaker = self._admissions, self._breaker
+        rate, recent = self._dimensions.charged.rate, self._dimensions.charged.recent_rate()
         pace = rate.value if rate.value < math.inf else max(recent, rate.mean)
-        average = self._used / max(_SHORTEST, now - self._opened)
-        young, gap = evidence.admitted < _YOUNG, rate.mean / pace
+        average = self._used / max(_SHORTEST, now - self._recovered_at)
+        young, gap = admissions.admitted < _YOUNG, rate.mean / pace
         if young:
-            gap = min(gap, _QUICK * evidence.round_trip)
-        gaps = rate.mean / max(1e-9, min(pace, average))
-        gate.wait(now, asked, round_trip=evidence.round_trip, gap=gap, gaps=gaps, young=young)
-        why = "fault" if gate.by_faults else "refusal"
-        self._telling.gate(now, f"closed since {now - gate.since:.3g} s, {why} upon {why}")
+            gap = min(gap, _MAX_GAP * admissions.refusal_latency)
+        average_gap = rate.mean / max(1e-9, min(pace, average))
+        latency = admissions.refusal_latency
+        breaker.schedule_probe(now, asked, refusal_latency=latency, gap=gap, average_gap=average_gap, young=young)
+        what = "failed" if breaker.by_faults else "was refused"
+        self._recorder.record_breaker(now, f"every call {what} for {now - breaker.since:.3g} s")
 
-    def reopen(self, now: float, call: Call) -> None:
-        """Open for an admitted call."""
-        gate, handles = self._gate, self._handles
-        closed, by_faults = call.started - gate.since, gate.by_faults
-        gate.open()
-        self._streaks.restart()
-        handles.restart_spacing(now)
-        self._telling.gate(now, "a call was admitted again")
+    def end(self, now: float, call: Call) -> None:
+        """Close the breaker for an admitted call."""
+        breaker, dimensions = self._breaker, self._dimensions
+        open_for, by_faults = call.started - breaker.since, breaker.by_faults
+        breaker.reset()
+        self._streaks.end_rows()
+        dimensions.empty_buckets(now)
+        self._recorder.record_breaker(now, "a call was admitted again")
         if by_faults:
-            self._streaks.spare(now)
-            self.leave_out(closed)
-            handles.exhausted(now, call.started)
-        elif self._is_brief(closed):
+            self._streaks.restart_share(now)
+            self.exclude(open_for)
+            dimensions.restart_measures(now, call.started)
+        elif self._is_brief(open_for):
             self._refused_amid = True
         else:
-            if not self._refused_amid and self._workers.ceiling == math.inf:
-                self._learn_window(now, call, closed)
-            self._opened, self._refused_amid = call.started, False
-            requests, tokens = handles.requests.rate, handles.tokens.rate
+            if not self._refused_amid and self._cap.probed == math.inf:
+                self._learn_window(now, call, open_for)
+            self._recovered_at, self._refused_amid = call.started, False
+            requests, tokens = dimensions.requests.rate, dimensions.tokens.rate
             self._admitted_before = (requests.admitted - 1.0, tokens.admitted - call.tokens)
-            handles.exhausted(now, call.started)
-            handles.charged.rate.begin_cycle()
+            dimensions.restart_measures(now, call.started)
+            dimensions.charged.rate.start_cycle()
 
     @property
     def _used(self) -> float:
-        """Units admitted since the opening, of what is charged."""
-        handles = self._handles
-        return handles.charged.rate.admitted - self._admitted_before[handles.charged is handles.tokens]
+        """Units of the charged dimension admitted since the latest outage ended."""
+        dimensions = self._dimensions
+        return dimensions.charged.rate.admitted - self._admitted_before[dimensions.charged is dimensions.tokens]
 
-    def _is_brief(self, closed: float) -> bool:
-        rate, recent = self._handles.charged.rate, self._handles.charged.recent()
+    def _is_brief(self, open_for: float) -> bool:
+        rate, recent = self._dimensions.charged.rate, self._dimensions.charged.recent_rate()
         pace = rate.value if rate.value < math.inf else max(recent, 1e-9)
-        return closed < max(_BRIEF_GAPS * rate.mean / pace, _BRIEF_AGES * self._evidence.age)
+        return open_for < max(_BRIEF_CALLS * rate.mean / pace, _BRIEF_AGES * self._admissions.confirmation_age)
 
-    def _learn_window(self, now: float, call: Call, closed: float) -> None:
-        handle, seconds = self._handles.charged, max(_SHORTEST, closed)
-        rate, own = handle.rate, handle.cost(call)
+    def _learn_window(self, now: float, call: Call, open_for: float) -> None:
+        pacer, seconds = self._dimensions.charged, max(_SHORTEST, open_for)
+        rate, own = pacer.rate, pacer.cost(call)
         used = self._used - own
-        if used < _TELLING * rate.mean and not rate.best:
-            self._evidence.forget_rate()
-            handle.begin_again(now, seconds)
+        if used < _MIN_WINDOW * rate.mean and not rate.best:
+            self._admissions.restart_rate()
+            pacer.restart(now, seconds)
         else:
-            rate.learn_window(max(own, used), max(_SHORTEST, call.started - self._opened), seconds)
-        self._workers.test = None
-        self._telling.rate(now, handle, f"closed for {closed:.3g} s: a window was spent")
+            rate.learn_window(max(own, used), max(_SHORTEST, call.started - self._recovered_at), seconds)
+        self._cap.test = None
+        self._recorder.record_rate(now, pacer, f"refused everything for {open_for:.3g} s: a window was used up")

@@ -1,14 +1,16 @@
-"""When may the next call start, if calls are to start at an even pace?
+"""Pacer: when the next call may start, for one dimension that a provider may limit: requests or tokens.
 
-A bucket that is filled at the rate and emptied by each call. It is shallow, a call and a few milliseconds deep: a deep one
-would let a burst through that a strict provider refuses. A call waits until its whole cost is there.
+Rules owned here:
 
-One thing that a provider may count, requests or tokens: the rate of it, and the even spacing of calls at that rate.
+1. Calls start at an even rate, from a token bucket that is filled at the rate and emptied by each call. It is shallow, one call and
+   a few milliseconds deep: a deep one would let a burst through that a strict provider refuses. A call waits until the bucket
+   holds its whole cost.
+2. While the rate is unknown the pace is twice what is being admitted, and at least a few calls a second (slow start). It is half of
+   it while a refusal waits for its verdict; otherwise all calls of that time would be refused, too.
+3. A claim (what the provider says about its limit, or what was learned long ago) can speed the start up or hold it back. It is not a
+   measurement, so it doubles periodically until a limit is met, and a false one does no harm for long.
 
-While the rate is unknown the pace doubles with what is being admitted, from a few calls a second; it halves while a refusal
-waits for its judgement, or the whole flood of that time would be refused. A claim (what the provider says
-of its limits, or what was learned of them long ago) can make the start quicker or hold it back; but it is no measure, so it
-doubles every so often until a limit is met, and a false one does no harm for long.
+"Units" are requests or LLM tokens, whichever the pacer counts.
 """
 
 from __future__ import annotations
@@ -18,32 +20,32 @@ from collections.abc import Callable
 
 from ..quota import QuotaLimit
 from .admissions import Call
-from .rate import AIM, LEAST, Rate
+from .rate import AIM, MIN_RATE, Rate
 
-LONGEST = 600.0  # seconds: no call waits longer for its turn, whatever it costs
-_DEBT = 60.0  # seconds of the rate: what calls may have cost more than was expected, and the next ones wait for
+MAX_WAIT = 600.0  # seconds: no call waits longer for its turn, whatever it costs
+_MAX_DEBT = 60.0  # seconds of the rate: what calls cost beyond expectation, and the next ones wait for
 _SLACK = 0.005  # seconds of the rate: what timers and event loops are late by
 
 
-class Spacing:
-    """The bucket."""
+class Bucket:
+    """A token bucket of units."""
 
     def __init__(self) -> None:
-        self._level = 0.0
-        self._time = 0.0
+        self._level = 0.0  # units; negative: a debt
+        self._time = 0.0  # when it was last filled
 
     def restart(self, now: float, level: float = 0.0) -> None:
-        """Hold just this much from now on."""
+        """Set the level, in units, at time `now`."""
         self._time, self._level = now, level
 
     def fill(self, now: float, rate: float, largest: float) -> float:
-        """Fill the bucket, deep enough for a cost of `largest`; return the seconds for which it overflowed."""
+        """Fill the bucket up to a depth for a cost of `largest` units; return the seconds for which it overflowed."""
         depth = largest + _SLACK * rate
         level = self._level
         if level < 0:
-            level = max(level, -_DEBT * rate)
-        if LONGEST * rate < largest:
-            level = max(level, largest - LONGEST * rate)
+            level = max(level, -_MAX_DEBT * rate)
+        if MAX_WAIT * rate < largest:
+            level = max(level, largest - MAX_WAIT * rate)
         level += (now - self._time) * rate
         self._time = now
         if level <= depth:
@@ -54,118 +56,128 @@ class Spacing:
         return max(0.0, overflow) / rate
 
     def wait(self, rate: float, cost: float) -> float:
-        """Return the seconds until a call of this cost may start; 0: now."""
+        """Return the seconds until a call of `cost` units may start; 0: now."""
         missing = cost - self._level
         return missing / rate if missing > 1e-9 * cost else 0.0
 
     def spend(self, cost: float) -> None:
-        """Take a started call's cost."""
+        """Spend the cost of a started call, in units; one that starts out of turn incurs no more than its own cost."""
         self._level = self._level - cost if self._level > 0 else -cost
 
     def correct(self, excess: float) -> None:
-        """Take what a call cost more than was expected, or give back what it cost less."""
+        """Charge the units that a call cost beyond expectation; a negative number is given back."""
         self._level -= excess
 
 
-START = 5.0  # calls a second, at the very first
-_SLOW_START, _IN_DOUBT = 2.0, 0.5  # times what is being admitted; while a refusal is not yet judged
+START = 5.0  # calls a second, before anything is known
+_SLOW_START, _HELD = 2.0, 0.5  # times the rate of admission; while a refusal waits for its verdict
 _CLAIM_DOUBLES = 15.0  # seconds
-_LONGEST_DOUBLING = 8.0  # seconds, after a closure
-_TRIES = 8.0  # doublings in a time as long as the closure was, at least
-_ESTIMATED_LEAST = 5.0  # units used: fewer tell no rate, as the remaining ones are rounded
-_PLAUSIBLE = 1000.0  # calls of the usual size: no single call costs more than that beyond what was expected of it
-_DAY = 86_400.0
+_MAX_DOUBLING = 8.0  # seconds, after an outage
+_DOUBLINGS = 8.0  # at least, in a time as long as the outage was
+_MIN_USED = 5.0  # units used: fewer give no rate, because the remaining ones are rounded
+_PLAUSIBLE = 1000.0  # calls of mean cost: no single call costs more than that beyond expectation
+_DAY = 86_400.0  # seconds
 
 
 class Pacer:
-    """One pace."""
+    """The pace of one dimension.
 
-    def __init__(self, cost: Callable[[Call], float], recent: Callable[[], float]) -> None:
+    Args:
+        cost: Function that returns a call's cost in units.
+        recent_rate: Function that returns the units admitted per second lately.
+    """
+
+    def __init__(self, cost: Callable[[Call], float], recent_rate: Callable[[], float]) -> None:
         self.rate = Rate()
-        self.spacing = Spacing()
+        self.bucket = Bucket()
         self.cost = cost
-        self.recent = recent
-        self.start = START
+        self.recent_rate = recent_rate
+        self.start_rate = START
+        """Calls per second that may start before anything is known."""
         self._claim = math.inf
         self._claimed_at = -math.inf
         self._doubles = _CLAIM_DOUBLES
-        self._doubts_until = -math.inf
+        self._held_until = -math.inf
 
     @property
-    def known(self) -> bool:
-        """Whether a limit is known."""
+    def is_known(self) -> bool:
+        """Whether a limit was measured."""
         return self.rate.value < math.inf
 
     @property
-    def holds(self) -> bool:
-        """Whether there is anything to be held back by, beside the start."""
+    def has_limit(self) -> bool:
+        """Whether a limit was measured or claimed."""
         return self.rate.value < math.inf or self._claim < math.inf
 
     @property
     def limit(self) -> float:
-        """Units a second that are known, or claimed, to be the limit; inf: none."""
-        return self.rate.value if self.known else self._claim
+        """Limit that was measured or else claimed, in units per second; inf: none."""
+        return self.rate.value if self.is_known else self._claim
 
     def pace(self, now: float) -> float:
-        """Return the units a second that may start now."""
-        if self.known:
+        """Return the units per second that may start now."""
+        if self.is_known:
             return self.rate.value
-        growth = _SLOW_START if now >= self._doubts_until else _IN_DOUBT
-        slow = max(self.start * self.rate.mean, growth * self.recent())
+        growth = _SLOW_START if now >= self._held_until else _HELD
+        slow = max(self.start_rate * self.rate.mean, growth * self.recent_rate())
         if self._claim == math.inf:
             return slow
         return min(slow, self._claim * math.pow(2.0, min(60.0, (now - self._claimed_at) / self._doubles)))
 
     def wait(self, now: float, cost: float) -> float:
-        """Return the seconds until a call of this cost may start; 0: now."""
-        rate, spacing = self.rate, self.spacing
+        """Return the seconds until a call of `cost` units may start; 0: now."""
+        rate, bucket = self.rate, self.bucket
         if (pace := rate.value) < math.inf:
-            if unused := spacing.fill(now, pace, max(cost, rate.mean)):
-                rate.pause(unused)
-            return spacing.wait(pace, cost)
+            if unused := bucket.fill(now, pace, max(cost, rate.mean)):
+                rate.exclude(unused)
+            return bucket.wait(pace, cost)
         pace = self.pace(now)
-        spacing.fill(now, pace, max(cost, rate.mean))
-        wait = spacing.wait(pace, cost)
+        bucket.fill(now, pace, max(cost, rate.mean))
+        wait = bucket.wait(pace, cost)
         return wait if self._claim == math.inf else min(wait, self._doubles)  # and ask again: it has doubled by then
 
     def correct(self, excess: float) -> None:
-        """Take what a call cost more than was expected, or give back what it cost less."""
+        """Charge the units that a call cost beyond expectation; a negative number is given back."""
         excess = min(excess, _PLAUSIBLE * self.rate.mean)
-        self.spacing.correct(excess)
+        self.bucket.correct(excess)
         self.rate.admitted += excess
 
-    def doubt(self, until: float) -> None:
-        """Hear that a call was refused, which will be judged at `until`: do not double into a limit meanwhile."""
-        self._doubts_until = max(self._doubts_until, until)
+    def hold_until(self, until: float) -> None:
+        """Hold the slow start back until a refusal is judged, at time `until`."""
+        self._held_until = max(self._held_until, until)
 
     def claim(self, now: float, limit: QuotaLimit) -> None:
-        """Hear what the provider says of its limit."""
+        """Take what the provider says about its limit as a claim, unless a limit is known or claimed already."""
         rate = _rate_of(limit)
         if rate is not None and rate > 0 and self.rate.value == math.inf and self._claim == math.inf:
-            self._claim, self._claimed_at, self._doubles = max(AIM * rate, LEAST * self.rate.mean), now, _CLAIM_DOUBLES
+            self._claim, self._claimed_at, self._doubles = (
+                max(AIM * rate, MIN_RATE * self.rate.mean),
+                now,
+                _CLAIM_DOUBLES,
+            )
 
-    def recall(self, now: float, rate: float) -> None:
-        """Begin at a rate that was learned long ago."""
-        rate = max(rate, LEAST * self.rate.mean)
+    def warm_start(self, now: float, rate: float) -> None:
+        """Start at a rate learned earlier, in units per second, as a claim."""
+        rate = max(rate, MIN_RATE * self.rate.mean)
         self._claim, self._claimed_at, self._doubles = AIM * rate, now, _CLAIM_DOUBLES
-        self.start = max(self.start, self._claim / self.rate.mean)
+        self.start_rate = max(self.start_rate, self._claim / self.rate.mean)
 
-    def begin_again(self, now: float, closed: float) -> None:
-        """Begin anew, after a closure of so many seconds that tells nothing of the limit.
+    def restart(self, now: float, outage: float) -> None:
+        """Restart the slow start after an outage of `outage` seconds that says nothing about the limit.
 
-        It may have been an outage, or a limit of one call in such a time: the pace starts there, and doubles every so often.
+        It may have been an outage, or a limit of one call in such a time: the pace starts there, and doubles periodically.
         """
-        self.rate.refund(math.inf)
-        self._claim, self._claimed_at = self.rate.mean * max(LEAST, 1.0 / closed), now
-        self._doubles = min(_LONGEST_DOUBLING, max(1.0, closed / _TRIES))
+        self.rate.restore(math.inf)
+        self._claim, self._claimed_at = self.rate.mean * max(MIN_RATE, 1.0 / outage), now
+        self._doubles = min(_MAX_DOUBLING, max(1.0, outage / _DOUBLINGS))
 
-    def forget_claim(self) -> None:
-        """The limit was met: from here on it is measured."""
+    def drop_claim(self) -> None:
+        """Drop the claim: the limit was met, and is measured from here on."""
         self._claim = math.inf
 
 
 def _rate_of(limit: QuotaLimit) -> float | None:
-    """Return the units a second of a limit, if it says enough; None also for a day's, which nobody spreads over the day."""
+    """Return a limit in units per second; None if it says too little, or is for a day, which no caller spreads evenly."""
     if limit.limit is None or limit.limit <= 0:
         return None
     if limit.period is not None:
@@ -173,4 +185,4 @@ def _rate_of(limit: QuotaLimit) -> float | None:
     if limit.remaining is None or not limit.reset or limit.reset >= _DAY:
         return None
     used = limit.limit - limit.remaining
-    return used / limit.reset if used >= _ESTIMATED_LEAST else None
+    return used / limit.reset if used >= _MIN_USED else None

@@ -1,6 +1,6 @@
-"""What a pace controller hears of the calls, and what it tells about itself.
+"""Signals: how a call ended, as reported to a pace controller, and what a controller reports about itself.
 
-Times are seconds of a clock that does not go back, costs tokens.
+Times are seconds of a monotonic clock, costs are tokens, unless a field says otherwise.
 """
 
 from __future__ import annotations
@@ -18,47 +18,54 @@ class Served:
     """The call was answered."""
 
     tokens: float | None = None
-    """What it cost in the end; None: as was expected when it started."""
+    """Tokens that the call cost; None: as many as were expected when it started."""
     quota: QuotaHint | None = None
-    """What the provider said of its quotas."""
+    """What the provider said about its quotas; None: nothing."""
 
 
 @attrs.frozen
 class Throttled:
-    """The provider refused the call."""
+    """The provider refused the call (HTTP 429 or the like)."""
 
     retry_after: float | None = None
-    """Seconds it asked to wait."""
+    """Seconds that the provider asked to wait; None: it did not say."""
     quota: QuotaHint | None = None
-    """What it said of its quotas."""
+    """What the provider said about its quotas; None: nothing."""
 
 
 @attrs.frozen
 class Faulted:
-    """The call failed in another way: no evidence of a limit."""
+    """The call failed for another reason; no evidence of a limit."""
 
     kind: FaultKind
+    """Kind of the fault; only overload, transient faults and timeouts say anything about the provider's health."""
 
 
 @attrs.frozen
 class Abandoned:
-    """The call never reached an end: it was cancelled, or not made after all."""
+    """The call has no outcome: it was cancelled, or was not made after all."""
 
 
 Signal: TypeAlias = Served | Throttled | Faulted | Abandoned
+"""How a call ended."""
 SERVED, ABANDONED = Served(), Abandoned()
 
 
 @attrs.frozen
 class PaceChange:
-    """One change of the pace, explained."""
+    """One change of the pace, with its reason."""
 
     time: float
+    """When it changed, in seconds of the controller's clock."""
     old: float
+    """Value before the change, in the unit of `handle`; inf for a rate that was not limited."""
     new: float
+    """Value after the change, in the same unit."""
     reason: str
+    """The evidence, then what follows from it; a phrase without the provider's words."""
     handle: str = "workers"
-    """What changed: workers, calls a second, tokens a second, or the gate (seconds until it opens)."""
+    """What changed: "workers" (calls that may be in flight), "calls a second", "tokens a second", or "gate" (seconds until the
+    open breaker lets a probe start; 0: closed, calls start again)."""
 
 
 @attrs.frozen(kw_only=True)
@@ -66,29 +73,32 @@ class PaceStatistics:
     """A snapshot of a controller."""
 
     limit: int
-    """Workers."""
+    """Calls that may be in flight at a time."""
     rate: float
-    """Calls a second; inf while no rate is enforced."""
+    """Calls that may start per second; inf while no limit is known."""
     token_rate: float
-    """Tokens a second; inf while no rate is enforced."""
+    """Tokens that may start per second; inf while no limit is known."""
     in_flight: int
+    """Calls in flight."""
     served: int
+    """Calls answered so far."""
     throttled: int
+    """Calls refused so far."""
     gate: float
-    """Nothing starts before this time."""
+    """Time before which nothing starts, because the breaker is open; -inf while it is closed."""
 
 
 @attrs.frozen(kw_only=True)
 class PaceKnowledge:
-    """What a controller has learned of a quota: to be saved, and given to a later controller of the same quota."""
+    """What a controller has learned about a quota, for the warm start of a later controller of the same quota."""
 
     limit: int
-    """Workers."""
+    """Calls that may be in flight at a time."""
     rate: float
-    """Calls a second; inf: no limit was met."""
+    """Calls per second; inf: no limit was met."""
     token_rate: float
-    """Tokens a second; inf: no limit was met."""
+    """Tokens per second; inf: no limit was met."""
     latency: float
-    """Seconds that an undisturbed call takes; 0: not known."""
+    """Seconds that a call takes on an unloaded provider; 0: not known."""
     learned: float
-    """When: Unix time, seconds."""
+    """When it was learned, in seconds of Unix time; inside a controller, of the controller's clock."""

@@ -1,12 +1,11 @@
-"""Whether what is given as knowledge of a quota can be that: it may come from a file, which anybody may have written.
-
-Where does a lane begin, if another one has learned the same quota before?
+"""Warm start: where a lane starts if its quota was learned before, and the validation of that knowledge.
 
 Rules owned here:
 
-1. At the rates that were learned, as claims to be tested; the older they are, the further below.
-2. At as many workers. By Little's law it shows whether those had been what held the calls back, or the rate: if they had,
-   they are taken for a cap, which is probed soon; else they follow from the rate again.
+1. A lane starts at the rates that were learned, as claims to be tested; the older they are, the further below.
+2. It starts with as many calls in flight. By Little's law the knowledge shows whether their number or the rate had been the limit.
+   If it was the number, it is taken for a concurrency cap, which is probed soon; otherwise it follows from the rate again.
+3. Knowledge may come from a file that any program may have written, so each field is checked against its bounds.
 """
 
 from __future__ import annotations
@@ -23,20 +22,20 @@ from .dimensions import Dimensions
 from .knee import Knee
 from .signals import PaceKnowledge
 
-_MOST_WORKERS = 10**6
+_MAX_LIMIT = 10**6  # calls in flight
 
 
 def checked(knowledge: object) -> dict[str, PaceKnowledge]:
-    """Return a copy of a mapping from quotas to what is known of them.
+    """Return a copy of a mapping from quotas to what is known about them.
 
     Raises:
-        ConfigurationError: it is none, or a value is out of its bounds; the message has the field, the value, the bound.
+        ConfigurationError: It is not such a mapping, or a value is out of bounds; names the field, the bound and the value.
     """
     if not isinstance(knowledge, Mapping):
         raise ConfigurationError(f"knowledge must map quotas to PaceKnowledge, not {type(knowledge).__name__}")
     for quota, known in knowledge.items():
         if not isinstance(quota, str):
-            raise ConfigurationError(f"knowledge must map quotas to PaceKnowledge; {quota!r} is no quota's name")
+            raise ConfigurationError(f"knowledge must map names of quotas to PaceKnowledge; {quota!r} is not a string")
         if not isinstance(known, PaceKnowledge):
             raise ConfigurationError(f"knowledge[{quota!r}] must be a PaceKnowledge, not {type(known).__name__}")
         _check(quota, known)
@@ -52,10 +51,10 @@ def _check(quota: str, known: PaceKnowledge) -> None:
 
 
 def _broken_bound(field: str, value: Any) -> str | None:
-    """Return what the value should be and is not."""
+    """Return what the value should be; None if it is."""
     if field == "limit":
-        fits = type(value) is int and 1 <= value <= _MOST_WORKERS
-        return None if fits else f"a whole number from 1 to {_MOST_WORKERS:,}"
+        fits = type(value) is int and 1 <= value <= _MAX_LIMIT
+        return None if fits else f"a whole number from 1 to {_MAX_LIMIT:,}"
     if isinstance(value, bool) or not isinstance(value, (int, float)) or math.isnan(value):
         return "a number"
     if field in {"rate", "token_rate"}:
@@ -63,22 +62,22 @@ def _broken_bound(field: str, value: Any) -> str | None:
     return None if 0 <= value < math.inf else "a finite number, 0 or more"
 
 
-_LEAST_TRUST, _HALF_LIFE = 0.25, 12 * 3600.0  # share of a rate; seconds in which trust in it halves
-_START = 0.5  # of the rate that the workers had made
+_MIN_TRUST, _HALF_LIFE = 0.25, 12 * 3600.0  # share of a rate; seconds in which it halves
+_START = 0.5  # of the rate that the calls in flight had made
 
 
-def recall(now: float, known: PaceKnowledge, handles: Dimensions, knee: Knee, workers: ConcurrencyCap) -> None:
-    """Begin near what was learned before."""
-    trust = max(_LEAST_TRUST, math.pow(0.5, max(0.0, now - known.learned) / _HALF_LIFE))
-    handles.recall(now, known.rate * trust, known.token_rate * trust)
+def warm_start(now: float, known: PaceKnowledge, dimensions: Dimensions, knee: Knee, cap: ConcurrencyCap) -> None:
+    """Start the parts near what was learned before."""
+    trust = max(_MIN_TRUST, math.pow(0.5, max(0.0, now - known.learned) / _HALF_LIFE))
+    dimensions.warm_start(now, known.rate * trust, known.token_rate * trust)
     if known.latency <= 0:
         return
-    knee.recall(known.latency, known.limit)
-    workers.most = knee.bound
-    limit = max(1.0, min(workers.most, float(known.limit)))
-    rate = min(known.rate, known.token_rate / handles.tokens.rate.mean)
+    knee.warm_start(known.latency, known.limit)
+    cap.maximum = knee.bound
+    limit = max(1.0, min(cap.maximum, float(known.limit)))
+    rate = min(known.rate, known.token_rate / dimensions.tokens.rate.mean)
     if known.limit > rate * known.latency:
-        workers.limit = limit
+        cap.limit = limit
     else:
-        workers.recall(limit)
-        handles.requests.start = max(handles.requests.start, _START * limit / known.latency)
+        cap.warm_start(limit)
+        dimensions.requests.start_rate = max(dimensions.requests.start_rate, _START * limit / known.latency)

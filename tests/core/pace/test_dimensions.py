@@ -7,41 +7,41 @@ from random import Random
 from hypothesis import given
 from hypothesis import strategies as st
 
-from paceline._core.pace.dimensions import UnitTest
+from paceline._core.pace.dimensions import DimensionTest
 
 from ...pace.histories import amounts
 
 
 def believing(*, tokens):
-    unit = UnitTest()
+    test = DimensionTest()
     for _ in range(100):
-        unit.refused(*((2.0, 1.0) if tokens else (1.0, 2.0)))
-    assert unit.tokens == tokens
-    return unit
+        test.record_refusal(*((2.0, 1.0) if tokens else (1.0, 2.0)))
+    assert test.tokens == tokens
+    return test
 
 
 def test_at_first_calls_are_counted():
-    assert not UnitTest().tokens
+    assert not DimensionTest().tokens
 
 
 @given(st.floats(0, 1e6), st.integers(0, 200))
 def test_calls_of_one_size_say_nothing(tokens, refusals):
-    unit = UnitTest()
+    test = DimensionTest()
     for _ in range(refusals):
-        unit.refused(tokens, tokens)
-    assert not unit.tokens
+        test.record_refusal(tokens, tokens)
+    assert not test.tokens
 
 
-def refusals_until(unit, *, tokens):
+def refusals_until(test, *, tokens):
     for number in range(1, 100):
-        unit.refused(*((2.0, 1.0) if tokens else (1.0, 2.0)))
-        if unit.tokens == tokens:
+        test.record_refusal(*((2.0, 1.0) if tokens else (1.0, 2.0)))
+        if test.tokens == tokens:
             return number
     raise AssertionError("never")
 
 
 def test_refusals_of_the_larger_calls_show_that_tokens_are_counted():
-    assert refusals_until(UnitTest(), tokens=True) == 9
+    assert refusals_until(DimensionTest(), tokens=True) == 9
 
 
 def test_a_verdict_can_be_undone_as_soon_as_it_could_be_reached_twice_over():
@@ -52,37 +52,37 @@ def test_a_verdict_can_be_undone_as_soon_as_it_could_be_reached_twice_over():
 def test_chance_is_hardly_ever_taken_for_a_difference_in_size():
     mistaken = 0
     for seed in range(400):
-        chance, unit = Random(seed), UnitTest()
+        chance, test = Random(seed), DimensionTest()
         for _ in range(60):
-            unit.refused(chance.random(), chance.random())
-        mistaken += unit.tokens
+            test.record_refusal(chance.random(), chance.random())
+        mistaken += test.tokens
     assert mistaken <= 12
 
 
 @given(st.booleans(), st.lists(st.tuples(st.floats(0, 1e6), st.floats(0, 1e6)), max_size=60))
 def test_what_the_provider_says_is_not_doubted(tokens, refusals):
-    unit = UnitTest()
-    unit.tell(tokens=tokens)
-    assert unit.told
+    test = DimensionTest()
+    test.record_statement(tokens=tokens)
+    assert test.stated
     for pair in refusals:
-        unit.refused(*pair)
-    assert unit.tokens == tokens
-    unit.tell(tokens=not tokens)
-    assert unit.tokens != tokens
+        test.record_refusal(*pair)
+    assert test.tokens == tokens
+    test.record_statement(tokens=not tokens)
+    assert test.tokens != tokens
 
 
 @given(st.lists(st.tuples(amounts, amounts).filter(lambda pair: None not in pair), max_size=100))
 def test_any_sequence_ends_in_a_verdict(refusals):
-    unit = UnitTest()
+    test = DimensionTest()
     for pair in refusals:
-        unit.refused(*pair)
-    assert unit.tokens in (True, False)
-    assert not unit.told
+        test.record_refusal(*pair)
+    assert test.tokens in (True, False)
+    assert not test.stated
 
 
 @given(st.floats(1, 1e6), st.lists(st.floats(0.81, 1.24), min_size=20, max_size=40))
 def test_sizes_that_hardly_differ_are_no_evidence_however_often(size, proportions):
-    unit = UnitTest()
+    test = DimensionTest()
     for proportion in proportions:
-        unit.refused(proportion * size, size)
-    assert not unit.tokens
+        test.record_refusal(proportion * size, size)
+    assert not test.tokens

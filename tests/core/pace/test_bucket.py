@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from paceline._core.pace.pacer import Spacing
+from paceline._core.pace.pacer import Bucket
 
 from ...pace.worlds import logarithmic
 
@@ -19,26 +19,26 @@ DEBT = 60.0  # seconds of the rate
 costs = st.lists(logarithmic(0.1, 1e4), min_size=2, max_size=40)
 
 
-def obey(spacing, now, rate, cost):
+def obey(bucket, now, rate, cost):
     """Start a call as soon as it may; return when."""
-    spacing.fill(now, rate, cost)
-    at = now + spacing.wait(rate, cost)
-    spacing.fill(at, rate, cost)
-    assert spacing.wait(rate, cost) * rate <= 1e-6 * cost
-    spacing.spend(cost)
+    bucket.fill(now, rate, cost)
+    at = now + bucket.wait(rate, cost)
+    bucket.fill(at, rate, cost)
+    assert bucket.wait(rate, cost) * rate <= 1e-6 * cost
+    bucket.spend(cost)
     return at
 
 
 @given(logarithmic(0.01, 1e4), costs, st.floats(0, 1e3))
 def test_what_starts_in_a_time_is_what_the_rate_allows_and_one_call_and_the_slack(rate, costs, idle):
-    spacing = Spacing()
-    spacing.restart(0.0)
+    bucket = Bucket()
+    bucket.restart(0.0)
     largest = max(costs)
-    spacing.fill(idle, rate, largest)
+    bucket.fill(idle, rate, largest)
     begun = now = idle
     spent = 0.0
     for cost in costs:
-        now = obey(spacing, now, rate, cost)
+        now = obey(bucket, now, rate, cost)
         spent += cost
         if now + LONGEST * rate < math.inf:
             assert (
@@ -48,72 +48,72 @@ def test_what_starts_in_a_time_is_what_the_rate_allows_and_one_call_and_the_slac
 
 @given(logarithmic(0.1, 1e3), st.integers(2, 50))
 def test_calls_that_are_always_there_start_evenly(rate, calls):
-    spacing = Spacing()
-    spacing.restart(0.0, 1.0)
+    bucket = Bucket()
+    bucket.restart(0.0, 1.0)
     now = 0.0
     for turn in range(calls):
-        now = obey(spacing, now, rate, 1.0)
+        now = obey(bucket, now, rate, 1.0)
         assert now == pytest.approx(turn / rate, abs=1e-9)
 
 
 def test_a_late_timer_is_made_up_for_by_a_few_milliseconds_of_the_rate():
-    spacing = Spacing()
-    spacing.restart(0.0, 1.0)
-    spacing.spend(1.0)
-    assert spacing.fill(0.104, 10.0, 1.0) == 0.0
-    spacing.spend(1.0)
-    assert spacing.wait(10.0, 1.0) == pytest.approx(0.1 - 0.004)
+    bucket = Bucket()
+    bucket.restart(0.0, 1.0)
+    bucket.spend(1.0)
+    assert bucket.fill(0.104, 10.0, 1.0) == 0.0
+    bucket.spend(1.0)
+    assert bucket.wait(10.0, 1.0) == pytest.approx(0.1 - 0.004)
 
 
 @given(logarithmic(0.1, 1e3), st.floats(0.1, 1e3))
 def test_what_overflowed_is_told_in_seconds(rate, idle):
-    spacing = Spacing()
-    spacing.restart(0.0, 1.0)
-    assert spacing.fill(idle, rate, 1.0) == pytest.approx(max(0.0, idle - SLACK))
-    assert spacing.fill(idle, rate, 1.0) == 0.0
+    bucket = Bucket()
+    bucket.restart(0.0, 1.0)
+    assert bucket.fill(idle, rate, 1.0) == pytest.approx(max(0.0, idle - SLACK))
+    assert bucket.fill(idle, rate, 1.0) == 0.0
 
 
 def test_what_a_larger_call_had_saved_up_is_not_told_as_unused():
-    spacing = Spacing()
-    spacing.restart(0.0, 10.0)
-    assert spacing.fill(0.5, 1.0, 1.0) == pytest.approx(0.5)
+    bucket = Bucket()
+    bucket.restart(0.0, 10.0)
+    assert bucket.fill(0.5, 1.0, 1.0) == pytest.approx(0.5)
 
 
 @given(st.floats(1e-3, 1e6), st.floats(0, 1e300), st.floats(0, 1e12))
 def test_no_call_waits_longer_than_the_longest_wait_and_the_debt(rate, debt, cost):
-    spacing = Spacing()
-    spacing.restart(0.0)
-    spacing.correct(debt)
-    spacing.fill(0.0, rate, cost)
-    assert 0 <= spacing.wait(rate, cost) <= LONGEST + DEBT
+    bucket = Bucket()
+    bucket.restart(0.0)
+    bucket.correct(debt)
+    bucket.fill(0.0, rate, cost)
+    assert 0 <= bucket.wait(rate, cost) <= LONGEST + DEBT
 
 
 def test_what_calls_cost_more_than_was_expected_is_waited_for_a_minute_at_most():
-    spacing = Spacing()
-    spacing.restart(0.0)
-    spacing.correct(30.0)
-    spacing.fill(0.0, 1.0, 1.0)
-    assert spacing.wait(1.0, 1.0) == pytest.approx(31.0)
-    spacing.correct(1e300)
-    spacing.fill(0.0, 1.0, 1.0)
-    assert spacing.wait(1.0, 1.0) == pytest.approx(61.0)
+    bucket = Bucket()
+    bucket.restart(0.0)
+    bucket.correct(30.0)
+    bucket.fill(0.0, 1.0, 1.0)
+    assert bucket.wait(1.0, 1.0) == pytest.approx(31.0)
+    bucket.correct(1e300)
+    bucket.fill(0.0, 1.0, 1.0)
+    assert bucket.wait(1.0, 1.0) == pytest.approx(61.0)
 
 
 def test_what_a_call_did_not_cost_is_given_back():
-    spacing = Spacing()
-    spacing.restart(0.0, 1.0)
-    spacing.spend(1.0)
-    spacing.correct(-1.0)
-    assert spacing.wait(1.0, 1.0) == 0.0
+    bucket = Bucket()
+    bucket.restart(0.0, 1.0)
+    bucket.spend(1.0)
+    bucket.correct(-1.0)
+    assert bucket.wait(1.0, 1.0) == 0.0
 
 
 def test_one_call_that_starts_unasked_costs_no_more_than_itself():
-    spacing = Spacing()
-    spacing.restart(0.0)
+    bucket = Bucket()
+    bucket.restart(0.0)
     for _ in range(10):
-        spacing.spend(5.0)
-    spacing.fill(0.0, 1.0, 5.0)
-    assert spacing.wait(1.0, 5.0) == pytest.approx(10.0)
+        bucket.spend(5.0)
+    bucket.fill(0.0, 1.0, 5.0)
+    assert bucket.wait(1.0, 5.0) == pytest.approx(10.0)
 
 
 moves = st.lists(
@@ -129,14 +129,14 @@ moves = st.lists(
 
 @given(moves)
 def test_waits_stay_finite_and_bounded_whatever_happens(history):
-    spacing, now = Spacing(), 0.0
+    bucket, now = Bucket(), 0.0
     for name, seconds, rate, amount in history:
         now += seconds
         if name == "fill":
-            assert 0 <= spacing.fill(now, rate, min(abs(amount), 1e12)) < math.inf
+            assert 0 <= bucket.fill(now, rate, min(abs(amount), 1e12)) < math.inf
         elif name == "restart":
-            spacing.restart(now)
+            bucket.restart(now)
         else:
-            getattr(spacing, name)(abs(amount) if name == "spend" else max(amount, -1e12))
-        spacing.fill(now, rate, 1.0)
-        assert 0 <= spacing.wait(rate, 1.0) <= max(LONGEST, DEBT + 1 / rate) + 1
+            getattr(bucket, name)(abs(amount) if name == "spend" else max(amount, -1e12))
+        bucket.fill(now, rate, 1.0)
+        assert 0 <= bucket.wait(rate, 1.0) <= max(LONGEST, DEBT + 1 / rate) + 1
