@@ -63,7 +63,7 @@ class Obedient(Caller):
 
 
 @given(histories)
-def test_an_obedient_caller_never_starts_above_the_limit_nor_before_the_gate(history):
+def test_an_obedient_caller_never_starts_above_the_limit_or_before_the_next_probe_is_due(history):
     Obedient().live(history)
 
 
@@ -91,7 +91,7 @@ def test_no_wait_is_longer_than_what_was_lost_before(history):
 
 @given(hostile_histories, costs)
 @example(LATE, 1.0)
-def test_who_comes_back_when_told_starts_within_a_few_turns(history, cost):
+def test_a_caller_that_asks_again_on_time_starts_within_a_few_turns(history, cost):
     caller = Caller().live(history)
     caller.settle_all(ABANDONED)
     for _ in range(20):
@@ -104,7 +104,7 @@ def test_who_comes_back_when_told_starts_within_a_few_turns(history, cost):
 
 
 @given(hostile_histories, costs)
-def test_asking_twice_is_asking_once(history, cost):
+def test_asking_twice_gives_the_same_answer(history, cost):
     caller = Caller().live(history)
     first = caller.ask(cost)
     assert caller.ask(cost) == first
@@ -151,7 +151,7 @@ refusals_of_all = st.builds(Throttled, st.none() | odd | st.floats(0.1, 30))
 
 
 @given(refusals_of_all, st.floats(0, 0.999))
-def test_nothing_starts_before_the_gate(refusal, part):
+def test_nothing_starts_before_the_next_probe_is_due(refusal, part):
     caller = _closed(refusal)
     gate = caller.controller.statistics().gate
     caller.now += part * (gate - caller.now)
@@ -159,7 +159,7 @@ def test_nothing_starts_before_the_gate(refusal, part):
 
 
 @given(refusals_of_all, st.integers(1, 8))
-def test_one_probe_starts_at_each_gate_and_its_refusal_closes_the_next(refusal, probes):
+def test_one_probe_starts_when_due_and_its_refusal_schedules_the_next(refusal, probes):
     caller = _closed(refusal)
     for _ in range(probes):
         gate = caller.controller.statistics().gate
@@ -187,7 +187,7 @@ def test_a_probe_without_an_answer_is_followed_by_another(signal):
 
 
 @given(st.sampled_from([ABANDONED, *(Faulted(kind) for kind in FaultKind if kind is not FaultKind.THROTTLED)]))
-def test_a_call_from_before_a_closure_that_ends_without_an_answer_opens_no_gate(signal):
+def test_a_call_from_before_an_outage_that_ends_without_an_answer_schedules_no_probe(signal):
     caller = Caller()
     caller.ask()
     earlier = caller.start()
@@ -209,12 +209,12 @@ knowledges = st.builds(
 
 
 @given(knowledges, hostile_histories)
-def test_whatever_it_was_told_to_know_the_handles_stay_within_their_bounds(knowledge, history):
+def test_the_handles_stay_within_their_bounds_after_any_warm_start(knowledge, history):
     InBounds(PaceController(knowledge)).live(history)
 
 
 @given(histories)
-def test_what_it_knows_can_be_given_back(history):
+def test_knowledge_is_valid_for_a_warm_start(history):
     caller = Caller().live(history)
     known = caller.controller.knowledge(caller.now)
     if known is None:

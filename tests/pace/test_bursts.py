@@ -134,7 +134,7 @@ def test_errors_of_calls_from_before_a_cut_cause_no_second_one(name, seed, calls
     assert rates[-1] >= ONE_CUT * rates[0]
 
 
-def test_many_errors_do_cut():
+def test_many_faults_cut():
     caller = warmed("no limit", 0)
     before = caller.controller.limit
     for turn in range(10):

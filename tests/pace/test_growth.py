@@ -129,7 +129,7 @@ def test_a_cold_start_meets_its_first_refusal_gently(service, seed):
     assert in_the_next_second <= max(LEAST_PACE, in_the_second_before)
 
 
-def test_calls_do_start_faster_where_nothing_is_refused():
+def test_calls_start_faster_where_nothing_is_refused():
     world = World(Service(latency=1.0))
     client = world.client()
     world.run(20.0)

@@ -70,7 +70,7 @@ def test_a_quota_that_is_said_to_be_far_too_high_floods_nothing(rate, factor, ex
 
 
 @pytest.mark.parametrize("unit", [Unit.TOKENS, Unit.REQUESTS])
-def test_the_wrong_unit_does_not_hold_the_pace_down(unit):
+def test_a_hint_with_the_wrong_dimension_does_not_hold_the_pace_down(unit):
     quota = QuotaHint(limits=(QuotaLimit(unit=unit, exceeded=True),))
     bucket = Bucket(RATE, 20.0) if unit is Unit.TOKENS else Bucket(RATE * 1_000, 40_000.0, tokens=True)
     service = Service(limits=(bucket,), refuse=lambda wait, chance: Throttled(quota=quota))
@@ -82,7 +82,7 @@ def test_the_wrong_unit_does_not_hold_the_pace_down(unit):
 
 
 @pytest.mark.parametrize("unit", [Unit.TOKENS, Unit.REQUESTS])
-def test_the_right_unit_is_found_without_being_told(unit):
+def test_the_limited_dimension_is_found_without_a_hint(unit):
     bucket = Bucket(RATE, 20.0) if unit is Unit.REQUESTS else Bucket(RATE * 1_000, 40_000.0, tokens=True)
     world = World(Service(limits=(bucket,)), seed=1, tokens=bucket.tokens)
     client = world.client(cost=heavy_tailed)

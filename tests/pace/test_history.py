@@ -94,11 +94,11 @@ def assert_well_told(history):
 
 
 @given(hostile_histories)
-def test_whatever_happens_is_told_in_order_in_bounded_space_and_without_secrets(history):
+def test_any_history_is_in_order_bounded_and_without_secrets(history):
     assert_well_told(Caller().live(history * 3).controller.history)
 
 
-def test_what_a_limit_is_called_is_not_repeated():
+def test_the_name_of_a_limit_is_not_repeated():
     quota = QuotaHint(limits=(QuotaLimit(limit=60, period=60, exceeded=True, name=SECRET),))
     service = attrs.evolve(SERVICES["a bucket"][0], refuse=lambda wait, chance: Throttled(quota=quota))
     world = World(service)

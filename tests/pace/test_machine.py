@@ -70,7 +70,7 @@ class PaceAgainstACountByHand(RuleBasedStateMachine):
 
     @precondition(lambda self: self.now < self.told < math.inf)
     @rule()
-    def the_caller_waits_as_long_as_it_was_told(self):
+    def the_caller_waits_until_the_answered_time(self):
         self.now = self.told
 
     @precondition(lambda self: self.flying)
@@ -104,7 +104,7 @@ class PaceAgainstACountByHand(RuleBasedStateMachine):
 
     @precondition(lambda self: not self.flying)
     @rule()
-    def a_next_batch_begins_with_what_was_learned(self):
+    def a_next_batch_starts_with_what_was_learned(self):
         known = self.controller.knowledge(self.now)
         if known is None:
             return
@@ -118,7 +118,7 @@ class PaceAgainstACountByHand(RuleBasedStateMachine):
 
     @precondition(lambda self: not self.flying)
     @rule()
-    def an_idle_controller_starts_a_call_in_the_end(self):
+    def an_idle_controller_lets_a_call_start_in_the_end(self):
         turns = 0
         while not self.may_start(1.0):
             self.now = self.told
@@ -128,7 +128,7 @@ class PaceAgainstACountByHand(RuleBasedStateMachine):
         self.a_call_is_served(0, SERVED)
 
     @invariant()
-    def the_books_are_right(self):
+    def the_counts_are_right(self):
         statistics = self.controller.statistics()
         assert statistics.in_flight == len(self.flying)
         assert statistics.served == self.served
@@ -143,7 +143,7 @@ class PaceAgainstACountByHand(RuleBasedStateMachine):
         assert 0 < statistics.token_rate == controller.token_rate
 
     @invariant()
-    def nothing_starts_above_the_limit_or_before_the_gate(self):
+    def nothing_starts_above_the_limit_or_before_the_next_probe_is_due(self):
         if self.may_start(1.0):
             assert len(self.flying) < self.controller.limit
             assert self.controller.statistics().gate <= self.now

@@ -161,7 +161,7 @@ def test_an_idle_time_is_no_evidence_of_a_low_rate(rate, idle, seed):
 
 
 @pytest.mark.parametrize("idle", [600.0, 3_600.0, 36_000.0])
-def test_an_idle_time_while_closed_is_no_long_closure(idle):
+def test_an_idle_time_while_the_breaker_is_open_does_not_lengthen_the_outage(idle):
     """Nobody called in it, so nobody knows that it would have been refused: the next probes come as soon as the first ones did."""
     usual = Service(limits=(Bucket(20.0, 20.0),), latency=2.0)
     down, stop, again = 90.0, 100.0, 100.0 + idle

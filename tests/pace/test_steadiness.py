@@ -59,7 +59,7 @@ def test_latency_that_triples_costs_hardly_anything(service, seed):
 
 @given(logarithmic(0.5, 3), logarithmic(0.5, 2.5), seeds)
 @in_worlds
-def test_nor_where_only_a_few_calls_are_in_flight(rate, latency, seed):
+def test_latency_that_triples_costs_hardly_anything_with_few_calls_in_flight(rate, latency, seed):
     step, end = 600.0, 1_200.0
     service = Service(limits=(Bucket(rate, max(1.0, 2 * rate)),), latency=latency)
     world = World(service, [(step, attrs.evolve(service, latency=3 * latency))], seed=seed)
@@ -117,7 +117,7 @@ def test_a_pause_between_two_batches_changes_little(service, pause, seed):
 
 @pytest.mark.parametrize("rate", [4.0, 10.0, 30.0])
 @pytest.mark.parametrize("burst", [0.2, 1.0, 3.0])
-def test_no_measure_goes_across_a_pause(rate, burst):
+def test_no_measure_includes_a_pause(rate, burst):
     service = Service(limits=(Bucket(rate, max(1.0, rate * burst)),), latency=1.0)
     stop, again = 150.0, 150.0 + HOUR
     world = World(service, seed=7)
@@ -158,7 +158,7 @@ def test_a_time_of_little_work_changes_little(service, part, seed):
 
 @given(st.floats(1.5, 3.0), logarithmic(10, 50), st.sampled_from([2.0, 4.0, 8.0]), seeds)
 @settings(in_worlds, max_examples=8)
-def test_refusals_that_come_late_are_understood(latest, rate, latency, seed):
+def test_refusals_that_come_late_are_attributed_correctly(latest, rate, latency, seed):
     late = (latest - 1.0 if latest > 2.5 else latest / 2, latest)
     service = Service(limits=(Bucket(rate, rate),), latency=latency, refusal_latency=late)
     world = World(service, seed=seed)
@@ -215,7 +215,7 @@ def test_refusals_that_use_up_the_quota_do_not_end_in_refusals_only(rate, seed):
     assert len(client.refused_at) <= 0.08 * len(client.served_at)
 
 
-def test_a_rate_is_not_mistaken_for_infinity_of_workers():
+def test_a_limit_on_the_rate_does_not_let_the_workers_run_away():
     world = World(Service(limits=(Bucket(10.0, 10.0),), latency=2.0), seed=3)
     client = world.client()
     world.run(200.0)

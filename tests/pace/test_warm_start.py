@@ -92,11 +92,11 @@ def test_knowledge_that_was_never_true_does_no_lasting_harm(limit_by, rate_by, l
     assert len(client.refused_at) <= 150 + 0.06 * len(client.served_at)
 
 
-def test_a_controller_that_has_heard_nothing_knows_nothing():
+def test_a_controller_without_an_answer_has_no_knowledge():
     assert PaceController().knowledge(5.0) is None
 
 
-def test_knowledge_is_in_the_handles_from_the_first_call_on():
+def test_knowledge_sets_the_handles_from_the_first_call_on():
     known = learned_from(Service(limits=(Bucket(20.0, 20.0),)), 1)
     controller = PaceController(known)
     assert controller.admit_at(known.learned + 60.0, 1.0) <= known.learned + 60.0

@@ -1,4 +1,4 @@
-"""Which calls were admitted, and how many were in flight: against a count by hand."""
+"""Admissions and calls in flight, compared with a count by hand."""
 
 from __future__ import annotations
 
@@ -11,40 +11,40 @@ from hypothesis import strategies as st
 
 from paceline._core.pace.admissions import Admissions, Outcome
 
-FATES = {"served": Outcome.ADMITTED, "refused": Outcome.REFUSED, "failed": Outcome.NO_EVIDENCE}
+OUTCOMES = {"served": Outcome.ADMITTED, "refused": Outcome.REFUSED, "failed": Outcome.NO_EVIDENCE}
 FIRST_AGE = 0.6  # seconds
 WINDOW = 16  # admissions
 
-calls = st.tuples(st.floats(0, 0.5), st.sampled_from(sorted(FATES)), st.floats(0, 3), st.floats(0, 1e6))
-lives = st.lists(calls, min_size=1, max_size=60)
+calls = st.tuples(st.floats(0, 0.5), st.sampled_from(sorted(OUTCOMES)), st.floats(0, 3), st.floats(0, 1e6))
+histories = st.lists(calls, min_size=1, max_size=60)
 
 
-class Life:
-    """Lives calls, and asks for judgements after each event."""
+class History:
+    """Runs calls in the order of their events, and judges what can be judged after each."""
 
     def __init__(self, calls, *, refusal=math.inf):
         self.admissions = Admissions()
         self.judged, self.started, self.late = [], [], []
         events, now = [], 0.0
-        for number, (gap, fate, latency, tokens) in enumerate(calls):
+        for number, (gap, outcome, latency, tokens) in enumerate(calls):
             now += gap
-            ends = now + (min(latency, refusal) if fate == "refused" else latency)
-            heapq.heappush(events, (now, 0, number, fate, tokens))
-            heapq.heappush(events, (ends, 1, number, fate, tokens))
+            ends = now + (min(latency, refusal) if outcome == "refused" else latency)
+            heapq.heappush(events, (now, 0, number, outcome, tokens))
+            heapq.heappush(events, (ends, 1, number, outcome, tokens))
         tickets = {}
         while events:
-            self.now, ends, number, fate, tokens = heapq.heappop(events)
+            self.now, ends, number, outcome, tokens = heapq.heappop(events)
             if ends:
-                self.end(tickets[number], fate)
+                self.end(tickets[number], outcome)
             else:
                 tickets[number] = self.admissions.record_start(self.now, tokens, paced=False, filled=False)
                 self.started.append(tickets[number])
             self.judge()
 
-    def end(self, call, fate):
-        if fate == "served":
+    def end(self, call, outcome):
+        if outcome == "served":
             self.admissions.record_answer(call)
-        elif fate == "failed":
+        elif outcome == "failed":
             self.admissions.record_no_evidence(call)
         elif self.admissions.record_refusal(call, self.now):
             self.late.append(call)
@@ -54,39 +54,41 @@ class Life:
             self.judged.append((call, call.outcome, self.admissions.in_flight(call)))
 
 
-@given(lives)
+@given(histories)
 def test_calls_are_judged_in_the_order_of_their_starts_and_each_once(calls):
-    life = Life(calls)
-    orders = [call.order for call, _, _ in life.judged]
+    history = History(calls)
+    orders = [call.order for call, _, _ in history.judged]
     assert orders == sorted(set(orders))
-    silent = {call.order for call in life.started if call.outcome is Outcome.NO_EVIDENCE}
-    assert set(range(len(life.started))) - set(orders) <= silent
+    silent = {call.order for call in history.started if call.outcome is Outcome.NO_EVIDENCE}
+    assert set(range(len(history.started))) - set(orders) <= silent
 
 
-@given(lives)
-def test_what_ended_without_evidence_is_never_judged_by_its_end(calls):
-    assert all(outcome is not Outcome.NO_EVIDENCE for _, outcome, _ in Life(calls).judged)
+@given(histories)
+def test_a_call_that_ended_without_evidence_is_never_judged_by_its_end(calls):
+    assert all(outcome is not Outcome.NO_EVIDENCE for _, outcome, _ in History(calls).judged)
 
 
-@given(lives)
+@given(histories)
 def test_the_number_in_flight_is_exact_where_refusals_come_in_time(calls):
-    calls = [(gap, fate if fate != "failed" else "served", latency, tokens) for gap, fate, latency, tokens in calls]
-    life = Life(calls, refusal=0.05)
-    for call, _, in_flight in life.judged:
-        before = life.started[: call.order]
+    calls = [
+        (gap, outcome if outcome != "failed" else "served", latency, tokens) for gap, outcome, latency, tokens in calls
+    ]
+    history = History(calls, refusal=0.05)
+    for call, _, in_flight in history.judged:
+        before = history.started[: call.order]
         admitted = sum(calls[other.order][1] == "served" for other in before)
         assert in_flight == admitted - call.completed
-    assert not life.late
+    assert not history.late
 
 
-@given(lives)
+@given(histories)
 def test_no_number_in_flight_is_negative_or_more_than_were_started_before(calls):
-    assert all(0 <= in_flight <= call.order for call, _, in_flight in Life(calls).judged)
+    assert all(0 <= in_flight <= call.order for call, _, in_flight in History(calls).judged)
 
 
-@given(lives)
-def test_the_books_count_each_call_at_most_once(calls):
-    admissions = Life(calls).admissions
+@given(histories)
+def test_each_call_is_counted_at_most_once(calls):
+    admissions = History(calls).admissions
     assert admissions.started == len(calls)
     assert 0 <= admissions.admitted <= admissions.started
     assert 0 <= admissions.completed <= admissions.started
@@ -108,7 +110,7 @@ def test_a_call_on_its_way_counts_as_admitted_once_it_is_old_enough():
     assert admissions.verdict_at() == math.inf
 
 
-def test_a_late_refusal_puts_the_books_right_and_judgements_off():
+def test_a_late_refusal_corrects_the_counts_and_delays_later_verdicts():
     admissions = Admissions()
     call = admissions.record_start(0.0, 1.0, paced=False, filled=False)
     assert admissions.next_judged(2.0) is call
@@ -142,7 +144,7 @@ def test_a_call_that_failed_is_no_longer_in_flight(judged):
 
 
 @given(st.lists(st.floats(0, 100), min_size=1, max_size=60))
-def test_judgements_wait_for_twice_what_all_but_the_slowest_tenth_of_the_latest_refusals_took(latencies):
+def test_the_confirmation_age_is_twice_the_ninth_decile_of_the_latest_refusals_latencies(latencies):
     admissions = Admissions()
     for latency in latencies:
         admissions.record_refusal(admissions.record_start(0.0, 1.0, paced=False, filled=False), latency)
@@ -152,7 +154,7 @@ def test_judgements_wait_for_twice_what_all_but_the_slowest_tenth_of_the_latest_
 
 
 @given(st.lists(st.tuples(st.floats(0.001, 1), st.floats(0, 1e6)), min_size=2, max_size=80))
-def test_a_rate_is_that_of_the_latest_admissions(gaps):
+def test_the_rate_is_measured_over_the_latest_admissions(gaps):
     admissions, starts, now = Admissions(), [], 0.0
     for gap, tokens in gaps:
         now += gap
@@ -171,14 +173,14 @@ def test_a_rate_is_that_of_the_latest_admissions(gaps):
     assert admissions.rate() == admissions.token_rate() == 0.0
 
 
-def test_no_rate_comes_of_a_single_admission():
+def test_a_single_admission_gives_no_rate():
     admissions = Admissions()
     admissions.record_answer(admissions.record_start(0.0, 5.0, paced=False, filled=False))
     admissions.next_judged(0.0)
     assert admissions.rate() == admissions.token_rate() == 0.0
 
 
-def test_what_turns_out_refused_leaves_the_rate_and_so_do_those_after_it():
+def test_a_late_refusal_removes_its_call_and_all_later_ones_from_the_rate():
     admissions = Admissions()
     started = [admissions.record_start(0.1 * n, 10.0, paced=False, filled=False) for n in range(10)]
     while admissions.next_judged(5.0):
@@ -191,9 +193,9 @@ def test_what_turns_out_refused_leaves_the_rate_and_so_do_those_after_it():
     assert admissions.rate() == admissions.token_rate() == 0.0
 
 
-@given(lives)
+@given(histories)
 def test_all_figures_stay_finite(calls):
-    admissions = Life(calls).admissions
+    admissions = History(calls).admissions
     for figure in (admissions.confirmation_age, admissions.refusal_latency, admissions.rate(), admissions.token_rate()):
         assert math.isfinite(figure)
     assert admissions.confirmation_age >= 0.1

@@ -1,4 +1,4 @@
-"""When anything may start, after everything was refused."""
+"""The circuit breaker: when a probe may start after everything was refused."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ def opened(asked=None, *, by_faults=False):
 
 
 @given(hints)
-def test_a_hint_is_trusted_only_where_it_is_a_wait_of_a_window_at_most(asked):
+def test_a_wait_longer_than_a_window_is_not_trusted(asked):
     assert 0 <= trusted_wait(asked) <= TRUST
 
 
 @given(st.floats(1, TRUST), st.floats(0, 1))
-def test_a_hint_that_is_not_yet_false_is_waited_for_to_the_moment(asked, part):
+def test_a_hint_that_is_not_yet_false_is_obeyed_exactly(asked, part):
     breaker = opened(asked)
     now = 100.0 + part * 1.5 * asked
     breaker.schedule_probe(now, asked, **NORMAL)
@@ -47,7 +47,7 @@ def test_a_hint_that_proved_false_is_only_a_minimum():
 
 
 @pytest.mark.parametrize("asked", [None, 76.0, 3600.0, math.inf, math.nan, -1.0, 10**400])
-def test_without_a_hint_that_counts_the_wait_is_a_part_of_the_time_closed(asked):
+def test_without_a_trusted_hint_the_wait_is_a_part_of_the_time_open(asked):
     breaker = opened(asked)
     breaker.schedule_probe(105.0, asked, **NORMAL)
     assert breaker.probe_at == pytest.approx(105.0 + 0.6 * 5.0)
@@ -62,7 +62,7 @@ def test_while_little_is_known_waits_grow_faster_but_not_for_long():
 
 
 @given(SECONDS, hints, st.floats(0, 10), st.floats(0, 600), st.floats(0, 600), st.booleans())
-def test_a_wait_takes_a_refusal_latency_and_a_gap_at_least_and_fifty_calls_or_the_trusted_hint_at_most(  # noqa: PLR0913, PLR0917
+def test_a_wait_is_at_least_a_refusal_latency_and_a_gap_and_at_most_fifty_calls_or_the_trusted_hint(  # noqa: PLR0913, PLR0917
     since, asked, refusal_latency, gap, average_gap, young
 ):
     breaker, now = opened(asked), 100.0 + since
@@ -103,7 +103,7 @@ def test_a_lost_probe_is_followed_by_another_at_once():
     assert not breaker.is_probe(102.0)
 
 
-def test_the_first_answer_lets_one_probe_start():
+def test_the_first_answer_lets_one_probe_start_at_once():
     breaker = opened()
     breaker.schedule_probe(120.0, None, **NORMAL)
     breaker.record_answer(121.0)
@@ -115,7 +115,7 @@ def test_the_first_answer_lets_one_probe_start():
     assert breaker.probe_at == probe_at > 121.3
 
 
-def test_an_answer_never_puts_a_gate_off():
+def test_an_answer_never_delays_a_probe():
     breaker = opened()
     breaker.schedule_probe(101.0, None, **NORMAL)
     probe_at = breaker.probe_at
@@ -124,7 +124,7 @@ def test_an_answer_never_puts_a_gate_off():
 
 
 @pytest.mark.parametrize(("asked", "by_faults"), [(5.0, False), (None, True)])
-def test_no_answer_opens_it_where_the_provider_asked_for_a_wait_or_failed(asked, by_faults):
+def test_an_answer_starts_no_probe_where_the_provider_asked_for_a_wait_or_failed(asked, by_faults):
     breaker = opened(asked, by_faults=by_faults)
     assert breaker.by_faults == by_faults
     breaker.schedule_probe(101.0, asked, **NORMAL)
@@ -133,7 +133,7 @@ def test_no_answer_opens_it_where_the_provider_asked_for_a_wait_or_failed(asked,
     assert breaker.probe_at == probe_at
 
 
-def test_an_answer_is_no_reason_for_a_second_probe():
+def test_an_answer_starts_no_second_probe():
     breaker = opened()
     breaker.schedule_probe(101.0, None, **NORMAL)
     breaker.start_probe(101.5)
@@ -141,7 +141,7 @@ def test_an_answer_is_no_reason_for_a_second_probe():
     assert breaker.admit_at(AGE) > 101.5 + AGE
 
 
-def test_the_longest_of_the_hints_counts_until_a_probe_is_on_its_way():
+def test_the_longest_hint_counts_until_a_probe_is_in_flight():
     breaker = opened()
     breaker.schedule_probe(101.0, None, **NORMAL)
     breaker.extend_wait(101.0, 30.0)
@@ -153,7 +153,7 @@ def test_the_longest_of_the_hints_counts_until_a_probe_is_on_its_way():
     assert breaker.probe_at == 131.0
 
 
-def test_open_is_open():
+def test_a_reset_breaker_lets_calls_start_and_forgets_its_probe():
     breaker = opened(30.0)
     assert breaker.is_open
     assert breaker.since == 100.0
@@ -174,7 +174,7 @@ moves = st.tuples(
 
 
 @given(st.lists(moves, max_size=60))
-def test_it_opens_at_a_bounded_time_whatever_happens(history):
+def test_the_next_probe_is_due_within_a_bounded_time_after_any_sequence(history):
     breaker, now = Breaker(), 0.0
     for name, seconds, asked in history:
         now += seconds

@@ -1,4 +1,4 @@
-"""When the next call may start, at an even pace."""
+"""The token bucket: calls start at an even rate."""
 
 from __future__ import annotations
 
@@ -30,24 +30,24 @@ def obey(bucket, now, rate, cost):
 
 
 @given(logarithmic(0.01, 1e4), costs, st.floats(0, 1e3))
-def test_what_starts_in_a_time_is_what_the_rate_allows_and_one_call_and_the_slack(rate, costs, idle):
+def test_starts_in_any_time_are_bounded_by_the_rate_one_call_and_the_slack(rate, costs, idle):
     bucket = Bucket()
     bucket.restart(0.0)
     largest = max(costs)
     bucket.fill(idle, rate, largest)
-    begun = now = idle
+    began = now = idle
     spent = 0.0
     for cost in costs:
         now = obey(bucket, now, rate, cost)
         spent += cost
         if now + LONGEST * rate < math.inf:
             assert (
-                spent <= (now - begun + SLACK) * rate + largest + 1e-6 * spent + max(0, largest - LONGEST * rate) * 40
+                spent <= (now - began + SLACK) * rate + largest + 1e-6 * spent + max(0, largest - LONGEST * rate) * 40
             )
 
 
 @given(logarithmic(0.1, 1e3), st.integers(2, 50))
-def test_calls_that_are_always_there_start_evenly(rate, calls):
+def test_waiting_calls_start_evenly(rate, calls):
     bucket = Bucket()
     bucket.restart(0.0, 1.0)
     now = 0.0
@@ -66,14 +66,14 @@ def test_a_late_timer_is_made_up_for_by_a_few_milliseconds_of_the_rate():
 
 
 @given(logarithmic(0.1, 1e3), st.floats(0.1, 1e3))
-def test_what_overflowed_is_told_in_seconds(rate, idle):
+def test_an_overflow_is_reported_in_seconds(rate, idle):
     bucket = Bucket()
     bucket.restart(0.0, 1.0)
     assert bucket.fill(idle, rate, 1.0) == pytest.approx(max(0.0, idle - SLACK))
     assert bucket.fill(idle, rate, 1.0) == 0.0
 
 
-def test_what_a_larger_call_had_saved_up_is_not_told_as_unused():
+def test_a_level_saved_for_a_larger_call_is_not_reported_as_overflow():
     bucket = Bucket()
     bucket.restart(0.0, 10.0)
     assert bucket.fill(0.5, 1.0, 1.0) == pytest.approx(0.5)
@@ -88,7 +88,7 @@ def test_no_call_waits_longer_than_the_longest_wait_and_the_debt(rate, debt, cos
     assert 0 <= bucket.wait(rate, cost) <= LONGEST + DEBT
 
 
-def test_what_calls_cost_more_than_was_expected_is_waited_for_a_minute_at_most():
+def test_unexpected_cost_delays_calls_by_a_minute_at_most():
     bucket = Bucket()
     bucket.restart(0.0)
     bucket.correct(30.0)
@@ -99,7 +99,7 @@ def test_what_calls_cost_more_than_was_expected_is_waited_for_a_minute_at_most()
     assert bucket.wait(1.0, 1.0) == pytest.approx(61.0)
 
 
-def test_what_a_call_did_not_cost_is_given_back():
+def test_cost_can_be_given_back():
     bucket = Bucket()
     bucket.restart(0.0, 1.0)
     bucket.spend(1.0)
@@ -107,7 +107,7 @@ def test_what_a_call_did_not_cost_is_given_back():
     assert bucket.wait(1.0, 1.0) == 0.0
 
 
-def test_one_call_that_starts_unasked_costs_no_more_than_itself():
+def test_calls_that_start_out_of_turn_cost_no_more_than_one_of_them():
     bucket = Bucket()
     bucket.restart(0.0)
     for _ in range(10):
@@ -128,7 +128,7 @@ moves = st.lists(
 
 
 @given(moves)
-def test_waits_stay_finite_and_bounded_whatever_happens(history):
+def test_waits_stay_finite_and_bounded_after_any_sequence(history):
     bucket, now = Bucket(), 0.0
     for name, seconds, rate, amount in history:
         now += seconds

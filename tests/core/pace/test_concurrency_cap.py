@@ -1,4 +1,4 @@
-"""How many calls may be in flight: the rank test for a cap, its probes, and what refutes it."""
+"""The concurrency cap: the rank test that proves it, what refutes it, and its probes."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from hypothesis import strategies as st
 from paceline._core.pace.concurrency_cap import ConcurrencyCap
 
 START = 20
-PROOF, DOUBT = 500.0, 5.0  # odds that prove a cap; times that, for each time that it was not one
+PROOF, DOUBT = 500.0, 5.0  # odds that prove a cap; factor for each earlier test that refuted one
 EVERY = 60  # admissions at a cap before it is probed
-OFTEN, LONG = 24, 30.0  # admissions and seconds that are enough, too
+OFTEN, LONG = 24, 30.0  # admissions and seconds that are enough together
 
 
 class Provider:
-    """Calls at given numbers in flight, one after another, each judged at once."""
+    """A provider with calls at given numbers in flight, one after another, each judged at once."""
 
     def __init__(self, concurrency=None):
         self.concurrency = ConcurrencyCap(maximum=4000.0) if concurrency is None else concurrency
@@ -94,7 +94,7 @@ def test_admissions_at_the_refused_number_refute_a_cap(cap, above):
     assert not provider.proven
 
 
-def test_one_call_that_slips_in_as_a_place_becomes_free_refutes_nothing():
+def test_one_call_admitted_as_a_place_becomes_free_refutes_nothing():
     provider = Provider()
     for _ in range(2):
         provider.refuse(30)
@@ -109,7 +109,7 @@ def test_one_call_that_slips_in_as_a_place_becomes_free_refutes_nothing():
     assert provider.concurrency.belief == 1
 
 
-def test_what_started_before_the_refusal_says_nothing_of_it():
+def test_calls_that_started_before_the_refusal_are_no_evidence():
     concurrency = ConcurrencyCap()
     concurrency.record_refusal(30, 10.0, 5.0)
     concurrency.record_admission(100, 10.0)
@@ -130,7 +130,7 @@ def test_refusals_at_ever_lower_numbers_as_the_calls_in_flight_drain_never_prove
     assert not provider.proven
 
 
-def test_a_test_that_begins_anew_counts_from_its_first_refusal():
+def test_a_restarted_test_counts_from_its_first_refusal():
     provider = Provider()
     for _ in range(2):
         provider.refuse(50)
@@ -154,7 +154,7 @@ def test_refusals_at_nearly_one_number_prove_its_lowest():
 
 
 @given(st.integers(0, 100))
-def test_the_highest_rate_of_before_the_test_is_given_back(rate):
+def test_proof_of_a_cap_refunds_the_highest_rate_from_before_the_test(rate):
     provider = Provider()
     for charged in (50.0, float(rate), 20.0):
         provider.refuse(30, rate=charged)
@@ -205,7 +205,7 @@ def test_a_first_refusal_leaves_room_above_it_to_be_refuted():
     assert provider.concurrency.limit == 41
 
 
-def test_no_cap_is_zero():
+def test_a_cap_of_zero_is_never_proven():
     provider = Provider()
     for _ in range(20):
         provider.refuse(0)
@@ -229,7 +229,7 @@ def test_admissions_above_a_known_cap_undo_it():
 
 
 @given(st.floats(1, 100), st.integers(0, 200))
-def test_without_a_known_cap_it_grows_by_one_with_each_admission_that_it_held_back(most, admissions):
+def test_without_a_known_cap_the_limit_grows_by_one_with_each_admission_that_it_delayed(most, admissions):
     concurrency = ConcurrencyCap(maximum=most, limit=1.0)
     for turn in range(admissions):
         concurrency.grow(float(turn), 0)
@@ -291,10 +291,10 @@ def test_probes_that_succeed_are_repeated_in_doubling_steps_up_to_a_fifth():
     steps = [after - before for before, after in itertools.pairwise(limits)]
     assert steps[:5] == [1, 2, 4, 8, 16]
     assert all(step <= 0.2 * limit for step, limit in zip(steps, limits[1:], strict=False))
-    assert concurrency.cap == limits[-2], "what was filled is the cap"
+    assert concurrency.cap == limits[-2], "the highest limit that was filled is the cap"
 
 
-def test_a_probe_is_soon_followed_by_the_next_one_up():
+def test_a_successful_probe_is_soon_followed_by_the_next():
     concurrency = capped(100.0)
     admissions_until_it_grows(concurrency)
     assert admissions_until_it_grows(concurrency) == 4
@@ -303,7 +303,7 @@ def test_a_probe_is_soon_followed_by_the_next_one_up():
     assert admissions_until_it_grows(concurrency) == concurrency.limit - concurrency.cap or concurrency.limit > 120
 
 
-def test_no_probe_goes_above_the_most():
+def test_no_probe_goes_above_the_maximum():
     concurrency = capped(30.0)
     concurrency.maximum = 30.0
     assert admissions_until_it_grows(concurrency) == math.inf
@@ -312,11 +312,11 @@ def test_no_probe_goes_above_the_most():
     assert concurrency.limit == 30.5
 
 
-def test_it_begins_with_a_few_workers():
+def test_the_limit_starts_at_twenty():
     assert ConcurrencyCap().limit == START
 
 
-def test_what_was_learned_before_is_probed_soon():
+def test_a_cap_from_a_warm_start_is_probed_soon():
     concurrency = ConcurrencyCap(maximum=4000.0)
     concurrency.warm_start(40.0)
     assert concurrency.limit == concurrency.cap == 40
@@ -327,16 +327,16 @@ def test_what_was_learned_before_is_probed_soon():
 
 
 @given(st.floats(1, 4000))
-def test_to_shrink_is_to_take_the_smaller_number_for_a_cap_and_to_probe_it(limit):
+def test_a_shrunk_limit_is_treated_as_a_cap_and_probed_late(limit):
     concurrency = ConcurrencyCap(maximum=1e9, limit=limit)
     concurrency.shrink(0.7)
     assert concurrency.limit == concurrency.cap == concurrency.probed == max(1.0, 0.7 * limit)
-    assert admissions_until_it_grows(concurrency, gap=10.0) == 3 * EVERY, "however slow they are to come"
+    assert admissions_until_it_grows(concurrency, gap=10.0) == 3 * EVERY, "however slowly they come"
     assert concurrency.limit == pytest.approx(max(1.0, 0.7 * limit) + 1)
 
 
 @given(st.floats(1, 100), st.integers(0, 200))
-def test_a_refusal_is_at_a_probe_where_a_cap_is_known_and_reached(cap, in_flight):
+def test_a_cap_is_reached_where_it_is_known_and_as_many_calls_are_in_flight(cap, in_flight):
     concurrency = ConcurrencyCap(maximum=4000.0)
     assert not concurrency.is_reached(in_flight)
     concurrency.warm_start(float(cap))
@@ -352,7 +352,7 @@ moves = st.tuples(
 
 
 @given(st.lists(moves, max_size=80), st.floats(1, 4000))
-def test_the_limit_stays_within_its_bounds_whatever_happens(history, most):
+def test_the_limit_stays_within_its_bounds_after_any_sequence(history, most):
     concurrency, now = ConcurrencyCap(maximum=most, limit=1.0), 0.0
     for name, number, seconds, rate in history:
         now += seconds

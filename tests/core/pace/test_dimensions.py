@@ -1,4 +1,4 @@
-"""Calls or tokens: found out by the sizes of refused calls."""
+"""The test of whether requests or tokens are limited, by the sizes of refused calls."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from paceline._core.pace.dimensions import DimensionTest
 from ...pace.histories import amounts
 
 
-def believing(*, tokens):
+def decided(*, tokens):
     test = DimensionTest()
     for _ in range(100):
         test.record_refusal(*((2.0, 1.0) if tokens else (1.0, 2.0)))
@@ -20,12 +20,12 @@ def believing(*, tokens):
     return test
 
 
-def test_at_first_calls_are_counted():
+def test_requests_are_charged_at_first():
     assert not DimensionTest().tokens
 
 
 @given(st.floats(0, 1e6), st.integers(0, 200))
-def test_calls_of_one_size_say_nothing(tokens, refusals):
+def test_calls_of_equal_size_are_no_evidence(tokens, refusals):
     test = DimensionTest()
     for _ in range(refusals):
         test.record_refusal(tokens, tokens)
@@ -40,16 +40,16 @@ def refusals_until(test, *, tokens):
     raise AssertionError("never")
 
 
-def test_refusals_of_the_larger_calls_show_that_tokens_are_counted():
+def test_refusals_of_larger_calls_show_a_limit_on_tokens():
     assert refusals_until(DimensionTest(), tokens=True) == 9
 
 
-def test_a_verdict_can_be_undone_as_soon_as_it_could_be_reached_twice_over():
-    assert refusals_until(believing(tokens=True), tokens=False) == 9
-    assert refusals_until(believing(tokens=False), tokens=True) <= 18
+def test_a_verdict_can_be_reversed_by_twice_the_evidence():
+    assert refusals_until(decided(tokens=True), tokens=False) == 9
+    assert refusals_until(decided(tokens=False), tokens=True) <= 18
 
 
-def test_chance_is_hardly_ever_taken_for_a_difference_in_size():
+def test_chance_is_rarely_mistaken_for_a_difference_in_size():
     mistaken = 0
     for seed in range(400):
         chance, test = Random(seed), DimensionTest()
@@ -60,7 +60,7 @@ def test_chance_is_hardly_ever_taken_for_a_difference_in_size():
 
 
 @given(st.booleans(), st.lists(st.tuples(st.floats(0, 1e6), st.floats(0, 1e6)), max_size=60))
-def test_what_the_provider_says_is_not_doubted(tokens, refusals):
+def test_what_the_provider_names_is_not_tested(tokens, refusals):
     test = DimensionTest()
     test.record_statement(tokens=tokens)
     assert test.stated

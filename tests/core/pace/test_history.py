@@ -1,4 +1,4 @@
-"""What was done, and why: every change, steps of one climb as one."""
+"""The history: every change with its reason, the steps of one climb as one."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ def entries(history):
     return [(change.old, change.new, change.reason, change.handle) for change in history.changes]
 
 
-def test_what_has_not_changed_is_not_told():
+def test_an_unchanged_value_is_not_recorded():
     history = History()
     history.start(WORKERS, 20.0)
     history.add(1.0, WORKERS, 20.0, "no reason")
     history.climb(1.0, WORKERS, 20.0, "no reason")
-    history.add(1.0, GATE, 5.0, "unheard of till now")
+    history.add(1.0, GATE, 5.0, "a handle that was not started")
     assert not history.changes
 
 
@@ -68,7 +68,7 @@ def test_a_climb_after_something_else_or_for_another_reason_is_another_entry():
     assert [change.time for change in history.changes] == [1.0, 2.0, 3.0, 5.0]
 
 
-def test_a_fall_in_small_steps_is_told_like_a_climb_and_so_is_a_first_limit():
+def test_a_fall_in_small_steps_and_a_first_limit_are_recorded_like_a_climb():
     history = History()
     history.start(CALLS, math.inf)
     history.climb(1.0, CALLS, 10.0, "it falls")
@@ -89,7 +89,7 @@ moves = st.tuples(st.sampled_from(["add", "climb", "start"]), st.sampled_from([W
 
 
 @given(st.lists(moves, max_size=50), st.integers(1, 20))
-def test_it_is_bounded_whatever_happens(history, times):
+def test_the_history_is_bounded_after_any_sequence(history, times):
     of = History()
     for now, (name, handle, value) in enumerate(history * times):
         if name == "start":

@@ -1,4 +1,4 @@
-"""How many calls are of use: a knee that hears of calls, and a server that is arithmetic."""
+"""The knee: useful calls in flight, with a server that is arithmetic."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ MEAN = 1.2  # times the median
 
 
 class Server:
-    """Calls of `latency` seconds; if only so many at a time are of use, more take longer."""
+    """Calls of `latency` seconds; with more than `useful` in flight each takes longer in proportion."""
 
     def __init__(self, latency=1.0, useful=math.inf, *, limit=20.0, alone=False, measured=True):
         self.knee = Knee(CEILING)
@@ -47,7 +47,7 @@ class Server:
             self.knee.record_answer(self.now, order, start)
 
     def round(self):
-        """Make calls until a round ends; return the limit then."""
+        """Make calls until a round ends; return the new limit."""
         for _ in range(100_000):
             self.now += self.takes / self.in_flight
             self.order += 1
@@ -59,7 +59,7 @@ class Server:
         return self.limit
 
     def rounds(self, number):
-        """Make rounds, in which the limit grows as far as it may, as workers do."""
+        """Make rounds, between which the limit grows as far as it may."""
         limits = []
         for _ in range(number):
             limits.append(self.round())
@@ -72,7 +72,7 @@ class Server:
 
 
 @given(st.lists(logarithmic(0.01, 100), min_size=FIRST, max_size=FIRST), st.integers(0, 10**6))
-def test_the_latency_is_the_median_of_the_first_calls_and_a_fifth(latencies, seed):
+def test_the_latency_is_the_median_of_the_first_calls_plus_a_fifth(latencies, seed):
     knee = Knee(CEILING)
     for order in range(FIRST):
         knee.record_start(0.0, order)
@@ -81,7 +81,7 @@ def test_the_latency_is_the_median_of_the_first_calls_and_a_fifth(latencies, see
     assert knee.latency == pytest.approx(MEAN * sorted(latencies)[FIRST // 2])
 
 
-def test_calls_that_came_later_and_those_that_were_lost_are_not_measured():
+def test_later_calls_and_dropped_calls_are_not_measured():
     knee = Knee(CEILING)
     for order in range(FIRST):
         knee.record_start(0.0, order)
@@ -97,19 +97,19 @@ def test_calls_that_came_later_and_those_that_were_lost_are_not_measured():
     assert knee.latency == pytest.approx(MEAN * 2.0)
 
 
-def test_it_is_not_known_while_a_call_on_its_way_may_yet_be_quicker():
+def test_the_latency_is_not_known_while_a_call_in_flight_may_be_faster():
     knee = Knee(CEILING)
     for order in range(FIRST):
         knee.record_start(float(order), order)
     for order in range(11):
         knee.record_answer(order + 12.0, order, float(order))
-    assert not knee.latency, "the last ones have been on their way for less than that"
+    assert not knee.latency, "the last ones have been in flight for less than that"
     knee.record_answer(31.5, 11, 11.0)
     assert knee.latency == pytest.approx(MEAN * 12.0)
 
 
 @given(st.integers(0, 30))
-def test_until_then_calls_in_flight_grow_with_the_answers(answers):
+def test_until_the_latency_is_known_the_bound_grows_with_the_answers(answers):
     knee = Knee(CEILING)
     assert knee.bound == 20
     for order in range(answers):
@@ -117,7 +117,7 @@ def test_until_then_calls_in_flight_grow_with_the_answers(answers):
     assert knee.bound == 20 + 4 * answers
 
 
-def test_what_was_learned_before_is_where_it_begins():
+def test_a_warm_start_sets_the_latency_and_the_bound():
     knee = Knee(CEILING)
     knee.warm_start(2.0, 70)
     assert (knee.latency, knee.bound) == (2.0, 70.0)
@@ -130,7 +130,7 @@ def test_what_was_learned_before_is_where_it_begins():
 # ------------------------------------------------------------------------------------------------ start-up, and its end
 
 
-def test_a_start_up_is_held_back_by_nothing_but_three_times_what_is_delivered():
+def test_during_start_up_only_three_times_the_product_bounds_the_calls():
     server = Server(alone=True)
     for _ in range(12):
         server.round()
@@ -151,7 +151,7 @@ def test_start_up_ends_where_more_calls_only_wait(useful, latency):
     assert server.limit >= useful
 
 
-def test_slow_calls_alone_end_no_start_up():
+def test_slow_calls_alone_do_not_end_the_start_up():
     server = Server(alone=True, limit=30.0)
     server.most = 30.0
     server.rounds(5)
@@ -166,7 +166,7 @@ def test_start_up_does_not_end_where_something_else_limits():
     assert server.knee.starting
 
 
-def test_many_failures_end_a_start_up():
+def test_many_failures_end_the_start_up():
     server = Server(alone=True)
     server.round()
     server.knee.end_start_up(server.now)
@@ -175,7 +175,7 @@ def test_many_failures_end_a_start_up():
     assert server.knee.bound <= 1.6 * MEAN * server.in_flight / server.takes * server.latency
 
 
-def test_afterwards_half_as_many_again_are_of_use():
+def test_after_start_up_the_bound_is_one_and_a_half_times_the_product():
     server = Server(1.0, 60, alone=True)
     server.rounds(60)
     assert server.knee.bound == pytest.approx(1.5 * 60 * server.knee.latency, rel=0.35)
@@ -187,14 +187,14 @@ def test_a_round_is_forty_answers_and_as_long_as_a_call_takes(latency, limit):
     server = Server(latency, limit=limit)
     server.most = limit
     server.round()
-    begun, answered = server.now, server.order
+    began, answered = server.now, server.order
     server.round()
-    assert server.now - begun >= latency * 0.999
+    assert server.now - began >= latency * 0.999
     assert server.order - answered >= 40
-    assert server.order - answered <= 41 or server.now - begun <= max(1.0, MEAN * latency) + latency / limit + 1e-6
+    assert server.order - answered <= 41 or server.now - began <= max(1.0, MEAN * latency) + latency / limit + 1e-6
 
 
-def test_a_server_that_has_grown_is_found_out():
+def test_the_bound_follows_a_server_that_has_grown():
     server = Server(1.0, 40, alone=True)
     server.rounds(40)
     assert server.limit < 130
@@ -203,7 +203,7 @@ def test_a_server_that_has_grown_is_found_out():
     assert server.limit >= 400
 
 
-def test_unloaded_rounds_in_which_the_workers_were_idle_say_nothing():
+def test_unloaded_rounds_with_idle_workers_are_no_evidence():
     server = Server(1.0, 40, alone=True)
     server.rounds(40)
     server.most = 10.0
@@ -211,7 +211,7 @@ def test_unloaded_rounds_in_which_the_workers_were_idle_say_nothing():
     assert not server.knee.starting
 
 
-def test_a_cut_that_costs_answers_is_taken_back():
+def test_a_cut_that_lowers_the_delivery_rate_is_undone():
     server = Server(1.0, 100, alone=True)
     server.rounds(60)
     server.useful, server.latency = math.inf, 4.0
@@ -224,13 +224,13 @@ def test_a_cut_that_costs_answers_is_taken_back():
 # ------------------------------------------------------------------------------------------------ trials
 
 
-def held_back(useful=math.inf, slower=6.0, limit=100.0):
-    """Return a server whose calls have become slow under a rate limit, at its limit."""
+def delayed_server(useful=math.inf, slower=6.0, limit=100.0):
+    """Return a server at its limit whose calls have become slow."""
     server = Server(1.0, limit=limit)
     server.most = limit
     server.rounds(6)
     server.latency, server.useful = slower, useful
-    server.most = limit - 1e-6  # what was delivered before is forgotten, before the bound is what holds back
+    server.most = limit - 1e-6  # the earlier delivery rate expires before the bound delays calls
     while server.now < 60.0:
         server.rounds(1)
     server.limit, server.most = limit, math.inf
@@ -239,16 +239,16 @@ def held_back(useful=math.inf, slower=6.0, limit=100.0):
 
 @given(st.floats(2.5, 10), st.floats(40, 200))
 @settings(max_examples=8)
-def test_where_calls_take_as_long_under_more_load_the_latency_follows(slower, limit):
-    server = held_back(slower=slower, limit=limit)
+def test_the_latency_follows_calls_that_take_as_long_under_more_load(slower, limit):
+    server = delayed_server(slower=slower, limit=limit)
     assert server.knee.latency < 1.3
     server.rounds(25)
     assert server.knee.latency == pytest.approx(slower, rel=0.05)
     assert server.knee.bound >= 2.5 * limit
 
 
-def test_where_calls_take_longer_under_more_load_it_does_not_and_the_old_limit_is_back():
-    server = held_back(useful=20.0, slower=1.0, limit=60.0)
+def test_the_old_limit_is_restored_where_calls_take_longer_under_more_load():
+    server = delayed_server(useful=20.0, slower=1.0, limit=60.0)
     for limit in server.rounds(60):
         assert limit <= 1.51 * 60
     assert server.knee.latency < 1.3
@@ -256,54 +256,54 @@ def test_where_calls_take_longer_under_more_load_it_does_not_and_the_old_limit_i
 
 
 def trials(server, rounds):
-    """Return at which rounds a trial was under way: the bound is above all that it is otherwise."""
-    under_way = []
+    """Return the numbers of the rounds with a trial in progress, in which the bound is higher than it can be otherwise."""
+    in_progress = []
     for number in range(rounds):
         server.rounds(1)
         if server.knee.bound > 1.4 * 60:
-            under_way.append(number)
-    return under_way
+            in_progress.append(number)
+    return in_progress
 
 
 def test_a_trial_that_fails_makes_the_next_one_wait_twice_as_long():
-    server = held_back(useful=20.0, slower=1.0, limit=60.0)
-    under_way = trials(server, 200)
-    begins = [number for number in under_way if number - 1 not in under_way]
-    waits = [after - before for before, after in itertools.pairwise(begins)]
-    assert len(begins) >= 5
+    server = delayed_server(useful=20.0, slower=1.0, limit=60.0)
+    in_progress = trials(server, 200)
+    starts = [number for number in in_progress if number - 1 not in in_progress]
+    waits = [after - before for before, after in itertools.pairwise(starts)]
+    assert len(starts) >= 5
     assert all(later >= 1.3 * earlier for earlier, later in itertools.pairwise(waits[:4]))
     assert max(waits) <= 32 + 10
 
 
 def test_trials_come_one_at_a_time():
-    server = held_back(useful=20.0, slower=1.0, limit=60.0)
+    server = delayed_server(useful=20.0, slower=1.0, limit=60.0)
     for _ in range(200):
         server.rounds(1)
-        assert server.knee.bound <= 1.5 * 61, "a trial upon a trial"
+        assert server.knee.bound <= 1.5 * 61, "one trial started on top of another"
 
 
-def test_a_trial_that_does_not_fill_is_given_up():
-    server = held_back()
+def test_a_trial_that_does_not_fill_is_abandoned():
+    server = delayed_server()
     server.most = server.limit
-    under_way = longest = 0
+    in_progress = longest = 0
     for _ in range(30):
         server.round()
-        under_way = under_way + 1 if server.knee.bound > 1.4 * server.limit else 0
-        longest = max(longest, under_way)
+        in_progress = in_progress + 1 if server.knee.bound > 1.4 * server.limit else 0
+        longest = max(longest, in_progress)
     assert 1 <= longest <= 8
     assert server.knee.latency < 1.3
 
 
-def test_no_trial_is_made_where_the_bound_holds_nothing_back():
-    server = held_back()
+def test_no_trial_is_made_where_the_bound_delays_nothing():
+    server = delayed_server()
     server.most = 0.5 * server.limit
     for _ in range(30):
         server.round()
         assert server.knee.bound <= max(40.0, 1.5 * server.in_flight)
 
 
-def test_no_trial_is_made_while_the_latency_moves():
-    server = held_back()
+def test_no_trial_is_made_while_the_latency_changes():
+    server = delayed_server()
     for turn in range(20):
         server.latency = 6.0 if turn % 2 else 9.0
         server.rounds(1)
@@ -312,7 +312,7 @@ def test_no_trial_is_made_while_the_latency_moves():
 
 @given(st.floats(0.05, 0.7))
 @settings(max_examples=30)
-def test_where_calls_become_quicker_the_latency_follows_at_once(part):
+def test_the_latency_follows_faster_calls_at_once(part):
     server = Server(4.0, limit=100.0)
     server.most = 100.0
     server.rounds(6)
@@ -321,7 +321,7 @@ def test_where_calls_become_quicker_the_latency_follows_at_once(part):
     assert server.knee.latency == pytest.approx(4.0 * part, rel=0.1)
 
 
-def test_while_the_limit_grows_the_quick_calls_are_only_the_first_to_be_answered():
+def test_while_the_limit_grows_fast_calls_do_not_lower_the_latency():
     server = Server(4.0, limit=20.0)
     for _ in range(5):
         server.round()
@@ -342,7 +342,7 @@ moves = st.tuples(st.floats(0, 100), st.floats(0, 1e4), st.integers(0, 40), st.b
 
 
 @given(st.lists(moves, max_size=300), st.integers(0, 10**6))
-def test_the_bound_stays_within_the_ceiling_and_at_a_few_calls_whatever_happens(history, seed):
+def test_the_bound_stays_between_a_few_calls_and_the_ceiling_after_any_sequence(history, seed):
     knee, now, limit, chance = Knee(CEILING), 0.0, 20.0, Random(seed)
     for order, (seconds, latency, other, lost, alone, binding) in enumerate(history * 3):
         now += chance.choice([0.0, 1e-3, seconds])

@@ -1,4 +1,4 @@
-"""One pace: how it starts, what a claim does to it, and what one call may take of it."""
+"""The pacer: slow start, claims, and how much one call may cost."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ DOUBLES = 15.0  # seconds
 
 
 class Recent:
-    """What was admitted a second lately, as the test has it."""
+    """The recent rate of admission, as the test sets it."""
 
     value = 0.0
 
@@ -42,19 +42,19 @@ def per_second(rate):
 
 
 @given(logarithmic(0.01, 1e5))
-def test_an_unknown_pace_is_twice_what_is_admitted_and_a_few_calls_at_least(recent):
+def test_an_unknown_rate_is_twice_the_rate_of_admission_and_at_least_a_few_calls(recent):
     assert pacer(recent).pace(0.0) == max(START, 2 * recent)
 
 
 @given(logarithmic(0.01, 1e5), st.floats(0, 10), st.floats(0, 10))
-def test_it_halves_while_a_refusal_is_not_yet_judged(recent, until, now):
+def test_slow_start_is_held_back_while_a_refusal_waits_for_its_verdict(recent, until, now):
     made = pacer(recent)
     made.hold_until(until)
     made.hold_until(until - 5.0)
     assert made.pace(now) == max(START, (0.5 if now < until else 2.0) * recent)
 
 
-def test_a_known_rate_is_not_doubted():
+def test_a_known_rate_is_not_held_back():
     made = pacer(50.0)
     made.rate.value = 30.0
     made.hold_until(10.0)
@@ -64,7 +64,7 @@ def test_a_known_rate_is_not_doubted():
 
 
 @given(logarithmic(0.1, 1e3), st.floats(0, 300))
-def test_a_claim_holds_the_pace_down_for_a_while_and_doubles(rate, seconds):
+def test_a_claim_bounds_the_rate_and_doubles(rate, seconds):
     made = pacer(1e9)
     made.claim(100.0, per_second(rate))
     assert made.pace(100.0 + seconds) == pytest.approx(min(2e9, AIM * rate * 2 ** (seconds / DOUBLES)))
@@ -73,7 +73,7 @@ def test_a_claim_holds_the_pace_down_for_a_while_and_doubles(rate, seconds):
     assert not made.is_known
 
 
-def test_only_the_first_claim_counts_and_none_where_the_limit_was_measured():
+def test_only_the_first_claim_counts_and_none_after_a_measurement():
     made = pacer(1e9)
     made.claim(0.0, per_second(10.0))
     made.claim(5.0, per_second(2.0))
@@ -109,7 +109,7 @@ def test_a_limit_is_a_claim_if_it_says_enough(limit, rate):
     assert made.limit == (math.inf if rate is None else pytest.approx(AIM * rate))
 
 
-def test_a_call_that_costs_more_than_is_claimed_asks_again_when_the_claim_has_doubled():
+def test_a_call_that_costs_more_than_the_claim_waits_until_the_claim_has_doubled():
     made = pacer(1e9)
     made.claim(0.0, per_second(1.0))
     made.bucket.restart(0.0)
@@ -119,7 +119,7 @@ def test_a_call_that_costs_more_than_is_claimed_asks_again_when_the_claim_has_do
     assert made.wait(0.0, 100.0) == pytest.approx(100.0)
 
 
-def test_time_in_which_a_known_rate_was_not_used_is_left_out_of_its_measure():
+def test_a_time_in_which_a_known_rate_was_not_used_is_excluded_from_the_measure():
     made = pacer()
     made.rate.value = 10.0
     made.rate.anchor(0.0)
@@ -130,7 +130,7 @@ def test_time_in_which_a_known_rate_was_not_used_is_left_out_of_its_measure():
 
 
 @given(st.floats(-1e6, 1e308), logarithmic(0.1, 1e6))
-def test_no_single_usage_takes_more_than_a_thousand_usual_calls(excess, mean):
+def test_no_single_usage_counts_more_than_a_thousand_mean_calls(excess, mean):
     made = pacer()
     made.rate.mean = mean
     before = made.rate.admitted
@@ -139,7 +139,7 @@ def test_no_single_usage_takes_more_than_a_thousand_usual_calls(excess, mean):
 
 
 @given(st.floats(0, 1e308))
-def test_no_usage_holds_calls_back_for_more_than_a_minute_of_a_known_rate(excess):
+def test_no_usage_delays_calls_by_more_than_a_minute_of_a_known_rate(excess):
     made = pacer()
     made.rate.value = 10.0
     for _ in range(3):
@@ -147,7 +147,7 @@ def test_no_usage_holds_calls_back_for_more_than_a_minute_of_a_known_rate(excess
     assert made.wait(0.0, 1.0) <= 60.0 + 1.0 / 10.0 + 1e-6
 
 
-def test_what_was_used_beyond_expectation_is_waited_for():
+def test_usage_beyond_expectation_delays_the_next_calls():
     made = pacer()
     made.rate.value = 10.0
     made.correct(100.0)
@@ -155,7 +155,7 @@ def test_what_was_used_beyond_expectation_is_waited_for():
 
 
 @given(logarithmic(1e-9, 1e6))
-def test_what_was_learned_long_ago_is_where_the_pace_begins_and_no_more_than_a_claim(rate):
+def test_a_warm_start_starts_at_the_learned_rate_as_a_claim(rate):
     made = pacer()
     made.warm_start(50.0, rate)
     start = AIM * max(LEAST, rate)
@@ -166,7 +166,7 @@ def test_what_was_learned_long_ago_is_where_the_pace_begins_and_no_more_than_a_c
 
 
 @given(logarithmic(0.1, 1e4))
-def test_after_a_closure_that_told_nothing_the_pace_begins_at_one_call_in_such_a_time_and_doubles_soon(closed):
+def test_a_restart_starts_at_one_call_per_outage_length_and_doubles_soon(closed):
     made = pacer(1e9)
     made.rate.value = 5.0
     made.restart(0.0, closed)
@@ -189,7 +189,7 @@ moves = st.one_of(
 
 
 @given(st.lists(st.tuples(st.floats(0, 1e5), moves), max_size=40), logarithmic(0.1, 1e6))
-def test_the_pace_stays_positive_and_finite_and_waits_bounded_whatever_happens(history, cost):
+def test_rates_stay_positive_and_finite_and_waits_bounded_after_any_sequence(history, cost):
     recent = Recent()
     made, now = Pacer(lambda call: 1.0, recent), 0.0
     for seconds, (name, value) in history:

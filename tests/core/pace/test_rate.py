@@ -1,4 +1,4 @@
-"""At what rate calls may start: measured, cut, grown, remembered."""
+"""The rate: measured, cut, raised, remembered."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ def known(value=10.0, *, best=0.0, patience=1.0):
     return rate
 
 
-def exhausted(rate, now, calls, *, recent=None, refusals=1, consecutive=1):  # noqa: PLR0913 - what an exhaustion is made of
-    """Admit so many calls since the last exhaustion, and be refused now."""
+def exhausted(rate, now, calls, *, recent=None, refusals=1, consecutive=1):  # noqa: PLR0913 - the parts of an exhaustion
+    """Admit a number of calls since the last exhaustion, then refuse one now."""
     rate.admitted += calls
     rate.refused += refusals
     rate.cut(now, now, 1.0, consecutive, rate.value if recent is None else recent)
@@ -41,13 +41,13 @@ def grown(rate, calls):
 
 
 @given(logarithmic(0.1, 1e4))
-def test_the_first_exhaustion_sets_it_to_what_was_being_admitted(recent):
+def test_the_first_exhaustion_sets_the_rate_to_the_rate_of_admission(recent):
     rate = Rate()
     exhausted(rate, 5.0, 3, recent=recent)
     assert rate.value == recent
 
 
-def test_where_nothing_was_admitted_lately_it_is_what_was_since_the_start():
+def test_without_recent_admissions_the_rate_is_measured_since_the_start():
     rate = Rate()
     exhausted(rate, 5.0, 30, recent=0.0)
     assert rate.value == 6.0
@@ -57,7 +57,7 @@ def test_where_nothing_was_admitted_lately_it_is_what_was_since_the_start():
 
 
 @given(st.integers(20, 200), st.floats(1, 100))
-def test_between_two_exhaustions_what_was_admitted_over_the_time_is_the_rate(calls, seconds):
+def test_between_two_exhaustions_admissions_over_time_are_the_rate(calls, seconds):
     value = 1.1 * calls / seconds
     rate = known(value, best=value)
     rate.cycle = 60.0
@@ -72,14 +72,14 @@ def test_a_measure_above_the_rate_raises_nothing(value):
     assert rate.value <= value
 
 
-def test_a_time_of_little_work_is_left_out_of_the_measure():
+def test_an_excluded_time_is_not_part_of_the_measure():
     rate = known(12.0)
     rate.exclude(7.0)
     exhausted(rate, 10.0, 30, recent=10.0, refusals=0)
     assert rate.value == pytest.approx(AIM * 30.5 / 3.0)
 
 
-def test_the_measure_goes_on_from_the_exhaustion():
+def test_the_next_measure_starts_at_the_exhaustion():
     rate = known(12.0)
     exhausted(rate, 10.0, 100, recent=10.0, refusals=0)
     rate.value = 12.0
@@ -112,20 +112,20 @@ def test_no_cut_goes_below_half_of_what_is_being_admitted(value, recent):
 
 
 @given(logarithmic(0.5, 1e3), st.integers(0, 7))
-def test_on_the_word_of_a_few_calls_no_cut_goes_below_half_of_it(value, calls):
+def test_a_measure_over_few_calls_does_not_halve_the_rate(value, calls):
     rate = known(value)
     exhausted(rate, 1e4, calls, recent=0.0)
     assert rate.value >= 0.5 * value
 
 
-def test_on_the_word_of_many_it_does():
+def test_a_measure_over_many_calls_may_lower_the_rate_below_half():
     rate = known(100.0)
     exhausted(rate, 10.0, 20, recent=0.0)
     assert rate.value < 10.0
 
 
 @given(st.lists(st.tuples(st.floats(0, 0.99), st.integers(1, 60)), min_size=1, max_size=30))
-def test_later_refusals_of_one_burst_sharpen_the_cut_a_little_and_no_more(later):
+def test_later_refusals_of_one_burst_deepen_the_cut_only_slightly(later):
     rate = known(12.0)
     exhausted(rate, 10.0, 100, recent=10.0)
     first = rate.value
@@ -134,7 +134,7 @@ def test_later_refusals_of_one_burst_sharpen_the_cut_a_little_and_no_more(later)
     assert first >= rate.value >= SAME_BURST * first - 1e-9
 
 
-def test_of_a_refused_call_half_is_counted_and_where_few_were_admitted_all_and_one_more():
+def test_half_of_a_refused_call_counts_and_after_few_admissions_all_of_it_and_one_more():
     few, enough, first = known(10.0, best=10.0), known(10.0, best=10.0), known(10.0)
     exhausted(few, 0.4, 2, recent=10.0)
     exhausted(enough, 0.4, 3, recent=10.0)
@@ -144,15 +144,15 @@ def test_of_a_refused_call_half_is_counted_and_where_few_were_admitted_all_and_o
     assert first.value == pytest.approx(AIM * 2.5 / 0.4)
 
 
-def test_few_large_calls_are_few_calls_whatever_they_sum_up_to():
+def test_few_large_calls_are_few_calls_however_many_units_they_cost():
     rate = known(10.0, best=10.0)
     rate.admitted += 25.0
     rate.cut(5.0, 5.0, 10.0, 1, 10.0)
     assert rate.value == pytest.approx(AIM * (25.0 + 20.0) / 5.0)
-    assert rate.best == 10.0, "no measure is sound over two calls and a half"
+    assert rate.best == 10.0, "a measure over two and a half calls is not sound"
 
 
-def test_a_refusal_far_into_a_row_measures_nothing():
+def test_the_third_refusal_in_a_row_is_not_a_measure():
     rate = known(10.0)
     exhausted(rate, 100.0, 30, recent=1.0, consecutive=3)
     assert rate.value == 10.0
@@ -161,7 +161,7 @@ def test_a_refusal_far_into_a_row_measures_nothing():
     assert rate.value < 1.0
 
 
-def test_where_it_has_outgrown_the_measure_the_latest_calls_count_for_more():
+def test_a_rate_that_has_outgrown_the_measure_is_set_mostly_by_the_latest_calls():
     rate = known(10.0)
     before = grown(rate, int(2 * rate.cycle))
     assert before > 15
@@ -173,7 +173,7 @@ def test_where_it_has_outgrown_the_measure_the_latest_calls_count_for_more():
     assert rate.value == pytest.approx(AIM * before)
 
 
-def test_after_many_cycles_a_cut_is_a_small_one():
+def test_a_cut_after_many_cycles_is_small():
     rate = known(10.0)
     exhausted(rate, 20.0, int(4 * rate.cycle) + 1, recent=10.0)
     assert rate.value == pytest.approx(AIM * 10.0)
@@ -182,7 +182,7 @@ def test_after_many_cycles_a_cut_is_a_small_one():
 # ------------------------------------------------------------------------------------------------ growing
 
 
-def test_it_grows_by_a_few_per_cent_in_its_first_cycle_and_faster_later():
+def test_growth_is_a_few_per_cent_in_the_first_cycle_and_faster_later():
     rate = known(10.0, best=10.0)
     cycle = int(rate.cycle)
     first = grown(rate, cycle) / 10.0
@@ -192,7 +192,7 @@ def test_it_grows_by_a_few_per_cent_in_its_first_cycle_and_faster_later():
     assert 1.15 < second < third <= 1.3
 
 
-def test_it_grows_quickly_back_to_the_best_that_was_measured_and_slower_above():
+def test_growth_is_quick_below_the_best_rate_and_slow_above():
     low, high = known(10.0, best=40.0), known(10.0, best=10.0)
     cycles = int(3 * low.cycle)
     assert grown(low, cycles) > 2 * grown(high, cycles)
@@ -200,7 +200,7 @@ def test_it_grows_quickly_back_to_the_best_that_was_measured_and_slower_above():
 
 
 @given(st.integers(91, 100), st.floats(1, 12))
-def test_a_measure_that_supports_the_best_is_no_reason_to_hurry_back_to_it(calls, patience):
+def test_a_measure_that_supports_the_best_rate_causes_no_quick_growth(calls, patience):
     rate = known(10.0, best=10.0, patience=patience)
     grown(rate, int(rate.cycle) // 2)
     exhausted(rate, 10.0, calls, recent=calls / 10.0, refusals=0)
@@ -210,18 +210,18 @@ def test_a_measure_that_supports_the_best_is_no_reason_to_hurry_back_to_it(calls
     assert grown(rate, int(rate.cycle)) <= 1.07 * before
 
 
-def test_the_way_back_is_not_taken_at_once():
+def test_quick_growth_does_not_start_at_once():
     rate = known(10.0, best=40.0)
     assert grown(rate, int(0.6 * rate.cycle)) <= 10.6
 
 
-def test_it_grows_fast_while_nothing_was_measured():
+def test_growth_is_fast_while_nothing_was_measured():
     rate = known(10.0)
     assert grown(rate, int(rate.cycle)) == pytest.approx(15.0, rel=0.15)
 
 
 @given(logarithmic(0.1, 1e4), st.integers(1, 100))
-def test_large_calls_make_it_grow_by_their_share(mean, parts):
+def test_large_calls_cause_growth_in_proportion(mean, parts):
     one, many = Rate(value=10.0, mean=mean), Rate(value=10.0, mean=mean)
     one.grow(mean)
     for _ in range(parts):
@@ -252,7 +252,7 @@ def test_a_cycle_is_never_shorter_than_a_window():
 
 
 def after_an_exhaustion(patience, *, calls, refusals):
-    """Return the patience after an exhaustion at the end of a cycle, at such a price."""
+    """Return the patience after an exhaustion at the end of a cycle, with that many calls and refusals."""
     rate = known(10.0, best=10.0, patience=patience)
     grown(rate, int(rate.cycle))
     rate.admitted += calls
@@ -261,20 +261,20 @@ def after_an_exhaustion(patience, *, calls, refusals):
 
 
 @given(st.floats(1, 12), st.integers(1, 2000), st.integers(0, 300))
-def test_exhaustions_are_made_rarer_the_more_they_cost_for_each_call(patience, calls, refusals):
+def test_patience_follows_the_refusals_per_call_that_an_exhaustion_costs(patience, calls, refusals):
     price = max(1, refusals) / calls
     factor = min(4.0, max(0.7, math.sqrt(price / 0.006)))
     expected = min(12.0, max(1.0, patience * factor))
     assert after_an_exhaustion(patience, calls=calls, refusals=refusals) == pytest.approx(expected)
 
 
-def test_a_refusal_early_in_a_cycle_takes_patience_back():
+def test_a_refusal_early_in_a_cycle_lowers_patience():
     rate = known(10.0, best=10.0, patience=8.0)
     exhausted(rate, 0.5, 5, recent=10.0)
     assert rate.patience == 4.0
 
 
-def test_a_limit_that_has_fallen_is_no_price_of_probing():
+def test_refusals_at_a_fallen_limit_leave_patience_unchanged():
     rate = known(10.0, best=10.0, patience=3.0)
     for _ in range(30):
         rate.grow(1.0)
@@ -286,8 +286,8 @@ def test_a_limit_that_has_fallen_is_no_price_of_probing():
 # ------------------------------------------------------------------------------------------------ memory and windows
 
 
-def test_the_best_is_remembered_and_the_longer_the_better_supported():
-    def forgotten_after(measures):
+def test_the_best_rate_is_remembered_longer_the_more_measures_support_it():
+    def best_after(measures):
         rate = Rate(value=10.0)
         now = 0.0
         rate.anchor(now)
@@ -301,12 +301,12 @@ def test_the_best_is_remembered_and_the_longer_the_better_supported():
         exhausted(rate, now, 100, recent=5.0)
         return rate.best
 
-    assert forgotten_after(1) < forgotten_after(3) < forgotten_after(10) < 10.2
-    assert forgotten_after(10) > 9.5
+    assert best_after(1) < best_after(3) < best_after(10) < 10.2
+    assert best_after(10) > 9.5
 
 
 @given(st.integers(1, 15))
-def test_a_measure_below_it_counts_against_it_the_less_the_more_have_supported_it(measures):
+def test_a_lower_measure_lowers_the_best_rate_less_the_more_measures_support_it(measures):
     rate = Rate(value=11.0)
     rate.anchor(0.0)
     for turn in range(1, measures + 1):
@@ -318,7 +318,7 @@ def test_a_measure_below_it_counts_against_it_the_less_the_more_have_supported_i
     assert rate.best == pytest.approx(10.0 - 0.3 / min(10, measures) * 5.0)
 
 
-def test_a_better_measure_is_the_best_at_once():
+def test_a_higher_measure_becomes_the_best_rate_at_once():
     rate = known(25.0, best=10.0)
     exhausted(rate, 10.0, 200, recent=20.0, refusals=0)
     assert rate.best == 20.0
@@ -333,7 +333,7 @@ def test_a_window_is_a_measure_of_its_rate(calls, seconds):
     assert rate.best == (calls / seconds if calls >= 20 else 0.0)
 
 
-def test_many_windows_at_once_are_no_window():
+def test_several_windows_at_once_are_not_one_window():
     rate = Rate(value=10.0, window=100.0)
     rate.learn_window(301.0, 60.0, 2.0)
     assert rate.value == pytest.approx(max(301 / 60, 10.0 * (1 - 2.0 / 10.0)))
@@ -343,13 +343,13 @@ def test_many_windows_at_once_are_no_window():
     assert rate.window == 300.0
 
 
-def test_a_long_closure_after_many_windows_halves_it_at_most():
+def test_a_long_exhaustion_after_several_windows_at_most_halves_the_rate():
     rate = Rate(value=10.0, window=100.0)
     rate.learn_window(500.0, 600.0, 300.0)
     assert rate.value == 5.0
 
 
-def test_a_refusal_early_in_a_window_shows_it_to_be_shorter():
+def test_a_refusal_early_in_a_window_shrinks_the_window():
     rate = Rate(value=10.0, window=100.0, best=10.0)
     rate.anchor(0.0)
     rate.start_cycle()
@@ -361,10 +361,10 @@ def test_a_refusal_early_in_a_window_shows_it_to_be_shorter():
     assert rate.window == pytest.approx(70.0)
 
 
-# ------------------------------------------------------------------------------------------------ other moves
+# ------------------------------------------------------------------------------------------------ other changes
 
 
-def test_what_is_no_limit_lowers_a_known_rate_only():
+def test_shrink_lowers_only_a_known_rate():
     rate = known(10.0)
     rate.shrink(0.7)
     assert rate.value == 7.0
@@ -376,7 +376,7 @@ def test_what_is_no_limit_lowers_a_known_rate_only():
     assert rate.value == LEAST
 
 
-def test_a_refund_is_whole():
+def test_restore_sets_the_rate_back_completely():
     rate = known(10.0)
     exhausted(rate, 100.0, 30)
     rate.restore(10.0)
@@ -399,7 +399,7 @@ moves = st.one_of(
 
 
 @given(st.lists(st.tuples(st.floats(0, 1e4), moves), max_size=60), logarithmic(0.1, 1e6))
-def test_it_stays_positive_and_never_not_a_number_whatever_happens(history, mean):
+def test_the_rate_stays_positive_and_is_never_nan_after_any_sequence(history, mean):
     rate, now = Rate(mean=mean), 0.0
     for seconds, (name, *values) in history:
         now += seconds

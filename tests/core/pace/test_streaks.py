@@ -1,4 +1,4 @@
-"""Whether a provider has closed, or has fallen ill."""
+"""Streaks: when refusals or faults in a row open the breaker, and when the provider counts as degraded."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from hypothesis import strategies as st
 
 from paceline._core.pace.breaker import Streaks
 
-MANY = 20  # calls ever admitted: from then on one refusal closes nothing
+MANY = 20  # calls ever admitted: from then on one refusal is not enough
 
 
 @given(st.integers(0, 100), st.integers(1, 40), st.integers(1, 40))
-def test_it_has_closed_where_refusals_are_three_and_most_of_the_calls_between_them(admitted, refusals, spread):
+def test_three_refusals_that_are_most_of_the_calls_between_them_open_the_breaker(admitted, refusals, spread):
     streaks = Streaks()
     orders = sorted({round(n * spread / 10) for n in range(refusals)})
     for order in orders:
@@ -46,13 +46,13 @@ def test_an_admission_ends_a_row_unless_the_call_was_older_than_it():
     assert not streaks.is_refusing(MANY)
 
 
-def test_nothing_has_closed_before_a_refusal():
+def test_a_new_streak_opens_no_breaker_and_shows_no_degradation():
     assert not Streaks().is_refusing(0)
     assert not Streaks().is_failing()
     assert not Streaks().is_degraded(1.0)
 
 
-def test_five_faults_in_a_row_are_a_closure():
+def test_five_faults_in_a_row_open_the_breaker():
     streaks = Streaks()
     for number in range(5):
         assert not streaks.is_failing()
@@ -65,7 +65,7 @@ def test_five_faults_in_a_row_are_a_closure():
     assert not streaks.is_failing()
 
 
-def test_open_again_it_starts_anew():
+def test_ended_rows_count_from_zero():
     streaks = Streaks()
     for number in range(5):
         streaks.record_fault(10.0, counts=False)
@@ -76,7 +76,7 @@ def test_open_again_it_starts_anew():
 
 
 @given(st.lists(st.booleans(), max_size=200))
-def test_it_is_ill_where_more_than_a_fifth_of_the_latest_fifty_failed(failures):
+def test_faults_of_more_than_a_fifth_of_the_latest_fifty_calls_are_a_degradation(failures):
     streaks = Streaks()
     for failed in failures:
         streaks.record_fault(1.0, counts=True) if failed else streaks.record_answer(1.0)
@@ -84,7 +84,7 @@ def test_it_is_ill_where_more_than_a_fifth_of_the_latest_fifty_failed(failures):
     assert streaks.is_degraded(1.0) == (sum(latest) > 0.2 * max(20, len(latest)))
 
 
-def test_one_illness_is_answered_once():
+def test_calls_from_before_a_slowdown_cause_no_second_one():
     streaks = Streaks()
     for _ in range(30):
         streaks.record_fault(1.0, counts=True)
@@ -100,7 +100,7 @@ def test_one_illness_is_answered_once():
 
 
 @pytest.mark.parametrize("counts", [True, False])
-def test_faults_count_for_an_illness_only_where_they_are_no_closure(counts):
+def test_faults_count_as_degradation_only_while_the_breaker_is_closed(counts):
     streaks = Streaks()
     for _ in range(30):
         streaks.record_fault(1.0, counts=counts)
@@ -115,7 +115,7 @@ moves = st.tuples(
 
 
 @given(st.lists(moves, max_size=100), st.integers(0, 100))
-def test_any_sequence_is_understood(history, admitted):
+def test_any_sequence_is_accepted(history, admitted):
     streaks = Streaks()
     for name, time, order in history:
         match name:

@@ -1,4 +1,4 @@
-"""What may be given as knowledge of a quota."""
+"""Validation of the knowledge for a warm start."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from paceline.typing import PaceKnowledge
 KNOWN = PaceKnowledge(limit=40, rate=9.5, token_rate=math.inf, latency=4.0, learned=1.8e9)
 
 
-def test_what_can_be_is_taken_as_it_is_and_copied():
+def test_valid_knowledge_is_returned_unchanged_as_a_copy():
     given = {"a": KNOWN, "b": attrs.evolve(KNOWN, rate=math.inf, latency=0.0)}
     assert checked(given) == given
     assert checked(given) is not given
@@ -36,13 +36,13 @@ def test_it_is_frozen_and_can_be_pickled():
         *[(field, value, "a number") for field in ("rate", "latency") for value in (math.nan, None, "x", True)],
     ],
 )
-def test_nonsense_is_refused_with_field_value_and_bound(field, value, bound):
+def test_an_invalid_value_is_refused_with_field_value_and_bound(field, value, bound):
     with pytest.raises(ConfigurationError) as caught:
         checked({"q": attrs.evolve(KNOWN, **{field: value})})
     assert str(caught.value) == f"knowledge['q'].{field} must be {bound}, not {value!r}"
 
 
 @pytest.mark.parametrize("given", [None, 5, [KNOWN], {"q": 5}, {5: KNOWN}])
-def test_anything_else_is_refused(given):
+def test_anything_but_a_mapping_of_knowledge_is_refused(given):
     with pytest.raises(ConfigurationError, match="knowledge"):
         checked(given)

@@ -86,7 +86,7 @@ class Admissions:
         return call
 
     def next_judged(self, now: float) -> Call | None:
-        """Return the next call that can be judged, admitted or refused; None if there is none yet."""
+        """Return the next call that can be judged, admitted or refused; None: no call can be judged yet."""
         unjudged = self._unjudged
         while unjudged:
             call = unjudged[0]

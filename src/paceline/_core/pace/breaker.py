@@ -137,7 +137,7 @@ class Breaker:
     probe_at: float = -math.inf
     """When the next probe may start, in seconds."""
     probe_started: float | None = None
-    """When the probe in flight started, in seconds; None: there is none."""
+    """When the probe in flight started, in seconds; None: no probe is in flight."""
     _probe_on_answer: bool = False
 
     def trip(self, since: float, *, by_faults: bool, asked: float | None) -> None:
