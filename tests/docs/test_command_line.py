@@ -1,6 +1,6 @@
-"""The reference of the command line says of every option what the program itself says.
+"""The reference of the command line: its tables of options are the program's own help.
 
-`python -m tests.docs.test_command_line` writes its tables anew.
+`python -m tests.docs.test_command_line` updates the tables.
 """
 
 from __future__ import annotations
@@ -22,20 +22,20 @@ COMMANDS = ("run", "status", "results", "failed", "resume")
 
 
 def table_of(command: str) -> str:
-    """Return the options of a command as the page has them."""
+    """Return the table of a command's options, in Markdown."""
     lines, group = ["| option | | default |", "|---|---|---|"], None
     for argument in arguments_of(command):
         names = [name for name in argument.names if name.startswith("-")]
         if not names or not argument.parse:
             continue
-        (found,) = argument.parameter.group
-        if found.name not in (group, "Parameters"):
-            group = found.name
+        (own_group,) = argument.parameter.group
+        if own_group.name not in (group, "Parameters"):
+            group = own_group.name
             lines.append(f"| **{group}** | | |")
-        help_, _, told = (argument.parameter.help or "").partition(" [default: ")
+        help_, _, shown_default = (argument.parameter.help or "").partition(" [default: ")
         value = f" {argument.parameter.metavar}" if argument.parameter.metavar else ""
         shown = ", ".join(f"`{name}{value if name.startswith('--') else ''}`" for name in names)
-        lines.append(f"| {shown} | {help_} | {told.rstrip(']') or default_of(argument)} |")
+        lines.append(f"| {shown} | {help_} | {shown_default.rstrip(']') or default_of(argument)} |")
     return "\n".join(lines) + "\n"
 
 
@@ -53,7 +53,7 @@ def default_of(argument) -> str:
 
 
 @pytest.mark.parametrize("command", COMMANDS)
-def test_the_table_of_options_is_the_program_s(command):
+def test_the_table_of_options_matches_the_program(command):
     tables = {match["command"]: match["table"] for match in TABLE.finditer(PAGE.read_text("utf-8"))}
     assert tables[command] == table_of(command)
 
@@ -65,10 +65,10 @@ def test_every_command_has_a_section():
             assert f"\n## `paceline {command}" in text
 
 
-def test_every_exit_code_is_told():
+def test_every_exit_code_is_documented():
     text = PAGE.read_text("utf-8").partition("\n## Exit codes\n")[2]
-    told = {int(code) for line in re.findall(r"^\| ([\d, ]+) \|", text, re.MULTILINE) for code in line.split(",")}
-    assert told == {OK, FAILED, USAGE, UNSAVED, UNWANTED, SIGNALLED + 2, SIGNALLED + 15}
+    documented = {int(code) for line in re.findall(r"^\| ([\d, ]+) \|", text, re.MULTILINE) for code in line.split(",")}
+    assert documented == {OK, FAILED, USAGE, UNSAVED, UNWANTED, SIGNALLED + 2, SIGNALLED + 15}
 
 
 @pytest.mark.parametrize("command", COMMANDS)
@@ -78,16 +78,16 @@ def test_every_option_has_a_sentence_of_help(command):
             assert (argument.parameter.help or "").rstrip("]").strip(), argument.names
 
 
-def test_every_key_of_a_state_is_told(tmp_path):
+def test_every_key_of_the_status_is_documented(tmp_path):
     with Store(tmp_path / "x.journal"):
         pass
     with JournalReader(tmp_path / "x.journal") as reader:
         data = status_data(status_of(reader, pace=0, now=0.0))
     section = PAGE.read_text("utf-8").partition("\n## `paceline status")[2].partition("\n## ")[0]
-    told = {
+    documented = {
         key for line in re.findall(r"^\| (`[^|]+) \|", section, re.MULTILINE) for key in re.findall(r"`(\w+)`", line)
     }
-    assert told == {*data}
+    assert documented == {*data}
 
 
 if __name__ == "__main__":

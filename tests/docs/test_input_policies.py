@@ -1,4 +1,4 @@
-"""What the reference says of lines that cannot be taken is what becomes of them."""
+"""The reference of the input: each example of an invalid line has the reason that the page gives."""
 
 from __future__ import annotations
 
@@ -14,15 +14,18 @@ ROW = re.compile(r"^\| [^|]+ \| `([^|]*)` \| ([^|]+) \|$", re.MULTILINE)
 BYTE = re.compile(rb"\\x([0-9a-f]{2})")
 
 
-def policies():
-    text = PAGE.read_text("utf-8").partition("\n## Lines that")[2]
+def examples():
+    """Return each example of the page as bytes, with its reason."""
+    text = PAGE.read_text("utf-8").partition("\n## Invalid lines")[2]
     return [
-        (BYTE.sub(lambda found: bytes.fromhex(found[1].decode()), line.encode()), told)
-        for line, told in ROW.findall(text)
+        (BYTE.sub(lambda match: bytes.fromhex(match[1].decode()), line.encode()), reason)
+        for line, reason in ROW.findall(text)
+        if line != "example"
     ]
 
 
-def first_of(line):
+def valid_line_like(line):
+    """Return a valid line of the same kind."""
     if b"custom_id" in line:
         return (
             b'{"custom_id": "first", "params": {"messages": [{}]}}'
@@ -34,20 +37,20 @@ def first_of(line):
     return b'{"key": "first", "request": {"contents": [{}]}}' if b'"key"' in line else b'{"id": "first", "prompt": "x"}'
 
 
-@pytest.mark.parametrize(("line", "told"), policies(), ids=lambda value: value if isinstance(value, str) else "")
-def test_an_example_of_the_reference_is_what_it_says(tmp_path, line, told):
+@pytest.mark.parametrize(("line", "reason"), examples(), ids=lambda value: value if isinstance(value, str) else "")
+def test_each_example_has_the_reason_of_the_page(tmp_path, line, reason):
     path = tmp_path / "in.jsonl"
-    path.write_bytes(b"\n".join([first_of(line), line, first_of(line).replace(b"first", b"last"), b""]))
+    path.write_bytes(b"\n".join([valid_line_like(line), line, valid_line_like(line).replace(b"first", b"last"), b""]))
     with open_input(str(path)) as source:
         ids = [prompt.id for prompt in source]
         complaints = source.complaints()
-    if told.startswith(("taken", "passed over")):
+    if reason.startswith(("accepted", "skipped")):
         assert not complaints
-        assert len(ids) == (3 if told.startswith("taken") else 2)
+        assert len(ids) == (3 if reason.startswith("accepted") else 2)
     else:
-        assert complaints == [f"{path}:2: {told}"]
+        assert complaints == [f"{path}:2: {reason}"]
         assert ids == ["first", "last"]
 
 
-def test_there_are_examples():
-    assert len(policies()) > 20
+def test_the_page_has_examples():
+    assert len(examples()) > 20

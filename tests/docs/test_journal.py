@@ -1,4 +1,4 @@
-"""The reference of the journal has every column that there is, and its queries are run."""
+"""The reference of the journal: every column is documented, and every query returns rows."""
 
 from __future__ import annotations
 
@@ -33,8 +33,8 @@ def journal(tmp_path_factory):
     return path
 
 
-def test_every_column_is_documented_with_its_type_in_its_place(journal):
-    told = {match[1]: COLUMN.findall(match[0]) for match in SECTION.finditer(PAGE)}
+def test_every_column_is_documented_in_order_with_its_type(journal):
+    documented = {match[1]: COLUMN.findall(match[0]) for match in SECTION.finditer(PAGE)}
     with closing(sqlite3.connect(journal)) as db:
         names = db.execute(
             "SELECT name FROM sqlite_master WHERE type IN ('table', 'view') AND name NOT LIKE 'sqlite_%'"
@@ -43,21 +43,21 @@ def test_every_column_is_documented_with_its_type_in_its_place(journal):
             name: [(column, kind) for _, column, kind, *_ in db.execute(f"PRAGMA table_info({name})")]
             for (name,) in names.fetchall()
         }
-    assert told == tables
+    assert documented == tables
 
 
-def test_the_marks_of_the_file_are_as_documented():
+def test_the_identification_of_the_file_is_as_documented():
     assert f"`application_id` is 0x{schema.APPLICATION_ID:X}" in PAGE
     assert f"`user_version` the version of the tables, now {len(schema.STEPS)}." in PAGE
 
 
 @pytest.mark.parametrize("query", QUERY.findall(PAGE), ids=lambda query: " ".join(query.split())[:40])
-def test_a_query_answers_something(journal, query):
+def test_each_query_returns_rows_without_nulls(journal, query):
     with closing(sqlite3.connect(journal)) as db:
         rows = db.execute(query).fetchall()
     assert rows
     assert all(value is not None for row in rows for value in row)
 
 
-def test_there_are_queries():
+def test_the_page_has_queries():
     assert len(QUERY.findall(PAGE)) >= 4

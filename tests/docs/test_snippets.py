@@ -1,4 +1,4 @@
-"""Every snippet of the README and of docs is run: programs, commands, and (dry) the make targets."""
+"""Every snippet of the README, CONTRIBUTING and docs runs: programs, commands, and (dry) make targets."""
 
 from __future__ import annotations
 
@@ -60,13 +60,13 @@ def test_every_snippet_runs(page, tmp_path):
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
-def test_every_link_leads_somewhere(page):
+def test_every_relative_link_has_a_target(page):
     for target in LINK.findall(page.read_text("utf-8")):
         if "://" not in target:
             assert (page.parent / target).exists(), target
 
 
-def test_there_are_snippets_to_run():
+def test_the_pages_have_snippets():
     languages = [language for page in PAGES for language, _ in blocks(page)]
     assert languages.count("python") >= 8
     assert languages.count("console") >= 2
