@@ -1,4 +1,4 @@
-"""A long batch by the program: a million items, killed on the way, gone on with, and then once more with nothing left to do.
+"""A long batch by the program: a million items, killed on the way, resumed, and then once more with nothing left to do.
 
 Rules owned here:
 
@@ -108,7 +108,7 @@ def night(items: int, *, say: Callable[[str], None]) -> str:
     verdicts = (
         verdict("at most 120 us of CPU an item, everything included", whole.cpu / items * 1e6, _CPU, "us"),
         verdict("less than 150 MB resident", max(whole.memory, rest.memory), _MEMORY, "MB"),
-        verdict("a finished journal is gone on with in under 10 s", done.seconds, _AGAIN, "s"),
+        verdict("a finished journal is resumed in under 10 s", done.seconds, _AGAIN, "s"),
     )
     return "\n\n".join((introduction, table(head, rows), *verdicts))
 

@@ -4,7 +4,7 @@ Nothing is measured of real models here. What is measured is what paceline makes
 ladder and feedback in virtual time:
 
 1. An item has a difficulty, drawn once, uniform from 0 to 1. A call to a model of some skill gets each of four fields wrong with
-   the chance difficulty x (1 - skill), drawn anew in each call.
+   the chance difficulty x (1 - skill), drawn again for each call.
 2. A field that was named to the model as wrong, with the rule that it broke, is wrong again with a third of that chance; one
    that was named as right stays right.
 3. A prompt has 400 to 2,000 tokens, an answer 60 to 200; feedback adds 150 tokens to the prompt.

@@ -25,7 +25,7 @@ WORDS = {
     r"\banew\b": "again, from scratch",
     r"\bso manieth\b": "number n",
     r"\bgone on with\b|\bgoing on with\b|\bgoes on with\b": "resumed",
-    r"\b(?:is|are|was|were) none\b": "is missing, does not exist",
+    r"\b(?:is|are|was|were) (?-i:none)\b": "is missing, does not exist",
     r"\bpassed over\b": "skipped",
     r"\bmade whole\b": "repaired",
     r"\bat an end\b": "finished",
