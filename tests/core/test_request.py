@@ -123,7 +123,7 @@ def test_words_of_all_turns_and_parts_are_counted():
         ("mistral", OPENAI, "dialect must be one of openai, gemini, anthropic, not 'mistral'"),
         ("openai", [], "body must be an object, not list"),
         ("openai", GEMINI, "messages must be a list of what was said: there is none"),
-        ("gemini", {"contents": True}, "contents must be a list of what was said: not true or false"),
+        ("gemini", {"contents": True}, "contents must be a list of what was said: not a boolean"),
         ("anthropic", {**ANTHROPIC, "stream": True}, "stream must not be asked for"),
     ],
 )

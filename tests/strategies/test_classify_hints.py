@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from paceline._core.classify import classify, headers_of
-from paceline._core.fault import positive_number as seconds
 from paceline._core.provider_hints import retry_after
+from paceline._core.quota import positive_number as seconds
 
 NOW = 1_800_000_000.0
 

@@ -26,9 +26,9 @@ from typing import Any, TypeAlias
 
 from . import provider_hints as google
 from .exceptions import CallError
-from .fault import Fault, FaultKind, positive_number
+from .fault import Fault, FaultKind
 from .provider_hints import header_quota, said_at
-from .quota import QuotaHint
+from .quota import QuotaHint, positive_number
 
 ErrorReader: TypeAlias = Callable[[BaseException], Fault | None]
 """A provider's own reading of one exception that is no `CallError`; None leaves it to the rules here."""

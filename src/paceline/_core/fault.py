@@ -19,7 +19,7 @@ from datetime import UTC, datetime, timedelta
 import attrs
 
 from .durations import span
-from .quota import DAY, QuotaHint
+from .quota import DAY, QuotaHint, positive_number
 
 
 class FaultKind(enum.StrEnum):
@@ -86,17 +86,6 @@ def redact(text: str) -> str:
     """Return `text` without what looks like a credential, at most 2,000 characters long."""
     text = _SECRET.sub(r"\g<kept>[redacted]", text)
     return text if len(text) <= _LONGEST_MESSAGE else text[: _LONGEST_MESSAGE - 1] + "…"
-
-
-def positive_number(value: object) -> float | None:
-    """Return `value` as a wait in seconds; None unless it is a positive, finite number."""
-    if value is None or isinstance(value, bool):
-        return None
-    try:
-        number = float(value)  # type: ignore[arg-type]  # anything else raises, and is no hint
-    except Exception:  # noqa: BLE001 - a foreign __float__ may raise anything
-        return None
-    return number if 0 < number < math.inf else None
 
 
 @attrs.frozen

@@ -32,8 +32,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import attrs
 
-from .fault import positive_number
-from .quota import DAY, Part, QuotaHint, QuotaLimit, Unit, amount
+from .quota import DAY, Part, QuotaHint, QuotaLimit, Unit, positive_number
 
 _DURATION = re.compile(r"(\d{1,15}(?:\.\d{1,15})?)s", re.ASCII)
 _COUNT = re.compile(r"0|[1-9]\d{0,17}", re.ASCII)
@@ -104,7 +103,9 @@ def _limit(name: object, metric: object, value: object) -> QuotaLimit:
     part = Part.INPUT if "inputtoken" in counted else Part.OUTPUT if "outputtoken" in counted else Part.BOTH
     period = next((seconds for word, seconds in _PERIODS.items() if word in name.lower()), None)
     limit = value if not isinstance(value, str) or _COUNT.fullmatch(value) else None
-    return QuotaLimit(unit=unit, part=part, limit=amount(limit), period=period, exceeded=True, name=name)
+    return QuotaLimit(
+        unit=unit, part=part, limit=positive_number(limit, zero=True), period=period, exceeded=True, name=name
+    )
 
 
 def _delay(entry: dict[str, Any]) -> float | None:
@@ -195,8 +196,8 @@ def _canonical(headers: Mapping[str, str]) -> dict[str, str]:
 
 def _openai(named: Mapping[str, str], now: float) -> Iterator[QuotaLimit]:
     for unit in Unit:
-        limit = amount(named.get(f"x-ratelimit-limit-{unit}")) or None  # 0 stands for: not known
-        remaining = amount(named.get(f"x-ratelimit-remaining-{unit}"))
+        limit = positive_number(named.get(f"x-ratelimit-limit-{unit}"), zero=True) or None  # 0 stands for: not known
+        remaining = positive_number(named.get(f"x-ratelimit-remaining-{unit}"), zero=True)
         reset = _wait(named.get(f"x-ratelimit-reset-{unit}"), now)
         if limit is not None or remaining is not None:
             period = _period(limit, remaining, reset)
@@ -208,8 +209,8 @@ def _openai(named: Mapping[str, str], now: float) -> Iterator[QuotaLimit]:
 def _anthropic(named: Mapping[str, str], now: float) -> Iterator[QuotaLimit]:
     for what, (unit, part) in _ANTHROPIC.items():
         name = f"anthropic-ratelimit-{what}"
-        limit = amount(named.get(f"{name}-limit")) or None
-        remaining = amount(named.get(f"{name}-remaining"))
+        limit = positive_number(named.get(f"{name}-limit"), zero=True) or None
+        remaining = positive_number(named.get(f"{name}-remaining"), zero=True)
         reset = _wait(named.get(f"{name}-reset"), now)
         if limit is not None or remaining is not None:
             period = _MINUTE if reset is None or reset <= _HOUR else DAY
@@ -233,7 +234,7 @@ def _wait(text: str | None, now: float) -> float | None:
     if text is None or len(text) > _LONGEST_WAIT:
         return None
     text = text.strip()
-    seconds = amount(text)
+    seconds = positive_number(text, zero=True)
     if seconds is None and _SPAN.fullmatch(text):
         seconds = sum(float(number) * _UNIT_SECONDS[unit] for number, unit in _STEP.findall(text))
     elif seconds is None or seconds > _EPOCH:

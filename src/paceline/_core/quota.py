@@ -33,15 +33,24 @@ class Part(enum.StrEnum):
     OUTPUT = "output"
 
 
-def amount(value: object) -> float | None:
-    """Return `value` as a float; None unless it is a finite number, 0 or more."""
+def positive_number(value: object, *, zero: bool = False) -> float | None:
+    """Return `value` as a float; None unless it is a positive, finite number.
+
+    Args:
+        value: Any object, also one of a provider or a user: nothing is raised for it.
+        zero: Whether 0 is accepted too.
+    """
     if value is None or isinstance(value, bool):
         return None
     try:
-        number = float(value)  # type: ignore[arg-type]  # anything else raises, and is no number
+        number = float(value)  # type: ignore[arg-type]  # other types raise
     except Exception:  # noqa: BLE001 - a foreign __float__ may raise anything
         return None
-    return number if 0 <= number < math.inf else None
+    return number if 0 < number < math.inf or (zero and number == 0) else None
+
+
+def _amount(value: object) -> float | None:
+    return positive_number(value, zero=True)
 
 
 @attrs.frozen(kw_only=True)
@@ -52,13 +61,13 @@ class QuotaLimit:
     """What it counts."""
     part: Part = attrs.field(default=Part.BOTH, converter=Part)
     """Of the tokens, if it counts those."""
-    limit: float | None = attrs.field(default=None, converter=amount)
+    limit: float | None = attrs.field(default=None, converter=_amount)
     """Units that are allowed in each period."""
-    period: float | None = attrs.field(default=None, converter=amount)
+    period: float | None = attrs.field(default=None, converter=_amount)
     """Seconds: 60 for a limit per minute, 86,400 for one per day."""
-    remaining: float | None = attrs.field(default=None, converter=amount)
+    remaining: float | None = attrs.field(default=None, converter=_amount)
     """Units that are left now."""
-    reset: float | None = attrs.field(default=None, converter=amount)
+    reset: float | None = attrs.field(default=None, converter=_amount)
     """Seconds until all units are there again."""
     exceeded: bool = False
     """Whether this is the limit that refused the call."""
@@ -79,11 +88,11 @@ def _limits(value: Iterable[QuotaLimit]) -> tuple[QuotaLimit, ...]:
 class QuotaHint:
     """What one reply of a provider says of its quotas."""
 
-    retry_after: float | None = attrs.field(default=None, converter=amount)
+    retry_after: float | None = attrs.field(default=None, converter=_amount)
     """Seconds that it asks to wait."""
     limits: tuple[QuotaLimit, ...] = attrs.field(default=(), converter=_limits)
     """The limits that it names."""
-    reopens_in: float | None = attrs.field(default=None, converter=amount)
+    reopens_in: float | None = attrs.field(default=None, converter=_amount)
     """Seconds until a spent quota is whole again (a day's, say); None: not said."""
 
     @property

@@ -16,6 +16,7 @@ from typing import Any, Literal, TypeAlias, get_args
 import attrs
 
 from .exceptions import InvalidWorkItemError
+from .json_values import kind_name
 
 Dialect: TypeAlias = Literal["openai", "gemini", "anthropic"]
 """Whose form it is: OpenAI's Chat Completions, Gemini's generateContent, Anthropic's Messages."""
@@ -47,11 +48,11 @@ def _is_body(request: Request, _: attrs.Attribute[Any], value: object) -> None:
     name = _TURNS[request.dialect]
     turns = value.get(name)
     if not isinstance(turns, list) or not turns:
-        found = "there is none" if name not in value else "it is empty" if turns == [] else f"not {_kind(turns)}"
+        found = "there is none" if name not in value else "it is empty" if turns == [] else f"not {kind_name(turns)}"
         raise InvalidWorkItemError(f"{name} must be a list of what was said: {found}")
     for index, turn in enumerate(turns):
         if not isinstance(turn, dict):
-            raise InvalidWorkItemError(f"{name}[{index}] must be an object, not {_kind(turn)}")
+            raise InvalidWorkItemError(f"{name}[{index}] must be an object, not {kind_name(turn)}")
     if value.get("stream"):
         raise InvalidWorkItemError("stream must not be asked for: a reply is awaited whole")
 
@@ -191,8 +192,3 @@ def _only(fields: Mapping[str, Any], known: tuple[str, ...], place: str) -> None
     for field in fields:
         if field not in known:
             raise _NotPlain(f"{place}{field}")
-
-
-def _kind(value: object) -> str:
-    kinds = {type(None): "null", bool: "true or false", str: "a string", dict: "an object", list: "an array"}
-    return kinds.get(type(value), "a number")

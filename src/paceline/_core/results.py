@@ -76,6 +76,11 @@ class WorkItemResult(Generic[T]):
         return last.started + last.seconds - self.attempts[0].started
 
 
+def is_pending(result: WorkItemResult[Any]) -> bool:
+    """Return whether a result only says that its item was not settled."""
+    return result.error is not None and result.error.kind is FaultKind.PENDING
+
+
 def _count_succeeded(batch: BatchResult[Any]) -> int:
     return sum(result.success for result in batch.results)
 

@@ -12,11 +12,12 @@ from anyio import CancelScope
 from .._core import escalation, retry
 from .._core.accounting import Price
 from .._core.classify import describe
-from .._core.fault import Fault, positive_number
+from .._core.fault import Fault
 from .._core.lanes import Backlog
 from .._core.pace import PaceChange
 from .._core.pace.history import UnreadChanges
 from .._core.prompt import characters_of
+from .._core.quota import positive_number
 from .._core.results import Attempt, WorkItemResult
 from .._core.token_estimate import TokenCosts
 from .._core.usage import NO_USAGE, TokenUsage

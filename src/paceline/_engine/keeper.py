@@ -22,9 +22,9 @@ from anyio import CancelScope, Event, current_time, sleep_until
 from .._core.classify import describe
 from .._core.events import ItemRecalled
 from .._core.exceptions import JournalChangedError, JournalError
-from .._core.fault import Fault, FaultKind, pending
+from .._core.fault import Fault, pending
 from .._core.pace import PaceKnowledge
-from .._core.results import BatchResult, UnsavedError, WorkItemResult
+from .._core.results import BatchResult, UnsavedError, WorkItemResult, is_pending
 from .._core.usage import NO_USAGE
 from ..abc import Journal
 from .batch import Batch
@@ -259,8 +259,3 @@ def _result_of(job: Job) -> WorkItemResult[Any]:
     if job.result is None:
         raise AssertionError(f"item {job.item.item_id!r} has no result to commit")
     return job.result
-
-
-def is_pending(result: WorkItemResult[Any]) -> bool:
-    """Whether a result says only that its item was not settled."""
-    return result.error is not None and result.error.kind is FaultKind.PENDING

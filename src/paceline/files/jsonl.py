@@ -9,13 +9,13 @@
 from __future__ import annotations
 
 import json
-import math
 import re
 from collections.abc import Callable, Iterator, Mapping
 from types import MappingProxyType
-from typing import Any, NoReturn
+from typing import Any
 
 from .._core.exceptions import InvalidWorkItemError
+from .._core.json_values import DuplicateKeyError, NonFiniteNumberError, decode_strict, kind_name
 from .._core.request import Dialect, Request
 from .lines import numbered
 from .types import BOM, InputError, InputKind, InputRecord, Line, LineError, Lines, Record, quoted
@@ -90,27 +90,10 @@ def id_of(value: object, name: str) -> str:
         LineError: it is none.
     """
     if not isinstance(value, str):
-        raise LineError(f"{name} must be a string, not {name_of(value)}")
+        raise LineError(f"{name} must be a string, not {kind_name(value)}")
     if not value.strip():
         raise LineError(f"{name} must not be empty")
     return value
-
-
-def name_of(value: object) -> str:
-    """Return what JSON calls a value."""
-    match value:
-        case None:
-            return "null"
-        case bool():
-            return "true" if value else "false"
-        case str():
-            return "a string"
-        case int() | float():
-            return "a number"
-        case dict():
-            return "an object"
-        case _:
-            return "an array"
 
 
 def _text(number: int, line: bytes) -> str | None:
@@ -132,11 +115,11 @@ def _object(line: bytes, text: str) -> dict[str, Any]:
     if text.startswith(_BOM):
         raise LineError("a byte order mark stands before the JSON")
     try:
-        value = _decoder.decode(text)
+        value = decode_strict(text)
         if b"\\u" in line and _ESCAPED_SURROGATE.search(line):
             json.dumps(value, ensure_ascii=False).encode()
-    except LineError:
-        raise
+    except (DuplicateKeyError, NonFiniteNumberError) as error:
+        raise LineError(_reason(error)) from None
     except json.JSONDecodeError as error:
         torn = "" if line.endswith(b"\n") else "; the line has no end: it looks cut off"
         raise LineError(f"not JSON: {error.msg.removesuffix(' at')} at column {error.colno}{torn}") from None
@@ -147,16 +130,23 @@ def _object(line: bytes, text: str) -> dict[str, Any]:
     except ValueError:  # the interpreter's bound on digits
         raise LineError("a number has too many digits") from None
     if not isinstance(value, dict):
-        raise LineError(f'must be a JSON object such as {{"id": "q1", "prompt": "..."}}, not {name_of(value)}')
+        raise LineError(f'must be a JSON object such as {{"id": "q1", "prompt": "..."}}, not {kind_name(value)}')
     if line.count(b"[") + line.count(b"{") > _DEEPEST and _depth(value) > _DEEPEST:
         raise LineError(f"nested more than {_DEEPEST} levels deep")
     return value
 
 
+def _reason(error: DuplicateKeyError | NonFiniteNumberError) -> str:
+    """Return why the strict decoder rejected a line."""
+    if isinstance(error, DuplicateKeyError):
+        return f"the key {quoted(error.key)} is given twice"
+    return "a number is too large" if error.text[-1].isdigit() else f"not JSON: {error.text} is not a JSON number"
+
+
 def _own(number: int, fields: dict[str, Any]) -> InputRecord:
     _check_keys(fields, ("id", "prompt"), ("context",))
     if not isinstance(fields["prompt"], str):
-        raise LineError(f"prompt must be a string, not {name_of(fields['prompt'])}")
+        raise LineError(f"prompt must be a string, not {kind_name(fields['prompt'])}")
     return InputRecord(number, id_of(fields["id"], "id"), fields["prompt"], fields.get("context"))
 
 
@@ -166,7 +156,7 @@ def _of_openai(number: int, fields: dict[str, Any]) -> InputRecord:
     if fields["method"] != "POST":
         raise LineError("method must be POST")
     if fields["url"] != _CHAT:
-        found = quoted(fields["url"]) if isinstance(fields["url"], str) else name_of(fields["url"])
+        found = quoted(fields["url"]) if isinstance(fields["url"], str) else kind_name(fields["url"])
         raise LineError(f"url must be {_CHAT}, not {found}")
     return InputRecord(number, name, _request("openai", fields["body"], "body"))
 
@@ -185,7 +175,7 @@ def _of_anthropic(number: int, fields: dict[str, Any]) -> InputRecord:
 
 def _request(dialect: Dialect, body: object, name: str) -> Request:
     if not isinstance(body, dict):
-        raise LineError(f"{name} must be an object, not {name_of(body)}")
+        raise LineError(f"{name} must be an object, not {kind_name(body)}")
     try:
         return Request(dialect, body)
     except InvalidWorkItemError as error:
@@ -222,29 +212,6 @@ def _depth(value: object) -> int:
         children = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
         left.extend((child, depth + 1) for child in children if isinstance(child, (dict, list)))
     return deepest
-
-
-def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    fields = dict(pairs)
-    if len(fields) != len(pairs):
-        names = [name for name, _ in pairs]
-        twice = next(name for name in names if names.count(name) > 1)
-        raise LineError(f"the key {quoted(twice)} is given twice")
-    return fields
-
-
-def _finite(text: str) -> float:
-    number = float(text)
-    if math.isinf(number):
-        raise LineError("a number is too large")
-    return number
-
-
-def _no_constant(name: str) -> NoReturn:
-    raise LineError(f"not JSON: {name} is no number of JSON's")
-
-
-_decoder = json.JSONDecoder(object_pairs_hook=_unique, parse_float=_finite, parse_constant=_no_constant)
 
 
 class LineFormat:

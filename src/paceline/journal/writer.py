@@ -28,9 +28,8 @@ from .._codec import decode_knowledge, encode_knowledge
 from .._core.accounting import Price
 from .._core.config import Durability
 from .._core.exceptions import ConfigurationError, JournalError, JournalInUseError
-from .._core.fault import FaultKind
 from .._core.pace import PaceChange, PaceKnowledge
-from .._core.results import WorkItemResult
+from .._core.results import WorkItemResult, is_pending
 from . import lock, schema
 from .connection import connect_to_read, told
 from .items import ItemTable
@@ -211,11 +210,6 @@ class Store:
             yield
         except sqlite3.Error as error:
             raise told(self.path, error) from error
-
-
-def is_pending(result: WorkItemResult[Any]) -> bool:
-    """Whether a result says only that its item was not settled."""
-    return result.error is not None and result.error.kind is FaultKind.PENDING
 
 
 def _pid_of_writer(path: str) -> int | None:

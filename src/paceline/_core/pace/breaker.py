@@ -29,7 +29,7 @@ from collections import deque
 
 import attrs
 
-from ..fault import positive_number
+from ..quota import positive_number
 
 _REFUSALS, _SHARE = 3, 0.6  # refusals in a row; share of the calls between the first and the last of them
 _FEW = 20  # calls ever admitted: while there are fewer, one refusal is enough

@@ -25,8 +25,8 @@ from collections import deque
 
 import attrs
 
-from ..fault import FaultKind, positive_number
-from ..quota import amount
+from ..fault import FaultKind
+from ..quota import positive_number
 from .admissions import Admissions, Call, Outcome
 from .attribution import Attribution
 from .breaker import Breaker, Streaks
@@ -196,7 +196,7 @@ class PaceController:
         knee, cap = self._knee, self._cap
         self._served += 1
         self._admissions.record_answer(call)
-        if signal.tokens is not None and (tokens := amount(signal.tokens)) is not None:
+        if signal.tokens is not None and (tokens := positive_number(signal.tokens, zero=True)) is not None:
             self._dimensions.tokens.correct(tokens - call.tokens)
         if signal.quota is not None:
             self._dimensions.apply_hint(now, signal.quota)

@@ -17,11 +17,12 @@ import math
 import re
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from typing import Any, Generic, NoReturn, TypeVar, overload
+from typing import Any, Generic, TypeVar, overload
 
 import attrs
 
 from ..._core.exceptions import ConfigurationError, InvalidOutputError
+from ..._core.json_values import DuplicateKeyError, NonFiniteNumberError, decode_strict
 from ..._core.usage import NO_USAGE, TokenUsage
 from ..common import fingerprint
 from .validation_errors import (
@@ -196,10 +197,6 @@ def _unfenced(text: str) -> tuple[str, int]:
     return rest[: -len(_FENCE)], text.index(stripped) + len(head) + 1
 
 
-class _Open(Exception):  # noqa: N818 - control flow
-    """JSON left something open: rule 2."""
-
-
 class _Twice(dict[str, Any]):
     """An object in which a name is twice."""
 
@@ -215,25 +212,6 @@ class _NoNumber(str):
     __slots__ = ()
 
 
-def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    made = dict(pairs)
-    if len(made) != len(pairs):
-        raise _Open
-    return made
-
-
-def _float(text: str) -> float:
-    number = float(text)
-    if math.isinf(number):
-        raise _Open
-    return number
-
-
-def _constant(_: str) -> NoReturn:
-    raise _Open
-
-
-_STRICT = json.JSONDecoder(object_pairs_hook=_object, parse_float=_float, parse_constant=_constant)
 _MARKING = json.JSONDecoder(
     object_pairs_hook=lambda pairs: made if len(made := dict(pairs)) == len(pairs) else _Twice(pairs),
     parse_float=lambda text: _NoNumber(text) if math.isinf(float(text)) else float(text),
@@ -245,8 +223,8 @@ def _decoded(body: str, text: str, offset: int) -> tuple[Any, list[Found]]:
     """Return what JSON makes of a text, or what is wrong with it as JSON."""
     try:
         try:
-            return _STRICT.decode(body), []
-        except _Open:
+            return decode_strict(body), []
+        except (DuplicateKeyError, NonFiniteNumberError):
             return UNKNOWN, _left_open(_MARKING.decode(body))
     except json.JSONDecodeError as error:
         return UNKNOWN, [in_json(error, text, offset)]

@@ -35,6 +35,7 @@ from cattrs.gen import make_dict_structure_fn, make_hetero_tuple_structure_fn, m
 from cattrs.gen.typeddicts import make_dict_structure_fn as make_typeddict_structure_fn
 from typing_extensions import TypedDict, is_typeddict
 
+from ..._core.json_values import KIND_NAMES, kind_name
 from .introspect import (
     ARRAYS,
     LEAVES,
@@ -97,15 +98,6 @@ def noted(error: Exception, field: Field) -> Exception:
 
 Hook: TypeAlias = Callable[[Any, Any], Any]
 
-_KINDS = {
-    str: "a string",
-    bool: "a boolean",
-    int: "an integer",
-    float: "a number",
-    type(None): "null",
-    list: "an array",
-    dict: "an object",
-}
 _MOST_CHOICES = 20
 
 
@@ -114,7 +106,7 @@ class Unfit(ValueError):  # noqa: N818 - a word for a value
 
 
 def _unfit(must_be: str, value: object) -> Unfit:
-    return Unfit(f"must be {must_be}, not {_KINDS.get(type(value), type(value).__name__)}")
+    return Unfit(f"must be {must_be}, not {kind_name(value)}")
 
 
 def structure_hook(tp: Any) -> Hook:
@@ -159,7 +151,7 @@ def _know(tp: Any, converter: Converter) -> None:
 
 
 def _exactly(tp: type) -> Hook:
-    must_be = _KINDS[tp]
+    must_be = KIND_NAMES[tp]
 
     def structure(value: Any, _: Any) -> Any:
         if type(value) is tp:
@@ -301,7 +293,7 @@ def _union(tp: Any, converter: Converter) -> Hook:
         by_kind[dict] = _one_of(classes, converter)
     if float in by_kind:
         by_kind.setdefault(int, by_kind[float])
-    must_be = " or ".join(_KINDS[kind] for kind in by_kind)
+    must_be = " or ".join(KIND_NAMES[kind] for kind in by_kind)
 
     def structure(value: Any, _: Any) -> Any:
         hook = by_kind.get(type(value))

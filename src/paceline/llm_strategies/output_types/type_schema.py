@@ -25,6 +25,7 @@ from typing import Any, TypeAlias, get_args
 import attrs
 
 from ..._core.exceptions import ConfigurationError
+from ..._core.json_values import KIND_NAMES
 from .introspect import (
     ARRAYS,
     LEAVES,
@@ -45,14 +46,6 @@ from .introspect import (
 
 Schema: TypeAlias = dict[str, Any]
 
-_WORDS = {
-    str: "a text",
-    int: "a whole number",
-    list: "a list",
-    dict: "an object",
-    bool: "true or false",
-    float: "a number",
-}
 _CONSTRAINTS = ("gt", "ge", "lt", "le", "multiple_of", "pattern", "min_length", "max_length", "tz")  # of msgspec's Meta
 
 
@@ -143,7 +136,7 @@ class _Walk:
         for member in members:
             kinds = kinds_of(member)
             if clash := taken & kinds - ({dict} if member in classes[1:] else set()):
-                what = _WORDS.get(clash.pop(), "null")
+                what = KIND_NAMES.get(clash.pop(), "null")
                 raise self._refused(where, f"of {name_of(tp)} more than one member is {what}")
             taken |= kinds
         if len(classes) > 1 and tag_of(classes) is None:

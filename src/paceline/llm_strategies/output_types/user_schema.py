@@ -17,17 +17,9 @@ from itertools import islice
 from typing import Any
 
 from ..._core.exceptions import ConfigurationError, MissingExtraError
+from ..._core.json_values import SCHEMA_TYPE_NAMES
 from .validation_errors import MOST, Found, Misfit, Place
 
-_KINDS = {
-    "string": "a string",
-    "boolean": "a boolean",
-    "integer": "an integer",
-    "number": "a number",
-    "null": "null",
-    "array": "an array",
-    "object": "an object",
-}
 _MOST_CHOICES = 20
 _NO_SCHEMAS = {"enum", "const", "default", "examples"}  # what is under them is data
 _WORDS: dict[str, Callable[[Any], str]] = {
@@ -193,7 +185,7 @@ def _is_of_kind(error: Any, above: Any) -> bool:
 
 
 def _any_of(kinds: Sequence[str]) -> str:
-    return " or ".join(_KINDS.get(kind, str(kind)) for kind in kinds)
+    return " or ".join(SCHEMA_TYPE_NAMES.get(kind, str(kind)) for kind in kinds)
 
 
 def _listed(values: Sequence[Any]) -> str:
