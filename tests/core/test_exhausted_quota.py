@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from paceline import Fault, FaultKind
-from paceline._core.durations import span
+from paceline._core.durations import format_duration
 from paceline._core.fault import closed_lane_fault, closed_lanes_fault
 from paceline.llm_strategies import QuotaHint, QuotaLimit
 
@@ -44,7 +44,7 @@ def test_where_that_is_not_known_it_says_what_the_provider_said():
     ],
 )
 def test_a_time_is_told_as_people_say_it(seconds, words):
-    assert span(seconds) == words
+    assert format_duration(seconds) == words
 
 
 def test_several_lanes_are_told_together_and_the_first_to_reopen_is_the_batch_s():

@@ -11,20 +11,14 @@ Rules owned here:
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable
 
 import attrs
 
-from .exceptions import ConfigurationError
 from .usage import NO_USAGE, TokenUsage
+from .validators import is_price
 
 _MILLION = 1e6
-
-
-def _is_price(_: object, attribute: attrs.Attribute[float], value: object) -> None:
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value < math.inf:
-        raise ConfigurationError(f"{attribute.name} must be USD per million tokens, 0 or more, not {value!r}")
 
 
 def _input_price(price: Price) -> float:
@@ -39,11 +33,11 @@ class Price:
         ConfigurationError: a price is no finite number, 0 or more.
     """
 
-    input: float = attrs.field(validator=_is_price)
+    input: float = attrs.field(validator=is_price)
     """Of tokens sent."""
-    output: float = attrs.field(validator=_is_price)
+    output: float = attrs.field(validator=is_price)
     """Of tokens generated, those spent on thinking included."""
-    cached_input: float = attrs.field(default=attrs.Factory(_input_price, takes_self=True), validator=_is_price)
+    cached_input: float = attrs.field(default=attrs.Factory(_input_price, takes_self=True), validator=is_price)
     """Of tokens sent that were read from a cache; by default as the others."""
 
     def of(self, usage: TokenUsage) -> float:

@@ -13,18 +13,12 @@ from typing import Any, Literal, TypeAlias
 import attrs
 from attrs import setters
 
-from .exceptions import ConfigurationError
 from .retry import RetryPolicy
-from .validators import is_at_least_one, is_seconds
+from .validators import Instance, is_at_least_one, is_seconds
 
 Durability: TypeAlias = Literal["normal", "full"]
 """What a result committed to a journal survives. `normal`: the end of the process; a power failure may lose the last moments.
 `full`: a power failure too."""
-
-
-def _is_policy(_: object, attribute: attrs.Attribute[RetryPolicy], value: object) -> None:
-    if not isinstance(value, RetryPolicy):
-        raise ConfigurationError(f"{attribute.name} must be a RetryPolicy, not {value!r}")
 
 
 def _announce(config: ProcessorConfig, _: attrs.Attribute[Any], value: Any) -> Any:
@@ -51,7 +45,7 @@ class ProcessorConfig:
     """Seconds for a batch. Then calls in flight are cancelled, and what is not settled is pending."""
     hook_timeout: float = attrs.field(default=30.0, validator=is_seconds)
     """Seconds for each call of a middleware, an observer, `on_error` or `cleanup`."""
-    retry: RetryPolicy = attrs.field(factory=RetryPolicy, validator=_is_policy)
+    retry: RetryPolicy = attrs.field(factory=RetryPolicy, validator=Instance(RetryPolicy))
     """Budgets and waits between the calls of one item."""
     _listeners: list[Callable[[], None]] = attrs.field(init=False, factory=list, repr=False, eq=False)
 

@@ -18,7 +18,7 @@ from datetime import UTC, datetime, timedelta
 
 import attrs
 
-from .durations import span
+from .durations import format_duration
 from .quota import DAY, QuotaHint, positive_number
 
 
@@ -154,8 +154,8 @@ def reopening_text(fault: Fault, wall_time: float) -> str | None:
     try:
         at = datetime.fromtimestamp(wall_time + wait, UTC) + timedelta(seconds=59)
     except (ValueError, OverflowError, OSError):
-        return span(wait)
-    return f"{span(wait)} ({at:%Y-%m-%d %H:%M} UTC)"
+        return format_duration(wait)
+    return f"{format_duration(wait)} ({at:%Y-%m-%d %H:%M} UTC)"
 
 
 def reopens_in(fault: Fault) -> float | None:

@@ -33,7 +33,7 @@ import attrs
 from .exceptions import ConfigurationError, IllegalTransitionError
 from .fault import Fault, FaultKind
 from .pace import TRUST
-from .validators import is_at_least_one, is_seconds
+from .validators import Instance, is_at_least_one, is_seconds
 
 
 def _is_not_below_base(backoff: Any, _: object, value: float) -> None:
@@ -70,11 +70,6 @@ def delay(policy: Backoff, failures: int, chance: float, retry_after: float | No
     return max(wait, min(hint, policy.longest))
 
 
-def _is_backoff(_: object, __: object, value: object) -> None:
-    if not isinstance(value, Backoff):
-        raise ConfigurationError(f"backoff must be a Backoff, not {value!r}")
-
-
 @attrs.frozen(kw_only=True)
 class RetryPolicy:
     """How often an item may be called.
@@ -91,7 +86,7 @@ class RetryPolicy:
     """Calls that may end in a truncated output. One: the same prompt under the same limit is truncated again."""
     patience: float = attrs.field(default=900.0, validator=is_seconds)
     """Seconds without a single success in its lane after which a throttled item is given up."""
-    backoff: Backoff = attrs.field(factory=Backoff, validator=_is_backoff)
+    backoff: Backoff = attrs.field(factory=Backoff, validator=Instance(Backoff))
     """The waits after passing failures."""
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from .._core.durations import span
+from .._core.durations import format_duration
 from .._core.fault import FaultKind, reopens_in
 from .._core.results import BatchResult
 from ..files.types import STREAM
@@ -42,7 +42,9 @@ _HINTS = MappingProxyType(  # the first that applies is given: what explains the
 def _when_spent(batch: BatchResult[Any]) -> str | None:
     """Return what to do about a quota of which it is known when it is renewed."""
     reopens = None if batch.stopped is None else reopens_in(batch.stopped)
-    return None if reopens is None else f"a quota is spent: run the rest in {span(reopens)}, or raise the quota"
+    return (
+        None if reopens is None else f"a quota is spent: run the rest in {format_duration(reopens)}, or raise the quota"
+    )
 
 
 def hint(batch: BatchResult[Any], output: str | None) -> str | None:

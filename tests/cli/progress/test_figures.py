@@ -7,8 +7,9 @@ import math
 import pytest
 
 from paceline import FaultKind, TokenUsage
+from paceline._core.durations import format_clock, format_elapsed
 from paceline._core.pace import PaceStatistics
-from paceline.cli.progress.figures import FigureMeter, clock, elapsed, gate_of, pace_of, per_time
+from paceline.cli.progress.figures import FigureMeter, gate_of, pace_of, per_time
 from paceline.typing import ProcessorStatistics
 
 
@@ -80,7 +81,7 @@ def test_what_is_waited_for_is_told_in_words(gate, words):
 
 
 def test_a_time_since_the_beginning_is_exact_at_first():
-    assert [elapsed(seconds) for seconds in (0.04, 12.34, 750)] == ["0.0 s", "12.3 s", "12:30"]
+    assert [format_elapsed(seconds) for seconds in (0.04, 12.34, 750)] == ["0.0 s", "12.3 s", "12:30"]
 
 
 def test_rates_are_told_with_the_decimals_that_mean_something():
@@ -126,7 +127,7 @@ def test_a_gate_in_the_future_is_a_wait():
     ],
 )
 def test_a_time_left_is_written_as_a_clock_does(seconds, text):
-    assert clock(seconds) == text
+    assert format_clock(seconds) == text
 
 
 def test_readings_that_are_further_apart_than_the_window_tell_a_rate_too():

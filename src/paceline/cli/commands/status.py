@@ -18,7 +18,7 @@ from typing import Any
 import attrs
 
 from ..._core.accounting import ModelUse
-from ..._core.durations import span
+from ..._core.durations import format_duration
 from ..._core.exceptions import ConfigurationError
 from ..._core.fault import redact
 from ..._core.usage import TokenUsage
@@ -142,7 +142,7 @@ def _runs(status: Status) -> Iterator[tuple[str, str]]:
         label = "runs" if not index and len(shown) == len(status.runs) else ""
         seconds = _seconds(run, status)
         how = {"ended": "took", "running": "goes on, for"}.get(_state(run, status), "was killed, or has crashed")
-        yield label, f"{run.run}: {_at(run.began)}, {how}{'' if seconds is None else f' {span(seconds)}'}"
+        yield label, f"{run.run}: {_at(run.began)}, {how}{'' if seconds is None else f' {format_duration(seconds)}'}"
 
 
 def _entry(entry: PaceEntry) -> str:

@@ -27,9 +27,10 @@ from rich.progress_bar import ProgressBar
 from rich.table import Column, Table
 from rich.text import Text
 
+from ..._core.durations import format_clock
 from ...files.output import STDOUT
 from ..console import print_message
-from .figures import SHOWN_STEPS, Figures, PaceSteps, clock, gate_of, pace_of, per_time
+from .figures import SHOWN_STEPS, Figures, PaceSteps, gate_of, pace_of, per_time
 
 _LEVELS = "▁▂▃▄▅▆▇█"
 _WIDEST = 48  # columns of a curve
@@ -230,7 +231,7 @@ class Lines(Progress):
         """Print the figures, if it is time."""
         if reading.seconds < self._next - _EARLY:
             return
-        self.say(f"{reading.done:,} of {reading.total:,} done, {figures(reading)}, {clock(reading.left)} left")
+        self.say(f"{reading.done:,} of {reading.total:,} done, {figures(reading)}, {format_clock(reading.left)} left")
         for change in self._reasons.take():
             self.say(f"at {change.time} {change.what}: {change.reason}")
         self._next = reading.seconds + max(self.period, min(_RAREST, reading.seconds / _LINES))
@@ -298,7 +299,7 @@ def bar(reading: Figures) -> RenderableType:
     line.add_column(ratio=1)
     line.add_column(justify="right", no_wrap=True)
     progress = ProgressBar(total=max(1, reading.total), completed=reading.done)
-    line.add_row(progress, f"{reading.done:,} of {reading.total:,}  {clock(reading.left)} left")
+    line.add_row(progress, f"{reading.done:,} of {reading.total:,}  {format_clock(reading.left)} left")
     return line
 
 

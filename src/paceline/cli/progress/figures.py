@@ -17,7 +17,7 @@ from typing import Any
 import attrs
 from anyio import current_time
 
-from ..._core.durations import span
+from ..._core.durations import format_elapsed, format_wait
 from ..._core.events import ProcessingEvent
 from ..._engine.tally import ProcessorStatistics
 from ...abc import BaseObserver
@@ -40,7 +40,7 @@ class PaceStep:
     @property
     def time(self) -> str:
         """When, in words."""
-        return elapsed(self.seconds)
+        return format_elapsed(self.seconds)
 
     @property
     def what(self) -> str:
@@ -53,7 +53,7 @@ class PaceStep:
                 number, _, unit = old.partition(" ")
                 return f"{number if new.endswith(f' {unit}') else old} → {new}"
             case "gate":
-                return f"gate closed for {wait_of(self.new)}" if self.new > 0 else "gate open again"
+                return f"gate closed for {format_wait(self.new)}" if self.new > 0 else "gate open again"
             case other:
                 return f"{other}: {self.old:,.4g} → {self.new:,.4g}"
 
@@ -196,23 +196,4 @@ def pace_of(reading: Figures) -> str:
 
 def gate_of(reading: Figures) -> str:
     """Return in words whether calls may start, and if not, when."""
-    return f"closed; opens in {wait_of(reading.wait)}" if reading.wait else "open"
-
-
-def wait_of(seconds: float) -> str:
-    """Return a wait as people say it: 0.4 s, 3 s, 12 min."""
-    return f"{max(0.1, seconds):.1f} s" if seconds < 1 else span(seconds)
-
-
-def elapsed(seconds: float) -> str:
-    """Return a time since the beginning: 12.3 s, and later 12:30."""
-    return f"{seconds:.1f} s" if seconds < _MANY else clock(seconds)
-
-
-def clock(seconds: float | None) -> str:
-    """Return a time left as people write it: 0:07, 12:30, 3:05:00; -:-- where it is not known."""
-    if seconds is None or not math.isfinite(seconds):
-        return "-:--"
-    minutes, second = divmod(math.ceil(seconds), 60)
-    hours, minute = divmod(minutes, 60)
-    return f"{hours}:{minute:02}:{second:02}" if hours else f"{minute}:{second:02}"
+    return f"closed; opens in {format_wait(reading.wait)}" if reading.wait else "open"
