@@ -11,6 +11,7 @@ import importlib.metadata
 import re
 import sys
 from pathlib import Path
+from typing import Any
 
 from docutils import nodes
 from sphinx.addnodes import pending_xref
@@ -36,7 +37,7 @@ myst_heading_anchors = 3  # links such as journal.md#size, which a code host und
 copybutton_prompt_text = "$ "
 
 default_role = "code"  # docstrings quote code with one backtick, as Markdown does
-autodoc_default_options = {"members": True}
+autodoc_default_options = {"members": True, "undoc-members": True}
 autodoc_member_order = "bysource"
 autodoc_typehints_format = "short"
 python_use_unqualified_type_names = True
@@ -75,7 +76,25 @@ def _prepare(module: str) -> None:
 def _convert_docstring(_app: Sphinx, what: str, name: str, obj: object, _options: object, lines: list[str]) -> None:
     """Convert Google's sections. Napoleon's own handler would take what an attribute's sentence has before a colon for its type."""
     as_what = "method" if what in {"attribute", "data", "property"} else what
-    lines[:] = GoogleDocstring(lines, Config(), None, as_what, name, obj).lines()
+    lines[:] = GoogleDocstring(_with_literal_blocks(lines), Config(), None, as_what, name, obj).lines()
+
+
+def _with_literal_blocks(lines: list[str]) -> list[str]:
+    """Mark indented blocks as code, as Markdown has it: those after a blank line, with a paragraph at the margin before it."""
+    marked: list[str] = []
+    for number, line in enumerate(lines):
+        is_first = line.startswith("    ") and number > 1 and not lines[number - 1].strip()
+        before = next((text for text in reversed(lines[:number]) if text.strip()), "")
+        if is_first and not before.startswith(" ") and not before.endswith("::"):
+            marked += ["::", ""]
+        marked.append(line)
+    return marked
+
+
+def _show_defaults(*arguments: Any) -> tuple[str, str | None] | None:
+    """Show a default that attrs creates for each object as an ellipsis."""
+    *_, signature, returns = arguments
+    return (signature.replace("= NOTHING", "= ..."), returns) if signature else None
 
 
 def _append_reference(_app: Sphinx, page: str, source: list[str]) -> None:
@@ -101,5 +120,6 @@ def setup(app: Sphinx) -> None:
     for module in PUBLIC_MODULES:
         _prepare(module)
     app.connect("autodoc-process-docstring", _convert_docstring)
+    app.connect("autodoc-process-signature", _show_defaults)
     app.connect("source-read", _append_reference)
     app.connect("missing-reference", _resolve_at_home)

@@ -13,6 +13,7 @@ import importlib.util
 import inspect
 from functools import cache
 from pathlib import Path
+from typing import Generic, Protocol
 
 PUBLIC_MODULES = (
     "paceline",
@@ -100,6 +101,6 @@ def reference(module: str) -> str:
             kind = "exception" if issubclass(value, BaseException) else "class"
         else:
             kind = "function" if inspect.isroutine(value) else "data"
-        inherits = isinstance(value, type) and value.__bases__ != (object,)
+        inherits = isinstance(value, type) and not {*value.__bases__} <= {object, Generic, Protocol}
         lines += [f".. auto{kind}:: {module}::{name}", *["   :show-inheritance:"] * inherits, ""]
     return "\n".join(lines)

@@ -7,15 +7,15 @@
 
 The rest is in modules of its own:
 
-paceline.llm_strategies   strategies for Gemini, OpenAI and Anthropic, ladders of models, feedback on invalid answers
-paceline.files            reading prompts from files, and writing results to files
-paceline.runs             a run from file to file, as the command line does it
-paceline.journal          results on disk, so that an interrupted batch can be resumed
-paceline.abc              the ports: what an application or another library may implement
-paceline.observers        the events that observers receive
-paceline.exceptions       every exception
-paceline.typing           types that are returned, and rarely constructed
-paceline.testing          a simulated provider
+    paceline.llm_strategies   strategies for Gemini, OpenAI and Anthropic, ladders of models, feedback on invalid answers
+    paceline.files            reading prompts from files, and writing results to files
+    paceline.runs             a run from file to file, as the command line does it
+    paceline.journal          results on disk, so that an interrupted batch can be resumed
+    paceline.abc              the ports: what an application or another library may implement
+    paceline.observers        the events that observers receive
+    paceline.exceptions       every exception
+    paceline.typing           types that are returned, and rarely constructed
+    paceline.testing          a simulated provider
 """
 
 from typing import TYPE_CHECKING
