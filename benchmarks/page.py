@@ -11,11 +11,11 @@ from types import ModuleType
 
 _FRAME = """# Benchmarks
 
-What paceline costs beside the calls it makes, and what its peers cost in the same run. `make bench` prints the tables;
-`python -m benchmarks --write docs/benchmarks.md` rewrites this page, and with the name of one (`overhead`, `memory`, `journal`,
-`night`, `typed`, `gemini`, `savings`) before `--write` only that section of it.
+These tables show what paceline costs in addition to the calls it makes, next to its peers in the same run. `make bench` prints them;
+`python -m benchmarks --write docs/benchmarks.md` rewrites this page. Name one benchmark (`overhead`, `memory`, `journal`,
+`night`, `typed`, `gemini`, `savings`) before `--write` to rewrite only its section.
 
-Figures are those of one machine on one day, and it may have had other work to do: trust the ratios.
+The numbers are from one machine on one day, which may have had other work to do: trust the ratios.
 
 """
 _TITLES = {
