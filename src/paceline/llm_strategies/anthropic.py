@@ -20,7 +20,7 @@ from .._core.usage import TokenUsage
 from .chat import ChatStrategy, T
 from .chat_client import WORDS, Provider
 from .common import count, items, mapping, object_of, raise_error_of, text_of
-from .output_types.provider_schema import Dialect, enforced
+from .output_types.provider_schema import SchemaSupport, enforced
 
 try:
     import anthropic
@@ -38,7 +38,7 @@ _BY_STOP_REASON = {  # any other is a refusal, as what is to come may be
     "pause_turn": FaultKind.TRUNCATED,
     "tool_use": FaultKind.INVALID,
 }
-_ENFORCED = Dialect(recursion=False)
+_ENFORCED = SchemaSupport(recursion=False)
 _IMAGES = {"image/png", "image/jpeg", "image/gif", "image/webp"}
 
 

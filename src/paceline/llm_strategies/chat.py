@@ -35,7 +35,7 @@ from .._core.usage import TokenUsage
 from .chat_client import Access, ChatErrorClassifier, Provider, one_of
 from .common import fingerprint, quota_hint
 from .output_types.output_type import NO_REQUESTS
-from .output_types.provider_schema import Asked
+from .output_types.provider_schema import AnswerFormat
 from .prices import Priced
 
 T = TypeVar("T", default=str)
@@ -94,10 +94,10 @@ class ChatStrategy(Priced[T], Generic[T]):
         self._check(model, client, base_url, system_instruction, price)
         self.model = self._name = model.strip()
         self.price = price
-        self._asked: Asked[T] = Asked.of(output_type)
+        self._asked: AnswerFormat[T] = AnswerFormat.of(output_type)
         self._mode = one_of("schema_mode", schema_mode or self._provider.modes[0], self._provider.modes)
         self._options = self._checked(options)
-        told = self._asked.told if self._mode in {"json", "text"} else ""
+        told = self._asked.instruction if self._mode in {"json", "text"} else ""
         self._instruction = "\n\n".join(filter(None, (system_instruction, told)))
         self._fixed = self._settings()
         self._keeps_model = keep_model

@@ -4,7 +4,7 @@ Rules owned here:
 
 1. A prompt after an invalid answer is made of the item's own prompt and the last answer's problems: it does not grow with the
    number of answers, and what it quotes is short.
-2. What was wrong is known until there is a right answer: a call that was throttled or cut off in between is made again with
+2. What was wrong is known until there is a right answer: a call that was throttled or truncate off in between is made again with
    the same prompt.
 3. It is the item's: each copy has its own, beside its own copy of the strategy that makes the calls.
 4. Everything else is that strategy's.
@@ -28,7 +28,7 @@ from .._core.prompt import Media, Parts
 from .._core.request import Request
 from ..abc import ErrorClassifier, Ladder, LLMCallStrategy, Tokens
 from .common import fingerprint
-from .output_types.validation_errors import cut, problems_of
+from .output_types.validation_errors import problems_of, truncate
 
 T = TypeVar("T")
 
@@ -212,15 +212,15 @@ class _Report:
     def values(self) -> dict[str, str]:
         """What stands in the fields of a template, but for the prompt."""
         return {
-            "right": ", ".join(_some([cut(name, _LONGEST) for name in self.right])) or "nothing",
+            "right": ", ".join(_some([truncate(name, _LONGEST) for name in self.right])) or "nothing",
             "problems": "\n".join(f"- {line}" for line in _some([_line(problem) for problem in self.problems])),
-            "answer": cut(self.answer or "", _LONGEST_ANSWER),
+            "answer": truncate(self.answer or "", _LONGEST_ANSWER),
         }
 
 
 def _line(problem: Problem) -> str:
-    given = "" if problem.value is None else f" (given: {cut(problem.value, _LONGEST)})"
-    return f"{cut(problem.told, _LONGEST)}{given}"
+    given = "" if problem.value is None else f" (given: {truncate(problem.value, _LONGEST)})"
+    return f"{truncate(problem.told, _LONGEST)}{given}"
 
 
 def _some(lines: list[str]) -> list[str]:

@@ -19,7 +19,7 @@ from .._core.usage import TokenUsage
 from .chat import ChatStrategy, T
 from .chat_client import WORDS, Provider
 from .common import count, items, mapping, object_of, raise_error_of, text_of
-from .output_types.provider_schema import Dialect, enforced
+from .output_types.provider_schema import SchemaSupport, enforced
 
 try:
     import openai
@@ -37,7 +37,7 @@ _BY_FINISH_REASON = {  # any other is a refusal, as what is to come may be
     "abort": FaultKind.TRANSIENT,
     "insufficient_system_resource": FaultKind.OVERLOADED,
 }
-_STRICT = Dialect(
+_STRICT = SchemaSupport(
     keywords=frozenset(
         [
             "pattern",

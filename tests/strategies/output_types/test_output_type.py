@@ -1,4 +1,4 @@
-"""Types of outputs: their schemas, what is read, and what is told of what cannot be."""
+"""Output types: their schemas, parsing, and the problems that are reported."""
 
 from __future__ import annotations
 
@@ -222,7 +222,7 @@ BAD = [
     (list[str], '"ab"', [("", "must be an array, not a string", '"ab"')]),
     (tuple[int, str], "[1]", [("", "must have 2 items, not 1", "[1]")]),
     (set[int], "[1, 1]", [("", "must not have an item twice", "[1, 1]")]),
-    (set, "[[]]", [("", "must have no items but those that a set can hold", "[[]]")]),
+    (set, "[[]]", [("", "must have only items that a set can hold", "[[]]")]),
     (dict[str, int], '{"a b": "x"}', [('["a b"]', "must be an integer, not a string", '"x"')]),
     (dict, "[]", [("", "must be an object, not an array", "[]")]),
     (Literal["a", 1], "true", [("", 'must be one of "a", 1', "true")]),
@@ -233,7 +233,7 @@ BAD = [
     (dt.date, "1", [("", "must be a string, a date such as 2024-12-31, not an integer", "1")]),
     (int | None, '"x"', [("", "must be an integer or null, not a string", '"x"')]),
     (Row, '{"a": 1}', [("a", "must be a string, not an integer", "1"), ("b", "is missing", None)]),
-    (Row, '{"b": 1, "c": 2}', [("c", "is no field here", "2")]),
+    (Row, '{"b": 1, "c": 2}', [("c", "is not a field of this object", "2")]),
     (Tree, "3", [("", "must be an object, not an integer", "3")]),
     (
         Tree,
@@ -261,12 +261,12 @@ BAD = [
 
 
 @pytest.mark.parametrize(("output_type", "text", "problems"), BAD, ids=[str(index) for index in range(len(BAD))])
-def test_what_is_wrong_is_told_with_its_place_its_rule_and_its_value(output_type, text, problems):
+def test_what_is_wrong_is_reported_with_its_place_its_rule_and_its_value(output_type, text, problems):
     with pytest.raises(InvalidOutputError) as raised:
         OutputType.of(output_type).parse(text, TokenUsage(3, 4))
-    told = [(problem.path, problem.rule, problem.value) for problem in raised.value.problems]
-    assert sorted(told, key=str) == sorted(
-        ((path, rule, given or told[0][2]) if "float can hold" in rule else (path, rule, given) for path, rule, given in problems),
+    reported = [(problem.path, problem.rule, problem.value) for problem in raised.value.problems]
+    assert sorted(reported, key=str) == sorted(
+        ((path, rule, given or reported[0][2]) if "float can hold" in rule else (path, rule, given) for path, rule, given in problems),
         key=str,
     )  # fmt: skip
     assert raised.value.usage == TokenUsage(3, 4)
@@ -301,7 +301,7 @@ def test_a_validators_objection_is_heard_beside_fields_that_are_not_of_their_typ
     ]
     assert problems(Person, '{"name": "x", "age": 200, "foo": 1}') == [
         ("age", "'age' must be <= 150"),
-        ("foo", "is no field here"),
+        ("foo", "is not a field of this object"),
     ]
 
 
@@ -361,7 +361,7 @@ def test_a_mistake_in_a_validator_of_pydantics_becomes_a_problem_too():
 
 
 @pytest.mark.parametrize("output_type", [Person, Pydantic, dict, list[Row]])
-def test_a_text_that_is_no_json_is_told_with_the_place(output_type):
+def test_a_text_that_is_no_json_is_reported_with_the_place(output_type):
     with pytest.raises(InvalidOutputError, match="line 3, column 8") as raised:
         OutputType.of(output_type).parse('{\n"name": "Ada",\n"age": unknown\n}')
     (problem,) = raised.value.problems
@@ -412,8 +412,8 @@ def test_what_json_has_no_number_for_is_a_problem(number, output_type, path):
 @pytest.mark.parametrize("output_type", [dict, Person, Pydantic, dict[str, Any]])
 def test_a_name_twice_in_one_object_is_a_problem(output_type):
     text = '{"name": "Ada", "age": 3, "age": 4}'
-    assert problems(output_type, text) == [("age", "is there twice in one object")]
-    assert problems(list[output_type], f"[{text}]") == [("[0].age", "is there twice in one object")]
+    assert problems(output_type, text) == [("age", "occurs twice in one object")]
+    assert problems(list[output_type], f"[{text}]") == [("[0].age", "occurs twice in one object")]
 
 
 @pytest.mark.parametrize("output_type", [dict, list, Tree, Pydantic, Person, list[Pydantic]])
@@ -430,7 +430,7 @@ def test_a_tree_that_is_too_deep_to_be_built_is_invalid():
 
 
 def test_a_number_of_too_many_digits_is_invalid():
-    assert problems(int, "9" * 5_000) == [("", "must not have a number of so many digits")]
+    assert problems(int, "9" * 5_000) == [("", "must not have a number with that many digits")]
 
 
 @pytest.mark.parametrize(
@@ -443,10 +443,10 @@ def test_odd_texts_are_invalid(output_type, text):
     assert all((problem.told + (problem.value or "")).encode() for problem in raised.value.problems)
 
 
-# What is told
+# Reported problems
 
 
-def test_what_is_right_is_told_down_to_the_fields_beside_those_that_are_wrong():
+def test_what_is_right_is_reported_down_to_the_fields_beside_those_that_are_wrong():
     text = '{"name": "Ada", "age": "x", "address": {"city": "L", "zip": 3}, "tags": ["a", 1, "b"]}'
     assert right(Person, text) == ("name", "address.city", "tags[0]", "tags[2]")
     assert right(Pydantic, '{"name": "Ada", "age": "x", "tags": ["x"]}') == ("name", "tags")
@@ -456,7 +456,7 @@ def test_a_field_that_is_unknown_or_missing_makes_no_other_wrong():
     assert right(Row, '{"a": "x", "c": 1}') == ("a",)
 
 
-def test_problems_are_told_without_their_values_and_the_values_are_short():
+def test_problems_are_reported_without_their_values_and_the_values_are_short():
     secret = "s3cret" * 100
     for output_type in (Row, Pydantic, Person):
         with pytest.raises(InvalidOutputError) as raised:
@@ -468,7 +468,7 @@ def test_problems_are_told_without_their_values_and_the_values_are_short():
         assert all(len(problem.value or "") <= 120 for problem in raised.value.problems)
 
 
-def test_a_million_problems_are_told_as_a_hundred():
+def test_a_million_problems_are_reported_as_a_hundred():
     with pytest.raises(InvalidOutputError) as raised:
         OutputType.of(list[int]).parse(json.dumps(["x"] * 10_000))
     assert len(raised.value.problems) == 100
@@ -524,11 +524,11 @@ def test_classes_of_one_name_are_two_definitions():
 
 def test_a_doc_of_a_field_is_its_description():
     @attrs.define
-    class Told:
+    class Described:
         name: Annotated[str, Doc("As in the passport.")]
         age: Annotated[int, msgspec.Meta(description="In years.")]
 
-    assert [one["description"] for one in OutputType.of(Told).schema["properties"].values()] == ["As in the passport.", "In years."]  # fmt: skip
+    assert [one["description"] for one in OutputType.of(Described).schema["properties"].values()] == ["As in the passport.", "In years."]  # fmt: skip
 
 
 @pytest.mark.parametrize(
@@ -611,7 +611,7 @@ class OverlapB:
 
 
 REFUSED = [
-    (Any, "Any has no JSON schema: anything would do"),
+    (Any, "Any has no JSON schema, as any value fits"),
     (object, "object has no JSON schema"),
     (Plain, "Plain has no JSON schema"),
     (a_function, "the function a_function has no JSON schema"),
@@ -623,21 +623,21 @@ REFUSED = [
     (bytes, "bytes has no JSON schema"),
     (T, "~T has no JSON schema"),
     (Box, r"Box has no JSON schema: value: ~T"),
-    (dict[int, str], "the keys of .* are no texts"),
+    (dict[int, str], "the keys of .* must be strings"),
     (int | Any, "Any is a member"),
-    (Colour | str, "more than one member is a string"),
-    (list[int] | tuple[str, ...], "more than one member is an array"),
-    (dict[str, int] | Cat, "more than one member is an object"),
-    (Cat | dict[str, int], "more than one member is an object"),
-    (OverlapA | OverlapB, "OverlapA and OverlapB cannot be told apart"),
-    (SameA | SameB, "SameA and SameB cannot be told apart"),
+    (Colour | str, "more than one member of .* is a string"),
+    (list[int] | tuple[str, ...], "more than one member of .* is an array"),
+    (dict[str, int] | Cat, "more than one member of .* is an object"),
+    (Cat | dict[str, int], "more than one member of .* is an object"),
+    (OverlapA | OverlapB, "OverlapA and OverlapB cannot be distinguished"),
+    (SameA | SameB, "SameA and SameB cannot be distinguished"),
     (WithPlain, r"WithPlain has no JSON schema: inner\[\]: Plain"),
-    (WithPydantic, r"model\[\]: it is pydantic's, in the attrs class WithPydantic"),
+    (WithPydantic, r"model\[\]: a pydantic type in the attrs class WithPydantic"),
     (list[Person | Pydantic], "pydantic says"),
     (WithInitVar, "InitVar"),
     (Constrained, "x: msgspec's constraints"),
     (Unknown, "NoSuchName"),
-    (Literal[b"a"], "must be texts"),
+    (Literal[b"a"], "must be strings"),
 ]
 
 
@@ -664,7 +664,7 @@ def test_free_text_imports_neither_cattrs_nor_pydantic():
 # problems_of
 
 
-def told(exception):
+def reported(exception):
     report = problems_of(exception)
     return None if report is None else ([(one.path, one.rule, one.value) for one in report[0]], report[1], report[2])
 
@@ -677,13 +677,17 @@ def raised_by(function, *args):
 
 def test_problems_are_read_from_our_own_error():
     error = InvalidOutputError("text", [Problem("a", "rule", "1")], right=["b"])
-    assert told(error) == ([("a", "rule", "1")], ("b",), "text")
+    assert reported(error) == ([("a", "rule", "1")], ("b",), "text")
 
 
 def test_problems_are_read_from_pydantics_error():
     error = raised_by(Pydantic.model_validate_json, '{"name": "x", "age": "old"}')
-    assert told(error)[0] == [("age", "Input should be a valid integer, unable to parse string as an integer", '"old"')]
-    assert told(raised_by(Nested.model_validate, {"person": {"name": 1}, "pet": {"kind": "cat", "lives": 1}}))[0] == [
+    assert reported(error)[0] == [
+        ("age", "Input should be a valid integer, unable to parse string as an integer", '"old"')
+    ]
+    assert reported(raised_by(Nested.model_validate, {"person": {"name": 1}, "pet": {"kind": "cat", "lives": 1}}))[
+        0
+    ] == [
         ("person.name", "Input should be a valid string", "1"),
         ("person.age", "Field required", None),
     ]
@@ -705,27 +709,27 @@ def test_problems_are_read_from_the_first_version_of_pydantic():
 
     ValidationError.__module__ = "pydantic.v1.error_wrappers"
     ValidationError.__qualname__ = "ValidationError"
-    assert told(ValidationError()) == ([("a[0]", "field required", None)], (), None)
+    assert reported(ValidationError()) == ([("a[0]", "field required", None)], (), None)
 
 
 def test_problems_are_read_from_cattrs_errors():
     converter = cattrs.Converter(forbid_extra_keys=True)
     error = raised_by(converter.structure, {"name": "x", "tags": 3, "address": {"zip": "1"}, "no": 1}, Person)
-    assert told(error) == (
+    assert reported(error) == (
         [
             ("age", "is missing", None),
             ("address.city", "is missing", None),
             ("tags", "invalid value for type, expected list", None),
-            ("no", "is no field here", None),
+            ("no", "is not a field of this object", None),
         ],
         ("name",),
         None,
     )
-    assert told(raised_by(converter.structure, ["1", "x"], list[int]))[0] == [("[1]", "invalid value for type, expected int", None)]  # fmt: skip
-    assert told(raised_by(converter.structure, {"low": 2, "high": 1}, Range))[:2] == ([("", "high must not be below low", None)], ())  # fmt: skip
-    assert told(raised_by(converter.structure, {"name": "x", "age": 200}, Person))[0][0][0] == ""
+    assert reported(raised_by(converter.structure, ["1", "x"], list[int]))[0] == [("[1]", "invalid value for type, expected int", None)]  # fmt: skip
+    assert reported(raised_by(converter.structure, {"low": 2, "high": 1}, Range))[:2] == ([("", "high must not be below low", None)], ())  # fmt: skip
+    assert reported(raised_by(converter.structure, {"name": "x", "age": 200}, Person))[0][0][0] == ""
     error = raised_by(converter.structure, {"city": "L", "zip": "s3cret"}, Address)
-    assert told(error)[0] == [("zip", r"'zip' must match regex '\\d{5}'", '"s3cret"')]
+    assert reported(error)[0] == [("zip", r"'zip' must match regex '\\d{5}'", '"s3cret"')]
 
 
 def test_problems_are_read_from_errors_of_json_and_msgspec():
@@ -733,8 +737,8 @@ def test_problems_are_read_from_errors_of_json_and_msgspec():
     assert problems[0].rule == "must be JSON: Expecting value at line 1, column 7"
     assert (right, answer) == ((), '{"a": }')
     error = raised_by(lambda: msgspec.json.decode(b'{"name": "x", "age": 1, "tags": ["a", 2]}', type=Person))
-    assert told(error) == ([("tags[1]", "Expected `str`, got `int`", None)], (), None)
-    assert told(raised_by(lambda: msgspec.json.decode(b"{", type=Person)))[0] == [
+    assert reported(error) == ([("tags[1]", "Expected `str`, got `int`", None)], (), None)
+    assert reported(raised_by(lambda: msgspec.json.decode(b"{", type=Person)))[0] == [
         ("", "Input data was truncated", None)
     ]
 

@@ -144,7 +144,7 @@ def _fields_fit(data: dict[str, Any], schema: Any, root: Any) -> bool:
 
 
 def read(output_type: Any, text: str) -> Any:
-    """Read an answer; None: it is invalid, and all that is told of it holds."""
+    """Read an answer; None: it is invalid, and all that is reported of it holds."""
     try:
         return OutputType.of(output_type).parse(text)
     except InvalidOutputError as invalid:

@@ -13,11 +13,11 @@ from hypothesis import strategies as st
 
 from paceline import InvalidOutputError, TokenUsage
 from paceline.exceptions import ConfigurationError
-from paceline.llm_strategies.output_types.provider_schema import Asked, Dialect, enforced
+from paceline.llm_strategies.output_types.provider_schema import AnswerFormat, SchemaSupport, enforced
 
 from ..garbage import anything, twisted
 
-ANY = Dialect()
+ANY = SchemaSupport()
 PAID = TokenUsage(1, 2)
 
 
@@ -63,12 +63,12 @@ class Town:
 
 
 def schema_of(tp):
-    return Asked.of(tp).schema
+    return AnswerFormat.of(tp).schema
 
 
 def test_objects_are_closed_and_every_field_required_where_that_is_wanted():
-    dialect = Dialect(frozenset({"pattern"}), needs_every_field=True)
-    assert enforced(schema_of(Person), dialect) == {
+    support = SchemaSupport(frozenset({"pattern"}), needs_every_field=True)
+    assert enforced(schema_of(Person), support) == {
         "type": "object",
         "properties": {
             "name": {"type": "string", "description": "as in the passport"},
@@ -105,12 +105,12 @@ def test_a_union_with_a_tag_is_any_of_its_members():
     assert pet == {"anyOf": [{"$ref": "#/$defs/Cat"}, {"$ref": "#/$defs/Dog"}]}
 
 
-def test_a_format_that_is_not_known_is_told():
+def test_a_format_that_is_not_known_is_reported():
     schema = {"type": "object", "properties": {"x": {"type": "string", "format": "date"}}}
-    dialect = Dialect(frozenset({"format"}), formats=frozenset({"date"}))
-    assert enforced(schema, dialect)["properties"]["x"] == {"type": "string", "format": "date"}
+    support = SchemaSupport(frozenset({"format"}), formats=frozenset({"date"}))
+    assert enforced(schema, support)["properties"]["x"] == {"type": "string", "format": "date"}
     schema["properties"]["x"]["format"] = "iban"
-    assert enforced(schema, dialect)["properties"]["x"] == {"type": "string", "description": "format: iban"}
+    assert enforced(schema, support)["properties"]["x"] == {"type": "string", "description": "format: iban"}
 
 
 @pytest.mark.parametrize("tp", [Free, Extra, dict[str, int], tuple[int, str], pydantic.BaseModel], ids=str)
@@ -139,8 +139,8 @@ def test_one_of_all_is_that_one():
 @pytest.mark.parametrize("tp", [Node, list[Node]])
 def test_a_type_that_contains_itself_is_for_those_who_can(tp):
     assert enforced(schema_of(tp), ANY) is not None
-    assert enforced(schema_of(tp), Dialect(recursion=False)) is None
-    assert enforced(schema_of(Person), Dialect(recursion=False)) is not None
+    assert enforced(schema_of(tp), SchemaSupport(recursion=False)) is None
+    assert enforced(schema_of(Person), SchemaSupport(recursion=False)) is not None
 
 
 def test_one_definition_in_two_places_is_no_recursion():
@@ -148,7 +148,7 @@ def test_one_definition_in_two_places_is_no_recursion():
         left: Street
         right: Street
 
-    assert enforced(schema_of(Pair), Dialect(recursion=False)) is not None
+    assert enforced(schema_of(Pair), SchemaSupport(recursion=False)) is not None
 
 
 @pytest.mark.parametrize(
@@ -164,40 +164,40 @@ def test_one_definition_in_two_places_is_no_recursion():
     ids=str,
 )
 def test_what_is_no_object_is_the_one_field_of_one(tp, text, value):
-    asked = Asked.of(tp)
+    asked = AnswerFormat.of(tp)
     assert asked.schema["type"] == "object"
     assert list(asked.schema["properties"]) == ["value"]
     assert asked.read(f'{{"value": {text}}}', PAID) == value
 
 
-def test_what_is_wrong_in_it_is_told_with_its_path_and_its_cost():
+def test_what_is_wrong_in_it_is_reported_with_its_path_and_its_cost():
     with pytest.raises(InvalidOutputError) as caught:
-        Asked.of(list[Town]).read('{"value": [{"size": 1}, {"size": "x"}]}', PAID)
+        AnswerFormat.of(list[Town]).read('{"value": [{"size": 1}, {"size": "x"}]}', PAID)
     assert [problem.path for problem in caught.value.problems] == ["value[1].size"]
     assert caught.value.usage == PAID
 
 
 @pytest.mark.parametrize("tp", [Person, Town, Node])
 def test_an_object_is_asked_for_as_it_is(tp):
-    asked = Asked.of(tp)
+    asked = AnswerFormat.of(tp)
     assert asked.name == tp.__name__
     assert "value" not in asked.schema["properties"]
     assert "$ref" not in asked.schema
 
 
 def test_a_name_is_one_that_every_provider_takes():
-    assert Asked.of(dict[str, int]).name == "dict_str__int_"
-    assert len(Asked.of(dict[str, dict[str, dict[str, dict[str, dict[str, dict[str, int]]]]]]).name) <= 64
+    assert AnswerFormat.of(dict[str, int]).name == "dict_str__int_"
+    assert len(AnswerFormat.of(dict[str, dict[str, dict[str, dict[str, dict[str, dict[str, int]]]]]]).name) <= 64
 
 
 def test_free_text_is_asked_for_by_nothing():
-    asked = Asked.of(str)
-    assert (asked.schema, asked.told, asked.read("x", PAID)) == (None, "", "x")
+    asked = AnswerFormat.of(str)
+    assert (asked.schema, asked.instruction, asked.read("x", PAID)) == (None, "", "x")
 
 
 def test_a_type_without_a_schema_is_refused():
     with pytest.raises(ConfigurationError):
-        Asked.of(Any)
+        AnswerFormat.of(Any)
 
 
 schemas = twisted(

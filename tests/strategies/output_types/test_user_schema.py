@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from paceline import InvalidOutputError
 from paceline.exceptions import ConfigurationError
 from paceline.llm_strategies.output_types.output_type import OutputType
-from paceline.llm_strategies.output_types.provider_schema import Asked
+from paceline.llm_strategies.output_types.provider_schema import AnswerFormat
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers(-5, 5) | st.floats(-5, 5) | st.text(max_size=4),
@@ -55,11 +55,11 @@ def test_what_fits_comes_back_as_json_has_it():
     assert OutputType.of_schema(SCHEMA).parse(text) == {"a": 1, "b": ["abc", {"q": 2}], "c": "x", "d": "2024-02-29"}
 
 
-def test_all_that_is_wrong_is_told_by_field_and_without_the_value():
-    told, right = problems(
+def test_all_that_is_wrong_is_reported_by_field_and_without_the_value():
+    reported, right = problems(
         SCHEMA, '{"a": true, "b": ["abcd", {"q": "1"}, 7, "ok"], "c": "secret", "d": "today", "e": 1}'
     )
-    assert told == {
+    assert reported == {
         "a: must be an integer",
         "b: must have 3 items or fewer",
         "b[0]: must have 3 characters or fewer",
@@ -67,20 +67,20 @@ def test_all_that_is_wrong_is_told_by_field_and_without_the_value():
         "b[2]: must be a string or an object",
         'c: must be one of "x", "y"',
         "d: must be of the format date",
-        "e: is no field here",
+        "e: is not a field of this object",
     }
     assert right == ()
 
 
 def test_what_is_missing_is_named_and_what_is_right_is_known():
-    told, right = problems({**SCHEMA, "required": ["a", "c"]}, '{"b": ["abc"]}')
-    assert told == {"a: is missing", "c: is missing"}
+    reported, right = problems({**SCHEMA, "required": ["a", "c"]}, '{"b": ["abc"]}')
+    assert reported == {"a: is missing", "c: is missing"}
     assert right == ("b",)
 
 
 def test_the_problems_are_those_of_the_alternative_that_was_meant():
-    told, _ = problems(SCHEMA, '{"a": 1, "b": [{"kind": "r", "r": 1}]}')
-    assert told == {"b[0].r: must be null"}
+    reported, _ = problems(SCHEMA, '{"a": 1, "b": [{"kind": "r", "r": 1}]}')
+    assert reported == {"b[0].r: must be null"}
 
 
 @pytest.mark.parametrize(
@@ -110,16 +110,16 @@ def test_the_problems_are_those_of_the_alternative_that_was_meant():
     ],
 )
 def test_every_rule_has_words_that_say_what_must_be(schema, text, rule):
-    told, _ = problems(schema, text)
-    assert len(told) == 1
-    assert rule in told.pop()
+    reported, _ = problems(schema, text)
+    assert len(reported) == 1
+    assert rule in reported.pop()
 
 
 def test_fields_beside_patterns_and_of_no_subschema_are_named():
-    told, _ = problems({"patternProperties": {"^x": {}}, "additionalProperties": False}, '{"x1": 1, "y": 2}')
-    assert told == {"y: is no field here"}
-    told, _ = problems({"allOf": [{"properties": {"a": {}}}], "unevaluatedProperties": False}, '{"a": 1, "b": 2}')
-    assert told == {"b: is no field here"}
+    reported, _ = problems({"patternProperties": {"^x": {}}, "additionalProperties": False}, '{"x1": 1, "y": 2}')
+    assert reported == {"y: is not a field of this object"}
+    reported, _ = problems({"allOf": [{"properties": {"a": {}}}], "unevaluatedProperties": False}, '{"a": 1, "b": 2}')
+    assert reported == {"b: is not a field of this object"}
 
 
 @given(JSON)
@@ -135,8 +135,8 @@ def test_an_answer_fits_or_has_problems_whatever_it_is(value):
 
 
 def test_a_schema_without_end_finds_an_answer_too_deep_and_does_not_raise():
-    told, _ = problems({"$ref": "#"}, "1")
-    assert told == {"is nested too deeply"}
+    reported, _ = problems({"$ref": "#"}, "1")
+    assert reported == {"is nested too deeply"}
 
 
 @pytest.mark.parametrize(
@@ -171,7 +171,7 @@ def test_a_schema_that_is_whole_is_taken(schema):
 
 def test_what_is_no_object_is_wrapped_with_its_references():
     inner = {"type": "array", "items": {"anyOf": [{"type": "integer"}, {"$ref": "#"}, {"$ref": "#/$defs/t"}]}}
-    asked = Asked.of(OutputType.of_schema({**inner, "$defs": {"t": {"type": "boolean"}}}))
+    asked = AnswerFormat.of(OutputType.of_schema({**inner, "$defs": {"t": {"type": "boolean"}}}))
     assert asked.schema["properties"]["value"]["items"]["anyOf"][1:] == [
         {"$ref": "#/properties/value"},
         {"$ref": "#/$defs/t"},
@@ -179,18 +179,18 @@ def test_what_is_no_object_is_wrapped_with_its_references():
     assert asked.schema["$defs"] == {"t": {"type": "boolean"}}
     assert OutputType.of_schema(asked.schema).parse('{"value": [1, [true]]}') == {"value": [1, [True]]}
     assert asked.read('{"value": [1, [2, true]]}', None) == [1, [2, True]]
-    for text, told in [
+    for text, reported in [
         ('{"value": [1, ["x"]]}', "value[1][0]: must be an integer or an array or a boolean"),
         ("{}", "value: is missing"),
         ("[1]", "value: is missing"),
-        ('{"value": [], "x": 1}', "x: is no field here"),
+        ('{"value": [], "x": 1}', "x: is not a field of this object"),
     ]:
         with pytest.raises(InvalidOutputError) as caught:
             asked.read(text, None)
-        assert [problem.told for problem in caught.value.problems] == [told]
+        assert [problem.told for problem in caught.value.problems] == [reported]
 
 
 def test_an_output_type_may_be_given_as_one():
     kind = OutputType.of(list[int])
     assert OutputType.of(kind) is kind
-    assert Asked.of(kind).read('{"value": [1, 2]}', None) == [1, 2]
+    assert AnswerFormat.of(kind).read('{"value": [1, 2]}', None) == [1, 2]

@@ -1,7 +1,7 @@
 """Gemini, by the Gemini API or Vertex AI.
 
-    GeminiStrategy          asks a model
-    GeminiCachedStrategy    asks it about one large context, which is sent once
+GeminiStrategy          asks a model
+GeminiCachedStrategy    asks it about one large context, which is sent once
 """
 
 from ..._core.exceptions import MissingExtraError

@@ -1,10 +1,10 @@
-"""What is a type, as far as JSON is concerned: which kind of value, with which fields, choices or members?
+"""Introspection of Python types: the JSON kind, fields, choices and members of a type.
 
 Rules owned here:
 
-1. The types that JSON is read into are texts, numbers, dates and UUIDs; literals and enums; lists, tuples, sets and dicts of such;
-   attrs classes, dataclasses and TypedDicts; unions of these. The names and annotations around a type are no part of it.
-2. A field is what the constructor takes, by the name that the class has for it, its type parameters filled in.
+1. Supported types are strings, numbers, dates and UUIDs; literals and enums; lists, tuples, sets and dicts of these; attrs
+   classes, dataclasses and TypedDicts; and unions of these. Aliases and annotations around a type are ignored.
+2. A class's fields are the arguments of its constructor, under the class's own names, with type parameters substituted.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ _LONGEST_NAME = 200
 
 @attrs.frozen
 class Field:
-    """A field of a class, as JSON has it."""
+    """A field of a class, as its JSON object has it."""
 
     name: str
     type: Any
@@ -56,7 +56,7 @@ class Field:
 
 
 def name_of(tp: Any) -> str:
-    """Return a type's name, for people."""
+    """Return a type's name, for messages."""
     if isinstance(tp, type) and not get_args(tp):
         return tp.__qualname__.rpartition("<locals>.")[2]
     if callable(tp) and hasattr(tp, "__qualname__") and not get_args(tp):
@@ -70,7 +70,7 @@ def origin_of(tp: Any) -> Any:
 
 
 def bare(tp: Any) -> Any:
-    """Return a type without the names and the annotations around it."""
+    """Return a type without aliases, qualifiers and annotations."""
     while True:
         origin = get_origin(tp)
         if tp is None:
@@ -109,7 +109,7 @@ def is_class(tp: Any) -> bool:
 
 
 def members_of(union: Any) -> tuple[Any, ...]:
-    """Return the members of a union, those of unions within it among them."""
+    """Return the members of a union, with nested unions flattened."""
     members: list[Any] = []
     for member in map(bare, get_args(union)):
         members.extend(members_of(member) if is_union(member) else [member])
@@ -117,7 +117,7 @@ def members_of(union: Any) -> tuple[Any, ...]:
 
 
 def choices_of(tp: Any) -> tuple[Any, ...]:
-    """Return the values of literals, or of an enum's members, as JSON has them."""
+    """Return the JSON values of literals, or of an enum's members."""
     return tuple(member.value for member in tp) if is_enum(tp) else get_args(tp)
 
 
@@ -125,7 +125,7 @@ def fields_of(cls: Any) -> tuple[Field, ...]:
     """Return the fields of a class, in order.
 
     Raises:
-        ConfigurationError: a name in its annotations is not known, or a field is for the constructor only.
+        ConfigurationError: A name in the annotations is unknown, or a field exists for the constructor only (InitVar).
     """
     origin = origin_of(cls)
     try:
@@ -136,23 +136,25 @@ def fields_of(cls: Any) -> tuple[Field, ...]:
     hints = {name: _filled(hint, given) for name, hint in hints.items()}
     if typing_extensions.is_typeddict(origin):
         required = typing.cast("Any", origin).__required_keys__
-        return tuple(Field(name, tp, _is_required(tp, name in required), _told(tp)) for name, tp in hints.items())
+        return tuple(
+            Field(name, tp, _is_required(tp, name in required), _description_of(tp)) for name, tp in hints.items()
+        )
     if attrs.has(origin):
         return tuple(
-            Field(one.name, tp, one.default is attrs.NOTHING, one.metadata.get("description") or _told(tp))
+            Field(one.name, tp, one.default is attrs.NOTHING, one.metadata.get("description") or _description_of(tp))
             for one in attrs.fields(origin)
             if one.init
             for tp in [hints.get(one.name, Any if one.type is None else one.type)]
         )
     fields = dataclasses.fields(origin)
     if any(isinstance(hint, dataclasses.InitVar) for hint in hints.values()):
-        raise ConfigurationError(f"{name_of(cls)} has an InitVar, which no JSON can give back")
+        raise ConfigurationError(f"{name_of(cls)} has an InitVar, which cannot be restored from JSON")
     return tuple(
         Field(
             one.name,
             hints[one.name],
             one.default is dataclasses.MISSING and one.default_factory is dataclasses.MISSING,
-            one.metadata.get("description") or _told(hints[one.name]),
+            one.metadata.get("description") or _description_of(hints[one.name]),
         )
         for one in fields
         if one.init
@@ -160,31 +162,31 @@ def fields_of(cls: Any) -> tuple[Field, ...]:
 
 
 def _filled(hint: Any, given: Mapping[Any, Any]) -> Any:
-    """Return a hint with the type parameters filled in."""
+    """Return a hint with its type parameters substituted."""
     if isinstance(hint, TypeVar):
         return given.get(hint, hint)
     parameters = getattr(hint, "__parameters__", ())
     return hint[tuple(given.get(one, one) for one in parameters)] if parameters and given else hint
 
 
-def _is_required(tp: Any, otherwise: bool) -> bool:  # noqa: FBT001 - the class's own word on it
+def _is_required(tp: Any, otherwise: bool) -> bool:  # noqa: FBT001 - the class's own default
     origin = get_origin(tp)
     if origin in (typing.Required, typing.NotRequired):
         return origin is typing.Required
     return _is_required(get_args(tp)[0], otherwise) if origin in _QUALIFIERS or origin is Annotated else otherwise
 
 
-def _told(tp: Any) -> str | None:
+def _description_of(tp: Any) -> str | None:
     """Return the description that an annotation carries: `Doc` of typing_extensions, `Meta` of msgspec."""
     for note in getattr(tp, "__metadata__", ()):
-        told = getattr(note, "documentation", None) or getattr(note, "description", None)
-        if isinstance(told, str):
-            return told
+        text = getattr(note, "documentation", None) or getattr(note, "description", None)
+        if isinstance(text, str):
+            return text
     return None
 
 
 def tag_of(classes: Sequence[Any]) -> tuple[str, dict[Any, Any]] | None:
-    """Return the field by which classes say which they are, and the class of each of its values; None: there is none."""
+    """Return the name of the field that tags classes, and the class of each tag; None if there is no such field."""
     fields = [{field.name: bare(field.type) for field in fields_of(cls)} for cls in classes]
     for name in fields[0]:
         types_ = [of_one.get(name) for of_one in fields]
@@ -196,8 +198,8 @@ def tag_of(classes: Sequence[Any]) -> tuple[str, dict[Any, Any]] | None:
     return None
 
 
-def closest_of(classes: Sequence[Any]) -> Callable[[Mapping[str, Any]], Any]:
-    """Return the function that says which of several classes an object is closest to, by its fields."""
+def closest_class(classes: Sequence[Any]) -> Callable[[Mapping[str, Any]], Any]:
+    """Return a function that maps an object to the class whose fields match best."""
     keys = [
         (cls, {one.name for one in fields}, {one.name for one in fields if one.required})
         for cls, fields in ((cls, fields_of(cls)) for cls in classes)
@@ -211,7 +213,7 @@ def closest_of(classes: Sequence[Any]) -> Callable[[Mapping[str, Any]], Any]:
 
 
 def kinds_of(tp: Any) -> frozenset[type]:
-    """Return the kinds of JSON that a member of a union may be, as the types that the decoder makes of them."""
+    """Return the JSON kinds of a union's member, as the Python types that the decoder produces."""
     tp = bare(tp)
     origin = origin_of(tp)
     if is_literal(tp) or is_enum(tp):

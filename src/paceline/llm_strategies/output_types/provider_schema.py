@@ -1,11 +1,12 @@
-"""A JSON schema in the form in which a provider can hold its model to it.
+"""JSON schemas in the form that a provider can enforce.
 
 Rules owned here:
 
-1. What is asked for is an object: any other type is asked for as the one field of one, and taken out of the reply.
-2. A provider that enforces schemas wants every object closed. Closing one that has fields only narrows what may come, so every
-   answer is still one of the type. Where an object is open on purpose (a dict, anything), the schema cannot be enforced.
-3. A rule that a provider cannot enforce is told to the model in words; it is checked here, with the rest of the type.
+1. The root of the schema is an object. Any other type is wrapped in an object with one field, and unwrapped after parsing.
+2. Providers enforce only schemas whose objects are all closed (no additional properties). Closing an object that lists its fields
+   only narrows the answers, so each is still of the type. A schema with an object that is open on purpose (a dict, `Any`) cannot be
+   enforced.
+3. A rule that the provider cannot enforce is put into the description, for the model; it is checked here with the rest of the type.
 """
 
 from __future__ import annotations
@@ -24,14 +25,14 @@ from .output_type import OutputType
 T = TypeVar("T")
 Schema: TypeAlias = Mapping[str, Any]
 
-_FIELD = "value"  # of the object under rule 1
+_FIELD = "value"  # name of the wrapping object's field: rule 1
 _WORDS = {"title", "description", "default", "examples", "deprecated", "$comment", "discriminator"}
 _DEFINITIONS = {"$defs", "definitions"}
-_FORM = {
+_STRUCTURE = {
     *("type", "enum", "const", "properties", "required", "additionalProperties", "items"),
     *("$ref", "anyOf", "oneOf", "allOf"),
 }
-_OPENING = {
+_OPEN_KEYWORDS = {
     "patternProperties",
     "propertyNames",
     "prefixItems",
@@ -45,44 +46,44 @@ _LONGEST_NAME = 64
 
 
 @attrs.frozen
-class Dialect:
-    """Which schemas a provider enforces."""
+class SchemaSupport:
+    """The schemas that a provider can enforce."""
 
     keywords: frozenset[str] | None = None
-    """The rules of values that it knows; None: any may be sent."""
+    """Keywords of rules on values that it accepts; None: all."""
     formats: frozenset[str] = frozenset()
-    """Of strings."""
+    """Values of `format` that it accepts."""
     needs_every_field: bool = False
     """Whether each field must be required."""
     recursion: bool = True
     """Whether a schema may contain itself."""
 
     def enforces(self, keyword: str, value: object) -> bool:
-        """Return whether it knows a rule of values."""
+        """Whether the provider enforces a rule on values."""
         if self.keywords is None:
             return True
         return keyword in self.keywords and (keyword != "format" or value in self.formats)
 
 
 class _OpenError(Exception):
-    """The schema is open somewhere."""
+    """The schema has an open object: rule 2."""
 
 
 @attrs.frozen
-class Asked(Generic[T]):
-    """What an answer is to be, with an object at the root of its schema."""
+class AnswerFormat(Generic[T]):
+    """The requested answer: its type, and a schema whose root is an object."""
 
     schema: dict[str, Any] | None
-    """None: free text."""
+    """The JSON schema; None for free text."""
     _type: OutputType[Any]
     _wrapped: bool
 
     @classmethod
-    def of(cls, output_type: Any) -> Asked[T]:
-        """Wrap what is no object.
+    def of(cls, output_type: Any) -> AnswerFormat[T]:
+        """Build the format of a type; a type that is not an object is wrapped: rule 1.
 
         Raises:
-            ConfigurationError: the type has no schema.
+            ConfigurationError: The type has no JSON schema.
         """
         known: OutputType[Any] = OutputType.of(output_type)
         if known.schema is None:
@@ -93,25 +94,25 @@ class Asked(Generic[T]):
         if isinstance(output_type, OutputType):
             wrapped = _wrapped(schema)
             return cls(wrapped, known.within(_FIELD, wrapped), wrapped=False)
-        # A dataclass, as every reader of types knows them.
+        # A dataclass works with pydantic and cattrs alike.
         known = OutputType.of(make_dataclass("Answer", [(_FIELD, output_type)]))
         return cls(_without_reference(known.schema or {}), known, wrapped=True)
 
     def read(self, text: str, usage: TokenUsage) -> T:
-        """Return the value of an answer.
+        """Parse an answer.
 
         Raises:
-            InvalidOutputError: it is not of its type.
+            InvalidOutputError: The answer is not of the type.
         """
         value = self._type.parse(text, usage)
         answer: T = getattr(value, _FIELD) if self._wrapped else value
         return answer
 
     def restore(self, data: Any) -> T:
-        """Return an answer from what is left of it as plain data.
+        """Return an answer from its plain data, as a journal stores it.
 
         Raises:
-            InvalidOutputError: it is not of its type.
+            InvalidOutputError: The data is not of the type.
         """
         value = self._type.restore({_FIELD: data} if self._wrapped else data)
         answer: T = getattr(value, _FIELD) if self._wrapped else value
@@ -119,29 +120,29 @@ class Asked(Generic[T]):
 
     @property
     def identity(self) -> dict[str, Any]:
-        """What tells it from another type, as plain data."""
+        """What distinguishes it from another type, as plain data."""
         return self._type.identity
 
     @property
     def name(self) -> str:
-        """The type's, as every provider takes it."""
+        """The type's name, in characters that every provider accepts."""
         return _NOT_A_NAME.sub("_", self._type.name)[:_LONGEST_NAME]
 
     @property
-    def told(self) -> str:
-        """An instruction to a model that is held to nothing; empty for free text."""
+    def instruction(self) -> str:
+        """The instruction for a model whose provider enforces no schema; empty for free text."""
         if self.schema is None:
             return ""
         schema = json.dumps(self.schema, ensure_ascii=False)
         return f"Answer with one JSON document that fits this schema, and with nothing else:\n{schema}"
 
 
-def enforced(schema: Schema, dialect: Dialect) -> dict[str, Any] | None:
-    """Return a schema as a provider wants it; None where it cannot enforce it."""
+def enforced(schema: Schema, support: SchemaSupport) -> dict[str, Any] | None:
+    """Return a schema in the form that a provider enforces; None if it cannot enforce this one."""
     try:
-        if not dialect.recursion:
-            _must_end(schema)
-        return _closed(schema, dialect)
+        if not support.recursion:
+            _refuse_recursion(schema)
+        return _close(schema, support)
     except _OpenError:
         return None
 
@@ -159,7 +160,7 @@ def _without_reference(schema: Schema) -> dict[str, Any]:
 
 
 def _wrapped(schema: Schema) -> dict[str, Any]:
-    """Return the schema of an object with one field, which is of this schema."""
+    """Return the schema of an object with one field of this schema."""
     moved: Any = _with_references_below(schema)
     definitions = {key: moved.pop(key) for key in _DEFINITIONS & moved.keys()}
     about = {key: moved.pop(key) for key in ("$schema", "$id") if key in moved}
@@ -168,7 +169,7 @@ def _wrapped(schema: Schema) -> dict[str, Any]:
 
 
 def _with_references_below(node: Any) -> Any:
-    """Return a schema whose references lead to where its parts are once it is a field's."""
+    """Return a schema with its references adjusted to its new place below a field."""
     if isinstance(node, list):
         return [_with_references_below(one) for one in node]
     if not isinstance(node, Mapping):
@@ -176,54 +177,54 @@ def _with_references_below(node: Any) -> Any:
     made = {key: _with_references_below(value) for key, value in node.items()}
     reference = made.get("$ref")
     if isinstance(reference, str) and reference.partition("/")[0] == "#":
-        kept = any(reference.startswith(f"#/{key}/") for key in _DEFINITIONS)
-        made["$ref"] = reference if kept else f"#/properties/{_FIELD}{reference[1:]}"
+        is_definition = any(reference.startswith(f"#/{key}/") for key in _DEFINITIONS)
+        made["$ref"] = reference if is_definition else f"#/properties/{_FIELD}{reference[1:]}"
     return made
 
 
-def _closed(node: object, dialect: Dialect) -> dict[str, Any]:
-    if not isinstance(node, Mapping) or _OPENING & node.keys():
+def _close(node: object, support: SchemaSupport) -> dict[str, Any]:
+    if not isinstance(node, Mapping) or _OPEN_KEYWORDS & node.keys():
         raise _OpenError
-    made = _form(node, dialect)
-    _add_rules(made, node, dialect)
+    made = _close_structure(node, support)
+    _add_rules(made, node, support)
     for key in _DEFINITIONS & node.keys():
-        made[key] = {name: _closed(schema, dialect) for name, schema in node[key].items()}
-    if "$ref" in made and len(made) > 1:  # a reference may have nothing beside it
+        made[key] = {name: _close(schema, support) for name, schema in node[key].items()}
+    if "$ref" in made and len(made) > 1:  # no other keyword may stand beside a reference
         made["anyOf"] = [{"$ref": made.pop("$ref")}]
     return made
 
 
-def _form(node: Schema, dialect: Dialect) -> dict[str, Any]:
-    """Return a schema without its rules."""
+def _close_structure(node: Schema, support: SchemaSupport) -> dict[str, Any]:
+    """Return a closed schema without descriptions and rules on values."""
     if "$ref" in node:
         return {"$ref": node["$ref"]}
     variants = node.get("anyOf") or node.get("oneOf") or node.get("allOf")
     if variants and ("allOf" not in node or len(variants) == 1):
-        return {"anyOf": [_closed(variant, dialect) for variant in variants]}
+        return {"anyOf": [_close(variant, support) for variant in variants]}
     kind = node.get("type")
     if kind == "object":
-        return _closed_object(node, dialect)
+        return _close_object(node, support)
     if kind == "array":
-        return {"type": "array", "items": _closed(node.get("items"), dialect)}
+        return {"type": "array", "items": _close(node.get("items"), support)}
     if variants or not (isinstance(kind, str) or node.keys() & {"enum", "const"}):
         raise _OpenError
     return {key: node[key] for key in ("type", "enum", "const") if key in node}
 
 
-def _closed_object(node: Schema, dialect: Dialect) -> dict[str, Any]:
+def _close_object(node: Schema, support: SchemaSupport) -> dict[str, Any]:
     fields = node.get("properties") or {}
     if node.get("additionalProperties", not fields) is not False:
         raise _OpenError
-    required = list(fields) if dialect.needs_every_field else list(node.get("required", ()))
-    properties = {name: _closed(field, dialect) for name, field in fields.items()}
+    required = list(fields) if support.needs_every_field else list(node.get("required", ()))
+    properties = {name: _close(field, support) for name, field in fields.items()}
     return {"type": "object", "properties": properties, "required": required, "additionalProperties": False}
 
 
-def _add_rules(made: dict[str, Any], node: Schema, dialect: Dialect) -> None:
-    """Add the description, and the rules of the value: as such, or under rule 3."""
+def _add_rules(made: dict[str, Any], node: Schema, support: SchemaSupport) -> None:
+    """Add the description and the rules on values, as keywords or in words: rule 3."""
     words = [node["description"]] if node.get("description") else []
-    for key in sorted(node.keys() - _FORM - _WORDS - _DEFINITIONS):
-        if dialect.enforces(key, node[key]):
+    for key in sorted(node.keys() - _STRUCTURE - _WORDS - _DEFINITIONS):
+        if support.enforces(key, node[key]):
             made[key] = node[key]
         else:
             words.append(f"{key}: {node[key]}")
@@ -231,8 +232,8 @@ def _add_rules(made: dict[str, Any], node: Schema, dialect: Dialect) -> None:
         made["description"] = "; ".join(map(str, words))
 
 
-def _must_end(schema: Schema) -> None:
-    """Raise if a definition contains itself."""
+def _refuse_recursion(schema: Schema) -> None:
+    """Raise `_OpenError` if a definition contains itself."""
     definitions: dict[str, Any] = {**schema.get("definitions", {}), **schema.get("$defs", {})}
 
     def follow(node: object, above: frozenset[str]) -> None:

@@ -1,20 +1,17 @@
-"""What do the validators of an attrs class say, where cattrs could not make one?
-
-cattrs makes an instance only where every field fits its type, and of what the class then raises it tells no field; of several
-validators that object, one. So the validators of the fields that fit are asked here again, one by one, on an instance that has
-those fields alone. One that fails for want of the others is not to be blamed on its field.
-
-How does decoded JSON become a value of a type? By cattrs, with hooks that coerce nothing.
+"""Structuring: decoded JSON becomes a value of a type, by cattrs with hooks that convert nothing.
 
 Rules owned here:
 
-1. A value of another kind of JSON is unfit: no text is taken for a number, no true for a 1, no 1.0 for a whole number. A whole
-   number will do for a float.
-2. All that is wrong is found, each with its place: cattrs' detailed validation, and the validators of attrs (see `validators`).
-3. A union's member is chosen by the kind of JSON, and among classes by their tag or their fields (see `shapes`), so that the
-   problems told are those of the member that was meant.
+1. A value of another JSON kind does not fit: a string is not read as a number, true not as 1, 1.0 not as an integer. An integer
+   is accepted as a float.
+2. Every problem is found, each with its place: by cattrs' detailed validation, and by the validators of attrs classes.
+3. A union's member is chosen by the JSON kind, and among classes by their tag or their fields (see `introspect`), so that the
+   problems reported are those of the intended member.
+4. cattrs builds an instance only if every field fits its type. Of what the class then raises it reports no field, and of several
+   failing validators only one. So the validators of the fields that fit run here once more, one by one, on an instance that has
+   only those fields. A validator that fails because another field is missing is not reported.
 
-The sentences of `Unfit` are read by models too: they say what must be, and never the value.
+Models read the messages of `Unfit` too: they say what the value must be, and never quote it.
 """
 
 from __future__ import annotations
@@ -43,7 +40,7 @@ from .introspect import (
     Field,
     bare,
     choices_of,
-    closest_of,
+    closest_class,
     fields_of,
     is_class,
     is_enum,
@@ -56,22 +53,22 @@ from .introspect import (
 )
 
 
-def with_validators(
+def with_validator_errors(
     error: ClassValidationError, value: Any, fields: Sequence[Field], converter: Converter
 ) -> ClassValidationError:
-    """Return the error with what the validators say of the fields that fit, each by its field."""
+    """Return the error with the validators' exceptions for the fields that fit, each attributed to its field: rule 4."""
     of_fields, others = error.group_exceptions()
     failed = {note.name for _, note in of_fields}
     unknown: list[Exception] = [other for other in others if isinstance(other, ForbiddenExtraKeysError)]
     alone = bool(failed or unknown)
-    objections = list(_objections(error.cl, value, [one for one in fields if one.name not in failed], converter))
+    objections = list(_validator_errors(error.cl, value, [one for one in fields if one.name not in failed], converter))
     if alone:
         objections = [one for one in objections if not isinstance(one, AttributeError)]
     rest = unknown if alone or objections else others
     return ClassValidationError(error.message, [*(one for one, _ in of_fields), *objections, *rest], error.cl)
 
 
-def _objections(cls: Any, value: Any, fields: Iterable[Field], converter: Converter) -> Iterator[Exception]:
+def _validator_errors(cls: Any, value: Any, fields: Iterable[Field], converter: Converter) -> Iterator[Exception]:
     cls = origin_of(cls)
     twin = cls.__new__(cls)
     given = [(one, attrs.fields_dict(cls)[one.name]) for one in fields if one.name in value]
@@ -81,17 +78,17 @@ def _objections(cls: Any, value: Any, fields: Iterable[Field], converter: Conver
             fit = converter.structure(value[one.name], bare(one.type))
             object.__setattr__(twin, one.name, fit if convert is None else convert(fit))
         except Exception as error:  # noqa: BLE001 - a user's converter may raise anything
-            yield noted(error, one)
+            yield with_field_note(error, one)
     for one, field in given:
         if field.validator is not None and hasattr(twin, one.name):
             try:
                 field.validator(twin, field, getattr(twin, one.name))
-            except Exception as error:  # noqa: BLE001 - and so may a validator
-                yield noted(error, one)
+            except Exception as error:  # noqa: BLE001 - so may a validator
+                yield with_field_note(error, one)
 
 
-def noted(error: Exception, field: Field) -> Exception:
-    """Note on an exception, as cattrs does, of which field it is."""
+def with_field_note(error: Exception, field: Field) -> Exception:
+    """Attribute an exception to a field, in the way of cattrs."""
     error.__notes__ = [*getattr(error, "__notes__", []), AttributeValidationNote("", field.name, field.type)]
     return error
 
@@ -101,8 +98,8 @@ Hook: TypeAlias = Callable[[Any, Any], Any]
 _MOST_CHOICES = 20
 
 
-class Unfit(ValueError):  # noqa: N818 - a word for a value
-    """A value is not what it must be. The message is the rule."""
+class Unfit(ValueError):  # noqa: N818 - named after the value
+    """A value does not fit its type. The message states the rule."""
 
 
 def _unfit(must_be: str, value: object) -> Unfit:
@@ -110,26 +107,26 @@ def _unfit(must_be: str, value: object) -> Unfit:
 
 
 def structure_hook(tp: Any) -> Hook:
-    """Return the function that makes values of a type."""
+    """Return the function that builds values of a type from decoded JSON."""
     converter = _converter()
-    _know(tp, converter)
+    _register_enum(tp, converter)
     return converter.get_structure_hook(tp)
 
 
 @cache
 def _converter() -> Converter:
-    """Return the one converter; its hooks are made once for each type."""
+    """Return the shared converter; it builds each type's hook once."""
     converter = Converter(detailed_validation=True, forbid_extra_keys=True)
     for tp, hook in {
-        str: _exactly(str),
-        bool: _exactly(bool),
-        int: _exactly(int),
+        str: _exact_type(str),
+        bool: _exact_type(bool),
+        int: _exact_type(int),
         float: _number,
-        type(None): _exactly(type(None)),
-        dt.datetime: _read_by("a date and time in ISO 8601", dt.datetime.fromisoformat),
-        dt.date: _read_by("a date such as 2024-12-31", dt.date.fromisoformat),
-        dt.time: _read_by("a time such as 23:59:00", dt.time.fromisoformat),
-        uuid.UUID: _read_by("a UUID", uuid.UUID),
+        type(None): _exact_type(type(None)),
+        dt.datetime: _parsed_text("a date and time in ISO 8601", dt.datetime.fromisoformat),
+        dt.date: _parsed_text("a date such as 2024-12-31", dt.date.fromisoformat),
+        dt.time: _parsed_text("a time such as 23:59:00", dt.time.fromisoformat),
+        uuid.UUID: _parsed_text("a UUID", uuid.UUID),
     }.items():
         converter.register_structure_hook(tp, hook)
     for predicate, factory in (
@@ -140,17 +137,17 @@ def _converter() -> Converter:
         (lambda tp: is_literal(tp) or is_enum(tp), _choice),
         (is_union, _union),
     ):
-        converter.register_structure_hook_factory(predicate, factory)  # the latest goes first
+        converter.register_structure_hook_factory(predicate, factory)  # the one registered last is tried first
     return converter
 
 
-def _know(tp: Any, converter: Converter) -> None:
-    """Let the converter know of an enum, which it would take for a text or a number where its members are such."""
+def _register_enum(tp: Any, converter: Converter) -> None:
+    """Register an enum, which the converter would treat as a string or number if its members are such."""
     if is_enum(bare(tp)):
         converter.register_structure_hook(bare(tp), _choice(bare(tp), converter))
 
 
-def _exactly(tp: type) -> Hook:
+def _exact_type(tp: type) -> Hook:
     must_be = KIND_NAMES[tp]
 
     def structure(value: Any, _: Any) -> Any:
@@ -172,7 +169,7 @@ def _number(value: Any, _: Any) -> float:
         raise Unfit("must be a number that a float can hold") from None
 
 
-def _read_by(what: str, read: Callable[[str], Any]) -> Hook:
+def _parsed_text(what: str, read: Callable[[str], Any]) -> Hook:
     def structure(value: Any, _: Any) -> Any:
         if type(value) is not str:
             raise _unfit(f"a string, {what}", value)
@@ -193,9 +190,9 @@ def _choice(tp: Any, _: Converter) -> Hook:
     by_value = {
         (type(value), value): member for value, member in zip(values, tp if is_enum(tp) else values, strict=True)
     }
-    told = ", ".join(json.dumps(value, ensure_ascii=False) for value in values[:_MOST_CHOICES])
+    listed = ", ".join(json.dumps(value, ensure_ascii=False) for value in values[:_MOST_CHOICES])
     more = f" or another of {len(values)} values" if len(values) > _MOST_CHOICES else ""
-    must_be = f"must be {'one of ' if len(values) > 1 else ''}{told}{more}"
+    must_be = f"must be {'one of ' if len(values) > 1 else ''}{listed}{more}"
 
     def structure(value: Any, _: Any) -> Any:
         if type(value) in (str, int, bool, type(None)) and (type(value), value) in by_value:
@@ -208,8 +205,8 @@ def _choice(tp: Any, _: Converter) -> Hook:
 def _object(tp: Any, converter: Converter) -> Hook:
     values = (get_args(tp) or (str, Any))[1]
     if bare(values) in (Any, object):
-        return _exactly(dict)
-    _know(values, converter)
+        return _exact_type(dict)
+    _register_enum(values, converter)
     inner = mapping_structure_factory(dict[str, values], converter)  # type: ignore[valid-type]  # at run time it is one
 
     def structure(value: Any, _: Any) -> Any:
@@ -223,7 +220,7 @@ def _object(tp: Any, converter: Converter) -> Hook:
 def _array(tp: Any, converter: Converter) -> Hook:
     origin, args = origin_of(tp), get_args(tp)
     for item in args:
-        _know(item, converter)
+        _register_enum(item, converter)
     size = len(args) if origin is tuple and args and args[-1] is not ... else None
     inner: Hook
     if size is None:
@@ -239,16 +236,16 @@ def _array(tp: Any, converter: Converter) -> Hook:
         if size is not None and len(value) != size:
             raise Unfit(f"must have {size} items, not {len(value)}")
         items: Any = inner(value, tp)
-        return items if make is list or size is not None else _made(make, items)
+        return items if make is list or size is not None else _to_collection(make, items)
 
     return structure
 
 
-def _made(make: Any, items: list[Any]) -> Any:
+def _to_collection(make: Any, items: list[Any]) -> Any:
     try:
         made = make(items)
     except TypeError:
-        raise Unfit("must have no items but those that a set can hold") from None
+        raise Unfit("must have only items that a set can hold") from None
     if len(made) != len(items):
         raise Unfit("must not have an item twice")
     return made
@@ -257,8 +254,8 @@ def _made(make: Any, items: list[Any]) -> Any:
 def _class(cls: Any, converter: Converter) -> Hook:
     origin = origin_of(cls)
     fields = fields_of(cls)
-    hooks: dict[str, Any] = {one.name: override(struct_hook=_late(one.type, converter)) for one in fields}
-    made: Any = _required_seen(origin, fields) if is_typeddict(origin) else cls
+    hooks: dict[str, Any] = {one.name: override(struct_hook=_deferred_hook(one.type, converter)) for one in fields}
+    made: Any = _with_requirements(origin, fields) if is_typeddict(origin) else cls
     make: Any = make_dict_structure_fn if made is cls else make_typeddict_structure_fn
     inner = make(made, converter, _cattrs_forbid_extra_keys=True, _cattrs_detailed_validation=True, **hooks)
 
@@ -271,13 +268,13 @@ def _class(cls: Any, converter: Converter) -> Hook:
             if not attrs.has(origin):
                 raise
             found = error
-        raise with_validators(found, value, fields, converter)
+        raise with_validator_errors(found, value, fields, converter)
 
     return structure
 
 
-def _required_seen(cls: Any, fields: Sequence[Field]) -> Any:
-    """Return a TypedDict of which cattrs sees what is required, as it does not where annotations are strings."""
+def _with_requirements(cls: Any, fields: Sequence[Field]) -> Any:
+    """Return a TypedDict with explicit requirements: cattrs does not see them in annotations that are strings."""
     needs = {one.name: Required[Any] if one.required else NotRequired[Any] for one in fields}
     make: Any = TypedDict
     return make(cls.__name__, needs)
@@ -286,11 +283,11 @@ def _required_seen(cls: Any, fields: Sequence[Field]) -> Any:
 def _union(tp: Any, converter: Converter) -> Hook:
     members = members_of(tp)
     classes = [member for member in members if is_class(member)]
-    by_kind = {kind: _late(one, converter) for one in members if one not in classes for kind in kinds_of(one)}
+    by_kind = {kind: _deferred_hook(one, converter) for one in members if one not in classes for kind in kinds_of(one)}
     if len(classes) == 1:
-        by_kind[dict] = _late(classes[0], converter)
+        by_kind[dict] = _deferred_hook(classes[0], converter)
     elif classes:
-        by_kind[dict] = _one_of(classes, converter)
+        by_kind[dict] = _class_union(classes, converter)
     if float in by_kind:
         by_kind.setdefault(int, by_kind[float])
     must_be = " or ".join(KIND_NAMES[kind] for kind in by_kind)
@@ -304,10 +301,10 @@ def _union(tp: Any, converter: Converter) -> Hook:
     return structure
 
 
-def _late(tp: Any, converter: Converter) -> Hook:
-    """Return the hook of a part; but for the simplest it is looked up when it is needed, as a class may contain itself."""
+def _deferred_hook(tp: Any, converter: Converter) -> Hook:
+    """Return the hook of a nested type. All but the simplest are looked up on first use, as a class may contain itself."""
     tp = bare(tp)
-    _know(tp, converter)
+    _register_enum(tp, converter)
     if tp in LEAVES or is_literal(tp) or is_enum(tp):
         return converter.get_structure_hook(tp)
     hook: Hook | None = None
@@ -321,17 +318,19 @@ def _late(tp: Any, converter: Converter) -> Hook:
     return structure
 
 
-def _one_of(classes: Sequence[Any], converter: Converter) -> Hook:
-    hooks = {cls: _late(cls, converter) for cls in classes}
+def _class_union(classes: Sequence[Any], converter: Converter) -> Hook:
+    hooks = {cls: _deferred_hook(cls, converter) for cls in classes}
     name, by_tag = tag_of(classes) or ("", {})
-    closest = closest_of(classes)
+    closest = closest_class(classes)
     must_be = "must be one of " + ", ".join(json.dumps(tag, ensure_ascii=False) for tag in by_tag)
 
     def structure(value: Any, _: Any) -> Any:
         if name in value and by_tag:
             tag = value[name]
             if type(tag) is not str or tag not in by_tag:
-                raise ClassValidationError("", [noted(Unfit(must_be), Field(name, str, required=True))], classes[0])
+                raise ClassValidationError(
+                    "", [with_field_note(Unfit(must_be), Field(name, str, required=True))], classes[0]
+                )
             return hooks[by_tag[tag]](value, None)
         return hooks[closest(value)](value, None)
 

@@ -1,18 +1,18 @@
-"""What does the JSON of a type look like, as a schema?
+"""JSON schema of a Python type.
 
 Rules owned here:
 
-1. The order of the fields, and of an enum's members, is that of the class: models write in the order of the schema.
-2. An object has its fields and no others. Fields that the constructor does not take are no part of it.
-3. Of a union, each kind of JSON (text, whole number, list, ...) belongs to one member. Classes are told apart by a field in
-   which each has literals of its own, else by their fields: any two must differ in a field that one of them requires.
-4. What other packages check by `Annotated` is never passed over in silence: pydantic's constraints need pydantic, and
-   msgspec's are refused. A description there, or in a field's metadata, is the field's.
-5. What has no schema is refused with one sentence that names the field. What pydantic alone can read raises
+1. Fields and enum members keep the order of the class: models write in the order of the schema.
+2. An object has its fields and no others. A field that the constructor does not accept is left out.
+3. Each JSON kind (string, integer, array, ...) belongs to at most one member of a union. Classes are distinguished by a field in
+   which each has literals of its own, or else by their fields: any two must differ in a field that one of them requires.
+4. Constraints of other packages in `Annotated` are never ignored silently: those of pydantic need pydantic, those of msgspec are
+   refused. A description there, or in a field's metadata, becomes the field's description.
+5. A type without a schema is refused with one sentence that names the field. A type that only pydantic can read raises
    `PydanticIsNeeded`.
 
-msgspec could make most of these schemas, and pydantic the others. But msgspec knows no union of two classes, puts TypedDicts
-and enums into another order, and asks for fields that no constructor takes; and pydantic knows no attrs classes.
+msgspec could build most of these schemas, and pydantic the others. But msgspec does not support a union of two classes, reorders
+TypedDicts and enums, and requires fields that no constructor accepts; and pydantic does not support attrs classes.
 """
 
 from __future__ import annotations
@@ -46,23 +46,33 @@ from .introspect import (
 
 Schema: TypeAlias = dict[str, Any]
 
-_CONSTRAINTS = ("gt", "ge", "lt", "le", "multiple_of", "pattern", "min_length", "max_length", "tz")  # of msgspec's Meta
+_CONSTRAINTS = (
+    "gt",
+    "ge",
+    "lt",
+    "le",
+    "multiple_of",
+    "pattern",
+    "min_length",
+    "max_length",
+    "tz",
+)  # fields of msgspec.Meta
 
 
 class PydanticIsNeeded(Exception):  # noqa: N818 - control flow, never seen by users
-    """The type has a part that only pydantic can read."""
+    """The type contains a type that only pydantic can read."""
 
 
 def schema_of(tp: Any) -> Schema:
     """Return the JSON schema of a type.
 
     Raises:
-        ConfigurationError: it has none.
-        PydanticIsNeeded: a part of it is pydantic's.
+        ConfigurationError: The type has no JSON schema.
+        PydanticIsNeeded: The type contains a pydantic type.
     """
     if bare(tp) in (Any, object):
-        raise ConfigurationError(f"{name_of(tp)} has no JSON schema: anything would do; for free text give str")
-    walk = _Walk(name_of(tp))
+        raise ConfigurationError(f"{name_of(tp)} has no JSON schema, as any value fits; use str for free text")
+    walk = _SchemaBuilder(name_of(tp))
     schema = walk.schema(tp, "")
     if "$ref" in schema:
         schema = walk.definitions[schema["$ref"].removeprefix("#/$defs/")]
@@ -70,27 +80,27 @@ def schema_of(tp: Any) -> Schema:
     return {**schema, "$defs": used} if used else dict(schema)
 
 
-class _Walk:
-    """One way through a type."""
+class _SchemaBuilder:
+    """Builds the schema of one type."""
 
     def __init__(self, name: str) -> None:
         self._name = name
         self.definitions: dict[str, Schema] = {}
         self._named: dict[Any, str] = {}
-        self._asked: list[str] = []
+        self._references: list[str] = []
 
     def is_recursive(self, name: str) -> bool:
-        """Whether a class was met within the type more often than as the whole of it."""
-        return self._asked.count(name) > 1
+        """Whether a class occurs inside the type, and not only as the type itself."""
+        return self._references.count(name) > 1
 
     def schema(self, tp: Any, where: str) -> Schema:
-        """Return the schema of a part; `where` says which, for people."""
-        self._look_at_notes(tp, where)
+        """Return the schema of a nested type; `where` is its path, for messages."""
+        self._check_annotations(tp, where)
         tp = bare(tp)
         origin = origin_of(tp)
         if hasattr(origin, "__get_pydantic_core_schema__") or hasattr(origin, "__pydantic_core_schema__"):
             raise PydanticIsNeeded(where)
-        drawings: tuple[tuple[bool, Callable[[Any, str], Schema]], ...] = (
+        builders: tuple[tuple[bool, Callable[[Any, str], Schema]], ...] = (
             (tp in (Any, object), lambda _, __: {}),
             (is_literal(tp) or is_enum(tp), self._choice),
             (is_union(tp), self._union),
@@ -98,30 +108,34 @@ class _Walk:
             (origin in OBJECTS, self._object),
             (origin in ARRAYS, self._array),
         )
-        for fits, draw in drawings:
+        for fits, build in builders:
             if fits:
-                return draw(tp, where)
+                return build(tp, where)
         if isinstance(tp, type) and tp in LEAVES:
             return dict(LEAVES[tp])
-        why = f"{name_of(tp)} is none of the types that JSON can be read into, such as an attrs class or a dataclass"
-        raise self._refused(where, why)
+        why = f"{name_of(tp)} is not a type that JSON can be read into; use an attrs class or a dataclass, for example"
+        raise self._no_schema_error(where, why)
 
-    def _refused(self, where: str, why: str) -> ConfigurationError:
+    def _no_schema_error(self, where: str, why: str) -> ConfigurationError:
         return ConfigurationError(f"{self._name} has no JSON schema: {f'{where}: ' if where else ''}{why}")
 
-    def _look_at_notes(self, tp: Any, where: str) -> None:
-        """Apply rule 5."""
+    def _check_annotations(self, tp: Any, where: str) -> None:
+        """Refuse constraints that would be ignored: rule 4."""
         for note in getattr(tp, "__metadata__", ()):
             package = type(note).__module__.partition(".")[0]
             if package in ("pydantic", "annotated_types"):
                 raise PydanticIsNeeded(where)
             if package == "msgspec" and any(getattr(note, name, None) is not None for name in _CONSTRAINTS):
-                raise self._refused(where, "msgspec's constraints would not be checked; use a validator of the class")
+                raise self._no_schema_error(
+                    where, "msgspec's constraints would not be checked; use a validator of the class"
+                )
 
     def _choice(self, tp: Any, where: str) -> Schema:
         values = choices_of(tp)
         if not values or any(type(value) not in (str, int, bool, type(None)) for value in values):
-            raise self._refused(where, f"the values of {name_of(tp)} must be texts, whole numbers, true, false or null")
+            raise self._no_schema_error(
+                where, f"the values of {name_of(tp)} must be strings, integers, true, false or null"
+            )
         kinds = {type(value) for value in values}
         typed = dict(LEAVES[kinds.pop()]) if len(kinds) == 1 else {}
         return {**typed, "enum": list(values)}
@@ -130,20 +144,20 @@ class _Walk:
         members = members_of(tp)
         schemas = [self.schema(member, where) for member in members]
         if {} in schemas:
-            raise self._refused(where, f"{name_of(tp)} may be anything, as Any is a member")
+            raise self._no_schema_error(where, f"{name_of(tp)} accepts any value, as Any is a member")
         taken: set[type] = set()
         classes = [member for member in members if is_class(member)]
         for member in members:
             kinds = kinds_of(member)
             if clash := taken & kinds - ({dict} if member in classes[1:] else set()):
                 what = KIND_NAMES.get(clash.pop(), "null")
-                raise self._refused(where, f"of {name_of(tp)} more than one member is {what}")
+                raise self._no_schema_error(where, f"more than one member of {name_of(tp)} is {what}")
             taken |= kinds
         if len(classes) > 1 and tag_of(classes) is None:
-            self._must_differ(classes, where)
+            self._check_distinct(classes, where)
         return {"anyOf": schemas}
 
-    def _must_differ(self, classes: Sequence[Any], where: str) -> None:
+    def _check_distinct(self, classes: Sequence[Any], where: str) -> None:
         keys = [
             ({one.name for one in fields}, {one.name for one in fields if one.required})
             for fields in map(fields_of, classes)
@@ -152,8 +166,8 @@ class _Walk:
             for other, (other_known, other_required) in enumerate(keys[:index]):
                 if required <= other_known and other_required <= known:
                     pair = f"{name_of(classes[other])} and {name_of(classes[index])}"
-                    raise self._refused(
-                        where, f"{pair} cannot be told apart; give each a field with a Literal of its own"
+                    raise self._no_schema_error(
+                        where, f"{pair} cannot be distinguished; give each a field with a Literal of its own"
                     )
 
     def _class(self, cls: Any, where: str) -> Schema:
@@ -163,30 +177,30 @@ class _Walk:
             taken = sum(one == base or one.startswith(f"{base}__") for one in self.definitions)
             name = self._named[cls] = f"{base}__{taken + 1}" if taken else base
             self.definitions[name] = {}
-            self._asked.append(name)
+            self._references.append(name)
             self.definitions[name].update(self._properties(cls, where))
         else:
-            self._asked.append(name)
+            self._references.append(name)
         return {"$ref": f"#/$defs/{name}"}
 
     def _properties(self, cls: Any, where: str) -> Schema:
         origin = origin_of(cls)
-        told = origin.__dict__.get("__doc__")
-        if not told or told.startswith(f"{origin.__name__}("):  # a dataclass's own
-            told = None
+        doc = origin.__dict__.get("__doc__")
+        if not doc or doc.startswith(f"{origin.__name__}("):  # generated by dataclass
+            doc = None
         properties = {}
         for field in (fields := fields_of(cls)):
             try:
                 schema = self.schema(field.type, f"{where}.{field.name}" if where else field.name)
             except PydanticIsNeeded as error:
                 if attrs.has(origin):
-                    why = f"it is pydantic's, in the attrs class {name_of(cls)}; let both be of one kind"
-                    raise self._refused(str(error), why) from None
+                    why = f"a pydantic type in the attrs class {name_of(cls)}; use either pydantic or attrs for both"
+                    raise self._no_schema_error(str(error), why) from None
                 raise
             properties[field.name] = schema | ({"description": field.description} if field.description else {})
         return {
             "title": origin.__name__,
-            **({"description": inspect.cleandoc(told)} if told else {}),
+            **({"description": inspect.cleandoc(doc)} if doc else {}),
             "type": "object",
             "properties": properties,
             "required": [field.name for field in fields if field.required],
@@ -196,7 +210,7 @@ class _Walk:
     def _object(self, tp: Any, where: str) -> Schema:
         key, value = get_args(tp) or (str, Any)
         if bare(key) not in (str, Any):
-            raise self._refused(where, f"the keys of {name_of(tp)} are no texts")
+            raise self._no_schema_error(where, f"the keys of {name_of(tp)} must be strings")
         items = self.schema(value, f"{where}.*" if where else "its values")
         return {"type": "object", **({"additionalProperties": items} if items else {})}
 

@@ -1,12 +1,12 @@
-"""What does a JSON schema that a user wrote ask of an answer? It is checked by the jsonschema package.
+"""JSON schemas written by users: checked, and applied to answers, by the jsonschema package.
 
 Rules owned here:
 
-1. A schema is looked at whole before the first call: that it is one, that its patterns are, and that each `$ref` leads somewhere
-   within it. Another document is never fetched, wherever a reference points to.
-2. `format` is checked too, as far as jsonschema knows it without further packages: who writes it means it.
-3. A problem says what must be, as for every other type, and never the value. Of `anyOf` and `oneOf` it is the problems of that
-   alternative which the answer is closest to; where it is close to none, it is the kinds of all of them.
+1. A schema is checked completely before the first call: it must be a JSON schema with valid patterns, and each `$ref` must resolve
+   within it. Other documents are never fetched.
+2. `format` is checked too, as far as jsonschema supports it without further packages.
+3. A problem says what the value must be and never quotes it, as for every other type. For `anyOf` and `oneOf` the problems are
+   those of the alternative that the answer is closest to; if it is close to none, the JSON kinds of all alternatives are named.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ from typing import Any
 
 from ..._core.exceptions import ConfigurationError, MissingExtraError
 from ..._core.json_values import SCHEMA_TYPE_NAMES
-from .validation_errors import MOST, Found, Misfit, Place
+from .validation_errors import MAX_FINDINGS, Finding, Misfit, Place
 
 _MOST_CHOICES = 20
-_NO_SCHEMAS = {"enum", "const", "default", "examples"}  # what is under them is data
+_DATA_KEYWORDS = {"enum", "const", "default", "examples"}  # keywords whose values are data, not schemas
 _WORDS: dict[str, Callable[[Any], str]] = {
-    "type": lambda rule: f"must be {_any_of(rule if isinstance(rule, list) else [rule])}",
-    "enum": lambda rule: f"must be one of {_listed(rule)}",
-    "const": lambda rule: f"must be {_listed([rule])}",
+    "type": lambda rule: f"must be {_join_kinds(rule if isinstance(rule, list) else [rule])}",
+    "enum": lambda rule: f"must be one of {_join_values(rule)}",
+    "const": lambda rule: f"must be {_join_values([rule])}",
     "minimum": lambda rule: f"must be {rule} or more",
     "maximum": lambda rule: f"must be {rule} or less",
     "exclusiveMinimum": lambda rule: f"must be more than {rule}",
@@ -47,16 +47,16 @@ _WORDS: dict[str, Callable[[Any], str]] = {
 }
 
 
-def check_of(schema: object, what: str) -> Callable[[Any], Any]:
-    """Return the function that gives an answer's data back if it fits a schema, and raises `Misfit` if not.
+def schema_checker(schema: object, what: str) -> Callable[[Any], Any]:
+    """Return a function that returns an answer's data if it is valid under a schema, and raises `Misfit` otherwise.
 
     Args:
-        schema: as JSON has it.
-        what: its name, for messages.
+        schema: The decoded JSON schema.
+        what: The schema's name, for messages.
 
     Raises:
-        ConfigurationError: it is none, or refers to what is not in it.
-        MissingExtraError: jsonschema is not installed.
+        ConfigurationError: `schema` is not a JSON schema, or has a reference that it does not define.
+        MissingExtraError: The package jsonschema is not installed.
     """
     try:
         from jsonschema.exceptions import SchemaError  # noqa: PLC0415 - an extra
@@ -65,20 +65,20 @@ def check_of(schema: object, what: str) -> Callable[[Any], Any]:
     except ImportError as error:
         raise MissingExtraError("a JSON schema", "cli") from error
     if not isinstance(schema, dict):
-        raise ConfigurationError(f"{what}: must be a JSON schema, which is an object, not {type(schema).__name__}")
+        raise ConfigurationError(f"{what}: a JSON schema must be an object, not {type(schema).__name__}")
     validator = validator_for(schema, default=Draft202012Validator)
     try:
         validator.check_schema(schema)
     except SchemaError as error:
-        place = ".".join(map(str, error.absolute_path)) or "its top"
-        raise ConfigurationError(f"{what}: is no JSON schema: at {place}: {error.message[:200]}") from None
+        place = ".".join(map(str, error.absolute_path)) or "the top level"
+        raise ConfigurationError(f"{what}: not a valid JSON schema: at {place}: {error.message[:200]}") from None
     except RecursionError:
-        raise ConfigurationError(f"{what}: is no JSON schema: it is nested too deeply") from None
-    _must_be_whole(schema, validator, what)
+        raise ConfigurationError(f"{what}: not a valid JSON schema: it is nested too deeply") from None
+    _check_references(schema, validator, what)
     ready = validator(schema, registry=EMPTY_REGISTRY, format_checker=validator.FORMAT_CHECKER)
 
     def check(data: Any) -> Any:
-        found = list(islice(_all(ready.iter_errors(data)), MOST))
+        found = list(islice(_findings_of_all(ready.iter_errors(data)), MAX_FINDINGS))
         if found:
             raise Misfit(found)
         return data
@@ -86,8 +86,8 @@ def check_of(schema: object, what: str) -> Callable[[Any], Any]:
     return check
 
 
-def _must_be_whole(schema: Mapping[str, Any], validator: Any, what: str) -> None:
-    """Raise for a reference that leads nowhere: rule 1."""
+def _check_references(schema: Mapping[str, Any], validator: Any, what: str) -> None:
+    """Raise for a reference that does not resolve: rule 1."""
     from referencing import Registry, Specification  # noqa: PLC0415 - an extra
     from referencing.exceptions import Unresolvable  # noqa: PLC0415 - as above
 
@@ -104,46 +104,50 @@ def _must_be_whole(schema: Mapping[str, Any], validator: Any, what: str) -> None
         except Unresolvable:
             if reference.startswith("#"):
                 if not named:
-                    raise ConfigurationError(f"{what}: $ref {reference[:200]!r} leads nowhere") from None
+                    raise ConfigurationError(
+                        f"{what}: $ref {reference[:200]!r} does not resolve; define it under $defs"
+                    ) from None
             elif not named or "://" in reference:
                 raise ConfigurationError(
-                    f"{what}: $ref {reference[:200]!r} is another document, which is never fetched; put it under $defs"
+                    f"{what}: $ref {reference[:200]!r} points to another document, which is never fetched; copy it into $defs"
                 ) from None
 
 
 def _nodes(schema: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
-    """Yield every object of a schema in which a keyword may stand."""
+    """Yield every object of a schema that may contain keywords."""
     pending: list[Any] = [schema]
     while pending:
         node = pending.pop()
         if isinstance(node, Mapping):
             yield node
-            pending += [below for key, below in node.items() if key not in _NO_SCHEMAS]
+            pending += [below for key, below in node.items() if key not in _DATA_KEYWORDS]
         elif isinstance(node, list):
             pending += node
 
 
-def _all(errors: Iterator[Any]) -> Iterator[Found]:
+def _findings_of_all(errors: Iterator[Any]) -> Iterator[Finding]:
     for error in errors:
         yield from _read(error)
 
 
-def _read(error: Any) -> Iterator[Found]:
+def _read(error: Any) -> Iterator[Finding]:
     place: Place = tuple(error.absolute_path)
     rule, value, keyword = error.validator_value, error.instance, error.validator
     if keyword == "required":
-        yield from (Found((*place, name), "is missing") for name in _missing(error))
+        yield from (Finding((*place, name), "is missing") for name in _missing(error))
     elif keyword in {"additionalProperties", "unevaluatedProperties"} and rule is False:
-        yield from (Found((*place, name), "is no field here", value[name]) for name in _unexpected(error))
+        yield from (
+            Finding((*place, name), "is not a field of this object", value[name]) for name in _unexpected(error)
+        )
     elif keyword in {"anyOf", "oneOf"} and error.context:
-        yield from _of_alternatives(error, place)
+        yield from _alternative_findings(error, place)
     else:
         words = _WORDS.get(keyword)
-        yield Found(place, words(rule) if words else f"must fit the rule {keyword} of its schema", value)
+        yield Finding(place, words(rule) if words else f"must fit the rule {keyword} of its schema", value)
 
 
 def _missing(error: Any) -> list[str]:
-    """Return the one name that an error is about: jsonschema yields one for each, and tells it in its message alone."""
+    """Return the name that an error is about: jsonschema yields one error for each name, and names it only in the message."""
     return [name for name in error.validator_value if error.message == f"{name!r} is a required property"]
 
 
@@ -156,26 +160,26 @@ def _unexpected(error: Any) -> list[str]:
     return [name for name in value if name not in known]
 
 
-def _of_alternatives(error: Any, place: Place) -> Iterator[Found]:
-    """Apply rule 3."""
+def _alternative_findings(error: Any, place: Place) -> Iterator[Finding]:
+    """Yield the problems of the closest alternative: rule 3."""
     branches: dict[int, list[Any]] = {}
     for one in error.context:
         branches.setdefault(one.relative_schema_path[0], []).append(one)
     near = [errors for errors in branches.values() if not any(_is_of_kind(one, error) for one in errors)]
     if near:
         closest = min(near, key=_distance)
-        yield from _all(iter(closest))
+        yield from _findings_of_all(iter(closest))
         return
     kinds: list[str] = []
     for errors in branches.values():
         for one in errors:
             if one.validator == "type":
                 kinds += one.validator_value if isinstance(one.validator_value, list) else [one.validator_value]
-    yield Found(place, f"must be {_any_of(list(dict.fromkeys(kinds)))}", error.instance)
+    yield Finding(place, f"must be {_join_kinds(list(dict.fromkeys(kinds)))}", error.instance)
 
 
 def _distance(errors: Sequence[Any]) -> tuple[int, int, int]:
-    """Return how far an answer is from an alternative: by tags that are others, by fields that are missing, by what is wrong."""
+    """Return how far an answer is from an alternative: by wrong tags, then by missing fields, then by problems."""
     rules = [one.validator for one in errors]
     return rules.count("const") + rules.count("enum"), rules.count("required"), len(rules)
 
@@ -184,10 +188,10 @@ def _is_of_kind(error: Any, above: Any) -> bool:
     return error.validator == "type" and list(error.absolute_path) == list(above.absolute_path)
 
 
-def _any_of(kinds: Sequence[str]) -> str:
+def _join_kinds(kinds: Sequence[str]) -> str:
     return " or ".join(SCHEMA_TYPE_NAMES.get(kind, str(kind)) for kind in kinds)
 
 
-def _listed(values: Sequence[Any]) -> str:
-    told = ", ".join(json.dumps(value, ensure_ascii=False) for value in values[:_MOST_CHOICES])
-    return told if len(values) <= _MOST_CHOICES else f"{told} or another of {len(values)} values"
+def _join_values(values: Sequence[Any]) -> str:
+    listed = ", ".join(json.dumps(value, ensure_ascii=False) for value in values[:_MOST_CHOICES])
+    return listed if len(values) <= _MOST_CHOICES else f"{listed} or another of {len(values)} values"
