@@ -1,7 +1,7 @@
-"""Numbers that count what is done with them.
+"""Numbers that count the operations on them.
 
-Every sum, product and comparison of a `Counted`, and of what is computed from it, is one step, also inside of C: a search
-through a thousand stored times is a thousand steps. So the work of a controller can be measured without a clock.
+Every sum, product and comparison of a `Counted`, and of every number computed from it, is one step, also inside of C: a search
+through a thousand stored times is a thousand steps. So the work of a controller is measured without a clock.
 """
 
 from __future__ import annotations

@@ -1,14 +1,14 @@
-"""What may happen to a controller: any signal for any open ticket, in any order, at any time; and a caller who lives it.
+"""Random histories of a controller: any signal for any open ticket, in any order, at any time; and a caller that plays them.
 
 A history is a list of moves, so that Hypothesis can shrink it:
 
-    Ask       start calls for as long as the controller says now, at most so many
-    Rush      start so many, coming back each time as told, as long as that is soon
-    Insist    start one whatever the controller says
+    Ask       start calls while the controller admits them at once, up to a number
+    Rush      start a number of calls, waiting each time until the controller admits one, as long as that is soon
+    Insist    start one call whatever the controller answers
     End       settle one of the open tickets
-    EndAll    settle them all alike
+    EndAll    settle all open tickets alike
     Pass      let time pass
-    Obey      let it pass until the controller said that a call may start
+    Obey      let time pass until the controller admits a call
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ from paceline._core.pace import ABANDONED, SERVED, Faulted, Served, Throttled
 from paceline._core.pace.controller import PaceController
 from paceline._core.quota import Part, QuotaHint, QuotaLimit, Unit
 
-BEGIN = 1_000.0  # seconds: no clock begins at 0
-SOON = 0.5  # seconds
-SECRET = "AIzaSyD-0123456789abcdefghijklmnopqrstu"  # noqa: S105 - nobody's
+BEGIN = 1_000.0  # seconds: real clocks do not start at 0
+SOON = 0.5  # seconds: the longest wait in a rush
+SECRET = "AIzaSyD-0123456789abcdefghijklmnopqrstu"  # noqa: S105 - not a real one
 
 
 @attrs.frozen
@@ -133,7 +133,7 @@ hostile_histories = st.lists(obedient_moves | st.builds(Insist, costs), max_size
 
 
 class Caller:
-    """Lives a history. Overrides of the `on_...` methods check laws as it goes."""
+    """Plays a history. Overrides of the `on_...` methods check laws at each step."""
 
     def __init__(self, controller=None, *, now=BEGIN):
         self.controller = PaceController() if controller is None else controller
@@ -142,14 +142,14 @@ class Caller:
         self.answers = []
         self.cost = 1.0
 
-    def live(self, history):
-        """Do what the history says."""
+    def play(self, history):
+        """Make all moves of the history."""
         for move in history:
             self.do(move)
         return self
 
     def do(self, move):
-        """Do one move."""
+        """Make one move."""
         move.make(self)
         self.on_move()
 
@@ -178,7 +178,7 @@ class Caller:
             self.settle(self.open.pop(0), signal)
 
     def rush(self, most, cost=1.0):
-        """Start so many calls, coming back each time as told; stop where the answer is a call's end, or later than soon."""
+        """Start up to `most` calls, each when the controller admits it; stop where that is not soon, or depends on a call's end."""
         for _ in range(most):
             at = self.ask(cost)
             if at > self.now + SOON:
@@ -188,20 +188,20 @@ class Caller:
                 self.start(cost)
 
     def fill(self, most=10_000):
-        """Start calls for as long as the controller says now."""
-        begun = []
-        while len(begun) < most and self.ask() <= self.now:
-            begun.append(self.start())
-        return begun
+        """Start calls while the controller admits them at once."""
+        started = []
+        while len(started) < most and self.ask() <= self.now:
+            started.append(self.start())
+        return started
 
     def on_answer(self, at):
-        """Hear what the controller answered."""
+        """Check the controller's answer."""
 
     def on_start(self):
-        """Hear that a call is about to start."""
+        """Check before a call starts."""
 
     def on_end(self, signal):
-        """Hear that a call has ended."""
+        """Check after a call has ended."""
 
     def on_move(self):
-        """Hear that a move is done."""
+        """Check after a move."""

@@ -1,11 +1,11 @@
-"""What does a provider of the pure world admit, and how does it answer?
+"""Limits and services of the simulated world: what a provider admits, and how it answers.
 
 Rules owned here:
 
-1. A meter keeps the books of one limit; `now` is an argument. `wait` says how long until a call would be admitted: 0 for
-   now, inf for not before something else happens.
+1. A meter tracks one limit; `now` is an argument. `wait` returns the seconds until a call would be admitted: 0 for now, inf for
+   not before something else happens.
 2. A call costs 1, or its tokens where the limit counts those; never more than the limit holds when it is full.
-3. A service is its meters and its manners: how long calls take, how long refusals take, what it says with them.
+3. A service has meters and manners: how long calls take, how long refusals take, which hints come with them.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from paceline._core.pace import SERVED, Served, Throttled
 
 
 class Meter:
-    """The books of one limit."""
+    """The usage of one limit."""
 
     def __repr__(self):
         fields = ", ".join(f"{name}={value:.6g}" for name, value in vars(self).items() if not name.startswith("_"))
@@ -60,7 +60,7 @@ class Bucket(Meter):
 
 
 class Window(Meter):
-    """So many calls in each window of time."""
+    """A number of calls in each window of time."""
 
     def __init__(self, calls, seconds, offset=0.0):
         self.calls = calls
@@ -86,7 +86,7 @@ class Window(Meter):
 
 
 class Rolling(Meter):
-    """So many calls in any time of such a length, wherever it begins."""
+    """A number of calls in any time of a given length (a rolling window)."""
 
     def __init__(self, calls, seconds):
         self.calls = calls
@@ -95,7 +95,7 @@ class Rolling(Meter):
         self._admitted = deque()
 
     def wait(self, now, cost, in_flight):
-        """Return the seconds until the oldest call that counts does so no more."""
+        """Return the seconds until the oldest call that counts expires."""
         admitted = self._admitted
         while admitted and admitted[0] <= now - self.seconds:
             admitted.popleft()
@@ -110,7 +110,7 @@ class Rolling(Meter):
 
 
 class Cap(Meter):
-    """So many calls at a time."""
+    """A number of calls at the same time."""
 
     def __init__(self, calls):
         self.calls = calls
@@ -120,7 +120,7 @@ class Cap(Meter):
         return 0.0 if in_flight < self.calls else math.inf
 
     def admit(self, now, cost):
-        """The world counts."""
+        """Do nothing: the world counts calls in service."""
 
     def refuse(self, now, cost):
         """A refusal takes no place."""
@@ -144,13 +144,13 @@ def says_the_truth(wait: float, chance: Random) -> Throttled:
 
 
 def serves(chance: Random) -> Served:
-    """Answer, and say nothing of quotas."""
+    """Answer without a hint."""
     return SERVED
 
 
 @attrs.frozen(kw_only=True)
 class Service:
-    """A provider's limits and manners, for a while."""
+    """A provider's limits and manners for a time."""
 
     limits: tuple = ()
     latency: float = 2.0
@@ -166,6 +166,6 @@ class Service:
     knee: float = math.inf
     """Calls that are served at full speed; more share it."""
     refuse: Callable[[float, Random], Throttled] = says_nothing
-    """Make the refusal of a call that would have been admitted after so many seconds."""
+    """Make the refusal of a call, given the seconds after which it would have been admitted."""
     serve: Callable[[Random], Served] = serves
     """Make the answer."""

@@ -1,4 +1,4 @@
-"""What came of a run, in figures."""
+"""Figures of a run: amounts by the second, the longest gap, and fairness."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A burst is one event: of refusals (law 4), of errors (law 8)."""
+"""Bursts: a burst of refusals (law 4) or of faults (law 8) is one event."""
 
 from __future__ import annotations
 
@@ -20,9 +20,10 @@ from .world import World
 from .worlds import in_worlds, seeds
 
 WARM = 120.0  # seconds
-ONE_CUT = 0.5  # of a handle: what is left after the deepest single cut
-SHARPER = 0.85  # of the first cut: later refusals of a burst sharpen it, and the calls that seemed admitted meanwhile
-# had let the rate grow by a few per cent
+ONE_CUT = 0.5  # of a handle: the deepest single cut
+# Of the rate after the first cut: later refusals of a burst lower it further, and calls that were presumed admitted meanwhile had
+# raised it by a few per cent.
+SHARPER = 0.85
 SERVICES = {
     "a rate": lambda: Service(limits=(Bucket(20.0, 10.0),)),
     "a high rate": lambda: Service(limits=(Bucket(80.0, 10.0),)),
@@ -41,13 +42,13 @@ def _after(name, seed, most):
 
 
 def warmed(name, seed, most=200):
-    """Return a caller whose controller has met a limit, and has nothing in flight."""
+    """Return a caller whose controller has met the limit, with no call in flight."""
     controller, now = _after(name, seed, most)
     return Caller(copy.deepcopy(controller), now=now)
 
 
 def burst(caller, calls):
-    """Start so many calls, as fast as is allowed and in a second at most; return their tickets."""
+    """Start up to a number of calls, as fast as is allowed, within a second; return their tickets."""
     end = caller.now + 1.0
     for _ in range(calls):
         at = caller.ask()
@@ -59,7 +60,7 @@ def burst(caller, calls):
 
 
 def cuts(levels):
-    """Return how often a handle was lowered, by more than rounding."""
+    """Return how often a handle was lowered by more than a rounding error."""
     return sum(after < before * (1 - 1e-9) for before, after in pairwise(levels))
 
 
@@ -86,12 +87,12 @@ def test_a_burst_of_refusals_cuts_once(name, seed, calls, data):
 
 
 def refusing(service):
-    """Return the service as it is while it refuses everything."""
+    """Return the service while it refuses everything."""
     return attrs.evolve(service, limits=(Outage(),), refusal_latency=(0.15, 0.3))
 
 
 def failing(service):
-    """Return the service as it is while most calls fail."""
+    """Return the service while most calls fail."""
     return attrs.evolve(service, faults=0.8, kind=FaultKind.OVERLOADED)
 
 

@@ -1,4 +1,4 @@
-"""A call costs the controller a bounded number of steps, however many are in flight: it is counted, not timed."""
+"""Cost: a call costs a bounded number of arithmetic steps, however many calls are in flight; they are counted, not timed."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from .limits import Bucket, Service
 from .world import World
 
 FEW, MANY = 100, 3_000
-AT_ONCE = 0.4  # seconds in which they all start: none of them can be judged yet
+AT_ONCE = 0.4  # seconds in which all calls start: none of them can be judged yet
 STEPS = 400  # of arithmetic, for one call: admit_at, started and settled together
 
 
 def steps_of_a_call(in_flight, refused_of_ten):
-    """Return the steps that each call takes, on average, with so many in flight, and the most that one of them took."""
+    """Return the mean and the maximum number of steps of a call, with `in_flight` calls in flight."""
     caller = Caller(now=Counted(1_000.0))
     _fill(caller, in_flight)
     gap = AT_ONCE / in_flight

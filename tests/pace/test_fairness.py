@@ -1,4 +1,4 @@
-"""Strangers who share a quota come to equal shares, without talking to each other (law 10)."""
+"""Fairness: clients that share a quota come to equal shares without communicating (law 10)."""
 
 from __future__ import annotations
 

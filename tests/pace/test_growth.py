@@ -1,4 +1,4 @@
-"""A handle grows only where it binds (law 3), and no faster than what is known to be allowed (law 12)."""
+"""Growth: a handle grows only where it binds (law 3), and no faster than known admissions justify (law 12)."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from .test_bursts import SERVICES, warmed
 from .world import World
 from .worlds import buckets, caps, in_worlds, knees, logarithmic, seeds, windows
 
-LEAST_PACE = 20.0  # calls a second that may start unasked
-FEW = 120  # workers that may be allowed unasked: 20, and 4 for each of some 25 answers until it is known how long a call takes
-AHEAD = 3.0  # times what was ever in flight
+LEAST_PACE = 20.0  # calls a second that may start before anything is known
+FEW = 120  # workers before anything is known: 20, and 4 for each of some 25 answers until the latency is known
+AHEAD = 3.0  # times the most calls that were ever in flight
 JUDGED = 0.6  # seconds after which a call counts as admitted, before a refusal was timed
 MEASURED = 16  # admissions that a rate is measured over, at least
 SLACK = 2.0  # calls: the bucket's depth, and timers
@@ -45,7 +45,7 @@ def test_a_handle_that_does_not_bind_does_not_grow(name, seed, part, latency):
 
 
 class Ahead:
-    """Watches how far the limit runs ahead of what was in flight."""
+    """Checks how far the limit is above the calls that were in flight."""
 
     def __init__(self, client):
         self.client = client
@@ -75,14 +75,14 @@ def test_workers_that_the_caller_never_uses_are_not_added(most, latency, seed):
 
 
 class Admissions:
-    """Counts by hand what a controller may know to be admitted at each start, before the first refusal."""
+    """Counts by hand the admissions that a controller can know at each start, before the first refusal."""
 
     def __init__(self, client):
         self.client, self.best = client, 0.0
         self._judged = 0
 
     def pace(self, now, settled_by):
-        """Return the best rate over so many successive calls that had been settled, or were old enough, by now."""
+        """Return the best rate over successive calls that have settled, or are old enough, by now."""
         starts = self.client.started_at
         while self._judged < len(starts) and (starts[self._judged] <= now - JUDGED or self._judged < settled_by):
             last = self._judged

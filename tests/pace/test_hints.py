@@ -1,4 +1,4 @@
-"""What a service says of its quotas helps where it is true, and harms little where it is not (law 5)."""
+"""Hints: what a provider says about its quotas helps where it is true, and does little harm where it is not (law 5)."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from paceline._core.quota import QuotaHint, QuotaLimit, Unit
 
 from .limits import Bucket, Service, says_nothing
 from .world import World, heavy_tailed
-from .worlds import buckets, in_worlds, logarithmic, seeds, telling, told
+from .worlds import buckets, in_worlds, logarithmic, quota_hint, seeds, with_hints
 
 RATE = 20.0  # calls a second
-FORGIVEN = 300.0  # seconds after which a lie has lost its power
+FORGIVEN = 300.0  # seconds after which a false hint must have no effect any more
 
 
 def per_minute(rate):
@@ -26,8 +26,8 @@ def per_minute(rate):
 
 lies_too_low = st.builds(
     lambda factor, reset, refuses: (
-        told(per_minute(RATE) / factor, remaining=0, reset=reset),
-        told(per_minute(RATE) / factor, remaining=0, reset=reset, exceeded=refuses),
+        quota_hint(per_minute(RATE) / factor, remaining=0, reset=reset),
+        quota_hint(per_minute(RATE) / factor, remaining=0, reset=reset, exceeded=refuses),
     ),
     logarithmic(4, 1_000),
     st.sampled_from([0.0, 1.0, 60.0, 3_600.0, 1e9]),
@@ -38,7 +38,7 @@ lies_too_low = st.builds(
 @given(lies_too_low, seeds)
 @in_worlds
 def test_a_quota_that_is_said_to_be_far_too_low_does_not_hold_the_pace_down_for_long(lies, seed):
-    service = telling(Service(limits=(Bucket(RATE, RATE),)), *lies)
+    service = with_hints(Service(limits=(Bucket(RATE, RATE),)), *lies)
     world = World(service, seed=seed)
     world.client()
     world.run(FORGIVEN + 100)
@@ -49,7 +49,7 @@ def test_a_quota_that_is_said_to_be_far_too_low_does_not_hold_the_pace_down_for_
 @in_worlds
 def test_a_lie_that_begins_in_mid_run_does_not_hold_the_pace_down_for_long(lies, seed):
     honest = Service(limits=(Bucket(RATE, RATE),))
-    world = World(honest, [(100.0, telling(honest, *lies))], seed=seed)
+    world = World(honest, [(100.0, with_hints(honest, *lies))], seed=seed)
     world.client()
     world.run(100.0 + FORGIVEN + 100)
     assert world.use(100.0 + FORGIVEN, 100.0 + FORGIVEN + 100) >= 0.9
@@ -59,8 +59,8 @@ def test_a_lie_that_begins_in_mid_run_does_not_hold_the_pace_down_for_long(lies,
 @in_worlds
 def test_a_quota_that_is_said_to_be_far_too_high_floods_nothing(rate, factor, exceeded, seed):
     limit = per_minute(rate) * factor
-    lie = told(limit, remaining=limit), told(limit, remaining=limit, exceeded=exceeded)
-    world = World(telling(Service(limits=(Bucket(rate, rate),)), *lie), seed=seed)
+    lie = quota_hint(limit, remaining=limit), quota_hint(limit, remaining=limit, exceeded=exceeded)
+    world = World(with_hints(Service(limits=(Bucket(rate, rate),)), *lie), seed=seed)
     client = world.client()
     world.run(300.0)
     assert len(client.refused_at) <= 40 + 0.05 * len(client.served_at)
@@ -98,8 +98,8 @@ def test_the_truth_costs_no_refusals_that_silence_would_not_have_cost(service, s
     limit = per_minute(bucket.rate)
     refused = []
     for manners in ({}, {"serve": _true(limit, exceeded=False, signal=Served)}):
-        anew = attrs.evolve(service, limits=(Bucket(bucket.rate, bucket.burst),), refuse=says_nothing, **manners)
-        world = World(anew, seed=seed)
+        same = attrs.evolve(service, limits=(Bucket(bucket.rate, bucket.burst),), refuse=says_nothing, **manners)
+        world = World(same, seed=seed)
         client = world.client()
         world.run(120.0)
         refused.append(len(client.refused_at))
@@ -109,5 +109,5 @@ def test_the_truth_costs_no_refusals_that_silence_would_not_have_cost(service, s
 
 
 def _true(limit, *, exceeded, signal):
-    hint = told(limit, remaining=math.floor(limit / 60), reset=1.0, exceeded=exceeded)
+    hint = quota_hint(limit, remaining=math.floor(limit / 60), reset=1.0, exceeded=exceeded)
     return lambda chance: signal(quota=hint)

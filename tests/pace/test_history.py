@@ -1,4 +1,4 @@
-"""The history explains every change, in sentences, and is bounded."""
+"""The history of a controller: every noticeable change has a reason, and it is bounded."""
 
 from __future__ import annotations
 
@@ -35,14 +35,14 @@ SERVICES = {
 
 
 def changed(old, new):
-    """Whether a handle's change is one that a person would notice."""
+    """Whether a person would notice the change of a handle."""
     if old == new:
         return False
     return math.inf in (old, new) or abs(new - old) > max(NOTICEABLE * old, 1e-9)
 
 
 class Explained:
-    """Looks once a second whether what changed is in the history."""
+    """Checks once a second that every change has an entry in the history."""
 
     def __init__(self, world, client):
         self.world, self.controller = world, client.controller
@@ -60,8 +60,8 @@ class Explained:
         entries = [entry for entry in self.controller.history if entry.time >= now - 1.0]
         for handle, old in self.before.items():
             new = handles[handle]
-            told = [entry for entry in entries if (entry.handle == "workers") == (handle == "limit")]
-            if changed(old, new) and not (handle == "limit" and abs(new - old) <= 1) and not told:
+            explained = [entry for entry in entries if (entry.handle == "workers") == (handle == "limit")]
+            if changed(old, new) and not (handle == "limit" and abs(new - old) <= 1) and not explained:
                 self.unexplained.append(f"{handle} from {old:.3g} to {new:.3g} at {now:.0f}")
         self.before = handles
         self.world.at(now + 1.0, self.look, None)
@@ -76,14 +76,14 @@ def test_every_noticeable_change_has_an_entry(name):
     world.run(200.0)
     assert not watch.unexplained
     assert client.controller.history, "nothing ever changed"
-    assert_well_told(client.controller.history)
+    assert_well_formed(client.controller.history)
 
 
-def assert_well_told(history):
+def assert_well_formed(history):
     assert len(history) <= LONGEST
     assert all(earlier.time <= later.time for earlier, later in pairwise(history))
     for entry in history:
-        assert len(entry.reason.split()) >= 3, f"{entry.reason!r} is no sentence"
+        assert len(entry.reason.split()) >= 3, f"{entry.reason!r} is too short"
         assert entry.reason.isprintable()
         assert len(entry.reason) <= 300
         assert SECRET not in entry.reason
@@ -95,7 +95,7 @@ def assert_well_told(history):
 
 @given(hostile_histories)
 def test_any_history_is_in_order_bounded_and_without_secrets(history):
-    assert_well_told(Caller().live(history * 3).controller.history)
+    assert_well_formed(Caller().play(history * 3).controller.history)
 
 
 def test_the_name_of_a_limit_is_not_repeated():
@@ -105,7 +105,7 @@ def test_the_name_of_a_limit_is_not_repeated():
     client = world.client()
     world.run(120.0)
     assert client.controller.history
-    assert_well_told(client.controller.history)
+    assert_well_formed(client.controller.history)
 
 
 def test_a_change_names_its_handle():
@@ -117,4 +117,4 @@ def test_a_change_names_its_handle():
         world.run(200.0)
         handles |= {entry.handle for entry in client.controller.history}
     assert "workers" in handles
-    assert len(handles) >= 3, "a limit, a rate, a gate"
+    assert len(handles) >= 3, "a limit, a rate, the breaker"

@@ -1,4 +1,4 @@
-"""A controller agrees with a caller who counts by hand, in every order of events."""
+"""A controller agrees with a caller that counts by hand, in every order of events (laws 1, 2 and 6)."""
 
 from __future__ import annotations
 
@@ -25,23 +25,23 @@ class PaceAgainstACountByHand(RuleBasedStateMachine):
         super().__init__()
         self.controller = PaceController()
         self.now = BEGIN
-        self.flying = []
+        self.in_flight = []
         self.served = self.throttled = 0
-        self.told = math.inf
+        self.answer = math.inf
 
     def may_start(self, cost):
-        self.told = self.controller.admit_at(self.now, cost)
-        assert not math.isnan(self.told)
-        assert self.told < math.inf or self.flying, "it waits for a call to end, and none is in flight"
-        return self.told <= self.now
+        self.answer = self.controller.admit_at(self.now, cost)
+        assert not math.isnan(self.answer)
+        assert self.answer < math.inf or self.in_flight, "it waits for a call to end, and none is in flight"
+        return self.answer <= self.now
 
     def start(self, cost):
-        assert len(self.flying) < self.controller.limit
+        assert len(self.in_flight) < self.controller.limit
         assert self.controller.statistics().gate <= self.now
-        self.flying.append(self.controller.started(self.now, cost))
+        self.in_flight.append(self.controller.started(self.now, cost))
 
     def settle(self, index, signal):
-        self.controller.settled(self.flying.pop(index % len(self.flying)), self.now, signal)
+        self.controller.settled(self.in_flight.pop(index % len(self.in_flight)), self.now, signal)
 
     @rule(cost=costs)
     def a_call_starts_if_it_may(self, cost):
@@ -59,50 +59,50 @@ class PaceAgainstACountByHand(RuleBasedStateMachine):
         for _ in range(turns):
             if self.may_start(1.0):
                 self.start(1.0)
-            elif self.told > self.now + SOON:
+            elif self.answer > self.now + SOON:
                 return
             else:
-                self.now = self.told
+                self.now = self.answer
 
     @rule(seconds=st.just(0.0) | st.floats(0, 3) | st.floats(0, 1e4))
     def time_passes(self, seconds):
         self.now += seconds
 
-    @precondition(lambda self: self.now < self.told < math.inf)
+    @precondition(lambda self: self.now < self.answer < math.inf)
     @rule()
     def the_caller_waits_until_the_answered_time(self):
-        self.now = self.told
+        self.now = self.answer
 
-    @precondition(lambda self: self.flying)
+    @precondition(lambda self: self.in_flight)
     @rule(index=which, signal=served)
     def a_call_is_served(self, index, signal):
         self.served += 1
         self.settle(index, signal)
 
-    @precondition(lambda self: self.flying)
+    @precondition(lambda self: self.in_flight)
     @rule(share=st.integers(1, 3))
     def a_share_of_the_calls_is_served(self, share):
-        for _ in range(math.ceil(len(self.flying) / share)):
+        for _ in range(math.ceil(len(self.in_flight) / share)):
             self.a_call_is_served(0, SERVED)
 
-    @precondition(lambda self: self.flying)
+    @precondition(lambda self: self.in_flight)
     @rule(index=which, signal=refused)
     def a_call_is_refused(self, index, signal):
         self.throttled += 1
         self.settle(index, signal)
 
-    @precondition(lambda self: self.flying)
+    @precondition(lambda self: self.in_flight)
     @rule(hint=hints, quota=quotas, share=st.integers(1, 3))
     def a_share_of_the_calls_is_refused(self, hint, quota, share):
-        for _ in range(math.ceil(len(self.flying) / share)):
+        for _ in range(math.ceil(len(self.in_flight) / share)):
             self.a_call_is_refused(0, Throttled(hint, quota))
 
-    @precondition(lambda self: self.flying)
+    @precondition(lambda self: self.in_flight)
     @rule(index=which, signal=faults | st.just(ABANDONED))
     def a_call_ends_without_evidence(self, index, signal):
         self.settle(index, signal)
 
-    @precondition(lambda self: not self.flying)
+    @precondition(lambda self: not self.in_flight)
     @rule()
     def a_next_batch_starts_with_what_was_learned(self):
         known = self.controller.knowledge(self.now)
@@ -116,12 +116,12 @@ class PaceAgainstACountByHand(RuleBasedStateMachine):
         self.controller = PaceController(attrs.evolve(known))
         self.served = self.throttled = 0
 
-    @precondition(lambda self: not self.flying)
+    @precondition(lambda self: not self.in_flight)
     @rule()
     def an_idle_controller_lets_a_call_start_in_the_end(self):
         turns = 0
         while not self.may_start(1.0):
-            self.now = self.told
+            self.now = self.answer
             turns += 1
             assert turns < 20
         self.start(1.0)
@@ -130,7 +130,7 @@ class PaceAgainstACountByHand(RuleBasedStateMachine):
     @invariant()
     def the_counts_are_right(self):
         statistics = self.controller.statistics()
-        assert statistics.in_flight == len(self.flying)
+        assert statistics.in_flight == len(self.in_flight)
         assert statistics.served == self.served
         assert statistics.throttled == self.throttled
 
@@ -145,7 +145,7 @@ class PaceAgainstACountByHand(RuleBasedStateMachine):
     @invariant()
     def nothing_starts_above_the_limit_or_before_the_next_probe_is_due(self):
         if self.may_start(1.0):
-            assert len(self.flying) < self.controller.limit
+            assert len(self.in_flight) < self.controller.limit
             assert self.controller.statistics().gate <= self.now
 
 

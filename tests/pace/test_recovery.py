@@ -1,4 +1,4 @@
-"""No outage freezes a controller, whatever it was told meanwhile, and its probes cost little (laws 5 and 6)."""
+"""Recovery: no outage stops a controller, whatever the hints, and its probes cost little (laws 5, 6 and 14)."""
 
 from __future__ import annotations
 
@@ -17,15 +17,13 @@ from .world import World
 from .worlds import buckets, caps, in_worlds, knees, liars, logarithmic, says, says_anything, seeds
 
 WARM = 120.0  # seconds
-SOON = 60.0  # seconds: the least time in which capacity must be back
-TRUSTED = 90.0  # where the provider asked for a minute or more: it may have meant it
-BACK = 0.9  # share of the capacity that counts as back
+SOON = 60.0  # seconds after a short outage in which the capacity must be back
+TRUSTED = 90.0  # seconds, where the provider asked for a minute or more: that may be obeyed
+BACK = 0.9  # share of the capacity in use that counts as back
 WATCHED = 60.0  # seconds over which that is measured
 REFUSAL = 0.2  # seconds that a refusal takes, at most
-PROBES, PROBES_SHARE = (
-    30,
-    0.05,
-)  # refusals that an outage may cost; and share of the calls that it keeps from being made
+PROBES = 30  # refusals that an outage may cost
+PROBES_SHARE = 0.05  # of the calls that the outage prevented: refusals that it may cost in addition
 
 outages = logarithmic(2, 600)
 
@@ -39,7 +37,7 @@ def through_an_outage(usual, down, *, begin, length, seed):
 
 
 def assert_back(world, since, bound):
-    """Assert that the capacity is in use a bounded time after it was there again."""
+    """Assert that the capacity is in use within a bounded time after it is available again."""
     world.run(since + bound + WATCHED)
     use = world.use(since + bound, since + bound + WATCHED)
     assert use >= BACK, f"{bound:.0f} s after the outage {use:.0%} of the capacity is in use"
@@ -64,7 +62,7 @@ def test_after_an_outage_of_errors_the_capacity_is_soon_in_use_again(usual, leng
 @given(caps() | st.just(Service(latency=2.0)), st.floats(10, 60), st.floats(0.4, 0.6), seeds)
 @in_worlds
 def test_after_a_time_in_which_half_the_calls_failed_the_capacity_is_in_use_again(usual, length, share, seed):
-    """The workers go down again and again meanwhile, to any number; from each of them there is a way back up."""
+    """N goes down repeatedly meanwhile, to any number; it recovers from each."""
     most = 100
     world = World(usual, [(WARM, attrs.evolve(usual, faults=share)), (WARM + length, usual)], seed=seed)
     world.client(most=most)
@@ -79,7 +77,7 @@ def test_after_a_time_in_which_half_the_calls_failed_the_capacity_is_in_use_agai
 def test_a_service_that_is_down_at_first_is_found_when_it_comes_up(usual, hint, length, seed):
     down = attrs.evolve(usual, limits=(Outage(),), refuse=hint)
     world, back = through_an_outage(usual, down, begin=0.5, length=length, seed=seed)
-    # A few calls and then a minute of refusals are what a quota of a few calls a minute looks like: it climbs from there.
+    # A few calls and then a minute of refusals look like a quota of a few calls a minute: the rate climbs from there.
     assert_back(world, back, max(TRUSTED, length) + SOON)
 
 
@@ -139,7 +137,7 @@ def test_a_cap_that_is_zero_for_a_while_is_found_again(hint):
 
 @pytest.mark.parametrize("calls", [100, 1_000, 5_000])
 def test_a_rolling_minute_that_was_spent_at_once_does_not_freeze_the_pace(calls):
-    """What was admitted slowly comes free slowly, a minute later: a low rate that is true for some seconds only."""
+    """Calls that were admitted slowly expire slowly a minute later: a low rate that is true for some seconds only."""
     world = World(Service(limits=(Rolling(calls, 60.0),), latency=4.0), seed=2)
     world.client()
     world.run(600.0)
@@ -149,7 +147,7 @@ def test_a_rolling_minute_that_was_spent_at_once_does_not_freeze_the_pace(calls)
 @given(logarithmic(1, 10), st.floats(600, 7_200), seeds)
 @in_worlds
 def test_an_idle_time_is_no_evidence_of_a_low_rate(rate, idle, seed):
-    """What was admitted just before a refusal is a measure, but not over an hour in which nothing was called."""
+    """Calls admitted just before a refusal are a measure, but not over an hour in which nothing was called."""
     usual = Service(limits=(Cap(24),), latency=2.8)
     less = attrs.evolve(usual, limits=(Bucket(rate, 3.0),))
     begin, end = 600.0, 600.0 + idle
@@ -162,7 +160,7 @@ def test_an_idle_time_is_no_evidence_of_a_low_rate(rate, idle, seed):
 
 @pytest.mark.parametrize("idle", [600.0, 3_600.0, 36_000.0])
 def test_an_idle_time_while_the_breaker_is_open_does_not_lengthen_the_outage(idle):
-    """Nobody called in it, so nobody knows that it would have been refused: the next probes come as soon as the first ones did."""
+    """No call was made in it, so none was refused: the next probes come as soon as the first ones did."""
     usual = Service(limits=(Bucket(20.0, 20.0),), latency=2.0)
     down, stop, again = 90.0, 100.0, 100.0 + idle
     world = World(usual, [(down, attrs.evolve(usual, limits=(Outage(),))), (again + 10.0, usual)], seed=3)

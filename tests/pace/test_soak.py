@@ -1,7 +1,8 @@
-"""A simulated day of a service that changes all the time: refusals, stalls and goodput are bounded over all of it."""
+"""Soak: over a simulated day of a service that keeps changing, refusals, stalls and goodput stay within bounds."""
 
 from __future__ import annotations
 
+import os
 from random import Random
 
 import attrs
@@ -15,7 +16,7 @@ from .world import World
 from .worlds import says_anything
 
 DAY = 86_400
-ADJUSTING = 120  # seconds after each change that the goodput is not held against
+ADJUSTING = 120  # seconds after each change that do not count for the goodput
 
 
 @attrs.frozen
@@ -77,14 +78,21 @@ def a_day(seed):
     return phases
 
 
-@pytest.mark.parametrize("seed", [1, 3, 5, 7])
+DAYS = (1, 3, 5, 7) if os.environ.get("PACELINE_SEARCH") == "thorough" else (1, 5)
+"""Seeds of days; each has some fifty changes, of every kind."""
+
+
+@pytest.mark.parametrize("seed", DAYS)
 def test_a_day_of_changing_limits(seed):
     phases = a_day(seed)
     world = World(phases[0].service, [(phase.begin, phase.service) for phase in phases[1:]], seed=seed)
-    breaks = [phase for phase in phases if phase.idle]
-    client = world.client(works=lambda now, _: not any(phase.begin <= now < phase.end for phase in breaks))
-    for phase in breaks:
-        world.at(phase.end, client.pump, phase.end)
+    idle = set()
+    client = world.client(works=lambda now, _: not idle)
+    for phase in phases:
+        if phase.idle:
+            world.at(phase.begin, idle.add, phase)
+            world.at(phase.end, idle.discard, phase)
+            world.at(phase.end, client.pump, phase.end)
     uses, stalls, lost = [], [], 0.0
     for before, phase in zip([None, *phases], phases, strict=False):
         world.run(phase.end - 1e-6)
@@ -99,7 +107,7 @@ def test_a_day_of_changing_limits(seed):
         stalls.append((worst_gap(client.served_at, phase.begin, phase.end) - allowed, phase))
         lost = 0.0
     worst_use, where = min(uses, key=lambda each: each[0])
-    assert worst_use >= 0.7, where  # a bucket of one call forgives nothing
+    assert worst_use >= 0.7, where  # a bucket of one call leaves no room for errors
     assert sum(use for use, _ in uses) / len(uses) >= 0.95
     worst_stall, where = max(stalls, key=lambda each: each[0])
     assert worst_stall <= 0.0, where

@@ -1,4 +1,4 @@
-"""What is no limit does not slow it: stray errors (law 7), slower calls (law 9), a pause (law 14), late refusals (law 15)."""
+"""Steadiness: stray faults (law 7), slower calls (law 9), a pause (law 14) and late refusals (law 15) do not slow the pace."""
 
 from __future__ import annotations
 
@@ -72,9 +72,9 @@ def test_latency_that_triples_costs_hardly_anything_with_few_calls_in_flight(rat
 
 
 @given(logarithmic(20, 150), logarithmic(0.5, 2), st.floats(4, 15), seeds)
-@in_worlds
+@settings(in_worlds, max_examples=6)
 def test_a_rate_is_kept_up_by_calls_that_take_many_times_as_long(rate, latency, times, seed):
-    """More calls in flight are of use then, though each takes far longer than the first ones did: a trial shows it."""
+    """More calls in flight are useful then, though each takes far longer than the first ones did: a trial shows it."""
     step = 100.0
     service = Service(limits=(Bucket(rate, rate),), latency=latency)
     slower = attrs.evolve(service, latency=times * latency)

@@ -1,12 +1,12 @@
-"""A pure world: providers, clients and their controllers, in virtual time, without an event loop.
+"""A simulated world: a provider, clients and their controllers, in virtual time, without an event loop.
 
 Rules owned here:
 
-1. A client obeys its controller as the engine does: it asks before each call, comes back at the time it was told or when a
-   call settles, whichever is sooner, and calls a refused item again before a new one. It has work at all times, except
-   where `works` says not.
+1. A client obeys its controller as the engine does: it asks before each call, asks again at the answered time or when a call
+   settles, whichever is sooner, and repeats a refused call before a new one. It has work at all times, except while `works`
+   returns False.
 2. Same seed, same history.
-3. What happened is kept by the second: `admitted`, `served`, `refused` and `busy` (seconds of calls in service), in units.
+3. Amounts are recorded by the second, in units: `admitted`, `served`, `refused` and `busy` (seconds of calls in service).
 
 One event is one entry of a heap: about two for each call.
 """
@@ -25,23 +25,23 @@ from paceline._core.pace.controller import PaceController
 from .limits import Cap
 from .tally import Tally
 
-MOST = 4_000  # workers that a client has
+MOST = 4_000  # calls that a client may have in flight
 FAULT_LATENCY = 0.3  # seconds
-SPIN = 1_000  # times that a controller may be asked in a row without that anything happens
+SPIN = 1_000  # questions in a row to which a controller may answer "later" while nothing else happens
 
 
 class Client:
     """One caller with one controller."""
 
-    def __init__(self, world, controller, *, start, most, cost, works):  # noqa: PLR0913 - a client is these
+    def __init__(self, world, controller, *, start, most, cost, works):  # noqa: PLR0913 - the parts of a client
         self.world, self.controller = world, controller
         self.most, self.cost, self.works = most, cost, works
         self.admitted, self.served, self.refused = Tally(), Tally(), Tally()
         self.served_at, self.refused_at, self.started_at = array("d"), array("d"), array("d")
         self.faulted = self.asked = self.in_flight = self.peak = 0
         self.watch = None
-        """Called after each event, with the time; None: nobody watches."""
-        self._again = deque()
+        """Function to call with the time after each event; None: there is no watcher."""
+        self._refused = deque()
         self._turns = 0
         self._next = None
         self._wake = math.inf
@@ -50,26 +50,26 @@ class Client:
     def _work(self, _):
         self.pump(self.world.now)
 
-    def woken(self, at):
-        """Come back at the time that the controller had said."""
+    def wake_up(self, at):
+        """Ask again at the time that the controller had answered."""
         if at == self._wake:
             self._wake = math.inf
             self.pump(at)
 
     def pump(self, now):
-        """Start what may start."""
+        """Start the calls that may start."""
         controller, world = self.controller, self.world
         while self.in_flight < self.most and (self.works is None or self.works(now, self)):
             if self._next is None:
-                self._next = self._again.popleft() if self._again else self.cost(world.chance)
+                self._next = self._refused.popleft() if self._refused else self.cost(world.chance)
             self.asked += 1
             at = controller.admit_at(now, self._next)
             if at > now:
                 self._turns += 1
-                assert self._turns < SPIN, f"asked {SPIN} times in a row at {now}, it answers {at} and starts nothing"
+                assert self._turns < SPIN, f"asked {SPIN} times in a row at {now}, it answers {at} and admits nothing"
                 if at < self._wake:
                     self._wake = at
-                    world.at(at, self.woken, at)
+                    world.at(at, self.wake_up, at)
                 return
             self._turns = 0
             cost, self._next = self._next, None
@@ -81,7 +81,7 @@ class Client:
                 self.watch(now)
 
     def settle(self, call):
-        """Hear the end of a call."""
+        """End a call."""
         ticket, cost, signal = call
         now = self.world.now
         self._turns = 0
@@ -90,10 +90,10 @@ class Client:
             case Throttled():
                 self.refused.add(now, 1)
                 self.refused_at.append(now)
-                self._again.append(cost)
+                self._refused.append(cost)
             case Faulted():
                 self.faulted += 1
-                self._again.append(cost)
+                self._refused.append(cost)
             case _:
                 self.served.add(now, self.world.units(cost))
                 self.served_at.append(now)
@@ -117,11 +117,11 @@ class World:
     """A provider that changes at times, and its clients.
 
     Args:
-        service: as it is at first.
-        steps: times, and what it is from then on.
-        seed: of all chance.
-        tokens: whether amounts are counted in tokens, not in calls.
-        begin: the time at which it begins.
+        service: The provider at first.
+        steps: Times, and the provider from then on.
+        seed: Seed of all random draws.
+        tokens: Whether amounts are counted in tokens instead of calls.
+        begin: Time at which the world starts, in seconds.
     """
 
     def __init__(self, service, steps=(), *, seed=0, tokens=False, begin=0.0):
@@ -139,7 +139,7 @@ class World:
             self.at(at, self._become, changed)
 
     def client(self, controller=None, *, start=None, most=MOST, cost=of_one, works=None):
-        """Add a client; it begins at `start`, or now."""
+        """Add a client that starts at `start`, or now."""
         controller = PaceController() if controller is None else controller
         client = Client(self, controller, start=self.now if start is None else start, most=most, cost=cost, works=works)
         self.clients.append(client)
@@ -151,7 +151,7 @@ class World:
         heapq.heappush(self._heap, (time, self._count, act, argument))
 
     def run(self, until):
-        """Let time pass, until then."""
+        """Let time pass until then."""
         heap, pop = self._heap, heapq.heappop
         while heap and heap[0][0] <= until:
             self.now, _, act, argument = pop(heap)
@@ -160,7 +160,7 @@ class World:
         return self
 
     def use(self, start, end):
-        """Return the share of the limits, as they are now, that was used between two times: of the one that binds."""
+        """Return the share of the limit that binds, of those in force now, that was used between two times."""
         seconds = end - start
         shares = [self._total("served", start, end) * self.service.latency / (self.service.knee * seconds)]
         for limit in self.service.limits:
@@ -180,11 +180,11 @@ class World:
         return client
 
     def units(self, cost):
-        """Return what a call counts for."""
+        """Return the units that a call counts."""
         return cost if self.tokens else 1.0
 
     def call(self, client, ticket, now, cost):
-        """Decide what becomes of a call."""
+        """Admit, refuse or fail a call."""
         service, chance = self.service, self.chance
         if service.faults and chance.random() < service.faults:
             self.at(now + FAULT_LATENCY, client.settle, (ticket, cost, Faulted(service.kind)))
@@ -230,9 +230,9 @@ class World:
 
 
 class _Sharing:
-    """Processor sharing: `knee` calls at full speed, more of them share it.
+    """Processor sharing: `knee` calls run at full speed; more of them share it.
 
-    Virtual time is the service that each call has had; it runs slower the more calls share.
+    Virtual time is the service that each call has received; it runs slower the more calls share.
     """
 
     def __init__(self, world):

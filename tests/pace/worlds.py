@@ -1,4 +1,4 @@
-"""Which services there are to be tried, and what they say: Hypothesis strategies."""
+"""Hypothesis strategies for simulated services and their hints."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ in_worlds = settings(
     phases=(Phase.explicit, Phase.generate),
     report_multiple_bugs=False,
 )
-"""The same worlds each time, as a law there is about a measured share. A world of ten thousand calls is no small example, and
-shrinking it would be minutes: what fails is told as it was drawn."""
+"""The same worlds in each run, because these laws are about measured shares. A world of ten thousand calls is not a small example,
+and shrinking it would take minutes: a failure is reported as it was drawn."""
 
 
 def logarithmic(low, high):
@@ -52,37 +52,37 @@ def windows(draw):
 
 @st.composite
 def caps(draw):
-    """Draw the service of a cap."""
+    """Draw a service with a concurrency cap."""
     return Service(limits=(Cap(int(draw(logarithmic(8, 120)))),), latency=draw(logarithmic(1, 4)))
 
 
 @st.composite
 def knees(draw):
-    """Draw a service that shares itself out, and refuses nothing."""
+    """Draw a service that refuses nothing and grows slow."""
     return Service(knee=int(draw(logarithmic(20, 120))), latency=draw(logarithmic(1, 4)))
 
 
 def says(hint):
-    """Refuse with a hint that has nothing to do with the truth."""
+    """Refuse with the same wait each time, true or not."""
     return lambda wait, chance: Throttled(retry_after=hint)
 
 
 def says_anything(wait, chance):
-    """Refuse with another hint each time."""
+    """Refuse with a random hint each time."""
     return Throttled(retry_after=chance.choice([None, -1.0, 0.0, math.nan, math.inf, 1e9, 1e-9, 3_600.0, 1.0, 60.0]))
 
 
 liars = st.sampled_from([-1.0, 0.0, math.nan, math.inf, -math.inf, 1e308, 1e9, 3_600.0, 60.0, 1.0, 1e-9]).map(says)
 
 
-def told(limit, *, remaining, reset=60.0, exceeded=False):
-    """Return what a provider with a limit per minute says of it."""
-    said = QuotaLimit(limit=limit, period=60.0, remaining=remaining, reset=reset, exceeded=exceeded)
-    return QuotaHint(limits=(said,))
+def quota_hint(limit, *, remaining, reset=60.0, exceeded=False):
+    """Return the hint of a provider with a limit per minute."""
+    stated = QuotaLimit(limit=limit, period=60.0, remaining=remaining, reset=reset, exceeded=exceeded)
+    return QuotaHint(limits=(stated,))
 
 
-def telling(service, answer, refusal):
-    """Return the service with what it says of its quotas."""
+def with_hints(service, answer, refusal):
+    """Return the service with a quota hint in each answer, and another in each refusal."""
     return Service(
         limits=service.limits,
         latency=service.latency,
