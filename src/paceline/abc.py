@@ -1,10 +1,22 @@
-"""What is to be done: one prompt, under one name, by one strategy.
+"""Ports: every place where an application or another library can plug its own code into paceline.
 
-What makes calls: a strategy, the ladder that it may stand for, and what tells its faults.
+LLMWorkItem       one prompt with an id, and the strategy that answers it
+ErrorClassifier   turns an exception of a strategy into a `Fault`; DefaultErrorClassifier is the default
+LLMCallStrategy   makes one call to a model
+Ladder            strategies from the cheapest to the most capable, climbed by the engine
+Middleware        sees every item before its first call and every result, and may replace them
+BaseObserver      receives the events of a batch
+Journal           stores results, so that an interrupted batch can be resumed
+RateController    decides when a call of one lane may start
 
-What stands around the calls: middlewares, which may change items and results, and observers, which are told.
+Rules that hold for all ports:
 
-What the engine leans on: the controller of a lane's pace, and the journal.
+1. Coroutines are awaited on the processor's event loop and must not block it. Methods that are not coroutines run between two
+   steps of the event loop and must return at once.
+2. Times are seconds and token counts are whole calls (input and output together), unless a docstring says otherwise.
+3. Cancellation must pass: a coroutine that catches the cancellation exception of trio or asyncio must raise it again.
+4. Every coroutine of a middleware or an observer, `on_error` and `cleanup` get `ProcessorConfig.hook_timeout` seconds; one that
+   takes longer is cancelled and treated as if it had raised TimeoutError.
 """
 
 from __future__ import annotations
@@ -48,31 +60,38 @@ __all__ = [
 
 
 T = TypeVar("T")
+T_co = TypeVar("T_co", covariant=True)
+
+Tokens: TypeAlias = "TokenUsage | Mapping[str, Any] | None"
+"""The tokens that a call used: a `TokenUsage`, a mapping with its fields (`input_tokens`, `output_tokens`, ...), or None: unknown."""
 
 
-def _is_id(_: object, _attribute: attrs.Attribute[str], value: object) -> None:
+# ---------------------------------------------------------------------------------------------- work item
+
+
+def _check_id(_: object, _attribute: attrs.Attribute[str], value: object) -> None:
     if not isinstance(value, str) or not value.strip():
         raise InvalidWorkItemError(f"item_id must be a non-empty string, not {value!r}")
 
 
-def _is_strategy(item: Any, _attribute: attrs.Attribute[Any], value: object) -> None:
+def _check_strategy(item: Any, _attribute: attrs.Attribute[Any], value: object) -> None:
     if isinstance(value, LLMCallStrategy):
         return
     if callable(value) and not isinstance(value, type):
         hint = "; wrap an async function with CallableStrategy(function)"
     elif isinstance(value, type):
-        hint = "; give an instance, not the class"
+        hint = "; pass an instance, not the class"
     else:
-        hint = ": a subclass that defines async execute(prompt, attempt, timeout)"
+        hint = "; pass an instance of a subclass that defines async execute(prompt, attempt, timeout)"
     name = value.__qualname__ if isinstance(value, type) else type(value).__qualname__
     raise InvalidWorkItemError(f"item {item.item_id!r}: strategy must be an LLMCallStrategy, not {name}{hint}")
 
 
 def _to_prompt(value: str | Sequence[str | Media] | Request) -> Prompt:
-    return tuple(value) if isinstance(value, list) else value  # type: ignore[return-value]  # the validator looks at it next
+    return tuple(value) if isinstance(value, list) else value  # type: ignore[return-value]  # checked by the validator, which runs next
 
 
-def _is_prompt(item: Any, _attribute: attrs.Attribute[Prompt], value: object) -> None:
+def _check_prompt(item: Any, _attribute: attrs.Attribute[Prompt], value: object) -> None:
     if isinstance(value, (str, Request)):
         return
     if not isinstance(value, tuple):
@@ -93,129 +112,151 @@ class LLMWorkItem(Generic[T]):
     """One prompt to be answered.
 
     Raises:
-        InvalidWorkItemError: the id is empty, the strategy is none, or the prompt is none.
+        InvalidWorkItemError: The id is empty, or the strategy or the prompt is of another type.
     """
 
-    item_id: str = attrs.field(validator=_is_id)
-    """Unique in its batch."""
-    strategy: LLMCallStrategy[T] = attrs.field(validator=_is_strategy)
-    """Makes the calls; may be shared by all items."""
-    prompt: Prompt = attrs.field(converter=_to_prompt, validator=_is_prompt, repr=False)
-    """What is sent: a text; or a list of texts and `Media`, or a `Request`, for strategies that take such."""
+    item_id: str = attrs.field(validator=_check_id)
+    """Not empty, and unique in its batch."""
+    strategy: LLMCallStrategy[T] = attrs.field(validator=_check_strategy)
+    """Makes the calls; all items may share one instance."""
+    prompt: Prompt = attrs.field(converter=_to_prompt, validator=_check_prompt, repr=False)
+    """A text; or, for strategies that accept them, a list of texts and `Media`, or a `Request`."""
     context: Any = attrs.field(default=None, repr=False, eq=False)
-    """Anything; it comes back with the result."""
+    """Any value; it is returned with the result, unchanged."""
 
 
-T_co = TypeVar("T_co", covariant=True)
-
-Tokens: TypeAlias = "TokenUsage | Mapping[str, Any] | None"
+# ---------------------------------------------------------------------------------------------- classifier
 
 
 class ErrorClassifier(Protocol):
-    """Says which fault an exception is."""
+    """Turns an exception into a fault."""
 
     def classify(self, exception: BaseException) -> Fault:
-        """Return the fault. An exception raised here makes it a bug of the strategy."""
+        """Return the fault that `exception` means.
+
+        Called for each exception of `execute` and of `prepare`, on the event loop. If it raises, or returns anything but a `Fault`,
+        the item fails with a fault of the kind `bug`, and the log has the traceback.
+        """
         ...
 
 
 class DefaultErrorClassifier:
-    """Knows `CallError`, any exception with an HTTP status, and those of the usual HTTP clients and validators.
+    """Classifies `CallError`, any exception with an HTTP status, and those of the usual HTTP clients and validators.
 
-    Retry-After is understood in seconds and as an HTTP date, `retry-after-ms` in milliseconds; a hint that is no positive,
-    finite number is no hint. What OpenAI's and Anthropic's headers and the details of Google's errors say of quotas is read
-    into the fault's `quota`; a refusal by a day's limit, or by one of 0, is an exhausted quota. Anything unknown is a bug.
+    Retry-After is read in seconds and as an HTTP date, `retry-after-ms` in milliseconds; a value that is not a positive, finite
+    number is ignored. Quotas in the headers of OpenAI and Anthropic and in the details of Google's errors are read into the
+    fault's `quota`. A refusal because of a daily limit, or of a limit of 0, is an exhausted quota. An exception of an unknown
+    type is a bug.
     """
 
     def classify(self, exception: BaseException) -> Fault:
-        """Return the fault."""
+        """Return the fault that `exception` means; never raises."""
         return _classify.classify(exception, wall_time=time.time())
+
+
+# ---------------------------------------------------------------------------------------------- strategy
 
 
 class LLMCallStrategy(ABC, Generic[T_co]):
     """Makes one call to a model.
 
     One instance may serve a million items: each item works on its own shallow copy, made after `prepare`. What `prepare`
-    assigned is shared; what `execute` and `on_error` assign stays with the item. A subclass need not call
+    assigns is shared by all items; what `execute` and `on_error` assign stays with the item. A subclass need not call
     `super().__init__`.
     """
 
     error_classifier: ErrorClassifier = DefaultErrorClassifier()
-    """Says which fault an exception of `execute` or `prepare` is."""
+    """Classifies the exceptions of `execute` and `prepare`."""
     model: str | None = None
-    """The model's name, for results."""
+    """The model's name, shown in results; None: unknown."""
     quota_hint: QuotaHint | None = None
-    """What the provider said of its quotas with the latest reply. `execute` assigns it on the item's own copy, whether it
-    returns or raises; the engine reads it after each call and puts None in its place."""
-
+    """The quotas that the provider's latest reply reported. `execute` assigns it on the item's own copy, whether it returns or
+    raises; the engine reads it after each call and resets it to None."""
     price: Price | None = None
-    """What its tokens cost, for the batch's account; None: not known."""
+    """The price of its tokens in USD, for the batch's accounting; None: unknown."""
     ladder: Ladder | None = None
-    """The strategies that the engine calls in place of this one, from the cheapest up; None: it calls this one itself. Read
-    when the item comes in."""
-
+    """The strategies that the engine calls in place of this one; None: it calls this one. Read once, when the item is accepted."""
     takes_requests: bool = False
-    """Whether `execute` takes a `Request` as its prompt. To one that does not, a plain request is given as one text, and any other
-    is rejected."""
+    """Whether `execute` accepts a `Request` as its prompt. If not, a request that is only text is passed as a string, and any other
+    request is rejected."""
 
     @property
     def quota(self) -> str:
-        """The lane: calls that share a provider's quota share a name. By default the class's name, and the model's.
+        """The quota key: strategies whose calls share a provider's quota return the same key and so share a lane.
 
-        There are to be few: every lane is looked at when a call is to start. Asked of the item's own copy before each further
-        call, so that an item whose `on_error` has chosen another model waits in the lane of that one.
+        By default the class's name and the model. Keep the number of keys small: every lane is examined whenever a call may
+        start. Read from the item's own copy before each further call, so that an item whose `on_error` selects another model
+        waits in that model's lane.
         """
         name = type(self).__qualname__
         return f"{name}:{self.model}" if self.model else name
 
     async def prepare(self) -> None:
-        """Make what all items share; called once for each instance, before its first call.
+        """Create what all items share, such as a client; called once per instance, before its first call.
 
-        A passing failure is retried as a call's is; any other settles the instance's items with its fault.
+        Each try may take `ProcessorConfig.timeout_per_item` seconds. A transient failure is retried as a call's would be; any
+        other failure is the fault of every item of this instance. Cancelled when the batch is stopped or cancelled.
         """
 
     @abstractmethod
     async def execute(self, prompt: str, attempt: int, timeout: float) -> tuple[T_co, Tokens]:
-        """Make one call and return its output and tokens.
+        """Make one call.
 
         Args:
-            prompt: the item's prompt.
-            attempt: from 1; a call that was throttled is made again under the same number.
-            timeout: seconds after which the engine cancels the call; for information.
+            prompt: Prompt of the item.
+            attempt: Number of the attempt, from 1. A call that was throttled is repeated with the same number.
+            timeout: Seconds after which the engine cancels the call; for information only.
 
-        Whatever it raises becomes the item's fault, or its retry. It is cancelled when its time is up or the batch is
-        cancelled, and must let that pass.
+        Returns:
+            The output, and the tokens that the call used.
+
+        Raises:
+            Exception: Any exception; `error_classifier` turns it into a fault, and the retry policy decides whether the item is
+                called again.
+
+        Cancelled at the end of its timeout, at the item's or the batch's deadline, or with the batch. A value that it returns in
+        spite of the cancellation counts.
         """
 
     def objection(self, request: Request) -> str | None:
-        """Return why it cannot be asked a request in a provider's own form, in a sentence; None: it can.
+        """Return why this strategy cannot execute `request`, as a sentence; None: it can.
 
-        Asked before a batch by those who would rather know then; nothing is called.
+        Called to check an input before a batch; makes no call.
         """
         return None if self.takes_requests else request.objection(type(self).__qualname__)
 
     def expected_tokens(self, prompt: str) -> float | None:
-        """Return the tokens, input and output together, that a call with this prompt is expected to cost.
+        """Return the token estimate of a call with this prompt: input and output together.
 
-        None, the default, leaves it to what is learned from earlier calls. Asked before each call of an item, on the event
-        loop: it is to be quick. What it raises, and what is no positive, finite number, counts as None.
+        None, the default, leaves the estimate to the mean of earlier calls. Called before each call of an item, on the event
+        loop, and must be fast. An exception, or a value that is not a positive, finite number, counts as None.
         """
 
     async def on_error(self, exception: Exception, attempt: int) -> None:
-        """Hear of an exception of `execute` before the item is called again or given up."""
-
-    def take_over(self, previous: LLMCallStrategy[Any]) -> None:
-        """Take over an item on a ladder: called once on its own copy, before its first call there.
+        """Receive an exception of `execute`, before the item is called again or given up.
 
         Args:
-            previous: the copy that made its calls so far, on the step below.
+            exception: The exception; the only member of an exception group is unwrapped.
+            attempt: Number of the attempt, from 1.
+
+        An exception raised here is logged and counted, and has no effect on the item.
+        """
+
+    def take_over(self, previous: LLMCallStrategy[Any]) -> None:
+        """Take over an item on a ladder: called once on the item's own copy, before its first call on this step.
+
+        Args:
+            previous: The item's own copy of the strategy on the step below.
+
+        If it raises, the item fails with a fault of the kind `bug`.
         """
 
     @property
     def identity(self) -> Mapping[str, Any]:
-        """What its outputs depend on besides the prompt, as plain data: for a journal, which gives no result of another.
+        """What its outputs depend on besides the prompt, as plain JSON data: a journal recalls results of the same identity only.
 
-        By default the class, the model and the steps of its ladder. There must be no key in it, nor any long text: a hash of one.
+        By default the class, the model and the steps of its ladder. It is stored as it is: leave out credentials, and replace long
+        texts by their hash.
         """
         name = type(self).__qualname__
         if self.ladder is None:
@@ -223,28 +264,31 @@ class LLMCallStrategy(ABC, Generic[T_co]):
         return {"strategy": name, "steps": [dict(step.identity) for step in self.ladder.steps]}
 
     def restore(self, data: Any) -> T_co:
-        """Return an output from what a journal has kept of it.
+        """Return the output that a journal has stored as `data`.
 
         Args:
-            data: the output as plain JSON data, which it is by default.
+            data: The output as plain JSON data, which is returned as it is by default.
 
-        What it raises has the item called again.
+        If it raises, the item is called again.
         """
-        return data  # type: ignore[no-any-return]  # of a strategy whose outputs are plain data, it is one
+        return data  # type: ignore[no-any-return]  # for a strategy whose outputs are plain data, this is one
 
     async def cleanup(self) -> None:
-        """Release what `prepare` made; called once when the processor closes, shielded from cancellation, in bounded time.
+        """Release what `prepare` created; called once when the processor closes, shielded from cancellation.
 
-        Also when `prepare` failed or was cut short. An instance that defines either is kept until then, so one instance for
-        each of a million items costs their memory; one that defines neither is let go with its item.
+        Also called if `prepare` failed or was cancelled. An exception is logged. An instance that overrides `prepare` or `cleanup`
+        is kept until then, so one instance for each of a million items costs their memory; any other is released with its item.
         """
+
+
+# ---------------------------------------------------------------------------------------------- ladder
 
 
 def _to_steps(steps: Iterable[LLMCallStrategy[Any]]) -> tuple[LLMCallStrategy[Any], ...]:
     return tuple(steps)
 
 
-def _is_steps(_: object, __: attrs.Attribute[Any], steps: tuple[Any, ...]) -> None:
+def _check_steps(_: object, __: attrs.Attribute[Any], steps: tuple[Any, ...]) -> None:
     if not steps:
         raise ConfigurationError("a ladder needs at least one strategy")
     for index, strategy in enumerate(steps):
@@ -252,7 +296,7 @@ def _is_steps(_: object, __: attrs.Attribute[Any], steps: tuple[Any, ...]) -> No
             name = getattr(strategy, "__qualname__", type(strategy).__qualname__)
             raise ConfigurationError(f"steps[{index}] must be an LLMCallStrategy, not {name}")
         if strategy.ladder is not None:
-            raise ConfigurationError(f"steps[{index}] is a ladder itself; give its steps")
+            raise ConfigurationError(f"steps[{index}] is itself a ladder; pass its steps instead")
 
 
 def _budgets(ladder: Ladder) -> tuple[int, ...]:
@@ -261,85 +305,174 @@ def _budgets(ladder: Ladder) -> tuple[int, ...]:
 
 @attrs.frozen
 class Ladder:
-    """Strategies from the cheapest to the most capable, and when an item moves up.
+    """Strategies from the cheapest to the most capable, and the rule by which an item moves up.
 
     Raises:
-        ConfigurationError: there are no steps, one of them is no strategy or a ladder itself, or the policy has budgets for
+        ConfigurationError: There are no steps, a step is not a strategy or has a ladder of its own, or the policy has budgets for
             another number of steps.
     """
 
-    steps: tuple[LLMCallStrategy[Any], ...] = attrs.field(converter=_to_steps, validator=_is_steps)
+    steps: tuple[LLMCallStrategy[Any], ...] = attrs.field(converter=_to_steps, validator=_check_steps)
+    """At least one, from the cheapest up."""
     policy: EscalationPolicy = attrs.field(
         factory=EscalationPolicy, validator=attrs.validators.instance_of(EscalationPolicy)
     )
+    """The kinds of fault that move an item up, and how many it may have on each step."""
     budgets: tuple[int, ...] = attrs.field(init=False, default=attrs.Factory(_budgets, takes_self=True))
-    """The faults of the policy that an item may have on each step."""
+    """The number of such faults that an item may have on each step, derived from the policy."""
+
+
+# ---------------------------------------------------------------------------------------------- middleware
 
 
 class Middleware:
-    """Sees every item and every result; override what is of interest.
+    """Sees every item and every result; override the hooks you need.
 
-    Returning None leaves the item or result as it is, returning another one replaces it. What a hook raises never loses an
-    item: an exception of `before_process` settles it as a bug, one of the others is logged and counted.
+    A hook that returns None leaves the item or result unchanged. No exception of a hook loses an item: if `before_process`
+    raises, the item fails with a fault of the kind `bug`; an exception of the other hooks is logged and counted. Hooks of an
+    item are awaited before its next step, in the order of the processor's `middlewares` (`after_process` in reverse), and are
+    cancelled with the batch.
     """
 
     async def before_process(self, work_item: LLMWorkItem[Any]) -> LLMWorkItem[Any] | None:
-        """See an item before its first call; may raise `Skip`. A replacement must keep the id."""
+        """Return an item to call in place of `work_item`, with the same id; called once, before the item's first call.
+
+        Raises:
+            Skip: Settle the item without a call, as `skipped`.
+        """
 
     async def after_process(self, result: WorkItemResult[Any]) -> WorkItemResult[Any] | None:
-        """See an item's result before anyone else does. A replacement must keep the id and the index."""
+        """Return a result in place of `result`, with the same id and index; called before it is committed and handed over."""
 
     async def on_retry(self, work_item: LLMWorkItem[Any], attempt: int, error: Exception) -> None:
-        """Hear that the call numbered `attempt` failed and that the item will be called again."""
+        """Receive the exception of attempt number `attempt` (from 1) of an item that will be called again; not for throttled calls."""
+
+
+# ---------------------------------------------------------------------------------------------- observer
 
 
 class BaseObserver:
-    """Is told what happens. What it raises is logged and counted, and harms no item."""
+    """Receives the events of a batch. An exception is logged and counted, and has no effect on any item."""
 
     async def on_event(self, event: ProcessingEvent, data: dict[str, Any]) -> None:
-        """Hear of one event; `data` has the fields of its record in `paceline.observers`."""
+        """Receive one event.
+
+        Args:
+            event: Kind of the event.
+            data: Fields of the event's record in `paceline.observers`, as a dict of its own for each observer.
+
+        The item or the batch waits until it returns; cancelled with the batch.
+        """
+
+
+# ---------------------------------------------------------------------------------------------- journal
+
+
+class Journal(Protocol):
+    """Stores the results of a batch; `paceline.journal.SqliteJournal` does so in a file.
+
+    Used by one processor at a time: opened when the processor is entered, closed when it is left. `recall`, `commit` and `close`
+    are shielded from cancellation and have no timeout. If `recall`, `key_of` or `commit` raises, no more calls start and the batch
+    ends with the error; an exception that is not a `JournalError` is also logged with its traceback.
+    """
+
+    async def open(self, *, share: bool = True) -> Mapping[str, PaceKnowledge]:
+        """Open the journal; return what was last stored about quotas, by quota key.
+
+        Args:
+            share: Whether items with the same key share a call. False if a middleware defines `before_process`: it may turn equal
+                prompts into different ones.
+
+        Raises:
+            JournalError: It cannot be opened; then it is not closed either.
+        """
+        ...
+
+    def key_of(self, item: LLMWorkItem[Any]) -> Hashable | None:
+        """Return a key that is equal for items of which one call serves all; None: the item needs a call of its own.
+
+        Called after the item was recalled.
+        """
+        ...
+
+    async def recall(self, items: Sequence[LLMWorkItem[Any]]) -> Sequence[WorkItemResult[Any] | None]:
+        """Register items; return for each its stored result, or None if it has to be called.
+
+        Raises:
+            JournalChangedError: An item differs from the one that was stored under its id.
+        """
+        ...
+
+    async def commit(self, results: Sequence[WorkItemResult[Any]], prices: Mapping[str, Price]) -> None:
+        """Store results and what their attempts cost: all of them or none. Of a pending result, store only the attempts.
+
+        Args:
+            results: Results of items that were recalled before.
+            prices: Known prices in USD, by model.
+
+        Raises:
+            JournalError: Nothing was stored. It may be called again with the same results.
+        """
+        ...
+
+    async def note(self, changes: Sequence[tuple[str, PaceChange]], knowledge: Mapping[str, PaceKnowledge]) -> None:
+        """Store changes of the pace and what was learned about quotas; called every 10 seconds and at the end of a batch.
+
+        Args:
+            changes: Pairs of quota key and change; the time of a change is in seconds since the batch started.
+            knowledge: What was learned, by quota key.
+
+        Raises:
+            JournalError: Nothing was stored. It is logged; no result depends on it.
+        """
+        ...
+
+    async def close(self) -> None:
+        """Release what `open` acquired."""
+        ...
+
+
+# ---------------------------------------------------------------------------------------------- rate controller
 
 
 class RateController(Protocol):
-    """The controller of one lane: hears every call's start and end, and answers with the pace.
+    """Decides when the calls of one lane may start; is informed of each call's start and end.
 
-    Times are seconds of a clock that does not go back. A cost is the tokens that a call is expected to use, input and
-    output together; every call is one request besides.
-
-    A processor's `pace` makes one for each quota: it is called with what is known of the quota, or None. There the time at
-    which it was learned is one of that same clock.
+    Times are seconds of the event loop's monotonic clock. A cost is a call's token estimate, input and output together; every
+    call is one request besides. A processor's `pace` creates one controller per quota key, from what is known of the quota (its
+    `learned` is a time of the same clock) or None. An exception of a controller ends the batch.
     """
 
     @property
     def limit(self) -> int:
-        """How many calls may be in flight."""
+        """How many calls may be in flight at once."""
         ...
 
     @property
     def rate(self) -> float:
-        """Calls a second; inf while none is enforced."""
+        """The enforced rate in calls per second; inf if none is enforced."""
         ...
 
     @property
     def token_rate(self) -> float:
-        """Tokens a second; inf while none is enforced."""
+        """The enforced rate in tokens per second; inf if none is enforced."""
         ...
 
     @property
     def history(self) -> Sequence[PaceChange]:
-        """The latest changes of the pace, explained; bounded."""
+        """The latest changes of the pace with their reasons, the oldest first; bounded."""
         ...
 
     def admit_at(self, now: float, cost: float) -> float:
-        """Return when a call may start: `now` or before, a later time, or inf: not before one settles."""
+        """Return when a call may start: `now` or earlier, a later time, or inf: not before a call in flight has settled."""
         ...
 
     def started(self, now: float, cost: float) -> Any:
-        """Count a call that starts; return a ticket that `settled` is given back."""
+        """Record the start of a call; return a ticket, any value, that `settled` receives."""
         ...
 
     def settled(self, ticket: Any, now: float, signal: Signal) -> None:
-        """Count the call's end, once for each ticket."""
+        """Record the end of a call; called once per ticket, also if the call was cancelled."""
         ...
 
     def statistics(self) -> PaceStatistics:
@@ -347,72 +480,12 @@ class RateController(Protocol):
         ...
 
     def knowledge(self, now: float) -> PaceKnowledge | None:
-        """Return what was learned, to be given to a later controller of the same quota; None: nothing yet.
+        """Return what was learned, for a later controller of the same quota; None: nothing yet.
 
-        Its `learned` is `now`: whoever saves it puts the time of the wall in its place.
+        Its `learned` is `now`; the processor replaces it by the wall time.
         """
         ...
 
 
 RateLimitObserver: TypeAlias = RateController
 """The former name of `RateController`."""
-
-
-class Journal(Protocol):
-    """Keeps the results of a batch. `paceline.journal` has one in a file.
-
-    Used by one processor at a time: opened when that is entered, closed when it is left. What it raises but `JournalError` is
-    taken for a bug of its.
-    """
-
-    async def open(self, *, share: bool = True) -> Mapping[str, PaceKnowledge]:
-        """Make ready; return what was known of quotas when it was last written.
-
-        Args:
-            share: whether an item may have the result of another with the same prompt. Not so where a middleware sees items
-                before they are called: it may make other prompts of the same.
-        """
-        ...
-
-    def key_of(self, item: LLMWorkItem[Any]) -> Hashable | None:
-        """Return what two items have in common of which one needs no call of its own; None: each needs its own.
-
-        Asked when the item has been recalled.
-        """
-        ...
-
-    async def recall(self, items: Sequence[LLMWorkItem[Any]]) -> Sequence[WorkItemResult[Any] | None]:
-        """Take note of items; return for each the result that is kept of it, or None: it is to be called.
-
-        Raises:
-            JournalChangedError: one of them is not what it was.
-        """
-        ...
-
-    async def commit(self, results: Sequence[WorkItemResult[Any]], prices: Mapping[str, Price]) -> None:
-        """Keep results, with what their attempts cost; all or none. Of a pending one only the attempts.
-
-        Args:
-            results: of items that were recalled before.
-            prices: of models, by name, as far as they are known.
-
-        Raises:
-            JournalError: they are not kept. It may be called with them again.
-        """
-        ...
-
-    async def note(self, changes: Sequence[tuple[str, PaceChange]], knowledge: Mapping[str, PaceKnowledge]) -> None:
-        """Keep what the pace did, and what was learned.
-
-        Args:
-            changes: each with its quota; their times are seconds since the batch began.
-            knowledge: of quotas, by name.
-
-        Raises:
-            JournalError: it is not kept, which loses no result.
-        """
-        ...
-
-    async def close(self) -> None:
-        """Let go of what `open` made."""
-        ...

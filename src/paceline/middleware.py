@@ -1,4 +1,4 @@
-"""Hooks around every item: see `Middleware` for the contract, `Skip` to settle an item without a call."""
+"""Middleware: hooks around every item. `Middleware` has the contract; raise `Skip` to settle an item without a call."""
 
 from ._core.exceptions import Skip as Skip
 from .abc import Middleware as Middleware

@@ -1,4 +1,4 @@
-"""The processor: takes work items, and runs them batch after batch."""
+"""Processor: accepts work items and runs them, batch after batch."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator, Ma
 from contextlib import asynccontextmanager
 from os import PathLike
 from types import TracebackType
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, TypedDict, TypeVar
 
 import attrs
 
@@ -16,31 +16,25 @@ from ._core.exceptions import ConfigurationError, MisuseError
 from ._core.fault import DRAINED
 from ._core.pace import PaceController, PaceKnowledge
 from ._core.results import BatchResult
-from ._engine.engine import NOTHING_KNOWN, Engine, NewPace
-from ._engine.intake import Intake, admit_into, check_item
+from ._engine.engine import NO_KNOWLEDGE, Engine, NewPace
+from ._engine.hooks import Hooks
+from ._engine.intake import Intake, add_to_batch, check_item
 from ._engine.outlets import ResultStream
 from ._engine.tally import ProcessorStatistics
 from .abc import BaseObserver, Journal, LLMWorkItem, Middleware
 
-
-def as_journal(journal: Journal | str | PathLike[str] | None) -> Journal | None:
-    """Return a journal as such: a path means one in that file.
-
-    Raises:
-        ConfigurationError: it is neither.
-    """
-    if isinstance(journal, (str, PathLike)):
-        from .journal import SqliteJournal  # noqa: PLC0415 - SQLite takes time to load, for those without a journal in vain
-
-        return SqliteJournal(journal)
-    if journal is not None and not all(callable(getattr(journal, name, None)) for name in _JOURNALS):
-        raise ConfigurationError(f"journal must be a path or a paceline.journal.SqliteJournal, not {journal!r}")
-    return journal
-
-
-_JOURNALS = ("open", "key_of", "recall", "commit", "note", "close")
-
 T = TypeVar("T")
+
+
+class Options(TypedDict, total=False):
+    """The arguments of `ParallelBatchProcessor`, for functions that pass them on: `**options: Unpack[Options]`."""
+
+    config: ProcessorConfig | None
+    middlewares: Sequence[Middleware]
+    observers: Sequence[BaseObserver]
+    pace: NewPace
+    knowledge: Mapping[str, PaceKnowledge]
+    journal: Journal | str | PathLike[str] | None
 
 
 class ParallelBatchProcessor(Generic[T]):
@@ -50,21 +44,23 @@ class ParallelBatchProcessor(Generic[T]):
             await processor.add_work(LLMWorkItem(item_id="q1", strategy=strategy, prompt="..."))
             batch = await processor.process_all()
 
-    It may run any number of batches, one after the other; what was learned about a quota stays. Leaving the `async with`
-    block cleans up the strategies, also when cancelled; a batch that another task runs must have ended before.
+    It may run any number of batches, one after the other; what was learned about a quota is kept between them. Leaving the
+    `async with` block cleans up the strategies, also when cancelled; a batch that another task runs must have ended before.
 
     Args:
-        config: the settings; assigning to a field of `processor.config` takes effect at once.
-        middlewares: see every item before its first call in this order, and every result in the opposite one.
-        observers: are told of every event.
-        pace: makes the controller of a quota that is met for the first time, from what is known of it or None.
-        knowledge: what is known of quotas, by their names, from an earlier processor's `knowledge()`.
-        journal: keeps every result before it is handed over, gives back those that it has, and remembers the pace: the path of a
-            file, or a `paceline.journal.SqliteJournal`. It is opened when the processor is entered.
+        config: Settings. Assigning to a field of `processor.config` takes effect at once; None: the defaults.
+        middlewares: Middlewares, outermost first: they see items in this order and results in the opposite order.
+        observers: Observers, each of which receives every event.
+        pace: Function that creates the rate controller of a new quota key, from what is known of the quota or None.
+        knowledge: What is known of quotas, by quota key, from an earlier processor's `knowledge()`. It takes precedence over
+            what the journal stored.
+        journal: Path of a journal file, or a `paceline.journal.SqliteJournal`. Every result is committed before it is handed
+            over, stored results are recalled without a call, and the pace is stored too. Opened when the processor is entered.
 
     Raises:
-        ConfigurationError: a middleware or an observer is none, or something in `knowledge` is out of its bounds.
-        JournalError: on entering: the journal cannot be written, somebody else writes it, or it is something else.
+        ConfigurationError: A middleware, an observer or the journal is of another type, or a number in `knowledge` is out of its
+            bounds.
+        JournalError: On entering: the journal cannot be written, another process writes it, or the file is not a journal.
     """
 
     def __init__(  # noqa: PLR0913 - all have good defaults
@@ -74,16 +70,12 @@ class ParallelBatchProcessor(Generic[T]):
         middlewares: Sequence[Middleware] = (),
         observers: Sequence[BaseObserver] = (),
         pace: NewPace = PaceController,
-        knowledge: Mapping[str, PaceKnowledge] = NOTHING_KNOWN,
+        knowledge: Mapping[str, PaceKnowledge] = NO_KNOWLEDGE,
         journal: Journal | str | PathLike[str] | None = None,
     ) -> None:
+        config = ProcessorConfig() if config is None else config
         self._engine: Engine[T] = Engine(
-            config,
-            middlewares=middlewares,
-            observers=observers,
-            pace=pace,
-            knowledge=knowledge,
-            journal=as_journal(journal),
+            config, Hooks(config, middlewares, observers), pace, knowledge, as_journal(journal)
         )
         self._queue: deque[LLMWorkItem[T]] = deque()
         self._ids: set[str] = set()
@@ -106,12 +98,14 @@ class ParallelBatchProcessor(Generic[T]):
         await self._engine.__aexit__(kind, error, traceback)
 
     async def add_work(self, item: LLMWorkItem[T]) -> None:
-        """Queue an item for `process_all`; while a batch is running, add it to that one.
+        """Queue an item for `process_all`; while a batch is running, add it to that batch.
+
+        If it is cancelled while it adds to a running batch, the item is in the batch all the same.
 
         Raises:
-            DuplicateItemError: an item with its id is in the batch already.
-            InvalidWorkItemError: it is no `LLMWorkItem`.
-            MisuseError: the processor is not open.
+            DuplicateItemError: The batch already has an item with this id.
+            InvalidWorkItemError: It is not an `LLMWorkItem`.
+            MisuseError: The processor is not open.
         """
         self._check_open()
         check_item(item, self._ids)
@@ -119,20 +113,20 @@ class ParallelBatchProcessor(Generic[T]):
         if batch is not None and batch.is_open:
             job = batch.ledger.accept(item)
             self._ids.add(item.item_id)
-            await admit_into(batch, job)
+            await add_to_batch(batch, job)
         else:
             self._queue.append(item)
             self._ids.add(item.item_id)
 
     async def process_all(self) -> BatchResult[T]:
-        """Run what was queued, and return every item's result.
+        """Run the queued items as one batch, and return every item's result.
 
         Cancelling it cancels the calls in flight; then `batch` has the result of every item, those not reached as pending.
 
         Raises:
-            MisuseError: the processor is not open, or is running a batch.
-            JournalChangedError: an item is not what the journal was begun with; nothing more was called.
-            UnsavedError: the journal could not keep all results; it has those that are not kept, and the batch.
+            MisuseError: The processor is not open, or is running a batch.
+            JournalChangedError: An item differs from the one in the journal; no call started after that was found.
+            UnsavedError: The journal could not store all results; the error has those that are not stored, and the batch.
         """
         self._check_open()
         self._engine.check_idle()
@@ -146,21 +140,23 @@ class ParallelBatchProcessor(Generic[T]):
     async def stream(
         self, source: Iterable[LLMWorkItem[T]] | AsyncIterable[LLMWorkItem[T]], *, unique: bool = False
     ) -> AsyncIterator[ResultStream[T]]:
-        """Run the items of `source`, and hand over each result as it comes.
+        """Run the items of `source` as one batch, and hand over each result when it is complete.
 
             async with processor.stream(items) as results:
                 async for result in results: ...
 
-        The source is read as far ahead as is of use; a consumer that falls behind holds up new calls. Leaving the block
-        early cancels the calls in flight; then `results.undelivered` has what was not taken.
+        The source is read a bounded number of items ahead of the calls; a consumer that falls behind holds up new calls. Leaving
+        the block early cancels the calls in flight; then `results.undelivered` has the results that were not consumed.
 
         Args:
-            source: of work items.
-            unique: whether it is known that no id comes twice: then they are not remembered, about 100 bytes each.
+            source: Work items. A source with a length is accepted completely: each of its items has a result.
+            unique: Whether all ids are known to differ; then they are not remembered, which saves about 100 bytes per item.
 
         Raises:
-            InvalidWorkItemError: the source is a sequence, and something in it cannot be run.
-            MisuseError: the processor is not open, or is running a batch.
+            InvalidWorkItemError: The source is a sequence with an item that cannot be run.
+            MisuseError: The processor is not open, or is running a batch.
+            SourceError: While iterating: the source raised. The results of what was read come first.
+            UnsavedError: While iterating: the journal could not store all results.
         """
         self._check_open()
         async with self._engine.stream(Intake(source, unique=unique)) as results:
@@ -173,17 +169,21 @@ class ParallelBatchProcessor(Generic[T]):
 
     @property
     def batch(self) -> BatchResult[T]:
-        """The latest batch that has ended, whatever ended it; empty before the first."""
+        """The latest batch that has ended, also if it was cancelled or failed; empty before the first."""
         return self._engine.last
 
     def drain(self, reason: str = DRAINED) -> None:
-        """Start no more calls in the running batch; those in flight finish, and the rest of the items are pending, for `reason`."""
+        """Start no more calls in the running batch: calls in flight finish, the other items become pending.
+
+        Args:
+            reason: Message of the pending items' faults, and of the batch's `stopped`.
+        """
         self._engine.drain(reason)
 
     def knowledge(self) -> dict[str, PaceKnowledge]:
-        """Return what was learned of each quota, to be kept and given to a later processor, which then starts near its pace.
+        """Return what was learned about each quota, by quota key; a later processor that receives it starts near this pace.
 
-        The values are small, and can be pickled. What was given to this one of quotas that it did not meet is among them.
+        The values are small and can be pickled. What this processor received about quotas that it did not use is included.
         """
         return self._engine.knowledge()
 
@@ -192,7 +192,7 @@ class ParallelBatchProcessor(Generic[T]):
         return attrs.asdict(self.statistics())
 
     def statistics(self) -> ProcessorStatistics:
-        """Return a snapshot: sums over all batches, and what is going on now."""
+        """Return a snapshot: sums over all batches, and the current state."""
         return self._engine.statistics(len(self._queue))
 
     def _check_open(self) -> None:
@@ -203,7 +203,7 @@ class ParallelBatchProcessor(Generic[T]):
 
 
 class _Queue(Iterable[LLMWorkItem[T]]):
-    """Items that are let go of as they are read."""
+    """Items that are removed as they are read, so that memory is released during the batch."""
 
     def __init__(self, items: deque[LLMWorkItem[T]]) -> None:
         self._items = items
@@ -214,3 +214,21 @@ class _Queue(Iterable[LLMWorkItem[T]]):
     def __iter__(self) -> Iterator[LLMWorkItem[T]]:
         while self._items:
             yield self._items.popleft()
+
+
+_JOURNAL_METHODS = ("open", "key_of", "recall", "commit", "note", "close")
+
+
+def as_journal(journal: Journal | str | PathLike[str] | None) -> Journal | None:
+    """Return a journal; a path becomes a `SqliteJournal` on that file.
+
+    Raises:
+        ConfigurationError: `journal` is neither a path nor a journal.
+    """
+    if isinstance(journal, (str, PathLike)):
+        from .journal import SqliteJournal  # noqa: PLC0415 - loading SQLite takes time that programs without a journal save
+
+        return SqliteJournal(journal)
+    if journal is not None and not all(callable(getattr(journal, name, None)) for name in _JOURNAL_METHODS):
+        raise ConfigurationError(f"journal must be a path or a paceline.journal.SqliteJournal, not {journal!r}")
+    return journal

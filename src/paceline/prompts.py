@@ -1,39 +1,25 @@
-"""The shortest ways to run prompts: collected, streamed, or from code that is not async."""
+"""Prompts: the shortest ways to run a list of prompts, collected, streamed, or from code that is not async."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from functools import partial
-from os import PathLike
-from typing import Any, TypedDict, TypeVar, Unpack
+from typing import Any, TypeVar, Unpack
 
 import anyio
 from anyio import from_thread
 from anyio.lowlevel import EventLoopToken, current_token
 
-from ._core.config import ProcessorConfig
-from ._core.pace import PaceKnowledge
 from ._core.results import BatchResult
-from ._engine.engine import Engine, NewPace
+from ._engine.engine import Engine
 from ._engine.intake import Intake
 from ._engine.outlets import ResultStream
-from .abc import BaseObserver, Journal, LLMCallStrategy, LLMWorkItem, Middleware
-from .processor import as_journal
+from .abc import LLMCallStrategy, LLMWorkItem
+from .processor import Options, ParallelBatchProcessor
 
 T = TypeVar("T")
-
-
-class Options(TypedDict, total=False):
-    """The arguments of `ParallelBatchProcessor`, all of them optional."""
-
-    config: ProcessorConfig | None
-    middlewares: Sequence[Middleware]
-    observers: Sequence[BaseObserver]
-    pace: NewPace
-    knowledge: Mapping[str, PaceKnowledge]
-    journal: Journal | str | PathLike[str] | None
 
 
 async def process_prompts(
@@ -41,14 +27,20 @@ async def process_prompts(
     prompts: Iterable[str] | AsyncIterable[str],
     **options: Unpack[Options],
 ) -> BatchResult[T]:
-    """Answer every prompt, and return all results; an item's id is its place in `prompts`, from "0".
+    """Answer every prompt, and return all results.
 
-    The options are the arguments of `ParallelBatchProcessor`. Cancelling it cancels the calls in flight and gives no results;
-    where they are wanted, use `open_stream`.
+    Cancelling it cancels the calls in flight and returns no results; use `open_stream` if they are needed.
+
+    Args:
+        strategy: Strategy that answers all prompts.
+        prompts: Prompts, sync or async; an item's id is its position as a string, from "0". A single string is one prompt.
+        options: Arguments of `ParallelBatchProcessor`.
 
     Raises:
-        InvalidWorkItemError: `strategy` is none, or `prompts` is a sequence with something in it that is no string.
-        SourceError: `prompts` raised, or gave something that is no string; what came before was finished, and is in it.
+        InvalidWorkItemError: `strategy` is not an `LLMCallStrategy`, `prompts` is not iterable, or it is a sequence and one of its
+            members is not a prompt.
+        SourceError: `prompts` raised, or yielded a value that is not a prompt. What was read before is in the error's `batch`.
+        JournalError: The journal cannot be used; an UnsavedError has the results that it could not store.
     """
     async with _engine(options) as engine:
         return await engine.collect(_intake(strategy, prompts))
@@ -60,16 +52,23 @@ async def open_stream(
     prompts: Iterable[str] | AsyncIterable[str],
     **options: Unpack[Options],
 ) -> AsyncIterator[ResultStream[T]]:
-    """Answer every prompt, and hand over each result as it comes.
+    """Answer every prompt, and hand over each result when it is complete.
 
         async with open_stream(strategy, prompts) as results:
             async for result in results: ...
 
-    Bounded on both sides: prompts are read as far ahead as is of use, and a consumer that falls behind holds up new calls.
-    Leaving the block early cancels the calls in flight; then `results.undelivered` has what was not taken.
+    Prompts are read a bounded number ahead of the calls, and a consumer that falls behind holds up new calls. Leaving the block
+    early cancels the calls in flight; then `results.undelivered` has the results that were not consumed.
+
+    Args:
+        strategy: Strategy that answers all prompts.
+        prompts: Prompts, sync or async, possibly endless; an item's id is its position as a string, from "0".
+        options: Arguments of `ParallelBatchProcessor`.
 
     Raises:
-        InvalidWorkItemError: `strategy` is none, or `prompts` is a sequence with something in it that is no string.
+        InvalidWorkItemError: `strategy` is not an `LLMCallStrategy`, `prompts` is not iterable, or it is a sequence and one of its
+            members is not a prompt.
+        SourceError: While iterating: `prompts` raised, or yielded a value that is not a prompt.
     """
     async with (
         _engine(options) as engine,
@@ -83,9 +82,10 @@ def run_prompts(
     prompts: Iterable[str] | AsyncIterable[str],
     **options: Unpack[Options],
 ) -> BatchResult[T]:
-    """Answer every prompt, from code that is not async: `process_prompts` on trio.
+    """Answer every prompt, from code that is not async: runs `process_prompts` on trio, with the same arguments and exceptions.
 
-    In a thread that runs an event loop already, as a notebook's does, it runs in a thread of its own.
+    If the calling thread already runs an event loop, as in a notebook, the batch runs in another thread while this one waits.
+    Ctrl-C cancels the batch and raises KeyboardInterrupt.
     """
     call = partial(process_prompts, strategy, prompts, **options)
     try:
@@ -121,22 +121,22 @@ def _run_in_thread(call: Callable[[], Awaitable[BatchResult[T]]]) -> BatchResult
             for token, scope in running:
                 from_thread.run_sync(scope.cancel, token=token)
             raise
-    assert result is not None  # noqa: S101 - only the interrupt above cancels it
+    assert result is not None  # noqa: S101 - None only if cancelled by the interrupt above
     return result
 
 
 def _engine(options: Options) -> Engine[Any]:
-    given: dict[str, Any] = {**options, "journal": as_journal(options.get("journal"))}
-    return Engine(**given)
+    """Return the engine of a processor with these arguments: prompts skip its queue."""
+    return ParallelBatchProcessor[Any](**options)._engine  # noqa: SLF001 - two surfaces of one library
 
 
 def _intake(strategy: LLMCallStrategy[T], prompts: Iterable[str] | AsyncIterable[str]) -> Intake:
-    make = partial(_make, strategy)
-    make(0, "")  # a wrong strategy is found before anything is read
+    make_item = partial(_make_item, strategy)
+    make_item(0, "")  # a wrong strategy is reported before anything is read
     if isinstance(prompts, str):
         prompts = [prompts]
-    return Intake(prompts, make=make)
+    return Intake(prompts, make_item=make_item)
 
 
-def _make(strategy: LLMCallStrategy[T], index: int, prompt: str) -> LLMWorkItem[T]:
+def _make_item(strategy: LLMCallStrategy[T], index: int, prompt: str) -> LLMWorkItem[T]:
     return LLMWorkItem(str(index), strategy, prompt)

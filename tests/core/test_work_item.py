@@ -142,12 +142,12 @@ def test_media_come_from_a_file_and_are_not_shown(tmp_path):
 
 
 def test_no_strategy_is_refused():
-    wanted = "item 'q7': strategy must be an LLMCallStrategy, not NoneType: a subclass that defines async execute"
+    wanted = "item 'q7': strategy must be an LLMCallStrategy, not NoneType; pass an instance of a subclass that defines async execute"
     assert refusal_of(strategy=None).startswith(wanted)
 
 
 def test_the_class_of_a_strategy_is_refused_with_a_hint_to_its_instance():
-    wanted = "item 'q7': strategy must be an LLMCallStrategy, not Echo; give an instance, not the class"
+    wanted = "item 'q7': strategy must be an LLMCallStrategy, not Echo; pass an instance, not the class"
     assert refusal_of(strategy=Echo) == wanted
 
 
@@ -163,7 +163,7 @@ def test_a_function_is_refused_with_a_hint_to_its_wrapper(function):
 )
 def test_an_object_that_is_no_strategy_is_refused_with_a_hint_to_what_one_is(thing):
     name = type(thing).__qualname__
-    wanted = f"not {name}: a subclass that defines async execute(prompt, attempt, timeout)"
+    wanted = f"not {name}; pass an instance of a subclass that defines async execute(prompt, attempt, timeout)"
     assert refusal_of(strategy=thing) == f"item 'q7': strategy must be an LLMCallStrategy, {wanted}"
 
 

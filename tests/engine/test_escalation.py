@@ -415,7 +415,7 @@ async def test_ten_thousand_items_on_one_ladder_take_the_paths_that_each_would_t
         ([Echo(), "gemini-2.5-pro"], r"steps\[1\] must be an LLMCallStrategy, not str"),
         ([Echo(), Echo], r"steps\[1\] must be an LLMCallStrategy, not Echo"),
         (Echo(), "strategies must be a list of them, not Echo"),
-        ([ModelEscalation([Echo()])], r"steps\[0\] is a ladder itself; give its steps"),
+        ([ModelEscalation([Echo()])], r"steps\[0\] is itself a ladder; pass its steps"),
     ],
     ids=["empty", "one quota twice", "a name", "a class", "no list", "a ladder"],
 )

@@ -1,12 +1,17 @@
+"""The processor: batch after batch, statistics, misuse, cancellation and draining."""
+
 from __future__ import annotations
 
+import inspect
 import math
+from typing import get_type_hints
 
 import anyio
 import pytest
 
 from paceline import FaultKind, LLMWorkItem, ParallelBatchProcessor, ProcessorConfig, TokenUsage
 from paceline.exceptions import DuplicateItemError, InvalidWorkItemError, MisuseError
+from paceline.processor import Options
 
 from .support import Echo, FixedPace, Scripted, Status, add_all
 
@@ -177,3 +182,10 @@ async def test_a_summary_says_what_happened():
     assert "refusals  1" in text
     assert "30 in (0 cached)" in text or "20 in (0 cached)" in text
     assert math.isfinite(batch.seconds)
+
+
+def test_the_options_that_functions_pass_on_are_the_arguments_of_the_processor():
+    arguments = get_type_hints(ParallelBatchProcessor.__init__)
+    del arguments["return"]
+    assert get_type_hints(Options) == arguments
+    assert list(arguments) == list(inspect.signature(ParallelBatchProcessor).parameters)

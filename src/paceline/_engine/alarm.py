@@ -1,4 +1,4 @@
-"""When the supervisor must look: at the earliest time that anybody waits for, or at once."""
+"""Alarm: wakes the supervisor of a batch, at the earliest time that anything waits for, or at once."""
 
 from __future__ import annotations
 
@@ -8,28 +8,29 @@ from anyio import CancelScope, Event
 
 
 class Alarm:
-    """Set by all tasks of a batch, waited for by its supervisor."""
+    """Set by all tasks of a batch; its supervisor waits for it."""
 
     def __init__(self) -> None:
-        self._bell = Event()
+        self._rung = Event()
         self._at = math.inf
+        """The time at which the supervisor wakes by itself."""
 
     def ring(self) -> None:
-        """Let the supervisor look at once."""
-        self._bell.set()
+        """Wake the supervisor at once."""
+        self._rung.set()
 
     def ring_by(self, at: float) -> None:
-        """Let the supervisor look at `at`, or before."""
+        """Wake the supervisor at `at` or earlier."""
         if at < self._at:
-            self._bell.set()
+            self._rung.set()
 
-    def rewind(self) -> None:
-        """Begin to listen anew, before looking: what rings from here on is not missed."""
-        self._bell = Event()
-        self._at = -math.inf  # times that become known while the supervisor looks, it sees itself
+    def reset(self) -> None:
+        """Forget earlier rings. Called before the supervisor does what is due: rings from here on are not missed."""
+        self._rung = Event()
+        self._at = -math.inf  # the supervisor itself sees the times that become known until it waits
 
     async def wait(self, at: float) -> None:
         """Wait until `at`, or until it rings."""
         self._at = at
         with CancelScope(deadline=at):
-            await self._bell.wait()
+            await self._rung.wait()

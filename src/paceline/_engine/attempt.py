@@ -1,4 +1,4 @@
-"""What one call came to: an output or a fault, exactly one of them, and what it tells the lane's controller."""
+"""Attempt: the verdict on one call, an output or a fault and never both, and the signal that it gives to the lane's controller."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from .._core.request import Request, worded
 from .._core.token_estimate import TokenCosts
 from .._core.usage import NO_USAGE, TokenUsage
 from ..abc import LLMCallStrategy
-from .guard import is_leak, logger, unwrapped
+from .guard import is_leak, logger, unwrap
 
 _PAIR = 2  # (output, tokens)
 
@@ -29,28 +29,29 @@ class Verdict:
     output: Any
     usage: TokenUsage = NO_USAGE
     fault: Fault | None = None
+    """None: the call succeeded."""
     quota: QuotaHint | None = None
-    """What the provider said of its quotas."""
+    """The quotas that the provider reported."""
 
 
 async def execute(strategy: LLMCallStrategy[Any], prompt: Any, attempt: int, timeout: float) -> Any:
-    """Make a call; a strategy that takes no requests is given the words of one.
+    """Make a call; a strategy that does not accept requests gets the text of one.
 
     Raises:
-        CallError: they are not all that the request is.
-        Exception: whatever the strategy raises.
+        CallError: The request is more than text.
+        Exception: Any exception of the strategy.
     """
     if isinstance(prompt, Request) and not strategy.takes_requests:
-        words = worded(prompt)
-        if words is None:
+        text = worded(prompt)
+        if text is None:
             raise CallError(f"{strategy.objection(prompt)}", kind=FaultKind.REJECTED)
-        prompt = words
+        prompt = text
     return await strategy.execute(prompt, attempt, timeout)
 
 
 def judge(strategy: LLMCallStrategy[Any], value: Any, error: BaseException | None) -> Verdict:
-    """Return what a call came to, from what `execute` returned or raised."""
-    quota = heard(strategy)
+    """Return the verdict on a call, from what `execute` returned or raised."""
+    quota = take_quota_hint(strategy)
     if error is not None:
         usage = _usage(strategy, getattr(error, "usage", None)) if isinstance(error, CallError) else NO_USAGE
         fault = fault_of(strategy, error)
@@ -66,17 +67,17 @@ def judge(strategy: LLMCallStrategy[Any], value: Any, error: BaseException | Non
 
 
 def fault_of(strategy: LLMCallStrategy[Any], error: BaseException) -> Fault:
-    """Return the fault that an exception of the strategy's is, by its own classifier."""
+    """Return the fault that an exception of the strategy means, by its own classifier."""
     if is_leak(error):
         return Fault(FaultKind.CANCELLED, "a cancellation leaked out of the call")
-    error = unwrapped(error)
+    error = unwrap(error)
     try:
         fault = strategy.error_classifier.classify(error)
         if not isinstance(fault, Fault):
             raise TypeError(f"classify must return a Fault, not {type(fault).__name__}")
     except Exception as mistake:  # noqa: BLE001 - a user's code may raise anything
         logger.exception("%s's error_classifier failed", type(strategy).__qualname__)
-        return Fault(FaultKind.BUG, f"error_classifier: {describe(mistake)}; it was given {describe(error)}")
+        return Fault(FaultKind.BUG, f"error_classifier: {describe(mistake)}, while classifying {describe(error)}")
     if fault.kind is FaultKind.BUG:
         logger.error("%s raised", type(strategy).__qualname__, exc_info=error)
     return fault
@@ -87,29 +88,29 @@ def _usage(strategy: LLMCallStrategy[Any], tokens: Any) -> TokenUsage:
         return tokens or NO_USAGE
     try:
         return TokenUsage.of(tokens)
-    except Exception as error:  # noqa: BLE001 - the output is paid for and good: not to be thrown away for its bill
+    except Exception as error:  # noqa: BLE001 - the output is valid and paid for: keep it, whatever its token counts are
         logger.warning("%s: tokens not counted: %s", type(strategy).__qualname__, describe(error))
         return NO_USAGE
 
 
-def heard(strategy: LLMCallStrategy[Any]) -> QuotaHint | None:
-    """Return what a strategy was told of quotas with its latest reply, and clear it for the next."""
+def take_quota_hint(strategy: LLMCallStrategy[Any]) -> QuotaHint | None:
+    """Return the quota hint of a strategy's latest reply, and reset it for the next."""
     try:
-        told: object = strategy.quota_hint
-        if told is None:
+        hint: object = strategy.quota_hint
+        if hint is None:
             return None
         strategy.quota_hint = None
     except Exception as error:  # noqa: BLE001 - a foreign property may raise anything
         logger.warning("%s.quota_hint failed: %s", type(strategy).__qualname__, describe(error))
         return None
-    if isinstance(told, QuotaHint):
-        return told
-    logger.warning("%s.quota_hint must be a QuotaHint, not %s", type(strategy).__qualname__, type(told).__name__)
+    if isinstance(hint, QuotaHint):
+        return hint
+    logger.warning("%s.quota_hint must be a QuotaHint, not %s", type(strategy).__qualname__, type(hint).__name__)
     return None
 
 
 def signal_of(verdict: Verdict, costs: TokenCosts) -> pace.Signal:
-    """Return what a call's outcome says of the provider's limits, with quotas in tokens of the kind that calls cost."""
+    """Return what a verdict says about the provider's limits; limits on input or output tokens in tokens of whole calls."""
     fault, quota = verdict.fault, verdict.quota
     if quota is not None:
         quota = costs.in_whole_tokens(quota)
@@ -124,18 +125,18 @@ def signal_of(verdict: Verdict, costs: TokenCosts) -> pace.Signal:
 
 SIGNALS: Mapping[FaultKind, pace.Signal] = MappingProxyType(
     {
-        # the provider did the work, whatever it was worth
+        # the provider did the work, even if its result is unusable
         FaultKind.INVALID: pace.SERVED,
         FaultKind.TRUNCATED: pace.SERVED,
         FaultKind.REFUSED: pace.SERVED,
-        # the provider, or the way to it, failed
+        # the provider, or the connection to it, failed
         FaultKind.OVERLOADED: pace.Faulted(FaultKind.OVERLOADED),
         FaultKind.TRANSIENT: pace.Faulted(FaultKind.TRANSIENT),
         FaultKind.TIMEOUT: pace.Faulted(FaultKind.TIMEOUT),
         FaultKind.REJECTED: pace.Faulted(FaultKind.REJECTED),
         FaultKind.DENIED: pace.Faulted(FaultKind.DENIED),
         FaultKind.EXHAUSTED: pace.Faulted(FaultKind.EXHAUSTED),
-        # the provider may never have heard of it
+        # the call may never have reached the provider
         FaultKind.BUG: pace.ABANDONED,
         FaultKind.CANCELLED: pace.ABANDONED,
         FaultKind.SKIPPED: pace.ABANDONED,
@@ -143,3 +144,4 @@ SIGNALS: Mapping[FaultKind, pace.Signal] = MappingProxyType(
         FaultKind.THROTTLED: pace.Throttled(),
     }
 )
+"""The signal of each kind of fault."""

@@ -1,4 +1,4 @@
-"""What outlives a batch: the hooks, the prepared strategies, and what the lanes' controllers have learned."""
+"""Engine: what outlives a batch: the hooks, the prepared strategies, the journal, and what was learned about quotas."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from .._core.classify import describe
 from .._core.config import ProcessorConfig
 from .._core.exceptions import MisuseError, PacelineError
 from .._core.fault import DRAINED, Fault, FaultKind, closed_lanes_fault, pending
-from .._core.pace import PaceController, PaceKnowledge
+from .._core.pace import PaceKnowledge
 from .._core.pace.warm_start import checked
 from .._core.results import BatchResult, SourceError, WorkItemResult
-from ..abc import BaseObserver, Journal, Middleware, RateController
+from ..abc import Journal, RateController
 from .batch import Batch
 from .hooks import Hooks
 from .intake import Intake
-from .job import Learned
+from .job import LearnedQuota
 from .keeper import JournalKeeper
 from .ledger import Outlet
 from .lifecycle import Lifecycle
@@ -35,42 +35,44 @@ from .tally import ProcessorStatistics, Tally
 T = TypeVar("T")
 
 NewPace: TypeAlias = Callable[[PaceKnowledge | None], RateController]
-"""Makes the controller of a quota, from what is known of it."""
-NOTHING_KNOWN: Mapping[str, PaceKnowledge] = MappingProxyType({})
+"""Creates the rate controller of a quota key, from what is known of the quota or None."""
+NO_KNOWLEDGE: Mapping[str, PaceKnowledge] = MappingProxyType({})
 
 
 class Engine(Generic[T]):
-    """Runs one batch at a time; the arguments are those of `ParallelBatchProcessor`."""
+    """Runs one batch at a time. Its arguments come from `ParallelBatchProcessor`, which documents them.
 
-    def __init__(  # noqa: PLR0913 - what a processor may be given
+    Raises:
+        ConfigurationError: A number in `knowledge` is out of its bounds.
+    """
+
+    def __init__(
         self,
-        config: ProcessorConfig | None = None,
-        *,
-        middlewares: Sequence[Middleware] = (),
-        observers: Sequence[BaseObserver] = (),
-        pace: NewPace = PaceController,
-        knowledge: Mapping[str, PaceKnowledge] = NOTHING_KNOWN,
-        journal: Journal | None = None,
+        config: ProcessorConfig,
+        hooks: Hooks,
+        pace: NewPace,
+        knowledge: Mapping[str, PaceKnowledge],
+        journal: Journal | None,
     ) -> None:
-        self.config = config if config is not None else ProcessorConfig()
+        self.config = config
         self.last: BatchResult[T] = BatchResult()
-        """The latest batch that has ended, whatever ended it."""
+        """The latest batch that has ended, also if it was cancelled or failed."""
         self.running: Batch | None = None
         self._draw = random.Random().random  # noqa: S311 - jitter, not cryptography
-        self._hooks = Hooks(self.config, middlewares, observers)
-        self._lifecycle = Lifecycle(self.config, self._hooks, self._draw)
+        self._hooks = hooks
+        self._lifecycle = Lifecycle(config, hooks, self._draw)
         self._new_pace = pace
         self._knowledge = checked(knowledge)
-        self._learned: dict[str, Learned] = {}
+        self._learned: dict[str, LearnedQuota] = {}
         self._journal = journal
         self._journal_is_open = False
-        self._latest = 0.0  # the time at which the latest batch ended
-        self._past = Tally()
+        self._last_end = 0.0  # seconds of the event loop's clock: when the latest batch ended
+        self._past = Tally()  # sums over the batches that have ended
 
     async def __aenter__(self) -> Engine[T]:
         if self._journal is not None:
-            known = await self._journal.open(share=not self._hooks.rewriting)
-            self._knowledge = {**checked(known), **self._knowledge}
+            stored = await self._journal.open(share=not self._hooks.rewrite_items)
+            self._knowledge = {**checked(stored), **self._knowledge}
             self._journal_is_open = True
         return self
 
@@ -89,11 +91,12 @@ class Engine(Generic[T]):
         return self._journal is not None
 
     async def collect(self, intake: Intake) -> BatchResult[T]:
-        """Run a batch and return it with all its results.
+        """Run a batch, and return it with all its results.
 
         Raises:
-            MisuseError: a batch is running.
-            SourceError: the source raised; the batch is in it.
+            MisuseError: A batch is running.
+            SourceError: The source raised; the error has the batch.
+            JournalError: The journal failed; an UnsavedError has the batch and the results that are not stored.
         """
         collector: Collector[T] = Collector()
         batch = self._open(collector)
@@ -104,22 +107,22 @@ class Engine(Generic[T]):
 
     @asynccontextmanager
     async def stream(self, intake: Intake) -> AsyncIterator[ResultStream[T]]:
-        """Run a batch beside the block, and hand its results over one by one; raises as `collect`."""
+        """Run a batch beside the block, and hand its results over one by one; the stream raises what `collect` does."""
         handover: Handover[T] = Handover()
         batch = handover.batch = self._open(handover)
         failure: BaseException | None = None
         async with create_task_group() as nursery:
-            nursery.start_soon(self._run_beside, batch, intake, handover)
+            nursery.start_soon(self._run_for_stream, batch, intake, handover)
             try:
                 yield ResultStream(handover)
             except (Exception, GeneratorExit, KeyboardInterrupt, SystemExit) as error:  # noqa: BLE001 - see below
-                failure = error  # the block's own: it leaves as it is, not in the nursery's group
+                failure = error  # the block's own exception: raised as it is, not in the nursery's group
             nursery.cancel_scope.cancel()
         if failure is not None:
             raise failure
 
     def drain(self, reason: str = DRAINED) -> None:
-        """Start no more calls; those in flight finish, and the rest of the items are pending, for `reason`."""
+        """Start no more calls: calls in flight finish, the other items become pending, for `reason`."""
         if self.running is not None:
             self.running.stop(pending(reason))
 
@@ -142,31 +145,31 @@ class Engine(Generic[T]):
             self.running.keeper = JournalKeeper(self.running, self._journal, self.knowledge)
         return self.running
 
-    async def _run_beside(self, batch: Batch, intake: Intake, handover: Handover[T]) -> None:
+    async def _run_for_stream(self, batch: Batch, intake: Intake, handover: Handover[T]) -> None:
         result: BatchResult[T] | None = None
         try:
             result = await self._run(batch, intake, ())
         finally:
             if result is None:
                 result = _result_of(batch, ())
-            handover.end(result, _failure(batch, result))
+            handover.finish(result, _failure(batch, result))
 
     async def _run(self, batch: Batch, intake: Intake, results: Sequence[WorkItemResult[T]]) -> BatchResult[T]:
         try:
             await run(batch, intake)
         except BaseException:
             if batch.keeper is not None:
-                batch.keeper.tell_unsaved()
+                batch.keeper.log_unsaved()
             raise
         finally:
             self.running = None
-            self._latest = current_time()
+            self._last_end = current_time()
             self._past.add(batch.tally)
             result = self.last = _result_of(batch, results)
-        if self._hooks.listening:
-            async with create_task_group() as nursery:  # a child, so that the host waits as only a nursery can
+        if self._hooks.has_observers:
+            async with create_task_group() as nursery:  # a child task: only a nursery lets asyncio's own timeouts pass
                 nursery.start_soon(
-                    self._hooks.tell,
+                    self._hooks.notify,
                     events.BatchCompleted(
                         total_items=result.total_items,
                         succeeded=result.succeeded,
@@ -176,14 +179,14 @@ class Engine(Generic[T]):
                 )
         return result
 
-    def _learned_of(self, quota: str) -> Learned:
+    def _learned_of(self, quota: str) -> LearnedQuota:
         learned = self._learned.get(quota)
         if learned is None:
-            learned = self._learned[quota] = Learned(self._new_pace(self._recall(quota)))
+            learned = self._learned[quota] = LearnedQuota(self._new_pace(self._known_of(quota)))
         return learned
 
-    def _recall(self, quota: str) -> PaceKnowledge | None:
-        """Return what was given as known of a quota, its time as one of the event loop's clock."""
+    def _known_of(self, quota: str) -> PaceKnowledge | None:
+        """Return what is known of a quota that is not used yet, its time converted to the event loop's clock."""
         known = self._knowledge.get(quota)
         if known is None:
             return None
@@ -191,7 +194,7 @@ class Engine(Generic[T]):
         return attrs.evolve(known, learned=current_time() - age)
 
     def knowledge(self) -> dict[str, PaceKnowledge]:
-        """Return what is known of each quota; what was given of those that were not met is as it was."""
+        """Return what is known of each quota; that of quotas not used here is unchanged."""
         known = dict(self._knowledge)
         now, wall_time = self._now(), time.time()
         for quota, learned in self._learned.items():
@@ -203,11 +206,11 @@ class Engine(Generic[T]):
     def _now(self) -> float:
         try:
             return current_time()
-        except NoEventLoopError:  # asked after the event loop has ended
-            return self._latest
+        except NoEventLoopError:  # called after the event loop has ended
+            return self._last_end
 
     def statistics(self, queued: int = 0) -> ProcessorStatistics:
-        """Return a snapshot; `queued` items wait for a batch."""
+        """Return a snapshot; `queued` is the number of items that wait for a batch."""
         batch, sums = self.running, Tally()
         sums.add(self._past)
         if batch is not None:
@@ -238,25 +241,25 @@ def _result_of(batch: Batch, results: Sequence[WorkItemResult[T]]) -> BatchResul
         usage=tally.usage,
         models=tally.account.models,
         top_alone=tally.account.top_alone,
-        seconds=current_time() - batch.began,
+        seconds=current_time() - batch.started_at,
         refusals=tally.refusals,
         workers=tally.workers_range,
         recalled=tally.recalled,
-        stopped=_why_cut_short(batch),
+        stopped=_stop_reason(batch),
     )
 
 
-def _why_cut_short(batch: Batch) -> Fault | None:
-    """Return why not all of a batch's work was done: it was stopped, or quotas were spent."""
-    reasons = (lane.closed for lane in batch.lanes.values())
-    spent = [reason for reason in reasons if reason is not None and reason.kind is FaultKind.PENDING]
-    return batch.stopped or closed_lanes_fault(spent)
+def _stop_reason(batch: Batch) -> Fault | None:
+    """Return why a batch left work undone: it was stopped, or quotas were exhausted; None: it did not."""
+    reasons = (lane.exhausted for lane in batch.lanes.values())
+    exhausted = [reason for reason in reasons if reason is not None and reason.kind is FaultKind.PENDING]
+    return batch.stopped or closed_lanes_fault(exhausted)
 
 
 def _failure(batch: Batch, result: BatchResult[T]) -> PacelineError | None:
-    """Return what is to be raised in the end: the journal's failure, or else that of the source."""
-    kept = batch.keeper.error(result) if batch.keeper is not None else None
-    return kept or _source_failure(batch, result)
+    """Return the exception to raise at the end: the journal's failure, or else that of the source; None: there is neither."""
+    journal_failure = batch.keeper.error(result) if batch.keeper is not None else None
+    return journal_failure or _source_failure(batch, result)
 
 
 def _source_failure(batch: Batch, result: BatchResult[T]) -> SourceError | None:

@@ -1,12 +1,12 @@
-"""How foreign code is awaited: strategies, middlewares, observers, sources.
+"""Guard: the one function that awaits foreign code: strategies, middlewares, observers and sources.
 
 Rules owned here:
 
-1. What foreign code raises comes back as a value; it never unwinds the engine.
-2. Our own cancellation passes. What is raised while it is under way came of it, and is dropped in its favour; a value that
-   is returned all the same counts.
-3. A cancellation that is not ours (nothing around us is cancelled) is only another exception.
-4. KeyboardInterrupt and SystemExit pass: they are for the program, not for a batch.
+1. An exception of foreign code is returned as a value; it never unwinds the engine.
+2. Our own cancellation passes. An exception that foreign code raises during it is a consequence of it and is dropped; a value
+   that foreign code returns in spite of it counts.
+3. A cancellation exception while no scope around us is cancelled (a leak) is treated as any other exception.
+4. KeyboardInterrupt and SystemExit pass: they concern the program, not a batch.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _INTERRUPTS = (KeyboardInterrupt, SystemExit, GeneratorExit)
 
 
 async def guarded(function: Callable[..., Awaitable[T]], *args: Any) -> tuple[T | None, BaseException | None]:
-    """Await `function(*args)`; return its value and None, or None and what it raised."""
+    """Await `function(*args)`; return its value and None, or None and its exception."""
     try:
         return await function(*args), None
     except BaseException as error:
@@ -35,8 +35,8 @@ async def guarded(function: Callable[..., Awaitable[T]], *args: Any) -> tuple[T 
         if is_cancelled():
             if isinstance(error, get_cancelled_exc_class()):
                 raise
-            logger.warning("dropped, as it came with a cancellation: %s", type(error).__name__)
-            await sleep_forever()  # raises our cancellation by itself
+            logger.warning("exception during a cancellation dropped: %s", type(error).__name__)
+            await sleep_forever()  # raises our own cancellation
         return None, error
 
 
@@ -46,12 +46,12 @@ def is_cancelled() -> bool:
 
 
 def is_leak(error: BaseException | None) -> bool:
-    """Whether what `guarded` returned is a cancellation, which then was not ours."""
+    """Whether an exception that `guarded` returned is a cancellation, which then was not ours."""
     return error is not None and not isinstance(error, Exception) and _contains(error, get_cancelled_exc_class())
 
 
-def unwrapped(error: BaseException) -> BaseException:
-    """Return the only member of a nursery's exception group; anything else as it is."""
+def unwrap(error: BaseException) -> BaseException:
+    """Return the only member of a nursery's exception group; any other exception unchanged."""
     while type(error) in (ExceptionGroup, BaseExceptionGroup) and len(error.exceptions) == 1:  # type: ignore[attr-defined]  # mypy does not narrow by `type() in`
         error = error.exceptions[0]  # type: ignore[attr-defined]  # as above
     return error

@@ -1,7 +1,11 @@
-"""How middlewares and observers are called: in order, each in bounded time, none able to lose an item.
+"""Hooks: calls middlewares and observers, each in bounded time.
 
-`before_process` and `on_retry` go through the middlewares in the order given, `after_process` in the opposite one, as
-layers around the call.
+Rules owned here:
+
+1. `before_process` and `on_retry` go through the middlewares in the order given, `after_process` in the opposite order, as
+   layers around the call.
+2. Each hook gets `hook_timeout` seconds; one that takes longer has raised TimeoutError.
+3. No hook can lose an item: a failure of `before_process` is the item's fault, any other is logged and counted.
 """
 
 from __future__ import annotations
@@ -25,16 +29,20 @@ T = TypeVar("T")
 
 
 class Hooks:
-    """The middlewares and observers of one processor."""
+    """The middlewares and observers of one processor.
+
+    Raises:
+        ConfigurationError: One of them is of another type.
+    """
 
     def __init__(
         self, config: ProcessorConfig, middlewares: Sequence[Middleware], observers: Sequence[BaseObserver]
     ) -> None:
         self._config = config
-        self._middlewares = tuple(_each(Middleware, "middlewares", middlewares))
-        self._observers = tuple(_each(BaseObserver, "observers", observers))
+        self._middlewares = tuple(_checked(Middleware, "middlewares", middlewares))
+        self._observers = tuple(_checked(BaseObserver, "observers", observers))
         self.failures = 0
-        """How often a hook raised or took too long, where that harmed no item."""
+        """Exceptions and timeouts of hooks that had no effect on an item."""
 
     @property
     def exist(self) -> bool:
@@ -42,62 +50,62 @@ class Hooks:
         return bool(self._middlewares or self._observers)
 
     @property
-    def wrapping(self) -> bool:
+    def has_middlewares(self) -> bool:
         """Whether there are middlewares."""
         return bool(self._middlewares)
 
     @property
-    def rewriting(self) -> bool:
-        """Whether a middleware sees items before they are called, and may change them."""
+    def rewrite_items(self) -> bool:
+        """Whether a middleware defines `before_process`, and so may change items before their calls."""
         return any(type(one).before_process is not Middleware.before_process for one in self._middlewares)
 
     @property
-    def listening(self) -> bool:
-        """Whether there are observers: events need not be built for nobody."""
+    def has_observers(self) -> bool:
+        """Whether there are observers; if not, events need not be built."""
         return bool(self._observers)
 
-    async def before(self, item: LLMWorkItem[Any]) -> tuple[LLMWorkItem[Any], Fault | None]:
+    async def before_process(self, item: LLMWorkItem[Any]) -> tuple[LLMWorkItem[Any], Fault | None]:
         """Return the item as the middlewares left it, and the fault that settles it without a call, if any."""
         for middleware in self._middlewares:
             value, error = await self._bounded(middleware.before_process, item)
             if isinstance(error, Skip):
                 return item, Fault(FaultKind.SKIPPED, str(error))
-            if error is None and value is not None and not _replaces(item, value):
-                error = MisuseError(f"before_process must return None or the item with its id, not {_named(value)}")
+            if error is None and value is not None and not _may_replace(item, value):
+                error = MisuseError(f"before_process must return None or the item with its id, not {_describe(value)}")
             if error is not None:
                 logger.error("%s.before_process failed", type(middleware).__name__, exc_info=error)
                 return item, Fault(FaultKind.BUG, f"before_process: {describe(error)}")
             item = value or item
         return item, None
 
-    async def after(self, result: WorkItemResult[Any]) -> WorkItemResult[Any]:
+    async def after_process(self, result: WorkItemResult[Any]) -> WorkItemResult[Any]:
         """Return the result as the middlewares left it."""
         for middleware in reversed(self._middlewares):
             value, error = await self._bounded(middleware.after_process, result)
-            if error is None and value is not None and not _replaces(result, value):
-                error = MisuseError(f"after_process must return None or the result with its id, not {_named(value)}")
+            if error is None and value is not None and not _may_replace(result, value):
+                error = MisuseError(f"after_process must return None or the result with its id, not {_describe(value)}")
             if error is not None:
-                self._note(middleware.after_process, error)
+                self._record_failure(middleware.after_process, error)
             elif value is not None:
                 result = value
         return result
 
-    async def retry(self, item: LLMWorkItem[Any], attempt: int, error: BaseException) -> None:
-        """Tell the middlewares of a retry."""
+    async def on_retry(self, item: LLMWorkItem[Any], attempt: int, error: BaseException) -> None:
+        """Report a retry to the middlewares."""
         for middleware in self._middlewares:
-            await self.harmless(middleware.on_retry, item, attempt, error)
+            await self.call(middleware.on_retry, item, attempt, error)
 
-    async def tell(self, event: Event) -> None:
-        """Tell the observers of an event."""
+    async def notify(self, event: Event) -> None:
+        """Report an event to the observers."""
         data = data_of(event)
         for observer in self._observers:
-            await self.harmless(observer.on_event, event.name, dict(data))
+            await self.call(observer.on_event, event.name, dict(data))
 
-    async def harmless(self, function: Callable[..., Awaitable[Any]], *args: Any) -> None:
-        """Await foreign code whose failure is only logged and counted."""
+    async def call(self, function: Callable[..., Awaitable[Any]], *args: Any) -> None:
+        """Await foreign code in bounded time; its failure is only logged and counted."""
         _, error = await self._bounded(function, *args)
         if error is not None:
-            self._note(function, error)
+            self._record_failure(function, error)
 
     async def _bounded(
         self, function: Callable[..., Awaitable[T]], *args: Any
@@ -107,20 +115,21 @@ class Hooks:
             return await guarded(function, *args)
         return None, TimeoutError(f"took longer than hook_timeout ({seconds:g} s)")
 
-    def _note(self, function: Callable[..., Any], error: BaseException) -> None:
+    def _record_failure(self, function: Callable[..., Any], error: BaseException) -> None:
         self.failures += 1
         name = getattr(function, "__qualname__", repr(function))
         logger.error("%s failed; no item was harmed", name, exc_info=error)
 
 
-def _each(kind: type[T], name: str, things: Sequence[T]) -> Iterator[T]:
+def _checked(kind: type[T], name: str, things: Sequence[T]) -> Iterator[T]:
     for thing in things:
         if not isinstance(thing, kind):
             raise ConfigurationError(f"{name} must be instances of {kind.__name__}, not {type(thing).__qualname__}")
         yield thing
 
 
-def _replaces(old: Any, new: Any) -> bool:
+def _may_replace(old: Any, new: Any) -> bool:
+    """Whether a hook's value is of the same type and id as the item or result that it replaces, and of valid fields."""
     if type(new) is not type(old) or new.item_id != old.item_id:
         return False
     if not isinstance(new, WorkItemResult):
@@ -130,7 +139,7 @@ def _replaces(old: Any, new: Any) -> bool:
     return new.index == old.index and isinstance(error, Fault | None) and isinstance(usage, TokenUsage)
 
 
-def _named(value: object) -> str:
+def _describe(value: object) -> str:
     return (
         f"another {type(value).__qualname__}"
         if isinstance(value, (LLMWorkItem, WorkItemResult))

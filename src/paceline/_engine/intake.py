@@ -1,12 +1,12 @@
-"""How work comes in: pulled from its source as it is needed, and held until its strategy is prepared.
+"""Intake: reads the source lazily, accepts work items, and routes them to their lanes.
 
 Rules owned here:
 
-1. No more is read ahead than the lanes have use for. Where one lane is full, reading goes on for the sake of another
-   that has room, and where no lane may start anything, for the sake of one that is not known yet; within a fixed bound.
-2. A source that raises ends the intake, not the batch: what was read is finished.
-3. A source that knows its length is accepted whole: each of its items has a result, also when the batch is stopped or
-   cancelled. Of one that does not (it may be endless), what was read has.
+1. No more is read ahead than the lanes can use. If one lane is full, reading continues for another that has room; if no lane
+   may start a call, it continues for a lane that is not known yet; both within a fixed bound.
+2. A source that raises ends the intake, not the batch: the items read so far are finished.
+3. A source with a length is accepted completely: each of its items has a result, even if the batch is stopped or cancelled.
+   Of a source without one (it may be endless), the items that were read have a result.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ from ..abc import LLMCallStrategy, LLMWorkItem
 from .batch import Batch
 from .guard import guarded
 from .job import Job
-from .lifecycle import Parked
+from .lifecycle import Preparation
 
-_SIP = 16  # items read between two looks whether more is wanted
-_GULP = 64  # items that the journal is asked for at once: a multiple of the above
-_BREATH = 512  # items read between two checkpoints
+_CHECK_EVERY = 16  # items read between two checks whether more is wanted
+_RECALL_TOGETHER = 64  # items recalled from the journal at once: a multiple of the above
+_CHECKPOINT_EVERY = 512  # items read between two checkpoints
 
 Item: TypeAlias = LLMWorkItem[Any]
 Source: TypeAlias = Iterable[Item] | AsyncIterable[Item]
@@ -37,40 +37,42 @@ class Intake:
     """A source of work, and how far it has been read.
 
     Args:
-        source: yields work items.
-        make: makes a work item of each thing that `source` yields, given its index; None: they are work items.
-        bounded: whether to read only as much ahead as is of use; False for what is in memory anyway.
-        unique: whether it is known that no id comes twice, so that they need not be remembered.
+        source: Work items, or values that `make_item` turns into work items.
+        make_item: Function from a value's index and the value to a work item; None: the source yields work items.
+        bounded: Whether to read only a bounded number of items ahead; False for a source that is in memory anyway.
+        unique: Whether all ids are known to differ, so that they need not be remembered.
 
     Raises:
-        InvalidWorkItemError: the source is a sequence, and something in it cannot be run.
+        InvalidWorkItemError: The source is not iterable, or it is a sequence with an item that cannot be run.
     """
 
     def __init__(
         self,
         source: Iterable[Any] | AsyncIterable[Any],
         *,
-        make: Callable[[int, Any], Item] | None = None,
+        make_item: Callable[[int, Any], Item] | None = None,
         bounded: bool = True,
         unique: bool = False,
     ) -> None:
         if not isinstance(source, (Iterable, AsyncIterable)):
             raise InvalidWorkItemError(f"a source of work must be iterable, not {type(source).__name__}")
         if isinstance(source, Sequence):
-            _check(source, make)
+            _check_sequence(source, make_item)
         self.length = len(source) if isinstance(source, Sized) and isinstance(source, Iterable) else None
-        self._make = make
+        """The number of items that the source declares; None: unknown."""
+        self._make_item = make_item
         self._bounded = bounded
-        self._unique = unique or make is not None
-        self._read = 0
+        self._unique = unique or make_item is not None
+        self._count = 0
+        """Items read."""
         self._ended = False
         self._iterator = iter(source) if isinstance(source, Iterable) else iter(())
-        following = None if isinstance(source, Iterable) else aiter(source)
-        self._pull_async = following.__anext__ if following is not None else None
-        self._close = following.aclose if isinstance(following, AsyncGenerator) else None
+        async_iterator = None if isinstance(source, Iterable) else aiter(source)
+        self._anext = async_iterator.__anext__ if async_iterator is not None else None
+        self._aclose = async_iterator.aclose if isinstance(async_iterator, AsyncGenerator) else None
 
     async def feed(self, batch: Batch) -> None:
-        """Read the source into the batch until its end, or until that is of no use any more."""
+        """Read the source into the batch until its end, or until no item can be called any more."""
         try:
             with CancelScope() as scope:
                 batch.reader = scope if self.length is None else None
@@ -80,147 +82,151 @@ class Intake:
             raise
         finally:
             batch.reader = None
-            batch.fed()
-            batch.grow()
-            if self._close is not None:
+            batch.finish_source()
+            batch.start_workers()
+            if self._aclose is not None:
                 with CancelScope(shield=True):  # bounded: every hook is
-                    await batch.hooks.harmless(self._close)
+                    await batch.hooks.call(self._aclose)
 
     async def _feed(self, batch: Batch) -> None:
-        unbroken = 0
-        batch.one_strategy = self._make is not None
-        while self._is_whole or not batch.is_shut:
-            if self._bounded and unbroken % _SIP == 0 and not batch.ahead.is_wanted():
-                batch.grow()
-                unbroken = 0
+        since_wait = 0
+        batch.one_strategy = self._make_item is not None
+        while self._must_accept or not batch.is_finished_calling:
+            if self._bounded and since_wait % _CHECK_EVERY == 0 and not batch.ahead.is_wanted():
+                batch.start_workers()
+                since_wait = 0
                 await batch.ahead.wait()
                 continue
-            jobs = await self._sip(batch)
+            jobs = await self._read_jobs(batch)
             if batch.keeper is not None and jobs:
-                await batch.keeper.admit(jobs)
+                await batch.keeper.recall_or_route(jobs)
             else:
                 for job in jobs:
-                    arrive(batch, job)
+                    route(batch, job)
             if self._ended or batch.source_error is not None:
                 return
-            if self._pull_async or batch.workers == 0:
-                batch.grow()  # the next item may be long in coming
-            unbroken += len(jobs)
-            if unbroken % _BREATH == 0:
-                batch.grow()
+            if self._anext or batch.workers == 0:
+                batch.start_workers()  # the next item may take long to come
+            since_wait += len(jobs)
+            if since_wait % _CHECKPOINT_EVERY == 0:
+                batch.start_workers()
                 await lowlevel.checkpoint()
 
-    async def _sip(self, batch: Batch) -> list[Job]:
-        """Accept the next item; with a journal, which is asked for many at once, the next few."""
-        if self._pull_async is not None:
-            job = await self._take_async(batch, self._pull_async)
+    async def _read_jobs(self, batch: Batch) -> list[Job]:
+        """Accept the next item; with a journal, which recalls many at once, the next few."""
+        if self._anext is not None:
+            job = await self._read_async(batch, self._anext)
             return [] if job is None else [job]
         jobs: list[Job] = []
-        most = 1 if batch.keeper is None else _GULP
-        while len(jobs) < most and (self._is_whole or not batch.is_shut) and (job := self._take(batch)) is not None:
+        most = 1 if batch.keeper is None else _RECALL_TOGETHER
+        while (
+            len(jobs) < most
+            and (self._must_accept or not batch.is_finished_calling)
+            and (job := self._read(batch)) is not None
+        ):
             jobs.append(job)
         return jobs
 
-    def rest(self, batch: Batch) -> None:
-        """Accept what is left of a source that is accepted whole, after the batch's tasks have ended."""
-        while self._is_whole and batch.source_error is None and (job := self._take(batch)) is not None:
-            arrive(batch, job)
+    def accept_rest(self, batch: Batch) -> None:
+        """Accept the unread items of a source that is accepted completely, after the batch's tasks have ended."""
+        while self._must_accept and batch.source_error is None and (job := self._read(batch)) is not None:
+            route(batch, job)
 
     @property
-    def _is_whole(self) -> bool:
-        """Whether what comes next must have a result in any case; not so beyond the length that the source claimed."""
-        return self.length is not None and self._read < self.length
+    def _must_accept(self) -> bool:
+        """Whether the next item must have a result in any case (rule 3); not beyond the length that the source declared."""
+        return self.length is not None and self._count < self.length
 
-    def _take(self, batch: Batch) -> Job | None:
+    def _read(self, batch: Batch) -> Job | None:
         try:
-            thing = next(self._iterator)
+            value = next(self._iterator)
         except StopIteration:
             self._ended = True
             return None
         except Exception as error:  # noqa: BLE001 - rule 2
             batch.source_error = error
             return None
-        return self._accept(batch, thing)
+        return self._accept(batch, value)
 
-    async def _take_async(self, batch: Batch, pull: Callable[[], Awaitable[Any]]) -> Job | None:
-        thing, error = await guarded(pull)
+    async def _read_async(self, batch: Batch, pull: Callable[[], Awaitable[Any]]) -> Job | None:
+        value, error = await guarded(pull)
         if error is not None:
             self._ended = isinstance(error, StopAsyncIteration)
             batch.source_error = None if self._ended else error
             return None
-        return self._accept(batch, thing)
+        return self._accept(batch, value)
 
-    def _accept(self, batch: Batch, thing: Any) -> Job | None:
+    def _accept(self, batch: Batch, value: Any) -> Job | None:
         try:
-            item = thing if self._make is None else self._make(self._read, thing)
+            item = value if self._make_item is None else self._make_item(self._count, value)
             job = batch.ledger.accept(item, known_unique=self._unique)
-        except InvalidWorkItemError as refusal:
-            batch.source_error = refusal
+        except InvalidWorkItemError as error:
+            batch.source_error = error
             return None
-        self._read += 1
+        self._count += 1
         return job
 
 
-def _check(source: Sequence[Any], make: Callable[[int, Any], Item] | None) -> None:
-    """Refuse a sequence of which something cannot be run, before anything is."""
+def _check_sequence(source: Sequence[Any], make_item: Callable[[int, Any], Item] | None) -> None:
+    """Raise InvalidWorkItemError if a member of a sequence cannot be run, before any is."""
     ids: set[str] = set()
-    for index, thing in enumerate(source):
-        if make is not None:
-            if type(thing) is not str:  # of a string an item can always be made
-                make(index, thing)
+    for index, value in enumerate(source):
+        if make_item is not None:
+            if type(value) is not str:  # every string makes a valid item
+                make_item(index, value)
         else:
-            check_item(thing, ids)
-            ids.add(thing.item_id)
+            check_item(value, ids)
+            ids.add(value.item_id)
 
 
 def check_item(item: object, ids: set[str]) -> None:
-    """Refuse what is no work item, or has one of these ids."""
+    """Raise InvalidWorkItemError if `item` is not a work item, DuplicateItemError if its id is among `ids`."""
     if not isinstance(item, LLMWorkItem):
         raise InvalidWorkItemError(f"a batch takes LLMWorkItem, not {type(item).__name__}")
     if item.item_id in ids:
         raise DuplicateItemError(item.item_id)
 
 
-def arrive(batch: Batch, job: Job) -> None:
-    """Send an accepted job to its lane, or to wait for its strategy to be prepared."""
+def route(batch: Batch, job: Job) -> None:
+    """Send an accepted job to its lane, or let it wait until its strategy is prepared."""
     strategy = job.origin
     if batch.lifecycle.is_ready(strategy):
         batch.enqueue(job)
     elif (fault := batch.unprepared.get(id(strategy))) is not None:
         batch.dismiss(job, fault)
-    elif (parked := batch.parked.get(id(strategy))) is not None:
-        parked.jobs.append(job)
+    elif (preparation := batch.preparations.get(id(strategy))) is not None:
+        preparation.jobs.append(job)
     elif batch.stopped is not None:
         batch.dismiss(job, batch.stopped)
     else:
-        batch.parked[id(strategy)] = parked = Parked(CancelScope(), [job])
-        batch.start_soon(_prepare, batch, strategy, parked)
+        batch.preparations[id(strategy)] = preparation = Preparation(CancelScope(), [job])
+        batch.start_soon(_prepare, batch, strategy, preparation)
 
 
-async def admit_into(batch: Batch, job: Job) -> None:
-    """Send a job to its lane that a running batch has accepted besides those of its source."""
+async def add_to_batch(batch: Batch, job: Job) -> None:
+    """Recall or route a job that a running batch has accepted in addition to those of its source."""
     if batch.keeper is not None:
-        await batch.keeper.admit([job])
+        await batch.keeper.recall_or_route([job])
     else:
-        arrive(batch, job)
-    batch.grow()
+        route(batch, job)
+    batch.start_workers()
 
 
-async def _prepare(batch: Batch, strategy: LLMCallStrategy[Any], parked: Parked) -> None:
+async def _prepare(batch: Batch, strategy: LLMCallStrategy[Any], preparation: Preparation) -> None:
     failure = None
-    with parked.scope:
+    with preparation.scope:
         failure = await batch.lifecycle.prepare(strategy)
-    del batch.parked[id(strategy)]
+    del batch.preparations[id(strategy)]
     if failure is not None:
         fault, effect = failure
         batch.unprepared[id(strategy)] = fault
         if isinstance(effect, retry.StopBatch):
             batch.stop(pending(f"the batch was stopped: {fault}"))
-    for job in parked.jobs:
+    for job in preparation.jobs:
         if failure is not None:
             batch.dismiss(job, failure[0])
         elif batch.stopped is not None:
             batch.dismiss(job, batch.stopped)
         else:
             batch.enqueue(job)
-    batch.grow()
+    batch.start_workers()

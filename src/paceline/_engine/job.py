@@ -1,4 +1,4 @@
-"""An item on its way, and the lane it waits in: the engine's own mutable records, each owned by one batch."""
+"""Job and lane: an item on its way, and the queue it waits in. The engine's mutable records, each owned by one batch."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from .._core.usage import NO_USAGE, TokenUsage
 from ..abc import Ladder, LLMCallStrategy, LLMWorkItem, RateController
 from .guard import logger
 
-_READ_AHEAD = 64  # items, or two for each worker if that is more
+_MIN_READ_AHEAD = 64  # items per lane; two for each call that may be in flight if that is more
 
 
 @attrs.define(eq=False)
@@ -34,44 +34,45 @@ class Job:
     item: LLMWorkItem[Any]
     index: int
     origin: LLMCallStrategy[Any]
-    """The strategy that is called for it: the item's, or the step of its ladder."""
+    """The strategy that is called for it: the item's own, or the step of its ladder."""
     ladder: Ladder | None = None
     lane: Lane | None = None
     state: retry.State | escalation.State = retry.NEW
     strategy: LLMCallStrategy[Any] | None = None
-    """The item's own copy of `origin`, made at its first call there."""
+    """The item's own copy of `origin`, made before its first call there."""
     previous: LLMCallStrategy[Any] | None = None
-    """The copy that was called on the step below."""
+    """The item's own copy of the strategy on the step below."""
     attempts: tuple[Attempt, ...] = ()
     refusals: int = 0
+    """How often its calls were throttled."""
     deadline: float = math.inf
-    """When the item's time is up, counted from its first call."""
+    """The time of the item's deadline, which starts with its first call."""
     waiting: bool = False
     """Whether it is in its lane's backlog."""
-    seen: bool = False
-    """Whether the middlewares have seen it."""
+    seen_by_middlewares: bool = False
     recalled: bool = False
     """Whether its result was known without a call of its own."""
     result: WorkItemResult[Any] | None = None
-    """Known from the moment of the decision; delivered after the hooks have seen it."""
+    """Set when it is decided; delivered after the hooks have seen it."""
     cost: float = 0.0
-    """Tokens that its next call is expected to use; 0: not asked yet."""
+    """Token estimate of its next call; 0: not computed yet."""
     characters: int | None = None
-    """Of the prompt by which that was told."""
+    """Length of the prompt that `cost` was computed from."""
 
     admitted: bool = False
-    """Whether the controller counts it as in flight."""
+    """Whether the controller counts its call as in flight."""
     ticket: Any = None
-    """What the controller gave for that."""
+    """The controller's ticket for that call."""
     scope: CancelScope | None = None
-    """Its worker's, while in a call."""
+    """Its worker's cancel scope, during a call."""
     started: float = 0.0
+    """The time at which its latest call started."""
     expires: float = math.inf
-    """When the call in flight is cancelled."""
+    """The time at which the call in flight is cancelled."""
 
     @property
     def attempt(self) -> int:
-        """The number of its next call, or of the one in flight."""
+        """The number of its next call, or of the call in flight, from 1."""
         return len(self.attempts) if isinstance(self.state, retry.Settled) else self.state.attempt
 
     @property
@@ -83,13 +84,13 @@ class Job:
 
     @classmethod
     def of(cls, item: LLMWorkItem[Any], index: int) -> Job:
-        """Return the job of an item that was accepted."""
+        """Return the job of an accepted item."""
         job = cls(item, index, item.strategy)
-        job.aim(item)
+        job.replace_item(item)
         return job
 
-    def aim(self, item: LLMWorkItem[Any]) -> None:
-        """Take the item, as a middleware may have replaced it, and begin with the strategy that it names."""
+    def replace_item(self, item: LLMWorkItem[Any]) -> None:
+        """Set the item, which a middleware may have replaced, and start with its strategy."""
         self.item = item
         self.ladder = _ladder_of(item.strategy)
         if self.ladder is None:
@@ -98,35 +99,37 @@ class Job:
             self.origin, self.state = self.ladder.steps[0], escalation.NEW
 
     def step(self, policy: retry.RetryPolicy, event: retry.Event) -> escalation.Effect:
-        """Decide what follows from what befell the item, and note it."""
+        """Apply an event to the item's retry state, and return the effect to carry out."""
         if self.ladder is None or isinstance(self.state, retry.Open):
-            self.state, effect = retry.step(policy, self.state, event)  # type: ignore[arg-type]  # without a ladder it never climbs
+            self.state, effect = retry.step(policy, self.state, event)  # type: ignore[arg-type]  # without a ladder it is never a state of a ladder
             return effect
-        self.state, higher = escalation.step(policy, self.ladder.budgets, self.ladder.policy.on, self.state, event)
-        return higher
+        self.state, ladder_effect = escalation.step(
+            policy, self.ladder.budgets, self.ladder.policy.on, self.state, event
+        )
+        return ladder_effect
 
     def move_up(self, step: int) -> None:
-        """Leave the step of the ladder for a higher one."""
+        """Move to a higher step of the ladder."""
         if self.ladder is None:
             raise AssertionError(f"item {self.item.item_id!r} has no ladder")
         self.origin, self.previous, self.strategy = self.ladder.steps[step], self.strategy, None
 
     @property
-    def called(self) -> LLMCallStrategy[Any]:
-        """The copy that makes its calls; before the first of them, what it will be a copy of."""
+    def active_strategy(self) -> LLMCallStrategy[Any]:
+        """The item's own copy that makes its calls; before the first call, the strategy it will be copied from."""
         return self.origin if self.strategy is None else self.strategy
 
     @property
     def usage(self) -> TokenUsage:
-        """Tokens over all attempts."""
+        """Tokens of all attempts."""
         total = NO_USAGE
         for attempt in self.attempts:
             if attempt.usage is not NO_USAGE:
                 total = attempt.usage if total is NO_USAGE else total + attempt.usage
         return total
 
-    def settled(self, output: Any, fault: Fault | None) -> WorkItemResult[Any]:
-        """Return the result that this job comes to."""
+    def make_result(self, output: Any, fault: Fault | None) -> WorkItemResult[Any]:
+        """Return the item's result with this output or fault."""
         return WorkItemResult(
             self.item.item_id,
             self.index,
@@ -136,36 +139,37 @@ class Job:
             self.usage,
             self.attempts,
             self.refusals,
-            self.attempts[-1].model if self.attempts else model_of(self.called),
+            self.attempts[-1].model if self.attempts else model_of(self.active_strategy),
         )
 
 
 @attrs.frozen
-class Learned:
-    """What is learned of a quota; it outlives a batch."""
+class LearnedQuota:
+    """What is learned about a quota; it outlives a batch."""
 
     pace: RateController
     costs: TokenCosts = attrs.field(factory=TokenCosts)
-    news: UnreadChanges = attrs.field(factory=UnreadChanges)
-    """Of what the observers are told."""
-    entries: UnreadChanges = attrs.field(factory=UnreadChanges)
-    """Of what the journal has noted."""
+    unreported: UnreadChanges = attrs.field(factory=UnreadChanges)
+    """The observers' position in the history of the pace."""
+    unrecorded: UnreadChanges = attrs.field(factory=UnreadChanges)
+    """The journal's position in it."""
 
 
 class Lane:
-    """The jobs that share a quota, and the controller of their pace."""
+    """The jobs that share a quota, and the rate controller that paces them."""
 
-    def __init__(self, quota: str, learned: Learned) -> None:
+    def __init__(self, quota: str, learned: LearnedQuota) -> None:
         self.quota = quota
         self.pace = learned.pace
         self.costs = learned.costs
-        self._news = learned.news
-        self._entries = learned.entries
+        self._unreported = learned.unreported
+        self._unrecorded = learned.unrecorded
         self.backlog: Backlog[Job] = Backlog()
         self.in_flight = 0
-        self.closed: Fault | None = None
-        """Why nothing starts here any more."""
+        self.exhausted: Fault | None = None
+        """Why no more calls start here; None: they may."""
         self._refused_since = math.inf
+        """The time since which calls are refused and none is served; inf: none was refused."""
 
     @property
     def load(self) -> float:
@@ -173,30 +177,30 @@ class Lane:
         return self.in_flight / max(1, self.pace.limit)
 
     def has_room(self, share: float) -> bool:
-        """Whether reading on is of use: less than `share` of what the lane reads ahead waits here."""
-        return self.closed is None and len(self.backlog) < share * max(_READ_AHEAD, 2 * self.pace.limit)
+        """Whether reading on is useful for this lane: less than `share` of its read-ahead waits here."""
+        return self.exhausted is None and len(self.backlog) < share * max(_MIN_READ_AHEAD, 2 * self.pace.limit)
 
     def ready_at(self, now: float) -> float:
-        """Return when the next call may start."""
-        if self.closed is not None:
+        """Return when the next call may start; inf: not before something happens."""
+        if self.exhausted is not None:
             return math.inf
         job = self.backlog.peek(now)
         if job is None:
             return self.backlog.ready_at(now)
-        return self.pace.admit_at(now, job.cost or self._appraise(job))
+        return self.pace.admit_at(now, job.cost or self._estimate_cost(job))
 
     def add(self, job: Job) -> None:
         """Let a job wait for its first call."""
         if not self.in_flight and not self.backlog:
-            self.served()  # it was idle: what was refused before says nothing of now
+            self.record_served()  # the lane was idle: earlier refusals say nothing about now
         job.lane = self
         job.waiting = True
         self.backlog.add(job)
 
     def put_back(self, job: Job, not_before: float, now: float) -> None:
-        """Let a job wait for its next call; it may come from another lane."""
+        """Let a job wait for a further call; it may come from another lane."""
         if job.lane is not self and not self.in_flight and not self.backlog:
-            self.served()  # as above
+            self.record_served()  # as above
         job.lane = self
         job.waiting = True
         job.cost = 0.0
@@ -207,53 +211,54 @@ class Lane:
         job.waiting = False
         job.started = now
         job.admitted = True
-        job.ticket = self.pace.started(now, job.cost or self._appraise(job))
+        job.ticket = self.pace.started(now, job.cost or self._estimate_cost(job))
         self.in_flight += 1
 
     def finish(self, job: Job, now: float, signal: Any) -> None:
-        """Count a call as ended, once."""
+        """Count an admitted call as ended."""
         self.in_flight -= 1
         job.admitted = False
         ticket, job.ticket = job.ticket, None
         self.pace.settled(ticket, now, signal)
 
-    def _appraise(self, job: Job) -> float:
-        """Note what the next call of a job is expected to cost, and by the length of which prompt."""
+    def _estimate_cost(self, job: Job) -> float:
+        """Set and return the token estimate of a job's next call."""
         prompt = job.item.prompt
         characters = job.characters = characters_of(prompt)
-        strategy = job.called
-        own = None
+        strategy = job.active_strategy
+        estimate = None
         if type(strategy).expected_tokens is not LLMCallStrategy.expected_tokens:
-            own = _own_estimate(strategy, prompt)
-        job.cost = own or self.costs.expected(characters)
+            estimate = _expected_tokens(strategy, prompt)
+        job.cost = estimate or self.costs.expected(characters)
         return job.cost
 
-    def news(self) -> Sequence[PaceChange]:
-        """Return the changes of the pace that it did not return before, the oldest first."""
-        return self._news.read(self.pace.history)
+    def unreported_changes(self) -> Sequence[PaceChange]:
+        """Return the changes of the pace since the last call of this method, the oldest first."""
+        return self._unreported.read(self.pace.history)
 
-    def entries(self) -> Sequence[PaceChange]:
-        """Return, for the journal, the changes of the pace that it did not return before."""
-        return self._entries.read(self.pace.history)
+    def unrecorded_changes(self) -> Sequence[PaceChange]:
+        """Return, for the journal, the changes of the pace since the last call of this method."""
+        return self._unrecorded.read(self.pace.history)
 
-    def served(self) -> None:
-        """The provider served a call: patience begins anew."""
+    def record_served(self) -> None:
+        """Record that the provider served a call: patience starts from the beginning."""
         self._refused_since = math.inf
 
-    def refused(self, now: float) -> None:
-        """The provider refused a call."""
+    def record_refusal(self, now: float) -> None:
+        """Record that the provider refused a call."""
         self._refused_since = min(self._refused_since, now)
 
     def starved(self, now: float) -> float:
         """Return for how many seconds calls have been refused without one being served."""
         return max(0.0, now - self._refused_since)
 
-    def loses_patience_at(self, patience: float) -> float:
-        """Return when the jobs that wait here are to be given up; inf: nothing waits, or nothing is refused."""
+    def patience_ends_at(self, patience: float) -> float:
+        """Return when the jobs that wait here are given up; inf: nothing waits, or nothing is refused."""
         return self._refused_since + patience if len(self.backlog) else math.inf
 
 
-def _own_estimate(strategy: LLMCallStrategy[Any], prompt: Any) -> float | None:
+def _expected_tokens(strategy: LLMCallStrategy[Any], prompt: Any) -> float | None:
+    """Return a strategy's own token estimate; None if it has none or it is invalid."""
     try:
         return positive_number(strategy.expected_tokens(prompt))
     except Exception as error:  # noqa: BLE001 - a user's code may raise anything
@@ -262,7 +267,7 @@ def _own_estimate(strategy: LLMCallStrategy[Any], prompt: Any) -> float | None:
 
 
 def model_of(strategy: LLMCallStrategy[Any]) -> str | None:
-    """Return the name of a strategy's model, if it has one."""
+    """Return the name of a strategy's model; None if it has none or it cannot be read."""
     try:
         model = strategy.model
     except Exception:  # noqa: BLE001 - a foreign property may raise anything
@@ -271,7 +276,7 @@ def model_of(strategy: LLMCallStrategy[Any]) -> str | None:
 
 
 def price_of(strategy: LLMCallStrategy[Any]) -> Price | None:
-    """Return a strategy's price, if it has one."""
+    """Return a strategy's price; None if it has none or it cannot be read."""
     try:
         price = strategy.price
     except Exception:  # noqa: BLE001 - as above

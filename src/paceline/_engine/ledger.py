@@ -1,10 +1,10 @@
-"""Who is owed a result: every accepted item, until exactly one has been delivered.
+"""Ledger: every accepted item that has no result yet.
 
 Rules owned here:
 
-1. A job is open from its acceptance until its result is handed to the outlet, which happens once.
-2. In the end what is left is settled: a result that was decided already as it is, anything else as the given fault.
-3. Two items of one batch with the same id are refused. Of the ids seen only their hashes are kept (about 100 bytes an item).
+1. An item is open from its acceptance until its result is handed to the outlet, which happens exactly once.
+2. At the end of a batch the open items are settled: with their result if it is decided, otherwise with a given fault.
+3. An item whose id was accepted before is rejected. Only hashes of ids are kept, about 100 bytes per item.
 """
 
 from __future__ import annotations
@@ -20,19 +20,19 @@ from .tally import Tally
 
 
 class Outlet(Protocol):
-    """Where results go."""
+    """The destination of results."""
 
     def has_room(self) -> bool:
-        """Whether more calls may be started; results of those in flight are taken in any case."""
+        """Whether more calls may start; results of calls in flight are accepted in any case."""
         ...
 
     def put(self, result: WorkItemResult[Any]) -> None:
-        """Take a result."""
+        """Accept a result."""
         ...
 
 
 class Ledger:
-    """The items of one batch that have no result yet."""
+    """The open items of one batch."""
 
     def __init__(self, outlet: Outlet, tally: Tally) -> None:
         self._outlet = outlet
@@ -44,10 +44,15 @@ class Ledger:
         return len(self._open)
 
     def accept(self, item: LLMWorkItem[Any], *, known_unique: bool = False) -> Job:
-        """Open an item; `known_unique`: its id need not be remembered.
+        """Open an item, and return its job.
+
+        Args:
+            item: Work item.
+            known_unique: Whether its id is known to differ from all others, so that it need not be remembered.
 
         Raises:
-            InvalidWorkItemError: it is no work item, or its id was seen before.
+            DuplicateItemError: Its id was accepted before.
+            InvalidWorkItemError: It is not an `LLMWorkItem`.
         """
         if not isinstance(item, LLMWorkItem):
             raise InvalidWorkItemError(f"a batch takes LLMWorkItem, not {type(item).__name__}")
@@ -62,23 +67,23 @@ class Ledger:
         return job
 
     def deliver(self, job: Job) -> None:
-        """Hand the job's result over."""
-        self._outlet.put(self._take(job))
+        """Close an item and hand its result over."""
+        self._outlet.put(self._close(job))
 
     def withhold(self, job: Job) -> None:
-        """Count the job as settled, and hand its result over to nobody."""
-        self._take(job)
+        """Close an item without handing its result over."""
+        self._close(job)
 
-    def _take(self, job: Job) -> WorkItemResult[Any]:
+    def _close(self, job: Job) -> WorkItemResult[Any]:
         if self._open.pop(job.index, None) is None or job.result is None:
             raise AssertionError(f"item {job.item.item_id!r} was settled twice, or without a result")
         self._tally.count(job.result, recalled=job.recalled)
         return job.result
 
-    def settle(self, fault: Fault) -> list[Job]:
-        """Return every job that is open, each with a result: what is not decided is settled with `fault`."""
-        left = list(self._open.values())
-        for job in left:
+    def settle_open(self, fault: Fault) -> list[Job]:
+        """Return the jobs of all open items, each with a result: `fault` where none is decided."""
+        jobs = list(self._open.values())
+        for job in jobs:
             if job.result is None:
-                job.result = job.settled(None, fault)
-        return left
+                job.result = job.make_result(None, fault)
+        return jobs

@@ -1,12 +1,12 @@
-"""How a batch is carried out: a nursery in which workers start and retire, and a supervisor that keeps the time.
+"""Nursery: runs a batch: starts its workers, and keeps its time in one supervisor.
 
 Rules owned here:
 
-1. A worker makes one call after the other for as long as any may start; then it retires. There are no idle workers, and
-   retiring never preempts a call.
-2. The supervisor wakes for the earliest of all the times that are waited for: a call's deadline, an item's, the batch's,
-   a not-before time, a lane's gate, the end of its patience. So no call and no wait has a timer of its own.
-3. Whatever ends the nursery, every item that was accepted has its result on the way out.
+1. A worker makes one call after the other as long as one may start, then it ends. There are no idle workers, and no call is
+   cancelled because there are too many workers.
+2. The supervisor wakes at the earliest of all awaited times: the deadline of a call, an item or the batch, a not-before time, a
+   controller's admission, the end of a lane's patience. No call and no wait has a timer of its own.
+3. However the nursery ends, every accepted item has its result afterwards.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ from .intake import Intake
 from .settle import give_up
 from .worker import work
 
-_BREATH = 64  # items settled between two checkpoints
-_MOST_CLERKS = 64  # tasks that settle what was dismissed
+_CHECKPOINT_EVERY = 64  # items settled between two checkpoints
+_MAX_SETTLERS = 64  # tasks that settle dismissed jobs
 
 
 async def run(batch: Batch, intake: Intake) -> None:
-    """Carry out a batch until every item has its result.
+    """Run a batch until every item has its result.
 
-    Cancelling it cancels the calls in flight; what is not settled then is pending.
+    Cancelling it cancels the calls in flight; items that are not settled then are pending.
     """
     unsubscribe = batch.config.subscribe(batch.alarm.ring)
     try:
@@ -38,7 +38,7 @@ async def run(batch: Batch, intake: Intake) -> None:
             batch.start_worker = lambda job: nursery.start_soon(work, batch, job)
             nursery.start_soon(_read, batch, intake)
             if batch.keeper is not None:
-                nursery.start_soon(batch.keeper.work)
+                nursery.start_soon(batch.keeper.run)
             try:
                 await _supervise(batch)
             except BaseException:
@@ -47,70 +47,70 @@ async def run(batch: Batch, intake: Intake) -> None:
     finally:
         unsubscribe()
         batch.start_soon = _start_nothing
-        intake.rest(batch)
+        intake.accept_rest(batch)
         cancelled = pending("the batch was cancelled")
         try:
             if batch.keeper is not None:
                 await batch.keeper.finish(cancelled)
         finally:
-            batch.abandon(cancelled)
+            batch.deliver_rest(cancelled)
 
 
 async def _read(batch: Batch, intake: Intake) -> None:
-    if batch.hooks.listening:
-        await batch.hooks.tell(BatchStarted(total_items=intake.length))
+    if batch.hooks.has_observers:
+        await batch.hooks.notify(BatchStarted(total_items=intake.length))
     await intake.feed(batch)
 
 
 async def _supervise(batch: Batch) -> None:
     while not batch.is_closed:
-        batch.alarm.rewind()
-        at = _turn(batch)
+        batch.alarm.reset()
+        at = _do_due(batch)
         await batch.alarm.wait(at)
 
 
-def _turn(batch: Batch) -> float:
-    """Do all that is due; return when something will be next."""
+def _do_due(batch: Batch) -> float:
+    """Do everything that is due; return when something is due next."""
     now, config = current_time(), batch.config
     if now >= batch.deadline:
         if batch.is_open:
             batch.stop(pending(f"the batch's deadline of {config.deadline:g} s passed"))
-        batch.calls.cut_all()
-    batch.calls.cut(now)
+        batch.calls.cancel_all()
+    batch.calls.cancel_expired(now)
     _dismiss_overdue(batch, now)
     _dismiss_unreachable(batch, now)
-    while batch.clerks < min(_MOST_CLERKS if batch.hooks.exist else 1, len(batch.dismissed)):
-        batch.clerks += 1
+    while batch.settlers < min(_MAX_SETTLERS if batch.hooks.exist else 1, len(batch.dismissed)):
+        batch.settlers += 1
         batch.start_soon(_settle_dismissed, batch)
-    batch.grow()
-    batch.ahead.look()
-    return _waits_until(batch)
+    batch.start_workers()
+    batch.ahead.wake()
+    return _next_due(batch)
 
 
-def _waits_until(batch: Batch) -> float:
-    """Return the earliest time for which something waits."""
+def _next_due(batch: Batch) -> float:
+    """Return the earliest awaited time."""
     patience = batch.config.retry.patience
     deadline = batch.deadline if current_time() < batch.deadline else math.inf
-    times = [batch.gate, batch.calls.next_expiry, batch.deadlines.next, deadline]
-    times += [lane.loses_patience_at(patience) for lane in batch.lanes.values() if not lane.closed]
+    times = [batch.next_start, batch.calls.next_expiry, batch.deadlines.next, deadline]
+    times += [lane.patience_ends_at(patience) for lane in batch.lanes.values() if not lane.exhausted]
     return min(times)
 
 
 def _dismiss_overdue(batch: Batch, now: float) -> None:
-    """Dismiss the waiting jobs whose time is up; those in a call are cut."""
-    for job in batch.deadlines.passed(now):
+    """Dismiss waiting jobs whose deadline has passed; those in a call expire with it."""
+    for job in batch.deadlines.pop_passed(now):
         if job.waiting:
-            job.waiting = False  # its lane passes over it
+            job.waiting = False  # `next_job` skips it
             batch.dismiss(job, overdue(batch.config.deadline_per_item))
 
 
 def _dismiss_unreachable(batch: Batch, now: float) -> None:
-    """Dismiss what waits in a lane that is closed, or has lost its patience, or anywhere once the batch is stopped."""
+    """Dismiss the jobs of lanes that are exhausted or out of patience; of all lanes if the batch is stopped."""
     for lane in batch.lanes.values():
-        if not lane.closed and now >= lane.loses_patience_at(batch.config.retry.patience):
+        if not lane.exhausted and now >= lane.patience_ends_at(batch.config.retry.patience):
             message = f"the quota {lane.quota} has served nothing for {lane.starved(now):g} s"
-            batch.close_lane(lane, Fault(FaultKind.THROTTLED, message))
-        reason = lane.closed or batch.stopped
+            batch.exhaust_lane(lane, Fault(FaultKind.THROTTLED, message))
+        reason = lane.exhausted or batch.stopped
         if reason is not None:
             for job in lane.backlog.clear():
                 if job.waiting:
@@ -119,18 +119,18 @@ def _dismiss_unreachable(batch: Batch, now: float) -> None:
 
 
 async def _settle_dismissed(batch: Batch) -> None:
-    """Settle what was dismissed: beside the supervisor and each other, as hooks are awaited, and may be slow."""
+    """Settle dismissed jobs, in a task of its own: their hooks are awaited, and may be slow."""
     settled = 0
     try:
         while batch.dismissed:
             await give_up(batch, *batch.dismissed.popleft())
             settled += 1
-            if settled % _BREATH == 0:
+            if settled % _CHECKPOINT_EVERY == 0:
                 await lowlevel.checkpoint()
     finally:
-        batch.clerks -= 1
-    batch.ahead.look()
+        batch.settlers -= 1
+    batch.ahead.wake()
 
 
 def _start_nothing(*_: object) -> None:
-    """Stand in for a nursery that has ended: what would have been prepared is delivered as pending."""
+    """Replace the `start_soon` of a nursery that has ended: items whose strategy it would prepare are delivered as pending."""

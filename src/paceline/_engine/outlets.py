@@ -1,8 +1,8 @@
-"""Where a batch's results go: into a list, or to a consumer that takes them one by one.
+"""Outlets: where a batch's results go, to a list or to a consumer that iterates over them.
 
-A consumer that falls behind stops new calls, not those in flight: at most `_READY` results, and one more for each call in
-flight, wait for it. It has caught up when it has taken half of them, so that workers do not stop and go for each. Results
-are handed over in a deque, with one event for all that are ready: a channel would wake the consumer for each.
+A consumer that falls behind stops new calls, not those in flight: at most `_MAX_READY` results, and one more for each call in
+flight, wait for it. Calls start again when it has consumed half of them, so that workers do not start and stop for each result.
+Results are handed over in a deque with one event for all that are ready: a channel would wake the consumer for each.
 """
 
 from __future__ import annotations
@@ -19,21 +19,21 @@ from .batch import Batch
 
 T = TypeVar("T")
 
-_READY = 256  # results: a consumer that wakes finds work for a while, and a stalled one holds little memory
+_MAX_READY = 256  # results: enough work for a consumer that wakes, and little memory for one that stalls
 
 
 class Collector(Generic[T]):
-    """Keeps every result."""
+    """Collects every result."""
 
     def __init__(self) -> None:
         self.results: list[WorkItemResult[T]] = []
 
     def has_room(self) -> bool:
-        """Always."""
+        """Return True: it is never full."""
         return True
 
     def put(self, result: WorkItemResult[T]) -> None:
-        """Keep a result."""
+        """Append a result."""
         self.results.append(result)
 
 
@@ -43,47 +43,50 @@ class Handover(Generic[T]):
     def __init__(self) -> None:
         self.ready: deque[WorkItemResult[T]] = deque()
         self.batch: Batch | None = None
+        """The batch whose results these are, to wake when the consumer has caught up."""
         self.result: BatchResult[T] | None = None
+        """The batch's figures; None until it has ended."""
         self.failure: PacelineError | None = None
-        self._news = Event()
-        self._behind = False
+        """The exception to raise after the last result."""
+        self._changed = Event()
+        self._is_behind = False
 
     def has_room(self) -> bool:
         """Whether the consumer keeps up."""
-        return not self._behind
+        return not self._is_behind
 
     def put(self, result: WorkItemResult[T]) -> None:
         """Hold a result."""
         self.ready.append(result)
-        self._behind = self._behind or len(self.ready) >= _READY
-        self._news.set()
+        self._is_behind = self._is_behind or len(self.ready) >= _MAX_READY
+        self._changed.set()
 
-    def end(self, result: BatchResult[T], failure: PacelineError | None) -> None:
-        """Nothing more comes."""
+    def finish(self, result: BatchResult[T], failure: PacelineError | None) -> None:
+        """Record the end of the batch: no more results come."""
         self.result, self.failure = result, failure
-        self._news.set()
+        self._changed.set()
 
     async def take(self) -> WorkItemResult[T] | None:
-        """Return the next result, once there is one; None: there are no more."""
+        """Wait for the next result and return it; None: there are no more."""
         while not self.ready:
             if self.result is not None:
                 return None
-            if self._news.is_set():
-                self._news = Event()
-            await self._news.wait()
+            if self._changed.is_set():
+                self._changed = Event()
+            await self._changed.wait()
         result = self.ready.popleft()
-        if self._behind and len(self.ready) <= _READY // 2 and self.batch is not None:
-            self._behind = False
+        if self._is_behind and len(self.ready) <= _MAX_READY // 2 and self.batch is not None:
+            self._is_behind = False
             self.batch.alarm.ring()
         return result
 
 
 class ResultStream(Generic[T]):
-    """The results of a running batch, in completion order: `async for result in stream`.
+    """The results of a running batch, in the order of completion: `async for result in stream`.
 
-    Iteration ends when every item has had its result. If the source of work raised, it raises `SourceError` at that point; if
-    there is a journal and results could not be committed, `UnsavedError`, which has them.
-    Cancelling the wait for a result loses none.
+    Iteration ends when every item has had its result. Then it raises `SourceError` if the source of work raised, or
+    `UnsavedError`, which has the results, if some could not be committed to the journal. Cancelling the wait for a result loses
+    none. Several tasks may iterate over one stream; each result goes to one of them.
     """
 
     def __init__(self, handover: Handover[T]) -> None:
@@ -91,16 +94,20 @@ class ResultStream(Generic[T]):
 
     @property
     def undelivered(self) -> tuple[WorkItemResult[T], ...]:
-        """Results not taken yet: after leaving the block early, all that are left, the pending ones included."""
+        """Results that were not consumed yet; after leaving the block early, those of all other items, pending ones included."""
         return tuple(self._handover.ready)
 
     @property
     def batch(self) -> BatchResult[T]:
-        """The batch's figures, once it has ended; its results went through the stream and are not in it."""
+        """The batch's figures, once it has ended; empty before. Its `results` are empty: they went through the stream."""
         return self._handover.result or BatchResult()
 
     def drain(self, reason: str = DRAINED) -> None:
-        """Start no more calls; those in flight finish, and the rest of the items come through the stream as pending, for `reason`."""
+        """Start no more calls: calls in flight finish, the other items come through the stream as pending.
+
+        Args:
+            reason: Message of the pending items' faults, and of the batch's `stopped`.
+        """
         if self._handover.batch is not None:
             self._handover.batch.stop(pending(reason))
 

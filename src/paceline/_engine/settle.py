@@ -1,4 +1,4 @@
-"""What follows from the end of a call: the retry machine decides about the item, and this carries it out."""
+"""Settlement: reports the end of a call to the retry machine, and carries out its decision about the item."""
 
 from __future__ import annotations
 
@@ -14,26 +14,26 @@ from .._core.pace import PaceChange
 from .._core.results import Attempt, WorkItemResult
 from .._core.usage import NO_USAGE
 from ..abc import LLMCallStrategy
-from .attempt import Verdict, heard, judge, signal_of
+from .attempt import Verdict, judge, signal_of, take_quota_hint
 from .batch import Batch
-from .guard import unwrapped
-from .intake import arrive
+from .guard import unwrap
+from .intake import route
 from .job import Job, Lane, model_of, price_of
 
 
-async def settle_call(batch: Batch, job: Job, reply: tuple[Any, BaseException | None], now: float) -> None:
-    """Decide about an item from what its call returned or raised."""
+async def settle_reply(batch: Batch, job: Job, reply: tuple[Any, BaseException | None], now: float) -> None:
+    """Decide about an item whose call returned or raised."""
     value, error = reply
-    verdict = judge(job.called, value, error)
-    await _decide(batch, job, _Ended(now, verdict, error))
+    verdict = judge(job.active_strategy, value, error)
+    await _decide(batch, job, _EndedCall(now, verdict, error))
 
 
-async def settle_cut(batch: Batch, job: Job, now: float) -> None:
-    """Decide about an item whose call was cancelled because time was up: the call's, the item's or the batch's."""
+async def settle_timeout(batch: Batch, job: Job, now: float) -> None:
+    """Decide about an item whose call was cancelled at its own timeout, or at the deadline of the item or the batch."""
     config = batch.config
     final = True
     if job.strategy is not None:
-        heard(job.strategy)  # of a call that came to nothing
+        take_quota_hint(job.strategy)  # the hint of a call without a reply is discarded
     if now >= batch.deadline:
         fault = pending(f"the batch's deadline of {config.deadline:g} s passed during the call")
     elif now >= job.deadline:
@@ -41,47 +41,48 @@ async def settle_cut(batch: Batch, job: Job, now: float) -> None:
     else:
         fault = Fault(FaultKind.TIMEOUT, f"the call took longer than {config.timeout_per_item:g} s")
         final = False
-    await _decide(batch, job, _Ended(now, Verdict(None, fault=fault), TimeoutError(fault.message), final))
+    await _decide(batch, job, _EndedCall(now, Verdict(None, fault=fault), TimeoutError(fault.message), final))
 
 
 async def give_up(batch: Batch, job: Job, fault: Fault) -> None:
-    """Settle an item that something other than a call has ended."""
+    """Settle an item with a fault that did not come from a call."""
     job.step(batch.config.retry, retry.ENDED)
-    job.result = job.settled(None, fault)
+    job.result = job.make_result(None, fault)
     await _publish(batch, job)
 
 
 @attrs.frozen
-class _Ended:
-    """A call that ended."""
+class _EndedCall:
+    """A call that has ended."""
 
     at: float
+    """The time of its end."""
     verdict: Verdict
     error: BaseException | None
-    """What it raised."""
+    """The exception of `execute`, if any."""
     final: bool = False
-    """Whether the item's or the batch's time is up with it."""
+    """Whether the deadline of the item or the batch has passed, so that no other call may follow."""
 
 
-async def _decide(batch: Batch, job: Job, call: _Ended) -> None:
+async def _decide(batch: Batch, job: Job, call: _EndedCall) -> None:
     lane, attempt, fault = job.lane_or_raise, job.attempt, call.verdict.fault
-    batch.finish_call(job, lane, call.at, signal_of(call.verdict, lane.costs))
+    batch.settle_call(job, lane, call.at, signal_of(call.verdict, lane.costs))
     if call.verdict.usage is not NO_USAGE:
         lane.costs.learn(job.characters, call.verdict.usage)
     if fault is not None and fault.kind is FaultKind.THROTTLED:
         job.refusals += 1
     else:
-        _book(batch, job, lane, call)
+        _record_attempt(batch, job, lane, call)
     effect = job.step(batch.config.retry, _event(batch, lane, call))
     if not isinstance(effect, (retry.CallAgain, escalation.MoveUp)):
-        job.result = job.settled(call.verdict.output, fault)
-    _end_more(batch, lane, effect, fault)
-    # Nothing is awaited before here: no result can be lost, and nothing more is paid for, over a slow hook.
+        job.result = job.make_result(call.verdict.output, fault)
+    _stop_others(batch, lane, effect, fault)
+    # Nothing is awaited before here: a slow hook can neither lose a result nor delay the end of paid calls.
     if call.error is not None:
-        await _tell_strategy(batch, job, call.error, attempt)
-    if batch.hooks.listening:
-        for change in lane.news():
-            await batch.hooks.tell(_pace_changed(lane, change))
+        await _notify_strategy(batch, job, call.error, attempt)
+    if batch.hooks.has_observers:
+        for change in lane.unreported_changes():
+            await batch.hooks.notify(_pace_changed(lane, change))
     match effect:
         case retry.CallAgain(delay):
             await _call_again(batch, job, delay, call)
@@ -91,20 +92,20 @@ async def _decide(batch: Batch, job: Job, call: _Ended) -> None:
             await _publish(batch, job)
 
 
-def _book(batch: Batch, job: Job, lane: Lane, call: _Ended) -> None:
-    """Note an attempt, and what it cost."""
-    fault, usage, called = call.verdict.fault, call.verdict.usage, job.called
-    model = model_of(called)
-    began, seconds = job.started - batch.began, call.at - job.started
-    job.attempts += (Attempt(job.attempt, began, seconds, lane.quota, usage, fault, model),)
+def _record_attempt(batch: Batch, job: Job, lane: Lane, call: _EndedCall) -> None:
+    """Record an attempt and its cost."""
+    fault, usage, strategy = call.verdict.fault, call.verdict.usage, job.active_strategy
+    model = model_of(strategy)
+    started, seconds = job.started - batch.started_at, call.at - job.started
+    job.attempts += (Attempt(job.attempt, started, seconds, lane.quota, usage, fault, model),)
     account, accepted, name = batch.tally.account, fault is None, model or lane.quota
-    account.book(name, usage, None if name in account else price_of(called), accepted=accepted)
+    account.book(name, usage, None if name in account else price_of(strategy), accepted=accepted)
     if accepted and job.ladder is not None:
         top = job.ladder.steps[-1]
         account.book_alone(model_of(top) or type(top).__qualname__, usage, price_of(top))
 
 
-def _event(batch: Batch, lane: Lane, call: _Ended) -> retry.Event:
+def _event(batch: Batch, lane: Lane, call: _EndedCall) -> retry.Event:
     if call.verdict.fault is None:
         return retry.ANSWERED
     if call.final:
@@ -112,20 +113,21 @@ def _event(batch: Batch, lane: Lane, call: _Ended) -> retry.Event:
     return retry.event_of(call.verdict.fault, starved=lane.starved(call.at), chance=batch.draw())
 
 
-def _end_more(batch: Batch, lane: Lane, effect: escalation.Effect, fault: Fault | None) -> None:
-    """End what else a fault ends: the batch, or its lane."""
+def _stop_others(batch: Batch, lane: Lane, effect: escalation.Effect, fault: Fault | None) -> None:
+    """Stop the batch or exhaust the lane, if that is the effect of a fault."""
     if fault is None:
         return
     match effect:
         case retry.StopBatch():
             batch.stop(pending(f"the batch was stopped: {fault}"))
         case retry.CloseLane():
-            batch.close_lane(lane, closed_lane_fault(lane.quota, fault, wall_time=time.time()))
+            batch.exhaust_lane(lane, closed_lane_fault(lane.quota, fault, wall_time=time.time()))
         case retry.Accept() | retry.CallAgain() | retry.GiveUp() | escalation.MoveUp():
             pass
 
 
-async def _call_again(batch: Batch, job: Job, delay: float, call: _Ended) -> None:
+async def _call_again(batch: Batch, job: Job, delay: float, call: _EndedCall) -> None:
+    """Report that an item will be called again, and let it wait for that call in its lane."""
     lane, fault = job.lane_or_raise, call.verdict.fault
     not_before = current_time() + delay
     if not_before >= job.deadline:
@@ -133,10 +135,10 @@ async def _call_again(batch: Batch, job: Job, delay: float, call: _Ended) -> Non
         return
     if fault is not None and fault.kind is not FaultKind.THROTTLED:
         attempt = job.attempts[-1].number
-        if batch.hooks.wrapping:
-            await batch.hooks.retry(job.item, attempt, call.error or RuntimeError(fault.message))
-        if batch.hooks.listening:
-            await batch.hooks.tell(
+        if batch.hooks.has_middlewares:
+            await batch.hooks.on_retry(job.item, attempt, call.error or RuntimeError(fault.message))
+        if batch.hooks.has_observers:
+            await batch.hooks.notify(
                 events.ItemRetried(
                     item_id=job.item.item_id,
                     quota=lane.quota,
@@ -146,21 +148,21 @@ async def _call_again(batch: Batch, job: Job, delay: float, call: _Ended) -> Non
                     error=fault.message,
                 )
             )
-    elif fault is not None and batch.hooks.listening:
-        await batch.hooks.tell(
+    elif fault is not None and batch.hooks.has_observers:
+        await batch.hooks.notify(
             events.RateLimitHit(item_id=job.item.item_id, quota=lane.quota, retry_after=fault.retry_after)
         )
     batch.put_back(job, not_before)
 
 
-async def _move_up(batch: Batch, job: Job, step: int, call: _Ended) -> None:
-    """Let an item wait for its first call on the next step of its ladder."""
+async def _move_up(batch: Batch, job: Job, step: int, call: _EndedCall) -> None:
+    """Let an item wait for its first call on a higher step of its ladder."""
     lane, fault = job.lane_or_raise, call.verdict.fault
     job.move_up(step)
-    if fault is not None and batch.hooks.wrapping:
-        await batch.hooks.retry(job.item, job.attempts[-1].number, call.error or RuntimeError(fault.message))
-    if fault is not None and batch.hooks.listening:
-        await batch.hooks.tell(
+    if fault is not None and batch.hooks.has_middlewares:
+        await batch.hooks.on_retry(job.item, job.attempts[-1].number, call.error or RuntimeError(fault.message))
+    if fault is not None and batch.hooks.has_observers:
+        await batch.hooks.notify(
             events.ItemEscalated(
                 item_id=job.item.item_id,
                 quota=lane.quota,
@@ -171,27 +173,28 @@ async def _move_up(batch: Batch, job: Job, step: int, call: _Ended) -> None:
                 error=fault.message,
             )
         )
-    arrive(batch, job)
+    route(batch, job)
 
 
 async def _publish(batch: Batch, job: Job) -> None:
-    """Show an item's result to the middlewares, deliver it, and tell the observers."""
+    """Pass an item's result through the middlewares, deliver it, and report it to the observers."""
     result = job.result
     if result is None:
         raise AssertionError(f"item {job.item.item_id!r} has no result to publish")
-    if batch.hooks.wrapping:
-        job.result = result = await batch.hooks.after(result)
+    if batch.hooks.has_middlewares:
+        job.result = result = await batch.hooks.after_process(result)
     batch.deliver(job)
-    if batch.hooks.listening:
-        await batch.hooks.tell(_settled(result, job.lane.quota if job.lane else ""))
+    if batch.hooks.has_observers:
+        await batch.hooks.notify(_item_settled(result, job.lane.quota if job.lane else ""))
 
 
-async def _tell_strategy(batch: Batch, job: Job, error: BaseException, attempt: int) -> None:
-    error = unwrapped(error)
+async def _notify_strategy(batch: Batch, job: Job, error: BaseException, attempt: int) -> None:
+    """Call `on_error` of the item's own copy, if its class overrides it."""
+    error = unwrap(error)
     strategy = job.strategy
     if strategy is None or type(strategy).on_error is LLMCallStrategy.on_error or not isinstance(error, Exception):
         return
-    await batch.hooks.harmless(strategy.on_error, error, attempt)
+    await batch.hooks.call(strategy.on_error, error, attempt)
 
 
 def _pace_changed(lane: Lane, change: PaceChange) -> events.Event:
@@ -200,8 +203,8 @@ def _pace_changed(lane: Lane, change: PaceChange) -> events.Event:
     )
 
 
-def _settled(result: WorkItemResult[Any], quota: str) -> events.Event:
-    told: dict[str, Any] = {
+def _item_settled(result: WorkItemResult[Any], quota: str) -> events.Event:
+    fields: dict[str, Any] = {
         "item_id": result.item_id,
         "quota": quota,
         "attempts": len(result.attempts),
@@ -209,5 +212,5 @@ def _settled(result: WorkItemResult[Any], quota: str) -> events.Event:
         "tokens": attrs.asdict(result.usage),
     }
     if result.error is None:
-        return events.ItemCompleted(**told)
-    return events.ItemFailed(**told, kind=result.error.kind, error=result.error.message)
+        return events.ItemCompleted(**fields)
+    return events.ItemFailed(**fields, kind=result.error.kind, error=result.error.message)

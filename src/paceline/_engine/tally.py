@@ -1,4 +1,4 @@
-"""What is counted while a batch runs, and the snapshots that are taken of it."""
+"""Tally: the counts of a batch, and the statistics of a processor."""
 
 from __future__ import annotations
 
@@ -15,36 +15,39 @@ from .._core.usage import NO_USAGE, TokenUsage
 
 @attrs.frozen(kw_only=True)
 class ProcessorStatistics:
-    """A snapshot of a processor: sums over all its batches, and what is going on now."""
+    """A snapshot of a processor: sums over all its batches, and the current state."""
 
     total_items: int
-    """Items accepted."""
+    """Items accepted, over all batches."""
     succeeded: int
+    """Items with an output, over all batches."""
     failed: int
+    """Items settled with a fault, over all batches; skipped and pending items are among them."""
     failures: dict[FaultKind, int]
-    """Failed items by kind."""
+    """Failed items by kind of fault, over all batches."""
     recalled: int = 0
-    """Items that needed no call: their results were in the journal, or another item had the same prompt."""
+    """Items that needed no call, over all batches: their results were in the journal, or another item had the same prompt."""
     rate_limit_count: int
-    """Calls that a provider throttled."""
+    """Calls that a provider throttled, over all batches."""
     usage: TokenUsage
+    """Tokens of all calls, over all batches; recalled results do not count."""
     hook_failures: int
-    """How often a middleware, observer or `on_error` failed without harming an item."""
+    """Exceptions and timeouts of middlewares, observers, `on_error` and `cleanup` that had no effect on an item, over all batches."""
     waiting: int
-    """Items accepted and neither settled nor in flight, now."""
+    """Items queued or accepted that are neither settled nor in flight, now."""
     in_flight: int
     """Calls in flight, now."""
     workers: int
     """Tasks that make calls, now."""
     workers_range: tuple[int, int]
-    """The fewest workers that the controllers allowed and the most that worked at once, in the last batch."""
+    """The lowest concurrency cap and the highest number of workers in the running batch, or else in the latest."""
     lanes: dict[str, PaceStatistics]
-    """Each lane's controller, by quota."""
+    """Statistics of each lane's rate controller, by quota key."""
 
 
 @attrs.define
 class Tally:
-    """Running sums."""
+    """The counts of one batch, or sums over several."""
 
     accepted: int = 0
     succeeded: int = 0
@@ -53,11 +56,13 @@ class Tally:
     usage: TokenUsage = NO_USAGE
     account: Account = attrs.field(factory=Account)
     recalled: int = 0
-    most_workers: int = 0
-    least_allowed: int | None = None
+    max_workers: int = 0
+    """The most workers that worked at once."""
+    min_allowed: int | None = None
+    """The fewest workers that the controllers allowed; None: not known yet."""
 
     def count(self, result: WorkItemResult[object], *, recalled: bool = False) -> None:
-        """Count a settled item; `recalled`: it needed no call here."""
+        """Count a settled item; `recalled`: it needed no call in this batch, so its tokens do not count."""
         if result.error is None:
             self.succeeded += 1
         else:
@@ -67,13 +72,13 @@ class Tally:
         elif result.usage is not NO_USAGE:
             self.usage += result.usage
 
-    def allow(self, workers: int) -> None:
-        """Note how many workers the controllers allow."""
-        if self.least_allowed is None or workers < self.least_allowed:
-            self.least_allowed = workers
+    def record_allowed(self, workers: int) -> None:
+        """Record how many workers the controllers allow."""
+        if self.min_allowed is None or workers < self.min_allowed:
+            self.min_allowed = workers
 
     def add(self, other: Tally) -> None:
-        """Add another batch's sums."""
+        """Add the counts of another batch."""
         self.accepted += other.accepted
         self.succeeded += other.succeeded
         self.failures += other.failures
@@ -89,4 +94,4 @@ class Tally:
     @property
     def workers_range(self) -> tuple[int, int]:
         """The fewest workers that the controllers allowed, and the most that worked at once."""
-        return min(self.least_allowed or 0, self.most_workers), self.most_workers
+        return min(self.min_allowed or 0, self.max_workers), self.max_workers

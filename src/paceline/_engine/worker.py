@@ -1,8 +1,8 @@
-"""What a worker does: makes calls, one after the other, for as long as there are any that may start.
+"""Worker: a task that makes calls, one after the other, as long as one may start.
 
-A worker lives in one cancel scope, made anew only when it has fired: one for each call would cost too much (see `calls`).
-The supervisor cancels the scope of a call whose time is up. It may do so in the very tick in which the call
-returned; then the answer counts, and the worker leaves the scope before it awaits anything else.
+A worker lives in one cancel scope, which is replaced only after it was cancelled: one for each call would cost too much (see
+`calls`). The supervisor cancels the scope of a call that has expired. It may do so in the same step of the event loop in which the
+call returned; then the reply counts, and the worker leaves the scope before it awaits anything else.
 """
 
 from __future__ import annotations
@@ -21,124 +21,123 @@ from ..abc import LLMCallStrategy
 from .attempt import execute
 from .batch import Batch
 from .guard import guarded, is_leak
-from .intake import arrive
+from .intake import route
 from .job import Job
-from .settle import give_up, settle_call, settle_cut
+from .settle import give_up, settle_reply, settle_timeout
 
-_AT_ONCE = 5e-4  # seconds: what took less may not have let any other task run
+_INSTANT = 5e-4  # seconds: a call that took less may not have let any other task run
 
 
 class NoReply(enum.Enum):
     """Why a call has no reply."""
 
-    CUT = enum.auto()
-    """Its time was up."""
+    TIMED_OUT = enum.auto()
+    """It was cancelled at its timeout or at a deadline."""
     MOVED = enum.auto()
-    """Before it, a middleware gave the item to another strategy."""
+    """It was not made: a middleware gave the item to another strategy."""
 
 
 Reply: TypeAlias = tuple[Any, BaseException | None] | Fault | NoReply
-"""What a call returned or raised; the fault that came before it; or why there is neither."""
+"""What a call returned or raised; or the fault because of which it was not made; or why there is neither."""
 
 
 async def work(batch: Batch, first: Job) -> None:
-    """Make the call of the job `first`, and others as long as there are any."""
+    """Make the call of the job `first`, then others as long as one may start."""
     job: Job | None = first
     try:
         while job is not None:
-            reply: Reply = NoReply.CUT
+            reply: Reply = NoReply.TIMED_OUT
             with CancelScope() as scope:
                 while job is not None:
-                    reply = NoReply.CUT
+                    reply = NoReply.TIMED_OUT
                     reply = await _call(batch, job, scope)
                     if scope.cancel_called:
                         break
-                    job = await _conclude(batch, job, reply)
+                    job = await _settle(batch, job, reply)
             if job is not None:
-                job = await _conclude(batch, job, reply)
+                job = await _settle(batch, job, reply)
     except BaseException:
-        batch.halt()  # whatever it is, it ends the batch
+        batch.halt()  # any exception that gets here ends the batch
         raise
     finally:
-        batch.retire()
+        batch.retire_worker()
 
 
 async def _call(batch: Batch, job: Job, scope: CancelScope) -> Reply:
-    """Make one call; before the first of an item, show the item to the middlewares."""
+    """Make one call; before the first of an item, pass the item through the middlewares."""
     strategy = job.strategy
     if strategy is None:
-        begun = await _begin(batch, job)
-        if not isinstance(begun, LLMCallStrategy):
-            return begun
-        strategy = job.strategy = begun
+        copied = await _copy_strategy(batch, job)
+        if not isinstance(copied, LLMCallStrategy):
+            return copied
+        strategy = job.strategy = copied
     attempt = job.attempt
-    if batch.hooks.listening:
+    if batch.hooks.has_observers:
         quota = job.lane_or_raise.quota
-        await batch.hooks.tell(events.ItemStarted(item_id=job.item.item_id, quota=quota, attempt=attempt))
-    if (late := _too_late(batch, job)) is not None:
-        return late
-    timeout = batch.begin_call(job, scope)
+        await batch.hooks.notify(events.ItemStarted(item_id=job.item.item_id, quota=quota, attempt=attempt))
+    if (fault := _too_late(batch, job)) is not None:
+        return fault
+    timeout = batch.start_call(job, scope)
     try:
         if isinstance(job.item.prompt, Request):
             return await guarded(execute, strategy, job.item.prompt, attempt, timeout)
         return await guarded(strategy.execute, job.item.prompt, attempt, timeout)
     finally:
-        batch.calls.end(job)
+        batch.calls.finish(job)
 
 
 def _too_late(batch: Batch, job: Job) -> Fault | None:
-    """Return why an admitted job must not be called after all: much may have happened while hooks were awaited."""
+    """Return why an admitted job must not be called any more, as time passed while hooks were awaited; None: it may."""
     now = current_time()
     if now >= batch.deadline:
         return pending(f"the batch's deadline of {batch.config.deadline:g} s passed")
     if now >= job.deadline:
         return overdue(batch.config.deadline_per_item)
-    return batch.stopped or job.lane_or_raise.closed
+    return batch.stopped or job.lane_or_raise.exhausted
 
 
-async def _begin(batch: Batch, job: Job) -> LLMCallStrategy[Any] | Fault | NoReply:
-    """Return the item's own copy of its strategy, if it is to be called."""
-    if batch.hooks.wrapping and not job.seen:
-        item, fault = await batch.hooks.before(job.item)
-        job.seen = True
+async def _copy_strategy(batch: Batch, job: Job) -> LLMCallStrategy[Any] | Fault | NoReply:
+    """Return the item's own copy of its strategy; or why the item is not called by it."""
+    if batch.hooks.has_middlewares and not job.seen_by_middlewares:
+        item, fault = await batch.hooks.before_process(job.item)
+        job.seen_by_middlewares = True
         if fault is not None:
             return fault
-        moved = item.strategy is not job.item.strategy
-        if moved:
-            job.aim(item)
+        if item.strategy is not job.item.strategy:
+            job.replace_item(item)
             return NoReply.MOVED
         job.item = item
     try:
-        twin: object = copy.copy(job.origin)
+        own: object = copy.copy(job.origin)
     except Exception as error:  # noqa: BLE001 - a foreign __copy__ may raise anything
         return Fault(FaultKind.BUG, f"the strategy could not be copied: {describe(error)}")
-    if not isinstance(twin, LLMCallStrategy):
-        return Fault(FaultKind.BUG, f"the copy of a strategy must be one, not {type(twin).__qualname__}")
+    if not isinstance(own, LLMCallStrategy):
+        return Fault(FaultKind.BUG, f"the copy of a strategy must be an LLMCallStrategy, not {type(own).__qualname__}")
     if job.previous is not None:
         try:
-            twin.take_over(job.previous)
+            own.take_over(job.previous)
         except Exception as error:  # noqa: BLE001 - as above
-            return Fault(FaultKind.BUG, f"{type(twin).__qualname__}.take_over: {describe(error)}")
-    return twin
+            return Fault(FaultKind.BUG, f"{type(own).__qualname__}.take_over: {describe(error)}")
+    return own
 
 
-async def _conclude(batch: Batch, job: Job, reply: Reply) -> Job | None:
-    """See to what follows from a call; return the worker's next job."""
+async def _settle(batch: Batch, job: Job, reply: Reply) -> Job | None:
+    """Settle a call, and return the worker's next job; None: the worker ends."""
     now = current_time()
-    if reply is NoReply.CUT:
-        await settle_cut(batch, job, now)
+    if reply is NoReply.TIMED_OUT:
+        await settle_timeout(batch, job, now)
     elif isinstance(reply, tuple):
-        await settle_call(batch, job, reply, now)
+        await settle_reply(batch, job, reply, now)
         if is_leak(reply[1]):
-            return None  # a task whose cancellation somebody has tampered with makes no further call
+            return None  # in a task whose cancellation was tampered with, no further call is made
     else:
-        batch.finish_call(job, job.lane_or_raise, now, pace.ABANDONED)
+        batch.settle_call(job, job.lane_or_raise, now, pace.ABANDONED)
         if isinstance(reply, Fault):
             await give_up(batch, job, reply)
         else:
-            arrive(batch, job)
+            route(batch, job)
     following = batch.next_job()
-    batch.grow()
-    if following is not None and now - job.started < _AT_ONCE:
+    batch.start_workers()
+    if following is not None and now - job.started < _INSTANT:
         await guarded(lowlevel.checkpoint)
     return following
