@@ -35,7 +35,7 @@ def lines(*fields):
 
 @ALL
 @pytest.mark.parametrize("name", ["batch.jsonl", "batch.json", "batch"])
-def test_lines_of_a_batch_api_are_known_by_their_keys(file, name, line, kind, body):
+def test_lines_of_a_batch_api_are_recognised_by_their_keys(file, name, line, kind, body):
     path = file(b"\n" + lines(line), name)
     assert opened(path).kind is kind
     (prompt,) = prompts(path)
@@ -44,13 +44,13 @@ def test_lines_of_a_batch_api_are_known_by_their_keys(file, name, line, kind, bo
 
 
 @ALL
-def test_a_bad_line_before_the_first_good_one_does_not_hide_what_they_are(file, line, kind, body):
+def test_bad_lines_before_the_first_good_one_do_not_hide_the_format(file, line, kind, body):
     checked = opened(file(b"broken\n{}\n[1]\n" + lines(line)))
     assert (checked.kind, checked.count, checked.bad_count) == (kind, 1, 3)
 
 
 @ALL
-def test_the_caller_may_say_what_they_are(file, line, kind, body):
+def test_the_caller_may_give_the_format(file, line, kind, body):
     assert opened(file(lines(line), "batch.txt"), kind=kind).kind is kind
     assert "unknown key" in complaint(file(lines({"id": "a", "prompt": "", **line})), kind=InputKind.JSONL)
 
@@ -69,13 +69,13 @@ def test_the_caller_may_say_what_they_are(file, line, kind, body):
         ({**OPENAI, "body": {"messages": "x"}}, "body.messages must be a list of what was said: not a string"),
         ({**OPENAI, "body": {"messages": [7]}}, "body.messages[0] must be an object, not an integer"),
         ({**OPENAI, "body": {**CHAT, "stream": True}}, "body.stream must not be asked for: a reply is awaited whole"),
-        ({**OPENAI, "x": 1}, "unknown key 'x'; known are custom_id, method, url and body"),
+        ({**OPENAI, "x": 1}, "unknown key 'x'; known keys are custom_id, method, url and body"),
         ({"custom_id": "a", "body": CHAT}, "has no method"),
         ({**GEMINI, "key": None}, "key must be a string, not null"),
         ({**GEMINI, "request": {"contents": {}}}, "request.contents must be a list of what was said: not an object"),
         ({"key": "a"}, "has no request"),
         ({**ANTHROPIC, "params": "x"}, "params must be an object, not a string"),
-        ({**ANTHROPIC, "id": "x"}, "unknown key 'id'; known are custom_id and params"),
+        ({**ANTHROPIC, "id": "x"}, "unknown key 'id'; known keys are custom_id and params"),
     ],
 )
 def test_each_bad_line_has_one_reason(file, line, reason):
@@ -83,18 +83,18 @@ def test_each_bad_line_has_one_reason(file, line, reason):
     assert complaint(path) == f"{path}:1: {reason}"
 
 
-def test_a_file_has_one_kind(file):
+def test_a_file_has_one_format(file):
     checked = opened(file(lines(OPENAI, GEMINI, {"id": "c", "prompt": "x"})))
     assert (checked.kind, checked.count, checked.bad_count) == (InputKind.OPENAI, 1, 2)
 
 
-def test_an_id_is_taken_once(file):
+def test_a_repeated_id_is_a_bad_line(file):
     path = file(lines(ANTHROPIC, ANTHROPIC))
     assert opened(path).complaints() == [f"{path}:2: id 'a' is on line 1 already"]
 
 
-def test_a_template_is_for_rows_only(file):
+def test_a_template_is_for_csv_and_parquet_only(file):
     path = file(lines(OPENAI))
     assert complaint(path, template="{x}") == (
-        f"{path}: a template of prompts is for CSV and Parquet; say --input-format csv if it is"
+        f"{path}: a prompt template is for CSV and Parquet; set --input-format (format=) if it is one of them"
     )

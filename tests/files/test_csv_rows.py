@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import tracemalloc
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -15,7 +16,7 @@ from paceline.files import InputKind, InputRecord, open_input
 from .conftest import complaint, opened, prompts
 
 
-def test_a_row_is_a_prompt_by_a_template_and_comes_back_whole(file):
+def test_a_template_makes_the_prompt_of_a_row_and_the_row_is_the_context(file):
     path = file(b"id,text,n\na,Hello,1\nb,,2\n", "in.csv")
     assert opened(path, template="Say {text}{{}} {n}").kind is InputKind.CSV
     assert prompts(path, template="Say {text}{{}} {n}") == [
@@ -24,7 +25,7 @@ def test_a_row_is_a_prompt_by_a_template_and_comes_back_whole(file):
     ]
 
 
-def test_without_ids_rows_are_named_by_their_numbers_and_without_a_template_there_is_a_column_prompt(file):
+def test_without_ids_rows_are_named_by_their_numbers_and_without_a_template_the_column_prompt_is_used(file):
     assert prompts(file(b"prompt\nx\n\ny", "in.csv")) == [
         InputRecord(1, "1", "x", {"prompt": "x"}),
         InputRecord(2, "2", "y", {"prompt": "y"}),
@@ -32,7 +33,7 @@ def test_without_ids_rows_are_named_by_their_numbers_and_without_a_template_ther
 
 
 @pytest.mark.parametrize("content", [b"a;b\n1;2,5\n", b"a\tb\r\n1\t2,5\r\n", b'"a","b"\n1,"2,5"\n'])
-def test_the_header_tells_what_separates_fields(file, content):
+def test_the_header_shows_the_separator_of_the_fields(file, content):
     (prompt,) = prompts(file(content, "in.csv"), template="{b}")
     assert prompt.prompt == "2,5"
 
@@ -43,20 +44,19 @@ def test_a_quoted_field_may_hold_line_breaks_separators_and_quotes(file):
     csv.writer(out).writerows([["id", "text"], ["a", text], ["b", "x"]])
     path = file(out.getvalue().encode() + b"c\n", "in.csv")
     assert [prompt.prompt for prompt in prompts(path, template="{text}")] == [text, "x"]
-    assert opened(path, template="{text}").complaints() == [f"{path}:8: has 1 fields, and the header 2"]
+    assert opened(path, template="{text}").complaints() == [f"{path}:8: has 1 fields, and the header has 2"]
 
 
 @pytest.mark.parametrize(
     ("row", "reason"),
     [
-        (b"x", "has 1 fields, and the header 2"),
-        (b"x,y,z", "has 3 fields, and the header 2"),
+        (b"x", "has 1 fields, and the header has 2"),
+        (b"x,y,z", "has 3 fields, and the header has 2"),
         (b",y", "id must not be empty"),
         (b'b,"x"y', "a quote is closed before its field ends"),
-        (b'b,"x\nc,y\n', "a quote is opened and not closed"),
         (b"b,x\ry", "a carriage return stands alone, outside of quotes"),
         (b"b,caf\xe9", "not UTF-8 at byte 6 of the line"),
-        (b"b,\0", "has a NUL byte, which no text has"),
+        (b"b,\0", "contains a NUL byte, which is not text"),
         (b"a,x", "id 'a' is in row 1 already"),
     ],
 )
@@ -72,29 +72,49 @@ def test_each_bad_row_has_one_reason_and_the_others_survive(file, row, reason):
     assert (after[0], after[-1]) == ("first", "last")
 
 
-def test_a_quote_that_is_never_closed_swallows_nothing(file):
-    path = file(b'text\n"open\n' + b"line\n" * 2_000, "in.csv")
+@pytest.mark.parametrize(
+    ("rest", "reason"),
+    [
+        (b'b,"open\n' + b"c,line\n" * 2_000, "a quote is opened and not closed"),
+        (b'b,"open\nc,line\n\nd,"x"\ne,y\n', "a quote is closed before its field ends"),
+        (b'b,"open\nc,"x"\n', "a quote is closed before its field ends"),
+    ],
+)
+def test_reading_stops_at_a_row_whose_quotes_are_wrong_over_several_lines(file, rest, reason):
+    path = file(b"id,text\na,first\n" + rest, "in.csv")
     checked = opened(path, template="{text}")
-    assert (checked.count, checked.bad_count) == (2_000, 1)
-    assert checked.complaints() == [f"{path}:2: a quote is opened and not closed"]
+    assert (checked.count, checked.bad_count) == (1, 1)
+    assert checked.complaints() == [f"{path}:3: {reason}; the rest of the file was not read"]
+    assert checked.size == Path(path).stat().st_size  # the digest is that of the file all the same
 
 
-def test_of_a_quote_that_is_opened_far_above_few_lines_are_held(tmp_path):
+def test_a_quote_that_is_opened_on_the_last_line_is_one_bad_row(file):
+    path = file(b'id,text\na,first\nb,"open', "in.csv")
+    assert opened(path, template="{text}").complaints() == [f"{path}:3: a quote is opened and not closed"]
+
+
+def test_a_quote_that_is_not_closed_holds_no_more_than_the_longest_row(tmp_path):
     path = tmp_path / "in.csv"
-    path.write_bytes(b'text\n"open\n' + b"x\n" * 300_000)
+    with path.open("wb") as out:
+        out.write(b'text\nfirst\n"open\n')
+        for _ in range(70):
+            out.write(b"x" * 2**19 + b"\n")
     tracemalloc.start()
     checked = opened(str(path), template="{text}")
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
-    assert (checked.count, checked.bad_count) == (300_000, 1)
-    assert "a quote is opened and not closed" in checked.complaints()[0]
-    assert peak < 32 * 2**20
+    assert (checked.count, checked.bad_count) == (1, 1)
+    assert checked.complaints() == [
+        f"{path}:3: longer than 32 MiB, or a quote is opened and not closed; the rest of the file was not read"
+    ]
+    assert checked.size == path.stat().st_size
+    assert peak < 256 * 2**20
 
 
-def test_a_row_over_several_lines_with_a_bad_one_is_told_where_it_begins(file):
-    path = file(b'a,b\n1,"x\ncaf\xe9"\n2,y\n', "in.csv")
-    assert opened(path, template="{b}").complaints()[0] == f"{path}:2: not UTF-8 at byte 4 of the line (line 3)"
-    assert prompts(path, template="{b}")[-1].prompt == "y"
+def test_a_row_over_several_lines_that_is_not_utf_8_is_reported_where_it_begins(file):
+    path = file(b'a,b\n1,"x\ncaf\xe9\nend"\n2,y\n', "in.csv")
+    assert opened(path, template="{b}").complaints() == [f"{path}:2: not UTF-8 at byte 4 of the line (line 3)"]
+    assert [prompt.prompt for prompt in prompts(path, template="{b}")] == ["y"]
 
 
 @pytest.mark.parametrize(
@@ -109,16 +129,19 @@ def test_a_row_over_several_lines_with_a_bad_one_is_told_where_it_begins(file):
         ("{0}", "has the field '{0}'"),
         ("{text", "cannot be read"),
         ("text}", "cannot be read"),
-        ("no field", "names no column, so that all prompts would be the same"),
-        (None, "has no column prompt; say what is asked, such as --prompt 'Summarise {text}' (columns: 'id', 'text')"),
+        ("no field", "names no column, so all prompts would be the same"),
+        (
+            None,
+            "has no column prompt; set --prompt (prompt=) to a template such as 'Summarise {text}' (columns: 'id', 'text')",
+        ),
     ],
 )
-def test_a_template_that_does_not_fit_is_one_sentence(file, template, words):
+def test_a_template_that_does_not_fit_is_refused_in_one_line(file, template, words):
     path = file(b"id,text\na,b\n", "in.csv")
-    said = complaint(path, template=template)
-    assert said.startswith(f"{path}: ")
-    assert words in said
-    assert "\n" not in said
+    message = complaint(path, template=template)
+    assert message.startswith(f"{path}: ")
+    assert words in message
+    assert "\n" not in message
 
 
 def test_a_column_may_have_a_name_that_looks_like_a_format(file):
@@ -132,19 +155,19 @@ def test_a_column_may_have_a_name_that_looks_like_a_format(file):
         (b"", "has no prompts"),
         (b"\n\n", "has no prompts"),
         (b"a,b\n", "has no prompts"),
-        (b"a,a\n1,2\n", ":1: the column 'a' is twice in the header"),
+        (b"a,a\n1,2\n", ":1: the header has the column 'a' twice"),
         (b'"a\n1,2\n', ":1: the header cannot be read: a quote is opened and not closed"),
         (b"\xff\xfea,b\n", ":1: the header cannot be read: not UTF-8 at byte 1 of the line (it looks like UTF-16)"),
     ],
 )
-def test_a_header_that_is_none_is_refused(file, content, words):
+def test_a_header_that_is_not_usable_is_refused(file, content, words):
     assert words in complaint(file(content, "in.csv"), template="{a}")
 
 
-def test_rows_can_be_had_as_they_are_below_the_header(file):
+def test_raw_rows_are_yielded_as_they_are_after_the_header(file):
     with open_input(file(b'\xef\xbb\xbfa,b\r\n1,"x\ny"\r\nbad\r\n3,z', "in.csv"), template="{b}") as source:
         assert list(source.raw(lambda position: position != 7)) == [b"a,b\r\n", b'1,"x\ny"\r\n', b"3,z\n"]
-        assert [prompt.position for prompt in source.prompts(lambda position: position == 1)] == [3]
+        assert [prompt.position for prompt in source.prompts(lambda position: position == 3)] == [3]
 
 
 @given(
@@ -152,7 +175,7 @@ def test_rows_can_be_had_as_they_are_below_the_header(file):
         st.lists(st.text(st.characters(codec="utf-8", exclude_characters="\0")), min_size=2, max_size=2), min_size=1
     )
 )
-def test_what_python_writes_is_read_as_it_was(tmp_path_factory, rows):
+def test_rows_written_by_the_csv_module_are_read_unchanged(tmp_path_factory, rows):
     out = io.StringIO(newline="")
     csv.writer(out).writerows([["a", "b"], *rows])
     path = tmp_path_factory.mktemp("csv") / "in.csv"

@@ -1,4 +1,4 @@
-"""Whatever the bytes are: every line is blank, good or bad, and good lines around garbage survive."""
+"""Any bytes: every line is blank, good or bad, and good lines around bad ones are used."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ def test_every_line_is_blank_good_or_bad(lines, kind, ended):
 
 
 @given(st.lists(garbage, min_size=1, max_size=6), st.sampled_from(list(LINES)))
-def test_good_lines_around_garbage_survive(lines, kind):
+def test_good_lines_around_bad_ones_are_used(lines, kind):
     good = [json.dumps({**LINES[kind], NAMES[kind]: f"good {i}"}).encode() for i in range(len(lines) + 1)]
     content = good[0] + b"\n" + b"\n".join(line + b"\n" + other for line, other in zip(lines, good[1:], strict=True))
     found, _, _ = read(content, "in.jsonl")
@@ -87,7 +87,7 @@ def test_good_lines_around_garbage_survive(lines, kind):
 
 
 @given(st.lists(garbage, min_size=1, max_size=6), st.booleans())
-def test_good_rows_around_garbage_survive(lines, quoted):
+def test_good_rows_around_bad_ones_without_quotes_are_used(lines, quoted):
     good = [f'good{i},"a\nb"'.encode() if quoted else f"good{i},x".encode() for i in range(len(lines) + 1)]
     tame = [line.replace(b'"', b"") for line in lines]
     content = (
@@ -101,7 +101,7 @@ def test_good_rows_around_garbage_survive(lines, quoted):
 
 
 @given(st.binary() | st.lists(st.sampled_from([b'"', b",", b"\n", b"a", b"\r", b"\xff", b'""', b";"])).map(b"".join))
-def test_no_bytes_make_csv_raise_anything_but_a_complaint(content):
+def test_any_bytes_of_csv_are_read_or_raise_an_input_error(content):
     try:
         good, bad, raw = read(b"id,text\n" + content, "in.csv", template="{text}")
     except InputError:
@@ -115,13 +115,13 @@ def test_no_bytes_make_csv_raise_anything_but_a_complaint(content):
 
 
 @given(st.binary(max_size=200))
-def test_no_bytes_make_parquet_raise_anything_but_a_complaint(content):
+def test_any_bytes_after_the_mark_of_parquet_raise_an_input_error(content):
     with pytest.raises(InputError):
         read(b"PAR1" + content, "in.parquet")
 
 
 @given(st.binary(), st.sampled_from(["in", "in.json", "in.jsonl", "in.txt", "in.csv", "in.parquet"]), st.booleans())
-def test_no_bytes_raise_anything_but_a_complaint(content, name, strict):
+def test_any_bytes_are_read_or_raise_an_input_error(content, name, strict):
     try:
         good, bad, _ = read(content, name, strict=strict)
     except InputError:

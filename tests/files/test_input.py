@@ -17,9 +17,7 @@ from paceline.files import InputError, InputKind, InputRecord, open_input
 
 from .conftest import complaint, opened, prompts
 
-CUT_OFF = (
-    "not JSON: Expecting property name enclosed in double quotes at column 2; the line has no end: it looks cut off"
-)
+CUT_OFF = "not JSON: Expecting property name enclosed in double quotes at column 2; the line has no line end: it looks cut off"
 
 
 def row(name, text="p"):
@@ -27,7 +25,7 @@ def row(name, text="p"):
 
 
 @pytest.mark.parametrize("name", ["in.jsonl", "IN.NDJSON"])
-def test_the_suffix_says_that_the_lines_are_json(file, name):
+def test_the_suffix_shows_that_the_lines_are_json(file, name):
     assert prompts(file(row("a") + b"\n" + row("b"), name)) == [InputRecord(1, "a", "p"), InputRecord(3, "b", "p")]
 
 
@@ -36,7 +34,7 @@ def test_any_other_file_is_text_whose_ids_are_the_lines_numbers(file, name):
     assert prompts(file(b"one\n\n \ntwo", name)) == [InputRecord(1, "1", "one"), InputRecord(4, "4", "two")]
 
 
-def test_the_caller_may_say_what_the_lines_are(file):
+def test_the_caller_may_give_the_format(file):
     assert prompts(file(row("a"), "in.txt"), kind=InputKind.JSONL) == [InputRecord(1, "a", "p")]
     assert prompts(file(row("a"), "in.jsonl"), kind=InputKind.TEXT) == [InputRecord(1, "1", row("a").decode().rstrip())]
 
@@ -45,7 +43,7 @@ def test_the_caller_may_say_what_the_lines_are(file):
 def test_a_file_that_only_begins_like_json_is_not_guessed_at(file, content):
     assert (
         complaint(file(content, "in.json"))
-        == f"{file(content, 'in.json')}: begins like JSON; say --input-format jsonl or --input-format text"
+        == f"{file(content, 'in.json')}: begins like JSON; set --input-format (format=) to jsonl or text"
     )
     assert prompts(file(b"{braces} in a text", "in.txt")) == [InputRecord(1, "1", "{braces} in a text")]
 
@@ -58,7 +56,7 @@ def test_a_file_that_only_begins_like_json_is_not_guessed_at(file, content):
         (b"[INST] x", InputRecord(1, "1", "[INST] x")),
     ],
 )
-def test_what_comes_through_a_pipe_is_told_by_its_first_character_and_can_be_read_again(content, first):
+def test_the_format_of_a_pipe_is_shown_by_its_first_character_and_it_can_be_read_again(content, first):
     reading, writing = os.pipe()
     os.write(writing, content)
     os.close(writing)
@@ -68,11 +66,11 @@ def test_what_comes_through_a_pipe_is_told_by_its_first_character_and_can_be_rea
         os.close(reading)
 
 
-def test_a_mark_at_the_beginning_of_the_file_is_no_part_of_the_first_row(file):
+def test_a_byte_order_mark_at_the_beginning_of_the_file_is_not_part_of_the_first_line(file):
     assert prompts(file(b"\xef\xbb\xbf" + row("a"))) == [InputRecord(1, "a", "p")]
 
 
-def test_a_mark_before_a_blank_line_makes_it_no_prompt(file):
+def test_a_blank_line_with_a_byte_order_mark_is_not_a_prompt(file):
     assert prompts(file(b"\xef\xbb\xbf \n" + row("a") + row("b"))) == [
         InputRecord(2, "a", "p"),
         InputRecord(3, "b", "p"),
@@ -86,7 +84,7 @@ def test_a_limit_ends_the_input_early(file):
     assert opened(path, limit=3).bad_count == 1
 
 
-def test_bad_lines_are_told_with_their_places_and_the_good_ones_go_on(file):
+def test_bad_lines_are_reported_with_their_places_and_the_good_ones_are_used(file):
     path = file(row("a") + b"broken\n" + row("b") + row("a") + row("c") + b"{")
     checked = opened(path)
     assert (checked.count, checked.bad_count) == (3, 3)
@@ -99,32 +97,32 @@ def test_bad_lines_are_told_with_their_places_and_the_good_ones_go_on(file):
     assert [prompt.id for prompt in prompts(path)] == ["a", "b", "c"]
 
 
-def test_where_one_bad_line_is_one_too_many_it_is_said_so_before_anything_is_called(file):
+def test_a_strict_check_refuses_an_input_with_one_bad_line(file):
     path = file(row("a") + b"\n" + row("b") + row("a"))
     assert complaint(path, strict=True) == f"{path}:4: id 'a' is on line 1 already"
     assert len(prompts(file(row("a")), strict=True)) == 1
 
 
 @pytest.mark.parametrize("good", [b"", row("a")])
-def test_the_first_problems_are_told_and_the_others_counted(file, good):
+def test_the_first_problems_are_listed_and_the_others_counted(file, good):
     lines = complaint(file(b"x\n" * 1_234 + good), strict=bool(good)).splitlines()
     assert len(lines) == 11
     assert ":10: not JSON" in lines[9]
     assert lines[10] == "and 1,224 more problems"
 
 
-def test_a_last_line_without_an_end_is_taken_if_it_is_whole(file):
+def test_a_last_line_without_a_line_end_is_used_if_it_is_complete(file):
     assert [prompt.id for prompt in prompts(file(row("a") + row("b").rstrip()))] == ["a", "b"]
 
 
-def test_every_good_prompt_is_visited_once_before_any_is_handed_over(file):
+def test_every_good_prompt_is_visited_once_before_the_input_is_yielded(file):
     seen = []
     with open_input(file(row("a") + b"x\n" + row("b") + row("c")), limit=2, visit=seen.append) as source:
         assert seen == list(source)
     assert [prompt.id for prompt in seen] == ["a", "b"]
 
 
-def test_what_the_caller_objects_to_is_a_bad_line(file):
+def test_a_prompt_that_the_caller_objects_to_is_a_bad_line(file):
     path = file(row("a") + row("b"))
     checked = opened(path, objection=lambda prompt: "no b" if prompt.id == "b" else None)
     assert (checked.count, checked.complaints()) == (1, [f"{path}:2: no b"])
@@ -143,25 +141,25 @@ def test_a_sample_is_the_same_for_the_same_input(file, sample, count):
     assert [prompt.position for prompt in drawn] == sorted(prompt.position for prompt in drawn)
 
 
-def test_a_sample_is_drawn_of_what_a_limit_leaves(file):
+def test_a_sample_is_drawn_from_what_the_limit_leaves(file):
     drawn = prompts(file(b"".join(row(f"q{i}") for i in range(50))), limit=10, sample=5)
     assert len({prompt.id for prompt in drawn} & {f"q{i}" for i in range(10)}) == 5
 
 
-def test_positions_can_be_passed_over_unread_and_lines_had_as_they_are(file):
+def test_only_wanted_positions_are_yielded_as_prompts_or_as_raw_lines(file):
     with open_input(
         file(b"\xef\xbb\xbf" + row("a") + b"\n" + row("b") + b"x\n" + row("a") + row("c").rstrip())
     ) as source:
-        assert [prompt.id for prompt in source.prompts(lambda position: position == 3)] == ["a", "c"]
+        assert [prompt.id for prompt in source.prompts(lambda position: position != 3)] == ["a", "c"]
         assert list(source.raw(lambda position: position != 3)) == [row("a"), row("c")]
 
 
-def test_an_input_may_be_read_by_several_at_a_time(file):
+def test_an_input_may_be_read_by_several_iterators_at_a_time(file):
     with open_input(file(row("a") + row("b"))) as source:
         assert [(one.id, other.id) for one in source for other in source] == [*product("ab", "ab")]
 
 
-def test_the_digest_is_of_what_was_looked_at(file):
+def test_the_digest_is_of_the_bytes_that_were_read(file):
     content = row("a") + b"broken\n" + row("b")
     digest = blake2b(content, digest_size=16).digest()
     assert opened(file(content)).digest == digest
@@ -169,7 +167,7 @@ def test_the_digest_is_of_what_was_looked_at(file):
     assert opened(file(content + row("c"))).digest != digest
 
 
-def test_many_ids_are_told_apart_be_they_short_or_long(file):
+def test_repeated_ids_are_found_among_many_short_and_long_ones(file):
     names = [f"{i:x}" for i in range(3_000)] + ["x" * 40 + str(i) for i in range(3_000)]
     checked = opened(file(b"".join(row(name) for name in [*names, *names[::-1]])))
     assert (checked.count, checked.bad_count) == (6_000, 6_000)
@@ -180,12 +178,12 @@ def test_an_input_without_prompts_is_refused(file, content):
     assert complaint(file(content)).endswith(": has no prompts")
 
 
-def test_a_lone_mark_is_refused(file):
-    assert complaint(file(b"\xef\xbb\xbf")).endswith(":1: there is nothing but a byte order mark")
+def test_a_byte_order_mark_alone_is_refused(file):
+    assert complaint(file(b"\xef\xbb\xbf")).endswith(":1: contains only a byte order mark")
 
 
 @pytest.mark.parametrize("name", ["in.txt", "in.jsonl"])
-def test_a_line_that_no_model_reads_is_bad_and_what_follows_it_is_read(tmp_path, name):
+def test_a_line_that_is_too_long_is_bad_and_what_follows_it_is_read(tmp_path, name):
     path = tmp_path / name
     with path.open("wb") as out:
         out.truncate(100 * 2**20)
@@ -200,21 +198,21 @@ def test_a_line_that_no_model_reads_is_bad_and_what_follows_it_is_read(tmp_path,
     assert peak < 72 * 2**20
 
 
-def test_what_cannot_be_read_is_refused(tmp_path):
+def test_a_path_that_cannot_be_read_is_refused(tmp_path):
     assert complaint(str(tmp_path / "none.txt")).endswith(": cannot be read: No such file or directory")
     assert complaint(str(tmp_path)).endswith(": cannot be read: Is a directory")
 
 
 @pytest.mark.parametrize("change", [row("a"), row("a") + b"broken\n" + row("c"), b""])
-def test_an_input_that_changes_after_the_check_is_found_out(file, change):
+def test_a_change_after_the_check_is_detected(file, change):
     path = file(row("a") + row("b") + row("c"))
     with open_input(path) as source:
         Path(path).write_bytes(change)
-        with pytest.raises(InputError, match="changed while it was read"):
+        with pytest.raises(InputError, match="has changed since it was checked"):
             list(source)
 
 
-def test_what_is_added_after_the_check_is_not_read(file):
+def test_lines_added_after_the_check_are_not_read(file):
     path = file(row("a"))
     with open_input(path) as source:
         with Path(path).open("ab") as out:
@@ -241,7 +239,7 @@ pieces = st.sampled_from(
     st.none() | st.sampled_from(list(InputKind)),
     st.none() | st.integers(1, 3),
 )
-def test_no_bytes_raise_anything_but_a_complaint_and_what_passes_is_read_the_same_twice(content, name, kind, limit):
+def test_any_bytes_are_read_the_same_twice_or_raise_an_input_error(content, name, kind, limit):
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / name
         path.write_bytes(content)

@@ -1,4 +1,4 @@
-"""What a line asks for, and why it cannot be taken."""
+"""Lines: the prompts made of them, and the reasons why none can be made."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def reason(line, kind=InputKind.JSONL, number=7):
     return str(caught.value)
 
 
-def test_a_row_has_an_id_a_prompt_and_perhaps_a_context():
+def test_a_line_of_jsonl_has_an_id_a_prompt_and_an_optional_context():
     assert read_line(InputKind.JSONL, 1, b'{"id": "a", "prompt": "p"}\n') == InputRecord(1, "a", "p")
     assert read_line(InputKind.JSONL, 1, b' {"context": [1], "prompt": "", "id": "a"}\r\n') == InputRecord(
         1, "a", "", [1]
@@ -39,13 +39,13 @@ def test_a_line_of_text_is_a_prompt_named_by_its_number():
 
 @pytest.mark.parametrize("kind", LINES)
 @pytest.mark.parametrize("line", [b"", b"\x1c\n", b" \xc2\xa0\n", b"\n", b" \t\r\n", b"\xe2\x80\xa8\n"])
-def test_a_blank_line_asks_for_nothing(kind, line):
+def test_a_blank_line_is_not_a_prompt(kind, line):
     assert read_line(kind, 3, line) is None
     assert is_blank(line)
 
 
 @pytest.mark.parametrize("kind", [InputKind.JSONL, InputKind.TEXT])
-def test_a_byte_order_mark_is_taken_off_the_first_line_only(kind):
+def test_a_byte_order_mark_is_removed_from_the_first_line_only(kind):
     line = b'\xef\xbb\xbf{"id": "a", "prompt": "p"}\n'
     assert read_line(kind, 1, line) == read_line(kind, 1, line[3:])
     assert "byte order mark" in reason(b"\xef\xbb\xbf\n", kind, number=1)
@@ -71,7 +71,7 @@ def test_a_byte_order_mark_is_taken_off_the_first_line_only(kind):
         (b'{"id": "a"}', "has no prompt"),
         (b'{"id": "a", "prompt": {}}', "prompt must be a string, not an object"),
         (b'{"id": "a", "prompt": false}', "prompt must be a string, not a boolean"),
-        (b'{"id": "a", "prompt": "x", "promt": 1}', "unknown key 'promt'; known are id, prompt and context"),
+        (b'{"id": "a", "prompt": "x", "promt": 1}', "unknown key 'promt'; known keys are id, prompt and context"),
         (b'{"id": "a", "prompt": "x", "context": NaN}', "NaN is not a JSON number"),
         (b'{"id": "a", "prompt": "x", "context": -Infinity}', "-Infinity is not a JSON number"),
         (b'{"id": "a", "prompt": "x", "context": 1e999}', "a number is too large"),
@@ -129,7 +129,7 @@ plain = st.recursive(
 
 
 @given(st.text(min_size=1).filter(str.strip), st.text(), plain, st.booleans())
-def test_what_is_taken_comes_back_in_the_result_row_as_it_was(name, text, context, ascii_only):
+def test_id_prompt_and_context_come_back_in_the_result_row_unchanged(name, text, context, ascii_only):
     line = json.dumps({"id": name, "prompt": text, "context": context}, ensure_ascii=ascii_only).encode()
     prompt = read_line(InputKind.JSONL, 1, line)
     assert (prompt.id, prompt.prompt, prompt.context) == (name, text, context)
@@ -156,7 +156,7 @@ fragments = st.sampled_from(
 
 
 @given(st.sampled_from(LINES), st.integers(1, 3), st.binary() | st.lists(fragments | st.binary()).map(b"".join))
-def test_no_bytes_raise_anything_but_a_line_error(kind, number, line):
+def test_any_bytes_are_blank_a_prompt_or_a_line_error(kind, number, line):
     try:
         prompt = read_line(kind, number, line)
     except LineError:

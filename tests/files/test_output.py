@@ -1,4 +1,4 @@
-"""No row is taken for saved that is not, and no results are written over by mistake."""
+"""Outputs: only saved rows count as saved, and results are never overwritten by mistake."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ ELSEWHERE = Path(__file__).stat()
 def refusal(path, **options):
     with (
         pytest.raises(OutputError) as caught,
-        open_output(str(path), **{"source": ELSEWHERE, "overwrite": False} | options),
+        open_output(str(path), **{"keep": {"the input": ELSEWHERE}, "overwrite": False} | options),
     ):
         pass
     return str(caught.value)
 
 
-def test_rows_are_with_the_system_as_soon_as_they_are_written(tmp_path):
+def test_rows_are_in_the_file_as_soon_as_they_are_written(tmp_path):
     path = tmp_path / "out.jsonl"
-    with open_output(str(path), source=ELSEWHERE, overwrite=False) as output:
+    with open_output(str(path), keep={"the input": ELSEWHERE}, overwrite=False) as output:
         output.write(b"1\n2\n")
         assert path.read_bytes() == b"1\n2\n"
         output.write(b"3\n")
@@ -34,12 +34,12 @@ def test_rows_are_with_the_system_as_soon_as_they_are_written(tmp_path):
     assert path.read_bytes() == b"1\n2\n3\n"
 
 
-def test_an_output_with_content_is_replaced_only_on_demand(tmp_path):
+def test_an_output_with_content_is_replaced_only_if_the_caller_allows_it(tmp_path):
     path = tmp_path / "out.jsonl"
     path.write_bytes(b"paid for\n")
-    assert refusal(path) == f"{path}: has content; name another file, or say --overwrite to replace it"
+    assert refusal(path) == f"{path}: has content; name another file, or set --overwrite (overwrite=True) to replace it"
     assert path.read_bytes() == b"paid for\n"
-    with open_output(str(path), source=ELSEWHERE, overwrite=True) as output:
+    with open_output(str(path), keep={"the input": ELSEWHERE}, overwrite=True) as output:
         output.write(b"1\n")
     assert path.read_bytes() == b"1\n"
 
@@ -47,22 +47,24 @@ def test_an_output_with_content_is_replaced_only_on_demand(tmp_path):
 def test_an_empty_output_may_be_written_to(tmp_path):
     path = tmp_path / "out.jsonl"
     path.touch()
-    with open_output(str(path), source=ELSEWHERE, overwrite=False) as output:
+    with open_output(str(path), keep={"the input": ELSEWHERE}, overwrite=False) as output:
         output.write(b"1\n")
     assert path.read_bytes() == b"1\n"
 
 
-def test_the_input_is_never_written_over(tmp_path):
+def test_the_input_is_never_overwritten(tmp_path):
     path = tmp_path / "in.jsonl"
     path.write_bytes(b"prompts\n")
     link = tmp_path / "link.jsonl"
     link.hardlink_to(path)
     for name in (path, link):
-        assert refusal(name, source=path.stat(), overwrite=True) == f"{name}: is the input; name another file"
+        assert (
+            refusal(name, keep={"the input": path.stat()}, overwrite=True) == f"{name}: is the input; name another file"
+        )
     assert path.read_bytes() == b"prompts\n"
 
 
-def test_what_cannot_be_written_to_is_refused(tmp_path):
+def test_a_path_that_cannot_be_written_to_is_refused(tmp_path):
     assert refusal(tmp_path).endswith(": cannot be written to: Is a directory")
     assert refusal(tmp_path / "none" / "out.jsonl").endswith(": cannot be written to: No such file or directory")
     assert refusal(Path(__file__) / "out.jsonl").endswith(": cannot be written to: Not a directory")
@@ -76,46 +78,46 @@ def test_a_read_only_file_is_refused(tmp_path):
 
 
 def test_a_full_device_saves_nothing():
-    with open_output("/dev/full", source=ELSEWHERE, overwrite=False) as output:
+    with open_output("/dev/full", keep={"the input": ELSEWHERE}, overwrite=False) as output:
         with pytest.raises(OSError, match="No space left") as caught:
             output.write(b"1\n2\n")
         assert caught.value.errno == errno.ENOSPC
         assert output.saved == 0
 
 
-def test_a_pipe_that_takes_a_part_at_a_time_gets_all(tmp_path):
+def test_a_pipe_that_accepts_a_part_at_a_time_receives_all_rows(tmp_path):
     path = tmp_path / "pipe"
     os.mkfifo(path)
     rows = b"".join(b"%d\n" % number for number in range(50_000))  # more than a pipe holds
     taken = []
     reader = Thread(target=lambda: taken.append(path.read_bytes()))
     reader.start()
-    with open_output(str(path), source=ELSEWHERE, overwrite=False) as output:
+    with open_output(str(path), keep={"the input": ELSEWHERE}, overwrite=False) as output:
         output.write(rows)
         assert output.saved == 50_000
     reader.join()
     assert taken == [rows]
 
 
-def test_a_non_blocking_pipe_is_waited_for(tmp_path):
+def test_writing_waits_for_a_non_blocking_pipe(tmp_path):
     path = tmp_path / "pipe"
     os.mkfifo(path)
     rows = b"x\n" * 100_000
     taken = []
     reader = Thread(target=lambda: taken.append(path.read_bytes()))
     reader.start()
-    with open_output(str(path), source=ELSEWHERE, overwrite=False) as output:
+    with open_output(str(path), keep={"the input": ELSEWHERE}, overwrite=False) as output:
         os.set_blocking(output._descriptor, False)
         output.write(rows)
     reader.join()
     assert taken == [rows]
 
 
-def test_a_reader_that_went_away_is_an_error(tmp_path):
+def test_a_pipe_that_its_reader_has_closed_is_an_error(tmp_path):
     path = tmp_path / "pipe"
     os.mkfifo(path)
     descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
-    with open_output(str(path), source=ELSEWHERE, overwrite=False) as output:
+    with open_output(str(path), keep={"the input": ELSEWHERE}, overwrite=False) as output:
         output.write(b"1\n")
         os.close(descriptor)
         with pytest.raises(BrokenPipeError):

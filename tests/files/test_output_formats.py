@@ -1,4 +1,4 @@
-"""Result rows in the forms of the batch APIs: what came as it came, else a reply of that form."""
+"""Result rows in the formats of the batch APIs: a reply of that API as it came, any other output in a reply of that format."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ def failed(kind):
     return {"error": Fault(kind, "why it failed")}
 
 
-def test_the_own_form_is_the_row_of_the_library():
+def test_the_own_format_is_the_row_of_the_library():
     result = WorkItemResult("q7", 0, "x")
     assert encode(OutputFormat.OWN, result) == encode_row(result)
 
 
-def test_a_reply_stands_there_as_it_came():
+def test_a_reply_is_written_as_it_came():
     answer = openai_reply("half", "length")
     assert line(OutputFormat.OPENAI, output=answer)["response"]["body"] == answer
     assert line(OutputFormat.ANTHROPIC, output=anthropic_reply())["result"]["message"] == anthropic_reply()
@@ -43,25 +43,25 @@ def test_a_reply_stands_there_as_it_came():
         assert line(OutputFormat.GEMINI, output=answer) == {"key": "q7", "response": answer}
 
 
-def test_openais_form():
-    told = line(OutputFormat.OPENAI, output="Yes.")
-    assert told["id"].startswith("batch_req_")
-    assert (told["custom_id"], told["error"], told["response"]["status_code"]) == ("q7", None, 200)
-    body = ChatCompletion.model_validate(told["response"]["body"], strict=True)
+def test_the_format_of_openai():
+    row = line(OutputFormat.OPENAI, output="Yes.")
+    assert row["id"].startswith("batch_req_")
+    assert (row["custom_id"], row["error"], row["response"]["status_code"]) == ("q7", None, 200)
+    body = ChatCompletion.model_validate(row["response"]["body"], strict=True)
     assert (body.choices[0].message.content, body.choices[0].finish_reason, body.model) == ("Yes.", "stop", "m")
     assert (body.usage.prompt_tokens, body.usage.completion_tokens, body.usage.total_tokens) == (10, 3, 13)
     assert body.usage.prompt_tokens_details.cached_tokens == 4
     assert line(OutputFormat.OPENAI, **failed(FaultKind.REFUSED)) == {
-        "id": told["id"],
+        "id": row["id"],
         "custom_id": "q7",
         "response": None,
         "error": {"code": "refused", "message": "why it failed"},
     }
 
 
-def test_geminis_form():
-    told = line(OutputFormat.GEMINI, output="Yes.")
-    body = types.GenerateContentResponse.model_validate(told["response"])
+def test_the_format_of_gemini():
+    row = line(OutputFormat.GEMINI, output="Yes.")
+    body = types.GenerateContentResponse.model_validate(row["response"])
     assert (body.text, body.model_version, body.candidates[0].finish_reason) == ("Yes.", "m", "STOP")
     assert (body.usage_metadata.prompt_token_count, body.usage_metadata.total_token_count) == (10, 13)
     assert line(OutputFormat.GEMINI, **failed(FaultKind.THROTTLED)) == {
@@ -70,10 +70,10 @@ def test_geminis_form():
     }
 
 
-def test_anthropics_form():
-    told = line(OutputFormat.ANTHROPIC, output="Yes.")
-    MessageBatchIndividualResponse.model_validate(told, strict=False)
-    message = told["result"]["message"]
+def test_the_format_of_anthropic():
+    row = line(OutputFormat.ANTHROPIC, output="Yes.")
+    MessageBatchIndividualResponse.model_validate(row, strict=False)
+    message = row["result"]["message"]
     assert message["content"] == [{"type": "text", "text": "Yes."}]
     assert (message["usage"]["input_tokens"], message["usage"]["cache_read_input_tokens"]) == (6, 4)
     assert line(OutputFormat.ANTHROPIC, **failed(FaultKind.OVERLOADED)) == {
@@ -87,12 +87,12 @@ def test_anthropics_form():
 
 @pytest.mark.parametrize("form", THEIRS)
 @pytest.mark.parametrize("kind", FaultKind)
-def test_every_kind_of_fault_has_a_name_in_every_form(form, kind):
+def test_every_kind_of_fault_has_a_name_in_every_format(form, kind):
     assert "why it failed" in json.dumps(line(form, **failed(kind)))
 
 
 @pytest.mark.parametrize("form", THEIRS)
-def test_data_is_put_there_as_json_and_the_same_result_is_the_same_line(form):
+def test_data_is_written_as_json_and_the_same_result_is_the_same_line(form):
     assert json.dumps('{"name": "Ulm"}') in json.dumps(line(form, output={"name": "Ulm"}))
     assert line(form, output="x") == line(form, output="x")
 
@@ -105,7 +105,7 @@ outputs = st.recursive(
 
 
 @given(st.sampled_from(list(OutputFormat)), st.text(min_size=1), outputs, st.none() | st.text())
-def test_whatever_the_output_is_there_is_one_line_of_json(form, name, output, model):
+def test_any_output_is_one_line_of_json(form, name, output, model):
     encoded = encode(form, WorkItemResult(name, 0, output, model=model))
     assert encoded.count(b"\n") == 1
     json.loads(encoded, parse_constant=pytest.fail)

@@ -1,4 +1,4 @@
-"""Results as tables."""
+"""Tables of results: CSV and Parquet."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from pyarrow import parquet
 
 from paceline import Fault, FaultKind, TokenUsage, WorkItemResult
 from paceline._codec import result_row
-from paceline.files.tables import COLUMNS, csv_of, write_parquet
+from paceline.files.tables import COLUMNS, csv_chunks, write_parquet
 
 GOOD = result_row(WorkItemResult("a", 0, 'one\n"two", three', context={"n": [1]}, usage=TokenUsage(5, 2, 1), model="m"))
 DATA = result_row(WorkItemResult("b", 1, {"name": "Ulm"}))
@@ -23,7 +23,7 @@ ROWS = [GOOD, DATA, BAD]
 
 
 def read_csv(rows):
-    text = b"".join(csv_of(rows)).decode()
+    text = b"".join(csv_chunks(rows)).decode()
     return list(csv.DictReader(io.StringIO(text, newline=""), strict=True))
 
 
@@ -34,7 +34,7 @@ def read_parquet(rows):
     return parquet.read_table(io.BytesIO(file.getvalue())).to_pylist()
 
 
-def test_csv_has_a_row_each_below_the_names_of_the_columns():
+def test_csv_has_one_row_per_result_after_the_header():
     good, data, bad = read_csv(ROWS)
     assert tuple(good) == COLUMNS
     assert good == {
@@ -69,12 +69,12 @@ def test_parquet_has_the_same_columns_with_their_types():
     assert (bad["output"], bad["error_kind"], bad["seconds"]) == (None, "refused", 0.0)
 
 
-def test_no_rows_are_a_table_too():
+def test_no_results_are_a_table_without_rows():
     assert read_csv([]) == read_parquet([]) == []
 
 
 @pytest.mark.parametrize(
-    "write", [lambda rows: sum(map(len, csv_of(rows))), lambda rows: write_parquet(rows, io.BytesIO())]
+    "write", [lambda rows: sum(map(len, csv_chunks(rows))), lambda rows: write_parquet(rows, io.BytesIO())]
 )
 def test_few_rows_are_held_at_a_time(write):
     row = result_row(WorkItemResult("a", 0, "x" * 10_000))
@@ -88,7 +88,7 @@ def test_few_rows_are_held_at_a_time(write):
 
 @example([("", "\r")])
 @given(st.lists(st.tuples(st.text(), st.text() | st.none() | st.lists(st.integers())), max_size=5))
-def test_whatever_the_texts_are_they_come_back(pairs):
+def test_any_texts_come_back_unchanged(pairs):
     rows = [result_row(WorkItemResult(f"q{name}", 0, output)) for name, output in pairs]
     texts = [output if isinstance(output, str) else None for _, output in pairs]
     for found in (read_csv(rows), read_parquet(rows)):

@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import sys
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from typing import Any, Final
 
 from ..files.output import STDOUT, Output
@@ -64,3 +66,17 @@ def answer_json(data: dict[str, Any], *, stdout_is_used: bool = False) -> None:
         print_lines(line)
     else:
         answer(line)
+
+
+@contextmanager
+def sigterm_raises_exit() -> Iterator[None]:
+    """Let SIGTERM raise `SystemExit` in the block, so that a file that is not complete is removed before the process ends."""
+    before = signal.signal(signal.SIGTERM, _exit)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _exit(number: int, _: object) -> None:
+    raise SystemExit(SIGNALLED + number)

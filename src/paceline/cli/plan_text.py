@@ -70,7 +70,7 @@ def _lines(plan: Plan) -> Iterator[tuple[str, str]]:
     bad = f"; {plan.bad_count:,} lines cannot be taken and are passed over" if plan.bad_count else ""
     yield "input", f"{plan.source}: {plan.prompts:,} prompts ({plan.kind}){bad}"
     for one in plan.bad:
-        yield "", f"  {one.told(plan.source)}"
+        yield "", f"  {one}"
     if plan.bad_count > len(plan.bad):
         yield "", f"  and {plan.bad_count - len(plan.bad):,} more"
     same = plan.wanted - plan.calls

@@ -1,117 +1,101 @@
-"""Which ids were seen, in memory that does not grow with their number.
-
-They are in a temporary database on the disk. A long id is known by its digest, of which no two are alike in practice.
-
-Which records of an input are good: the first pass over it, which looks at all of them.
-"""
+"""The check of an input: tells good records from bad ones, in one pass over all of them."""
 
 from __future__ import annotations
 
-import sqlite3
 from array import array
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing
-from hashlib import blake2b
+from typing import TYPE_CHECKING
 
-from .types import BadLine, InputError, InputFormat, InputKind, InputRecord, LineError, Record, quoted
+from .types import BadLine, InputError, InputFormat, InputKind, InputRecord, LineError, RawRecord, quote
 
-_LONG = 32  # bytes, from which on the digest is shorter
-_CACHE = 8  # MiB
+if TYPE_CHECKING:
+    from .seen_set import SeenSet
 
-
-class Ids:
-    """The ids of an input, and where each was first."""
-
-    def __init__(self) -> None:
-        self._database = sqlite3.connect("", isolation_level=None)
-        for setting in ("journal_mode = off", "synchronous = off", f"cache_size = -{_CACHE * 1024}"):
-            self._database.execute(f"pragma {setting}")
-        self._database.execute("create table seen (id blob primary key, position integer) without rowid")
-        self._database.execute("begin")
-        self._cursor = self._database.cursor()
-
-    def first(self, name: str, position: int) -> int:
-        """Return where an id was first: `position`, if it was not seen before."""
-        key = name.encode("utf-8", "surrogatepass")
-        if len(key) > _LONG:
-            key = b"\0" * (_LONG + 1) + blake2b(key, digest_size=_LONG).digest()
-        if self._cursor.execute("insert or ignore into seen values (?, ?)", (key, position)).rowcount:
-            return position
-        ((found,),) = self._cursor.execute("select position from seen where id = ?", (key,))
-        return int(found)
-
-    def close(self) -> None:
-        """Forget them."""
-        self._database.close()
-
-
-_SHOWN = 10  # problems that are told one by one
+_SHOWN = 10  # bad lines that are reported one by one
 
 Objection = Callable[[InputRecord], str | None]
-"""Says why a prompt is not to be taken, if it is not."""
+"""Returns why a well-formed prompt cannot be used all the same; None if it can."""
 
 
 class Check:
-    """The first pass."""
+    """One pass over the records of an input.
 
-    def __init__(
-        self, name: str, form: InputFormat, visit: Callable[[InputRecord], None] | None, objection: Objection | None
-    ) -> None:
+    Args:
+        name: Name of the input, for messages.
+        form: Reads the records.
+        objection: Returns why a well-formed prompt cannot be used; None: there are no objections.
+    """
+
+    def __init__(self, name: str, form: InputFormat, objection: Objection | None = None) -> None:
         self.form = form
         self.count = 0
+        """Good records so far."""
         self.bad: list[BadLine] = []
-        self.passed = array("Q")
+        """The first bad lines."""
+        self.bad_positions = array("Q")
+        """Positions of all bad lines, ascending."""
         self._name = name
-        self._visit = visit
         self._objection = objection
 
-    def all(self, records: Iterator[Record], limit: int | None) -> None:
-        """Check every record."""
-        with closing(Ids()) as ids:
-            for position, line, data in records:
-                try:
-                    prompt = self._take(position, data, ids)
-                except LineError as problem:
-                    self._note(position, line, str(problem))
-                    continue
-                if prompt is None:
-                    continue
-                self.count += 1
-                if self._visit is not None:
-                    self._visit(prompt)
-                if self.count == limit:
-                    break
+    def examine(self, records: Iterable[RawRecord], limit: int | None) -> Iterator[InputRecord | BadLine]:
+        """Yield each good record, and each bad line in its place; blank lines are skipped.
 
-    def conclude(self, *, strict: bool) -> None:
-        """Raise if there is nothing to be done, or too much that cannot be.
+        Args:
+            records: Raw records of the input.
+            limit: Most good records; None: no limit. What follows them is not read.
 
         Raises:
-            InputError: with the first problems, and the number of the others.
+            OSError: The ids cannot be kept in a temporary file.
         """
-        complaints = complaints_of(self._name, self.bad, len(self.passed))
+        from .seen_set import SeenSet  # noqa: PLC0415 - imports sqlite3, which importing paceline.files must not
+
+        with closing(SeenSet()) as ids:
+            for record in records:
+                try:
+                    found = self._read(record, ids)
+                except LineError as problem:
+                    yield self._record_bad(record, str(problem))
+                    continue
+                if found is not None:
+                    self.count += 1
+                    yield found
+                    if self.count == limit:
+                        return
+
+    def conclude(self, *, strict: bool) -> None:
+        """Raise if there are no good records, or, where the check is strict, if there is a bad one.
+
+        Raises:
+            InputError: With the first bad lines, and the number of the others.
+        """
+        complaints = describe_bad_lines(self.bad, len(self.bad_positions))
         if complaints and (strict or not self.count):
             raise InputError("\n".join(complaints))
         if not self.count:
             raise InputError(f"{self._name}: has no prompts")
 
-    def _take(self, position: int, data: object, ids: Ids) -> InputRecord | None:
-        prompt = self.form.read(position, data)
-        if prompt is None:
+    def _read(self, record: RawRecord, ids: SeenSet) -> InputRecord | None:
+        found = self.form.read(record)
+        if found is None:
             return None
-        if self._objection is not None and (reason := self._objection(prompt)) is not None:
+        if self._objection is not None and (reason := self._objection(found)) is not None:
             raise LineError(reason)
-        if self.form.has_ids and (first := ids.first(prompt.id, position)) != position:
+        if self.form.has_ids and (first := ids.add(found.id, found.position)) != found.position:
             place = "in row" if self.form.kind in {InputKind.CSV, InputKind.PARQUET} else "on line"
-            raise LineError(f"id {quoted(prompt.id)} is {place} {first} already")
-        return prompt
+            raise LineError(f"id {quote(found.id)} is {place} {first} already")
+        return found
 
-    def _note(self, position: int, line: int | None, reason: str) -> None:
+    def _record_bad(self, record: RawRecord, reason: str) -> BadLine:
+        position, line, _ = record
+        bad = BadLine(self._name, position, reason, line)
         if len(self.bad) < _SHOWN:
-            self.bad.append(BadLine(position, reason, line))
-        self.passed.append(position)
+            self.bad.append(bad)
+        self.bad_positions.append(position)
+        return bad
 
 
-def complaints_of(name: str, bad: list[BadLine] | tuple[BadLine, ...], count: int) -> list[str]:
-    """Return a sentence for each of some bad lines, and one for how many more there are."""
+def describe_bad_lines(bad: Sequence[BadLine], count: int) -> list[str]:
+    """Return one message for each of the given bad lines, and one for the number of the others."""
     more = count - len(bad)
-    return [*(line.told(name) for line in bad), *([f"and {more:,} more problems"] if more else [])]
+    return [*map(str, bad), *([f"and {more:,} more problems"] if more else [])]

@@ -1,23 +1,20 @@
-"""Which prompts an input holds: checked to its last line before the first call is made.
+"""Inputs: files of prompts, checked to the last line before the first call and then read as often as needed.
 
-1. Two passes and little memory: the first checks every line, the second hands the prompts over. Of the ids nothing is kept in
-   memory; of bad lines the first, and of all of them their positions. What cannot be read twice (a pipe) is kept in a temporary
-   file in between.
-2. The kind is what the caller says; else what the suffix says, and the first line: lines of JSON may be paceline's own, or those
-   of a provider's batch API. Stdin, or a pipe, is JSON if its first character is a brace. Any other file is text, but if it begins
-   like JSON and not like a line of a batch API the caller must say so: prompts are paid for.
-3. A line that cannot be taken is told with its place and the reason, and the others go on; unless the caller is strict.
-4. With a limit, the input ends after so many good prompts; what follows is not looked at. A sample is drawn of what is left.
-5. A complaint names the file and the line, and never quotes a prompt.
-
-An input that was checked by an earlier run: only what is wanted of it is read.
+1. An input is read in two passes that hold little in memory: the first checks every line, the second yields the prompts. Between
+   them stay the positions of all bad lines and the text of the first few; ids are kept on disk. What cannot be read twice (a
+   pipe) is copied to a temporary file.
+2. The format is the one that the caller gives; otherwise the suffix and the first line decide: lines of JSON may be paceline's
+   own or those of a provider's batch API. Stdin, or a pipe, is JSON if its first character is a brace. Any other file is text;
+   but if it begins like JSON, and not like a line of a batch API, the caller must give the format, because prompts cost money.
+3. A bad line is reported with its place and the reason, and the other lines are used, unless the check is strict.
+4. With a limit the input ends after that number of good prompts, and the rest is not read. A sample is drawn from what is left.
+5. A message names the file and the line, and never quotes a prompt.
 """
 
 from __future__ import annotations
 
 import os
 import random
-import sqlite3
 import stat
 import tempfile
 from array import array
@@ -28,116 +25,146 @@ from typing import BinaryIO
 
 import attrs
 
-from .check import Check, Objection, complaints_of
+from .check import Check, Objection, describe_bad_lines
 from .csv_rows import CsvFormat
 from .jsonl import LineFormat
-from .lines import DigestingReader, open_source, reader_from
-from .parquet_rows import ParquetForm, copied, is_parquet
-from .types import BadLine, InputError, InputFormat, InputKind, InputRecord, LineError, Record
+from .lines import DigestingReader, copy_bytes, open_source, reader_from
+from .parquet_rows import ParquetFormat, is_parquet
+from .types import STREAM, BadLine, InputError, InputFormat, InputKind, InputRecord, LineError, RawRecord
 
 _JSON = {".jsonl", ".ndjson"}
-_BY_SUFFIX = {".csv": InputKind.CSV, ".tsv": InputKind.CSV, ".parquet": InputKind.PARQUET, ".pq": InputKind.PARQUET}
-_TEXT = {".txt", ".text"}
-_SEED = 0  # of samples: the same input has the same
+_BY_SUFFIX = {
+    ".csv": InputKind.CSV,
+    ".tsv": InputKind.CSV,
+    ".parquet": InputKind.PARQUET,
+    ".pq": InputKind.PARQUET,
+    ".txt": InputKind.TEXT,
+    ".text": InputKind.TEXT,
+}
+_SEED = 0  # of samples: the same input gives the same sample
 
 
 @attrs.frozen(kw_only=True)
-class Input:
-    """An input that was checked; made by `open_input`."""
+class CheckedInput:
+    """An input that was checked by an earlier run, so that the caller knows which positions are good; see `reopen_input`."""
 
     name: str
-    kind: InputKind
-    count: int
-    """Good prompts."""
-    bad: tuple[BadLine, ...]
-    """The first lines that cannot be taken."""
-    bad_count: int
-    """All of them."""
-    digest: bytes
-    """Of the bytes that were looked at."""
-    size: int
-    """These bytes."""
+    """Path of the file, or "stdin"; messages begin with it."""
     identity: os.stat_result
-    """Of the file that it came from."""
+    """Status of the file, by which an output can be compared with it."""
     _form: InputFormat = attrs.field(alias="form", repr=False)
     _file: BinaryIO = attrs.field(alias="file", repr=False)
-    _start: int = attrs.field(alias="start", repr=False)
-    _passed: array[int] = attrs.field(alias="passed", repr=False)
-    """The positions of the bad ones."""
+    _start: int = attrs.field(default=0, alias="start", repr=False)
+    """Offset in the file at which the input begins, in bytes."""
+
+    @property
+    def has_ids(self) -> bool:
+        """Whether the records that were read have ids of their own; otherwise their positions are their ids."""
+        return self._form.has_ids
+
+    def prompts(self, wanted: Callable[[int], bool]) -> Iterator[InputRecord]:
+        """Yield the prompts at some positions, in order; the other records are skipped without parsing their JSON.
+
+        Args:
+            wanted: Returns whether a position is one of them. Of a `CheckedInput` these must be positions of good lines.
+
+        Raises:
+            InputError: The file has changed since it was checked.
+        """
+        for record in self._records():
+            position, line, _ = record
+            if not wanted(position):
+                continue
+            try:
+                found = self._form.read(record)
+                problem = "it is blank" if found is None else ""
+            except LineError as error:
+                found, problem = None, str(error)
+            if found is None:
+                raise InputError(
+                    str(BadLine(self.name, position, f"has changed since it was checked: {problem}", line))
+                )
+            yield found
+
+    def raw(self, wanted: Callable[[int], bool]) -> Iterator[bytes]:
+        """Yield the lines of some positions as they are in the file, those of CSV after the header.
+
+        Rows of Parquet are yielded as lines of JSON in paceline's own format.
+
+        Args:
+            wanted: As for `prompts`.
+
+        Raises:
+            InputError: The file has changed since it was checked.
+        """
+        is_first = True
+        for record in self._records():
+            if is_first and self._form.header:
+                yield self._form.header
+            is_first = False
+            position, _, data = record
+            if wanted(position) and not isinstance(data, LineError):
+                yield self._form.raw(record)
+
+    def _records(self) -> Iterator[RawRecord]:
+        with closing(reader_from(self._file, self._start)) as lines:
+            yield from self._form.records(lines)
+
+
+@attrs.frozen(kw_only=True)
+class Input(CheckedInput):
+    """An open input with the outcome of its check; see `open_input`. Iterating over it yields its good prompts in order."""
+
+    kind: InputKind
+    """Format."""
+    count: int
+    """Good prompts, after `limit` and `sample`; also `len(input)`."""
+    bad: tuple[BadLine, ...]
+    """The first bad lines."""
+    bad_count: int
+    """All bad lines."""
+    digest: bytes
+    """BLAKE2b digest of the bytes that were read; see `digest_of`."""
+    size: int
+    """Bytes that were read: the complete file, unless `limit` ended the input early."""
+    _bad_positions: array[int] = attrs.field(alias="bad_positions", repr=False)
     _total: int = attrs.field(alias="total", repr=False)
-    """Good ones, before a sample was drawn."""
+    """Good prompts before a sample was drawn."""
     _drawn: array[int] | None = attrs.field(alias="drawn", repr=False)
-    """The sample, as numbers of good ones from 0; None: all."""
+    """The sample, as numbers of good prompts from 0, ascending; None: all of them."""
 
     def __len__(self) -> int:
         return self.count
 
     def __iter__(self) -> Iterator[InputRecord]:
-        """Yield the good prompts in their order.
+        """Yield the good prompts in order.
 
         Raises:
-            InputError: the file is not what it was when it was checked.
+            InputError: The file has changed since it was checked.
         """
-        return self.prompts(lambda _: False)
-
-    def prompts(self, skip: Callable[[int], bool]) -> Iterator[InputRecord]:
-        """Yield the good prompts in their order, but for those at some positions, which are passed over unread.
-
-        Args:
-            skip: says whether a position is passed over.
-
-        Raises:
-            InputError: the file is not what it was when it was checked.
-        """
-        for position, line, data in self._good():
-            if skip(position):
-                continue
-            try:
-                prompt = self._form.read(position, data)
-            except LineError as error:
-                bad = BadLine(position, f"changed while it was read: {error}", line)
-                raise InputError(bad.told(self.name)) from None
-            if prompt is not None:
-                yield prompt
-
-    def raw(self, wanted: Callable[[int], bool]) -> Iterator[bytes]:
-        """Yield the lines of the good prompts at some positions as they are, those of CSV below the header.
-
-        Rows of Parquet come as lines of JSON in paceline's own form.
-
-        Args:
-            wanted: says whether a position is.
-
-        Raises:
-            InputError: the file is not what it was when it was checked.
-        """
-        if self._form.header:
-            yield self._form.header
-        for position, _, data in self._good():
-            if wanted(position):
-                yield self._form.raw(position, data)
+        return self.prompts(lambda _: True)
 
     def complaints(self) -> list[str]:
-        """Return a sentence for each of the first bad lines, and one for how many more there are."""
-        return complaints_of(self.name, self.bad, self.bad_count)
+        """Return one message for each of the first bad lines, and one for the number of the others."""
+        return describe_bad_lines(self.bad, self.bad_count)
 
-    def _good(self) -> Iterator[Record]:
-        """Yield the records of the good prompts, as far as can be told without reading them."""
-        passed = _Ascending(self._passed)
-        drawn = _Ascending(self._drawn) if self._drawn is not None else None
+    def _records(self) -> Iterator[RawRecord]:
+        """Yield the raw records of the good prompts."""
+        bad = _Ascending(self._bad_positions)
+        drawn = None if self._drawn is None else _Ascending(self._drawn)
         number = 0
-        with closing(reader_from(self._file, self._start)) as lines:
-            for record in self._form.records(lines):
-                if number == self._total or (drawn is not None and drawn.at_end):
-                    return
-                position, _, data = record
-                if passed.has(position) or self._form.is_blank(data):
-                    continue
-                number += 1
-                if drawn is None or drawn.has(number - 1):
-                    yield record
+        for record in super()._records():
+            if number == self._total or (drawn is not None and drawn.is_exhausted):
+                return
+            position, _, data = record
+            if bad.matches(position) or self._form.is_blank(data):
+                continue
+            number += 1
+            if drawn is None or drawn.matches(number - 1):
+                yield record
         if number < self._total:
-            raise InputError(f"{self.name}: changed while it was read: {self._total - number} prompts are gone")
+            missing = self._total - number
+            raise InputError(f"{self.name}: has changed since it was checked: {missing} prompts are missing")
 
 
 @contextmanager
@@ -152,112 +179,191 @@ def open_input(  # noqa: PLR0913 - all but the path have good defaults
     visit: Callable[[InputRecord], None] | None = None,
     objection: Objection | None = None,
 ) -> Iterator[Input]:
-    """Open and check an input.
+    """Open an input and check all of it; it is closed at the end of the block.
 
     Args:
-        path: of the file; - for stdin.
-        kind: of the input, if it is known.
-        template: of the prompts, with the names of columns in braces; for CSV and Parquet.
-        limit: good prompts at most: the first ones.
-        sample: prompts at most, drawn by chance; of the same input always the same.
-        strict: whether one line that cannot be taken is one too many.
-        visit: is given every good prompt once, before any is handed over.
-        objection: says of each prompt that is well written why it cannot be taken all the same, if so.
+        path: Path of the file; "-" for stdin.
+        kind: Format; None: by the file's name and first line.
+        template: Template of the prompts, with columns in braces; for CSV and Parquet only.
+        limit: Most good prompts: the first ones. None: all.
+        sample: Most prompts, drawn at random from what `limit` leaves; the same input gives the same sample. None: all.
+        strict: Whether one bad line makes the input unusable.
+        visit: Called with each good prompt, before the input is yielded.
+        objection: Returns why a well-formed prompt cannot be used all the same; None if it can.
 
     Raises:
-        InputError: it cannot be read, or has no good prompts, or there is a line that cannot be taken and that is not to be.
-        MissingExtraError: Parquet needs pyarrow.
+        InputError: It cannot be read, has no good prompts, or has a bad line while `strict` is true.
+        MissingExtraError: The file is Parquet, and pyarrow is not installed.
     """
-    name = "stdin" if path == "-" else path
-    with ExitStack() as stack:
-        try:
-            source = stack.enter_context(open_source(path))
-            identity = os.fstat(source.fileno())
-            again = source
-            if not stat.S_ISREG(identity.st_mode):
-                again = stack.enter_context(tempfile.TemporaryFile())
-            form = format_of(path, name, kind, template, source, copied=again is not source)
-            check = Check(name, form, None if sample is not None else visit, objection)
-            start, looked = _first_pass(check, source, again, limit)
-        except OSError as error:
-            raise InputError(f"{name}: cannot be read: {error.strerror or error}") from None
-        except sqlite3.Error as error:
-            raise InputError(f"{name}: its ids cannot be kept in a temporary file: {error}") from None
+    with _open_source(path, kind, template) as source:
+        check = Check(source.name, source.form, objection)
+        read = _check_all(source, check, limit, None if sample is not None else visit)
         check.conclude(strict=strict)
-        drawn = _draw(sample, check.count) if sample is not None else None
+        drawn = None if sample is None else _draw(sample, check.count)
         checked = Input(
-            name=name,
-            kind=form.kind,
+            name=source.name,
+            kind=source.form.kind,
             count=check.count if drawn is None else len(drawn),
             bad=tuple(check.bad),
-            bad_count=len(check.passed),
-            digest=looked.digest,
-            size=looked.size,
-            identity=identity,
-            form=form,
-            file=again,
-            start=start,
-            passed=check.passed,
+            bad_count=len(check.bad_positions),
+            digest=read.digest,
+            size=read.size,
+            identity=source.identity,
+            form=source.form,
+            file=source.copy or source.file,
+            start=source.start,
+            bad_positions=check.bad_positions,
             total=check.count,
             drawn=drawn,
         )
         if drawn is not None and visit is not None:
-            for prompt in checked:
-                visit(prompt)
+            for found in checked:
+                visit(found)
         yield checked
 
 
-def _first_pass(check: Check, source: BinaryIO, again: BinaryIO, limit: int | None) -> tuple[int, DigestingReader]:
-    """Check an input; return where it starts, and what was looked at."""
-    if check.form.kind is InputKind.PARQUET:
-        if again is not source:
-            copied(source, again)
-            again.seek(0)
-        start = again.tell()
-        with closing(reader_from(again, start)) as rows:
-            check.all(check.form.records(rows), limit)
-        looked = DigestingReader(again, None)
-        looked.rest()
-        return start, looked
-    start = again.tell()
-    looked = DigestingReader(source, None if again is source else again)
-    check.all(check.form.records(looked), limit)
-    again.flush()
-    return start, looked
+@contextmanager
+def examine_input(
+    path: str, *, kind: InputKind | None, template: str | None, limit: int | None
+) -> Iterator[Iterator[InputRecord | BadLine]]:
+    """Open an input; yield an iterator that reads it once, and yields each bad line in its place.
+
+    Args:
+        path: Path of the file; "-" for stdin.
+        kind: Format; None: by the file's name and first line.
+        template: Template of the prompts, with columns in braces; for CSV and Parquet only.
+        limit: Most good prompts; None: all.
+
+    Raises:
+        InputError: It cannot be read.
+        MissingExtraError: The file is Parquet, and pyarrow is not installed.
+    """
+    with _open_source(path, kind, template) as source:
+        yield _examine(source, limit)
 
 
-def format_of(  # noqa: PLR0913 - all that can tell
-    path: str, name: str, kind: InputKind | None, template: str | None, source: BinaryIO, *, copied: bool
+@contextmanager
+def reopen_input(path: str, *, kind: InputKind, template: str | None = None) -> Iterator[CheckedInput]:
+    """Open an input that was checked before, without checking it; it is closed at the end of the block.
+
+    Args:
+        path: Path of a regular file.
+        kind: Format.
+        template: Template of the prompts, with columns in braces; for CSV and Parquet only.
+
+    Raises:
+        InputError: It cannot be read.
+    """
+    with _open_source(path, kind, template) as source:
+        yield CheckedInput(name=path, identity=source.identity, form=source.form, file=source.file)
+
+
+@attrs.frozen(kw_only=True)
+class _Source:
+    """An open input before its first pass."""
+
+    name: str
+    identity: os.stat_result
+    form: InputFormat
+    file: BinaryIO
+    copy: BinaryIO | None
+    """Receives a copy of what can be read only once; None: the file can be read again."""
+    start: int = 0
+
+
+@contextmanager
+def _open_source(path: str, kind: InputKind | None, template: str | None) -> Iterator[_Source]:
+    name = "stdin" if path == STREAM else path
+    with ExitStack() as stack:
+        with _errors_as_input_error(name):
+            file = stack.enter_context(open_source(path))
+            identity = os.fstat(file.fileno())
+            is_regular = stat.S_ISREG(identity.st_mode)
+            copy = None if is_regular else stack.enter_context(tempfile.TemporaryFile())
+            start = file.tell() if is_regular else 0
+            form = _find_format(path, name, kind, template, file, is_regular=is_regular)
+        yield _Source(name=name, identity=identity, form=form, file=file, copy=copy, start=start)
+
+
+@contextmanager
+def _errors_as_input_error(name: str) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise InputError(f"{name}: cannot be read: {error.strerror or error}") from None
+
+
+def _check_all(
+    source: _Source, check: Check, limit: int | None, visit: Callable[[InputRecord], None] | None
+) -> DigestingReader:
+    """Make the first pass; return the reader that digested what was read."""
+    with _errors_as_input_error(source.name), ExitStack() as stack:
+        if source.form.kind is InputKind.PARQUET:  # read from its end, and digested as a whole
+            records = source.form.records(stack.enter_context(closing(_rows_reader(source))))
+            read = DigestingReader(source.copy or source.file, None)
+        else:
+            read = DigestingReader(source.file, source.copy)
+            records = source.form.records(read)
+        for found in check.examine(records, limit):
+            if visit is not None and isinstance(found, InputRecord):
+                visit(found)
+        if check.count != limit or source.form.kind is InputKind.PARQUET:
+            read.read_rest()
+        if source.copy is not None:
+            source.copy.flush()
+        return read
+
+
+def _examine(source: _Source, limit: int | None) -> Iterator[InputRecord | BadLine]:
+    with _errors_as_input_error(source.name), ExitStack() as stack:
+        lines = source.file
+        if source.form.kind is InputKind.PARQUET:
+            lines = stack.enter_context(closing(_rows_reader(source)))
+        yield from Check(source.name, source.form).examine(source.form.records(lines), limit)
+
+
+def _rows_reader(source: _Source) -> BinaryIO:
+    if source.copy is not None:
+        copy_bytes(source.file, source.copy)
+        source.copy.flush()
+        source.copy.seek(0)
+    return reader_from(source.copy or source.file, source.start)
+
+
+def _find_format(  # noqa: PLR0913 - all that the format depends on
+    path: str, name: str, kind: InputKind | None, template: str | None, file: BinaryIO, *, is_regular: bool
 ) -> InputFormat:
-    """Return how an input is read, from all that can tell."""
-    suffix = "" if copied or path == "-" else Path(path).suffix.lower()
-    kind = kind or _BY_SUFFIX.get(suffix) or (InputKind.TEXT if suffix in _TEXT else None)
-    if kind is None and suffix not in _JSON and is_parquet(source.peek(4)[:4]):  # type: ignore[attr-defined]  # it is buffered
+    """Return the reader of an input's format, under rule 2."""
+    has_name = is_regular and path != STREAM
+    suffix = Path(path).suffix.lower()
+    kind = kind or (_BY_SUFFIX.get(suffix) if has_name else None)
+    if kind is None and not (has_name and suffix in _JSON) and is_parquet(file.peek(4)[:4]):  # type: ignore[attr-defined]  # it is buffered
         kind = InputKind.PARQUET
     if kind is InputKind.CSV:
         return CsvFormat(name, template)
     if kind is InputKind.PARQUET:
-        return ParquetForm(name, template)
+        return ParquetFormat(name, template)
     if template is not None:
-        raise InputError(f"{name}: a template of prompts is for CSV and Parquet; say --input-format csv if it is")
-    is_json = Path(path).suffix.lower() in _JSON
-    return LineFormat(name, kind, is_json=is_json, may_guess=path == "-" or copied)
+        raise InputError(
+            f"{name}: a prompt template is for CSV and Parquet; set --input-format (format=) if it is one of them"
+        )
+    return LineFormat(name, kind, is_json=suffix in _JSON, may_guess=not has_name)
 
 
 class _Ascending:
-    """Numbers that are asked for in their order."""
+    """Numbers in ascending order, matched against an ascending sequence of candidates."""
 
     def __init__(self, numbers: array[int]) -> None:
         self._numbers = numbers
         self._next = 0
 
     @property
-    def at_end(self) -> bool:
-        """Whether there are no more of them."""
+    def is_exhausted(self) -> bool:
+        """Whether all of them were matched."""
         return self._next == len(self._numbers)
 
-    def has(self, number: int) -> bool:
-        """Whether a number is one of them."""
+    def matches(self, number: int) -> bool:
+        """Whether a candidate is one of them."""
         if self._next < len(self._numbers) and self._numbers[self._next] == number:
             self._next += 1
             return True
@@ -265,77 +371,6 @@ class _Ascending:
 
 
 def _draw(sample: int, count: int) -> array[int]:
-    """Return some of so many numbers, in order."""
-    chance = random.Random(_SEED)  # noqa: S311 - a sample, no secret
-    return array("Q", sorted(chance.sample(range(count), min(sample, count))))
-
-
-@attrs.frozen(kw_only=True)
-class CheckedInput:
-    """An input whose bytes are known to be those that were checked; made by `reopen_input`."""
-
-    name: str
-    identity: os.stat_result
-    """Of the file."""
-    _form: InputFormat = attrs.field(alias="form", repr=False)
-    _file: BinaryIO = attrs.field(alias="file", repr=False)
-
-    @property
-    def has_ids(self) -> bool:
-        """Whether the records that were read name themselves; else each is named by its number."""
-        return self._form.has_ids
-
-    def prompts(self, wanted: Callable[[int], bool]) -> Iterator[InputRecord]:
-        """Yield the prompts at some positions, at which there are good ones, in their order.
-
-        Args:
-            wanted: says whether a position is one.
-
-        Raises:
-            InputError: the file is not what it was.
-        """
-        for position, line, data in self._records():
-            if not wanted(position):
-                continue
-            try:
-                prompt = self._form.read(position, data)
-            except LineError as error:
-                raise InputError(BadLine(position, f"has changed: {error}", line).told(self.name)) from None
-            if prompt is None:
-                raise InputError(BadLine(position, "has changed: it is blank", line).told(self.name))
-            yield prompt
-
-    def raw(self, wanted: Callable[[int], bool]) -> Iterator[bytes]:
-        """Yield the lines at some positions as they are, those of CSV below the header; those of Parquet as JSON."""
-        header = True
-        for position, _, data in self._records():
-            if header and self._form.header:
-                yield self._form.header
-            header = False
-            if wanted(position) and not isinstance(data, LineError):
-                yield self._form.raw(position, data)
-
-    def _records(self) -> Iterator[Record]:
-        with closing(reader_from(self._file, 0)) as lines:
-            yield from self._form.records(lines)
-
-
-@contextmanager
-def reopen_input(path: str, *, kind: InputKind, template: str | None = None) -> Iterator[CheckedInput]:
-    """Open an input that was checked before, without checking it.
-
-    Args:
-        path: of a regular file.
-        kind: of the input.
-        template: of the prompts, with the names of columns in braces.
-
-    Raises:
-        InputError: it cannot be read.
-    """
-    try:
-        opened = Path(path).open("rb")  # noqa: SIM115 - closed below
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read: {error.strerror or error}") from None
-    with opened as file:
-        form = format_of(path, path, kind, template, file, copied=False)
-        yield CheckedInput(name=path, identity=os.fstat(file.fileno()), form=form, file=file)
+    """Return `sample` of the numbers below `count`, or all if there are fewer, ascending."""
+    generator = random.Random(_SEED)  # noqa: S311 - a sample, not a secret
+    return array("Q", sorted(generator.sample(range(count), min(sample, count))))

@@ -1,9 +1,10 @@
-"""What a line asks for, or the one reason why it cannot be taken. Pure.
+"""Lines of an input: each is blank, a prompt, or not usable for one reason.
 
-1. A blank line asks for nothing, in all kinds of input.
-2. What is taken comes back in its result row as it was given, or is sent as it is. So what JSON cannot hold (NaN, a number
-   beyond a float's range, half of a surrogate pair, a key given twice) is refused, though Python's reader would take it.
-3. A reason quotes keys and ids, never a prompt.
+1. A blank line is not a prompt, in all formats.
+2. A prompt and a context come back in the result row as they were given, or are sent as they are. What JSON cannot hold (NaN, a
+   number beyond the range of a float, half of a surrogate pair, a repeated key) is therefore refused, though Python's reader
+   would accept it.
+3. A reason may quote keys and ids, never a prompt.
 """
 
 from __future__ import annotations
@@ -18,9 +19,9 @@ from .._core.exceptions import InvalidWorkItemError
 from .._core.json_values import DuplicateKeyError, NonFiniteNumberError, decode_strict, kind_name
 from .._core.request import Dialect, Request
 from .lines import numbered
-from .types import BOM, InputError, InputKind, InputRecord, Line, LineError, Lines, Record, quoted
+from .types import BOM, InputError, InputKind, InputRecord, Line, LineError, Lines, RawRecord, quote
 
-_DEEPEST = 100  # levels: deeper than any table, and far from what the interpreter's stack can write back
+_DEEPEST = 100  # levels of nesting: deeper than real data, and far below the interpreter's recursion limit
 _BOM = "\ufeff"
 _UTF_16 = (b"\xff\xfe", b"\xfe\xff")
 _ESCAPED_SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
@@ -28,31 +29,31 @@ _CHAT = "/v1/chat/completions"
 
 
 def read_line(kind: InputKind, number: int, line: bytes) -> InputRecord | None:
-    """Return what a line asks for; None for a blank one.
+    """Return the prompt of a line; None if it is blank.
 
     Args:
-        kind: of the input: one whose lines are prompts.
-        number: the line's, from 1.
-        line: its bytes, with or without the line's end.
+        kind: Format of the input, one whose records are lines.
+        number: Line number, from 1.
+        line: Bytes of the line, with or without its line end.
 
     Raises:
-        LineError: it cannot be taken.
+        LineError: No prompt can be made of it.
     """
-    text = _text(number, line)
+    text = _strip(number, line)
     if text is None:
         return None
     if kind is InputKind.TEXT:
         if "\0" in text:
-            raise LineError("has a NUL byte, which no text has")
-        return InputRecord(number, str(number), text)
-    return _READERS[kind](number, _object(line, text))
+            raise LineError("contains a NUL byte, which is not text")
+        return InputRecord(number, str(number), text, line=number)
+    return _READERS[kind](number, _parse_object(line, text))
 
 
 def kind_of(number: int, line: bytes) -> InputKind | None:
-    """Return whose form a line of JSON has; None: nobody's."""
+    """Return the format of a line of JSON, by its keys; None if it is not one of ours."""
     try:
-        text = _text(number, line)
-        fields = _object(line, text) if text is not None else {}
+        text = _strip(number, line)
+        fields = _parse_object(line, text) if text is not None else {}
     except LineError:
         return None
     if "custom_id" in fields:
@@ -62,11 +63,11 @@ def kind_of(number: int, line: bytes) -> InputKind | None:
     return InputKind.JSONL if "id" in fields or "prompt" in fields else None
 
 
-def decoded(line: bytes) -> str:
+def decode_line(line: bytes) -> str:
     """Return a line as text.
 
     Raises:
-        LineError: it is none.
+        LineError: It is not UTF-8.
     """
     try:
         return line.decode()
@@ -76,18 +77,22 @@ def decoded(line: bytes) -> str:
 
 
 def is_blank(line: bytes) -> bool:
-    """Whether a line that was taken before is a blank one."""
+    """Whether a line that passed its check is blank."""
     begin = line.strip()[:1]
     if b"!" <= begin <= b"~":
         return False
     return not line.decode("utf-8", "replace").removeprefix(_BOM).strip()
 
 
-def id_of(value: object, name: str) -> str:
-    """Return an id.
+def check_id(value: object, name: str) -> str:
+    """Return an id, which is a string that is not blank.
+
+    Args:
+        value: The id.
+        name: Name of the key or column that holds it, for messages.
 
     Raises:
-        LineError: it is none.
+        LineError: It is not an id.
     """
     if not isinstance(value, str):
         raise LineError(f"{name} must be a string, not {kind_name(value)}")
@@ -96,24 +101,24 @@ def id_of(value: object, name: str) -> str:
     return value
 
 
-def _text(number: int, line: bytes) -> str | None:
-    """Return a line without its end and the mark before the first; None: it is blank."""
-    text = decoded(line).rstrip("\r\n")
+def _strip(number: int, line: bytes) -> str | None:
+    """Return a line without its line end, the first also without its byte order mark; None if it is blank."""
+    text = decode_line(line).rstrip("\r\n")
     if number == 1:
         text = text.removeprefix(_BOM)
         if not text and line.strip():
-            raise LineError("there is nothing but a byte order mark")
+            raise LineError("contains only a byte order mark")
     stripped = text.strip()
     if not stripped:
         return None
     if stripped == _BOM:
-        raise LineError("there is nothing but a byte order mark")
+        raise LineError("contains only a byte order mark")
     return text
 
 
-def _object(line: bytes, text: str) -> dict[str, Any]:
+def _parse_object(line: bytes, text: str) -> dict[str, Any]:
     if text.startswith(_BOM):
-        raise LineError("a byte order mark stands before the JSON")
+        raise LineError("has a byte order mark before its JSON")
     try:
         value = decode_strict(text)
         if b"\\u" in line and _ESCAPED_SURROGATE.search(line):
@@ -121,13 +126,13 @@ def _object(line: bytes, text: str) -> dict[str, Any]:
     except (DuplicateKeyError, NonFiniteNumberError) as error:
         raise LineError(_reason(error)) from None
     except json.JSONDecodeError as error:
-        torn = "" if line.endswith(b"\n") else "; the line has no end: it looks cut off"
-        raise LineError(f"not JSON: {error.msg.removesuffix(' at')} at column {error.colno}{torn}") from None
+        hint = "" if line.endswith(b"\n") else "; the line has no line end: it looks cut off"
+        raise LineError(f"not JSON: {error.msg.removesuffix(' at')} at column {error.colno}{hint}") from None
     except UnicodeEncodeError:
-        raise LineError("a text has half of a surrogate pair, which is no character") from None
+        raise LineError("a text has half of a surrogate pair, which is not a character") from None
     except RecursionError:
         raise LineError(f"nested more than {_DEEPEST} levels deep") from None
-    except ValueError:  # the interpreter's bound on digits
+    except ValueError:  # the interpreter limits the digits of an integer
         raise LineError("a number has too many digits") from None
     if not isinstance(value, dict):
         raise LineError(f'must be a JSON object such as {{"id": "q1", "prompt": "..."}}, not {kind_name(value)}')
@@ -139,38 +144,38 @@ def _object(line: bytes, text: str) -> dict[str, Any]:
 def _reason(error: DuplicateKeyError | NonFiniteNumberError) -> str:
     """Return why the strict decoder rejected a line."""
     if isinstance(error, DuplicateKeyError):
-        return f"the key {quoted(error.key)} is given twice"
+        return f"the key {quote(error.key)} is given twice"
     return "a number is too large" if error.text[-1].isdigit() else f"not JSON: {error.text} is not a JSON number"
 
 
-def _own(number: int, fields: dict[str, Any]) -> InputRecord:
+def _read_own(number: int, fields: dict[str, Any]) -> InputRecord:
     _check_keys(fields, ("id", "prompt"), ("context",))
     if not isinstance(fields["prompt"], str):
         raise LineError(f"prompt must be a string, not {kind_name(fields['prompt'])}")
-    return InputRecord(number, id_of(fields["id"], "id"), fields["prompt"], fields.get("context"))
+    return InputRecord(number, check_id(fields["id"], "id"), fields["prompt"], fields.get("context"), line=number)
 
 
-def _of_openai(number: int, fields: dict[str, Any]) -> InputRecord:
+def _read_openai(number: int, fields: dict[str, Any]) -> InputRecord:
     _check_keys(fields, ("custom_id", "method", "url", "body"))
-    name = id_of(fields["custom_id"], "custom_id")
+    name = check_id(fields["custom_id"], "custom_id")
     if fields["method"] != "POST":
         raise LineError("method must be POST")
     if fields["url"] != _CHAT:
-        found = quoted(fields["url"]) if isinstance(fields["url"], str) else kind_name(fields["url"])
+        found = quote(fields["url"]) if isinstance(fields["url"], str) else kind_name(fields["url"])
         raise LineError(f"url must be {_CHAT}, not {found}")
-    return InputRecord(number, name, _request("openai", fields["body"], "body"))
+    return InputRecord(number, name, _request("openai", fields["body"], "body"), line=number)
 
 
-def _of_gemini(number: int, fields: dict[str, Any]) -> InputRecord:
+def _read_gemini(number: int, fields: dict[str, Any]) -> InputRecord:
     _check_keys(fields, ("key", "request"))
-    return InputRecord(number, id_of(fields["key"], "key"), _request("gemini", fields["request"], "request"))
+    name = check_id(fields["key"], "key")
+    return InputRecord(number, name, _request("gemini", fields["request"], "request"), line=number)
 
 
-def _of_anthropic(number: int, fields: dict[str, Any]) -> InputRecord:
+def _read_anthropic(number: int, fields: dict[str, Any]) -> InputRecord:
     _check_keys(fields, ("custom_id", "params"))
-    return InputRecord(
-        number, id_of(fields["custom_id"], "custom_id"), _request("anthropic", fields["params"], "params")
-    )
+    name = check_id(fields["custom_id"], "custom_id")
+    return InputRecord(number, name, _request("anthropic", fields["params"], "params"), line=number)
 
 
 def _request(dialect: Dialect, body: object, name: str) -> Request:
@@ -182,24 +187,24 @@ def _request(dialect: Dialect, body: object, name: str) -> Request:
         raise LineError(f"{name}.{error}") from None
 
 
-def _check_keys(fields: dict[str, Any], needed: tuple[str, ...], others: tuple[str, ...] = ()) -> None:
-    for key in needed:
+def _check_keys(fields: dict[str, Any], required: tuple[str, ...], optional: tuple[str, ...] = ()) -> None:
+    for key in required:
         if key not in fields:
-            unknown = next((key for key in fields if key not in needed and key not in others), None)
-            raise LineError(f"has no {key}" + ("" if unknown is None else f", but {quoted(unknown)}"))
-    if len(fields) > len(needed):
+            unknown = next((key for key in fields if key not in required and key not in optional), None)
+            raise LineError(f"has no {key}" + ("" if unknown is None else f", but the key {quote(unknown)}"))
+    if len(fields) > len(required):
         for key in fields:
-            if key not in needed and key not in others:
-                known = [*needed, *others]
-                raise LineError(f"unknown key {quoted(key)}; known are {', '.join(known[:-1])} and {known[-1]}")
+            if key not in required and key not in optional:
+                known = [*required, *optional]
+                raise LineError(f"unknown key {quote(key)}; known keys are {', '.join(known[:-1])} and {known[-1]}")
 
 
 _READERS: Mapping[InputKind, Callable[[int, dict[str, Any]], InputRecord]] = MappingProxyType(
     {
-        InputKind.JSONL: _own,
-        InputKind.OPENAI: _of_openai,
-        InputKind.GEMINI: _of_gemini,
-        InputKind.ANTHROPIC: _of_anthropic,
+        InputKind.JSONL: _read_own,
+        InputKind.OPENAI: _read_openai,
+        InputKind.GEMINI: _read_gemini,
+        InputKind.ANTHROPIC: _read_anthropic,
     }
 )
 
@@ -215,19 +220,18 @@ def _depth(value: object) -> int:
 
 
 class LineFormat:
-    """Lines, each a prompt; of what kind is found out by the first that tells."""
+    """Lines, each a prompt. An unknown format is recognised by the first line that shows it.
+
+    Args:
+        name: Name of the input, for messages.
+        kind: Format of the lines; None: not known.
+        is_json: Whether the lines are known to be JSON of some kind.
+        may_guess: Whether a first line that begins with a brace means JSON, and any other means text.
+    """
 
     header = b""
 
     def __init__(self, name: str, kind: InputKind | None, *, is_json: bool, may_guess: bool) -> None:
-        """Take what is known.
-
-        Args:
-            name: of the input.
-            kind: of the lines; None: not known.
-            is_json: whether they are JSON, of any kind.
-            may_guess: whether what begins with a brace is JSON, and the rest is text.
-        """
         self._name = name
         self._kind = kind
         self._is_json = is_json
@@ -235,41 +239,43 @@ class LineFormat:
 
     @property
     def kind(self) -> InputKind:
-        """What the input is, as far as is known."""
+        """The format, as far as it is known."""
         return self._kind or (InputKind.JSONL if self._is_json else InputKind.TEXT)
 
     @property
     def has_ids(self) -> bool:
-        """Whether the lines name themselves."""
+        """Whether the lines have ids of their own; lines of text are named by their numbers."""
         return self.kind is not InputKind.TEXT
 
-    def records(self, lines: Lines) -> Iterator[Record]:
+    def records(self, lines: Lines) -> Iterator[RawRecord]:
         """Yield the lines."""
         for number, line in numbered(lines):
             yield number, number, line
 
-    def read(self, position: int, data: Line) -> InputRecord | None:
-        """Return what a line asks for; None: it is blank."""
+    def read(self, record: RawRecord) -> InputRecord | None:
+        """Return the prompt of a line; None if it is blank."""
+        position, _, data = record
         if isinstance(data, LineError):
             raise data
         if self._kind is None:
-            self._look(position, data)
+            self._recognise(position, data)
         return read_line(self.kind, position, data)
 
     def is_blank(self, data: Line) -> bool:
-        """Whether a line that was taken before is blank."""
+        """Whether a line that passed its check is blank."""
         return not isinstance(data, LineError) and is_blank(data)
 
-    def raw(self, position: int, data: bytes) -> bytes:
-        """Return the line, without a mark before it."""
-        line = data.removeprefix(BOM) if position == 1 else data
+    def raw(self, record: RawRecord) -> bytes:
+        """Return the line, without a byte order mark before it."""
+        position, _, data = record
+        line: bytes = data.removeprefix(BOM) if position == 1 else data
         return line if line.endswith(b"\n") else line + b"\n"
 
-    def _look(self, number: int, line: bytes) -> None:
-        """Find out what the lines are, if this one tells.
+    def _recognise(self, number: int, line: bytes) -> None:
+        """Set the format of the lines, if this one shows it.
 
         Raises:
-            InputError: they may be JSON, but the user must say so.
+            InputError: They may be JSON, but only the user can know: prompts cost money.
         """
         begin = line.removeprefix(BOM).strip()
         if not begin:
@@ -284,5 +290,5 @@ class LineFormat:
         else:
             found = kind_of(number, line)
             if found in {None, InputKind.JSONL}:
-                raise InputError(f"{self._name}: begins like JSON; say --input-format jsonl or --input-format text")
+                raise InputError(f"{self._name}: begins like JSON; set --input-format (format=) to jsonl or text")
             self._kind = found

@@ -1,10 +1,8 @@
-"""How the bytes of an input are read: line by line, each looked at once in the first pass, and again from any place.
+"""The bytes of an input: opened, read line by line, digested, and read again from any place.
 
 1. A line ends at a line feed, and at nothing else.
-2. Of a line that is too long no more than a piece is held at a time, once it is known to be.
-3. Readers do not share a place: several may read the same file at the same time.
-
-Where an input comes from: a file, stdin, or a pipe.
+2. Of a line that is too long, at most one piece is held at a time once that is known.
+3. Readers do not share a file position: several may read the same file at the same time.
 """
 
 from __future__ import annotations
@@ -17,14 +15,32 @@ from hashlib import blake2b
 from pathlib import Path
 from typing import BinaryIO
 
-from .types import LONGEST, Line, LineError, Lines
+from .types import LONGEST, STREAM, Line, LineError, Lines
 
-_CHUNK = 2**18  # bytes that are read at once
+_CHUNK = 2**18  # bytes per read
 _DIGEST = 16  # bytes
 
 
+def open_source(path: str) -> BinaryIO:
+    """Open an input for reading; "-" is stdin, which stays open when the result is closed.
+
+    Raises:
+        OSError: It cannot be opened.
+    """
+    if path != STREAM:
+        return Path(path).open("rb", buffering=_CHUNK)
+    if sys.stdin is None:
+        raise OSError("stdin is closed")
+    return open(0, "rb", buffering=_CHUNK, closefd=False)
+
+
+def is_terminal(path: str) -> bool:
+    """Whether reading this input waits for a person to type it: a program may want to say how to end it."""
+    return path == STREAM and sys.stdin is not None and sys.stdin.isatty()
+
+
 def numbered(lines: Lines) -> Iterator[tuple[int, Line]]:
-    """Yield the lines with their numbers, from 1."""
+    """Yield the lines with their numbers, from 1; a `LineError` in place of a line that is too long."""
     number = 0
     while line := lines.readline(LONGEST + 1):
         number += 1
@@ -37,17 +53,22 @@ def numbered(lines: Lines) -> Iterator[tuple[int, Line]]:
 
 
 class DigestingReader:
-    """Lines that are read for the first time: they are digested, and copied if they can be read only once."""
+    """Reads lines and digests them; optionally copies them to a file.
+
+    Args:
+        file: Read from its current position.
+        copy: Receives a copy of what can be read only once; None: no copy.
+    """
 
     def __init__(self, file: BinaryIO, copy: BinaryIO | None) -> None:
         self._readline = file.readline
         self._copy = copy
         self._digest = blake2b(digest_size=_DIGEST)
         self.size = 0
-        """Bytes that were read so far."""
+        """Bytes read so far."""
 
     def readline(self, size: int, /) -> bytes:
-        """Return the next line, or as much of it."""
+        """Return the next line, or its next `size` bytes if it is longer; b"" at the end."""
         line = self._readline(size)
         self._digest.update(line)
         self.size += len(line)
@@ -55,22 +76,22 @@ class DigestingReader:
             self._copy.write(line)
         return line
 
-    def rest(self) -> None:
-        """Look at all that is left, as pieces that need not be lines."""
+    def read_rest(self) -> None:
+        """Digest everything that is left."""
         while self.readline(_CHUNK):
             pass
 
     @property
     def digest(self) -> bytes:
-        """Of what was read so far."""
+        """Digest of the bytes read so far."""
         return self._digest.digest()
 
 
 def digest_of(path: str, size: int) -> bytes | None:
-    """Return the digest of the first bytes of a file, so many; None: it does not have them.
+    """Return the digest of the first `size` bytes of a file, as `Input.digest` has it; None if the file is shorter.
 
     Raises:
-        OSError: it cannot be read.
+        OSError: It cannot be read.
     """
     digest, left = blake2b(digest_size=_DIGEST), size
     with Path(path).open("rb") as file:
@@ -80,12 +101,18 @@ def digest_of(path: str, size: int) -> bytes | None:
     return None if left else digest.digest()
 
 
+def copy_bytes(source: BinaryIO, copy: BinaryIO) -> None:
+    """Copy everything that is left of a source."""
+    while piece := source.read(_CHUNK):
+        copy.write(piece)
+
+
 def reader_from(file: BinaryIO, start: int) -> io.BufferedReader:
-    """Return a reader of a file from some place on, which leaves the file's own place alone. Closing it leaves the file open."""
-    return io.BufferedReader(_From(file.fileno(), start), _CHUNK)
+    """Return a reader of a file from a byte offset, with a position of its own. Closing it leaves the file open."""
+    return io.BufferedReader(_OffsetReader(file.fileno(), start), _CHUNK)
 
 
-class _From(io.RawIOBase):
+class _OffsetReader(io.RawIOBase):
     def __init__(self, descriptor: int, start: int) -> None:
         self._descriptor = descriptor
         self._start = self._place = start
@@ -96,7 +123,7 @@ class _From(io.RawIOBase):
     def seekable(self) -> bool:
         return True
 
-    def readinto(self, buffer: memoryview, /) -> int:  # type: ignore[override]  # what io gives it
+    def readinto(self, buffer: memoryview, /) -> int:  # type: ignore[override]  # the type that io passes
         count = os.preadv(self._descriptor, [buffer], self._place)
         self._place += count
         return count
@@ -110,21 +137,3 @@ class _From(io.RawIOBase):
 
     def tell(self) -> int:
         return self._place - self._start
-
-
-_COPY_CHUNK = 2**18  # bytes that are read at once
-
-
-def open_source(path: str) -> BinaryIO:
-    """Open an input; - is stdin, which is left open.
-
-    Raises:
-        OSError: it cannot be.
-    """
-    if path != "-":
-        return Path(path).open("rb", buffering=_COPY_CHUNK)
-    if sys.stdin is None:
-        raise OSError("stdin is closed")
-    if sys.stdin.isatty():
-        print("paceline: reads from the terminal; end with Ctrl-D", file=sys.stderr)  # noqa: T201 - to be a callback
-    return open(0, "rb", buffering=_COPY_CHUNK, closefd=False)

@@ -1,17 +1,11 @@
-"""Where result rows go, and how none is taken for saved that is not.
+"""Output files: checked before they are opened, then written to by appending, or replaced as a whole.
 
-1. An output is opened, and refused, before the first call. One that has content is somebody's results: it is replaced only
-   if the caller says so, and the input never.
-2. Rows are handed to the system at once, and counted as saved when it took all of their bytes: it may take a part.
-3. When a file cannot take more, it is cut back to its last whole row, so that what it holds can be read.
-
-Could the output be opened? Asked without a trace: nothing is created, nothing is changed.
-
-How a file is written that is there whole, or not at all.
-
-1. It is written beside its place, and put there when it is done: an interruption (SIGINT, SIGTERM) leaves what was there before.
-2. What has content is replaced only if the caller says so, and what must stay never is.
-3. What is no regular file (a pipe, a device, stdout) is written to as it is.
+1. An output is refused before the first call. One that has content holds someone's results: it is replaced only if the caller
+   allows that, and files that must be kept (the input, a journal) never are.
+2. Appended rows are passed to the system at once, and count as saved when it has accepted all of their bytes. When a file cannot
+   take more, it is cut back to its last complete row, so that its rows can be read.
+3. A replaced file is written beside its place and moved there when it is complete: an exception leaves what was there before.
+   What is not a regular file (a pipe, a device, stdout) is written to directly.
 """
 
 from __future__ import annotations
@@ -19,17 +13,23 @@ from __future__ import annotations
 import errno
 import os
 import select
-import signal
 import stat
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
+from typing import Literal, TypeAlias
 
 from .._core.exceptions import ConfigurationError
 from .types import STREAM
 
 STDOUT = 1
-_SIGNALLED = 128  # exit code of a process that a signal has ended, before the signal's number is added
+"""File descriptor of stdout."""
+
+Keep: TypeAlias = Mapping[str, str | os.stat_result]
+"""Files that must not be written to, as paths or as their status, by their names in messages, such as "the input"."""
+
+OutputState: TypeAlias = Literal["new", "empty", "continued", "replaced", "stream"]
+"""What happens to an output when it is opened: it is created, was empty, is appended to, is replaced, or is not a file."""
 
 
 class OutputError(ConfigurationError):
@@ -37,36 +37,41 @@ class OutputError(ConfigurationError):
 
 
 class Output:
-    """An open output; made by `open_output`."""
+    """An output that is open for writing; see `open_output`.
+
+    Args:
+        name: Name of the output, for messages.
+        descriptor: File descriptor; it is not closed.
+    """
 
     def __init__(self, name: str, descriptor: int) -> None:
         self.name = name
         self.saved = 0
-        """Rows that the system took whole."""
+        """Rows that the system has accepted completely."""
         self._descriptor = descriptor
         self._is_file = stat.S_ISREG(os.fstat(descriptor).st_mode)
 
     def write(self, rows: bytes) -> None:
-        """Write rows, each with its line's end. Blocks for as long as the other side does.
+        """Write rows, each with its line end. Blocks for as long as a pipe is full.
 
         Raises:
-            OSError: not all were taken; `saved` counts those that were.
+            OSError: Not all were accepted; `saved` counts those that were.
         """
-        taken = 0
+        count = 0
         try:
-            while taken < len(rows):
-                taken += self._write_some(memoryview(rows)[taken:])
+            while count < len(rows):
+                count += self._write_some(memoryview(rows)[count:])
         except OSError:
-            self._take_back(taken - (rows.rfind(b"\n", 0, taken) + 1))
+            self._cut_back(count - (rows.rfind(b"\n", 0, count) + 1))
             raise
         finally:
-            self.saved += rows.count(b"\n", 0, taken)
+            self.saved += rows.count(b"\n", 0, count)
 
     def settled_size(self) -> int | None:
-        """Wait until the rows are on the disk; return the bytes that are there. None: it is no file.
+        """Wait until the rows are on the disk; return the size of the file in bytes, None if it is not a file.
 
         Raises:
-            OSError: the disk did not take them after all.
+            OSError: The disk did not take them.
         """
         if not self._is_file:
             return None
@@ -74,17 +79,16 @@ class Output:
         return os.lseek(self._descriptor, 0, os.SEEK_CUR)
 
     def settle(self) -> None:
-        """Wait until the rows are on the disk, if it is a file.
+        """Wait until the rows are on the disk; return at once if the output is not a file.
 
         Raises:
-            OSError: the disk did not take them after all; then none is known to be saved.
+            OSError: The disk did not take them; `saved` is 0 then, as no row is known to be there.
         """
-        if self._is_file:
-            try:
-                os.fsync(self._descriptor)
-            except OSError:
-                self.saved = 0
-                raise
+        try:
+            self.settled_size()
+        except OSError:
+            self.saved = 0
+            raise
 
     def _write_some(self, rows: memoryview) -> int:
         try:
@@ -93,202 +97,175 @@ class Output:
             select.select((), (self._descriptor,), ())
             return 0
         if not count:
-            raise OSError(errno.EIO, "nothing was taken")
+            raise OSError(errno.EIO, "nothing was written")
         return count
 
-    def _take_back(self, count: int) -> None:
+    def _cut_back(self, count: int) -> None:
         if count and self._is_file:
             with suppress(OSError):
                 end = os.lseek(self._descriptor, -count, os.SEEK_CUR)
                 os.ftruncate(self._descriptor, end)
 
 
-@contextmanager
-def open_output(path: str, *, source: os.stat_result, overwrite: bool, behind: int | None = None) -> Iterator[Output]:
-    """Open an output.
+def check_output(path: str, *, keep: Keep, overwrite: bool, is_resumed: bool = False) -> OutputState:
+    """Return what would happen to an output, without creating or changing anything.
 
     Args:
-        path: of the file; - for stdout.
-        source: the input's identity.
-        overwrite: whether what is there may be replaced.
-        behind: the bytes that an earlier run has written, behind which the rows go; None: there was none.
+        path: Path of the file; "-" for stdout.
+        keep: Files that must not be written to.
+        overwrite: Whether content may be replaced.
+        is_resumed: Whether the content was written by an earlier run, which is resumed by appending to it.
 
     Raises:
-        OutputError: it cannot be written to, or has content, or is the input.
+        OutputError: It cannot be written to, has content that may not be replaced, or must be kept.
     """
-    if path == "-":
-        if sys.stdout is None:
-            raise OutputError("stdout: cannot be written to: it is closed")
-        _refuse_source("stdout", os.fstat(STDOUT), source)
+    found = _stat(path)
+    if found is None:
+        folder = os.path.dirname(os.path.abspath(path))  # noqa: PTH100, PTH120 - a path that is no longer than it was
+        if not os.path.isdir(folder):  # noqa: PTH112 - as above
+            raise _not_writable(path, os.strerror(errno.ENOENT))
+        if not os.access(folder, os.W_OK | os.X_OK):
+            raise _not_writable(path, os.strerror(errno.EACCES))
+    elif path != STREAM and not stat.S_ISDIR(found.st_mode) and not os.access(path, os.W_OK):
+        raise _not_writable(path, os.strerror(errno.EACCES))
+    return _check(path, found, keep=keep, overwrite=overwrite, is_resumed=is_resumed)
+
+
+@contextmanager
+def open_output(path: str, *, keep: Keep, overwrite: bool, resume_at: int | None = None) -> Iterator[Output]:
+    """Open an output for appending rows.
+
+    Args:
+        path: Path of the file; "-" for stdout.
+        keep: Files that must not be written to.
+        overwrite: Whether content may be replaced.
+        resume_at: Bytes that an earlier run has written, after which the rows go; None: this run begins the file.
+
+    Raises:
+        OutputError: It cannot be written to, has content that may not be replaced, or must be kept.
+    """
+    if path == STREAM:
+        _check(path, _stat(path), keep=keep, overwrite=overwrite)
         yield Output("stdout", STDOUT)
         return
-    try:
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT, 0o666)
-    except OSError as error:
-        raise OutputError(f"{path}: cannot be written to: {error.strerror}") from None
-    try:
-        if behind is None:
-            _make_room(path, descriptor, source, overwrite=overwrite)
-        else:
-            _refuse_source(path, os.fstat(descriptor), source)
-            os.lseek(descriptor, behind, os.SEEK_SET)
+    with _open_descriptor(path, os.O_WRONLY | os.O_CREAT) as descriptor:
+        found = os.fstat(descriptor)
+        state = _check(path, found, keep=keep, overwrite=overwrite, is_resumed=resume_at is not None)
+        if state == "replaced":
+            os.ftruncate(descriptor, 0)
+        if resume_at is not None:
+            os.lseek(descriptor, resume_at, os.SEEK_SET)
         yield Output(path, descriptor)
-    finally:
-        os.close(descriptor)
-
-
-def _make_room(path: str, descriptor: int, source: os.stat_result, *, overwrite: bool) -> None:
-    found = os.fstat(descriptor)
-    _refuse_source(path, found, source)
-    if stat.S_ISREG(found.st_mode) and found.st_size:
-        if not overwrite:
-            raise OutputError(f"{path}: has content; name another file, or say --overwrite to replace it")
-        os.ftruncate(descriptor, 0)
-
-
-def _refuse_source(name: str, found: os.stat_result, source: os.stat_result) -> None:
-    if stat.S_ISREG(found.st_mode) and os.path.samestat(found, source):
-        raise OutputError(f"{name}: is the input; name another file")
-
-
-def check_output(path: str, *, source: os.stat_result, overwrite: bool, belongs: bool = False) -> str:
-    """Return what would become of an output: `new`, `empty`, `continued`, `replaced`, `stream`.
-
-    Args:
-        path: of the file; - for stdout.
-        source: the input's identity.
-        overwrite: whether what is there may be replaced.
-        belongs: whether it is that of the journal, which is gone on with.
-
-    Raises:
-        OutputError: it could not be written to, or has content, or is the input.
-    """
-    if path == STREAM and sys.stdout is None:
-        raise OutputError("stdout: cannot be written to: it is closed")
-    try:
-        found = os.fstat(STDOUT) if path == STREAM else os.stat(path)  # noqa: PTH116 - beside fstat
-    except FileNotFoundError:
-        _check_folder(path)
-        return "new"
-    except OSError as error:
-        raise OutputError(f"{path}: cannot be written to: {error.strerror}") from None
-    name = "stdout" if path == STREAM else path
-    if stat.S_ISREG(found.st_mode) and os.path.samestat(found, source):
-        raise OutputError(f"{name}: is the input; name another file")
-    if path == STREAM:
-        return "stream"
-    return _check_existing(path, found, overwrite=overwrite, belongs=belongs)
-
-
-def _check_existing(path: str, found: os.stat_result, *, overwrite: bool, belongs: bool) -> str:
-    if stat.S_ISDIR(found.st_mode):
-        raise OutputError(f"{path}: cannot be written to: Is a directory")
-    if not os.access(path, os.W_OK):
-        raise OutputError(f"{path}: cannot be written to: Permission denied")
-    if not stat.S_ISREG(found.st_mode):
-        return "stream"
-    if not found.st_size:
-        return "empty"
-    if belongs:
-        return "continued"
-    if not overwrite:
-        raise OutputError(f"{path}: has content; name another file, or say --overwrite to replace it")
-    return "replaced"
-
-
-def _check_folder(path: str) -> None:
-    folder = os.path.dirname(os.path.abspath(path))  # noqa: PTH100, PTH120 - texts
-    if not os.path.isdir(folder):  # noqa: PTH112 - a text
-        raise OutputError(f"{path}: cannot be written to: No such file or directory")
-    if not os.access(folder, os.W_OK | os.X_OK):
-        raise OutputError(f"{path}: cannot be written to: Permission denied")
 
 
 @contextmanager
-def atomic_file(path: str, *, overwrite: bool, keep: Iterable[tuple[str, str]] = ()) -> Iterator[int]:
-    """Open a file for writing; yield its descriptor.
+def atomic_file(path: str, *, keep: Keep, overwrite: bool) -> Iterator[int]:
+    """Open a file that replaces what is at its path when the block ends; yield its descriptor.
+
+    An exception in the block removes what was written. The caller decides which signals become exceptions.
 
     Args:
-        path: of the file; - for stdout.
-        overwrite: whether what is there may be replaced.
-        keep: paths that must stay, each with what it is.
+        path: Path of the file; "-" for stdout.
+        keep: Files that must not be written to.
+        overwrite: Whether content may be replaced.
 
     Raises:
-        OutputError: it cannot be written to, or has content, or must stay.
-        OSError: it cannot take what was written.
+        OutputError: It cannot be written to, has content that may not be replaced, or must be kept.
+        OSError: It cannot take what was written.
     """
-    found = _stat_of(path)
-    if found is not None:
-        _refuse(path, found, keep)
+    found = _stat(path)
+    state = _check(path, found, keep=keep, overwrite=overwrite)
     if path == STREAM:
         yield STDOUT
-    elif found is not None and not stat.S_ISREG(found.st_mode):
-        yield from _as_it_is(path)
-    elif found is not None and found.st_size and not overwrite:
-        raise OutputError(f"{path}: has content; name another file, or say --overwrite to replace it")
+    elif state == "stream":
+        with _open_descriptor(path, os.O_WRONLY) as descriptor:
+            yield descriptor
     else:
-        yield from _beside(os.path.realpath(path), path, 0o666 if found is None else stat.S_IMODE(found.st_mode))
+        mode = 0o666 if found is None else stat.S_IMODE(found.st_mode)
+        with _replacement(path, mode) as descriptor:
+            yield descriptor
 
 
-def _stat_of(path: str) -> os.stat_result | None:
+def _stat(path: str) -> os.stat_result | None:
+    """Return the status of an output; None if there is no such file."""
     if path == STREAM and sys.stdout is None:
-        raise OutputError("stdout: cannot be written to: it is closed")
+        raise _not_writable(path, "it is closed")
     try:
         return os.fstat(STDOUT) if path == STREAM else os.stat(path)  # noqa: PTH116 - beside fstat
     except FileNotFoundError:
         return None
     except OSError as error:
-        raise OutputError(f"{path}: cannot be written to: {error.strerror}") from None
+        raise _not_writable(path, error.strerror) from None
 
 
-def _refuse(path: str, found: os.stat_result, keep: Iterable[tuple[str, str]]) -> None:
-    name = "stdout" if path == STREAM else path
+def _check(
+    path: str, found: os.stat_result | None, *, keep: Keep, overwrite: bool, is_resumed: bool = False
+) -> OutputState:
+    """Decide what happens to an output with this status: the one check for all three ways to use it."""
+    if found is None:
+        return "new"
     if path != STREAM and stat.S_ISDIR(found.st_mode):
-        raise OutputError(f"{name}: cannot be written to: Is a directory")
-    for other, role in keep:
-        with suppress(OSError):
-            if stat.S_ISREG(found.st_mode) and os.path.samestat(found, os.stat(other)):  # noqa: PTH116 - beside samestat
-                raise OutputError(f"{name}: is {role}; name another file")
+        raise _not_writable(path, os.strerror(errno.EISDIR))
+    if not stat.S_ISREG(found.st_mode):
+        return "stream"
+    for role, other in keep.items():
+        if _is_same(found, other):
+            raise OutputError(f"{_name(path)}: is {role}; name another file")
+    if path == STREAM:
+        return "stream"
+    if not found.st_size:
+        return "empty"
+    if is_resumed:
+        return "continued"
+    if not overwrite:
+        raise OutputError(f"{path}: has content; name another file, or set --overwrite (overwrite=True) to replace it")
+    return "replaced"
 
 
-def _as_it_is(path: str) -> Iterator[int]:
+def _is_same(found: os.stat_result, other: str | os.stat_result) -> bool:
     try:
-        descriptor = os.open(path, os.O_WRONLY)
+        return os.path.samestat(found, os.stat(other) if isinstance(other, str) else other)  # noqa: PTH116 - beside samestat
+    except OSError:
+        return False
+
+
+def _name(path: str) -> str:
+    return "stdout" if path == STREAM else path
+
+
+def _not_writable(path: str, reason: str | None) -> OutputError:
+    return OutputError(f"{_name(path)}: cannot be written to: {reason}")
+
+
+@contextmanager
+def _open_descriptor(path: str, flags: int) -> Iterator[int]:
+    try:
+        descriptor = os.open(path, flags, 0o666)
     except OSError as error:
-        raise OutputError(f"{path}: cannot be written to: {error.strerror}") from None
+        raise _not_writable(path, error.strerror) from None
     try:
         yield descriptor
     finally:
         os.close(descriptor)
 
 
-def _beside(place: str, path: str, mode: int) -> Iterator[int]:
+@contextmanager
+def _replacement(path: str, mode: int) -> Iterator[int]:
+    """Open a file beside the place of `path`, behind symbolic links; move it there when the block ends."""
+    place = os.path.realpath(path)
     part = f"{place}.{os.getpid()}.part"
-    before = signal.signal(signal.SIGTERM, _end)
-    try:
-        yield from _by_way_of(part, place, path, mode)
-    finally:
-        signal.signal(signal.SIGTERM, before)
-
-
-def _end(number: int, _: object) -> None:
-    """End the process as the signal would have, but not before what was begun is cleared away."""
-    raise SystemExit(_SIGNALLED + number)
-
-
-def _by_way_of(part: str, place: str, path: str, mode: int) -> Iterator[int]:
     try:
         descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
     except OSError as error:
-        raise OutputError(f"{path}: cannot be written to: {error.strerror}") from None
+        raise _not_writable(path, error.strerror) from None
     try:
         try:
             yield descriptor
             os.fsync(descriptor)
         finally:
             os.close(descriptor)
-        os.replace(part, place)  # noqa: PTH105 - texts
+        os.replace(part, place)  # noqa: PTH105 - a path that is no longer than it was
     except BaseException:
         with suppress(OSError):
-            os.unlink(part)  # noqa: PTH108 - a text
+            os.unlink(part)  # noqa: PTH108 - as above
         raise

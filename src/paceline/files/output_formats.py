@@ -1,10 +1,10 @@
-"""How a result is written: as paceline's own row, or as a line of a provider's batch API.
+"""Formats of result rows: paceline's own, and the output lines of the providers' batch APIs.
 
-1. An output that is a reply in the provider's form stands there as it came.
-2. Any other (a text, of another provider's model perhaps, or data as JSON) is put into a reply of that form, with the model and the
-   tokens. When it was made is not known: there `created` is 0.
-3. A failure is told by its kind and message, under the nearest name that the provider has for it.
-4. Names that the provider's service would give (`batch_req_...`) are made of the item's id: the same result is the same line.
+1. An output that is a reply in the provider's format is written as it came.
+2. Any other output (a text, perhaps of another provider's model, or data, as JSON) is put into a reply of that format, with the
+   model and the tokens. The time of its creation is not known: `created` is 0.
+3. A failure is written with its kind and message, under the nearest error code that the provider has.
+4. Ids that the provider's service would assign (`batch_req_...`) are derived from the item's id: the same result is the same line.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _Row: TypeAlias = dict[str, Any]
 
 
 class OutputFormat(enum.StrEnum):
-    """What a line of the output looks like."""
+    """The format of a row."""
 
     OWN = "own"
     """paceline's own row."""
@@ -40,22 +40,22 @@ def encode(form: OutputFormat, result: WorkItemResult[Any]) -> bytes:
     """Return a result as a line of JSON in UTF-8."""
     if form is OutputFormat.OWN:
         return encode_row(result)
-    return json.dumps(_LINES[form](result_row(result)), ensure_ascii=False, allow_nan=False).encode() + b"\n"
+    return json.dumps(_ENCODERS[form](result_row(result)), ensure_ascii=False, allow_nan=False).encode() + b"\n"
 
 
 def _openai(row: _Row) -> _Row:
-    line: _Row = {"id": f"batch_req_{_name(row)}", "custom_id": row["id"], "response": None, "error": None}
+    line: _Row = {"id": f"batch_req_{_digest(row)}", "custom_id": row["id"], "response": None, "error": None}
     if not row["success"]:
         return {**line, "error": {"code": row["error"]["kind"], "message": row["error"]["message"]}}
     body = row["output"] if _is_reply(row["output"], "choices") else _openai_body(row)
-    return {**line, "response": {"status_code": 200, "request_id": f"req_{_name(row)}", "body": body}}
+    return {**line, "response": {"status_code": 200, "request_id": f"req_{_digest(row)}", "body": body}}
 
 
 def _openai_body(row: _Row) -> _Row:
     usage = row["usage"]
     message = {"role": "assistant", "content": _text(row["output"]), "refusal": None}
     return {
-        "id": f"chatcmpl-{_name(row)}",
+        "id": f"chatcmpl-{_digest(row)}",
         "object": "chat.completion",
         "created": 0,
         "model": row["model"] or "",
@@ -71,8 +71,8 @@ def _openai_body(row: _Row) -> _Row:
 
 def _gemini(row: _Row) -> _Row:
     if not row["success"]:
-        status = _GOOGLES[FaultKind(row["error"]["kind"])]
-        return {"key": row["id"], "error": {"code": _CODES[status], "message": _said(row), "status": status}}
+        status = _GOOGLE_STATUS[FaultKind(row["error"]["kind"])]
+        return {"key": row["id"], "error": {"code": _STATUS_CODES[status], "message": _message(row), "status": status}}
     output = row["output"]
     is_reply = _is_reply(output, "candidates") or (isinstance(output, dict) and "promptFeedback" in output)
     return {"key": row["id"], "response": output if is_reply else _gemini_body(row)}
@@ -95,7 +95,7 @@ def _gemini_body(row: _Row) -> _Row:
 
 def _anthropic(row: _Row) -> _Row:
     if not row["success"]:
-        error = {"type": _ANTHROPICS[FaultKind(row["error"]["kind"])], "message": _said(row)}
+        error = {"type": _ANTHROPIC_TYPE[FaultKind(row["error"]["kind"])], "message": _message(row)}
         result: _Row = {"type": "errored", "error": {"type": "error", "error": error}}
     else:
         message = row["output"] if _is_reply(row["output"], "content") else _anthropic_body(row)
@@ -106,7 +106,7 @@ def _anthropic(row: _Row) -> _Row:
 def _anthropic_body(row: _Row) -> _Row:
     usage = row["usage"]
     return {
-        "id": f"msg_{_name(row)}",
+        "id": f"msg_{_digest(row)}",
         "type": "message",
         "role": "assistant",
         "model": row["model"] or "",
@@ -122,26 +122,26 @@ def _anthropic_body(row: _Row) -> _Row:
     }
 
 
-def _is_reply(output: object, holds: str) -> bool:
-    return isinstance(output, dict) and isinstance(output.get(holds), list)
+def _is_reply(output: object, key: str) -> bool:
+    return isinstance(output, dict) and isinstance(output.get(key), list)
 
 
 def _text(output: object) -> str:
     return output if isinstance(output, str) else json.dumps(output, ensure_ascii=False)
 
 
-def _said(row: _Row) -> str:
+def _message(row: _Row) -> str:
     return f"{row['error']['kind']}: {row['error']['message']}"
 
 
-def _name(row: _Row) -> str:
+def _digest(row: _Row) -> str:
     return blake2b(row["id"].encode(), digest_size=12).hexdigest()
 
 
-_LINES: Mapping[OutputFormat, Callable[[_Row], _Row]] = MappingProxyType(
+_ENCODERS: Mapping[OutputFormat, Callable[[_Row], _Row]] = MappingProxyType(
     {OutputFormat.OPENAI: _openai, OutputFormat.GEMINI: _gemini, OutputFormat.ANTHROPIC: _anthropic}
 )
-_CODES = {  # of google.rpc
+_STATUS_CODES = {  # numbers of google.rpc.Code
     "CANCELLED": 1,
     "INVALID_ARGUMENT": 3,
     "DEADLINE_EXCEEDED": 4,
@@ -151,7 +151,7 @@ _CODES = {  # of google.rpc
     "INTERNAL": 13,
     "UNAVAILABLE": 14,
 }
-_GOOGLES: Mapping[FaultKind, str] = MappingProxyType(
+_GOOGLE_STATUS: Mapping[FaultKind, str] = MappingProxyType(
     {
         FaultKind.THROTTLED: "RESOURCE_EXHAUSTED",
         FaultKind.OVERLOADED: "UNAVAILABLE",
@@ -169,7 +169,7 @@ _GOOGLES: Mapping[FaultKind, str] = MappingProxyType(
         FaultKind.PENDING: "CANCELLED",
     }
 )
-_ANTHROPICS: Mapping[FaultKind, str] = MappingProxyType(
+_ANTHROPIC_TYPE: Mapping[FaultKind, str] = MappingProxyType(
     {
         FaultKind.THROTTLED: "rate_limit_error",
         FaultKind.OVERLOADED: "overloaded_error",

@@ -1,7 +1,7 @@
-"""How results become a table: CSV or Parquet, a row each.
+"""Tables of results: CSV or Parquet, one row per result.
 
-1. Both have the same columns. An output or a context that is no text is written as JSON; what there is none of is empty in CSV, and
-   null in Parquet.
+1. Both have the same columns. An output or a context that is not text is written as JSON; a missing value is empty in CSV and null
+   in Parquet.
 2. A few rows are held at a time, however many there are.
 """
 
@@ -29,41 +29,41 @@ COLUMNS = (
     "attempts",
     "seconds",
 )
-_ROWS = 256  # of CSV that are written at once
-_GROUP_ROWS = 10_000  # of a group of Parquet
-_GROUP_SIZE = 16 * 2**20  # characters of one
+_ROWS = 256  # of CSV per chunk
+_GROUP_ROWS = 10_000  # rows of a Parquet row group
+_GROUP_SIZE = 16 * 2**20  # characters of a row group, about
 
 
-def csv_of(rows: Iterable[Mapping[str, Any]]) -> Iterator[bytes]:
-    """Yield a table in CSV, in UTF-8, some rows at a time; the first are the header.
+def csv_chunks(rows: Iterable[Mapping[str, Any]]) -> Iterator[bytes]:
+    """Yield a table as CSV in UTF-8, a few rows per chunk; the first chunk is the header.
 
     Args:
-        rows: of results, as `_codec.result_row` makes them.
+        rows: Result rows, as `_codec.result_row` makes them.
     """
     buffer = io.StringIO(newline="")
-    writer = csv.writer(buffer, lineterminator="\r\n")  # else a carriage return in a text would not be quoted
+    writer = csv.writer(buffer, lineterminator="\r\n")  # with another, a carriage return in a text would not be quoted
     writer.writerow(COLUMNS)
-    records = map(_record, rows)
+    records = map(_columns_of, rows)
     while True:
         yield buffer.getvalue().encode()
         buffer.seek(0)
         buffer.truncate()
-        some = list(islice(records, _ROWS))
-        if not some:
+        chunk = list(islice(records, _ROWS))
+        if not chunk:
             return
-        writer.writerows([_for_csv(record[name]) for name in COLUMNS] for record in some)
+        writer.writerows([_csv_value(record[name]) for name in COLUMNS] for record in chunk)
 
 
 def write_parquet(rows: Iterable[Mapping[str, Any]], file: BinaryIO) -> int:
     """Write a table as Parquet; return the number of its rows.
 
     Args:
-        rows: of results, as `_codec.result_row` makes them.
-        file: is not closed.
+        rows: Result rows, as `_codec.result_row` makes them.
+        file: Open for writing; it is not closed.
 
     Raises:
         MissingExtraError: pyarrow is not installed.
-        OSError: the file cannot take more.
+        OSError: The file cannot take more.
     """
     try:
         import pyarrow as pa  # noqa: PLC0415 - an extra, and slow to import
@@ -79,7 +79,7 @@ def write_parquet(rows: Iterable[Mapping[str, Any]], file: BinaryIO) -> int:
     schema = pa.schema([(name, types.get(name, pa.string())) for name in COLUMNS])
     written = 0
     with parquet.ParquetWriter(file, schema) as writer:
-        for group in _groups(map(_record, rows)):
+        for group in _groups(map(_columns_of, rows)):
             writer.write_table(pa.Table.from_pylist(group, schema=schema))
             written += len(group)
     return written
@@ -98,7 +98,7 @@ def _groups(records: Iterable[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]
         yield group
 
 
-def _record(row: Mapping[str, Any]) -> dict[str, Any]:
+def _columns_of(row: Mapping[str, Any]) -> dict[str, Any]:
     error = row["error"] or {}
     return {
         "id": row["id"],
@@ -118,5 +118,5 @@ def _text(value: object) -> str | None:
     return value if value is None or isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
-def _for_csv(value: Any) -> Any:
+def _csv_value(value: Any) -> Any:
     return value if not isinstance(value, bool) else "true" if value else "false"

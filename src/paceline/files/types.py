@@ -1,143 +1,148 @@
-"""What an input is made of, and what is taken out of it.
-
-How an input is read as records, lines or rows, and each record as a prompt.
-"""
+"""Types of the input side: what an input is, the records read from it, and the lines that are not usable."""
 
 from __future__ import annotations
 
 import enum
 from collections.abc import Iterator
-from typing import Any, Protocol, TypeAlias
+from typing import Any, Literal, Protocol, TypeAlias
 
 import attrs
 
 from .._core.exceptions import ConfigurationError
-from .._core.request import Request
+from .._core.prompt import Prompt
 
 STREAM = "-"
-"""A path that stands for stdin or stdout."""
+"""The path that stands for stdin or stdout."""
 
 LONGEST = 32 * 2**20
-"""Bytes of a line, or of a row of CSV: more than any model reads."""
+"""Longest line, or row of CSV, in bytes: more than the context window of any model holds."""
 
 BOM = b"\xef\xbb\xbf"
-"""The byte order mark, as some editors put it before UTF-8."""
+"""The byte order mark that some editors write before UTF-8."""
 
-_LONGEST_QUOTE = 40  # characters
+_LONGEST_QUOTE = 40  # characters of a key or an id that a message shows
 
 
 class InputKind(enum.StrEnum):
-    """What an input is."""
+    """The format of an input file."""
 
     JSONL = "jsonl"
-    """A JSON object a line: `{"id": ..., "prompt": ..., "context": ...}`."""
+    """One JSON object per line: `{"id": ..., "prompt": ..., "context": ...}`; `context` is optional."""
     TEXT = "text"
-    """A prompt a line; its id is the line's number."""
+    """One prompt per line; its id is the line number."""
     OPENAI = "openai"
-    """A line of OpenAI's batch API: `{"custom_id": ..., "method": "POST", "url": "/v1/chat/completions", "body": {...}}`."""
+    """Lines of OpenAI's batch API: `{"custom_id": ..., "method": "POST", "url": "/v1/chat/completions", "body": {...}}`."""
     GEMINI = "gemini"
-    """A line of Gemini's: `{"key": ..., "request": {...}}`."""
+    """Lines of Gemini's batch API: `{"key": ..., "request": {...}}`."""
     ANTHROPIC = "anthropic"
-    """A line of Anthropic's: `{"custom_id": ..., "params": {...}}`."""
+    """Lines of Anthropic's batch API: `{"custom_id": ..., "params": {...}}`."""
     CSV = "csv"
-    """A row of named columns, of which a template makes the prompt."""
+    """Rows of named columns; a template makes the prompt. Separated by commas, semicolons or tabs."""
     PARQUET = "parquet"
-    """The same."""
+    """Rows of named columns, as for CSV. Requires `paceline[parquet]`."""
+
+
+InputKindName: TypeAlias = Literal["jsonl", "text", "openai", "gemini", "anthropic", "csv", "parquet"]
+"""The values of `InputKind`."""
 
 
 @attrs.frozen
 class InputRecord:
-    """What a line or a row asks for."""
+    """One prompt read from an input, ready to become a work item."""
 
     position: int
-    """The line's number from 1; of CSV and Parquet the row's. Ascending."""
+    """Line number from 1; for CSV and Parquet the row number below the header. Ascending."""
     id: str
-    """Unique."""
-    prompt: str | Request = attrs.field(repr=False)
+    """Unique in its input."""
+    prompt: Prompt = attrs.field(repr=False)
+    """A text, or the request of a batch line, which is sent as it is."""
     context: Any = attrs.field(default=None, repr=False)
-    """What comes back with the result."""
+    """Returned with the result: the `context` of a JSONL line, the complete row of CSV or Parquet."""
+    line: int | None = attrs.field(default=None, eq=False, kw_only=True)
+    """Line of the file at which it begins, from 1; None for Parquet."""
 
 
 @attrs.frozen
 class BadLine:
-    """A line or a row that cannot be taken."""
+    """A line or row from which no prompt can be made. `str(bad)` is "file:line: reason"."""
 
+    file: str
+    """Path of the input, or "stdin"."""
     position: int
-    """As a prompt's."""
+    """Line number from 1; for CSV and Parquet the row number below the header."""
     reason: str
-    """Quotes keys and ids, never a prompt."""
+    """One sentence. It may quote keys and ids, never a prompt."""
     line: int | None = attrs.field(default=attrs.Factory(lambda bad: bad.position, takes_self=True))
-    """Where it begins in the file; None: the file has no lines."""
+    """Line of the file at which it begins, from 1; None for Parquet."""
 
-    def told(self, name: str) -> str:
-        """Return the sentence about it, with its place in the file of that name."""
-        place = f"{name}: row {self.position}" if self.line is None else f"{name}:{self.line}"
+    def __str__(self) -> str:
+        place = f"{self.file}: row {self.position}" if self.line is None else f"{self.file}:{self.line}"
         return f"{place}: {self.reason}"
 
 
 class InputError(ConfigurationError):
-    """The input cannot be run; the message has a sentence for each of the first problems, a line each."""
+    """The input cannot be used; the message has one line for each of the first problems."""
 
 
 class LineError(ValueError):
-    """A line or a row cannot be taken; the message is the reason."""
+    """A line or row is not usable; the message is the reason."""
 
 
-def quoted(text: str) -> str:
-    """Return a key or an id as a reason quotes it: in ASCII, shortened where it is long."""
+def quote(text: str) -> str:
+    """Return a key or an id as messages quote it: in ASCII, and at most 40 characters of it."""
     return ascii(text if len(text) <= _LONGEST_QUOTE else text[: _LONGEST_QUOTE - 3] + "...")
 
 
 Line: TypeAlias = bytes | LineError
-"""With its end; or why it is not there."""
+"""A line with its line end, or why it could not be read."""
 
 
 class Lines(Protocol):
-    """What lines are read from."""
+    """A source of lines; binary files are sources."""
 
     def readline(self, size: int, /) -> bytes:
-        """Return the next line, or as much of it."""
+        """Return the next line, or its next `size` bytes if it is longer; b"" at the end."""
         ...
 
 
-Record: TypeAlias = tuple[int, int | None, Any]
-"""Its position, the line where it begins, and what the form makes of it."""
+RawRecord: TypeAlias = tuple[int, int | None, Any]
+"""A record's position, the line at which it begins (None for Parquet), and its data, which only its format understands."""
 
 
 class InputFormat(Protocol):
-    """Reads one input, as often as is asked for."""
+    """Splits one input into raw records, and makes prompts of them. It can be run over the same input several times."""
 
     @property
     def kind(self) -> InputKind:
-        """What the input is, as far as is known."""
+        """The format, as far as it is known."""
         ...
 
-    def records(self, lines: Lines) -> Iterator[Record]:
-        """Yield the records from the beginning on."""
+    def records(self, lines: Lines) -> Iterator[RawRecord]:
+        """Yield the raw records, from the beginning."""
         ...
 
-    def read(self, position: int, data: Any) -> InputRecord | None:
-        """Return what a record asks for; None: nothing.
+    def read(self, record: RawRecord) -> InputRecord | None:
+        """Return the prompt of a raw record; None if it is blank.
 
         Raises:
-            LineError: it cannot be taken.
+            LineError: No prompt can be made of it.
         """
         ...
 
     def is_blank(self, data: Any) -> bool:
-        """Whether a record that was taken before asks for nothing."""
+        """Whether a record that passed its check is blank; cheaper than `read`."""
         ...
 
-    def raw(self, position: int, data: Any) -> bytes:
-        """Return a record that was taken before as lines of an input."""
+    def raw(self, record: RawRecord) -> bytes:
+        """Return a record that passed its check as lines of an input file."""
         ...
 
     @property
     def header(self) -> bytes:
-        """What stands before the records."""
+        """The lines before the records; b"" if there are none."""
         ...
 
     @property
     def has_ids(self) -> bool:
-        """Whether the records name themselves; else each is named by its number."""
+        """Whether the records have ids of their own; otherwise their positions are their ids."""
         ...

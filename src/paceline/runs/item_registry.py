@@ -183,7 +183,7 @@ def register_items(
         _record_options(store, options)
         yield RegisteredItems(
             identity=source.identity,
-            prompts=lambda wanted: source.prompts(lambda position: not wanted(position)),
+            prompts=source.prompts,
             bad_count=source.bad_count,
         )
 

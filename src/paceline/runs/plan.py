@@ -18,7 +18,6 @@ from __future__ import annotations
 
 import json
 import os
-import sqlite3
 from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
@@ -32,6 +31,7 @@ from .._core.usage import TokenUsage
 from ..abc import LLMCallStrategy
 from ..files import BadLine, InputRecord
 from ..files.output import check_output
+from ..files.seen_set import SeenSet
 from ..files.types import STREAM
 from ..journal.items import ItemChange
 from ..journal.reader import Counts, JournalReader, KnownItem
@@ -74,7 +74,7 @@ class JournalComparison:
         options: of the run.
         strategy: that is to answer.
         reader: of the journal; None: there is none yet.
-        seen: a database of its own.
+        seen: Keeps the contents of the prompts that need a call, with their lengths in characters.
     """
 
     def __init__(
@@ -82,7 +82,7 @@ class JournalComparison:
         options: RunOptions,
         strategy: LLMCallStrategy[Any],
         reader: JournalReader | None,
-        seen: sqlite3.Connection,
+        seen: SeenSet,
     ) -> None:
         self.wanted = 0
         """Prompts that are to be answered."""
@@ -96,7 +96,6 @@ class JournalComparison:
         self._known = self._again = self._new = 0
         self._calls = self._characters = 0
         self._seen = seen
-        seen.execute("CREATE TABLE prompt (digest BLOB PRIMARY KEY, length INTEGER) WITHOUT ROWID")
 
     def visit(self, prompt: InputRecord) -> None:
         """Take a prompt of the input."""
@@ -109,8 +108,7 @@ class JournalComparison:
         self._flush()
         if not self._options.dedupe:
             return self._calls, self._characters
-        row = self._seen.execute("SELECT COUNT(*), IFNULL(SUM(length), 0) FROM prompt").fetchone()
-        return int(row[0]), int(row[1])
+        return len(self._seen), self._seen.total()
 
     def state(self) -> JournalState | None:
         """Return what the journal says; None: there is none yet."""
@@ -145,8 +143,9 @@ class JournalComparison:
             self._characters += sum(characters_of(prompt.prompt) or 0 for prompt, _ in missing)
             return
         answered = self._answered([content for _, content in missing])
-        rows = [(content, characters_of(prompt.prompt) or 0) for prompt, content in missing if content not in answered]
-        self._seen.executemany("INSERT OR IGNORE INTO prompt VALUES (?, ?)", rows)
+        for prompt, content in missing:
+            if content not in answered:
+                self._seen.add(content, characters_of(prompt.prompt) or 0)
 
     def _is_wanted(self, prompt: InputRecord, content: bytes, before: KnownItem | None) -> bool:
         """Whether a prompt is to be answered; note what has changed of it."""
@@ -181,7 +180,7 @@ def comparing_with_journal(
     with ExitStack() as stack:
         there = journal is not None and os.path.exists(journal) and os.path.getsize(journal)  # noqa: PTH110, PTH202 - texts
         reader = stack.enter_context(JournalReader(journal)) if journal is not None and there else None
-        yield JournalComparison(options, strategy, reader, stack.enter_context(closing(sqlite3.connect(""))))
+        yield JournalComparison(options, strategy, reader, stack.enter_context(closing(SeenSet())))
 
 
 def _plain(identity: Any) -> dict[str, Any]:
@@ -283,8 +282,8 @@ def make_plan(options: RunOptions) -> Plan:
 def _output_state(options: RunOptions, source: os.stat_result, state: JournalState | None) -> str:
     written = None if state is None else state.written
     place = str(Path(options.output).resolve())
-    belongs = options.output != STREAM and written is not None and written.path == place
-    return check_output(options.output, source=source, overwrite=options.overwrite, belongs=belongs)
+    is_resumed = options.output != STREAM and written is not None and written.path == place
+    return check_output(options.output, keep={"the input": source}, overwrite=options.overwrite, is_resumed=is_resumed)
 
 
 def _planned(strategy: LLMCallStrategy[Any], usage: TokenUsage) -> PlannedModel:

@@ -103,7 +103,7 @@ def test_an_unknown_price_is_said_to_be_unknown(paceline, same, tmp_path):
     ("output", "words"),
     [
         ("in.jsonl", "is the input; name another file"),
-        ("full.jsonl", "has content; name another file, or say --overwrite"),
+        ("full.jsonl", "has content; name another file, or set --overwrite"),
         (".", "cannot be written to: Is a directory"),
         ("none/out.jsonl", "cannot be written to: No such file or directory"),
         ("full.jsonl/out.jsonl", "cannot be written to: Not a directory"),

@@ -17,7 +17,7 @@ from ...files.types import STREAM
 from ...journal.reader import JournalReader, has
 from ...runs.item_registry import OPTIONS, RegisteredInput, has_registered_bytes, registered_input
 from ...runs.journal_path import journal_at
-from ..console import OK, UNSAVED, print_message
+from ..console import OK, UNSAVED, print_message, sigterm_raises_exit
 from ..options import FailedArguments
 
 _SIZE = 2**18  # bytes that are written with one call
@@ -39,10 +39,11 @@ def failed(journal: str, options: FailedArguments) -> int:
         source = _source_of(reader, noted, options)
         places = reader.places(failed=map(str, options.kinds), unsettled=options.pending)
     count = sum(byte.bit_count() for byte in places)
-    keep = [(source, "the input"), (path, "the journal")]
+    keep = {"the input": source, "the journal": path}
     try:
         with (
             reopen_input(source, kind=InputKind(noted.kind), template=noted.asked.get("prompt")) as again,
+            sigterm_raises_exit(),
             atomic_file(options.output, overwrite=options.overwrite, keep=keep) as descriptor,
         ):
             output = Output(options.output, descriptor)

@@ -18,13 +18,13 @@ from pathlib import Path
 from ..._core.exceptions import ConfigurationError, JournalError
 from ...files.output import Output, OutputError, atomic_file
 from ...files.output_formats import OutputFormat
-from ...files.tables import csv_of, write_parquet
+from ...files.tables import csv_chunks, write_parquet
 from ...files.types import STREAM
 from ...journal.reader import JournalReader
 from ...journal.records import StoredResult
 from ...runs.journal_output import encoder, recorded_output
 from ...runs.journal_path import journal_at
-from ..console import OK, UNSAVED, print_message
+from ..console import OK, UNSAVED, print_message, sigterm_raises_exit
 from ..options import ResultsArguments
 
 _AT_ONCE = 256  # rows that are written with one call
@@ -78,9 +78,12 @@ def results(journal: str, options: ResultsArguments) -> int:
     path = journal_at(journal)
     with JournalReader(path) as reader:
         _protect(reader, options)
-        keep = [(path, "the journal"), (f"{path}-wal", "the journal's log"), (f"{path}-shm", "the journal's index")]
+        keep = {"the journal": path, "the journal's log": f"{path}-wal", "the journal's index": f"{path}-shm"}
         try:
-            with atomic_file(options.output, overwrite=options.overwrite, keep=keep) as descriptor:
+            with (
+                sigterm_raises_exit(),
+                atomic_file(options.output, overwrite=options.overwrite, keep=keep) as descriptor,
+            ):
                 _write(_chosen(reader, options), options, descriptor)
         except json.JSONDecodeError as error:
             raise JournalError(f"{path}: is damaged: what should be JSON in it is none ({error})") from None
@@ -118,7 +121,9 @@ def _write(kept: Iterable[StoredResult], options: ResultsArguments, descriptor: 
         return
     output = Output(options.output, descriptor)
     pieces = (
-        csv_of(map(_row, kept)) if kind_of(options) is Made.CSV else _lines(kept, OutputFormat(options.output_format))
+        csv_chunks(map(_row, kept))
+        if kind_of(options) is Made.CSV
+        else _lines(kept, OutputFormat(options.output_format))
     )
     for piece in pieces:
         output.write(piece)

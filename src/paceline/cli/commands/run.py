@@ -27,6 +27,7 @@ from ..._codec import encode_row
 from ..._core.exceptions import ConfigurationError
 from ..._core.results import WorkItemResult
 from ...abc import LLMCallStrategy
+from ...files.lines import is_terminal
 from ...files.output import Output, open_output
 from ...files.output_formats import OutputFormat, encode
 from ...files.types import STREAM
@@ -112,7 +113,7 @@ def _emitter(
     """Open the output, where an earlier run has left it."""
     path, form = options.output, options.output_format
     behind, last = (None, 0) if path == STREAM else _found(path, str(form), store, say=print_message)
-    with open_output(path, source=begin.identity, overwrite=options.overwrite, behind=behind) as output:
+    with open_output(path, keep={"the input": begin.identity}, overwrite=options.overwrite, resume_at=behind) as output:
         emitter = JournalOutput(reader, store, output, form=form, last=last)
         emitter.note()  # from here on what it holds is known to be ours
         yield emitter, output
@@ -141,6 +142,8 @@ def run(options: RunOptions, arguments: RunArguments | ResumeArguments) -> int:
         ConfigurationError: it cannot be run; nothing was called.
         JournalError: the journal cannot be used; nothing was called.
     """
+    if is_terminal(options.input):
+        print_message("reads from the terminal; end with Ctrl-D")
     if arguments.dry_run:
         return _tell_plan(options, as_json=arguments.json)
     strategy = strategy_of(options)
@@ -157,7 +160,7 @@ def _run_once(
     """Run a batch that cannot be gone on with."""
     with (
         open_checked_input(options, strategy) as source,
-        open_output(options.output, source=source.identity, overwrite=options.overwrite) as output,
+        open_output(options.output, keep={"the input": source.identity}, overwrite=options.overwrite) as output,
     ):
         for complaint in source.complaints():
             print_message(f"passed over: {complaint}")
