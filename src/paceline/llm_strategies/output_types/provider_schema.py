@@ -69,14 +69,14 @@ class _OpenError(Exception):
     """The schema has an open object: rule 2."""
 
 
-@attrs.frozen
+@attrs.frozen(kw_only=True)
 class AnswerFormat(Generic[T]):
     """The requested answer: its type, and a schema whose root is an object."""
 
     schema: dict[str, Any] | None
     """The JSON schema; None for free text."""
-    _type: OutputType[Any]
-    _wrapped: bool
+    _type: OutputType[Any] = attrs.field(alias="type")
+    _wrapped: bool = attrs.field(alias="wrapped")
 
     @classmethod
     def of(cls, output_type: Any) -> AnswerFormat[T]:
@@ -87,16 +87,16 @@ class AnswerFormat(Generic[T]):
         """
         known: OutputType[Any] = OutputType.of(output_type)
         if known.schema is None:
-            return cls(None, known, wrapped=False)
+            return cls(schema=None, type=known, wrapped=False)
         schema = _without_reference(known.schema)
         if schema.get("type") == "object":
-            return cls(schema, known, wrapped=False)
+            return cls(schema=schema, type=known, wrapped=False)
         if isinstance(output_type, OutputType):
             wrapped = _wrapped(schema)
-            return cls(wrapped, known.within(_FIELD, wrapped), wrapped=False)
+            return cls(schema=wrapped, type=known.within(_FIELD, wrapped), wrapped=False)
         # A dataclass works with pydantic and cattrs alike.
         known = OutputType.of(make_dataclass("Answer", [(_FIELD, output_type)]))
-        return cls(_without_reference(known.schema or {}), known, wrapped=True)
+        return cls(schema=_without_reference(known.schema or {}), type=known, wrapped=True)
 
     def read(self, text: str, usage: TokenUsage) -> T:
         """Parse an answer.

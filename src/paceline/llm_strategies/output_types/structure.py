@@ -65,7 +65,7 @@ def with_validator_errors(
     if alone:
         objections = [one for one in objections if not isinstance(one, AttributeError)]
     rest = unknown if alone or objections else others
-    return ClassValidationError(error.message, [*(one for one, _ in of_fields), *objections, *rest], error.cl)
+    return _class_error(error.message, [*(one for one, _ in of_fields), *objections, *rest], error.cl)
 
 
 def _validator_errors(cls: Any, value: Any, fields: Iterable[Field], converter: Converter) -> Iterator[Exception]:
@@ -85,6 +85,10 @@ def _validator_errors(cls: Any, value: Any, fields: Iterable[Field], converter: 
                 field.validator(twin, field, getattr(twin, one.name))
             except Exception as error:  # noqa: BLE001 - so may a validator
                 yield with_field_note(error, one)
+
+
+def _class_error(message: str, errors: Sequence[Exception], cls: Any) -> ClassValidationError:
+    return ClassValidationError(message, errors, cls)  # pyright: ignore[reportCallIssue]  # it reads the base class's __new__
 
 
 def with_field_note(error: Exception, field: Field) -> Exception:
@@ -328,9 +332,7 @@ def _class_union(classes: Sequence[Any], converter: Converter) -> Hook:
         if name in value and by_tag:
             tag = value[name]
             if type(tag) is not str or tag not in by_tag:
-                raise ClassValidationError(
-                    "", [with_field_note(Unfit(must_be), Field(name, str, required=True))], classes[0]
-                )
+                raise _class_error("", [with_field_note(Unfit(must_be), Field(name, str, required=True))], classes[0])
             return hooks[by_tag[tag]](value, None)
         return hooks[closest(value)](value, None)
 
