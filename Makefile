@@ -51,7 +51,7 @@ versions:  ## the quick tests on each Python from 3.11 to 3.14 that is at hand (
 		fi; \
 	done
 
-docs: $(VENV)/.docs  ## build the documentation site into build/docs, offline; warnings are errors
+docs: $(VENV)/.dev  ## build the documentation site into build/docs, offline; warnings are errors
 	$(BIN)/python -m sphinx -q -W --keep-going -n -b html -d build/doctrees docs build/docs
 
 format: $(VENV)/.dev
@@ -90,10 +90,6 @@ $(VENV)/.demo: pyproject.toml | $(VENV)/bin/python
 $(VENV)/.dev: pyproject.toml | $(VENV)/bin/python
 	$(INSTALL) --editable '.[all]' --group dev
 	@touch $@ $(VENV)/.demo
-
-$(VENV)/.docs: pyproject.toml | $(VENV)/bin/python
-	$(INSTALL) --editable '.[all]' --group dev --group docs
-	@touch $@ $(VENV)/.dev $(VENV)/.demo
 
 $(VENV)/.bench: pyproject.toml | $(VENV)/bin/python
 	$(INSTALL) --editable '.[all]' --group dev --group bench
