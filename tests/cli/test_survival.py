@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from paceline.journal.reader import JournalReader
-from paceline.journal.writer import Store
+from paceline.journal.writer import JournalWriter
 from paceline.runs.journal_output import restart_output
 
 from .conftest import FAST, rows_of
@@ -315,8 +315,8 @@ def test_a_journal_that_has_lost_items_is_compared_with_the_input_again(paceline
 def test_a_kill_between_forgetting_and_running_again_leaves_no_row_twice(paceline, jsonl, tmp_path):
     source, out = jsonl(30), tmp_path / "out.jsonl"
     paceline("run", source, "-o", out, "-m", FAST + ",faults=rejected:0.5,seed=1", "-q")
-    with Store(f"{out}.journal") as store, store.transaction():  # as `_take_note` does, and no more
-        assert store.items.forget(["rejected"])
+    with JournalWriter(f"{out}.journal") as store, store.transaction():  # as `_take_note` does, and no more
+        assert store.items.delete_results(["rejected"])
         restart_output(store)
     assert paceline("resume", out, "-q").code == 1
     assert {row["id"] for row in rows_of(out)} == {f"q{i}" for i in range(30)}

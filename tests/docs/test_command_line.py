@@ -14,7 +14,7 @@ from paceline.cli.app import app
 from paceline.cli.commands.status import status_data, status_of
 from paceline.cli.console import FAILED, OK, SIGNALLED, UNSAVED, UNWANTED, USAGE
 from paceline.journal.reader import JournalReader
-from paceline.journal.writer import Store
+from paceline.journal.writer import JournalWriter
 
 PAGE = Path(__file__).parents[2] / "docs" / "reference" / "command-line.md"
 TABLE = re.compile(r"(?P<head><!-- options of (?P<command>\w+) -->\n)(?P<table>.*?)(?=<!-- end -->)", re.DOTALL)
@@ -79,7 +79,7 @@ def test_every_option_has_a_sentence_of_help(command):
 
 
 def test_every_key_of_the_status_is_documented(tmp_path):
-    with Store(tmp_path / "x.journal"):
+    with JournalWriter(tmp_path / "x.journal"):
         pass
     with JournalReader(tmp_path / "x.journal") as reader:
         data = status_data(status_of(reader, pace=0, now=0.0))

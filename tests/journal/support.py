@@ -17,7 +17,7 @@ from paceline._core.fault import Fault, FaultKind
 from paceline._core.results import Attempt
 from paceline._core.usage import TokenUsage
 from paceline.journal.items import RegisteredItem
-from paceline.journal.writer import Store
+from paceline.journal.writer import JournalWriter
 
 IDENTITY = {"strategy": "Test", "model": "m-1"}
 
@@ -33,18 +33,18 @@ def content(text: str) -> bytes:
     return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).digest()
 
 
-def known(store: Store, *ids: str, prompt: str | None = None, identity: Any = None) -> list[RegisteredItem]:
-    strategy = store.items.strategy(IDENTITY if identity is None else identity)
+def known(store: JournalWriter, *ids: str, prompt: str | None = None, identity: Any = None) -> list[RegisteredItem]:
+    strategy = store.items.strategy_number(IDENTITY if identity is None else identity)
     return [RegisteredItem(name, content(prompt or name), strategy, place) for place, name in enumerate(ids, 1)]
 
 
-def noted(store: Store, *ids: str, **other: Any) -> list[Any]:
-    return store.items.note(known(store, *ids, **other), accept_changes=False)
+def noted(store: JournalWriter, *ids: str, **other: Any) -> list[Any]:
+    return store.items.register(known(store, *ids, **other), accept_changes=False)
 
 
-def begun(path: str, *ids: str, **options: Any) -> Store:
+def begun(path: str, *ids: str, **options: Any) -> JournalWriter:
     """Return a store with a run that has begun, and these items."""
-    store = Store(path, **options)
+    store = JournalWriter(path, **options)
     store.begin_run()
     noted(store, *ids)
     return store

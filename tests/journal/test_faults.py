@@ -17,7 +17,7 @@ from paceline import CallableStrategy, ParallelBatchProcessor, process_prompts, 
 from paceline.exceptions import JournalError, UnsavedError
 from paceline.journal import SqliteJournal
 from paceline.journal.reader import JournalReader
-from paceline.journal.writer import Store
+from paceline.journal.writer import JournalWriter
 
 from .support import UPPER, as_nobody, begun, done, item, python, rows, rows_elsewhere
 
@@ -132,18 +132,18 @@ def test_a_writer_that_has_no_room_says_so_and_goes_on_when_it_has(path):
 def test_a_file_of_somebody_else_is_refused_and_named(tmp_path, path):
     open_to_all(tmp_path)
     run_prompts(UPPER, ["a"], journal=path)
-    assert as_nobody(lambda: Store(path)) == f"JournalError: {path}: cannot be written: Permission denied"
+    assert as_nobody(lambda: JournalWriter(path)) == f"JournalError: {path}: cannot be written: Permission denied"
     Path(path).chmod(0o644)
-    assert as_nobody(lambda: Store(path)) == f"JournalError: {path}: cannot be written: Permission denied"
+    assert as_nobody(lambda: JournalWriter(path)) == f"JournalError: {path}: cannot be written: Permission denied"
 
 
 @root
 def test_a_directory_that_may_not_be_written_is_refused_and_named(tmp_path, path):
     open_to_all(tmp_path)
-    assert as_nobody(lambda: Store(path)) == f"JournalError: {path}: cannot be written: Permission denied"
+    assert as_nobody(lambda: JournalWriter(path)) == f"JournalError: {path}: cannot be written: Permission denied"
     run_prompts(UPPER, ["a"], journal=path)
     os.chown(path, 65534, 65534)
-    told = as_nobody(lambda: Store(path).begin_run())
+    told = as_nobody(lambda: JournalWriter(path).begin_run())
     assert told.startswith(f"JournalError: {path}: ")
     os.chown(path, 0, 0)
     assert run_prompts(UPPER, ["a"], journal=path).recalled == 1
@@ -186,7 +186,7 @@ def test_a_clock_that_was_set_back_a_day_changes_nothing(path):
 def test_what_was_learned_tomorrow_is_taken_for_what_was_learned_now(path):
     with begun(path) as store:
         fields = {"limit": 7, "rate": 9.0, "token_rate": None, "latency": 0.5, "learned": 4e9}
-        store.note_fact("knowledge", {"version": 1, "quotas": {"upper": fields}})
+        store.set_fact("knowledge", {"version": 1, "quotas": {"upper": fields}})
 
     async def main():
         async with ParallelBatchProcessor(journal=path) as processor:
@@ -228,7 +228,7 @@ def test_a_journal_that_vanishes_while_it_is_written_stops_the_batch(path, tmp_p
                 (tmp_path / "new").replace(path)
 
     called, error = vanishing(path, act)
-    assert "run.db: was removed, or another file put in its place, while it was written" in str(error)
+    assert "run.db: was removed or replaced by another file while it was being written" in str(error)
     assert len(called) < 500
     shown = [result for result in error.batch.results if result.success]
     assert len(called) == len(shown) + len(error.unsaved)
@@ -255,8 +255,8 @@ def test_a_journal_behind_a_symbolic_link_is_the_file_behind_it(tmp_path, path):
 
 COPIES = """if True:
     import os, signal, sys
-    from paceline.journal.writer import Store
-    from .support import begun, done
+    from paceline.journal.writer import JournalWriter
+    from tests.journal.support import begun, done
     names = [str(i) for i in range(50)]
     store = begun(sys.argv[1], *names)
     for name in names:
@@ -270,7 +270,7 @@ def test_the_log_that_a_kill_leaves_is_read(path):
     assert Path(path + "-wal").stat().st_size > 0
     with JournalReader(path) as reader:
         assert reader.counts().succeeded == 50
-    with Store(path) as store:
+    with JournalWriter(path) as store:
         assert store.begin_run() == 2
     assert rows_elsewhere(path) == 50
 
@@ -336,5 +336,7 @@ def test_a_damaged_file_is_said_to_be_so(path):
     content = bytearray(Path(path).read_bytes())
     content[8_192:200_000] = bytes(200_000 - 8_192)
     Path(path).write_bytes(content)
-    with pytest.raises(JournalError, match=r"run\.db: is damaged .* is rebuilt by: sqlite3 .*run\.db \.recover"):
+    with pytest.raises(
+        JournalError, match=r"run\.db: is damaged .* recover what is readable with: sqlite3 .*run\.db \.recover"
+    ):
         list(JournalReader(path).results(in_input_order=True))

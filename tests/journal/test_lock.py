@@ -15,14 +15,14 @@ import pytest
 from paceline import run_prompts
 from paceline.exceptions import JournalError, JournalInUseError
 from paceline.journal.reader import JournalReader
-from paceline.journal.writer import Store
+from paceline.journal.writer import JournalWriter
 
 from .support import UPPER, begun, done, forked, python, rows_elsewhere
 
 HOLDS = """if True:
     import sys, time
-    from paceline.journal.writer import Store
-    store = Store(sys.argv[1])
+    from paceline.journal.writer import JournalWriter
+    store = JournalWriter(sys.argv[1])
     store.begin_run()
     print("held", flush=True)
     time.sleep(60)
@@ -30,9 +30,9 @@ HOLDS = """if True:
 TRIES = """if True:
     import sys
     from paceline.exceptions import JournalInUseError
-    from paceline.journal.writer import Store
+    from paceline.journal.writer import JournalWriter
     try:
-        Store(sys.argv[1]).close()
+        JournalWriter(sys.argv[1]).close()
     except JournalInUseError as error:
         print(error.pid)
     else:
@@ -55,7 +55,7 @@ def test_a_second_writer_is_refused_and_told_the_process_of_the_first(path, hold
     with pytest.raises(
         JournalInUseError, match=rf"run\.db: is being written by the process {holder.pid}; wait"
     ) as raised:
-        Store(path)
+        JournalWriter(path)
     assert raised.value.pid == holder.pid
     with JournalReader(path) as reader:
         assert reader.writer() == holder.pid
@@ -71,19 +71,19 @@ def test_the_lock_is_gone_after_a_kill(path, holder):
     holder.wait()
     with JournalReader(path) as reader:
         assert reader.writer() is None
-    with Store(path) as store:
+    with JournalWriter(path) as store:
         assert store.begin_run() == 2
 
 
 def test_a_second_writer_in_the_same_process_is_refused(path):
     with begun(path), pytest.raises(JournalInUseError) as raised:
-        Store(path)
+        JournalWriter(path)
     assert raised.value.pid == os.getpid()
 
 
 def test_a_second_writer_is_refused_before_the_first_has_begun_a_run(path):
-    with Store(path), pytest.raises(JournalInUseError, match="is being written by another process") as raised:
-        Store(path)
+    with JournalWriter(path), pytest.raises(JournalInUseError, match="is being written by another process") as raised:
+        JournalWriter(path)
     assert raised.value.pid is None
 
 
@@ -94,27 +94,27 @@ def test_the_process_of_an_earlier_run_is_not_taken_for_the_writer(path, holder,
     if end == "ended":
         with begun(path) as store:
             store.end_run()
-    with Store(path), pytest.raises(JournalInUseError) as raised:
-        Store(path)
+    with JournalWriter(path), pytest.raises(JournalInUseError) as raised:
+        JournalWriter(path)
     assert raised.value.pid is None
-    with Store(path), JournalReader(path) as reader:
+    with JournalWriter(path), JournalReader(path) as reader:
         assert reader.writer() is None
 
 
 def test_another_name_of_the_file_is_the_same_journal(path, tmp_path):
     (tmp_path / "link.db").symlink_to(path)
     with begun(path), pytest.raises(JournalInUseError):
-        Store(tmp_path / "link.db")
+        JournalWriter(tmp_path / "link.db")
 
 
 def test_two_journals_do_not_disturb_each_other(tmp_path):
-    with Store(tmp_path / "a.db"), Store(tmp_path / "b.db"):
+    with JournalWriter(tmp_path / "a.db"), JournalWriter(tmp_path / "b.db"):
         assert JournalReader(tmp_path / "a.db").writer() is None, "no run has begun"
 
 
 def test_a_journal_may_be_opened_again_once_it_is_closed(path):
     for run in range(1, 4):
-        with Store(path) as store:
+        with JournalWriter(path) as store:
             assert store.begin_run() == run
     assert python(TRIES, path).stdout == "opened\n"
 
@@ -122,9 +122,9 @@ def test_a_journal_may_be_opened_again_once_it_is_closed(path):
 def test_a_journal_that_could_not_be_opened_is_not_locked(path):
     Path(path).write_text("hello", "utf-8")
     with pytest.raises(JournalError):
-        Store(path)
+        JournalWriter(path)
     Path(path).write_text("", "utf-8")
-    Store(path).close()
+    JournalWriter(path).close()
     assert python(TRIES, path).stdout == "opened\n"
 
 
@@ -135,7 +135,7 @@ def test_looking_at_a_journal_takes_no_lock_from_its_writer(path, look):
     match look:
         case "a second writer":
             with pytest.raises(JournalInUseError):
-                Store(path)
+                JournalWriter(path)
         case "a look at who writes":
             with JournalReader(path) as reader:
                 assert reader.writer() == os.getpid()
@@ -156,7 +156,7 @@ def test_many_who_try_at_once_have_one_winner(path):
 
     def attempt():
         try:
-            stores.append(Store(path))
+            stores.append(JournalWriter(path))
         except JournalInUseError as error:
             refused.append(error)
 
@@ -172,12 +172,12 @@ def test_many_who_try_at_once_have_one_winner(path):
 def test_a_fork_takes_no_lock_with_it_that_it_does_not_give_back(path):
     store = begun(path)
     store.close()
-    assert forked(lambda: Store(path).close()) == (0, "None"), "what was written by its parent is no longer"
+    assert forked(lambda: JournalWriter(path).close()) == (0, "None"), "what was written by its parent is no longer"
 
 
 def test_a_fork_cannot_write_what_its_parent_writes(path):
     with begun(path):
-        assert forked(lambda: Store(path))[1].startswith("JournalInUseError: ")
+        assert forked(lambda: JournalWriter(path))[1].startswith("JournalInUseError: ")
 
 
 def test_a_reader_sees_what_is_committed_while_it_is_written(path):

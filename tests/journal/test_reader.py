@@ -13,8 +13,8 @@ from paceline._codec import encode_row
 from paceline._core.accounting import Price
 from paceline._core.fault import FaultKind
 from paceline.exceptions import JournalError
-from paceline.journal.reader import JournalReader, has
-from paceline.journal.writer import Store
+from paceline.journal.reader import JournalReader, has_place
+from paceline.journal.writer import JournalWriter
 
 from .support import IDENTITY, attempt, begun, done, failed, known, noted
 
@@ -30,14 +30,14 @@ def fill(path, fates):
         attrs.evolve(*known(store, f"i{number}"), place=number * 7 % 61 + 1 if placed else None)
         for number, (*_, placed) in enumerate(fates)
     ]
-    store.items.note(items, accept_changes=False)
+    store.items.register(items, accept_changes=False)
     for number, (kind, refusals, _, _) in reversed(list(enumerate(fates))):
         name = f"i{number}"
         store.commit(
             [done(name, number, refusals=refusals) if kind is None else failed(name, kind, refusals=refusals)], {}
         )
     store.items.mark_all_gone()
-    store.items.note(
+    store.items.register(
         [item for item, (_, _, gone, _) in zip(items, fates, strict=True) if not gone], accept_changes=False
     )
     store.close()
@@ -96,18 +96,18 @@ def test_places_have_a_bit_for_each_item_that_is_meant(tmp_path_factory, fates, 
                 meant.add(item.place)
     with JournalReader(path) as reader:
         bits = reader.places(failed=kinds, settled=settled, unsettled=unsettled)
-        assert {place for place in range(70) if has(bits, place)} == meant
+        assert {place for place in range(70) if has_place(bits, place)} == meant
         assert not reader.places()
 
 
 def test_places_of_a_long_input_take_a_bit_each(path):
     store = begun(path)
     (item,) = known(store, "a")
-    store.items.note([attrs.evolve(item, place=1_000_000)], accept_changes=False)
+    store.items.register([attrs.evolve(item, place=1_000_000)], accept_changes=False)
     bits = JournalReader(path).places(unsettled=True)
-    assert has(bits, 1_000_000)
-    assert not has(bits, 999_999)
-    assert not has(bits, 10**9)
+    assert has_place(bits, 1_000_000)
+    assert not has_place(bits, 999_999)
+    assert not has_place(bits, 10**9)
     assert len(bits) < 260_000
     store.close()
 
@@ -151,7 +151,7 @@ def test_a_row_of_the_journal_is_the_row_of_the_result(path):
 def test_the_identities_are_those_of_the_items(path):
     with begun(path, "a") as store:
         noted(store, "b", identity={"m": 2})
-        store.items.strategy({"m": 3})
+        store.items.strategy_number({"m": 3})
     assert JournalReader(path).identities() == [IDENTITY, {"m": 2}]
 
 
@@ -162,7 +162,7 @@ def test_a_file_that_is_not_there_is_not_made(path, tmp_path):
 
 
 def test_a_reader_that_is_closed_says_so(path):
-    Store(path).close()
+    JournalWriter(path).close()
     reader = JournalReader(path)
     reader.close()
     with pytest.raises(JournalError, match="closed database"):

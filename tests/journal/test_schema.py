@@ -13,7 +13,7 @@ import pytest
 from paceline.exceptions import JournalError
 from paceline.journal import schema
 from paceline.journal.reader import JournalReader
-from paceline.journal.writer import Store
+from paceline.journal.writer import JournalWriter
 
 from .support import forked
 
@@ -38,7 +38,7 @@ def state(db):
 
 
 def test_a_file_that_is_not_there_becomes_a_journal(path):
-    Store(path).close()
+    JournalWriter(path).close()
     with closing(sqlite3.connect(path)) as db:
         assert db.execute("PRAGMA user_version").fetchone()[0] == len(schema.STEPS)
         assert db.execute("PRAGMA application_id").fetchone()[0] == schema.APPLICATION_ID
@@ -47,14 +47,14 @@ def test_a_file_that_is_not_there_becomes_a_journal(path):
 
 def test_an_empty_file_becomes_a_journal(path):
     Path(path).touch()
-    Store(path).close()
+    JournalWriter(path).close()
     assert JournalReader(path).counts().total == 0
 
 
 def test_a_journal_is_opened_again_unchanged(path):
-    Store(path).close()
+    JournalWriter(path).close()
     before = Path(path).read_bytes()
-    Store(path).close()
+    JournalWriter(path).close()
     assert Path(path).read_bytes() == before
 
 
@@ -105,7 +105,7 @@ def test_a_database_of_another_program_is_refused_and_not_changed(path, tables):
     with pytest.raises(
         JournalError, match=r"run\.db: is a database of another program, not a journal; name another file"
     ):
-        Store(path)
+        JournalWriter(path)
     with pytest.raises(JournalError, match="of another program"):
         JournalReader(path)
     assert Path(path).read_bytes() == before
@@ -115,7 +115,7 @@ def test_a_database_of_another_program_is_refused_and_not_changed(path, tables):
 def test_what_is_no_database_is_refused_and_not_changed(path, text):
     Path(path).write_bytes(text)
     with pytest.raises(JournalError, match=r"run\.db: is not a journal; name another file"):
-        Store(path)
+        JournalWriter(path)
     with pytest.raises(JournalError, match="is not a journal"):
         JournalReader(path)
     assert Path(path).read_bytes() == text
@@ -123,14 +123,15 @@ def test_what_is_no_database_is_refused_and_not_changed(path, text):
 
 
 def test_a_journal_of_a_later_version_is_refused_and_not_changed(path):
-    Store(path).close()
+    JournalWriter(path).close()
     with closing(sqlite3.connect(path)) as db:
         db.execute("PRAGMA journal_mode = DELETE")
         db.execute("PRAGMA user_version = 99")
     before = Path(path).read_bytes()
-    for opens in (Store, JournalReader):
+    for opens in (JournalWriter, JournalReader):
         with pytest.raises(
-            JournalError, match=r"run\.db: was written by a later paceline \(its version is 99, known is 1\)"
+            JournalError,
+            match=r"run\.db: was written by a later paceline \(journal version 99, this one knows up to 1\)",
         ):
             opens(path)
     assert Path(path).read_bytes() == before
@@ -139,26 +140,26 @@ def test_a_journal_of_a_later_version_is_refused_and_not_changed(path):
 def test_a_database_with_nothing_in_it_becomes_a_journal(db, path):
     db.execute("CREATE TABLE t (x)")
     db.execute("DROP TABLE t")
-    Store(path).close()
+    JournalWriter(path).close()
     assert schema.check(db, path) == 1
 
 
 def test_an_empty_file_cannot_be_read_as_a_journal(path):
     Path(path).touch()
-    with pytest.raises(JournalError, match=r"run\.db: is empty; nothing was begun with it yet"):
+    with pytest.raises(JournalError, match=r"run\.db: is empty: no run was started with it"):
         JournalReader(path)
 
 
 def test_a_directory_is_no_journal(tmp_path):
     with pytest.raises(JournalError, match="cannot be written: Is a directory"):
-        Store(tmp_path)
+        JournalWriter(tmp_path)
     with pytest.raises(JournalError, match="there is no such file"):
         JournalReader(tmp_path)
 
 
 @pytest.mark.parametrize("name", ["a?b#c%d.db", "a b.db", "ä.db", "%41.db", "x?mode=rw.db"])
 def test_any_name_of_a_file_will_do(tmp_path, name):
-    Store(tmp_path / name).close()
+    JournalWriter(tmp_path / name).close()
     with JournalReader(tmp_path / name) as reader:
         assert reader.counts().total == 0
     assert name in [file.name for file in tmp_path.iterdir()]

@@ -31,8 +31,8 @@ from paceline.exceptions import ConfigurationError, JournalChangedError, Journal
 from paceline.journal import SqliteJournal
 from paceline.journal.items import RegisteredItem
 from paceline.journal.reader import JournalReader
-from paceline.journal.sqlite import retried
-from paceline.journal.writer import Store
+from paceline.journal.sqlite import kinds_to_retry
+from paceline.journal.writer import JournalWriter
 from paceline.llm_strategies import EscalationPolicy
 
 from .support import UPPER, begun, done, failed, item, rows, upper
@@ -118,7 +118,7 @@ def test_a_retry_that_is_none_is_refused(path, retry):
 
 
 def test_the_kinds_that_are_run_again_by_default_are_those_that_pass():
-    assert retried("passing") == {str(kind) for kind in PASSING}
+    assert kinds_to_retry("passing") == {str(kind) for kind in PASSING}
     assert FaultKind.REFUSED not in PASSING
     assert FaultKind.REJECTED not in PASSING
 
@@ -234,7 +234,7 @@ async def test_a_failure_is_no_twin_for_items_of_a_later_batch(path):
     async with ParallelBatchProcessor(journal=path) as processor:
         await processor.add_work(item("a", "x"))
         await processor.process_all()
-    with Store(path) as store:
+    with JournalWriter(path) as store:
         store.begin_run()
         store.commit([failed("a", FaultKind.REFUSED)], {})
     async with ParallelBatchProcessor(journal=path) as processor:
@@ -310,7 +310,7 @@ async def test_an_output_that_cannot_be_made_again_is_called_again(path, caplog)
     batch = await process_prompts(again, ["1+2j", "3j"], journal=path)
     assert sorted(again.called) == ["1+2j", "3j"]
     assert (batch.succeeded, batch.recalled) == (2, 0)
-    assert "Typed.restore failed, so '0' is run again: ValueError" in caplog.text
+    assert "Typed.restore failed, so '0' runs again: ValueError" in caplog.text
 
 
 # ------------------------------------------------------------------------------------------------ what has changed
@@ -375,7 +375,7 @@ async def test_a_journal_is_used_only_while_it_is_open(path):
 async def test_a_processor_that_is_cancelled_lets_go_of_its_journal(path):
     with anyio.move_on_after(0.05):
         await process_prompts(CallableStrategy(_forever), ["a"], journal=path)
-    with Store(path) as store:
+    with JournalWriter(path) as store:
         assert [row[0] for row in rows(path, "SELECT ended IS NOT NULL FROM runs")] == [1]
         assert store.begin_run() == 2
 
@@ -386,10 +386,10 @@ async def _forever(_prompt):
 
 @pytest.mark.anyio
 async def test_a_store_that_was_open_stays_open(path):
-    with Store(path) as store:
-        strategy = store.items.strategy(UPPER.identity)
+    with JournalWriter(path) as store:
+        strategy = store.items.strategy_number(UPPER.identity)
         for run, name in enumerate("ab", 1):
-            store.items.note([RegisteredItem(name, content_key(name), strategy)], accept_changes=False)
+            store.items.register([RegisteredItem(name, content_key(name), strategy)], accept_changes=False)
             async with ParallelBatchProcessor(journal=SqliteJournal.on(store)) as processor:
                 await processor.add_work(item(name))
                 assert (await processor.process_all()).succeeded == 1
@@ -399,7 +399,7 @@ async def test_a_store_that_was_open_stays_open(path):
 
 @pytest.mark.anyio
 async def test_an_item_that_should_have_been_noted_and_was_not_is_no_silent_loss(path):
-    with Store(path) as store, pytest.raises(UnsavedError, match="an item that it does not know") as raised:
+    with JournalWriter(path) as store, pytest.raises(UnsavedError, match="an item that is not registered") as raised:
         await process_prompts(UPPER, ["a"], journal=SqliteJournal.on(store))
     assert [result.output for result in raised.value.unsaved] == ["A"]
 
@@ -411,7 +411,7 @@ async def test_another_program_may_look_while_a_batch_runs_and_takes_nothing_awa
         with JournalReader(path) as reader:
             assert reader.writer() == os.getpid()
         with pytest.raises(JournalError):
-            Store(path)
+            JournalWriter(path)
         return prompt
 
     prompts = [str(i) for i in range(20)]

@@ -15,9 +15,9 @@ from paceline._core.fault import FaultKind
 from paceline._core.pace import PaceChange, PaceKnowledge
 from paceline._core.usage import TokenUsage
 from paceline.exceptions import ConfigurationError, JournalError
-from paceline.journal.items import ItemChange, differences, sentences
+from paceline.journal.items import ItemChange, describe_changes, differences
 from paceline.journal.reader import JournalReader
-from paceline.journal.writer import Store
+from paceline.journal.writer import JournalWriter
 
 from .support import IDENTITY, attempt, begun, done, failed, known, noted, rows
 
@@ -47,7 +47,7 @@ def store(path):
 
 
 def told(store, items):
-    return sentences(store.items.note(items, accept_changes=False))
+    return describe_changes(store.items.register(items, accept_changes=False))
 
 
 # ------------------------------------------------------------------------------------------------ items
@@ -67,13 +67,13 @@ def test_a_changed_prompt_is_told_and_the_item_stays_as_it_was(store):
 def test_a_changed_strategy_is_told_setting_by_setting(store):
     other = {"strategy": "Test", "model": "m-2", "temperature": 0.5}
     assert told(store, known(store, "a", identity=other)) == [
-        "'a' was begun with another strategy: model was m-1, is m-2; temperature was not given, is 0.5"
+        "'a' was started with another strategy: model was m-1, is m-2; temperature was not given, is 0.5"
     ]
 
 
 def test_a_changed_prompt_that_is_accepted_is_another_item(store):
     store.commit([done("a"), done("b")], {})
-    changes = store.items.note(known(store, "a", prompt="another"), accept_changes=True)
+    changes = store.items.register(known(store, "a", prompt="another"), accept_changes=True)
     assert [change.content for change in changes] == [True]
     assert rows(store.path) == [("b",)]
     assert told(store, known(store, "a", prompt="another")) == []
@@ -82,7 +82,7 @@ def test_a_changed_prompt_that_is_accepted_is_another_item(store):
 
 def test_with_another_strategy_that_is_accepted_a_result_stands(store):
     store.commit([done("a")], {})
-    changes = store.items.note(known(store, "a", identity={"model": "m-2"}), accept_changes=True)
+    changes = store.items.register(known(store, "a", identity={"model": "m-2"}), accept_changes=True)
     assert [(change.content, change.before, change.after) for change in changes] == [
         (False, IDENTITY, {"model": "m-2"})
     ]
@@ -97,10 +97,10 @@ def test_both_changes_at_once_are_told_as_another_prompt(store):
 
 def test_many_changes_are_counted_after_the_first_ten():
     changes = [ItemChange(str(i), None, True, {}, {}) for i in range(1_012)]
-    lines = sentences(changes)
+    lines = describe_changes(changes)
     assert len(lines) == 11
     assert lines[9:] == ["the prompt of '9' has changed", "and 1,002 more changes"]
-    assert len(sentences(changes[:10])) == 10
+    assert len(describe_changes(changes[:10])) == 10
 
 
 def test_differences_name_what_is_new_and_what_is_gone():
@@ -114,15 +114,15 @@ def test_more_items_than_fit_in_a_statement_are_compared(path):
     names = [f"n{i}" for i in range(1_203)]
     with begun(path, *names) as store:
         assert told(store, known(store, *names)) == []
-        assert len(store.items.note(known(store, *names, prompt="other"), accept_changes=False)) == 1_203
+        assert len(store.items.register(known(store, *names, prompt="other"), accept_changes=False)) == 1_203
 
 
 def test_a_known_item_may_move_and_keeps_its_place_where_none_is_given(store):
     (first,) = known(store, "a")
-    store.items.note([attrs.evolve(first, place=77)], accept_changes=False)
-    store.items.note([attrs.evolve(first, place=None)], accept_changes=False)
+    store.items.register([attrs.evolve(first, place=77)], accept_changes=False)
+    store.items.register([attrs.evolve(first, place=None)], accept_changes=False)
     store.items.mark_all_gone()
-    store.items.note([attrs.evolve(first, place=None)], accept_changes=False)
+    store.items.register([attrs.evolve(first, place=None)], accept_changes=False)
     assert rows(store.path, "SELECT place, gone FROM items WHERE id = 'a'") == [(77, 0)]
 
 
@@ -139,7 +139,7 @@ def test_what_is_not_in_the_input_any_more_is_gone_until_it_is_back(store):
 
 
 def test_the_strategies_are_those_of_items_that_are_not_gone(store):
-    first, second = store.items.strategy(IDENTITY), store.items.strategy({"m": 2})
+    first, second = store.items.strategy_number(IDENTITY), store.items.strategy_number({"m": 2})
     assert store.items.strategies() == {first}
     noted(store, "d", identity={"m": 2})
     assert store.items.strategies() == {first, second}
@@ -149,19 +149,19 @@ def test_the_strategies_are_those_of_items_that_are_not_gone(store):
 
 def test_an_identity_has_one_number_in_every_run(path):
     with begun(path) as store:
-        number = store.items.strategy({"b": 1, "a": [1, {"x": None}]})
+        number = store.items.strategy_number({"b": 1, "a": [1, {"x": None}]})
     with begun(path) as store:
-        assert store.items.strategy({"a": [1, {"x": None}], "b": 1}) == number
-        assert store.items.strategy({"a": 1}) != number
+        assert store.items.strategy_number({"a": [1, {"x": None}], "b": 1}) == number
+        assert store.items.strategy_number({"a": 1}) != number
         assert store.items.identity(number) == {"a": [1, {"x": None}], "b": 1}
 
 
 def test_results_of_some_kinds_are_forgotten(store):
     store.commit([failed("a"), failed("b", FaultKind.REFUSED), done("c")], {})
-    assert store.items.forget(["transient", "timeout"]) == 1
+    assert store.items.delete_results(["transient", "timeout"]) == 1
     assert rows(store.path) == [("b",), ("c",)]
-    assert store.items.forget([]) == 0
-    assert store.items.forget(map(str, FaultKind)) == 1
+    assert store.items.delete_results([]) == 0
+    assert store.items.delete_results(map(str, FaultKind)) == 1
     assert rows(store.path) == [("c",)]
 
 
@@ -180,11 +180,11 @@ def test_a_later_result_takes_the_place_of_an_earlier_one_under_a_new_number(sto
 
 def test_no_number_is_used_twice(store):
     store.commit([done("a"), done("b"), failed("c")], {})
-    store.items.forget(["transient"])
+    store.items.delete_results(["transient"])
     store.commit([done("c")], {})
-    store.items.note(known(store, "c", prompt="other"), accept_changes=True)
+    store.items.register(known(store, "c", prompt="other"), accept_changes=True)
     store.close()
-    with Store(store.path) as again:
+    with JournalWriter(store.path) as again:
         again.begin_run()
         again.commit([done("c")], {})
         with JournalReader(store.path) as reader:
@@ -244,7 +244,7 @@ def test_a_commit_keeps_all_of_its_results_or_none(store):
 
 
 def test_a_result_of_an_item_that_was_not_noted_is_refused_and_not_dropped(store):
-    with pytest.raises(JournalError, match=r"run\.db: was given the result of an item that it does not know"):
+    with pytest.raises(JournalError, match=r"run\.db: cannot store the result of an item that is not registered"):
         store.commit([done("a"), done("z"), done("b")], {})
     assert rows(store.path) == []
     store.commit([done("a"), failed("b", FaultKind.PENDING)], {})
@@ -269,7 +269,7 @@ def test_a_closed_store_says_so(store):
 @pytest.mark.parametrize("durability", ["FULL", None, "", "off"])
 def test_a_durability_that_is_none_is_refused(path, durability):
     with pytest.raises(ConfigurationError, match=f"durability must be normal or full, not {durability!r}"):
-        Store(path, durability=durability)
+        JournalWriter(path, durability=durability)
 
 
 @pytest.mark.parametrize(("durability", "level"), [("normal", 1), ("full", 2)])
@@ -319,14 +319,14 @@ def test_any_texts_come_back(tmp_path_factory, ids, texts):
 
 def test_facts_are_noted_and_replaced(store):
     assert store.fact("x") is None
-    store.note_fact("x", {"a": [1, None]})
-    store.note_fact("x", {"b": "\ud800"})
+    store.set_fact("x", {"a": [1, None]})
+    store.set_fact("x", {"b": "\ud800"})
     assert store.fact("x") == JournalReader(store.path).fact("x") == {"b": "\ud800"}
 
 
 def test_a_fact_that_is_no_json_is_refused_and_nothing_is_noted(store):
     with pytest.raises(ValueError, match="JSON"):
-        store.note_fact("x", math.inf)
+        store.set_fact("x", math.inf)
     assert store.fact("x") is None
 
 
@@ -338,8 +338,8 @@ def test_what_was_learned_comes_back(path):
     ]
     with begun(path) as store:
         assert store.knowledge() == {}
-        store.note_pace(changes, known_of_it)
-        store.note_pace([], {})
+        store.record_pace(changes, known_of_it)
+        store.record_pace([], {})
     with begun(path) as store, JournalReader(path) as reader:
         assert store.knowledge() == reader.knowledge() == known_of_it
         told = [(entry.run, entry.at, entry.handle, entry.old, entry.new) for entry in reader.pace()]
@@ -347,5 +347,5 @@ def test_what_was_learned_comes_back(path):
 
 
 def test_knowledge_that_cannot_be_read_is_none(store):
-    store.note_fact("knowledge", {"version": 99})
+    store.set_fact("knowledge", {"version": 99})
     assert store.knowledge() == JournalReader(store.path).knowledge() == {}

@@ -8,7 +8,7 @@ from contextlib import closing
 
 import pytest
 
-from paceline.journal.writer import Store
+from paceline.journal.writer import JournalWriter
 from paceline.runs.journal_path import journal_at
 
 from ..cli.conftest import prompts
@@ -38,7 +38,7 @@ def is_a_folder(path):
 
 def is_empty(path):
     path.touch()
-    return "is empty; nothing was begun with it yet"
+    return "is empty: no run was started with it"
 
 
 def is_text(path):
@@ -53,20 +53,20 @@ def is_of_another_program(path):
 
 
 def is_of_a_later_version(path):
-    Store(path).close()
+    JournalWriter(path).close()
     with closing(sqlite3.connect(path)) as db:
         db.execute("PRAGMA user_version = 99")
-    return "was written by a later paceline (its version is 99, known is 1)"
+    return "was written by a later paceline (journal version 99, this one knows up to 1)"
 
 
 def has_facts_that_are_none(path):
-    with Store(path) as store, store.transaction() as db:
+    with JournalWriter(path) as store, store.transaction() as db:
         db.executemany("INSERT INTO facts VALUES (?, '{')", [("input",), ("options",), ("output",)])
-    return "is damaged: what should be JSON in it is none"
+    return "is damaged: it has a value that is not JSON"
 
 
 def is_cut_off(path):
-    with Store(path) as store, store.transaction() as db:
+    with JournalWriter(path) as store, store.transaction() as db:
         db.executemany("INSERT INTO facts VALUES (?, ?)", [(str(i), '"' + "x" * 3_000 + '"') for i in range(50)])
     with path.open("r+b") as file:
         file.truncate(3 * 4096)
@@ -74,7 +74,7 @@ def is_cut_off(path):
 
 
 def has_a_table_that_is_none(path):
-    Store(path).close()
+    JournalWriter(path).close()
     with path.open("r+b") as file:
         content = file.read()
         file.seek(content.index(b"CREATE TABLE facts"))

@@ -50,9 +50,8 @@ class Problem:
     value: str | None = attrs.field(default=None, repr=False)
     """What was given there, as JSON, shortened; None: nothing was."""
 
-    @property
-    def told(self) -> str:
-        """Where and which rule, without the value: fit for logs and results."""
+    def __str__(self) -> str:
+        """Return the path and the rule without the value, which may be private: fit for logs and results."""
         return f"{self.path}: {self.rule}" if self.path else self.rule
 
 
@@ -195,7 +194,7 @@ class InvalidOutputError(CallError):
         right: Sequence[str] = (),
         usage: TokenUsage | Mapping[str, Any] | None = NO_USAGE,
     ) -> None:
-        shown = "; ".join(problem.told for problem in problems[:_SHOWN_PROBLEMS])
+        shown = "; ".join(str(problem) for problem in problems[:_SHOWN_PROBLEMS])
         more = f"; and {len(problems) - _SHOWN_PROBLEMS} more" if len(problems) > _SHOWN_PROBLEMS else ""
         super().__init__(f"the output is not of its type: {shown}{more}", kind=FaultKind.INVALID, usage=usage)
         self.text = text

@@ -1,8 +1,8 @@
-"""Journals: nothing lost, nothing paid for twice.
+"""Journals: files that keep the results of a batch, so that no result is lost or paid for twice.
 
-    batch = await process_prompts(strategy, prompts, journal="run.db")       # again: only what is missing
+    batch = await process_prompts(strategy, prompts, journal="run.db")       # run it again: only what is missing is called
 
-`SqliteJournal` is what a processor writes; `JournalReader` looks at one, also while it is written.
+`SqliteJournal` is written by a processor; `JournalReader` reads the file, also while it is written.
 """
 
 from .._core.fault import PASSING as PASSING

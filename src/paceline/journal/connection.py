@@ -1,4 +1,4 @@
-"""What SQLite raises, in a sentence that names the file; and how the file is opened for reading."""
+"""Connection: opens a journal for reading, and translates SQLite's errors into messages that name the file."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ import sqlite3
 
 from .._core.exceptions import JournalError
 
-_PATIENCE = 30.0  # seconds: a writer never holds up readers for long
+_BUSY_TIMEOUT = 30.0  # seconds: a writer blocks readers for much less, so this is never reached in practice
 
 
-def told(path: str, error: sqlite3.Error) -> JournalError:
-    """Return what SQLite raised as an error that names the file."""
+def journal_error(path: str, error: sqlite3.Error) -> JournalError:
+    """Return an SQLite error as a `JournalError` that names the file and, where one is known, a remedy."""
     name = getattr(error, "sqlite_errorname", "")
     if name == "SQLITE_NOTADB":
         return JournalError(f"{path}: is not a journal; name another file")
@@ -20,31 +20,32 @@ def told(path: str, error: sqlite3.Error) -> JournalError:
     if name.startswith("SQLITE_READONLY"):
         return JournalError(f"{path}: cannot be written: it is read-only")
     if name.startswith("SQLITE_CORRUPT"):
-        how = f"sqlite3 {path} .recover | sqlite3 NEW"
-        return JournalError(f"{path}: is damaged ({error}); what can be read is rebuilt by: {how}")
+        command = f"sqlite3 {path} .recover | sqlite3 NEW"
+        return JournalError(f"{path}: is damaged ({error}); recover what is readable with: {command}")
     if name.startswith("SQLITE_IOERR_WRITE"):
         return JournalError(f"{path}: cannot be written ({error}): is a limit set on the size of files?")
     return JournalError(f"{path}: {error}")
 
 
 def connect_to_read(path: str) -> sqlite3.Connection:
-    """Open a file for reading, which may be written at the same time.
+    """Open a file for reading; another process may write it at the same time.
 
     Raises:
-        sqlite3.Error: it is not there, or is no database.
+        sqlite3.Error: The file does not exist, or is not a database.
     """
     try:
-        return _connected(path, "mode=ro")
+        return _connect(path, "mode=ro")
     except sqlite3.OperationalError:
         if os.path.exists(f"{path}-wal"):  # noqa: PTH110 - a path as the user gave it
             raise
-        return _connected(path, "immutable=1")  # in a directory where no log can be made, and where nobody writes one
+        # In a directory where no write-ahead log can be made, and where no process writes one.
+        return _connect(path, "immutable=1")
 
 
-def _connected(path: str, how: str) -> sqlite3.Connection:
+def _connect(path: str, mode: str) -> sqlite3.Connection:
     quoted = path.replace("%", "%25").replace("?", "%3f").replace("#", "%23")
     db = sqlite3.connect(
-        f"file:{quoted}?{how}", uri=True, timeout=_PATIENCE, isolation_level=None, check_same_thread=False
+        f"file:{quoted}?{mode}", uri=True, timeout=_BUSY_TIMEOUT, isolation_level=None, check_same_thread=False
     )
     try:
         db.execute("SELECT EXISTS (SELECT * FROM sqlite_master)")

@@ -1,12 +1,11 @@
-"""What differs between an item now and as the journal has it, in words.
-
-Which items a journal knows, and whether they are what they were.
+"""Items: which items a journal knows, and whether they have changed since they were registered.
 
 Rules owned here:
 
-1. An item is known by its id. With other content, or a strategy of another identity, it is not the item that the journal has:
-   it stays as it was, or it is taken as it is now, and its result is forgotten if the content is another.
-2. An item that the input has no longer is gone: what was paid for stays, but it is in no output.
+1. An item is identified by its id. If its content or the identity of its strategy differs from what the journal has, it has
+   changed. A change that is not accepted leaves the journal as it was. One that is accepted replaces what the journal has, and
+   deletes the item's result if the content differs.
+2. An item that is no longer in the input is marked as gone: its result stays in the journal, but is in no output.
 """
 
 from __future__ import annotations
@@ -21,36 +20,37 @@ import attrs
 
 from .records import storable
 
-_SHOWN = 10  # changes that are told one by one
+_SHOWN = 10  # changes that are described one by one in a message
+_PARAMETERS = 500  # in one statement; SQLite allows 999 in old versions
 
 
 @attrs.frozen
 class ItemChange:
-    """An item is not what it was."""
+    """A difference between an item and what the journal has of it; `str()` describes it in a sentence."""
 
     id: str
     place: int | None
+    """Position in the input; None if it is not known."""
     content: bool
-    """Whether its prompt has changed; if not, the identity of its strategy has."""
+    """Whether the prompt has changed; if not, only the identity of the strategy has."""
     before: Mapping[str, Any]
-    """The identity that its strategy had."""
+    """The identity of the strategy in the journal."""
     after: Mapping[str, Any]
+    """The identity of the strategy now."""
 
-    @property
-    def told(self) -> str:
-        """What has changed, in a sentence."""
+    def __str__(self) -> str:
         if self.content:
             return f"the prompt of {self.id!r} has changed"
-        return f"{self.id!r} was begun with another strategy: {'; '.join(self.settings)}"
+        return f"{self.id!r} was started with another strategy: {'; '.join(self.strategy_changes)}"
 
     @property
-    def settings(self) -> list[str]:
-        """What has changed of its strategy, a sentence each."""
+    def strategy_changes(self) -> list[str]:
+        """The differences between the two identities, a sentence each."""
         return differences(self.before, self.after)
 
 
 def differences(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:
-    """Return what differs between two identities, a sentence each."""
+    """Return the differences between two identities, a sentence each."""
     return [
         f"{name} was {_shown(before.get(name))}, is {_shown(after.get(name))}"
         for name in sorted({*before, *after})
@@ -62,90 +62,87 @@ def _shown(value: Any) -> str:
     return "not given" if value is None else value if isinstance(value, str) else json.dumps(value)
 
 
-def sentences(changes: Sequence[ItemChange]) -> list[str]:
-    """Return the first of some changes in words."""
+def describe_changes(changes: Sequence[ItemChange]) -> list[str]:
+    """Return a sentence for each of the first changes, and one that counts the rest."""
     more = [f"and {len(changes) - _SHOWN:,} more changes"] if len(changes) > _SHOWN else []
-    return [change.told for change in changes[:_SHOWN]] + more
-
-
-_AT_ONCE = 500  # values in one statement
+    return [str(change) for change in changes[:_SHOWN]] + more
 
 
 @attrs.frozen
 class RegisteredItem:
-    """An item, as it is to be known to the journal."""
+    """An item as the journal registers it."""
 
     id: str
     content: bytes
-    """`content_key` of its prompt."""
+    """`content_key` of the prompt."""
     strategy: int
-    """What `Store.strategy` gave for the identity of its strategy."""
+    """Number of the strategy's identity: see `ItemTable.strategy_number`."""
     place: int | None = None
-    """Where in the input it is."""
+    """Position in the input."""
 
 
 class ItemTable:
-    """The items of one journal.
+    """The tables `items` and `strategies` of one journal.
 
     Args:
-        transaction: begins one, or joins the one that is under way.
+        transaction: Function that begins a transaction, or joins the current one.
     """
 
     def __init__(self, transaction: Callable[[], AbstractContextManager[sqlite3.Connection]]) -> None:
         self._transaction = transaction
-        self._strategies: dict[str, int] = {}
+        self._numbers: dict[str, int] = {}
         self._identities: dict[int, Mapping[str, Any]] = {}
 
     def count(self, *, gone: bool = False) -> int:
-        """Return how many there are, or how many are gone."""
+        """Return the number of items in the input, or of those that are gone."""
         with self._transaction() as db:
             return int(db.execute("SELECT COUNT(*) FROM items WHERE gone = ?", (gone,)).fetchone()[0])
 
     def are_unique(self) -> bool:
-        """Whether no two of them have the same content."""
+        """Return whether all items differ in content."""
         with self._transaction() as db:
             return bool(db.execute("SELECT COUNT(*) = COUNT(DISTINCT content) FROM items").fetchone()[0])
 
     def strategies(self) -> set[int]:
-        """Return the numbers of the strategies that answer them."""
+        """Return the numbers of the strategies of the items in the input."""
         with self._transaction() as db:
             return {number for (number,) in db.execute("SELECT DISTINCT strategy FROM items WHERE NOT gone")}
 
     def mark_all_gone(self) -> None:
-        """Take all for gone, until they are noted again."""
+        """Mark all items as gone, until each is registered again."""
         with self._transaction() as db:
             db.execute("UPDATE items SET gone = 1 WHERE NOT gone")
 
-    def strategy(self, identity: Mapping[str, Any]) -> int:
-        """Return the number of a strategy's identity."""
+    def strategy_number(self, identity: Mapping[str, Any]) -> int:
+        """Return the number of a strategy's identity; a new identity is added."""
         text = json.dumps(identity, sort_keys=True, default=str)
-        number = self._strategies.get(text)
+        number = self._numbers.get(text)
         if number is None:
             with self._transaction() as db:
                 db.execute("INSERT OR IGNORE INTO strategies (identity) VALUES (?)", (storable(text),))
                 row = db.execute("SELECT strategy FROM strategies WHERE identity = ?", (storable(text),)).fetchone()
-            number = self._strategies[text] = int(row[0])
+            number = self._numbers[text] = int(row[0])
         return number
 
     def identity(self, strategy: int) -> Mapping[str, Any]:
-        """Return the identity that has a number."""
-        found = self._identities.get(strategy)
-        if found is None:
+        """Return the identity with the number `strategy`."""
+        identity = self._identities.get(strategy)
+        if identity is None:
             with self._transaction() as db:
                 row = db.execute("SELECT identity FROM strategies WHERE strategy = ?", (strategy,)).fetchone()
-            found = self._identities[strategy] = json.loads(row[0])
-        return found
+            identity = self._identities[strategy] = json.loads(row[0])
+        return identity
 
-    def note(self, items: Sequence[RegisteredItem], *, accept_changes: bool) -> list[ItemChange]:
-        """Note items that are new; return those that are not what they were, under rule 1.
+    def register(self, items: Sequence[RegisteredItem], *, accept_changes: bool) -> list[ItemChange]:
+        """Add new items; return the changes of those that the journal has already, under rule 1.
 
         Args:
-            items: with different ids.
-            accept_changes: whether the changed ones are noted as they are now; else they stay as they were.
+            items: Items with different ids.
+            accept_changes: Whether changed items are updated in the journal.
         """
         with self._transaction() as db:
-            found = self._found(db, [storable(item.id) for item in items])
-            new = [item for item in items if storable(item.id) not in found]
+            stored = self._select(db, [storable(item.id) for item in items])
+            new = [item for item in items if storable(item.id) not in stored]
             db.executemany(
                 "INSERT INTO items (id, content, strategy, place) VALUES (?, ?, ?, ?)",
                 [(storable(item.id), item.content, item.strategy, item.place) for item in new],
@@ -153,28 +150,31 @@ class ItemTable:
             return [
                 change
                 for item in items
-                if (before := found.get(storable(item.id))) is not None
-                and (change := self._compare(db, item, before, accept=accept_changes)) is not None
+                if (row := stored.get(storable(item.id))) is not None
+                and (change := self._compare(db, item, row, accept=accept_changes)) is not None
             ]
 
-    def _found(self, db: sqlite3.Connection, ids: list[str]) -> dict[str, Any]:
-        found: dict[str, Any] = {}
-        for start in range(0, len(ids), _AT_ONCE):
-            part = ids[start : start + _AT_ONCE]
+    def _select(self, db: sqlite3.Connection, ids: list[str]) -> dict[str, Any]:
+        """Return the stored fields of items by id."""
+        stored: dict[str, Any] = {}
+        for start in range(0, len(ids), _PARAMETERS):
+            part = ids[start : start + _PARAMETERS]
             query = f"SELECT id, item, content, strategy, place, gone FROM items WHERE id IN ({_marks(part)})"  # noqa: S608 - only question marks
-            found |= {name: fields for name, *fields in db.execute(query, part)}
-        return found
+            stored |= {name: fields for name, *fields in db.execute(query, part)}
+        return stored
 
-    def _compare(self, db: sqlite3.Connection, item: RegisteredItem, before: Any, *, accept: bool) -> ItemChange | None:
-        number, content, strategy, place, gone = before
-        other, differs = content != item.content, strategy != item.strategy
+    def _compare(self, db: sqlite3.Connection, item: RegisteredItem, row: Any, *, accept: bool) -> ItemChange | None:
+        """Return the change of an item, if any; update the journal if the change is accepted or only the place differs."""
+        number, content, strategy, place, gone = row
+        content_differs, strategy_differs = content != item.content, strategy != item.strategy
         change = None
-        if other or differs:
-            identities = self.identity(strategy), self.identity(item.strategy)
-            change = ItemChange(item.id, item.place, other, *identities)
+        if content_differs or strategy_differs:
+            change = ItemChange(
+                item.id, item.place, content_differs, self.identity(strategy), self.identity(item.strategy)
+            )
             if not accept:
                 return change
-            if other:
+            if content_differs:
                 db.execute("DELETE FROM results WHERE item = ?", (number,))
         if change is not None or gone or (item.place is not None and item.place != place):
             db.execute(
@@ -183,8 +183,8 @@ class ItemTable:
             )
         return change
 
-    def forget(self, kinds: Iterable[str]) -> int:
-        """Forget the results that are faults of these kinds, so that their items are run again; return how many there were."""
+    def delete_results(self, kinds: Iterable[str]) -> int:
+        """Delete the results that are faults of these kinds, so that their items run again; return the number of them."""
         named = list(kinds)
         with self._transaction() as db:
             return db.execute(f"DELETE FROM results WHERE kind IN ({_marks(named)})", named).rowcount  # noqa: S608 - only question marks

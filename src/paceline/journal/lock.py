@@ -1,11 +1,12 @@
-"""How a journal comes to have a single writer.
+"""Lock: one writer for each journal.
 
-The file itself is locked, by `flock`, for as long as it is open for writing. The kernel lets go of the lock when the process
-ends, however it ends. Where there is no `flock`, on Windows, a second writer is noticed only within one process.
+Rules owned here:
 
-Closing any descriptor of a file drops the POSIX locks that SQLite has on it in this process; then the next one who closes the
-database takes himself for the last, and removes the log that is still written. So the descriptor is closed after SQLite's own,
-and a file that this process writes is not opened again to see whether it is locked: it is known here.
+1. The file itself is locked with `flock` for as long as it is open for writing. The kernel releases the lock when the process
+   ends, for any reason. Windows has no `flock`: there, a second writer is detected only within one process.
+2. Closing any descriptor of a file drops the POSIX locks that SQLite holds on it in the same process. The next connection to
+   close would then consider itself the last one and remove the write-ahead log while it is in use. So the descriptor of the lock
+   is closed after SQLite's own, and a file that this process writes is never opened again to test its lock: a set records it.
 """
 
 from __future__ import annotations
@@ -19,39 +20,39 @@ from contextlib import suppress
 if sys.platform != "win32":
     import fcntl
 
-_TRIES, _PAUSE = 5, 0.02  # seconds
-_PRIVATE = 0o600  # what is in it was asked, and answered, in private
+_TRIES, _PAUSE = 5, 0.02  # seconds between two tries
+_PRIVATE = 0o600  # prompts' contexts and answers may be confidential
 
-_written: set[tuple[int, int, int]] = set()  # the files that this process writes; a fork of it writes none
-_turn = threading.Lock()
+_written: set[tuple[int, int, int]] = set()  # files that this process writes; the process id excludes its forks
+_mutex = threading.Lock()
 
 
 def acquire(path: str) -> int | None:
-    """Open a file, made if it is not there, and lock it; return its descriptor, or None where another has the lock.
+    """Open a file, creating it if needed, and lock it; return its descriptor, or None if another writer holds the lock.
 
     Raises:
-        OSError: it cannot be opened.
+        OSError: The file cannot be opened.
     """
-    with _turn:
+    with _mutex:
         if _is_written_here(path):
             return None
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0), _PRIVATE)
         for _ in range(_TRIES):
             if not _is_refused(descriptor):
-                _written.add(_name_of(os.fstat(descriptor)))
+                _written.add(_identity(os.fstat(descriptor)))
                 return descriptor
-            time.sleep(_PAUSE)  # whoever only looks whether it is held has it for a moment
+            time.sleep(_PAUSE)  # `is_held` in another process holds the lock for a moment
         os.close(descriptor)
         return None
 
 
-def _name_of(file: os.stat_result) -> tuple[int, int, int]:
+def _identity(file: os.stat_result) -> tuple[int, int, int]:
     return os.getpid(), file.st_dev, file.st_ino
 
 
 def _is_written_here(path: str) -> bool:
     try:
-        return _name_of(os.stat(path)) in _written  # noqa: PTH116 - a path as the user gave it
+        return _identity(os.stat(path)) in _written  # noqa: PTH116 - a path as the user gave it
     except OSError:
         return False
 
@@ -62,20 +63,20 @@ def _is_refused(descriptor: int) -> bool:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             return True
-        except OSError:  # a file system without locks: better unguarded than not at all
+        except OSError:  # a file system without locks: running unguarded is better than not at all
             return False
     return False
 
 
 def release(descriptor: int) -> None:
-    """Let go of the lock."""
-    with _turn, suppress(OSError):
-        _written.discard(_name_of(os.fstat(descriptor)))
+    """Release the lock and close its descriptor."""
+    with _mutex, suppress(OSError):
+        _written.discard(_identity(os.fstat(descriptor)))
         os.close(descriptor)
 
 
-def is_of(descriptor: int, path: str) -> bool:
-    """Whether a path still leads to the file that was locked."""
+def is_same_file(descriptor: int, path: str) -> bool:
+    """Return whether a path still names the locked file."""
     try:
         return os.path.samestat(os.stat(path), os.fstat(descriptor))  # noqa: PTH116 - a path as the user gave it
     except OSError:
@@ -83,7 +84,7 @@ def is_of(descriptor: int, path: str) -> bool:
 
 
 def is_alive(pid: int) -> bool:
-    """Whether there is such a process, as far as can be seen."""
+    """Return whether a process with this id exists; True where the platform cannot tell."""
     if sys.platform == "win32":
         return True
     try:
@@ -94,8 +95,8 @@ def is_alive(pid: int) -> bool:
 
 
 def is_held(path: str) -> bool:
-    """Whether somebody has a file locked."""
-    with _turn:
+    """Return whether any process holds the lock of a file."""
+    with _mutex:
         if _is_written_here(path):
             return True
         if sys.platform == "win32":

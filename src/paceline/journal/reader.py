@@ -1,6 +1,6 @@
-"""What is in a journal, for whoever looks at it: at any time, also while it is written.
+"""Reader: queries a journal, also while another process writes it.
 
-Nothing is written here, and no lock is taken.
+A reader never writes and takes no lock.
 """
 
 from __future__ import annotations
@@ -21,34 +21,35 @@ from .._core.exceptions import ConfigurationError, JournalError
 from .._core.pace import PaceKnowledge
 from .._core.usage import TokenUsage
 from . import lock, schema
-from .connection import connect_to_read, told
+from .connection import connect_to_read, journal_error
 from .records import SELECT_RESULT, StoredResult, storable
 
-_AT_ONCE = 1_000  # results that are fetched together
+_FETCH_SIZE = 1_000  # results, of a few kilobytes each
 
 
 @attrs.frozen(kw_only=True)
 class Counts:
-    """How far a batch has come."""
+    """How many items of a batch are settled, and how."""
 
     total: int
-    """Items that the journal knows, but for those that the input has no longer."""
+    """Items in the input: registered, and not gone."""
     succeeded: int
+    """Items with an output."""
     failures: Mapping[str, int]
-    """Items that are settled without an output, by the kind of their fault."""
+    """Items that are settled without an output, by kind of fault."""
     refusals: int
-    """How often calls of settled items were throttled."""
+    """Throttled calls of settled items."""
     last: int
-    """The number of the latest result; 0: there is none."""
+    """Number of the latest result; 0 if there is no result."""
 
     @property
     def settled(self) -> int:
-        """Items that have a result."""
+        """Items with a result."""
         return self.succeeded + sum(self.failures.values())
 
     @property
     def pending(self) -> int:
-        """Items that have none yet."""
+        """Items without a result."""
         return self.total - self.settled
 
 
@@ -57,13 +58,15 @@ class RunRecord:
     """One run on the journal."""
 
     run: int
+    """Number of the run, from 1."""
     pid: int
+    """Process id."""
     version: str
-    """Of paceline."""
+    """Version of paceline."""
     began: float
-    """Seconds since the epoch, by the clock of the wall."""
+    """Wall-clock time of the start, in seconds since 1970."""
     ended: float | None
-    """None: it goes on, or was killed."""
+    """Wall-clock time of the end; None if the run is active or was killed."""
 
 
 @attrs.frozen
@@ -71,50 +74,55 @@ class PaceEntry:
     """One change of the pace."""
 
     run: int
+    """Number of the run."""
     at: float
-    """Seconds since its batch began."""
+    """Seconds since the batch started."""
     quota: str
+    """Quota key of the lane."""
     handle: str
+    """What changed: see `PaceChanged.handle`."""
     old: float | None
-    """None: no limit."""
+    """Value before; None for no limit."""
     new: float | None
+    """Value after; None for no limit."""
     reason: str
+    """Why it changed, in a sentence."""
 
 
 @attrs.frozen
 class KnownItem:
-    """An item that the journal knows."""
+    """An item that is registered in the journal."""
 
     content: bytes
-    """`content_key` of its prompt."""
+    """`content_key` of the prompt."""
     strategy: int
-    """The number of its strategy."""
+    """Number of the strategy's identity."""
     kind: str | None
-    """Of its fault."""
+    """Kind of the fault; None if there is an output or no result."""
     is_settled: bool
-    """Whether it has a result."""
+    """Whether there is a result."""
 
 
 class JournalReader:
     """A journal that is open for reading.
 
     Args:
-        path: of the file.
+        path: Path of the file.
 
     Raises:
-        JournalError: it is not there, or is none.
+        JournalError: The file does not exist, or is not a journal. (From all methods: it cannot be read.)
     """
 
     def __init__(self, path: str | PathLike[str]) -> None:
         self.path = os.fspath(path)
         if not os.path.isfile(self.path):  # noqa: PTH113 - a path as the user gave it
             raise JournalError(f"{self.path}: there is no such file")
-        with self._told():
+        with self._as_journal_errors():
             self._db = connect_to_read(self.path)
         try:
-            with self._told():
+            with self._as_journal_errors():
                 if not schema.check(self._db, self.path):
-                    raise JournalError(f"{self.path}: is empty; nothing was begun with it yet")
+                    raise JournalError(f"{self.path}: is empty: no run was started with it")
         except BaseException:
             self.close()
             raise
@@ -130,34 +138,36 @@ class JournalReader:
         self._db.close()
 
     def fact(self, name: str) -> Any:
-        """Return what is noted under a name; None: nothing."""
-        found = self._all("SELECT value FROM facts WHERE name = ?", (name,))
-        return self._data(found[0][0]) if found else None
+        """Return the fact stored under a name; None if there is no such fact."""
+        rows = self._all("SELECT value FROM facts WHERE name = ?", (name,))
+        return self._data(rows[0][0]) if rows else None
 
     def knowledge(self) -> dict[str, PaceKnowledge]:
-        """Return what was learned of quotas."""
+        """Return the learned pace by quota key; empty if it is missing or invalid."""
         try:
             return decode_knowledge(json.dumps(self.fact("knowledge") or {"version": 1, "quotas": {}}))
         except ConfigurationError:
             return {}
 
     def identities(self) -> list[dict[str, Any]]:
-        """Return the identities of the strategies that answer its items."""
+        """Return the identities of the strategies of the items in the input."""
         rows = self._all(
             "SELECT identity FROM strategies WHERE strategy IN (SELECT strategy FROM items WHERE NOT gone) ORDER BY strategy"
         )
         return [self._data(identity) for (identity,) in rows]
 
     def strategies(self) -> dict[int, dict[str, Any]]:
-        """Return the identities of all strategies that it knows, by their numbers."""
-        return {number: self._data(one) for number, one in self._all("SELECT strategy, identity FROM strategies")}
+        """Return the identities of all strategies by number."""
+        return {
+            number: self._data(identity) for number, identity in self._all("SELECT strategy, identity FROM strategies")
+        }
 
     def known(self) -> int:
-        """Return the number of items that it knows, those among them that the input has no longer."""
+        """Return the number of registered items, including those that are gone."""
         return self._number("SELECT COUNT(*) FROM items")
 
     def items(self, ids: Sequence[str]) -> dict[str, KnownItem]:
-        """Return what is known of items, by id."""
+        """Return the registered ones among some items, by id."""
         names = {storable(name): name for name in ids}
         rows = self._all(
             f"SELECT id, content, items.strategy, kind, seq IS NOT NULL FROM items LEFT JOIN results USING (item) WHERE id IN ({_marks(names)})",  # noqa: S608 - only question marks
@@ -166,7 +176,7 @@ class JournalReader:
         return {names[name]: KnownItem(content, number, kind, bool(done)) for name, content, number, kind, done in rows}
 
     def answered(self, contents: Collection[bytes], strategy: int) -> set[bytes]:
-        """Return those of some contents of which an item has an output that the strategy of a number made."""
+        """Return those of some contents that have an output, made by the strategy with this number."""
         rows = self._all(
             f"SELECT content FROM items JOIN results USING (item) WHERE kind IS NULL AND results.strategy = ? AND content IN ({_marks(contents)})",  # noqa: S608 - only question marks
             (strategy, *contents),
@@ -174,7 +184,7 @@ class JournalReader:
         return {content for (content,) in rows}
 
     def counts(self) -> Counts:
-        """Return how far the batch has come."""
+        """Count the items of the batch by their state."""
         kinds = self._all(
             "SELECT kind, COUNT(*), SUM(refusals) FROM results r JOIN items i USING (item) WHERE NOT gone GROUP BY kind"
         )
@@ -187,7 +197,7 @@ class JournalReader:
         )
 
     def models(self) -> list[tuple[ModelUse, float | None]]:
-        """Return what each model was used for over all runs, with its cost in USD; None: some price was not known."""
+        """Return each model's use over all runs, with its cost in USD; the cost is None if a price was not known."""
         rows = self._all("""
             SELECT IFNULL(model, quota), COUNT(*), SUM(kind IS NULL), SUM(input_tokens), SUM(output_tokens),
                 SUM(cached_input_tokens), SUM(total_tokens), CASE WHEN COUNT(cost) = COUNT(*) THEN SUM(cost) END
@@ -199,52 +209,52 @@ class JournalReader:
         ]
 
     def runs(self) -> list[RunRecord]:
-        """Return the runs, the oldest first."""
+        """Return the runs, oldest first."""
         rows = self._all("SELECT run, pid, version, began, ended FROM runs ORDER BY run")
         return [RunRecord(run=run, pid=pid, version=v, began=began, ended=ended) for run, pid, v, began, ended in rows]
 
     def writer(self) -> int | None:
-        """Return the process that is writing it now; None: nobody is, or it has not begun its run yet."""
+        """Return the id of the process that writes the journal now; None if no process does, or its run has not started."""
         if not lock.is_held(self.path):
             return None
         latest = self.runs()[-1:]
         return next((run.pid for run in latest if run.ended is None and lock.is_alive(run.pid)), None)
 
     def pace(self) -> list[PaceEntry]:
-        """Return what the pace did, over all runs."""
+        """Return the changes of the pace over all runs, oldest first."""
         rows = self._all("SELECT run, at, quota, handle, old, new, reason FROM pace ORDER BY run, at, rowid")
         return [PaceEntry(*row) for row in rows]
 
     def results(self, *, after: int = 0, in_input_order: bool = False, failed: bool = False) -> Iterator[StoredResult]:
-        """Yield results, but for those of items that the input has no longer.
+        """Yield the results of the items in the input.
 
         Args:
-            after: only those with a higher number.
-            in_input_order: in the order of the input; otherwise in that of their numbers, in which they were committed.
-            failed: only those without an output.
+            after: Number of a result: only later ones are yielded.
+            in_input_order: Whether to yield them in the order of the input, and not in the order of commits.
+            failed: Whether to yield only results without an output.
         """
         where = f"WHERE r.seq > ? AND NOT i.gone {'AND r.kind IS NOT NULL' if failed else ''}"
         order = "i.place, i.item" if in_input_order else "r.seq"
-        with self._told():
+        with self._as_journal_errors():
             rows = self._db.execute(f"{SELECT_RESULT} {where} ORDER BY {order}", (after,))
-            while some := rows.fetchmany(_AT_ONCE):
-                yield from map(StoredResult.of, some)
+            while page := rows.fetchmany(_FETCH_SIZE):
+                yield from map(StoredResult.of, page)
 
     def pending_ids(self) -> Iterator[str]:
         """Yield the ids of items without a result, in the order of the input."""
         query = "SELECT id FROM items WHERE NOT gone AND item NOT IN (SELECT item FROM results) ORDER BY place, item"
-        with self._told():
+        with self._as_journal_errors():
             yield from (name for (name,) in self._db.execute(query))
 
     def places(
         self, *, failed: Iterable[str] | None = None, settled: bool = False, unsettled: bool = False
     ) -> bytearray:
-        """Return the places in the input of some items, as a bit each.
+        """Return the places of some items in the input, as a bitmap: see `has_place`.
 
         Args:
-            failed: those of items whose fault is of these kinds.
-            settled: those of items that have a result.
-            unsettled: those of items that have none.
+            failed: Kinds of faults: items that failed with one of them.
+            settled: Whether to include items with a result.
+            unsettled: Whether to include items without a result.
         """
         bits = bytearray()
         kinds = sorted(failed or ())
@@ -252,7 +262,7 @@ class JournalReader:
         conditions += ["r.item IS NOT NULL"] if settled else []
         conditions += ["r.item IS NULL"] if unsettled else []
         query = f"SELECT place FROM items i LEFT JOIN results r USING (item) WHERE NOT gone AND place IS NOT NULL AND ({' OR '.join(conditions)})"  # noqa: S608 - only question marks
-        with self._told():
+        with self._as_journal_errors():
             for (place,) in self._db.execute(query, kinds):
                 byte, bit = divmod(place, 8)
                 if byte >= len(bits):
@@ -261,25 +271,25 @@ class JournalReader:
         return bits
 
     def _all(self, query: str, values: tuple[Any, ...] = ()) -> list[Any]:
-        with self._told():
+        with self._as_journal_errors():
             return self._db.execute(query, values).fetchall()
 
     def _data(self, text: str) -> Any:
         try:
             return json.loads(text)
         except (ValueError, TypeError, RecursionError):
-            raise JournalError(f"{self.path}: is damaged: what should be JSON in it is none") from None
+            raise JournalError(f"{self.path}: is damaged: it has a value that is not JSON") from None
 
     def _number(self, query: str) -> int:
         return int(self._all(query)[0][0])
 
     @contextmanager
-    def _told(self) -> Iterator[None]:
+    def _as_journal_errors(self) -> Iterator[None]:
         try:
             yield
         except sqlite3.Error as error:
-            raise told(self.path, error) from error
-        except UnicodeDecodeError as error:  # of SQLite's own message, where it quotes what is damaged
+            raise journal_error(self.path, error) from error
+        except UnicodeDecodeError as error:  # raised for an SQLite message that quotes damaged text
             raise JournalError(f"{self.path}: is damaged, and cannot be read") from error
 
 
@@ -287,7 +297,7 @@ def _marks(values: Collection[object]) -> str:
     return ",".join("?" * len(values))
 
 
-def has(bits: bytearray, place: int) -> bool:
-    """Whether a place is among those of `JournalReader.places`."""
+def has_place(bits: bytearray, place: int) -> bool:
+    """Return whether a place is in a bitmap of `JournalReader.places`."""
     byte, bit = divmod(place, 8)
     return byte < len(bits) and bool(bits[byte] >> bit & 1)

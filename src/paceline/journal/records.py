@@ -1,4 +1,4 @@
-"""How a result becomes rows of a journal, and comes back."""
+"""Records: converts a result to rows of a journal, and back."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from .._core.results import Attempt, WorkItemResult
 from .._core.usage import NO_USAGE, TokenUsage
 
 _USAGE = "input_tokens, output_tokens, cached_input_tokens, total_tokens"
-_MOST = 2**53 - 1  # tokens: what is more is nonsense, and more than SQLite takes
+_MOST_TOKENS = 2**53 - 1  # more cannot be a real count, and beyond 2**63 SQLite fails
 
 INSERT_RESULT = f"""
 INSERT OR REPLACE INTO results (
     item, strategy, run, settled, kind, message, output, context, model, {_USAGE}, attempts, refusals, seconds
 )
 SELECT item, strategy, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ? FROM items WHERE id = ?
-"""  # noqa: S608 - nothing in it comes from outside
+"""  # noqa: S608 - all parts are constants of this module
 INSERT_ATTEMPT = f"""
 INSERT INTO attempts (item, run, ordinal, number, started, seconds, quota, model, {_USAGE}, cost, kind, message)
 SELECT item, ?1, IFNULL((SELECT MAX(ordinal) + 1 FROM attempts a WHERE a.item = items.item AND a.run = ?1), 0),
@@ -39,7 +39,13 @@ SELECT item, number, started, seconds, quota, model, {_USAGE}, kind, message FRO
 
 
 def result_values(result: WorkItemResult[Any], run: int, now: float) -> tuple[Any, ...]:
-    """Return the values of `INSERT_RESULT`."""
+    """Return the parameters of `INSERT_RESULT`.
+
+    Args:
+        result: A settled result.
+        run: Number of the current run.
+        now: Wall-clock time in seconds since 1970.
+    """
     fault, usage = result.error, result.usage
     return (
         run,
@@ -58,7 +64,7 @@ def result_values(result: WorkItemResult[Any], run: int, now: float) -> tuple[An
 
 
 def attempt_values(result: WorkItemResult[Any], run: int, prices: Mapping[str, Price]) -> Iterable[tuple[Any, ...]]:
-    """Yield the values of `INSERT_ATTEMPT` for each attempt."""
+    """Yield the parameters of `INSERT_ATTEMPT` for each attempt."""
     for attempt in result.attempts:
         usage, fault = attempt.usage, attempt.fault
         price = prices.get(attempt.model or attempt.quota)
@@ -79,42 +85,55 @@ def attempt_values(result: WorkItemResult[Any], run: int, prices: Mapping[str, P
 
 def _counts(usage: TokenUsage) -> Iterable[int]:
     counts = usage.input_tokens, usage.output_tokens, usage.cached_input_tokens, usage.total_tokens
-    return (min(count, _MOST) for count in counts)
+    return (min(count, _MOST_TOKENS) for count in counts)
 
 
 def storable(text: str) -> str:
-    """Return a text that SQLite takes: half of a surrogate pair is written as its escape."""
+    """Return a text that SQLite accepts: a lone surrogate is replaced by its escape."""
     return text if text.isascii() else text.encode("utf-8", "backslashreplace").decode()
 
 
 @attrs.frozen
 class StoredResult:
-    """A result as the journal has it: output and context are JSON."""
+    """A result as the journal stores it."""
 
     seq: int
+    """Number of the result, in the order of commits; no number is used twice."""
     item: int
+    """Number of the item in the journal."""
     id: str
+    """Id of the item."""
     run: int
+    """Number of the run that committed it."""
     kind: str | None
+    """Kind of the fault; None if there is an output."""
     message: str | None
+    """Message of the fault."""
     output: str | None = attrs.field(repr=False)
+    """The output as JSON."""
     context: str | None = attrs.field(repr=False)
+    """The item's context as JSON."""
     model: str | None
+    """Model that was called last."""
     usage: TokenUsage
+    """Tokens over all attempts."""
     attempts: int
+    """Number of attempts."""
     refusals: int
+    """Number of throttled calls."""
     seconds: float
+    """Seconds from the start of the first attempt to the end of the last."""
 
     @classmethod
     def of(cls, row: tuple[Any, ...]) -> StoredResult:
-        """Read a row of `SELECT_RESULT`."""
+        """Create a stored result from a row of `SELECT_RESULT`."""
         head, counts, (attempts, refusals, seconds) = row[:9], row[9:13], row[13:]
         usage = TokenUsage(*counts) if any(counts) else NO_USAGE
-        return cls(*head, usage, attempts, refusals, seconds)  # type: ignore[call-arg]  # there are nine, mypy cannot count them
+        return cls(*head, usage, attempts, refusals, seconds)  # type: ignore[call-arg]  # mypy does not know the length of `head`: 9
 
     @property
     def line(self) -> bytes:
-        """The row of the result, as a line of JSON."""
+        """The result row, as a line of JSON in UTF-8."""
         return row_line(
             item_id=self.id,
             output=self.output or "null",
@@ -127,21 +146,21 @@ class StoredResult:
         )
 
     def result(self, output: Any, context: Any = None, attempts: tuple[Attempt, ...] = ()) -> WorkItemResult[Any]:
-        """Return it as a result; its index is to be set by the caller."""
+        """Return a `WorkItemResult` with a decoded output; the caller sets its index."""
         fault = None if self.kind is None else Fault(FaultKind(self.kind), self.message or "")
         return WorkItemResult(self.id, 0, output, fault, context, self.usage, attempts, self.refusals, self.model)
 
     def as_data(self) -> WorkItemResult[Any]:
-        """Return it as a result of plain data."""
+        """Return a `WorkItemResult` whose output and context are plain JSON data."""
         return self.result(self.data(), None if self.context is None else json.loads(self.context))
 
     def data(self) -> Any:
-        """Return the output as plain data."""
+        """Return the output as plain JSON data."""
         return None if self.output is None else json.loads(self.output)
 
 
 def attempt_of(row: tuple[Any, ...]) -> Attempt:
-    """Read a row of `SELECT_ATTEMPTS`."""
+    """Create an attempt from a row of `SELECT_ATTEMPTS`."""
     _, number, started, seconds, quota, model, sent, generated, cached, total, kind, message = row
     fault = None if kind is None else Fault(FaultKind(kind), message or "")
     return Attempt(number, started, seconds, quota, TokenUsage(sent, generated, cached, total), fault, model)

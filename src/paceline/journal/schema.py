@@ -1,11 +1,12 @@
-"""What is in a journal's file: the tables, and how a file comes to have those of today.
+"""Schema: the tables of a journal, and the migrations between their versions.
 
 Rules owned here:
 
-1. A file is a journal if its application id says so; one without any table becomes one. Any other is left alone.
-2. Tables are made, and changed from one version to the next, in one transaction each: a kill in between leaves the file as it
-   was before.
-3. A file of a later version than this program knows is left alone too.
+1. A file is a journal if it has the application id below; a file without any table becomes one. Any other file is refused and
+   not changed.
+2. Creating the tables, and each migration from one version to the next, is one transaction: if the process is killed, the file
+   is as it was before.
+3. A file with a later version than this program knows is refused and not changed.
 
 The tables are documented in docs/reference/journal.md: users may query them.
 """
@@ -93,19 +94,19 @@ CREATE TABLE pace (
 """
 
 STEPS: Sequence[str] = (_TABLES,)
-"""Each makes of one version the next; the first makes version 1 of an empty file."""
+"""Migrations: number `n` changes version `n` into `n + 1`; the first creates the tables in an empty file."""
 
 
 def ensure(connection: sqlite3.Connection, path: str, steps: Sequence[str] = STEPS) -> None:
-    """Make the tables, or change them into those of today.
+    """Create the tables, or migrate them to the current version.
 
     Args:
-        connection: in autocommit mode.
-        path: of the file, for messages.
-        steps: those to do, from an empty file on.
+        connection: Connection in autocommit mode.
+        path: Path of the file, for messages.
+        steps: All migrations, starting from an empty file.
 
     Raises:
-        JournalError: the file is something else, or of a later version.
+        JournalError: The file is not a journal, or has a later version.
     """
     version = check(connection, path, latest=len(steps))
     for number in range(version, len(steps)):
@@ -119,10 +120,10 @@ def ensure(connection: sqlite3.Connection, path: str, steps: Sequence[str] = STE
 
 
 def check(connection: sqlite3.Connection, path: str, *, latest: int = len(STEPS)) -> int:
-    """Return the version of a file's tables; 0: it has none.
+    """Return the version of a file's tables; 0 for a file without tables.
 
     Raises:
-        JournalError: the file is no journal, or of a later version than `latest`.
+        JournalError: The file is not a journal, or has a later version than `latest`.
     """
     version: int = connection.execute("PRAGMA user_version").fetchone()[0]
     if connection.execute("PRAGMA application_id").fetchone()[0] != APPLICATION_ID:
@@ -130,5 +131,7 @@ def check(connection: sqlite3.Connection, path: str, *, latest: int = len(STEPS)
             raise JournalError(f"{path}: is a database of another program, not a journal; name another file")
         return 0
     if version > latest:
-        raise JournalError(f"{path}: was written by a later paceline (its version is {version}, known is {latest})")
+        raise JournalError(
+            f"{path}: was written by a later paceline (journal version {version}, this one knows up to {latest}); upgrade paceline"
+        )
     return version

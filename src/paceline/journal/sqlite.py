@@ -1,12 +1,12 @@
-"""A journal in an SQLite file, as the engine uses it.
+"""SQLite journal: the port `paceline.abc.Journal`, in one SQLite file.
 
 Rules owned here:
 
-1. SQLite is never called on the event loop, and by one thread at a time: a commit may take long, the calls in flight do not wait.
-2. What is being written when it is cancelled is written to its end: half a transaction is none, and a thread cannot be stopped.
-3. A result is kept as plain JSON data. Its strategy makes an output of that again; one of which it cannot is not kept, so that
-   its item is called again.
-4. Of two items with the same prompt and strategies of the same identity only one needs a call, unless `dedupe` is off.
+1. SQLite runs in a worker thread, one call at a time: a slow commit never delays the event loop or the calls in flight.
+2. A write that is cancelled is completed first: a transaction is committed completely or not at all, and a thread cannot be
+   interrupted.
+3. A result is stored as plain JSON data, and its strategy restores the output from it. If that fails, the item is called again.
+4. Of two items with the same prompt and strategies of the same identity only one is called, unless `dedupe` is off.
 """
 
 from __future__ import annotations
@@ -29,42 +29,42 @@ from .._core.prompt import content_key
 from .._core.results import Attempt, WorkItemResult
 from .._core.usage import NO_USAGE
 from ..abc import LLMCallStrategy, LLMWorkItem
-from .items import RegisteredItem, sentences
+from .items import RegisteredItem, describe_changes
 from .records import SELECT_ATTEMPTS, SELECT_RESULT, StoredResult, attempt_of, storable
-from .writer import Connect, Store
+from .writer import Connect, JournalWriter
 
 R = TypeVar("R")
 
 Retry: TypeAlias = Literal["passing", "failed", "none"] | Collection[FaultKind]
-"""Which failed items are run again: those whose fault may pass, all, none, or those of some kinds."""
+"""Which failed items run again: those with a passing fault, all, none, or those with a fault of some kinds."""
 
-_REMEMBERED = 1_000  # strategies whose identities need not be asked for again
+_MOST_REMEMBERED = 1_000  # strategies whose identity number is cached
 
 logger = logging.getLogger("paceline")
 
 
 class SqliteJournal:
-    """Keeps a batch's results in one SQLite file, in which a later run finds them.
+    """Stores the results of a batch in one SQLite file, from which a later run resumes.
 
         async with ParallelBatchProcessor(journal="run.db") as processor: ...
 
-    The file is private (mode 0600), has one writer at a time, and may be read by anybody while it is written. Of the prompts it
-    holds hashes, of the items their ids, contexts and results.
+    The file is private (mode 0600), has one writer at a time, and may be read while it is written. It holds the ids, contexts and
+    results of the items, and hashes of their prompts.
 
     Args:
-        path: of the file; made if it is not there.
-        durability: `normal`: what is committed survives the death of the process, but the last moments before a power failure may
-            be lost. `full`: they survive too; each commit waits for the disk.
-        retry: which failed items are run again: `passing`, those whose fault may pass (`paceline.journal.PASSING`); `failed`, all;
-            `none`; or those of the kinds given. What was pending is always run.
-        accept_changes: whether an item may have another prompt, or a strategy of another identity, than when the journal was begun.
-            With another prompt it is run anew; with another strategy its result stands.
-        dedupe: whether items with the same prompt, and strategies of the same identity, share one call; they never do where a
-            middleware sees them before, as it may change their prompts.
-        connect: opens the database, as `sqlite3.connect` does.
+        path: Path of the file; it is created if it does not exist.
+        durability: What a commit survives. `normal`: the end of the process; a power failure may lose the last commits. `full`: a
+            power failure too; each commit waits for the disk.
+        retry: Failed items that run again: `passing`, those whose fault may pass (`paceline.journal.PASSING`); `failed`, all;
+            `none`; or those with a fault of the given kinds. Pending items always run.
+        accept_changes: Whether to accept an item whose prompt, or whose strategy's identity, differs from what the journal has.
+            With another prompt the item runs again; with another strategy its result is kept.
+        dedupe: Whether items with the same prompt and strategies of the same identity share one call. With a middleware they
+            never do, as it may change their prompts.
+        connect: Function that opens the database, as `sqlite3.connect` does.
 
     Raises:
-        ConfigurationError: an argument is wrong.
+        ConfigurationError: An argument is invalid.
     """
 
     def __init__(  # noqa: PLR0913 - all but the path have good defaults
@@ -79,153 +79,156 @@ class SqliteJournal:
     ) -> None:
         self.path = path
         self._durability = durability
-        self._retry = retried(retry)
+        self._retry = kinds_to_retry(retry)
         self._accept_changes = accept_changes
         self._dedupe = self._shares = dedupe
         self._connect = connect
-        self._store: Store | None = None
-        self._is_noted = False
+        self._writer: JournalWriter | None = None
+        self._is_registered = False
         self._thread = CapacityLimiter(1)
         self._identities: dict[int, tuple[LLMCallStrategy[Any], int]] = {}
 
     @classmethod
-    def on(cls, store: Store, *, dedupe: bool = True) -> SqliteJournal:
-        """Return a journal on a store that is open, and stays so when the journal is closed.
+    def on(cls, writer: JournalWriter, *, dedupe: bool = True) -> SqliteJournal:
+        """Create a journal on an open writer, which stays open when the journal is closed.
 
-        The items that it will be asked for are noted there already, and have no results.
+        All items of the batch must be registered already, and have no results.
         """
-        journal = cls(store.path, accept_changes=True, dedupe=dedupe and not store.items.are_unique())
-        journal._store, journal._is_noted = store, True
+        journal = cls(writer.path, accept_changes=True, dedupe=dedupe and not writer.items.are_unique())
+        journal._writer, journal._is_registered = writer, True
         return journal
 
     def __repr__(self) -> str:
         return f"{type(self).__qualname__}({str(self.path)!r})"
 
     async def open(self, *, share: bool = True) -> Mapping[str, PaceKnowledge]:
-        """Open the file; return what was known of quotas.
+        """Open the file; return the learned pace by quota key.
 
         Args:
-            share: whether items with the same prompt may share a call, if they are to at all.
+            share: Whether items may share a call; False overrides `dedupe`.
 
         Raises:
-            JournalInUseError: somebody else writes it.
-            JournalError: it cannot be written, or is something else.
+            JournalInUseError: Another writer has the journal open.
+            JournalError: The file cannot be written, or is not a journal.
         """
         self._shares = self._dedupe and share
         return await self._run(self._open)
 
     def _open(self) -> dict[str, PaceKnowledge]:
-        if self._store is None:
-            self._store = Store(self.path, durability=self._durability, connect=self._connect)
+        if self._writer is None:
+            self._writer = JournalWriter(self.path, durability=self._durability, connect=self._connect)
         try:
-            self._store.begin_run()
-            return self._store.knowledge()
+            self._writer.begin_run()
+            return self._writer.knowledge()
         except BaseException:
             self._close()
             raise
 
     async def close(self) -> None:
-        """Close the file; what could not be written by then is not said any more."""
+        """Close the file. A failure to record the end of the run is logged, not raised."""
         self._identities.clear()
         await self._run(self._close)
 
     def _close(self) -> None:
-        store = self._store
-        if store is None:
+        writer = self._writer
+        if writer is None:
             return
         try:
-            store.end_run()
+            writer.end_run()
         except JournalError as error:
             logger.warning("%s", error)
         finally:
-            if not self._is_noted:
-                self._store = None
-                store.close()
+            if not self._is_registered:
+                self._writer = None
+                writer.close()
 
     def key_of(self, item: LLMWorkItem[Any]) -> Hashable | None:
-        """Return the content of an item and the identity of its strategy, if others with the same need no call."""
+        """Return the key of an item's prompt and strategy, shared by the items that need only one call; None if none share."""
         if not self._shares:
             return None
         known = self._identities.get(id(item.strategy))
         return content_key(item.prompt), known[1] if known is not None else -id(item.strategy)
 
     async def recall(self, items: Sequence[LLMWorkItem[Any]]) -> Sequence[WorkItemResult[Any] | None]:
-        """Note items; return the results that are kept of them.
+        """Register items; return each one's stored result, or None if it must be called.
 
         Raises:
-            JournalChangedError: one of them is not what it was, and that is not accepted.
-            JournalError: the file cannot be written.
+            JournalChangedError: An item has changed, and changes are not accepted.
+            JournalError: The file cannot be written.
         """
-        if self._is_noted and not self._shares:
+        if self._is_registered and not self._shares:
             return [None] * len(items)
         return await self._run(self._recall, items)
 
     async def commit(self, results: Sequence[WorkItemResult[Any]], prices: Mapping[str, Price]) -> None:
-        """Keep results; all or none.
+        """Store results in one transaction.
 
         Raises:
-            JournalError: they are not kept.
+            JournalError: No result was stored.
         """
-        await self._run(self._open_store.commit, results, prices)
+        await self._run(self._open_writer.commit, results, prices)
 
     async def note(self, changes: Sequence[tuple[str, PaceChange]], knowledge: Mapping[str, PaceKnowledge]) -> None:
-        """Keep what the pace did, and what was learned.
+        """Store changes of the pace, and the learned pace.
 
         Raises:
-            JournalError: it is not kept.
+            JournalError: Nothing was stored.
         """
-        await self._run(self._open_store.note_pace, changes, knowledge)
+        await self._run(self._open_writer.record_pace, changes, knowledge)
 
     @property
-    def _open_store(self) -> Store:
-        if self._store is None:
+    def _open_writer(self) -> JournalWriter:
+        if self._writer is None:
             raise MisuseError("the journal is not open: a processor opens it when it is entered")
-        return self._store
+        return self._writer
 
     async def _run(self, function: Callable[..., R], *args: Any) -> R:
         return await to_thread.run_sync(function, *args, limiter=self._thread)
 
-    # ---------------------------------------------------------------------------------------------- recalling
+    # ---------------------------------------------------------------------------------------------- recall
 
     def _recall(self, items: Sequence[LLMWorkItem[Any]]) -> list[WorkItemResult[Any] | None]:
-        store = self._open_store
-        known = [RegisteredItem(item.item_id, content_key(item.prompt), self._strategy_of(item)) for item in items]
-        with store.transaction() as db:
-            changes = store.items.note(known, accept_changes=self._accept_changes)
+        writer = self._open_writer
+        registered = [RegisteredItem(item.item_id, content_key(item.prompt), self._strategy_of(item)) for item in items]
+        with writer.transaction() as db:
+            changes = writer.items.register(registered, accept_changes=self._accept_changes)
             if changes and not self._accept_changes:
-                raise JournalChangedError(store.path, sentences(changes))
-            found = self._kept(db, items)
-            twins = self._twins(db, [item for item in known if storable(item.id) not in found]) if self._shares else {}
+                raise JournalChangedError(writer.path, describe_changes(changes))
+            stored = self._stored(db, items)
+            missing = [item for item in registered if storable(item.id) not in stored]
+            shared = self._shared(db, missing) if self._shares else {}
             results: list[WorkItemResult[Any] | None] = []
-            for item, note in zip(items, known, strict=True):
-                result = found.get(storable(item.item_id)) or twins.get((note.content, note.strategy))
+            for item, row in zip(items, registered, strict=True):
+                result = stored.get(storable(item.item_id)) or shared.get((row.content, row.strategy))
                 results.append(None if result is None else self._restored(item, *result))
             copies = [
                 result
                 for item, result in zip(items, results, strict=True)
-                if result is not None and storable(item.item_id) not in found
+                if result is not None and storable(item.item_id) not in stored
             ]
-            store.commit(copies, {})
+            writer.commit(copies, {})
         return results
 
-    def _kept(
+    def _stored(
         self, db: sqlite3.Connection, items: Sequence[LLMWorkItem[Any]]
     ) -> dict[str, tuple[StoredResult, tuple[Attempt, ...]]]:
-        """Return what is kept of items, by id."""
+        """Return the stored results that need no new call, with their attempts, by id."""
         ids = [storable(item.item_id) for item in items]
         rows = db.execute(f"{SELECT_RESULT} WHERE i.id IN ({','.join('?' * len(ids))})", ids).fetchall()
-        kept = {one.item: one for one in map(StoredResult.of, rows) if one.kind is None or one.kind not in self._retry}
+        kept = {r.item: r for r in map(StoredResult.of, rows) if r.kind is None or r.kind not in self._retry}
         attempts: dict[int, list[Attempt]] = {}
-        for one in kept.values():
+        for result in kept.values():
             query = f"{SELECT_ATTEMPTS} WHERE item = ? AND run = ? ORDER BY ordinal DESC LIMIT ?"
-            made = db.execute(query, (one.item, one.run, one.attempts))  # those before were of an earlier batch
-            attempts[one.item] = [attempt_of(row) for row in made][::-1]
-        return {one.id: (one, tuple(attempts[one.item])) for one in kept.values()}
+            latest = db.execute(
+                query, (result.item, result.run, result.attempts)
+            )  # those before are of an earlier batch
+            attempts[result.item] = [attempt_of(row) for row in latest][::-1]
+        return {result.id: (result, tuple(attempts[result.item])) for result in kept.values()}
 
-    def _twins(
+    def _shared(
         self, db: sqlite3.Connection, items: Sequence[RegisteredItem]
     ) -> dict[tuple[bytes, int], tuple[StoredResult, tuple[Attempt, ...]]]:
-        """Return the results, of other items, that will do for these: by content and strategy, and free of cost."""
+        """Return outputs of other items with the same prompt and strategy, by content and strategy, without usage and attempts."""
         contents = sorted({item.content for item in items})
         query = SELECT_RESULT.replace("SELECT", "SELECT i.content, r.strategy,", 1)
         rows = db.execute(f"{query} WHERE r.kind IS NULL AND i.content IN ({','.join('?' * len(contents))})", contents)
@@ -238,22 +241,22 @@ class SqliteJournal:
         }
 
     def _restored(
-        self, item: LLMWorkItem[Any], kept: StoredResult, attempts: tuple[Attempt, ...]
+        self, item: LLMWorkItem[Any], stored: StoredResult, attempts: tuple[Attempt, ...]
     ) -> WorkItemResult[Any] | None:
-        """Return a kept result with its output as the strategy has it; None: that cannot be."""
+        """Return a stored result with the output that the strategy restores; None if it cannot."""
         output = None
-        if kept.kind is None:
+        if stored.kind is None:
             try:
-                output = item.strategy.restore(kept.data())
+                output = item.strategy.restore(stored.data())
             except Exception as error:  # noqa: BLE001 - a user's code may raise anything
                 logger.warning(
-                    "%s.restore failed, so %r is run again: %s",
+                    "%s.restore failed, so %r runs again: %s",
                     type(item.strategy).__qualname__,
-                    kept.id,
+                    stored.id,
                     type(error).__name__,
                 )
                 return None
-        result = kept.result(output, item.context, attempts)
+        result = stored.result(output, item.context, attempts)
         return attrs.evolve(result, item_id=item.item_id)
 
     def _strategy_of(self, item: LLMWorkItem[Any]) -> int:
@@ -261,17 +264,20 @@ class SqliteJournal:
         strategy = item.strategy
         known = self._identities.get(id(strategy))
         if known is None:
-            if len(self._identities) >= _REMEMBERED:
+            if len(self._identities) >= _MOST_REMEMBERED:
                 self._identities.clear()
-            known = self._identities[id(strategy)] = (strategy, self._open_store.items.strategy(strategy.identity))
+            known = self._identities[id(strategy)] = (
+                strategy,
+                self._open_writer.items.strategy_number(strategy.identity),
+            )
         return known[1]
 
 
-def retried(retry: Retry) -> frozenset[str]:
-    """Return the kinds of faults after which an item is run again.
+def kinds_to_retry(retry: Retry) -> frozenset[str]:
+    """Return the kinds of faults after which an item runs again.
 
     Raises:
-        ConfigurationError: it names none.
+        ConfigurationError: `retry` is neither a group nor kinds of faults.
     """
     named = {"passing": PASSING, "failed": frozenset(FaultKind), "none": frozenset[FaultKind]()}
     if isinstance(retry, str):

@@ -1,14 +1,14 @@
-"""How a journal's file is written: the transactions, each of which happens or does not.
+"""Writer: the transactions on a journal, each of which is committed completely or not at all.
 
 Rules owned here:
 
-1. One writer. Whoever opens the file for writing holds its lock until it is closed.
-2. What SQLite raises becomes a `JournalError` that names the file; what the transaction had begun is undone.
-3. A file that is no longer where it was is not written: nobody would find what is in it.
-4. Results are numbered in the order in which they were committed, and no number is used twice: who has shown those up to one
-   has only the later ones to show.
+1. There is one writer: it holds the file's lock from opening to closing.
+2. An SQLite error becomes a `JournalError` that names the file, and the transaction is rolled back.
+3. A file that was moved, removed or replaced is not written: its results would be lost with it.
+4. Results are numbered in the order of commits, and no number is used twice: an output that has all results up to a number
+   only lacks those with higher numbers.
 
-Times are those of the wall, for people: nothing depends on their order.
+Times are wall-clock times, for people: nothing depends on their order.
 """
 
 from __future__ import annotations
@@ -31,29 +31,29 @@ from .._core.exceptions import ConfigurationError, JournalError, JournalInUseErr
 from .._core.pace import PaceChange, PaceKnowledge
 from .._core.results import WorkItemResult, is_pending
 from . import lock, schema
-from .connection import connect_to_read, told
+from .connection import connect_to_read, journal_error
 from .items import ItemTable
 from .records import INSERT_ATTEMPT, INSERT_RESULT, attempt_values, result_values, storable
 
 _SYNCHRONOUS = {"normal": "NORMAL", "full": "FULL"}
-_BUSY = 30.0  # seconds: readers never hold up a writer for long
-_CACHE = 16_384  # KiB of the file that are kept in memory
+_BUSY_TIMEOUT = 30.0  # seconds: readers block a writer for much less, so this is never reached in practice
+_CACHE_KIB = 16_384  # of the file in memory
 
 Connect: TypeAlias = Callable[..., sqlite3.Connection]
 
 
-class Store:
-    """A journal that is open for writing. Threads take turns: each transaction is one's.
+class JournalWriter:
+    """A journal that is open for writing. It may be used by several threads: each transaction is one thread's.
 
     Args:
-        path: of the file; made if it is not there.
-        durability: what a commit survives.
-        connect: opens the database, as `sqlite3.connect` does.
+        path: Path of the file; it is created if it does not exist.
+        durability: What a commit survives: see `SqliteJournal`.
+        connect: Function that opens the database, as `sqlite3.connect` does.
 
     Raises:
-        JournalInUseError: somebody else writes it.
-        JournalError: it cannot be written, or is something else.
-        ConfigurationError: the durability is none.
+        JournalInUseError: Another writer has the journal open.
+        JournalError: The file cannot be written, or is not a journal. (From all methods, too.)
+        ConfigurationError: The durability is unknown.
     """
 
     def __init__(
@@ -66,10 +66,10 @@ class Store:
         if durability not in _SYNCHRONOUS:
             raise ConfigurationError(f"durability must be normal or full, not {durability!r}")
         self.path = os.fspath(path)
-        self._place = os.path.abspath(self.path)  # noqa: PTH100 - a symbolic link stays one
+        self._absolute_path = os.path.abspath(self.path)  # noqa: PTH100 - a symbolic link stays one
         self._lock: int | None = None
         self._run = 0
-        self._turn = threading.RLock()
+        self._mutex = threading.RLock()
         try:
             self._lock = lock.acquire(self.path)
         except (OSError, ValueError) as error:
@@ -77,12 +77,12 @@ class Store:
         if self._lock is None:
             raise JournalInUseError(self.path, _pid_of_writer(self.path))
         try:
-            self._db = self._opened(durability, connect)
+            self._db = self._open(durability, connect)
         except BaseException:
             lock.release(self._lock)
             raise
         self.items = ItemTable(self.transaction)
-        """The items that it knows."""
+        """The registered items."""
 
     def __enter__(self) -> Self:
         return self
@@ -90,15 +90,15 @@ class Store:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _opened(self, durability: Durability, connect: Connect) -> sqlite3.Connection:
-        with self._told():
-            db = connect(self.path, timeout=_BUSY, isolation_level=None, check_same_thread=False)
+    def _open(self, durability: Durability, connect: Connect) -> sqlite3.Connection:
+        with self._as_journal_errors():
+            db = connect(self.path, timeout=_BUSY_TIMEOUT, isolation_level=None, check_same_thread=False)
         try:
-            with self._told():
-                schema.check(db, self.path)  # before anything is changed in a file that is none of ours
+            with self._as_journal_errors():
+                schema.check(db, self.path)  # before anything is changed in a file of another program
                 db.execute("PRAGMA journal_mode = WAL")
                 db.execute(f"PRAGMA synchronous = {_SYNCHRONOUS[durability]}")
-                db.execute(f"PRAGMA cache_size = -{_CACHE}")
+                db.execute(f"PRAGMA cache_size = -{_CACHE_KIB}")
                 schema.ensure(db, self.path)
         except BaseException:
             db.close()
@@ -108,21 +108,21 @@ class Store:
     # ---------------------------------------------------------------------------------------------- runs
 
     def begin_run(self) -> int:
-        """Note that a run begins; return its number."""
+        """Record the start of a run; return its number."""
         with self.transaction() as db:
             values = (os.getpid(), version("paceline"), time.time())
             self._run = db.execute("INSERT INTO runs (pid, version, began) VALUES (?, ?, ?)", values).lastrowid or 0
         return self._run
 
     def end_run(self) -> None:
-        """Note that the run has ended."""
+        """Record the end of the run."""
         with self.transaction() as db:
             db.execute("UPDATE runs SET ended = ? WHERE run = ?", (time.time(), self._run))
 
     def close(self) -> None:
-        """Close the file, and let go of the lock. What is not committed is undone."""
+        """Close the file and release the lock. An open transaction is rolled back."""
         try:
-            with suppress(sqlite3.Error):  # the last checkpoint; the log is read again when it is opened
+            with suppress(sqlite3.Error):  # the last checkpoint failed: the log is read when the file is opened again
                 self._db.close()
         finally:
             descriptor, self._lock = self._lock, None
@@ -132,26 +132,31 @@ class Store:
     # ---------------------------------------------------------------------------------------------- facts
 
     def fact(self, name: str) -> Any:
-        """Return what is noted under a name; None: nothing."""
-        with self._told():
+        """Return the fact stored under a name; None if there is no such fact."""
+        with self._as_journal_errors():
             row = self._db.execute("SELECT value FROM facts WHERE name = ?", (name,)).fetchone()
         return None if row is None else json.loads(row[0])
 
-    def note_fact(self, name: str, value: Any) -> None:
-        """Note something under a name, in place of what was there."""
+    def set_fact(self, name: str, value: Any) -> None:
+        """Store a fact under a name, and replace the one that was there.
+
+        Args:
+            name: Name of the fact.
+            value: JSON data.
+        """
         with self.transaction() as db:
             db.execute("INSERT OR REPLACE INTO facts VALUES (?, ?)", (name, json.dumps(value, allow_nan=False)))
 
     def knowledge(self) -> dict[str, PaceKnowledge]:
-        """Return what was learned of quotas; nothing, if it cannot be read."""
-        found = self.fact("knowledge")
+        """Return the learned pace by quota key; empty if it is missing or invalid."""
+        fact = self.fact("knowledge")
         try:
-            return decode_knowledge(json.dumps(found)) if found is not None else {}
+            return decode_knowledge(json.dumps(fact)) if fact is not None else {}
         except ConfigurationError:
             return {}
 
-    def note_pace(self, changes: Sequence[tuple[str, PaceChange]], knowledge: Mapping[str, PaceKnowledge]) -> None:
-        """Note what the pace did, with times in seconds since the batch began, and what was learned."""
+    def record_pace(self, changes: Sequence[tuple[str, PaceChange]], knowledge: Mapping[str, PaceKnowledge]) -> None:
+        """Store changes of the pace, with times in seconds since the batch started, and the learned pace."""
         rows = [
             (
                 self._run,
@@ -173,51 +178,55 @@ class Store:
     # ---------------------------------------------------------------------------------------------- results
 
     def commit(self, results: Sequence[WorkItemResult[Any]], prices: Mapping[str, Price]) -> None:
-        """Keep results with their attempts; of pending ones only the attempts: they are not final.
+        """Store results with their attempts; of pending results only the attempts, as they are not final.
+
+        Args:
+            results: Results of registered items.
+            prices: Known prices by model, for the cost of each attempt.
 
         Raises:
-            JournalError: they are not kept, none of them; or there is one of an item that was not noted.
+            JournalError: Nothing was stored: the file cannot be written, or an item is not registered.
         """
         now = time.time()
         rows = [result_values(result, self._run, now) for result in results if not is_pending(result)]
         attempts = [values for result in results for values in attempt_values(result, self._run, prices)]
         with self.transaction() as db:
             if db.executemany(INSERT_RESULT, rows).rowcount != len(rows) and rows:
-                raise JournalError(f"{self.path}: was given the result of an item that it does not know")
+                raise JournalError(f"{self.path}: cannot store the result of an item that is not registered")
             db.executemany(INSERT_ATTEMPT, attempts)
 
     @contextmanager
     def transaction(self) -> Iterator[sqlite3.Connection]:
-        """Do all that is in the block, or nothing of it. A transaction within another is a part of that."""
-        with self._turn, self._told():
+        """Commit all changes of the block, or none of them. A nested transaction is a part of the outer one."""
+        with self._mutex, self._as_journal_errors():
             if self._db.in_transaction:
                 yield self._db
                 return
-            if self._lock is not None and not lock.is_of(self._lock, self._place):
-                raise JournalError(f"{self.path}: was removed, or another file put in its place, while it was written")
+            if self._lock is not None and not lock.is_same_file(self._lock, self._absolute_path):
+                raise JournalError(f"{self.path}: was removed or replaced by another file while it was being written")
             self._db.execute("BEGIN IMMEDIATE")
             try:
                 yield self._db
                 self._db.execute("COMMIT")
             except BaseException:
-                with suppress(sqlite3.Error):  # some errors have undone it already
+                with suppress(sqlite3.Error):  # some errors have rolled it back already
                     self._db.execute("ROLLBACK")
                 raise
 
     @contextmanager
-    def _told(self) -> Iterator[None]:
+    def _as_journal_errors(self) -> Iterator[None]:
         try:
             yield
         except sqlite3.Error as error:
-            raise told(self.path, error) from error
+            raise journal_error(self.path, error) from error
 
 
 def _pid_of_writer(path: str) -> int | None:
-    """Return the process that writes a journal, as far as it says so: it may not have begun its run yet."""
+    """Return the id of the process that writes a journal; None if it has not started its run yet."""
     try:
         with closing(connect_to_read(path)) as db:
             row = db.execute("SELECT pid, ended FROM runs ORDER BY run DESC LIMIT 1").fetchone()
-    except sqlite3.Error:  # it has just been made
+    except sqlite3.Error:  # the file was created a moment ago
         return None
     return int(row[0]) if row is not None and row[1] is None and lock.is_alive(row[0]) else None
 

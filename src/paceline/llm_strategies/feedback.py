@@ -220,7 +220,7 @@ class _Report:
 
 def _line(problem: Problem) -> str:
     given = "" if problem.value is None else f" (given: {truncate(problem.value, _LONGEST)})"
-    return f"{truncate(problem.told, _LONGEST)}{given}"
+    return f"{truncate(str(problem), _LONGEST)}{given}"
 
 
 def _some(lines: list[str]) -> list[str]:

@@ -31,7 +31,7 @@ from ..abc import LLMCallStrategy
 from ..files import Input, InputError, InputKind, InputRecord, digest_of, reopen_input
 from ..files.types import STREAM
 from ..journal.items import ItemChange, RegisteredItem
-from ..journal.writer import Store
+from ..journal.writer import JournalWriter
 from .journal_output import restart_output
 from .options import RunOptions
 from .options_data import FORMER_NAMES, to_data
@@ -51,11 +51,11 @@ class Differences:
     def take(self, change: ItemChange) -> None:
         """Take one change."""
         if not change.content:
-            self._settings |= dict.fromkeys(change.settings)
+            self._settings |= dict.fromkeys(change.strategy_changes)
             return
         self._changed += 1
         if len(self._prompts) < _SHOWN:
-            self._prompts.append(change.told)
+            self._prompts.append(str(change))
 
     def told(self, *, new: int, gone: int) -> list[str]:
         """Return a sentence for each, but for prompts that are many.
@@ -157,7 +157,7 @@ def has_registered_bytes(noted: RegisteredInput, path: str) -> bool:
 
 @contextmanager
 def register_items(
-    store: Store, options: RunOptions, strategy: LLMCallStrategy[Any], say: Callable[[str], None]
+    store: JournalWriter, options: RunOptions, strategy: LLMCallStrategy[Any], say: Callable[[str], None]
 ) -> Iterator[RegisteredItems]:
     """Open the input of a run, and note its items in the journal.
 
@@ -194,15 +194,15 @@ def is_unchanged(noted: RegisteredInput, options: RunOptions) -> bool:
     return path != STREAM and noted.asked == reading_options(options) and has_registered_bytes(noted, path)
 
 
-def _is_complete(store: Store, noted: RegisteredInput, strategy: LLMCallStrategy[Any]) -> bool:
+def _is_complete(store: JournalWriter, noted: RegisteredInput, strategy: LLMCallStrategy[Any]) -> bool:
     """Whether the journal has all items of an input, each for this strategy."""
-    strategies = {store.items.strategy(strategy.identity)}
+    strategies = {store.items.strategy_number(strategy.identity)}
     return store.items.count() == noted.count and store.items.strategies() == strategies
 
 
 @contextmanager
 def _checked(
-    store: Store, options: RunOptions, strategy: LLMCallStrategy[Any], say: Callable[[str], None]
+    store: JournalWriter, options: RunOptions, strategy: LLMCallStrategy[Any], say: Callable[[str], None]
 ) -> Iterator[Input]:
     """Check an input, and note its items."""
     with ExitStack() as stack:
@@ -213,7 +213,7 @@ def _checked(
             if changes and not options.allow_changes:
                 advice = "say --allow-changes to go on with this, or name another --journal to begin anew"
                 raise JournalChangedError(store.path, [*changes, advice])
-            store.note_fact(INPUT, attrs.asdict(RegisteredInput.of(source, options)))
+            store.set_fact(INPUT, attrs.asdict(RegisteredInput.of(source, options)))
             if changes:
                 restart_output(store)
         for change in changes:
@@ -222,11 +222,11 @@ def _checked(
         yield source
 
 
-def _record_options(store: Store, options: RunOptions) -> None:
+def _record_options(store: JournalWriter, options: RunOptions) -> None:
     """Note what was asked, and forget what is to be run again."""
     with store.transaction():
-        store.note_fact(OPTIONS, to_data(options))
-        if store.items.forget(map(str, options.retry)):
+        store.set_fact(OPTIONS, to_data(options))
+        if store.items.delete_results(map(str, options.retry)):
             restart_output(store)
 
 
@@ -244,10 +244,10 @@ class ItemRegistry:
         say: is told how far it is, where it takes long.
     """
 
-    def __init__(self, store: Store, identity: Mapping[str, Any], say: Callable[[str], None]) -> None:
+    def __init__(self, store: JournalWriter, identity: Mapping[str, Any], say: Callable[[str], None]) -> None:
         self._store = store
         self._say = say
-        self._strategy = store.items.strategy(identity)
+        self._strategy = store.items.strategy_number(identity)
         self._held: list[RegisteredItem] = []
         self._seen = 0
         self._known = store.items.count() + store.items.count(gone=True)
@@ -270,7 +270,7 @@ class ItemRegistry:
         return self._differences.told(new=new, gone=gone)
 
     def _flush(self) -> None:
-        for change in self._store.items.note(self._held, accept_changes=True):
+        for change in self._store.items.register(self._held, accept_changes=True):
             self._differences.take(change)
         before, self._seen = self._seen, self._seen + len(self._held)
         if self._seen // _REPORT_EVERY > before // _REPORT_EVERY:

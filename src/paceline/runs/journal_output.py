@@ -29,7 +29,7 @@ from ..files.output import Output
 from ..files.output_formats import OutputFormat, encode
 from ..journal.reader import JournalReader
 from ..journal.records import StoredResult
-from ..journal.writer import Store
+from ..journal.writer import JournalWriter
 
 _FACT = "output"
 _AT_ONCE = 256  # rows that are written with one call
@@ -52,7 +52,7 @@ class Written:
     """Bytes."""
 
 
-def recorded_output(store: Store | JournalReader) -> Written | None:
+def recorded_output(store: JournalWriter | JournalReader) -> Written | None:
     """Return what was noted of the latest output; None: nothing, or nothing that can be read."""
     try:
         return structure(store.fact(_FACT), Written)
@@ -107,7 +107,7 @@ class JournalOutput:
     def __init__(  # noqa: PLR0913 - all are needed
         self,
         reader: JournalReader,
-        store: Store,
+        store: JournalWriter,
         output: Output,
         *,
         form: OutputFormat,
@@ -151,7 +151,7 @@ class JournalOutput:
             path = str(Path(self._output.name).resolve())
             written = Written(path=path, form=str(self._form), last=self.last, size=size)
             with suppress(JournalError):
-                self._store.note_fact(_FACT, attrs.asdict(written))
+                self._store.set_fact(_FACT, attrs.asdict(written))
         self._next_note = self._clock() + _NOTES
 
 
@@ -162,11 +162,11 @@ def encoder(form: OutputFormat) -> Encode:
     return lambda kept: encode(form, kept.as_data())
 
 
-def restart_output(store: Store) -> None:
+def restart_output(store: JournalWriter) -> None:
     """Note that rows of the output have become wrong, so that the next run writes all of them anew."""
     written = recorded_output(store)
     if written is not None:
-        store.note_fact(_FACT, attrs.asdict(attrs.evolve(written, last=0, size=0)))
+        store.set_fact(_FACT, attrs.asdict(attrs.evolve(written, last=0, size=0)))
 
 
 def _parts(results: Iterable[StoredResult]) -> Iterable[list[StoredResult]]:

@@ -16,7 +16,7 @@ from contextlib import closing
 import pytest
 from pyarrow import parquet
 
-from paceline.journal.writer import Store
+from paceline.journal.writer import JournalWriter
 
 from ...journal.support import begun, done, failed
 from ..conftest import FAST, lines_of, prompts, rows_of
@@ -212,7 +212,7 @@ def test_devices_and_pipes_are_written_to_as_they_are(process, big, tmp_path):
 
 
 def test_a_journal_without_results_makes_an_empty_output(paceline, tmp_path):
-    with Store(tmp_path / "x.journal"):
+    with JournalWriter(tmp_path / "x.journal"):
         pass
     assert paceline("results", tmp_path / "x.journal", "-o", tmp_path / "o.jsonl").code == 0
     assert (tmp_path / "o.jsonl").read_bytes() == b""

@@ -440,7 +440,7 @@ def test_a_number_of_too_many_digits_is_invalid():
 def test_odd_texts_are_invalid(output_type, text):
     with pytest.raises(InvalidOutputError) as raised:
         OutputType.of(output_type).parse(text)
-    assert all((problem.told + (problem.value or "")).encode() for problem in raised.value.problems)
+    assert all((str(problem) + (problem.value or "")).encode() for problem in raised.value.problems)
 
 
 # Reported problems

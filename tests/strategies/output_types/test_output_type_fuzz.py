@@ -152,7 +152,7 @@ def read(output_type: Any, text: str) -> Any:
     assert error.problems
     assert len(str(error)) < 2_000
     for problem in error.problems:
-        (problem.told + (problem.value or "")).encode()
+        (str(problem) + (problem.value or "")).encode()
     assert not {problem.path for problem in error.problems} & set(error.right)
     return None
 

@@ -14,7 +14,7 @@ from ..._core.exceptions import ConfigurationError
 from ...files import InputError, InputKind, reopen_input
 from ...files.output import Output, atomic_file
 from ...files.types import STREAM
-from ...journal.reader import JournalReader, has
+from ...journal.reader import JournalReader, has_place
 from ...runs.item_registry import OPTIONS, RegisteredInput, has_registered_bytes, registered_input
 from ...runs.journal_path import journal_at
 from ..console import OK, UNSAVED, print_message, sigterm_raises_exit
@@ -47,7 +47,7 @@ def failed(journal: str, options: FailedArguments) -> int:
             atomic_file(options.output, overwrite=options.overwrite, keep=keep) as descriptor,
         ):
             output = Output(options.output, descriptor)
-            for piece in _pieces(again.raw(partial(has, places))):
+            for piece in _pieces(again.raw(partial(has_place, places))):
                 output.write(piece)
     except BrokenPipeError:
         raise

@@ -86,7 +86,7 @@ def results(journal: str, options: ResultsArguments) -> int:
             ):
                 _write(_chosen(reader, options), options, descriptor)
         except json.JSONDecodeError as error:
-            raise JournalError(f"{path}: is damaged: what should be JSON in it is none ({error})") from None
+            raise JournalError(f"{path}: is damaged: it has a value that is not JSON ({error})") from None
         except BrokenPipeError:
             raise
         except OSError as error:

@@ -32,8 +32,8 @@ from ...files.output import Output, open_output
 from ...files.output_formats import OutputFormat, encode
 from ...files.types import STREAM
 from ...journal import SqliteJournal
-from ...journal.reader import JournalReader, has
-from ...journal.writer import Store
+from ...journal.reader import JournalReader, has_place
+from ...journal.writer import JournalWriter
 from ...runs.item_registry import RegisteredItems, register_items
 from ...runs.journal_output import JournalOutput, last_in, recorded_output, set_aside
 from ...runs.options import RunOptions
@@ -71,14 +71,14 @@ def _run(
     options: RunOptions, strategy: LLMCallStrategy[Any], path: str, arguments: RunArguments | ResumeArguments
 ) -> RunReport:
     with (
-        Store(path, durability=options.durability) as store,
+        JournalWriter(path, durability=options.durability) as store,
         register_items(store, options, strategy, print_message) as begin,
         JournalReader(path) as reader,
         _emitter(options, begin, store, reader) as (emitter, output),
     ):
         counts, wanted = reader.counts(), reader.places(unsettled=True)
         journal = SqliteJournal.on(store, dedupe=options.dedupe)
-        items = items_of(begin.prompts(partial(has, wanted)), strategy)
+        items = items_of(begin.prompts(partial(has_place, wanted)), strategy)
         ending = carry_out(
             options,
             items,
@@ -108,7 +108,7 @@ def _written(ending: Ending, emitter: JournalOutput) -> Ending:
 
 @contextmanager
 def _emitter(
-    options: RunOptions, begin: RegisteredItems, store: Store, reader: JournalReader
+    options: RunOptions, begin: RegisteredItems, store: JournalWriter, reader: JournalReader
 ) -> Iterator[tuple[JournalOutput, Output]]:
     """Open the output, where an earlier run has left it."""
     path, form = options.output, options.output_format
@@ -119,7 +119,7 @@ def _emitter(
         yield emitter, output
 
 
-def _found(path: str, form: str, store: Store, *, say: Callable[[str], None]) -> tuple[int | None, int]:
+def _found(path: str, form: str, store: JournalWriter, *, say: Callable[[str], None]) -> tuple[int | None, int]:
     """Return the bytes of an output that stay, and the number of the latest result in them; None, if it is to be begun."""
     written = recorded_output(store)
     last = last_in(path, form, written)
