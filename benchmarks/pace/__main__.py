@@ -27,7 +27,7 @@ _GROUPS = {
 
 
 def main() -> None:
-    """Do what the command line says."""
+    """Run the trials that the command line names."""
     options = _parser().parse_args()
     trials = options.scenarios or _GROUPS["S" if options.page is None else "all"]
     contenders = options.contenders or ((PACELINE.name,) if options.page is None else tuple(CONTENDERS))
@@ -41,7 +41,7 @@ def main() -> None:
     if options.json is not None:
         options.json.write_text(json.dumps(found))
     if options.page is not None:
-        from .page import write  # noqa: PLC0415 - it draws, which needs what is only installed for it
+        from .page import write  # noqa: PLC0415 - needs the plotting library, which only the page needs
 
         write(options.page, found)
     _print(found, contenders, verbose=options.verbose)
@@ -72,14 +72,14 @@ def _seeds_of(who: str, options: argparse.Namespace) -> int:
 
 
 class _Progress:
-    """Says how far it is, on one line where that can be."""
+    """Shows progress, on one line if the output is a terminal."""
 
     def __init__(self, jobs: int) -> None:
         self._left = self._jobs = jobs
         self._began = time.monotonic()
 
     def say(self, result: Result) -> None:
-        """Count a result."""
+        """Count a result, and show it."""
         self._left -= 1
         word = "failed" if "error" in result else f"{result['good']:.3f}"
         line = (
@@ -105,20 +105,24 @@ def _parser() -> argparse.ArgumentParser:
         metavar="NAME,...",
         help="names, or package.module:controller (default: paceline, or all for a page)",
     )
-    parser.add_argument("--seeds", type=int, default=5, help="how many (default: %(default)s)")
-    parser.add_argument("--rival-seeds", type=int, help="how many for rivals (default: as many)")
-    parser.add_argument("--first", type=int, default=1, help="the first of them (default: %(default)s)")
-    parser.add_argument("--jobs", type=int, default=2, help="processes (default: %(default)s)")
-    parser.add_argument("--cpu", type=float, default=300.0, help="seconds that a run may cost (default: %(default)s)")
+    parser.add_argument("--seeds", type=int, default=5, help="number of seeds (default: %(default)s)")
+    parser.add_argument("--rival-seeds", type=int, help="number of seeds for rivals (default: as many)")
+    parser.add_argument("--first", type=int, default=1, help="the first seed (default: %(default)s)")
+    parser.add_argument("--jobs", type=int, default=2, help="number of processes (default: %(default)s)")
     parser.add_argument(
-        "--backend", choices=("trio", "asyncio"), help="asyncio takes two thirds of the time (default: trio)"
+        "--cpu", type=float, default=300.0, help="seconds of CPU that a run may use (default: %(default)s)"
     )
     parser.add_argument(
-        "--dialect", choices=DIALECTS, default="none", help="whose words the provider has for its limits"
+        "--backend",
+        choices=("trio", "asyncio"),
+        help="event loop; asyncio takes two thirds of the time (default: trio)",
+    )
+    parser.add_argument(
+        "--dialect", choices=DIALECTS, default="none", help="whose headers and errors the provider uses for its limits"
     )
     parser.add_argument("--page", type=Path, metavar="FILE", help="write all tables, and plots beside it")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="keep all figures and series")
-    parser.add_argument("--fresh", action="store_true", help="run also what is kept from before")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="store all figures and series")
+    parser.add_argument("--fresh", action="store_true", help="run also what has a stored result")
     parser.add_argument("-v", "--verbose", action="store_true", help="show every run")
     return parser
 
@@ -127,7 +131,7 @@ def _trials(text: str) -> tuple[str, ...]:
     names = [name for part in text.split(",") for name in _GROUPS.get(part, (part,))]
     for name in names:
         if name not in SCENARIOS and name not in FAMILIES:
-            raise argparse.ArgumentTypeError(f"{name!r} is none of {', '.join((*_GROUPS, *SCENARIOS, *FAMILIES))}")
+            raise argparse.ArgumentTypeError(f"{name!r} is not one of {', '.join((*_GROUPS, *SCENARIOS, *FAMILIES))}")
     return tuple(dict.fromkeys(names))
 
 

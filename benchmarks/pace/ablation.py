@@ -1,9 +1,9 @@
-"""What one constant of the controller buys, and what it costs: `python -m benchmarks.pace.ablation --page FILE`.
+"""Ablation: benefit and cost of one constant of the controller (`python -m benchmarks.pace.ablation --page FILE`).
 
-The length of a growth cycle is the one that pulls in two directions. Strangers who share a limit are refused once for each cycle,
-so long cycles cost fewer refusals (S7); a limit that jumps is followed a cycle late, so long cycles lose goodput (S5, the
-square waves). Every value runs in processes of its own, with the real engine; but for the one that is built in, whose runs are
-those of the page, nothing is kept. The page's next run keeps the table.
+The length of a growth cycle has two opposite effects. Clients that share a limit are refused once per cycle, so long cycles cost
+fewer refusals (S7); a limit that jumps is followed a cycle late, so long cycles lose goodput (S5, the square waves). Every value
+runs in processes of its own, with the real engine. Only the runs with the built-in value are stored, which are those of the page.
+The next run of the page keeps the table.
 """
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ _TABLE = re.compile(r"^\| cycle .*?\n\n_Seeds: .*?_$|^\(not measured\)$", re.MUL
 
 
 def measure(cycle: float, seeds: Sequence[int], processes: int) -> dict[str, list[Result]]:
-    """Run the trials with growth cycles of so many seconds; return the results by trial."""
+    """Run the trials with growth cycles of `cycle` seconds; return the results by trial."""
     jobs = [Job(trial, seed, "paceline") for trial in TRIALS for seed in seeds]
-    usual = rate._CYCLE  # noqa: SLF001 - an ablation is just that
+    usual = rate._CYCLE  # noqa: SLF001 - an ablation changes a constant
     if cycle == usual:
         return _by_trial(jobs, results(jobs, processes=processes, fresh=False, say=lambda _: None))
     rate._CYCLE = cycle  # noqa: SLF001 - the processes forked from here have it
@@ -63,13 +63,13 @@ def row(cycle: float, found: dict[str, list[Result]]) -> tuple[str, ...]:
 
 
 def find(page: str) -> str:
-    """Return the table that stands in a page; empty: none does."""
+    """Return the table in a page; empty if there is no table."""
     found = _TABLE.search(page)
     return found[0] if found else ""
 
 
 def write(path: Path, measured: str) -> None:
-    """Put the table into a page in place of the one that stands there."""
+    """Replace the table in a page."""
     page = path.read_text(encoding="utf-8")
     path.write_text(_TABLE.sub(lambda _: measured, page, count=1), encoding="utf-8")
 
@@ -83,9 +83,7 @@ def main() -> None:
     options = parser.parse_args()
     seeds = range(1, 1 + options.seeds)
     rows = [row(cycle, measure(cycle, seeds, options.jobs)) for cycle in VALUES]
-    measured = (
-        f"{table(_HEAD, rows)}\n\n_Seeds: 1 to {options.seeds}; cycles of {rate._CYCLE:g} s are what is built in._"  # noqa: SLF001 - as above
-    )
+    measured = f"{table(_HEAD, rows)}\n\n_Seeds: 1 to {options.seeds}; cycles of {rate._CYCLE:g} s are built in._"  # noqa: SLF001 - as above
     print(measured)
     if options.page is not None:
         write(options.page, measured)

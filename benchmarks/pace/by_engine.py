@@ -1,4 +1,4 @@
-"""The contender that is measured: paceline's own engine, with the controller it has by default or another one."""
+"""paceline's engine as a contender, with its default controller or another one."""
 
 from __future__ import annotations
 
@@ -16,30 +16,30 @@ from paceline.testing import SimulatedStrategy
 from .world import Client, Drive, Gauge
 
 CEILING = 4_000
-"""Workers; handed to all contenders that have such a bound."""
+"""Workers; the bound of all contenders that have one."""
 
 
 class _Observed(SimulatedStrategy):
-    """Calls through a client that writes it down."""
+    """Calls through a client that logs each call."""
 
     def __init__(self, client: Client) -> None:
         super().__init__(client.world.provider, quota="simulated")
-        self.provider: Any = client  # has the provider's `call`, and in it the provider
+        self.provider: Any = client  # has the `call` of a provider, and calls the provider
 
 
 NewPace: TypeAlias = Callable[[Any], RateController]
-"""Makes a controller, from what is known of the quota or None."""
+"""Function that makes a controller from what is known about the quota, or None."""
 
 
 def controller(path: str) -> NewPace:
-    """Return what makes the controller at a dotted path, `package.module:name`."""
+    """Return the function that makes the controller at a dotted path, `package.module:name`."""
     module, _, name = path.partition(":")
     made: NewPace = getattr(importlib.import_module(module), name)
     return made
 
 
 def driven_by(pace: NewPace | None) -> Drive:
-    """Return the engine as a contender; `pace` makes its controller, None: whatever it has by default."""
+    """Return the engine as a contender; `pace` makes its controller, None: the default one."""
     options: dict[str, Any] = {} if pace is None else {"pace": pace}
 
     async def drive(client: Client) -> None:
@@ -50,7 +50,7 @@ def driven_by(pace: NewPace | None) -> Drive:
             deadline=world.origin + trial.seconds - anyio.current_time(),
         )
         async with ParallelBatchProcessor[str](config, **options) as processor:
-            processor._engine._draw = client.chance.random  # noqa: SLF001 - the jitter is to be the same in each run
+            processor._engine._draw = client.chance.random  # noqa: SLF001 - the jitter must be the same in each run
             client.gauge = lambda: _gauge(processor, tokens=trial.tokens)
             async with processor.stream(_items(client)) as results:
                 async for result in results:

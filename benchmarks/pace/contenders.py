@@ -1,4 +1,4 @@
-"""Who is measured: each contender by name, with what it does about a refusal, and the environment that it needs."""
+"""Contenders: each by name, with what it does about a refusal, and the environment that it needs."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ from .world import Drive
 
 @attrs.frozen(kw_only=True)
 class Contender:
-    """Whoever decides when a call starts."""
+    """Decides when a call starts."""
 
     name: str
     label: str
-    """For people."""
+    """Name in tables and plots."""
     about: str
-    """What its settings are, and what it does with a refused item."""
+    """Its settings, and what it does with a refused item."""
     drive: Callable[[], Drive]
-    """Makes a fresh one for a run."""
+    """Function that makes a fresh one for a run."""
     backend: str = "trio"
     requirement: tuple[str, ...] = ()
-    """What it needs from PyPI, in an environment of its own; none: it runs in ours."""
+    """Requirements from PyPI, for an environment of its own; empty: it runs in this one."""
     is_rival: bool = True
 
 
@@ -39,7 +39,7 @@ PACELINE = Contender(
 
 
 def _rival(module: str, **settings: Any) -> Callable[[], Drive]:
-    """Return what makes a rival, imported only where it runs."""
+    """Return a function that makes a rival, imported only where it runs."""
     return lambda: importlib.import_module(f".rivals.{module}", __package__).drive(**settings)
 
 
@@ -47,21 +47,21 @@ def _pool(workers: int) -> Contender:
     return Contender(
         name=f"fixed{workers}",
         label=f"fixed pool of {workers}",
-        about=f"{workers} workers, told by the user. A refused item keeps its worker, which sleeps: 1 s at first, doubling up to "
-        "60 s, give or take half, or what the provider asked for; for ever.",
+        about=f"{workers} workers, set by the user. A refused item keeps its worker, which sleeps: 1 s at first, doubling up to "
+        "60 s, plus or minus half, or as long as the provider asked; without an end.",
         drive=_rival("fixed", workers=workers),
     )
 
 
-_INSPECT = "A refused item keeps its connection, which sleeps: 3 s at first, doubling up to 30 min, and up to 3 s more; for ever."
+_INSPECT = "A refused item keeps its connection, which sleeps: 3 s at first, doubling up to 30 min, and up to 3 s more; without an end."
 _DESIGNER = (
-    "A refused item gives its lease up and is taken up again later; nothing starts for the 2 s after a refusal, or for what the "
+    "A refused item gives up its lease and is repeated later; nothing starts for the 2 s after a refusal, or for as long as the "
     "provider asked. 503s are repeated three times with the lease held."
 )
-_NETFLIX = "Re-implemented. A refused item gives its place up and comes back after the fixed pools' back-off."
+_NETFLIX = "Re-implemented. A refused item gives up its place and is repeated after the back-off of the fixed pools."
 _BOTO = (
-    "A refused item keeps its thread, which sleeps for up to 1 s, doubling up to 20 s; then it is given up, as it is "
-    "when the retry quota is spent."
+    "A refused item keeps its thread, which sleeps for up to 1 s, doubling up to 20 s; then it fails, as it does "
+    "when the retry quota is used up."
 )
 _BATCH = "A refused item keeps its worker; all workers wait for one cool-down, then start slowly."
 _INSPECT_AI, _BOTOCORE, _ASYNC_BATCH = ("inspect-ai==0.3.285",), ("botocore==1.44.5",), ("async-batch-llm==0.28.0",)
@@ -77,7 +77,7 @@ def _tuned_batch(workers: int, cooldown: float) -> Contender:
         name=f"abl-{workers}",
         label=f"async-batch-llm 0.28.0, {workers} workers, cool-down {cooldown:g} s",
         about=f"The same with {workers} workers, a cool-down of {cooldown:g} s (growing to 60 s), no slow start, and 1,000 "
-        f"retries of what was refused. {_BATCH}",
+        f"retries of refused items. {_BATCH}",
         drive=_rival(
             "by_async_batch_llm",
             workers=workers,
@@ -129,7 +129,7 @@ RIVALS = (
     Contender(
         name="netflix",
         label="Netflix AIMDLimit, defaults (re-implemented)",
-        about=f"20 to 200 in flight; what takes over 5 s counts as dropped. {_NETFLIX}",
+        about=f"20 to 200 calls in flight; one that takes over 5 s counts as dropped. {_NETFLIX}",
         drive=_rival("netflix"),
     ),
     Contender(
@@ -170,7 +170,7 @@ def contender(name: str) -> Contender:
     """Return a contender by its name, or the engine with the controller at a dotted path.
 
     Raises:
-        LookupError: there is none.
+        LookupError: There is no such contender.
     """
     if name in CONTENDERS:
         return CONTENDERS[name]

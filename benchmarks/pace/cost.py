@@ -1,10 +1,10 @@
-"""What a controller costs: CPU for each call that it admits, with some 1,000 in flight: `python -m benchmarks.pace.cost`.
+"""The cost of a controller: CPU per call that it admits, with some 1,000 in flight (`python -m benchmarks.pace.cost`).
 
-1. A load is simulated once, with the controller in it, and everything that was asked of it is written down.
-2. That is then asked of a fresh controller, in one loop, and of one that does nothing; the difference is the cost. So
-   neither the simulation nor the loop is counted. A controller is pure: it answers the same.
-3. After each call that ends, calls are admitted until one is not, as the engine does: two or three questions for each call.
-4. The least of the rounds is given: other work on the machine only adds.
+1. A load is simulated once, with the controller, and every question to the controller is recorded.
+2. The questions are then repeated to a fresh controller, in one loop, and to one that does nothing; the difference is the cost. So
+   neither the simulation nor the loop is counted. A controller is pure: it gives the same answers.
+3. After each call that ends, calls are admitted until one is not, as the engine does: two or three questions per call.
+4. The fastest of the rounds is reported: other work on the machine only adds.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from paceline.abc import RateController
 from ..table import table
 from .by_engine import NewPace, controller
 
-_MEDIAN, _SIGMA, _REFUSAL = 4.0, 0.6, 0.15  # seconds, the spread, seconds
+_MEDIAN, _SIGMA, _REFUSAL = 4.0, 0.6, 0.15  # latency: seconds, sigma of its logarithm; seconds that a refusal takes
 _REFUSED = pace.Throttled()
 
 Question = tuple[Any, ...]
@@ -35,15 +35,15 @@ Question = tuple[Any, ...]
 
 @attrs.frozen
 class Load:
-    """What the calls meet."""
+    """The limits of a simulated provider."""
 
     name: str
     rate: float = math.inf
-    """Calls a second that the provider admits, with a burst of a second."""
+    """Calls per second that the provider admits, with a burst of one second."""
     cap: float = math.inf
     """Calls in flight that it admits."""
     chance: float = 0.0
-    """Of a refusal, whatever is in flight."""
+    """Probability of a refusal, however many calls are in flight."""
     ceiling: int = 4_000
     """Calls in flight that the engine allows."""
     forced: bool = False
@@ -60,7 +60,7 @@ LOADS = (
 
 
 class _Simulation:
-    """Writes down what a load asks of a controller."""
+    """Records the questions that a load asks a controller."""
 
     def __init__(self, load: Load, pacer: RateController, seed: int) -> None:
         self.asked: list[Question] = []
@@ -70,7 +70,7 @@ class _Simulation:
         self._load = load
         self._pacer = pacer
         self._chance = random.Random(seed)
-        self._events: list[tuple[float, int, int, Any]] = []  # time, order, call or -1 for a look, signal
+        self._events: list[tuple[float, int, int, Any]] = []  # time, order, call or -1 for a wake-up, signal
         self._order = count()
         self._tickets: dict[int, Any] = {}
         self._in_flight = self._admitted = 0
@@ -85,7 +85,7 @@ class _Simulation:
             now, _, call, signal = heapq.heappop(self._events)
             if call < 0:
                 if now != self._looks_at:
-                    continue  # it looked sooner
+                    continue  # it was woken earlier
                 self._looks_at = math.inf
             else:
                 self._in_flight -= 1
@@ -134,7 +134,7 @@ class _Simulation:
 
 
 class _Nothing:
-    """A controller that costs what asking costs."""
+    """A controller that does nothing: it costs as much as the questions."""
 
     def admit_at(self, now: float, cost: float) -> float:
         return now
@@ -147,7 +147,7 @@ class _Nothing:
 
 
 def _replay(asked: list[Question], pacer: Any) -> float:
-    """Return the seconds that it takes to ask all this again."""
+    """Return the seconds that the questions take."""
     admit, start, settle = pacer.admit_at, pacer.started, pacer.settled
     tickets: list[Any] = []
     gc.collect()
@@ -168,16 +168,16 @@ def _replay(asked: list[Question], pacer: Any) -> float:
 
 @attrs.frozen
 class Cost:
-    """What a controller costs under a load."""
+    """The cost of a controller under a load."""
 
     microseconds: float
-    """For each call started."""
+    """Per started call."""
     in_flight: int
-    """The most there were."""
+    """Maximum number of calls in flight."""
     refusals: float
-    """For each call started."""
+    """Per started call."""
     questions: float
-    """`admit_at` for each call started."""
+    """Calls of `admit_at` per started call."""
 
 
 def cost(make: NewPace, load: Load, *, calls: int = 30_000, rounds: int = 5) -> Cost:
@@ -213,10 +213,10 @@ def costs(make: NewPace, *, calls: int = 30_000, rounds: int = 5) -> str:
 
 
 def default_controller() -> NewPace:
-    """Return what makes the controllers of a processor that was given none."""
-    from paceline import ParallelBatchProcessor  # noqa: PLC0415 - the engine, only for its default
+    """Return the function that makes the default controllers of a processor."""
+    from paceline import ParallelBatchProcessor  # noqa: PLC0415 - imports the engine only for its default
 
-    return ParallelBatchProcessor[str]()._engine._new_pace  # noqa: SLF001 - there is no other place to see it
+    return ParallelBatchProcessor[str]()._engine._new_pace  # noqa: SLF001 - there is no public access
 
 
 def main() -> None:

@@ -1,4 +1,4 @@
-"""Where rivals run: each in an environment of its own, with its own package as its authors published it."""
+"""Environments of rivals: each has its own, with the package as its authors published it."""
 
 from __future__ import annotations
 
@@ -13,22 +13,22 @@ _VENVS = _ROOT / "benchmarks" / ".venvs"
 _LONGEST = 1_800  # seconds
 
 
-class EnvironmentFailure(Exception):  # noqa: N818 - not only an error: also what a program printed
+class EnvironmentFailure(Exception):  # noqa: N818 - its text is what a program printed
     """A contender could not be installed or run."""
 
 
 @cache
 def python_with(requirements: Sequence[str]) -> str:
-    """Return the interpreter of an environment that has `requirements` and paceline; make it if there is none.
+    """Return the interpreter of an environment with `requirements` and paceline; create it if it does not exist.
 
-    A requirement that begins with `--no-deps ` is installed without what it depends on.
+    A requirement that begins with `--no-deps ` is installed without its dependencies.
 
     Raises:
-        EnvironmentFailure: it could not be made.
+        EnvironmentFailure: It could not be created.
     """
     home = _VENVS / ("pace-" + requirements[0].split()[-1].replace("==", "-"))
     python = str(home / ("Scripts" if sys.platform == "win32" else "bin") / "python")
-    made = home / "made"  # written last: an environment that was left half made is made again
+    made = home / "made"  # written last: an incomplete environment is created again
     if not made.exists():
         print(f"making an environment with {requirements[0]} ...", file=sys.stderr)
         _do(sys.executable, "-m", "venv", "--clear", str(home))

@@ -1,4 +1,4 @@
-"""Ten families of limits: their parameters are drawn anew for each seed, from `random.Random(f"{family}-{seed}")`.
+"""Ten families of limits: their parameters are drawn for each seed, from `random.Random(f"{family}-{seed}")`.
 
 The order of the draws is part of the definition: it makes seeds comparable with the simulation that the controller was
 designed in.
@@ -23,11 +23,11 @@ _TEN_MINUTES = 600.0
 
 
 class _Draw:
-    """The parameters' chance."""
+    """Random draws of the parameters."""
 
     def __init__(self, family: str, seed: int) -> None:
         chance = random.Random(f"{family}-{seed}")
-        chance.random()  # seeded the provider there
+        chance.random()  # this draw seeded the provider in that simulation
         self.uniform, self.choice, self.randint = chance.uniform, chance.choice, chance.randint
 
     def log(self, low: float, high: float) -> float:
@@ -193,7 +193,7 @@ FAMILIES = {
     "win": "windows", "out": "outages", "sq": "square waves", "tight": "tight buckets", "low": "few a minute",
     "cap": "cap steps", "caprate": "cap and rate", "fast": "fast", "tok": "tokens", "knee": "knees",
 }  # fmt: skip
-"""Their names for people."""
+"""Names in tables."""
 
 
 def member(family: str, seed: int) -> Trial:

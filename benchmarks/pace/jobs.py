@@ -1,6 +1,6 @@
-"""How many jobs are run: in a pool of processes, each result kept on disk, so that an interrupted run resumes.
+"""Runs many jobs in a pool of processes, and keeps each result on disk, so that an interrupted run resumes.
 
-A result is kept under everything that it follows from: the job, and the sources of whatever takes part in it.
+The key of a result is everything that it follows from: the job, and the source files that take part in it.
 """
 
 from __future__ import annotations
@@ -30,9 +30,9 @@ _PROVIDER = ("src/paceline/testing", "benchmarks/pace")
 _ENGINE = ("src/paceline",)
 _NO_PART = frozenset(
     {"tables.py", "page.py", "plots.py", "cost.py", "ablation.py", "bounds.py", "__main__.py", "jobs.py"}
-)  # of no effect
+)  # files without an effect on results
 _NICENESS = 10
-_GRACE = 120.0  # seconds, beside those that the run may cost
+_GRACE = 120.0  # seconds, beyond those that the run may use
 
 Result = dict[str, Any]
 
@@ -41,10 +41,10 @@ def results(jobs: Sequence[Job], *, processes: int, fresh: bool, say: Callable[[
     """Return the result of each job, in their order; those that failed have an `error`.
 
     Args:
-        jobs: what is to be run.
-        processes: how many at once.
-        fresh: whether to run also what is kept.
-        say: is told each result as it comes.
+        jobs: The jobs to run.
+        processes: Number of processes.
+        fresh: Whether to run also the jobs with a stored result.
+        say: Function to call with each result as it comes.
     """
     found: dict[Job, Result] = {}
     for job in jobs:
@@ -64,7 +64,7 @@ def _run_all(jobs: Sequence[Job], processes: int) -> Iterator[tuple[Job, Result]
     if not jobs:
         return
     for needed in {contender(job.contender).requirement for job in jobs} - {()}:
-        python_with(needed)  # made once, and before several processes want it
+        python_with(needed)  # made once, before several processes need it
     with get_context("fork").Pool(min(processes, len(jobs)), os.nice, (_NICENESS,), maxtasksperchild=8) as pool:
         yield from pool.imap_unordered(_run_one, jobs)
 
@@ -73,12 +73,12 @@ def _run_one(job: Job) -> tuple[Job, Result]:
     try:
         chosen = contender(job.contender)
         return job, _run_elsewhere(job, chosen) if chosen.requirement else _run_here(job)
-    except Exception:  # noqa: BLE001 - one job that fails is to leave the others alone
+    except Exception:  # noqa: BLE001 - a job that fails must not stop the others
         return job, attrs.asdict(job) | {"error": traceback.format_exc()}
 
 
 def _run_here(job: Job) -> Result:
-    """Run a job; one in which time stands still, so that its own watch never wakes, is ended after twice its CPU."""
+    """Run a job; end it after twice its CPU, in case virtual time does not advance and its own watch never wakes."""
     signal.signal(signal.SIGPROF, _give_up)
     signal.setitimer(signal.ITIMER_PROF, 2 * job.cpu)
     try:
@@ -88,7 +88,7 @@ def _run_here(job: Job) -> Result:
 
 
 def _give_up(*_: object) -> None:
-    raise TimeoutError("time stands still")
+    raise TimeoutError("virtual time does not advance")
 
 
 def _run_elsewhere(job: Job, chosen: Contender) -> Result:

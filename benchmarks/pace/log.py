@@ -1,4 +1,4 @@
-"""What is written down of one client's calls."""
+"""The log of one client's calls, and the series of its handles."""
 
 from __future__ import annotations
 
@@ -12,41 +12,41 @@ class Log:
     def __init__(self) -> None:
         self.served_at = array("d")
         self.served_from = array("d")
-        """When each of them had started: it was admitted then."""
+        """When each of them had started, and was admitted."""
         self.units = array("d")
         self.refused_at = array("d")
         self.failed_at = array("d")
         self.cut = array("d")
-        """When the calls had started that the end of the trial cut off."""
+        """Starts of the calls that were in flight at the end of the trial."""
         self.cut_units = array("d")
         self.busy = 0.0
         self.lost = 0
-        """Items that were given up."""
+        """Items that failed in the end."""
 
     def serve(self, start: float, end: float, units: float) -> None:
-        """Note a call that was served."""
+        """Log a call that was served."""
         self.served_from.append(start)
         self.served_at.append(end)
         self.units.append(units)
         self.busy += end - start
 
     def refuse(self, end: float) -> None:
-        """Note a refusal."""
+        """Log a refusal."""
         self.refused_at.append(end)
 
     def fail(self, end: float) -> None:
-        """Note another fault, or a timeout."""
+        """Log another fault, or a timeout."""
         self.failed_at.append(end)
 
     def cut_off(self, start: float, end: float, units: float) -> None:
-        """Note a call that the end of the trial found in flight."""
+        """Log a call that was in flight at the end of the trial."""
         self.cut.append(start)
         self.cut_units.append(units)
         self.busy += end - start
 
 
 class Series:
-    """What was seen of the contenders' handles, at regular times."""
+    """The contenders' handles, sampled at regular times."""
 
     def __init__(self, every: float) -> None:
         self.every = every
@@ -54,10 +54,10 @@ class Series:
         self.in_flight: list[int] = []
         self.limit: list[float] = []
         self.rate: list[float | None] = []
-        """Units a second; None: no rate is enforced."""
+        """Units per second; None: no rate is enforced."""
 
-    def note(self, now: float, in_flight: int, limit: float, rate: float) -> None:
-        """Note what is seen now."""
+    def sample(self, now: float, in_flight: int, limit: float, rate: float) -> None:
+        """Add a sample."""
         self.times.append(now)
         self.in_flight.append(in_flight)
         self.limit.append(limit)

@@ -1,4 +1,4 @@
-"""What a run came to, in figures: pure functions of its log."""
+"""The figures of a run: pure functions of its log."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from typing import Any
 
 from .world import World
 
-_ENOUGH = 0.9
-_FIRST_LOOK = 0.8  # of the horizon: a burst at the start may fill it sooner
+_ENOUGH = 0.9  # of the capacity
+_FIRST_LOOK = 0.8  # of the horizon: before that a burst at the start may fill it
 _BINS = 300  # for plots
 
 Timed = tuple[float, float]
@@ -18,7 +18,7 @@ Timed = tuple[float, float]
 
 
 def measured(world: World) -> dict[str, Any]:
-    """Return every figure of a run, and its series, as JSON has them."""
+    """Return every figure of a run, and its series, as JSON values."""
     trial, totals = world.trial, world.totals
     logs = [client.log for client in world.clients]
     calls = sum(len(log.served_at) for log in logs)
@@ -65,11 +65,11 @@ def time_to(events: Iterable[Timed], start: float, end: float, rate: float, hori
     """Return the seconds from `start` until 90 % of `rate` was reached over the last `horizon` seconds; inf: never.
 
     Args:
-        events: in order of time.
-        start: only events from here on count.
-        end: and only those before.
-        rate: units a second.
-        horizon: seconds.
+        events: Times and units, in order of time.
+        start: Time from which on events count, in seconds.
+        end: Time until which they count.
+        rate: Units per second.
+        horizon: Seconds over which the rate is averaged.
     """
     recent: deque[Timed] = deque()
     total = 0.0
@@ -86,13 +86,13 @@ def time_to(events: Iterable[Timed], start: float, end: float, rate: float, hori
 
 
 def jain(shares: Sequence[float]) -> float:
-    """Return Jain's index of fairness: 1 for equal shares, 1/n where one has all; 0 for no shares at all."""
+    """Return Jain's index of fairness: 1 for equal shares, 1/n if one has everything; 0 without any share."""
     squares = sum(share * share for share in shares)
     return sum(shares) ** 2 / (len(shares) * squares) if squares else 0.0
 
 
 def _part(world: World) -> float:
-    """Return how much of its trial a run has seen."""
+    """Return the share of its trial that a run has covered."""
     return 1.0 if not world.stopped_at else world.stopped_at / world.trial.seconds
 
 
@@ -118,7 +118,7 @@ def _series(
 
 
 def _binned(events: Iterable[Timed], width: float, ended: float) -> list[float]:
-    """Return units a second, bin after bin."""
+    """Return the units per second of each bin."""
     bins = [0.0] * math.ceil(ended / width)
     for at, units in events:
         index = int(at / width)

@@ -1,4 +1,4 @@
-"""Where the figures are kept: a page with every table, and a plot for each scenario beside it."""
+"""The page of the results: every table, and a plot for each scenario beside it."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ _FRAME = """# The pace, measured
 
 {measures}
 
-`make bench-pace` measures all this anew and rewrites this page; `python -m benchmarks.pace --scenarios S1,S4 --contenders paceline`
+`make bench-pace` measures everything again and rewrites this page; `python -m benchmarks.pace --scenarios S1,S4 --contenders paceline`
 prints a table. Measured: {where}; everything but the CPU is the same on any machine. Seeds: {seeds}.
 
 ## Scenarios
 
-Goodput over an oracle's / refusals for each call served; the mean over the seeds. `*`: stopped as it cost too much CPU, and
-measured as far as it came.
+Goodput relative to an oracle's / refusals per call served; means over the seeds. `*`: stopped because it used too much CPU, and
+measured up to then.
 
 {scenarios}
 
@@ -36,7 +36,7 @@ measured as far as it came.
 
 ## Families of limits
 
-The mean over the seeds (and the worst of them) / refusals for each call served.
+The mean over the seeds (and the worst of them) / refusals per call served.
 
 {families}
 
@@ -44,7 +44,7 @@ The mean over the seeds (and the worst of them) / refusals for each call served.
 
 ## What a controller costs
 
-Microseconds of CPU for each call that is started: all of `admit_at`, `started` and `settled`. Target: at most 10 us.
+Microseconds of CPU per started call: all of `admit_at`, `started` and `settled`. Target: at most 10 us.
 
 {costs}
 
@@ -118,7 +118,7 @@ def _seeds(results: Sequence[Result]) -> str:
 
 
 def _measures() -> str:
-    """Return what the package says it measures, as Markdown."""
+    """Return the package's docstring as Markdown."""
     text = (measures or "").split("\n\n")
     lists = [part.splitlines() for part in text]
     shown = []

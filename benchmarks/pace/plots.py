@@ -1,4 +1,4 @@
-"""How a run is drawn: one SVG for each scenario, the same for the same figures, to the byte."""
+"""Plots: one SVG for each scenario; equal figures give equal bytes."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ _STYLE: dict[Any, Any] = {
 }
 _SIZE, _HEIGHTS = (7.2, 5.4), (3, 2, 1)
 _SERVED, _RATE, _ORACLE, _RIVAL = "#1f77b4", "#2ca02c", "#444444", "#d62728"
-_HEADROOM = 1.5  # over the oracle's rate: what is above says nothing
-_ROOM = 1.25  # above the workers, for the legend
+_HEADROOM = 1.5  # times the oracle's rate: higher values are cut off
+_ROOM = 1.25  # times the workers, with room for the legend
 _SMOOTH = 5  # bins
 
 

@@ -1,4 +1,4 @@
-"""How one job is run: one trial, one seed, one contender, in virtual time."""
+"""Runs one job: one trial, one seed, one contender, in virtual time."""
 
 from __future__ import annotations
 
@@ -37,12 +37,12 @@ class Job:
     seed: int
     contender: str
     cpu: float = 300.0
-    """Seconds of CPU it may cost."""
+    """Seconds of CPU it may use."""
     backend: str | None = None
-    """What runs it, trio or asyncio; None: the contender's own. asyncio is faster, and its results are the same but for the
-    order of what happens at one time."""
+    """Event loop, trio or asyncio; None: the contender's own. asyncio is faster, and its results are the same except for the order
+    of events at the same time."""
     dialect: Dialect = "none"
-    """Whose words the provider has for its limits: see `Service.dialect`."""
+    """Whose headers and errors the provider uses for its limits: see `Service.dialect`."""
 
 
 def trial_of(job: Job) -> Trial:
@@ -71,7 +71,7 @@ def run(job: Job) -> dict[str, Any]:
 
 @contextmanager
 def _deterministic_scheduling(seed: int) -> Iterator[None]:
-    """Take out the chance by which trio shuffles the tasks that are ready, as Hypothesis does for its tests."""
+    """Seed the order in which trio runs tasks that are ready, as Hypothesis does for its tests."""
     scheduler: Any = _run  # trio has no public way
     before = scheduler._r, scheduler._ALLOW_DETERMINISTIC_SCHEDULING  # noqa: SLF001 - as above
     scheduler._r, scheduler._ALLOW_DETERMINISTIC_SCHEDULING = random.Random(seed), True  # noqa: SLF001 - as above
@@ -84,7 +84,7 @@ def _deterministic_scheduling(seed: int) -> Iterator[None]:
 @contextmanager
 def _rare_collections() -> Iterator[None]:
     before = gc.get_threshold()
-    gc.freeze()  # what is imported is no garbage
+    gc.freeze()  # what is imported is never garbage
     gc.set_threshold(*_COLLECTIONS)
     try:
         yield

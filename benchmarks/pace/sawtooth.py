@@ -1,8 +1,8 @@
-"""The picture of the sawtooth in the documentation: one simulated run, drawn.
+"""Draws the sawtooth of the documentation: one simulated run.
 
     python -m benchmarks.pace.sawtooth
 
-It runs the real processor in virtual time, on asyncio: there tasks that are ready run in the order in which they became so,
+It runs the real processor in virtual time, on asyncio: there tasks run in the order in which they became ready,
 and the same code draws the same picture, to the byte.
 """
 
@@ -29,7 +29,7 @@ from .by_engine import controller
 PICTURE = Path("docs/explanation/pace/sawtooth.svg")
 SECONDS = 100.0
 LIMITS = ((0.0, 100.0), (45.0, 35.0), (70.0, 100.0))
-"""Times in seconds, and the calls a second that are allowed from then on."""
+"""Times in seconds, and the calls per second that are allowed from then on."""
 
 _EVERY = 0.2  # seconds between two samples
 _SMOOTH = 10  # samples that the served calls are averaged over
@@ -47,7 +47,7 @@ _LIMIT, _PACE, _SERVED, _REFUSED = "#444444", "#2ca02c", "#1f77b4", "#d62728"
 
 @attrs.frozen
 class Sample:
-    """What was seen at a moment."""
+    """The figures at a moment."""
 
     time: float
     limit: int
@@ -59,7 +59,7 @@ class Sample:
 
 
 def main() -> None:
-    """Do what the command line says."""
+    """Draw the picture."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.pace.sawtooth", description="Draw the sawtooth.")
     parser.add_argument("--output", type=Path, default=PICTURE, help="default: %(default)s")
     parser.add_argument("--controller", metavar="package.module:name", help="another than the default")

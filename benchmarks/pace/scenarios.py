@@ -1,6 +1,6 @@
-"""The fixed scenarios: the twelve kinds of limits that providers have, and three that were held out.
+"""The fixed scenarios: twelve kinds of limits that providers have, and three that were held out of the design.
 
-Latency is lognormal with a median of 4 s and a sigma of 0.6, a refusal comes after 0.15 s, unless it says otherwise.
+Latency is lognormal with a median of 4 s and a sigma of 0.6, a refusal takes 0.15 s, unless a scenario says otherwise.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _Build = Callable[[], dict[str, Any]]
 
 
 def service(*limits: Any, **fields: Any) -> Service:
-    """Return a service as all trials have it, but for what is given."""
+    """Return a service with the defaults of all trials, and the given fields."""
     return Service(limits=limits, **({"latency": 4.0, "sigma": SPREAD, "output_tokens": 0} | fields))
 
 
@@ -92,7 +92,7 @@ def _s6() -> dict[str, Any]:
 
 def _s7() -> dict[str, Any]:
     return _steady(100, 480) | {
-        "about": "four strangers share 100/s; they begin at 0, 5, 60 and 120 s",
+        "about": "four clients share 100/s; they start at 0, 5, 60 and 120 s",
         "service": service(TokenBucket(100, 100)),
         "starts": (0.0, 5.0, 60.0, 120.0),
         "fair_from": 300.0,
@@ -184,5 +184,5 @@ SCENARIOS = tuple(_BUILDERS)
 
 
 def scenario(name: str, seed: int) -> Trial:
-    """Return a scenario; the seed moves the chance of single calls only."""
+    """Return a scenario; the seed affects only the random draws of single calls."""
     return Trial(name=name, seed=seed, **_BUILDERS[name]())

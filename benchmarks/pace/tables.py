@@ -1,4 +1,4 @@
-"""How results are shown: a row for each trial and contender; families with their mean and their worst."""
+"""Tables of results: a row for each trial and contender; families with their mean and their worst."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def scenario_table(name: str, results: Sequence[Result]) -> str:
 
 
 def overview(results: Sequence[Result]) -> str:
-    """Return the table of contenders by trials: goodput and refusals for each call served."""
+    """Return the table of contenders by trials: goodput and refusals per call served."""
     names = list(grouped(results, "contender"))
     rows = []
     for trial, group in grouped(results, "trial").items():
@@ -30,7 +30,7 @@ def overview(results: Sequence[Result]) -> str:
 
 
 def mean_of_families(results: Sequence[Result], who: str) -> str | None:
-    """Return a contender's means over all families; None: none were run."""
+    """Return a contender's means over all families; None: no family was run."""
     theirs = [each for each in _whole(results) if each["contender"] == who and each["trial"] in FAMILIES]
     families = grouped(theirs, "trial").values()
     if not families:
@@ -106,7 +106,7 @@ def _row(label: str, results: Sequence[Result]) -> tuple[str, ...]:
 
 
 def _besides(results: Sequence[Result]) -> str:
-    """Return what only some trials have."""
+    """Return the figures that only some trials have."""
     first, parts = results[0], []
     if "steps" in first:
         steps = zip(*(each["steps"] for each in results), strict=True)

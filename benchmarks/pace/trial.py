@@ -1,4 +1,4 @@
-"""What a trial is: a provider with its limits, how it is called, and what an oracle would get out of it."""
+"""Trials: a provider with its limits, how it is called, and what an oracle would achieve."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ MEAN = math.exp(SPREAD**2 / 2)
 
 @attrs.frozen
 class Totals:
-    """What a run of a trial came to, in the unit that the trial counts: calls or tokens."""
+    """The totals of a run, in the unit that the trial counts: calls or tokens."""
 
     served: float
     """Served by the end."""
     admitted: float
-    """Let past the limits by the end."""
+    """Admitted by the end."""
     busy: float
     """Seconds in flight, summed over the calls that were admitted."""
     ended: float
@@ -36,28 +36,28 @@ class Trial:
     name: str
     seed: int
     about: str
-    """What it is, for people."""
+    """Description for tables and plots."""
     service: Service
     seconds: float
-    """When it ends."""
+    """Length, in seconds."""
     goodput: Callable[[Totals], float]
-    """What was got over what an oracle gets."""
+    """Function that returns the goodput relative to an oracle's."""
     capacity: Callable[[float], float]
-    """Units a second that an oracle gets at a time, for plots and for the time to 90 %."""
+    """Function that returns the units per second of an oracle at a time, for plots and for the time to 90 %."""
     steps: tuple[tuple[float, Service], ...] = ()
     starts: tuple[float, ...] = (0.0,)
-    """When each of the clients begins."""
+    """When each client starts, in seconds."""
     items: int | None = None
-    """How many there are; None: more than can be called."""
+    """Number of items; None: more than can be called."""
     tokens: bool = False
     """Whether limits count tokens, and prompts have heavy-tailed sizes."""
     timeout: float = 600.0
-    """Seconds after which a client gives a call up."""
+    """Seconds after which a client cancels a call."""
     horizon: float = 10.0
     """Seconds over which the time to 90 % is judged."""
     changes: tuple[float, ...] = ()
-    """When the limit changes, where the time to 90 % is wanted after each."""
+    """When the limit changes, if the time to 90 % is measured after each change."""
     cap: int | None = None
-    """A number of places that holds throughout, where it is of interest how many of them were taken."""
+    """The cap, if it is constant and the share of its places in use is measured."""
     fair_from: float | None = None
-    """From when on the clients' shares are compared."""
+    """Time from which on the clients' shares are compared; None: they are not."""

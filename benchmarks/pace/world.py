@@ -1,7 +1,7 @@
-"""What the clients of one run share: the provider, the log of every call, and the watch over virtual and real time.
+"""World: what the clients of one run share, that is the provider, the log of every call, and the limits in virtual and CPU time.
 
-A run ends at the trial's end, with its items, or when it has cost more CPU than it was granted: then it is reported as far
-as it came, and says so.
+A run ends at the trial's end, with its items, or when it has used more CPU than it was granted: then it is reported up to that
+time, and marked.
 """
 
 from __future__ import annotations
@@ -28,11 +28,11 @@ _LARGEST = 20_000  # tokens
 
 @attrs.frozen
 class Gauge:
-    """What a client's handles are at a moment."""
+    """The handles of a client at a moment."""
 
     limit: float
     rate: float
-    """Units a second; inf: none is enforced."""
+    """Units per second; inf: no rate is enforced."""
 
 
 @attrs.define
@@ -43,16 +43,16 @@ class Client:
     number: int
     log: Log = attrs.field(factory=Log)
     gauge: Callable[[], Gauge] = lambda: Gauge(math.nan, math.inf)
-    """Set by the driver."""
+    """Function that reads the handles; set by the driver."""
 
     @property
     def trial(self) -> Trial:
-        """What is tried."""
+        """The trial."""
         return self.world.trial
 
     @property
     def chance(self) -> random.Random:
-        """A source of chance of its own, the same in each run."""
+        """A random generator of its own, the same in each run."""
         return random.Random(f"{self.trial.name}-{self.trial.seed}-client-{self.number}")
 
     def prompts(self) -> Iterator[str]:
@@ -69,7 +69,7 @@ class Client:
             index += 1
 
     async def call(self, prompt: str, attempt: int) -> Reply:
-        """Call the provider, and write it down; raises what the provider raises."""
+        """Call the provider, and log the call; raises what the provider raises."""
         world, log = self.world, self.log
         start = anyio.current_time()
         try:
@@ -86,7 +86,7 @@ class Client:
             if world.is_over(end):
                 log.cut_off(start, end, world.units_of(prompt))
             else:
-                log.fail(end)  # its time was up
+                log.fail(end)  # it timed out
                 log.busy += end - start
             raise
         log.serve(start, anyio.current_time(), reply.usage.total_tokens if world.trial.tokens else 1.0)
@@ -101,9 +101,9 @@ class World:
     """One run of a trial.
 
     Args:
-        trial: what is tried.
-        drive: the contender.
-        cpu: seconds of CPU that the run may cost.
+        trial: The trial.
+        drive: The contender.
+        cpu: Seconds of CPU that the run may use.
     """
 
     def __init__(self, trial: Trial, drive: Drive, cpu: float) -> None:
@@ -113,7 +113,7 @@ class World:
         self.clients = [Client(self, number) for number in range(len(trial.starts))]
         self.series = Series(max(1.0, trial.seconds / _SAMPLES))
         self.stopped_at: float | None = None
-        """When the run was stopped as it cost too much CPU; None: it was not."""
+        """When the run was stopped because it used too much CPU; None: it was not."""
         self.origin = 0.0
         self._drive = drive
         self._cpu = cpu
@@ -140,7 +140,7 @@ class World:
 
     @property
     def totals(self) -> Totals:
-        """What it came to."""
+        """The totals so far."""
         provider = self.provider.statistics()
         logs = [client.log for client in self.clients]
         ended = self.stopped_at or self.trial.seconds
@@ -167,7 +167,7 @@ class World:
                 everything.cancel()
             gauges = [client.gauge() for client in self.clients]
             known = [gauge for gauge in gauges if not math.isnan(gauge.limit)]
-            self.series.note(
+            self.series.sample(
                 now - self.origin,
                 self.provider.statistics().in_flight,
                 sum(gauge.limit for gauge in known),

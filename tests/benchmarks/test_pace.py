@@ -129,4 +129,4 @@ def test_the_command_line_names_what_it_does_not_know():
         [sys.executable, "-m", "benchmarks.pace", "--scenarios", "S99"], capture_output=True, text=True, check=False
     )
     assert done.returncode == 2
-    assert "'S99' is none of" in done.stderr
+    assert "'S99' is not one of" in done.stderr

@@ -1,4 +1,4 @@
-"""async-batch-llm itself, on a virtual asyncio clock: its process_stream, from a source that is read as it is needed.
+"""async-batch-llm itself, on a virtual asyncio clock: its process_stream, from a source that is read on demand.
 
 A refused item keeps its worker, and all workers wait for one cool-down together; then they start slowly.
 """
@@ -12,7 +12,7 @@ import time
 from contextlib import aclosing
 from typing import Any
 
-from async_batch_llm import (  # type: ignore[import-not-found]  # it is not in our environment
+from async_batch_llm import (  # type: ignore[import-not-found]  # not in this environment
     LLMCallStrategy,
     ProcessorConfig,
     RateLimitConfig,
@@ -37,7 +37,7 @@ class _Observed(LLMCallStrategy[str]):  # type: ignore[misc]  # as above
 def drive(*, workers: int | None = None, rate_limit: dict[str, Any] | None = None, **retry: Any) -> Drive:
     """Return it as a contender; None: its defaults."""
     logging.disable()
-    # it measures with all three clocks; none of ours does, but for the CPU's
+    # it measures with all three clocks; this benchmark uses only process_time
     time.time = time.monotonic = time.perf_counter = lambda: asyncio.get_running_loop().time()
 
     async def run(client: Client) -> None:

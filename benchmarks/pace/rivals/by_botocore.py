@@ -1,7 +1,7 @@
 """botocore's adaptive retry mode: its own rate limiter, cubic calculator, token bucket and retry quota, on another clock.
 
-A worker is a thread: it keeps its item through its attempts and sleeps between them; then the item is given up. Its bucket
-blocks a thread, so here workers take their turns at it, in order.
+A worker is a thread: it keeps its item through its attempts and sleeps between them; then the item fails. Its bucket blocks
+a thread, so here the workers wait for it one after the other, in order.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import math
 from contextlib import AbstractAsyncContextManager, nullcontext
 
 import anyio
-from botocore.exceptions import CapacityNotAvailableError  # type: ignore[import-not-found]  # not in our environment
+from botocore.exceptions import CapacityNotAvailableError  # type: ignore[import-not-found]  # not in this environment
 from botocore.retries import adaptive, bucket, quota, standard, throttling  # type: ignore[import-not-found]  # as above
 
 from ..world import Client, Drive, Gauge
@@ -47,7 +47,7 @@ class _AdaptiveMode:
         self._quota = quota.RetryQuota()
         self._paid: dict[int, int] = {}
         self._turn = anyio.Lock()
-        self._news = anyio.Event()
+        self._changed = anyio.Event()
         self._thread = nullcontext()
 
     def place(self) -> AbstractAsyncContextManager[object]:
@@ -61,15 +61,15 @@ class _AdaptiveMode:
                 try:
                     self._bucket.acquire(block=False)
                 except CapacityNotAvailableError:
-                    self._news = anyio.Event()
+                    self._changed = anyio.Event()
                     with anyio.move_on_after(max(1e-6, self._bucket._sleep_amount(1))):  # noqa: SLF001 - as above
-                        await self._news.wait()
+                        await self._changed.wait()
                 else:
                     return
 
     def after(self, ending: Ending, item: Item, hint: float | None) -> None:
         self._limiter.on_receiving_response(refused=ending is Ending.REFUSED)
-        self._news.set()
+        self._changed.set()
         if ending is Ending.SERVED:
             self._quota.release(self._paid.pop(id(item), standard.RetryQuotaChecker._NO_RETRY_INCREMENT))  # noqa: SLF001 - as above
 

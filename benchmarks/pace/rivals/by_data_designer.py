@@ -1,7 +1,6 @@
-"""NeMo Data Designer's own AdaptiveRequestAdmissionController, and what its executor and its transport do around it.
+"""NeMo Data Designer's own AdaptiveRequestAdmissionController, with the behaviour of its executor and transport.
 
-A refused request gives its lease back and its row is taken up again later; 503s are repeated by the transport, three times,
-with the lease held.
+A refused request gives up its lease and its row is repeated later; the transport repeats 503s three times, with the lease held.
 """
 
 from __future__ import annotations
@@ -11,7 +10,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import anyio
-from data_designer.engine.models.request_admission import (  # type: ignore[import-not-found]  # not in our environment
+from data_designer.engine.models.request_admission import (  # type: ignore[import-not-found]  # not in this environment
     controller,
 )
 from data_designer.engine.models.request_admission.config import (  # type: ignore[import-not-found]  # as above
@@ -28,8 +27,8 @@ from data_designer.engine.models.request_admission.resources import (  # type: i
 )
 
 from ..world import Client, Drive, Gauge
+from .admission import driven_by
 from .calls import Ending, Item
-from .desk import driven_by
 
 _RETRIES, _FACTOR, _JITTER = 3, 2.0, 0.2  # its RetryConfig
 

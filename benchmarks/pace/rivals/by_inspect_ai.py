@@ -7,14 +7,14 @@ from contextlib import AbstractAsyncContextManager
 from types import SimpleNamespace
 
 import anyio
-from inspect_ai.util import _concurrency  # type: ignore[import-not-found]  # it is not in our environment
+from inspect_ai.util import _concurrency  # type: ignore[import-not-found]  # not in this environment
 
 from ..world import Client, Drive, Gauge
 from .calls import Ending, Item
 from .workers import driven_by
 
 _INITIAL, _JITTER, _LONGEST = 3.0, 3.0, 1800.0  # seconds: its wait_exponential_jitter
-_BUFFER = 5  # samples that it runs beside those that have a connection
+_BUFFER = 5  # samples that it runs in addition to those with a connection
 
 
 class _Model:
@@ -28,7 +28,7 @@ class _Model:
         return place
 
     async def before(self) -> None:
-        """The connection is all that is waited for."""
+        """Start at once: only the connection is waited for."""
 
     def after(self, ending: Ending, item: Item, hint: float | None) -> None:
         if ending is Ending.SERVED and item.tries == 1:

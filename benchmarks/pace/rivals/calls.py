@@ -1,4 +1,4 @@
-"""How a rival's call ends, and how it is made: with a client's timeout, and the provider's hint taken from the reply."""
+"""A rival's call: made with the client's timeout; its outcome has the provider's hint."""
 
 from __future__ import annotations
 
@@ -25,19 +25,19 @@ class Ending(enum.Enum):
 
 @attrs.define
 class Item:
-    """A prompt on its way."""
+    """A prompt in work."""
 
     prompt: str
     tries: int = 0
     """Calls made."""
     failures: int = 0
-    """Those of them that failed, and were not refused."""
+    """Calls that failed and were not refused."""
 
 
 async def call(client: Client, item: Item) -> tuple[Ending, float | None]:
     """Make one call; return how it ended, and the seconds that the provider asked to wait.
 
-    A call that was refused meets the same chance again, as in paceline's engine; one that failed meets another.
+    A refused call has the same random draws when it is repeated, as in paceline's engine; a failed one has others.
     """
     item.tries += 1
     try:

@@ -1,4 +1,4 @@
-"""A fixed pool of workers that retries as tenacity's users do: exponential back-off, jitter, Retry-After, for ever."""
+"""A fixed pool of workers that retries as tenacity's users do: exponential back-off, jitter, Retry-After, without an end."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ _BASE, _LONGEST = 1.0, 60.0  # seconds
 
 
 def backoff(chance: random.Random, tries: int, hint: float | None) -> float:
-    """Return a wait that doubles with each try, give or take half; a hint is a minimum."""
+    """Return a wait that doubles with each try, plus or minus half; a hint is a minimum."""
     wait = min(_LONGEST, _BASE * 2.0 ** min(tries - 1, 30)) * chance.uniform(0.5, 1.5)
     return max(wait, hint or 0.0)
 
 
 class FixedPool:
-    """So many workers."""
+    """A fixed number of workers."""
 
     def __init__(self, client: Client, workers: int) -> None:
         self.workers = workers
@@ -28,21 +28,21 @@ class FixedPool:
         self._place = nullcontext()
 
     def place(self) -> AbstractAsyncContextManager[object]:
-        """A worker is the place."""
+        """Hold nothing: the worker is the place."""
         return self._place
 
     async def before(self) -> None:
-        """Nothing to wait for."""
+        """Start at once."""
 
     def after(self, ending: Ending, item: Item, hint: float | None) -> None:
-        """Nothing is learned."""
+        """Learn nothing."""
 
     def wait(self, ending: Ending, item: Item, hint: float | None) -> float | None:
         """Back off."""
         return backoff(self._chance, item.tries, hint)
 
     def gauge(self) -> Gauge:
-        """Nothing moves."""
+        """Return the constant number of workers."""
         return Gauge(self.workers, math.inf)
 
 

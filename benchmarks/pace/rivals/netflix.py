@@ -1,7 +1,7 @@
-"""Netflix's concurrency-limits, its AIMDLimit: written anew after the Java, as it has no package for Python.
+"""Netflix's concurrency-limits, its AIMDLimit: re-implemented after the Java code, because it has no package for Python.
 
 A call that is dropped, or takes longer than the timeout, costs a tenth of the limit; one that is served while at least half
-of the limit is in flight adds one. Refused items give their place up and back off as any user's would.
+of the limit is in flight adds one. Refused items give up their place and back off as a user would program it.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ from typing import Any
 import attrs
 
 from ..world import Client, Drive, Gauge
+from .admission import driven_by
 from .calls import Ending, Item
-from .desk import driven_by
 from .fixed import backoff
 
 _START = 20
@@ -22,7 +22,7 @@ _RATIO = 0.9
 
 @attrs.frozen
 class Bounds:
-    """What its builder takes."""
+    """The options of its builder."""
 
     least: int = 20
     most: int = 200
@@ -30,7 +30,7 @@ class Bounds:
 
 
 class AIMDLimit:
-    """The limit, and who may pass."""
+    """The limit, and the admission below it."""
 
     def __init__(self, client: Client, bounds: Bounds) -> None:
         self._bounds = bounds
@@ -46,7 +46,7 @@ class AIMDLimit:
         return _Pass(now)
 
     def settle(self, admitted: _Pass, now: float, ending: Ending, hint: float | None) -> None:
-        """Move the limit."""
+        """Adjust the limit."""
         in_flight, bounds = self._in_flight, self._bounds
         self._in_flight -= 1
         if ending is not Ending.SERVED or now - admitted.start > bounds.timeout:
@@ -56,7 +56,7 @@ class AIMDLimit:
         self._limit = min(bounds.most, max(bounds.least, self._limit))
 
     def keeps(self, ending: Ending, item: Item) -> float | None:
-        """No pass is kept."""
+        """Give up the pass."""
         return None
 
     def returns(self, ending: Ending, item: Item, hint: float | None) -> float:

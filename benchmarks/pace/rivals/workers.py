@@ -1,4 +1,4 @@
-"""A rival that is a number of workers: each keeps its item through all its calls, and its place through the waits between."""
+"""A rival with a number of workers: each keeps its item through all calls, and its place through the waits between them."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from ..world import Client, Drive, Gauge
 from .calls import Ending, Item, call
 
 
-class Manner(Protocol):
-    """What such a rival does around a call."""
+class WorkerPolicy(Protocol):
+    """The behaviour of such a rival around a call."""
 
     workers: int
     """Tasks, or threads."""
 
     def place(self) -> AbstractAsyncContextManager[object]:
-        """Return what is held from an item's first call until its last."""
+        """Return the context that is held from an item's first call to its last."""
         ...
 
     async def before(self) -> None:
@@ -27,46 +27,46 @@ class Manner(Protocol):
         ...
 
     def after(self, ending: Ending, item: Item, hint: float | None) -> None:
-        """Hear how a call ended."""
+        """Record how a call ended."""
         ...
 
     def wait(self, ending: Ending, item: Item, hint: float | None) -> float | None:
-        """Return the seconds until the item is called again, its place kept; None: it is given up."""
+        """Return the seconds until the item is called again, with its place kept; None: it fails."""
         ...
 
     def gauge(self) -> Gauge:
-        """Return where its handles are."""
+        """Return the values of its handles."""
         ...
 
 
-def driven_by(make: Callable[[Client], Manner]) -> Drive:
+def driven_by(make: Callable[[Client], WorkerPolicy]) -> Drive:
     """Return a rival of this kind; `make` is called for each client, in its event loop."""
 
     async def drive(client: Client) -> None:
-        manner = make(client)
-        client.gauge = manner.gauge
+        policy = make(client)
+        client.gauge = policy.gauge
         prompts = client.prompts()
         async with anyio.create_task_group() as workers:
-            for _ in range(manner.workers):
-                workers.start_soon(_work, client, manner, prompts)
+            for _ in range(policy.workers):
+                workers.start_soon(_work, client, policy, prompts)
 
     return drive
 
 
-async def _work(client: Client, manner: Manner, prompts: Iterator[str]) -> None:
+async def _work(client: Client, policy: WorkerPolicy, prompts: Iterator[str]) -> None:
     for prompt in prompts:
-        async with manner.place():
-            await _see_to(client, manner, Item(prompt))
+        async with policy.place():
+            await _process(client, policy, Item(prompt))
 
 
-async def _see_to(client: Client, manner: Manner, item: Item) -> None:
+async def _process(client: Client, policy: WorkerPolicy, item: Item) -> None:
     while True:
-        await manner.before()
+        await policy.before()
         ending, hint = await call(client, item)
-        manner.after(ending, item, hint)
+        policy.after(ending, item, hint)
         if ending is Ending.SERVED:
             return
-        wait = manner.wait(ending, item, hint)
+        wait = policy.wait(ending, item, hint)
         if wait is None:
             client.log.lost += 1
             return

@@ -1,4 +1,4 @@
-"""A rival that admits call by call: an item that is refused gives its place up and comes back later."""
+"""A rival that admits call by call: a refused item gives up its place and is repeated later."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from ..world import Client, Drive, Gauge
 from .calls import Ending, Item, call
 
 
-class Desk(Protocol):
-    """What such a rival decides."""
+class Admission(Protocol):
+    """The decisions of such a rival."""
 
     def admit(self, now: float) -> Any | float:
         """Return a pass for a call that starts now; or, as a float, when to ask again (inf: when a call has ended)."""
         ...
 
     def settle(self, admitted: Any, now: float, ending: Ending, hint: float | None) -> None:
-        """Hear how the call with this pass ended."""
+        """Record how the call with this pass ended."""
         ...
 
     def keeps(self, ending: Ending, item: Item) -> float | None:
@@ -34,32 +34,32 @@ class Desk(Protocol):
         ...
 
     def gauge(self) -> Gauge:
-        """Return where its handles are."""
+        """Return the values of its handles."""
         ...
 
 
-def driven_by(make: Callable[[Client], Desk]) -> Drive:
+def driven_by(make: Callable[[Client], Admission]) -> Drive:
     """Return a rival of this kind; `make` is called for each client, in its event loop."""
 
     async def drive(client: Client) -> None:
-        await _Line(client, make(client)).run()
+        await _Queue(client, make(client)).run()
 
     return drive
 
 
-class _Line:
-    """The items before the desk."""
+class _Queue:
+    """The items that wait for admission."""
 
-    def __init__(self, client: Client, desk: Desk) -> None:
+    def __init__(self, client: Client, admission: Admission) -> None:
         self._client = client
-        self._desk = desk
+        self._admission = admission
         self._fresh: Iterator[str] = client.prompts()
         self._back: list[tuple[float, int, Item]] = []
         self._order = count()
         self._next: Item | None = None
         self._in_flight = 0
-        self._bell = anyio.Event()
-        client.gauge = desk.gauge
+        self._changed = anyio.Event()
+        client.gauge = admission.gauge
 
     async def run(self) -> None:
         async with anyio.create_task_group() as calls:
@@ -68,13 +68,13 @@ class _Line:
                 item = self._take(now)
                 if item is None and not self._back and not self._in_flight:
                     return
-                admitted = self._desk.admit(now) if item is not None else math.inf
+                admitted = self._admission.admit(now) if item is not None else math.inf
                 if item is None or isinstance(admitted, float):
                     await self._wait(min(admitted, self._back[0][0] if item is None and self._back else math.inf))
                     continue
                 self._next = None
                 self._in_flight += 1
-                calls.start_soon(self._see_to, item, admitted)
+                calls.start_soon(self._process, item, admitted)
 
     def _take(self, now: float) -> Item | None:
         """Return the next item, which stays the next until it is admitted."""
@@ -86,21 +86,21 @@ class _Line:
         return self._next
 
     async def _wait(self, at: float) -> None:
-        self._bell = anyio.Event()
+        self._changed = anyio.Event()
         with anyio.CancelScope(deadline=at):
-            await self._bell.wait()
+            await self._changed.wait()
 
-    async def _see_to(self, item: Item, admitted: Any) -> None:
+    async def _process(self, item: Item, admitted: Any) -> None:
         while True:
             ending, hint = await call(self._client, item)
-            kept = None if ending is Ending.SERVED else self._desk.keeps(ending, item)
+            kept = None if ending is Ending.SERVED else self._admission.keeps(ending, item)
             if kept is None:
                 break
             await anyio.sleep(kept)
         now = anyio.current_time()
-        self._desk.settle(admitted, now, ending, hint)
+        self._admission.settle(admitted, now, ending, hint)
         self._in_flight -= 1
         if ending is not Ending.SERVED:
-            back = now + self._desk.returns(ending, item, hint)
+            back = now + self._admission.returns(ending, item, hint)
             heapq.heappush(self._back, (back, next(self._order), item))
-        self._bell.set()
+        self._changed.set()
