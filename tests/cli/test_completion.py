@@ -29,7 +29,7 @@ def script(paceline, tmp_path):
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
-def test_a_script_is_one_that_its_shell_can_read(script, shell):
+def test_a_script_has_valid_syntax_for_its_shell(script, shell):
     path = script(shell)
     assert "escalate" in path.read_text("utf-8")
     if shutil.which(shell):
@@ -62,7 +62,7 @@ def test_bash_completes_commands_options_choices_and_files(script, tmp_path, wor
 
 
 @pytest.mark.parametrize("arguments", [[], ["tcsh"], ["bash", "zsh"]])
-def test_a_shell_that_is_none_is_one_sentence(paceline, arguments):
+def test_an_unknown_shell_is_one_message(paceline, arguments):
     run = paceline("completion", *arguments)
     assert (run.code, run.out) == (2, "")
     assert len(run.err.splitlines()) == 1

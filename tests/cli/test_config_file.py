@@ -1,4 +1,4 @@
-"""The file of `--config`."""
+"""The config file: `--config`."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from paceline.cli.config_file import read_settings
+from paceline.cli.config_file import read_config
 from paceline.exceptions import ConfigurationError
 
 from .conftest import FAST, rows_of
@@ -22,7 +22,7 @@ def config(tmp_path):
     return write
 
 
-def test_all_of_a_run_may_be_in_a_file(paceline, config, jsonl, tmp_path):
+def test_a_file_may_hold_all_options_of_a_run(paceline, config, jsonl, tmp_path):
     jsonl(7)
     path = config(f'model = "{FAST}"\n[run]\ninput = "in.jsonl"\noutput = "out.jsonl"\nlimit = 5\nquiet = true\n')
     run = paceline("run", "--config", path)
@@ -30,8 +30,8 @@ def test_all_of_a_run_may_be_in_a_file(paceline, config, jsonl, tmp_path):
     assert len(rows_of(tmp_path / "out.jsonl")) == 5
 
 
-def test_the_command_line_comes_first_then_the_command_s_table_then_the_top(paceline, config, jsonl):
-    path = config(f'model = "nobody"\nlimit = 9\nmax_workers = 3\n[run]\nmodel = "{FAST}"\nlimit = 5\n')
+def test_the_command_line_overrides_the_command_s_table_which_overrides_the_top(paceline, config, jsonl):
+    path = config(f'model = "unknown"\nlimit = 9\nmax_workers = 3\n[run]\nmodel = "{FAST}"\nlimit = 5\n')
     run = paceline("run", jsonl(20), "-o", "-", "--config", path, "--limit", 2)
     assert run.code == 0, run.err
     assert len(run.rows) == 2
@@ -43,24 +43,24 @@ def test_the_command_line_comes_first_then_the_command_s_table_then_the_top(pace
     ("text", "arguments"),
     [
         ('escalate = ["sim", "sim:rate=5"]', ["-m", FAST]),
-        ('model = "nobody"', ["--escalate", f"{FAST},sim:rate=5"]),
+        ('model = "unknown"', ["--escalate", f"{FAST},sim:rate=5"]),
         (f'model = "{FAST}"\njournal = "x"', ["--no-journal"]),
     ],
 )
-def test_what_stands_in_the_place_of_a_file_s_option_comes_first_too(paceline, config, jsonl, text, arguments):
+def test_an_option_that_contradicts_one_of_the_file_overrides_it(paceline, config, jsonl, text, arguments):
     run = paceline("run", jsonl(2), "-o", "-", "--config", config(text), *arguments)
     assert run.code == 0, run.err
 
 
-def test_a_flag_of_the_file_can_be_taken_back_where_it_has_a_no(paceline, config, jsonl):
+def test_the_command_line_can_undo_a_flag_that_has_a_negative_form(paceline, config, jsonl):
     path = config(f'model = "{FAST}"\ndedupe = false')
     run = paceline("run", jsonl(2), "-o", "x", "--config", path, "--dedupe", "--dry-run", "--json")
     assert run.rows[0]["calls"] == 2
 
 
-def test_paths_are_the_file_s_own_folder_s(config, tmp_path):
+def test_relative_paths_start_from_the_file_s_folder(config, tmp_path):
     path = config('system = "s.txt"\nschema = "/etc/schema.json"\noutput = "-"\ninput = "../in.jsonl"')
-    found = read_settings(str(path), "run")
+    found = read_config(str(path), "run")
     assert found == {
         "system": str(tmp_path / "s.txt"),
         "schema": "/etc/schema.json",
@@ -70,12 +70,14 @@ def test_paths_are_the_file_s_own_folder_s(config, tmp_path):
 
 
 WRONG = [
-    ('modle = "x"', "modle is no option (did you mean model?)"),
-    ("max-worker = 3", "max-worker is no option (did you mean max-workers?)"),
-    ("[run]\nlimt = 3", "run.limt is no option (did you mean limit?)"),
-    ("[rum]\nlimit = 3", "[rum] is no command (did you mean run?)"),
+    ('modle = "x"', "modle is not an option (did you mean model?)"),
+    ("max-worker = 3", "max-worker is not an option (did you mean max-workers?)"),
+    ("[run]\nlimt = 3", "run.limt is not an option (did you mean limit?)"),
+    ("[rum]\nlimit = 3", "[rum] is not a command (did you mean run?)"),
     ("run = 3", "run: must be a table: [run]"),
-    ('config = "x"', "config is no option"),
+    ('form = "openai"', "form is now called output-format"),
+    ('[run]\nformat = "csv"', "run.format is now called input-format"),
+    ('config = "x"', "config is not an option"),
     ('max_workers = "many"', "max_workers: must be an integer, not a string: 'many'"),
     ("max_workers = 0", "max_workers: must be 1 or more, not 0"),
     ("max_workers = 3.0", "max_workers: must be an integer, not a number: 3.0"),
@@ -87,13 +89,13 @@ WRONG = [
     ('output_format = "xml"', "output_format: must be one of"),
     ("limit = 1979-05-27", "limit: must be an integer, not date"),
     ('model = "openai:m@http://user:hunter2@host"', "model: the server's address must not hold a user"),
-    ("x = ", "is no TOML: Invalid value"),
-    ("x = 1\nx = 2", "is no TOML: Cannot overwrite a value"),
+    ("x = ", "is not TOML: Invalid value"),
+    ("x = 1\nx = 2", "is not TOML: Cannot overwrite a value"),
 ]
 
 
 @pytest.mark.parametrize(("text", "words"), WRONG)
-def test_what_is_wrong_in_a_file_is_told_with_file_and_key(paceline, config, jsonl, text, words):
+def test_an_error_names_the_file_and_the_key(paceline, config, jsonl, text, words):
     path = config(text)
     run = paceline("run", jsonl(1), "-o", "-", "-m", FAST, "--limit", 1, "--config", path)
     assert (run.code, run.out) == (2, "")
@@ -102,7 +104,7 @@ def test_what_is_wrong_in_a_file_is_told_with_file_and_key(paceline, config, jso
     assert "hunter2" not in run.err
 
 
-def test_a_file_that_cannot_be_read_is_one_sentence(paceline, tmp_path):
+def test_an_unreadable_file_is_one_message(paceline, tmp_path):
     run = paceline("run", "--config", tmp_path / "none.toml")
     assert run.err == f"paceline: {tmp_path}/none.toml: cannot be read: No such file or directory\n"
     (tmp_path / "bad.toml").write_bytes(b"model = '\xff'")
@@ -111,13 +113,13 @@ def test_a_file_that_cannot_be_read_is_one_sentence(paceline, tmp_path):
 
 
 @given(st.binary(max_size=60) | st.text("[]run.model=\"'x1\n-_", max_size=60).map(str.encode))
-def test_whatever_a_file_holds_is_taken_or_refused_in_one_sentence(tmp_path_factory, content):
+def test_any_content_is_accepted_or_refused_with_the_file_s_name(tmp_path_factory, content):
     path = tmp_path_factory.getbasetemp() / "fuzz.toml"
     path.write_bytes(content)
     try:
-        read_settings(str(path), "run")
+        read_config(str(path), "run")
     except ConfigurationError as error:
-        told = str(error)
+        message = str(error)
     else:
         return
-    assert told.startswith(f"{path}: ")
+    assert message.startswith(f"{path}: ")

@@ -1,10 +1,11 @@
-"""What may be asked of a run: the record, its checks, and its plain data."""
+"""Options: the record of a run, its checks, its plain data, and the messages of a wrong command line."""
 
 from __future__ import annotations
 
 import json
 import math
 from pathlib import Path
+from typing import get_args
 
 import attrs
 import pytest
@@ -12,7 +13,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from paceline import FaultKind
+from paceline._core import config as library
+from paceline.cli.options import Durability, InputFormat, RowFormat
 from paceline.exceptions import ConfigurationError
+from paceline.files import InputKind
+from paceline.files.output_formats import OutputFormat
 from paceline.journal import PASSING
 from paceline.runs.option_values import FAILED, kinds_in, models_in
 from paceline.runs.options import ONCE, RunOptions
@@ -40,7 +45,7 @@ LASTING = [field.name for field in attrs.fields(RunOptions) if not field.metadat
 
 
 @given(OPTIONS)
-def test_options_come_back_from_plain_data_but_for_what_is_said_of_one_start(options):
+def test_plain_data_gives_back_the_options_but_those_of_one_start(options):
     data = json.loads(json.dumps(to_data(options), allow_nan=False))
     assert list(data) == LASTING
     back = from_data(data)
@@ -51,7 +56,7 @@ def test_options_come_back_from_plain_data_but_for_what_is_said_of_one_start(opt
 
 
 @given(OPTIONS)
-def test_plain_data_has_absolute_paths_and_leaves_streams_alone(options):
+def test_plain_data_has_absolute_paths_and_keeps_streams(options):
     data = to_data(options)
     for name in path_fields() & set(LASTING):
         assert data[name] in (None, "-") or Path(data[name]).is_absolute()
@@ -72,7 +77,7 @@ def test_plain_data_has_absolute_paths_and_leaves_streams_alone(options):
         ({"timeout": math.inf}, "--timeout: must be a number of seconds above 0, not inf"),
     ],
 )
-def test_plain_data_that_is_wrong_is_refused_by_name(change, words):
+def test_invalid_plain_data_is_refused_with_the_option_s_name(change, words):
     with pytest.raises(ConfigurationError) as caught:
         from_data({"input": "i", "output": "o", "model": "sim", **change})
     assert words in str(caught.value)
@@ -91,14 +96,14 @@ def test_plain_data_without_an_output_is_none():
 @given(
     st.sampled_from(LASTING), st.none() | st.booleans() | st.integers() | st.floats() | st.text() | st.lists(st.text())
 )
-def test_any_value_of_any_option_is_taken_or_refused_in_one_sentence(name, value):
+def test_any_value_of_any_option_is_accepted_or_refused_with_its_name(name, value):
     try:
         value_of(name, value)
     except ConfigurationError as error:
-        told = str(error)
+        message = str(error)
     else:
         return
-    assert told.startswith(f"--{name.replace('_', '-')}: ")
+    assert message.startswith(f"--{name.replace('_', '-')}: ")
 
 
 @pytest.mark.parametrize(
@@ -111,17 +116,17 @@ def test_any_value_of_any_option_is_taken_or_refused_in_one_sentence(name, value
         ("timeout, Throttled", {FaultKind.TIMEOUT, FaultKind.THROTTLED}),
     ],
 )
-def test_what_is_retried_is_a_set_of_kinds(text, kinds):
+def test_a_group_or_a_list_of_kinds_is_a_set_of_kinds(text, kinds):
     assert kinds_in(text, "retry") == kinds
 
 
 @pytest.mark.parametrize("text", ["", "all", "failed,none", "timeout,,bug"])
-def test_a_word_that_is_no_kind_is_refused_with_those_that_are(text):
+def test_an_unknown_kind_is_refused_with_the_known_ones(text):
     with pytest.raises(ConfigurationError, match="some of throttled, overloaded"):
         kinds_in(text, "retry")
 
 
-def test_commas_part_models_but_not_the_options_of_a_simulated_one():
+def test_commas_separate_models_but_not_the_options_of_a_simulated_one():
     assert models_in("sim:rate=50,latency=1, sim:rate=5 ,gpt-5") == ("sim:rate=50,latency=1", "sim:rate=5", "gpt-5")
 
 
@@ -147,7 +152,7 @@ def test_credentials_in_a_server_s_address_are_refused_and_not_repeated(paceline
 @pytest.mark.parametrize(
     "model", ["openai:m@http://host:80/v1", "openai:org/m@http://host/v1?api-version=1", "gpt-5@x"]
 )
-def test_other_addresses_are_not_taken_for_credentials(model):
+def test_an_address_without_credentials_is_accepted(model):
     assert RunOptions(input="i", model=model, output="-").models == (model,)
 
 
@@ -161,16 +166,25 @@ def test_other_addresses_are_not_taken_for_credentials(model):
         (["-m", "sim", "--journal", "-"], "--journal: must be a file of its own, not -"),
         (["--escalate", "sim,,sim:rate=5"], "one of them is empty"),
         (["--escalate", "sim,sim"], "share the quota"),
-        (["--modle", "sim"], "Unknown option: --modle"),
+        (["--modle", "sim"], "unknown option --modle (did you mean --model?); see paceline run --help"),
         (["-m", "sim", "--limit", "1.5"], "--limit: must be a whole number, not '1.5'"),
         (["-m", "sim", "--max-workers", "1e3"], "--max-workers: must be a whole number, not '1e3'"),
         (["-m", "sim", "--sample", "0"], "--sample: must be 1 or more, not 0"),
         (["-m", "sim", "--retry", "all"], "--retry: must be transient, failed, none, or some of"),
-        (["-m", "sim", "--output-format", "csv"], "--output-format"),
-        (["-m", "sim", "--durability", "half"], "--durability"),
+        (
+            ["-m", "sim", "--output-format", "csv"],
+            "--output-format: must be one of own, openai, gemini, anthropic, not",
+        ),
+        (["-m", "sim", "--durability", "half"], "--durability: must be one of normal, full, not 'half'"),
+        (["-m", "sim", "--timeout", "soon"], "--timeout: must be a number, not 'soon'; see paceline run --help"),
+        (["-m"], "-m: needs a value; see paceline run --help"),
+        (["-m", "sim", "x", "y"], "too many arguments: x y; see paceline run --help"),
+        (["-m", "sim", "--form", "openai"], "--form is now called --output-format; see paceline run --help"),
+        (["-m", "sim", "--format=csv"], "--format is now called --input-format; see paceline run --help"),
+        (["-m", "sim", "--retry", "passing"], "--retry: passing is now called transient"),
     ],
 )
-def test_options_that_cannot_stand_together_are_refused_in_one_sentence(paceline, jsonl, tmp_path, arguments, words):
+def test_invalid_options_are_refused_in_one_message(paceline, jsonl, tmp_path, arguments, words):
     run = paceline("run", jsonl(1), "-o", tmp_path / "out.jsonl", *arguments)
     assert (run.code, run.out) == (2, "")
     assert words in run.err
@@ -178,7 +192,7 @@ def test_options_that_cannot_stand_together_are_refused_in_one_sentence(paceline
     assert not (tmp_path / "out.jsonl").exists()
 
 
-def test_the_journal_is_beside_the_output_unless_said_otherwise():
+def test_the_journal_is_next_to_the_output_by_default():
     options = RunOptions(input="i", model="sim", output="out.jsonl")
     assert options.journal_file == "out.jsonl.journal"
     assert attrs.evolve(options, journal="x.db").journal_file == "x.db"
@@ -188,8 +202,38 @@ def test_the_journal_is_beside_the_output_unless_said_otherwise():
     assert attrs.evolve(options, output="-", journal="x.db").journal_file == "x.db"
 
 
-def test_a_ladder_of_models_is_climbed_for_bad_answers(paceline, jsonl):
+def test_a_bad_answer_moves_its_item_up_the_ladder_of_models(paceline, jsonl):
     ladder = "sim:rate=none,latency=0.01,faults=invalid:1,sim:rate=none,latency=0.02"
     run = paceline("run", jsonl(20), "-o", "-", "--escalate", ladder, "--quiet")
     assert run.code == 0
     assert {(row["success"], row["attempts"]) for row in run.rows} == {(True, 2)}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["rum", "in.jsonl"], "unknown command 'rum' (did you mean run?); see paceline --help"),
+        (["--modle", "sim"], "unknown command '--modle'; see paceline --help"),
+        (["run"], "INPUT is missing; see paceline run --help"),
+        (["failed", "x"], "--output is missing; see paceline failed --help"),
+        (["results", "x", "--form", "own"], "--form is now called --output-format; see paceline results --help"),
+        (
+            ["results", "x", "--ouput", "y"],
+            "unknown option --ouput (did you mean --output?); see paceline results --help",
+        ),
+        (["status", "x", "--jsno"], "unknown option --jsno (did you mean --json?); see paceline status --help"),
+        (["status", "x", "--pace", "-1"], "--pace: must be >= 0, not '-1'; see paceline status --help"),
+        (["completion", "tcsh"], "SHELL: must be one of bash, zsh, fish, not 'tcsh'; see paceline completion --help"),
+    ],
+)
+def test_an_error_of_usage_names_the_help_of_its_command(paceline, arguments, message):
+    run = paceline(*arguments)
+    assert (run.code, run.out, run.err) == (2, "", f"paceline: {message}\n")
+
+
+@pytest.mark.parametrize(
+    ("words", "values"),
+    [(InputFormat, [*InputKind]), (RowFormat, [*OutputFormat]), (Durability, get_args(library.Durability))],
+)
+def test_the_choices_of_the_command_line_are_those_of_the_library(words, values):
+    assert set(get_args(words)) == set(map(str, values))

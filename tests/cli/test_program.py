@@ -1,4 +1,4 @@
-"""The program as a process: its exit codes, its pipes, its signals."""
+"""The program as a process: exit codes, pipes, signals, missing packages."""
 
 from __future__ import annotations
 
@@ -15,15 +15,26 @@ import pytest
 
 from .conftest import FAST, clean_environment, rows_of
 
-SLOW = "sim:rate=none,latency=60,faults=rejected:0.3"  # what is rejected is so at once, and the rest takes a minute
+SLOW = "sim:rate=none,latency=60,faults=rejected:0.3"  # rejected calls return at once, the others take a minute
 STEADY = "sim:rate=none,latency=0.2,sigma=0"
-LONG = "sim:rate=none,latency=2,sigma=0"  # many are in flight when the first is answered
+LONG = "sim:rate=none,latency=2,sigma=0"  # many calls are in flight at the first answer
 
 
 def block(*modules):
     """Return a command that runs the program where these modules are not installed."""
     blocked = "".join(f"sys.modules[{module!r}] = None; " for module in modules)
     return ("-c", f"import sys; {blocked}from paceline.cli import main; sys.exit(main())")
+
+
+HEAVY = {"trio", "anyio", "sqlite3", "jsonschema", "google", "openai", "httpx", "paceline._engine", "paceline.journal"}
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["run", "--help"], ["--version"]])
+def test_help_loads_nothing_that_only_a_run_needs(process, arguments):
+    program = f"import sys; from paceline.cli import main; main(); print(*{HEAVY} & sys.modules.keys())"
+    run = process(*arguments, command=("-c", program))
+    assert (run.code, run.err) == (0, "")
+    assert run.out.splitlines()[-1] == ""
 
 
 def first_row_of(process):
@@ -41,7 +52,7 @@ def test_the_module_and_the_script_are_the_same_program(process):
 
 
 @pytest.mark.parametrize("package", ["cyclopts", "rich"])
-def test_without_the_cli_extra_one_sentence_says_what_to_install(process, package):
+def test_without_the_cli_extra_a_message_names_what_to_install(process, package):
     run = process("demo", command=block(package))
     assert (run.code, run.out) == (2, "")
     assert run.err == (
@@ -49,13 +60,13 @@ def test_without_the_cli_extra_one_sentence_says_what_to_install(process, packag
     )
 
 
-def test_another_module_that_is_missing_is_a_bug_and_shown_as_one(process):
+def test_another_missing_module_is_a_bug_and_shows_its_traceback(process):
     run = process("demo", command=block("paceline.cli.commands.demo"))
     assert run.code == 1
     assert "ModuleNotFoundError" in run.err
 
 
-def test_without_the_gemini_extra_one_sentence_says_what_to_install(process, jsonl):
+def test_without_the_gemini_extra_a_message_names_what_to_install(process, jsonl):
     run = process("run", jsonl(1), "-o", "-", "-m", "gemini-2.5-flash", command=block("google.genai"))
     assert (run.code, run.out) == (2, "")
     assert run.err == (
@@ -63,7 +74,7 @@ def test_without_the_gemini_extra_one_sentence_says_what_to_install(process, jso
     )
 
 
-def test_without_a_key_one_sentence_says_where_it_is_looked_for(process, jsonl):
+def test_without_a_key_a_message_names_the_variable(process, jsonl):
     run = process("run", jsonl(1), "-o", "-", "-m", "gemini-2.5-flash")
     assert (run.code, run.out) == (2, "")
     assert len(run.err.splitlines()) == 1
@@ -91,13 +102,13 @@ def test_prompts_come_from_stdin_and_rows_go_to_stdout(process, jsonl):
     assert [row["output"] for row in braces.rows] == ["simulated: {one}"]
 
 
-def test_stdin_is_checked_whole_as_well(process, jsonl):
+def test_stdin_is_checked_to_its_end_before_the_first_call(process, jsonl):
     run = process("run", "-", "-o", "-", "-m", FAST, "--strict", stdin=jsonl(3).read_text("utf-8") + "broken\n")
     assert (run.code, run.out) == (2, "")
     assert run.err == "stdin:4: not JSON: Expecting value at column 1\n"
 
 
-def test_stdin_may_be_a_file_that_was_read_in_part(start, jsonl):
+def test_stdin_may_be_a_file_that_was_partly_read(start, jsonl):
     with jsonl(5).open("rb") as file:
         os.lseek(file.fileno(), len(file.readline()), os.SEEK_SET)
         started = start("run", "-", "-o", "-", "-m", FAST, stdin=file)
@@ -105,7 +116,7 @@ def test_stdin_may_be_a_file_that_was_read_in_part(start, jsonl):
     assert sorted(json.loads(line)["id"] for line in out.splitlines()) == ["q1", "q2", "q3", "q4"]
 
 
-def test_an_endless_stdin_is_read_as_far_as_the_limit(start):
+def test_an_endless_stdin_is_read_up_to_the_limit(start):
     endless = subprocess.Popen(["yes", "a prompt"], stdout=subprocess.PIPE)
     started = start("run", "-", "-o", "-", "-m", FAST, "--limit", "7", stdin=endless.stdout)
     endless.stdout.close()
@@ -118,7 +129,7 @@ def test_an_endless_stdin_is_read_as_far_as_the_limit(start):
     ("redirection", "words"),
     [("<&-", "stdin: cannot be read"), (">&-", "stdout: cannot be written to")],
 )
-def test_a_closed_stdin_or_stdout_is_one_sentence(redirection, words):
+def test_a_closed_stdin_or_stdout_is_one_message(redirection, words):
     command = f"echo x | {sys.executable} -m paceline run - -o - -m {FAST} {redirection}"
     run = subprocess.run(["sh", "-c", command], capture_output=True, text=True, env=clean_environment(), check=False)
     assert run.returncode == 2
@@ -127,14 +138,14 @@ def test_a_closed_stdin_or_stdout_is_one_sentence(redirection, words):
 
 
 @pytest.mark.parametrize("redirection", ["2>&-", "2>/dev/full"])
-def test_a_stderr_that_takes_nothing_harms_nothing(redirection):
+def test_an_unwritable_stderr_does_not_affect_the_run(redirection):
     command = f"printf 'x\\ny\\n' | {sys.executable} -m paceline run - -o - -m {FAST} {redirection}"
     run = subprocess.run(["sh", "-c", command], capture_output=True, text=True, env=clean_environment(), check=False)
     assert run.returncode == 0
     assert sorted(json.loads(line)["id"] for line in run.stdout.splitlines()) == ["1", "2"]
 
 
-def test_the_input_is_not_written_over_through_stdout(start, jsonl):
+def test_stdout_must_not_be_the_input(start, jsonl):
     path = jsonl(3)
     before = path.read_bytes()
     with path.open("ab") as out:
@@ -144,7 +155,7 @@ def test_the_input_is_not_written_over_through_stdout(start, jsonl):
     assert err == "paceline: stdout: is the input; name another file\n"
 
 
-def test_an_interruption_before_the_first_call_leaves_nothing(start, tmp_path):
+def test_an_interruption_before_the_first_call_leaves_no_output(start, tmp_path):
     started = start("run", "-", "-o", tmp_path / "out.jsonl", "-m", FAST, stdin=subprocess.PIPE)
     started.stdin.write("prompt\n" * 100_000)  # more than a pipe holds: some of it was read
     started.stdin.flush()
@@ -187,7 +198,7 @@ def test_the_second_signal_cancels_them(start, jsonl):
     assert "Traceback" not in err
 
 
-def test_without_a_journal_an_interruption_reaches_a_file_too(start, jsonl, tmp_path):
+def test_without_a_journal_an_interrupted_run_writes_a_row_for_every_item(start, jsonl, tmp_path):
     out = tmp_path / "out.jsonl"
     started = start("run", jsonl(1_000), "-o", out, "--no-journal", "-m", SLOW, "--verbose")
     while not (out.exists() and out.stat().st_size):
@@ -201,7 +212,7 @@ def test_without_a_journal_an_interruption_reaches_a_file_too(start, jsonl, tmp_
     assert len({row["id"] for row in rows_of(out)}) == len(rows_of(out)) == 1_000
 
 
-def test_a_reader_that_has_had_enough_stops_the_batch_quietly(start, jsonl):
+def test_a_reader_that_closes_stdout_stops_the_batch_without_a_traceback(start, jsonl):
     started = start("run", jsonl(5_000), "-o", "-", "-m", STEADY, "--max-workers", "50")
     assert first_row_of(started)["success"]
     started.stdout.close()
@@ -217,7 +228,7 @@ def test_help_into_a_closed_pipe_shows_no_traceback():
     assert run.stderr == ""
 
 
-def test_a_full_device_stops_the_batch_in_one_sentence(process, jsonl):
+def test_a_full_device_stops_the_batch_with_one_message(process, jsonl):
     run = process("run", jsonl(5_000), "-o", "/dev/full", "-m", STEADY, "--max-workers", "50")
     assert run.code == 3
     assert run.err.splitlines()[-1] == (
@@ -225,7 +236,7 @@ def test_a_full_device_stops_the_batch_in_one_sentence(process, jsonl):
     )
 
 
-def test_a_file_that_cannot_grow_keeps_whole_rows_and_the_rest_is_counted(process, jsonl, tmp_path):
+def test_a_file_that_cannot_grow_keeps_complete_rows_and_the_rest_is_counted(process, jsonl, tmp_path):
     out = tmp_path / "out.jsonl"
     run = process(
         *("run", jsonl(500), "-o", out, "--no-journal", "-m", FAST),
@@ -237,7 +248,7 @@ def test_a_file_that_cannot_grow_keeps_whole_rows_and_the_rest_is_counted(proces
     assert run.err.splitlines()[-1].endswith(f"File too large; {500 - saved} of 500 results could not be saved")
 
 
-def test_an_output_that_cannot_be_written_to_is_one_sentence(process, jsonl, tmp_path):
+def test_an_unwritable_output_is_one_message(process, jsonl, tmp_path):
     run = process("run", jsonl(2), "-o", tmp_path, "-m", FAST)
     assert run.code == 2
     assert run.err == f"paceline: {tmp_path}: cannot be written to: Is a directory\n"

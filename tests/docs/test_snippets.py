@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from paceline.cli.config_file import read_settings
+from paceline.cli.config_file import read_config
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -48,7 +48,7 @@ def test_every_snippet_runs(page, tmp_path):
                 continue
             case "toml":
                 (tmp_path / "options.toml").write_text(text, "utf-8")
-                read_settings(str(tmp_path / "options.toml"), "run")
+                read_config(str(tmp_path / "options.toml"), "run")
                 continue
             case "sql":
                 continue  # test_journal runs it

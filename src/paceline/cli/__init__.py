@@ -1,6 +1,6 @@
-"""The command line: `paceline run`, `paceline demo`.
+"""The command line: `main` runs the program, turns errors into one message and returns the exit code.
 
-This package is imported without the packages that its commands need, so that it can say which are missing.
+Nothing optional is imported here, so that a missing package gives a message too.
 """
 
 from __future__ import annotations
@@ -11,11 +11,10 @@ from collections.abc import Sequence
 
 from .._core.exceptions import MissingExtraError, PacelineError
 from .._core.fault import redact
-from ..files import InputError
-from .console import SIGNALLED, UNWANTED, USAGE, print_lines, print_message
+from .console import BROKEN_PIPE, SIGNALLED, USAGE, print_lines, print_message
 
 _SIGINT = 2
-_NEEDED = {"cyclopts", "rich"}
+_REQUIRED = {"cyclopts", "rich"}
 
 __all__ = ["main"]
 
@@ -24,30 +23,37 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the program; return its exit code.
 
     Args:
-        arguments: without the program's name; by default those that it was started with.
+        arguments: Arguments without the program's name; default: those of the process.
     """
-    if sys.stderr is None:  # closed: print would take stdout instead
+    if sys.stderr is None:  # closed: print would write to stdout instead
         sys.stderr = open(os.devnull, "w")  # noqa: PTH123, SIM115 - for the rest of the process
     try:
         return _main(sys.argv[1:] if arguments is None else arguments)
-    except InputError as error:
-        print_lines(str(error))  # as compilers do, so that editors can jump to the lines
-        return USAGE
     except PacelineError as error:
-        print_message(redact(str(error)))
+        _print_error(error)
         return USAGE
     except KeyboardInterrupt:
         print_message("interrupted")
         return SIGNALLED + _SIGINT
     except BrokenPipeError:
-        return UNWANTED
+        return BROKEN_PIPE
 
 
 def _main(arguments: Sequence[str]) -> int:
     try:
-        from .app import start  # noqa: PLC0415 - see above
+        from .app import start  # noqa: PLC0415 - its packages may be missing
+
+        return start(arguments)
     except ModuleNotFoundError as error:
-        if (error.name or "").partition(".")[0] not in _NEEDED:
+        if (error.name or "").partition(".")[0] not in _REQUIRED:
             raise
         raise MissingExtraError("the command line", "cli") from None
-    return start(arguments)
+
+
+def _print_error(error: PacelineError) -> None:
+    from ..files import InputError  # noqa: PLC0415 - the help does not need it
+
+    if isinstance(error, InputError):
+        print_lines(str(error))  # FILE:LINE: reason, as compilers write it: editors jump to such lines
+    else:
+        print_message(redact(str(error)))

@@ -1,87 +1,160 @@
-"""What may be written on the command line."""
+"""The program: its verbs, their arguments and help, and the messages of a wrong command line.
+
+The module of a verb is imported when the verb runs, so that help and errors of usage are fast.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from importlib import metadata
-from typing import Annotated, Any, Literal, TypeAlias, TypeVar
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any, Literal, TypeAlias, TypeVar, get_args
 
 import attrs
-from cyclopts import App, CycloptsError, Parameter, UnusedCliTokensError
+from cyclopts import (
+    App,
+    ArgumentCollection,
+    CoercionError,
+    CycloptsError,
+    MissingArgumentError,
+    Parameter,
+    UnknownCommandError,
+    UnknownOptionError,
+    UnusedCliTokensError,
+    ValidationError,
+)
 from cyclopts.validators import Number
 
 from .._core.exceptions import ConfigurationError
 from ..runs.option_values import OptionError
-from ..runs.options import RunOptions
-from .commands import demo as _demo
-from .commands import failed as _failed
-from .commands import results as _results
-from .commands import resume as _resume
-from .commands import run as _run
-from .commands import status as _status
-from .config_file import apply_settings
-from .console import OK, answer
-from .options import FailedArguments, FilePath, ResultsArguments, ResumeArguments, RunArguments, record_of, to_whole
+from .console import OK, print_message, print_output
+from .options import (
+    FORMER_OPTIONS,
+    FailedArguments,
+    FilePath,
+    ResultsArguments,
+    ResumeArguments,
+    RunArguments,
+    record_of,
+    to_whole,
+)
 
-_STDIO = "\0"  # stands for -, which cyclopts takes for an option; no argument of a process can hold it
-_AT_LEAST_1 = Number(gte=1)
+_STDIO = "\0"  # stands for -, which cyclopts would read as an option; no argument of a process can contain it
+_AT_LEAST_0, _AT_LEAST_1 = Number(gte=0), Number(gte=1)
 _Input: TypeAlias = Annotated[FilePath, Parameter(name="INPUT", show_default=False)]
 _Journal: TypeAlias = Annotated[FilePath, Parameter(name="JOURNAL", show_default=False)]
 Options = TypeVar("Options", bound=attrs.AttrsInstance)
 
+_EXPECTED: Mapping[Any, str] = {bool: "true or false", float: "a number"}
+"""What the value of an option of a type must be, in a message."""
+
 _EXAMPLES = """Examples:
   paceline demo
-  paceline run prompts.jsonl -o results.jsonl --model gemini-2.5-flash
-  paceline resume results.jsonl"""
+  paceline run prompts.jsonl --model gemini-2.5-flash
+  paceline resume prompts.jsonl.results.jsonl"""
 _CODES = """Exit codes:
-  0 all done     1 some items failed     2 usage, input or output
+  0 every item succeeded     1 some items failed     2 usage, input or output
   3 results could not be saved     130 interrupted     143 terminated"""
+
+
+def _version() -> str:
+    from importlib import metadata  # noqa: PLC0415 - it loads a parser of e-mails
+
+    return metadata.version("paceline")
+
+
+def _read_config(_: App, commands: tuple[str, ...], arguments: ArgumentCollection) -> None:
+    if any(argument.name == "--config" and argument.tokens for argument in arguments):
+        from .config_file import apply_config  # noqa: PLC0415 - see above
+
+        apply_config(commands[-1], arguments)
+
 
 app = App(
     name="paceline",
     help="Run large batches of LLM calls at the provider's own pace. Nothing to tune.",
-    version=lambda: metadata.version("paceline"),
+    version=_version,
     help_epilogue=f"{_EXAMPLES}\n\n{_CODES}",
     help_format="plaintext",
-    config=apply_settings,
+    config=_read_config,
     suppress_keyboard_interrupt=False,
     result_action="return_value",
 )
 
 
 class UsageError(ConfigurationError):
-    """The command line is wrong."""
+    """The command line is invalid."""
 
 
 def start(arguments: Sequence[str]) -> int:
-    """Do what the arguments say; return the exit code.
+    """Run the verb that the arguments name; return the exit code.
 
     Raises:
-        PacelineError: it cannot be done, for a reason that the user can mend.
+        PacelineError: The verb cannot run; the message says what to change.
     """
     tokens = [_STDIO if argument == "-" else argument for argument in arguments]
     try:
         code = app(tokens, exit_on_error=False, print_error=False)
-    except UnusedCliTokensError as error:
-        left = " ".join(error.unused_tokens or ()).replace(_STDIO, "-")
-        raise UsageError(f"too many arguments: {left}; see paceline --help") from None
     except CycloptsError as error:
         if isinstance(error.__cause__, OptionError):
             raise error.__cause__ from None
-        sentence = " ".join(str(error).replace(_STDIO, "-").split())
-        raise UsageError(f"{sentence.rstrip('.')}; see paceline --help") from None
+        program = " ".join(("paceline", *(error.command_chain or ())))
+        raise UsageError(f"{_message_of(error).replace(_STDIO, '-')}; see {program} --help") from None
     return code if isinstance(code, int) else OK
 
 
+def _message_of(error: CycloptsError) -> str:
+    from ..runs.options_data import suggestion  # noqa: PLC0415 - see above
+
+    unused = error.unused_tokens or [""]
+    message = " ".join(str(error).split()).rstrip(".")
+    match error:
+        case UnknownOptionError():
+            message = _unknown(error.token.keyword or error.token.value, error)
+        case UnknownCommandError():
+            message = f"unknown command {unused[0]!r}{suggestion(unused[0], {*app})}"
+        case UnusedCliTokensError():
+            message = f"too many arguments: {' '.join(unused)}"
+        case MissingArgumentError() if error.keyword:
+            message = f"{error.keyword}: needs a value"
+        case MissingArgumentError():
+            unknown = next((token for token in unused if token.startswith("-")), None)
+            missing = error.argument.name if error.argument is not None else "an argument"
+            message = f"{missing} is missing" if unknown is None else _unknown(unknown, error)
+        case CoercionError() if error.token is not None and error.argument is not None:
+            expected = _EXPECTED.get(error.target_type) or f"one of {', '.join(get_args(error.target_type))}"
+            message = f"{error.token.keyword or error.argument.name}: must be {expected}, not {error.token.value!r}"
+        case ValidationError() if error.argument is not None and error.argument.tokens:
+            token, rule = error.argument.tokens[0], error.exception_message.rstrip(".")
+            message = f"{token.keyword or error.argument.name}: {rule[:1].lower()}{rule[1:]}, not {token.value!r}"
+    return message
+
+
+def _unknown(token: str, error: CycloptsError) -> str:
+    from ..runs.options_data import suggestion  # noqa: PLC0415 - see above
+
+    option = token.partition("=")[0]
+    if option in FORMER_OPTIONS:
+        return f"{option} is now called {FORMER_OPTIONS[option]}"
+    verb = app[error.command_chain[0]] if error.command_chain else app
+    arguments = verb.assemble_argument_collection()
+    known = {name for argument in arguments if argument.parse for name in argument.names}
+    return f"unknown option {option}{suggestion(option, known)}"
+
+
 @app.command(sort_key=1, help_epilogue=_CODES)
-def run(input: _Input, /, options: RunArguments | None = None) -> int:  # noqa: A002, D417 - the options say it themselves
-    """Answer every prompt of a file.
+def run(input: _Input, /, options: RunArguments | None = None) -> int:  # noqa: A002, D417 - options have their own help
+    """Run every prompt of a file.
 
     Args:
-        input: JSONL of {"id", "prompt", "context"?}, lines of a batch API, CSV, Parquet, or text; - for stdin.
+        input: Prompts: JSONL of {"id", "prompt", "context"?}, requests of a batch API, CSV, Parquet, or lines of text; - for stdin.
     """
-    arguments = _as_given(options or RunArguments())
-    return _run.run(record_of(RunOptions, arguments, input=_given(input)), arguments)
+    from ..runs.options import RunOptions  # noqa: PLC0415 - see above
+    from .commands import run as verb  # noqa: PLC0415
+
+    arguments = _restored(options or RunArguments())
+    options_of_run = record_of(RunOptions, arguments, input=_path(input))
+    if arguments.output is None and not arguments.dry_run:
+        print_message(f"the rows are in {options_of_run.output}")
+    return verb.run(options_of_run, arguments)
 
 
 @app.command(sort_key=2, help_epilogue="")
@@ -90,83 +163,94 @@ def status(
     /,
     *,
     json: Annotated[bool, Parameter(negative="", show_default=False)] = False,
-    pace: Annotated[
-        int, Parameter(metavar="N", converter=to_whole, n_tokens=1, validator=Number(gte=0))
-    ] = _status.SHOWN_CHANGES,
+    pace: Annotated[int, Parameter(metavar="N", converter=to_whole, n_tokens=1, validator=_AT_LEAST_0)] = 5,
 ) -> int:
-    """Tell how far a batch is, also while it runs.
+    """Show the progress of a batch.
 
     Args:
-        journal: the journal, or the output beside which it lies.
-        json: All of it as one JSON object.
-        pace: How many of the latest changes of the pace are told.
+        journal: Journal of the batch, or the output that it belongs to.
+        json: Print the status as one JSON object.
+        pace: Number of recent pace changes to show.
     """
-    return _status.status(_given(journal), as_json=json, pace=pace)
+    from .commands import status as verb  # noqa: PLC0415 - see above
+
+    return verb.status(_path(journal), as_json=json, pace=pace)
 
 
 @app.command(sort_key=3, help_epilogue="")
-def results(journal: _Journal, /, options: ResultsArguments) -> int:  # noqa: D417 - the options say it themselves
-    """Make the output anew from a journal.
+def results(journal: _Journal, /, options: ResultsArguments) -> int:  # noqa: D417 - options have their own help
+    """Export results from a journal.
 
     Args:
-        journal: the journal, or the output beside which it lies.
+        journal: Journal of the batch, or the output that it belongs to.
     """
-    return _results.results(_given(journal), _as_given(options))
+    from .commands import results as verb  # noqa: PLC0415 - see above
+
+    return verb.results(_path(journal), _restored(options))
 
 
 @app.command(sort_key=4, help_epilogue="")
-def failed(journal: _Journal, /, options: FailedArguments) -> int:  # noqa: D417 - the options say it themselves
-    """Make a new input of what failed.
+def failed(journal: _Journal, /, options: FailedArguments) -> int:  # noqa: D417 - options have their own help
+    """Export failed prompts as a new input file.
 
     Args:
-        journal: the journal, or the output beside which it lies.
+        journal: Journal of the batch, or the output that it belongs to.
     """
-    return _failed.failed(_given(journal), _as_given(options))
+    from .commands import failed as verb  # noqa: PLC0415 - see above
+
+    return verb.failed(_path(journal), _restored(options))
 
 
 @app.command(sort_key=5, help_epilogue=_CODES)
-def resume(journal: _Journal, /, options: ResumeArguments | None = None) -> int:  # noqa: D417 - the options say it themselves
-    """Go on with a batch where it ended.
+def resume(journal: _Journal, /, options: ResumeArguments | None = None) -> int:  # noqa: D417 - options have their own help
+    """Resume an interrupted batch.
+
+    The journal has the options of the batch; those given here replace them.
 
     Args:
-        journal: the journal, or the output beside which it lies.
+        journal: Journal of the batch, or the output that it belongs to.
     """
-    return _resume.resume(_given(journal), _as_given(options or ResumeArguments()))
+    from .commands import resume as verb  # noqa: PLC0415 - see above
+
+    return verb.resume(_path(journal), _restored(options or ResumeArguments()))
 
 
 @app.command(sort_key=0, help_epilogue="")
 def demo(
     *,
-    items: Annotated[int | None, Parameter(converter=to_whole, n_tokens=1, validator=_AT_LEAST_1)] = None,
-    model: str | None = None,
-    seed: Annotated[int | None, Parameter(converter=to_whole, n_tokens=1, validator=Number(gte=0))] = None,
+    items: Annotated[int | None, Parameter(metavar="N", converter=to_whole, n_tokens=1, validator=_AT_LEAST_1)] = None,
+    model: Annotated[str | None, Parameter(metavar="NAME")] = None,
+    seed: Annotated[int | None, Parameter(metavar="N", converter=to_whole, n_tokens=1, validator=_AT_LEAST_0)] = None,
 ) -> int:
-    """Watch a batch find a simulated provider's pace.
+    """Watch a batch find the pace of a simulated provider.
 
-    It takes half a minute; the limit changes, and the pace is found again.
+    The provider's limit changes during the demo, which takes half a minute and needs no key.
 
     Args:
-        items: how many prompts: docstrings of Python's own.
-        model: sim:rate=30,latency=1.5,... : what the provider is like, instead of one whose limit changes.
-        seed: of its chance.
+        items: Number of prompts, made of docstrings of Python's standard library. [default: 1200, or 600 with --model]
+        model: Simulated model, such as sim:rate=30,latency=1.5, in place of the one whose limit changes.
+        seed: Seed of the simulated provider. [default: 0]
     """
-    return _demo.demo(items=items, model=None if model is None else _given(model), seed=seed)
+    from .commands import demo as verb  # noqa: PLC0415 - see above
+
+    return verb.demo(items=items, model=None if model is None else _path(model), seed=seed)
 
 
 @app.command(sort_key=9, help_epilogue="")
 def completion(shell: Literal["bash", "zsh", "fish"], /) -> int:
-    """Print a script that completes commands and options.
+    """Print a shell script that completes commands and options.
 
     Args:
-        shell: bash, zsh or fish.
+        shell: Shell that runs the script.
     """
-    answer(app.generate_completion(shell=shell).rstrip("\n"))
+    print_output(app.generate_completion(shell=shell).rstrip("\n"))
     return OK
 
 
-def _given(value: Any) -> Any:
+def _path(value: Any) -> Any:
     return "-" if value == _STDIO else value
 
 
-def _as_given(options: Options) -> Options:
-    return type(options)(**{name: _given(value) for name, value in attrs.asdict(options, recurse=False).items()})
+def _restored(options: Options) -> Options:
+    """Return options with the `-` that was written."""
+    return type(options)(**{name: _path(value) for name, value in attrs.asdict(options, recurse=False).items()})

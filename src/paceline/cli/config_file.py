@@ -1,4 +1,4 @@
-"""What the file of `--config` says: a TOML file with the options of the command line.
+"""Config file: the options of a TOML file given by `--config`.
 
     model = "gemini-2.5-flash"
 
@@ -8,11 +8,11 @@
 
 Rules owned here:
 
-1. A key is a long option's name, with - or _ in it; `input` is the file to read. At the top it is for every command that has it, in
-   a command's table for that one, and there it comes first. What the command line says comes before both.
-2. What is not known, or is of a wrong type or out of its bounds, is refused with the file, the key and what would be right,
-   also where the command line says otherwise: a file that is wrong stays wrong.
-3. Paths are those that the file's own folder has, as a file that lies beside its data is run from anywhere.
+1. A key is the long name of an option, with - or _; `input` is the file to read. Keys at the top apply to every command that has the
+   option; those in a command's table apply to that command and override the top. The command line overrides both.
+2. An unknown key, or a value of a wrong type or out of its bounds, is refused with the file, the key and what is expected, also when
+   the command line overrides it: an invalid file stays invalid.
+3. Relative paths start from the file's folder, so that a file next to its data works from any folder.
 """
 
 from __future__ import annotations
@@ -24,59 +24,55 @@ from pathlib import Path
 from typing import Any
 
 import attrs
-from cyclopts import App, ArgumentCollection, Token
+from cyclopts import ArgumentCollection, Token
 
 from .._core.exceptions import ConfigurationError
 from ..runs.option_values import OptionError
 from ..runs.options import RunOptions
 from ..runs.options_data import absolute, path_fields, suggestion, value_of
-from .options import ResumeArguments, RunArguments
+from .options import FORMER_OPTIONS, ResumeArguments, RunArguments
 
-_INPUT = "INPUT"
 _CHECKED = frozenset(field.name for field in attrs.fields(RunOptions))
 _COMMANDS: Mapping[str, type] = {"run": RunArguments, "resume": ResumeArguments}
+_ALTERNATIVES = {"model": "--escalate", "escalate": "--model", "journal": "--no-journal", "no_journal": "--journal"}
+"""Options by field, and the option that each contradicts."""
 
 
-def apply_settings(_: App, commands: tuple[str, ...], arguments: ArgumentCollection) -> None:
-    """Give the arguments that the command line has not the values of the file that it names: a hook of cyclopts.
+def apply_config(command: str, arguments: ArgumentCollection) -> None:
+    """Fill the arguments that the command line does not have with the values of its --config file.
 
     Raises:
-        ConfigurationError: the file cannot be read, or rule 2 is broken.
+        ConfigurationError: The file cannot be read, or breaks rule 2.
     """
     by_name = {argument.name: argument for argument in arguments}
-    asked = by_name.get("--config")
-    if asked is None or not asked.tokens:
-        return
-    path = asked.tokens[-1].value
-    for name, value in read_settings(path, commands[-1]).items():
+    path = by_name["--config"].tokens[-1].value
+    for name, value in read_config(path, command).items():
         option = f"--{name.replace('_', '-')}"
-        argument = by_name[_INPUT] if name == "input" and option not in by_name else by_name[option]
-        if not argument.tokens and not _is_said_otherwise(name, by_name):
+        argument = by_name["INPUT"] if name == "input" and option not in by_name else by_name[option]
+        if not argument.tokens and not _is_overridden(name, by_name):
             argument.append(Token(keyword=name, implicit_value=value, source=path))
 
 
-def read_settings(path: str, command: str) -> dict[str, Any]:
-    """Return the options that a file has for a command, by the names of its record's fields.
+def read_config(path: str, command: str) -> dict[str, Any]:
+    """Return the options that a file has for a command, by the names of the record's fields.
 
     Raises:
-        ConfigurationError: the file cannot be read, or rule 2 is broken.
+        ConfigurationError: The file cannot be read, or breaks rule 2.
     """
     document = _read(path)
     tables = {key: document.pop(key) for key in [*document] if key in _COMMANDS or isinstance(document[key], dict)}
     for name, table in tables.items():
         if name not in _COMMANDS:
-            raise ConfigurationError(f"{path}: [{name}] is no command{suggestion(name, set(_COMMANDS))}")
+            raise ConfigurationError(f"{path}: [{name}] is not a command{suggestion(name, set(_COMMANDS))}")
         if not isinstance(table, dict):
             raise ConfigurationError(f"{path}: {name}: must be a table: [{name}]")
-    everywhere = _values(
-        path, "", document, {key: one for known in map(_keys, _COMMANDS) for key, one in known.items()}
-    )
-    mine = {name: value for name, value in everywhere.items() if name in _keys(command).values()}
+    values = _values(path, "", document, set().union(*map(_keys, _COMMANDS)))
+    options = {name: value for name, value in values.items() if name in _keys(command)}
     for name, table in tables.items():
-        found = _values(path, f"{name}.", table, _keys(name))
+        values = _values(path, f"{name}.", table, _keys(name))
         if name == command:
-            mine |= found
-    return mine
+            options |= values
+    return options
 
 
 def _read(path: str) -> dict[str, Any]:
@@ -86,36 +82,35 @@ def _read(path: str) -> dict[str, Any]:
         raise ConfigurationError(f"{path}: cannot be read: {error.strerror}") from None
     except UnicodeDecodeError as error:
         raise ConfigurationError(f"{path}: is not UTF-8 at byte {error.start + 1}") from None
-    except (ValueError, RecursionError) as error:  # of the first kind are TOML's own, and numbers of too many digits
-        raise ConfigurationError(f"{path}: is no TOML: {error}") from None
+    except (ValueError, RecursionError) as error:  # ValueError: TOML's own errors, and numbers of too many digits
+        raise ConfigurationError(f"{path}: is not TOML: {error}") from None
 
 
-def _keys(command: str) -> dict[str, str]:
-    """Return the keys that a command has, with _ in them, and their fields."""
-    names = {field.name for field in attrs.fields(_COMMANDS[command])} - {"config"} | {"input"}
-    return {name: name for name in sorted(names)}
+def _keys(command: str) -> set[str]:
+    """Return the keys of a command, with _ in them."""
+    return {field.name for field in attrs.fields(_COMMANDS[command])} - {"config"} | {"input"}
 
 
-def _values(path: str, table: str, given: Mapping[str, Any], keys: Mapping[str, str]) -> dict[str, Any]:
+def _values(path: str, table: str, given: Mapping[str, Any], keys: set[str]) -> dict[str, Any]:
     values: dict[str, Any] = {}
     for key, value in given.items():
-        name = keys.get(key.replace("-", "_"))
-        if name is None:
-            near = suggestion(key.replace("-", "_"), {*keys}).replace("_", "-")
-            raise ConfigurationError(f"{path}: {table}{key} is no option{near}")
+        place, name = f"{path}: {table}{key}", key.replace("-", "_")
+        if (renamed := FORMER_OPTIONS.get(f"--{name}")) is not None:
+            raise ConfigurationError(f"{place} is now called {renamed[2:]}")
+        if name not in keys:
+            raise ConfigurationError(f"{place} is not an option{suggestion(name, keys).replace('_', '-')}")
         if name in values:
-            raise ConfigurationError(f"{path}: {table}{key} is given twice")
+            raise ConfigurationError(f"{place} is given twice")
         try:
             values[name] = value_of(name, value, RunOptions if name in _CHECKED else RunArguments)
         except OptionError as error:
-            raise ConfigurationError(f"{path}: {table}{key}: {error.rule}") from None
+            raise ConfigurationError(f"{place}: {error.rule}") from None
         if name in path_fields():
             values[name] = absolute(values[name], os.path.dirname(path))  # noqa: PTH120 - texts
     return values
 
 
-def _is_said_otherwise(name: str, by_name: Mapping[str, Any]) -> bool:
-    """Whether the command line has an option that stands in the place of this one."""
-    others = {"model": "--escalate", "escalate": "--model", "journal": "--no-journal", "no_journal": "--journal"}
-    other = others.get(name)
+def _is_overridden(name: str, by_name: Mapping[str, Any]) -> bool:
+    """Return whether the command line has the option that contradicts this one."""
+    other = _ALTERNATIVES.get(name)
     return other is not None and any(token.source == "cli" for token in by_name[other].tokens)

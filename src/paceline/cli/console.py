@@ -1,76 +1,78 @@
-"""What the exit codes mean.
+"""Console: messages on stderr, output on stdout, and the exit codes.
 
-How the user is told something: on stderr, which may be closed.
+Rules owned here:
 
-What a command answers on stdout: all of it or a sentence on stderr, but never a traceback.
+1. A message starts with the program's name. A stderr that is closed or full is not an error.
+2. Output goes to stdout completely, or a message says why not; there is no traceback.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import select
 import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import Any, Final
 
-from ..files.output import STDOUT, Output
-
 OK: Final = 0
-"""Every item has an output."""
+"""Every item succeeded."""
 FAILED: Final = 1
-"""Some items have none."""
+"""Items failed, or lines of the input were skipped."""
 USAGE: Final = 2
-"""The command, the input or the output is wrong."""
+"""The command line, the input, the output or the journal is invalid; nothing was called."""
 UNSAVED: Final = 3
 """Results could not be saved."""
 SIGNALLED: Final = 128
-"""Plus the signal's number: 130 for SIGINT, 143 for SIGTERM."""
-UNWANTED: Final = SIGNALLED + 13
-"""Whoever read stdout closed it: what SIGPIPE would have come to."""
+"""Plus the number of the signal that stopped the run: 130 for SIGINT, 143 for SIGTERM."""
+BROKEN_PIPE: Final = SIGNALLED + 13
+"""The reader of stdout closed it; 13 is SIGPIPE."""
+
+_STDOUT = 1
 
 
-def print_message(sentence: str) -> None:
-    """Print a sentence, with the program's name before it."""
-    print_lines(f"paceline: {sentence}")
+def print_message(message: str) -> None:
+    """Print a message to stderr, after the program's name."""
+    print_lines(f"paceline: {message}")
 
 
 def print_lines(text: str) -> None:
-    """Print one line or several. That they cannot be printed is no reason to fail."""
+    """Print one or more lines to stderr."""
     with suppress(OSError):
         print(text, file=sys.stderr, flush=True)
 
 
-def answer(text: str) -> None:
-    """Print lines on stdout; on stderr if it is closed.
+def print_output(text: str) -> None:
+    """Print lines to stdout; to stderr if stdout is closed.
 
     Raises:
-        BrokenPipeError: whoever read stdout has closed it.
+        BrokenPipeError: The reader of stdout has closed it.
     """
     if sys.stdout is None:
         print_lines(text)
         return
     try:
-        Output("stdout", STDOUT).write(f"{text}\n".encode("utf-8", "backslashreplace"))
+        _write(f"{text}\n".encode("utf-8", "backslashreplace"))
     except BrokenPipeError:
         raise
     except OSError as error:
         print_message(f"stdout: cannot be written to: {error.strerror or os.strerror(error.errno or 0)}")
 
 
-def answer_json(data: dict[str, Any], *, stdout_is_used: bool = False) -> None:
-    """Print an object in a line: on stdout, or on stderr if stdout is used for rows."""
-    line = json.dumps(data, allow_nan=False)  # in ASCII: a path may hold what no encoding can
+def print_json(data: dict[str, Any], *, stdout_is_used: bool = False) -> None:
+    """Print an object as one line of JSON: to stdout, or to stderr if rows go to stdout."""
+    line = json.dumps(data, allow_nan=False)  # ASCII: a path may hold bytes that are not text
     if stdout_is_used:
         print_lines(line)
     else:
-        answer(line)
+        print_output(line)
 
 
 @contextmanager
 def sigterm_raises_exit() -> Iterator[None]:
-    """Let SIGTERM raise `SystemExit` in the block, so that a file that is not complete is removed before the process ends."""
+    """Make SIGTERM raise `SystemExit` in the block, so that an incomplete file is removed before the process ends."""
     before = signal.signal(signal.SIGTERM, _exit)
     try:
         yield
@@ -80,3 +82,15 @@ def sigterm_raises_exit() -> Iterator[None]:
 
 def _exit(number: int, _: object) -> None:
     raise SystemExit(SIGNALLED + number)
+
+
+def _write(content: bytes) -> None:
+    rest = memoryview(content)
+    while rest:
+        try:
+            rest = rest[os.write(_STDOUT, rest) :]
+        except BlockingIOError:  # a terminal or pipe that another program made non-blocking
+            select.select((), (_STDOUT,), ())
+
+
+answer, answer_json, UNWANTED = print_output, print_json, BROKEN_PIPE

@@ -1,10 +1,11 @@
-"""Command-line options: what each verb accepts, with its help.
+"""Options: the arguments of each verb, with their help.
 
 Rules owned here:
 
-1. A record here holds the arguments of one verb as the command line or a file of `--config` gave them. `record_of` makes the record of
-   options of `paceline.runs` out of it, whose checks apply.
-2. An option without a value is None here, so that the default is the library's.
+1. A record holds the arguments of one verb as the command line or the file of `--config` gave them. `record_of` makes the options of
+   `paceline.runs` from them, whose checks apply.
+2. An argument that was not given is None where the default is not constant: then it is the library's, or the journal's.
+3. A help text is one sentence with the unit. The words of a choice are listed in it, as the values are in the library's types.
 """
 
 from __future__ import annotations
@@ -16,27 +17,29 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias, TypeVar
 import attrs
 from cyclopts import Group, Parameter, Token
 
-from .._core.config import Durability
 from .._core.fault import PASSING, FaultKind
-from ..files import InputKind
-from ..runs.option_values import FAILED, OptionError, kinds_in, models_in
-from ..runs.options import PATH
+from ..runs.option_values import FAILED, PATH, OptionError, kinds_in, models_in
 
 if TYPE_CHECKING:
     FilePath: TypeAlias = str
 else:
-    FilePath = str | Path  # cyclopts makes a string of it, and a shell completes the names of files
+    FilePath = str | Path  # cyclopts makes a string of it, and a shell completes names of files
 
+InputFormat: TypeAlias = Literal["jsonl", "openai", "gemini", "anthropic", "csv", "parquet", "text"]
 RowFormat: TypeAlias = Literal["own", "openai", "gemini", "anthropic"]
+Durability: TypeAlias = Literal["normal", "full"]
 Options = TypeVar("Options", bound=attrs.AttrsInstance)
+
+FORMER_OPTIONS: Mapping[str, str] = {"--form": "--output-format", "--format": "--input-format"}
+"""Options by their former names, and the names that they have now."""
 
 
 def record_of(record: type[Options], arguments: attrs.AttrsInstance, **more: Any) -> Options:
     """Return the options of `paceline.runs` that the arguments of a verb stand for.
 
     Args:
-        record: The class of the options.
-        arguments: The arguments; those that are None, and those that the options do not have, are left out.
+        record: Class of the options.
+        arguments: Arguments of the verb; those that are None, and those that are not options of `record`, are left out.
         more: Further options.
 
     Raises:
@@ -74,17 +77,26 @@ def _name_of(tokens: Sequence[Token]) -> str:
     return (tokens[-1].keyword or "").lstrip("-")
 
 
-_GROUPS = {"model": 1, "input": 2, "output": 3, "journal": 4, "run": 5}
+_GROUPS = {"Model": 1, "Input": 2, "Output": 3, "Journal": 4, "Run": 5}
 
 
 def in_group(name: str, /, **about: Any) -> Parameter:
     """Return the parameter of an option that help shows in a group."""
-    return Parameter(group=Group(f"The {name}", sort_key=_GROUPS[name]), **about)
+    return Parameter(group=Group(name, sort_key=_GROUPS[name]), **about)
 
 
 FLAG: Mapping[str, Any] = {"negative": "", "show_default": False}
-_FLAG = Parameter(**FLAG)
-_GIVEN: Mapping[str, Any] = {"show_default": False}
+_IS_PATH: Mapping[str, Any] = {PATH: True}
+_WHOLE: Mapping[str, Any] = {"metavar": "N", "converter": to_whole, "n_tokens": 1}
+_FILE: Mapping[str, Any] = {"metavar": "FILE", "show_default": False}
+_FORMAT: Mapping[str, Any] = {"metavar": "KIND", "show_choices": False}
+_MODELS: Mapping[str, Any] = {
+    "metavar": "A,B,C",
+    "converter": to_models,
+    "n_tokens": 1,
+    "negative": "",
+    "show_default": False,
+}
 _KINDS: Mapping[str, Any] = {
     "metavar": "KINDS",
     "converter": to_kinds,
@@ -100,77 +112,66 @@ _KINDS: Mapping[str, Any] = {
 class RunArguments:
     """Arguments of `run`, without the input, which is positional."""
 
-    model: Annotated[str | None, in_group("model", metavar="NAME", alias="-m")] = None
-    """gemini-2.5-flash, gpt-5-mini, claude-haiku-4-5, openai:NAME@http://HOST/v1, or sim[:rate=50,...]."""
-    escalate: Annotated[
-        tuple[str, ...],
-        in_group("model", metavar="A,B,C", converter=to_models, n_tokens=1, negative="", show_default=False),
-    ] = ()
-    """Models A,B,C in place of --model, cheapest first: bad answers move up."""
-    system: Annotated[FilePath | None, in_group("model", metavar="FILE")] = attrs.field(
-        default=None, metadata={PATH: True}
-    )
-    """File with what the model is told before every prompt."""
-    cache: Annotated[bool, in_group("model", **FLAG)] = False
-    """Share what --system says in a context cache (Gemini only)."""
-    schema: Annotated[FilePath | None, in_group("model", metavar="FILE")] = attrs.field(
-        default=None, metadata={PATH: True}
-    )
-    """JSON schema that answers must fit; else it is asked again."""
+    model: Annotated[str | None, in_group("Model", metavar="NAME", alias="-m")] = None
+    """Model: gemini-2.5-flash, gpt-5-mini, claude-haiku-4-5, openai:NAME@http://HOST/v1, or sim[:rate=50,...]."""
+    escalate: Annotated[tuple[str, ...], in_group("Model", **_MODELS)] = ()
+    """Models, cheapest first; a bad answer moves to the next."""
+    system: Annotated[FilePath | None, in_group("Model", **_FILE)] = attrs.field(default=None, metadata=_IS_PATH)
+    """File with the system instruction, in UTF-8."""
+    cache: Annotated[bool, in_group("Model", **FLAG)] = False
+    """Share the system instruction in a cache (Gemini only)."""
+    schema: Annotated[FilePath | None, in_group("Model", **_FILE)] = attrs.field(default=None, metadata=_IS_PATH)
+    """Validate answers against a JSON schema; retry mismatches."""
 
-    input_format: Annotated[InputKind | None, in_group("input", metavar="KIND", show_choices=False)] = None
-    """Where its name does not say: jsonl, openai, gemini, anthropic, csv, parquet or text."""
-    prompt: Annotated[str | None, in_group("input", metavar="TEMPLATE")] = None
-    """Made of columns, such as "Summarise {text}"."""
-    limit: Annotated[int | None, in_group("input", metavar="N", converter=to_whole, n_tokens=1)] = None
-    """Only the first so many prompts."""
-    sample: Annotated[int | None, in_group("input", metavar="N", converter=to_whole, n_tokens=1)] = None
-    """Only so many, by chance, but the same each time."""
-    strict: Annotated[bool, in_group("input", **FLAG)] = False
-    """Stop if a line cannot be taken; else pass over it."""
-    dedupe: Annotated[bool, in_group("input", negative="--no-dedupe")] = True
-    """One call for the same prompts."""
+    input_format: Annotated[InputFormat | None, in_group("Input", **_FORMAT)] = None
+    """Format: jsonl, openai, gemini, anthropic, csv, parquet or text. [default: by name and content]"""
+    prompt: Annotated[str | None, in_group("Input", metavar="TEMPLATE")] = None
+    """Template with columns: "Summarise {text}"."""
+    limit: Annotated[int | None, in_group("Input", **_WHOLE)] = None
+    """Run only the first N prompts."""
+    sample: Annotated[int | None, in_group("Input", **_WHOLE)] = None
+    """Run a random sample of N prompts (fixed seed)."""
+    strict: Annotated[bool, in_group("Input", **FLAG)] = False
+    """Abort on an invalid line instead of skipping it."""
+    dedupe: Annotated[bool, in_group("Input", negative="--no-dedupe")] = True
+    """Send equal prompts once."""
 
-    output: Annotated[FilePath | None, in_group("output", metavar="FILE", alias="-o", show_default=False)] = (
-        attrs.field(default=None, metadata={PATH: True})
+    output: Annotated[FilePath | None, in_group("Output", alias="-o", **_FILE)] = attrs.field(
+        default=None, metadata=_IS_PATH
     )
-    """Where the rows go, a JSON object a line; - for stdout. [default: INPUT.results.jsonl]"""
-    output_format: Annotated[RowFormat, in_group("output", metavar="FORM", show_choices=False)] = "own"
-    """Of rows: own, openai, gemini, anthropic."""
-    overwrite: Annotated[bool, in_group("output", **FLAG)] = False
-    """Replace what the output holds."""
+    """File for results, one JSON object per line; - for stdout. [default: INPUT.results.jsonl]"""
+    output_format: Annotated[RowFormat, in_group("Output", **_FORMAT)] = "own"
+    """Format: own, openai, gemini, anthropic."""
+    overwrite: Annotated[bool, in_group("Output", **FLAG)] = False
+    """Replace an output that has other content."""
 
-    journal: Annotated[FilePath | None, in_group("journal", metavar="FILE", show_default=False)] = attrs.field(
-        default=None, metadata={PATH: True}
-    )
-    """Its file. [default: OUTPUT.journal]"""
-    no_journal: Annotated[bool, in_group("journal", **FLAG)] = False
-    """Keep none: then the run cannot be resumed."""
-    retry: Annotated[frozenset[FaultKind], in_group("journal", **_KINDS)] = PASSING
-    """Of what failed before: transient, failed, none, or kinds as timeout,bug. [default: transient]"""
-    durability: Annotated[Durability, in_group("journal", metavar="LEVEL", show_choices=False)] = "normal"
-    """full survives power cuts too."""
-    allow_changes: Annotated[bool, in_group("journal", **FLAG)] = False
-    """Go on though input, model or settings have changed."""
+    journal: Annotated[FilePath | None, in_group("Journal", **_FILE)] = attrs.field(default=None, metadata=_IS_PATH)
+    """Path of the journal. [default: OUTPUT.journal]"""
+    no_journal: Annotated[bool, in_group("Journal", **FLAG)] = False
+    """Run without a journal; the run cannot be resumed."""
+    retry: Annotated[frozenset[FaultKind], in_group("Journal", **_KINDS)] = PASSING
+    """Failed items to run again: transient, failed (all), none, or kinds such as timeout,bug. [default: transient]"""
+    durability: Annotated[Durability, in_group("Journal", metavar="LEVEL", show_choices=False)] = "normal"
+    """Use full to survive power failures."""
+    allow_changes: Annotated[bool, in_group("Journal", **FLAG)] = False
+    """Continue although input, model or settings have changed."""
 
-    max_workers: Annotated[int, in_group("run", metavar="N", converter=to_whole, n_tokens=1)] = 1_000
-    """Calls in flight: a ceiling, no setting."""
-    timeout: Annotated[float, in_group("run", metavar="SECONDS")] = 120.0
-    """Seconds for one call."""
-    deadline: Annotated[float | None, in_group("run", metavar="SECONDS")] = None
-    """Seconds for the batch; what is left then is pending."""
-    dry_run: Annotated[bool, in_group("run", **FLAG)] = False
-    """Check all and tell the plan; call and write nothing."""
-    json: Annotated[bool, in_group("run", **FLAG)] = False
-    """The summary, or the plan, as one JSON object."""
-    quiet: Annotated[bool, in_group("run", alias="-q", **FLAG)] = False
-    """No progress, only the summary."""
-    verbose: Annotated[bool, in_group("run", alias="-v", **FLAG)] = False
-    """The whole log, with tracebacks."""
-    config: Annotated[FilePath | None, in_group("run", metavar="FILE")] = attrs.field(
-        default=None, metadata={PATH: True}
-    )
-    """TOML file with any of these; those given here win."""
+    max_workers: Annotated[int, in_group("Run", **_WHOLE)] = 1_000
+    """Upper bound on concurrent calls; rarely needed."""
+    timeout: Annotated[float, in_group("Run", metavar="SECONDS")] = 120.0
+    """Maximum seconds per call."""
+    deadline: Annotated[float | None, in_group("Run", metavar="SECONDS")] = None
+    """Maximum seconds for the run; the rest stays pending."""
+    dry_run: Annotated[bool, in_group("Run", **FLAG)] = False
+    """Check everything and print the plan; make no call."""
+    json: Annotated[bool, in_group("Run", **FLAG)] = False
+    """Print the summary, or the plan, as one JSON object."""
+    quiet: Annotated[bool, in_group("Run", alias="-q", **FLAG)] = False
+    """Show the summary only, no progress."""
+    verbose: Annotated[bool, in_group("Run", alias="-v", **FLAG)] = False
+    """Show the complete log, with tracebacks."""
+    config: Annotated[FilePath | None, in_group("Run", **_FILE)] = attrs.field(default=None, metadata=_IS_PATH)
+    """Read options from a TOML file."""
 
 
 @Parameter(name="*")
@@ -178,51 +179,44 @@ class RunArguments:
 class ResumeArguments:
     """Arguments of `resume`; None: as in the journal."""
 
-    model: Annotated[str | None, in_group("model", metavar="NAME", alias="-m", **_GIVEN)] = None
-    """Another one for what is missing; needs --allow-changes."""
-    escalate: Annotated[
-        tuple[str, ...],
-        in_group("model", metavar="A,B,C", converter=to_models, n_tokens=1, negative="", **_GIVEN),
-    ] = ()
-    """Others, cheapest first; needs --allow-changes."""
+    model: Annotated[str | None, in_group("Model", metavar="NAME", alias="-m", show_default=False)] = None
+    """Model for the remaining items; needs --allow-changes."""
+    escalate: Annotated[tuple[str, ...], in_group("Model", **_MODELS)] = ()
+    """Models for the remaining items, cheapest first; needs --allow-changes."""
 
-    input: Annotated[FilePath | None, in_group("input", metavar="FILE", **_GIVEN)] = attrs.field(
-        default=None, metadata={PATH: True}
+    input: Annotated[FilePath | None, in_group("Input", **_FILE)] = attrs.field(default=None, metadata=_IS_PATH)
+    """Path of the input, if it was moved or was stdin."""
+
+    output: Annotated[FilePath | None, in_group("Output", alias="-o", **_FILE)] = attrs.field(
+        default=None, metadata=_IS_PATH
     )
-    """Where the input is now, if it is elsewhere."""
+    """Another output, for the results of all items; - for stdout."""
+    output_format: Annotated[RowFormat | None, in_group("Output", show_default=False, **_FORMAT)] = None
+    """Format of the results: own, openai, gemini or anthropic."""
+    overwrite: Annotated[bool, in_group("Output", **FLAG)] = False
+    """Replace an output that has other content."""
 
-    output: Annotated[FilePath | None, in_group("output", metavar="FILE", alias="-o", **_GIVEN)] = attrs.field(
-        default=None, metadata={PATH: True}
-    )
-    """Another one, with all rows; - for stdout."""
-    output_format: Annotated[RowFormat | None, in_group("output", metavar="FORM", show_choices=False, **_GIVEN)] = None
-    """Of rows: own, openai, gemini, anthropic."""
-    overwrite: Annotated[bool, in_group("output", **FLAG)] = False
-    """Replace what another output holds."""
+    retry: Annotated[frozenset[FaultKind], in_group("Journal", **_KINDS)] = PASSING
+    """Failed items to run again: transient, failed (all), none, or kinds such as timeout,bug. [default: transient]"""
+    allow_changes: Annotated[bool, in_group("Journal", **FLAG)] = False
+    """Continue although input, model or settings have changed."""
 
-    retry: Annotated[frozenset[FaultKind], in_group("journal", **_KINDS)] = PASSING
-    """Of what failed before: transient, failed, none, or kinds as timeout,bug. [default: transient]"""
-    allow_changes: Annotated[bool, in_group("journal", **FLAG)] = False
-    """Go on though input, model or settings have changed."""
-
-    max_workers: Annotated[int | None, in_group("run", metavar="N", converter=to_whole, n_tokens=1, **_GIVEN)] = None
-    """Calls in flight: a ceiling, no setting."""
-    timeout: Annotated[float | None, in_group("run", metavar="SECONDS", **_GIVEN)] = None
-    """Seconds for one call."""
-    deadline: Annotated[float | None, in_group("run", metavar="SECONDS", **_GIVEN)] = None
-    """Seconds for the batch; what is left then is pending."""
-    dry_run: Annotated[bool, in_group("run", **FLAG)] = False
-    """Check all and tell the plan; call and write nothing."""
-    json: Annotated[bool, in_group("run", **FLAG)] = False
-    """The summary, or the plan, as one JSON object."""
-    quiet: Annotated[bool, in_group("run", alias="-q", **FLAG)] = False
-    """No progress, only the summary."""
-    verbose: Annotated[bool, in_group("run", alias="-v", **FLAG)] = False
-    """The whole log, with tracebacks."""
-    config: Annotated[FilePath | None, in_group("run", metavar="FILE")] = attrs.field(
-        default=None, metadata={PATH: True}
-    )
-    """TOML file with any of these; those given here win."""
+    max_workers: Annotated[int | None, in_group("Run", show_default=False, **_WHOLE)] = None
+    """Upper bound on concurrent calls; rarely needed."""
+    timeout: Annotated[float | None, in_group("Run", metavar="SECONDS", show_default=False)] = None
+    """Maximum seconds per call."""
+    deadline: Annotated[float | None, in_group("Run", metavar="SECONDS", show_default=False)] = None
+    """Maximum seconds for the run; the rest stays pending."""
+    dry_run: Annotated[bool, in_group("Run", **FLAG)] = False
+    """Check everything and print the plan; make no call."""
+    json: Annotated[bool, in_group("Run", **FLAG)] = False
+    """Print the summary, or the plan, as one JSON object."""
+    quiet: Annotated[bool, in_group("Run", alias="-q", **FLAG)] = False
+    """Show the summary only, no progress."""
+    verbose: Annotated[bool, in_group("Run", alias="-v", **FLAG)] = False
+    """Show the complete log, with tracebacks."""
+    config: Annotated[FilePath | None, in_group("Run", **_FILE)] = attrs.field(default=None, metadata=_IS_PATH)
+    """Read options from a TOML file."""
 
 
 @Parameter(name="*")
@@ -231,19 +225,19 @@ class ResultsArguments:
     """Arguments of `results`."""
 
     output: Annotated[FilePath, Parameter(metavar="FILE", alias="-o")]
-    """Where the rows go; - for stdout."""
+    """File for the results; - for stdout."""
     file_format: Annotated[
-        Literal["jsonl", "csv", "parquet"] | None, Parameter(name="--as", metavar="KIND", show_choices=False)
+        Literal["jsonl", "csv", "parquet"] | None, Parameter(name="--as", metavar="TYPE", show_choices=False)
     ] = None
-    """jsonl, csv or parquet. [default: by the file's name, else jsonl]"""
-    output_format: Annotated[RowFormat, Parameter(metavar="FORM", show_choices=False)] = "own"
-    """Of rows of JSONL: own, openai, gemini, anthropic."""
-    in_order: Annotated[bool, _FLAG] = False
-    """In the order of the input, not in that of the answers."""
+    """Type of the file: jsonl, csv or parquet. [default: by name, else jsonl]"""
+    output_format: Annotated[RowFormat, Parameter(**_FORMAT)] = "own"
+    """Format of JSONL: own, openai, gemini or anthropic."""
+    in_order: Annotated[bool, Parameter(**FLAG)] = False
+    """Sort results as the input is, instead of by time."""
     only: Annotated[Literal["succeeded", "failed", "all"], Parameter(metavar="WHICH", show_choices=False)] = "all"
-    """succeeded, failed or all."""
-    overwrite: Annotated[bool, _FLAG] = False
-    """Replace what the output holds."""
+    """Results to export: succeeded, failed or all."""
+    overwrite: Annotated[bool, Parameter(**FLAG)] = False
+    """Replace an output that has content."""
 
 
 @Parameter(name="*")
@@ -252,14 +246,12 @@ class FailedArguments:
     """Arguments of `failed`."""
 
     output: Annotated[FilePath, Parameter(metavar="FILE", alias="-o")]
-    """Where the lines go; - for stdout."""
+    """File for the prompts; - for stdout."""
     kinds: Annotated[frozenset[FaultKind], Parameter(**_KINDS)] = FAILED
-    """failed, transient, none, or kinds as timeout,bug. [default: failed]"""
-    pending: Annotated[bool, _FLAG] = False
-    """Those too that have no result yet."""
-    input: Annotated[FilePath | None, Parameter(metavar="FILE", show_default=False)] = attrs.field(
-        default=None, metadata={PATH: True}
-    )
-    """Where the input is now, if it is elsewhere."""
-    overwrite: Annotated[bool, _FLAG] = False
-    """Replace what the output holds."""
+    """Faults to export: failed (all), transient, none, or kinds such as timeout,bug. [default: failed]"""
+    pending: Annotated[bool, Parameter(**FLAG)] = False
+    """Export prompts without a result too."""
+    input: Annotated[FilePath | None, Parameter(**_FILE)] = attrs.field(default=None, metadata=_IS_PATH)
+    """Path of the input, if it was moved or was stdin."""
+    overwrite: Annotated[bool, Parameter(**FLAG)] = False
+    """Replace an output that has content."""

@@ -19,6 +19,10 @@ _CONTINUED = re.compile(r"\s*\w+=")  # a piece that belongs to the model before 
 _SECRET_PARTS = re.compile(r"://[^/?#\s]*@|[?&][^=&#]*(?:key|token|secret|password|sig)[^=&#]*=", re.IGNORECASE)
 
 
+PATH = "path"
+"""Key of a field's metadata: the value is a path, or - for a standard stream."""
+
+
 class OptionError(ConfigurationError):
     """An option has an invalid value."""
 

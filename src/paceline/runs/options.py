@@ -24,10 +24,16 @@ from .._core.exceptions import ConfigurationError
 from .._core.fault import PASSING, FaultKind
 from ..files.output_formats import OutputFormat
 from ..files.types import STREAM, InputKind
-from .option_values import OptionError, at_least_1, kinds_in, no_credentials, no_empty_model, seconds_above_0
+from .option_values import (
+    PATH,
+    OptionError,
+    at_least_1,
+    kinds_in,
+    no_credentials,
+    no_empty_model,
+    seconds_above_0,
+)
 
-PATH = "path"
-"""Key of a field's metadata: the value is a path, or - for a standard stream."""
 ONCE = "once"
 """Key of a field's metadata: the value applies to one start only and is not stored in the journal."""
 

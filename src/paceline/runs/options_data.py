@@ -24,8 +24,8 @@ from .._core.exceptions import ConfigurationError
 from .._core.fault import FaultKind
 from ..files.types import STREAM
 from ..llm_strategies.output_types.structure import Hook, Unfit, structure_hook
-from .option_values import OptionError, kinds_in, models_in
-from .options import ONCE, PATH, RunOptions
+from .option_values import PATH, OptionError, kinds_in, models_in
+from .options import ONCE, RunOptions
 
 FORMER_NAMES: Mapping[str, str] = {"source": "input", "form": "output_format", "format": "input_format"}
 """Names that options had before, and their names now."""

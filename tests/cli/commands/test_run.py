@@ -204,7 +204,6 @@ def without_keys(monkeypatch):
         (["IN", "-o", "OUT", "-m", "sim:rate=fast"], "'fast'"),
         (["IN", "-o", "OUT", "-m", "gemini-2.5-flash"], "GEMINI_API_KEY"),
         (["IN", "-o", "OUT"], "--model"),
-        (["IN", "-m", FAST], "--output"),
         (["-m", FAST, "-o", "OUT"], "INPUT"),
         (["IN", "-o", "OUT", "-m", FAST, "--max-workers", "0"], "--max-workers"),
         (["IN", "-o", "OUT", "-m", FAST, "--max-workers", "many"], "--max-workers"),
