@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from paceline import Fault, FaultKind
 from paceline._core.durations import format_duration
-from paceline._core.fault import closed_lane_fault, closed_lanes_fault
+from paceline._core.fault import exhausted_lane_fault, exhausted_lanes_fault
 from paceline.llm_strategies import QuotaHint, QuotaLimit
 
 NOW = datetime(2026, 11, 23, 2, 48, tzinfo=UTC).timestamp()
@@ -23,17 +23,17 @@ def spent(reopens_in=None, period=86_400.0, message="429 no more"):
 
 
 def test_it_says_which_quota_and_when_it_reopens():
-    fault = closed_lane_fault("gemini", spent(5 * 3600 + 12 * 60), wall_time=NOW)
+    fault = exhausted_lane_fault("gemini", spent(5 * 3600 + 12 * 60), wall_time=NOW)
     assert fault.message == "the daily quota of gemini is spent; it reopens in 5 h 12 min (2026-11-23 08:00 UTC)"
     assert fault.kind is FaultKind.PENDING
     assert fault.quota.reopens_in == 18_720
 
 
 def test_where_that_is_not_known_it_says_what_the_provider_said():
-    fault = closed_lane_fault("x", Fault(FaultKind.EXHAUSTED, "insufficient_quota: pay first"), wall_time=NOW)
+    fault = exhausted_lane_fault("x", Fault(FaultKind.EXHAUSTED, "insufficient_quota: pay first"), wall_time=NOW)
     assert fault.message == "the quota of x is spent: insufficient_quota: pay first"
-    assert closed_lane_fault("x", Fault(FaultKind.EXHAUSTED), wall_time=NOW).message == "the quota of x is spent"
-    assert closed_lane_fault("x", spent(1e12), wall_time=NOW).message == "the daily quota of x is spent: 429 no more"
+    assert exhausted_lane_fault("x", Fault(FaultKind.EXHAUSTED), wall_time=NOW).message == "the quota of x is spent"
+    assert exhausted_lane_fault("x", spent(1e12), wall_time=NOW).message == "the daily quota of x is spent: 429 no more"
 
 
 @pytest.mark.parametrize(
@@ -49,17 +49,17 @@ def test_a_time_is_told_as_people_say_it(seconds, words):
 
 def test_several_lanes_are_told_together_and_the_first_to_reopen_is_the_batch_s():
     one, other, never = (
-        closed_lane_fault(name, spent(wait), wall_time=NOW) for name, wait in [("a", 7200), ("b", 60), ("c", None)]
+        exhausted_lane_fault(name, spent(wait), wall_time=NOW) for name, wait in [("a", 7200), ("b", 60), ("c", None)]
     )
-    fault = closed_lanes_fault([one, never, other])
+    fault = exhausted_lanes_fault([one, never, other])
     assert fault.quota.reopens_in == 60
     assert [name in fault.message for name in ("of a", "of b", "of c")] == [True] * 3
-    assert closed_lanes_fault([one]) is one
-    assert closed_lanes_fault([]) is None
+    assert exhausted_lanes_fault([one]) is one
+    assert exhausted_lanes_fault([]) is None
 
 
 @given(st.none() | st.floats(), st.floats())
 def test_no_wait_and_no_clock_does_any_harm(reopens_in, wall_time):
-    fault = closed_lane_fault("q", spent(reopens_in), wall_time=wall_time)
+    fault = exhausted_lane_fault("q", spent(reopens_in), wall_time=wall_time)
     assert "is spent" in fault.message
     assert fault.quota.reopens_in is None or 0 <= fault.quota.reopens_in < math.inf

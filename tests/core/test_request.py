@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from paceline import CallableStrategy, LLMWorkItem, Request
 from paceline._core.prompt import characters_of
-from paceline._core.request import DIALECTS, worded
+from paceline._core.request import DIALECTS, plain_text
 from paceline.exceptions import InvalidWorkItemError
 
 USER = {"role": "user", "content": "Why?"}
@@ -32,7 +32,7 @@ def test_its_words_are_those_of_the_system_and_the_user(request_):
     assert characters_of(request_) == len(request_.text)
     assert request_.plain == ("Be brief.", "Why?")
     assert request_.beyond_text is None
-    assert worded(request_) == request_.text
+    assert plain_text(request_) == request_.text
 
 
 @ALL
@@ -83,7 +83,7 @@ def test_it_is_a_value(request_):
 def test_what_another_model_cannot_be_asked_is_named(dialect, body, beyond):
     request = Request(dialect, body)
     assert request.plain is None
-    assert worded(request) is None
+    assert plain_text(request) is None
     assert request.beyond_text == beyond
     assert request.objection("a model of X's") == (
         f"a model of X's cannot be asked what is in {dialect}'s form and more than text: {beyond}"
@@ -160,5 +160,5 @@ def test_whatever_is_in_it_there_are_words_and_it_is_plain_or_it_is_said_why_not
         assert request.beyond_text is None
         assert (
             set(filter(None, request.plain)) <= set(request.text.split("\n\n")) | {request.text}
-            or worded(request) == request.text
+            or plain_text(request) == request.text
         )

@@ -20,7 +20,7 @@ from paceline._core.retry import (
     Answered,
     Backoff,
     CallAgain,
-    CloseLane,
+    ExhaustLane,
     Failed,
     GiveUp,
     Open,
@@ -44,7 +44,7 @@ AFTER_THE_FIRST_FAULT = {
     "refused": GiveUp,
     "rejected": GiveUp,
     "denied": StopBatch,
-    "exhausted": CloseLane,
+    "exhausted": ExhaustLane,
     "bug": GiveUp,
     "cancelled": GiveUp,
     "skipped": GiveUp,
@@ -95,7 +95,7 @@ def test_every_state_takes_every_event_or_is_settled(policy, state, event):
             step(policy, state, event)
         return
     after, effect = step(policy, state, event)
-    assert isinstance(effect, (Accept, CallAgain, GiveUp, StopBatch, CloseLane))
+    assert isinstance(effect, (Accept, CallAgain, GiveUp, StopBatch, ExhaustLane))
     assert isinstance(after, Open) == isinstance(effect, CallAgain)
     assert isinstance(effect, Accept) == isinstance(event, Answered)
 

@@ -16,8 +16,8 @@ from paceline._core.retry import (
     Accept,
     Answered,
     CallAgain,
-    CloseLane,
     Ended,
+    ExhaustLane,
     Failed,
     GiveUp,
     RetryPolicy,
@@ -87,7 +87,7 @@ class RetryAgainstACountByHand(RuleBasedStateMachine):
                 (Answered(), Accept()),
                 (Ended(), GiveUp()),
                 (Failed(FaultKind.DENIED), StopBatch()),
-                (Failed(FaultKind.EXHAUSTED), CloseLane()),
+                (Failed(FaultKind.EXHAUSTED), ExhaustLane()),
                 (Failed(FaultKind.BUG), GiveUp()),
             ]
         )

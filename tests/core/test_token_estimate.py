@@ -24,7 +24,7 @@ usages = st.builds(TokenUsage, *[st.integers(0, 10**9)] * 3) | st.builds(
 def taught(*calls):
     costs = TokenCosts()
     for characters, usage in calls:
-        costs.learn(characters, usage)
+        costs.record(characters, usage)
     return costs
 
 
@@ -65,7 +65,7 @@ def test_the_sum_over_heavy_tailed_calls_is_met_within_a_tenth():
     costs, expected = TokenCosts(), 0.0
     for characters, usage in calls:
         expected += costs.expected(characters)
-        costs.learn(characters, usage)
+        costs.record(characters, usage)
     assert expected == pytest.approx(sum(usage.total_tokens for _, usage in calls), rel=0.1)
 
 
@@ -92,7 +92,7 @@ def test_a_limit_on_what_is_read_is_told_in_tokens_of_the_whole_call():
         QuotaLimit(unit="tokens", limit=50),
         QuotaLimit(limit=5),
     )
-    read, written, both, requests = costs.in_whole_tokens(QuotaHint(limits=limits, retry_after=3)).limits
+    read, written, both, requests = costs.as_total_tokens(QuotaHint(limits=limits, retry_after=3)).limits
     assert (read.limit, read.remaining) == (pytest.approx(4000, rel=0.02), pytest.approx(400, rel=0.02))
     assert written.limit == pytest.approx(4000, rel=0.02)
     assert written.remaining is None
@@ -102,8 +102,8 @@ def test_a_limit_on_what_is_read_is_told_in_tokens_of_the_whole_call():
 
 def test_a_hint_that_is_in_whole_tokens_already_is_left_alone():
     hint = QuotaHint(limits=(QuotaLimit(unit="tokens", limit=50),))
-    assert TokenCosts().in_whole_tokens(hint) is hint
-    assert TokenCosts().in_whole_tokens(None) is None
+    assert TokenCosts().as_total_tokens(hint) is hint
+    assert TokenCosts().as_total_tokens(None) is None
 
 
 def test_what_is_no_text_has_no_length():

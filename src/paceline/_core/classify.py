@@ -27,7 +27,7 @@ from typing import Any, TypeAlias
 from . import provider_hints as google
 from .exceptions import CallError
 from .fault import Fault, FaultKind
-from .provider_hints import header_quota, said_at
+from .provider_hints import header_quota, response_time
 from .quota import QuotaHint, positive_number
 
 ErrorReader: TypeAlias = Callable[[BaseException], Fault | None]
@@ -175,10 +175,10 @@ def _fault_of(error: BaseException, wall_time: float, reading: ErrorReader | Non
     fault = reading(error) if reading is not None else None
     if fault is not None:
         return fault
-    return hinted(error, _kind(error) or FaultKind.BUG, wall_time=wall_time)
+    return fault_with_hints(error, _kind(error) or FaultKind.BUG, wall_time=wall_time)
 
 
-def hinted(error: BaseException, kind: FaultKind, *, wall_time: float) -> Fault:
+def fault_with_hints(error: BaseException, kind: FaultKind, *, wall_time: float) -> Fault:
     """Return the fault that `error` is if its status says `kind`, with what its body and its headers say besides."""
     if google.names_bad_key(attribute(error, "details")):
         kind = FaultKind.DENIED
@@ -198,7 +198,7 @@ def hinted(error: BaseException, kind: FaultKind, *, wall_time: float) -> Fault:
 def _quota_of(error: BaseException, kind: FaultKind, wall_time: float) -> QuotaHint | None:
     """Return what an exception's body and headers say of quotas: the body goes first."""
     headers = headers_of(error)
-    told = google.google_quota(attribute(error, "details"), wall_time=said_at(headers, wall_time))
+    told = google.google_quota(attribute(error, "details"), wall_time=response_time(headers, wall_time))
     what = attribute(error, "type")  # openai's
     refused = (what if isinstance(what, str) else "") if kind is FaultKind.THROTTLED else None
     heard = header_quota(headers, wall_time=wall_time, refused=refused)

@@ -106,7 +106,7 @@ class Fault:
         return f"{self.kind}: {self.message}" if self.message else str(self.kind)
 
 
-def overdue(seconds: float) -> Fault:
+def overdue_fault(seconds: float) -> Fault:
     """Return the fault of an item whose own time, so many seconds, is up."""
     return Fault(FaultKind.TIMEOUT, f"the item was not settled within its deadline of {seconds:g} s")
 
@@ -114,7 +114,7 @@ def overdue(seconds: float) -> Fault:
 DRAINED = "the batch was drained"
 
 
-def pending(reason: str) -> Fault:
+def pending_fault(reason: str) -> Fault:
     """Return the fault of an item that its batch did not reach."""
     return Fault(FaultKind.PENDING, reason)
 
@@ -122,7 +122,7 @@ def pending(reason: str) -> Fault:
 _LONGEST = 366 * DAY  # seconds: nobody waits for more, and no calendar goes on for ever
 
 
-def closed_lane_fault(quota: str, fault: Fault, *, wall_time: float) -> Fault:
+def exhausted_lane_fault(quota: str, fault: Fault, *, wall_time: float) -> Fault:
     """Return the fault of what is left in a lane that `fault` has closed.
 
     Args:
@@ -138,7 +138,7 @@ def closed_lane_fault(quota: str, fault: Fault, *, wall_time: float) -> Fault:
     return Fault(FaultKind.PENDING, message, None, said)
 
 
-def closed_lanes_fault(reasons: Sequence[Fault]) -> Fault | None:
+def exhausted_lanes_fault(reasons: Sequence[Fault]) -> Fault | None:
     """Return the one fault that says why these lanes are closed; None if there are none."""
     if len(reasons) <= 1:
         return reasons[0] if reasons else None

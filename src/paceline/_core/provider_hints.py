@@ -142,7 +142,7 @@ def header_quota(headers: Mapping[str, str], *, wall_time: float, refused: str |
     named = _canonical(headers)
     limits: tuple[QuotaLimit, ...] = ()
     if named:
-        now = said_at(headers, wall_time)
+        now = response_time(headers, wall_time)
         limits = (*_openai(named, now), *_anthropic(named, now))
         if refused is not None:
             limits = tuple(
@@ -155,7 +155,7 @@ def header_quota(headers: Mapping[str, str], *, wall_time: float, refused: str |
     return QuotaHint(retry_after=asked, limits=limits, reopens_in=reopens)
 
 
-def said_at(headers: Mapping[str, str], wall_time: float) -> float:
+def response_time(headers: Mapping[str, str], wall_time: float) -> float:
     """Return the time of a response, in seconds since 1970: what it says itself, or `wall_time`."""
     date = _http_date(headers.get("date"))
     return wall_time if date is None else date
@@ -177,7 +177,7 @@ def retry_after(headers: Mapping[str, str], *, wall_time: float) -> float | None
     text = _named(headers, "retry-after")
     number = positive_number(text)
     date = _http_date(text) if number is None else None
-    return number if date is None else positive_number(date - said_at(headers, wall_time))
+    return number if date is None else positive_number(date - response_time(headers, wall_time))
 
 
 def _canonical(headers: Mapping[str, str]) -> dict[str, str]:

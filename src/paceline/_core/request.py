@@ -110,7 +110,7 @@ class Request:
         return f"{whose} cannot be asked what is in {self.dialect}'s form and more than text: {beyond}"
 
 
-def worded(request: Request) -> str | None:
+def plain_text(request: Request) -> str | None:
     """Return a plain request as one text, the system's above the user's; None: it is not plain."""
     plain = request.plain
     return None if plain is None else _APART.join(filter(None, plain))

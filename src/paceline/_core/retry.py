@@ -19,7 +19,7 @@ Rules owned here:
              Throttled ─┬ lane alive ► CallAgain  │
     Open ──┤            └ starved ───► GiveUp     ├──► Settled, but for CallAgain, which stays Open
              Failed ────┬ budget left ► CallAgain │
-                        └ else ──────► GiveUp, StopBatch, CloseLane
+                        └ else ──────► GiveUp, StopBatch, ExhaustLane
              Ended ──────────────────► GiveUp     ┘
 """
 
@@ -175,13 +175,13 @@ class StopBatch:
 
 
 @attrs.frozen
-class CloseLane:
+class ExhaustLane:
     """Settle the item with its fault, and start nothing more in its lane."""
 
 
-Effect: TypeAlias = Accept | CallAgain | GiveUp | StopBatch | CloseLane
+Effect: TypeAlias = Accept | CallAgain | GiveUp | StopBatch | ExhaustLane
 
-_ACCEPT, GIVE_UP, _STOP_BATCH, _CLOSE_LANE = Accept(), GiveUp(), StopBatch(), CloseLane()
+_ACCEPT, GIVE_UP, _STOP_BATCH, _CLOSE_LANE = Accept(), GiveUp(), StopBatch(), ExhaustLane()
 AT_ONCE, SETTLED = CallAgain(0.0), Settled()
 NEW: State = Open()
 ANSWERED: Event = Answered()

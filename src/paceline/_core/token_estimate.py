@@ -47,7 +47,7 @@ class TokenCosts:
         read = self._read if characters is None else self._per_character * characters
         return max(1.0, read + self._written)
 
-    def learn(self, characters: int | None, usage: TokenUsage) -> None:
+    def record(self, characters: int | None, usage: TokenUsage) -> None:
         """Hear what a call has cost; a usage of nothing at all is one that is not known."""
         total = usage.total_tokens
         if total <= 0:
@@ -70,7 +70,7 @@ class TokenCosts:
         self._written += gain * ((written if written < most_written else most_written) - self._written)  # noqa: FURB136
         self._per_character = self._read / (self._characters if self._characters > 1.0 else 1.0)  # noqa: FURB136
 
-    def in_whole_tokens(self, hint: QuotaHint | None) -> QuotaHint | None:
+    def as_total_tokens(self, hint: QuotaHint | None) -> QuotaHint | None:
         """Return a hint whose limits on the tokens read, or on those written, are told as limits on both together."""
         if hint is None or all(limit.part is Part.BOTH for limit in hint.limits):
             return hint

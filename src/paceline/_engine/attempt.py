@@ -13,7 +13,7 @@ from .._core.classify import describe
 from .._core.exceptions import CallError
 from .._core.fault import Fault, FaultKind
 from .._core.quota import QuotaHint
-from .._core.request import Request, worded
+from .._core.request import Request, plain_text
 from .._core.token_estimate import TokenCosts
 from .._core.usage import NO_USAGE, TokenUsage
 from ..abc import LLMCallStrategy
@@ -42,7 +42,7 @@ async def execute(strategy: LLMCallStrategy[Any], prompt: Any, attempt: int, tim
         Exception: Any exception of the strategy.
     """
     if isinstance(prompt, Request) and not strategy.takes_requests:
-        text = worded(prompt)
+        text = plain_text(prompt)
         if text is None:
             raise CallError(f"{strategy.objection(prompt)}", kind=FaultKind.REJECTED)
         prompt = text
@@ -113,7 +113,7 @@ def signal_of(verdict: Verdict, costs: TokenCosts) -> pace.Signal:
     """Return what a verdict says about the provider's limits; limits on input or output tokens in tokens of whole calls."""
     fault, quota = verdict.fault, verdict.quota
     if quota is not None:
-        quota = costs.in_whole_tokens(quota)
+        quota = costs.as_total_tokens(quota)
     if fault is not None and fault.kind is FaultKind.THROTTLED:
         return pace.Throttled(fault.retry_after, quota)
     signal = pace.SERVED if fault is None else SIGNALS[fault.kind]

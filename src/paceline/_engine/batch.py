@@ -16,7 +16,7 @@ from .._core import pace
 from .._core.batch_state import BatchEvent, BatchState, step
 from .._core.classify import describe
 from .._core.config import ProcessorConfig
-from .._core.fault import Fault, FaultKind, overdue
+from .._core.fault import Fault, FaultKind, overdue_fault
 from .._core.lanes import next_lane
 from .ahead import ReadAhead
 from .alarm import Alarm
@@ -187,7 +187,7 @@ class Batch:
         """Let a job wait for a further call until `not_before`, in its strategy's lane, which may differ from the last."""
         now = current_time()
         if now >= job.deadline:
-            self.dismiss(job, overdue(self.config.deadline_per_item))
+            self.dismiss(job, overdue_fault(self.config.deadline_per_item))
             return
         lane = self._lane_of(job)
         if lane is None:

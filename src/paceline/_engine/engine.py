@@ -16,7 +16,7 @@ from .._core import events
 from .._core.classify import describe
 from .._core.config import ProcessorConfig
 from .._core.exceptions import MisuseError, PacelineError
-from .._core.fault import DRAINED, Fault, FaultKind, closed_lanes_fault, pending
+from .._core.fault import DRAINED, Fault, FaultKind, exhausted_lanes_fault, pending_fault
 from .._core.pace import PaceKnowledge
 from .._core.pace.warm_start import checked
 from .._core.results import BatchResult, SourceError, WorkItemResult
@@ -124,7 +124,7 @@ class Engine(Generic[T]):
     def drain(self, reason: str = DRAINED) -> None:
         """Start no more calls: calls in flight finish, the other items become pending, for `reason`."""
         if self.running is not None:
-            self.running.stop(pending(reason))
+            self.running.stop(pending_fault(reason))
 
     def check_idle(self) -> None:
         """Raise MisuseError if a batch is running."""
@@ -253,7 +253,7 @@ def _stop_reason(batch: Batch) -> Fault | None:
     """Return why a batch left work undone: it was stopped, or quotas were exhausted; None: it did not."""
     reasons = (lane.exhausted for lane in batch.lanes.values())
     exhausted = [reason for reason in reasons if reason is not None and reason.kind is FaultKind.PENDING]
-    return batch.stopped or closed_lanes_fault(exhausted)
+    return batch.stopped or exhausted_lanes_fault(exhausted)
 
 
 def _failure(batch: Batch, result: BatchResult[T]) -> PacelineError | None:

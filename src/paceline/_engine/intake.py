@@ -18,7 +18,7 @@ from anyio import CancelScope, lowlevel
 
 from .._core import retry
 from .._core.exceptions import DuplicateItemError, InvalidWorkItemError
-from .._core.fault import pending
+from .._core.fault import pending_fault
 from ..abc import LLMCallStrategy, LLMWorkItem
 from .batch import Batch
 from .guard import guarded
@@ -221,7 +221,7 @@ async def _prepare(batch: Batch, strategy: LLMCallStrategy[Any], preparation: Pr
         fault, effect = failure
         batch.unprepared[id(strategy)] = fault
         if isinstance(effect, retry.StopBatch):
-            batch.stop(pending(f"the batch was stopped: {fault}"))
+            batch.stop(pending_fault(f"the batch was stopped: {fault}"))
     for job in preparation.jobs:
         if failure is not None:
             batch.dismiss(job, failure[0])

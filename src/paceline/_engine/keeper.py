@@ -22,7 +22,7 @@ from anyio import CancelScope, Event, current_time, sleep_until
 from .._core.classify import describe
 from .._core.events import ItemRecalled
 from .._core.exceptions import JournalChangedError, JournalError
-from .._core.fault import Fault, pending
+from .._core.fault import Fault, pending_fault
 from .._core.pace import PaceKnowledge
 from .._core.results import BatchResult, UnsavedError, WorkItemResult, is_pending
 from .._core.usage import NO_USAGE
@@ -220,7 +220,7 @@ class JournalKeeper:
 
     @property
     def _stopped(self) -> Fault:
-        return pending(f"the batch was stopped: {self.failure}")
+        return pending_fault(f"the batch was stopped: {self.failure}")
 
     def error(self, batch: BatchResult[Any]) -> JournalError | None:
         """Return the exception to raise at the end of the batch; None: the journal has every result."""

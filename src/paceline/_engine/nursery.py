@@ -16,7 +16,7 @@ import math
 from anyio import create_task_group, current_time, lowlevel
 
 from .._core.events import BatchStarted
-from .._core.fault import Fault, FaultKind, overdue, pending
+from .._core.fault import Fault, FaultKind, overdue_fault, pending_fault
 from .batch import Batch
 from .intake import Intake
 from .settle import give_up
@@ -48,7 +48,7 @@ async def run(batch: Batch, intake: Intake) -> None:
         unsubscribe()
         batch.start_soon = _start_nothing
         intake.accept_rest(batch)
-        cancelled = pending("the batch was cancelled")
+        cancelled = pending_fault("the batch was cancelled")
         try:
             if batch.keeper is not None:
                 await batch.keeper.finish(cancelled)
@@ -74,7 +74,7 @@ def _do_due(batch: Batch) -> float:
     now, config = current_time(), batch.config
     if now >= batch.deadline:
         if batch.is_open:
-            batch.stop(pending(f"the batch's deadline of {config.deadline:g} s passed"))
+            batch.stop(pending_fault(f"the batch's deadline of {config.deadline:g} s passed"))
         batch.calls.cancel_all()
     batch.calls.cancel_expired(now)
     _dismiss_overdue(batch, now)
@@ -101,7 +101,7 @@ def _dismiss_overdue(batch: Batch, now: float) -> None:
     for job in batch.deadlines.pop_passed(now):
         if job.waiting:
             job.waiting = False  # `next_job` skips it
-            batch.dismiss(job, overdue(batch.config.deadline_per_item))
+            batch.dismiss(job, overdue_fault(batch.config.deadline_per_item))
 
 
 def _dismiss_unreachable(batch: Batch, now: float) -> None:

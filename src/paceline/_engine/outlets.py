@@ -13,7 +13,7 @@ from typing import Generic, TypeVar
 from anyio import Event
 
 from .._core.exceptions import PacelineError
-from .._core.fault import DRAINED, pending
+from .._core.fault import DRAINED, pending_fault
 from .._core.results import BatchResult, WorkItemResult
 from .batch import Batch
 
@@ -109,7 +109,7 @@ class ResultStream(Generic[T]):
             reason: Message of the pending items' faults, and of the batch's `stopped`.
         """
         if self._handover.batch is not None:
-            self._handover.batch.stop(pending(reason))
+            self._handover.batch.stop(pending_fault(reason))
 
     def __aiter__(self) -> ResultStream[T]:
         return self

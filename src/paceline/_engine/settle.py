@@ -9,7 +9,7 @@ import attrs
 from anyio import current_time
 
 from .._core import escalation, events, retry
-from .._core.fault import Fault, FaultKind, closed_lane_fault, overdue, pending
+from .._core.fault import Fault, FaultKind, exhausted_lane_fault, overdue_fault, pending_fault
 from .._core.pace import PaceChange
 from .._core.results import Attempt, WorkItemResult
 from .._core.usage import NO_USAGE
@@ -35,9 +35,9 @@ async def settle_timeout(batch: Batch, job: Job, now: float) -> None:
     if job.strategy is not None:
         take_quota_hint(job.strategy)  # the hint of a call without a reply is discarded
     if now >= batch.deadline:
-        fault = pending(f"the batch's deadline of {config.deadline:g} s passed during the call")
+        fault = pending_fault(f"the batch's deadline of {config.deadline:g} s passed during the call")
     elif now >= job.deadline:
-        fault = overdue(config.deadline_per_item)
+        fault = overdue_fault(config.deadline_per_item)
     else:
         fault = Fault(FaultKind.TIMEOUT, f"the call took longer than {config.timeout_per_item:g} s")
         final = False
@@ -68,7 +68,7 @@ async def _decide(batch: Batch, job: Job, call: _EndedCall) -> None:
     lane, attempt, fault = job.lane_or_raise, job.attempt, call.verdict.fault
     batch.settle_call(job, lane, call.at, signal_of(call.verdict, lane.costs))
     if call.verdict.usage is not NO_USAGE:
-        lane.costs.learn(job.characters, call.verdict.usage)
+        lane.costs.record(job.characters, call.verdict.usage)
     if fault is not None and fault.kind is FaultKind.THROTTLED:
         job.refusals += 1
     else:
@@ -119,9 +119,9 @@ def _stop_others(batch: Batch, lane: Lane, effect: escalation.Effect, fault: Fau
         return
     match effect:
         case retry.StopBatch():
-            batch.stop(pending(f"the batch was stopped: {fault}"))
-        case retry.CloseLane():
-            batch.exhaust_lane(lane, closed_lane_fault(lane.quota, fault, wall_time=time.time()))
+            batch.stop(pending_fault(f"the batch was stopped: {fault}"))
+        case retry.ExhaustLane():
+            batch.exhaust_lane(lane, exhausted_lane_fault(lane.quota, fault, wall_time=time.time()))
         case retry.Accept() | retry.CallAgain() | retry.GiveUp() | escalation.MoveUp():
             pass
 
@@ -131,7 +131,7 @@ async def _call_again(batch: Batch, job: Job, delay: float, call: _EndedCall) ->
     lane, fault = job.lane_or_raise, call.verdict.fault
     not_before = current_time() + delay
     if not_before >= job.deadline:
-        await give_up(batch, job, overdue(batch.config.deadline_per_item))
+        await give_up(batch, job, overdue_fault(batch.config.deadline_per_item))
         return
     if fault is not None and fault.kind is not FaultKind.THROTTLED:
         attempt = job.attempts[-1].number

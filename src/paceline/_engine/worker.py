@@ -15,7 +15,7 @@ from anyio import CancelScope, current_time, lowlevel
 
 from .._core import events, pace
 from .._core.classify import describe
-from .._core.fault import Fault, FaultKind, overdue, pending
+from .._core.fault import Fault, FaultKind, overdue_fault, pending_fault
 from .._core.request import Request
 from ..abc import LLMCallStrategy
 from .attempt import execute
@@ -90,9 +90,9 @@ def _too_late(batch: Batch, job: Job) -> Fault | None:
     """Return why an admitted job must not be called any more, as time passed while hooks were awaited; None: it may."""
     now = current_time()
     if now >= batch.deadline:
-        return pending(f"the batch's deadline of {batch.config.deadline:g} s passed")
+        return pending_fault(f"the batch's deadline of {batch.config.deadline:g} s passed")
     if now >= job.deadline:
-        return overdue(batch.config.deadline_per_item)
+        return overdue_fault(batch.config.deadline_per_item)
     return batch.stopped or job.lane_or_raise.exhausted
 
 

@@ -18,7 +18,7 @@ from urllib.parse import urlsplit
 
 import attrs
 
-from .._core.classify import attribute, hinted, of_status
+from .._core.classify import attribute, fault_with_hints, of_status
 from .._core.exceptions import ConfigurationError, MissingKeyError
 from .._core.fault import Fault, FaultKind
 from .._core.request import Dialect
@@ -138,7 +138,7 @@ def _read(error: BaseException, *, wall_time: float) -> Fault | None:
     else:
         said = (attribute(error, name) for name in ("error_code", "code", "type"))
         kind = kind_of(WORDS, *said) or of_status(status)
-    return hinted(error, kind, wall_time=wall_time)
+    return fault_with_hints(error, kind, wall_time=wall_time)
 
 
 class ChatErrorClassifier(ProviderErrorClassifier):

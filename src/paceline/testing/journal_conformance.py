@@ -12,7 +12,7 @@ from typing import Any
 
 import attrs
 
-from .._core.fault import Fault, FaultKind, pending
+from .._core.fault import Fault, FaultKind, pending_fault
 from .._core.pace import PaceChange, PaceKnowledge
 from .._core.results import Attempt, WorkItemResult
 from .._core.usage import TokenUsage
@@ -41,7 +41,7 @@ async def check_journal(make: Callable[[], Journal]) -> None:
     items = [LLMWorkItem(f"id {text}", _Said(), text, context=text) for text in _ODD]
     _expect(list(await journal.recall(items)) == [None] * len(items), "of new items nothing is recalled")
     kept = [_result_of(item) for item in items[:-1]]
-    unsettled = attrs.evolve(_result_of(items[-1]), output=None, error=pending("the batch ended"))
+    unsettled = attrs.evolve(_result_of(items[-1]), output=None, error=pending_fault("the batch ended"))
     await journal.commit([*kept, unsettled], {})
     for turn in (items, items[::-1], items[2:4], []):
         await _check_recalled(journal, turn, kept, "what is committed is recalled, in the order that is asked for")

@@ -18,7 +18,7 @@ import time
 from http import HTTPStatus
 from typing import Any
 
-from ..._core.classify import attribute, describe, hinted, lowered, of_status
+from ..._core.classify import attribute, describe, fault_with_hints, lowered, of_status
 from ..._core.exceptions import CallError
 from ..._core.fault import Fault, FaultKind
 from ..._core.provider_hints import header_quota
@@ -53,7 +53,7 @@ def _read(error: BaseException, *, wall_time: float) -> Fault | None:
 
 def _read_api_error(error: BaseException, wall_time: float) -> Fault | None:
     status = attribute(error, "code")
-    return hinted(error, of_status(status), wall_time=wall_time) if isinstance(status, int) else None
+    return fault_with_hints(error, of_status(status), wall_time=wall_time) if isinstance(status, int) else None
 
 
 def _is(error: BaseException, name: str) -> bool:
