@@ -1,4 +1,4 @@
-"""A journal in memory, which can be slow and can fail; it watches how it is used."""
+"""A journal in memory that can be slow, can fail, and checks how it is used."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ def never(_number: int) -> None:
 
 
 def from_commit(first: int) -> Callable[[int], JournalError | None]:
-    """Let the commit with this number fail, and all after it."""
+    """Let commit number `first` and all later ones fail."""
     return lambda number: JournalError("the disk is full") if number >= first else None
 
 
 def at_commit(*numbers: int) -> Callable[[int], JournalError | None]:
-    """Let the commits with these numbers fail."""
+    """Let the commits of these numbers fail."""
     return lambda number: JournalError("a hiccup") if number in numbers else None
 
 
@@ -29,16 +29,16 @@ class MemoryJournal:
     """Keeps results in a dict, by id.
 
     Args:
-        delay: seconds that a commit takes.
-        recall_delay: seconds that a recall takes.
-        failing: returns for the number of a commit, from 1, what it raises, or None.
-        changed: ids that it refuses as changed.
-        dedupe: whether items with the same prompt share a call.
-        kept: what it has from the beginning.
-        knowledge: of quotas, from the beginning.
+        delay: Seconds that a commit takes.
+        recall_delay: Seconds that a recall takes.
+        failing: Function from the number of a commit, from 1, to the exception that it raises, or None.
+        recall_failing: Function from the ids of a recall to the exception that it raises, or None.
+        dedupe: Whether items with the same prompt share a call.
+        kept: Results that it has from the beginning, by item id.
+        knowledge: Knowledge of quotas that it has from the beginning, by quota key.
     """
 
-    def __init__(  # noqa: PLR0913 - what can be wrong with a journal
+    def __init__(  # noqa: PLR0913 - all have defaults
         self,
         *,
         delay: float = 0.0,
@@ -53,9 +53,9 @@ class MemoryJournal:
         self.failing, self.recall_failing = failing, recall_failing
         self.kept = dict(kept or {})
         self.knowledge = dict(knowledge or {})
-        self.noted: set[str] = set()
+        self.registered: set[str] = set()
         self.paid: list[str] = []
-        """The ids of the attempts that were committed."""
+        """The item id of each committed attempt."""
         self.commits: list[tuple[float, list[str]]] = []
         self.tries = 0
         self.changes: list[Any] = []
@@ -75,7 +75,7 @@ class MemoryJournal:
         error = self.recall_failing([item.item_id for item in items])
         if error is not None:
             raise error
-        self.noted |= {item.item_id for item in items}
+        self.registered |= {item.item_id for item in items}
         return [self.kept.get(item.item_id) for item in items]
 
     async def commit(self, results: Sequence[WorkItemResult[Any]], prices: Mapping[str, Any]) -> None:
@@ -92,7 +92,7 @@ class MemoryJournal:
             raise error
         ids = [result.item_id for result in results]
         assert results, "nothing to commit"
-        assert set(ids) <= self.noted, "what was never recalled is committed"
+        assert set(ids) <= self.registered, "an item is committed that was never recalled"
         assert len(set(ids)) == len(ids), "one item twice in a commit"
         self.commits.append((anyio.current_time(), ids))
         self.paid += [result.item_id for result in results for _ in result.attempts]

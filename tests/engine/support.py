@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections import Counter, defaultdict
-from collections.abc import Awaitable, Callable
 from typing import Any
 
 import anyio
@@ -16,7 +15,7 @@ USAGE = TokenUsage(10, 5)
 
 
 class Echo(LLMCallStrategy[str]):
-    """Answers after a while, and counts on a board shared by all copies."""
+    """Answers in upper case after `seconds`, and counts its calls on a board that all copies share."""
 
     def __init__(self, seconds: float = 1.0, quota: str = "echo") -> None:
         self.seconds = seconds
@@ -34,7 +33,7 @@ class Echo(LLMCallStrategy[str]):
 
 
 class Scripted(Echo):
-    """Does for each prompt, call by call, what its script says; then it answers."""
+    """For each call of a prompt, raises, awaits or returns the next entry of the prompt's script; afterwards it answers."""
 
     def __init__(self, scripts: dict[str, list[Any]], seconds: float = 1.0, quota: str = "scripted") -> None:
         super().__init__(seconds, quota)
@@ -45,23 +44,23 @@ class Scripted(Echo):
         with self.board.call(prompt):
             await anyio.sleep(self.seconds)
             script = self.scripts.get(prompt)
-            act = script.pop(0) if script else None
-            if isinstance(act, BaseException):
-                raise act
-            if callable(act):
-                return await act()
-            return prompt.upper() if act is None else act, USAGE
+            entry = script.pop(0) if script else None
+            if isinstance(entry, BaseException):
+                raise entry
+            if callable(entry):
+                return await entry()
+            return prompt.upper() if entry is None else entry, USAGE
 
 
 class Board:
-    """What the provider's side saw."""
+    """The calls as the provider sees them."""
 
     def __init__(self) -> None:
         self.calls: Counter[str] = Counter()
         self.attempts: defaultdict[str, list[int]] = defaultdict(list)
         self.starts: list[tuple[float, str]] = []
         self.in_flight = 0
-        self.most_in_flight = 0
+        self.max_in_flight = 0
 
     def call(self, prompt: str) -> Board:
         self.calls[prompt] += 1
@@ -70,14 +69,14 @@ class Board:
 
     def __enter__(self) -> None:
         self.in_flight += 1
-        self.most_in_flight = max(self.most_in_flight, self.in_flight)
+        self.max_in_flight = max(self.max_in_flight, self.in_flight)
 
     def __exit__(self, *_: object) -> None:
         self.in_flight -= 1
 
 
 class FixedPace:
-    """Allows a number of calls, whatever happens, none before `gate`."""
+    """Always allows `limit` calls in flight, none before the time `gate`."""
 
     rate = token_rate = math.inf
     history = ()
@@ -85,18 +84,18 @@ class FixedPace:
     def __init__(self, limit: int, gate: float = 0.0) -> None:
         self.limit, self.gate = limit, gate
         self.in_flight = 0
-        self.told: list[Any] = []
+        self.signals: list[Any] = []
 
     def admit_at(self, now: float, cost: float) -> float:
         return math.inf if self.in_flight >= self.limit else max(now, self.gate)
 
     def started(self, now: float, cost: float) -> Any:
         self.in_flight += 1
-        return len(self.told)
+        return len(self.signals)
 
     def settled(self, ticket: Any, now: float, signal: Any) -> None:
         self.in_flight -= 1
-        self.told.append(signal)
+        self.signals.append(signal)
 
     def statistics(self) -> PaceStatistics:
         return PaceStatistics(
@@ -104,8 +103,8 @@ class FixedPace:
             rate=self.rate,
             token_rate=self.token_rate,
             in_flight=self.in_flight,
-            served=sum(isinstance(signal, Served) for signal in self.told),
-            throttled=sum(isinstance(signal, Throttled) for signal in self.told),
+            served=sum(isinstance(signal, Served) for signal in self.signals),
+            throttled=sum(isinstance(signal, Throttled) for signal in self.signals),
             gate=self.gate,
         )
 
@@ -119,12 +118,9 @@ async def add_all(processor: ParallelBatchProcessor[Any], strategy: LLMCallStrat
 
 
 class Status(Exception):  # noqa: N818 - stands for any client's error
-    """What an HTTP client raises."""
+    """An exception with an HTTP status, as clients raise it."""
 
     def __init__(self, code: int, headers: dict[str, str] | None = None) -> None:
         super().__init__(f"status {code}")
         self.status_code = code
         self.headers = headers or {}
-
-
-Act = Callable[[], Awaitable[Any]]

@@ -1,4 +1,4 @@
-"""Inside applications: asyncio's own cancellation, its task groups and timeouts; trio's nurseries, run by pytest-trio."""
+"""Batches inside applications: cancellation, task groups and timeouts of asyncio; nurseries of trio, run by pytest-trio."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def test_two_batches_share_an_asyncio_application():
 
 @pytest.mark.parametrize("when", ["during", "after"])
 def test_a_strategy_that_cancels_its_own_asyncio_task_harms_no_other_item(when):
-    class Suicidal(LLMCallStrategy[str]):
+    class CancelsItself(LLMCallStrategy[str]):
         async def execute(self, prompt, attempt, timeout):
             await asyncio.sleep(1)
             if prompt in {"b", "d"}:
@@ -72,14 +72,14 @@ def test_a_strategy_that_cancels_its_own_asyncio_task_harms_no_other_item(when):
             return prompt, None
 
     async def main():
-        return await process_prompts(Suicidal(), list("abcdefgh"), config=ProcessorConfig(max_workers=2))
+        return await process_prompts(CancelsItself(), list("abcdefgh"), config=ProcessorConfig(max_workers=2))
 
     batch = run_on_asyncio(main)
     assert batch.total_items == 8
     assert all(r.success for r in batch.results if r.item_id not in {"1", "3"})
 
 
-def test_an_asyncio_future_that_was_cancelled_by_somebody_else_is_a_fault():
+def test_an_asyncio_future_that_other_code_cancelled_is_a_fault():
     class Waits(LLMCallStrategy[str]):
         async def execute(self, prompt, attempt, timeout):
             future = asyncio.get_running_loop().create_future()
@@ -93,7 +93,7 @@ def test_an_asyncio_future_that_was_cancelled_by_somebody_else_is_a_fault():
 
 
 @pytest.mark.trio
-async def test_it_lives_in_a_trio_application(autojump_clock):
+async def test_batches_run_side_by_side_in_a_trio_application(autojump_clock):
     async def answer(prompt: str) -> str:
         await trio.sleep(1)
         return prompt * 2

@@ -1,4 +1,4 @@
-"""A ladder in the engine: each step in its own lane, nothing lost on the way, and every item's path its own."""
+"""Ladders in the engine: each step has its own lane, no item is lost, and each item takes its own path."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ async def test_an_invalid_answer_moves_an_item_up_and_the_others_stay():
     assert {result.output: result.model for result in batch.results} == {"A": "lite", "B": "flash", "C": "pro"}
 
 
-async def test_what_no_step_can_answer_is_given_up_on_the_highest():
+async def test_an_item_that_no_step_can_answer_is_given_up_on_the_highest():
     ladder = ladder_of({"a": [INVALID]}, {"a": [INVALID]}, {"a": [INVALID]})
     (result,) = (await process_prompts(ladder, ["a"])).results
     assert result.error.kind is FaultKind.INVALID
@@ -79,7 +79,7 @@ async def test_a_step_has_as_many_tries_as_its_budget():
 @pytest.mark.parametrize(
     "error", [RateLimitError(), TimeoutError(), ConnectionError("gone"), CallError("", kind="overloaded")]
 )
-async def test_the_services_troubles_move_nobody(error):
+async def test_faults_of_the_service_move_no_item_up(error):
     ladder = ladder_of({"a": [error, error]}, {})
     (result,) = (await process_prompts(ladder, ["a"])).results
     assert result.success
@@ -95,7 +95,7 @@ async def test_a_refusal_moves_an_item_where_the_policy_says_so():
     assert path_of(moves) == ["lite", "flash"]
 
 
-async def test_passing_failures_count_over_all_steps_together():
+async def test_transient_failures_count_over_all_steps_together():
     gone = ConnectionError("gone")
     ladder = ladder_of({"a": [gone, INVALID]}, {"a": [gone]})
     config = ProcessorConfig(retry=RetryPolicy(max_attempts=2))
@@ -107,19 +107,19 @@ async def test_passing_failures_count_over_all_steps_together():
 # ------------------------------------------------------------------------------------------- lanes
 
 
-async def test_a_throttled_cheap_model_holds_up_nobody_who_has_moved_on():
-    """The lane below allows one call at a time, of ten seconds each; the one above is free."""
+async def test_a_throttled_cheap_model_does_not_delay_items_that_have_moved_up():
+    """The lower lane allows one call at a time, of ten seconds each; the upper lane is free."""
     lite, pro = Step("lite", {"a": [INVALID]}, seconds=10.0), Step("pro", {"a": [INVALID] * 3}, seconds=1.0)
     ladder = ModelEscalation([lite, pro], EscalationPolicy(budget=(1, 4)))
     config = ProcessorConfig()
     limits = iter([1, 100])
-    began = anyio.current_time()
+    started_at = anyio.current_time()
     ended = {}
 
     class Clock(BaseObserver):
         async def on_event(self, event, data):
             if event is ProcessingEvent.ITEM_COMPLETED:
-                ended[data["item_id"]] = anyio.current_time() - began
+                ended[data["item_id"]] = anyio.current_time() - started_at
 
     async with ParallelBatchProcessor(
         config=config, pace=lambda _: FixedPace(next(limits)), observers=[Clock()]
@@ -140,9 +140,9 @@ async def test_each_step_is_a_lane_with_its_own_statistics():
     assert {quota: lane["served"] for quota, lane in lanes.items()} == {"lite": 1, "flash": 1}
 
 
-async def test_an_item_whose_own_strategy_chooses_another_model_waits_in_that_ones_lane():
+async def test_an_item_whose_own_strategy_chooses_another_model_waits_in_that_models_lane():
     class Chooses(LLMCallStrategy[str]):
-        """As one writes it by hand."""
+        """Escalation as users write it by hand."""
 
         models = ("lite", "pro")
 
@@ -192,7 +192,7 @@ async def test_an_item_that_has_moved_up_goes_before_those_that_were_never_calle
     assert order.index("a") <= 2
 
 
-async def test_refusals_of_long_ago_do_not_try_the_patience_with_one_who_moves_in():
+async def test_old_refusals_of_a_lane_do_not_count_against_an_item_that_moves_in():
     lite = Step("lite", {"a": [INVALID]}, seconds=60.0)
     pro = Step("pro", {"p": [RateLimitError(), CallError("no", kind="rejected")], "a": [RateLimitError()]})
     config = ProcessorConfig(retry=RetryPolicy(patience=40.0))
@@ -204,7 +204,7 @@ async def test_refusals_of_long_ago_do_not_try_the_patience_with_one_who_moves_i
     assert kinds == {"a": None, "p": FaultKind.REJECTED}
 
 
-async def test_a_closed_lane_above_leaves_those_who_need_it_pending_and_the_rest_goes_on():
+async def test_an_exhausted_lane_above_leaves_its_items_pending_and_the_others_continue():
     spent = CallError("the day's quota is spent", kind=FaultKind.EXHAUSTED)
     ladder = ladder_of({"a": [INVALID], "b": [INVALID]}, {"a": [spent], "b": [spent]})
     batch = await process_prompts(ladder, ["a", "b", "c", "d"])
@@ -284,22 +284,22 @@ async def test_a_take_over_that_raises_is_a_bug_of_its_item_alone():
     assert errors[1] is None
 
 
-async def test_middlewares_hear_of_a_move_as_a_retry_and_observers_as_an_escalation():
-    heard = []
+async def test_middlewares_receive_a_move_as_a_retry_and_observers_as_an_escalation():
+    received = []
 
     class Hears(Middleware):
         async def on_retry(self, work_item, attempt, error):
-            heard.append((work_item.item_id, attempt, str(error)))
+            received.append((work_item.item_id, attempt, str(error)))
 
     class Sees(BaseObserver):
         async def on_event(self, event, data):
             if event is ProcessingEvent.ITEM_ESCALATED:
-                heard.append({key: data[key] for key in ("quota", "attempt", "step", "model", "kind")})
+                received.append({key: data[key] for key in ("quota", "attempt", "step", "model", "kind")})
 
     ladder = ladder_of({"a": [INVALID]}, {})
     await process_prompts(ladder, ["a"], middlewares=[Hears()], observers=[Sees()])
     moved = {"quota": "lite", "attempt": 1, "step": 1, "model": "flash", "kind": "invalid"}
-    assert heard == [("0", 1, "no such field"), moved]
+    assert received == [("0", 1, "no such field"), moved]
 
 
 async def test_a_middleware_may_give_an_item_to_a_ladder():
@@ -337,7 +337,7 @@ async def test_a_drained_batch_leaves_those_on_their_way_up_pending():
     assert batch.failures == {FaultKind.PENDING: 3}
 
 
-# ------------------------------------------------------------------------------------------- the account
+# ------------------------------------------------------------------------------------------- accounting
 
 
 async def test_usage_and_cost_are_kept_for_each_model_and_the_top_alone_is_estimated():
@@ -356,11 +356,11 @@ async def test_usage_and_cost_are_kept_for_each_model_and_the_top_alone_is_estim
 # ------------------------------------------------------------------------------------------- at scale
 
 
-class Chancy(LLMCallStrategy[str]):
-    """Fails by the chance of the prompt alone; the provider throttles by a chance of its own."""
+class RandomStep(LLMCallStrategy[str]):
+    """Fails at random, as a function of the prompt only; independently of that, it is throttled at random."""
 
-    def __init__(self, model, part_invalid, throttling):
-        self.model, self.part_invalid, self.throttling = model, part_invalid, throttling
+    def __init__(self, model, share_invalid, throttling):
+        self.model, self.share_invalid, self.throttling = model, share_invalid, throttling
 
     @property
     def quota(self):
@@ -370,35 +370,35 @@ class Chancy(LLMCallStrategy[str]):
         await anyio.sleep(0.2)
         if self.throttling is not None and self.throttling.random() < 0.05:
             raise RateLimitError
-        if random.Random(f"{self.model} {prompt}").random() < self.part_invalid:
+        if random.Random(f"{self.model} {prompt}").random() < self.share_invalid:
             raise CallError("not valid", kind=FaultKind.INVALID, usage=TokenUsage(10, 1))
         return f"{self.model} {prompt}", TokenUsage(10, 2)
 
 
-def chancy(throttling=None):
+def random_ladder(throttling=None):
     return ModelEscalation(
-        [Chancy("lite", 0.3, throttling), Chancy("flash", 0.1, throttling), Chancy("pro", 0.01, throttling)]
+        [RandomStep("lite", 0.3, throttling), RandomStep("flash", 0.1, throttling), RandomStep("pro", 0.01, throttling)]
     )
 
 
-async def test_ten_thousand_items_on_one_ladder_take_the_paths_that_each_would_take_alone():
-    """A throttled call leaves no trace in a path; so the path alone is a function of the prompt."""
-    prompts = [f"p{number}" for number in range(10_000)]
-    batch = await process_prompts(chancy(random.Random(5)), prompts)
-    assert batch.total_items == 10_000
-    wanted = {}
+async def test_thousands_of_items_on_one_ladder_take_the_paths_that_each_would_take_alone():
+    """Throttled calls are not in a path, so the path is a function of the prompt only."""
+    prompts = [f"p{number}" for number in range(4_000)]
+    batch = await process_prompts(random_ladder(random.Random(5)), prompts)
+    assert batch.total_items == 4_000
+    expected = {}
     for prompt in prompts:
         path = []
         for model, part in (("lite", 0.3), ("flash", 0.1), ("pro", 0.01)):
             path.append(model)
             if random.Random(f"{model} {prompt}").random() >= part:
                 break
-        wanted[prompt] = path
-    assert {prompts[result.index]: path_of(result) for result in batch.results} == wanted
-    assert batch.refusals > 300
-    for prompt in prompts[:20]:  # and a run of one item says the same
-        (alone,) = (await process_prompts(chancy(), [prompt])).results
-        assert path_of(alone) == wanted[prompt]
+        expected[prompt] = path
+    assert {prompts[result.index]: path_of(result) for result in batch.results} == expected
+    assert batch.refusals > 120
+    for prompt in prompts[:20]:  # and a batch of one item takes the same path
+        (alone,) = (await process_prompts(random_ladder(), [prompt])).results
+        assert path_of(alone) == expected[prompt]
 
 
 # ------------------------------------------------------------------------------------------- bad input
@@ -419,12 +419,12 @@ async def test_ten_thousand_items_on_one_ladder_take_the_paths_that_each_would_t
     ],
     ids=["empty", "one quota twice", "a name", "a class", "no list", "a ladder"],
 )
-def test_a_ladder_that_cannot_be_climbed_is_refused(strategies, says):
+def test_an_invalid_ladder_is_rejected(strategies, says):
     with pytest.raises(ConfigurationError, match=says):
         ModelEscalation(strategies)
 
 
-def test_a_policy_that_is_none_is_refused():
+def test_a_value_that_is_not_a_policy_is_rejected():
     with pytest.raises(ConfigurationError, match="policy must be an EscalationPolicy, not str"):
         ModelEscalation([Echo()], "invalid")
     with pytest.raises(ConfigurationError, match="budget has 2 numbers, for 1 steps"):

@@ -1,3 +1,5 @@
+"""Middlewares and observers: their order, their replacements, and their failures."""
+
 from __future__ import annotations
 
 import math
@@ -20,16 +22,16 @@ pytestmark = pytest.mark.anyio
 
 class Recorder(BaseObserver):
     def __init__(self) -> None:
-        self.heard: list[tuple[ProcessingEvent, dict[str, Any]]] = []
+        self.events: list[tuple[ProcessingEvent, dict[str, Any]]] = []
 
     async def on_event(self, event: ProcessingEvent, data: dict[str, Any]) -> None:
-        self.heard.append((event, data))
+        self.events.append((event, data))
 
     def names(self) -> list[ProcessingEvent]:
-        return [event for event, _ in self.heard]
+        return [event for event, _ in self.events]
 
     def data(self, event: ProcessingEvent) -> dict[str, Any]:
-        return next(data for name, data in self.heard if name is event)
+        return next(data for name, data in self.events if name is event)
 
 
 async def test_middlewares_are_layers_around_the_call():
@@ -121,7 +123,7 @@ async def test_a_replacement_must_keep_the_id():
     assert batch.results[0].item_id == "0"
 
 
-async def test_observers_hear_the_whole_story_in_order():
+async def test_observers_receive_all_events_of_an_item_in_order():
     recorder = Recorder()
     strategy = Scripted({"a": [Status(429, {"retry-after": "3"}), Status(500)]})
     await process_prompts(strategy, ["a"], observers=[recorder])
@@ -138,15 +140,15 @@ async def test_observers_hear_the_whole_story_in_order():
     ]
     assert recorder.data(ProcessingEvent.RATE_LIMIT_HIT)["retry_after"] == 3
     assert recorder.data(ProcessingEvent.ITEM_RETRIED)["kind"] == "transient"
-    changes = [data for name, data in recorder.heard if name is ProcessingEvent.PACE_CHANGED]
+    changes = [data for name, data in recorder.events if name is ProcessingEvent.PACE_CHANGED]
     assert ("gate", 3) in [(change["handle"], change["new"]) for change in changes]
     assert "refus" in changes[0]["reason"]
     done = recorder.data(ProcessingEvent.BATCH_COMPLETED)
     assert (done["total_items"], done["succeeded"], done["failed"]) == (1, 1, 0)
 
 
-async def test_each_change_of_any_handle_is_told_once_in_one_batch_after_the_other():
-    class Talkative(PaceController):
+async def test_each_change_of_the_pace_is_reported_once_over_all_batches():
+    class ManyChanges(PaceController):
         def settled(self, ticket, now, signal):
             super().settled(ticket, now, signal)
             number = len(self.history)
@@ -154,11 +156,11 @@ async def test_each_change_of_any_handle_is_told_once_in_one_batch_after_the_oth
             self.history.append(PaceChange(now, 0.0, 3.0, f"reason {number + 1}", "gate"))
 
     recorder = Recorder()
-    async with ParallelBatchProcessor(observers=[recorder], pace=Talkative) as processor:
+    async with ParallelBatchProcessor(observers=[recorder], pace=ManyChanges) as processor:
         for _ in range(2):
             await add_all(processor, Echo(), ["a", "b", "c"])
             await processor.process_all()
-    changes = [data for name, data in recorder.heard if name is ProcessingEvent.PACE_CHANGED]
+    changes = [data for name, data in recorder.events if name is ProcessingEvent.PACE_CHANGED]
     assert [change["reason"] for change in changes] == [f"reason {number}" for number in range(12)]
     assert [(change["handle"], change["old"], change["new"]) for change in changes[:2]] == [
         ("calls a second", math.inf, 30.0),
@@ -166,7 +168,7 @@ async def test_each_change_of_any_handle_is_told_once_in_one_batch_after_the_oth
     ]
 
 
-async def test_an_observer_can_add_up_tokens_as_the_brief_shows():
+async def test_an_observer_can_add_up_tokens():
     class CostTracker(BaseObserver):
         def __init__(self):
             self.total_tokens = 0
@@ -180,7 +182,7 @@ async def test_an_observer_can_add_up_tokens_as_the_brief_shows():
     assert tracker.total_tokens == 30
 
 
-async def test_a_failed_item_is_told_with_its_kind():
+async def test_a_failed_item_is_reported_with_its_kind_of_fault():
     recorder = Recorder()
     await process_prompts(Scripted({"a": [Status(404)]}), ["a"], observers=[recorder])
     data = recorder.data(ProcessingEvent.ITEM_FAILED)
@@ -198,28 +200,28 @@ async def _hang():
 
 
 @pytest.mark.parametrize("act", [_raise, _hang])
-async def test_a_rogue_observer_is_counted_and_harms_nothing(act):
-    class Rogue(BaseObserver):
+async def test_a_failing_observer_is_counted_and_harms_no_item(act):
+    class Failing(BaseObserver):
         async def on_event(self, event, data):
             await act()
 
     recorder = Recorder()
     config = ProcessorConfig(hook_timeout=0.5)
-    async with ParallelBatchProcessor(config, observers=[Rogue(), recorder]) as processor:
+    async with ParallelBatchProcessor(config, observers=[Failing(), recorder]) as processor:
         await add_all(processor, Echo(), ["a", "b"])
         batch = await processor.process_all()
         stats = await processor.get_stats()
     assert batch.succeeded == 2
-    assert stats["hook_failures"] == len(recorder.heard)
+    assert stats["hook_failures"] == len(recorder.events)
 
 
-async def test_an_observer_cannot_change_what_the_next_one_hears():
-    class Vandal(BaseObserver):
+async def test_an_observer_cannot_change_what_the_next_one_receives():
+    class ClearsData(BaseObserver):
         async def on_event(self, event, data):
             data.clear()
 
     recorder = Recorder()
-    await process_prompts(Echo(), ["a"], observers=[Vandal(), recorder])
+    await process_prompts(Echo(), ["a"], observers=[ClearsData(), recorder])
     assert recorder.data(ProcessingEvent.ITEM_COMPLETED)["item_id"] == "0"
 
 
@@ -244,7 +246,7 @@ async def test_a_replaced_result_must_keep_its_place():
     assert (batch.results[0].index, batch.results[0].output) == (0, "A")
 
 
-async def test_a_cancellation_while_the_start_is_told_loses_no_item():
+async def test_a_cancellation_while_observers_handle_the_start_loses_no_item():
     class Slow(BaseObserver):
         async def on_event(self, event, data):
             await anyio.sleep(10)
@@ -259,7 +261,7 @@ async def test_a_cancellation_while_the_start_is_told_loses_no_item():
 async def test_items_that_are_all_skipped_let_other_tasks_run():
     class SkipAll(Middleware):
         async def before_process(self, work_item):
-            raise Skip("none is needed")
+            raise Skip("not needed")
 
     ticks = 0
 
@@ -278,14 +280,14 @@ async def test_items_that_are_all_skipped_let_other_tasks_run():
     assert ticks > 10
 
 
-async def test_an_answer_that_was_paid_for_survives_a_cancellation_while_a_change_of_pace_is_told():
+async def test_an_answer_that_was_paid_for_survives_a_cancellation_while_observers_handle_a_change_of_pace():
     class Slow(BaseObserver):
         async def on_event(self, event, data):
             if event is ProcessingEvent.PACE_CHANGED:
                 await anyio.sleep(10)
 
     async with ParallelBatchProcessor(observers=[Slow()]) as processor:
-        await add_all(processor, Echo(), [str(i) for i in range(20)])  # as many as are begun with: the pace grows
+        await add_all(processor, Echo(), [str(i) for i in range(20)])  # the initial limit: the pace grows
         with anyio.move_on_after(5):
             await processor.process_all()
         assert processor.batch.succeeded == 20

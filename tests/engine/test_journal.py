@@ -1,4 +1,4 @@
-"""A batch with a journal: committed before it is shown, not called if it is kept, and whole when the journal fails."""
+"""A batch with a journal: results are committed before they are shown, stored ones are not called for, and none is lost when it fails."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ async def slowly(prompts, gap=1.0, end=0.0):
     await anyio.sleep(end)
 
 
-# ------------------------------------------------------------------------------------------------ before it is shown
+# ------------------------------------------------------------------------------------------------ commits before results
 
 
 async def test_a_result_is_handed_over_only_once_it_is_committed():
@@ -59,20 +59,20 @@ async def test_a_result_is_handed_over_only_once_it_is_committed():
     assert len(journal.kept) == len(PROMPTS)
 
 
-async def test_what_is_called_is_noted_before_its_call():
+async def test_an_item_is_registered_in_the_journal_before_its_call():
     journal = MemoryJournal(recall_delay=1)
 
-    class Looks(Echo):
+    class ChecksJournal(Echo):
         async def execute(self, prompt, attempt, timeout):
-            assert len(journal.noted) > int(prompt)
+            assert len(journal.registered) > int(prompt)
             return await super().execute(prompt, attempt, timeout)
 
-    assert (await process_prompts(Looks(), map(str, range(200)), journal=journal, pace=wide)).succeeded == 200
+    assert (await process_prompts(ChecksJournal(), map(str, range(200)), journal=journal, pace=wide)).succeeded == 200
 
 
 async def test_results_that_come_close_together_are_committed_together():
     journal = MemoryJournal()
-    strategies = [Echo(seconds=1 + i / 10_000) for i in range(100)]  # ten a millisecond
+    strategies = [Echo(seconds=1 + i / 10_000) for i in range(100)]  # ten per millisecond
     async with ParallelBatchProcessor(journal=journal, pace=wide) as processor:
         for i, strategy in enumerate(strategies):
             await processor.add_work(LLMWorkItem(str(i), strategy, str(i)))
@@ -81,15 +81,15 @@ async def test_results_that_come_close_together_are_committed_together():
 
 
 async def test_a_single_result_does_not_wait_for_others():
-    journal, times, begun = MemoryJournal(), {}, anyio.current_time()
+    journal, times, started_at = MemoryJournal(), {}, anyio.current_time()
     async with open_stream(Echo(), slowly("abc", 5), journal=journal, pace=wide) as results:
         async for result in results:
-            times[result.item_id] = anyio.current_time() - begun
+            times[result.item_id] = anyio.current_time() - started_at
     assert list(times.values()) == pytest.approx([1, 6, 11], abs=0.005)
 
 
 async def test_two_results_in_a_row_wait_a_few_milliseconds_at_most():
-    journal, delays, begun = MemoryJournal(), [], anyio.current_time()
+    journal, delays, started_at = MemoryJournal(), [], anyio.current_time()
     strategies = [Echo(seconds=1 + i / 1_000) for i in range(50)]
     items = [LLMWorkItem(str(i), strategy, str(i)) for i, strategy in enumerate(strategies)]
     async with (
@@ -97,7 +97,7 @@ async def test_two_results_in_a_row_wait_a_few_milliseconds_at_most():
         processor.stream(items) as results,
     ):
         async for result in results:
-            ended = result.attempts[-1].started + result.attempts[-1].seconds + begun
+            ended = result.attempts[-1].started + result.attempts[-1].seconds + started_at
             delays.append(anyio.current_time() - ended)
     assert max(delays) <= 0.0051
 
@@ -114,9 +114,9 @@ async def test_where_the_journal_is_slower_than_the_calls_a_bounded_number_of_re
     strategy = Counts(0.05)
     batch = await process_prompts(strategy, map(str, range(4_000)), journal=journal, pace=wide)
     assert (batch.succeeded, strategy.board.calls.total(), len(journal.kept)) == (4_000, 4_000, 4_000)
-    assert 1_024 <= most <= 1_024 + 100 + 100  # and those in flight, and those that are being handed over
+    assert 1_024 <= most <= 1_024 + 100 + 100  # plus those in flight, and those being handed over
     assert len(journal.commits) < 12
-    assert batch.seconds < 20 * 12, "calls go on as soon as there is room"
+    assert batch.seconds < 20 * 12, "calls continue as soon as there is room"
 
 
 async def test_the_journal_is_opened_once_and_closed_however_the_processor_is_left():
@@ -138,15 +138,15 @@ async def test_a_journal_that_cannot_be_opened_is_not_closed():
 
 
 @pytest.mark.parametrize("journal", [3, object(), Echo()])
-def test_what_is_no_journal_is_refused(journal):
+def test_a_value_that_is_not_a_journal_is_rejected(journal):
     with pytest.raises(ConfigurationError, match="journal must be a path"):
         ParallelBatchProcessor(journal=journal)
 
 
-# ------------------------------------------------------------------------------------------------ recalling
+# ------------------------------------------------------------------------------------------------ recalled results
 
 
-async def test_what_is_kept_needs_no_call():
+async def test_a_stored_result_needs_no_call():
     journal, strategy = MemoryJournal(), Echo()
     first = await process_prompts(strategy, PROMPTS, journal=journal, pace=wide)
     again = await process_prompts(strategy, PROMPTS, journal=journal, pace=wide)
@@ -157,7 +157,7 @@ async def test_what_is_kept_needs_no_call():
     assert len(journal.paid) == len(PROMPTS)
 
 
-async def test_the_account_has_only_calls_that_were_made():
+async def test_the_accounting_has_only_calls_that_were_made():
     kept = {"0": WorkItemResult("0", 7, "KEPT", usage=USAGE, refusals=3)}
     batch = await process_prompts(Echo(), ["a", "b"], journal=MemoryJournal(kept=kept), pace=wide)
     assert (batch.usage, batch.recalled, batch.succeeded) == (USAGE, 1, 2)
@@ -166,29 +166,29 @@ async def test_the_account_has_only_calls_that_were_made():
     assert (recalled.output, recalled.usage, recalled.index) == ("KEPT", USAGE, 0)
 
 
-async def test_a_recalled_item_has_the_context_of_today():
+async def test_a_recalled_item_has_the_context_of_the_current_run():
     async with ParallelBatchProcessor(
-        journal=MemoryJournal(kept={"a": WorkItemResult("a", 0, "A", context="of then")})
+        journal=MemoryJournal(kept={"a": WorkItemResult("a", 0, "A", context="earlier")})
     ) as processor:
-        await processor.add_work(LLMWorkItem("a", Echo(), "a", context="of today"))
-        assert (await processor.process_all()).results[0].context == "of today"
+        await processor.add_work(LLMWorkItem("a", Echo(), "a", context="current"))
+        assert (await processor.process_all()).results[0].context == "current"
 
 
-async def test_observers_hear_of_what_is_recalled():
-    heard = []
+async def test_observers_receive_recalled_items():
+    recalled_events = []
 
-    class Listens(BaseObserver):
+    class Records(BaseObserver):
         async def on_event(self, event, data):
             if event is ProcessingEvent.ITEM_RECALLED:
-                heard.append((data["item_id"], data["kind"]))
+                recalled_events.append((data["item_id"], data["kind"]))
             assert event is not ProcessingEvent.ITEM_STARTED
 
     kept = {
         "0": WorkItemResult("0", 0, "A"),
         "1": WorkItemResult("1", 0, None, Fault(FaultKind.REFUSED, "no")),
     }
-    batch = await process_prompts(Echo(), ["a", "b"], journal=MemoryJournal(kept=kept), observers=[Listens()])
-    assert sorted(heard) == [("0", None), ("1", FaultKind.REFUSED)]
+    batch = await process_prompts(Echo(), ["a", "b"], journal=MemoryJournal(kept=kept), observers=[Records()])
+    assert sorted(recalled_events) == [("0", None), ("1", FaultKind.REFUSED)]
     assert (batch.succeeded, batch.failures) == (1, {FaultKind.REFUSED: 1})
 
 
@@ -204,7 +204,7 @@ async def test_two_batches_of_one_processor_share_its_journal():
     assert journal.life == ["open", "close"]
 
 
-async def test_what_is_pending_is_no_result_in_the_journal_but_its_attempts_are():
+async def test_the_journal_stores_the_attempts_of_a_pending_item_but_no_result():
     journal = MemoryJournal()
     strategy = Scripted({"a": [CallError("bad", kind=FaultKind.INVALID, usage=USAGE)]})
     async with ParallelBatchProcessor(journal=journal, pace=wide) as processor:
@@ -220,7 +220,7 @@ async def test_what_is_pending_is_no_result_in_the_journal_but_its_attempts_are(
 KNOWN = PaceKnowledge(limit=7, rate=5.0, token_rate=math.inf, latency=1.0, learned=0.0)
 
 
-async def test_what_was_learned_comes_from_the_journal_and_goes_to_it():
+async def test_knowledge_of_the_pace_is_read_from_the_journal_and_written_to_it():
     journal, given = MemoryJournal(knowledge={"echo": KNOWN, "other": KNOWN}), []
 
     def pace(knowledge):
@@ -232,7 +232,7 @@ async def test_what_was_learned_comes_from_the_journal_and_goes_to_it():
     assert journal.knowledge["other"] == KNOWN
 
 
-async def test_what_is_given_as_known_goes_before_what_the_journal_knows():
+async def test_given_knowledge_takes_precedence_over_the_journals():
     given = []
 
     def pace(knowledge):
@@ -245,46 +245,48 @@ async def test_what_is_given_as_known_goes_before_what_the_journal_knows():
     assert given == [9]
 
 
-async def test_changes_of_the_pace_are_noted_once_with_the_seconds_since_the_batch_began():
+async def test_changes_of_the_pace_are_recorded_once_in_seconds_since_the_batch_started():
     class Moves(FixedPace):
         @property
         def history(self):
             now = anyio.current_time()
-            return [PaceChange(begun + second, 1.0, 2.0, "more") for second in range(30) if begun + second <= now]
+            return [
+                PaceChange(started_at + second, 1.0, 2.0, "more") for second in range(30) if started_at + second <= now
+            ]
 
     await anyio.sleep(7)
-    begun = anyio.current_time()
+    started_at = anyio.current_time()
     journal = MemoryJournal()
     await process_prompts(Echo(), slowly("abcde", 5), journal=journal, pace=lambda _: Moves(5))
     assert [change.time for _, change in journal.changes] == pytest.approx(list(range(26)))
     assert {quota for quota, _ in journal.changes} == {"echo"}
 
 
-async def test_the_pace_is_noted_every_ten_seconds_and_at_the_end():
+async def test_the_pace_is_recorded_every_ten_seconds_and_at_the_end():
     times = []
 
     class Counts(MemoryJournal):
         async def note(self, changes, knowledge):
-            times.append(anyio.current_time() - begun)
+            times.append(anyio.current_time() - started_at)
 
-    begun = anyio.current_time()
+    started_at = anyio.current_time()
     await process_prompts(Echo(), slowly(map(str, range(45))), journal=Counts(), pace=wide)
     assert times == pytest.approx([10, 20, 30, 40, 45], abs=1.1)
 
 
-async def test_what_was_learned_is_noted_though_the_batch_was_cancelled():
+async def test_knowledge_is_recorded_even_if_the_batch_was_cancelled():
     class Slow(MemoryJournal):
         async def note(self, changes, knowledge):
             await anyio.sleep(1)
-            await super().note(changes, {"noted": KNOWN})
+            await super().note(changes, {"registered": KNOWN})
 
     journal = Slow()
     with anyio.move_on_after(0.5):
         await process_prompts(Echo(), ["a"], journal=journal)
-    assert "noted" in journal.knowledge
+    assert "registered" in journal.knowledge
 
 
-async def test_a_note_that_fails_harms_nothing():
+async def test_a_failure_to_record_the_pace_harms_no_item():
     class Forgetful(MemoryJournal):
         async def note(self, changes, knowledge):
             raise JournalError("the disk is full")
@@ -292,11 +294,11 @@ async def test_a_note_that_fails_harms_nothing():
     assert (await process_prompts(Echo(), ["a", "b"], journal=Forgetful())).succeeded == 2
 
 
-# ------------------------------------------------------------------------------------------------ when it fails
+# ------------------------------------------------------------------------------------------------ failures of the journal
 
 
-def sum_of(error, ids):
-    """Check that each item is in the batch or unsaved, and in one of them once."""
+def assert_accounted_for(error, ids):
+    """Assert that each item is either in the batch or among the unsaved, exactly once."""
     shown = [result.item_id for result in error.batch.results]
     unsaved = [result.item_id for result in error.unsaved]
     assert sorted(shown + unsaved) == sorted(ids)
@@ -307,9 +309,9 @@ async def test_when_the_journal_fails_no_more_calls_start_and_every_item_is_acco
     journal, strategy = MemoryJournal(delay=delay, failing=from_commit(3)), Echo()
     with pytest.raises(UnsavedError, match="the disk is full; ") as raised:
         await process_prompts(strategy, [str(i) for i in range(300)], journal=journal, pace=narrow)
-    sum_of(raised.value, map(str, range(300)))
+    assert_accounted_for(raised.value, map(str, range(300)))
     assert strategy.board.calls.total() <= 40 + 30 * delay
-    assert journal.tries == 4, "what waits is tried once more"
+    assert journal.tries == 4, "waiting results are tried once more"
     assert all(result.success for result in raised.value.unsaved)
     assert {r.item_id for r in raised.value.batch.results if r.success} == set(journal.kept)
     assert strategy.board.calls.total() == len(journal.kept) + len(raised.value.unsaved)
@@ -320,7 +322,7 @@ async def test_every_item_of_a_list_has_a_result_or_is_unsaved_when_the_journal_
     ids = [str(i) for i in range(3_000)]
     with pytest.raises(UnsavedError) as raised:
         await process_prompts(strategy, ids, journal=journal, pace=wide)
-    sum_of(raised.value, ids)
+    assert_accounted_for(raised.value, ids)
     assert len(raised.value.unsaved) == strategy.board.calls.total() >= 1_024
     assert raised.value.batch.seconds < 2 * 30 + 5, "the rest is settled at once"
 
@@ -340,7 +342,7 @@ async def test_a_journal_that_recovers_loses_nothing_but_the_batch_is_stopped():
     journal, strategy = MemoryJournal(failing=at_commit(2)), Echo()
     with pytest.raises(UnsavedError, match="a hiccup; 0 results could not be saved") as raised:
         await process_prompts(strategy, PROMPTS, journal=journal, pace=narrow)
-    sum_of(raised.value, [str(i) for i in range(len(PROMPTS))])
+    assert_accounted_for(raised.value, [str(i) for i in range(len(PROMPTS))])
     assert raised.value.unsaved == ()
     assert len(journal.kept) == strategy.board.calls.total() <= 30
     assert set(raised.value.batch.failures) == {FaultKind.PENDING}
@@ -351,26 +353,26 @@ async def test_the_rest_of_a_list_is_settled_as_soon_as_the_journal_has_recovere
     ids = [str(i) for i in range(3_000)]
     with pytest.raises(UnsavedError, match="0 results could not be saved") as raised:
         await process_prompts(Echo(), ids, journal=MemoryJournal(delay=7, failing=at_commit(1)), pace=wide)
-    sum_of(raised.value, ids)
+    assert_accounted_for(raised.value, ids)
     assert raised.value.batch.succeeded > 512
     assert raised.value.batch.seconds < 30
 
 
-async def test_a_journal_that_raises_nonsense_has_failed():
+async def test_any_exception_of_a_journal_is_a_failure_of_the_journal():
     journal = MemoryJournal(failing=lambda _: LookupError("what?"))
     with pytest.raises(UnsavedError, match="the journal failed: LookupError: what"):
         await process_prompts(Echo(), ["a", "b"], journal=journal)
 
 
-@pytest.mark.parametrize("nonsense", [[], [None], [1, 2], None, [None] * 3])
-async def test_a_journal_that_recalls_nonsense_has_failed(nonsense):
-    class Absurd(MemoryJournal):
+@pytest.mark.parametrize("invalid", [[], [None], [1, 2], None, [None] * 3])
+async def test_an_invalid_answer_of_recall_is_a_failure_of_the_journal(invalid):
+    class Invalid(MemoryJournal):
         async def recall(self, items):
-            return nonsense
+            return invalid
 
     strategy = Echo()
     with pytest.raises(UnsavedError, match="the journal failed: ") as raised:
-        await process_prompts(strategy, ["a", "b"], journal=Absurd())
+        await process_prompts(strategy, ["a", "b"], journal=Invalid())
     assert raised.value.batch.failures == {FaultKind.PENDING: 2}
     assert strategy.board.calls.total() == 0
 
@@ -383,7 +385,7 @@ async def test_a_journal_that_cannot_recall_stops_the_batch():
     assert len(journal.kept) == raised.value.batch.succeeded == strategy.board.calls.total() <= 64
 
 
-async def test_a_changed_item_stops_the_batch_and_what_was_called_is_kept():
+async def test_a_changed_item_stops_the_batch_and_results_of_earlier_calls_are_stored():
     def changed(ids):
         return JournalChangedError("run.db", ["the prompt of '100' has changed"]) if "100" in ids else None
 
@@ -396,7 +398,7 @@ async def test_a_changed_item_stops_the_batch_and_what_was_called_is_kept():
     assert len(journal.kept) == processor.batch.succeeded == strategy.board.calls.total() <= 64
 
 
-async def test_a_changed_item_is_told_though_the_journal_fails_besides():
+async def test_a_changed_item_is_reported_even_if_commits_fail_too():
     journal = MemoryJournal(
         recall_failing=lambda ids: JournalChangedError("run.db", ["changed"]) if "100" in ids else None,
         failing=from_commit(1),
@@ -412,7 +414,7 @@ async def test_unsaved_results_come_at_the_end_of_a_stream():
     async def consume():
         async with open_stream(Echo(), PROMPTS, journal=journal, pace=narrow) as results:
             async for result in results:
-                shown.append(result.item_id)  # noqa: PERF401 - they are to be there when it raises
+                shown.append(result.item_id)  # noqa: PERF401 - needed after it raises
 
     with pytest.raises(UnsavedError) as raised:
         await consume()
@@ -450,7 +452,7 @@ async def test_a_drain_while_items_are_recalled_leaves_none_behind():
     assert strategy.board.calls.total() == 0
 
 
-async def test_work_may_be_added_while_it_runs():
+async def test_items_may_be_added_while_the_batch_runs():
     journal = MemoryJournal(recall_delay=0.5)
     async with ParallelBatchProcessor(journal=journal, pace=wide) as processor:
 
@@ -465,7 +467,7 @@ async def test_work_may_be_added_while_it_runs():
     assert sorted(journal.kept) == ["a", "ax", "axx", "axxx"]
 
 
-async def test_work_whose_adding_was_cancelled_is_done_all_the_same():
+async def test_an_item_is_called_even_if_adding_it_was_cancelled():
     journal = MemoryJournal(recall_delay=0.5)
     async with ParallelBatchProcessor(journal=journal, pace=wide) as processor, anyio.create_task_group() as nursery:
 
@@ -480,7 +482,7 @@ async def test_work_whose_adding_was_cancelled_is_done_all_the_same():
 
 
 @pytest.mark.parametrize("kept", [{}, {"b": WorkItemResult("b", 0, "B")}])
-async def test_work_that_was_being_added_when_the_batch_was_cancelled_is_pending_and_may_be_added_again(kept):
+async def test_an_item_that_was_being_added_when_the_batch_was_cancelled_is_pending_and_may_be_added_again(kept):
     journal = MemoryJournal(recall_delay=0.5, kept=kept)
     async with ParallelBatchProcessor(journal=journal, pace=wide) as processor:
         async with anyio.create_task_group() as nursery:
@@ -508,7 +510,7 @@ async def test_a_middleware_sees_a_result_before_the_journal_does():
     assert journal.kept["0"].output == "A!"
 
 
-def test_asyncios_own_cancellation_may_cut_the_last_commit_short_and_its_results_are_named_and_not_shown(caplog):
+def test_results_of_a_last_commit_that_asyncio_cancelled_are_logged_and_not_shown(caplog):
     async def main():
         async with ParallelBatchProcessor(journal=journal, pace=wide) as processor:
             await add_all(processor, Echo(1), ["a"])
@@ -529,7 +531,7 @@ def test_asyncios_own_cancellation_may_cut_the_last_commit_short_and_its_results
     assert "the last commit was cut short; 1 results could not be saved: 'b'" in caplog.text
 
 
-# ------------------------------------------------------------------------------------------------ one call for many
+# ------------------------------------------------------------------------------------------------ shared calls
 
 
 async def test_items_with_the_same_prompt_share_one_call():
@@ -537,19 +539,19 @@ async def test_items_with_the_same_prompt_share_one_call():
     batch = await process_prompts(strategy, ["same"] * 5 + ["other"], journal=journal, pace=wide)
     assert strategy.board.calls == {"same": 1, "other": 1}
     assert (batch.succeeded, batch.recalled, batch.usage) == (6, 4, USAGE + USAGE)
-    assert len(journal.kept) == 6, "each of them is kept"
+    assert len(journal.kept) == 6, "each result is stored"
     assert sorted(r.index for r in batch.results) == list(range(6))
     assert sum(len(r.attempts) for r in batch.results) == 2
 
 
-async def test_items_with_the_same_prompt_have_calls_of_their_own_where_they_are_not_to_share():
+async def test_items_with_the_same_prompt_have_calls_of_their_own_without_deduplication():
     strategy = Echo()
     batch = await process_prompts(strategy, ["same"] * 5, journal=MemoryJournal(dedupe=False), pace=wide)
     assert (strategy.board.calls.total(), batch.recalled) == (5, 0)
 
 
 class FromContext(Middleware):
-    """Makes the prompt of what the item carries."""
+    """Makes the prompt from the item's context."""
 
     async def before_process(self, work_item):
         return attrs.evolve(work_item, prompt=f"{work_item.prompt} {work_item.context}")
@@ -565,13 +567,13 @@ async def test_items_whose_prompts_a_middleware_may_change_have_calls_of_their_o
     assert batch.recalled == 0
 
 
-async def test_what_joins_a_call_in_flight_shares_it():
+async def test_an_item_that_joins_a_call_in_flight_shares_it():
     strategy = Echo(5)
     batch = await process_prompts(strategy, slowly(["same"] * 3), journal=MemoryJournal(delay=5), pace=wide)
     assert (strategy.board.calls.total(), batch.succeeded, batch.recalled) == (1, 3, 2)
 
 
-async def test_followers_are_shown_after_they_are_committed_too():
+async def test_followers_are_committed_before_they_are_shown():
     journal = MemoryJournal(delay=2)
     async with open_stream(Echo(), ["same"] * 3, journal=journal, pace=wide) as results:
         async for result in results:
@@ -586,7 +588,7 @@ async def test_a_failure_is_shared_like_a_result():
     assert len(journal.kept) == 3
 
 
-async def test_followers_of_what_was_not_reached_are_pending_and_not_recalled():
+async def test_followers_of_an_unreached_leader_are_pending_and_not_recalled():
     strategy = Echo()
     async with open_stream(
         strategy, ["same"] * 3, journal=MemoryJournal(), pace=lambda _: FixedPace(1, 100)
@@ -608,7 +610,7 @@ async def test_followers_of_a_call_in_flight_have_its_result_after_a_drain():
 
 
 @pytest.mark.parametrize("delay", [0.0, 5.0])
-async def test_followers_of_what_could_not_be_saved_are_pending(delay):
+async def test_followers_of_an_unsaved_leader_are_pending(delay):
     journal = MemoryJournal(delay=delay, failing=from_commit(1))
     with pytest.raises(UnsavedError) as raised:
         await process_prompts(Echo(), ["same"] * 3, journal=journal, pace=wide)
@@ -616,7 +618,7 @@ async def test_followers_of_what_could_not_be_saved_are_pending(delay):
     assert raised.value.batch.failures == {FaultKind.PENDING: 2}
 
 
-async def test_what_joins_a_call_whose_result_could_not_be_saved_holds_nothing_up():
+async def test_a_follower_of_an_unsaved_leader_does_not_block_the_batch():
     journal = MemoryJournal(recall_delay=2, failing=from_commit(1))
     with pytest.raises(UnsavedError) as raised:
         await process_prompts(Echo(), slowly(["same"] * 2, 0.1), journal=journal, pace=wide)
@@ -624,7 +626,7 @@ async def test_what_joins_a_call_whose_result_could_not_be_saved_holds_nothing_u
     assert raised.value.batch.failures == {FaultKind.PENDING: 1}
 
 
-async def test_followers_are_saved_though_the_journal_has_failed_once():
+async def test_followers_are_stored_even_if_the_journal_has_failed_once():
     journal = MemoryJournal(failing=at_commit(1))
     with pytest.raises(UnsavedError, match="0 results") as raised:
         await process_prompts(Echo(), ["same"] * 3, journal=journal, pace=wide)

@@ -1,4 +1,4 @@
-"""Whatever fails or is cancelled, and whenever: what was paid for is in the journal or told as unsaved, and nothing is shown twice."""
+"""Random failures and cancellations with a journal: paid results are stored or reported as unsaved, and none is shown twice."""
 
 from __future__ import annotations
 
@@ -22,23 +22,23 @@ KEPT = WorkItemResult("", 0, "KEPT")
 
 
 @attrs.frozen
-class Night:
-    """What a batch will meet."""
+class Scenario:
+    """The items of a batch, and everything that happens to it; times in seconds."""
 
     prompts: tuple[int, ...]
-    """Of its items; equal ones share a call."""
+    """Prompts of the items; equal ones share a call."""
     acts: tuple[str, ...]
-    """Of the calls, by prompt."""
+    """The outcome of a prompt's calls, by prompt."""
     kept: frozenset[int]
-    """Items that the journal has already."""
+    """Items whose results the journal has from the beginning."""
     delay: float
     recall_delay: float
     failing: frozenset[int]
-    """Commits that fail."""
+    """Numbers of commits that fail."""
     fails_from: int
-    """The first of those that all fail."""
+    """Number of the commit from which on all fail."""
     changed: int
-    """The item that is not what it was."""
+    """The item that has changed since the journal was written."""
     cancelled_at: float
     drained_at: float
     added_at: float
@@ -47,8 +47,8 @@ class Night:
 
 
 TIMES = st.one_of(st.just(1e6), st.integers(0, 60).map(lambda tenth: tenth / 10 + 0.003), st.integers(0, 6).map(float))
-NIGHTS = st.builds(
-    Night,
+SCENARIOS = st.builds(
+    Scenario,
     st.lists(st.integers(0, 12), max_size=150).map(tuple),
     st.lists(
         st.sampled_from(["answer", "answer", "answer", "refused", "invalid", "denied", "long"]), min_size=13, max_size=13
@@ -66,14 +66,14 @@ NIGHTS = st.builds(
 
 
 class Acts(LLMCallStrategy[str]):
-    def __init__(self, night: Night) -> None:
-        self.night, self.calls = night, 0
+    def __init__(self, scenario: Scenario) -> None:
+        self.scenario, self.calls = scenario, 0
         self.answered: list[str] = []
         self.failed: list[str] = []
 
     async def execute(self, prompt: str, attempt: int, timeout: float) -> Any:
-        act = self.night.acts[int(prompt)]
-        self.calls += 1  # of this item: the copy is its own
+        act = self.scenario.acts[int(prompt)]
+        self.calls += 1  # of this item: each has its own copy
         await anyio.sleep(10 if act == "long" else 1)
         match act:
             case "refused" | "denied":
@@ -87,8 +87,8 @@ class Acts(LLMCallStrategy[str]):
 
 
 @attrs.define
-class Morning:
-    """What it came to."""
+class Outcome:
+    """What the batch returned and raised."""
 
     shown: list[WorkItemResult[Any]] = attrs.field(factory=list)
     unsaved: tuple[WorkItemResult[Any], ...] = ()
@@ -96,25 +96,25 @@ class Morning:
     added: int = 0
 
 
-def journal_of(night: Night) -> MemoryJournal:
+def journal_of(scenario: Scenario) -> MemoryJournal:
     def failing(number: int) -> JournalError | None:
-        return JournalError("no") if number in night.failing or number >= night.fails_from else None
+        return JournalError("no") if number in scenario.failing or number >= scenario.fails_from else None
 
     def recall_failing(ids: Any) -> JournalError | None:
-        return JournalChangedError("run.db", ["changed"]) if str(night.changed) in ids else None
+        return JournalChangedError("run.db", ["changed"]) if str(scenario.changed) in ids else None
 
     return MemoryJournal(
-        delay=night.delay,
-        recall_delay=night.recall_delay,
+        delay=scenario.delay,
+        recall_delay=scenario.recall_delay,
         failing=failing,
         recall_failing=recall_failing,
-        kept={str(i): attrs.evolve(KEPT, item_id=str(i)) for i in night.kept},
+        kept={str(i): attrs.evolve(KEPT, item_id=str(i)) for i in scenario.kept},
     )
 
 
-async def spend(night: Night, strategy: Acts, journal: MemoryJournal) -> Morning:  # noqa: C901 - every way to run a batch
-    morning = Morning()
-    items = [LLMWorkItem(str(i), strategy, str(prompt)) for i, prompt in enumerate(night.prompts)]
+async def run_scenario(scenario: Scenario, strategy: Acts, journal: MemoryJournal) -> Outcome:  # noqa: C901 - all ways to run a batch
+    outcome = Outcome()
+    items = [LLMWorkItem(str(i), strategy, str(prompt)) for i, prompt in enumerate(scenario.prompts)]
 
     async def source_async() -> Any:
         for item in items:
@@ -123,83 +123,85 @@ async def spend(night: Night, strategy: Acts, journal: MemoryJournal) -> Morning
 
     async def run() -> None:
         try:
-            if night.source == "queue":
+            if scenario.source == "queue":
                 for item in items:
                     await processor.add_work(item)
                 await processor.process_all()
             else:
                 sources = {"list": lambda: items, "generator": lambda: iter(items), "async": source_async}
-                async with processor.stream(sources[night.source]()) as results:
+                async with processor.stream(sources[scenario.source]()) as results:
                     try:
                         async for result in results:
                             if not is_pending(result):
-                                assert journal.kept[result.item_id].output == result.output, "shown before it was kept"
-                            morning.shown.append(result)
+                                assert journal.kept[result.item_id].output == result.output, (
+                                    "shown before it was stored"
+                                )
+                            outcome.shown.append(result)
                     finally:
                         streams.append(results)
         except JournalError as error:
-            morning.error = error
-            morning.unsaved = getattr(error, "unsaved", ())
+            outcome.error = error
+            outcome.unsaved = getattr(error, "unsaved", ())
 
     async def drain() -> None:
-        await anyio.sleep(night.drained_at)
+        await anyio.sleep(scenario.drained_at)
         processor.drain()
 
     async def add() -> None:
-        await anyio.sleep(night.added_at)
+        await anyio.sleep(scenario.added_at)
         if processor._engine.running is not None and processor._engine.running.is_open:
-            morning.added = 1
+            outcome.added = 1
             with anyio.move_on_after(0.1):
                 await processor.add_work(LLMWorkItem("added", strategy, "0"))
 
     streams: list[Any] = []
     async with (
-        ParallelBatchProcessor(journal=journal, pace=lambda _: FixedPace(night.pace)) as processor,
+        ParallelBatchProcessor(journal=journal, pace=lambda _: FixedPace(scenario.pace)) as processor,
         anyio.create_task_group() as nursery,
     ):
         nursery.start_soon(drain)
         nursery.start_soon(add)
-        with anyio.move_on_after(night.cancelled_at):
+        with anyio.move_on_after(scenario.cancelled_at):
             await run()
         nursery.cancel_scope.cancel()
-    if night.source == "queue":
-        morning.shown = list(processor.batch.results)
+    if scenario.source == "queue":
+        outcome.shown = list(processor.batch.results)
     for results in streams:
-        morning.shown += results.undelivered
-    return morning
+        outcome.shown += results.undelivered
+    return outcome
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
 @settings(deadline=None, max_examples=250, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
-@given(night=NIGHTS)
-def test_nothing_that_was_paid_for_is_lost_or_shown_twice(backend, night):
-    strategy, journal = Acts(night), journal_of(night)
+@given(scenario=SCENARIOS)
+def test_nothing_that_was_paid_for_is_lost_or_shown_twice(backend, scenario):
+    strategy, journal = Acts(scenario), journal_of(scenario)
 
-    async def main() -> Morning:
+    async def main() -> Outcome:
         with anyio.fail_after(10_000):
-            return await spend(night, strategy, journal)
+            return await run_scenario(scenario, strategy, journal)
 
-    morning = anyio.run(main, backend=backend, backend_options=BACKENDS[backend]())
-    shown = Counter(result.item_id for result in morning.shown)
-    unsaved = Counter(result.item_id for result in morning.unsaved)
-    accepted = {str(i) for i in range(len(night.prompts))} | ({"added"} if morning.added else set())
-    assert max([*(shown + unsaved).values(), 0]) <= 1, "each once, and never shown and unsaved"
+    outcome = anyio.run(main, backend=backend, backend_options=BACKENDS[backend]())
+    shown = Counter(result.item_id for result in outcome.shown)
+    unsaved = Counter(result.item_id for result in outcome.unsaved)
+    accepted = {str(i) for i in range(len(scenario.prompts))} | ({"added"} if outcome.added else set())
+    assert max([*(shown + unsaved).values(), 0]) <= 1, "each once, and never both shown and unsaved"
     assert set(shown | unsaved) <= accepted
-    cancelled = night.cancelled_at < 1e6 and morning.error is None
+    cancelled = scenario.cancelled_at < 1e6 and outcome.error is None
     failed_in_the_end = journal.tries > len(journal.commits)
-    if night.source in {"list", "queue"} and not (cancelled and failed_in_the_end):
-        assert set(shown | unsaved) == accepted, "none is lost"
-    for result in morning.shown:
+    if scenario.source in {"list", "queue"} and not (cancelled and failed_in_the_end):
+        assert set(shown | unsaved) == accepted, "no item is lost"
+    for result in outcome.shown:
         if not is_pending(result):
-            assert journal.kept[result.item_id].output == result.output, "it is kept"
+            assert journal.kept[result.item_id].output == result.output, "it is stored"
             assert journal.kept[result.item_id].error == result.error
-    for result in morning.unsaved:
+    for result in outcome.unsaved:
         assert result.attempts or not is_pending(result)
-        assert result.item_id not in journal.kept or result.item_id in {str(i) for i in night.kept}
+        assert result.item_id not in journal.kept or result.item_id in {str(i) for i in scenario.kept}
     committed = {name for _, ids in journal.commits for name in ids}
     assert committed <= set(shown), "what was committed is shown"
-    paid = Counter(journal.paid) + Counter(result.item_id for result in morning.unsaved for _ in result.attempts)
+    paid = Counter(journal.paid) + Counter(result.item_id for result in outcome.unsaved for _ in result.attempts)
     if not (cancelled and failed_in_the_end):
         answered, failed = len(strategy.answered), len(strategy.failed)
-        assert answered <= paid.total() <= answered + failed, "every answer is kept, or told as unsaved, once"
-        assert cancelled or paid.total() == answered + failed  # a fault that comes with a cancellation is dropped
+        assert answered <= paid.total() <= answered + failed, "every answer is stored, or reported as unsaved, once"
+        assert cancelled or paid.total() == answered + failed  # a fault during a cancellation is dropped

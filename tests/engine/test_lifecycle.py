@@ -1,3 +1,5 @@
+"""The lifecycle of strategies: prepare and cleanup."""
+
 from __future__ import annotations
 
 import anyio
@@ -11,20 +13,20 @@ pytestmark = pytest.mark.anyio
 
 
 class Managed(Echo):
-    """Keeps a log of its life; what `prepare` makes is shared by all copies."""
+    """Logs its prepare and cleanup; all copies share the client that `prepare` creates."""
 
-    def __init__(self, *, fails=(), takes=2.0, quota="managed"):
+    def __init__(self, *, failures=(), seconds_to_prepare=2.0, quota="managed"):
         super().__init__(quota=quota)
         self.log = []
-        self.fails = list(fails)
-        self.takes = takes
+        self.failures = list(failures)
+        self.seconds_to_prepare = seconds_to_prepare
         self.client = None
 
     async def prepare(self):
         self.log.append("prepare")
-        await anyio.sleep(self.takes)
-        if self.fails:
-            raise self.fails.pop(0)
+        await anyio.sleep(self.seconds_to_prepare)
+        if self.failures:
+            raise self.failures.pop(0)
         self.client = "client"
 
     async def execute(self, prompt, attempt, timeout):
@@ -47,20 +49,20 @@ async def test_a_shared_strategy_is_prepared_once_and_cleaned_up_once():
     assert strategy.log == ["prepare", "cleanup"]
 
 
-async def test_each_instance_has_a_life_of_its_own():
+async def test_each_instance_is_prepared_and_cleaned_up_by_itself():
     strategies = [Managed() for _ in range(5)]
     async with ParallelBatchProcessor() as processor:
         for number, strategy in enumerate(strategies):
             await processor.add_work(LLMWorkItem(str(number), strategy, "x"))
         batch = await processor.process_all()
-        began = anyio.current_time()
-    assert anyio.current_time() - began == pytest.approx(1.0, abs=1e-3)  # all at once
+        started_at = anyio.current_time()
+    assert anyio.current_time() - started_at == pytest.approx(1.0, abs=1e-3)  # concurrently
     assert batch.succeeded == 5
     assert all(strategy.log == ["prepare", "cleanup"] for strategy in strategies)
 
 
-async def test_a_strategy_that_is_being_prepared_holds_up_no_other():
-    slow = Managed(takes=50)
+async def test_a_strategy_that_is_being_prepared_delays_no_other():
+    slow = Managed(seconds_to_prepare=50)
     async with ParallelBatchProcessor(ProcessorConfig(max_workers=1)) as processor:
         await add_all(processor, slow, ["slow"])
         await add_all(processor, Echo(), ["a", "b", "c"])
@@ -69,15 +71,15 @@ async def test_a_strategy_that_is_being_prepared_holds_up_no_other():
     assert batch.results[2].attempts[0].started == pytest.approx(2.0, abs=1e-2)
 
 
-async def test_a_passing_failure_of_prepare_is_retried():
-    strategy = Managed(fails=[Status(503), Status(429, {"retry-after": "5"}), ConnectionError()])
+async def test_a_transient_failure_of_prepare_is_retried():
+    strategy = Managed(failures=[Status(503), Status(429, {"retry-after": "5"}), ConnectionError()])
     batch = await process_prompts(strategy, ["a", "b"])
     assert batch.succeeded == 2
     assert strategy.log == ["prepare"] * 4 + ["cleanup"]
 
 
-async def test_a_lasting_failure_of_prepare_is_the_fault_of_its_items_only():
-    strategy = Managed(fails=[Status(400)])
+async def test_a_permanent_failure_of_prepare_is_the_fault_of_its_items_only():
+    strategy = Managed(failures=[Status(400)])
     async with ParallelBatchProcessor() as processor:
         await add_all(processor, strategy, ["a", "b"])
         await add_all(processor, Echo(), ["c"])
@@ -85,11 +87,11 @@ async def test_a_lasting_failure_of_prepare_is_the_fault_of_its_items_only():
     assert batch.failures == {FaultKind.REJECTED: 2}
     assert batch.succeeded == 1
     assert all(r.error.message.startswith("prepare: ") for r in batch.results if r.error)
-    assert strategy.log == ["prepare", "cleanup"]  # what was half made can be released
+    assert strategy.log == ["prepare", "cleanup"]  # a partial preparation can be released
 
 
 async def test_a_denied_key_in_prepare_stops_the_batch():
-    strategy, other = Managed(fails=[Status(401)]), Echo(seconds=10)
+    strategy, other = Managed(failures=[Status(401)]), Echo(seconds=10)
     async with ParallelBatchProcessor(ProcessorConfig(max_workers=2)) as processor:
         await add_all(processor, strategy, ["a"])
         await add_all(processor, other, [f"o{i}" for i in range(10)])
@@ -99,36 +101,36 @@ async def test_a_denied_key_in_prepare_stops_the_batch():
 
 
 async def test_a_prepare_that_hangs_ends_with_the_batch():
-    strategy = Managed(takes=1e9)
+    strategy = Managed(seconds_to_prepare=1e9)
     batch = await process_prompts(strategy, ["a"], config=ProcessorConfig(deadline=30))
     assert batch.failures == {FaultKind.PENDING: 1}
     assert batch.seconds == pytest.approx(30, abs=0.1)
 
 
 async def test_a_prepare_that_always_hangs_is_a_timeout():
-    batch = await process_prompts(Managed(takes=1e9), ["a"], config=ProcessorConfig(timeout_per_item=10))
+    batch = await process_prompts(Managed(seconds_to_prepare=1e9), ["a"], config=ProcessorConfig(timeout_per_item=10))
     assert batch.failures == {FaultKind.TIMEOUT: 1}
 
 
 async def test_cleanup_happens_when_cancelled_and_takes_bounded_time():
-    class Clinging(Managed):
+    class Hanging(Managed):
         async def cleanup(self):
             await super().cleanup()
             await anyio.sleep_forever()
 
-    normal, clinging = Managed(), Clinging()
-    began = anyio.current_time()
+    normal, hanging = Managed(), Hanging()
+    started_at = anyio.current_time()
     with anyio.move_on_after(3):
         async with ParallelBatchProcessor(ProcessorConfig(hook_timeout=20)) as processor:
             await add_all(processor, normal, ["a", "b"])
-            await processor.add_work(LLMWorkItem("c", clinging, "c"))
+            await processor.add_work(LLMWorkItem("c", hanging, "c"))
             await processor.process_all()
             await anyio.sleep_forever()
-    assert normal.log == clinging.log == ["prepare", "cleanup"]
-    assert anyio.current_time() - began == pytest.approx(23, abs=0.1)
+    assert normal.log == hanging.log == ["prepare", "cleanup"]
+    assert anyio.current_time() - started_at == pytest.approx(23, abs=0.1)
 
 
-async def test_a_cleanup_that_raises_keeps_no_other_from_its_own(caplog):
+async def test_a_cleanup_that_raises_does_not_prevent_another(caplog):
     class Bad(Managed):
         async def cleanup(self):
             raise RuntimeError("stuck")

@@ -1,4 +1,4 @@
-"""Whatever foreign code does, every accepted item has exactly one result, and nothing hangs."""
+"""Foreign code that misbehaves: every accepted item still has exactly one result, and nothing hangs."""
 
 from __future__ import annotations
 
@@ -47,13 +47,13 @@ def only_fault(batch: Any) -> Fault:
         (MemoryError(), FaultKind.BUG),
     ],
 )
-async def test_what_a_call_raises_is_its_items_fault_and_nobody_elses(error, kind):
+async def test_an_exception_of_a_call_is_the_fault_of_its_item_only(error, kind):
     batch = await process_prompts(Scripted({"bad": [error]}), ["a", "bad", "b"])
     assert batch.succeeded == 2
     assert only_fault(batch).kind is kind
 
 
-async def test_an_exception_group_of_passing_failures_is_retried():
+async def test_an_exception_group_of_transient_failures_is_retried():
     strategy = Scripted({"a": [ExceptionGroup("g", [ConnectionResetError(), Status(503)])]})
     batch = await process_prompts(strategy, ["a"])
     assert batch.succeeded == 1
@@ -75,14 +75,14 @@ async def test_the_only_worker_is_replaced_when_a_cancellation_leaks():
     assert (batch.succeeded, batch.failures) == (2, {FaultKind.CANCELLED: 2})
 
 
-async def test_a_cancellation_that_leaks_in_a_group_is_one_too():
-    async def leak_in_company():
+async def test_a_cancellation_in_an_exception_group_is_a_leak_too():
+    async def leak_in_group():
         try:
             await leak()
-        except BaseException as error:  # noqa: BLE001 - it is what this test is about
+        except BaseException as error:  # noqa: BLE001 - the leak is the subject of this test
             raise BaseExceptionGroup("both", [error, ValueError("x")]) from None
 
-    batch = await process_prompts(Scripted({"a": [leak_in_company]}), ["a", "b"])
+    batch = await process_prompts(Scripted({"a": [leak_in_group]}), ["a", "b"])
     assert batch.failures == {FaultKind.CANCELLED: 1}
 
 
@@ -110,10 +110,10 @@ async def test_a_nursery_that_fails_while_it_is_cancelled_loses_nothing():
         assert processor.batch.failures == {FaultKind.PENDING: 2}
 
 
-@pytest.mark.parametrize("nonsense", [None, 5, "ab", ("a",), ("a", "b", "c"), ["a", None]])
-async def test_a_reply_of_the_wrong_form_is_a_bug_that_names_the_strategy(nonsense):
+@pytest.mark.parametrize("invalid", [None, 5, "ab", ("a",), ("a", "b", "c"), ["a", None]])
+async def test_a_reply_of_the_wrong_form_is_a_bug_that_names_the_strategy(invalid):
     async def reply():
-        return nonsense
+        return invalid
 
     batch = await process_prompts(Scripted({"a": [reply]}), ["a", "b"])
     fault = only_fault(batch)
@@ -122,7 +122,7 @@ async def test_a_reply_of_the_wrong_form_is_a_bug_that_names_the_strategy(nonsen
 
 
 @pytest.mark.parametrize("tokens", [-1, "many", {"input_tokens": -5}, {"input_tokens": "7"}, {"output_tokens": 1.5}])
-async def test_an_output_is_not_thrown_away_for_its_bill(tokens, caplog):
+async def test_an_output_with_invalid_token_counts_is_kept(tokens, caplog):
     async def reply():
         return "good", tokens
 
@@ -132,7 +132,7 @@ async def test_an_output_is_not_thrown_away_for_its_bill(tokens, caplog):
     assert "tokens not counted" in caplog.text
 
 
-async def test_the_briefs_mapping_of_tokens_is_understood():
+async def test_tokens_may_be_a_mapping():
     async def reply():
         return "good", {"input_tokens": 3, "output_tokens": 4, "cached_input_tokens": None, "total_tokens": 9}
 
@@ -140,7 +140,7 @@ async def test_the_briefs_mapping_of_tokens_is_understood():
     assert batch.usage == TokenUsage(3, 4, 0, 9)
 
 
-async def test_what_a_failed_call_cost_is_counted():
+async def test_the_tokens_of_a_failed_call_are_counted():
     cut = CallError("cut", kind=FaultKind.TRUNCATED, usage=TokenUsage(7, 8))
     batch = await process_prompts(Scripted({"a": [cut]}), ["a"])
     assert batch.failures == {FaultKind.TRUNCATED: 1}
@@ -165,7 +165,7 @@ async def test_a_copy_that_fails_is_a_bug():
 
 
 @pytest.mark.parametrize("wrong", [ZeroDivisionError, None, ["a list"]])
-async def test_a_quota_that_cannot_be_had_is_a_bug(wrong):
+async def test_an_invalid_quota_key_is_a_bug(wrong):
     class Odd(Echo):
         @property
         def quota(self):
@@ -176,7 +176,7 @@ async def test_a_quota_that_cannot_be_had_is_a_bug(wrong):
     assert only_fault(await process_prompts(Odd(), ["a"])).kind is FaultKind.BUG
 
 
-async def test_a_classifier_that_fails_makes_a_bug_of_the_call():
+async def test_a_failing_classifier_makes_the_fault_a_bug():
     class Broken(ErrorClassifier):
         def classify(self, exception):
             raise KeyError("table")
@@ -208,7 +208,7 @@ async def test_a_hint_never_freezes_a_lane(hint):
     assert batch.seconds < 65
 
 
-async def test_each_item_has_its_own_state_though_the_instance_is_shared():
+async def test_each_item_has_its_own_state_on_a_shared_instance():
     class Counting(LLMCallStrategy[int]):
         def __init__(self):
             self.failures = 0
@@ -245,20 +245,20 @@ async def test_an_on_error_that_fails_or_hangs_harms_nothing(caplog):
     assert "no item was harmed" in caplog.text
 
 
-async def test_on_error_hears_the_exception_out_of_a_nurserys_group():
-    heard = []
+async def test_on_error_receives_the_only_exception_of_a_nurserys_group():
+    received = []
 
     class Listening(Scripted):
         async def on_error(self, exception, attempt):
-            heard.append((exception, attempt))
+            received.append((exception, attempt))
 
     error = Status(500)
     await process_prompts(Listening({"a": [ExceptionGroup("nursery", [error])]}), ["a"])
-    assert heard == [(error, 1)]
+    assert received == [(error, 1)]
 
 
-@pytest.mark.parametrize("anyio_backend", ["trio"], indirect=True)  # asyncio lets it out of the event loop itself
-async def test_an_interrupt_is_for_the_program_and_still_every_item_has_a_result():
+@pytest.mark.parametrize("anyio_backend", ["trio"], indirect=True)  # asyncio raises it out of the event loop
+async def test_an_interrupt_passes_and_every_item_has_a_result():
     async with ParallelBatchProcessor() as processor:
         await add_all(processor, Scripted({"b": [KeyboardInterrupt()]}, seconds=1), ["a", "b", "c"])
         with pytest.raises(BaseExceptionGroup) as caught:
@@ -267,7 +267,7 @@ async def test_an_interrupt_is_for_the_program_and_still_every_item_has_a_result
         assert processor.batch.total_items == 3
 
 
-async def test_a_bug_is_told_with_its_traceback_in_the_log(caplog):
+async def test_a_bug_is_logged_with_its_traceback(caplog):
     caplog.set_level(logging.ERROR, "paceline")
     await process_prompts(Scripted({"a": [ValueError("boo")]}), ["a"])
     assert "Scripted raised" in caplog.text
@@ -280,7 +280,7 @@ async def test_credentials_in_a_message_are_blanked():
     assert key not in str(only_fault(batch))
 
 
-class _Rogue(Middleware):
+class _FailingMiddleware(Middleware):
     def __init__(self, act):
         self.act = act
 
@@ -306,24 +306,24 @@ async def _leak(stage, thing):
     await leak()
 
 
-async def _nonsense(stage, thing):
+async def _invalid(stage, thing):
     return 42
 
 
-@pytest.mark.parametrize("act", [_raise, _hang, _leak, _nonsense])
-async def test_a_rogue_middleware_settles_the_item_as_a_bug_and_makes_no_call(act):
+@pytest.mark.parametrize("act", [_raise, _hang, _leak, _invalid])
+async def test_a_middleware_that_fails_before_the_call_settles_the_item_as_a_bug_without_a_call(act):
     strategy = Echo()
-    batch = await process_prompts(strategy, list("abc"), middlewares=[_Rogue(act)])
+    batch = await process_prompts(strategy, list("abc"), middlewares=[_FailingMiddleware(act)])
     assert batch.failures == {FaultKind.BUG: 3}
     assert strategy.board.calls.total() == 0
 
 
-@pytest.mark.parametrize("act", [_raise, _hang, _leak, _nonsense])
-async def test_a_middleware_that_is_rogue_after_the_call_harms_no_result(act):
+@pytest.mark.parametrize("act", [_raise, _hang, _leak, _invalid])
+async def test_a_middleware_that_fails_after_the_call_harms_no_result(act):
     async def only_late(stage, thing):
         return None if stage == "before" else await act(stage, thing)
 
     strategy = Scripted({"a": [Status(500)]})
     config = ProcessorConfig(max_workers=2)
-    batch = await process_prompts(strategy, list("abc"), middlewares=[_Rogue(only_late)], config=config)
+    batch = await process_prompts(strategy, list("abc"), middlewares=[_FailingMiddleware(only_late)], config=config)
     assert batch.succeeded == 3

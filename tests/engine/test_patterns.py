@@ -1,4 +1,4 @@
-"""The patterns that users write by hand, in the form that the brief shows: classes with mutable attributes."""
+"""Patterns that users write by hand: strategies with mutable attributes."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class Person(pydantic.BaseModel):
 
 
 class Client:
-    """Answers well only from its better models, or when told what was wrong."""
+    """Answers correctly only from its best model, or after feedback on the wrong field."""
 
     def __init__(self):
         self.calls = []
@@ -82,7 +82,7 @@ async def test_escalation_by_hand_climbs_for_each_item_by_itself(shared):
         assert [model for model, prompt in client.calls if prompt == f"p{i}"] == ["cheap", "medium", "best"]
 
 
-async def test_feedback_by_hand_tells_the_model_what_was_wrong():
+async def test_feedback_by_hand_names_the_wrong_fields_to_the_model():
     client = Client()
     async with ParallelBatchProcessor() as processor:
         await processor.add_work(LLMWorkItem(item_id="q", strategy=Feedback(client), prompt="Who?"))

@@ -34,13 +34,13 @@ async def test_every_item_has_its_result_with_output_context_and_usage():
     assert batch.seconds == pytest.approx(1.0, abs=1e-3)
 
 
-async def test_a_batch_of_nothing_ends_at_once():
+async def test_an_empty_batch_ends_at_once():
     async with ParallelBatchProcessor() as processor:
         batch = await processor.process_all()
     assert (batch.total_items, batch.results, batch.seconds) == (0, (), 0.0)
 
 
-async def test_results_come_in_completion_order_and_can_be_had_in_input_order():
+async def test_results_come_in_completion_order_and_are_available_in_input_order():
     async with ParallelBatchProcessor() as processor:
         for seconds in (3.0, 1.0, 2.0):
             await processor.add_work(LLMWorkItem(f"{seconds}", Echo(seconds, quota=str(seconds)), "x"))
@@ -49,13 +49,13 @@ async def test_results_come_in_completion_order_and_can_be_had_in_input_order():
     assert [result.item_id for result in batch.in_input_order()] == ["3.0", "1.0", "2.0"]
 
 
-async def test_it_runs_again_and_again_and_its_pace_stays():
+async def test_a_processor_runs_several_batches_and_keeps_its_pace():
     strategy = Echo()
     async with ParallelBatchProcessor() as processor:
         await add_all(processor, strategy, [f"a{i}" for i in range(200)])
         first = await processor.process_all()
         learned = processor.statistics().lanes["echo"].limit
-        await add_all(processor, strategy, [f"a{i}" for i in range(200)])  # the same ids: another batch
+        await add_all(processor, strategy, [f"a{i}" for i in range(200)])  # the same ids, in another batch
         second = await processor.process_all()
         stats = await processor.get_stats()
     assert first.succeeded == second.succeeded == 200
@@ -100,7 +100,7 @@ async def test_an_id_may_be_used_once_in_a_batch():
         assert (await processor.process_all()).total_items == 1
 
 
-async def test_what_is_no_work_item_is_refused():
+async def test_a_value_that_is_not_a_work_item_is_rejected():
     async with ParallelBatchProcessor() as processor:
         with pytest.raises(InvalidWorkItemError, match="a batch takes LLMWorkItem, not str"):
             await processor.add_work("hello")
@@ -130,7 +130,7 @@ async def test_one_batch_at_a_time():
     assert processor.batch.succeeded == 1
 
 
-async def test_statistics_tell_what_is_going_on():
+async def test_statistics_show_the_current_state():
     async with ParallelBatchProcessor(ProcessorConfig(max_workers=3)) as processor:
         await add_all(processor, Echo(), list("abcde"))
         assert processor.statistics().waiting == 5

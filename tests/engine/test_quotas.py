@@ -1,4 +1,4 @@
-"""What the provider says of its quotas, and what is learned of them, on their way through the engine."""
+"""Quotas on their way through the engine: what providers report, what is learned, and what is exhausted."""
 
 from __future__ import annotations
 
@@ -36,15 +36,15 @@ SPENT = QuotaHint(limits=(QuotaLimit(limit=50, period=86_400, exceeded=True),), 
 KNOWN = PaceKnowledge(limit=40, rate=9.5, token_rate=math.inf, latency=4.0, learned=1.7e9)
 
 
-class Listening(FixedPace):
-    """Keeps what it is told of costs."""
+class RecordingPace(FixedPace):
+    """Records the token estimates that it receives."""
 
     def __init__(self, limit=1):
         super().__init__(limit)
-        self.costs, self.asked = [], []
+        self.costs, self.admission_costs = [], []
 
     def admit_at(self, now, cost):
-        self.asked.append(cost)
+        self.admission_costs.append(cost)
         return super().admit_at(now, cost)
 
     def started(self, now, cost):
@@ -52,8 +52,8 @@ class Listening(FixedPace):
         return super().started(now, cost)
 
 
-class Telling(Scripted):
-    """Says what its script says of quotas, then does what it says."""
+class Hinting(Scripted):
+    """Sets the next quota hint, then follows its script."""
 
     def __init__(self, scripts, hints):
         super().__init__(scripts)
@@ -65,41 +65,41 @@ class Telling(Scripted):
         return await super().execute(prompt, attempt, timeout)
 
 
-async def told(strategy, prompts="a", **options):
-    """Run the prompts one after the other; return what the controller heard."""
-    pace = Listening()
+async def signals_of(strategy, prompts="a", **options):
+    """Run the prompts one after the other; return the signals that the controller received."""
+    pace = RecordingPace()
     await process_prompts(strategy, list(prompts), pace=lambda _: pace, **options)
-    return pace.told
+    return pace.signals
 
 
-async def test_the_controller_hears_what_a_good_reply_said_and_cost():
-    (signal,) = await told(Telling({}, [HINT]))
+async def test_the_controller_receives_the_hint_and_the_tokens_of_a_reply():
+    (signal,) = await signals_of(Hinting({}, [HINT]))
     assert (signal.tokens, signal.quota) == (15.0, HINT)
 
 
-async def test_what_one_reply_said_is_not_heard_with_the_next():
-    signals = await told(Telling({"a": [CallError("again", kind=FaultKind.INVALID, usage=USAGE)]}, [HINT]))
+async def test_a_hint_is_not_reported_again_with_the_next_reply():
+    signals = await signals_of(Hinting({"a": [CallError("again", kind=FaultKind.INVALID, usage=USAGE)]}, [HINT]))
     assert [(signal.tokens, signal.quota) for signal in signals] == [(15.0, HINT), (15.0, None)]
 
 
-async def test_it_hears_nothing_of_tokens_where_nothing_is_known():
+async def test_a_reply_of_unknown_tokens_gives_a_signal_without_tokens():
     async def answer(prompt):
         await anyio.sleep(1)
         return prompt
 
-    (signal,) = await told(CallableStrategy(answer))
+    (signal,) = await signals_of(CallableStrategy(answer))
     assert (signal.tokens, signal.quota) == (None, None)
 
 
-async def test_a_refusal_s_own_hint_goes_before_the_strategy_s():
+async def test_the_hint_of_a_refusal_takes_precedence_over_the_strategys():
     other = QuotaHint(retry_after=2.0)
-    strategy = Telling({"a": [RateLimitError(quota=HINT), RateLimitError()]}, [other, other])
-    first, second, _ = await told(strategy)
+    strategy = Hinting({"a": [RateLimitError(quota=HINT), RateLimitError()]}, [other, other])
+    first, second, _ = await signals_of(strategy)
     assert (first.quota, first.retry_after) == (HINT, None)
     assert (second.quota, second.retry_after) == (other, None)
 
 
-async def test_what_a_call_said_that_was_cut_is_forgotten():
+async def test_the_hint_of_a_call_that_timed_out_is_discarded():
     class Slow(Echo):
         async def execute(self, prompt, attempt, timeout):
             if attempt == 1:
@@ -108,10 +108,10 @@ async def test_what_a_call_said_that_was_cut_is_forgotten():
             return await super().execute(prompt, attempt, timeout)
 
     config = ProcessorConfig(timeout_per_item=5.0)
-    assert [getattr(signal, "quota", None) for signal in await told(Slow(), config=config)] == [None, None]
+    assert [getattr(signal, "quota", None) for signal in await signals_of(Slow(), config=config)] == [None, None]
 
 
-async def test_items_of_one_strategy_do_not_hear_each_other_s_hints():
+async def test_items_of_one_strategy_do_not_share_hints():
     class Own(Echo):
         async def execute(self, prompt, attempt, timeout):
             await anyio.sleep(float(prompt))
@@ -122,10 +122,10 @@ async def test_items_of_one_strategy_do_not_hear_each_other_s_hints():
     pace = FixedPace(10)
     batch = await process_prompts(Own(), ["3", "1", "2"], pace=lambda _: pace)
     assert batch.succeeded == 3
-    assert sorted(signal.quota.retry_after for signal in pace.told) == [1.0, 2.0, 3.0]
+    assert sorted(signal.quota.retry_after for signal in pace.signals) == [1.0, 2.0, 3.0]
 
 
-async def test_a_hint_that_is_none_harms_no_item(caplog):
+async def test_an_invalid_hint_harms_no_item(caplog):
     class Wrong(Echo):
         async def execute(self, prompt, attempt, timeout):
             self.quota_hint = {"limit": 5}
@@ -138,20 +138,20 @@ async def test_a_hint_that_is_none_harms_no_item(caplog):
 
     with caplog.at_level(logging.CRITICAL):
         for strategy in (Wrong(), Worse()):
-            (signal,) = await told(strategy)
+            (signal,) = await signals_of(strategy)
             assert signal.quota is None
 
 
-async def test_a_call_is_expected_to_cost_what_its_prompt_s_length_and_earlier_calls_say():
-    pace = Listening()
+async def test_the_token_estimate_follows_the_prompts_length_and_earlier_calls():
+    pace = RecordingPace()
     await process_prompts(Echo(), ["x" * 400] * 200, pace=lambda _: pace)
     assert pace.costs[0] == 300.0
     assert pace.costs[-1] == pytest.approx(15.0, rel=0.1)
-    assert set(pace.costs) <= set(pace.asked)
+    assert set(pace.costs) <= set(pace.admission_costs)
 
 
-async def test_what_calls_cost_is_remembered_from_batch_to_batch():
-    pace = Listening()
+async def test_the_token_estimate_is_kept_from_batch_to_batch():
+    pace = RecordingPace()
     async with ParallelBatchProcessor(pace=lambda _: pace) as processor:
         for _ in range(2):
             for i in range(100):
@@ -161,33 +161,33 @@ async def test_what_calls_cost_is_remembered_from_batch_to_batch():
     assert pace.costs[100] == pytest.approx(pace.costs[99], rel=0.1)
 
 
-async def test_a_strategy_may_know_better_what_a_call_will_cost():
+async def test_a_strategy_may_give_its_own_token_estimate():
     class Known(Echo):
         def expected_tokens(self, prompt):
             return 7.0 if prompt == "a" else None
 
-    pace = Listening()
+    pace = RecordingPace()
     await process_prompts(Known(), ["a", "x" * 400], pace=lambda _: pace)
     assert pace.costs[0] == 7.0
     assert pace.costs[1] > 100
 
 
 @pytest.mark.parametrize("estimate", [0, -5, math.nan, math.inf, "many", None, ZeroDivisionError()])
-async def test_an_estimate_that_is_none_counts_as_none(estimate, caplog):
+async def test_an_invalid_token_estimate_is_ignored(estimate, caplog):
     class Guessing(Echo):
         def expected_tokens(self, prompt):
             if isinstance(estimate, Exception):
                 raise estimate
             return estimate
 
-    pace = Listening()
+    pace = RecordingPace()
     with caplog.at_level(logging.CRITICAL):
         batch = await process_prompts(Guessing(), ["x" * 400], pace=lambda _: pace)
     assert batch.succeeded == 1
     assert pace.costs == [300.0]
 
 
-async def test_the_item_s_own_strategy_is_asked_anew_before_each_call():
+async def test_the_items_own_strategy_estimates_tokens_before_each_call():
     class Climbing(Scripted):
         size = 10.0
 
@@ -197,7 +197,7 @@ async def test_the_item_s_own_strategy_is_asked_anew_before_each_call():
         async def on_error(self, exception, attempt):
             self.size *= 3
 
-    pace = Listening()
+    pace = RecordingPace()
     again = CallError("again", kind=FaultKind.INVALID)
     await process_prompts(Climbing({"a": [again, again]}), ["a"], pace=lambda _: pace)
     assert pace.costs == [10.0, 30.0, 90.0]
@@ -205,12 +205,12 @@ async def test_the_item_s_own_strategy_is_asked_anew_before_each_call():
 
 async def test_a_limit_on_input_tokens_reaches_the_controller_in_tokens_of_whole_calls():
     limit = QuotaLimit(unit="tokens", part="input", limit=1000, period=60)
-    strategy = Telling({}, [None] * 300 + [QuotaHint(limits=(limit,))])
-    signals = await told(strategy, ["x" * 40] * 301)
-    assert signals[-1].quota.limits[0].limit == pytest.approx(1500, rel=0.05)  # 10 of 15 tokens are read
+    strategy = Hinting({}, [None] * 300 + [QuotaHint(limits=(limit,))])
+    signals = await signals_of(strategy, ["x" * 40] * 301)
+    assert signals[-1].quota.limits[0].limit == pytest.approx(1500, rel=0.05)  # 10 of 15 tokens are input
 
 
-async def test_a_spent_quota_closes_its_lane_and_all_that_is_left_says_when_it_reopens():
+async def test_an_exhausted_quota_ends_its_lane_and_pending_items_say_when_it_reopens():
     spent = Scripted({"3": [CallError("no more", kind=FaultKind.EXHAUSTED, quota=SPENT)]}, quota="gemini")
     other = Echo(quota="other")
     async with ParallelBatchProcessor(pace=lambda _: FixedPace(2)) as processor:
@@ -240,7 +240,7 @@ async def test_an_endless_source_ends_with_the_quota():
     assert results.batch.stopped.message.startswith("the daily quota of scripted is spent")
 
 
-async def test_two_quotas_that_are_spent_are_both_told():
+async def test_two_exhausted_quotas_are_both_reported():
     lanes = [
         Scripted({name: [CallError("no", kind=FaultKind.EXHAUSTED, quota=hint)]}, quota=name)
         for name, hint in (("one", SPENT), ("two", None))
@@ -254,7 +254,7 @@ async def test_two_quotas_that_are_spent_are_both_told():
     assert batch.stopped.quota.reopens_in == 18_720
 
 
-async def test_a_batch_that_was_stopped_says_that_and_not_what_was_spent_before():
+async def test_the_reason_of_a_stop_takes_precedence_over_exhausted_quotas():
     spent = Scripted({"a": [CallError("no", kind=FaultKind.EXHAUSTED)]}, quota="spent")
     async with ParallelBatchProcessor(pace=lambda _: FixedPace(1)) as processor:
         await add_all(processor, spent, ["a", "b"])
@@ -266,7 +266,7 @@ async def test_a_batch_that_was_stopped_says_that_and_not_what_was_spent_before(
     assert processor.batch.stopped.message == "enough"
 
 
-async def test_a_lane_that_was_closed_is_tried_anew_in_the_next_batch():
+async def test_an_exhausted_lane_is_tried_again_in_the_next_batch():
     strategy = Scripted({"a": [CallError("no", kind=FaultKind.EXHAUSTED, quota=SPENT)]})
     async with ParallelBatchProcessor(pace=lambda _: FixedPace(1)) as processor:
         await add_all(processor, strategy, ["a", "b"])
@@ -278,7 +278,7 @@ async def test_a_lane_that_was_closed_is_tried_anew_in_the_next_batch():
 
 
 @pytest.mark.parametrize("dialect", ["gemini", "openai"])
-async def test_a_day_s_window_of_the_simulated_provider_ends_the_batch_cleanly(dialect):
+async def test_a_daily_limit_of_the_simulated_provider_ends_the_batch_cleanly(dialect):
     service = Service(limits=(FixedWindow(100, 86_400),), dialect=dialect, hint="one", refusal_seconds=2.0)
     provider = SimulatedProvider(service)
     batch = await process_prompts(SimulatedStrategy(provider), [f"p{i}" for i in range(500)])
@@ -292,11 +292,11 @@ async def test_the_hints_of_the_simulated_provider_reach_the_controller():
     provider = SimulatedProvider(Service(limits=(TokenBucket(2, 10),), dialect="openai"))
     pace = FixedPace(4)
     await process_prompts(SimulatedStrategy(provider), [f"p{i}" for i in range(20)], pace=lambda _: pace)
-    assert {signal.quota.limits[0].limit for signal in pace.told} == {120}
+    assert {signal.quota.limits[0].limit for signal in pace.signals} == {120}
 
 
 class Knowing(FixedPace):
-    """Knows something."""
+    """Was created with the knowledge `given`, and has learned `learns`."""
 
     def __init__(self, given, learns=None):
         super().__init__(5)
@@ -306,7 +306,7 @@ class Knowing(FixedPace):
         return self.learns and attrs.evolve(self.learns, learned=now)
 
 
-async def test_what_is_known_of_a_quota_is_given_to_its_controller_in_the_event_loop_s_time():
+async def test_a_controller_receives_knowledge_with_times_of_the_event_loops_clock():
     made = []
 
     def pace(known):
@@ -322,7 +322,7 @@ async def test_what_is_known_of_a_quota_is_given_to_its_controller_in_the_event_
     assert made[1].given is None
 
 
-async def test_what_was_learned_in_the_future_was_learned_now():
+async def test_knowledge_from_the_future_counts_as_learned_now():
     made = []
     future = attrs.evolve(KNOWN, learned=time.time() + 1e6)
     await process_prompts(
@@ -331,7 +331,7 @@ async def test_what_was_learned_in_the_future_was_learned_now():
     assert made[0].learned <= anyio.current_time()
 
 
-async def test_a_processor_tells_what_it_has_learned_stamped_with_the_time_of_the_wall():
+async def test_the_knowledge_of_a_processor_has_wall_times():
     learned = attrs.evolve(KNOWN, limit=77)
     before = time.time()
     async with ParallelBatchProcessor(
@@ -345,14 +345,14 @@ async def test_a_processor_tells_what_it_has_learned_stamped_with_the_time_of_th
     assert before <= knowledge["met"].learned <= time.time()
 
 
-async def test_a_controller_that_knows_nothing_yet_leaves_what_was_given():
+async def test_given_knowledge_is_kept_while_a_controller_has_learned_nothing():
     async with ParallelBatchProcessor(pace=Knowing, knowledge={"echo": KNOWN}) as processor:
         await add_all(processor, Echo(), ["a"])
         await processor.process_all()
         assert processor.knowledge() == {"echo": KNOWN}
 
 
-async def test_the_controllers_stay_from_batch_to_batch():
+async def test_controllers_are_kept_from_batch_to_batch():
     made = []
     async with ParallelBatchProcessor(pace=lambda known: made.append(known) or FixedPace(1)) as processor:
         for _ in range(3):
@@ -361,25 +361,25 @@ async def test_the_controllers_stay_from_batch_to_batch():
     assert made == [None]
 
 
-def test_knowledge_can_be_asked_for_when_the_event_loop_has_ended():
+def test_knowledge_is_available_after_the_event_loop_has_ended():
     processors = []
 
     async def main():
         async with ParallelBatchProcessor(pace=lambda known: Knowing(known, KNOWN)) as processor:
             processors.append(processor)
-            await processor.add_work(LLMWorkItem("a", Echo(), "a"))
+            await processor.add_work(LLMWorkItem("a", Echo(seconds=0.0), "a"))
             await processor.process_all()
 
     anyio.run(main)
     assert processors[0].knowledge()["echo"].limit == 40
 
 
-def test_nonsense_as_knowledge_is_refused_at_once():
+def test_invalid_knowledge_is_rejected_at_once():
     with pytest.raises(ConfigurationError, match=r"knowledge\['q'\].rate must be a number above 0, not -1"):
         ParallelBatchProcessor(knowledge={"q": attrs.evolve(KNOWN, rate=-1)})
 
 
-async def test_usage_that_a_failed_call_had_is_what_it_cost():
+async def test_the_usage_of_a_failed_call_reaches_the_controller():
     error = CallError("cut", kind=FaultKind.TRUNCATED, usage=TokenUsage(5, 95))
-    (signal,) = await told(Scripted({"a": [error]}))
+    (signal,) = await signals_of(Scripted({"a": [error]}))
     assert signal.tokens == 100.0

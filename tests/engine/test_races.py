@@ -1,4 +1,4 @@
-"""What an adversary tried: things that happen at an awkward moment, and foreign values at every border."""
+"""Races and borders: things that happen at an awkward moment, and invalid values from foreign code."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ async def test_cancelling_a_batch_starts_no_further_call():
     assert strategy.board.calls.total() == 550
 
 
-async def test_work_may_be_added_while_the_start_is_told():
+async def test_work_may_be_added_while_observers_handle_the_start():
     class Adds(BaseObserver):
         async def on_event(self, event, data):
             if event is ProcessingEvent.BATCH_STARTED:
@@ -51,7 +51,7 @@ async def test_work_may_be_added_while_the_start_is_told():
         assert (await processor.process_all()).succeeded == 2
 
 
-async def test_a_refused_process_all_forgets_no_item():
+async def test_a_rejected_process_all_keeps_the_queued_items():
     async with ParallelBatchProcessor() as processor:
         await add_all(processor, Echo(), list("abc"))
         async with processor.stream([LLMWorkItem("x", Echo(), "x")]) as results:
@@ -61,7 +61,7 @@ async def test_a_refused_process_all_forgets_no_item():
         assert (await processor.process_all()).total_items == 3
 
 
-async def test_an_id_that_is_queued_is_taken_though_it_was_not_read_yet():
+async def test_the_id_of_a_queued_item_is_a_duplicate_before_it_is_read():
     refused = []
 
     class Adds(Echo):
@@ -79,7 +79,7 @@ async def test_an_id_that_is_queued_is_taken_though_it_was_not_read_yet():
     assert refused == ["1500"]
 
 
-async def test_two_streams_of_one_processor_are_refused():
+async def test_a_second_stream_of_a_processor_is_rejected():
     async with ParallelBatchProcessor() as processor, processor.stream([LLMWorkItem("a", Echo(), "a")]):
         with pytest.raises(MisuseError, match="running already"):
             async with processor.stream([LLMWorkItem("b", Echo(), "b")]):
@@ -121,7 +121,7 @@ class Delays(Middleware):
 
 
 @pytest.mark.parametrize("end", ["drain", "denied", "deadline", "lane"])
-async def test_no_call_starts_after_the_end_though_a_middleware_kept_it_waiting(end):
+async def test_no_call_that_waited_for_a_middleware_starts_after_the_end(end):
     scripts = {"denied": {"0": [Status(401)]}, "lane": {"0": [CallError("spent", kind=FaultKind.EXHAUSTED)]}}
     strategy = Scripted(scripts.get(end, {}), seconds=0.5)
     config = ProcessorConfig(deadline=1.0) if end == "deadline" else ProcessorConfig()
@@ -143,7 +143,7 @@ async def test_no_call_starts_after_the_end_though_a_middleware_kept_it_waiting(
 
 
 @pytest.mark.parametrize("error", [Status(401), CallError("spent", kind=FaultKind.EXHAUSTED)])
-async def test_a_slow_hook_does_not_put_off_the_end_that_a_fault_means(error):
+async def test_a_slow_hook_does_not_delay_the_stop_that_a_fault_causes(error):
     class Slow(Scripted):
         async def on_error(self, exception, attempt):
             await anyio.sleep(20)
@@ -167,7 +167,7 @@ async def test_an_items_deadline_that_passes_in_a_hook_is_its_end():
     assert strategy.board.calls.total() == 1
 
 
-async def test_an_items_deadline_that_passes_in_a_hook_is_its_end_though_its_lane_is_blocked():
+async def test_an_items_deadline_that_passes_in_a_hook_is_its_end_even_if_its_lane_is_blocked():
     class Shuts(FixedPace):
         def settled(self, ticket, now, signal):
             super().settled(ticket, now, signal)
@@ -184,7 +184,7 @@ async def test_an_items_deadline_that_passes_in_a_hook_is_its_end_though_its_lan
     assert batch.seconds == pytest.approx(21, abs=0.01)
 
 
-async def test_a_deadline_set_late_cuts_the_calls_in_flight_and_one_lifted_spares_them():
+async def test_a_deadline_can_be_shortened_and_extended_while_calls_are_in_flight():
     async with ParallelBatchProcessor() as processor:
         await add_all(processor, Echo(100), ["a"])
         async with anyio.create_task_group() as nursery:
@@ -211,7 +211,7 @@ async def test_dismissed_items_are_settled_side_by_side():
     assert batch.seconds < 2 + 30 * (500 / 64 + 3)
 
 
-async def test_a_refusal_of_long_ago_closes_no_lane():
+async def test_an_old_refusal_does_not_end_a_lane():
     strategy = Scripted({"a": [Status(429), Status(400)]})
 
     async def items():
@@ -224,7 +224,7 @@ async def test_a_refusal_of_long_ago_closes_no_lane():
         assert sum([r.success async for r in results]) == 100
 
 
-async def test_a_lane_that_is_closed_leaves_the_other_lanes_of_a_generator_to_be_read():
+async def test_a_source_is_read_for_other_lanes_after_one_is_exhausted():
     spent = Scripted({str(i): [CallError("spent", kind=FaultKind.EXHAUSTED)] for i in range(200)}, quota="spent")
     fine = Echo(quota="fine")
 
@@ -240,22 +240,23 @@ async def test_a_lane_that_is_closed_leaves_the_other_lanes_of_a_generator_to_be
     assert sum(r.success for r in seen) == 50
 
 
-async def test_a_lane_that_a_middleware_chose_may_close_without_ending_the_intake():
+async def test_a_lane_that_a_middleware_chose_may_be_exhausted_without_ending_the_intake():
     cheap = Echo(quota="cheap")
-    many = 12_000  # more than is ever read ahead
+    many = 2_000  # more than is read ahead of 50 calls
     good = Scripted({"0": [CallError("spent", kind=FaultKind.EXHAUSTED)]}, quota="good")
 
     class Router(Middleware):
         async def before_process(self, work_item):
             return attrs.evolve(work_item, strategy=good) if work_item.prompt == "0" else None
 
-    async with open_stream(cheap, map(str, range(many)), middlewares=[Router()]) as results:
+    prompts = map(str, range(many))
+    async with open_stream(cheap, prompts, middlewares=[Router()], pace=lambda _: FixedPace(50)) as results:
         seen = [r async for r in results]
     assert len(seen) == many
     assert sum(r.success for r in seen) == many - 1
 
 
-async def test_a_source_that_is_longer_than_it_says_does_not_hold_up_the_end():
+async def test_a_source_that_is_longer_than_it_declares_does_not_delay_the_end():
     class Sampler:
         def __len__(self):
             return 10
@@ -269,7 +270,7 @@ async def test_a_source_that_is_longer_than_it_says_does_not_hold_up_the_end():
     assert len(results.undelivered) >= 9
 
 
-async def test_only_so_many_strategies_are_prepared_at_once():
+async def test_a_bounded_number_of_strategies_is_prepared_at_once():
     now, most = 0, 0
 
     class Prepared(Echo):
@@ -397,21 +398,21 @@ async def test_tokens_that_cannot_be_read_cost_nothing_but_their_count():
     assert (batch.succeeded, batch.usage) == (1, TokenUsage())
 
 
-@pytest.mark.parametrize(("words", "waited"), [("30", 30.0), ("a while", 1.5)])  # else the controller's own wait
-async def test_a_hint_in_words_is_understood_or_none(words, waited):
+@pytest.mark.parametrize(("words", "waited"), [("30", 30.0), ("a while", 1.5)])  # otherwise the controller's own wait
+async def test_a_retry_after_in_words_is_parsed_or_ignored(words, waited):
     strategy = Scripted({"a": [Status(429)]})
     strategy.error_classifier = _OddHint(words)
     assert (await process_prompts(strategy, ["a"])).seconds == pytest.approx(2.0 + waited, abs=0.01)
 
 
-async def test_a_copy_that_is_no_strategy_is_a_bug():
+async def test_a_copy_that_is_not_a_strategy_is_a_bug():
     class Forgets(Echo):
         def __copy__(self): ...
 
     assert (await process_prompts(Forgets(), ["a"])).failures == {FaultKind.BUG: 1}
 
 
-def test_what_is_no_middleware_is_refused_at_once():
+def test_a_value_that_is_not_a_middleware_is_rejected_at_once():
     class Duck:
         async def before_process(self, work_item): ...
 
@@ -424,7 +425,7 @@ def test_what_is_no_middleware_is_refused_at_once():
 # ------------------------------------------------------------------------------------------------ asyncio's own
 
 
-class _SlowTelling(BaseObserver):
+class _SlowObserver(BaseObserver):
     def __init__(self, event):
         self.event = event
 
@@ -434,11 +435,11 @@ class _SlowTelling(BaseObserver):
 
 
 @pytest.mark.parametrize("event", [ProcessingEvent.BATCH_STARTED, ProcessingEvent.BATCH_COMPLETED])
-def test_asyncios_timeout_passes_while_observers_are_told(event):
+def test_asyncios_timeout_passes_while_observers_are_called(event):
     async def main():
         with pytest.raises(TimeoutError):
             async with asyncio.timeout(3):
-                await process_prompts(Echo(), ["a"], observers=[_SlowTelling(event)], config=ProcessorConfig())
+                await process_prompts(Echo(), ["a"], observers=[_SlowObserver(event)], config=ProcessorConfig())
         return asyncio.get_running_loop().time()
 
     with asyncio.Runner(loop_factory=VirtualTimeLoop) as runner:

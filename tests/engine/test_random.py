@@ -37,7 +37,7 @@ BACKENDS = {
 }
 
 ACTS = [
-    "answer", "answer", "answer", "throttle", "overload", "drop", "hang", "bug", "leak", "group", "nonsense",
+    "answer", "answer", "answer", "throttle", "overload", "drop", "hang", "bug", "leak", "group", "invalid_reply",
     "invalid", "truncated", "refused", "swallow", "instant",
 ]  # fmt: skip
 LATE_ACTS = ["none", "none", "none", "raise", "leak", "hang"]
@@ -46,7 +46,7 @@ EARLY_ACTS = [*LATE_ACTS, "skip", "replace", "move"]
 
 @attrs.frozen
 class Plan:
-    """What one item will meet, call by call; afterwards it is answered."""
+    """What happens to one item: in each call, and in its hooks; after these calls it is answered."""
 
     acts: tuple[str, ...]
     before: str
@@ -74,10 +74,10 @@ class Planned(LLMCallStrategy[str]):
         if self.failing_prepare:
             raise Status(400)
 
-    async def execute(self, prompt: str, attempt: int, timeout: float) -> Any:  # noqa: C901 - an act a line
+    async def execute(self, prompt: str, attempt: int, timeout: float) -> Any:  # noqa: C901 - one case for each act
         acts = self.plans[int(prompt)].acts
         act = acts[self.calls] if self.calls < len(acts) else "answer"
-        self.calls += 1  # of this item: the copy is its own
+        self.calls += 1  # of this item: each has its own copy
         if act != "instant":
             await anyio.sleep(0.25 + int(prompt) % 7 / 8)
         match act:
@@ -90,12 +90,12 @@ class Planned(LLMCallStrategy[str]):
             case "hang":
                 await anyio.sleep(math.inf)
             case "bug":
-                raise LookupError("a mistake")
+                raise LookupError("a bug")
             case "leak":
                 await leak()
             case "group":
                 raise ExceptionGroup("nursery", [Status(500), Status(429)])
-            case "nonsense":
+            case "invalid_reply":
                 return object()
             case "invalid" | "truncated" | "refused":
                 raise CallError(act, kind=FaultKind(act), usage=TokenUsage(1, 1))
@@ -107,11 +107,11 @@ class Planned(LLMCallStrategy[str]):
         return "answer", TokenUsage(2, 2)
 
 
-class Rogue(Middleware, BaseObserver):
-    """Does what the plan of the item says, wherever it is called; as an observer it fails now and then."""
+class PlannedHooks(Middleware, BaseObserver):
+    """Follows the plan of each item in every hook; as an observer it fails now and then."""
 
     def __init__(self, plans: list[Plan], elsewhere: LLMCallStrategy[str]) -> None:
-        self.plans, self.elsewhere, self.heard = plans, elsewhere, 0
+        self.plans, self.elsewhere, self.count = plans, elsewhere, 0
 
     async def _act(self, act: str) -> None:
         match act:
@@ -138,8 +138,8 @@ class Rogue(Middleware, BaseObserver):
         await self._act(self.plans[int(work_item.item_id)].after)
 
     async def on_event(self, event: Any, data: dict[str, Any]) -> None:
-        self.heard += 1
-        await self._act(LATE_ACTS[self.heard % 40 if self.heard % 40 < len(LATE_ACTS) else 0])
+        self.count += 1
+        await self._act(LATE_ACTS[self.count % 40 if self.count % 40 < len(LATE_ACTS) else 0])
 
 
 CONFIGS = st.builds(
@@ -160,8 +160,8 @@ ENDS = st.one_of(st.none(), st.none(), st.tuples(st.sampled_from(["cancel", "dra
 async def run_planned(plans: list[Plan], config: dict[str, Any], hooked: bool, end: Any) -> ParallelBatchProcessor[Any]:
     a, b = Planned(plans, "a"), Planned(plans, "b")
     b.failing_prepare = len(plans) % 5 == 4
-    rogue = Rogue(plans, b)
-    hooks = {"middlewares": [rogue], "observers": [rogue]} if hooked else {}
+    hooks_of_plan = PlannedHooks(plans, b)
+    hooks = {"middlewares": [hooks_of_plan], "observers": [hooks_of_plan]} if hooked else {}
     with anyio.fail_after(1e5):  # virtual seconds: a hang is a failure of the test
         async with ParallelBatchProcessor(ProcessorConfig(**config), **hooks) as processor:
             for index in range(len(plans)):
@@ -214,13 +214,13 @@ def test_every_item_has_exactly_one_result_whatever_happens(backend, plans, conf
 @settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.too_slow])
 def test_both_backends_come_to_the_same_results(plans):
     config = {"timeout_per_item": 5.0, "retry": RetryPolicy(backoff=Backoff(base=0.5, longest=0.5))}
-    told = []
+    outcomes = []
     for backend, options in BACKENDS.items():
         processor = anyio.run(run_planned, plans, config, False, None, backend=backend, backend_options=options())
-        told.append(
+        outcomes.append(
             [
                 (r.item_id, r.output, str(r.error), r.usage, r.refusals, [(a.number, a.fault) for a in r.attempts])
                 for r in processor.batch.in_input_order()
             ]
         )
-    assert told[0] == told[1]
+    assert outcomes[0] == outcomes[1]

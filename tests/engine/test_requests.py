@@ -1,4 +1,4 @@
-"""What strategies are given of a request in a provider's own form."""
+"""Requests in a provider's own format: which strategies receive them, and as what."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ async def echo(prompt):
     return prompt
 
 
-class Taking(LLMCallStrategy):
+class TakesRequests(LLMCallStrategy):
     takes_requests = True
 
     async def execute(self, prompt, attempt, timeout):
         return prompt.body, None
 
 
-async def test_a_strategy_that_takes_no_requests_is_given_the_words_of_a_plain_one():
+async def test_a_strategy_without_requests_receives_the_text_of_a_plain_one():
     batch = await process_prompts(CallableStrategy(echo), [PLAIN, "a text"])
     assert [result.output for result in batch.in_input_order()] == ["Be brief.\n\nWhy?", "a text"]
 
 
-async def test_any_other_is_rejected_with_the_reason():
+async def test_a_request_with_more_than_text_is_rejected_with_the_reason():
     batch = await process_prompts(CallableStrategy(echo), [RICH])
     (result,) = batch.results
     assert result.error.kind is FaultKind.REJECTED
@@ -41,7 +41,7 @@ async def test_any_other_is_rejected_with_the_reason():
     assert CallableStrategy(echo).objection(PLAIN) is None
 
 
-async def test_one_that_says_so_is_given_the_request():
-    batch = await process_prompts(Taking(), [RICH, PLAIN])
+async def test_a_strategy_that_takes_requests_receives_them_unchanged():
+    batch = await process_prompts(TakesRequests(), [RICH, PLAIN])
     assert [result.output for result in batch.in_input_order()] == [RICH.body, PLAIN.body]
-    assert Taking().objection(RICH) is None
+    assert TakesRequests().objection(RICH) is None

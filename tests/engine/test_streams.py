@@ -1,3 +1,5 @@
+"""Prompts and streams: sources, consumers, and how they end."""
+
 from __future__ import annotations
 
 import anyio
@@ -30,7 +32,7 @@ async def test_a_single_string_is_one_prompt():
     assert [result.output for result in batch.results] == ["HELLO"]
 
 
-async def test_an_async_iterable_will_do():
+async def test_prompts_may_be_an_async_iterable():
     async def prompts():
         for letter in "abc":
             await anyio.sleep(5)
@@ -38,7 +40,7 @@ async def test_an_async_iterable_will_do():
 
     batch = await process_prompts(Echo(), prompts())
     assert batch.succeeded == 3
-    assert batch.seconds == pytest.approx(16.0, abs=1e-2)  # each was called when it came
+    assert batch.seconds == pytest.approx(16.0, abs=1e-2)  # each was called as soon as it was read
 
 
 async def test_results_are_handed_over_as_they_come():
@@ -50,7 +52,7 @@ async def test_results_are_handed_over_as_they_come():
     assert results.undelivered == ()
 
 
-async def test_a_source_is_read_only_as_far_ahead_as_is_of_use():
+async def test_a_source_is_read_a_bounded_number_of_items_ahead():
     read = 0
 
     def endless():
@@ -135,7 +137,7 @@ async def test_a_source_that_raises_ends_the_intake_and_what_was_read_is_finishe
         outputs = []
         with pytest.raises(SourceError, match="the disk is gone"):  # noqa: PT012 - iterating is what raises
             async for result in results:
-                outputs.append(result.output)  # noqa: PERF401 - the point is what came before it raised
+                outputs.append(result.output)  # noqa: PERF401 - needed after it raises
     assert sorted(outputs) == ["A", "B", "C"]
 
 
@@ -149,7 +151,7 @@ async def test_a_source_that_leaks_a_cancellation_ends_the_intake():
 
 
 async def leak() -> None:
-    """Raise a cancellation that nobody around asked for."""
+    """Raise a cancellation exception although no scope around is cancelled."""
     caught = None
     with anyio.CancelScope() as scope:
         scope.cancel()
@@ -174,7 +176,7 @@ async def test_a_source_that_waits_for_ever_does_not_keep_a_drained_batch_alive(
     assert results.batch.seconds == pytest.approx(60, abs=0.1)
 
 
-async def test_what_is_wrong_in_a_list_is_said_before_the_first_call():
+async def test_an_invalid_member_of_a_list_is_reported_before_the_first_call():
     strategy = Echo()
     with pytest.raises(
         InvalidWorkItemError, match="item '1': prompt must be a string, a list of parts or a Request, not int"
@@ -188,7 +190,7 @@ async def test_what_is_wrong_in_a_list_is_said_before_the_first_call():
     assert strategy.board.calls.total() == 0
 
 
-async def test_what_is_wrong_further_down_a_lazy_source_is_a_source_error():
+async def test_an_invalid_member_of_a_lazy_source_is_a_source_error():
     with pytest.raises(
         SourceError, match="item '1': prompt must be a string, a list of parts or a Request, not int"
     ) as caught:
@@ -207,7 +209,7 @@ async def test_a_wrong_strategy_is_found_before_anything_is_read():
         await process_prompts(Echo(), 5)
 
 
-async def test_a_list_is_accepted_whole_and_an_iterator_as_far_as_it_was_read():
+async def test_a_list_is_accepted_completely_and_an_iterator_as_far_as_it_was_read():
     def strategy():
         return Scripted({"0": [Status(403)]})
 
@@ -242,7 +244,7 @@ def test_the_sync_form_works_in_a_script():
     assert run_prompts(CallableStrategy(shout), (c for c in "abc")).succeeded == 3
 
 
-async def test_what_is_left_when_a_batch_is_drained_is_settled_as_fast_as_it_is_taken():
+async def test_the_rest_of_a_drained_batch_is_settled_as_fast_as_it_is_consumed():
     read = 0
 
     class Rows(list):
@@ -258,12 +260,12 @@ async def test_what_is_left_when_a_batch_is_drained_is_settled_as_fast_as_it_is_
         taken = 1
         async for result in results:
             taken += 1
-            assert read <= 50_000 + taken + 2_000  # once by the check before the first call
+            assert read <= 50_000 + taken + 2_000  # 50,000 by the check before the first call
             assert result.success or result.error.message == "enough"
     assert taken == 50_000
 
 
-async def test_a_source_that_fails_is_not_read_further_though_it_knows_its_length():
+async def test_a_source_that_fails_is_not_read_further_even_if_it_has_a_length():
     class Items:
         def __len__(self):
             return 4

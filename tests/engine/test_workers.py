@@ -1,3 +1,5 @@
+"""Workers, lanes and controllers: how many calls run, and which."""
+
 from __future__ import annotations
 
 import anyio
@@ -16,7 +18,7 @@ async def test_the_controller_decides_how_many_workers_there_are():
     async with ParallelBatchProcessor(pace=lambda _: FixedPace(7)) as processor:
         await add_all(processor, strategy, [str(i) for i in range(70)])
         batch = await processor.process_all()
-    assert strategy.board.most_in_flight == 7
+    assert strategy.board.max_in_flight == 7
     assert batch.workers == (7, 7)
     assert batch.seconds == pytest.approx(10.0, abs=1e-2)
 
@@ -28,11 +30,11 @@ async def test_max_workers_bounds_the_sum_over_all_lanes():
         for i in range(40):
             await processor.add_work(LLMWorkItem(str(i), (a, b)[i % 2], str(i)))
         batch = await processor.process_all()
-    assert a.board.most_in_flight == 5
+    assert a.board.max_in_flight == 5
     assert batch.succeeded == 40
 
 
-async def test_lowering_max_workers_obeys_at_once_and_preempts_no_call():
+async def test_lowering_max_workers_takes_effect_at_once_and_cancels_no_call():
     strategy = Echo()
     async with ParallelBatchProcessor(ProcessorConfig(max_workers=20), pace=lambda _: FixedPace(20)) as processor:
         await add_all(processor, strategy, [str(i) for i in range(60)])
@@ -43,9 +45,9 @@ async def test_lowering_max_workers_obeys_at_once_and_preempts_no_call():
             await anyio.sleep(1.0)
             assert processor.statistics().workers == 2
             assert processor.statistics().succeeded == 20
-            strategy.board.most_in_flight = 0
+            strategy.board.max_in_flight = 0
             await anyio.sleep(10)
-            assert strategy.board.most_in_flight == 2
+            assert strategy.board.max_in_flight == 2
             nursery.cancel_scope.cancel()
     assert processor.batch.failures == {FaultKind.PENDING: 60 - processor.batch.succeeded}
 
@@ -71,10 +73,10 @@ async def test_a_waiting_item_holds_no_worker():
         await add_all(processor, strategy, [str(i) for i in range(10)])
         batch = await processor.process_all()
     assert batch.succeeded == 10
-    assert batch.seconds == pytest.approx(13.0, abs=0.1)  # one worker, thirteen calls: no wait was anybody's work
+    assert batch.seconds == pytest.approx(13.0, abs=0.1)  # one worker, thirteen calls: no worker waited
 
 
-async def test_work_begun_is_finished_first():
+async def test_an_item_that_was_called_goes_before_items_that_were_not():
     strategy = Scripted({"a": [Status(500)]}, seconds=2.0)
     async with ParallelBatchProcessor(ProcessorConfig(max_workers=1)) as processor:
         await add_all(processor, strategy, ["a", "b", "c", "d"])
@@ -149,7 +151,7 @@ async def test_a_gate_opens_by_itself():
     assert batch.seconds == pytest.approx(101.0, abs=1e-2)
 
 
-async def test_the_controller_hears_the_end_of_every_start_also_when_cancelled():
+async def test_the_controller_receives_the_end_of_every_call_also_when_cancelled():
     pace = FixedPace(5)
     strategy = Scripted({"a": [Status(429)], "b": [Status(500)], "c": [ValueError("bug")]})
     async with ParallelBatchProcessor(pace=lambda _: pace) as processor:
@@ -157,24 +159,24 @@ async def test_the_controller_hears_the_end_of_every_start_also_when_cancelled()
         with anyio.move_on_after(2.5):
             await processor.process_all()
     assert pace.in_flight == 0
-    names = {type(signal).__name__ for signal in pace.told}
+    names = {type(signal).__name__ for signal in pace.signals}
     assert names == {"Served", "Throttled", "Faulted", "Abandoned"}
 
 
 @pytest.mark.parametrize(
     ("error", "signal"),
     [
-        (ValueError("a bug of the strategy says nothing of the provider"), "Abandoned"),
-        (CallError("served, if not well", kind=FaultKind.INVALID), "Served"),
-        (CallError("served, if not well", kind=FaultKind.REFUSED), "Served"),
+        (ValueError("a bug of the strategy says nothing about the provider"), "Abandoned"),
+        (CallError("served, but unusable", kind=FaultKind.INVALID), "Served"),
+        (CallError("served, but unusable", kind=FaultKind.REFUSED), "Served"),
         (Status(400), "Faulted"),
         (Status(429), "Throttled"),
     ],
 )
-async def test_the_controller_hears_what_a_fault_says_of_the_provider(error, signal):
+async def test_the_controller_receives_what_a_fault_says_about_the_provider(error, signal):
     pace = FixedPace(1)
     await process_prompts(Scripted({"a": [error]}), ["a"], pace=lambda _: pace)
-    assert type(pace.told[0]).__name__ == signal
+    assert type(pace.signals[0]).__name__ == signal
 
 
 async def test_a_finished_batch_no_longer_listens_to_the_config():
@@ -197,7 +199,7 @@ async def test_a_finished_batch_no_longer_listens_to_the_config():
         assert Counted.listening == 0
 
 
-async def test_a_stalled_controller_is_a_hang_of_its_own_making_and_can_be_cancelled():
+async def test_a_batch_whose_controller_admits_nothing_can_be_cancelled():
     async with ParallelBatchProcessor(pace=lambda _: FixedPace(0)) as processor:
         await add_all(processor, Echo(), ["a"])
         with anyio.move_on_after(1e4):
@@ -222,7 +224,7 @@ async def test_a_lane_that_serves_nothing_for_too_long_gives_its_items_up_as_thr
     assert 900 <= batch.seconds < 900 + 130
     (given_up,) = [result for result in batch.results if not result.success]
     assert given_up.attempts == ()
-    assert given_up.refusals < 60  # the gate grew: no storm
+    assert given_up.refusals < 60  # the gate grew
 
 
 async def test_no_item_fails_for_being_throttled_while_its_lane_still_serves_others():
@@ -234,7 +236,7 @@ async def test_no_item_fails_for_being_throttled_while_its_lane_still_serves_oth
     assert batch.succeeded == 401
 
 
-async def test_an_exhausted_quota_closes_its_lane_and_the_others_go_on():
+async def test_an_exhausted_quota_ends_its_lane_and_the_others_continue():
     spent = Scripted({"3": [CallError("daily quota", kind=FaultKind.EXHAUSTED)]}, quota="spent")
     other = Echo(quota="other")
     async with ParallelBatchProcessor(pace=lambda _: FixedPace(2)) as processor:

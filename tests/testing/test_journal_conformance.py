@@ -19,11 +19,11 @@ class Kept(MemoryJournal):
         self.disk = disk
 
     async def open(self, *, share=True):
-        self.kept, self.knowledge, self.noted = self.disk.setdefault("state", ({}, {}, set()))
+        self.kept, self.knowledge, self.registered = self.disk.setdefault("state", ({}, {}, set()))
         return self.knowledge
 
     async def close(self):
-        self.disk["state"] = self.kept, self.knowledge, self.noted
+        self.disk["state"] = self.kept, self.knowledge, self.registered
 
 
 class KeepsPending(Kept):
