@@ -6,12 +6,14 @@ from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, I
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from functools import partial
-from typing import Any, TypeVar, Unpack
+from typing import TYPE_CHECKING, Any, Generic, TypeAlias, TypeVar, Unpack
 
 import anyio
+import attrs
 from anyio import from_thread
 from anyio.lowlevel import EventLoopToken, current_token
 
+from ._core.exceptions import InvalidWorkItemError
 from ._core.results import BatchResult
 from ._engine.engine import Engine
 from ._engine.intake import Intake
@@ -19,12 +21,18 @@ from ._engine.outlets import ResultStream
 from .abc import LLMCallStrategy, LLMWorkItem
 from .processor import Options, ParallelBatchProcessor
 
+if TYPE_CHECKING:
+    from .files import InputRecord
+
 T = TypeVar("T")
+
+Prompts: TypeAlias = "Iterable[str] | Iterable[InputRecord] | AsyncIterable[str] | AsyncIterable[InputRecord]"
+"""Prompts to answer: strings, or the records that `paceline.files.read` reads."""
 
 
 async def process_prompts(
     strategy: LLMCallStrategy[T],
-    prompts: Iterable[str] | AsyncIterable[str],
+    prompts: Prompts,
     **options: Unpack[Options],
 ) -> BatchResult[T]:
     """Answer every prompt, and return all results.
@@ -34,11 +42,13 @@ async def process_prompts(
     Args:
         strategy: Strategy that answers all prompts.
         prompts: Prompts, sync or async; an item's id is its position as a string, from "0". A single string is one prompt.
+            Records of `paceline.files.read` keep their ids and contexts.
         options: Arguments of `ParallelBatchProcessor`.
 
     Raises:
         InvalidWorkItemError: `strategy` is not an `LLMCallStrategy`, `prompts` is not iterable, or it is a sequence and one of its
             members is not a prompt.
+        InputError: `prompts` is a file whose check has failed; nothing was called.
         SourceError: `prompts` raised, or yielded a value that is not a prompt. What was read before is in the error's `batch`.
         JournalError: The journal cannot be used; an UnsavedError has the results that it could not store.
     """
@@ -49,7 +59,7 @@ async def process_prompts(
 @asynccontextmanager
 async def open_stream(
     strategy: LLMCallStrategy[T],
-    prompts: Iterable[str] | AsyncIterable[str],
+    prompts: Prompts,
     **options: Unpack[Options],
 ) -> AsyncIterator[ResultStream[T]]:
     """Answer every prompt, and hand over each result when it is complete.
@@ -62,7 +72,8 @@ async def open_stream(
 
     Args:
         strategy: Strategy that answers all prompts.
-        prompts: Prompts, sync or async, possibly endless; an item's id is its position as a string, from "0".
+        prompts: Prompts, sync or async, possibly endless; an item's id is its position as a string, from "0". Records of
+            `paceline.files.read` keep their ids and contexts.
         options: Arguments of `ParallelBatchProcessor`.
 
     Raises:
@@ -79,7 +90,7 @@ async def open_stream(
 
 def run_prompts(
     strategy: LLMCallStrategy[T],
-    prompts: Iterable[str] | AsyncIterable[str],
+    prompts: Prompts,
     **options: Unpack[Options],
 ) -> BatchResult[T]:
     """Answer every prompt, from code that is not async: runs `process_prompts` on trio, with the same arguments and exceptions.
@@ -130,13 +141,36 @@ def _engine(options: Options) -> Engine[Any]:
     return ParallelBatchProcessor[Any](**options)._engine  # noqa: SLF001 - two surfaces of one library
 
 
-def _intake(strategy: LLMCallStrategy[T], prompts: Iterable[str] | AsyncIterable[str]) -> Intake:
-    make_item = partial(_make_item, strategy)
-    make_item(0, "")  # a wrong strategy is reported before anything is read
+def _intake(strategy: LLMCallStrategy[T], prompts: Prompts) -> Intake:
+    LLMWorkItem("0", strategy, "")  # a wrong strategy is reported before anything is read
     if isinstance(prompts, str):
         prompts = [prompts]
-    return Intake(prompts, make_item=make_item)
+    return Intake(prompts, make_item=_ItemMaker(strategy), unique=getattr(prompts, "has_unique_ids", False))
 
 
-def _make_item(strategy: LLMCallStrategy[T], index: int, prompt: str) -> LLMWorkItem[T]:
-    return LLMWorkItem(str(index), strategy, prompt)
+@attrs.define
+class _ItemMaker(Generic[T]):
+    """Makes work items from strings, whose positions are their ids, or from input records, which have ids; not from both."""
+
+    _strategy: LLMCallStrategy[T]
+    _makes_of_records: bool | None = None
+
+    def __call__(self, index: int, prompt: object) -> LLMWorkItem[T]:
+        if isinstance(prompt, str):
+            self._expect(records=False)
+            return LLMWorkItem(str(index), self._strategy, prompt)
+        from .files.types import BadLine, InputRecord  # noqa: PLC0415 - not needed for strings
+
+        if isinstance(prompt, BadLine):
+            raise InvalidWorkItemError(f"{prompt}; leave bad lines out, or read the file with bad_lines='skip'")
+        if isinstance(prompt, InputRecord):
+            self._expect(records=True)
+            return LLMWorkItem(prompt.id, self._strategy, prompt.prompt, prompt.context)
+        return LLMWorkItem(str(index), self._strategy, prompt)  # type: ignore[arg-type]  # a work item checks its prompt
+
+    def _expect(self, *, records: bool) -> None:
+        if self._makes_of_records not in {None, records}:
+            raise InvalidWorkItemError(
+                "prompts must be strings or input records, not both: their ids might be the same"
+            )
+        self._makes_of_records = records

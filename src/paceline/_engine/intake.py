@@ -62,7 +62,7 @@ class Intake:
         """The number of items that the source declares; None: unknown."""
         self._make_item = make_item
         self._bounded = bounded
-        self._unique = unique or make_item is not None
+        self._unique = unique
         self._count = 0
         """Items read."""
         self._ended = False
@@ -159,7 +159,9 @@ class Intake:
     def _accept(self, batch: Batch, value: Any) -> Job | None:
         try:
             item = value if self._make_item is None else self._make_item(self._count, value)
-            job = batch.ledger.accept(item, known_unique=self._unique)
+            job = batch.ledger.accept(
+                item, known_unique=self._unique or isinstance(value, str)
+            )  # a string's position is its id
         except InvalidWorkItemError as error:
             batch.source_error = error
             return None

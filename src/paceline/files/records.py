@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, Generic, Literal, TypeAlias, TypeVar, cast, overload
+from typing import Any, ClassVar, Generic, Literal, TypeAlias, TypeVar, cast, overload
 
 import attrs
 
@@ -73,6 +73,9 @@ class Records(Generic[R_co]):
     """Most prompts, drawn at random from what `limit` leaves; None: all."""
     bad_lines: BadLines = attrs.field(default="raise", validator=OneOf(("raise", "skip", "yield")))
     """What happens with bad lines; see `read`."""
+
+    has_unique_ids: ClassVar[bool] = True
+    """A record with a repeated id is a bad line, so a batch need not remember the ids."""
 
     def __attrs_post_init__(self) -> None:
         if self.sample is not None and self.bad_lines == "yield":
