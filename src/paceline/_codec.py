@@ -21,6 +21,7 @@ from typing import Any
 import attrs
 from cattrs import Converter
 
+from ._core.accounting import ModelUse
 from ._core.exceptions import ConfigurationError
 from ._core.pace import PaceKnowledge
 from ._core.pace.warm_start import checked
@@ -72,6 +73,22 @@ def result_row(result: WorkItemResult[Any]) -> dict[str, Any]:
         "usage": _converter.unstructure(result.usage),
         "attempts": len(result.attempts),
         "seconds": round(result.seconds, _ROUNDING),
+    }
+
+
+def model_use_data(use: ModelUse, cost: float | None) -> dict[str, Any]:
+    """Return what a model was used for as data that JSON can hold.
+
+    Args:
+        use: The model's calls and tokens.
+        cost: USD; None: unknown.
+    """
+    return {
+        "model": use.model,
+        "calls": use.calls,
+        "accepted": use.accepted,
+        "usage": _converter.unstructure(use.usage),
+        "cost": cost,
     }
 
 

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from .files import InputRecord
 
 T = TypeVar("T")
+R = TypeVar("R")
 
 Prompts: TypeAlias = "Iterable[str] | Iterable[InputRecord] | AsyncIterable[str] | AsyncIterable[InputRecord]"
 """Prompts to answer: strings, or the records that `paceline.files.read` reads."""
@@ -98,7 +99,11 @@ def run_prompts(
     If the calling thread already runs an event loop, as in a notebook, the batch runs in another thread while this one waits.
     Ctrl-C cancels the batch and raises KeyboardInterrupt.
     """
-    call = partial(process_prompts, strategy, prompts, **options)
+    return run_on_trio(partial(process_prompts, strategy, prompts, **options))
+
+
+def run_on_trio(call: Callable[[], Awaitable[R]]) -> R:
+    """Run an async function on trio; in a thread that already runs an event loop, in a thread of its own."""
     try:
         anyio.get_current_task()
     except anyio.NoEventLoopError:
@@ -106,7 +111,7 @@ def run_prompts(
     return _run_in_thread(call)
 
 
-def _run(call: Callable[[], Awaitable[BatchResult[T]]]) -> BatchResult[T]:
+def _run(call: Callable[[], Awaitable[R]]) -> R:
     try:
         return anyio.run(call, backend="trio")
     except BaseExceptionGroup as group:
@@ -115,10 +120,10 @@ def _run(call: Callable[[], Awaitable[BatchResult[T]]]) -> BatchResult[T]:
         raise
 
 
-def _run_in_thread(call: Callable[[], Awaitable[BatchResult[T]]]) -> BatchResult[T]:
+def _run_in_thread(call: Callable[[], Awaitable[R]]) -> R:
     running: list[tuple[EventLoopToken, anyio.CancelScope]] = []
 
-    async def main() -> BatchResult[T] | None:
+    async def main() -> R | None:
         with anyio.CancelScope() as scope:
             running.append((current_token(), scope))
             return await call()

@@ -34,7 +34,7 @@ def test_a_hint_is_given_for_the_cause_not_for_what_followed_from_it():
 def test_when_a_spent_quota_reopens_is_told_if_it_is_known():
     spent = Fault(FaultKind.PENDING, "spent", None, QuotaHint(reopens_in=5 * 3600 + 12 * 60))
     batch = attrs.evolve(batch_of(FaultKind.EXHAUSTED), stopped=spent)
-    assert hint(batch, None) == "a quota is spent: run the rest in 5 h 12 min, or raise the quota"
+    assert hint(batch, None) == "a quota is exhausted: run the rest in 5 h 12 min, or raise the quota"
     unknown = attrs.evolve(batch, stopped=Fault(FaultKind.PENDING, "spent"))
     assert hint(unknown, None) == hint(batch_of(FaultKind.EXHAUSTED), None)
 

@@ -86,7 +86,7 @@ def test_the_first_signal_keeps_what_was_in_flight_and_a_second_run_does_the_res
     assert process.returncode == code
     called = len(calls_in(tmp_path))
     assert len(rows_of(out)) == called < 300
-    assert f"go on with: paceline resume {out}.journal" in err
+    assert f"resume with: paceline resume {out}.journal" in err
     assert begin(source, "-o", out, "-m", SLOW, "-q").wait(60) == 0
     assert whole(out, 300)
     assert len(calls_in(tmp_path)) == 300
@@ -216,7 +216,7 @@ def test_what_somebody_has_put_in_the_place_of_an_output_is_kept(paceline, jsonl
     out.write_text("mine\n")
     run = paceline("run", source, "-o", out, "-m", FAST, "-q")
     assert (tmp_path / "out.jsonl.1").read_text() == "mine\n"
-    assert f"{out}: is not as it was written; it is kept as {out}.1" in run.err
+    assert f"{out}: differs from what was written; it is kept as {out}.1" in run.err
 
 
 def test_a_second_process_is_refused_with_the_first_ones_number(begin, jsonl, tmp_path):
@@ -255,8 +255,8 @@ def test_a_changed_input_is_explained_and_refused_unless_it_is_accepted(paceline
     assert refused.err.splitlines() == [
         f"paceline: {out}.journal: the prompt of 'q3' has changed",
         f"{out}.journal: 1 items of the input are new",
-        f"{out}.journal: 10 items that it was begun with are not in the input",
-        f"{out}.journal: say --allow-changes to go on with this, or name another --journal to begin anew",
+        f"{out}.journal: 10 items of the journal are no longer in the input",
+        f"{out}.journal: say --allow-changes to accept this, or start again with another --journal",
     ]
     assert len(rows_of(out)) == 30
     assert paceline("run", source, "-o", out, "-m", FAST, "-q", "--allow-changes").code == 0

@@ -11,14 +11,14 @@ from pathlib import Path
 import pytest
 
 from paceline.cli.app import app
-from paceline.cli.commands.status import status_data, status_of
-from paceline.cli.console import BROKEN_PIPE, FAILED, OK, SIGNALLED, UNSAVED, USAGE
-from paceline.journal.reader import JournalReader
+from paceline.cli.commands.status import status_data
+from paceline.cli.console import FAILED, OK, SIGNALLED, UNSAVED, UNWANTED, USAGE
 from paceline.journal.writer import JournalWriter
+from paceline.runs import status
 
 PAGE = Path(__file__).parents[2] / "docs" / "reference" / "command-line.md"
 TABLE = re.compile(r"(?P<head><!-- options of (?P<command>\w+) -->\n)(?P<table>.*?)(?=<!-- end -->)", re.DOTALL)
-COMMANDS = ("run", "status", "results", "failed", "resume", "demo")
+COMMANDS = ("run", "status", "results", "failed", "resume")
 
 
 def table_of(command: str) -> str:
@@ -68,7 +68,7 @@ def test_every_command_has_a_section():
 def test_every_exit_code_is_documented():
     text = PAGE.read_text("utf-8").partition("\n## Exit codes\n")[2]
     documented = {int(code) for line in re.findall(r"^\| ([\d, ]+) \|", text, re.MULTILINE) for code in line.split(",")}
-    assert documented == {OK, FAILED, USAGE, UNSAVED, BROKEN_PIPE, SIGNALLED + 2, SIGNALLED + 15}
+    assert documented == {OK, FAILED, USAGE, UNSAVED, UNWANTED, SIGNALLED + 2, SIGNALLED + 15}
 
 
 @pytest.mark.parametrize("command", COMMANDS)
@@ -81,8 +81,7 @@ def test_every_option_has_a_sentence_of_help(command):
 def test_every_key_of_the_status_is_documented(tmp_path):
     with JournalWriter(tmp_path / "x.journal"):
         pass
-    with JournalReader(tmp_path / "x.journal") as reader:
-        data = status_data(status_of(reader, pace=0, now=0.0))
+    data = status_data(status(tmp_path / "x.journal"))
     section = PAGE.read_text("utf-8").partition("\n## `paceline status")[2].partition("\n## ")[0]
     documented = {
         key for line in re.findall(r"^\| (`[^|]+) \|", section, re.MULTILINE) for key in re.findall(r"`(\w+)`", line)

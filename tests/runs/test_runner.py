@@ -1,39 +1,31 @@
-"""How a batch is carried out, stopped, and kept: on trio, in real time, as the program does it."""
+"""How a batch is run, stopped and saved, on trio and on asyncio, in real time."""
 
 from __future__ import annotations
 
 import errno
-import os
-import signal
 from threading import Event as Flag
 
 import anyio
 import pytest
 
 from paceline import FaultKind, LLMCallStrategy, ParallelBatchProcessor
-from paceline.cli.progress.display import Progress
-from paceline.cli.progress.figures import FigureMeter
+from paceline.exceptions import MisuseError
 from paceline.files import InputRecord
-from paceline.runs.runner import RunItems, run_batch
+from paceline.runs import RunControl
+from paceline.runs.progress import ProgressMeter
+from paceline.runs.runner import Callbacks, RunItems, run_batch
 
 pytestmark = pytest.mark.anyio
 
 
-@pytest.fixture
-def anyio_backend():
-    return "trio"
-
-
-@pytest.fixture(autouse=True)
-def signals():
-    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-    yield
-    for number, handler in before.items():
-        signal.signal(number, handler)
+@pytest.fixture(params=["trio", "asyncio"])
+def anyio_backend(request):
+    """Time is real, as results are saved in threads."""
+    return request.param
 
 
 class Held(LLMCallStrategy[str]):
-    """Answers nothing until it is let go; prompts that begin with ! at once."""
+    """Holds its calls until `go` is set, and sets `is_busy` when `busy` calls are held; answers prompts that begin with ! at once."""
 
     def __init__(self, busy):
         self.busy = busy
@@ -54,80 +46,98 @@ class Held(LLMCallStrategy[str]):
 
 
 class Shelf:
-    """Keeps results, in the thread it is called from."""
+    """Saves results in memory, in the thread that it is called in; sets `has_enough` at a number of them."""
 
     def __init__(self, enough):
-        self.kept = []
+        self.saved = []
         self._enough = enough
         self.has_enough = Flag()
 
     def __call__(self, results):
-        self.kept += results
-        if len(self.kept) >= self._enough:
+        self.saved += results
+        if len(self.saved) >= self._enough:
             self.has_enough.set()
-
-
-class Heard(Progress):
-    def __init__(self):
-        self.sentences = []
-
-    def say(self, sentence):
-        self.sentences.append(sentence)
 
 
 def prompts(number, text="?"):
     return [InputRecord(i + 1, f"q{i}", text) for i in range(number)]
 
 
-async def run(source, strategy, keep, progress=None):
+async def run(source, strategy, save, **hooks):
     processor = ParallelBatchProcessor()
-    gauge = FigureMeter(len(source), processor.config.max_workers)
+    meter = ProgressMeter(len(source), processor.config.max_workers)
     items = RunItems(source, strategy)
-    return await run_batch(items, gauge, processor=processor, keep=keep, progress=progress or Progress())
+    return await run_batch(items, meter, processor=processor, save=save, callbacks=Callbacks(**hooks))
 
 
-def send(number):
-    os.kill(os.getpid(), number)
+async def test_a_stop_leaves_items_that_wait_pending_and_lets_the_calls_in_flight_finish():
+    strategy, shelf, control, snapshots = Held(busy=20), Shelf(480), RunControl(), []
 
-
-async def test_the_first_signal_keeps_what_waits_as_pending_and_lets_the_calls_in_flight_finish():
-    strategy, shelf, heard = Held(busy=20), Shelf(480), Heard()
-
-    async def interrupt():
+    async def stop():
         await strategy.is_busy.wait()
-        send(signal.SIGINT)
+        assert control.is_running
+        control.stop("enough")
         await anyio.to_thread.run_sync(shelf.has_enough.wait)
-        assert {str(result.error) for result in shelf.kept} == {"pending: the run was interrupted"}
+        assert {str(result.error) for result in shelf.saved} == {"pending: enough"}
         strategy.go.set()
 
     async with anyio.create_task_group() as nursery:
-        nursery.start_soon(interrupt)
-        ending = await run(prompts(500), strategy, shelf, heard)
-    assert ending.signal == signal.SIGINT
-    assert strategy.calls == ending.batch.succeeded == 20
-    assert len({result.item_id for result in shelf.kept}) == len(shelf.kept) == 500
-    assert heard.sentences == ["finishes the calls in flight (20); interrupt again to cancel them"]
+        nursery.start_soon(stop)
+        report = await run(prompts(500), strategy, shelf, control=control, on_progress=snapshots.append)
+    assert (report.is_stopped, report.is_complete) == (True, False)
+    assert strategy.calls == report.batch.succeeded == 20
+    assert len({result.item_id for result in shelf.saved}) == len(shelf.saved) == 500
+    assert next(snapshot.in_flight for snapshot in snapshots if snapshot.is_stopping) == 20
+    assert not control.is_running
 
 
-@pytest.mark.parametrize("second", [signal.SIGINT, signal.SIGTERM])
-async def test_the_second_signal_cancels_them_and_all_is_kept(second):
-    strategy, shelf = Held(busy=20), Shelf(480)
+async def test_a_cancel_cancels_the_calls_in_flight_and_all_results_are_saved():
+    strategy, shelf, control = Held(busy=20), Shelf(480), RunControl()
 
-    async def interrupt():
+    async def stop():
         await strategy.is_busy.wait()
-        send(signal.SIGTERM)
+        control.stop()
         await anyio.to_thread.run_sync(shelf.has_enough.wait)
-        send(second)
+        control.cancel()
 
     async with anyio.create_task_group() as nursery:
-        nursery.start_soon(interrupt)
-        ending = await run(prompts(500), strategy, shelf)
-    assert ending.signal == signal.SIGTERM
-    assert ending.batch.succeeded == 0
-    assert len({result.item_id for result in shelf.kept}) == len(shelf.kept) == 500
+        nursery.start_soon(stop)
+        report = await run(prompts(500), strategy, shelf, control=control)
+    assert report.is_stopped
+    assert report.batch.succeeded == 0
+    assert len({result.item_id for result in shelf.saved}) == len(shelf.saved) == 500
 
 
-async def test_where_results_cannot_be_kept_the_calls_in_flight_are_cancelled():
+async def test_another_thread_may_cancel():
+    strategy, shelf, control = Held(busy=20), Shelf(500), RunControl()
+
+    async def stop():
+        await strategy.is_busy.wait()
+        await anyio.to_thread.run_sync(control.cancel)
+
+    async with anyio.create_task_group() as nursery:
+        nursery.start_soon(stop)
+        report = await run(prompts(500), strategy, shelf, control=control)
+    assert report.is_stopped
+    assert len(shelf.saved) == 500
+
+
+async def test_a_run_that_was_stopped_before_its_start_makes_no_call():
+    strategy, shelf, control = Held(busy=1), Shelf(1), RunControl()
+    control.stop()
+    with anyio.fail_after(10):
+        report = await run(prompts(50), strategy, shelf, control=control)
+    assert strategy.calls <= 1
+    assert report.batch.failures == {FaultKind.PENDING: 50}
+
+
+async def test_a_control_belongs_to_one_run_at_a_time():
+    control = RunControl()
+    with control.attached(), pytest.raises(MisuseError):
+        await run(prompts(1, "!"), Held(busy=1), Shelf(1), control=control)
+
+
+async def test_if_results_cannot_be_saved_the_calls_in_flight_are_cancelled():
     strategy = Held(busy=19)
     tried = []
 
@@ -135,53 +145,48 @@ async def test_where_results_cannot_be_kept_the_calls_in_flight_are_cancelled():
         tried.append(results)
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    ending = await run([InputRecord(1, "first", "!"), *prompts(499)], strategy, refuse)
-    assert ending.failure.errno == errno.ENOSPC
+    report = await run([InputRecord(1, "first", "!"), *prompts(499)], strategy, refuse)
+    assert report.output_error.errno == report.error.errno == errno.ENOSPC
     assert len(tried) == 1
-    assert ending.batch.failures == {FaultKind.PENDING: 499}
+    assert report.batch.failures == {FaultKind.PENDING: 499}
     assert not strategy.go.is_set()
 
 
-async def test_a_source_that_changes_ends_the_batch_with_what_was_read():
+async def test_a_source_that_changes_ends_the_batch_with_the_items_read():
     class Shrunk(list):
         def __iter__(self):
             yield from super().__iter__()
             raise ValueError("changed")
 
     shelf = Shelf(1)
-    ending = await run(Shrunk(prompts(3, "!")), Held(busy=1), shelf)
-    assert len(shelf.kept) == 3
-    assert "changed" in str(ending.source_error)
+    report = await run(Shrunk(prompts(3, "!")), Held(busy=1), shelf)
+    assert len(shelf.saved) == 3
+    assert "changed" in str(report.source_error)
 
 
-async def test_a_broken_display_is_no_reason_to_lose_results():
-    class Broken(Progress):
-        period = 0.01
-
-        def show(self, reading):
-            if reading.in_flight:
-                raise ZeroDivisionError
+async def test_a_callback_that_raises_loses_no_results():
+    def broken(progress):
+        if progress.in_flight:
+            raise ZeroDivisionError
 
     shelf = Shelf(1)
     with pytest.RaisesGroup(ZeroDivisionError):
-        await run([InputRecord(1, "first", "!"), *prompts(99)], Held(busy=1), shelf, Broken())
-    assert len({result.item_id for result in shelf.kept}) == len(shelf.kept) == 100
+        await run(
+            [InputRecord(1, "first", "!"), *prompts(99)], Held(busy=1), shelf, on_progress=broken, progress_period=0.01
+        )
+    assert len({result.item_id for result in shelf.saved}) == len(shelf.saved) == 100
 
 
-async def test_a_keeper_with_a_bug_is_not_silenced():
-    def keep(results):
+async def test_a_bug_in_saving_is_raised():
+    def save(results):
         raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):
-        await run(prompts(3, "!"), Held(busy=1), keep)
+        await run(prompts(3, "!"), Held(busy=1), save)
 
 
-async def test_progress_is_shown_and_ends_with_the_last_figures():
-    readings = []
-
-    class Seen(Progress):
-        def end(self, reading):
-            readings.append(reading)
-
-    await run(prompts(30, "!"), Held(busy=1), Shelf(1), Seen())
-    assert (readings[0].done, readings[0].total) == (30, 30)
+async def test_the_last_snapshot_has_the_final_figures():
+    snapshots = []
+    await run(prompts(30, "!"), Held(busy=1), Shelf(1), on_progress=snapshots.append)
+    assert [snapshot.is_finished for snapshot in snapshots] == [False] * (len(snapshots) - 1) + [True]
+    assert (snapshots[-1].done, snapshots[-1].total) == (30, 30)

@@ -25,8 +25,8 @@ def test_bad_lines_are_told_and_the_good_ones_go_on(paceline, broken, number):
     assert run.code == 1
     assert len(run.rows) == 5
     told = run.err.splitlines()
-    assert told[0] == f"paceline: passed over: {path}:6: not JSON: Expecting value at column 1"
-    assert f"paceline: {number} lines of the input could not be taken; --strict stops at the first" in told
+    assert told[0] == f"paceline: skipped: {path}:6: not JSON: Expecting value at column 1"
+    assert f"paceline: {number} lines of the input are invalid and were skipped; --strict stops at the first" in told
 
 
 def test_a_strict_run_stops_before_the_first_call(paceline, broken, tmp_path):

@@ -1,4 +1,4 @@
-"""How a plan is told: to people in a few lines, to machines as one object."""
+"""Plans: what a run would do, for people in a few lines, for machines as one object."""
 
 from __future__ import annotations
 
@@ -7,25 +7,25 @@ from typing import Any
 
 import attrs
 
-from ..runs.plan import CHARACTERS_PER_TOKEN, OUTPUT_TOKENS, JournalState, Plan, PlannedModel
+from ..runs.dry_run import CHARACTERS_PER_TOKEN, OUTPUT_TOKENS, JournalState, PlannedModel, RunPlan
 from ..runs.setup import schema_of
 
 _STATES = {
     "new": "new",
     "empty": "empty",
-    "continued": "the journal's own: it is gone on with",
-    "replaced": "what it holds is replaced",
+    "continued": "continued: it belongs to the journal",
+    "replaced": "its content is replaced",
     "stream": "a stream",
 }
 
 
-def render_plan(plan: Plan) -> str:
+def render_plan(plan: RunPlan) -> str:
     """Return a plan in lines for people."""
     return "\n".join(f"{label:10}{text}" for label, text in _lines(plan))
 
 
-def plan_data(plan: Plan) -> dict[str, Any]:
-    """Return a plan as JSON has it; its keys are documented and stay."""
+def plan_data(plan: RunPlan) -> dict[str, Any]:
+    """Return a plan as data that JSON can hold; its keys are documented, and stay."""
     usage = plan.usage
     return {
         "input": {
@@ -64,26 +64,26 @@ def plan_data(plan: Plan) -> dict[str, Any]:
     }
 
 
-def _lines(plan: Plan) -> Iterator[tuple[str, str]]:
+def _lines(plan: RunPlan) -> Iterator[tuple[str, str]]:
     options, usage = plan.options, plan.usage
     yield "plan", "nothing is called, nothing is written"
-    bad = f"; {plan.bad_count:,} lines cannot be taken and are passed over" if plan.bad_count else ""
+    bad = f"; {plan.bad_count:,} invalid lines are skipped" if plan.bad_count else ""
     yield "input", f"{plan.source}: {plan.prompts:,} prompts ({plan.kind}){bad}"
     for one in plan.bad:
         yield "", f"  {one}"
     if plan.bad_count > len(plan.bad):
         yield "", f"  and {plan.bad_count - len(plan.bad):,} more"
     same = plan.wanted - plan.calls
-    yield "calls", f"{plan.calls:,}" + (f": {same:,} prompts are the same as another" if same else "")
+    yield "calls", f"{plan.calls:,}" + (f": {same:,} prompts are equal to another" if same else "")
     for index, model in enumerate(plan.models):
-        yield ("then" if index else "model"), f"{model.name}, in the lane {model.quota}"
+        yield ("then" if index else "model"), f"{model.name}, lane {model.quota}"
     if options.system is not None:
         shared = ", shared in a context cache" if options.cache else ""
         yield "system", f"{options.system}: {plan.system_characters:,} characters{shared}"
     if options.schema is not None:
         yield "schema", f"{options.schema}: {schema_of(options.schema).name}"
-    yield "workers", f"at most {options.max_workers:,}; how many, and at what pace, is found in the run"
-    yield "output", f"{plan.output} ({_STATES[plan.output_state]}), in the form {options.output_format}"
+    yield "workers", f"at most {options.max_workers:,}; their number and the pace are found during the run"
+    yield "output", f"{plan.output} ({_STATES[plan.output_state]}), format {options.output_format}"
     yield from _journal_lines(plan)
     yield (
         "tokens",
@@ -91,18 +91,18 @@ def _lines(plan: Plan) -> Iterator[tuple[str, str]]:
     )
     yield (
         "",
-        f"  taken for {CHARACTERS_PER_TOKEN} characters a token, and {OUTPUT_TOKENS} tokens an answer, which nobody knows",
+        f"  assuming {CHARACTERS_PER_TOKEN} characters per token and {OUTPUT_TOKENS} output tokens per answer",
     )
     for index, model in enumerate(plan.models):
         if not index:
             yield "cost", _cost(model)
         elif model.cost is not None:
-            yield "", f"  and {_cost(model)} for {model.name}, did all of them move up to it"
+            yield "", f"  and {_cost(model)} for {model.name}, if all of them move up to it"
 
 
-def _journal_lines(plan: Plan) -> Iterator[tuple[str, str]]:
+def _journal_lines(plan: RunPlan) -> Iterator[tuple[str, str]]:
     if plan.journal is None:
-        yield "journal", "none: the run could not be resumed"
+        yield "journal", "none: the run cannot be resumed"
         return
     state = plan.journal_state
     yield "journal", plan.journal + (" (new)" if state is None else "")
@@ -112,16 +112,16 @@ def _journal_lines(plan: Plan) -> Iterator[tuple[str, str]]:
     failed = sum(counts.failures.values())
     yield "", f"  {counts.total:,} items: {counts.succeeded:,} succeeded, {failed:,} failed, {counts.pending:,} pending"
     if failed:
-        yield "", f"  {state.again:,} of those that failed are run again"
+        yield "", f"  {state.again:,} failed items are run again"
     for change in state.changes:
         yield "", f"  changed: {change}"
     if state.changes and not state.is_accepted:
         yield (
             "",
-            "  a run would be refused: say --allow-changes to go on with this, or name another --journal to begin anew",
+            "  a run would be refused: say --allow-changes to accept this, or start again with another --journal",
         )
     if state.writer is not None:
-        yield "", f"  a run would be refused: process {state.writer} writes the journal"
+        yield "", f"  a run would be refused: the journal is being written by process {state.writer}"
 
 
 def _state_data(state: JournalState) -> dict[str, Any]:
@@ -140,5 +140,5 @@ def _state_data(state: JournalState) -> dict[str, Any]:
 
 def _cost(model: PlannedModel) -> str:
     if model.cost is None:
-        return "not known: no price is (they come with: pip install 'paceline[prices]')"
+        return "unknown, as no price is known (install prices with: pip install 'paceline[prices]')"
     return f"about ${model.cost:,.2f}" if model.cost >= 1 else f"about ${model.cost:.2g}"

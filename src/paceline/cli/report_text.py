@@ -1,7 +1,4 @@
-"""What to do next, where items failed: one sentence.
-
-What is told of a batch that has ended, and the exit code that it comes to.
-"""
+"""Reports: how a run has ended, for people and as JSON, what to do next, and the exit code."""
 
 from __future__ import annotations
 
@@ -11,127 +8,192 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+import attrs
+
+from .._codec import model_use_data
 from .._core.durations import format_duration
-from .._core.fault import FaultKind, reopens_in
+from .._core.fault import PASSING, FaultKind, reopens_in
 from .._core.results import BatchResult
 from ..files.types import STREAM
-from ..runs.options import RunOptions
-from ..runs.report import JournalSummary, RunReport, summary_of
-from .console import FAILED, OK, SIGNALLED, UNSAVED, UNWANTED, USAGE, answer_json, print_lines, print_message
+from ..journal.reader import Counts
+from ..runs.report import JournalSummary, RunReport
+from .console import FAILED, OK, SIGNALLED, UNSAVED, UNWANTED, USAGE, print_json, print_lines, print_message
 
-_HINTS = MappingProxyType(  # the first that applies is given: what explains the others goes first
+_HINTS = MappingProxyType(  # the first that applies is printed: causes stand before their consequences
     {
-        FaultKind.DENIED: "the provider did not accept the key: check it, and what it may be used for",
-        FaultKind.EXHAUSTED: "a quota is spent: wait until it is renewed, or raise it",
-        FaultKind.BUG: "a strategy raised what it should not: --verbose shows the traceback",
-        FaultKind.REJECTED: "the provider takes the request itself for wrong: see the messages in the rows",
+        FaultKind.DENIED: "the provider rejected the key: check the key and its permissions",
+        FaultKind.EXHAUSTED: "a quota is exhausted: wait until it is renewed, or raise it",
+        FaultKind.BUG: "a strategy raised an unexpected exception: --verbose shows the traceback",
+        FaultKind.REJECTED: "the provider rejected requests as invalid: see the messages in the rows",
         FaultKind.TIMEOUT: "calls took too long: raise --timeout, or ask for shorter answers",
-        FaultKind.THROTTLED: "the provider served nothing for a long time: try again later",
+        FaultKind.THROTTLED: "the provider refused all calls for a long time: try again later",
         FaultKind.OVERLOADED: "the provider has no capacity: try again later",
-        FaultKind.TRANSIENT: "calls failed again and again: see the messages in the rows, and try again later",
-        FaultKind.TRUNCATED: "answers hit the limit of output tokens: ask for shorter ones",
-        FaultKind.REFUSED: "the model declined to answer: see the messages in the rows",
-        FaultKind.INVALID: "answers did not have the form that was asked for: see the messages in the rows",
-        FaultKind.CANCELLED: "calls were cancelled from within: --verbose shows more",
-        FaultKind.SKIPPED: "items were skipped on purpose: see the messages in the rows",
-        FaultKind.PENDING: "the batch ended before it reached them all",
+        FaultKind.TRANSIENT: "calls failed repeatedly: see the messages in the rows, and try again later",
+        FaultKind.TRUNCATED: "answers reached the limit of output tokens: ask for shorter answers",
+        FaultKind.REFUSED: "the model declined to print_output: see the messages in the rows",
+        FaultKind.INVALID: "answers did not match the required format: see the messages in the rows",
+        FaultKind.CANCELLED: "calls were cancelled by their own code: --verbose shows more",
+        FaultKind.SKIPPED: "items were skipped by a middleware: see the messages in the rows",
+        FaultKind.PENDING: "the run ended before all items had a result",
     }
 )
 
 
-def _when_spent(batch: BatchResult[Any]) -> str | None:
-    """Return what to do about a quota of which it is known when it is renewed."""
-    reopens = None if batch.stopped is None else reopens_in(batch.stopped)
-    return (
-        None if reopens is None else f"a quota is spent: run the rest in {format_duration(reopens)}, or raise the quota"
-    )
-
-
 def hint(batch: BatchResult[Any], output: str | None) -> str | None:
-    """Return what to do about a batch's failures; None if nothing failed.
+    """Return what to do about a batch's failures; None if no item failed.
 
     Args:
-        batch: that has ended.
-        output: the file that has its rows; None: no file has.
+        batch: The batch.
+        output: Path of the file that has its rows; None: its rows are in no file.
     """
     for kind, advice in _HINTS.items():
         if batch.failures.get(kind):
-            sentence = _when_spent(batch) or advice if kind is FaultKind.EXHAUSTED else advice
+            sentence = _exhausted_hint(batch) or advice if kind is FaultKind.EXHAUSTED else advice
             if output is None:
                 return sentence
             return f"{sentence}. The ids to run again: jq -r 'select(.success|not).id' {shlex.quote(output)}"
     return None
 
 
-def report(ended: RunReport, options: RunOptions, *, as_json: bool) -> int:
-    """Tell how a run has ended, for people or for machines, and what to do next; return the exit code."""
-    file = None if options.output == STREAM else options.output
-    if not as_json and (ended.kept is None or ended.ending.batch.total_items):
-        print_lines(ended.ending.batch.summary())
-    code = conclude(ended, output=file)
+def _exhausted_hint(batch: BatchResult[Any]) -> str | None:
+    """Return what to do about an exhausted quota whose renewal time is known; None if it is not known."""
+    reopens = None if batch.stopped is None else reopens_in(batch.stopped)
+    return (
+        None
+        if reopens is None
+        else f"a quota is exhausted: run the rest in {format_duration(reopens)}, or raise the quota"
+    )
+
+
+def resume_command(journal: str) -> str:
+    """Return the command that runs what is missing in a journal."""
+    return f"paceline resume {shlex.quote(journal)}"
+
+
+def next_command(journal: str, counts: Counts) -> str | None:
+    """Return the command that runs what is missing in a journal, or what failed; None if all items succeeded."""
+    if counts.pending or counts.failures.keys() & PASSING:
+        return resume_command(journal)
+    return f"{resume_command(journal)} --retry failed" if counts.failures else None
+
+
+def print_report(report: RunReport, *, as_json: bool, signal: int | None) -> int:
+    """Print how a run has ended and what to do next; return the exit code.
+
+    Args:
+        report: The run.
+        as_json: Whether one JSON object is printed; it goes to stdout, or is the last line of stderr if stdout has the rows.
+        signal: Number of the signal that stopped the run; None: no signal did.
+    """
+    if not as_json and (report.journal is None or report.batch.total_items):
+        print_lines(report.batch.summary())
+    print_advice(report)
+    code = exit_code(report, signal)
     if as_json:
-        answer_json(summary_of(ended, options, code=code), stdout_is_used=file is None)
+        print_json(report_data(report, code=code, signal=signal), stdout_is_used=report.output == STREAM)
     return code
 
 
-def conclude(ended: RunReport, *, output: str | None) -> int:
-    """Tell what to do next, if there is anything; return the exit code.
+def report_data(report: RunReport, *, code: int, signal: int | None) -> dict[str, Any]:
+    """Return how a run has ended as data that JSON can hold; its keys are documented, and stay."""
+    batch, error = report.batch, report.error
+    fewest, most = batch.workers
+    return {
+        "items": batch.total_items,
+        "succeeded": batch.succeeded,
+        "failed": batch.failed,
+        "failures": {str(kind): count for kind, count in sorted(batch.failures.items())},
+        "recalled": batch.recalled,
+        "saved": report.saved,
+        "bad_lines": report.bad_lines,
+        "refusals": batch.refusals,
+        "workers": {"fewest": fewest, "most": most},
+        "usage": attrs.asdict(batch.usage),
+        "cost": batch.cost,
+        "models": [model_use_data(use, use.cost) for use in batch.models],
+        "top_alone": [model_use_data(use, use.cost) for use in batch.top_alone],
+        "seconds": round(batch.seconds, 3),
+        "stopped": None
+        if batch.stopped is None
+        else {"kind": str(batch.stopped.kind), "message": batch.stopped.message},
+        "signal": signal,
+        "error": None if error is None else str(error.__cause__ or error),
+        "output": _name(report.output),
+        "journal": None if report.journal is None else _journal_data(report.journal),
+        "exit_code": code,
+    }
 
-    Args:
-        ended: the run.
-        output: the file that has its rows; None: no file has.
-    """
-    ending = ended.ending
-    if ending.source_error is not None:
-        print_message(str(ending.source_error.__cause__ or ending.source_error))
-    elif ending.unsaved is not None:
-        print_message(str(ending.unsaved))
-    elif ending.failure is not None:
-        _tell_failure(ended, ending.failure, output)
-    elif (advice := hint(ending.batch, output if ended.kept is None else None)) is not None:
+
+def _journal_data(journal: JournalSummary) -> dict[str, Any]:
+    counts = journal.counts
+    return {
+        "path": journal.path,
+        "items": counts.total,
+        "succeeded": counts.succeeded,
+        "failures": dict(sorted(counts.failures.items())),
+        "pending": counts.pending,
+    }
+
+
+def print_advice(report: RunReport) -> None:
+    """Print what to do next, if there is anything to do."""
+    if report.source_error is not None:
+        print_message(str(report.source_error.__cause__ or report.source_error))
+    elif report.journal_error is not None:
+        print_message(str(report.journal_error))
+    elif report.output_error is not None:
+        _print_output_error(report, report.output_error)
+    elif (advice := hint(report.batch, _file_of(report) if report.journal is None else None)) is not None:
         print_message(advice)
-    if ended.bad_count:
-        print_message(f"{ended.bad_count:,} lines of the input could not be taken; --strict stops at the first")
-    if ended.kept is not None:
-        _tell_kept(ended.kept, anew=ended.ending.batch.total_items)
-    return _code(ended)
+    if report.bad_lines:
+        print_message(
+            f"{report.bad_lines:,} lines of the input are invalid and were skipped; --strict stops at the first"
+        )
+    if report.journal is not None:
+        _print_journal(report.journal, new=report.batch.total_items)
 
 
-def _tell_failure(ended: RunReport, failure: OSError, output: str | None) -> None:
-    batch = ended.ending.batch
-    reason = failure.strerror or str(failure)
-    if ended.kept is not None:
-        print_message(f"{output or 'stdout'}: {reason}; the results are in {ended.kept.path}")
+def _file_of(report: RunReport) -> str | None:
+    return None if report.output == STREAM else report.output
+
+
+def _name(output: str | None) -> str | None:
+    return "stdout" if output == STREAM else output
+
+
+def _print_output_error(report: RunReport, error: OSError) -> None:
+    place, reason, total = _name(report.output), error.strerror or str(error), report.batch.total_items
+    if report.journal is not None:
+        print_message(f"{place}: {reason}; the results are in {report.journal.path}")
     else:
-        lost = batch.total_items - (ended.saved or 0)
-        print_message(f"{output or 'stdout'}: {reason}; {lost:,} of {batch.total_items:,} results could not be saved")
+        lost = total - (report.saved or 0)
+        print_message(f"{place}: {reason}; {lost:,} of {total:,} results could not be saved")
 
 
-def _tell_kept(kept: JournalSummary, *, anew: int) -> None:
-    counts = kept.counts
-    if not Path(kept.path).exists():
-        print_message(f"{kept.path}: is gone; what the output has cannot be gone on with")
+def _print_journal(journal: JournalSummary, *, new: int) -> None:
+    counts = journal.counts
+    if not Path(journal.path).exists():
+        print_message(f"{journal.path}: is gone; the run cannot be resumed")
         return
     failed = counts.settled - counts.succeeded
     if counts.pending:
         done = f"{counts.settled:,} of {counts.total:,} items are done, {counts.pending:,} are missing"
-        print_message(f"{done}; go on with: {kept.how_to_go_on}")
+        print_message(f"{done}; resume with: {resume_command(journal.path)}")
     elif failed:
-        again = f"try these again with: {kept.next}"
-        print_message(f"all {counts.total:,} items are done, {failed:,} of them failed; {again}")
-    elif not anew:
+        advice = f"retry them with: {next_command(journal.path, counts)}"
+        print_message(f"all {counts.total:,} items are done, {failed:,} of them failed; {advice}")
+    elif not new:
         print_message(f"all {counts.total:,} items were done already")
 
 
-def _code(ended: RunReport) -> int:
-    ending, kept = ended.ending, ended.kept
-    if ending.unsaved is not None:
+def exit_code(report: RunReport, signal: int | None = None) -> int:
+    """Return the exit code of a run that a signal, or none, has stopped."""
+    if report.journal_error is not None:
         return UNSAVED
-    if ending.failure is not None:
-        return UNWANTED if ending.failure.errno == errno.EPIPE else UNSAVED
-    if ending.source_error is not None:
+    if report.output_error is not None:
+        return UNWANTED if report.output_error.errno == errno.EPIPE else UNSAVED
+    if report.source_error is not None:
         return USAGE
-    if ending.signal is not None:
-        return SIGNALLED + ending.signal
-    failed = ending.batch.failed if kept is None else kept.counts.total - kept.counts.succeeded
-    return FAILED if failed or ended.bad_count else OK
+    if signal is not None:
+        return SIGNALLED + signal
+    return FAILED if report.unfinished or report.bad_lines else OK

@@ -1,1 +1,126 @@
-"""Runs from file to file as a library: plan, run, resume, export, status, failed."""
+"""A run from file to file as a library: what the command line does, without its output.
+
+    report = run(RunOptions(input="prompts.jsonl", model="gpt-5-mini"))     # or: await run_async(...)
+    print(report.batch.summary(), report.output)
+
+plan      what a run would do, and what it might cost
+run       answer every prompt of a file; resume makes the calls that are missing
+status    how far a batch has come, also while it runs
+export    the results of a journal as JSONL, CSV or Parquet
+failed    the prompts of failed items as a new input
+
+Each function takes a frozen record of options and returns a frozen record. Nothing is printed, no signal handler is installed, and the process
+is never ended: progress and messages go to callbacks (`RunHooks`), and a `RunControl` stops a run from another task or thread.
+"""
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from .control import RunControl as RunControl
+    from .dry_run import JournalState as JournalState
+    from .dry_run import PlannedModel as PlannedModel
+    from .dry_run import RunPlan as RunPlan
+    from .dry_run import plan as plan
+    from .failed_prompts import FailedReport as FailedReport
+    from .failed_prompts import failed as failed
+    from .file_run import run as run
+    from .file_run import run_async as run_async
+    from .journal_export import ExportReport as ExportReport
+    from .journal_export import export as export
+    from .journal_facts import RegisteredInput as RegisteredInput
+    from .journal_facts import WrittenOutput as WrittenOutput
+    from .journal_status import JournalStatus as JournalStatus
+    from .journal_status import RunSummary as RunSummary
+    from .journal_status import status as status
+    from .options import ExportFormat as ExportFormat
+    from .options import ExportOptions as ExportOptions
+    from .options import FailedOptions as FailedOptions
+    from .options import ResumeOptions as ResumeOptions
+    from .options import RunOptions as RunOptions
+    from .progress import RunProgress as RunProgress
+    from .report import JournalSummary as JournalSummary
+    from .report import RunReport as RunReport
+    from .resumption import resume as resume
+    from .resumption import resume_async as resume_async
+    from .resumption import resumed_options as resumed_options
+    from .runner import RunHooks as RunHooks
+
+_HOMES = {
+    "ExportFormat": "options",
+    "ExportOptions": "options",
+    "ExportReport": "journal_export",
+    "FailedOptions": "options",
+    "FailedReport": "failed_prompts",
+    "JournalState": "dry_run",
+    "JournalStatus": "journal_status",
+    "JournalSummary": "report",
+    "PlannedModel": "dry_run",
+    "RegisteredInput": "journal_facts",
+    "ResumeOptions": "options",
+    "RunControl": "control",
+    "RunHooks": "runner",
+    "RunOptions": "options",
+    "RunPlan": "dry_run",
+    "RunProgress": "progress",
+    "RunReport": "report",
+    "RunSummary": "journal_status",
+    "WrittenOutput": "journal_facts",
+    "export": "journal_export",
+    "failed": "failed_prompts",
+    "plan": "dry_run",
+    "resume": "resumption",
+    "resume_async": "resumption",
+    "resumed_options": "resumption",
+    "run": "file_run",
+    "run_async": "file_run",
+    "status": "journal_status",
+}
+"""Each name's module. It is loaded when the name is first used, so that SQLite and the engine are loaded by those who need them."""
+
+__all__ = [
+    "ExportFormat",
+    "ExportOptions",
+    "ExportReport",
+    "FailedOptions",
+    "FailedReport",
+    "JournalState",
+    "JournalStatus",
+    "JournalSummary",
+    "PlannedModel",
+    "RegisteredInput",
+    "ResumeOptions",
+    "RunControl",
+    "RunHooks",
+    "RunOptions",
+    "RunPlan",
+    "RunProgress",
+    "RunReport",
+    "RunSummary",
+    "WrittenOutput",
+    "export",
+    "failed",
+    "plan",
+    "resume",
+    "resume_async",
+    "resumed_options",
+    "run",
+    "run_async",
+    "status",
+]
+
+if not TYPE_CHECKING:  # a type checker would take any name for a public one
+
+    def __getattr__(name: str) -> object:
+        from importlib import import_module  # noqa: PLC0415 - needed once
+        from typing import is_typeddict  # noqa: PLC0415 - needed once
+
+        if name not in _HOMES:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        value = getattr(import_module(f".{_HOMES[name]}", __name__), name)
+        if not is_typeddict(value):  # the annotations of one are looked up in its module
+            value.__module__ = __name__  # in reprs and tracebacks it goes by the name that it is imported by
+        globals()[name] = value
+        return value
+
+    def __dir__() -> list[str]:
+        return sorted({*globals(), *__all__})

@@ -1,10 +1,10 @@
-"""For how many calls at a time does this process have file descriptors? Each call has a connection, and so one of them.
+"""File limit: how many calls at a time this process has file descriptors for, as each call has a connection.
 
-1. The soft limit is raised as far as the workers need and the hard limit allows; it is for this process alone.
-2. Where even that is too low, there are fewer workers, and the user is told how many, why, and what to do. Without room for one
-   nothing is called.
-3. On a ladder each model has connections of its own, and those of a model stay open a while after an item has moved on: a worker
-   may have as many as there are models.
+1. The soft limit is raised as far as the workers need and the hard limit allows, for this process alone.
+2. If that is not enough, there are fewer workers, and a message says how many, why, and what to do. Without room for one call the
+   run is refused.
+3. On a ladder each model has connections of its own, and those of a model stay open for a while after an item has moved up: a worker
+   may have as many connections as there are models.
 """
 
 from __future__ import annotations
@@ -21,39 +21,41 @@ with suppress(ImportError):  # Windows has no such limit
     import resource as _limits
 
 _SPARE = 24
-"""Descriptors beside those open now and those of connections: the event loop's, the journal's, names and certificates."""
-_ASSUMED_OPEN = 16  # where the system does not say
+"""Descriptors beyond those open now and those of connections: event loop, journal, name resolution, certificates."""
+_ASSUMED_OPEN = 16  # if the system does not report it
 
 
 class DescriptorsError(ConfigurationError):
-    """There are too few file descriptors for a single call."""
+    """The process has too few file descriptors for a single call."""
 
 
-def workers_within(workers: int, *, models: int = 1, say: Callable[[str], None]) -> int:
-    """Return how many of the workers there may be: all of them, if need be after raising the soft limit.
+def workers_within(workers: int, *, models: int = 1, on_message: Callable[[str], None]) -> int:
+    """Return how many workers there are descriptors for: all of them if possible, after raising the soft limit if needed.
 
     Args:
-        workers: as many as there might be.
-        models: that a worker may have connections to.
-        say: tells the user why there are fewer.
+        workers: Number of workers wanted.
+        models: Number of models that a worker may have connections to.
+        on_message: Receives a sentence if there are fewer.
 
     Raises:
-        DescriptorsError: there is not even room for one.
+        DescriptorsError: There are too few for one worker.
     """
     if _limits is None:
         return workers
-    taken = _open_now() + _SPARE
-    limit = _raised(taken + workers * models)
-    room = (limit - taken) // models
+    used = _open_now() + _SPARE
+    limit = _raised(used + workers * models)
+    room = (limit - used) // models
     if room >= workers:
         return workers
-    needed = taken + workers * models
-    how = f"raise its limit (ulimit -n {needed})"
+    needed = used + workers * models
+    advice = f"raise its limit (ulimit -n {needed})"
     if room < 1:
         raise DescriptorsError(
-            f"this process may have {limit} files open, and needs {taken + models} for one call at a time; {how}"
+            f"this process may have {limit} files open, and needs {used + models} for one call at a time; {advice}"
         )
-    say(f"at most {room} calls at a time, not {workers:,}: this process may have {limit:,} files open; for more {how}")
+    on_message(
+        f"at most {room} calls at a time, not {workers:,}: this process may have {limit:,} files open; for more {advice}"
+    )
     return room
 
 
@@ -65,7 +67,7 @@ def _open_now() -> int:
 
 
 def _raised(needed: int) -> int:
-    """Return the soft limit, after raising it towards what is needed."""
+    """Raise the soft limit towards `needed`; return it."""
     soft: int
     soft, hard = _limits.getrlimit(_limits.RLIMIT_NOFILE)
     if soft == _limits.RLIM_INFINITY or soft >= needed:
@@ -74,7 +76,7 @@ def _raised(needed: int) -> int:
     while wanted > soft:
         try:
             _limits.setrlimit(_limits.RLIMIT_NOFILE, (wanted, hard))
-        except (ValueError, OSError):  # the system has a lower limit that it does not tell, as macOS has
+        except (ValueError, OSError):  # the system has a lower limit that it does not report, as macOS does
             wanted = (wanted + soft) // 2
         else:
             return wanted

@@ -1,107 +1,52 @@
-"""How the rows of an output come out of the journal: each once, whatever happened in between.
+"""Journal output: writes the rows of an output out of the journal, each result once, whatever interrupts the run.
 
 Rules owned here:
 
-1. An output is what the journal holds, in the order in which it was committed: a row is written only of a result that is
-   there. What was written, up to which result, is noted in the journal, now and then.
-2. An output that was written by an earlier run is gone on with behind what was noted; what is longer is cut off, a torn line
-   with it. Where it is gone, it is written anew. Where it is not as it was noted, it is put aside first: it is somebody's.
-3. Where rows have become wrong, as their items are run again, all are written anew. That is noted in the transaction that makes
-   them wrong.
+1. An output holds what the journal holds, in the order of commits: a row is written only for a committed result. The journal records
+   from time to time how far the output is written.
+2. An output of an earlier run is continued after the recorded end; anything behind that, such as a torn line, is cut off. If the file
+   is missing, all rows are written again. If it differs from what was recorded, it is renamed first, as it may be someone's work.
+3. When items are run again their rows are out of date, and all rows are written again. That is recorded in the transaction that
+   removes the results.
 """
 
 from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterable
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
-import attrs
-from cattrs import structure
-from cattrs.errors import BaseValidationError
-
 from .._core.exceptions import JournalError
-from ..files.output import Output
+from ..files.output import Output, open_output
 from ..files.output_formats import OutputFormat, encode
+from ..files.types import STREAM
 from ..journal.reader import JournalReader
 from ..journal.records import StoredResult
 from ..journal.writer import JournalWriter
+from .journal_facts import WrittenOutput, record_output, recorded_output
+from .options import RunOptions
 
-_FACT = "output"
-_AT_ONCE = 256  # rows that are written with one call
-_NOTES = 1.0  # seconds between two notes of what was written
+ROWS_AT_ONCE = 256
+"""Rows that are written with one call."""
+_RECORD_EVERY = 1.0  # seconds between two records of how far the output is written
 
 Encode = Callable[[StoredResult], bytes]
 
 
-@attrs.frozen(kw_only=True)
-class Written:
-    """How much of a journal an output holds."""
-
-    path: str
-    """Absolute."""
-    form: str
-    """Of its rows."""
-    last: int
-    """The number of the latest result in it."""
-    size: int
-    """Bytes."""
-
-
-def recorded_output(store: JournalWriter | JournalReader) -> Written | None:
-    """Return what was noted of the latest output; None: nothing, or nothing that can be read."""
-    try:
-        return structure(store.fact(_FACT), Written)
-    except (BaseValidationError, TypeError, ValueError, KeyError):
-        return None
-
-
-def last_in(path: str, form: str, before: Written | None) -> int | None:
-    """Return the number of the latest result that an output holds which an earlier run has written, and cut off what follows it.
-
-    Returns:
-        0: it holds none; None: it is not as it was noted.
-    """
-    if before is None or before.path != str(Path(path).resolve()) or before.form != form:
-        return None
-    try:
-        with Path(path).open("r+b") as file:
-            size = file.seek(0, os.SEEK_END)
-            if size < before.size:
-                return None
-            if before.size:
-                file.seek(before.size - 1)
-                if file.read(1) != b"\n":
-                    return None
-            file.truncate(before.size)
-    except FileNotFoundError:
-        return 0
-    return before.last
-
-
-def set_aside(path: str) -> str:
-    """Give a file another name, which nobody has; return it."""
-    number = 1
-    while os.path.lexists(aside := f"{path}.{number}"):
-        number += 1
-    Path(path).rename(aside)
-    return aside
-
-
 class JournalOutput:
-    """Writes the rows of results that the journal has.
+    """Writes the rows of the results in a journal.
 
     Args:
-        reader: of the journal.
-        store: where what was written is noted.
-        output: where rows go.
-        form: of the rows.
-        last: the number of the latest result that is there already.
-        clock: seconds.
+        reader: Reads the results.
+        store: Records how far the output is written.
+        output: Receives the rows.
+        output_format: Format of the rows.
+        last: Number of the latest result that the output has already.
+        clock: Returns seconds, monotonic.
     """
 
     def __init__(  # noqa: PLR0913 - all are needed
@@ -110,66 +55,135 @@ class JournalOutput:
         store: JournalWriter,
         output: Output,
         *,
-        form: OutputFormat,
+        output_format: OutputFormat,
         last: int = 0,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.last = last
-        """The number of the latest result that was written."""
+        """Number of the latest result that was written."""
         self._reader = reader
         self._store = store
         self._output = output
-        self._form = form
-        self._row = encoder(form)
+        self._output_format = output_format
+        self._encode = encoder(output_format)
         self._clock = clock
-        self._next_note = clock() + _NOTES
+        self._next_record = clock() + _RECORD_EVERY
+
+    @property
+    def saved(self) -> int:
+        """Rows that this run wrote."""
+        return self._output.saved
 
     def catch_up(self, _: Any = None) -> None:
-        """Write the rows of all results that are new. Blocks.
+        """Write the rows of all new results. Blocks.
 
         Raises:
-            OSError: they were not all taken; those that were are not written again.
+            OSError: Not all rows were written; those that were are not written again.
         """
-        for some in _parts(self._reader.results(after=self.last)):
+        for results in _chunks(self._reader.results(after=self.last)):
             before = self._output.saved
             try:
-                self._output.write(b"".join(map(self._row, some)))
+                self._output.write(b"".join(map(self._encode, results)))
             finally:
-                taken = self._output.saved - before  # it may take a part
-                self.last = some[taken - 1].seq if taken else self.last
-        if self._clock() >= self._next_note:
-            self.note()
+                written = self._output.saved - before  # may be a part of them
+                self.last = results[written - 1].seq if written else self.last
+        if self._clock() >= self._next_record:
+            self.record()
 
-    def note(self) -> None:
-        """Note in the journal what was written; where it takes no note, a next run writes the latest rows anew.
+    def record(self) -> None:
+        """Record in the journal how far the output is written; if that fails, the next run writes the latest rows again.
 
         Raises:
-            OSError: the rows are not on the disk.
+            OSError: The rows are not on the disk.
         """
         size = self._output.settled_size()
         if size is not None:
             path = str(Path(self._output.name).resolve())
-            written = Written(path=path, form=str(self._form), last=self.last, size=size)
+            written = WrittenOutput(path=path, form=str(self._output_format), last=self.last, size=size)
             with suppress(JournalError):
-                self._store.set_fact(_FACT, attrs.asdict(written))
-        self._next_note = self._clock() + _NOTES
+                record_output(self._store, written)
+        self._next_record = self._clock() + _RECORD_EVERY
 
 
-def encoder(form: OutputFormat) -> Encode:
-    """Return what makes rows of a form."""
-    if form is OutputFormat.OWN:
-        return lambda kept: kept.line
-    return lambda kept: encode(form, kept.as_data())
+@contextmanager
+def open_journal_output(
+    options: RunOptions,
+    source: os.stat_result,
+    store: JournalWriter,
+    reader: JournalReader,
+    *,
+    on_message: Callable[[str], None],
+) -> Iterator[JournalOutput]:
+    """Open the output of a run where an earlier run left it.
+
+    Raises:
+        OutputError: The output cannot be written, is the input, or has other content that may not be replaced.
+    """
+    path = options.output
+    end, last = (None, 0) if path == STREAM else _recorded_end(path, options.output_format, store, on_message)
+    with open_output(path, keep={"the input": source}, overwrite=options.overwrite, resume_at=end) as output:
+        rows = JournalOutput(reader, store, output, output_format=options.output_format, last=last)
+        rows.record()  # from here on the content of the output is known to be that of the journal
+        yield rows
 
 
-def restart_output(store: JournalWriter) -> None:
-    """Note that rows of the output have become wrong, so that the next run writes all of them anew."""
+def _recorded_end(
+    path: str, output_format: OutputFormat, store: JournalWriter, on_message: Callable[[str], None]
+) -> tuple[int | None, int]:
+    """Return the bytes of an output that stay and the number of their latest result; None and 0 if none stay."""
     written = recorded_output(store)
-    if written is not None:
-        store.set_fact(_FACT, attrs.asdict(attrs.evolve(written, last=0, size=0)))
+    last = last_in(path, output_format, written)
+    if written is None or not written.is_at(path):
+        return None, 0
+    if last is None:
+        if os.path.getsize(path):  # noqa: PTH202 - a text
+            on_message(
+                f"{path}: differs from what was written; it is kept as {set_aside(path)}, and all rows are written again"
+            )
+        return None, 0
+    return (written.size, last) if last else (None, 0)
 
 
-def _parts(results: Iterable[StoredResult]) -> Iterable[list[StoredResult]]:
+def last_in(path: str, output_format: OutputFormat, written: WrittenOutput | None) -> int | None:
+    """Cut off what follows the recorded end of an output, and return the number of its latest result.
+
+    Returns:
+        0 if it has no result; None if it differs from what was recorded.
+    """
+    if written is None or not written.is_at(path) or written.form != output_format:
+        return None
+    try:
+        with Path(path).open("r+b") as file:
+            size = file.seek(0, os.SEEK_END)
+            if size < written.size:
+                return None
+            if written.size:
+                file.seek(written.size - 1)
+                if file.read(1) != b"\n":
+                    return None
+            file.truncate(written.size)
+    except FileNotFoundError:
+        return 0
+    return written.last
+
+
+def set_aside(path: str) -> str:
+    """Rename a file to a name that is free; return that name."""
+    number = 1
+    while os.path.lexists(aside := f"{path}.{number}"):
+        number += 1
+    Path(path).rename(aside)
+    return aside
+
+
+def encoder(output_format: OutputFormat) -> Encode:
+    """Return the function that makes rows of a format."""
+    if output_format is OutputFormat.OWN:
+        return lambda result: result.line
+    return lambda result: encode(output_format, result.as_data())
+
+
+def _chunks(results: Iterable[StoredResult]) -> Iterable[list[StoredResult]]:
     iterator = iter(results)
-    while some := list(islice(iterator, _AT_ONCE)):
-        yield some
+    while chunk := list(islice(iterator, ROWS_AT_ONCE)):
+        yield chunk

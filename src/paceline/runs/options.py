@@ -1,4 +1,4 @@
-"""Options: the frozen records that say what a run, an export or a list of failed prompts is made of.
+"""Options: the frozen records of what a run, a resumed run, an export and an extract of failed prompts are given.
 
 Rules owned here:
 
@@ -10,12 +10,13 @@ Rules owned here:
 
 from __future__ import annotations
 
+import enum
 import math
 import os
 from collections.abc import Iterable
 from os import PathLike
 from pathlib import Path
-from typing import TypeAlias, TypeVar, get_args
+from typing import Literal, TypeAlias, TypeVar, get_args
 
 import attrs
 
@@ -25,6 +26,7 @@ from .._core.fault import PASSING, FaultKind
 from ..files.output_formats import OutputFormat
 from ..files.types import STREAM, InputKind
 from .option_values import (
+    FAILED,
     PATH,
     OptionError,
     at_least_1,
@@ -175,3 +177,120 @@ class RunOptions:
         if self.output == STREAM or (Path(self.output).exists() and not Path(self.output).is_file()):
             return None  # the rows of a pipe or a device cannot be read back
         return f"{self.output}.journal"
+
+
+@attrs.frozen(kw_only=True)
+class ResumeOptions:
+    """What a resumed run does otherwise than the run that started its journal; None: the same.
+
+    Raises:
+        ConfigurationError: A value is out of its bounds.
+    """
+
+    model: str | None = attrs.field(default=None, validator=no_credentials)
+    """Name of another model, in place of `model` or `escalate`, for items without a result; needs `allow_changes`."""
+    escalate: tuple[str, ...] = attrs.field(default=(), converter=_models, validator=[no_empty_model, no_credentials])
+    """Names of other models, cheapest first, in place of `model` or `escalate`; needs `allow_changes`. Default: none."""
+    input: str | None = attrs.field(default=None, converter=attrs.converters.optional(_path), metadata={PATH: True})
+    """Path of the input, if it was moved."""
+    output: str | None = attrs.field(default=None, converter=attrs.converters.optional(_path), metadata={PATH: True})
+    """Path of another output, which receives all rows; `-` is stdout."""
+    output_format: OutputFormat | None = attrs.field(default=None, converter=attrs.converters.optional(_output_format))
+    """Format of the rows."""
+    overwrite: bool = False
+    """Whether an output with other content is replaced; otherwise it is refused. Default: False."""
+    retry: frozenset[FaultKind] = attrs.field(default=PASSING, converter=_kinds)
+    """Kinds of faults whose failed items are run again; a string is read as by `--retry`. Not taken from the journal. Default: the
+    transient ones."""
+    allow_changes: bool = False
+    """Whether input, model and settings may differ from those in the journal; otherwise the run is refused. Default: False."""
+    max_workers: int | None = attrs.field(default=None, validator=at_least_1)
+    """Upper bound of the calls in flight, 1 or more."""
+    timeout: float | None = attrs.field(default=None, validator=seconds_above_0)
+    """Seconds that one call may take, above 0."""
+    deadline: float | None = attrs.field(default=None, validator=seconds_above_0)
+    """Seconds that this run may take, above 0. Default: None, no bound."""
+
+
+class ExportFormat(enum.StrEnum):
+    """Format of an exported file."""
+
+    JSONL = "jsonl"
+    """One row per line, in an `OutputFormat`."""
+    CSV = "csv"
+    """A table with a header."""
+    PARQUET = "parquet"
+    """A table; needs pyarrow."""
+
+
+_BY_SUFFIX = {".csv": ExportFormat.CSV, ".parquet": ExportFormat.PARQUET, ".pq": ExportFormat.PARQUET}
+
+
+def _export_format(value: str) -> ExportFormat:
+    return ExportFormat(_one_of(ExportFormat, value, "as"))
+
+
+def _default_export_format(options: ExportOptions) -> ExportFormat:
+    return _BY_SUFFIX.get(Path(options.output).suffix.lower(), ExportFormat.JSONL)
+
+
+Selection: TypeAlias = Literal["succeeded", "failed", "all"]
+
+
+def _selection(value: Selection) -> Selection:
+    return _one_of(get_args(Selection), value, "only")
+
+
+@attrs.frozen(kw_only=True)
+class ExportOptions:
+    """What `export` writes.
+
+    Raises:
+        ConfigurationError: A value is not one of those listed, or two options contradict each other.
+    """
+
+    output: str = attrs.field(converter=_path, metadata={PATH: True})
+    """Path of the file; `-` is stdout. Required."""
+    file_format: ExportFormat = attrs.field(
+        default=attrs.Factory(_default_export_format, takes_self=True), converter=_export_format
+    )
+    """Format of the file. Default: by the suffix of `output` (.csv, .parquet, .pq), otherwise JSONL."""
+    output_format: OutputFormat = attrs.field(default=OutputFormat.OWN, converter=_output_format)
+    """Format of the rows of JSONL. Default: `own`."""
+    in_order: bool = False
+    """Whether rows are in the order of the input; otherwise in that of their commits. Default: False."""
+    only: Selection = attrs.field(default="all", converter=_selection)
+    """Items that are written: `succeeded`, `failed` or `all` with a result. Default: `all`."""
+    overwrite: bool = False
+    """Whether an output with content is replaced; otherwise it is refused. Default: False."""
+
+    def __attrs_post_init__(self) -> None:
+        if self.file_format is not ExportFormat.JSONL and self.output_format is not OutputFormat.OWN:
+            raise OptionError("output_format", f"applies to jsonl only; {self.file_format} has columns of its own")
+        if self.file_format is ExportFormat.PARQUET and self.output == STREAM:
+            raise ConfigurationError("--as parquet: needs a file, not stdout")
+
+    @property
+    def has_rows_of_runs(self) -> bool:
+        """Whether the rows are those that runs write, except for their format."""
+        return self.file_format is ExportFormat.JSONL and self.only == "all" and not self.in_order
+
+
+@attrs.frozen(kw_only=True)
+class FailedOptions:
+    """What `failed` writes.
+
+    Raises:
+        ConfigurationError: A value is out of its bounds.
+    """
+
+    output: str = attrs.field(converter=_path, metadata={PATH: True})
+    """Path of the file; `-` is stdout. Required."""
+    kinds: frozenset[FaultKind] = attrs.field(default=FAILED, converter=_kinds)
+    """Kinds of faults whose items are written; a string is read as by `--kinds`. Default: all kinds."""
+    pending: bool = False
+    """Whether items without a result are written too. Default: False."""
+    input: str | None = attrs.field(default=None, converter=attrs.converters.optional(_path), metadata={PATH: True})
+    """Path of the input, if it was moved. Default: None, as the journal has it."""
+    overwrite: bool = False
+    """Whether an output with content is replaced; otherwise it is refused. Default: False."""

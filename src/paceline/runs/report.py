@@ -1,24 +1,13 @@
-"""How a run has ended, as it is told.
-
-How a batch has ended, for machines: one JSON object in a line.
-
-It goes to stdout; where the rows go there, it is the last line of stderr. Its keys are documented, and stay.
-"""
+"""Reports: how a run has ended, and what its journal holds."""
 
 from __future__ import annotations
 
-import shlex
-from collections.abc import Sequence
 from typing import Any
 
 import attrs
 
-from .._core.accounting import ModelUse
-from .._core.fault import PASSING
-from ..files.types import STREAM
+from .._core.results import BatchResult, SourceError, UnsavedError
 from ..journal.reader import Counts
-from .options import RunOptions
-from .runner import Ending
 
 
 @attrs.frozen(kw_only=True)
@@ -27,90 +16,45 @@ class JournalSummary:
 
     path: str
     counts: Counts
-
-    @property
-    def how_to_go_on(self) -> str:
-        """The command that runs what is missing."""
-        return f"paceline resume {shlex.quote(self.path)}"
-
-    @property
-    def next(self) -> str | None:
-        """The command that runs what is missing, or what failed; None: all succeeded."""
-        if self.counts.pending or self.counts.failures.keys() & PASSING:
-            return self.how_to_go_on
-        return f"{self.how_to_go_on} --retry failed" if self.counts.failures else None
+    """Its items: in all, succeeded, failed, pending."""
 
 
 @attrs.frozen(kw_only=True)
 class RunReport:
     """How a run has ended."""
 
-    ending: Ending
+    batch: BatchResult[Any]
+    """The calls and results of this run."""
+    output: str | None = None
+    """Path of the rows; `-` is stdout; None: the run wrote no rows."""
     saved: int | None = None
-    """The rows that were written, where they were to be."""
-    bad_count: int = 0
-    """Lines of the input that could not be taken."""
-    kept: JournalSummary | None = None
-    """What the journal holds; None: there is none."""
+    """Rows that this run wrote; None: the run wrote no rows."""
+    bad_lines: int = 0
+    """Lines of the input that were invalid, and skipped."""
+    journal: JournalSummary | None = None
+    """What the journal holds; None: the run had no journal."""
+    is_stopped: bool = False
+    """Whether the run was stopped or cancelled by its `RunControl`."""
+    output_error: OSError | None = None
+    """Why the output could not be written; with a journal, the results are there."""
+    journal_error: UnsavedError | None = None
+    """Why results could not be committed to the journal, with these results."""
+    source_error: SourceError | None = None
+    """Why the input could not be read to its end."""
 
+    @property
+    def error(self) -> Exception | None:
+        """What kept the run from its end, if anything did; not the faults of single items."""
+        return self.journal_error or self.output_error or self.source_error
 
-def summary_of(ended: RunReport, options: RunOptions, *, code: int) -> dict[str, Any]:
-    """Return how a run has ended.
+    @property
+    def unfinished(self) -> int:
+        """Items of the batch without an output: failed or pending. With a journal those of all runs."""
+        if self.journal is None:
+            return self.batch.failed
+        return self.journal.counts.total - self.journal.counts.succeeded
 
-    Args:
-        ended: the run.
-        options: of it.
-        code: the exit code.
-    """
-    ending = ended.ending
-    batch = ending.batch
-    fewest, most = batch.workers
-    wrong = ending.unsaved or ending.failure or ending.source_error
-    return {
-        "items": batch.total_items,
-        "succeeded": batch.succeeded,
-        "failed": batch.failed,
-        "failures": {str(kind): count for kind, count in sorted(batch.failures.items())},
-        "recalled": batch.recalled,
-        "saved": ended.saved,
-        "bad_lines": ended.bad_count,
-        "refusals": batch.refusals,
-        "workers": {"fewest": fewest, "most": most},
-        "usage": attrs.asdict(batch.usage),
-        "cost": batch.cost,
-        "models": _uses(batch.models),
-        "top_alone": _uses(batch.top_alone),
-        "seconds": round(batch.seconds, 3),
-        "stopped": None
-        if batch.stopped is None
-        else {"kind": str(batch.stopped.kind), "message": batch.stopped.message},
-        "signal": ending.signal,
-        "error": None if wrong is None else str(wrong.__cause__ or wrong),
-        "output": "stdout" if options.output == STREAM else options.output,
-        "journal": None if ended.kept is None else _kept(ended.kept),
-        "exit_code": code,
-    }
-
-
-def _kept(kept: JournalSummary) -> dict[str, Any]:
-    counts = kept.counts
-    return {
-        "path": kept.path,
-        "items": counts.total,
-        "succeeded": counts.succeeded,
-        "failures": dict(sorted(counts.failures.items())),
-        "pending": counts.pending,
-    }
-
-
-def _uses(uses: Sequence[ModelUse]) -> list[dict[str, Any]]:
-    return [
-        {
-            "model": use.model,
-            "calls": use.calls,
-            "accepted": use.accepted,
-            "usage": attrs.asdict(use.usage),
-            "cost": use.cost,
-        }
-        for use in uses
-    ]
+    @property
+    def is_complete(self) -> bool:
+        """Whether each line of the input has an output, and all of them are saved."""
+        return self.error is None and not self.is_stopped and not self.unfinished and not self.bad_lines

@@ -1,55 +1,70 @@
-"""Prompts as work items.
+"""Runner: runs the items of a batch, saves their results as they come, and can be stopped.
 
-How the command line carries out a batch: results are kept as they come, and the user can stop it.
+Rules owned here:
 
-1. Results are kept in a thread of their own, all that are ready at once: neither a slow disk nor a full pipe holds up the
-   calls in flight.
-2. The first SIGINT or SIGTERM starts no more calls and lets those in flight finish. The second cancels them. After it the
-   signals do again what the system has them do.
-3. Whatever ends the batch, each of its items has a result, and all of these are kept: the pending ones too.
-4. Where results cannot be kept, the batch is cancelled: what it still got would be paid for and lost. With a journal nothing
-   is lost, so that the calls in flight may finish: no more are started.
-
-A batch is carried out on trio, with what the user sees meanwhile.
+1. Results are saved in a worker thread, all that are ready at once: neither a slow disk nor a full pipe delays the calls in flight.
+2. A stop starts no more calls and lets those in flight finish; a cancel cancels them.
+3. Each item has a result however the batch ends, and all results are saved, the pending ones included.
+4. When results cannot be saved and there is no journal, the batch is cancelled: further answers would be paid for and lost. With a
+   journal the calls in flight finish, and no more are started.
+5. Nothing is printed here. Messages and progress go to callbacks, which are called in the task of the run: they must not block.
 """
 
 from __future__ import annotations
 
-import signal
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from functools import partial
-from typing import Any, Protocol, TypeAlias
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
+from typing import Any, Protocol, TypeAlias, TypedDict
 
-import anyio
 import attrs
 from anyio import (
-    TASK_STATUS_IGNORED,
     CancelScope,
     create_task_group,
     current_time,
-    open_signal_receiver,
     sleep,
     to_thread,
 )
-from anyio.abc import TaskStatus
 
-from .._core.config import ProcessorConfig
-from .._core.results import BatchResult, SourceError, UnsavedError, WorkItemResult
+from .._core.results import SourceError, UnsavedError, WorkItemResult
 from .._engine.outlets import ResultStream
-from ..abc import Journal, LLMCallStrategy, LLMWorkItem
-from ..cli.console import print_message
-from ..cli.progress.display import Display, Lines, PacePanel, Progress, is_live
-from ..cli.progress.figures import FigureMeter, Figures, PaceSteps
-from ..cli.progress.logs import shown_logs
+from ..abc import BaseObserver, LLMCallStrategy, LLMWorkItem
 from ..files import InputRecord
-from ..files.types import STREAM
 from ..processor import ParallelBatchProcessor
-from .file_limit import workers_within
-from .options import RunOptions
+from .control import RunControl
+from .progress import ProgressMeter, RunProgress
+from .report import RunReport
+
+Save: TypeAlias = Callable[[Sequence[WorkItemResult[Any]]], None]
+"""Saves results. Called in a worker thread, one call at a time; raises OSError if it cannot."""
 
 
-class RunRecords(Protocol):
-    """What is to be answered, where it is known how much it is."""
+class RunHooks(TypedDict, total=False):
+    """Optional arguments of `run`, `resume` and their async forms."""
+
+    on_progress: Callable[[RunProgress], None]
+    """Called every `progress_period` seconds, when the run is stopped, and once at its end."""
+    progress_period: float
+    """Seconds between two snapshots; inf: only the first, those of a stop, and the last. Default: 1."""
+    on_message: Callable[[str], None]
+    """Called with a sentence for people, such as on a skipped line; also in a worker thread, before the first call."""
+    observers: Sequence[BaseObserver]
+    """Receive the events of the batch."""
+    control: RunControl
+    """Stops the run."""
+
+
+@attrs.frozen(kw_only=True)
+class Callbacks:
+    """The hooks of a run, with their defaults."""
+
+    on_progress: Callable[[RunProgress], None] = lambda _: None
+    progress_period: float = 1.0
+    on_message: Callable[[str], None] = lambda _: None
+    observers: Sequence[BaseObserver] = ()
+    control: RunControl = attrs.field(factory=RunControl)
+
+
+class Records(Protocol):
+    """Input records whose number is known."""
 
     def __len__(self) -> int: ...
 
@@ -58,216 +73,145 @@ class RunRecords(Protocol):
 
 @attrs.frozen
 class RunItems:
-    """The items of prompts, for a strategy. They have a length, so that each has a result whatever happens."""
+    """The work items of input records. Their number is known, so that each has a result however the batch ends."""
 
-    prompts: RunRecords
+    records: Records
     strategy: LLMCallStrategy[Any]
 
     def __len__(self) -> int:
-        return len(self.prompts)
+        return len(self.records)
 
     def __iter__(self) -> Iterator[LLMWorkItem[Any]]:
-        return items_of(self.prompts, self.strategy)
+        return work_items(self.records, self.strategy)
 
 
-def items_of(prompts: Iterable[InputRecord], strategy: LLMCallStrategy[Any]) -> Iterator[LLMWorkItem[Any]]:
-    """Yield the items of prompts; each is made when it is read."""
-    for prompt in prompts:
-        yield LLMWorkItem(prompt.id, strategy, prompt.prompt, prompt.context)
-
-
-_INTERRUPTED = "the run was interrupted"
-_SIGNALS = (signal.SIGINT, signal.SIGTERM)
-
-Keep: TypeAlias = Callable[[Sequence[WorkItemResult[Any]]], None]
-"""Keeps results; called in a worker thread, never twice at a time. Raises OSError where it cannot."""
-
-
-@attrs.frozen(kw_only=True)
-class Ending:
-    """How a batch ended."""
-
-    batch: BatchResult[Any]
-    signal: int | None
-    """The first signal that came, if any."""
-    failure: OSError | None
-    """Why results could not be kept."""
-    unsaved: UnsavedError | None
-    """Why the journal could not keep results, and which."""
-    source_error: SourceError | None
-    """Why there was less work than there should have been."""
+def work_items(records: Iterable[InputRecord], strategy: LLMCallStrategy[Any]) -> Iterator[LLMWorkItem[Any]]:
+    """Yield the work items of input records, each made when its record is read."""
+    for record in records:
+        yield LLMWorkItem(record.id, strategy, record.prompt, record.context)
 
 
 async def run_batch(
     items: Iterable[LLMWorkItem[Any]],
-    gauge: FigureMeter,
+    meter: ProgressMeter,
     *,
     processor: ParallelBatchProcessor[Any],
-    keep: Keep,
-    progress: Progress,
-) -> Ending:
-    """Have items answered; return how it ended.
+    save: Save,
+    callbacks: Callbacks,
+) -> RunReport:
+    """Run items; return how the batch ended.
+
+    Cancelling it cancels the calls in flight; the results so far are saved first.
 
     Args:
-        items: with ids that are known to be unique. Of those that have a length, each has a result whatever happens.
-        gauge: reads the figures.
-        processor: is opened and closed here. If it has a journal, rule 4 is the gentle one.
-        keep: takes the results.
-        progress: is shown the figures, and told what the user must know.
+        items: Work items with unique ids. If their number is known, each has a result however the batch ends.
+        meter: Makes the progress.
+        processor: Not open yet. Whether it has a journal decides rule 4.
+        save: Saves the results.
+        callbacks: Receive progress, and stop the batch.
     """
-    run = _Run(processor, keep, progress, gauge)
+    batch = _Batch(processor, save, meter, callbacks)
     failure: Exception | None = None
-    async with create_task_group() as nursery:
-        await nursery.start(run.listen)
-        nursery.start_soon(run.show)
-        try:
-            async with processor:
-                await run.carry_out(items)
-        except Exception as error:  # noqa: BLE001 - it leaves as it is, not in the nursery's group
-            failure = error
-        nursery.cancel_scope.cancel()
+    with callbacks.control.attached() as requested:
+        async with create_task_group() as nursery:
+            nursery.start_soon(batch.obey, requested)
+            nursery.start_soon(batch.report_progress)
+            try:
+                async with processor:
+                    await batch.run(items)
+            except Exception as error:  # noqa: BLE001 - it is raised as it is, not in the group of the nursery
+                failure = error
+            nursery.cancel_scope.cancel()
     if failure is not None:
         raise failure
-    progress.end(run.reading())
-    return Ending(
+    batch.report(is_finished=True)
+    return RunReport(
         batch=processor.batch,
-        signal=run.signal,
-        failure=run.failure,
-        unsaved=run.unsaved,
-        source_error=run.source_error,
+        is_stopped=callbacks.control.is_stopped,
+        output_error=batch.output_error,
+        journal_error=batch.journal_error,
+        source_error=batch.source_error,
     )
 
 
-class _Run:
+class _Batch:
     def __init__(
-        self, processor: ParallelBatchProcessor[Any], keep: Keep, progress: Progress, gauge: FigureMeter
+        self, processor: ParallelBatchProcessor[Any], save: Save, meter: ProgressMeter, callbacks: Callbacks
     ) -> None:
-        self.signal: int | None = None
-        self.failure: OSError | None = None
-        self.unsaved: UnsavedError | None = None
+        self.output_error: OSError | None = None
+        self.journal_error: UnsavedError | None = None
         self.source_error: SourceError | None = None
         self._processor = processor
-        self._keep = keep
-        self._progress = progress
-        self._gauge = gauge
+        self._save = save
+        self._meter = meter
+        self._callbacks = callbacks
+        self._control = callbacks.control
         self._scope = CancelScope()
-        self._held: list[WorkItemResult[Any]] = []
+        self._unsaved: list[WorkItemResult[Any]] = []
 
-    async def listen(self, *, task_status: TaskStatus[None] = TASK_STATUS_IGNORED) -> None:
-        """Wait for signals."""
-        with open_signal_receiver(*_SIGNALS) as signals:
-            task_status.started()
-            async for number in signals:
-                if self.signal is not None:
-                    break
-                self.signal = number
-                self._processor.drain(_INTERRUPTED)
-                in_flight = self._processor.statistics().in_flight
-                self._progress.say(f"finishes the calls in flight ({in_flight:,}); interrupt again to cancel them")
-        for number in _SIGNALS:
-            signal.signal(number, signal.SIG_DFL)
+    async def obey(self, requested: Callable[[], Awaitable[None]]) -> None:
+        """Carry out what the control requests, until it cancels."""
+        while not self._control.is_cancelled:
+            await requested()
+            self._processor.drain(self._control.reason)
+            self.report()
         self._scope.cancel()
 
-    def reading(self) -> Figures:
-        """Return the figures of now."""
-        return self._gauge.read(current_time(), self._processor.statistics())
+    def report(self, *, is_finished: bool = False) -> None:
+        """Hand the present figures to the caller."""
+        statistics, stopping = self._processor.statistics(), self._control.is_stopped
+        self._callbacks.on_progress(
+            self._meter.read(current_time(), statistics, is_stopping=stopping, is_finished=is_finished)
+        )
 
-    async def show(self) -> None:
-        """Show the figures, again and again."""
+    async def report_progress(self) -> None:
+        """Hand over the figures periodically."""
         while True:
-            self._progress.show(self.reading())
-            await sleep(self._progress.period)
+            self.report()
+            await sleep(self._callbacks.progress_period)
 
-    async def carry_out(self, items: Iterable[LLMWorkItem[Any]]) -> None:
-        """Run the batch, and keep its results."""
+    async def run(self, items: Iterable[LLMWorkItem[Any]]) -> None:
+        """Run the items, and save their results."""
         results: ResultStream[Any] | None = None
         try:
             with self._scope:
                 async with self._processor.stream(items, unique=True) as results:
-                    await self._keep_all(results)
+                    self._drain_if_stopped()
+                    await self._save_all(results)
         except SourceError as error:
             self.source_error = error
         except UnsavedError as error:
-            self.unsaved = error
+            self.journal_error = error
         finally:
             with CancelScope(shield=True):
-                self._held += results.undelivered if results is not None else ()
-                await self._keep_held()
+                self._unsaved += results.undelivered if results is not None else ()
+                await self._save_ready()
 
-    async def _keep_all(self, results: ResultStream[Any]) -> None:
+    async def _save_all(self, results: ResultStream[Any]) -> None:
         async for result in results:
-            self._held.append(result)
+            self._unsaved.append(result)
             for _ in results.undelivered:
-                self._held.append(await anext(results))
-            await self._keep_held()
-            if self.signal is not None:
-                self._processor.drain(_INTERRUPTED)  # the signal may have come before there was a batch to drain
+                self._unsaved.append(await anext(results))
+            await self._save_ready()
+            self._drain_if_stopped()
 
-    async def _keep_held(self) -> None:
-        if self._held and self.failure is None:
-            await to_thread.run_sync(self._keep_held_here)
-        if self.failure is None:
+    def _drain_if_stopped(self) -> None:
+        if self._control.is_stopped:
+            self._processor.drain(self._control.reason)  # the request may have come before there was a batch to drain
+
+    async def _save_ready(self) -> None:
+        if self._unsaved and self.output_error is None:
+            await to_thread.run_sync(self._save_in_thread)
+        if self.output_error is None:
             return
         if self._processor.has_journal:
-            self._processor.drain(f"the output cannot be written: {self.failure.strerror or self.failure}")
+            self._processor.drain(f"the output cannot be written: {self.output_error.strerror or self.output_error}")
         else:
             self._scope.cancel()
 
-    def _keep_held_here(self) -> None:
+    def _save_in_thread(self) -> None:
         try:
-            self._keep(self._held)
+            self._save(self._unsaved)
         except OSError as error:
-            self.failure = error
-        self._held = []
-
-
-_PERIOD = 10.0  # seconds between two lines of progress
-
-
-def carry_out(  # noqa: PLR0913 - all that a run is made of
-    options: RunOptions,
-    items: Iterable[LLMWorkItem[Any]],
-    *,
-    total: int,
-    keep: Keep,
-    before: int = 0,
-    journal: Journal | None = None,
-    quiet: bool = False,
-    verbose: bool = False,
-) -> Ending:
-    """Have items answered; return how it ended.
-
-    Args:
-        options: of the run.
-        items: to be answered, with unique ids.
-        total: of the batch, those that were done before among them.
-        keep: takes the results.
-        before: items that were done before.
-        journal: keeps the results first.
-        quiet: whether no progress is shown.
-        verbose: whether all of the log is shown.
-    """
-    config = _affordable(options, total - before)
-    reasons = PaceSteps()
-    processor = ParallelBatchProcessor[Any](config, observers=() if quiet else [reasons], journal=journal)
-    with _progress(options, reasons, quiet=quiet) as progress, shown_logs(progress.say, verbose=verbose):
-        gauge = FigureMeter(total, config.max_workers, before)
-        return anyio.run(
-            partial(run_batch, items, gauge, processor=processor, keep=keep, progress=progress), backend="trio"
-        )
-
-
-def _affordable(options: RunOptions, items: int) -> ProcessorConfig:
-    """Return the settings of the processor, with no more workers than there are file descriptors for."""
-    wanted = max(1, min(options.max_workers, items))
-    workers = workers_within(wanted, models=len(options.models), say=print_message)
-    config = options.processor
-    if workers < wanted:
-        config.max_workers = workers
-    return config
-
-
-def _progress(options: RunOptions, reasons: PaceSteps, *, quiet: bool) -> Progress:
-    if quiet:
-        return Progress()
-    return Display(PacePanel(reasons)) if is_live(stdout_is_used=options.output == STREAM) else Lines(_PERIOD, reasons)
+            self.output_error = error
+        self._unsaved = []

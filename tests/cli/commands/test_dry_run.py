@@ -40,7 +40,7 @@ def test_what_is_there_stays_though_it_would_be_replaced(paceline, same, tmp_pat
     out = tmp_path / "out.jsonl"
     out.write_bytes(b"paid for\n")
     run = paceline("run", same, "-o", out, "-m", FAST, "--dry-run", "--overwrite")
-    assert "what it holds is replaced" in run.out
+    assert "its content is replaced" in run.out
     assert out.read_bytes() == b"paid for\n"
 
 
@@ -61,11 +61,11 @@ def test_the_plan_has_models_lanes_places_and_costs(paceline, same, tmp_path, ke
     assert run.code == 0, run.err
     for line in (
         f"input     {same}: 9 prompts (jsonl)",
-        "calls     3: 6 prompts are the same as another",
-        "model     gpt-5-nano, in the lane OpenAIStrategy:gpt-5-nano",
-        "then      gemini-2.5-flash, in the lane GeminiStrategy:gemini-2.5-flash",
+        "calls     3: 6 prompts are equal to another",
+        "model     gpt-5-nano, lane OpenAIStrategy:gpt-5-nano",
+        "then      gemini-2.5-flash, lane GeminiStrategy:gemini-2.5-flash",
         f"system    {tmp_path}/s.txt: 400 characters",
-        f"output    {tmp_path}/out.jsonl (new), in the form own",
+        f"output    {tmp_path}/out.jsonl (new), format own",
         f"journal   {tmp_path}/out.jsonl.journal (new)",
         "tokens    about 303 in (0 cached), 600 out",
     ):
@@ -122,7 +122,7 @@ def test_streams_and_empty_files_are_taken(process, same, tmp_path, output, stat
     (tmp_path / "empty.jsonl").touch()
     run = process("run", same, "-o", output, "-m", FAST, "--dry-run", cwd=tmp_path)
     assert run.code == 0, run.err
-    assert f"({state}), in the form own" in run.out
+    assert f"({state}), format own" in run.out
     assert ("journal   none: the run could not be resumed" in run.out) == (state == "a stream")
 
 
@@ -131,7 +131,7 @@ def test_lines_that_cannot_be_taken_are_in_the_plan(paceline, same, tmp_path):
         file.write("broken\n" * 12)
     arguments = ("run", same, "-o", tmp_path / "o", "-m", FAST, "--dry-run")
     run = paceline(*arguments)
-    assert f"input     {same}: 9 prompts (jsonl); 12 lines cannot be taken and are passed over" in run.out.splitlines()
+    assert f"input     {same}: 9 prompts (jsonl); 12 invalid lines are skipped" in run.out.splitlines()
     assert f"            {same}:10: not JSON: Expecting value at column 1" in run.out.splitlines()
     assert "            and 2 more" in run.out.splitlines()
     (plan,) = paceline(*arguments, "--json").rows
@@ -184,9 +184,9 @@ def test_what_a_journal_has_done_is_told_with_the_plan(paceline, begun, tmp_path
     assert run.code == 0, run.err
     lines = run.out.splitlines()
     assert "calls     0" in lines
-    assert f"output    {tmp_path}/out.jsonl (the journal's own: it is gone on with), in the form own" in lines
+    assert f"output    {tmp_path}/out.jsonl (continued: it belongs to the journal), format own" in lines
     assert "            4 items: 0 succeeded, 4 failed, 0 pending" in lines
-    assert "            0 of those that failed are run again" in lines
+    assert "            0 failed items are run again" in lines
     assert [path.read_bytes() for path in kept] == before
 
 

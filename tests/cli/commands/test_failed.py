@@ -119,7 +119,7 @@ def test_an_input_that_is_gone_or_has_changed_is_one_sentence(paceline, batch, t
     run = paceline("failed", journal, "-o", out, "--overwrite")
     assert (run.code, run.err) == (
         2,
-        f"{path}: is not the input that {journal} was begun with: it has changed; say --input FILE if that one is elsewhere\n",
+        f"{path}: has changed, and is not the input that {journal} was started with; if it was moved, give its path: --input FILE\n",
     )
     run = paceline("failed", journal, "-o", out, "--overwrite", "--input", tmp_path)
     assert (run.code, len(run.err.splitlines())) == (2, 1)
@@ -161,6 +161,4 @@ def test_a_journal_of_a_program_has_no_input(paceline, tmp_path):
     run_prompts(CallableStrategy(never), ["a"], journal=tmp_path / "run.db")
     run = paceline("failed", tmp_path / "run.db", "-o", "-")
     assert (run.code, run.out) == (2, "")
-    assert run.err == (
-        f"paceline: {tmp_path}/run.db: was not begun by paceline run: it does not say what its input was\n"
-    )
+    assert run.err == (f"paceline: {tmp_path}/run.db: was not started by paceline run, and does not name its input\n")

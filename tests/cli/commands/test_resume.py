@@ -11,11 +11,9 @@ from contextlib import closing
 import pytest
 
 from paceline import CallableStrategy, run_prompts
-from paceline.cli.commands.resume import resumed
-from paceline.cli.options import ResumeArguments
 from paceline.journal.reader import JournalReader
-from paceline.runs.item_registry import OPTIONS
-from paceline.runs.options import RunOptions
+from paceline.runs import ResumeOptions, RunOptions
+from paceline.runs.resumption import with_changes
 
 from ..conftest import FAST, lines_of, prompts, rows_of
 
@@ -52,7 +50,7 @@ def test_what_is_the_item_s_own_fault_is_run_again_if_it_is_asked_for(paceline, 
     journal = batch(prompts(30), model=f"{FAST},faults=rejected:0.5", code=1)
     run = paceline("resume", journal, *ANSWERING)
     assert run.code == 1
-    assert f"try these again with: paceline resume {journal} --retry failed" in run.err
+    assert f"retry them with: paceline resume {journal} --retry failed" in run.err
     assert paceline("resume", journal, "--retry", "failed", "-q").code == 0
     assert ids_of(tmp_path / "out.jsonl") == sorted(f"q{i}" for i in range(30))
 
@@ -68,16 +66,16 @@ def test_options_that_are_given_come_first_and_stay(paceline, batch):
     journal = batch(prompts(5))
     assert paceline("resume", journal, "--max-workers", 7, "--timeout", 9, "-q").code == 0
     with JournalReader(journal) as reader:
-        data = reader.fact(OPTIONS)
+        data = reader.fact("options")
     assert (data["max_workers"], data["timeout"], data["model"]) == (7, 9.0, FAST)
     assert data["journal"] == str(journal)
 
 
 def test_another_model_takes_the_place_of_a_ladder_and_a_ladder_of_a_model():
     ladder = RunOptions(input="i", output="o", escalate=("sim", "sim:rate=5"))
-    assert resumed(ladder, "j", ResumeArguments(model="sim:rate=9", input="in")).models == ("sim:rate=9",)
+    assert with_changes(ladder, "j", ResumeOptions(model="sim:rate=9", input="in")).models == ("sim:rate=9",)
     single = RunOptions(input="i", output="o", model="sim")
-    assert resumed(single, "j", ResumeArguments(escalate=("a", "b"), input="in")).models == ("a", "b")
+    assert with_changes(single, "j", ResumeOptions(escalate=("a", "b"), input="in")).models == ("a", "b")
 
 
 def test_another_model_is_a_change_that_must_be_allowed(paceline, batch):
@@ -178,7 +176,7 @@ def test_a_journal_of_a_program_is_refused(paceline, tmp_path):
     run = paceline("resume", tmp_path / "run.db")
     assert (run.code, run.out) == (2, "")
     assert run.err == (
-        f"paceline: {tmp_path}/run.db: was not begun by paceline run, or that ended before it had begun: "
+        f"paceline: {tmp_path}/run.db: no options are stored: it was not started by paceline run, or that ended early; "
         "run again what began it\n"
     )
 
@@ -229,4 +227,4 @@ def test_a_batch_that_somebody_runs_is_not_run_twice(start, paceline, jsonl, tmp
     assert str(started.pid) in run.err
     plan = paceline("resume", out, "--dry-run")
     assert plan.code == 2
-    assert f"a run would be refused: process {started.pid} writes the journal" in plan.out
+    assert f"a run would be refused: the journal is being written by process {started.pid}" in plan.out

@@ -109,7 +109,7 @@ def test_a_refused_key_leaves_the_rest_pending(paceline, jsonl):
     assert run.code == 1
     assert len(kinds) == 100
     assert set(kinds) == {"denied", "pending"}
-    assert "check it" in run.err.splitlines()[-1]
+    assert "check the key" in run.err.splitlines()[-1]
 
 
 def test_a_spent_quota_leaves_the_rest_pending_and_says_when_it_reopens(paceline, jsonl):
@@ -122,7 +122,7 @@ def test_a_spent_quota_leaves_the_rest_pending_and_says_when_it_reopens(paceline
     assert "; it reopens in 1 d 0 h (" in messages.pop()
     *_, stopped, advice = run.err.splitlines()
     assert stopped.startswith("stopped   pending: the daily quota of sim:window=20/86400")
-    assert advice == "paceline: a quota is spent: run the rest in 1 d 0 h, or raise the quota"
+    assert advice == "paceline: a quota is exhausted: run the rest in 1 d 0 h, or raise the quota"
 
 
 def test_a_call_that_takes_too_long_and_a_batch_that_does(paceline, jsonl):
@@ -204,6 +204,7 @@ def without_keys(monkeypatch):
         (["IN", "-o", "OUT", "-m", "sim:rate=fast"], "'fast'"),
         (["IN", "-o", "OUT", "-m", "gemini-2.5-flash"], "GEMINI_API_KEY"),
         (["IN", "-o", "OUT"], "--model"),
+        (["-", "-m", FAST], "--output: is required when the input is stdin"),
         (["-m", FAST, "-o", "OUT"], "INPUT"),
         (["IN", "-o", "OUT", "-m", FAST, "--max-workers", "0"], "--max-workers"),
         (["IN", "-o", "OUT", "-m", FAST, "--max-workers", "many"], "--max-workers"),

@@ -9,7 +9,8 @@ import pytest
 from paceline import FaultKind, TokenUsage
 from paceline._core.durations import format_clock, format_elapsed
 from paceline._core.pace import PaceStatistics
-from paceline.cli.progress.figures import FigureMeter, gate_of, pace_of, per_time
+from paceline.cli.progress.figures import gate_of, pace_of, per_time
+from paceline.runs.progress import ProgressMeter
 from paceline.typing import ProcessorStatistics
 
 
@@ -33,7 +34,7 @@ def statistics(done=0, *, failed=0, served=None, refusals=0, **lane):
 
 
 def test_the_first_reading_knows_no_rate():
-    reading = FigureMeter(100, 1_000).read(50.0, statistics(10, failed=2, refusals=4))
+    reading = ProgressMeter(100, 1_000).read(50.0, statistics(10, failed=2, refusals=4))
     assert (reading.total, reading.done, reading.failed, reading.refusals) == (100, 10, 2, 4)
     assert (reading.workers, reading.in_flight) == (20, 3)
     assert (reading.rate, reading.left, reading.wait) == (0.0, None, 0.0)
@@ -43,13 +44,13 @@ def test_the_first_reading_knows_no_rate():
 def test_before_the_first_lane_there_are_no_workers():
     empty = statistics()
     empty.lanes.clear()
-    reading = FigureMeter(100, 1_000).read(0.0, empty)
+    reading = ProgressMeter(100, 1_000).read(0.0, empty)
     assert (reading.workers, reading.rate, reading.wait) == (0, 0.0, 0.0)
     assert pace_of(reading) == "no limit met yet"
 
 
 def test_more_workers_than_the_user_allows_are_not_shown():
-    assert FigureMeter(100, 7).read(0.0, statistics()).workers == 7
+    assert ProgressMeter(100, 7).read(0.0, statistics()).workers == 7
 
 
 @pytest.mark.parametrize(
@@ -63,7 +64,7 @@ def test_more_workers_than_the_user_allows_are_not_shown():
     ],
 )
 def test_the_pace_is_told_in_what_is_enforced(known, words):
-    assert pace_of(FigureMeter(1, 1).read(0.0, statistics(**known))) == words
+    assert pace_of(ProgressMeter(1, 1).read(0.0, statistics(**known))) == words
 
 
 @pytest.mark.parametrize(
@@ -77,7 +78,7 @@ def test_the_pace_is_told_in_what_is_enforced(known, words):
     ],
 )
 def test_what_is_waited_for_is_told_in_words(gate, words):
-    assert gate_of(FigureMeter(1, 1).read(10.0, statistics(gate=gate))) == words
+    assert gate_of(ProgressMeter(1, 1).read(10.0, statistics(gate=gate))) == words
 
 
 def test_a_time_since_the_beginning_is_exact_at_first():
@@ -90,7 +91,7 @@ def test_rates_are_told_with_the_decimals_that_mean_something():
 
 
 def test_the_rate_is_that_of_the_last_seconds():
-    gauge = FigureMeter(1_000, 1_000)
+    gauge = ProgressMeter(1_000, 1_000)
     for second in range(20):
         reading = gauge.read(second, statistics(10 * second))
     assert reading.rate == pytest.approx(10)
@@ -102,7 +103,7 @@ def test_the_rate_is_that_of_the_last_seconds():
 
 
 def test_calls_and_items_are_counted_apart():
-    gauge = FigureMeter(100, 1_000)
+    gauge = ProgressMeter(100, 1_000)
     gauge.read(0.0, statistics(0, served=0))
     reading = gauge.read(2.0, statistics(10, served=40))
     assert reading.rate == pytest.approx(20)
@@ -110,8 +111,8 @@ def test_calls_and_items_are_counted_apart():
 
 
 def test_a_gate_in_the_future_is_a_wait():
-    assert FigureMeter(1, 1_000).read(10.0, statistics(gate=22.5)).wait == 12.5
-    assert FigureMeter(1, 1_000).read(10.0, statistics(gate=9.0)).wait == 0
+    assert ProgressMeter(1, 1_000).read(10.0, statistics(gate=22.5)).wait == 12.5
+    assert ProgressMeter(1, 1_000).read(10.0, statistics(gate=9.0)).wait == 0
 
 
 @pytest.mark.parametrize(
@@ -131,7 +132,7 @@ def test_a_time_left_is_written_as_a_clock_does(seconds, text):
 
 
 def test_readings_that_are_further_apart_than_the_window_tell_a_rate_too():
-    gauge = FigureMeter(1_000, 1_000)
+    gauge = ProgressMeter(1_000, 1_000)
     gauge.read(0.0, statistics(0))
     gauge.read(10.0, statistics(100))
     reading = gauge.read(20.0, statistics(300))
@@ -139,5 +140,5 @@ def test_readings_that_are_further_apart_than_the_window_tell_a_rate_too():
 
 
 def test_what_earlier_runs_have_done_counts_as_done():
-    reading = FigureMeter(1_000, 1_000, before=400).read(0.0, statistics(100))
+    reading = ProgressMeter(1_000, 1_000, done_before=400).read(0.0, statistics(100))
     assert (reading.done, reading.total) == (500, 1_000)

@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 from rich.console import Console
 
 from paceline.cli.progress.display import Curve, DemoPanel, PacePanel, sparkline
-from paceline.cli.progress.figures import SHOWN_STEPS, Figures, PaceSteps
+from paceline.cli.progress.figures import SHOWN_STEPS, PaceSteps
 from paceline.observers import ProcessingEvent
+from paceline.runs.progress import RunProgress
 
 KNOWN = {
     "seconds": 12.0,
@@ -30,7 +31,7 @@ KNOWN = {
 
 
 def reading(**figures):
-    return Figures(**KNOWN | figures)
+    return RunProgress(**KNOWN | figures)
 
 
 def drawn(picture, width=80):

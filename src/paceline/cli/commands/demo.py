@@ -23,19 +23,20 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-import anyio
 import attrs
 
 from ...files import InputRecord
 from ...processor import ParallelBatchProcessor
+from ...prompts import run_on_trio
+from ...runs.progress import ProgressMeter, RunProgress
 from ...runs.report import RunReport
-from ...runs.runner import Ending, RunItems, run_batch
+from ...runs.runner import Callbacks, RunItems, run_batch
 from ...testing import ConcurrencyCap, Service, SimulatedProvider, SimulatedStrategy, TokenBucket, parse_model
 from ..console import print_lines, print_message
+from ..foreground import Foreground
 from ..progress.display import DemoPanel, Display, Lines, Progress, is_live
-from ..progress.figures import FigureMeter, Figures, PaceSteps, per_time
-from ..progress.logs import shown_logs
-from ..report_text import conclude
+from ..progress.figures import PaceSteps, per_time
+from ..report_text import exit_code, print_advice
 
 _ENOUGH = 1_000  # different prompts: reading all of the library takes seconds
 _SHORTEST, _LONGEST = 80, 2_000  # characters: less says nothing, more is only long
@@ -130,9 +131,9 @@ def chapter_at(seconds: float) -> Chapter:
 class Chronicle:
     """The last figures of each chapter."""
 
-    _last: dict[int, Figures] = attrs.field(factory=dict)
+    _last: dict[int, RunProgress] = attrs.field(factory=dict)
 
-    def note(self, reading: Figures) -> None:
+    def note(self, reading: RunProgress) -> None:
         """Take the figures of one moment, later than those before."""
         self._last[_index_at(reading.seconds)] = reading
 
@@ -146,7 +147,7 @@ class Chronicle:
         return lines
 
 
-def _found(chapter: Chapter, reading: Figures) -> str:
+def _found(chapter: Chapter, reading: RunProgress) -> str:
     pace = reading.pace if reading.pace < math.inf else reading.rate
     allowed = f"allowed {chapter.allowed}"
     return f"{allowed}, found {per_time(pace, 'calls')} ({pace / chapter.rate:.0%})" if chapter.rate else allowed
@@ -179,11 +180,11 @@ def _story(items: int, seed: int) -> int:
     print_message(f"{items:,} prompts, to a simulated provider whose limit changes; paceline is told nothing of it")
     chronicle, reasons = Chronicle(), PaceSteps()
     panel = DemoPanel("the provider is simulated", reasons, allowed=lambda seconds: chapter_at(seconds).rate)
-    ending = _run(items, storyteller(seed), _Chronicled(_progress(panel, reasons), chronicle), reasons)
-    code = _report(ending)
+    report, signal = _run(items, storyteller(seed), _Chronicled(_progress(panel, reasons), chronicle), reasons)
+    code = _report(report, signal)
     for line in chronicle.told():
         print_message(line)
-    refused = ending.batch.refusals / max(1, ending.batch.succeeded)
+    refused = report.batch.refusals / max(1, report.batch.succeeded)
     print_message(f"in all {100 * refused:.1f} refusals for each 100 calls served")
     return code
 
@@ -193,32 +194,37 @@ def _model(items: int, model: str, seed: int | None) -> int:
     strategy = parse_model(described)
     print_message(f"{items:,} prompts, to a provider whose limits it is not told")
     reasons = PaceSteps()
-    ending = _run(items, strategy, _progress(DemoPanel(described, reasons), reasons), reasons)
-    code = _report(ending)
+    report, signal = _run(items, strategy, _progress(DemoPanel(described, reasons), reasons), reasons)
+    code = _report(report, signal)
     print_message(f"the provider was {described}")
     return code
 
 
-def _report(ending: Ending) -> int:
-    print_lines(ending.batch.summary())
-    return conclude(RunReport(ending=ending), output=None)
+def _report(report: RunReport, signal: int | None) -> int:
+    print_lines(report.batch.summary())
+    print_advice(report)
+    return exit_code(report, signal)
 
 
-def _run(items: int, strategy: SimulatedStrategy, progress: Progress, reasons: PaceSteps) -> Ending:
+def _run(
+    items: int, strategy: SimulatedStrategy, progress: Progress, reasons: PaceSteps
+) -> tuple[RunReport, int | None]:
+    """Run the prompts; return the report, and the signal that stopped it."""
     prompts = docstring_prompts(items)
     processor = ParallelBatchProcessor[Any](observers=[reasons])
-    with progress, shown_logs(progress.say, verbose=False):
-        return anyio.run(
-            partial(
-                run_batch,
-                RunItems(prompts, strategy),
-                FigureMeter(len(prompts), processor.config.max_workers),
-                processor=processor,
-                keep=lambda _: None,
-                progress=progress,
-            ),
-            backend="trio",
+    with Foreground(progress, verbose=False) as foreground:
+        callbacks = Callbacks(
+            on_progress=foreground.on_progress, progress_period=progress.period, control=foreground.control
         )
+        run = partial(
+            run_batch,
+            RunItems(prompts, strategy),
+            ProgressMeter(len(prompts), processor.config.max_workers),
+            processor=processor,
+            save=lambda _: None,
+            callbacks=callbacks,
+        )
+        return run_on_trio(run), foreground.signal
 
 
 def _progress(panel: DemoPanel, reasons: PaceSteps) -> Progress:
@@ -244,12 +250,12 @@ class _Chronicled(Progress):
         """End the other's display."""
         self._progress.__exit__(kind, error, traceback)
 
-    def show(self, reading: Figures) -> None:
+    def show(self, reading: RunProgress) -> None:
         """Note the figures, and have them shown."""
         self._chronicle.note(reading)
         self._progress.show(reading)
 
-    def end(self, reading: Figures) -> None:
+    def end(self, reading: RunProgress) -> None:
         """Have the last figures shown; a batch that has ended has no pace to be noted."""
         self._progress.end(reading)
 

@@ -29,8 +29,9 @@ from rich.text import Text
 
 from ..._core.durations import format_clock
 from ...files.output import STDOUT
+from ...runs.progress import RunProgress
 from ..console import print_message
-from .figures import SHOWN_STEPS, Figures, PaceSteps, gate_of, pace_of, per_time
+from .figures import SHOWN_STEPS, PaceSteps, gate_of, pace_of, per_time
 
 _LEVELS = "▁▂▃▄▅▆▇█"
 _WIDEST = 48  # columns of a curve
@@ -82,11 +83,11 @@ class PacePanel:
         self._in_flight, self._served, self._pace = Curve(), Curve(), Curve()
         self._fastest = 0.0
 
-    def __call__(self, reading: Figures) -> RenderableType:
+    def __call__(self, reading: RunProgress) -> RenderableType:
         """Return the picture."""
         return Group(bar(reading), self.figures(reading), self.why())
 
-    def figures(self, reading: Figures) -> Table:
+    def figures(self, reading: RunProgress) -> Table:
         """Return a line for each figure."""
         self._in_flight.add(reading.in_flight)
         self._served.add(reading.rate)
@@ -139,7 +140,7 @@ class DemoPanel(PacePanel):
         self._allowed = allowed
         self._truth = Curve()
 
-    def __call__(self, reading: Figures) -> RenderableType:
+    def __call__(self, reading: RunProgress) -> RenderableType:
         """Return the picture."""
         return Panel(
             Group(bar(reading), "", self.figures(reading), "", self.why()),
@@ -147,7 +148,7 @@ class DemoPanel(PacePanel):
             subtitle=Text(self._provider),
         )
 
-    def figures(self, reading: Figures) -> Table:
+    def figures(self, reading: RunProgress) -> Table:
         """Return a line for each figure, and one for the truth."""
         table = super().figures(reading)
         if self._allowed is not None:
@@ -201,10 +202,10 @@ class Progress:
     ) -> None:
         """End the display."""
 
-    def show(self, reading: Figures) -> None:
+    def show(self, reading: RunProgress) -> None:
         """Show the figures."""
 
-    def end(self, reading: Figures) -> None:
+    def end(self, reading: RunProgress) -> None:
         """Show the last figures, where a picture stays."""
 
     def say(self, sentence: str) -> None:
@@ -227,7 +228,7 @@ class Lines(Progress):
         self._reasons = reasons
         self._next = period
 
-    def show(self, reading: Figures) -> None:
+    def show(self, reading: RunProgress) -> None:
         """Print the figures, if it is time."""
         if reading.seconds < self._next - _EARLY:
             return
@@ -247,7 +248,7 @@ class Display(Progress):
 
     period = 0.25
 
-    def __init__(self, draw: Callable[[Figures], RenderableType], *, stays: bool = False) -> None:
+    def __init__(self, draw: Callable[[RunProgress], RenderableType], *, stays: bool = False) -> None:
         self._draw = draw
         self._console = Console(stderr=True, highlight=False)
         self._live = Live(
@@ -269,12 +270,12 @@ class Display(Progress):
         with suppress(OSError):
             self._live.stop()
 
-    def show(self, reading: Figures) -> None:
+    def show(self, reading: RunProgress) -> None:
         """Draw the figures anew."""
         with suppress(OSError):  # the terminal may be gone
             self._live.update(self._draw(reading), refresh=True)
 
-    def end(self, reading: Figures) -> None:
+    def end(self, reading: RunProgress) -> None:
         """Draw the last figures."""
         self.show(reading)
 
@@ -284,7 +285,7 @@ class Display(Progress):
             self._console.print(Text(f"paceline: {sentence}"), soft_wrap=True)
 
 
-def figures(reading: Figures) -> str:
+def figures(reading: RunProgress) -> str:
     """Return the figures in words, but for how much is done."""
     wait = f", gate {gate_of(reading)}" if reading.wait >= _LONG_WAIT else ""
     return (
@@ -293,7 +294,7 @@ def figures(reading: Figures) -> str:
     )
 
 
-def bar(reading: Figures) -> RenderableType:
+def bar(reading: RunProgress) -> RenderableType:
     """Return one line: how much is done, and how long it will take."""
     line = Table.grid(expand=True, padding=(0, 1))
     line.add_column(ratio=1)

@@ -9,7 +9,7 @@ from contextlib import closing
 import pytest
 
 from paceline.journal.writer import JournalWriter
-from paceline.runs.journal_path import journal_at
+from paceline.runs.journal_facts import journal_at
 
 from ..cli.conftest import prompts
 

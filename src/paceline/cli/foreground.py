@@ -1,0 +1,85 @@
+"""Foreground: a run with its progress on the terminal, which signals stop.
+
+1. The first SIGINT or SIGTERM starts no more calls and lets those in flight finish. The second cancels them. Before the first call, and
+   after the second signal, signals have the effect that the system gives them.
+2. The display begins with the first snapshot of the run; until then messages are printed as they are.
+"""
+
+from __future__ import annotations
+
+import signal
+from contextlib import ExitStack
+from types import FrameType, TracebackType
+from typing import Self
+
+from ..runs.control import RunControl
+from ..runs.progress import RunProgress
+from .console import print_message
+from .progress.display import Progress
+from .progress.logs import shown_logs
+
+_INTERRUPTED = "the run was interrupted"
+_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+
+class Foreground:
+    """Shows a run, and stops it on signals: a context manager around the run.
+
+    Args:
+        progress: Shows the figures.
+        verbose: Whether the whole log is shown.
+    """
+
+    def __init__(self, progress: Progress, *, verbose: bool) -> None:
+        self.control = RunControl()
+        self.signal: int | None = None
+        """The first signal that was received during the run."""
+        self._progress = progress
+        self._verbose = verbose
+        self._is_shown = self._is_stopping = False
+        self._shown = ExitStack()
+
+    def __enter__(self) -> Self:
+        self._before = {number: signal.signal(number, self._on_signal) for number in _SIGNALS}
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        """End the display."""
+        self._shown.close()
+        if not self.control.is_cancelled:
+            self._restore()
+
+    def on_progress(self, progress: RunProgress) -> None:
+        """Show the figures."""
+        if not self._is_shown:
+            self._is_shown = True
+            self._shown.enter_context(self._progress)
+            self._shown.enter_context(shown_logs(self._progress.say, verbose=self._verbose))
+        if progress.is_stopping and not self._is_stopping:
+            self._is_stopping = True
+            self._progress.say(
+                f"finishing the calls in flight ({progress.in_flight:,}); interrupt again to cancel them"
+            )
+        (self._progress.end if progress.is_finished else self._progress.show)(progress)
+
+    def on_message(self, sentence: str) -> None:
+        """Print a sentence about the run."""
+        (self._progress.say if self._is_shown else print_message)(sentence)
+
+    def _on_signal(self, number: int, _: FrameType | None) -> None:
+        if not self.control.is_running:
+            self._restore()
+            signal.raise_signal(number)
+        elif self.signal is None:
+            self.signal = number
+            self.control.stop(_INTERRUPTED)
+        else:
+            for each in _SIGNALS:
+                signal.signal(each, signal.SIG_DFL)
+            self.control.cancel(_INTERRUPTED)
+
+    def _restore(self) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)

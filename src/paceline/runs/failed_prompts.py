@@ -1,0 +1,110 @@
+"""Failed prompts: `failed`, which writes the prompts of failed items as a new input, each as it stood in the old one.
+
+1. The lines are those of the input that the journal's run read, or of a file with the same bytes. Any other input is refused, as its
+   lines would belong to other items.
+2. The file is written even if no item failed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from functools import partial
+from os import PathLike
+
+import attrs
+
+from .._core.exceptions import ConfigurationError
+from ..files import InputError, InputKind, reopen_input
+from ..files.output import Output, atomic_file
+from ..files.types import STREAM
+from ..journal.reader import JournalReader, has_place
+from .journal_facts import RegisteredInput, journal_at, recorded_input, recorded_options
+from .options import FailedOptions
+
+_CHUNK = 2**18  # bytes that are written with one call
+
+
+@attrs.frozen(kw_only=True)
+class FailedReport:
+    """What `failed` has written."""
+
+    output: str
+    """Path of the file; `-` is stdout."""
+    prompts: int
+    """Prompts in the file."""
+    total: int
+    """Prompts of the whole input."""
+    input_format: InputKind
+    """Format of the file, which is that of the input; lines of JSON if that was Parquet."""
+    has_ids: bool
+    """Whether the prompts name themselves; otherwise their ids are the numbers of their lines, and differ in the file."""
+
+
+def failed(journal: str | PathLike[str], options: FailedOptions) -> FailedReport:
+    """Write the prompts of failed items as a new input. Blocks; the file is complete or not there at all.
+
+    Args:
+        journal: Path of the journal, or of the output that it belongs to.
+        options: Which prompts are written, and where.
+
+    Raises:
+        ConfigurationError: The input is missing or has changed, or the output cannot be used.
+        JournalError: The journal cannot be read.
+        OSError: The output could not be written; BrokenPipeError: its reader has closed it.
+    """
+    path = journal_at(journal)
+    with JournalReader(path) as reader:
+        known = recorded_input(reader)
+        if known is None:
+            raise ConfigurationError(f"{path}: was not started by paceline run, and does not name its input")
+        source = _unchanged_input(reader, known, options)
+        places = reader.places(failed=map(str, options.kinds), unsettled=options.pending)
+    keep = {"the input": source, "the journal": path}
+    with (
+        reopen_input(source, kind=InputKind(known.kind), template=known.asked.get("prompt")) as reopened,
+        atomic_file(options.output, overwrite=options.overwrite, keep=keep) as descriptor,
+    ):
+        output = Output(options.output, descriptor)
+        for chunk in _chunks(reopened.raw(partial(has_place, places))):
+            output.write(chunk)
+    return FailedReport(
+        output=options.output,
+        prompts=sum(byte.bit_count() for byte in places),
+        total=known.count,
+        input_format=InputKind.JSONL if known.kind == InputKind.PARQUET else InputKind(known.kind),
+        has_ids=reopened.has_ids,
+    )
+
+
+def _unchanged_input(reader: JournalReader, known: RegisteredInput, options: FailedOptions) -> str:
+    """Return the path of the input, whose bytes are those that the run read."""
+    source = options.input or _recorded_path(reader) or known.name
+    if source == STREAM:
+        raise ConfigurationError(f"{reader.path}: its input was stdin; give a file with the same content: --input FILE")
+    try:
+        is_same = known.has_bytes_of(source)
+    except InputError as error:
+        advice = "" if options.input else "; if it was moved, give its path: --input FILE"
+        raise InputError(f"{error}{advice}") from None
+    if not is_same:
+        advice = "give the path of that one" if options.input else "if it was moved, give its path: --input FILE"
+        raise InputError(f"{source}: has changed, and is not the input that {reader.path} was started with; {advice}")
+    return source
+
+
+def _recorded_path(reader: JournalReader) -> str | None:
+    try:
+        options = recorded_options(reader)
+    except ConfigurationError:
+        return None
+    return None if options is None else options.input
+
+
+def _chunks(lines: Iterable[bytes]) -> Iterator[bytes]:
+    chunk = bytearray()
+    for line in lines:
+        chunk += line
+        if len(chunk) >= _CHUNK:
+            yield bytes(chunk)
+            chunk.clear()
+    yield bytes(chunk)

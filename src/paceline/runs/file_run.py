@@ -1,0 +1,215 @@
+"""File run: `run`, from an input file to an output file.
+
+Rules owned here:
+
+1. Everything that can be known to be wrong is found before the first call: the options, the model, the input, the output.
+2. With a journal nothing is lost, however the run ends: an item has a row in the output once its result is committed, and an item
+   that was not reached is in the journal without a result, for the next run.
+3. Without a journal each valid prompt has one row in the output, written as soon as it has a result; if the run is stopped, prompts that
+   were not reached have a row with the fault `pending`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, asynccontextmanager, contextmanager
+from functools import partial
+from pathlib import Path
+from typing import Any, TypeVar, Unpack
+
+import attrs
+from anyio import CancelScope, to_thread
+
+from .._codec import encode_row
+from .._core.exceptions import ConfigurationError
+from .._core.results import WorkItemResult
+from ..abc import Journal, LLMCallStrategy, LLMWorkItem
+from ..files.output import Output, open_output
+from ..files.output_formats import OutputFormat, encode
+from ..files.types import STREAM
+from ..journal import SqliteJournal
+from ..journal.reader import JournalReader, has_place
+from ..journal.writer import JournalWriter
+from ..processor import ParallelBatchProcessor
+from ..prompts import run_on_trio
+from .file_limit import workers_within
+from .item_registry import register_items
+from .journal_output import ROWS_AT_ONCE, JournalOutput, open_journal_output
+from .options import RunOptions
+from .progress import ProgressMeter
+from .report import JournalSummary, RunReport
+from .runner import Callbacks, RunHooks, RunItems, Save, run_batch, work_items
+from .setup import open_checked_input, strategy_of
+
+T = TypeVar("T")
+
+
+def run(options: RunOptions, **hooks: Unpack[RunHooks]) -> RunReport:
+    """Answer every prompt of a file, from code that is not async: on trio.
+
+        report = run(RunOptions(input="prompts.jsonl", model="gpt-5-mini"))
+
+    Nothing is printed, and no signal handler is installed. KeyboardInterrupt cancels the calls in flight; results so far are saved, and
+    a run with a journal can be resumed. In a thread that already runs an event loop, as a notebook's does, it runs in a thread of its own.
+
+    Args:
+        options: Input, model, output, journal and limits.
+        hooks: Callbacks and control, see `RunHooks`.
+
+    Raises:
+        ConfigurationError: The run cannot start: an option, a model, the input or the output is wrong. Nothing was called.
+        JournalError: The journal cannot be used, or was started with other items. Nothing was called.
+    """
+    callbacks = Callbacks(**hooks)
+    with _prepared(options, callbacks) as batch:
+        return batch.finish(run_on_trio(partial(batch.execute, callbacks)))
+
+
+async def run_async(options: RunOptions, **hooks: Unpack[RunHooks]) -> RunReport:
+    """Answer every prompt of a file, within a trio or asyncio application.
+
+    What blocks (checking the input, the journal, writing rows) is done in worker threads. Cancelling it cancels the calls in flight; results
+    so far are saved, and a run with a journal can be resumed. To end it with a report, use the `control`.
+
+    Args:
+        options: Input, model, output, journal and limits.
+        hooks: Callbacks and control, see `RunHooks`.
+
+    Raises:
+        ConfigurationError: The run cannot start: an option, a model, the input or the output is wrong. Nothing was called.
+        JournalError: The journal cannot be used, or was started with other items. Nothing was called.
+    """
+    callbacks = Callbacks(**hooks)
+    async with _in_threads(_prepared(options, callbacks)) as batch:
+        report = await batch.execute(callbacks)
+        return await to_thread.run_sync(batch.finish, report)
+
+
+@attrs.frozen(kw_only=True)
+class _PreparedRun:
+    """A run that has passed all checks; its files are open."""
+
+    options: RunOptions
+    items: Iterable[LLMWorkItem[Any]]
+    total: int
+    done_before: int = 0
+    save: Save
+    journal: Journal | None = None
+    finish: Callable[[RunReport], RunReport]
+    """Writes what is left to be written, and completes the report. Blocks."""
+
+    async def execute(self, callbacks: Callbacks) -> RunReport:
+        """Make the calls."""
+        config = self.options.processor
+        wanted = max(1, min(config.max_workers, self.total - self.done_before))
+        workers = workers_within(wanted, models=len(self.options.models), on_message=callbacks.on_message)
+        if workers < wanted:
+            config.max_workers = workers
+        processor = ParallelBatchProcessor[Any](config, observers=callbacks.observers, journal=self.journal)
+        meter = ProgressMeter(self.total, config.max_workers, self.done_before)
+        return await run_batch(self.items, meter, processor=processor, save=self.save, callbacks=callbacks)
+
+
+@contextmanager
+def _prepared(options: RunOptions, callbacks: Callbacks) -> Iterator[_PreparedRun]:
+    """Check all of a run, and open its files. Blocks."""
+    strategy, journal = strategy_of(options), options.journal_file
+    if journal is None:
+        with _without_journal(options, strategy, callbacks) as prepared:
+            yield prepared
+        return
+    if options.output != STREAM and Path(options.output).resolve() == Path(journal).resolve():
+        raise ConfigurationError(f"{journal}: is both the journal and the output; give one of them another name")
+    with _with_journal(options, strategy, journal, callbacks) as prepared:
+        yield prepared
+
+
+@contextmanager
+def _with_journal(
+    options: RunOptions, strategy: LLMCallStrategy[Any], path: str, callbacks: Callbacks
+) -> Iterator[_PreparedRun]:
+    is_new = not Path(path).exists()
+    try:
+        with (
+            JournalWriter(path, durability=options.durability) as store,
+            register_items(store, options, strategy, callbacks.on_message) as registered,
+            JournalReader(path) as reader,
+            open_journal_output(options, registered.identity, store, reader, on_message=callbacks.on_message) as output,
+        ):
+            counts, wanted = reader.counts(), reader.places(unsettled=True)
+            yield _PreparedRun(
+                options=options,
+                items=work_items(registered.prompts(partial(has_place, wanted)), strategy),
+                total=counts.total,
+                done_before=counts.settled,
+                save=output.catch_up,
+                journal=SqliteJournal.on(store, dedupe=options.dedupe),
+                finish=partial(_finish_journal, options, registered.bad_count, output, reader),
+            )
+    except ConfigurationError:  # nothing was called
+        if is_new:
+            Path(path).unlink(missing_ok=True)
+        raise
+
+
+def _finish_journal(
+    options: RunOptions, bad_lines: int, output: JournalOutput, reader: JournalReader, report: RunReport
+) -> RunReport:
+    if report.output_error is None:
+        try:
+            output.catch_up()
+            output.record()
+        except OSError as error:
+            report = attrs.evolve(report, output_error=error)
+    journal = JournalSummary(path=reader.path, counts=reader.counts())
+    return attrs.evolve(report, output=options.output, saved=output.saved, bad_lines=bad_lines, journal=journal)
+
+
+@contextmanager
+def _without_journal(
+    options: RunOptions, strategy: LLMCallStrategy[Any], callbacks: Callbacks
+) -> Iterator[_PreparedRun]:
+    with (
+        open_checked_input(options, strategy) as source,
+        open_output(options.output, keep={"the input": source.identity}, overwrite=options.overwrite) as output,
+    ):
+        for complaint in source.complaints():
+            callbacks.on_message(f"skipped: {complaint}")
+        yield _PreparedRun(
+            options=options,
+            items=RunItems(source, strategy),
+            total=len(source),
+            save=partial(_write_rows, output, options.output_format),
+            finish=partial(_finish_output, options, source.bad_count, output),
+        )
+
+
+def _finish_output(options: RunOptions, bad_lines: int, output: Output, report: RunReport) -> RunReport:
+    if report.output_error is None:
+        try:
+            output.settle()
+        except OSError as error:
+            report = attrs.evolve(report, output_error=error)
+    return attrs.evolve(report, output=options.output, saved=output.saved, bad_lines=bad_lines)
+
+
+def _write_rows(output: Output, output_format: OutputFormat, results: Sequence[WorkItemResult[Any]]) -> None:
+    row = encode_row if output_format is OutputFormat.OWN else partial(encode, output_format)
+    for start in range(0, len(results), ROWS_AT_ONCE):
+        output.write(b"".join(map(row, results[start : start + ROWS_AT_ONCE])))
+
+
+@asynccontextmanager
+async def _in_threads(manager: AbstractContextManager[T]) -> AsyncIterator[T]:
+    """Enter and leave a context manager in worker threads; it is always left, also when cancelled."""
+    value = await to_thread.run_sync(manager.__enter__)
+    try:
+        yield value
+    except BaseException as error:
+        with CancelScope(shield=True):
+            is_handled = await to_thread.run_sync(manager.__exit__, type(error), error, error.__traceback__)
+        if not is_handled:
+            raise
+    else:
+        with CancelScope(shield=True):
+            await to_thread.run_sync(manager.__exit__, None, None, None)

@@ -1,0 +1,120 @@
+"""Journal export: `export`, which writes the results of a journal to a file, also while a run writes the journal.
+
+1. The file has the results that the journal held at one moment, each once.
+2. Memory does not grow with the number of results.
+3. The output that the runs themselves write is replaced only by the same rows in the same format, and only while no run writes it:
+   `resume` continues it.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable, Iterator
+from itertools import islice
+from os import PathLike
+
+import attrs
+
+from .._core.exceptions import JournalError
+from ..files.output import Output, OutputError, atomic_file
+from ..files.output_formats import OutputFormat
+from ..files.tables import csv_chunks, write_parquet
+from ..journal.reader import JournalReader
+from ..journal.records import StoredResult
+from .journal_facts import journal_at, recorded_output
+from .journal_output import ROWS_AT_ONCE, encoder
+from .options import ExportFormat, ExportOptions
+
+
+@attrs.frozen(kw_only=True)
+class ExportReport:
+    """What `export` has written."""
+
+    journal: str
+    """Path of the journal."""
+    output: str
+    """Path of the file; `-` is stdout."""
+    file_format: ExportFormat
+    """Format of the file."""
+    rows: int
+    """Results in the file."""
+
+
+def export(journal: str | PathLike[str], options: ExportOptions) -> ExportReport:
+    """Write the results of a journal to a file. Blocks; the file is complete or not there at all.
+
+    Args:
+        journal: Path of the journal, or of the output that it belongs to.
+        options: What is written, and where.
+
+    Raises:
+        ConfigurationError: The output cannot be used: it has content, or is needed by the journal's runs.
+        JournalError: The journal cannot be read.
+        OSError: The output could not be written; BrokenPipeError: its reader has closed it.
+    """
+    path = journal_at(journal)
+    with JournalReader(path) as reader:
+        _protect_output_of_runs(reader, options)
+        keep = {"the journal": path, "the journal's log": f"{path}-wal", "the journal's index": f"{path}-shm"}
+        counted = _Counted(_selected(reader, options))
+        try:
+            with atomic_file(options.output, overwrite=options.overwrite, keep=keep) as descriptor:
+                _write(counted, options, descriptor)
+        except json.JSONDecodeError as error:
+            raise JournalError(f"{path}: is damaged: it has a value that is not JSON ({error})") from None
+    return ExportReport(journal=path, output=options.output, file_format=options.file_format, rows=counted.count)
+
+
+def _protect_output_of_runs(reader: JournalReader, options: ExportOptions) -> None:
+    """Refuse what would spoil the output of the journal's runs, under rule 3."""
+    written = recorded_output(reader)
+    if written is None or not written.is_at(options.output):
+        return
+    if (pid := reader.writer()) is not None:
+        raise OutputError(f"{options.output}: is being written by process {pid}; name another file")
+    if not options.has_rows_of_runs or options.output_format != written.form:
+        raise OutputError(
+            f"{options.output}: is the output of the journal's runs, which continue it: "
+            f"write all rows, in the order of commits and in the format {written.form}, or name another file"
+        )
+
+
+class _Counted(Iterable[StoredResult]):
+    """Counts the results that were read."""
+
+    def __init__(self, results: Iterable[StoredResult]) -> None:
+        self.count = 0
+        self._results = results
+
+    def __iter__(self) -> Iterator[StoredResult]:
+        for result in self._results:
+            self.count += 1
+            yield result
+
+
+def _selected(reader: JournalReader, options: ExportOptions) -> Iterator[StoredResult]:
+    results = reader.results(in_input_order=options.in_order, failed=options.only == "failed")
+    return (result for result in results if result.kind is None) if options.only == "succeeded" else results
+
+
+def _write(results: Iterable[StoredResult], options: ExportOptions, descriptor: int) -> None:
+    if options.file_format is ExportFormat.PARQUET:
+        with os.fdopen(os.dup(descriptor), "wb") as file:
+            write_parquet(map(_row, results), file)
+        return
+    output = Output(options.output, descriptor)
+    is_csv = options.file_format is ExportFormat.CSV
+    for rows in csv_chunks(map(_row, results)) if is_csv else _lines(results, options.output_format):
+        output.write(rows)
+
+
+def _lines(results: Iterable[StoredResult], output_format: OutputFormat) -> Iterator[bytes]:
+    rows = map(encoder(output_format), results)
+    while lines := b"".join(islice(rows, ROWS_AT_ONCE)):
+        yield lines
+
+
+def _row(result: StoredResult) -> dict[str, object]:
+    row: dict[str, object] = json.loads(result.line)
+    return row

@@ -1,0 +1,182 @@
+"""Journal facts: what a run stores in its journal beside the items, so that a later command finds input, options and output.
+
+1. A fact that is missing, damaged, or written by another program is None: the caller says what that means.
+2. Facts that an earlier version stored are read.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import attrs
+from cattrs import structure
+from cattrs.errors import BaseValidationError
+
+from .._core.exceptions import ConfigurationError
+from ..files import Input, InputError, digest_of
+from ..files.types import STREAM
+from ..journal.reader import JournalReader
+from ..journal.writer import JournalWriter
+from .options import RunOptions
+from .options_data import FORMER_NAMES, from_data, to_data
+
+_INPUT, _OPTIONS, _OUTPUT = "input", "options", "output"
+_READING = ("input_format", "prompt", "limit", "sample")  # the options that decide which items an input has
+_UNREADABLE = (BaseValidationError, TypeError, ValueError, KeyError)
+_MAGIC = b"SQLite format 3\0"
+
+
+def journal_at(path: str | os.PathLike[str]) -> str:
+    """Return the path of a journal, given that path or the path of the output that it belongs to.
+
+    Raises:
+        ConfigurationError: The path is a stream.
+    """
+    path = os.fspath(path)
+    if path == STREAM:
+        raise ConfigurationError("a journal is a file, not a stream: give its path, or the path of its output")
+    beside = f"{path}.journal"
+    return path if _is_database(path) or not os.path.exists(beside) else beside  # noqa: PTH110 - a text
+
+
+def _is_database(path: str) -> bool:
+    try:
+        if not os.path.isfile(path):  # noqa: PTH113 - a text; reading a pipe could block forever
+            return False
+        with Path(path).open("rb") as file:
+            return file.read(len(_MAGIC)) == _MAGIC
+    except OSError:
+        return False
+
+
+@attrs.frozen(kw_only=True)
+class RegisteredInput:
+    """An input whose items are in the journal, and how it was read."""
+
+    name: str
+    """Path of the input; `-` is stdin."""
+    digest: str
+    """Digest of the bytes that were read, in hexadecimal digits."""
+    size: int
+    """Number of these bytes."""
+    kind: str
+    """Format of the input, an `InputKind`."""
+    asked: Mapping[str, Any]
+    """Options that it was read with."""
+    count: int
+    """Valid prompts."""
+    bad_count: int
+    """Invalid lines."""
+    bad: tuple[str, ...]
+    """Sentences about the first invalid lines."""
+
+    @classmethod
+    def of(cls, source: Input, options: RunOptions) -> RegisteredInput:
+        """Describe an input that was checked."""
+        return cls(
+            name=source.name,
+            digest=source.digest.hex(),
+            size=source.size,
+            kind=str(source.kind),
+            asked=_reading_options(options),
+            count=source.count,
+            bad_count=source.bad_count,
+            bad=tuple(source.complaints()),
+        )
+
+    def is_read_again_by(self, options: RunOptions) -> bool:
+        """Whether a run reads the same bytes with the same options; False for stdin, whose bytes cannot be compared in advance.
+
+        Raises:
+            InputError: The input cannot be read.
+        """
+        return options.input != STREAM and self.asked == _reading_options(options) and self.has_bytes_of(options.input)
+
+    def has_bytes_of(self, path: str) -> bool:
+        """Whether a file has the bytes that were read.
+
+        Raises:
+            InputError: The file cannot be read.
+        """
+        if not os.path.isfile(path) and os.path.exists(path):  # noqa: PTH110, PTH113 - texts
+            return False
+        try:
+            may_match = self.asked.get("limit") is not None or os.path.getsize(path) == self.size  # noqa: PTH202 - a text
+            digest = digest_of(path, self.size) if may_match else None
+        except OSError as error:
+            raise InputError(f"{path}: cannot be read: {error.strerror or error}") from None
+        return digest is not None and digest.hex() == self.digest
+
+
+def _reading_options(options: RunOptions) -> dict[str, Any]:
+    return {name: value for name, value in to_data(options).items() if name in _READING}
+
+
+def recorded_input(journal: JournalWriter | JournalReader) -> RegisteredInput | None:
+    """Return the input of the latest run; None if no run registered one."""
+    try:
+        found = structure(journal.fact(_INPUT), RegisteredInput)
+    except _UNREADABLE:
+        return None
+    return attrs.evolve(found, asked={FORMER_NAMES.get(name, name): value for name, value in found.asked.items()})
+
+
+def record_input(store: JournalWriter, found: RegisteredInput) -> None:
+    """JournalWriter the input of a run."""
+    store.set_fact(_INPUT, attrs.asdict(found))
+
+
+def recorded_options(journal: JournalWriter | JournalReader) -> RunOptions | None:
+    """Return the options of the latest run, without those that applied to it alone; None if no run stored them.
+
+    Raises:
+        ConfigurationError: They were written by a later version, or by another program.
+    """
+    data = journal.fact(_OPTIONS)
+    return from_data(data) if isinstance(data, dict) else None
+
+
+def record_options(store: JournalWriter, options: RunOptions) -> None:
+    """JournalWriter the options of a run."""
+    store.set_fact(_OPTIONS, to_data(options))
+
+
+@attrs.frozen(kw_only=True)
+class WrittenOutput:
+    """How much of a journal an output holds."""
+
+    path: str
+    """Absolute path."""
+    form: str
+    """Format of the rows, an `OutputFormat`."""
+    last: int
+    """Number of the latest result in it; 0: it has none."""
+    size: int
+    """Bytes up to the end of that result."""
+
+    def is_at(self, path: str) -> bool:
+        """Whether a path is that of this output."""
+        return path != STREAM and self.path == str(Path(path).resolve())
+
+
+def recorded_output(journal: JournalWriter | JournalReader) -> WrittenOutput | None:
+    """Return the state of the latest output; None if it is not recorded."""
+    try:
+        return structure(journal.fact(_OUTPUT), WrittenOutput)
+    except _UNREADABLE:
+        return None
+
+
+def record_output(store: JournalWriter, written: WrittenOutput) -> None:
+    """JournalWriter the state of an output."""
+    store.set_fact(_OUTPUT, attrs.asdict(written))
+
+
+def restart_output(store: JournalWriter) -> None:
+    """Record that rows of the output are out of date, so that the next run writes all rows again."""
+    written = recorded_output(store)
+    if written is not None:
+        record_output(store, attrs.evolve(written, last=0, size=0))

@@ -1,0 +1,97 @@
+"""Resumption: `resume`, which starts a journal's run again and makes the calls that are missing.
+
+1. No option is required, as the journal has them all. Options that are given win, and are stored in the journal from then on.
+2. Which failed items are run again is not taken from the journal: paying for them once is no reason to pay on every resumption.
+"""
+
+from __future__ import annotations
+
+from os import PathLike
+from typing import Any, Unpack
+
+import attrs
+from anyio import to_thread
+
+from .._core.exceptions import ConfigurationError
+from ..journal.reader import JournalReader
+from .file_run import run, run_async
+from .journal_facts import journal_at, recorded_options
+from .options import ResumeOptions, RunOptions
+from .report import RunReport
+from .runner import RunHooks
+
+_SAME = ResumeOptions()
+
+
+def resume(journal: str | PathLike[str], options: ResumeOptions = _SAME, **hooks: Unpack[RunHooks]) -> RunReport:
+    """Run what is missing in a journal, from code that is not async: see `run`.
+
+    Args:
+        journal: Path of the journal, or of the output that it belongs to.
+        options: What is to differ from the run before.
+        hooks: Callbacks and control, see `RunHooks`.
+
+    Raises:
+        ConfigurationError: The run cannot start, or no run has stored its options in the journal. Nothing was called.
+        JournalError: The journal cannot be used. Nothing was called.
+    """
+    return run(resumed_options(journal, options), **hooks)
+
+
+async def resume_async(
+    journal: str | PathLike[str], options: ResumeOptions = _SAME, **hooks: Unpack[RunHooks]
+) -> RunReport:
+    """Run what is missing in a journal, within a trio or asyncio application: see `run_async`.
+
+    Args:
+        journal: Path of the journal, or of the output that it belongs to.
+        options: What is to differ from the run before.
+        hooks: Callbacks and control, see `RunHooks`.
+
+    Raises:
+        ConfigurationError: The run cannot start, or no run has stored its options in the journal. Nothing was called.
+        JournalError: The journal cannot be used. Nothing was called.
+    """
+    return await run_async(await to_thread.run_sync(resumed_options, journal, options), **hooks)
+
+
+def resumed_options(journal: str | PathLike[str], options: ResumeOptions = _SAME) -> RunOptions:
+    """Return the options of the run that `resume` would start: `plan` takes them too.
+
+    Args:
+        journal: Path of the journal, or of the output that it belongs to.
+        options: What is to differ from the run before.
+
+    Raises:
+        ConfigurationError: No run has stored its options in the journal, or the options contradict each other.
+        JournalError: The journal cannot be read.
+    """
+    path = journal_at(journal)
+    with JournalReader(path) as reader:
+        try:
+            before = recorded_options(reader)
+        except ConfigurationError as error:
+            raise ConfigurationError(f"{path}: the options stored by its run cannot be read: {error}") from None
+    if before is None:
+        raise ConfigurationError(
+            f"{path}: no options are stored: it was not started by paceline run, or that ended early; start it again as before"
+        )
+    return with_changes(before, path, options)
+
+
+def with_changes(before: RunOptions, journal: str, options: ResumeOptions) -> RunOptions:
+    """Return the options of a run with those of a resumed run applied.
+
+    Args:
+        before: Options of the run before.
+        journal: Path of the journal.
+        options: What is to differ.
+
+    Raises:
+        ConfigurationError: They contradict each other.
+    """
+    given = attrs.asdict(options, recurse=False)
+    changes: dict[str, Any] = {name: value for name, value in given.items() if value not in (None, ())}
+    if options.model is not None or options.escalate:
+        changes = {"model": None, "escalate": ()} | changes
+    return attrs.evolve(before, **changes | {"journal": journal, "no_journal": False})

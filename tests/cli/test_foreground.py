@@ -1,0 +1,99 @@
+"""Signals stop a run in the foreground: on trio, in real time, as in the program."""
+
+from __future__ import annotations
+
+import os
+import signal
+
+import anyio
+import pytest
+
+from paceline.cli.foreground import Foreground
+from paceline.cli.progress.display import Progress
+
+from ..runs.test_runner import Held, Shelf, prompts
+from ..runs.test_runner import run as run_batch
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture
+def anyio_backend():
+    return "trio"
+
+
+@pytest.fixture(autouse=True)
+def signals():
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
+class Heard(Progress):
+    def __init__(self):
+        self.sentences = []
+
+    def say(self, sentence):
+        self.sentences.append(sentence)
+
+
+async def run(source, strategy, save, progress=None):
+    progress = progress or Progress()
+    with Foreground(progress, verbose=False) as foreground:
+        hooks = {
+            "on_progress": foreground.on_progress,
+            "progress_period": progress.period,
+            "control": foreground.control,
+        }
+        return await run_batch(source, strategy, save, **hooks), foreground.signal
+
+
+def send(number):
+    os.kill(os.getpid(), number)
+
+
+async def test_the_first_signal_leaves_items_that_wait_pending_and_lets_the_calls_in_flight_finish():
+    strategy, shelf, heard = Held(busy=20), Shelf(480), Heard()
+
+    async def interrupt():
+        await strategy.is_busy.wait()
+        send(signal.SIGINT)
+        await anyio.to_thread.run_sync(shelf.has_enough.wait)
+        assert {str(result.error) for result in shelf.saved} == {"pending: the run was interrupted"}
+        strategy.go.set()
+
+    async with anyio.create_task_group() as nursery:
+        nursery.start_soon(interrupt)
+        report, number = await run(prompts(500), strategy, shelf, heard)
+    assert number == signal.SIGINT
+    assert strategy.calls == report.batch.succeeded == 20
+    assert len({result.item_id for result in shelf.saved}) == len(shelf.saved) == 500
+    assert heard.sentences == ["finishing the calls in flight (20); interrupt again to cancel them"]
+
+
+@pytest.mark.parametrize("second", [signal.SIGINT, signal.SIGTERM])
+async def test_the_second_signal_cancels_them_and_all_results_are_saved(second):
+    strategy, shelf = Held(busy=20), Shelf(480)
+
+    async def interrupt():
+        await strategy.is_busy.wait()
+        send(signal.SIGTERM)
+        await anyio.to_thread.run_sync(shelf.has_enough.wait)
+        send(second)
+
+    async with anyio.create_task_group() as nursery:
+        nursery.start_soon(interrupt)
+        report, number = await run(prompts(500), strategy, shelf)
+    assert number == signal.SIGTERM
+    assert report.batch.succeeded == 0
+    assert len({result.item_id for result in shelf.saved}) == len(shelf.saved) == 500
+    assert signal.getsignal(signal.SIGINT) is signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+
+
+def test_before_the_first_call_a_signal_has_its_usual_effect():
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    with Foreground(Progress(), verbose=False) as foreground, pytest.raises(KeyboardInterrupt):
+        send(signal.SIGINT)
+    assert foreground.signal is None
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
