@@ -80,7 +80,7 @@ def test_lines_of_text_have_other_ids_there_and_that_is_said(paceline, batch, tm
     journal = batch("".join(f"prompt {i}\n" for i in range(40)), name="in.txt", model=REJECTING, code=1)
     run = paceline("failed", journal, "-o", tmp_path / "again.txt")
     assert run.code == 0
-    assert run.err.endswith("; their ids are the numbers of lines, and so they have others there\n")
+    assert run.err.endswith("; their ids are the numbers of their lines, and differ in the new file\n")
     assert len((tmp_path / "again.txt").read_text().splitlines()) == len(failed_ids(tmp_path))
 
 
@@ -112,7 +112,7 @@ def test_an_input_that_is_gone_or_has_changed_is_one_sentence(paceline, batch, t
     run = paceline("failed", journal, "-o", out)
     assert (run.code, run.err) == (
         2,
-        f"{path}: cannot be read: No such file or directory; say --input FILE if it is elsewhere\n",
+        f"{path}: cannot be read: No such file or directory; if it was moved, give its path: --input FILE\n",
     )
     assert paceline("failed", journal, "-o", out, "--input", moved).code == 0
     path.write_text(prompts(20).replace("prompt 3", "prompt 4"), "utf-8")
@@ -138,7 +138,7 @@ def test_what_came_from_stdin_must_be_named(process, tmp_path):
     run = process("failed", tmp_path / "out.jsonl", "-o", "-")
     assert (run.code, run.err) == (
         2,
-        f"paceline: {tmp_path}/out.jsonl.journal: its input was stdin: say --input FILE, with the same content\n",
+        f"paceline: {tmp_path}/out.jsonl.journal: its input was stdin; give a file with the same content: --input FILE\n",
     )
     (tmp_path / "same.txt").write_text(prompts(20), "utf-8")
     run = process("failed", tmp_path / "out.jsonl", "-o", "-", "--input", tmp_path / "same.txt")

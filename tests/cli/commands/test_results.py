@@ -99,7 +99,7 @@ def test_what_has_content_is_not_replaced_unless_told(paceline, batch, tmp_path)
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["-o", "x.csv", "--output-format", "openai"], "--output-format: is for jsonl; csv has columns of its own"),
+        (["-o", "x.csv", "--output-format", "openai"], "--output-format: applies to jsonl only; csv has columns of its own"),
         (["-o", "-", "--as", "parquet"], "--as parquet: needs a file, not stdout"),
         (["-o", "x", "--as", "xml"], "--as"),
         (["-o", "x", "--only", "some"], "--only"),
@@ -125,7 +125,7 @@ def test_the_output_of_the_runs_may_be_made_anew_as_they_wrote_it_and_in_no_othe
     for other in (["--in-order"], ["--only", "failed"], ["--output-format", "openai"], ["--as", "csv"]):
         run = paceline("results", journal, "-o", out, "--overwrite", *other)
         assert (run.code, out.read_bytes()) == (2, before)
-        assert "is the output of the journal's runs, which go on with it" in run.err
+        assert "is the output of the journal's runs, which continue it" in run.err
     out.unlink()
     assert paceline("results", journal, "-o", out).code == 0
     assert out.read_bytes() == before
