@@ -74,7 +74,7 @@ def test_the_plan_has_models_lanes_places_and_costs(paceline, same, tmp_path, ke
     assert isinstance(price, Price)
     expected = (303 * price.input + 600 * price.output) / 1e6
     assert f"cost      about ${expected:.2g}" in run.out
-    assert "for gemini-2.5-flash, did all of them move up to it" in run.out
+    assert "for gemini-2.5-flash, if all of them move up to it" in run.out
     assert "k" * 35 not in run.out
 
 
@@ -94,7 +94,7 @@ def test_what_a_cache_holds_costs_as_cached_tokens(paceline, same, tmp_path, key
 
 def test_an_unknown_price_is_said_to_be_unknown(paceline, same, tmp_path):
     run = paceline("run", same, "-o", tmp_path / "o", "-m", FAST, "--dry-run")
-    assert "cost      not known: " in run.out
+    assert "cost      unknown, as no price is known " in run.out
     (plan,) = paceline("run", same, "-o", tmp_path / "o", "-m", FAST, "--dry-run", "--json").rows
     assert plan["cost"] is None
 
@@ -123,7 +123,7 @@ def test_streams_and_empty_files_are_taken(process, same, tmp_path, output, stat
     run = process("run", same, "-o", output, "-m", FAST, "--dry-run", cwd=tmp_path)
     assert run.code == 0, run.err
     assert f"({state}), format own" in run.out
-    assert ("journal   none: the run could not be resumed" in run.out) == (state == "a stream")
+    assert ("journal   none: the run cannot be resumed" in run.out) == (state == "a stream")
 
 
 def test_lines_that_cannot_be_taken_are_in_the_plan(paceline, same, tmp_path):

@@ -99,7 +99,10 @@ def test_what_has_content_is_not_replaced_unless_told(paceline, batch, tmp_path)
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["-o", "x.csv", "--output-format", "openai"], "--output-format: applies to jsonl only; csv has columns of its own"),
+        (
+            ["-o", "x.csv", "--output-format", "openai"],
+            "--output-format: applies to jsonl only; csv has columns of its own",
+        ),
         (["-o", "-", "--as", "parquet"], "--as parquet: needs a file, not stdout"),
         (["-o", "x", "--as", "xml"], "--as"),
         (["-o", "x", "--only", "some"], "--only"),
