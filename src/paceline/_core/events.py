@@ -30,7 +30,7 @@ class ProcessingEvent(enum.StrEnum):
 class BatchStarted:
     """A batch begins."""
 
-    name: ClassVar = ProcessingEvent.BATCH_STARTED
+    name: ClassVar[ProcessingEvent] = ProcessingEvent.BATCH_STARTED
     total_items: int | None
     """None where the source does not know its length."""
 
@@ -39,7 +39,7 @@ class BatchStarted:
 class BatchCompleted:
     """Every accepted item has its result."""
 
-    name: ClassVar = ProcessingEvent.BATCH_COMPLETED
+    name: ClassVar[ProcessingEvent] = ProcessingEvent.BATCH_COMPLETED
     total_items: int
     succeeded: int
     failed: int
@@ -50,7 +50,7 @@ class BatchCompleted:
 class ItemStarted:
     """A call of the item begins."""
 
-    name: ClassVar = ProcessingEvent.ITEM_STARTED
+    name: ClassVar[ProcessingEvent] = ProcessingEvent.ITEM_STARTED
     item_id: str
     quota: str
     attempt: int
@@ -60,7 +60,7 @@ class ItemStarted:
 class ItemCompleted:
     """The item has an output."""
 
-    name: ClassVar = ProcessingEvent.ITEM_COMPLETED
+    name: ClassVar[ProcessingEvent] = ProcessingEvent.ITEM_COMPLETED
     item_id: str
     quota: str
     attempts: int
@@ -73,7 +73,7 @@ class ItemCompleted:
 class ItemFailed:
     """The item is settled without an output."""
 
-    name: ClassVar = ProcessingEvent.ITEM_FAILED
+    name: ClassVar[ProcessingEvent] = ProcessingEvent.ITEM_FAILED
     item_id: str
     quota: str
     attempts: int
@@ -87,7 +87,7 @@ class ItemFailed:
 class ItemRecalled:
     """The item has a result without a call of its own: from the journal, or from another item with the same prompt."""
 
-    name: ClassVar = ProcessingEvent.ITEM_RECALLED
+    name: ClassVar[ProcessingEvent] = ProcessingEvent.ITEM_RECALLED
     item_id: str
     kind: str | None
     """Of its fault; None: it has an output."""
@@ -97,7 +97,7 @@ class ItemRecalled:
 class ItemRetried:
     """The item will be called again after a failure."""
 
-    name: ClassVar = ProcessingEvent.ITEM_RETRIED
+    name: ClassVar[ProcessingEvent] = ProcessingEvent.ITEM_RETRIED
     item_id: str
     quota: str
     attempt: int
@@ -112,7 +112,7 @@ class ItemRetried:
 class ItemEscalated:
     """The item moves up its ladder."""
 
-    name: ClassVar = ProcessingEvent.ITEM_ESCALATED
+    name: ClassVar[ProcessingEvent] = ProcessingEvent.ITEM_ESCALATED
     item_id: str
     quota: str
     """The lane of the call that failed."""
@@ -130,7 +130,7 @@ class ItemEscalated:
 class RateLimitHit:
     """The provider refused a call; the item waits for its lane."""
 
-    name: ClassVar = ProcessingEvent.RATE_LIMIT_HIT
+    name: ClassVar[ProcessingEvent] = ProcessingEvent.RATE_LIMIT_HIT
     item_id: str
     quota: str
     retry_after: float | None
@@ -140,7 +140,7 @@ class RateLimitHit:
 class PaceChanged:
     """A lane's controller changed one of its handles."""
 
-    name: ClassVar = ProcessingEvent.PACE_CHANGED
+    name: ClassVar[ProcessingEvent] = ProcessingEvent.PACE_CHANGED
     quota: str
     handle: str
     """What changed: "workers", "calls a second", "tokens a second", or "gate"."""

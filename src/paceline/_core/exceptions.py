@@ -127,7 +127,7 @@ class JournalChangedError(JournalError):
 
     def __init__(self, path: str, changes: Sequence[str]) -> None:
         super().__init__("\n".join(f"{path}: {change}" for change in changes))
-        self.changes = tuple(changes)
+        self.changes: tuple[str, ...] = tuple(changes)
 
 
 class IllegalTransitionError(PacelineError):
@@ -155,9 +155,9 @@ class CallError(PacelineError):
         quota: QuotaHint | None = None,
     ) -> None:
         super().__init__(message)
-        self.kind = FaultKind(kind)
+        self.kind: FaultKind = FaultKind(kind)
         self.retry_after = retry_after
-        self.usage = TokenUsage.of(usage)
+        self.usage: TokenUsage = TokenUsage.of(usage)
         if not isinstance(quota, QuotaHint | None):
             raise TypeError(f"quota must be a QuotaHint, not {type(quota).__name__}")
         self.quota = quota
@@ -198,8 +198,8 @@ class InvalidOutputError(CallError):
         more = f"; and {len(problems) - _SHOWN_PROBLEMS} more" if len(problems) > _SHOWN_PROBLEMS else ""
         super().__init__(f"the output is not of its type: {shown}{more}", kind=FaultKind.INVALID, usage=usage)
         self.text = text
-        self.problems = tuple(problems)
-        self.right = tuple(right)
+        self.problems: tuple[Problem, ...] = tuple(problems)
+        self.right: tuple[str, ...] = tuple(right)
 
 
 class Skip(Exception):  # noqa: N818 - control flow of a middleware, not an error
@@ -207,7 +207,7 @@ class Skip(Exception):  # noqa: N818 - control flow of a middleware, not an erro
 
     def __init__(self, reason: str) -> None:
         super().__init__(reason)
-        self.reason = str(reason)
+        self.reason: str = str(reason)
 
 
 def _publish() -> None:

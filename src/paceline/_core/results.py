@@ -237,7 +237,7 @@ class UnsavedError(JournalError):
         named = f": {', '.join(map(repr, ids[:_SHOWN_IDS]))}{more}" if ids else ""
         super().__init__(f"{message}; {len(ids):,} results could not be saved{named}")
         self.batch = batch
-        self.unsaved = tuple(unsaved)
+        self.unsaved: tuple[WorkItemResult[Any], ...] = tuple(unsaved)
 
 
 for _error in (SourceError, UnsavedError):

@@ -49,17 +49,17 @@ class Batch:
         self.lifecycle = lifecycle
         self.draw = draw
         """Returns a random number from 0 to 1, for the jitter of waits."""
-        self.tally = Tally()
-        self.ledger = Ledger(outlet, self.tally)
+        self.tally: Tally = Tally()
+        self.ledger: Ledger = Ledger(outlet, self.tally)
         self.lanes: dict[str, Lane] = {}
         """By quota key."""
-        self.calls = Calls()
-        self.deadlines = ItemDeadlines()
-        self.alarm = Alarm()
-        self.ahead = ReadAhead(self)
-        self.workers = 0
+        self.calls: Calls = Calls()
+        self.deadlines: ItemDeadlines = ItemDeadlines()
+        self.alarm: Alarm = Alarm()
+        self.ahead: ReadAhead = ReadAhead(self)
+        self.workers: int = 0
         """Tasks that make calls."""
-        self.started_at = current_time()
+        self.started_at: float = current_time()
         self.stopped: Fault | None = None
         """Why no more calls start in any lane."""
         self.source_error: BaseException | None = None
@@ -84,7 +84,7 @@ class Batch:
         self._state = BatchState.OPEN
         self._halted = False
         self._source_finished = False
-        self.next_start = math.inf
+        self.next_start: float = math.inf
         """The earliest time of the next call, as of the last decision."""
 
     # -------------------------------------------------------------------------------------------- phase

@@ -23,7 +23,7 @@ class Calls:
 
     def __init__(self) -> None:
         self._jobs: set[Job] = set()
-        self.next_expiry = math.inf
+        self.next_expiry: float = math.inf
         """No call expires before this time."""
 
     def __len__(self) -> int:

@@ -41,7 +41,7 @@ class Hooks:
         self._config = config
         self._middlewares = tuple(_checked(Middleware, "middlewares", middlewares))
         self._observers = tuple(_checked(BaseObserver, "observers", observers))
-        self.failures = 0
+        self.failures: int = 0
         """Exceptions and timeouts of hooks that had no effect on an item."""
 
     @property

@@ -160,12 +160,12 @@ class Lane:
 
     def __init__(self, quota: str, learned: LearnedQuota) -> None:
         self.quota = quota
-        self.pace = learned.pace
-        self.costs = learned.costs
+        self.pace: RateController = learned.pace
+        self.costs: TokenCosts = learned.costs
         self._unreported = learned.unreported
         self._unrecorded = learned.unrecorded
         self.backlog: Backlog[Job] = Backlog()
-        self.in_flight = 0
+        self.in_flight: int = 0
         self.exhausted: Fault | None = None
         """Why no more calls start here; None: they may."""
         self._refused_since = math.inf

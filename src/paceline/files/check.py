@@ -29,11 +29,11 @@ class Check:
 
     def __init__(self, name: str, form: InputFormat, objection: Objection | None = None) -> None:
         self.form = form
-        self.count = 0
+        self.count: int = 0
         """Good records so far."""
         self.bad: list[BadLine] = []
         """The first bad lines."""
-        self.bad_positions = array("Q")
+        self.bad_positions: array[int] = array("Q")
         """Positions of all bad lines, ascending."""
         self._name = name
         self._objection = objection

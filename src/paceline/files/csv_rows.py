@@ -116,7 +116,7 @@ class CsvFormat(TableFormat):
             raise InputError(f"{self._name}:{feed.line}: the header has the column {quote(duplicate)} twice")
         self._set_columns(fields)
         header = feed.raw.removeprefix(BOM)
-        self.header = bytes(header if header.endswith(b"\n") else header + b"\n")
+        self.header: bytes = bytes(header if header.endswith(b"\n") else header + b"\n")
 
 
 class _Feed:

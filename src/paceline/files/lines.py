@@ -64,7 +64,7 @@ class DigestingReader:
         self._readline = file.readline
         self._copy = copy
         self._digest = blake2b(digest_size=_DIGEST)
-        self.size = 0
+        self.size: int = 0
         """Bytes read so far."""
 
     def readline(self, size: int, /) -> bytes:

@@ -46,7 +46,7 @@ class Output:
 
     def __init__(self, name: str, descriptor: int) -> None:
         self.name = name
-        self.saved = 0
+        self.saved: int = 0
         """Rows that the system has accepted completely."""
         self._descriptor = descriptor
         self._is_file = stat.S_ISREG(os.fstat(descriptor).st_mode)

@@ -114,7 +114,7 @@ class JournalReader:
     """
 
     def __init__(self, path: str | PathLike[str]) -> None:
-        self.path = os.fspath(path)
+        self.path: str = os.fspath(path)
         if not os.path.isfile(self.path):  # noqa: PTH113 - a path as the user gave it
             raise JournalError(f"{self.path}: there is no such file")
         with self._as_journal_errors():

@@ -40,7 +40,7 @@ Retry: TypeAlias = Literal["passing", "failed", "none"] | Collection[FaultKind]
 
 _MOST_REMEMBERED = 1_000  # strategies whose identity number is cached
 
-logger = logging.getLogger("paceline")
+logger: logging.Logger = logging.getLogger("paceline")
 
 
 class SqliteJournal:

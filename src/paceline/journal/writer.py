@@ -65,7 +65,7 @@ class JournalWriter:
     ) -> None:
         if durability not in _SYNCHRONOUS:
             raise ConfigurationError(f"durability must be normal or full, not {durability!r}")
-        self.path = os.fspath(path)
+        self.path: str = os.fspath(path)
         self._absolute_path = os.path.abspath(self.path)  # noqa: PTH100 - a symbolic link stays one
         self._lock: int | None = None
         self._run = 0
@@ -81,7 +81,7 @@ class JournalWriter:
         except BaseException:
             lock.release(self._lock)
             raise
-        self.items = ItemTable(self.transaction)
+        self.items: ItemTable = ItemTable(self.transaction)
         """The registered items."""
 
     def __enter__(self) -> Self:

@@ -47,7 +47,7 @@ class CallableStrategy(LLMCallStrategy[T], Generic[T]):
         self._name = str(getattr(function, "__qualname__", type(function).__qualname__))
         self._quota = quota or self._name
         self.model = model
-        self.error_classifier = error_classifier or DefaultErrorClassifier()
+        self.error_classifier: ErrorClassifier = error_classifier or DefaultErrorClassifier()
 
     @property
     def quota(self) -> str:

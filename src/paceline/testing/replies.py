@@ -169,7 +169,7 @@ class SimulatedError(Exception):
         self.message = message
         self.details = details
         self.type = type
-        self.response = SimulatedResponse(code, headers)
+        self.response: SimulatedResponse = SimulatedResponse(code, headers)
 
     def __str__(self) -> str:
         return f"{self.code} {self.message}"

@@ -34,7 +34,7 @@ _PAGE = 100  # caches of a list
 _LONG_AGO = datetime.min.replace(tzinfo=UTC)
 _BAD_REQUEST, _NOT_FOUND = 400, 404
 
-logger = logging.getLogger("paceline.llm_strategies.gemini")
+logger: logging.Logger = logging.getLogger("paceline.llm_strategies.gemini")
 
 
 @attrs.define(eq=False)

@@ -59,7 +59,7 @@ class Misfit(Exception):  # noqa: N818 - named after the answer
 
     def __init__(self, found: Sequence[Finding]) -> None:
         super().__init__(found)
-        self.found = tuple(found)
+        self.found: tuple[Finding, ...] = tuple(found)
 
 
 def format_path(place: Place) -> str:
