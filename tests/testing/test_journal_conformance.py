@@ -71,13 +71,13 @@ def test_a_journal_in_a_file_keeps_its_promises(tmp_path):
     check(lambda: SqliteJournal(tmp_path / "run.db"))
 
 
-def test_a_journal_in_memory_keeps_them():
+def test_a_journal_in_memory_keeps_its_promises():
     disk = {}
     check(lambda: Kept(disk))
 
 
 @pytest.mark.parametrize("kind", [KeepsPending, Forgets, IsFirstCome, LearnsNothing, Shuffles, LeavesOut, HasNoKey])
-def test_a_promise_that_is_broken_is_told(kind):
+def test_a_broken_promise_is_reported(kind):
     disk = {}
-    with pytest.raises(AssertionError, match="a journal must keep this promise: "):
+    with pytest.raises(AssertionError, match="the journal breaks a promise: "):
         check(lambda: kind(disk))

@@ -28,7 +28,7 @@ def admitted(limit, history):
 
 
 @given(HISTORIES, st.floats(0.1, 200), st.integers(1, 100), MEASURES, st.sampled_from([0.0, 0.5, 1.0]))
-def test_a_bucket_never_admits_more_than_its_burst_and_what_flowed_in_since(history, rate, burst, per, refusal_cost):
+def test_a_bucket_never_admits_more_than_its_burst_and_its_refill(history, rate, burst, per, refusal_cost):
     calls = admitted(TokenBucket(rate, burst, per=per, refusal_cost=refusal_cost), history)
     for i, (begin, _) in enumerate(calls):
         total = 0.0
@@ -53,7 +53,7 @@ def test_a_window_never_admits_more_than_its_amount(history, amount, seconds, of
         st.builds(FixedWindow, st.floats(1, 1e3), st.floats(0.01, 90), offset=st.floats(0, 100), per=MEASURES),
     ),
 )
-def test_who_waits_as_long_as_it_says_is_admitted_and_who_waits_less_is_not(history, limit):
+def test_a_caller_that_waits_the_given_time_is_admitted_and_one_that_waits_less_is_not(history, limit):
     meter, now = limit.meter(), 0.0
     for gap, tokens in history:
         now += gap / 1_000
@@ -74,7 +74,7 @@ def test_a_call_larger_than_a_full_limit_is_admitted_and_empties_it(tokens):
             assert meter.wait(0.0, 50, 0) == pytest.approx(5.0)
 
 
-def test_a_refusal_costs_only_where_the_bucket_says_so_and_never_more_than_its_burst_below_zero():
+def test_a_refusal_costs_only_the_refusal_cost_and_the_level_stays_above_minus_burst():
     free, dear = TokenBucket(1, 4).meter(), TokenBucket(1, 4, refusal_cost=1.0).meter()
     for meter in (free, dear):
         for _ in range(4):
@@ -85,7 +85,7 @@ def test_a_refusal_costs_only_where_the_bucket_says_so_and_never_more_than_its_b
     assert dear.wait(0.0, 1, 0) == pytest.approx(5.0)
 
 
-def test_a_window_loses_what_it_did_not_use():
+def test_a_window_does_not_carry_over_unused_amounts():
     meter = FixedWindow(2, 10, offset=4).meter()
     meter.charge(5.0, 1)
     meter.charge(6.0, 1)
@@ -126,7 +126,7 @@ def test_a_cap_admits_while_a_place_is_free(calls, in_flight):
         (lambda: ConcurrencyCap(2.5), "calls must be a whole number, 0 or more, not 2.5"),
     ],
 )
-def test_a_limit_out_of_bounds_is_one_sentence(build, sentence):
+def test_a_limit_out_of_bounds_is_refused_with_its_bound(build, sentence):
     with pytest.raises(ConfigurationError) as caught:
         build()
     assert str(caught.value).startswith(sentence)

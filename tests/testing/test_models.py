@@ -49,7 +49,7 @@ async def test_limits_that_are_given_hold_and_without_any_the_default_does(text,
     assert await admitted_at_once(parse_model(text), 70) == admitted
 
 
-async def test_latency_and_its_spread_are_the_services():
+async def test_latency_and_sigma_reach_the_service():
     strategy = parse_model("sim:latency=2.5,sigma=0")
     began = anyio.current_time()
     await strategy.execute("a", 1, 60.0)
@@ -75,7 +75,7 @@ async def test_hints_and_output_and_seed_reach_the_provider():
     assert min(usages) > 500
 
 
-async def test_tokens_come_back_by_the_minute():
+async def test_tokens_are_refilled_by_the_minute():
     strategy = parse_model("sim:tokens=600,output=0,latency=10,sigma=0")
     assert await admitted_at_once(strategy, 700) == 600
     assert await admitted_at_once(strategy, 700) == pytest.approx(700, abs=1)
@@ -91,7 +91,7 @@ async def test_faults_are_given_by_kind():
     assert codes == {401, 503}
 
 
-def test_the_quota_is_the_whole_text_as_each_text_is_a_provider():
+def test_the_quota_is_the_complete_model_string_because_each_has_its_own_provider():
     assert parse_model("sim:cap=1").quota == "sim:cap=1"
     assert parse_model("sim:cap=1").model == "sim"
     assert parse_model("sim").provider is not parse_model("sim").provider
@@ -136,7 +136,7 @@ def test_the_quota_is_the_whole_text_as_each_text_is_a_provider():
         ("sim:faults=invalid:.7+denied:.7", "the probabilities of faults must add up to 1 or less, not 1.4"),
     ],
 )
-def test_what_cannot_be_read_is_one_sentence_with_key_value_and_what_is_known(text, sentence):
+def test_a_wrong_model_string_is_refused_with_its_key_its_value_and_the_known_ones(text, sentence):
     with pytest.raises(ConfigurationError) as caught:
         parse_model(text)
     assert str(caught.value).startswith(sentence)

@@ -60,7 +60,7 @@ async def test_a_call_is_answered_after_its_latency_with_its_tokens():
     assert anyio.current_time() - began == pytest.approx(1.0, abs=1e-5)
 
 
-async def test_without_an_answer_of_the_users_the_prompt_comes_back_marked():
+async def test_by_default_the_prompt_comes_back_marked_as_simulated():
     reply = await SimulatedProvider(STEADY).call("hello")
     assert reply.text == "simulated: hello"
 
@@ -111,7 +111,7 @@ async def test_a_refusal_carries_the_hint_of_the_service(hint, seconds):
     assert fault.retry_after == (seconds if seconds is None else pytest.approx(seconds, abs=0.002))
 
 
-async def test_who_heeds_an_exact_hint_is_served():
+async def test_a_caller_that_waits_for_an_exact_hint_is_served():
     provider = SimulatedProvider(service(TokenBucket(3, 1), FixedWindow(4, 7), hint="exact"))
     for i in range(20):
         fault = await outcome(provider, f"prompt {i}")
@@ -121,7 +121,7 @@ async def test_who_heeds_an_exact_hint_is_served():
 
 
 @pytest.mark.parametrize("kind", [kind for kind in FAULTS if kind is not FaultKind.TIMEOUT])
-async def test_every_fault_is_classified_as_what_it_was_asked_to_be(kind):
+async def test_every_fault_is_classified_as_the_kind_that_was_configured(kind):
     provider = SimulatedProvider(Service(faults={kind: 1.0}))
     fault = await outcome(provider, "a")
     assert fault.kind is kind
@@ -129,7 +129,7 @@ async def test_every_fault_is_classified_as_what_it_was_asked_to_be(kind):
     assert provider.statistics().faulted == 1
 
 
-async def test_faults_of_the_door_come_early_and_cost_no_quota():
+async def test_faults_on_arrival_come_early_and_cost_no_quota():
     bad = service(TokenBucket(0.001, 1), faults={FaultKind.OVERLOADED: 1.0}, fault_seconds=0.3)
     provider = SimulatedProvider(bad, steps=((10.0, service(TokenBucket(0.001, 1))),))
     ends = await gather(provider, [0, 0, 0, 11])
@@ -148,7 +148,7 @@ async def test_faults_of_the_answer_come_late_and_cost_tokens():
     assert caught.value.usage.output_tokens > 0
 
 
-async def test_a_timeout_hangs_in_its_place_until_it_is_cancelled():
+async def test_a_timeout_stays_in_flight_until_it_is_cancelled():
     provider = SimulatedProvider(service(ConcurrencyCap(1), faults={FaultKind.TIMEOUT: 1.0}))
     assert await gather(provider, [0, 4999], patience=5000.0) == [
         ("abandoned", pytest.approx(5000.0)),
@@ -214,7 +214,7 @@ async def test_a_knee_that_comes_with_a_step_slows_calls_in_flight():
     assert [time for _, time in ends] == pytest.approx([1.5, 1.5], abs=1e-5)
 
 
-async def test_a_throttled_call_that_is_repeated_meets_the_same_chance():
+async def test_a_repeated_call_after_throttling_draws_the_same_chance():
     limited = Service(limits=(ConcurrencyCap(0),))
     provider = SimulatedProvider(limited, steps=((10.0, Service(sigma=1.0)),), seed=3)
     free = SimulatedProvider(Service(sigma=1.0), seed=3)
@@ -249,7 +249,7 @@ MIXED = Service(
 
 @settings(max_examples=30)
 @given(st.integers(0, 999), st.lists(st.integers(0, 9_999), unique=True, min_size=1, max_size=60))
-def test_both_backends_meet_the_same_fate_and_every_call_has_exactly_one(on_both, seed, milliseconds):
+def test_both_backends_have_the_same_outcomes_and_every_call_has_exactly_one(on_both, seed, milliseconds):
     # Thirteenths of a second, so that no arrival falls into the very instant in which the bucket has a call's worth.
     arrivals = [each / 1_300 for each in milliseconds]
 
@@ -269,7 +269,7 @@ def test_both_backends_meet_the_same_fate_and_every_call_has_exactly_one(on_both
 
 @given(st.lists(st.text(max_size=5), min_size=2, max_size=20, unique=True), st.randoms())
 @settings(max_examples=30)
-def test_what_befalls_an_item_does_not_depend_on_the_order_of_arrival(on_both, prompts, order):
+def test_the_outcome_of_an_item_does_not_depend_on_the_order_of_arrival(on_both, prompts, order):
     shuffled = list(prompts)
     order.shuffle(shuffled)
 
@@ -287,7 +287,7 @@ def test_what_befalls_an_item_does_not_depend_on_the_order_of_arrival(on_both, p
             assert one[prompt][1] == pytest.approx(other[prompt][1], abs=2e-4)
 
 
-def test_each_run_of_an_event_loop_begins_anew_and_the_counts_go_on(on_both):
+def test_each_run_of_an_event_loop_starts_over_and_the_counts_continue(on_both):
     provider = SimulatedProvider(service(TokenBucket(0.001, 2)), steps=((5.0, service(ConcurrencyCap(0))),))
 
     async def main():
@@ -310,13 +310,13 @@ def test_each_run_of_an_event_loop_begins_anew_and_the_counts_go_on(on_both):
         ({"seed": -1}, "seed must be a whole number, 0 or more, not -1"),
     ],
 )
-def test_a_provider_out_of_bounds_is_one_sentence(arguments, sentence):
+def test_a_wrong_argument_of_a_provider_is_refused_with_its_bound(arguments, sentence):
     with pytest.raises(ConfigurationError) as caught:
         SimulatedProvider(**{"service": STEADY, **arguments})
     assert str(caught.value) == sentence
 
 
-async def test_chosen_faults_come_as_often_through_calls_as_they_are_asked_for():
+async def test_faults_of_calls_are_as_frequent_as_configured():
     provider = SimulatedProvider(Service(latency=0.0, sigma=0.0, fault_seconds=0.0, faults={FaultKind.OVERLOADED: 0.1}))
     await gather(provider, [0] * 1_000)
     assert provider.statistics().faulted == pytest.approx(100, abs=25)

@@ -1,4 +1,4 @@
-"""How the simulated provider says what its limits are."""
+"""Reports of limits by the simulated provider, in each dialect."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ from paceline.testing import (
     SimulatedStrategy,
     TokenBucket,
 )
-from paceline.testing.limits import Standing
-from paceline.testing.replies import headers
+from paceline.testing.limits import LimitStatus
+from paceline.testing.replies import limit_headers
 
 pytestmark = pytest.mark.anyio
 
@@ -37,7 +37,7 @@ def provider(dialect, *limits, **settings):
 
 
 async def refusal(simulated, prompt="p", calls=50):
-    """Call until one is refused; return its fault."""
+    """Make calls; return the fault of the first that is refused."""
     caught = []
 
     async def call():
@@ -63,30 +63,30 @@ async def refusal(simulated, prompt="p", calls=50):
     ],
     ids=str,
 )
-async def test_gemini_names_the_quota_that_refused_by_the_minute(limit, unit, period, value):
+async def test_gemini_reports_the_quota_that_refused_per_minute(limit, unit, period, value):
     fault = await refusal(provider("gemini", ConcurrencyCap(1000), limit, hint="ceil"))
     assert fault.kind is FaultKind.THROTTLED
-    (told,) = fault.quota.limits
-    assert (told.unit, told.period, told.limit, told.exceeded) == (unit, period, value, True)
+    (reported,) = fault.quota.limits
+    assert (reported.unit, reported.period, reported.limit, reported.exceeded) == (unit, period, value, True)
     assert fault.retry_after == int(fault.retry_after) >= 1
 
 
 @pytest.mark.parametrize("measure", ["requests", "tokens"])
-async def test_a_day_s_window_of_gemini_s_is_an_exhausted_quota_whatever_wait_is_asked_for(measure):
+async def test_a_daily_window_of_gemini_is_an_exhausted_quota_whatever_the_hint(measure):
     fault = await refusal(provider("gemini", FixedWindow(5, DAY, offset=3600, per=measure), hint="one"))
     assert (fault.kind, fault.retry_after) == (FaultKind.EXHAUSTED, None)
-    (told,) = fault.quota.limits
-    assert (told.unit, told.period, told.limit) == (measure, DAY, 5)
+    (reported,) = fault.quota.limits
+    assert (reported.unit, reported.period, reported.limit) == (measure, DAY, 5)
     assert 0 < fault.quota.reopens_in <= 25 * 3600
 
 
-async def test_a_cap_of_gemini_s_has_no_details():
+async def test_a_cap_of_gemini_has_no_details():
     fault = await refusal(provider("gemini", ConcurrencyCap(1), hint="one"))
     assert (fault.kind, fault.quota, fault.retry_after) == (FaultKind.THROTTLED, None, None)
 
 
 @pytest.mark.parametrize("dialect", ["openai", "anthropic"])
-async def test_refusals_and_good_replies_say_how_the_limits_stand(dialect):
+async def test_refusals_and_good_replies_report_the_status_of_the_limits(dialect):
     simulated = provider(dialect, TokenBucket(2, 10), FixedWindow(10_000, 60, per="tokens"))
     strategy = copy.copy(SimulatedStrategy(simulated))
     assert strategy.quota_hint is None
@@ -98,28 +98,28 @@ async def test_refusals_and_good_replies_say_how_the_limits_stand(dialect):
     assert (await refusal(simulated)).quota.limits[0].exceeded
 
 
-async def test_the_period_of_a_bucket_or_window_of_openai_s_can_be_told():
+async def test_the_period_of_a_bucket_or_window_of_openai_can_be_inferred():
     fault = await refusal(provider("openai", TokenBucket(2, 10)))
     assert (fault.kind, fault.quota.limits[0].period, fault.quota.limits[0].limit) == (FaultKind.THROTTLED, 60, 120)
     fault = await refusal(provider("openai", FixedWindow(7, DAY, offset=DAY - 18_720)))
     assert (fault.kind, fault.quota.reopens_in) == (FaultKind.EXHAUSTED, 18_720)
 
 
-async def test_a_time_of_anthropic_s_is_right_to_the_second_whatever_clock_there_is():
+async def test_reset_times_of_anthropic_are_right_to_the_second_at_any_time_of_the_clock():
     await anyio.sleep(12_345.6)
     limit = (await refusal(provider("anthropic", FixedWindow(3, 60, offset=20)))).quota.limits[0]
     assert 40 <= limit.reset <= 42
 
 
-async def test_of_two_limits_that_count_the_same_the_one_that_refused_is_told():
+async def test_of_two_limits_with_the_same_measure_the_one_that_refused_is_reported():
     loose, tight = FixedWindow(100, 60), FixedWindow(3, DAY)
     assert (await refusal(provider("openai", loose, tight))).quota.limits[0].limit == 3
 
 
-async def test_strategies_share_themselves_only_where_good_replies_say_nothing():
-    quiet, talking = provider("gemini", TokenBucket(1, 1)), provider("openai", TokenBucket(1, 1))
+async def test_items_share_a_strategy_only_if_good_replies_report_no_limits():
+    silent, reporting = provider("gemini", TokenBucket(1, 1)), provider("openai", TokenBucket(1, 1))
     stepped = SimulatedProvider(Service(), steps=[(5.0, Service(dialect="anthropic"))])
-    for simulated, shared in ((quiet, True), (talking, False), (stepped, False)):
+    for simulated, shared in ((silent, True), (reporting, False), (stepped, False)):
         strategy = SimulatedStrategy(simulated, model="m", quota="q")
         twin = copy.copy(strategy)
         assert (twin is strategy) is shared
@@ -142,15 +142,15 @@ async def test_each_call_has_the_headers_of_its_own_admission():
     st.integers(0, 200),
     st.floats(0, 2e5),
 )
-def test_what_openai_s_headers_say_is_never_far_below_what_is_allowed(limit, calls, later):
+def test_headers_of_openai_never_report_much_less_than_is_allowed(limit, calls, later):
     meter = limit.meter()
     for _ in range(calls):
         if not meter.wait(0.0, 1, 0):
             meter.charge(0.0, 1)
-    told = header_quota(headers("openai", [meter.standing(later)], later), wall_time=0.0).limits[0]
+    reported = header_quota(limit_headers("openai", [meter.status(later)], later), wall_time=0.0).limits[0]
     truth = limit.rate if isinstance(limit, TokenBucket) else limit.amount / limit.seconds
-    if told.period is not None:
-        assert told.limit + 0.5 >= 0.99 * truth * told.period
+    if reported.period is not None:
+        assert reported.limit + 0.5 >= 0.99 * truth * reported.period
 
 
 @pytest.mark.parametrize(
@@ -160,11 +160,11 @@ def test_what_openai_s_headers_say_is_never_far_below_what_is_allowed(limit, cal
         (86_399.0, "23h59m59s"),
     ],
 )
-def test_a_wait_is_written_as_go_does(seconds, text):
-    standing = Standing(per="requests", amount=5, period=60, remaining=5, reset=seconds)
-    assert headers("openai", [standing], 0.0)["x-ratelimit-reset-requests"] == text
+def test_a_wait_is_written_in_the_notation_of_go(seconds, text):
+    status = LimitStatus(per="requests", amount=5, period=60, remaining=5, reset=seconds)
+    assert limit_headers("openai", [status], 0.0)["x-ratelimit-reset-requests"] == text
 
 
-def test_an_unknown_dialect_is_one_sentence():
+def test_an_unknown_dialect_is_refused_with_the_known_ones():
     with pytest.raises(ConfigurationError, match="dialect must be one of none, gemini, openai, anthropic, not 'x'"):
         Service(dialect="x")

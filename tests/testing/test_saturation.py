@@ -1,3 +1,5 @@
+"""Processor sharing above the knee: the pure sharing and the server against a step-by-step simulation."""
+
 from __future__ import annotations
 
 import math
@@ -7,9 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from paceline.testing.saturation import SharedServer, Sharing
+from paceline.testing.saturation import ProcessorSharing, SharedServer
 
-# When a call comes, how much work it brings, and how long it has patience; quarters of seconds.
+# Time of arrival, work, and time until cancellation of each call, in seconds; multiples of a quarter.
 QUARTERS = st.integers(0, 40).map(lambda quarters: quarters / 4)
 CALLS = st.lists(
     st.tuples(QUARTERS, st.integers(1, 40).map(lambda q: q / 4), st.one_of(st.just(math.inf), st.integers(1, 60))),
@@ -22,8 +24,8 @@ KNEES = st.builds(
 )
 
 
-def by_hand(calls, knees):
-    """Work all calls off in the smallest steps between two happenings; return who leaves when, and whether served."""
+def simulated(calls, knees):
+    """Simulate the calls from one event to the next; return when each leaves, and whether it is complete."""
     todo = {i: work for i, (_, work, _) in enumerate(calls)}
     ends: dict[int, tuple[float, bool]] = {}
     now = 0.0
@@ -31,11 +33,11 @@ def by_hand(calls, knees):
         knee = [each for start, each in knees if start <= now][-1]
         present = [i for i, (come, _, _) in enumerate(calls) if come <= now and i not in ends]
         speed = min(1.0, knee / len(present)) if present else 1.0
-        happenings = [start for start, _ in knees if start > now]
-        happenings += [come for come, _, _ in calls if come > now]
-        happenings += [calls[i][0] + calls[i][2] for i in present]
-        happenings += [now + todo[i] / speed for i in present]
-        then = min(happenings)
+        events = [start for start, _ in knees if start > now]
+        events += [come for come, _, _ in calls if come > now]
+        events += [calls[i][0] + calls[i][2] for i in present]
+        events += [now + todo[i] / speed for i in present]
+        then = min(events)
         for i in present:
             todo[i] -= (then - now) * speed
             if todo[i] < 1e-9:
@@ -46,29 +48,29 @@ def by_hand(calls, knees):
     return ends
 
 
-def by_the_books(calls, knees):
-    """Drive `Sharing` from one happening to the next."""
-    sharing, places, ends = Sharing(knees), {}, {}
+def by_sharing(calls, knees):
+    """Drive `ProcessorSharing` from one event to the next."""
+    sharing, places, ends = ProcessorSharing(knees), {}, {}
     now = 0.0
     while len(ends) < len(calls):
-        happenings = [come for i, (come, _, _) in enumerate(calls) if i not in places]
-        happenings += [calls[i][0] + calls[i][2] for i in places if i not in ends]
-        if alarm := sharing.alarm(now):
-            happenings.append(alarm.time)
-        now = max(now, min(happenings))
+        events = [come for i, (come, _, _) in enumerate(calls) if i not in places]
+        events += [calls[i][0] + calls[i][2] for i in places if i not in ends]
+        if wake_up := sharing.wake_up(now):
+            events.append(wake_up.time)
+        now = max(now, min(events))
         for i, (come, work, patience) in enumerate(calls):
             if i not in places and come <= now:
                 places[i] = sharing.join(now, work)
             elif i in places and i not in ends:
-                served = sharing.served(now, places[i])
+                served = sharing.is_complete(now, places[i])
                 if served or come + patience <= now:
                     ends[i] = now, served
                     sharing.leave(now, places[i])
     return ends
 
 
-async def by_the_clock(calls, knees):
-    """Let tasks come and work."""
+async def by_server(calls, knees):
+    """Run the calls as tasks."""
     server, ends = SharedServer(knees, anyio.current_time()), {}
 
     async def come(i, at, work, patience):
@@ -88,20 +90,20 @@ def assert_same(calls, ends, expected):
     for i, (come, _, patience) in enumerate(calls):
         time, served = expected[i]
         assert ends[i][0] == pytest.approx(time, abs=1e-4)
-        # Patience may end in the very instant in which the work does: then either is right.
+        # If the call is cancelled at the moment of completion, both outcomes are right.
         assert ends[i][1] == served or time == pytest.approx(come + patience, abs=1e-4)
 
 
 @given(CALLS, KNEES)
-def test_the_books_agree_with_working_off_by_hand(calls, knees):
-    assert_same(calls, by_the_books(calls, knees), by_hand(calls, knees))
+def test_processor_sharing_agrees_with_a_step_by_step_simulation(calls, knees):
+    assert_same(calls, by_sharing(calls, knees), simulated(calls, knees))
 
 
 @given(CALLS, KNEES)
 @settings(max_examples=50)
-def test_the_server_agrees_with_working_off_by_hand_on_both_backends(on_both, calls, knees):
-    for ends in on_both(by_the_clock, calls, knees):
-        assert_same(calls, ends, by_hand(calls, knees))
+def test_the_server_agrees_with_a_step_by_step_simulation_on_both_backends(on_both, calls, knees):
+    for ends in on_both(by_server, calls, knees):
+        assert_same(calls, ends, simulated(calls, knees))
 
 
 @pytest.mark.parametrize(
@@ -116,33 +118,33 @@ def test_the_server_agrees_with_working_off_by_hand_on_both_backends(on_both, ca
     ],
 )
 def test_calls_above_the_knee_share_it_evenly(on_both, knee, calls, ends):
-    for result in on_both(by_the_clock, [(*call, math.inf) for call in calls], [(0.0, knee)]):
+    for result in on_both(by_server, [(*call, math.inf) for call in calls], [(0.0, knee)]):
         assert [result[i][0] for i in range(len(calls))] == pytest.approx(ends, abs=1e-5)
 
 
-def test_a_call_that_is_cancelled_leaves_its_share_to_the_others(on_both):
-    for ends in on_both(by_the_clock, [(0, 1, math.inf), (0, 1, 1.0)], [(0.0, 1.0)]):
+def test_a_cancelled_call_leaves_its_share_to_the_others(on_both):
+    for ends in on_both(by_server, [(0, 1, math.inf), (0, 1, 1.0)], [(0.0, 1.0)]):
         assert ends[0] == (pytest.approx(1.5, abs=1e-5), True)
         assert ends[1] == (pytest.approx(1.0, abs=1e-5), False)
 
 
-def test_a_knee_that_moves_is_noticed_with_no_call_coming_or_going(on_both):
-    for ends in on_both(by_the_clock, [(0, 4, math.inf), (0, 4, math.inf)], [(0.0, 1.0), (2.0, 2.0)]):
+def test_a_change_of_the_knee_takes_effect_while_no_call_arrives_or_leaves(on_both):
+    for ends in on_both(by_server, [(0, 4, math.inf), (0, 4, math.inf)], [(0.0, 1.0), (2.0, 2.0)]):
         assert [ends[0][0], ends[1][0]] == pytest.approx([5.0, 5.0], abs=1e-5)
 
 
 @pytest.mark.parametrize("start", [1.0000000000000002, 2.0000000000000004, 1 + 1e-9, 2 / 3, 1.0000004])
 @pytest.mark.parametrize("origin", [0.0, 0.1, 1 / 3, 12_345.678_901])
-def test_a_knee_that_moves_a_rounding_after_the_clock_is_reached_all_the_same(on_both, start, origin):
+def test_a_change_of_the_knee_a_rounding_error_after_the_clock_takes_effect(on_both, start, origin):
     async def main():
         await anyio.sleep(origin)
-        return await by_the_clock([(0, 4, math.inf), (0, 4, math.inf)], [(0.0, 1.0), (start, 2.0)])
+        return await by_server([(0, 4, math.inf), (0, 4, math.inf)], [(0.0, 1.0), (start, 2.0)])
 
     for ends in on_both(main):
         assert [ends[0][0], ends[1][0]] == pytest.approx([start / 2 + 4.0] * 2, abs=1e-5)
 
 
-def test_work_without_length_is_a_checkpoint_all_the_same(on_both):
+def test_work_of_zero_seconds_is_a_checkpoint(on_both):
     async def main():
         server, seen = SharedServer([(0.0, 1.0)], anyio.current_time()), []
         async with anyio.create_task_group() as tasks:

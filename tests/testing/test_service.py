@@ -13,31 +13,31 @@ from paceline.exceptions import ConfigurationError
 from paceline.testing import Service
 from paceline.testing.service import FAULTS, Chance, Dice
 
-THROWS = [Dice(5).throw(f"prompt {i}", 1) for i in range(4_000)]
+DRAWS = [Dice(5).draw(f"prompt {i}", 1) for i in range(4_000)]
 MIDDLE = Chance(0.5, 0.5, 0.0, 0.0)
 
 
-def test_faults_come_as_often_as_they_are_asked_for():
+def test_faults_are_as_frequent_as_configured():
     wanted = {FaultKind.OVERLOADED: 0.1, FaultKind.INVALID: 0.05, FaultKind.TIMEOUT: 0.2}
-    counted = Counter(Service(faults=wanted).fault_of(throw) for throw in THROWS)
+    counted = Counter(Service(faults=wanted).fault_of(chance) for chance in DRAWS)
     for kind, probability in wanted.items():
-        assert counted[kind] / len(THROWS) == pytest.approx(probability, abs=0.02)
+        assert counted[kind] / len(DRAWS) == pytest.approx(probability, abs=0.02)
     assert set(counted) == {*wanted, None}
 
 
-@given(st.permutations(FAULTS), st.sampled_from(THROWS))
-def test_the_order_in_which_faults_are_named_does_not_matter(kinds, throw):
-    assert Service(faults=dict.fromkeys(kinds, 0.1)).fault_of(throw) is (
-        Service(faults=dict.fromkeys(FAULTS, 0.1)).fault_of(throw)
+@given(st.permutations(FAULTS), st.sampled_from(DRAWS))
+def test_the_order_in_which_faults_are_named_does_not_matter(kinds, chance):
+    assert Service(faults=dict.fromkeys(kinds, 0.1)).fault_of(chance) is (
+        Service(faults=dict.fromkeys(FAULTS, 0.1)).fault_of(chance)
     )
 
 
-@given(st.sampled_from(FAULTS), st.sampled_from(THROWS))
-def test_a_certain_fault_befalls_every_call(kind, throw):
-    assert Service(faults={kind: 1.0}).fault_of(throw) is kind
+@given(st.sampled_from(FAULTS), st.sampled_from(DRAWS))
+def test_a_fault_with_probability_1_occurs_in_every_call(kind, chance):
+    assert Service(faults={kind: 1.0}).fault_of(chance) is kind
 
 
-def test_later_changes_of_the_mapping_change_no_service():
+def test_later_changes_of_the_mapping_do_not_change_the_service():
     faults = {FaultKind.INVALID: 0.0}
     service = Service(faults=faults)
     faults[FaultKind.INVALID] = 1.0
@@ -46,20 +46,20 @@ def test_later_changes_of_the_mapping_change_no_service():
 
 def test_latency_is_lognormal_around_its_median():
     usage = Service().usage_of("", MIDDLE)
-    seconds = [Service(latency=4.0, sigma=0.6).work_of(usage, throw) for throw in THROWS]
+    seconds = [Service(latency=4.0, sigma=0.6).work_of(usage, chance) for chance in DRAWS]
     assert statistics.median(seconds) == pytest.approx(4.0, rel=0.05)
     assert statistics.stdev(map(math.log, seconds)) == pytest.approx(0.6, rel=0.05)
-    assert {Service(latency=4.0, sigma=0).work_of(usage, throw) for throw in THROWS} == {4.0}
+    assert {Service(latency=4.0, sigma=0).work_of(usage, chance) for chance in DRAWS} == {4.0}
 
 
-def test_tokens_add_to_the_latency_where_the_service_says_so():
+def test_seconds_per_token_add_to_the_latency():
     service = Service(latency=1.0, sigma=0.0, seconds_per_token=0.003, output_tokens=0)
     assert service.work_of(service.usage_of("x" * 4_000, MIDDLE), MIDDLE) == pytest.approx(4.0)
 
 
-@given(st.text(), st.sampled_from(THROWS), st.floats(0, 1), st.sampled_from([0, 1, 250]))
-def test_usage_is_a_token_for_four_characters_and_an_answer_around_its_median(prompt, throw, share, median):
-    usage = Service(cached_share=share, output_tokens=median).usage_of(prompt, throw)
+@given(st.text(), st.sampled_from(DRAWS), st.floats(0, 1), st.sampled_from([0, 1, 250]))
+def test_usage_is_a_token_for_four_characters_and_an_answer_around_its_median(prompt, chance, share, median):
+    usage = Service(cached_share=share, output_tokens=median).usage_of(prompt, chance)
     assert usage.input_tokens == max(1, round(len(prompt) / 4))
     assert 0 <= usage.cached_input_tokens <= usage.input_tokens
     assert usage.total_tokens == usage.input_tokens + usage.output_tokens
@@ -67,12 +67,12 @@ def test_usage_is_a_token_for_four_characters_and_an_answer_around_its_median(pr
 
 
 def test_output_tokens_lie_around_their_median():
-    written = [Service(output_tokens=200).usage_of("", throw).output_tokens for throw in THROWS]
+    written = [Service(output_tokens=200).usage_of("", chance).output_tokens for chance in DRAWS]
     assert statistics.median(written) == pytest.approx(200, rel=0.05)
 
 
 def test_a_refusal_takes_its_time_give_or_take_thirty_percent():
-    seconds = [Service(refusal_seconds=1.0).refusal_seconds_of(throw) for throw in THROWS]
+    seconds = [Service(refusal_seconds=1.0).refusal_seconds_of(chance) for chance in DRAWS]
     assert 0.7 <= min(seconds) < 0.71
     assert 1.29 < max(seconds) <= 1.3
 
@@ -92,7 +92,7 @@ def test_a_refusal_takes_its_time_give_or_take_thirty_percent():
         ("one", math.inf, "1"),
     ],
 )
-def test_a_hint_says_the_truth_in_its_own_way(hint, wait, header):
+def test_each_hint_reports_the_wait_in_its_own_way(hint, wait, header):
     assert Service(hint=hint).retry_after(wait) == header
 
 
@@ -105,8 +105,8 @@ def test_a_hint_says_the_truth_in_its_own_way(hint, wait, header):
         ({"sigma": 6}, "sigma must be a number from 0 to 5, not 6"),
         ({"knee": 0}, "knee must be a whole number, 1 or more, not 0"),
         ({"faults": 0.1}, "faults must map kinds of faults to probabilities, not 0.1"),
-        ({"faults": {FaultKind.BUG: 0.1}}, "faults has no kind 'bug'; a provider causes overloaded, "),
-        ({"faults": {FaultKind.THROTTLED: 0.1}}, "faults has no kind 'throttled'; a provider causes overloaded, "),
+        ({"faults": {FaultKind.BUG: 0.1}}, "faults has no kind 'bug'; the kinds are overloaded, "),
+        ({"faults": {FaultKind.THROTTLED: 0.1}}, "faults has no kind 'throttled'; the kinds are overloaded, "),
         ({"faults": {"invalid": 0.1}}, "faults has no kind 'invalid'"),
         ({"faults": {FaultKind.INVALID: 2}}, "the probability of invalid must be a number from 0 to 1, not 2"),
         (
@@ -118,7 +118,7 @@ def test_a_hint_says_the_truth_in_its_own_way(hint, wait, header):
         ({"cached_share": 1.1}, "cached_share must be a number from 0 to 1, not 1.1"),
     ],
 )
-def test_a_service_out_of_bounds_is_one_sentence(settings, sentence):
+def test_a_service_out_of_bounds_is_refused_with_its_bound(settings, sentence):
     with pytest.raises(ConfigurationError) as caught:
         Service(**settings)
     assert str(caught.value).startswith(sentence)

@@ -11,7 +11,7 @@ from paceline.testing import ConcurrencyCap, Service, SimulatedError, SimulatedP
 pytestmark = pytest.mark.anyio
 
 
-async def test_it_returns_the_text_and_the_tokens_of_a_call():
+async def test_execute_returns_the_text_and_the_tokens_of_a_call():
     strategy = SimulatedStrategy(SimulatedProvider(Service(latency=0.0)))
     text, usage = await strategy.execute("hello there", 1, 60.0)
     assert text == "simulated: hello there"
@@ -26,7 +26,7 @@ async def test_the_attempt_reaches_the_provider():
     assert usages[0] == usages[2] != usages[1]
 
 
-async def test_its_errors_are_understood_by_its_own_classifier():
+async def test_errors_are_classified_by_the_strategy():
     strategy = SimulatedStrategy(SimulatedProvider(Service(limits=(ConcurrencyCap(0),), hint="one")))
     with pytest.raises(SimulatedError) as caught:
         await strategy.execute("p", 1, 60.0)
@@ -34,12 +34,12 @@ async def test_its_errors_are_understood_by_its_own_classifier():
     assert (fault.kind, fault.retry_after) == (FaultKind.THROTTLED, 1.0)
 
 
-def test_copies_share_the_provider_and_cost_nothing():
+def test_copies_share_the_provider():
     strategy = SimulatedStrategy(SimulatedProvider(Service()))
     assert copy.copy(strategy) is strategy
 
 
-def test_model_and_quota_are_the_users_to_name():
+def test_the_user_may_name_model_and_quota():
     provider = SimulatedProvider(Service())
     assert SimulatedStrategy(provider).quota == "SimulatedStrategy:sim"
     assert SimulatedStrategy(provider, model="large").quota == "SimulatedStrategy:large"
@@ -47,6 +47,6 @@ def test_model_and_quota_are_the_users_to_name():
     assert SimulatedStrategy(provider, model="large").model == "large"
 
 
-def test_anything_but_a_provider_is_one_sentence():
+def test_a_provider_of_another_type_is_refused():
     with pytest.raises(ConfigurationError, match="provider must be a SimulatedProvider, not 'sim'"):
         SimulatedStrategy("sim")

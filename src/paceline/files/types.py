@@ -139,7 +139,7 @@ class InputFormat(Protocol):
 
     @property
     def header(self) -> bytes:
-        """The lines before the records; b"" if there are none."""
+        """The lines before the records; otherwise b""."""
         ...
 
     @property

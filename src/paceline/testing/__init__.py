@@ -1,4 +1,4 @@
-"""A simulated provider: for tests, benchmarks, the demo, and users' own tests.
+"""A simulated provider, and virtual time: for tests, benchmarks, demos, and users' own tests.
 
 In virtual time a batch of five minutes takes a second. On trio:
 
@@ -8,7 +8,7 @@ In virtual time a batch of five minutes takes a second. On trio:
     trio.run(main, SimulatedStrategy(provider), clock=MockClock(autojump_threshold=0))
     assert provider.statistics().refused == 0
 
-It keeps time by the event loop's clock alone, so any other virtual clock, of trio or of asyncio, does as well.
+On asyncio, use `VirtualTimeLoop`. A provider reads only the event loop's clock, so any other virtual clock works as well.
 """
 
 from .journal_conformance import check_journal as check_journal

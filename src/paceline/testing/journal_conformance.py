@@ -1,7 +1,7 @@
-"""Does a journal keep what the port promises? For those who write one of their own.
+"""A test of journals: whether one of your own keeps the promises of the `Journal` port.
 
 async def test_it_is_a_journal(tmp_path):
-await check_journal(lambda: MyJournal(tmp_path / "run"))
+    await check_journal(lambda: MyJournal(tmp_path / "run"))
 """
 
 from __future__ import annotations
@@ -22,44 +22,46 @@ _KNOWN = PaceKnowledge(limit=7, rate=math.inf, token_rate=9.5, latency=0.5, lear
 _ODD = ["plain", "\ud800", "a\0b", "\u2028", "ä😀", "'\"\\%_", " "]
 
 
-class _Said(LLMCallStrategy[Any]):
+class _NeverCalled(LLMCallStrategy[Any]):
     async def execute(self, prompt: str, attempt: int, timeout: float) -> tuple[Any, None]:
         raise NotImplementedError
 
 
 async def check_journal(make: Callable[[], Journal]) -> None:
-    """Check a journal, in two lives on the same storage.
+    """Check a journal: open it, commit, close it, and open it again on the same storage.
 
     Args:
-        make: returns a journal on that storage, which is empty before the first.
+        make: Returns a journal on that storage, which is empty at first.
 
     Raises:
-        AssertionError: it does not keep a promise; the message says which.
+        AssertionError: The journal breaks a promise; the message names it.
     """
     journal = make()
-    _expect(not await journal.open(), "from an empty storage, open returns nothing")
-    items = [LLMWorkItem(f"id {text}", _Said(), text, context=text) for text in _ODD]
-    _expect(list(await journal.recall(items)) == [None] * len(items), "of new items nothing is recalled")
-    kept = [_result_of(item) for item in items[:-1]]
+    _expect(not await journal.open(), "open returns nothing if the storage is empty")
+    items = [LLMWorkItem(f"id {text}", _NeverCalled(), text, context=text) for text in _ODD]
+    _expect(list(await journal.recall(items)) == [None] * len(items), "recall returns None for each new item")
+    committed = [_result_of(item) for item in items[:-1]]
     unsettled = attrs.evolve(_result_of(items[-1]), output=None, error=pending_fault("the batch ended"))
-    await journal.commit([*kept, unsettled], {})
+    await journal.commit([*committed, unsettled], {})
     for turn in (items, items[::-1], items[2:4], []):
-        await _check_recalled(journal, turn, kept, "what is committed is recalled, in the order that is asked for")
+        await _check_recalled(journal, turn, committed, "committed results are recalled, in the order of the items")
     await journal.note([("lane", PaceChange(1.0, 1.0, math.inf, "more"))], {"lane": _KNOWN})
     await journal.close()
 
     journal = make()
-    _expect(dict(await journal.open()) == {"lane": _KNOWN}, "what was learned is returned by the next open")
-    await _check_recalled(journal, items, kept, "what is committed is recalled in another life")
-    replaced = attrs.evolve(kept[0], output="another", error=None)
+    _expect(dict(await journal.open()) == {"lane": _KNOWN}, "the pace that was recorded is returned by the next open")
+    await _check_recalled(
+        journal, items, committed, "committed results are recalled after the journal was closed and opened again"
+    )
+    replaced = attrs.evolve(committed[0], output="another", error=None)
     await journal.commit([replaced, attrs.evolve(unsettled, output="late", error=None)], {})
-    (again, late) = await journal.recall([items[0], items[-1]])
-    _expect(again is not None and again.output == "another", "a later result takes the place of an earlier one")
-    _expect(late is not None and late.output == "late", "what was pending is kept once it is settled")
+    (replaced_later, late) = await journal.recall([items[0], items[-1]])
+    _expect(replaced_later is not None and replaced_later.output == "another", "a later result replaces an earlier one")
+    _expect(late is not None and late.output == "late", "an item that was pending is recalled once it has a result")
     for item in items:
         key = journal.key_of(item)
-        _expect(key == journal.key_of(item), "the key of an item stays the same")
-        _expect(key is None or isinstance(hash(key), int), "the key of an item can be hashed")
+        _expect(key == journal.key_of(item), "an item has the same key each time")
+        _expect(key is None or isinstance(hash(key), int), "the key of an item is hashable")
     await journal.close()
 
 
@@ -74,16 +76,16 @@ def _result_of(item: LLMWorkItem[Any]) -> WorkItemResult[Any]:
 
 
 async def _check_recalled(
-    journal: Journal, items: Sequence[LLMWorkItem[Any]], kept: Sequence[WorkItemResult[Any]], promise: str
+    journal: Journal, items: Sequence[LLMWorkItem[Any]], committed: Sequence[WorkItemResult[Any]], promise: str
 ) -> None:
-    by_id = {result.item_id: result for result in kept}
+    by_id = {result.item_id: result for result in committed}
     recalled = await journal.recall(items)
-    _expect(len(recalled) == len(items), "there is a result, or None, for each item")
+    _expect(len(recalled) == len(items), "recall returns a result or None for each item")
     for item, result in zip(items, recalled, strict=True):
         same = None if result is None else attrs.evolve(result, index=0, context=item.context)
         _expect(same == by_id.get(item.item_id), f"{promise}; {item.item_id!r}: {result!r}")
 
 
-def _expect(holds: bool, promise: str) -> None:  # noqa: FBT001 - as of an assert
+def _expect(holds: bool, promise: str) -> None:  # noqa: FBT001 - like assert
     if not holds:
-        raise AssertionError(f"a journal must keep this promise: {promise}")
+        raise AssertionError(f"the journal breaks a promise: {promise}")

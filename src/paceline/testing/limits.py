@@ -1,15 +1,15 @@
-"""What a provider admits: three kinds of limits, and the meters that keep their books.
+"""Limits of a provider: token buckets, fixed windows and concurrency caps, each with a meter that counts.
 
-1. A limit is a frozen record that says what is allowed; its meter counts what was. Meters are pure: `now` is an argument,
-   in seconds of any clock that does not go back.
-2. A call costs 1, or its tokens where the limit is per tokens; never more than the limit holds when it is full. So no
-   call is impossible.
-3. `wait` answers and changes no decision; `charge` and `refuse` write down what was decided. Whoever waits exactly as long
-   as `wait` says, while nothing else is admitted, is admitted.
-4. When the service changes, what was used stays used: a bucket keeps its level, as far as the new one holds it; a window
+1. A limit is a frozen record of what is allowed; its meter counts what was used. Meters are pure: `now` is an argument, in seconds
+   of any clock that does not go back.
+2. A call costs 1, or its tokens where the limit is per tokens, and never more than the limit holds when it is full: no call is
+   impossible.
+3. `wait` answers and changes no decision; `charge` and `refuse` record a decision. A caller that waits exactly as long as `wait`
+   returns, while no other call is admitted, is admitted.
+4. When the service changes, what was used stays used: a bucket keeps its level, as far as the new bucket holds it, and a window
    its count.
 
-The bucket is the leaky bucket as a meter (Turner, "New Directions in Communications", 1986).
+The token bucket is the leaky bucket as a meter (Turner, "New Directions in Communications", 1986).
 """
 
 from __future__ import annotations
@@ -24,27 +24,27 @@ from .._core.validators import Number, OneOf, WholeNumber
 Measure: TypeAlias = Literal["requests", "tokens"]
 
 _MEASURE = OneOf(("requests", "tokens"))
-# What a clock's rounding may lack: of a call's cost, and of a window's length.
+# Tolerances for the rounding of a clock: as a share of a call's cost, and of a window's length.
 _COST_ROUNDING, _WINDOW_ROUNDING = 1e-6, 1e-9
 _MINUTE = 60.0
 
 
 @attrs.frozen
 class TokenBucket:
-    """A rate with a reserve: full at first, refilled at `rate`, each call takes its cost out.
+    """A rate with a reserve: full at first, refilled at `rate`; each call removes its cost.
 
     Raises:
-        ConfigurationError: a field is out of its bounds.
+        ConfigurationError: A field is out of its bounds.
     """
 
     rate: float = attrs.field(validator=Number(above=0))
-    """Requests or tokens a second."""
+    """Requests or tokens per second, above 0."""
     burst: float = attrs.field(validator=Number(at_least=1))
-    """What it holds when full."""
+    """Requests or tokens that it holds when full, 1 or more."""
     per: Measure = attrs.field(default="requests", kw_only=True, validator=_MEASURE)
-    """What is counted."""
+    """What is counted: requests or tokens."""
     refusal_cost: float = attrs.field(default=0.0, kw_only=True, validator=Number(at_least=0))
-    """Share of its cost that a refused call takes all the same, whichever limit refused it; the level stays above -burst."""
+    """Share of its cost that a refused call removes, 0 or more, whichever limit refused it; the level stays above -burst."""
 
     def __str__(self) -> str:
         return f"{self.rate:g} {self.per} a second, {self.burst:g} at once"
@@ -56,95 +56,95 @@ class TokenBucket:
 
 @attrs.frozen
 class FixedWindow:
-    """An amount for each window of time; what is left of it is lost when the next begins.
+    """An amount per window of time; what is left of it is lost when the next window begins.
 
     Raises:
-        ConfigurationError: a field is out of its bounds.
+        ConfigurationError: A field is out of its bounds.
     """
 
     amount: float = attrs.field(validator=Number(at_least=1))
-    """Requests or tokens in one window."""
+    """Requests or tokens per window, 1 or more."""
     seconds: float = attrs.field(validator=Number(above=0))
-    """Length of a window."""
+    """Length of a window in seconds, above 0."""
     offset: float = attrs.field(default=0.0, kw_only=True, validator=Number(at_least=0))
-    """Seconds of the first window that had passed at time 0."""
+    """Seconds of the first window that had passed at time 0, 0 or more."""
     per: Measure = attrs.field(default="requests", kw_only=True, validator=_MEASURE)
-    """What is counted."""
+    """What is counted: requests or tokens."""
 
     def __str__(self) -> str:
         return f"{self.amount:g} {self.per} in {self.seconds:g} s"
 
     def meter(self) -> WindowMeter:
-        """Return a meter that has counted nothing."""
+        """Return a meter whose count is 0."""
         return WindowMeter(self, index=0, used=0.0)
 
 
 @attrs.frozen
 class ConcurrencyCap:
-    """A number of calls at once. 0 is an outage that answers 429.
+    """A maximum of calls in flight; 0 is an outage that answers 429.
 
     Raises:
-        ConfigurationError: `calls` is negative or not whole.
+        ConfigurationError: `calls` is not a whole number, 0 or more.
     """
 
     calls: int = attrs.field(validator=WholeNumber(at_least=0))
-    """Calls in flight."""
+    """Most calls in flight, 0 or more."""
 
     def __str__(self) -> str:
         return f"{self.calls} calls in flight"
 
     def meter(self) -> CapMeter:
-        """Return its meter."""
+        """Return a meter of it."""
         return CapMeter(self)
 
 
 @attrs.frozen(kw_only=True)
-class Standing:
-    """How a limit stands at one moment, as providers tell it."""
+class LimitStatus:
+    """The status of a limit at one moment, as providers report it."""
 
     per: Measure
-    """What is counted."""
+    """What is counted: requests or tokens."""
     amount: float
-    """What is allowed in each period."""
+    """Requests or tokens allowed per period."""
     period: float
-    """Seconds: a minute, or a window that is longer."""
+    """Length of the period in seconds: a minute, or a window that is longer."""
     remaining: float
-    """What is left now."""
+    """Requests or tokens left now."""
     reset: float
-    """Seconds until all of it is there again."""
+    """Seconds until the full amount is available again."""
     refused: bool = False
-    """Whether it has just refused a call."""
+    """Whether it refused the call that is answered."""
 
 
 Limit: TypeAlias = TokenBucket | FixedWindow | ConcurrencyCap
 
 
 class Meter(Protocol):
-    """The books of one limit."""
+    """Counts what one limit has admitted."""
 
     @property
     def limit(self) -> Limit:
-        """What is allowed."""
+        """The limit."""
         ...
 
     def wait(self, now: float, tokens: int, in_flight: int) -> float:
-        """Return the seconds until a call is admitted: 0 for at once, inf for not before another ends."""
+        """Return the seconds until a call is admitted: 0 for now, inf if not before another call ends."""
         ...
 
     def charge(self, now: float, tokens: int) -> None:
-        """Write down an admitted call."""
+        """Record an admitted call."""
         ...
 
     def refuse(self, now: float, tokens: int) -> None:
-        """Write down a refused call."""
+        """Record a refused call."""
         ...
 
-    def carried_to(self, limit: Limit, now: float) -> Meter:
-        """Return the meter of `limit`, which takes this one's place at `now`."""
+    def replaced_by(self, limit: Limit, now: float) -> Meter:
+        """Return a meter of the limit that replaces this one at `now`."""
         ...
 
-    def standing(self, now: float) -> Standing | None:
-        """Return how the limit stands; None for one that no provider tells."""
+    def status(self, now: float) -> LimitStatus | None:
+        """Return the status of the limit; None if providers do not report it."""
         ...
 
 
@@ -154,40 +154,40 @@ class BucketMeter:
 
     limit: TokenBucket
     level: float
-    """What was in it at time `at`; below 0 where refusals cost."""
+    """Level at time `at`; it may be below 0 where refusals cost."""
     at: float
 
     def wait(self, now: float, tokens: int, in_flight: int) -> float:  # noqa: ARG002 - a Meter
-        """Return the seconds until the call's whole cost is there."""
+        """Return the seconds until the bucket holds the cost of the call."""
         self._refill(now)
         cost = self._cost(tokens)
         missing = cost - self.level
         return missing / self.limit.rate if missing > cost * _COST_ROUNDING else 0.0
 
     def charge(self, now: float, tokens: int) -> None:
-        """Take the call's cost out."""
+        """Remove the cost of the call."""
         self._refill(now)
         self.level -= self._cost(tokens)
 
     def refuse(self, now: float, tokens: int) -> None:
-        """Take out what a refusal costs."""
+        """Remove the cost of a refusal."""
         if self.limit.refusal_cost:
             self._refill(now)
             self.level = max(-self.limit.burst, self.level - self.limit.refusal_cost * self._cost(tokens))
 
-    def carried_to(self, limit: Limit, now: float) -> Meter:
-        """Hand the level on, as far as the other bucket holds it."""
+    def replaced_by(self, limit: Limit, now: float) -> Meter:
+        """Return a bucket with this level, as far as it holds it; a full meter for a limit of another kind."""
         if not isinstance(limit, TokenBucket):
             return limit.meter()
         self._refill(now)
         return BucketMeter(limit, level=min(self.level, limit.burst), at=now)
 
-    def standing(self, now: float) -> Standing:
-        """Return the level, and the rate as so many a minute."""
+    def status(self, now: float) -> LimitStatus:
+        """Return the level, and the rate per minute."""
         self._refill(now)
         limit = self.limit
         reset = (limit.burst - self.level) / limit.rate
-        return Standing(
+        return LimitStatus(
             per=limit.per, amount=limit.rate * _MINUTE, period=_MINUTE, remaining=max(0.0, self.level), reset=reset
         )
 
@@ -205,26 +205,26 @@ class WindowMeter:
 
     limit: FixedWindow
     index: int
-    """Which window it is, from 0 at `offset` seconds before time 0."""
+    """Number of the window; window 0 begins `offset` seconds before time 0."""
     used: float
 
     def wait(self, now: float, tokens: int, in_flight: int) -> float:  # noqa: ARG002 - a Meter
-        """Return the seconds until the window that admits the call."""
-        self._turn(now)
+        """Return the seconds until the next window, 0 if this one admits the call."""
+        self._advance(now)
         if self.used + self._cost(tokens) <= self.limit.amount:
             return 0.0
         return (self.index + 1) * self.limit.seconds - self.limit.offset - now
 
     def charge(self, now: float, tokens: int) -> None:
         """Count the call."""
-        self._turn(now)
+        self._advance(now)
         self.used += self._cost(tokens)
 
     def refuse(self, now: float, tokens: int) -> None:
-        """A refusal is not counted."""
+        """Do nothing: refusals are not counted."""
 
-    def carried_to(self, limit: Limit, now: float) -> Meter:  # noqa: ARG002 - a Meter
-        """Hand the count on to a window of the same times; another begins anew."""
+    def replaced_by(self, limit: Limit, now: float) -> Meter:  # noqa: ARG002 - a Meter
+        """Return a window with this count if its times are the same; otherwise one that has counted nothing."""
         if not isinstance(limit, FixedWindow) or (limit.seconds, limit.offset) != (
             self.limit.seconds,
             self.limit.offset,
@@ -232,12 +232,12 @@ class WindowMeter:
             return limit.meter()
         return WindowMeter(limit, index=self.index, used=self.used)
 
-    def standing(self, now: float) -> Standing:
-        """Return what is left of the window; one of less than a minute as what a minute of them allows."""
-        self._turn(now)
+    def status(self, now: float) -> LimitStatus:
+        """Return what is left of the window; a window below a minute is reported per minute, as providers do."""
+        self._advance(now)
         limit = self.limit
         period = max(_MINUTE, limit.seconds)
-        return Standing(
+        return LimitStatus(
             per=limit.per,
             amount=limit.amount * period / limit.seconds,
             period=period,
@@ -248,7 +248,7 @@ class WindowMeter:
     def _cost(self, tokens: int) -> float:
         return min(self.limit.amount, tokens if self.limit.per == "tokens" else 1.0)
 
-    def _turn(self, now: float) -> None:
+    def _advance(self, now: float) -> None:
         index = math.floor((now + self.limit.offset) / self.limit.seconds + _WINDOW_ROUNDING)
         if index != self.index:
             self.index, self.used = index, 0.0
@@ -256,23 +256,23 @@ class WindowMeter:
 
 @attrs.frozen
 class CapMeter:
-    """A cap needs no books: the calls in flight are counted by who serves them."""
+    """A cap counts nothing itself: the provider counts the calls in flight."""
 
     limit: ConcurrencyCap
 
     def wait(self, now: float, tokens: int, in_flight: int) -> float:  # noqa: ARG002 - a Meter
-        """Return 0 while a place is free, else inf."""
+        """Return 0 while fewer calls are in flight than the cap allows, otherwise inf."""
         return 0.0 if in_flight < self.limit.calls else math.inf
 
     def charge(self, now: float, tokens: int) -> None:
-        """The caller counts."""
+        """Do nothing: the provider counts."""
 
     def refuse(self, now: float, tokens: int) -> None:
-        """A refusal takes no place."""
+        """Do nothing: a refused call is not in flight."""
 
-    def carried_to(self, limit: Limit, now: float) -> Meter:  # noqa: ARG002 - a Meter
-        """Nothing to hand on."""
+    def replaced_by(self, limit: Limit, now: float) -> Meter:  # noqa: ARG002 - a Meter
+        """Return a new meter: there is no count to keep."""
         return limit.meter()
 
-    def standing(self, now: float) -> None:
-        """No provider tells it."""
+    def status(self, now: float) -> None:
+        """Return None: providers do not report it."""

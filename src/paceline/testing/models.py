@@ -1,24 +1,24 @@
-"""The simulated provider as a strategy.
+"""Simulated models: the strategy that calls a simulated provider, and the model strings that describe one.
 
-What `sim` and `sim:key=value,key=value` mean as a model's name.
+`sim` and `sim:key=value,key=value` are model strings:
 
-    rate=100           requests a second; none for no limit
-    burst=200          requests at once; as many as the rate, if not given
-    window=60/10       requests in each so many seconds
-    tokens=100000      tokens a minute, a minute's worth at once
+    rate=100           requests per second; none for no limit
+    burst=200          requests at once; default: as many as the rate
+    window=60/10       requests per window / seconds of a window
+    tokens=100000      tokens per minute, a minute's worth at once
     cap=32             calls in flight, refused above
     knee=40            calls in flight, slowed down above
     latency=0.5        seconds, the median
-    sigma=0.3          its spread
+    sigma=0.3          spread of the latency
     output=100         tokens of an answer, the median
     hint=ceil          Retry-After on refusals: none, exact, ceil, one
-    dialect=gemini     whose words it has for its limits: none, gemini, openai, anthropic
+    dialect=gemini     provider whose reports of limits it imitates: none, gemini, openai, anthropic
     faults=overloaded:0.01+invalid:0.02
     seed=7
 
 1. A key may be given once, in any order; spaces around keys, values and commas do not matter.
-2. Where none of rate, burst, window, tokens, cap and knee is given, rate=50 holds; limits that are given all hold.
-3. Each strategy has a provider of its own, so its quota is the whole text.
+2. Without rate, burst, window, tokens, cap and knee, rate=50 holds; limits that are given hold together.
+3. Each strategy has a provider of its own, so its quota is the complete model string.
 """
 
 from __future__ import annotations
@@ -41,15 +41,15 @@ from .service import FAULTS, HINTS, Service
 
 
 class SimulatedStrategy(LLMCallStrategy[str]):
-    """Calls a simulated provider. To a `Request` of any form it answers as it would to its words.
+    """Calls a simulated provider. It answers a `Request` of any dialect as it answers its text.
 
     Args:
-        provider: shared by all items, and by other strategies that are to share its limits.
-        model: the model's name, for results.
-        quota: the lane's name; by default the class's and the model's.
+        provider: Provider to call; strategies with the same provider share its limits.
+        model: Name of the model, for results.
+        quota: Quota key; None: the names of the class and the model.
 
     Raises:
-        ConfigurationError: `provider` is none.
+        ConfigurationError: `provider` is not a SimulatedProvider.
     """
 
     takes_requests = True
@@ -60,20 +60,20 @@ class SimulatedStrategy(LLMCallStrategy[str]):
         self.provider = provider
         self.model = model
         self._quota = quota
-        self._tells_limits = provider.tells_limits
+        self._reports_limits = provider.reports_limits
 
     @property
     def quota(self) -> str:
-        """The lane's name."""
+        """Quota key."""
         return super().quota if self._quota is None else self._quota
 
     @property
     def identity(self) -> Mapping[str, Any]:
-        """Its class, its model, and the name of its lane, which tells one simulated service from another."""
+        """Class, model and quota key, by which one simulated service differs from another."""
         return {**super().identity, "service": self.quota}
 
     def __copy__(self) -> SimulatedStrategy:
-        if not self._tells_limits:
+        if not self._reports_limits:
             return self  # nothing changes after __init__, so items can share it
         twin = object.__new__(type(self))
         twin.__dict__.update(self.__dict__)
@@ -95,43 +95,43 @@ _SECONDS_A_MINUTE = 60.0
 
 
 def parse_model(text: str) -> SimulatedStrategy:
-    """Return a strategy that calls a new simulated provider of this description.
+    """Return a strategy that calls a new simulated provider as a model string describes it.
 
     Raises:
-        ConfigurationError: `text` is none; the message names the key, the value and what is known.
+        ConfigurationError: `text` is not such a model string; the message names the key, the value and what is known.
     """
     name, colon, rest = text.partition(":")
     if name.strip() != "sim":
         raise ConfigurationError(f"model must be sim or sim:key=value,..., not {text!r}")
-    given = _read(rest) if colon else {}
-    settings = {_SETTING[key]: given[key] for key in _SETTING.keys() & given.keys()}
-    service = Service(limits=_limits(given), **settings)
-    provider = SimulatedProvider(service, seed=given.get("seed", 0))
+    options = _parse_options(rest) if colon else {}
+    settings = {_SETTING[key]: options[key] for key in _SETTING.keys() & options.keys()}
+    service = Service(limits=_limits(options), **settings)
+    provider = SimulatedProvider(service, seed=options.get("seed", 0))
     return SimulatedStrategy(provider, model="sim", quota=text)
 
 
-def _read(text: str) -> dict[str, Any]:
-    given: dict[str, Any] = {}
+def _parse_options(text: str) -> dict[str, Any]:
+    options: dict[str, Any] = {}
     for option in text.split(","):
         key, equals, value = (part.strip() for part in option.partition("="))
         if not equals:
             raise ConfigurationError(f"an option of sim must be key=value, not {option!r}; the keys are {_KEYS}")
         if key not in _READERS:
             raise ConfigurationError(f"sim has no option {key!r} (given as {option.strip()}); it has {_KEYS}")
-        if key in given:
+        if key in options:
             raise ConfigurationError(f"{key} is given twice, the second time as {value!r}")
-        given[key] = _READERS[key](key, value)
-    return given
+        options[key] = _READERS[key](key, value)
+    return options
 
 
-def _limits(given: dict[str, Any]) -> tuple[Limit, ...]:
+def _limits(options: dict[str, Any]) -> tuple[Limit, ...]:
     limits: list[Limit] = []
-    rate = given.get("rate", _RATE)
-    if rate is None and "burst" in given:
-        raise ConfigurationError(f"burst must stand beside a rate, not beside rate=none: {given['burst']:g}")
-    if rate is not None and ({"rate", "burst"} & given.keys() or not given.keys() & set(_LIMITS)):
-        limits.append(TokenBucket(rate, given.get("burst", max(1.0, rate))))
-    limits.extend(given[key] for key in ("window", "tokens", "cap") if key in given)
+    rate = options.get("rate", _RATE)
+    if rate is None and "burst" in options:
+        raise ConfigurationError(f"burst must stand beside a rate, not beside rate=none: {options['burst']:g}")
+    if rate is not None and ({"rate", "burst"} & options.keys() or not options.keys() & set(_LIMITS)):
+        limits.append(TokenBucket(rate, options.get("burst", max(1.0, rate))))
+    limits.extend(options[key] for key in ("window", "tokens", "cap") if key in options)
     return tuple(limits)
 
 
@@ -147,7 +147,7 @@ def _number(bound: Number) -> Callable[[str, str], float]:
     return read
 
 
-def _whole(bound: WholeNumber) -> Callable[[str, str], int]:
+def _whole_number(bound: WholeNumber) -> Callable[[str, str], int]:
     def read(key: str, text: str) -> int:
         try:
             value = int(text)
@@ -176,7 +176,7 @@ def _tokens(key: str, text: str) -> TokenBucket:
 
 
 def _cap(key: str, text: str) -> ConcurrencyCap:
-    return ConcurrencyCap(_whole(WholeNumber(at_least=0))(key, text))
+    return ConcurrencyCap(_whole_number(WholeNumber(at_least=0))(key, text))
 
 
 def _one_of(words: tuple[str, ...]) -> Callable[[str, str], str]:
@@ -213,11 +213,11 @@ _READERS: dict[str, Callable[[str, str], Any]] = {
     "dialect": _one_of(DIALECTS),
     "faults": _faults,
     "hint": _one_of(HINTS),
-    "knee": _whole(WholeNumber(at_least=1)),
+    "knee": _whole_number(WholeNumber(at_least=1)),
     "latency": _not_negative,
     "output": _not_negative,
     "rate": _rate,
-    "seed": _whole(WholeNumber(at_least=0)),
+    "seed": _whole_number(WholeNumber(at_least=0)),
     "sigma": _number(Number(at_least=0, at_most=5)),
     "tokens": _tokens,
     "window": _window,

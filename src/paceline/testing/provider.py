@@ -1,10 +1,10 @@
-"""A provider that exists only in a clock: it admits, refuses, fails and answers calls as its service says.
+"""The simulated provider: it admits, refuses, fails and answers calls as its service describes.
 
-1. It keeps time by the running event loop's clock, from the first call of each run of a loop; limits and steps begin anew
-   with a run, the counts go on. It starts no task and holds no lock: everything is decided between two checkpoints.
-2. How long a call takes is decided when it is admitted; only a knee still moves it.
-3. A call that is cancelled gives its place up at once.
-4. Every call that has ended was exactly one of served, refused, faulted, abandoned.
+1. It reads the running event loop's clock, from the first call of each run of a loop. Limits and steps start over with each run;
+   the statistics continue. It starts no task and holds no lock: everything is decided between two checkpoints.
+2. The duration of a call is decided when it is admitted; only a knee changes it later.
+3. A cancelled call frees its place at once.
+4. Every call that has ended was exactly one of served, refused, faulted and abandoned.
 """
 
 from __future__ import annotations
@@ -22,36 +22,37 @@ from .._core.fault import FaultKind
 from .._core.usage import TokenUsage
 from .._core.validators import Number
 from .admission import Admission
-from .replies import NO_HEADERS, TALKATIVE, Reply, faulted, headers, refused
+from .replies import NO_HEADERS, REPORTING_DIALECTS, Reply, fault_error, limit_headers, refusal_error
 from .saturation import SharedServer
-from .service import FAULTS_OF_THE_ANSWER, FAULTS_OF_THE_DOOR, Chance, Dice, Service
+from .service import ANSWER_FAULTS, ARRIVAL_FAULTS, Chance, Dice, Service
 
 
 @attrs.frozen(kw_only=True)
 class ProviderStatistics:
-    """A snapshot of what a provider has seen, over all runs."""
+    """A snapshot of a provider's counts, over all runs of event loops."""
 
     calls: int
     """Calls that arrived."""
     admitted: int
     """Calls that passed every limit."""
     admitted_tokens: int
-    """Their tokens."""
+    """Tokens of the admitted calls."""
     served: int
-    """Calls that were answered well."""
+    """Calls that were answered without a fault."""
     refused: int
-    """Calls that a limit refused (429)."""
+    """Calls that a limit refused with a 429."""
     faulted: int
     """Calls that ended in another fault."""
     abandoned: int
-    """Calls that were cancelled, those that hung among them."""
+    """Calls that were cancelled, including those that hung."""
     in_flight: int
     """Admitted calls that have not ended."""
     peak_in_flight: int
+    """Most admitted calls in flight at once."""
     busy_seconds: float
-    """The sum over time of the calls in flight, up to the last admission or end."""
+    """Calls in flight, summed over time in seconds, up to the last admission or end."""
     usage: TokenUsage
-    """Tokens of all answers, the faulty ones included: what would be on the bill."""
+    """Tokens of all answers, including faulty ones: what the provider would bill."""
 
 
 @attrs.define
@@ -77,20 +78,20 @@ class _Tally:
 
 
 class _Run:
-    """The service in one run of an event loop, from its first call on."""
+    """The service in one run of an event loop, from its first call."""
 
     def __init__(self, loop: object, service: Service, steps: Sequence[tuple[float, Service]]) -> None:
         self.loop = loop
         self.origin = anyio.current_time()
         self.service = service
         self.admission = Admission(service.limits)
-        self.busy_until = 0.0  # how far the busy seconds have been summed up
+        self.busy_until = 0.0  # time up to which the busy seconds are summed
         self._steps = deque(steps)
         knees = [(start, float(each.knee or math.inf)) for start, each in ((0.0, service), *steps)]
         self.server = SharedServer(knees, self.origin) if any(knee < math.inf for _, knee in knees) else None
 
     def now(self) -> float:
-        """Return the time, and put the service in force that holds at it."""
+        """Return the seconds since the first call, after applying the steps that are due."""
         now = anyio.current_time() - self.origin
         while self._steps and self._steps[0][0] <= now:
             start, self.service = self._steps.popleft()
@@ -104,16 +105,16 @@ def echo(prompt: str) -> str:
 
 
 class SimulatedProvider:
-    """A provider to be called in a test, a benchmark or a demo, in real or virtual time.
+    """A provider for tests, benchmarks and demos, in real or virtual time.
 
     Args:
-        service: what it is like at first.
-        steps: times in seconds from the first call, and what it is like from then on.
-        seed: of chance; the same seed, prompt and attempt meet the same chance.
-        answer: what is replied to a prompt.
+        service: Limits, speed and faults at first.
+        steps: Changes: pairs of a time in seconds after the first call, ascending, and the service from then on.
+        seed: Seed of chance, a whole number, 0 or more; the same seed, prompt and attempt draw the same chance.
+        answer: Returns the answer to a prompt.
 
     Raises:
-        ConfigurationError: an argument is of another form, or the steps are not in order of time.
+        ConfigurationError: An argument has the wrong type, or the steps are not in order of time.
     """
 
     def __init__(
@@ -133,17 +134,17 @@ class SimulatedProvider:
         self._run: _Run | None = None
 
     async def call(self, prompt: str, attempt: int = 1) -> Reply:
-        """Make one call. A checkpoint; it may be cancelled at any time, and a call that meets a timeout must be.
+        """Make one call. It is a checkpoint and may be cancelled at any time; a call that draws a timeout ends only by cancellation.
 
         Args:
-            prompt: what is sent.
-            attempt: its number, from 1.
+            prompt: Text of the prompt.
+            attempt: Number of the attempt, from 1.
 
         Raises:
-            SimulatedError: the provider answered with an error: 429 from its limits, 400, 401, 500 or 503 by chance.
-            CallError: the quota was exhausted, or the answer was invalid, truncated or refused.
+            SimulatedError: The provider answered with an HTTP error: 429 from its limits, 400, 401, 500 or 503 by chance.
+            CallError: The quota is exhausted, or the answer is invalid, truncated or refused.
         """
-        chance = self._dice.throw(prompt, attempt)
+        chance = self._dice.draw(prompt, attempt)
         run = self._current_run()
         now = run.now()
         service = run.service
@@ -151,35 +152,37 @@ class SimulatedProvider:
         self._tally.open += 1
         try:
             fault = service.fault_of(chance)
-            if fault is not None and fault in FAULTS_OF_THE_DOOR:
+            if fault is not None and fault in ARRIVAL_FAULTS:
                 await anyio.sleep(service.fault_seconds)
                 self._tally.faulted += 1
-                raise faulted(fault, TokenUsage())
+                raise fault_error(fault, TokenUsage())
             usage = service.usage_of(prompt, chance)
-            refusal = run.admission.ask(now, usage.total_tokens, self._tally.in_flight)
+            refusal = run.admission.admit(now, usage.total_tokens, self._tally.in_flight)
             if refusal is not None:
-                standings = [] if service.dialect == "none" else run.admission.standings(now, refusal)
+                statuses = [] if service.dialect == "none" else run.admission.statuses(now, refusal)
                 await anyio.sleep(service.refusal_seconds_of(chance))
                 self._tally.refused += 1
-                raise refused(refusal, service.retry_after(refusal.wait), service.dialect, standings, now)
-            told = NO_HEADERS
-            if service.dialect in TALKATIVE:
-                told = headers(service.dialect, run.admission.standings(now), now)
+                raise refusal_error(refusal, service.retry_after(refusal.wait), service.dialect, statuses, now)
+            report = NO_HEADERS
+            if service.dialect in REPORTING_DIALECTS:
+                report = limit_headers(service.dialect, run.admission.statuses(now), now)
             await self._work(run, usage, fault, chance)
             self._tally.bill(usage)
-            if fault is not None and fault in FAULTS_OF_THE_ANSWER:
+            if fault is not None and fault in ANSWER_FAULTS:
                 self._tally.faulted += 1
-                raise faulted(fault, usage)
+                raise fault_error(fault, usage)
             text = self._answer(prompt)
             self._tally.served += 1
-            return Reply(text, usage, told)
+            return Reply(text, usage, report)
         finally:
             self._tally.open -= 1
 
     @property
-    def tells_limits(self) -> bool:
-        """Whether good replies say how the limits stand, now or after some step."""
-        return any(service.dialect in TALKATIVE for service in (self._service, *(each for _, each in self._steps)))
+    def reports_limits(self) -> bool:
+        """Whether good replies report the status of the limits, now or after some step."""
+        return any(
+            service.dialect in REPORTING_DIALECTS for service in (self._service, *(each for _, each in self._steps))
+        )
 
     def statistics(self) -> ProviderStatistics:
         """Return a snapshot. Needs no running event loop."""

@@ -1,19 +1,16 @@
-"""How a simulated provider says what its limits are, and which of them refused: in the words of a real one.
+"""Replies of the simulated provider: answers, errors, and reports of its limits in the dialect of a real provider.
 
-    none         a Retry-After header on a refusal, where the service gives hints
-    gemini       the body of a refusal: QuotaFailure with the id of the quota, RetryInfo; a cap names none, as on Vertex AI
-    openai       x-ratelimit-* headers on every reply, the limit that refused also as the error's type
+    none         a Retry-After header on a refusal, if the service gives hints
+    gemini       the body of a refusal: QuotaFailure with the id of the quota, RetryInfo; a cap names no quota, as on Vertex AI
+    openai       x-ratelimit-* headers on every reply; the measure of the limit that refused is also the error's type
     anthropic    anthropic-ratelimit-* headers on every reply, with its Date
 
-1. Of two limits that count the same, the one that refused is told, else the one that is used up most.
-2. A limit is told by the minute, or by the day; what a shorter window would allow in a minute, as providers do.
-3. Headers say how things stood when the call was admitted or refused; the hint is the service's, be it a lie.
-
-What a call to the simulated provider comes back with: a reply, or an error as a provider's client raises it.
-
-1. What HTTP has a status for is a `SimulatedError` with that status, so that classification is exercised as with a real
-   client; what a strategy finds out by itself is a `CallError`, with the tokens that it cost.
-2. A hint travels as a Retry-After header, in Gemini's dialect in the body.
+1. An error that HTTP has a status for is a `SimulatedError` with that status, so that it is classified as a real client's error
+   is; an error that a strategy detects in an answer is a `CallError`, with the tokens that the answer cost.
+2. Of two limits with the same measure, the one that refused is reported, otherwise the one with the smallest share left.
+3. A limit is reported per minute or per day; a shorter window as what it allows per minute, as providers do.
+4. Reports show the status when the call was admitted or refused; the hint is the service's, even if it is wrong. It is a
+   Retry-After header, in Gemini's dialect a part of the body.
 """
 
 from __future__ import annotations
@@ -31,46 +28,48 @@ from .._core.exceptions import CallError
 from .._core.fault import FaultKind
 from .._core.usage import TokenUsage
 from .admission import Refusal
-from .limits import Measure, Standing
+from .limits import LimitStatus, Measure
 
 Dialect: TypeAlias = Literal["none", "gemini", "openai", "anthropic"]
 DIALECTS = ("none", "gemini", "openai", "anthropic")
-TALKATIVE = frozenset({"openai", "anthropic"})
-"""Those that say something with good replies, too."""
+REPORTING_DIALECTS = frozenset({"openai", "anthropic"})
+"""Dialects that report limits with good replies too."""
 
 NO_HEADERS: Mapping[str, str] = MappingProxyType({})
-_EPOCH = 1_767_225_600.0  # 2026-01-01: when the clock of every simulated run begins, for one that tells times
+_EPOCH = (
+    1_767_225_600.0  # 2026-01-01: the time of day at which every simulated run begins, for dialects that report times
+)
 _MINUTE, _DAY = 60.0, 86_400.0
 _METRIC = "generativelanguage.googleapis.com/generate_content_"
 
 
-def headers(dialect: Dialect, standings: Iterable[Standing], now: float) -> Mapping[str, str]:
-    """Return the headers about limits that come with every reply."""
+def limit_headers(dialect: Dialect, statuses: Iterable[LimitStatus], now: float) -> Mapping[str, str]:
+    """Return the headers that report limits with every reply."""
     if dialect == "openai":
         return {
             f"x-ratelimit-{name}-{each.per}": value
-            for each in _shown(standings)
+            for each in _reported(statuses)
             for name, value in (
                 ("limit", f"{round(each.amount)}"),
                 ("remaining", f"{math.floor(each.remaining)}"),
-                ("reset", _span(each.reset)),
+                ("reset", _go_duration(each.reset)),
             )
         }
     if dialect == "anthropic":
         return {"date": formatdate(math.floor(_EPOCH + now), usegmt=True)} | {
             f"anthropic-ratelimit-{each.per}-{name}": value
-            for each in _shown(standings)
+            for each in _reported(statuses)
             for name, value in (
                 ("limit", f"{round(each.amount)}"),
                 ("remaining", f"{math.floor(each.remaining)}"),
-                ("reset", _time(_EPOCH + now + each.reset)),
+                ("reset", _rfc3339(_EPOCH + now + each.reset)),
             )
         }
     return NO_HEADERS
 
 
-def gemini_body(refused: Standing | None, hint: str | None) -> dict[str, Any]:
-    """Return the body of a refusal by Gemini."""
+def gemini_body(refused: LimitStatus | None, hint: str | None) -> dict[str, Any]:
+    """Return the body of a refusal as Gemini sends it."""
     details: list[dict[str, Any]] = []
     if refused is not None:
         details.append({"@type": "type.googleapis.com/google.rpc.QuotaFailure", "violations": [_violation(refused)]})
@@ -80,26 +79,26 @@ def gemini_body(refused: Standing | None, hint: str | None) -> dict[str, Any]:
     return {"error": {"code": 429, "message": message, "status": "RESOURCE_EXHAUSTED", "details": details}}
 
 
-def _violation(refused: Standing) -> dict[str, str]:
+def _violation(refused: LimitStatus) -> dict[str, str]:
     daily = refused.period >= _DAY
     period = "PerDay" if daily else "PerMinute"
     value = max(1, round(refused.amount * (_DAY if daily else _MINUTE) / refused.period))
     if refused.per == "requests":
         metric, name = f"{_METRIC}requests", f"GenerateRequests{period}PerProjectPerModel"
-    else:  # of a call's tokens both are counted, so that the id does not say InputTokens
+    else:  # input and output tokens are counted together, so the id does not say InputTokens
         metric, name = f"{_METRIC}token_count", f"GenerateContentTokensPerModel{period}"
     return {"quotaMetric": metric, "quotaId": name, "quotaValue": str(value)}
 
 
-def _shown(standings: Iterable[Standing]) -> Iterable[Standing]:
-    by_measure: dict[Measure, Standing] = {}
-    for each in sorted(standings, key=lambda each: (not each.refused, each.remaining / each.amount)):
+def _reported(statuses: Iterable[LimitStatus]) -> Iterable[LimitStatus]:
+    by_measure: dict[Measure, LimitStatus] = {}
+    for each in sorted(statuses, key=lambda each: (not each.refused, each.remaining / each.amount)):
         by_measure.setdefault(each.per, each)
     return by_measure.values()
 
 
-def _span(seconds: float) -> str:
-    """Return a time as Go prints it: 20ms, 7.66s, 6m0s, 23h59m59s."""
+def _go_duration(seconds: float) -> str:
+    """Return a duration in Go's notation, as OpenAI does: 20ms, 7.66s, 6m0s, 23h59m59s."""
     milliseconds = math.ceil(seconds * 1_000 - 1e-6)
     if milliseconds < 1_000:  # noqa: PLR2004 - milliseconds in a second
         return f"{milliseconds}ms" if milliseconds else "0s"
@@ -108,7 +107,7 @@ def _span(seconds: float) -> str:
     return f"{f'{hours}h' if hours else ''}{f'{minutes}m' if hours or minutes else ''}{rest / 1_000:g}s"
 
 
-def _time(seconds: float) -> str:
+def _rfc3339(seconds: float) -> str:
     return f"{datetime.fromtimestamp(math.ceil(seconds), UTC):%Y-%m-%dT%H:%M:%SZ}"
 
 
@@ -120,8 +119,8 @@ _STATUS = {
     FaultKind.DENIED: (401, "the key is not valid"),
 }
 _MESSAGE = {
-    FaultKind.EXHAUSTED: "the daily quota is spent",
-    FaultKind.INVALID: "the answer does not have the form that was asked for",
+    FaultKind.EXHAUSTED: "the daily quota is exhausted",
+    FaultKind.INVALID: "the answer does not have the requested format",
     FaultKind.TRUNCATED: "the answer hit the limit of output tokens",
     FaultKind.REFUSED: "the model declined to answer",
 }
@@ -129,17 +128,19 @@ _MESSAGE = {
 
 @attrs.frozen
 class Reply:
-    """An answer and what it cost."""
+    """An answer and its cost."""
 
     text: str
+    """The answer."""
     usage: TokenUsage
+    """Tokens of the call."""
     headers: Mapping[str, str] = attrs.field(default=NO_HEADERS, repr=False, hash=False)
-    """What it says of the limits, where the service does so."""
+    """Report of the limits, if the service's dialect has one."""
 
 
 @attrs.frozen
 class SimulatedResponse:
-    """The response behind an error, as far as a classifier looks at it."""
+    """The response of an error, as far as a classifier reads it."""
 
     status_code: int
     headers: Mapping[str, str]
@@ -149,11 +150,11 @@ class SimulatedError(Exception):
     """The simulated provider answered with an HTTP error.
 
     Args:
-        code: the status, also on `response`.
-        message: for people.
-        headers: of the response; `retry-after` on a 429 where the service gives hints.
-        details: the body, as google-genai has it on its errors.
-        type: what openai has as an error's type: which measure of limits refused.
+        code: HTTP status, also on `response`.
+        message: Text for people.
+        headers: Headers of the response; `retry-after` on a 429 if the service gives hints.
+        details: Body of the response, as google-genai's errors have it.
+        type: Measure of the limit that refused, as openai's errors have it.
     """
 
     def __init__(
@@ -162,7 +163,7 @@ class SimulatedError(Exception):
         message: str,
         headers: Mapping[str, str] = NO_HEADERS,
         details: Mapping[str, Any] | None = None,
-        type: str | None = None,  # noqa: A002 - openai's name for it
+        type: str | None = None,  # noqa: A002 - openai's name
     ) -> None:
         super().__init__(code, message, headers, details, type)
         self.code = code
@@ -175,22 +176,22 @@ class SimulatedError(Exception):
         return f"{self.code} {self.message}"
 
 
-def refused(
-    refusal: Refusal, hint: str | None, dialect: Dialect, standings: Sequence[Standing], now: float
+def refusal_error(
+    refusal: Refusal, hint: str | None, dialect: Dialect, statuses: Sequence[LimitStatus], now: float
 ) -> SimulatedError:
-    """Return the error of a call that a limit refused, in the provider's dialect."""
+    """Return the error of a call that a limit refused, in the service's dialect."""
     message = f"over the limit of {refusal.limit}"
-    by = next((each for each in standings if each.refused), None)
+    refused_by = next((each for each in statuses if each.refused), None)
     if dialect == "gemini":
-        return SimulatedError(_TOO_MANY_REQUESTS, message, details=gemini_body(by, hint))
-    asked = NO_HEADERS if hint is None else {"retry-after": hint}
-    told = {**headers(dialect, standings, now), **asked}
-    measure = by.per if by is not None and dialect == "openai" else None
-    return SimulatedError(_TOO_MANY_REQUESTS, message, told or NO_HEADERS, type=measure)
+        return SimulatedError(_TOO_MANY_REQUESTS, message, details=gemini_body(refused_by, hint))
+    retry_after = NO_HEADERS if hint is None else {"retry-after": hint}
+    headers = {**limit_headers(dialect, statuses, now), **retry_after}
+    measure = refused_by.per if refused_by is not None and dialect == "openai" else None
+    return SimulatedError(_TOO_MANY_REQUESTS, message, headers or NO_HEADERS, type=measure)
 
 
-def faulted(kind: FaultKind, usage: TokenUsage) -> SimulatedError | CallError:
-    """Return the error of a fault of the door or of the answer."""
+def fault_error(kind: FaultKind, usage: TokenUsage) -> SimulatedError | CallError:
+    """Return the error of a fault other than a refusal by a limit."""
     if kind in _STATUS:
         return SimulatedError(*_STATUS[kind])
     return CallError(_MESSAGE[kind], kind=kind, usage=usage)

@@ -1,20 +1,16 @@
-"""What chance brings a call.
-
-1. It depends on the seed, the prompt and the attempt's number, and on nothing else: not on the order in which calls
-   arrive, the event loop, or what befell other calls. So a batch has the same luck however it is scheduled, and a call
-   that is made again under the same number has the same luck again.
-2. A change of the service changes what a draw means, not the draw.
-
-What a simulated provider is like: its limits, its speed, its faults, its token counts.
+"""Service: the limits, speed, faults and token counts of a simulated provider, and the chance that a call draws.
 
 A call meets, in this order:
 
-1. The faults of the door (overloaded, transient, rejected, denied, exhausted): after `fault_seconds`, admitted nowhere.
+1. Faults on arrival (overloaded, transient, rejected, denied, exhausted): after `fault_seconds`, without admission.
 2. The limits: a 429 after `refusal_seconds`, give or take 30 %.
-3. The work: `latency`, spread by `sigma`, shared with others above the `knee`. A timeout is work that never ends.
-4. The faults of the answer (invalid, truncated, refused): after the work, with the tokens that it cost.
+3. The work: `latency`, spread by `sigma`, shared with other calls above the `knee`. A timeout is work that never ends.
+4. Faults of the answer (invalid, truncated, refused): after the work, with the tokens that it cost.
 
-What befalls a call follows from a `Chance`: pure, and drawn elsewhere.
+What happens to a call is a pure function of its `Chance`. A chance depends on the seed, the prompt and the number of the attempt, and
+on nothing else: not on the order in which calls arrive, the event loop, or other calls. A batch therefore has the same luck however
+it is scheduled, and a call that is repeated under the same number has the same luck. A change of the service changes what a draw means, not
+the draw.
 """
 
 from __future__ import annotations
@@ -36,7 +32,7 @@ from .replies import DIALECTS, Dialect
 
 
 class Chance(NamedTuple):
-    """The numbers drawn for one call."""
+    """Random numbers of one call."""
 
     fault: float
     """Uniform from [0, 1)."""
@@ -49,13 +45,13 @@ class Chance(NamedTuple):
 
 
 class Dice:
-    """Draws for calls.
+    """Draws the chance of each call.
 
     Args:
-        seed: a whole number, 0 or more.
+        seed: A whole number, 0 or more.
 
     Raises:
-        ConfigurationError: the seed is none.
+        ConfigurationError: `seed` is not a whole number, 0 or more.
     """
 
     def __init__(self, seed: int) -> None:
@@ -63,25 +59,25 @@ class Dice:
         self._seed = seed << 64
         self._random = random.Random()  # noqa: S311 - a simulation
 
-    def throw(self, prompt: str, attempt: int) -> Chance:
+    def draw(self, prompt: str, attempt: int) -> Chance:
         """Return the chance of a call."""
-        draw = self._random
-        # A checksum is enough: two prompts that share one share their luck, no more. Seeding is most of the price.
-        draw.seed(self._seed | attempt << 32 | zlib.crc32(prompt.encode("utf-8", "surrogatepass")))
-        return Chance(draw.random(), draw.random(), draw.gauss(0.0, 1.0), draw.gauss(0.0, 1.0))
+        generator = self._random
+        # A checksum is enough: two prompts with the same one have the same luck, nothing worse. Seeding takes most of the time.
+        generator.seed(self._seed | attempt << 32 | zlib.crc32(prompt.encode("utf-8", "surrogatepass")))
+        return Chance(generator.random(), generator.random(), generator.gauss(0.0, 1.0), generator.gauss(0.0, 1.0))
 
 
 Hint: TypeAlias = Literal["none", "exact", "ceil", "one"]
 HINTS = ("none", "exact", "ceil", "one")
 
-FAULTS_OF_THE_DOOR = frozenset(
+ARRIVAL_FAULTS = frozenset(
     {FaultKind.OVERLOADED, FaultKind.TRANSIENT, FaultKind.REJECTED, FaultKind.DENIED, FaultKind.EXHAUSTED}
 )
-FAULTS_OF_THE_ANSWER = frozenset({FaultKind.INVALID, FaultKind.TRUNCATED, FaultKind.REFUSED})
-FAULTS = tuple(kind for kind in FaultKind if kind in FAULTS_OF_THE_DOOR | FAULTS_OF_THE_ANSWER | {FaultKind.TIMEOUT})
+ANSWER_FAULTS = frozenset({FaultKind.INVALID, FaultKind.TRUNCATED, FaultKind.REFUSED})
+FAULTS = tuple(kind for kind in FaultKind if kind in ARRIVAL_FAULTS | ANSWER_FAULTS | {FaultKind.TIMEOUT})
 
 _CHARACTERS_PER_TOKEN = 4
-_REFUSAL_SPREAD = 0.3
+_REFUSAL_SPREAD = 0.3  # share of `refusal_seconds`
 _PROBABILITY = Number(at_least=0, at_most=1)
 _SPREAD = Number(at_least=0, at_most=5)
 _AMOUNT = Number(at_least=0)
@@ -106,9 +102,7 @@ def _are_faults(_: object, attribute: attrs.Attribute[Any], value: object) -> No
         raise ConfigurationError(f"{attribute.name} must map kinds of faults to probabilities, not {value!r}")
     for kind, probability in value.items():
         if not isinstance(kind, FaultKind) or kind not in FAULTS:
-            raise ConfigurationError(
-                f"{attribute.name} has no kind {str(kind)!r}; a provider causes {', '.join(FAULTS)} by chance"
-            )
+            raise ConfigurationError(f"{attribute.name} has no kind {str(kind)!r}; the kinds are {', '.join(FAULTS)}")
         _PROBABILITY.check(f"the probability of {kind}", probability)
     if (total := sum(value.values())) > 1 + 1e-9:
         raise ConfigurationError(f"the probabilities of {attribute.name} must add up to 1 or less, not {total:g}")
@@ -121,55 +115,55 @@ def _is_knee(instance: object, attribute: attrs.Attribute[Any], value: object) -
 
 @attrs.frozen(kw_only=True)
 class Service:
-    """What a provider is like for a time.
+    """Limits, speed, faults and token counts of a provider.
 
     Raises:
-        ConfigurationError: a field is out of its bounds.
+        ConfigurationError: A field is out of its bounds.
     """
 
     limits: tuple[Limit, ...] = attrs.field(default=(), validator=_are_limits)
-    """What is admitted: a call must pass all of them."""
+    """Limits; a call must pass all of them."""
     latency: float = attrs.field(default=1.0, validator=_AMOUNT)
-    """Seconds that an undisturbed call takes; the median."""
+    """Median duration of a call in seconds, below the knee."""
     sigma: float = attrs.field(default=0.4, validator=_SPREAD)
-    """Spread of the latency (lognormal); 0 makes it constant."""
+    """Spread of the latency (sigma of a lognormal distribution), 0 to 5; 0 makes it constant."""
     seconds_per_token: float = attrs.field(default=0.0, validator=_AMOUNT)
-    """What each token, read or written, adds to the median latency."""
+    """Seconds that each token of input and output adds to the median latency."""
     knee: int | None = attrs.field(default=None, validator=_is_knee)
-    """Calls that are worked on at full speed; n more share it, each at knee / n. None: any number."""
+    """Most calls at full speed; n calls above it run at knee / n each. None: any number at full speed."""
     faults: Mapping[FaultKind, float] = attrs.field(
         factory=dict, converter=_own_copy, validator=_are_faults, hash=False
     )
-    """Probabilities of faults, for each call. Throttling is no matter of chance: it comes from the limits."""
+    """Probability of each kind of fault per call, together 1 at most. Throttling does not occur by chance: the limits cause it."""
     fault_seconds: float = attrs.field(default=0.3, validator=_AMOUNT)
-    """Seconds until a fault of the door is answered."""
+    """Seconds until a fault on arrival is answered."""
     refusal_seconds: float = attrs.field(default=0.15, validator=_AMOUNT)
     """Seconds until a 429 is answered, give or take 30 %."""
     hint: Hint = attrs.field(default="none", validator=OneOf(HINTS))
-    """The wait that a 429 asks for: the truth to the millisecond, the truth in whole seconds, always one second, or none."""
+    """Retry-After of a 429: "exact" to the millisecond, "ceil" in whole seconds, "one" always one second, or "none"."""
     dialect: Dialect = attrs.field(default="none", validator=OneOf(DIALECTS))
-    """Whose words it has for its limits: `gemini` names the one that refused in the body of a 429, `openai` and `anthropic`
-    say how they stand in the headers of every reply."""
+    """Provider whose reports of limits it imitates: `gemini` names the limit that refused in the body of a 429; `openai` and
+    `anthropic` report the status of the limits in the headers of every reply."""
     output_tokens: float = attrs.field(default=100.0, validator=_AMOUNT)
-    """Tokens of an answer; the median. 0: none at all."""
+    """Median of the tokens of an answer; 0: no tokens."""
     output_sigma: float = attrs.field(default=0.5, validator=_SPREAD)
-    """Spread of the output tokens (lognormal)."""
+    """Spread of the output tokens (sigma of a lognormal distribution), 0 to 5."""
     cached_share: float = attrs.field(default=0.0, validator=_PROBABILITY)
-    """Part of the input tokens that is read from a cache."""
+    """Share of the input tokens that is read from a cache, 0 to 1."""
 
     def fault_of(self, chance: Chance) -> FaultKind | None:
-        """Return the fault that befalls a call, if any."""
+        """Return the fault of a call; None if it has no fault."""
         if not self.faults:
             return None
-        reached = 0.0
+        cumulative = 0.0
         for kind in FAULTS:
-            reached += self.faults.get(kind, 0.0)
-            if chance.fault < reached:
+            cumulative += self.faults.get(kind, 0.0)
+            if chance.fault < cumulative:
                 return kind
         return None
 
     def usage_of(self, prompt: str, chance: Chance) -> TokenUsage:
-        """Return the tokens of a call: about one for four characters in, a lognormal number out."""
+        """Return the tokens of a call: one per four characters of input, a lognormal number of output."""
         read = max(1, round(len(prompt) / _CHARACTERS_PER_TOKEN))
         written = 0
         if self.output_tokens:
@@ -186,7 +180,7 @@ class Service:
         return self.refusal_seconds * (1 + _REFUSAL_SPREAD * (2 * chance.refusal - 1))
 
     def retry_after(self, wait: float) -> str | None:
-        """Return the hint for a call that would be admitted after `wait` seconds, inf if that is not known."""
+        """Return the hint for a call that would be admitted after `wait` seconds; inf if that is not known."""
         if self.hint == "one":
             return "1"
         if self.hint == "none" or math.isinf(wait):
