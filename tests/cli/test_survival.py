@@ -17,7 +17,7 @@ import pytest
 
 from paceline.journal.reader import JournalReader
 from paceline.journal.writer import JournalWriter
-from paceline.runs.journal_output import restart_output
+from paceline.runs.journal_facts import restart_output
 
 from .conftest import FAST, rows_of
 from .counting import calls_in, install

@@ -94,7 +94,8 @@ class _PreparedRun:
     total: int
     done_before: int = 0
     save: Save
-    journal: Journal | None = None
+    new_journal: Callable[[], Journal | None] = lambda: None
+    """Makes the journal, in the event loop that uses it."""
     finish: Callable[[RunReport], RunReport]
     """Writes what is left to be written, and completes the report. Blocks."""
 
@@ -105,7 +106,7 @@ class _PreparedRun:
         workers = workers_within(wanted, models=len(self.options.models), on_message=callbacks.on_message)
         if workers < wanted:
             config.max_workers = workers
-        processor = ParallelBatchProcessor[Any](config, observers=callbacks.observers, journal=self.journal)
+        processor = ParallelBatchProcessor[Any](config, observers=callbacks.observers, journal=self.new_journal())
         meter = ProgressMeter(self.total, config.max_workers, self.done_before)
         return await run_batch(self.items, meter, processor=processor, save=self.save, callbacks=callbacks)
 
@@ -143,7 +144,7 @@ def _with_journal(
                 total=counts.total,
                 done_before=counts.settled,
                 save=output.catch_up,
-                journal=SqliteJournal.on(store, dedupe=options.dedupe),
+                new_journal=partial(SqliteJournal.on, store, dedupe=options.dedupe),
                 finish=partial(_finish_journal, options, registered.bad_count, output, reader),
             )
     except ConfigurationError:  # nothing was called
