@@ -228,7 +228,7 @@ def test_a_second_process_is_refused_with_the_first_ones_number(begin, jsonl, tm
     assert second.returncode == 2
     assert (
         err
-        == f"paceline: {out}.journal: is being written by the process {first.pid}; wait until it has ended, or name another journal\n"
+        == f"paceline: {out}.journal: is being written by process {first.pid}; wait until it has ended, or name another journal\n"
     )
     assert first.wait(60) == 0
     assert whole(out, 300)

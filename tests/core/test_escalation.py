@@ -130,7 +130,7 @@ def test_the_same_event_has_the_same_effect(climber, on, event):
 
 @pytest.mark.parametrize("on", [[], ["throttled"], ["timeout", "invalid"], "invalid", 7, ["nonsense"]], ids=repr)
 def test_a_fault_that_no_other_model_would_mend_cannot_count(on):
-    with pytest.raises(ConfigurationError, match="on must be a set of invalid, refused, truncated, and not empty"):
+    with pytest.raises(ConfigurationError, match="on must be a non-empty set of invalid, refused, truncated"):
         EscalationPolicy(on=on)
 
 
@@ -145,7 +145,7 @@ def test_kinds_may_be_told_by_their_names_and_budgets_by_a_list():
     assert policy.on == {FaultKind.INVALID, FaultKind.TRUNCATED}
     assert policy.budgets(2) == (2, 1)
     assert EscalationPolicy().budgets(3) == (1, 1, 1)
-    with pytest.raises(ConfigurationError, match="budget has 2 numbers, for 3 steps"):
+    with pytest.raises(ConfigurationError, match="budget must have one number for each of the 3 steps, not 2"):
         policy.budgets(3)
 
 

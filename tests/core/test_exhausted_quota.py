@@ -24,16 +24,19 @@ def spent(reopens_in=None, period=86_400.0, message="429 no more"):
 
 def test_it_says_which_quota_and_when_it_reopens():
     fault = exhausted_lane_fault("gemini", spent(5 * 3600 + 12 * 60), wall_time=NOW)
-    assert fault.message == "the daily quota of gemini is spent; it reopens in 5 h 12 min (2026-11-23 08:00 UTC)"
+    assert fault.message == "the daily quota of gemini is exhausted; it reopens in 5 h 12 min (2026-11-23 08:00 UTC)"
     assert fault.kind is FaultKind.PENDING
     assert fault.quota.reopens_in == 18_720
 
 
 def test_where_that_is_not_known_it_says_what_the_provider_said():
     fault = exhausted_lane_fault("x", Fault(FaultKind.EXHAUSTED, "insufficient_quota: pay first"), wall_time=NOW)
-    assert fault.message == "the quota of x is spent: insufficient_quota: pay first"
-    assert exhausted_lane_fault("x", Fault(FaultKind.EXHAUSTED), wall_time=NOW).message == "the quota of x is spent"
-    assert exhausted_lane_fault("x", spent(1e12), wall_time=NOW).message == "the daily quota of x is spent: 429 no more"
+    assert fault.message == "the quota of x is exhausted: insufficient_quota: pay first"
+    assert exhausted_lane_fault("x", Fault(FaultKind.EXHAUSTED), wall_time=NOW).message == "the quota of x is exhausted"
+    assert (
+        exhausted_lane_fault("x", spent(1e12), wall_time=NOW).message
+        == "the daily quota of x is exhausted: 429 no more"
+    )
 
 
 @pytest.mark.parametrize(
@@ -61,5 +64,5 @@ def test_several_lanes_are_told_together_and_the_first_to_reopen_is_the_batch_s(
 @given(st.none() | st.floats(), st.floats())
 def test_no_wait_and_no_clock_does_any_harm(reopens_in, wall_time):
     fault = exhausted_lane_fault("q", spent(reopens_in), wall_time=wall_time)
-    assert "is spent" in fault.message
+    assert "is exhausted" in fault.message
     assert fault.quota.reopens_in is None or 0 <= fault.quota.reopens_in < math.inf

@@ -86,7 +86,7 @@ def test_what_another_model_cannot_be_asked_is_named(dialect, body, beyond):
     assert plain_text(request) is None
     assert request.beyond_text == beyond
     assert request.objection("a model of X's") == (
-        f"a model of X's cannot be asked what is in {dialect}'s form and more than text: {beyond}"
+        f"a model of X's cannot answer a request in {dialect}'s form with more than text: {beyond}"
     )
 
 
@@ -122,9 +122,9 @@ def test_words_of_all_turns_and_parts_are_counted():
     [
         ("mistral", OPENAI, "dialect must be one of openai, gemini, anthropic, not 'mistral'"),
         ("openai", [], "body must be an object, not list"),
-        ("openai", GEMINI, "messages must be a list of what was said: there is none"),
-        ("gemini", {"contents": True}, "contents must be a list of what was said: not a boolean"),
-        ("anthropic", {**ANTHROPIC, "stream": True}, "stream must not be asked for"),
+        ("openai", GEMINI, "messages must be a list of messages; it is missing"),
+        ("gemini", {"contents": True}, "contents must be a list of messages, not a boolean"),
+        ("anthropic", {**ANTHROPIC, "stream": True}, "stream must not be set"),
     ],
 )
 def test_what_is_no_request_is_refused(dialect, body, words):

@@ -111,7 +111,7 @@ def test_the_summary_names_all_that_a_person_asks_for():
         "refusals  1,234",
         "workers   3 to 40",
         "tokens    1,500 in (300 cached), 234 out",
-        "time      8.0 s, 0.1 served a second",
+        "time      8.0 s, 0.1 items/s",
     ]
 
 

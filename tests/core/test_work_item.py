@@ -118,10 +118,10 @@ def test_a_list_of_parts_is_kept_as_one_that_cannot_change():
 @pytest.mark.parametrize(
     ("mime_type", "data", "says"),
     [
-        ("png", b"...", "mime_type must be one like image/png, not 'png'"),
-        (None, b"...", "mime_type must be one like image/png, not None"),
-        ("image/png", "...", "data must be bytes, and not empty, not str"),
-        ("image/png", b"", "data must be bytes, and not empty, not bytes"),
+        ("png", b"...", "mime_type must be a MIME type such as image/png, not 'png'"),
+        (None, b"...", "mime_type must be a MIME type such as image/png, not None"),
+        ("image/png", "...", "data must be non-empty bytes, not str"),
+        ("image/png", b"", "data must be non-empty bytes, not bytes"),
     ],
 )
 def test_media_that_cannot_be_sent_is_refused(mime_type, data, says):
@@ -136,7 +136,7 @@ def test_media_come_from_a_file_and_are_not_shown(tmp_path):
     assert media == Media("application/pdf", b"secret")
     assert "secret" not in repr(media)
     (tmp_path / "a.unheard").write_bytes(b"...")
-    with pytest.raises(InvalidWorkItemError, match="its suffix tells no type; give mime_type"):
+    with pytest.raises(InvalidWorkItemError, match="no MIME type is known for its suffix; pass mime_type"):
         Media.from_file(tmp_path / "a.unheard")
     assert Media.from_file(tmp_path / "a.unheard", "image/png").mime_type == "image/png"
 

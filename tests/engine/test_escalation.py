@@ -205,7 +205,7 @@ async def test_old_refusals_of_a_lane_do_not_count_against_an_item_that_moves_in
 
 
 async def test_an_exhausted_lane_above_leaves_its_items_pending_and_the_others_continue():
-    spent = CallError("the day's quota is spent", kind=FaultKind.EXHAUSTED)
+    spent = CallError("the day's quota is exhausted", kind=FaultKind.EXHAUSTED)
     ladder = ladder_of({"a": [INVALID], "b": [INVALID]}, {"a": [spent], "b": [spent]})
     batch = await process_prompts(ladder, ["a", "b", "c", "d"])
     kinds = {result.index: result.error and result.error.kind for result in batch.results}
@@ -427,7 +427,7 @@ def test_an_invalid_ladder_is_rejected(strategies, says):
 def test_a_value_that_is_not_a_policy_is_rejected():
     with pytest.raises(ConfigurationError, match="policy must be an EscalationPolicy, not str"):
         ModelEscalation([Echo()], "invalid")
-    with pytest.raises(ConfigurationError, match="budget has 2 numbers, for 1 steps"):
+    with pytest.raises(ConfigurationError, match="budget must have one number for each of the 1 steps, not 2"):
         Ladder((Echo(),), EscalationPolicy(budget=(1, 1)))
 
 

@@ -221,7 +221,7 @@ async def test_an_exhausted_quota_ends_its_lane_and_pending_items_say_when_it_re
     assert spent.board.calls.total() <= 5
     for result in batch.results:
         if result.error is not None and result.error.kind is FaultKind.PENDING:
-            assert result.error.message.startswith("the daily quota of gemini is spent; it reopens in 5 h 12 min (")
+            assert result.error.message.startswith("the daily quota of gemini is exhausted; it reopens in 5 h 12 min (")
             assert result.error.message.endswith(" UTC)")
             assert result.error.quota.reopens_in == 18_720
     assert batch.stopped.quota.reopens_in == 18_720
@@ -237,7 +237,7 @@ async def test_an_endless_source_ends_with_the_quota():
     async with open_stream(strategy, endless(), pace=lambda _: FixedPace(1)) as results:
         kinds = [result.error and result.error.kind for result in [result async for result in results]]
     assert kinds.count(None) == 30
-    assert results.batch.stopped.message.startswith("the daily quota of scripted is spent")
+    assert results.batch.stopped.message.startswith("the daily quota of scripted is exhausted")
 
 
 async def test_two_exhausted_quotas_are_both_reported():
@@ -249,8 +249,8 @@ async def test_two_exhausted_quotas_are_both_reported():
         for lane in lanes:
             await add_all(processor, lane, [lane.quota, f"{lane.quota}2"])
         batch = await processor.process_all()
-    assert "the daily quota of one is spent" in batch.stopped.message
-    assert "the quota of two is spent: CallError: no" in batch.stopped.message
+    assert "the daily quota of one is exhausted" in batch.stopped.message
+    assert "the quota of two is exhausted: CallError: no" in batch.stopped.message
     assert batch.stopped.quota.reopens_in == 18_720
 
 
@@ -285,7 +285,7 @@ async def test_a_daily_limit_of_the_simulated_provider_ends_the_batch_cleanly(di
     assert batch.succeeded == 100
     assert set(batch.failures) == {FaultKind.EXHAUSTED, FaultKind.PENDING}
     assert batch.seconds < 60
-    assert "the daily quota of SimulatedStrategy:sim is spent; it reopens in" in batch.stopped.message
+    assert "the daily quota of SimulatedStrategy:sim is exhausted; it reopens in" in batch.stopped.message
 
 
 async def test_the_hints_of_the_simulated_provider_reach_the_controller():

@@ -35,7 +35,7 @@ async def test_a_request_with_more_than_text_is_rejected_with_the_reason():
     (result,) = batch.results
     assert result.error.kind is FaultKind.REJECTED
     assert result.error.message == (
-        "CallError: CallableStrategy cannot be asked what is in openai's form and more than text: temperature"
+        "CallError: CallableStrategy cannot answer a request in openai's form with more than text: temperature"
     )
     assert f"CallError: {CallableStrategy(echo).objection(RICH)}" == result.error.message
     assert CallableStrategy(echo).objection(PLAIN) is None

@@ -52,9 +52,7 @@ def holder(path):
 
 
 def test_a_second_writer_is_refused_and_told_the_process_of_the_first(path, holder):
-    with pytest.raises(
-        JournalInUseError, match=rf"run\.db: is being written by the process {holder.pid}; wait"
-    ) as raised:
+    with pytest.raises(JournalInUseError, match=rf"run\.db: is being written by process {holder.pid}; wait") as raised:
         JournalWriter(path)
     assert raised.value.pid == holder.pid
     with JournalReader(path) as reader:

@@ -219,7 +219,7 @@ async def test_more_than_words_is_rejected_without_a_call_and_can_be_known_befor
         told = await fault(strategy, request)
         assert told.kind is FaultKind.REJECTED
         assert told.message == f"CallError: {strategy.objection(request)}"
-        assert told.message.startswith(f"CallError: {whose} cannot be asked what is in {request.dialect}'s form")
+        assert told.message.startswith(f"CallError: {whose} cannot answer a request in {request.dialect}'s form")
     assert service.requests == 0
 
 

@@ -1,12 +1,10 @@
-"""What tokens cost, in USD.
-
-What did a batch cost, by model, and what would it have cost on the top of its ladder alone?
+"""Accounting: prices, the calls and tokens of each model of a batch, and their cost in USD.
 
 Rules owned here:
 
-1. Every call that counts is booked on the model that made it, the failed ones too. A cost is known where the price is.
-2. The estimate for the top alone takes each answer that was accepted from a ladder for one call of the top model with the same
-   tokens, at its price. It is an estimate: another model may read and write other numbers of tokens, and may need more calls.
+1. Every call that counts is booked on the model that made it, including failed calls. A cost is known if the price is.
+2. The estimate for the top model of a ladder alone counts each accepted answer of the ladder as one call of the top model with
+   the same tokens, at its price. It is an estimate: another model may use other numbers of tokens, and may need more calls.
 """
 
 from __future__ import annotations
@@ -27,21 +25,21 @@ def _input_price(price: Price) -> float:
 
 @attrs.frozen
 class Price:
-    """USD per million tokens of one model.
+    """Price of one model, in USD per million tokens.
 
     Raises:
-        ConfigurationError: a price is no finite number, 0 or more.
+        ConfigurationError: A price is not a finite number, 0 or more.
     """
 
     input: float = attrs.field(validator=is_price)
-    """Of tokens sent."""
+    """Price of input tokens."""
     output: float = attrs.field(validator=is_price)
-    """Of tokens generated, those spent on thinking included."""
+    """Price of output tokens, those spent on thinking included."""
     cached_input: float = attrs.field(default=attrs.Factory(_input_price, takes_self=True), validator=is_price)
-    """Of tokens sent that were read from a cache; by default as the others."""
+    """Price of input tokens that were read from a cache; by default that of input tokens."""
 
     def of(self, usage: TokenUsage) -> float:
-        """Return what this usage costs, in USD."""
+        """Return the cost of a usage in USD."""
         cached = min(usage.cached_input_tokens, usage.input_tokens)
         fresh = usage.input_tokens - cached
         return (fresh * self.input + cached * self.cached_input + usage.output_tokens * self.output) / _MILLION
@@ -49,33 +47,33 @@ class Price:
 
 @attrs.frozen(kw_only=True)
 class ModelUse:
-    """What one model was used for in a batch."""
+    """How much one model was used in a batch."""
 
     model: str
-    """Its name, or that of the lane where the strategy has no `model`."""
+    """Name of the model, or the quota key if the strategy has no `model`."""
     calls: int = 0
-    """Those that counted: throttled ones do not."""
+    """Calls that counted: all but the throttled ones."""
     accepted: int = 0
     """Calls whose output was accepted."""
     usage: TokenUsage = NO_USAGE
-    """Tokens over all its calls, the failed ones too."""
+    """Tokens over all these calls, including the failed ones."""
     price: Price | None = None
-    """None: not known."""
+    """Price of the model; None if it is not known."""
 
     @property
     def cost(self) -> float | None:
-        """USD; None: the price is not known."""
+        """Cost in USD; None if the price is not known."""
         return None if self.price is None else self.price.of(self.usage)
 
 
 def total(costs: Iterable[float | None]) -> float | None:
-    """Return a sum of USD; None if one of them is not known, or there are none."""
+    """Return the sum of costs in USD; None if there is no cost, or one is not known."""
     known = list(costs)
     return None if not known or None in known else sum(cost for cost in known if cost is not None)
 
 
 class _Row:
-    """The running sums of one model: every call pays for this, so it is changed in place."""
+    """The running sums of one model; mutable, as it is updated by every call."""
 
     __slots__ = ("accepted", "calls", "price", "usage")
 
@@ -92,7 +90,7 @@ class _Row:
 
 
 class Account:
-    """A batch's running account."""
+    """The running account of a batch."""
 
     def __init__(self) -> None:
         self._uses: dict[str, _Row] = {}
@@ -102,33 +100,33 @@ class Account:
         return model in self._uses
 
     def book(self, model: str, usage: TokenUsage, price: Price | None, *, accepted: bool) -> None:
-        """Book a call on a model; its price is that of its first call."""
+        """Book a call on a model, at the price given with its first call."""
         row = self._uses.get(model)
         if row is None:
             row = self._uses[model] = _Row(price)
         row.add(usage, accepted)
 
     def book_alone(self, top: str, usage: TokenUsage, price: Price | None) -> None:
-        """Book an answer accepted from a ladder, for the estimate of its top model alone."""
+        """Book an accepted answer of a ladder, for the estimate of its top model alone."""
         row = self._alone.get(top)
         if row is None:
             row = self._alone[top] = _Row(price)
-        row.price = row.price or price  # known, most often, when the first item has come so far
+        row.price = row.price or price  # the price may become known only after the first calls
         row.add(usage, accepted=True)
 
     @property
     def prices(self) -> dict[str, Price]:
-        """The prices that are known, by model."""
+        """Known prices by model."""
         return {model: row.price for model, row in self._uses.items() if row.price is not None}
 
     @property
     def models(self) -> tuple[ModelUse, ...]:
-        """Each model's use, in the order of their first calls."""
+        """Use of each model, in the order of first calls."""
         return _uses(self._uses)
 
     @property
     def top_alone(self) -> tuple[ModelUse, ...]:
-        """The estimated use of each ladder's top model, had it answered alone what its ladder has answered."""
+        """Estimated use of each ladder's top model, if it had given all accepted answers of the ladder."""
         return _uses(self._alone)
 
 

@@ -1,10 +1,10 @@
-"""Which phase a batch is in.
+"""Batch state: the phases of a batch.
 
     OPEN ──STOP──► DRAINING ──EMPTY──► CLOSED
       └───────────────EMPTY──────────────▲
 
-OPEN accepts work and starts calls. DRAINING starts nothing; calls in flight finish, and what waits is settled as
-pending. CLOSED: every accepted item has its result. A pair that is not in the table is a bug.
+OPEN accepts work and starts calls. DRAINING starts no call; calls in flight finish, and waiting items are settled as pending.
+CLOSED: every accepted item has its result. A pair of state and event that is not in the table is a bug.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ class BatchState(enum.Enum):
 
 
 class BatchEvent(enum.Enum):
-    """What moves a batch on."""
+    """An event that may change the phase."""
 
     STOP = "stop"
-    """Something ended the batch before its work did; told again, it changes nothing."""
+    """The batch is stopped before its work is done; a second STOP changes nothing."""
     EMPTY = "empty"
-    """No work is left, and none can come."""
+    """No work is left, and no more can be added."""
 
 
 TRANSITIONS = MappingProxyType(
@@ -46,7 +46,7 @@ def step(state: BatchState, event: BatchEvent) -> BatchState:
     """Return the next phase.
 
     Raises:
-        IllegalTransitionError: the batch is closed.
+        IllegalTransitionError: The batch is closed.
     """
     try:
         return TRANSITIONS[state, event]

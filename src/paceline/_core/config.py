@@ -1,6 +1,6 @@
-"""What a user may set. Nothing here needs tuning: every field has a default that fits a batch of any size.
+"""Settings of a processor. None needs tuning: every default fits a batch of any size.
 
-`ProcessorConfig` is the one mutable class that users build: assigning to a field is validated and takes effect at once in
+`ProcessorConfig` is the one mutable class that users build: an assignment to a field is validated and takes effect at once in
 a running batch.
 """
 
@@ -17,39 +17,39 @@ from .retry import RetryPolicy
 from .validators import Instance, is_at_least_one, is_seconds
 
 Durability: TypeAlias = Literal["normal", "full"]
-"""What a result committed to a journal survives. `normal`: the end of the process; a power failure may lose the last moments.
-`full`: a power failure too."""
+"""What a result survives once it is committed to a journal. `normal`: the end of the process; a power failure may lose the last
+commits. `full`: a power failure too."""
 
 
-def _announce(config: ProcessorConfig, _: attrs.Attribute[Any], value: Any) -> Any:
+def _notify(config: ProcessorConfig, _: attrs.Attribute[Any], value: Any) -> Any:
     for listener in tuple(config._listeners):  # noqa: SLF001 - a hook of the class itself
         listener()
     return value
 
 
-@attrs.define(kw_only=True, on_setattr=[setters.validate, _announce])
+@attrs.define(kw_only=True, on_setattr=[setters.validate, _notify])
 class ProcessorConfig:
     """The settings of a processor.
 
     Raises:
-        ConfigurationError: a value is out of its bounds, at construction or on assignment; the field keeps its value.
+        ConfigurationError: A value is out of its bounds, at construction or on assignment; the field keeps its value.
     """
 
     max_workers: int = attrs.field(default=1_000, validator=is_at_least_one)
-    """A ceiling on calls in flight, over all lanes. Not a setting to tune: the controllers stay below it by themselves."""
+    """Upper bound on calls in flight, over all lanes. It needs no tuning: the controllers keep below it."""
     timeout_per_item: float = attrs.field(default=120.0, validator=is_seconds)
-    """Seconds for one call, or one try of `prepare`. What takes longer is cancelled and counts as a timeout."""
+    """Seconds for one call, or one try of `prepare`. A longer one is cancelled and counts as a timeout."""
     deadline_per_item: float = attrs.field(default=math.inf, validator=is_seconds)
     """Seconds from an item's first call to its result, waits included."""
     deadline: float = attrs.field(default=math.inf, validator=is_seconds)
-    """Seconds for a batch. Then calls in flight are cancelled, and what is not settled is pending."""
+    """Seconds for a batch. Then calls in flight are cancelled, and items that are not settled are pending."""
     hook_timeout: float = attrs.field(default=30.0, validator=is_seconds)
     """Seconds for each call of a middleware, an observer, `on_error` or `cleanup`."""
     retry: RetryPolicy = attrs.field(factory=RetryPolicy, validator=Instance(RetryPolicy))
-    """Budgets and waits between the calls of one item."""
+    """Budgets of one item, and waits between its calls."""
     _listeners: list[Callable[[], None]] = attrs.field(init=False, factory=list, repr=False, eq=False)
 
     def subscribe(self, listener: Callable[[], None]) -> Callable[[], None]:
-        """Call `listener` just before each assignment; return a function that ends this."""
+        """Call `listener` just before each assignment; return a function that unsubscribes it."""
         self._listeners.append(listener)
         return lambda: self._listeners.remove(listener)

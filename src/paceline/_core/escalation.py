@@ -1,21 +1,21 @@
-"""When does an item move up to a more capable model? The retry machine, with a ladder beside it.
+"""Escalation: a ladder of models around the retry machine of an item.
 
 Rules owned here:
 
-1. An item begins on the lowest step. Only a fault of a kind that the policy names counts on the ladder: by default an
-   invalid output. Each step has a budget of such faults; the one that uses it up moves the item up, and on the highest step
-   it is given up.
-2. A fault that counts on the ladder does not count in the retry machine, and every other event is that machine's alone: being
-   throttled, a timeout or a dropped connection never moves an item.
-3. Up is the only direction, one step at a time.
+1. An item starts on the lowest step. Only faults of the policy's kinds count on the ladder: by default an invalid output. Each
+   step has a budget of such faults. The fault that uses it up moves the item to the next step; on the highest step, the item is
+   given up.
+2. A fault that counts on the ladder does not count in the retry machine. All other events belong to that machine: a throttled
+   call, a timeout or a dropped connection never moves an item.
+3. An item only moves up, one step at a time.
 
-So an item ends: it has at most the sum of the steps' budgets of faults that the policy names, beside those of the retry
-machine's own budgets, which count over all steps together.
+So every item ends: it has at most the sum of the steps' budgets of ladder faults, and the budgets of the retry machine count over
+all steps together.
 
              Failed(kind of the policy) ─┬ budget of the step left ► CallAgain, on the same step
     Climbing ──┤                         ├ a step above ───────────► MoveUp
                │                         └ else ───────────────────► GiveUp
-               └ anything else ──────────► as the retry machine says
+               └ any other event ────────► as the retry machine decides
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from .exceptions import ConfigurationError
 from .fault import FaultKind
 
 MAY_COUNT = frozenset({FaultKind.INVALID, FaultKind.TRUNCATED, FaultKind.REFUSED})
-"""Faults of the answer, which another model may not have; the others are of the service or the way to it."""
+"""Faults of the answer, which another model may avoid; all others are faults of the service or the connection."""
 
 
 def _to_kinds(value: object) -> object:
@@ -45,7 +45,7 @@ def _to_kinds(value: object) -> object:
 def _is_kinds(_: object, __: attrs.Attribute[frozenset[FaultKind]], value: object) -> None:
     if not isinstance(value, frozenset) or not value or not value <= MAY_COUNT:
         known = ", ".join(sorted(MAY_COUNT))
-        raise ConfigurationError(f"on must be a set of {known}, and not empty, not {value!r}")
+        raise ConfigurationError(f"on must be a non-empty set of {known}, not {value!r}")
 
 
 def _to_budget(value: object) -> object:
@@ -60,29 +60,31 @@ def _is_budget(_: object, __: attrs.Attribute[int], value: object) -> None:
 
 @attrs.frozen(kw_only=True)
 class EscalationPolicy:
-    """When an item moves up.
+    """When an item moves up its ladder.
 
     Raises:
-        ConfigurationError: a kind of fault cannot count on a ladder, or a budget is no whole number, 1 or more.
+        ConfigurationError: A kind of fault cannot count on a ladder, or a budget is not a whole number, 1 or more.
     """
 
     on: frozenset[FaultKind] = attrs.field(
         default=frozenset({FaultKind.INVALID}), converter=_to_kinds, validator=_is_kinds
     )
-    """The faults that count: of invalid, truncated and refused."""
+    """Kinds of fault that count: any of invalid, truncated and refused."""
     budget: int | tuple[int, ...] = attrs.field(default=1, converter=_to_budget, validator=_is_budget)
-    """How many such faults an item may have on a step before it moves on; one number for each step, or one for all."""
+    """Number of such faults that an item may have on a step: one number for all steps, or one for each."""
 
     def budgets(self, steps: int) -> Sequence[int]:
         """Return the budget of each step.
 
         Raises:
-            ConfigurationError: there are budgets for another number of steps.
+            ConfigurationError: The number of budgets differs from `steps`.
         """
         if isinstance(self.budget, int):
             return (self.budget,) * steps
         if len(self.budget) != steps:
-            raise ConfigurationError(f"budget has {len(self.budget)} numbers, for {steps} steps")
+            raise ConfigurationError(
+                f"budget must have one number for each of the {steps} steps, not {len(self.budget)}"
+            )
         return self.budget
 
 
@@ -94,17 +96,17 @@ class Climbing:
     """The item may be called on its step."""
 
     spending: retry.Open = _UNSPENT
-    """What its calls have spent otherwise, over all steps."""
+    """State of the retry machine, over all steps."""
     step: int = 0
-    """From 0, the lowest."""
+    """Current step, from 0, the lowest."""
     spent: int = 0
     """Faults that counted on this step."""
     below: int = 0
-    """And on those below."""
+    """Faults that counted on the steps below."""
 
     @property
     def attempt(self) -> int:
-        """The number of the next call, from 1, over all steps."""
+        """Number of the next call, from 1, over all steps."""
         return self.spending.attempt + self.spent + self.below
 
 
@@ -116,7 +118,7 @@ class MoveUp:
     """Put the item into the lane of the next step, to be called at once."""
 
     step: int
-    """From 0."""
+    """Step that it moves to, from 0."""
 
 
 Effect: TypeAlias = retry.Effect | MoveUp
@@ -126,17 +128,17 @@ NEW: State = Climbing()
 def step(
     policy: retry.RetryPolicy, budgets: Sequence[int], on: frozenset[FaultKind], state: State, event: retry.Event
 ) -> tuple[State, Effect]:
-    """Return the next state and the one thing that the engine must now do.
+    """Return the next state, and the effect that the engine must carry out.
 
     Args:
-        policy: of the retry machine.
-        budgets: of each step.
-        on: the kinds of fault that count on the ladder.
-        state: where the item is.
-        event: what befell it.
+        policy: Policy of the retry machine.
+        budgets: Budget of each step.
+        on: Kinds of fault that count on the ladder.
+        state: State of the item.
+        event: Event to process.
 
     Raises:
-        IllegalTransitionError: the item is already settled.
+        IllegalTransitionError: The item is already settled.
     """
     if isinstance(state, Climbing) and isinstance(event, retry.Failed) and event.kind in on:
         return _failed(budgets, state)

@@ -1,6 +1,6 @@
-"""What observers are told, as frozen records; `ProcessingEvent` names them.
+"""Events: what observers receive, as frozen records; `ProcessingEvent` has their names.
 
-An observer gets the name and the record's fields as a dict. Records are built only when somebody listens.
+An observer gets the name and the record's fields as a dict. Records are built only if there is an observer.
 """
 
 from __future__ import annotations
@@ -28,43 +28,52 @@ class ProcessingEvent(enum.StrEnum):
 
 @attrs.frozen(kw_only=True)
 class BatchStarted:
-    """A batch begins."""
+    """A batch started."""
 
     name: ClassVar[ProcessingEvent] = ProcessingEvent.BATCH_STARTED
     total_items: int | None
-    """None where the source does not know its length."""
+    """Number of items; None if the source has no length."""
 
 
 @attrs.frozen(kw_only=True)
 class BatchCompleted:
-    """Every accepted item has its result."""
+    """Every accepted item of the batch has its result."""
 
     name: ClassVar[ProcessingEvent] = ProcessingEvent.BATCH_COMPLETED
     total_items: int
+    """Items accepted."""
     succeeded: int
+    """Items with an output."""
     failed: int
+    """Items without an output, pending ones included."""
     seconds: float
+    """Wall-clock time of the batch, in seconds."""
 
 
 @attrs.frozen(kw_only=True)
 class ItemStarted:
-    """A call of the item begins."""
+    """A call for the item started."""
 
     name: ClassVar[ProcessingEvent] = ProcessingEvent.ITEM_STARTED
     item_id: str
     quota: str
+    """Quota key of the lane."""
     attempt: int
+    """Number of the call, from 1; a throttled call is repeated under its number."""
 
 
 @attrs.frozen(kw_only=True)
 class ItemCompleted:
-    """The item has an output."""
+    """The item is settled with an output."""
 
     name: ClassVar[ProcessingEvent] = ProcessingEvent.ITEM_COMPLETED
     item_id: str
     quota: str
+    """Quota key of the lane of the last call."""
     attempts: int
+    """Number of calls that counted."""
     seconds: float
+    """Seconds from the start of the first attempt to the end of the last."""
     tokens: dict[str, int]
     """The four counts of `TokenUsage`, over all attempts."""
 
@@ -76,21 +85,27 @@ class ItemFailed:
     name: ClassVar[ProcessingEvent] = ProcessingEvent.ITEM_FAILED
     item_id: str
     quota: str
+    """Quota key of the lane of the last call."""
     attempts: int
+    """Number of calls that counted."""
     seconds: float
+    """Seconds from the start of the first attempt to the end of the last."""
     tokens: dict[str, int]
+    """The four counts of `TokenUsage`, over all attempts."""
     kind: str
+    """Kind of the fault."""
     error: str
+    """Message of the fault."""
 
 
 @attrs.frozen(kw_only=True)
 class ItemRecalled:
-    """The item has a result without a call of its own: from the journal, or from another item with the same prompt."""
+    """The item is settled without a call: its result is in the journal, or comes from another item with the same prompt."""
 
     name: ClassVar[ProcessingEvent] = ProcessingEvent.ITEM_RECALLED
     item_id: str
     kind: str | None
-    """Of its fault; None: it has an output."""
+    """Kind of its fault; None if it has an output."""
 
 
 @attrs.frozen(kw_only=True)
@@ -100,54 +115,64 @@ class ItemRetried:
     name: ClassVar[ProcessingEvent] = ProcessingEvent.ITEM_RETRIED
     item_id: str
     quota: str
+    """Quota key of the lane."""
     attempt: int
-    """The number of the call that failed."""
+    """Number of the call that failed."""
     delay: float
-    """Seconds until it may be called."""
+    """Seconds before the next call, at least."""
     kind: str
+    """Kind of the fault."""
     error: str
+    """Message of the fault."""
 
 
 @attrs.frozen(kw_only=True)
 class ItemEscalated:
-    """The item moves up its ladder."""
+    """The item moves up its ladder after a failure."""
 
     name: ClassVar[ProcessingEvent] = ProcessingEvent.ITEM_ESCALATED
     item_id: str
     quota: str
-    """The lane of the call that failed."""
+    """Quota key of the lane of the call that failed."""
     attempt: int
-    """The number of that call."""
+    """Number of that call."""
     step: int
-    """The step that it moves to; the lowest is 0."""
+    """Step that it moves to; the lowest is 0."""
     model: str | None
-    """The model there, if it has a name."""
+    """Model of that step, if the strategy names it."""
     kind: str
+    """Kind of the fault."""
     error: str
+    """Message of the fault."""
 
 
 @attrs.frozen(kw_only=True)
 class RateLimitHit:
-    """The provider refused a call; the item waits for its lane."""
+    """The provider throttled a call; the item waits in its lane."""
 
     name: ClassVar[ProcessingEvent] = ProcessingEvent.RATE_LIMIT_HIT
     item_id: str
     quota: str
+    """Quota key of the lane."""
     retry_after: float | None
+    """Seconds that the provider asked to wait."""
 
 
 @attrs.frozen(kw_only=True)
 class PaceChanged:
-    """A lane's controller changed one of its handles."""
+    """A lane's controller changed its pace."""
 
     name: ClassVar[ProcessingEvent] = ProcessingEvent.PACE_CHANGED
     quota: str
+    """Quota key of the lane."""
     handle: str
     """What changed: "workers", "calls a second", "tokens a second", or "gate"."""
     old: float
+    """Value before: seconds until the gate opens, calls or tokens per second (infinite without a limit), or workers."""
     new: float
-    """Of the gate: seconds until it opens. Of a rate: inf while none is enforced."""
+    """Value after, in the same unit."""
     reason: str
+    """Why it changed, in a sentence."""
 
 
 Event: TypeAlias = (
@@ -165,5 +190,5 @@ Event: TypeAlias = (
 
 
 def data_of(event: Event) -> dict[str, Any]:
-    """Return the event's fields by name: what an observer gets as `data`."""
+    """Return the fields of an event by name: an observer's `data`."""
     return {field.name: getattr(event, field.name) for field in attrs.fields(type(event))}

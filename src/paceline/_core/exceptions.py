@@ -1,33 +1,31 @@
-"""One thing that is wrong with an output, in words that a model can act upon.
-
-What paceline raises.
+"""Exceptions: everything that paceline raises, and `Problem`, of which an invalid output has one or more.
 
     PacelineError
-    ├── ConfigurationError (ValueError)     a setting, a model name, a limit
+    ├── ConfigurationError (ValueError)     a setting, a model name or a limit is wrong
     │   ├── MissingExtraError               an optional package is not installed
     │   └── MissingKeyError                 no credentials were given
     ├── InvalidWorkItemError (ValueError)   a work item that cannot be run
     │   └── DuplicateItemError              its id is already in the batch
-    ├── MisuseError (RuntimeError)          a call in the wrong order
+    ├── MisuseError (RuntimeError)          a method was called in the wrong order
     ├── SourceError                         the caller's source of work raised; carries the batch so far
     ├── JournalError                        a journal cannot be read or written
-    │   ├── JournalInUseError               somebody else writes it
-    │   ├── JournalChangedError             it was begun with other prompts or other settings
-    │   └── UnsavedError                    results could not be committed; carries the batch, and them
-    ├── IllegalTransitionError              a state machine was given an event it cannot have: a bug of paceline
+    │   ├── JournalInUseError               another process writes it
+    │   ├── JournalChangedError             the items or strategies differ from those in the journal
+    │   └── UnsavedError                    results could not be committed; carries the batch and these results
+    ├── IllegalTransitionError              a state machine got an event that its state does not allow: a bug of paceline
     └── CallError                           raised by strategies: one call failed, and how
         ├── RateLimitError                  the provider asked for fewer calls
-        └── InvalidOutputError              the reply is not of the type that was asked for
-    Skip                                    raised by a middleware's before_process: no call for this item
+        └── InvalidOutputError              the reply does not match its output type
+    Skip                                    raised by a middleware's `before_process`: no call for this item
 
-A fault of an item is a value in its result. These exceptions mean misuse, except `CallError` and `Skip`, which users'
-code raises to tell the engine something.
+A fault of an item is a value in its result. These exceptions mean misuse, except `CallError` and `Skip`, which users' code
+raises to inform the engine. `SourceError` and `UnsavedError` carry results, so they are defined with those.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import attrs
 
@@ -35,49 +33,44 @@ from .fault import FaultKind
 from .quota import QuotaHint
 from .usage import NO_USAGE, TokenUsage
 
-if TYPE_CHECKING:
-    pass
+_SHOWN_PROBLEMS = 3  # in a message; all of them are in `problems`
 
 
 @attrs.frozen
 class Problem:
-    """What is wrong, and where."""
+    """One problem with an output, in words that a model can act upon; `str()` is the field and the rule."""
 
     path: str
-    """The field, such as `address.city` or `tags[2]`; empty: the whole output."""
+    """The field, such as `address.city` or `tags[2]`; empty for the whole output."""
     rule: str
     """The rule that was broken, or what was expected."""
     value: str | None = attrs.field(default=None, repr=False)
-    """What was given there, as JSON, shortened; None: nothing was."""
+    """The value of the field as JSON, shortened; None if there is no value."""
 
     def __str__(self) -> str:
-        """Return the path and the rule without the value, which may be private: fit for logs and results."""
+        # Without the value, which may be private: fit for logs and results.
         return f"{self.path}: {self.rule}" if self.path else self.rule
 
 
-_SHOWN_PROBLEMS = 3
-_SHOWN_IDS = 20
-
-
 class PacelineError(Exception):
-    """The root of everything that paceline raises by itself. All of it can be pickled."""
+    """The root of all exceptions that paceline raises. They can be pickled."""
 
     def __reduce__(self) -> tuple[Any, ...]:
         return _rebuilt, (type(self), self.args, self.__dict__)
 
 
 def _rebuilt(kind: type[PacelineError], args: tuple[Any, ...], state: dict[str, Any]) -> PacelineError:
-    error = kind.__new__(kind, *args)  # not by __init__, whose parameters may be others than `args`
+    error = kind.__new__(kind, *args)  # without __init__, whose parameters may differ from `args`
     error.__dict__.update(state)
     return error
 
 
 class ConfigurationError(PacelineError, ValueError):
-    """A setting is wrong; the message names the setting, its value and what would be right."""
+    """A setting is wrong; the message names the setting, what it must be, and its value."""
 
 
 class MissingExtraError(ConfigurationError):
-    """An optional package is needed and not installed; the message has the command that installs it."""
+    """An optional package is not installed; the message has the command that installs it."""
 
     def __init__(self, needed_by: str, extra: str) -> None:
         super().__init__(f"{needed_by} needs an optional package; install it with: pip install 'paceline[{extra}]'")
@@ -85,7 +78,7 @@ class MissingExtraError(ConfigurationError):
 
 
 class MissingKeyError(ConfigurationError):
-    """No credentials were given; the message says where they are looked for."""
+    """No credentials were given; the message names the argument and the environment variable for them."""
 
 
 class InvalidWorkItemError(PacelineError, ValueError):
@@ -101,28 +94,28 @@ class DuplicateItemError(InvalidWorkItemError):
 
 
 class MisuseError(PacelineError, RuntimeError):
-    """A method was called at a time when it cannot be."""
+    """A method was called in a state in which it is not allowed."""
 
 
 class JournalError(PacelineError):
-    """A journal cannot be read or written; the message names the file, and what is wrong with it."""
+    """A journal cannot be read or written; the message names the file and the reason."""
 
 
 class JournalInUseError(JournalError):
-    """A journal has one writer, and somebody else is it."""
+    """A journal has one writer at a time, and another one has it open."""
 
     def __init__(self, path: str, pid: int | None) -> None:
-        who = "another process" if pid is None else f"the process {pid}"
+        who = "another process" if pid is None else f"process {pid}"
         super().__init__(f"{path}: is being written by {who}; wait until it has ended, or name another journal")
         self.pid = pid
 
 
 class JournalChangedError(JournalError):
-    """An item, or the strategy of one, is not what the journal was begun with.
+    """Items, or their strategies, differ from those in the journal.
 
     Args:
-        path: of the journal.
-        changes: a sentence for each.
+        path: Path of the journal.
+        changes: Descriptions of the changes, a sentence each.
     """
 
     def __init__(self, path: str, changes: Sequence[str]) -> None:
@@ -131,18 +124,22 @@ class JournalChangedError(JournalError):
 
 
 class IllegalTransitionError(PacelineError):
-    """A state machine was given an event that its state does not allow."""
+    """A state machine got an event that its state does not allow: a bug of paceline."""
 
 
 class CallError(PacelineError):
-    """One call failed in a way that the strategy knows.
+    """One call failed, and the strategy knows how.
 
     Args:
-        message: what happened, for people.
-        kind: how the engine is to treat it.
-        retry_after: seconds that the provider asked to wait.
-        usage: what the failed call cost all the same; what a strategy may return as its tokens.
-        quota: what the provider said of its quotas.
+        message: What happened, for people.
+        kind: Kind of the fault: decides how the engine treats it.
+        retry_after: Seconds that the provider asked to wait.
+        usage: Tokens of the failed call, in any form that `execute` may return.
+        quota: What the provider reported about its quotas.
+
+    Raises:
+        ValueError: `kind` or a count of `usage` is invalid.
+        TypeError: `usage` or `quota` has the wrong type.
     """
 
     def __init__(
@@ -164,7 +161,7 @@ class CallError(PacelineError):
 
 
 class RateLimitError(CallError):
-    """The provider asked for fewer calls. For clients that paceline does not know: raise it from `execute`."""
+    """The provider asked for fewer calls: raise it from `execute` for a client that paceline does not know."""
 
     def __init__(
         self,
@@ -177,13 +174,13 @@ class RateLimitError(CallError):
 
 
 class InvalidOutputError(CallError):
-    """The reply is not of the type that was asked for: what was right in it, and what was wrong.
+    """The reply does not match its output type.
 
     Args:
-        text: the reply.
-        problems: what is wrong with it, in the order of its fields.
-        right: the fields that are as they should be, as paths such as `address.city`.
-        usage: what the call cost.
+        text: The reply.
+        problems: Problems, in the order of the fields.
+        right: Paths of the valid fields, such as `address.city`.
+        usage: Tokens of the call.
     """
 
     def __init__(
@@ -196,14 +193,14 @@ class InvalidOutputError(CallError):
     ) -> None:
         shown = "; ".join(str(problem) for problem in problems[:_SHOWN_PROBLEMS])
         more = f"; and {len(problems) - _SHOWN_PROBLEMS} more" if len(problems) > _SHOWN_PROBLEMS else ""
-        super().__init__(f"the output is not of its type: {shown}{more}", kind=FaultKind.INVALID, usage=usage)
+        super().__init__(f"the output does not match its type: {shown}{more}", kind=FaultKind.INVALID, usage=usage)
         self.text = text
         self.problems: tuple[Problem, ...] = tuple(problems)
         self.right: tuple[str, ...] = tuple(right)
 
 
 class Skip(Exception):  # noqa: N818 - control flow of a middleware, not an error
-    """Raised by a middleware's `before_process`: settle the item without a call, as skipped."""
+    """Raise it from a middleware's `before_process` to settle the item as skipped, without a call."""
 
     def __init__(self, reason: str) -> None:
         super().__init__(reason)
@@ -211,7 +208,7 @@ class Skip(Exception):  # noqa: N818 - control flow of a middleware, not an erro
 
 
 def _publish() -> None:
-    """Make `paceline.exceptions` the home of these classes: in tracebacks they go by the module that users import them from."""
+    """Set the module of these classes to `paceline.exceptions`, so that tracebacks show where users import them from."""
     for member in list(globals().values()):
         if isinstance(member, type) and member.__module__ == __name__ and issubclass(member, Exception):
             member.__module__ = "paceline.exceptions"

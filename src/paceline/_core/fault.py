@@ -1,11 +1,10 @@
-"""What can go wrong with one call, as a value.
+"""Faults: the ways in which a call or its item can fail, as values.
 
 Rules owned here:
 
-1. Every failure has exactly one kind; the kinds are closed and every table over them is total.
-2. A fault carries no secrets: what looks like a credential is blanked before it is stored.
-
-What is told of a quota that is spent: that its lane is closed, and when it reopens.
+1. Every failure has exactly one kind; the set of kinds is closed, and every table over it is total.
+2. A fault contains no secrets: text that looks like a credential is replaced before it is stored.
+3. The fault of an exhausted lane says which quota is used up and, if known, when it reopens.
 """
 
 from __future__ import annotations
@@ -23,36 +22,36 @@ from .quota import DAY, QuotaHint, positive_number
 
 
 class FaultKind(enum.StrEnum):
-    """The one way in which a call, or the item behind it, went wrong."""
+    """How a call, or its item, failed."""
 
     THROTTLED = "throttled"
     """The provider asked for fewer calls (429)."""
     OVERLOADED = "overloaded"
-    """The provider is out of capacity for everybody (503, 529)."""
+    """The provider is out of capacity for all its users (503, 529)."""
     TRANSIENT = "transient"
-    """A passing failure: another 5xx, a dropped connection, a malformed reply."""
+    """A passing failure: another 5xx, a dropped connection, a malformed response."""
     TIMEOUT = "timeout"
-    """A deadline passed: of one call, or of the whole item."""
+    """The deadline of a call or of its item passed."""
     INVALID = "invalid"
-    """The output does not have the type that was asked for."""
+    """The output does not match its type."""
     TRUNCATED = "truncated"
     """The output hit the limit of output tokens."""
     REFUSED = "refused"
-    """The model declined: a safety block, or no candidates at all."""
+    """The model declined to answer: a safety block, or a reply without candidates."""
     REJECTED = "rejected"
     """The request itself is wrong (400, 404, another 4xx)."""
     DENIED = "denied"
-    """The credentials are wrong (401, 403): nothing further can succeed."""
+    """The credentials are wrong (401, 403): no call can succeed."""
     EXHAUSTED = "exhausted"
-    """A quota is spent for a long time: per day, zero, or unpaid."""
+    """A quota is exhausted for a long time: a daily one, one of zero, or an unpaid one."""
     BUG = "bug"
-    """Any other exception of the strategy, or a reply of the wrong form."""
+    """Any other exception of the strategy, or a return value of the wrong form."""
     CANCELLED = "cancelled"
-    """A cancellation that paceline did not ask for leaked out of the call."""
+    """The call raised a cancellation that paceline did not request."""
     SKIPPED = "skipped"
     """A middleware decided that the item needs no call."""
     PENDING = "pending"
-    """The batch ended before the item was settled; it may be run again."""
+    """The batch ended before the item was settled; it can run again."""
 
 
 PASSING = frozenset(
@@ -67,47 +66,47 @@ PASSING = frozenset(
         FaultKind.CANCELLED,
     }
 )
-"""Kinds that say nothing of the item itself: with a better day, a better key or mended code it may have an output."""
+"""Kinds that are not caused by the item: later, with another key or with corrected code, it may succeed."""
 
 _SECRET = re.compile(
     r"""(?ix)
     AIza [\w-]{20,}                                # Google API keys
-    | (?: (?<! [a-z] ) | (?<= \\[nrt] ) )          # not the tail of a word, as in task-...; an escaped line break is none
+    | (?: (?<! [a-z] ) | (?<= \\[nrt] ) )          # not the tail of a word, as in task-...; an escaped line break is not a letter
       (?:sk|pk|rk) - [\w-]{16,}                    # OpenAI, Anthropic and their like
     | (?P<kept> bearer \s+ ) [\w.~+/=-]{8,}        # Authorization headers
     | (?<= [?&]key= ) [^&\s"']+                    # keys in a query string
     | (?<= :// ) [^\s/?\#@"']+ (?= @ )             # the user and the password of an address
     """
 )
-_LONGEST_MESSAGE = 2_000  # characters: enough to act upon, short enough to keep a million of
+_LONGEST_MESSAGE = 2_000  # characters: enough to act upon, and a million of them still fit in memory
 
 
 def redact(text: str) -> str:
-    """Return `text` without what looks like a credential, at most 2,000 characters long."""
+    """Return `text` with anything that looks like a credential replaced, cut to 2,000 characters."""
     text = _SECRET.sub(r"\g<kept>[redacted]", text)
     return text if len(text) <= _LONGEST_MESSAGE else text[: _LONGEST_MESSAGE - 1] + "…"
 
 
 @attrs.frozen
 class Fault:
-    """One failure: its kind, a sentence about it, and what the provider said of waiting."""
+    """One failure: its kind, a message, and what the provider reported about waiting."""
 
     kind: FaultKind = attrs.field(validator=attrs.validators.instance_of(FaultKind))
     message: str = attrs.field(default="", converter=redact)
-    """For people. Credentials are blanked."""
+    """What happened, for people. Credentials are replaced."""
     retry_after: float | None = attrs.field(default=None, converter=positive_number)
-    """Seconds the provider asked to wait, if it said so: positive and finite; anything else is no hint."""
+    """Seconds that the provider asked to wait; None if it did not, or not for a positive, finite time."""
     quota: QuotaHint | None = attrs.field(
         default=None, validator=attrs.validators.optional(attrs.validators.instance_of(QuotaHint))
     )
-    """What the provider said of its quotas, if it said anything."""
+    """What the provider reported about its quotas, if anything."""
 
     def __str__(self) -> str:
         return f"{self.kind}: {self.message}" if self.message else str(self.kind)
 
 
 def overdue_fault(seconds: float) -> Fault:
-    """Return the fault of an item whose own time, so many seconds, is up."""
+    """Return the fault of an item that was not settled within its deadline of `seconds`."""
     return Fault(FaultKind.TIMEOUT, f"the item was not settled within its deadline of {seconds:g} s")
 
 
@@ -115,31 +114,31 @@ DRAINED = "the batch was drained"
 
 
 def pending_fault(reason: str) -> Fault:
-    """Return the fault of an item that its batch did not reach."""
+    """Return the fault of an item that its batch left unsettled."""
     return Fault(FaultKind.PENDING, reason)
 
 
-_LONGEST = 366 * DAY  # seconds: nobody waits for more, and no calendar goes on for ever
+_LONGEST_WAIT = 366 * DAY  # seconds: a longer wait is not useful, and dates are bounded
 
 
 def exhausted_lane_fault(quota: str, fault: Fault, *, wall_time: float) -> Fault:
-    """Return the fault of what is left in a lane that `fault` has closed.
+    """Return the fault of the items that are left in an exhausted lane.
 
     Args:
-        quota: the lane's name.
-        fault: of the call that was refused.
-        wall_time: the time in seconds since 1970.
+        quota: Quota key of the lane.
+        fault: Fault of the call that exhausted it.
+        wall_time: Wall-clock time in seconds since 1970.
     """
-    said = fault.quota
-    daily = said is not None and any(limit.is_spent and limit.period == DAY for limit in said.limits)
-    message = f"the {'daily ' if daily else ''}quota of {quota} is spent"
+    hint = fault.quota
+    daily = hint is not None and any(limit.is_spent and limit.period == DAY for limit in hint.limits)
+    message = f"the {'daily ' if daily else ''}quota of {quota} is exhausted"
     reopens = reopening_text(fault, wall_time)
     message += f"; it reopens in {reopens}" if reopens is not None else f": {fault.message}" if fault.message else ""
-    return Fault(FaultKind.PENDING, message, None, said)
+    return Fault(FaultKind.PENDING, message, None, hint)
 
 
 def exhausted_lanes_fault(reasons: Sequence[Fault]) -> Fault | None:
-    """Return the one fault that says why these lanes are closed; None if there are none."""
+    """Combine the faults of exhausted lanes into one, with the soonest reopening; None for no lanes."""
     if len(reasons) <= 1:
         return reasons[0] if reasons else None
     soonest = min(reasons, key=lambda reason: math.inf if (wait := reopens_in(reason)) is None else wait)
@@ -147,7 +146,7 @@ def exhausted_lanes_fault(reasons: Sequence[Fault]) -> Fault | None:
 
 
 def reopening_text(fault: Fault, wall_time: float) -> str | None:
-    """Return when a spent quota is whole again: `5 h 12 min (2026-11-23 08:00 UTC)`; None: not known."""
+    """Return when an exhausted quota reopens: `5 h 12 min (2026-11-23 08:00 UTC)`; None if it is not known."""
     wait = reopens_in(fault)
     if wait is None:
         return None
@@ -159,6 +158,6 @@ def reopening_text(fault: Fault, wall_time: float) -> str | None:
 
 
 def reopens_in(fault: Fault) -> float | None:
-    """Return the seconds until the quota behind a fault is whole again; None: not known, or not within a year."""
+    """Return the seconds until the exhausted quota reopens; None if it is not known, or beyond a year."""
     wait = None if fault.quota is None else fault.quota.reopens_in
-    return wait if wait is not None and wait <= _LONGEST else None
+    return wait if wait is not None and wait <= _LONGEST_WAIT else None

@@ -1,15 +1,12 @@
-"""Which of a lane's waiting jobs is next.
+"""Lanes: the backlog of one lane, and the choice of the lane that starts the next call.
 
 Rules owned here:
 
-1. A job that was called before goes before one that was not: work begun is finished first.
-2. Within each of the two, first come, first served; a job that must wait comes when its time does.
-3. A job is never given out before its not-before time.
-
-Which lane may start a call next.
-
-The least loaded lane that may start goes first, where the load is the share of its own limit that it uses. So lanes share
-a common ceiling in proportion to what their providers allow, and a lane that may not start never holds up another.
+1. In a lane, a job that was called before goes first: started work is finished first.
+2. Otherwise jobs go in the order of arrival; a job that must wait arrives when its not-before time does.
+3. A job is never handed out before its not-before time.
+4. Among the lanes that may start a call, the least loaded goes first; the load is the used share of the lane's own limit. So lanes
+   share the common ceiling in proportion to what their providers allow, and a lane that must wait never delays another.
 """
 
 from __future__ import annotations
@@ -25,81 +22,81 @@ T = TypeVar("T")
 
 
 class Backlog(Generic[T]):
-    """The jobs that wait in one lane. Owned by one task tree; nothing here awaits."""
+    """The waiting jobs of one lane. Owned by one task tree; no method awaits."""
 
-    __slots__ = ("_again", "_fresh", "_later", "_order")
+    __slots__ = ("_delayed", "_new", "_order", "_returned")
 
     def __init__(self) -> None:
-        self._fresh: deque[T] = deque()
-        self._again: deque[T] = deque()
-        self._later: list[tuple[float, int, T]] = []
+        self._new: deque[T] = deque()
+        self._returned: deque[T] = deque()
+        self._delayed: list[tuple[float, int, T]] = []
         self._order = count()
 
     def __len__(self) -> int:
-        return len(self._fresh) + len(self._again) + len(self._later)
+        return len(self._new) + len(self._returned) + len(self._delayed)
 
     def __iter__(self) -> Iterator[T]:
-        yield from self._again
-        yield from self._fresh
-        for _, _, job in self._later:
+        yield from self._returned
+        yield from self._new
+        for _, _, job in self._delayed:
             yield job
 
     def add(self, job: T) -> None:
-        """Append a job that was never called."""
-        self._fresh.append(job)
+        """Add a job that was never called."""
+        self._new.append(job)
 
     def put_back(self, job: T, not_before: float, now: float) -> None:
-        """Take back a job that was called, to be given out again at `not_before` or later."""
-        self._promote(now)  # those whose time has come were first
+        """Put back a job that was called, to be handed out at `not_before` or later; times are in seconds of one clock."""
+        self._promote(now)  # jobs whose time has come arrived before this one
         if not_before <= now:
-            self._again.append(job)
+            self._returned.append(job)
         else:
-            heapq.heappush(self._later, (not_before, next(self._order), job))
+            heapq.heappush(self._delayed, (not_before, next(self._order), job))
 
     def ready_at(self, now: float) -> float:
-        """Return when the next job may start: `now`, a later time, or inf if none waits."""
-        if self._again or self._fresh:
+        """Return when the next job may start: `now`, a later time, or infinity for an empty backlog."""
+        if self._returned or self._new:
             return now
-        return max(now, self._later[0][0]) if self._later else math.inf
+        return max(now, self._delayed[0][0]) if self._delayed else math.inf
 
     def peek(self, now: float) -> T | None:
-        """Return the next job that may start now, and leave it there; None if there is none."""
-        if self._later:
+        """Return the next job that may start now, without removing it; None if no job may."""
+        if self._delayed:
             self._promote(now)
-        if self._again:
-            return self._again[0]
-        return self._fresh[0] if self._fresh else None
+        if self._returned:
+            return self._returned[0]
+        return self._new[0] if self._new else None
 
     def take(self, now: float) -> T | None:
-        """Remove and return the next job that may start now; None if there is none."""
+        """Remove and return the next job that may start now; None if no job may."""
         self._promote(now)
-        if self._again:
-            return self._again.popleft()
-        return self._fresh.popleft() if self._fresh else None
+        if self._returned:
+            return self._returned.popleft()
+        return self._new.popleft() if self._new else None
 
     def clear(self) -> list[T]:
-        """Remove and return all jobs, whatever their times."""
+        """Remove and return all jobs, also those that must wait."""
         jobs = list(self)
-        self._fresh.clear()
-        self._again.clear()
-        self._later.clear()
+        self._new.clear()
+        self._returned.clear()
+        self._delayed.clear()
         return jobs
 
     def _promote(self, now: float) -> None:
-        while self._later and self._later[0][0] <= now:
-            self._again.append(heapq.heappop(self._later)[2])
+        while self._delayed and self._delayed[0][0] <= now:
+            self._returned.append(heapq.heappop(self._delayed)[2])
 
 
 class LaneView(Protocol):
-    """What must be known of a lane to choose."""
+    """What the choice needs to know of a lane."""
 
     @property
     def load(self) -> float:
-        """Calls in flight over the limit: 0 idle, 1 full."""
+        """Calls in flight divided by the limit: 0 is idle, 1 is full."""
         ...
 
     def ready_at(self, now: float) -> float:
-        """Return when its next call may start: `now` or before, a later time, or inf: not before something happens."""
+        """Return when its next call may start: `now` or earlier, a later time, or infinity if an event must come first."""
         ...
 
 
@@ -107,7 +104,7 @@ L = TypeVar("L", bound=LaneView)
 
 
 def next_lane(lanes: Iterable[L], now: float) -> tuple[L | None, float]:
-    """Return the lane to start a call in, and `now`; or None, and when to look again (inf: when something happens)."""
+    """Return the lane to start a call in, and `now`; or None, and when to ask again (infinity: after the next event)."""
     chosen: L | None = None
     earliest = math.inf
     for lane in lanes:

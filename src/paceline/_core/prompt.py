@@ -1,6 +1,4 @@
-"""What is sent to a model: text, text and media in the order in which the model is to see them, or a request in a provider's own
-form.
-"""
+"""Prompts: what is sent to a model. A text, a sequence of texts and media, or a request in a provider's own form."""
 
 from __future__ import annotations
 
@@ -19,61 +17,63 @@ from .request import Request
 
 def _is_mime_type(_: object, __: attrs.Attribute[str], value: object) -> None:
     if not isinstance(value, str) or value.count("/") != 1 or not all(value.split("/")):
-        raise InvalidWorkItemError(f"mime_type must be one like image/png, not {value!r}")
+        raise InvalidWorkItemError(f"mime_type must be a MIME type such as image/png, not {value!r}")
 
 
 def _is_content(_: object, __: attrs.Attribute[bytes], value: object) -> None:
     if not isinstance(value, bytes) or not value:
-        raise InvalidWorkItemError(f"data must be bytes, and not empty, not {type(value).__name__}")
+        raise InvalidWorkItemError(f"data must be non-empty bytes, not {type(value).__name__}")
 
 
 @attrs.frozen
 class Media:
-    """An image, a document, a sound or a film, as a part of a prompt.
+    """An image, a document, an audio or a video, as a part of a prompt.
 
     Raises:
-        InvalidWorkItemError: the type is none, or there is no content.
+        InvalidWorkItemError: `mime_type` is not a MIME type, or `data` is empty.
     """
 
     mime_type: str = attrs.field(validator=_is_mime_type)
-    """`image/png`, `application/pdf` and the like."""
+    """MIME type, such as `image/png` or `application/pdf`."""
     data: bytes = attrs.field(validator=_is_content, repr=lambda data: f"<{len(data):,} bytes>")
-    """The content of the file."""
+    """Content of the file."""
 
     @classmethod
     def from_file(cls, path: str | PathLike[str], mime_type: str | None = None) -> Media:
         """Read a file.
 
         Args:
-            path: of the file.
-            mime_type: by default it is told by the file's suffix.
+            path: Path of the file.
+            mime_type: MIME type; by default guessed from the suffix of the path.
 
         Raises:
-            InvalidWorkItemError: the suffix tells no type, or the file is empty.
-            OSError: the file cannot be read.
+            InvalidWorkItemError: The suffix is not known, or the file is empty.
+            OSError: The file cannot be read.
         """
-        told = mime_type or mimetypes.guess_type(path)[0]
-        if told is None:
-            raise InvalidWorkItemError(f"{path}: its suffix tells no type; give mime_type, image/png for example")
-        return cls(told, Path(path).read_bytes())
+        mime_type = mime_type or mimetypes.guess_type(path)[0]
+        if mime_type is None:
+            raise InvalidWorkItemError(
+                f"{path}: no MIME type is known for its suffix; pass mime_type, for example image/png"
+            )
+        return cls(mime_type, Path(path).read_bytes())
 
 
 Parts: TypeAlias = str | tuple[str | Media, ...]
-"""A text, or the parts of one, in order."""
+"""A text, or a sequence of texts and media in the order in which the model sees them."""
 
 Prompt: TypeAlias = Parts | Request
-"""A text, the parts of one, or a request in a provider's own form."""
+"""A text, a sequence of parts, or a request in a provider's own form."""
 
-_MEDIA_CHARACTERS = 1_000  # what an image costs, about, as text of that length would: 258 tokens at Gemini
+_MEDIA_CHARACTERS = 1_000  # an image costs about as much as a text of this length: 258 tokens for Gemini
 
 
 def parts_of(prompt: Parts) -> tuple[str | Media, ...]:
-    """Return the parts of a prompt: of a text, itself."""
+    """Return the parts of a prompt; a text is one part."""
     return (prompt,) if isinstance(prompt, str) else prompt
 
 
 def characters_of(prompt: object) -> int | None:
-    """Return the length of a prompt, each of its media as that of a text which costs about as much; None if it is none."""
+    """Return the length of a prompt in characters, media as a text of about the same cost; None if it is not a prompt."""
     if isinstance(prompt, str):
         return len(prompt)
     if isinstance(prompt, Request):
@@ -83,11 +83,11 @@ def characters_of(prompt: object) -> int | None:
     return sum(len(part) if isinstance(part, str) else _MEDIA_CHARACTERS for part in prompt)
 
 
-_KEY_SIZE = 16  # bytes: two prompts of a million share a key with a chance of 10^-27
+_KEY_SIZE = 16  # bytes: the probability that two of a million prompts share a key is about 10^-27
 
 
 def content_key(prompt: Prompt) -> bytes:
-    """Return a name for what a prompt says: the same for the same parts, and for nothing else."""
+    """Return a 16-byte hash of a prompt: equal for equal parts only."""
     if isinstance(prompt, str):
         return hashlib.blake2b(prompt.encode("utf-8", "surrogatepass"), digest_size=_KEY_SIZE).digest()
     if isinstance(prompt, Request):

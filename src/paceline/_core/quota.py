@@ -1,10 +1,9 @@
-"""What a provider says of its quotas, as a value that a strategy or a classifier attaches to a reply.
+"""Quota hints: what a provider reports about its quotas, attached by a strategy or a classifier to a reply or an error.
 
 Rules owned here:
 
-1. Every field may be missing. What is no non-negative, finite number is missing: a hint cannot carry NaN, an infinity or a
-   negative number, and nothing here raises over one.
-2. A hint is a claim, not a fact: whoever uses it bounds what it may do.
+1. Every field may be missing. A value that is not a finite number, 0 or more, counts as missing, and nothing is raised for it.
+2. A hint is a claim, not a fact: its user bounds its effects.
 """
 
 from __future__ import annotations
@@ -15,7 +14,7 @@ from collections.abc import Iterable
 
 import attrs
 
-DAY = 86_400.0
+DAY = 86_400.0  # seconds
 
 
 class Unit(enum.StrEnum):
@@ -26,7 +25,7 @@ class Unit(enum.StrEnum):
 
 
 class Part(enum.StrEnum):
-    """Which of a call's tokens a quota counts."""
+    """Which tokens of a call a quota counts."""
 
     BOTH = "both"
     INPUT = "input"
@@ -55,28 +54,28 @@ def _amount(value: object) -> float | None:
 
 @attrs.frozen(kw_only=True)
 class QuotaLimit:
-    """One limit of a provider's, as far as it was told."""
+    """One limit of a provider, as far as it was reported."""
 
     unit: Unit = attrs.field(default=Unit.REQUESTS, converter=Unit)
-    """What it counts."""
+    """What the limit counts."""
     part: Part = attrs.field(default=Part.BOTH, converter=Part)
-    """Of the tokens, if it counts those."""
+    """Which tokens it counts; BOTH for a limit on requests."""
     limit: float | None = attrs.field(default=None, converter=_amount)
-    """Units that are allowed in each period."""
+    """Units allowed in each period."""
     period: float | None = attrs.field(default=None, converter=_amount)
-    """Seconds: 60 for a limit per minute, 86,400 for one per day."""
+    """Length of the period in seconds: 60 for a limit per minute, 86,400 for one per day."""
     remaining: float | None = attrs.field(default=None, converter=_amount)
-    """Units that are left now."""
+    """Units left now."""
     reset: float | None = attrs.field(default=None, converter=_amount)
-    """Seconds until all units are there again."""
+    """Seconds until all units are available again."""
     exceeded: bool = False
     """Whether this is the limit that refused the call."""
     name: str = ""
-    """What the provider calls it."""
+    """The provider's name of the limit."""
 
     @property
     def is_spent(self) -> bool:
-        """Whether it refused the call and will go on doing so for long: it is a day's, or zero."""
+        """Whether the limit refused the call and will refuse calls for long: it is zero, or for a day or more."""
         return self.exceeded and (self.limit == 0 or (self.period or 0.0) >= DAY)
 
 
@@ -86,16 +85,16 @@ def _limits(value: Iterable[QuotaLimit]) -> tuple[QuotaLimit, ...]:
 
 @attrs.frozen(kw_only=True)
 class QuotaHint:
-    """What one reply of a provider says of its quotas."""
+    """What one reply of a provider reports about its quotas."""
 
     retry_after: float | None = attrs.field(default=None, converter=_amount)
-    """Seconds that it asks to wait."""
+    """Seconds that the provider asks to wait."""
     limits: tuple[QuotaLimit, ...] = attrs.field(default=(), converter=_limits)
-    """The limits that it names."""
+    """The limits that it reports."""
     reopens_in: float | None = attrs.field(default=None, converter=_amount)
-    """Seconds until a spent quota is whole again (a day's, say); None: not said."""
+    """Seconds until an exhausted quota is available again, a daily one for example; None if it is not known."""
 
     @property
     def is_spent(self) -> bool:
-        """Whether one of the limits is."""
+        """Whether a limit is exhausted: see `QuotaLimit.is_spent`."""
         return any(limit.is_spent for limit in self.limits)

@@ -1,6 +1,6 @@
-"""What became of an item, and of a batch.
+"""Results: what became of an item, and of a batch.
 
-Every accepted item has exactly one `WorkItemResult`; a `BatchResult` is all of them and what they took together.
+Every accepted item has exactly one `WorkItemResult`; a `BatchResult` holds all of them, and their sums.
 """
 
 from __future__ import annotations
@@ -13,11 +13,13 @@ from typing import Any, Generic, TypeVar
 import attrs
 
 from .accounting import ModelUse, total
-from .exceptions import _SHOWN_IDS, JournalError, PacelineError
+from .exceptions import JournalError, PacelineError
 from .fault import Fault, FaultKind
 from .usage import NO_USAGE, TokenUsage
 
 T = TypeVar("T")
+
+_SHOWN_IDS = 20  # in a message
 
 
 @attrs.frozen
@@ -25,40 +27,41 @@ class Attempt:
     """One call that counted. Throttled calls are not attempts; a result counts them in `refusals`."""
 
     number: int
-    """From 1: what `execute` was given as `attempt`."""
+    """Number of the call, from 1: the `attempt` of `execute`."""
     started: float
-    """Seconds after the batch began."""
+    """Seconds from the start of the batch to the start of the call."""
     seconds: float
-    """How long the call took."""
+    """Duration of the call in seconds."""
     quota: str
-    """The lane it ran in."""
+    """Quota key of the lane it ran in."""
     usage: TokenUsage = NO_USAGE
-    """What it cost, also when it failed."""
+    """Tokens of the call, also if it failed."""
     fault: Fault | None = None
-    """How it failed; None: it was accepted."""
+    """How it failed; None if its output was accepted."""
     model: str | None = None
     """The `model` of the strategy that made it, if it has one."""
 
 
 @attrs.frozen
 class WorkItemResult(Generic[T]):
-    """What became of one item."""
+    """The result of one item: its output or its fault."""
 
     item_id: str
+    """Id of the item."""
     index: int
-    """The item's place in its batch's input, from 0."""
+    """Position of the item in the input of its batch, from 0."""
     output: T | None = None
-    """What the strategy returned; None unless `success`."""
+    """What the strategy returned; None if the item failed."""
     error: Fault | None = None
-    """Why there is no output; None: there is one."""
+    """Why there is no output; None if the item succeeded."""
     context: Any = None
-    """What the item carried, untouched."""
+    """The item's `context`, unchanged."""
     usage: TokenUsage = NO_USAGE
     """Tokens over all attempts."""
     attempts: tuple[Attempt, ...] = ()
     """The calls that counted, in order."""
     refusals: int = 0
-    """How often the item's calls were throttled."""
+    """Number of throttled calls; they are not attempts."""
     model: str | None = None
     """The `model` of the strategy that was called last, if it has one."""
 
@@ -77,7 +80,7 @@ class WorkItemResult(Generic[T]):
 
 
 def is_pending(result: WorkItemResult[Any]) -> bool:
-    """Return whether a result only says that its item was not settled."""
+    """Return whether the batch ended before the item of this result was settled."""
     return result.error is not None and result.error.kind is FaultKind.PENDING
 
 
@@ -95,54 +98,54 @@ def _add_usage(batch: BatchResult[Any]) -> TokenUsage:
 
 @attrs.frozen(kw_only=True)
 class BatchResult(Generic[T]):
-    """A whole batch: one result per accepted item, in the order in which they were settled."""
+    """The result of a batch: one result for each accepted item, and their sums."""
 
     results: tuple[WorkItemResult[T], ...] = attrs.field(default=(), repr=False)
-    """In completion order; see `in_input_order`. Empty where they went through a stream."""
+    """Results in the order in which they were settled; see `in_input_order`. Empty if they were delivered by a stream."""
     succeeded: int = attrs.field(default=attrs.Factory(_count_succeeded, takes_self=True))
     """Items with an output."""
     failures: Mapping[FaultKind, int] = attrs.field(default=attrs.Factory(_count_failures, takes_self=True))
-    """How many items failed, by kind."""
+    """Items without an output, by kind of fault."""
     usage: TokenUsage = attrs.field(default=attrs.Factory(_add_usage, takes_self=True))
-    """Tokens over all items that needed a call."""
+    """Tokens over all items that were called."""
     models: tuple[ModelUse, ...] = ()
-    """What each model was used for, in the order of their first calls."""
+    """Use of each model, in the order of first calls."""
     top_alone: tuple[ModelUse, ...] = ()
-    """Of ladders: an estimate of what the top model would have been used for, had it answered alone. It takes each answer that
-    was accepted for one call of the top model with the same tokens."""
+    """Estimated use of each ladder's top model, if it had given all accepted answers: one call for each answer, with the same
+    tokens."""
     seconds: float = 0.0
-    """Wall time."""
+    """Wall-clock time of the batch, in seconds."""
     refusals: int = 0
-    """Calls that the provider throttled."""
+    """Number of throttled calls."""
     workers: tuple[int, int] = (0, 0)
-    """The smallest and the largest number of workers at the same time, once there was one."""
+    """Smallest and largest number of workers at the same time, from the first call on."""
     stopped: Fault | None = None
-    """Why the batch ended before its work did, or left some of it undone as a quota was spent; None: it did neither."""
+    """Why the batch was stopped early, or left items pending in an exhausted lane; None if it did neither."""
     recalled: int = 0
-    """Items among these that needed no call: their results were in the journal, or another item had the same prompt."""
+    """Items that needed no call: the journal had their results, or another item had the same prompt."""
 
     @property
     def total_items(self) -> int:
-        """Items accepted."""
+        """Accepted items."""
         return self.succeeded + self.failed
 
     @property
     def failed(self) -> int:
-        """Items without an output, the pending ones included."""
+        """Items without an output, pending ones included."""
         return sum(self.failures.values())
 
     @property
     def cost(self) -> float | None:
-        """USD, over all calls; None: the price of a model is not known."""
+        """Cost of all calls in USD; None if the price of a model is not known."""
         return total(use.cost for use in self.models)
 
     def in_input_order(self) -> tuple[WorkItemResult[T], ...]:
-        """Return the results in the order in which their items were given."""
+        """Return the results in the order of the input."""
         return tuple(sorted(self.results, key=lambda result: result.index))
 
     def summary(self) -> str:
-        """Return a few lines for people: items, failures by kind, refusals, workers, tokens, wall time."""
-        return summarise(
+        """Return a few lines for people: items, failures by kind, refusals, workers, tokens, cost, wall-clock time."""
+        return summarize(
             succeeded=self.succeeded,
             failures=self.failures,
             refusals=self.refusals,
@@ -156,7 +159,7 @@ class BatchResult(Generic[T]):
         )
 
 
-def summarise(  # noqa: PLR0913 - one line of the text each
+def summarize(  # noqa: PLR0913 - one line of the text each
     *,
     succeeded: int,
     failures: Mapping[FaultKind, int],
@@ -169,15 +172,15 @@ def summarise(  # noqa: PLR0913 - one line of the text each
     top_alone: Sequence[ModelUse] = (),
     recalled: int = 0,
 ) -> str:
-    """Return the summary of a batch from its sums, for those who do not keep its results."""
+    """Return the summary of a batch from its sums, without its results."""
     failed = sum(failures.values())
     total = succeeded + failed
-    served = max(0, succeeded - recalled)
-    pace = f", {served / seconds:,.1f} served a second" if seconds > 0 and math.isfinite(seconds) else ""
+    called = max(0, succeeded - recalled)
+    pace = f", {called / seconds:,.1f} items/s" if seconds > 0 and math.isfinite(seconds) else ""
     lines = [f"items     {total:,}: {succeeded:,} succeeded, {failed:,} failed"]
     lines += [f"            {kind}: {count:,}" for kind, count in sorted(failures.items())]
     if recalled:
-        lines.append(f"            {recalled:,} of them were known already, and cost nothing")
+        lines.append(f"            {recalled:,} of them were recalled without a call")
     lines += [
         f"refusals  {refusals:,}",
         f"workers   {workers[0]:,} to {workers[1]:,}",
@@ -191,7 +194,7 @@ def summarise(  # noqa: PLR0913 - one line of the text each
 
 
 def _cost_lines(models: Sequence[ModelUse], top_alone: Sequence[ModelUse]) -> list[str]:
-    """Return what is told of costs: nothing, where no price is known and there is no ladder."""
+    """Return the lines about costs; none if no price is known and there is no ladder."""
     if not top_alone and all(use.price is None for use in models):
         return []
     lines = [f"cost      {_usd(total(use.cost for use in models))}"]
@@ -215,7 +218,12 @@ def _usd(cost: float | None) -> str:
 
 
 class SourceError(PacelineError):
-    """The source of work raised. What had been read from it was finished first, and is in `batch`."""
+    """The source of work raised. The items that were read before it did were finished first.
+
+    Args:
+        message: What the source raised.
+        batch: Result of the batch, with these items.
+    """
 
     def __init__(self, message: str, batch: BatchResult[Any]) -> None:
         super().__init__(message)
@@ -223,12 +231,12 @@ class SourceError(PacelineError):
 
 
 class UnsavedError(JournalError):
-    """Results could not be committed to the journal, and so were not shown. They were paid for: keep them.
+    """Results could not be committed to the journal, and so were not delivered. They were paid for: save them.
 
     Args:
-        message: why.
-        batch: the batch, without them among its results.
-        unsaved: they.
+        message: Reason.
+        batch: Result of the batch, without the unsaved items.
+        unsaved: Results that were not committed.
     """
 
     def __init__(self, message: str, batch: BatchResult[Any], unsaved: Sequence[WorkItemResult[Any]]) -> None:
@@ -241,4 +249,4 @@ class UnsavedError(JournalError):
 
 
 for _error in (SourceError, UnsavedError):
-    _error.__module__ = "paceline.exceptions"  # in tracebacks they go by the module that users import them from
+    _error.__module__ = "paceline.exceptions"  # so that tracebacks show where users import them from

@@ -1,23 +1,21 @@
-"""How long to wait before an item is called again.
+"""Retry: the wait before an item is called again, and the state machine of one item.
 
-Full jitter, as in M. Brooker, "Exponential Backoff and Jitter" (AWS Architecture Blog, 2015): uniform between zero and an
-exponentially growing bound, which spreads the retries of many items evenly. The caller draws the chance.
-
-What happens to an item after each thing that befell it: one machine per item.
+The wait has full jitter, as in M. Brooker, "Exponential Backoff and Jitter" (AWS Architecture Blog, 2015): uniform between zero
+and an exponentially growing bound, which spreads the retries of many items evenly. The caller draws the random number.
 
 Rules owned here:
 
-1. Three budgets, kept apart: passing failures, invalid outputs, truncated outputs. Each counts the calls that ended so;
-   the item is given up with the call that uses one up.
-2. Being throttled spends nothing. It ends an item only when its lane has served nothing for `patience` seconds. The item is
-   not called again before the provider asked to, unless it asked for absurdly long: other items go meanwhile.
-3. A fault that no further call can mend ends the item at once. Some end more than the item: a denied key stops the
-   batch, an exhausted quota closes its lane.
-4. Settled is final: an event after it is a bug and raises.
+1. There are three separate budgets: passing failures, invalid outputs, truncated outputs. Each counts the calls that ended so;
+   the call that uses up a budget is the item's last.
+2. Being throttled uses no budget. It ends an item only if its lane had no success for `patience` seconds. The item waits as long
+   as the provider asked, unless that is absurdly long; other items run meanwhile.
+3. A fault that another call cannot cure ends the item at once. Two kinds end more than the item: a denied key stops the batch, an
+   exhausted quota exhausts its lane.
+4. A settled item stays settled: a further event is a bug, and raises.
 
              Answered ─────────────► Accept       ┐
              Throttled ─┬ lane alive ► CallAgain  │
-    Open ──┤            └ starved ───► GiveUp     ├──► Settled, but for CallAgain, which stays Open
+    Open ──┤            └ starved ───► GiveUp     ├──► Settled, except after CallAgain, which stays Open
              Failed ────┬ budget left ► CallAgain │
                         └ else ──────► GiveUp, StopBatch, ExhaustLane
              Ended ──────────────────► GiveUp     ┘
@@ -43,26 +41,26 @@ def _is_not_below_base(backoff: Any, _: object, value: float) -> None:
 
 @attrs.frozen(kw_only=True)
 class Backoff:
-    """The bounds of the wait after a failed call.
+    """Bounds of the wait after a failed call.
 
     Raises:
-        ConfigurationError: a bound is no number of seconds above 0, or `longest` is infinite or below `base`.
+        ConfigurationError: A bound is not a number of seconds above 0, or `longest` is infinite or below `base`.
     """
 
     base: float = attrs.field(default=1.0, validator=is_seconds)
-    """Seconds: the bound after the first failure; it doubles with each further one."""
+    """Bound after the first failure, in seconds; it doubles with each further failure."""
     longest: float = attrs.field(default=60.0, validator=[is_seconds, _is_not_below_base])
-    """Seconds: no wait is longer, whatever the number of failures or the provider's hint."""
+    """Upper bound of every wait, in seconds, also of one that the provider asked for."""
 
 
 def delay(policy: Backoff, failures: int, chance: float, retry_after: float | None = None) -> float:
     """Return the seconds to wait after `failures` failures in a row (1 or more).
 
     Args:
-        policy: the bounds.
-        failures: how often the item has failed so far.
-        chance: a number drawn uniformly from [0, 1].
-        retry_after: what the provider asked for; a minimum, never beyond `policy.longest`.
+        policy: Bounds of the wait.
+        failures: Number of failures of the item so far.
+        chance: Random number, uniform in [0, 1].
+        retry_after: Seconds that the provider asked to wait: a minimum, up to `policy.longest`.
     """
     doublings = min(failures - 1, 1_000)  # 2.0**1024 overflows
     wait = chance * min(policy.longest, policy.base * 2.0**doublings)
@@ -75,7 +73,7 @@ class RetryPolicy:
     """How often an item may be called.
 
     Raises:
-        ConfigurationError: a budget is no whole number, 1 or more, or `patience` no number of seconds above 0.
+        ConfigurationError: A budget is not a whole number, 1 or more, or `patience` is not a number of seconds above 0.
     """
 
     max_attempts: int = attrs.field(default=5, validator=is_at_least_one)
@@ -85,14 +83,14 @@ class RetryPolicy:
     max_truncated: int = attrs.field(default=1, validator=is_at_least_one)
     """Calls that may end in a truncated output. One: the same prompt under the same limit is truncated again."""
     patience: float = attrs.field(default=900.0, validator=is_seconds)
-    """Seconds without a single success in its lane after which a throttled item is given up."""
+    """Seconds without a success in its lane after which a throttled item is given up."""
     backoff: Backoff = attrs.field(factory=Backoff, validator=Instance(Backoff))
     """The waits after passing failures."""
 
 
 @attrs.frozen
 class Open:
-    """The item may be called; what its calls have spent so far."""
+    """The item may be called; its failures so far, by budget."""
 
     transient: int = 0
     invalid: int = 0
@@ -100,7 +98,7 @@ class Open:
 
     @property
     def attempt(self) -> int:
-        """The number of the next call, from 1. A throttled call is made again under the same number."""
+        """Number of the next call, from 1. A throttled call is repeated under the same number."""
         return 1 + self.transient + self.invalid + self.truncated
 
 
@@ -122,7 +120,7 @@ class Throttled:
     """The provider asked for fewer calls."""
 
     starved: float
-    """Seconds for which the lane has been refused without serving anything."""
+    """Seconds for which the lane was throttled without a success."""
     retry_after: float | None = None
     """Seconds that the provider asked to wait."""
 
@@ -134,18 +132,19 @@ def _is_not_throttled(_: object, __: object, kind: FaultKind) -> None:
 
 @attrs.frozen
 class Failed:
-    """The call went wrong in any other way."""
+    """The call failed in any other way."""
 
     kind: FaultKind = attrs.field(validator=_is_not_throttled)
+    """Kind of the fault; not THROTTLED."""
     chance: float = 1.0
-    """Drawn uniformly from [0, 1] by the caller, for the jitter."""
+    """Random number for the jitter, uniform in [0, 1]."""
     retry_after: float | None = None
     """Seconds that the provider asked to wait."""
 
 
 @attrs.frozen
 class Ended:
-    """Something other than a call ended the item: the batch, its lane, its deadline, a middleware."""
+    """The item ended without a call: by the batch, its lane, its deadline or a middleware."""
 
 
 Event: TypeAlias = Answered | Throttled | Failed | Ended
@@ -161,7 +160,7 @@ class CallAgain:
     """Put the item back into its lane."""
 
     delay: float
-    """Seconds before it may be called; 0 leaves the time to the lane's controller."""
+    """Seconds before the next call, at least; with 0 the lane's controller decides alone."""
 
 
 @attrs.frozen
@@ -171,17 +170,17 @@ class GiveUp:
 
 @attrs.frozen
 class StopBatch:
-    """Settle the item with its fault, and start nothing more in this batch."""
+    """Settle the item with its fault, and start no more calls in this batch."""
 
 
 @attrs.frozen
 class ExhaustLane:
-    """Settle the item with its fault, and start nothing more in its lane."""
+    """Settle the item with its fault, and start no more calls in its lane."""
 
 
 Effect: TypeAlias = Accept | CallAgain | GiveUp | StopBatch | ExhaustLane
 
-_ACCEPT, GIVE_UP, _STOP_BATCH, _CLOSE_LANE = Accept(), GiveUp(), StopBatch(), ExhaustLane()
+_ACCEPT, GIVE_UP, _STOP_BATCH, _EXHAUST_LANE = Accept(), GiveUp(), StopBatch(), ExhaustLane()
 AT_ONCE, SETTLED = CallAgain(0.0), Settled()
 NEW: State = Open()
 ANSWERED: Event = Answered()
@@ -189,17 +188,23 @@ ENDED: Event = Ended()
 
 
 def event_of(fault: Fault, *, starved: float, chance: float) -> Event:
-    """Return the event that a call's fault is."""
+    """Return the event for a failed call.
+
+    Args:
+        fault: Fault of the call.
+        starved: Seconds for which the lane was throttled without a success.
+        chance: Random number for the jitter, uniform in [0, 1].
+    """
     if fault.kind is FaultKind.THROTTLED:
         return Throttled(starved, fault.retry_after)
     return Failed(fault.kind, chance, fault.retry_after)
 
 
 def step(policy: RetryPolicy, state: State, event: Event) -> tuple[State, Effect]:
-    """Return the next state and the one thing that the engine must now do.
+    """Return the next state, and the effect that the engine must carry out.
 
     Raises:
-        IllegalTransitionError: the item is already settled.
+        IllegalTransitionError: The item is already settled.
     """
     if isinstance(state, Settled):
         raise IllegalTransitionError(f"{event} after the item was settled")
@@ -207,7 +212,7 @@ def step(policy: RetryPolicy, state: State, event: Event) -> tuple[State, Effect
         case Answered():
             return SETTLED, _ACCEPT
         case Throttled(starved):
-            return (state, _held(event.retry_after)) if starved < policy.patience else (SETTLED, GIVE_UP)
+            return (state, _wait_as_asked(event.retry_after)) if starved < policy.patience else (SETTLED, GIVE_UP)
         case Failed():
             return _failed(policy, state, event)
         case Ended():
@@ -216,11 +221,11 @@ def step(policy: RetryPolicy, state: State, event: Event) -> tuple[State, Effect
             assert_never(event)
 
 
-def _held(asked: float | None) -> CallAgain:
+def _wait_as_asked(asked: float | None) -> CallAgain:
     return CallAgain(asked) if asked is not None and 0 < asked <= TRUST else AT_ONCE
 
 
-def _failed(  # noqa: C901, PLR0911 - a total table, a row a kind
+def _failed(  # noqa: C901, PLR0911 - a total table, one case per kind
     policy: RetryPolicy, state: Open, event: Failed
 ) -> tuple[State, Effect]:
     match event.kind:
@@ -241,7 +246,7 @@ def _failed(  # noqa: C901, PLR0911 - a total table, a row a kind
         case FaultKind.DENIED:
             return SETTLED, _STOP_BATCH
         case FaultKind.EXHAUSTED:
-            return SETTLED, _CLOSE_LANE
+            return SETTLED, _EXHAUST_LANE
         case (
             FaultKind.REFUSED
             | FaultKind.REJECTED

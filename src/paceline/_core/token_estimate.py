@@ -1,16 +1,16 @@
-"""How many tokens a call is going to cost, from the length of its prompt and from what earlier calls have cost.
+"""Token estimate: the expected tokens of a call, from the length of its prompt and the tokens of earlier calls.
 
 Rules owned here:
 
-1. What is read goes with the prompt's length: tokens per character, learned as a quotient of two means, so that long prompts
-   weigh as much as they cost. What is written does not: its mean.
-2. Both are means over about the last hundred calls (exponentially weighted), all before that count alike, and with them the
-   first guess as one call: 400 characters, four to a token, and 200 tokens written.
-3. One call of a heavy tail moves a mean by no more than ten times the mean would: it is settled by what it cost, and the
-   next ones are seldom like it.
+1. Input tokens grow with the length of the prompt: tokens per character, estimated as a quotient of two means, so that long
+   prompts weigh as much as they cost. Output tokens do not: their estimate is a mean.
+2. Means are exponentially weighted over about the last 100 calls; up to that number all calls weigh the same. The initial guess
+   counts as one call: 400 characters, four to a token, and 200 output tokens.
+3. One outlier moves a mean by at most ten times the mean: its own tokens are known after the call, and the next calls are rarely
+   like it.
 
-The mean, and not the median, is what a quota of tokens is used up by. One instance per lane; each call costs it well below a
-microsecond.
+The estimate is a mean and not a median, as a token quota is used up by the sum. There is one instance for each lane; it costs each
+call much less than a microsecond.
 """
 
 from __future__ import annotations
@@ -20,35 +20,35 @@ import attrs
 from .quota import Part, QuotaHint, QuotaLimit
 from .usage import TokenUsage
 
-_CHARACTERS, _READ, _WRITTEN = 400.0, 100.0, 200.0  # the first guess
+_CHARACTERS, _INPUT, _OUTPUT = 400.0, 100.0, 200.0  # the initial guess: characters, input tokens, output tokens
 _MEMORY = 100  # calls
-_OUTLIER, _SLACK = 10.0, 100.0  # times the mean, and so many more: a mean near 0 is to grow too
-_LEAST_SHARE = 0.01
+_OUTLIER, _SLACK = 10.0, 100.0  # times the mean, plus a constant so that a mean near 0 can grow
+_LEAST_SHARE = 0.01  # of input or output in the total: bounds a limit on a part that is hardly used
 
 
 class TokenCosts:
-    """What the calls of one lane cost."""
+    """The expected tokens of the calls of one lane."""
 
-    __slots__ = ("_calls", "_characters", "_per_character", "_read", "_written")
+    __slots__ = ("_calls", "_characters", "_input", "_output", "_per_character")
 
     def __init__(self) -> None:
         self._calls = 1
         self._characters = _CHARACTERS
-        self._read = _READ
-        self._written = _WRITTEN
-        self._per_character = _READ / _CHARACTERS
+        self._input = _INPUT
+        self._output = _OUTPUT
+        self._per_character = _INPUT / _CHARACTERS
 
     def expected(self, characters: int | None) -> float:
-        """Return the tokens, read and written, that a call is expected to cost: 1 or more.
+        """Return the expected input and output tokens of a call: 1 or more.
 
         Args:
-            characters: of its prompt; None: not known, so that it is taken for one like the others.
+            characters: Length of its prompt; None for an average one.
         """
-        read = self._read if characters is None else self._per_character * characters
-        return max(1.0, read + self._written)
+        read = self._input if characters is None else self._per_character * characters
+        return max(1.0, read + self._output)
 
     def record(self, characters: int | None, usage: TokenUsage) -> None:
-        """Hear what a call has cost; a usage of nothing at all is one that is not known."""
+        """Update the means with the usage of a call; a usage of 0 tokens is unknown, and ignored."""
         total = usage.total_tokens
         if total <= 0:
             return
@@ -56,31 +56,31 @@ class TokenCosts:
         guess = self._per_character * length
         read: float = usage.input_tokens
         if read == 0 and usage.output_tokens == 0:
-            read = min(total, guess)  # only the sum was told
+            read = min(total, guess)  # only the total is known
         written = total - read if total > read else 0.0
         if self._calls < _MEMORY:
             self._calls += 1
         if length > (longest := _OUTLIER * self._characters + _SLACK):
             read, length = read * longest / length, longest
-        # conditions and not min() and max(): every call pays for this
-        most_read, most_written = _OUTLIER * self._per_character * length + _SLACK, _OUTLIER * self._written + _SLACK
+        # conditions are faster than min() and max(), and this runs for each call
+        most_read, most_written = _OUTLIER * self._per_character * length + _SLACK, _OUTLIER * self._output + _SLACK
         gain = 1.0 / self._calls
         self._characters += gain * (length - self._characters)
-        self._read += gain * ((read if read < most_read else most_read) - self._read)  # noqa: FURB136
-        self._written += gain * ((written if written < most_written else most_written) - self._written)  # noqa: FURB136
-        self._per_character = self._read / (self._characters if self._characters > 1.0 else 1.0)  # noqa: FURB136
+        self._input += gain * ((read if read < most_read else most_read) - self._input)  # noqa: FURB136
+        self._output += gain * ((written if written < most_written else most_written) - self._output)  # noqa: FURB136
+        self._per_character = self._input / (self._characters if self._characters > 1.0 else 1.0)  # noqa: FURB136
 
     def as_total_tokens(self, hint: QuotaHint | None) -> QuotaHint | None:
-        """Return a hint whose limits on the tokens read, or on those written, are told as limits on both together."""
+        """Return a hint whose limits on input or output tokens are converted to limits on the total."""
         if hint is None or all(limit.part is Part.BOTH for limit in hint.limits):
             return hint
-        return attrs.evolve(hint, limits=tuple(map(self._in_whole_tokens, hint.limits)))
+        return attrs.evolve(hint, limits=tuple(map(self._as_total_tokens, hint.limits)))
 
-    def _in_whole_tokens(self, limit: QuotaLimit) -> QuotaLimit:
+    def _as_total_tokens(self, limit: QuotaLimit) -> QuotaLimit:
         if limit.part is Part.BOTH:
             return limit
-        counted = self._read if limit.part is Part.INPUT else self._written
-        share = max(_LEAST_SHARE, counted / max(1.0, self._read + self._written))
+        counted = self._input if limit.part is Part.INPUT else self._output
+        share = max(_LEAST_SHARE, counted / max(1.0, self._input + self._output))
         return attrs.evolve(
             limit,
             part=Part.BOTH,

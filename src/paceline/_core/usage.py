@@ -1,4 +1,4 @@
-"""How many tokens were used, as a value that adds."""
+"""Usage: the token counts of calls, as values that can be added."""
 
 from __future__ import annotations
 
@@ -14,13 +14,17 @@ def _is_count(_: object, attribute: attrs.Attribute[int], value: object) -> None
 
 
 def _sum(usage: TokenUsage) -> int:
-    # runs before the validators: a count that is none is theirs to refuse
+    # runs before the validators, which reject a value that is not a count
     return sum(count for count in (usage.input_tokens, usage.output_tokens) if type(count) is int)
 
 
 @attrs.frozen
 class TokenUsage:
-    """Tokens of one call, or the sum over several: `sum(usages, TokenUsage())`."""
+    """Tokens of one call, or of several: `sum(usages, TokenUsage())`.
+
+    Raises:
+        ValueError: A count is not a whole number, 0 or more.
+    """
 
     input_tokens: int = attrs.field(default=0, validator=_is_count)
     """Tokens sent, those read from a cache included."""
@@ -29,7 +33,7 @@ class TokenUsage:
     cached_input_tokens: int = attrs.field(default=0, validator=_is_count)
     """The part of `input_tokens` that was read from a cache."""
     total_tokens: int = attrs.field(default=attrs.Factory(_sum, takes_self=True), validator=_is_count)
-    """What the provider calls the total; input + output where it does not say."""
+    """The total that the provider reports; by default input + output."""
 
     def __add__(self, other: TokenUsage) -> TokenUsage:
         if not isinstance(other, TokenUsage):
@@ -43,14 +47,15 @@ class TokenUsage:
 
     @classmethod
     def of(cls, value: TokenUsage | Mapping[str, Any] | None) -> TokenUsage:
-        """Read what a strategy returned as its tokens.
+        """Convert what a strategy returned as its tokens.
 
-        Takes a `TokenUsage`, None (nothing known), or a mapping with any of the four field names as keys; other keys
-        and None values are passed over.
+        Args:
+            value: A `TokenUsage`; None if nothing is known; or a mapping with any of the four field names as keys. Other keys
+                and None values are ignored.
 
         Raises:
-            ValueError: a count is negative or not a whole number.
-            TypeError: `value` is none of these.
+            ValueError: A count is negative or not a whole number.
+            TypeError: `value` has another type.
         """
         if isinstance(value, TokenUsage):
             return value

@@ -126,7 +126,7 @@ async def test_what_is_cached_is_sent_once_and_paid_as_cached():
 async def test_typed_answers_come_from_a_cache_as_well():
     service = Simulation()
     async with prepared(strategy(service, output_type=list[int])) as item:
-        with pytest.raises(Exception, match="not of its type") as caught:
+        with pytest.raises(Exception, match="does not match its type") as caught:
             await item.execute("hello", 1, 60.0)
     assert caught.value.usage.cached_input_tokens == CONTEXT_TOKENS
     assert service.of("generate")[0].body["generationConfig"]["responseJsonSchema"]["type"] == "array"
