@@ -242,7 +242,7 @@ async def test_a_source_is_read_for_other_lanes_after_one_is_exhausted():
 
 async def test_a_lane_that_a_middleware_chose_may_be_exhausted_without_ending_the_intake():
     cheap = Echo(quota="cheap")
-    many = 2_000  # more than is read ahead of 50 calls
+    many = 8_500  # more than are ever read ahead of the calls in flight: 8,000
     good = Scripted({"0": [CallError("spent", kind=FaultKind.EXHAUSTED)]}, quota="good")
 
     class Router(Middleware):
@@ -250,7 +250,7 @@ async def test_a_lane_that_a_middleware_chose_may_be_exhausted_without_ending_th
             return attrs.evolve(work_item, strategy=good) if work_item.prompt == "0" else None
 
     prompts = map(str, range(many))
-    async with open_stream(cheap, prompts, middlewares=[Router()], pace=lambda _: FixedPace(50)) as results:
+    async with open_stream(cheap, prompts, middlewares=[Router()], pace=lambda _: FixedPace(100)) as results:
         seen = [r async for r in results]
     assert len(seen) == many
     assert sum(r.success for r in seen) == many - 1
