@@ -1,1 +1,1 @@
-"""What paceline costs, measured beside its peers in the same run: `python -m benchmarks`."""
+"""Benchmarks: what paceline costs, measured beside its peers in the same run: `python -m benchmarks`."""

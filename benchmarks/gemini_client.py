@@ -1,12 +1,13 @@
-"""What a call by google-genai costs, by how many are in flight: CPU per call, of httpx2's one pool and of ours.
+"""Calls by google-genai: CPU per call, by the number in flight, with httpx2's one pool and with paceline's several.
 
     python -m benchmarks gemini
 
 Rules owned here:
 
-1. The service is a process of its own that says the same to everything; it counts its connections.
-2. The contenders take turns, round after round: what else the machine does meets them all. Ratios travel, microseconds do not.
-3. CPU of the client's process, the event loop's included; a prompt of 1.9 kB, a reply of 1 kB, plain HTTP.
+1. The service is a process of its own that gives every prompt the same reply; it counts its connections.
+2. The contenders take turns, round after round, so that other load on the machine affects them all. Ratios hold on other
+   machines, microseconds do not.
+3. CPU is that of the client's process, the event loop included. A prompt has 1.9 kB, a reply 1 kB, over plain HTTP.
 """
 
 from __future__ import annotations
@@ -52,12 +53,15 @@ CONTENDERS: dict[str, Callable[[], httpx2.AsyncClient]] = {
 
 @attrs.frozen
 class Run:
+    """What one run measured."""
+
     microseconds: float
+    """CPU per call."""
     connections: int
 
 
 async def measure(url: str, pool: httpx2.AsyncClient, in_flight: int, calls: int) -> Run:
-    """Make so many calls at a time; the first round opens the connections and is not counted."""
+    """Make `calls` calls, `in_flight` at a time; a first round opens the connections and is not counted."""
     options = types.HttpOptions(api_version="v1beta", base_url=url, httpx_async_client=pool)
     client = genai.Client(api_key="a-key", http_options=options)
     async with pool, httpx2.AsyncClient() as bystander:
@@ -78,8 +82,8 @@ async def measure(url: str, pool: httpx2.AsyncClient, in_flight: int, calls: int
         before = time.process_time()
         await all_work()
         spent = time.process_time() - before
-        counted = (await bystander.get(f"{url}/counts")).json()
-    return Run(spent / calls * 1e6, counted["connections"])
+        counts = (await bystander.get(f"{url}/counts")).json()
+    return Run(spent / calls * 1e6, counts["connections"])
 
 
 def gemini(rounds: int = 3, calls: int = 2_000) -> str:
@@ -112,8 +116,8 @@ def service() -> Iterator[str]:
     """Run the service in a process of its own; yield its URL."""
     command = [sys.executable, "-m", "benchmarks.gemini_client_service"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
-        if process.stdout is None:  # not reached: it is a pipe
-            raise RuntimeError("the service says nothing")
+        if process.stdout is None:  # not reached: stdout is a pipe
+            raise RuntimeError("the service has no output")
         try:
             yield process.stdout.readline().strip()
         finally:

@@ -1,4 +1,4 @@
-"""A local service that gives every prompt the same reply after a while, and counts its connections."""
+"""Service of the google-genai benchmark: gives every prompt the same reply after 50 ms, and counts its connections."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ import trio
 
 from .gemini_client import REPLY
 
-SECONDS = 0.05
+SECONDS = 0.05  # for a reply
 _HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n"
 
 
 class Counts:
-    """What the service saw since it was told to forget; the bystander's connection is not counted."""
+    """Connections since the last reset, except the one that resets and reads the counts."""
 
     connections = 0
 

@@ -1,10 +1,10 @@
-"""What it costs that nothing is lost: CPU and bytes for each record of a journal, beside a peer's.
+"""Journal: CPU and bytes per record, beside a peer's.
 
 Rules owned here:
 
 1. The contenders take turns, each in a fresh process; a figure is the median of the rounds.
-2. Every call is a no-op with a short output, so that what is measured is the record, and not what is in it.
-3. Files are measured after they were closed: no log is left beside them that a reader would not need.
+2. Every call is a no-op with a short output, so that the record is measured and not its content.
+3. Files are measured after they were closed, when no write-ahead log is left beside them.
 """
 
 from __future__ import annotations
@@ -16,52 +16,52 @@ from .contenders.task import WORKERS
 from .processes import Answer, Contender, ContenderError, ask
 from .table import table, verdict
 
-_TARGET = 500.0  # bytes
+_TARGET = 500.0  # bytes a record
 _NAME = "async-batch-llm 0.28.0"
 _PEER = "async-batch-llm==0.28.0"
 _PLAIN = (
     Contender("paceline `open_stream`, trio", "by_paceline", "open_stream-trio"),
     Contender(f"{_NAME} `process_stream`", "by_async_batch_llm", "process_stream-bounded", _PEER),
 )
-_KEPT = (
+_JOURNALLED = (
     Contender("**paceline** `open_stream(journal=...)`, trio", "by_paceline", "journal-trio"),
     Contender("**paceline** `open_stream(journal=...)`, asyncio", "by_paceline", "journal-asyncio"),
     Contender(f"{_NAME} `process_stream`, SqliteArtifactStore", "by_async_batch_llm", "journal", _PEER),
 )
 
 
-def journal(rounds: int, items: int, *, say: Callable[[str], None]) -> str:
+def journal(rounds: int, items: int, *, report: Callable[[str], None]) -> str:
     """Measure, and return the section of the page.
 
     Args:
-        rounds: how often each contender runs.
-        items: how many of them in each run.
-        say: is told how far it is.
+        rounds: Number of runs of each contender.
+        items: Number of items in each run.
+        report: Function that receives progress messages.
     """
-    cpu: dict[Contender, list[Answer]] = {contender: [] for contender in (*_PLAIN, *_KEPT)}
+    cpu: dict[Contender, list[Answer]] = {contender: [] for contender in (*_PLAIN, *_JOURNALLED)}
     for number in range(rounds):
         for contender in cpu:
-            say(f"journal: round {number + 1} of {rounds}, {contender.label}")
-            cpu[contender] += _asked(contender, "cpu", items, say)
-    size = {contender: _asked(contender, "size", items, say) for contender in _KEPT}
+            report(f"journal: round {number + 1} of {rounds}, {contender.label}")
+            cpu[contender] += _answers(contender, "cpu", items, report)
+    size = {contender: _answers(contender, "size", items, report) for contender in _JOURNALLED}
     introduction = (
         f"{items:,} no-op calls, {WORKERS} workers, the journal in a temporary directory. Rounds: {rounds}. CPU is user and "
         "system of the whole process, the journal's thread included. The output of a record is 1 to 5 bytes long."
     )
     rows = [
-        (contender.label, _cpu(cpu[contender]), _bytes(size.get(contender, [])), _every(cpu[contender]))
+        (contender.label, _cpu(cpu[contender]), _bytes(size.get(contender, [])), _complete(cpu[contender]))
         for contender in cpu
     ]
-    ours = [size[contender][0].value for contender in _KEPT[:2] if size[contender]]
-    held = verdict("at most 500 bytes a record beside its output", max(ours, default=None), _TARGET, "bytes")
-    return "\n\n".join((introduction, table(("", "CPU, us an item", "bytes a record", "every item"), rows), held))
+    ours = [size[contender][0].value for contender in _JOURNALLED[:2] if size[contender]]
+    met = verdict("at most 500 bytes a record beside its output", max(ours, default=None), _TARGET, "bytes")
+    return "\n\n".join((introduction, table(("", "CPU, us an item", "bytes a record", "every item"), rows), met))
 
 
-def _asked(contender: Contender, question: str, items: int, say: Callable[[str], None]) -> list[Answer]:
+def _answers(contender: Contender, question: str, items: int, report: Callable[[str], None]) -> list[Answer]:
     try:
         return [ask(contender, question, items)]
     except ContenderError as error:
-        say(f"{contender.label}: {error}")
+        report(f"{contender.label}: {error}")
         return []
 
 
@@ -73,5 +73,5 @@ def _bytes(answers: list[Answer]) -> str:
     return f"{answers[0].value:,.0f}" if answers else ""
 
 
-def _every(answers: list[Answer]) -> str:
+def _complete(answers: list[Answer]) -> str:
     return "yes" if answers and all(answer.complete for answer in answers) else "**NO**" if answers else ""

@@ -1,10 +1,10 @@
-"""How memory grows with the number of items: the most that was resident with many, less the same with few.
+"""Memory: how its peak grows with the number of items.
 
 Rules owned here:
 
-1. The source is an iterator that makes each prompt as it is asked for, so what grows is the library's.
+1. The source is an iterator that makes each prompt when it is read, so only the library's memory grows.
 2. The figure is the smallest of the rounds for each number of items: noise only adds to a peak.
-3. Contenders that cost much more CPU get fewer items; bytes an item compares them.
+3. Contenders that cost much more CPU get fewer items; the bytes per item compare them.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from .contenders.task import WORKERS
 from .processes import Contender, ContenderError, ask
 from .table import table, verdict
 
-_TARGET = 20.0  # MB
-_FEW = 2_000
+_TARGET = 20.0  # MB of growth
+_FEW = 2_000  # items
 _NAME = "async-batch-llm 0.28.0"
 _PEER = "async-batch-llm==0.28.0"
 _OURS = (
@@ -35,25 +35,25 @@ _BESIDE = (
 )
 
 
-def memory(rounds: int, items: int, peer_items: int, say: Callable[[str], None]) -> str:
+def memory(rounds: int, items: int, peer_items: int, report: Callable[[str], None]) -> str:
     """Measure, and return the section of the page.
 
     Args:
-        rounds: how often each contender runs with each number of items.
-        items: how many of them in the longer runs.
-        peer_items: the same for contenders that cost much more.
-        say: is told how far it is.
+        rounds: Number of runs of each contender with each number of items.
+        items: Number of items in the longer runs.
+        peer_items: The same for contenders that cost much more.
+        report: Function that receives progress messages.
     """
     rows: list[tuple[str, ...]] = []
     growths: list[float] = []
     for contender in (*_OURS, *_BESIDE):
         many = peer_items if contender.requirement else items
-        say(f"memory: {contender.label}, {many:,} items")
+        report(f"memory: {contender.label}, {many:,} items")
         try:
             few_peak, few_complete = _peak(contender, _FEW, rounds)
             many_peak, many_complete = _peak(contender, many, rounds)
         except ContenderError as error:
-            say(f"{contender.label}: {error}")
+            report(f"{contender.label}: {error}")
             rows.append((contender.label, f"{many:,}", "", "", "", "not run"))
             continue
         growth = many_peak - few_peak
@@ -68,8 +68,8 @@ def memory(rounds: int, items: int, peer_items: int, say: Callable[[str], None])
     )
     head = ("", "items", "peak, MB", "growth, MB", "bytes an item", "every item")
     worst = max(growths) if len(growths) == len(_OURS) else None
-    held = verdict(f"{items:,} streamed items grow by less than {_TARGET:g} MB", worst, _TARGET, "MB")
-    return "\n\n".join((introduction, table(head, rows), held))
+    met = verdict(f"{items:,} streamed items grow by less than {_TARGET:g} MB", worst, _TARGET, "MB")
+    return "\n\n".join((introduction, table(head, rows), met))
 
 
 def _peak(contender: Contender, items: int, rounds: int) -> tuple[float, bool]:

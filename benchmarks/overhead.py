@@ -1,10 +1,10 @@
-"""What an item costs beside its call: CPU per item of a call that does nothing, with 100 workers.
+"""Overhead: CPU per item of a call that does nothing, with 100 workers.
 
 Rules owned here:
 
-1. The contenders take turns, round after round: what else the machine does meets them all.
-2. The ratio is taken within each round, for the same reason; ratios travel, microseconds do not.
-3. A target is held against the median.
+1. The contenders take turns, round after round, so that other load on the machine affects them all.
+2. The ratio is taken within each round, for the same reason. Ratios hold on other machines, microseconds do not.
+3. The median is compared with the target.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from .contenders.task import SECONDS, WORKERS
 from .processes import Answer, Contender, ContenderError, ask
 from .table import table, verdict
 
-_TARGET = 40.0  # microseconds
+_TARGET = 40.0  # microseconds an item
 _NAME = "async-batch-llm 0.28.0"
 _PEER = "async-batch-llm==0.28.0"
 _YARDSTICK = Contender("asyncio: Semaphore, gather, wait_for", "by_hand", "gather-wait_for")
@@ -44,23 +44,26 @@ class Figures:
     """A contender's answers to one question, over the rounds."""
 
     values: tuple[float, ...]
+    """Microseconds of CPU an item."""
     ratios: tuple[float, ...]
+    """Values over those of the yardstick in the same round."""
     complete: bool
+    """Whether each run gave every item's output, once."""
 
     @property
     def median(self) -> float:
-        """Microseconds of CPU an item."""
+        """The median value."""
         return statistics.median(self.values)
 
 
-def overhead(rounds: int, items: int, peer_items: int, say: Callable[[str], None]) -> str:
+def overhead(rounds: int, items: int, peer_items: int, report: Callable[[str], None]) -> str:
     """Measure, and return the section of the page.
 
     Args:
-        rounds: how often each contender runs.
-        items: how many of them in each run.
-        peer_items: the same for contenders that cost much more.
-        say: is told how far it is.
+        rounds: Number of runs of each contender.
+        items: Number of items in each run.
+        peer_items: The same for contenders that cost much more.
+        report: Function that receives progress messages.
     """
     introduction = (
         f"CPU (user and system, the process's own) per item, {WORKERS} workers, no observers, a deadline of {SECONDS:g} s "
@@ -70,7 +73,7 @@ def overhead(rounds: int, items: int, peer_items: int, say: Callable[[str], None
     )
     paragraphs = [introduction]
     for question, title in _QUESTIONS.items():
-        measured = _measure(question, rounds, items, peer_items, say)
+        measured = _measure(question, rounds, items, peer_items, report)
         paragraphs += [f"No-op call: {title}.", _rows(measured)]
         if question == "cpu":
             medians = [figures.median for ours in _OURS if (figures := measured[ours]) is not None]
@@ -80,14 +83,14 @@ def overhead(rounds: int, items: int, peer_items: int, say: Callable[[str], None
 
 
 def _measure(
-    question: str, rounds: int, items: int, peer_items: int, say: Callable[[str], None]
+    question: str, rounds: int, items: int, peer_items: int, report: Callable[[str], None]
 ) -> dict[Contender, Figures | None]:
-    """Return each contender's figures; None: it could not be run."""
+    """Return each contender's figures; None if it could not be run."""
     contenders = (*_OURS, *_THEIRS)
     answers: dict[Contender, list[Answer]] = {contender: [] for contender in contenders}
     failed: set[Contender] = set()
     for number in range(rounds):
-        say(f"overhead, {question}: round {number + 1} of {rounds}")
+        report(f"overhead, {question}: round {number + 1} of {rounds}")
         for contender in contenders:
             if contender in failed:
                 continue
@@ -95,7 +98,7 @@ def _measure(
                 answers[contender].append(ask(contender, question, peer_items if contender.requirement else items))
             except ContenderError as error:
                 failed.add(contender)
-                say(f"{contender.label}: {error}")
+                report(f"{contender.label}: {error}")
     yardstick = [answer.value for answer in answers[_YARDSTICK]]
     return {
         contender: None if contender in failed else _figures(answers[contender], yardstick) for contender in contenders

@@ -1,4 +1,4 @@
-"""Where figures are kept: a page with a section for each benchmark, each rewritten by the run that measured it."""
+"""Page: a Markdown page of the figures, with a section for each benchmark that its run rewrites."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _FRAME = """# Benchmarks
 
 These tables show what paceline costs in addition to the calls it makes, next to its peers in the same run. `make bench` prints them;
 `python -m benchmarks --write docs/benchmarks.md` rewrites this page. Name one benchmark (`overhead`, `memory`, `journal`,
-`night`, `typed`, `gemini`, `savings`) before `--write` to rewrite only its section.
+`long-batch`, `typed`, `gemini`, `savings`) before `--write` to rewrite only its section.
 
 The numbers are from one machine on one day, which may have had other work to do: trust the ratios.
 
@@ -22,7 +22,7 @@ _TITLES = {
     "overhead": "CPU per item",
     "memory": "Memory of long runs",
     "journal": "What a journal costs",
-    "night": "A million items, killed and finished",
+    "long-batch": "A million items, killed and finished",
     "typed": "Typed answers",
     "gemini": "Calls by google-genai",
     "savings": "What escalation and feedback save",
@@ -30,7 +30,7 @@ _TITLES = {
 
 
 def machine() -> str:
-    """Return what was measured on, without naming the machine."""
+    """Return the date, the processor and the versions of a measurement, without the machine's name."""
     model = platform.processor() or platform.machine()
     info = Path("/proc/cpuinfo")
     if info.exists() and (found := re.search(r"^model name\s*:\s*(.+)$", info.read_text(), re.MULTILINE)):
@@ -41,7 +41,7 @@ def machine() -> str:
 
 
 def about(module: ModuleType) -> str:
-    """Return what a benchmark's module says of itself, as Markdown."""
+    """Return the docstring of a benchmark's module as Markdown."""
     lines = [line for line in (module.__doc__ or "").strip().splitlines() if not line.startswith("    python ")]
     return re.sub(r"\n{3,}", "\n\n", "\n".join(lines)).replace("\nRules owned here:\n", "")
 
@@ -52,7 +52,7 @@ def section(name: str, where: str, body: str) -> str:
 
 
 def write(path: Path, sections: dict[str, str]) -> None:
-    """Replace these sections of the page, and leave the others as they are."""
+    """Replace these sections of the page, and keep the others."""
     old = path.read_text(encoding="utf-8") if path.exists() else ""
     kept = {name: found for name in _TITLES if (found := _find(old, name)) is not None}
     texts = kept | sections

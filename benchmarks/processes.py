@@ -1,4 +1,4 @@
-"""How a contender is run: in a process of its own, so that none leaves warm caches, garbage or a large heap to the next."""
+"""Processes: runs each contender in a process of its own, so that none leaves warm caches, garbage or a large heap to the next."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import attrs
 
 ROOT = Path(__file__).parent.parent
 _VENVS = Path(__file__).parent / ".venvs"
-_LONGEST = 1_800  # seconds
+_TIMEOUT = 1_800  # seconds for one run
 
 
 @attrs.frozen
@@ -19,19 +19,21 @@ class Contender:
     """A program that is compared with others."""
 
     label: str
-    """For people."""
+    """Its name in the tables."""
     module: str
-    """Of `benchmarks.contenders`."""
+    """Module in `benchmarks.contenders`."""
     entry: str
+    """Name in the module's `ENTRIES`."""
     requirement: str | None = None
-    """What it needs from PyPI, in an environment of its own; None: it runs in ours."""
+    """A package from PyPI, installed in an environment of its own; None: it runs in this environment."""
 
 
 @attrs.frozen
 class Answer:
-    """What one run of a contender came to."""
+    """What one run of a contender measured."""
 
     value: float
+    """In the unit of the question: microseconds an item, MB, or bytes an item."""
     complete: bool
     """Whether it gave every item's output, once."""
 
@@ -41,10 +43,10 @@ class ContenderError(Exception):
 
 
 def ask(contender: Contender, question: str, items: int) -> Answer:
-    """Run a contender, and return what it measured.
+    """Run a contender, and return its answer to a question.
 
     Raises:
-        ContenderError: it could not be installed or run; the last line of what it printed.
+        ContenderError: It could not be installed or run; the message is the last line of its output.
     """
     python = sys.executable if contender.requirement is None else _python_with(contender.requirement)
     module = f"benchmarks.contenders.{contender.module}"
@@ -55,26 +57,26 @@ def ask(contender: Contender, question: str, items: int) -> Answer:
 
 
 def _python_with(requirement: str) -> str:
-    """Return the interpreter of an environment that has `requirement`; make it if there is none."""
+    """Return the interpreter of an environment that has `requirement`; create the environment if it does not exist."""
     home = _VENVS / requirement.replace("==", "-")
     python = home / ("Scripts" if sys.platform == "win32" else "bin") / "python"
-    made = home / "made"  # written last: an environment that was left half made is made again
-    if not made.exists():
-        print(f"making an environment with {requirement} ...", file=sys.stderr)
+    complete = home / "complete"  # written last: an incomplete environment is created again
+    if not complete.exists():
+        print(f"creating an environment with {requirement} ...", file=sys.stderr)
         _output(sys.executable, "-m", "venv", "--clear", str(home))
         _output(
             str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--retries", "1", requirement
         )
-        made.touch()
+        complete.touch()
     return str(python)
 
 
 def _output(*command: str) -> str:
     try:
-        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=_LONGEST, check=True)
+        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=_TIMEOUT, check=True)
     except subprocess.CalledProcessError as error:
-        complaint = (error.stderr or error.stdout).strip().splitlines() or [str(error)]
-        raise ContenderError(complaint[-1]) from error
+        lines = (error.stderr or error.stdout).strip().splitlines() or [str(error)]
+        raise ContenderError(lines[-1]) from error
     except (OSError, subprocess.TimeoutExpired) as error:
         raise ContenderError(str(error)) from error
     return done.stdout

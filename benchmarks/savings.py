@@ -1,14 +1,13 @@
-"""What escalation and feedback save, on a simulated task whose assumptions are stated: `python -m benchmarks savings`.
+"""Savings by escalation and feedback, on a simulated task whose assumptions are stated: `python -m benchmarks savings`.
 
-Nothing is measured of real models here. What is measured is what paceline makes of these assumptions, with its real engine,
-ladder and feedback in virtual time:
+No real models are called. paceline's real engine, ladder and feedback run in virtual time on these assumptions:
 
-1. An item has a difficulty, drawn once, uniform from 0 to 1. A call to a model of some skill gets each of four fields wrong with
-   the chance difficulty x (1 - skill), drawn again for each call.
-2. A field that was named to the model as wrong, with the rule that it broke, is wrong again with a third of that chance; one
-   that was named as right stays right.
+1. An item has a difficulty, drawn once, uniform from 0 to 1. A call gets each of four fields wrong with the probability
+   difficulty x (1 - skill of the model), drawn again for each call.
+2. A field that feedback names as wrong, with the rule that it broke, is wrong again with a third of that probability; one that
+   it names as right stays right.
 3. A prompt has 400 to 2,000 tokens, an answer 60 to 200; feedback adds 150 tokens to the prompt.
-4. The skills are 0.60, 0.85 and 0.97; the prices those that genai-prices knows for the models named.
+4. The skills are 0.60, 0.85 and 0.97; the prices are those of genai-prices for the models named.
 """
 
 from __future__ import annotations
@@ -38,8 +37,8 @@ from .table import table
 
 ITEMS = 5_000
 TRIES = 4  # calls that may end in an invalid output, on a model alone or on the top of a ladder
-CURED = 1 / 3
-FEEDBACK_TOKENS = 150
+REMAINING = 1 / 3  # of the chance that a field which feedback has named is wrong again
+FEEDBACK_TOKENS = 150  # added to the prompt
 FIELDS = ("name", "date", "amount", "currency")
 SKILLS = {"gemini-2.5-flash-lite": 0.60, "gemini-2.5-flash": 0.85, "gemini-2.5-pro": 0.97}
 TOP = "gemini-2.5-pro"
@@ -47,7 +46,7 @@ TEMPLATE = "{prompt}\nright: {right}\nwrong: {problems}"
 
 
 class Extraction(LLMCallStrategy[str]):
-    """A model of some skill, at the task."""
+    """A model of a given skill at the simulated task."""
 
     def __init__(self, model: str) -> None:
         self.model = model
@@ -64,7 +63,7 @@ class Extraction(LLMCallStrategy[str]):
         difficulty, length = of_item.random(), of_item.randint(400, 2_000)
         await anyio.sleep(of_call.uniform(1.0, 5.0))
         chance = difficulty * (1 - SKILLS[self.model])
-        bad = [field for field in FIELDS if of_call.random() < chance * _kept(field, right, wrong)]
+        bad = [field for field in FIELDS if of_call.random() < chance * _remaining(field, right, wrong)]
         usage = TokenUsage(length + (FEEDBACK_TOKENS if feedback else 0), of_call.randint(60, 200))
         if bad:
             problems = [Problem(field, "is not in the text") for field in bad]
@@ -72,10 +71,10 @@ class Extraction(LLMCallStrategy[str]):
         return item, usage
 
 
-def _kept(field: str, right: str, wrong: str) -> float:
-    """Return what is left of the chance that a field is wrong, after what the model was told."""
+def _remaining(field: str, right: str, wrong: str) -> float:
+    """Return the factor by which feedback reduces the chance that a field is wrong."""
     if field in wrong:
-        return CURED
+        return REMAINING
     return 0.0 if field in right else 1.0
 
 
@@ -88,19 +87,19 @@ def _ladder() -> LLMCallStrategy[str]:
     return ModelEscalation([Extraction(model) for model in SKILLS], EscalationPolicy(budget=budgets))
 
 
-def _told(strategy: LLMCallStrategy[str]) -> LLMCallStrategy[str]:
+def _with_feedback(strategy: LLMCallStrategy[str]) -> LLMCallStrategy[str]:
     return ValidationFeedback(strategy, template=TEMPLATE)
 
 
 CONTENDERS = {
     "pro alone": partial(_alone, TOP),
-    "pro alone, feedback": lambda: _told(_alone(TOP)),
+    "pro alone, feedback": lambda: _with_feedback(_alone(TOP)),
     "flash alone": partial(_alone, "gemini-2.5-flash"),
-    "flash alone, feedback": lambda: _told(_alone("gemini-2.5-flash")),
+    "flash alone, feedback": lambda: _with_feedback(_alone("gemini-2.5-flash")),
     "flash-lite alone": partial(_alone, "gemini-2.5-flash-lite"),
-    "flash-lite alone, feedback": lambda: _told(_alone("gemini-2.5-flash-lite")),
+    "flash-lite alone, feedback": lambda: _with_feedback(_alone("gemini-2.5-flash-lite")),
     "**ladder** of the three": _ladder,
-    "**ladder** of the three, feedback": lambda: _told(_ladder()),
+    "**ladder** of the three, feedback": lambda: _with_feedback(_ladder()),
 }
 
 
@@ -112,12 +111,12 @@ async def _run(strategy: LLMCallStrategy[str], prompts: Sequence[str]) -> BatchR
 def savings(items: int = ITEMS) -> str:
     """Run all contenders on the same items; return the table."""
     prompts = [f"item {number}" for number in range(items)]
-    rows, dearest = [], 0.0
+    rows, highest_cost = [], 0.0
     for name, make in CONTENDERS.items():
         options = {"clock": MockClock(autojump_threshold=0)}
         batch = anyio.run(_run, make(), prompts, backend="trio", backend_options=options)
         cost = 1_000 * (batch.cost or 0.0) / batch.succeeded
-        dearest = dearest or cost
+        highest_cost = highest_cost or cost
         calls = sum(use.calls for use in batch.models) / batch.total_items
         estimates = [use.cost for use in batch.top_alone if use.cost is not None]
         rows.append(
@@ -126,7 +125,7 @@ def savings(items: int = ITEMS) -> str:
                 f"{batch.succeeded / batch.total_items:.2%}",
                 f"{calls:.2f}",
                 f"${cost:.3f}",
-                f"{1 - cost / dearest:.0%}",
+                f"{1 - cost / highest_cost:.0%}",
                 f"${1_000 * sum(estimates) / batch.succeeded:.3f}" if estimates else "",
             )
         )

@@ -1,4 +1,4 @@
-"""How figures are shown: as Markdown, readable in a terminal too."""
+"""Tables of figures, as Markdown that is readable in a terminal too."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def _cells(line: Sequence[str], widths: Sequence[int]) -> list[str]:
 
 
 def verdict(target: str, worst: float | None, bound: float, unit: str) -> str:
-    """Return the line that says whether a target was met by the worst figure; None: nothing was measured."""
+    """Return a line that says whether the worst figure meets a target; None: it was not measured."""
     if worst is None:
         return f"Target: {target}. Not measured."
     return f"Target: {target}. Worst: {worst:.1f} {unit}: {'met' if worst <= bound else '**MISSED**'}."

@@ -1,8 +1,8 @@
-"""What it costs to read an answer as a value of a type: CPU per answer, beside pydantic, json and google-genai.
+"""Typed answers: CPU to read an answer as a value of a type, beside pydantic, json and google-genai.
 
     python -m benchmarks typed
 
-The contenders take turns, round after round, in one process; the ratio, taken within each round, is to pydantic's
+The contenders take turns, round after round, in one process; the ratio, times within each round, is to pydantic's
 `model_validate_json` of the same answer.
 """
 
@@ -108,19 +108,19 @@ def _contenders() -> Mapping[str, Read]:
         "**paceline** dataclass": lambda: dataclass_type.parse(ANSWER),
         "**paceline** TypedDict": lambda: dict_type.parse(ANSWER),
         "**paceline** pydantic model": lambda: model_type.parse(ANSWER),
-        "**paceline** attrs class, one field wrong": lambda: _refused(attrs_type),
-        "**paceline** pydantic model, one field wrong": lambda: _refused(model_type),
-        **_with_the_reply_around_it(model_type),
+        "**paceline** attrs class, one field wrong": lambda: _parse_wrong(attrs_type),
+        "**paceline** pydantic model, one field wrong": lambda: _parse_wrong(model_type),
+        **_complete_replies(model_type),
     }
 
 
-def _refused(output_type: OutputType[Any]) -> None:
+def _parse_wrong(output_type: OutputType[Any]) -> None:
     with suppress(InvalidOutputError):
         output_type.parse(WRONG)
 
 
-def _with_the_reply_around_it(model_type: OutputType[Model]) -> Mapping[str, Read]:
-    """Return what reads the whole body of Gemini's reply; nothing where google-genai is not installed."""
+def _complete_replies(model_type: OutputType[Model]) -> Mapping[str, Read]:
+    """Return contenders that read the complete body of a Gemini reply; none if google-genai is not installed."""
     if types is None:
         return {}
     config = types.GenerateContentConfig(response_schema=Model, response_mime_type="application/json")
@@ -130,7 +130,7 @@ def _with_the_reply_around_it(model_type: OutputType[Model]) -> Mapping[str, Rea
         converted = models._GenerateContentResponse_from_mldev(json.loads(BODY), None)  # noqa: SLF001 - what the SDK does
         return types.GenerateContentResponse._from_response(response=converted, kwargs=kwargs).parsed  # noqa: SLF001 - as above
 
-    assert theirs() == model_type.parse(read_reply(BODY)[0])  # noqa: S101 - they read the same
+    assert theirs() == model_type.parse(read_reply(BODY)[0])  # noqa: S101 - both read the same value
     return {
         "body of a reply: google-genai with `response_schema`": theirs,
         "body of a reply: **paceline** pydantic model": lambda: model_type.parse(*read_reply(BODY)),
@@ -138,22 +138,22 @@ def _with_the_reply_around_it(model_type: OutputType[Model]) -> Mapping[str, Rea
 
 
 def _measure(contenders: Mapping[str, Read], rounds: int, items: int) -> Mapping[str, list[float]]:
-    """Return the microseconds of CPU that each contender took an answer, round by round."""
-    taken: dict[str, list[float]] = {label: [] for label in contenders}
+    """Return the microseconds of CPU per answer of each contender, one figure for each round."""
+    times: dict[str, list[float]] = {label: [] for label in contenders}
     for read in contenders.values():
         read()
     for _ in range(rounds):
         for label, read in contenders.items():
             gc.collect()
-            begun = time.process_time()
+            started = time.process_time()
             for _ in range(items):
                 read()
-            taken[label].append((time.process_time() - begun) / items * 1e6)
-    return taken
+            times[label].append((time.process_time() - started) / items * 1e6)
+    return times
 
 
-def _rows(taken: Mapping[str, list[float]]) -> str:
-    units = taken[_YARDSTICK]
+def _rows(times: Mapping[str, list[float]]) -> str:
+    units = times[_YARDSTICK]
     rows = [
         (
             label,
@@ -161,6 +161,6 @@ def _rows(taken: Mapping[str, list[float]]) -> str:
             f"{statistics.median(values):.1f}",
             f"{statistics.median(value / unit for value, unit in zip(values, units, strict=True)):.2f}",
         )
-        for label, values in taken.items()
+        for label, values in times.items()
     ]
     return table(("an answer of six fields", "least, us", "median, us", "ratio"), rows)

@@ -1,1 +1,1 @@
-"""The programs that are compared. Each runs in a process of its own, and one of them without paceline installed."""
+"""Contenders: the programs that are compared. Each runs in a process of its own, one of them without paceline installed."""

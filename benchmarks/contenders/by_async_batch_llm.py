@@ -1,4 +1,4 @@
-"""async-batch-llm with its defaults, but for the number of workers; it runs in an environment of its own."""
+"""async-batch-llm with its defaults, except the number of workers. Runs in an environment of its own."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable, Iterable
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from async_batch_llm import (  # type: ignore[import-not-found]  # it is not in our environment
+from async_batch_llm import (  # type: ignore[import-not-found]  # not in our environment
     ArtifactIdentity,
     LLMCallStrategy,
     ProcessorConfig,

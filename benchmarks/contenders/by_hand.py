@@ -1,4 +1,4 @@
-"""What one would write by hand, with nothing but the standard library or trio: a bound, a deadline, no results to keep."""
+"""Programs written by hand, with only the standard library or trio: a bound on calls, a deadline, no results kept."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ async def _gather(prompts: Iterable[str], take: Take, *, pauses: bool) -> object
     return outputs
 
 
-async def _gather_unwatched(prompts: Iterable[str], take: Take, *, pauses: bool) -> object:
+async def _gather_without_deadline(prompts: Iterable[str], take: Take, *, pauses: bool) -> object:
     call: Call = _on_asyncio if pauses else _at_once
     semaphore = asyncio.Semaphore(WORKERS)
 
@@ -94,7 +94,7 @@ def _start_asyncio(function: Callable[[], Awaitable[Any]]) -> Any:
 
 ENTRIES = {
     "gather-wait_for": Entry(_gather, _start_asyncio),
-    "gather": Entry(_gather_unwatched, _start_asyncio),
+    "gather": Entry(_gather_without_deadline, _start_asyncio),
     "task-group": Entry(_task_group, _start_asyncio),
     "nursery": Entry(_nursery, trio.run),
 }

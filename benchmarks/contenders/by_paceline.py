@@ -1,4 +1,4 @@
-"""paceline, by each of its ways in, on each backend."""
+"""paceline, by each of its entry points, on each backend."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from paceline import LLMCallStrategy, LLMWorkItem, ParallelBatchProcessor, Proce
 
 from .task import WORKERS, Entry, Take, bytes_in, main
 
-# the default timeout is the one that the others are given, too
+# the default timeout is the same as the other contenders'
 _CONFIG = partial(ProcessorConfig, max_workers=WORKERS)
 
 
@@ -80,10 +80,15 @@ def _start(backend: str, function: Callable[[], Awaitable[Any]]) -> Any:
     return anyio.run(function, backend=backend)
 
 
-_WAYS = {"process_prompts": _collected, "open_stream": _streamed, "stream": _streamed_items, "journal": _journalled}
+_ENTRY_POINTS = {
+    "process_prompts": _collected,
+    "open_stream": _streamed,
+    "stream": _streamed_items,
+    "journal": _journalled,
+}
 ENTRIES = {
-    f"{name}-{backend}": Entry(partial(way, backend), partial(_start, backend))
-    for name, way in _WAYS.items()
+    f"{name}-{backend}": Entry(partial(entry_point, backend), partial(_start, backend))
+    for name, entry_point in _ENTRY_POINTS.items()
     for backend in _PAUSING
 }
 

@@ -1,10 +1,10 @@
-"""What a contender is given, how it is measured, and what it answers: the same for all of them.
+"""Task: the prompts, the measurement and the answer of a contender, the same for all of them.
 
 Rules owned here:
 
-1. Standard library only, as one contender runs in an environment in which nothing of ours is installed.
-2. The no-op call returns its prompt, so that it can be checked that every item was processed, once.
-3. CPU is the process's, user and system, between the first and the last item of a loop that has been warmed up.
+1. Standard library only: one contender runs in an environment without paceline.
+2. The no-op call returns its prompt, so that the outputs show whether every item was processed once.
+3. CPU is user and system time of the process, between the first and the last item, after a warm-up.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ from pathlib import Path
 from typing import Protocol
 
 WORKERS = 100
-SECONDS = 120.0  # for one call: no contender reaches it, all must watch for it
-_WARM_UP = 500  # items: imports that come late, and the interpreter's own adaptation
+SECONDS = 120.0  # for one call: no contender reaches it, all must enforce it
+_WARM_UP = 500  # items: late imports, and the interpreter's specialisation
 
 Take = Callable[[str], object]
 
@@ -28,11 +28,11 @@ Take = Callable[[str], object]
 class Runner(Protocol):
     """Answers every prompt by a call that returns the prompt, and hands each output over.
 
-    What it returns is kept until the measurement has ended.
+    Its return value is kept until the measurement has ended.
     """
 
     def __call__(self, prompts: Iterable[str], take: Take, *, pauses: bool) -> Awaitable[object]:
-        """Do so; the call lets other tasks run once if it `pauses`, else it returns at once."""
+        """Run; each call lets other tasks run once if it `pauses`, otherwise it returns at once."""
 
 
 Start = Callable[[Callable[[], Awaitable[dict[str, float]]]], dict[str, float]]
@@ -40,14 +40,14 @@ Start = Callable[[Callable[[], Awaitable[dict[str, float]]]], dict[str, float]]
 
 @dataclasses.dataclass(frozen=True)
 class Entry:
-    """One contender: what it runs, and the event loop that it runs on."""
+    """One contender: a runner, and the function that runs it on an event loop."""
 
     run: Runner
     start: Start
 
 
 def main(entries: dict[str, Entry]) -> None:
-    """Measure what the command line names, `ENTRY QUESTION ITEMS`, and print the answer as JSON."""
+    """Measure the entry that the command line names, `ENTRY QUESTION ITEMS`, and print the answer as JSON."""
     name, question, items = sys.argv[1:]
     entry = entries[name]
     print(json.dumps(entry.start(lambda: _QUESTIONS[question](entry.run, int(items)))))
@@ -58,9 +58,9 @@ async def _cpu(run: Runner, items: int, *, pauses: bool) -> dict[str, float]:
     prompts = list(map(str, range(items)))
     outputs: list[str] = []
     gc.collect()
-    began = time.process_time()
+    started = time.process_time()
     await run(prompts, outputs.append, pauses=pauses)
-    seconds = time.process_time() - began
+    seconds = time.process_time() - started
     return {"microseconds": seconds / items * 1e6, "complete": sorted(outputs) == sorted(prompts)}
 
 
@@ -91,7 +91,7 @@ async def _size(run: Runner, items: int) -> dict[str, float]:
     outputs: list[str] = []
     written = await run(prompts, outputs.append, pauses=True)
     if not isinstance(written, int):
-        raise TypeError(f"the runner must return the bytes it has written, not {written!r}")
+        raise TypeError(f"the runner must return the number of bytes it has written, not {written!r}")
     return {"bytes": written / items, "complete": sorted(outputs) == sorted(prompts)}
 
 
@@ -99,7 +99,7 @@ _QUESTIONS = {"cpu": _cpu_pausing, "cpu-at-once": _cpu_at_once, "memory": _memor
 
 
 def _nothing(_: str) -> None:
-    """Let an output go."""
+    """Discard an output."""
 
 
 def bytes_in(folder: str) -> int:
@@ -108,9 +108,9 @@ def bytes_in(folder: str) -> int:
 
 
 def peak_memory() -> float:
-    """Return the most that was resident so far, in MB."""
+    """Return the peak of resident memory so far, in MB."""
     status = Path("/proc/self/status")
-    if status.exists():  # ru_maxrss would begin at what the parent process held
+    if status.exists():  # ru_maxrss would start from the parent process's memory
         for line in status.read_text().splitlines():
             if line.startswith("VmHWM:"):
                 return int(line.split()[1]) * 1024 / 1e6

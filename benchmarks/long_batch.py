@@ -1,11 +1,12 @@
-"""A long batch by the program: a million items, killed on the way, resumed, and then once more with nothing left to do.
+"""A long batch by the program: a million items, killed on the way, resumed, and started once more when nothing is left to do.
 
 Rules owned here:
 
-1. It is `paceline run` in processes of its own, with a model that answers at once: what is measured is all but the model, reading and
-   checking the input, the engine, the journal and the output.
-2. CPU is user and system of the whole process; memory is the most that was resident, as the kernel has counted it.
-3. The kill is a real one, when a part of the output is there. What it cost is in the table: calls that were made twice.
+1. `paceline run` runs in processes of its own, with a model that answers at once: everything but the model is measured, which is
+   reading and checking the input, the engine, the journal and the output.
+2. CPU is user and system time of the whole process; memory is the peak of resident memory that the kernel reports.
+3. The process is killed by SIGKILL when a part of the output is written. The cost of the kill is in the table: calls that were
+   made twice.
 """
 
 from __future__ import annotations
@@ -54,33 +55,35 @@ class AtOnce(LLMCallStrategy[str]):
         with open(self.report, "w") as file:
             file.write(str(AtOnce.calls))
 """
-_CPU, _MEMORY, _AGAIN = 120.0, 150.0, 10.0  # microseconds an item, MB, seconds
+_CPU, _MEMORY, _RESUME = 120.0, 150.0, 10.0  # microseconds an item, MB, seconds
 
 
 @attrs.frozen
 class Figures:
-    """What one process came to."""
+    """What was measured of one process."""
 
     label: str
     seconds: float
     cpu: float
     """Seconds."""
     memory: float
-    """MB."""
+    """Peak, MB."""
     calls: int
+    """Calls that the model counted, in thousands."""
     rows: int
+    """Rows in the output afterwards."""
 
 
-def night(items: int, *, say: Callable[[str], None]) -> str:
+def long_batch(items: int, *, report: Callable[[str], None]) -> str:
     """Measure, and return the section of the page.
 
     Args:
-        items: of the batch.
-        say: is told how far it is.
+        items: Number of items of the batch.
+        report: Function that receives progress messages.
     """
     with TemporaryDirectory() as folder:
-        bench = _Bench(Path(folder), items, say)
-        whole = bench.run("the whole batch, not interrupted", "whole.jsonl")
+        bench = _Bench(Path(folder), items, report)
+        complete = bench.run("the whole batch, not interrupted", "complete.jsonl")
         killed = bench.run("killed with SIGKILL on the way", "out.jsonl", kill_at=0.4)
         rest = bench.run("the same command again: the rest", "out.jsonl")
         done = bench.run("once more: nothing is left to do", "out.jsonl")
@@ -96,28 +99,30 @@ def night(items: int, *, say: Callable[[str], None]) -> str:
             f"{figures.calls:,}",
             f"{figures.rows:,}",
         )
-        for figures in (whole, killed, rest, done)
+        for figures in (complete, killed, rest, done)
     ]
     twice = killed.calls + rest.calls - items
     head = ("", "wall, s", "CPU, s", "CPU, us an item", "peak memory, MB", "calls", "rows then")
     introduction = (
         f"{items:,} lines of JSONL, each with a prompt of its own; answers of 90 characters. The journal has "
         f"{size / items:,.0f} bytes a record, the answer among them. After the kill {max(0, twice):,} calls were made twice, at most "
-        "1,000 more (they are reported by the thousand)."
+        "1,000 more (calls are counted in thousands)."
     )
     verdicts = (
-        verdict("at most 120 us of CPU an item, everything included", whole.cpu / items * 1e6, _CPU, "us"),
-        verdict("less than 150 MB resident", max(whole.memory, rest.memory), _MEMORY, "MB"),
-        verdict("a finished journal is resumed in under 10 s", done.seconds, _AGAIN, "s"),
+        verdict("at most 120 us of CPU an item, everything included", complete.cpu / items * 1e6, _CPU, "us"),
+        verdict("less than 150 MB resident", max(complete.memory, rest.memory), _MEMORY, "MB"),
+        verdict("a finished journal is resumed in under 10 s", done.seconds, _RESUME, "s"),
     )
     return "\n\n".join((introduction, table(head, rows), *verdicts))
 
 
 class _Bench:
-    def __init__(self, folder: Path, items: int, say: Callable[[str], None]) -> None:
+    """A folder with the input, and a model that is installed there as a package."""
+
+    def __init__(self, folder: Path, items: int, report: Callable[[str], None]) -> None:
         self._folder = folder
         self._items = items
-        self._say = say
+        self._report = report
         packages = folder / "packages"
         info = packages / "at_once-1.0.dist-info"
         info.mkdir(parents=True)
@@ -127,27 +132,27 @@ class _Bench:
         self._calls = folder / "calls"
         path = os.pathsep.join(filter(None, (str(packages), os.environ.get("PYTHONPATH"))))
         self._environment = os.environ | {"PYTHONPATH": path, "CALLS": str(self._calls)}
-        say(f"writes {items:,} lines")
+        report(f"writing {items:,} lines")
         with (folder / "in.jsonl").open("w") as file:
             for number in range(items):
                 prompt = f"Which of the five classes does message number {number} belong to?"
                 file.write(json.dumps({"id": f"message-{number}", "prompt": prompt}) + "\n")
 
     def run(self, label: str, output: str, *, kill_at: float | None = None) -> Figures:
-        """Run the program; kill it when it has made a part of its calls."""
-        self._say(label)
+        """Run the program; kill it when it has made this share of its calls."""
+        self._report(label)
         self._calls.write_text("0")
         command = [sys.executable, "-m", "paceline", "run", "in.jsonl", "-o", output, "-m", "at-once:x", "-q"]
-        began = time.perf_counter()
+        started = time.perf_counter()
         process = subprocess.Popen(
             command, cwd=self._folder, env=self._environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
         )
-        while kill_at is not None and self._made() < kill_at * self._items and process.poll() is None:
+        while kill_at is not None and self._calls_made() < kill_at * self._items and process.poll() is None:
             time.sleep(0.01)
         if kill_at is not None:
             process.send_signal(signal.SIGKILL)
         _, status, usage = os.wait4(process.pid, 0)
-        seconds = time.perf_counter() - began
+        seconds = time.perf_counter() - started
         if kill_at is None and status:
             complaint = process.stderr.read().decode() if process.stderr else ""
             raise RuntimeError(f"{label}: the program ended with {os.waitstatus_to_exitcode(status)}: {complaint}")
@@ -156,7 +161,7 @@ class _Bench:
             process.stderr.close()
         with (self._folder / output).open("rb") as file:
             rows = sum(1 for _ in file)
-        return Figures(label, seconds, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1e3, self._made(), rows)
+        return Figures(label, seconds, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1e3, self._calls_made(), rows)
 
     def check(self, output: str) -> None:
         """Raise unless an output has one row for each item."""
@@ -169,5 +174,5 @@ class _Bench:
         """Return the bytes of a file."""
         return (self._folder / name).stat().st_size
 
-    def _made(self) -> int:
+    def _calls_made(self) -> int:
         return int(self._calls.read_text() or 0)
