@@ -1,4 +1,4 @@
-"""How the program is started by tests: here, or as a process of its own."""
+"""Fixtures that run the program: in this process, or as a process of its own."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from paceline.cli import main
 from ..strategies.chat_service import forget_keys
 from ..strategies.gemini.service import Service
 
-if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as shells have it for what they start in the background
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as shells set it for background processes
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
@@ -36,7 +36,7 @@ KEYS = (
 
 @attrs.frozen
 class Run:
-    """What a run of the program came to."""
+    """The exit code and the output of a run of the program."""
 
     code: int
     out: str
@@ -61,7 +61,7 @@ def paceline(capfd):
 
 @pytest.fixture
 def start():
-    """Start the program as a process; whatever is left of it is ended."""
+    """Start the program as a process, which is killed after the test."""
     processes = []
 
     def popen(*arguments, command=("-m", "paceline"), environment=None, **options):
@@ -84,7 +84,7 @@ def start():
 
 @pytest.fixture
 def process(start):
-    """Run the program as a process to its end."""
+    """Run the program as a process and wait for its end."""
 
     def run(*arguments, stdin=None, **options):
         started = start(*arguments, stdin=subprocess.PIPE if stdin is not None else subprocess.DEVNULL, **options)
@@ -96,14 +96,14 @@ def process(start):
 
 @pytest.fixture
 def service():
-    """Run a server that answers as the providers do."""
+    """Run a server that answers like the providers."""
     with Service() as running:
         yield running
 
 
 @pytest.fixture
 def no_keys(monkeypatch):
-    """Hide the keys of whoever runs the tests."""
+    """Hide the keys of the user who runs the tests."""
     forget_keys(monkeypatch)
     for name in KEYS:
         monkeypatch.delenv(name, raising=False)
@@ -111,7 +111,7 @@ def no_keys(monkeypatch):
 
 @pytest.fixture
 def jsonl(tmp_path):
-    """Write a file of so many rows; return its path."""
+    """Write a file with a number of rows; return its path."""
 
     def write(number, name="in.jsonl"):
         path = tmp_path / name
@@ -134,7 +134,7 @@ def rows_of(path: Path):
 
 @pytest.fixture
 def batch(paceline, tmp_path):
-    """Run a batch on a journal beside its output; return the path of the journal."""
+    """Run a batch with a journal next to its output; return the path of the journal."""
 
     def run(content, *arguments, name="in.jsonl", model=FAST, code=0):
         path = tmp_path / name
@@ -147,10 +147,10 @@ def batch(paceline, tmp_path):
 
 
 def lines_of(rows) -> str:
-    """Return rows as lines of JSON."""
+    """Return rows as JSONL."""
     return "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
 
 
 def prompts(number):
-    """Return an input of so many prompts."""
+    """Return an input with a number of prompts."""
     return lines_of({"id": f"q{i}", "prompt": f"prompt {i}", "context": {"n": i}} for i in range(number))

@@ -1,4 +1,4 @@
-"""A provider as another package would bring it, which counts its calls in a file: what was called is known whoever was killed."""
+"""A provider from another package that records its calls in a file, so that they are known after a kill."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Counting(LLMCallStrategy[str]):
 
 
 def install(folder: Path) -> dict[str, str]:
-    """Put the package into a folder; return the environment in which `counting:SECONDS` is a model."""
+    """Install the package into a folder; return the environment in which `counting:SECONDS` is a model."""
     home = folder / "packages"
     info = home / "counting-1.0.dist-info"
     info.mkdir(parents=True)

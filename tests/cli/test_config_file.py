@@ -88,7 +88,7 @@ WRONG = [
     ('input_format = "xml"', "input_format: must be one of"),
     ('output_format = "xml"', "output_format: must be one of"),
     ("limit = 1979-05-27", "limit: must be an integer, not date"),
-    ('model = "openai:m@http://user:hunter2@host"', "model: the server's address must not hold a user"),
+    ('model = "openai:m@http://user:hunter2@host"', "model: the server's address must not contain a user"),
     ("x = ", "is not TOML: Invalid value"),
     ("x = 1\nx = 2", "is not TOML: Cannot overwrite a value"),
 ]

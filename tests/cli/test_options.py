@@ -144,7 +144,7 @@ def test_commas_separate_models_but_not_the_options_of_a_simulated_one():
 def test_credentials_in_a_server_s_address_are_refused_and_not_repeated(paceline, jsonl, tmp_path, model, option):
     run = paceline("run", jsonl(1), "-o", tmp_path / "out.jsonl", option, model)
     assert run.code == 2
-    assert run.err.startswith(f"paceline: {option}: the server's address must not hold a user, a password or a key")
+    assert run.err.startswith(f"paceline: {option}: the server's address must not contain a user, a password or a key")
     assert len(run.err.splitlines()) == 1
     assert "hunter2" not in run.err + run.out
 

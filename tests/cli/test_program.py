@@ -21,7 +21,7 @@ LONG = "sim:rate=none,latency=2,sigma=0"  # many calls are in flight at the firs
 
 
 def block(*modules):
-    """Return a command that runs the program where these modules are not installed."""
+    """Return a command that runs the program without these modules."""
     blocked = "".join(f"sys.modules[{module!r}] = None; " for module in modules)
     return ("-c", f"import sys; {blocked}from paceline.cli import main; sys.exit(main())")
 

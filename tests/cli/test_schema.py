@@ -1,4 +1,4 @@
-"""`--schema`, `--system` and `--cache`: what is asked of a model, against a local server."""
+"""`--schema`, `--system` and `--cache`: the requests that a model gets, on a local server."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def sent(received):
     return "\n".join(message["content"] for message in received.body["messages"])
 
 
-def test_answers_come_as_data_that_fits_the_schema(paceline, jsonl, service, schema):
+def test_outputs_are_data_that_matches_the_schema(paceline, jsonl, service, schema):
     service.says(Answer(OPENAI.reply(GOOD)))
     run = paceline("run", jsonl(3), "-o", "-", "-m", f"openai:m@{service.url}/v1", "--schema", schema)
     assert run.code == 0, run.err
@@ -43,7 +43,7 @@ def test_answers_come_as_data_that_fits_the_schema(paceline, jsonl, service, sch
     assert (form["name"], form["strict"], form["schema"]["required"]) == ("City", True, ["name", "inhabitants"])
 
 
-def test_a_model_is_told_what_was_wrong_with_its_answer(paceline, jsonl, service, schema):
+def test_on_mismatch_the_model_is_called_again_with_the_errors(paceline, jsonl, service, schema):
     service.says(Answer(OPENAI.reply(BAD)), Answer(OPENAI.reply(GOOD)))
     run = paceline("run", jsonl(1), "-o", "-", "-m", f"openai:m@{service.url}/v1", "--schema", schema)
     assert [row["output"] for row in run.rows] == [json.loads(GOOD)]
@@ -51,7 +51,7 @@ def test_a_model_is_told_what_was_wrong_with_its_answer(paceline, jsonl, service
     assert "Right in it: name." in sent(service.received[1])
 
 
-def test_an_answer_that_never_fits_is_invalid_and_its_row_says_why_without_the_value(paceline, jsonl, service, schema):
+def test_an_answer_that_never_matches_is_invalid_and_its_row_has_the_error_without_the_value(paceline, jsonl, service, schema):
     service.says(Answer(OPENAI.reply(BAD)))
     run = paceline("run", jsonl(1), "-o", "-", "-m", f"openai:m@{service.url}/v1", "--schema", schema)
     (row,) = run.rows
@@ -61,7 +61,7 @@ def test_an_answer_that_never_fits_is_invalid_and_its_row_says_why_without_the_v
     assert "many" not in row["error"]["message"]
 
 
-def test_an_answer_that_does_not_fit_moves_its_item_up_the_ladder(paceline, jsonl, service, schema):
+def test_on_mismatch_an_item_moves_up_the_ladder(paceline, jsonl, service, schema):
     service.says(Answer(OPENAI.reply(BAD)), Answer(OPENAI.reply(GOOD)))
     ladder = f"openai:small@{service.url}/v1,openai:large@{service.url}/v1"
     run = paceline("run", jsonl(1), "-o", "-", "--escalate", ladder, "--schema", schema)
@@ -70,7 +70,7 @@ def test_an_answer_that_does_not_fit_moves_its_item_up_the_ladder(paceline, json
     assert "inhabitants: must be an integer" in sent(service.received[1])
 
 
-def test_what_is_no_object_is_asked_for_within_one(paceline, jsonl, service, tmp_path):
+def test_a_schema_that_is_not_an_object_is_wrapped_in_one(paceline, jsonl, service, tmp_path):
     path = tmp_path / "list.json"
     path.write_text('{"type": "array", "items": {"$ref": "#/$defs/n"}, "$defs": {"n": {"type": "integer"}}}')
     service.says(Answer(OPENAI.reply('{"value": [1, 2]}')))
@@ -87,11 +87,11 @@ def test_the_system_instruction_comes_from_a_file(paceline, jsonl, service, tmp_
     assert service.received[0].body["messages"][0] == {"role": "system", "content": "Be brief.\n\nBe kind."}
 
 
-def test_a_cache_is_shared_at_gemini_and_deleted_in_the_end(paceline, jsonl, service, tmp_path, monkeypatch):
+def test_a_gemini_cache_is_shared_and_finally_deleted(paceline, jsonl, service, tmp_path, monkeypatch):
     (tmp_path / "system.txt").write_text("Know this. " * 100)
     monkeypatch.setenv("GEMINI_API_KEY", "AIza" + "k" * 35)
     reply = {
-        "name": "cachedContents/1",  # of the cache; the rest is an answer's, so that one reply does for all requests
+        "name": "cachedContents/1",  # of the cache; the rest is that of an answer, so that one reply fits all requests
         "expireTime": "2100-01-01T00:00:00Z",
         "candidates": [{"content": {"parts": [{"text": "yes"}]}, "finishReason": "STOP"}],
     }
@@ -109,17 +109,17 @@ WRONG = [
     (b"{", "--schema: not JSON: Expecting property name enclosed in double quotes at line 1, column 2"),
     (b"\xff", "--schema: is not UTF-8 at byte 1"),
     (b"[" * 100_000, "--schema: not JSON that can be read"),
-    (b"[]", "must be a JSON schema, which is an object, not list"),
-    (b'{"type": "strin"}', "is no JSON schema: at type: "),
-    (b'{"pattern": "("}', "is no JSON schema: at pattern: "),
-    (b'{"$ref": "#/$defs/x"}', "$ref '#/$defs/x' leads nowhere"),
-    (b'{"$ref": "http://127.0.0.1:9/x.json"}', "is another document, which is never fetched; put it under $defs"),
-    (b'{"$ref": "file:///etc/passwd"}', "is another document, which is never fetched; put it under $defs"),
+    (b"[]", "a JSON schema must be an object, not list"),
+    (b'{"type": "strin"}', "not a valid JSON schema: at type: "),
+    (b'{"pattern": "("}', "not a valid JSON schema: at pattern: "),
+    (b'{"$ref": "#/$defs/x"}', "$ref '#/$defs/x' does not resolve"),
+    (b'{"$ref": "http://127.0.0.1:9/x.json"}', "points to another document, which is never fetched; copy it into $defs"),
+    (b'{"$ref": "file:///etc/passwd"}', "points to another document, which is never fetched; copy it into $defs"),
 ]
 
 
 @pytest.mark.parametrize(("content", "words"), WRONG)
-def test_a_file_that_is_no_schema_is_refused_in_one_sentence(paceline, jsonl, tmp_path, content, words):
+def test_an_invalid_schema_is_refused_in_one_message(paceline, jsonl, tmp_path, content, words):
     path = tmp_path / "schema.json"
     path.write_bytes(content)
     out = tmp_path / "out.jsonl"
@@ -135,7 +135,7 @@ def test_a_file_that_is_no_schema_is_refused_in_one_sentence(paceline, jsonl, tm
     ("content", "words"),
     [(None, "cannot be read: No such file"), (b" \n", "is empty"), (b"a\xff", "not UTF-8 at byte 2")],
 )
-def test_a_system_instruction_that_is_none_is_refused_in_one_sentence(paceline, jsonl, tmp_path, content, words):
+def test_an_invalid_system_instruction_is_refused_in_one_message(paceline, jsonl, tmp_path, content, words):
     path = tmp_path / "system.txt"
     if content is not None:
         path.write_bytes(content)
@@ -154,14 +154,14 @@ def test_a_system_instruction_that_is_none_is_refused_in_one_sentence(paceline, 
     ],
 )
 @pytest.mark.usefixtures("schema")
-def test_what_a_model_cannot_do_is_one_sentence(process, jsonl, tmp_path, command, words):
+def test_an_option_that_a_model_cannot_use_is_refused_in_one_message(process, jsonl, tmp_path, command, words):
     run = process("run", jsonl(1), "-o", "-", *command.split(), cwd=tmp_path)
     assert (run.code, run.out) == (2, "")
     assert words in run.err
     assert len(run.err.splitlines()) == 1
 
 
-def test_without_jsonschema_one_sentence_says_what_to_install(process, jsonl, schema):
+def test_without_jsonschema_a_message_names_what_to_install(process, jsonl, schema):
     blocked = "import sys; sys.modules['jsonschema'] = None; from paceline.cli import main; sys.exit(main())"
     arguments = ("run", jsonl(1), "-o", "-", "-m", "openai:m@http://127.0.0.1:9/v1")
     run = process(*arguments, "--schema", schema, command=("-c", blocked))

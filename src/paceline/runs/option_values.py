@@ -1,6 +1,6 @@
-"""Option values: what a single option accepts, and what it means.
+"""Option values: parses and checks the value of a single option.
 
-A message names the option, what it must be and the value, except a value that may contain a password.
+A message names the option, what it must be and the value, unless the value may contain a password.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import attrs
 from .._core.exceptions import ConfigurationError
 from .._core.fault import PASSING, FaultKind
 
-_CONTINUED = re.compile(r"\s*\w+=")  # a piece that belongs to the model before it: sim:rate=50,latency=1
+_CONTINUED = re.compile(r"\s*\w+=")  # a part that belongs to the model before it: sim:rate=50,latency=1
 _SECRET_PARTS = re.compile(r"://[^/?#\s]*@|[?&][^=&#]*(?:key|token|secret|password|sig)[^=&#]*=", re.IGNORECASE)
 
 
@@ -29,13 +29,13 @@ class OptionError(ConfigurationError):
     def __init__(self, name: str, rule: str) -> None:
         super().__init__(f"--{name.replace('_', '-')}: {rule}")
         self.rule = rule
-        """What the option must be, and what it is, without the option's name."""
+        """What the option must be and what it is, without its name."""
 
 
 FAILED = frozenset(FaultKind)
-"""The kinds of faults that `failed` stands for."""
+"""Kinds of faults in the group `failed`: all of them."""
 KIND_GROUPS: Mapping[str, frozenset[FaultKind]] = {"transient": PASSING, "failed": FAILED, "none": frozenset()}
-"""Names of groups of kinds."""
+"""Groups of kinds, by name."""
 
 
 def kinds_in(text: str, option: str) -> frozenset[FaultKind]:
@@ -50,7 +50,7 @@ def kinds_in(text: str, option: str) -> frozenset[FaultKind]:
     """
     words = [word.strip().lower() for word in text.split(",")]
     if words == ["passing"]:
-        raise OptionError(option, "passing is now called transient; write transient instead")
+        raise OptionError(option, "passing is now called transient")
     if len(words) == 1 and words[0] in KIND_GROUPS:
         return KIND_GROUPS[words[0]]
     for word in words:
@@ -84,17 +84,17 @@ seconds_above_0 = _must(lambda value: 0 < value < math.inf, "a number of seconds
 
 
 def no_credentials(_: object, attribute: attrs.Attribute[Any], value: str | Sequence[str] | None) -> None:
-    """Refuse a model whose address may contain a credential: a validator of attrs."""
+    """Refuse a model whose address may contain a credential (attrs validator)."""
     for model in [value] if isinstance(value, str) else value or ():
         if _SECRET_PARTS.search(model):
             raise OptionError(
                 attribute.name,
-                "the server's address must not hold a user, a password or a key, as it appears in logs and results; "
-                "give the key by the provider's variable, such as OPENAI_API_KEY",
+                "the server's address must not contain a user, a password or a key, as it appears in logs and results; "
+                "set the key in the provider's variable, such as OPENAI_API_KEY",
             )
 
 
 def no_empty_model(_: object, attribute: attrs.Attribute[Any], value: Sequence[str]) -> None:
-    """Refuse a list with an empty name: a validator of attrs."""
+    """Refuse a list with an empty name (attrs validator)."""
     if not all(value):
         raise OptionError(attribute.name, "must be models separated by commas, cheapest first; one of them is empty")

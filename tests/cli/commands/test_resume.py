@@ -155,7 +155,7 @@ def test_the_codes_are_those_of_a_run(paceline, batch):
         (["--timeout", "-1"], "--timeout: must be a number of seconds above 0"),
         (["--retry", "all"], "--retry: must be transient, failed, none, or some of"),
         (["-m", "sim", "--escalate", "sim"], "--model and --escalate: give one of them"),
-        (["-m", "openai:m@http://user:hunter2@host/v1"], "the server's address must not hold"),
+        (["-m", "openai:m@http://user:hunter2@host/v1"], "the server's address must not contain"),
         (["--limit", "3"], "--limit"),
         (["--output-format", "xml"], "--output-format"),
     ],
@@ -213,7 +213,7 @@ def test_a_file_of_options_is_taken_too(paceline, batch, tmp_path):
     assert run.code == 0, run.err
     config.write_text("[resume]\nlimit = 3\n")
     run = paceline("resume", journal, "--config", config)
-    assert (run.code, run.err) == (2, f"paceline: {config}: resume.limit is no option\n")
+    assert (run.code, run.err) == (2, f"paceline: {config}: resume.limit is not an option\n")
 
 
 def test_a_batch_that_somebody_runs_is_not_run_twice(start, paceline, jsonl, tmp_path):
