@@ -30,12 +30,12 @@ def signals():
         signal.signal(number, handler)
 
 
-class Heard(Progress):
+class RecordedProgress(Progress):
     def __init__(self):
-        self.sentences = []
+        self.messages = []
 
-    def say(self, sentence):
-        self.sentences.append(sentence)
+    def print(self, message):
+        self.messages.append(message)
 
 
 async def run(source, strategy, save, progress=None):
@@ -54,7 +54,7 @@ def send(number):
 
 
 async def test_the_first_signal_leaves_items_that_wait_pending_and_lets_the_calls_in_flight_finish():
-    strategy, shelf, heard = Held(busy=20), Shelf(480), Heard()
+    strategy, shelf, shown = Held(busy=20), Shelf(480), RecordedProgress()
 
     async def interrupt():
         await strategy.is_busy.wait()
@@ -65,11 +65,11 @@ async def test_the_first_signal_leaves_items_that_wait_pending_and_lets_the_call
 
     async with anyio.create_task_group() as nursery:
         nursery.start_soon(interrupt)
-        report, number = await run(prompts(500), strategy, shelf, heard)
+        report, number = await run(prompts(500), strategy, shelf, shown)
     assert number == signal.SIGINT
     assert strategy.calls == report.batch.succeeded == 20
     assert len({result.item_id for result in shelf.saved}) == len(shelf.saved) == 500
-    assert heard.sentences == ["finishing the calls in flight (20); interrupt again to cancel them"]
+    assert shown.messages == ["finishing the calls in flight (20); interrupt again to cancel them"]
 
 
 @pytest.mark.parametrize("second", [signal.SIGINT, signal.SIGTERM])

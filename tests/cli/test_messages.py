@@ -1,4 +1,4 @@
-"""What the user is told while a batch runs and after it."""
+"""Messages: logs during a run, and the advice after it."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import attrs
 import pytest
 
 from paceline import BatchResult, Fault, FaultKind, WorkItemResult
-from paceline.cli.progress.logs import shown_logs
+from paceline.cli.progress.logs import show_logs
 from paceline.cli.report_text import hint
 from paceline.llm_strategies import QuotaHint
 
@@ -44,53 +44,53 @@ def test_without_a_failure_there_is_no_hint():
 
 
 def test_a_warning_is_shown_once_and_without_its_traceback():
-    said = []
-    with shown_logs(said.append, verbose=False):
+    shown = []
+    with show_logs(shown.append, verbose=False):
         for _ in range(3):
             log.error("%s raised", "Strategy", exc_info=ValueError("details"))
         log.info("nothing of interest")
-    assert said == ["error: Strategy raised"]
+    assert shown == ["error: Strategy raised"]
 
 
-def test_too_many_different_warnings_end_in_a_sentence():
-    said = []
-    with shown_logs(said.append, verbose=False):
+def test_after_twenty_different_warnings_one_message_says_there_are_more():
+    shown = []
+    with show_logs(shown.append, verbose=False):
         for number in range(100):
             log.warning("warning %d", number)
-    assert len(said) == 21
-    assert said[-1] == "there are more warnings; --verbose shows all"
+    assert len(shown) == 21
+    assert shown[-1] == "there are more warnings; --verbose shows all of them"
 
 
 def test_verbose_shows_all_with_tracebacks():
-    said = []
-    with shown_logs(said.append, verbose=True):
+    shown = []
+    with show_logs(shown.append, verbose=True):
         for _ in range(2):
             log.error("%s raised", "Strategy", exc_info=ValueError("details"))
         log.debug("of interest")
         logging.getLogger("other").info("not ours")
-    assert len(said) == 3
-    assert "ValueError: details" in said[0]
+    assert len(shown) == 3
+    assert "ValueError: details" in shown[0]
 
 
 @pytest.mark.parametrize("verbose", [True, False])
-def test_credentials_are_blanked(verbose):
-    said = []
-    with shown_logs(said.append, verbose=verbose):
+def test_credentials_are_redacted(verbose):
+    shown = []
+    with show_logs(shown.append, verbose=verbose):
         log.warning("used %s", "AIza" + "x" * 35)
         logging.getLogger("other").warning("Authorization: Bearer %s", "y" * 30)
-    assert [message.count("[redacted]") for message in said] == [1, 1]
+    assert [message.count("[redacted]") for message in shown] == [1, 1]
 
 
-def test_a_record_that_cannot_be_told_harms_nothing():
-    said = []
-    with shown_logs(said.append, verbose=False):
+def test_a_record_that_cannot_be_formatted_is_named():
+    shown = []
+    with show_logs(shown.append, verbose=False):
         record = log.makeRecord("paceline", logging.WARNING, "", 0, "%d", ("a prompt",), None)
         logging.getLogger().handlers[-1].handle(record)
-    assert said == ["a message of paceline cannot be shown"]
+    assert shown == ["a message of paceline cannot be shown"]
 
 
-def test_logging_is_left_as_it_was():
+def test_logging_is_restored():
     before = log.level, list(logging.getLogger().handlers)
-    with shown_logs(print, verbose=True):
+    with show_logs(print, verbose=True):
         pass
     assert (log.level, list(logging.getLogger().handlers)) == before

@@ -51,7 +51,9 @@ def test_on_mismatch_the_model_is_called_again_with_the_errors(paceline, jsonl, 
     assert "Right in it: name." in sent(service.received[1])
 
 
-def test_an_answer_that_never_matches_is_invalid_and_its_row_has_the_error_without_the_value(paceline, jsonl, service, schema):
+def test_an_answer_that_never_matches_is_invalid_and_its_row_has_the_error_without_the_value(
+    paceline, jsonl, service, schema
+):
     service.says(Answer(OPENAI.reply(BAD)))
     run = paceline("run", jsonl(1), "-o", "-", "-m", f"openai:m@{service.url}/v1", "--schema", schema)
     (row,) = run.rows
@@ -113,7 +115,10 @@ WRONG = [
     (b'{"type": "strin"}', "not a valid JSON schema: at type: "),
     (b'{"pattern": "("}', "not a valid JSON schema: at pattern: "),
     (b'{"$ref": "#/$defs/x"}', "$ref '#/$defs/x' does not resolve"),
-    (b'{"$ref": "http://127.0.0.1:9/x.json"}', "points to another document, which is never fetched; copy it into $defs"),
+    (
+        b'{"$ref": "http://127.0.0.1:9/x.json"}',
+        "points to another document, which is never fetched; copy it into $defs",
+    ),
     (b'{"$ref": "file:///etc/passwd"}', "points to another document, which is never fetched; copy it into $defs"),
 ]
 

@@ -12,7 +12,7 @@ import pytest
 
 from paceline.cli.app import app
 from paceline.cli.commands.status import status_data
-from paceline.cli.console import FAILED, OK, SIGNALLED, UNSAVED, UNWANTED, USAGE
+from paceline.cli.console import BROKEN_PIPE, FAILED, OK, SIGNALLED, UNSAVED, USAGE
 from paceline.journal.writer import JournalWriter
 from paceline.runs import status
 
@@ -68,7 +68,7 @@ def test_every_command_has_a_section():
 def test_every_exit_code_is_documented():
     text = PAGE.read_text("utf-8").partition("\n## Exit codes\n")[2]
     documented = {int(code) for line in re.findall(r"^\| ([\d, ]+) \|", text, re.MULTILINE) for code in line.split(",")}
-    assert documented == {OK, FAILED, USAGE, UNSAVED, UNWANTED, SIGNALLED + 2, SIGNALLED + 15}
+    assert documented == {OK, FAILED, USAGE, UNSAVED, BROKEN_PIPE, SIGNALLED + 2, SIGNALLED + 15}
 
 
 @pytest.mark.parametrize("command", COMMANDS)

@@ -153,7 +153,7 @@ def run(input: _Input, /, options: RunArguments | None = None) -> int:  # noqa: 
     arguments = _restored(options or RunArguments())
     options_of_run = record_of(RunOptions, arguments, input=_path(input))
     if arguments.output is None and not arguments.dry_run:
-        print_message(f"the rows are in {options_of_run.output}")
+        print_message(f"no --output: writing the results to {options_of_run.output}")
     return verb.run(options_of_run, arguments)
 
 

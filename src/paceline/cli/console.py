@@ -30,7 +30,8 @@ SIGNALLED: Final = 128
 BROKEN_PIPE: Final = SIGNALLED + 13
 """The reader of stdout closed it; 13 is SIGPIPE."""
 
-_STDOUT = 1
+STDOUT: Final = 1
+"""File descriptor of stdout."""
 
 
 def print_message(message: str) -> None:
@@ -88,9 +89,6 @@ def _write(content: bytes) -> None:
     rest = memoryview(content)
     while rest:
         try:
-            rest = rest[os.write(_STDOUT, rest) :]
+            rest = rest[os.write(STDOUT, rest) :]
         except BlockingIOError:  # a terminal or pipe that another program made non-blocking
-            select.select((), (_STDOUT,), ())
-
-
-answer, answer_json, UNWANTED = print_output, print_json, BROKEN_PIPE
+            select.select((), (STDOUT,), ())

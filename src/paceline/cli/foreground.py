@@ -16,7 +16,7 @@ from ..runs.control import RunControl
 from ..runs.progress import RunProgress
 from .console import print_message
 from .progress.display import Progress
-from .progress.logs import shown_logs
+from .progress.logs import show_logs
 
 _INTERRUPTED = "the run was interrupted"
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
@@ -56,17 +56,17 @@ class Foreground:
         if not self._is_shown:
             self._is_shown = True
             self._shown.enter_context(self._progress)
-            self._shown.enter_context(shown_logs(self._progress.say, verbose=self._verbose))
+            self._shown.enter_context(show_logs(self._progress.print, verbose=self._verbose))
         if progress.is_stopping and not self._is_stopping:
             self._is_stopping = True
-            self._progress.say(
+            self._progress.print(
                 f"finishing the calls in flight ({progress.in_flight:,}); interrupt again to cancel them"
             )
-        (self._progress.end if progress.is_finished else self._progress.show)(progress)
+        (self._progress.finish if progress.is_finished else self._progress.show)(progress)
 
     def on_message(self, sentence: str) -> None:
         """Print a sentence about the run."""
-        (self._progress.say if self._is_shown else print_message)(sentence)
+        (self._progress.print if self._is_shown else print_message)(sentence)
 
     def _on_signal(self, number: int, _: FrameType | None) -> None:
         if not self.control.is_running:

@@ -17,7 +17,7 @@ from .._core.results import BatchResult
 from ..files.types import STREAM
 from ..journal.reader import Counts
 from ..runs.report import JournalSummary, RunReport
-from .console import FAILED, OK, SIGNALLED, UNSAVED, UNWANTED, USAGE, print_json, print_lines, print_message
+from .console import BROKEN_PIPE, FAILED, OK, SIGNALLED, UNSAVED, USAGE, print_json, print_lines, print_message
 
 _HINTS = MappingProxyType(  # the first that applies is printed: causes stand before their consequences
     {
@@ -191,7 +191,7 @@ def exit_code(report: RunReport, signal: int | None = None) -> int:
     if report.journal_error is not None:
         return UNSAVED
     if report.output_error is not None:
-        return UNWANTED if report.output_error.errno == errno.EPIPE else UNSAVED
+        return BROKEN_PIPE if report.output_error.errno == errno.EPIPE else UNSAVED
     if report.source_error is not None:
         return USAGE
     if signal is not None:

@@ -1,4 +1,4 @@
-"""`paceline demo`: what it shows, and that what it promises comes true."""
+"""`paceline demo`: its prompts, its panel and its summary."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def test_the_prompts_are_real_text_under_unique_names(prompts):
     assert all(len(prompt.prompt) > 100 for prompt in prompts)
 
 
-def test_there_are_as_many_prompts_as_are_asked_for():
+def test_any_number_of_prompts_can_be_made():
     many = docstring_prompts(2_500)
     assert len({prompt.id for prompt in many}) == 2_500
     assert docstring_prompts(1) == many[:1]
@@ -57,7 +57,7 @@ def test_the_demo_ends_with_a_summary_and_0(paceline):
     assert f"{FAST},seed=3" in run.err
 
 
-def test_a_demo_with_faults_says_so(paceline):
+def test_failed_items_make_the_exit_code_1(paceline):
     assert paceline("demo", "--items", 30, "--model", FAST + ",faults=rejected:1").code == 1
 
 
@@ -79,11 +79,11 @@ def test_on_a_terminal_the_demo_draws_a_panel(start):
     assert "Traceback" not in drawn
 
 
-def test_the_story_ends_with_what_was_found_of_each_limit(paceline):
+def test_the_summary_compares_each_limit_with_the_pace_that_was_found(paceline):
     run = paceline("demo", "--items", 30)
     assert (run.code, run.out) == (0, "")
     assert "from  0 s  allowed 60.0 calls/s, found" in run.err
-    assert "refusals for each 100 calls served" in run.err
+    assert "refusals per 100 calls served" in run.err
     assert "from  9 s" not in run.err
 
 
@@ -95,7 +95,7 @@ def test_on_a_terminal_a_run_draws_a_panel(start, jsonl, tmp_path):
 
 
 @pytest.mark.parametrize("rows_to_it", [True, False])
-def test_rows_that_may_end_on_the_terminal_are_not_drawn_over(start, jsonl, rows_to_it):
+def test_there_is_no_panel_where_rows_may_go_to_the_terminal(start, jsonl, rows_to_it):
     arguments = ("run", jsonl(20), "-o", "-", "-m", "sim:latency=0.3")
     code, drawn = on_a_terminal(start, *arguments, rows_to_it=rows_to_it)
     assert code == 0

@@ -1,4 +1,4 @@
-"""The lines that are printed where nothing can be drawn."""
+"""Lines: the progress where nothing can be drawn."""
 
 from __future__ import annotations
 
@@ -8,23 +8,23 @@ from paceline.cli.progress.display import Lines
 from paceline.cli.progress.figures import PaceSteps
 from paceline.observers import ProcessingEvent
 
-from .test_panel import reading
+from .test_panel import figures
 
 
-class Said(Lines):
-    def __init__(self, period, reasons):
-        super().__init__(period, reasons)
-        self.sentences = []
+class RecordedLines(Lines):
+    def __init__(self, period, steps):
+        super().__init__(period, steps)
+        self.messages = []
 
-    def say(self, sentence):
-        self.sentences.append(sentence)
+    def print(self, message):
+        self.messages.append(message)
 
 
-def test_a_line_has_the_figures_and_comes_once_a_period():
-    lines = Said(10.0, PaceSteps())
+def test_a_line_has_the_figures_and_is_printed_once_a_period():
+    lines = RecordedLines(10.0, PaceSteps())
     for second in range(31):
-        lines.show(reading(seconds=float(second), wait=12.4))
-    assert len(lines.sentences) == 3
+        lines.show(figures(seconds=float(second), wait=12.4))
+    assert len(lines.messages) == 3
     for words in (
         "150 of 600 done",
         "40 in flight of 42 workers",
@@ -32,32 +32,32 @@ def test_a_line_has_the_figures_and_comes_once_a_period():
         "pace: 31.0 calls/s",
         "7 refusals",
         "2 failed",
-        "gate closed; opens in 13 s",
+        "breaker open; calls start in 13 s",
         "0:16 left",
     ):
-        assert words in lines.sentences[0]
+        assert words in lines.messages[0]
 
 
-def test_a_long_batch_is_told_of_less_and_less_often():
-    lines = Said(10.0, PaceSteps())
+def test_lines_get_rarer_in_a_long_run():
+    lines = RecordedLines(10.0, PaceSteps())
     for second in range(0, 10 * 3_600, 5):
-        lines.show(reading(seconds=float(second)))
-    assert 500 < len(lines.sentences) < 700
+        lines.show(figures(seconds=float(second)))
+    assert 500 < len(lines.messages) < 700
 
 
 @pytest.mark.anyio
-async def test_after_a_line_each_handle_that_changed_has_one_however_often_it_did():
-    reasons = PaceSteps()
-    lines = Said(10.0, reasons)
+async def test_a_line_is_followed_by_the_latest_step_of_each_handle_that_changed():
+    steps = PaceSteps()
+    lines = RecordedLines(10.0, steps)
     for number in range(100):
-        await reasons.on_event(
+        await steps.on_event(
             ProcessingEvent.PACE_CHANGED,
             {"quota": "q", "handle": "workers", "old": number, "new": number + 1, "reason": f"reason {number}"},
         )
-        lines.show(reading(seconds=number / 20))
-    assert lines.sentences == []
-    lines.show(reading(seconds=10.0))
-    assert len(lines.sentences) == 2
-    assert lines.sentences[1].endswith("99 → 100 workers: reason 99")
-    lines.show(reading(seconds=20.0))
-    assert len(lines.sentences) == 3
+        lines.show(figures(seconds=number / 20))
+    assert lines.messages == []
+    lines.show(figures(seconds=10.0))
+    assert len(lines.messages) == 2
+    assert lines.messages[1].endswith("99 → 100 workers: reason 99")
+    lines.show(figures(seconds=20.0))
+    assert len(lines.messages) == 3

@@ -9,7 +9,7 @@ import pytest
 from paceline import FaultKind, TokenUsage
 from paceline._core.durations import format_clock, format_elapsed
 from paceline._core.pace import PaceStatistics
-from paceline.cli.progress.figures import gate_of, pace_of, per_time
+from paceline.cli.progress.figures import format_breaker, format_pace, format_rate
 from paceline.runs.progress import ProgressMeter
 from paceline.typing import ProcessorStatistics
 
@@ -33,7 +33,7 @@ def statistics(done=0, *, failed=0, served=None, refusals=0, **lane):
     )
 
 
-def test_the_first_reading_knows_no_rate():
+def test_the_first_figures_have_no_rate():
     reading = ProgressMeter(100, 1_000).read(50.0, statistics(10, failed=2, refusals=4))
     assert (reading.total, reading.done, reading.failed, reading.refusals) == (100, 10, 2, 4)
     assert (reading.workers, reading.in_flight) == (20, 3)
@@ -41,15 +41,15 @@ def test_the_first_reading_knows_no_rate():
     assert (reading.seconds, reading.pace, reading.token_pace) == (0.0, math.inf, math.inf)
 
 
-def test_before_the_first_lane_there_are_no_workers():
+def test_without_a_lane_there_are_no_workers():
     empty = statistics()
     empty.lanes.clear()
     reading = ProgressMeter(100, 1_000).read(0.0, empty)
     assert (reading.workers, reading.rate, reading.wait) == (0, 0.0, 0.0)
-    assert pace_of(reading) == "no limit met yet"
+    assert format_pace(reading) == "no limit met yet"
 
 
-def test_more_workers_than_the_user_allows_are_not_shown():
+def test_workers_are_bounded_by_the_user_s_maximum():
     assert ProgressMeter(100, 7).read(0.0, statistics()).workers == 7
 
 
@@ -63,34 +63,34 @@ def test_more_workers_than_the_user_allows_are_not_shown():
         ({"rate": 0.2, "token_rate": 100.0}, "12 calls/min, 100 tokens/s"),
     ],
 )
-def test_the_pace_is_told_in_what_is_enforced(known, words):
-    assert pace_of(ProgressMeter(1, 1).read(0.0, statistics(**known))) == words
+def test_the_pace_names_the_limits_that_are_enforced(known, words):
+    assert format_pace(ProgressMeter(1, 1).read(0.0, statistics(**known))) == words
 
 
 @pytest.mark.parametrize(
     ("gate", "words"),
     [
-        (9.0, "open"),
-        (10.01, "closed; opens in 0.1 s"),
-        (10.4, "closed; opens in 0.4 s"),
-        (12.2, "closed; opens in 3 s"),
-        (610, "closed; opens in 10 min"),
+        (9.0, "closed"),
+        (10.01, "open; calls start in 0.1 s"),
+        (10.4, "open; calls start in 0.4 s"),
+        (12.2, "open; calls start in 3 s"),
+        (610, "open; calls start in 10 min"),
     ],
 )
-def test_what_is_waited_for_is_told_in_words(gate, words):
-    assert gate_of(ProgressMeter(1, 1).read(10.0, statistics(gate=gate))) == words
+def test_the_breaker_is_shown_with_the_time_until_calls_start(gate, words):
+    assert format_breaker(ProgressMeter(1, 1).read(10.0, statistics(gate=gate))) == words
 
 
 def test_a_time_since_the_beginning_is_exact_at_first():
     assert [format_elapsed(seconds) for seconds in (0.04, 12.34, 750)] == ["0.0 s", "12.3 s", "12:30"]
 
 
-def test_rates_are_told_with_the_decimals_that_mean_something():
-    told = [per_time(rate, "calls") for rate in (math.inf, 0.013, 1, 99.94, 1234.5)]
-    assert told == ["no limit", "0.78 calls/min", "1.0 calls/s", "99.9 calls/s", "1,234 calls/s"]
+def test_a_rate_is_shown_with_its_significant_decimals():
+    texts = [format_rate(rate, "calls") for rate in (math.inf, 0.013, 1, 99.94, 1234.5)]
+    assert texts == ["no limit", "0.78 calls/min", "1.0 calls/s", "99.9 calls/s", "1,234 calls/s"]
 
 
-def test_the_rate_is_that_of_the_last_seconds():
+def test_the_rate_is_the_mean_of_the_last_five_seconds():
     gauge = ProgressMeter(1_000, 1_000)
     for second in range(20):
         reading = gauge.read(second, statistics(10 * second))
@@ -102,7 +102,7 @@ def test_the_rate_is_that_of_the_last_seconds():
     assert reading.left is None
 
 
-def test_calls_and_items_are_counted_apart():
+def test_calls_and_items_are_counted_separately():
     gauge = ProgressMeter(100, 1_000)
     gauge.read(0.0, statistics(0, served=0))
     reading = gauge.read(2.0, statistics(10, served=40))
@@ -110,7 +110,7 @@ def test_calls_and_items_are_counted_apart():
     assert reading.left == pytest.approx(18)
 
 
-def test_a_gate_in_the_future_is_a_wait():
+def test_an_open_breaker_is_a_wait():
     assert ProgressMeter(1, 1_000).read(10.0, statistics(gate=22.5)).wait == 12.5
     assert ProgressMeter(1, 1_000).read(10.0, statistics(gate=9.0)).wait == 0
 
@@ -131,7 +131,7 @@ def test_a_time_left_is_written_as_a_clock_does(seconds, text):
     assert format_clock(seconds) == text
 
 
-def test_readings_that_are_further_apart_than_the_window_tell_a_rate_too():
+def test_a_rate_needs_no_two_snapshots_in_the_window():
     gauge = ProgressMeter(1_000, 1_000)
     gauge.read(0.0, statistics(0))
     gauge.read(10.0, statistics(100))
@@ -139,6 +139,6 @@ def test_readings_that_are_further_apart_than_the_window_tell_a_rate_too():
     assert (reading.rate, reading.left) == (20.0, 35.0)
 
 
-def test_what_earlier_runs_have_done_counts_as_done():
+def test_items_of_earlier_runs_count_as_done():
     reading = ProgressMeter(1_000, 1_000, done_before=400).read(0.0, statistics(100))
     assert (reading.done, reading.total) == (500, 1_000)

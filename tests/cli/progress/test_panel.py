@@ -1,4 +1,4 @@
-"""What is drawn while a batch runs."""
+"""Panel: what is drawn on a terminal during a run."""
 
 from __future__ import annotations
 
@@ -30,25 +30,25 @@ KNOWN = {
 }
 
 
-def reading(**figures):
-    return RunProgress(**KNOWN | figures)
+def figures(**changed):
+    return RunProgress(**KNOWN | changed)
 
 
-def drawn(picture, width=80):
+def render(picture, width=80):
     console = Console(width=width, file=None)
     with console.capture() as capture:
         console.print(picture)
     return capture.get()
 
 
-async def reasons_of(number):
-    reasons = PaceSteps()
+async def steps_of(number):
+    steps = PaceSteps()
     for index in range(number):
-        await reasons.on_event(
+        await steps.on_event(
             ProcessingEvent.PACE_CHANGED,
             {"quota": "q", "handle": "workers", "old": index, "new": index + 1, "reason": f"[b]reason {index}"},
         )
-    return reasons
+    return steps
 
 
 @given(st.lists(st.integers(0, 5_000), max_size=300), st.integers(1, 60))
@@ -60,58 +60,58 @@ def test_a_curve_fits_its_width_and_peaks_where_the_values_do(values, width):
 
 
 @given(st.integers(1, 5_000), st.integers(1, 300))
-def test_a_level_that_stays_is_a_flat_curve(level, count):
+def test_a_constant_value_is_a_flat_curve(level, count):
     assert set(sparkline([level] * count, 48)) == {"█"}
 
 
-def test_what_is_not_known_is_a_gap():
+def test_a_value_that_is_not_finite_is_a_gap():
     assert sparkline([math.nan, math.inf, 8, 4], 4) == "  █▅"
 
 
-def test_what_is_above_the_top_is_at_the_top():
+def test_a_value_above_the_top_has_the_highest_level():
     assert sparkline([2, 4, 400], 3, 4.0) == "▅██"
 
 
 @given(st.integers(0, 3_000))
-def test_all_of_the_time_is_drawn_in_the_same_space(count):
+def test_a_curve_of_any_duration_has_a_bounded_width(count):
     curve = Curve(steps=16)
     for value in range(count):
         curve.add(value + 1)
-    line = drawn(curve).strip()
+    line = render(curve).strip()
     assert len(line) <= 16
     assert list(line) == sorted(line)
     assert not count or line[-1] == "█"
 
 
-def test_a_curve_gives_way_where_there_is_no_room():
+def test_a_curve_is_as_wide_as_there_is_room():
     curve = Curve()
     for value in range(100):
         curve.add(value)
-    assert [len(drawn(curve, width).strip()) for width in (10, 48, 200)] == [10, 48, 48]
+    assert [len(render(curve, width).strip()) for width in (10, 48, 200)] == [10, 48, 48]
 
 
 @pytest.mark.anyio
 @pytest.mark.parametrize("width", [30, 58, 80, 200])
-async def test_a_picture_has_the_same_number_of_lines_and_fits(width):
+async def test_a_panel_always_has_the_same_number_of_lines_and_fits(width):
     for number in (0, 3, 50):
-        reasons = await reasons_of(number)
-        for panel, lines in ((PacePanel(reasons), 6 + SHOWN_STEPS), (DemoPanel("sim", reasons), 10 + SHOWN_STEPS)):
-            for figures in ({}, {"wait": 3.0}, {"pace": math.inf}, {"in_flight": 12_000, "workers": 12_000}):
-                picture = drawn(panel(reading(**figures)), width).splitlines()
+        steps = await steps_of(number)
+        for panel, lines in ((PacePanel(steps), 6 + SHOWN_STEPS), (DemoPanel("sim", steps), 10 + SHOWN_STEPS)):
+            for changed in ({}, {"wait": 3.0}, {"pace": math.inf}, {"in_flight": 12_000, "workers": 12_000}):
+                picture = render(panel(figures(**changed)), width).splitlines()
                 assert len(picture) == lines
                 assert max(map(len, picture)) <= width
 
 
 @pytest.mark.anyio
-async def test_the_panel_shows_the_figures_the_curves_and_the_latest_reasons():
-    picture = drawn(PacePanel(await reasons_of(9))(reading(wait=2.4)))
+async def test_a_panel_shows_the_figures_their_curves_and_the_latest_steps():
+    picture = render(PacePanel(await steps_of(9))(figures(wait=2.4)))
     for words in (
         "150 of 600",
         "0:16 left",
         "40 in flight of 42",
         "29.5 calls/s",
         "31.0 calls/s",
-        "closed; opens in 3 s",
+        "open; calls start in 3 s",
         "7, 2 failed",
         "8 → 9 workers",
         "[b]reason 8",
@@ -121,8 +121,8 @@ async def test_the_panel_shows_the_figures_the_curves_and_the_latest_reasons():
     assert "reason 3" not in picture
 
 
-def test_the_demo_shows_what_the_provider_really_allows():
+def test_the_panel_of_the_demo_shows_the_rate_that_is_allowed():
     panel = DemoPanel("sim:rate=30", PaceSteps(), allowed=lambda seconds: 30.0 if seconds < 5 else 0.0)
-    assert "30.0 calls/s" in drawn(panel(reading(seconds=1.0)))
-    assert "nothing" in drawn(panel(reading(seconds=6.0)))
-    assert "sim:rate=30" in drawn(panel(reading()))
+    assert "30.0 calls/s" in render(panel(figures(seconds=1.0)))
+    assert "nothing" in render(panel(figures(seconds=6.0)))
+    assert "sim:rate=30" in render(panel(figures()))

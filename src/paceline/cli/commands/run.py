@@ -11,7 +11,7 @@ from ..console import OK, USAGE, print_json, print_message, print_output
 from ..foreground import Foreground
 from ..options import ResumeArguments, RunArguments
 from ..plan_text import plan_data, render_plan
-from ..progress.display import Display, Lines, PacePanel, Progress, is_live
+from ..progress.display import Display, Lines, PacePanel, Progress, can_draw
 from ..progress.figures import PaceSteps
 from ..report_text import print_report
 
@@ -55,4 +55,4 @@ def _print_plan(options: RunOptions, *, as_json: bool) -> int:
 def _progress(options: RunOptions, steps: PaceSteps, *, quiet: bool) -> Progress:
     if quiet:
         return Progress()
-    return Display(PacePanel(steps)) if is_live(stdout_is_used=options.output == STREAM) else Lines(_PERIOD, steps)
+    return Display(PacePanel(steps)) if can_draw(stdout_is_used=options.output == STREAM) else Lines(_PERIOD, steps)

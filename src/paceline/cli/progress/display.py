@@ -1,10 +1,10 @@
-"""What is drawn while a batch runs: how its workers find the provider's pace, and why they change.
+"""Display: the progress of a run on stderr, as a live panel on a terminal and as occasional lines elsewhere.
 
-A picture always has the same number of lines: it is drawn over the one before.
+Rules owned here:
 
-What a user sees while a batch runs: on a terminal a live display, elsewhere a line now and then.
-
-It all goes to stderr. stdout is for results.
+1. Nothing goes to stdout, which is for results. Where result rows may end up on the same terminal, there is no live panel.
+2. A panel always has the same number of lines, as each is drawn over the one before.
+3. A terminal that is gone does not end the run.
 """
 
 from __future__ import annotations
@@ -28,34 +28,36 @@ from rich.table import Column, Table
 from rich.text import Text
 
 from ..._core.durations import format_clock
-from ...files.output import STDOUT
 from ...runs.progress import RunProgress
-from ..console import print_message
-from .figures import SHOWN_STEPS, PaceSteps, gate_of, pace_of, per_time
+from ..console import STDOUT, print_message
+from .figures import SHOWN_STEPS, PaceSteps, format_breaker, format_pace, format_rate
 
 _LEVELS = "▁▂▃▄▅▆▇█"
 _WIDEST = 48  # columns of a curve
-_NAMES, _WORDS = 7, 24  # columns: what is drawn anew stays in its place
-_HEADROOM = 1.2  # above the most that was ever served a second: a pace may be far above it for a moment
-_WAITS, _FAILS = "yellow", "red"
+_LABELS, _VALUES = 7, 24  # columns: fixed, so that what is redrawn stays in place
+_HEADROOM = 1.2  # top of the curves over the highest rate served: the pace may be far above it for a moment
+_WAITING, _FAILED = "yellow", "red"
+_SHORTEST_WAIT = 1.0  # seconds: shorter waits are over before they are read
+_LINES_PER_RUN, _LONGEST_PERIOD = 30, 60.0  # lines per duration of the run so far, and seconds between two at most
+_EARLY = 0.1  # seconds: a sleep that ends slightly early does not skip a line
 
 
 class Curve:
-    """Values over time: however many there are, all of the time is drawn, in a bounded number of steps.
+    """Values over time in a bounded number of steps: each step is the mean of equally many values.
 
-    Each step is the mean of as many values as it stands for. A value that is not finite leaves a gap.
+    A value that is not finite leaves a gap.
     """
 
     def __init__(self, steps: int = 4 * _WIDEST) -> None:
         self.top = 0.0
-        """What the highest level stands for, as does all above; 0: the highest value."""
+        """Value of the highest level, and of everything above; 0: the highest value."""
         self._steps = steps
         self._means: list[float] = []
         self._pending: list[float] = []
         self._per_step = 1
 
     def add(self, value: float) -> None:
-        """Note the next value."""
+        """Add the next value."""
         self._pending.append(value)
         if len(self._pending) == self._per_step:
             self._means.append(_mean(self._pending))
@@ -71,101 +73,13 @@ class Curve:
         return Measurement(1, min(_WIDEST, options.max_width))
 
 
-class PacePanel:
-    """Draws one reading after the other, the curves of those before, and the latest reasons.
-
-    Args:
-        reasons: is told of the events of the same batch.
-    """
-
-    def __init__(self, reasons: PaceSteps) -> None:
-        self._reasons = reasons
-        self._in_flight, self._served, self._pace = Curve(), Curve(), Curve()
-        self._fastest = 0.0
-
-    def __call__(self, reading: RunProgress) -> RenderableType:
-        """Return the picture."""
-        return Group(bar(reading), self.figures(reading), self.why())
-
-    def figures(self, reading: RunProgress) -> Table:
-        """Return a line for each figure."""
-        self._in_flight.add(reading.in_flight)
-        self._served.add(reading.rate)
-        self._pace.add(reading.pace if reading.pace < math.inf else reading.token_pace)
-        self._fastest = max(self._fastest, reading.rate)
-        if reading.pace < math.inf:  # what is served and what may be are shown in one scale
-            self._served.top = self._pace.top = _HEADROOM * self._fastest
-        table = Table.grid(
-            Column(min_width=_NAMES, no_wrap=True),
-            Column(min_width=_WORDS, no_wrap=True, overflow="ellipsis"),
-            Column(),
-            padding=(0, 2),
-        )
-        table.add_row("workers", f"{reading.in_flight:,} in flight of {reading.workers:,}", self._in_flight)
-        table.add_row("gate", Text(gate_of(reading), style=_WAITS if reading.wait else ""))
-        lost = Text(f", {reading.failed:,} failed", style=_FAILS if reading.failed else "")
-        table.add_row("refused", Text(f"{reading.refusals:,}") + lost)
-        table.add_row("served", per_time(reading.rate, "calls"), self._served)
-        table.add_row("pace", pace_of(reading), self._pace)
-        return table
-
-    def why(self) -> Table:
-        """Return the latest changes of the pace, with their reasons."""
-        table = Table.grid(
-            Column(min_width=_NAMES, justify="right", no_wrap=True),
-            Column(min_width=_WORDS, no_wrap=True, overflow="ellipsis"),
-            Column(),
-            padding=(0, 2),
-        )
-        changes = self._reasons.latest
-        for change in changes:
-            table.add_row(change.time, change.what, Text(change.reason, no_wrap=True, overflow="ellipsis"))
-        for _ in range(SHOWN_STEPS - len(changes)):
-            table.add_row("", "", "")
-        return table
-
-
-class DemoPanel(PacePanel):
-    """The same in a frame.
-
-    Args:
-        provider: what is called.
-        reasons: is told of the events of the same batch.
-        allowed: what the provider really allows at a time, in calls a second; None: not known.
-    """
-
-    def __init__(self, provider: str, reasons: PaceSteps, *, allowed: Callable[[float], float] | None = None) -> None:
-        super().__init__(reasons)
-        self._provider = provider
-        self._allowed = allowed
-        self._truth = Curve()
-
-    def __call__(self, reading: RunProgress) -> RenderableType:
-        """Return the picture."""
-        return Panel(
-            Group(bar(reading), "", self.figures(reading), "", self.why()),
-            title="a batch finds its pace",
-            subtitle=Text(self._provider),
-        )
-
-    def figures(self, reading: RunProgress) -> Table:
-        """Return a line for each figure, and one for the truth."""
-        table = super().figures(reading)
-        if self._allowed is not None:
-            rate = self._allowed(reading.seconds)
-            self._truth.add(rate)
-            self._truth.top = self._served.top
-            table.add_row("allowed", per_time(rate, "calls") if rate else "nothing", self._truth)
-        return table
-
-
 def sparkline(values: Sequence[float], width: int, top: float = 0.0) -> str:
-    """Return a curve of at most `width` characters; each is the mean of as many values as it stands for.
+    """Return a curve in block characters; each is the mean of equally many values.
 
     Args:
-        values: one that is not finite leaves a gap.
-        width: characters.
-        top: what the highest level stands for, as does all above; 0: the highest value.
+        values: Values over time; one that is not finite leaves a gap.
+        width: Characters, at most.
+        top: Value of the highest level, and of everything above; 0: the highest value.
     """
     columns = min(width, len(values))
     edges = [column * len(values) // columns for column in range(columns + 1)] if columns else [0]
@@ -183,16 +97,103 @@ def _mean(values: Sequence[float]) -> float:
     return sum(finite) / len(finite) if finite else math.nan
 
 
-_LONG_WAIT = 1.0  # seconds: shorter waits come and go too fast to be read
-_RAREST, _LINES = 60.0, 30  # seconds between two lines in the end, and how many of the first period there are before
-_EARLY = 0.1  # seconds: a sleep that is a little short costs no line
+class PacePanel:
+    """Panel of a run: its figures, their curves over time, and the latest steps of the pace.
+
+    Args:
+        steps: Observer of the same batch.
+    """
+
+    def __init__(self, steps: PaceSteps) -> None:
+        self._steps = steps
+        self._in_flight, self._served, self._pace = Curve(), Curve(), Curve()
+        self._fastest = 0.0
+
+    def __call__(self, progress: RunProgress) -> RenderableType:
+        """Return the panel, with the figures added to the curves."""
+        return Group(bar(progress), self.figures(progress), self.changes())
+
+    def figures(self, progress: RunProgress) -> Table:
+        """Return one row per figure."""
+        self._in_flight.add(progress.in_flight)
+        self._served.add(progress.rate)
+        self._pace.add(progress.pace if progress.pace < math.inf else progress.token_pace)
+        self._fastest = max(self._fastest, progress.rate)
+        if progress.pace < math.inf:  # both are calls per second: one scale
+            self._served.top = self._pace.top = _HEADROOM * self._fastest
+        table = _table(Column(min_width=_LABELS, no_wrap=True))
+        table.add_row("workers", f"{progress.in_flight:,} in flight of {progress.workers:,}", self._in_flight)
+        table.add_row("breaker", Text(format_breaker(progress), style=_WAITING if progress.wait else ""))
+        failed = Text(f", {progress.failed:,} failed", style=_FAILED if progress.failed else "")
+        table.add_row("refused", Text(f"{progress.refusals:,}") + failed)
+        table.add_row("served", format_rate(progress.rate, "calls"), self._served)
+        table.add_row("pace", format_pace(progress), self._pace)
+        return table
+
+    def changes(self) -> Table:
+        """Return one row per step of the pace, filled up with empty rows."""
+        table = _table(Column(min_width=_LABELS, justify="right", no_wrap=True))
+        steps = self._steps.latest
+        for step in steps:
+            table.add_row(step.time, step.change, Text(step.reason, no_wrap=True, overflow="ellipsis"))
+        for _ in range(SHOWN_STEPS - len(steps)):
+            table.add_row("", "", "")
+        return table
+
+
+class DemoPanel(PacePanel):
+    """Panel of the demo: in a frame, with the rate that the provider allows.
+
+    Args:
+        provider: Name of the provider.
+        steps: Observer of the same batch.
+        allowed: Calls per second that the provider allows, by seconds since the start; None: unknown.
+    """
+
+    def __init__(self, provider: str, steps: PaceSteps, *, allowed: Callable[[float], float] | None = None) -> None:
+        super().__init__(steps)
+        self._provider = provider
+        self._allowed = allowed
+        self._allowed_curve = Curve()
+
+    def __call__(self, progress: RunProgress) -> RenderableType:
+        """Return the panel, with the figures added to the curves."""
+        return Panel(
+            Group(bar(progress), "", self.figures(progress), "", self.changes()),
+            title="a batch finds its pace",
+            subtitle=Text(self._provider),
+        )
+
+    def figures(self, progress: RunProgress) -> Table:
+        """Return one row per figure, and one for the rate that is allowed."""
+        table = super().figures(progress)
+        if self._allowed is not None:
+            rate = self._allowed(progress.seconds)
+            self._allowed_curve.add(rate)
+            self._allowed_curve.top = self._served.top
+            table.add_row("allowed", format_rate(rate, "calls") if rate else "nothing", self._allowed_curve)
+        return table
+
+
+def _table(first: Column) -> Table:
+    return Table.grid(first, Column(min_width=_VALUES, no_wrap=True, overflow="ellipsis"), Column(), padding=(0, 2))
+
+
+def bar(progress: RunProgress) -> RenderableType:
+    """Return one line: a bar, the items done, and the time left."""
+    line = Table.grid(expand=True, padding=(0, 1))
+    line.add_column(ratio=1)
+    line.add_column(justify="right", no_wrap=True)
+    done = f"{progress.done:,} of {progress.total:,}  {format_clock(progress.left)} left"
+    line.add_row(ProgressBar(total=max(1, progress.total), completed=progress.done), done)
+    return line
 
 
 class Progress:
-    """Shows nothing: what --quiet asks for. The others show more."""
+    """Progress that is not shown (--quiet), and the interface of those that are."""
 
     period: float = math.inf
-    """Seconds between two readings."""
+    """Seconds between two calls of `show`."""
 
     def __enter__(self) -> Self:
         return self
@@ -202,48 +203,48 @@ class Progress:
     ) -> None:
         """End the display."""
 
-    def show(self, reading: RunProgress) -> None:
-        """Show the figures."""
+    def show(self, progress: RunProgress) -> None:
+        """Show the figures of a moment."""
 
-    def end(self, reading: RunProgress) -> None:
-        """Show the last figures, where a picture stays."""
+    def finish(self, progress: RunProgress) -> None:
+        """Show the last figures, if the display remains."""
 
-    def say(self, sentence: str) -> None:
-        """Tell the user something, whatever is shown."""
-        print_message(sentence)
+    def print(self, message: str) -> None:
+        """Print a message, also if figures are not shown."""
+        print_message(message)
 
 
 class Lines(Progress):
-    """Prints a line each `period` seconds, less often as time goes on, and after it why the pace has changed.
+    """Prints the figures on one line each period, and the latest step of each handle that changed.
 
-    Of each handle only the latest change is told: at most four more lines, however often the pace changes.
+    Lines get rarer in a long run: at most one a minute in the end.
 
     Args:
-        period: seconds.
-        reasons: is told of the events of the same batch.
+        period: Seconds between the first lines.
+        steps: Observer of the same batch.
     """
 
-    def __init__(self, period: float, reasons: PaceSteps) -> None:
+    def __init__(self, period: float, steps: PaceSteps) -> None:
         self.period = period
-        self._reasons = reasons
+        self._steps = steps
         self._next = period
 
-    def show(self, reading: RunProgress) -> None:
-        """Print the figures, if it is time."""
-        if reading.seconds < self._next - _EARLY:
+    def show(self, progress: RunProgress) -> None:
+        """Print the figures, if the period has passed."""
+        if progress.seconds < self._next - _EARLY:
             return
-        self.say(f"{reading.done:,} of {reading.total:,} done, {figures(reading)}, {format_clock(reading.left)} left")
-        for change in self._reasons.take():
-            self.say(f"at {change.time} {change.what}: {change.reason}")
-        self._next = reading.seconds + max(self.period, min(_RAREST, reading.seconds / _LINES))
+        self.print(line(progress))
+        for step in self._steps.take_unread():
+            self.print(f"at {step.time} {step.change}: {step.reason}")
+        self._next = progress.seconds + max(self.period, min(_LONGEST_PERIOD, progress.seconds / _LINES_PER_RUN))
 
 
 class Display(Progress):
-    """Draws on the terminal.
+    """Draws the figures on the terminal.
 
     Args:
-        draw: makes a picture of the figures.
-        stays: whether the last one is left there.
+        draw: Function that makes a picture of the figures.
+        stays: Whether the last picture remains.
     """
 
     period = 0.25
@@ -253,7 +254,7 @@ class Display(Progress):
         self._console = Console(stderr=True, highlight=False)
         self._live = Live(
             console=self._console,
-            auto_refresh=False,  # it would be drawn from a thread of its own
+            auto_refresh=False,  # it would draw from another thread
             transient=not stays,
             redirect_stdout=False,
             vertical_overflow="crop",
@@ -270,42 +271,37 @@ class Display(Progress):
         with suppress(OSError):
             self._live.stop()
 
-    def show(self, reading: RunProgress) -> None:
-        """Draw the figures anew."""
+    def show(self, progress: RunProgress) -> None:
+        """Draw the figures over the last ones."""
         with suppress(OSError):  # the terminal may be gone
-            self._live.update(self._draw(reading), refresh=True)
+            self._live.update(self._draw(progress), refresh=True)
 
-    def end(self, reading: RunProgress) -> None:
+    def finish(self, progress: RunProgress) -> None:
         """Draw the last figures."""
-        self.show(reading)
+        self.show(progress)
 
-    def say(self, sentence: str) -> None:
-        """Print above the picture."""
+    def print(self, message: str) -> None:
+        """Print a message above the picture."""
         with suppress(OSError):
-            self._console.print(Text(f"paceline: {sentence}"), soft_wrap=True)
+            self._console.print(Text(f"paceline: {message}"), soft_wrap=True)
 
 
-def figures(reading: RunProgress) -> str:
-    """Return the figures in words, but for how much is done."""
-    wait = f", gate {gate_of(reading)}" if reading.wait >= _LONG_WAIT else ""
+def line(progress: RunProgress) -> str:
+    """Return the figures on one line."""
+    breaker = f", breaker {format_breaker(progress)}" if progress.wait >= _SHORTEST_WAIT else ""
     return (
-        f"{reading.in_flight:,} in flight of {reading.workers:,} workers, served {per_time(reading.rate, 'calls')}, "
-        f"pace: {pace_of(reading)}, {reading.refusals:,} refusals, {reading.failed:,} failed{wait}"
+        f"{progress.done:,} of {progress.total:,} done, {progress.in_flight:,} in flight of {progress.workers:,} workers, "
+        f"served {format_rate(progress.rate, 'calls')}, pace: {format_pace(progress)}, {progress.refusals:,} refusals, "
+        f"{progress.failed:,} failed{breaker}, {format_clock(progress.left)} left"
     )
 
 
-def bar(reading: RunProgress) -> RenderableType:
-    """Return one line: how much is done, and how long it will take."""
-    line = Table.grid(expand=True, padding=(0, 1))
-    line.add_column(ratio=1)
-    line.add_column(justify="right", no_wrap=True)
-    progress = ProgressBar(total=max(1, reading.total), completed=reading.done)
-    line.add_row(progress, f"{reading.done:,} of {reading.total:,}  {format_clock(reading.left)} left")
-    return line
+def can_draw(*, stdout_is_used: bool) -> bool:
+    """Return whether stderr is a terminal to draw on, with no rows between the pictures: those in a pipe often end there too.
 
-
-def is_live(*, stdout_is_used: bool) -> bool:
-    """Whether stderr is a terminal to draw on, and no rows can come into the picture: those in a pipe often end there."""
+    Args:
+        stdout_is_used: Whether rows go to stdout.
+    """
     if not sys.stderr.isatty() or Console(stderr=True).is_dumb_terminal:
         return False
     return not stdout_is_used or stat.S_ISREG(os.fstat(STDOUT).st_mode)

@@ -1,9 +1,9 @@
-"""Why the pace has changed, in the order in which it did.
+"""Figures: the figures of a run and the changes of its pace, in words.
 
-1. Changes of one handle for one reason, with nothing between them but other handles' changes, are one change.
-2. Only the latest are remembered: what is shown at once.
+Rules owned here:
 
-The figures of a run in words.
+1. Consecutive changes of one handle for one reason are one step, whatever other handles do in between.
+2. Only the latest steps are kept: as many as are shown.
 """
 
 from __future__ import annotations
@@ -20,97 +20,97 @@ from ...abc import BaseObserver
 from ...runs.progress import RunProgress
 
 SHOWN_STEPS = 5
-"""Changes that are remembered."""
+"""Steps that are kept."""
+
+_NO_DECIMALS_FROM = 100  # per second: above, decimals are noise
 
 
 @attrs.frozen
 class PaceStep:
-    """A handle of the pace went from one value to another, for one reason."""
+    """A change of the pace: one handle, from one value to another, for one reason."""
 
     seconds: float
-    """After the batch began."""
+    """Time since the start of the batch."""
     handle: str
+    """What changed: "workers", "calls a second", "tokens a second" or "gate"."""
     old: float
+    """Value before, in the unit of `handle`; inf: no limit."""
     new: float
+    """Value after."""
     reason: str
 
     @property
     def time(self) -> str:
-        """When, in words."""
+        """The time in words."""
         return format_elapsed(self.seconds)
 
     @property
-    def what(self) -> str:
-        """What changed, in words: 20 → 34 workers, no limit → 29.1 calls/s, gate closed for 3 s."""
+    def change(self) -> str:
+        """The change in words: 20 → 34 workers, no limit → 29.1 calls/s, breaker open for 3 s."""
         match self.handle:
             case "workers":
                 return f"{self.old:,.0f} → {self.new:,.0f} workers"
             case "calls a second" | "tokens a second":
-                old, new = (per_time(rate, self.handle.split()[0]) for rate in (self.old, self.new))
+                old, new = (format_rate(rate, self.handle.split()[0]) for rate in (self.old, self.new))
                 number, _, unit = old.partition(" ")
                 return f"{number if new.endswith(f' {unit}') else old} → {new}"
             case "gate":
-                return f"gate closed for {format_wait(self.new)}" if self.new > 0 else "gate open again"
+                return f"breaker open for {format_wait(self.new)}" if self.new > 0 else "breaker closed"
             case other:
                 return f"{other}: {self.old:,.4g} → {self.new:,.4g}"
 
 
 class PaceSteps(BaseObserver):
-    """Remembers why the pace has changed."""
+    """Observer that keeps the latest steps of the pace."""
 
     def __init__(self) -> None:
         self.latest: list[PaceStep] = []
-        self._untold: dict[str, PaceStep] = {}
-        self._began = 0.0
+        """The latest steps, oldest first."""
+        self._unread: dict[str, PaceStep] = {}
+        self._started = 0.0
 
     async def on_event(self, event: ProcessingEvent, data: dict[str, Any]) -> None:
-        """Hear of one event."""
+        """Record a change of the pace."""
         if event is ProcessingEvent.BATCH_STARTED:
-            self._began = current_time()
+            self._started = current_time()
         elif event is ProcessingEvent.PACE_CHANGED:
-            seconds = current_time() - self._began
+            seconds = current_time() - self._started
             self._add(PaceStep(seconds, data["handle"], data["old"], data["new"], data["reason"]))
 
-    def take(self) -> list[PaceStep]:
-        """Return the latest change of each handle, of those since it was asked last, in order of time."""
-        taken = sorted(self._untold.values(), key=lambda change: change.seconds)
-        self._untold.clear()
-        return taken
+    def take_unread(self) -> list[PaceStep]:
+        """Return the latest step of each handle that changed since the last call, oldest first."""
+        steps = sorted(self._unread.values(), key=lambda step: step.seconds)
+        self._unread.clear()
+        return steps
 
-    def _add(self, change: PaceStep) -> None:
-        self._untold[change.handle] = change
+    def _add(self, step: PaceStep) -> None:
+        self._unread[step.handle] = step
         for index in reversed(range(len(self.latest))):
             last = self.latest[index]
-            if last.handle == change.handle:
-                if last.reason == change.reason:
-                    self.latest[index] = self._untold[change.handle] = attrs.evolve(last, new=change.new)
+            if last.handle == step.handle:
+                if last.reason == step.reason:
+                    self.latest[index] = self._unread[step.handle] = attrs.evolve(last, new=step.new)
                     return
                 break
-        self.latest = [*self.latest[1 - SHOWN_STEPS :], change]
+        self.latest = [*self.latest[1 - SHOWN_STEPS :], step]
 
 
-_MANY = 100  # from here on decimals say nothing
-
-
-def per_time(number: float, unit: str) -> str:
-    """Return a rate as people say it: 29.1 calls/s, 1,667 tokens/s, and of less than one a second 12.5 calls/min."""
-    if number == math.inf:
+def format_rate(rate: float, unit: str) -> str:
+    """Return a rate per second in words: 29.1 calls/s, 1,667 tokens/s; below one, per minute: 12.5 calls/min."""
+    if rate == math.inf:
         return "no limit"
-    if number < 1:
-        return f"{60 * number:.3g} {unit}/min"
-    return f"{number:,.1f} {unit}/s" if number < _MANY else f"{number:,.0f} {unit}/s"
+    if rate < 1:
+        return f"{60 * rate:.3g} {unit}/min"
+    return f"{rate:,.1f} {unit}/s" if rate < _NO_DECIMALS_FROM else f"{rate:,.0f} {unit}/s"
 
 
-def pace_of(reading: RunProgress) -> str:
+def format_pace(progress: RunProgress) -> str:
     """Return the pace in words."""
-    enforced = [
-        per_time(pace, unit)
-        for pace, unit in ((reading.pace, "calls"), (reading.token_pace, "tokens"))
-        if pace < math.inf
-    ]
-    return ", ".join(enforced) or ("not limited" if reading.refusals else "no limit met yet")
+    limits = ((progress.pace, "calls"), (progress.token_pace, "tokens"))
+    limited = [format_rate(rate, unit) for rate, unit in limits if rate < math.inf]
+    return ", ".join(limited) or ("not limited" if progress.refusals else "no limit met yet")
 
 
-def gate_of(reading: RunProgress) -> str:
+def format_breaker(progress: RunProgress) -> str:
     """Return in words whether calls may start, and if not, when."""
-    return f"closed; opens in {format_wait(reading.wait)}" if reading.wait else "open"
+    return f"open; calls start in {format_wait(progress.wait)}" if progress.wait else "closed"

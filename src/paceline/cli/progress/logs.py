@@ -1,9 +1,10 @@
-"""What of the log a user sees while a batch runs: each warning once, in a line, unless all was asked for.
+"""Logs: the log messages that a user sees during a run.
 
-1. The library logs to "paceline". Of other packages only warnings are shown: their details may hold prompts.
-2. Without --verbose there are no tracebacks, and a message is shown when it comes for the first time; with a million items
-   it may come a million times.
-3. What looks like a credential is blanked.
+Rules owned here:
+
+1. The library logs to "paceline". Of other packages only warnings are shown: their details may contain prompts.
+2. Without --verbose a message is shown once and without its traceback, as a million items may log it a million times.
+3. Text that looks like a credential is redacted.
 """
 
 from __future__ import annotations
@@ -14,54 +15,59 @@ from contextlib import contextmanager
 
 from ..._core.fault import redact
 
-_SHOWN = 20  # different messages
+_MOST = 20  # different messages shown without --verbose
 
 
-class _Teller(logging.Handler):
-    """Tells every record, tracebacks and all."""
+class _VerboseHandler(logging.Handler):
+    """Shows every record with its traceback."""
 
-    def __init__(self, say: Callable[[str], None]) -> None:
+    def __init__(self, show: Callable[[str], None]) -> None:
         super().__init__()
-        self._say = say
+        self._show = show
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Tell a record; one that cannot be told harms nothing."""
+        """Show a record; one that cannot be formatted is named only."""
         try:
-            self.tell(record.levelname.lower(), self.format(record))
-        except Exception:  # noqa: BLE001 - a foreign record's arguments may do anything
-            self._say(f"a message of {record.name} cannot be shown")
+            self.show(record.levelname.lower(), self.format(record))
+        except Exception:  # noqa: BLE001 - the arguments of a foreign record may raise anything
+            self._show(f"a message of {record.name} cannot be shown")
 
-    def tell(self, level: str, text: str) -> None:
-        """Tell what was logged."""
-        self._say(f"{level}: " + "\n".join(map(redact, text.splitlines())))
+    def show(self, level: str, text: str) -> None:
+        """Show a message."""
+        self._show(f"{level}: " + "\n".join(map(redact, text.splitlines())))
 
 
-class _OnceTeller(_Teller):
-    """Tells each message once, without its traceback."""
+class _OnceHandler(_VerboseHandler):
+    """Shows each message once, without its traceback."""
 
-    def __init__(self, say: Callable[[str], None]) -> None:
-        super().__init__(say)
-        self._seen: set[str] = set()
+    def __init__(self, show: Callable[[str], None]) -> None:
+        super().__init__(show)
+        self._shown: set[str] = set()
 
     def format(self, record: logging.LogRecord) -> str:
-        """Return the message alone."""
+        """Return the message without the traceback."""
         return record.getMessage()
 
-    def tell(self, level: str, text: str) -> None:
-        """Tell what was logged, if it is new."""
-        if text in self._seen or len(self._seen) > _SHOWN:
+    def show(self, level: str, text: str) -> None:
+        """Show a message, if it is new."""
+        if text in self._shown or len(self._shown) > _MOST:
             return
-        self._seen.add(text)
-        if len(self._seen) > _SHOWN:
-            self._say("there are more warnings; --verbose shows all")
+        self._shown.add(text)
+        if len(self._shown) > _MOST:
+            self._show("there are more warnings; --verbose shows all of them")
         else:
-            super().tell(level, text)
+            super().show(level, text)
 
 
 @contextmanager
-def shown_logs(say: Callable[[str], None], *, verbose: bool) -> Iterator[None]:
-    """Tell the log's messages for as long as the block lasts."""
-    handler = _Teller(say) if verbose else _OnceTeller(say)
+def show_logs(show: Callable[[str], None], *, verbose: bool) -> Iterator[None]:
+    """Pass log messages to `show` inside the block.
+
+    Args:
+        show: Function that prints one message.
+        verbose: Whether everything is shown, with tracebacks.
+    """
+    handler = _VerboseHandler(show) if verbose else _OnceHandler(show)
     handler.setLevel(logging.DEBUG if verbose else logging.WARNING)
     root, own = logging.getLogger(), logging.getLogger("paceline")
     level = own.level
