@@ -49,6 +49,7 @@ class JournalState:
     """What an existing journal means for a run."""
 
     counts: Counts
+    """Its items: in all, succeeded, failed, pending."""
     again: int
     """Failed items that would be run again."""
     changes: tuple[str, ...]
@@ -71,6 +72,7 @@ class PlannedModel:
     """A model that may be called."""
 
     name: str
+    """Name of the model; of a model without one, its quota."""
     quota: str
     """Name of the lane."""
     price: Price | None
@@ -84,6 +86,7 @@ class RunPlan:
     """What a run would do."""
 
     options: RunOptions
+    """Options of the run."""
     source: str
     """Name of the input."""
     kind: str

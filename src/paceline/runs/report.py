@@ -15,6 +15,7 @@ class JournalSummary:
     """What a journal holds."""
 
     path: str
+    """Path of the journal."""
     counts: Counts
     """Its items: in all, succeeded, failed, pending."""
 
