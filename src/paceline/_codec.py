@@ -1,11 +1,13 @@
-"""What a record looks like as JSON: the one converter.
+"""Codec: result rows, learned pace and other records as JSON, by one converter.
 
-1. A row is valid JSON in UTF-8, whatever a strategy returned: no NaN, no half of a surrogate pair, no key that is no text.
-2. Attrs classes, dataclasses, pydantic models and mappings become objects, sequences and sets arrays, enums their values.
-   What is none of these and no JSON is its `str()`.
-3. Nothing makes a row impossible: an output that cannot be taken apart is its `str()`; what has not even that, its type.
-4. What was learned of quotas is one object with a version; a rate that is infinite is null. What is read back is checked, as
-   anybody may have written it.
+Rules owned here:
+
+1. A row is valid JSON in UTF-8, whatever a strategy returned: without NaN, lone surrogates and keys that are not strings.
+2. Attrs classes, dataclasses, pydantic models and mappings become objects, sequences and sets arrays, enums their values. Any other
+   value becomes its `str()`.
+3. Every result has a row: an output that cannot be converted becomes its `str()`, and if that fails, the name of its type.
+4. The learned pace of all quotas is one object with a version; an infinite rate is null. It is validated when it is read, as any
+   program may have written it.
 """
 
 from __future__ import annotations
@@ -34,7 +36,7 @@ _ROUNDING = 3  # decimals of a second
 
 
 def data_text(value: object) -> str:
-    """Return any value as JSON, under the rules above."""
+    """Return any value as JSON text."""
     return _dumps(_data_of(value))
 
 
@@ -49,7 +51,18 @@ def row_line(  # noqa: PLR0913 - the fields of a row
     attempts: int,
     seconds: float,
 ) -> bytes:
-    """Return a row as a line of JSON in UTF-8, from parts of which `output` and `context` are JSON already."""
+    """Return a result row as a line of JSON in UTF-8.
+
+    Args:
+        item_id: Id of the item.
+        output: Output as JSON text.
+        error: Kind and message of the fault; None for a success.
+        context: Context as JSON text.
+        model: Model that was called last, if any.
+        usage: Tokens over all attempts.
+        attempts: Number of attempts.
+        seconds: Seconds from the start of the first attempt to the end of the last.
+    """
     fault = "null" if error is None else f'{{"kind": "{error[0]}", "message": {_dumps(_text(error[1]))}}}'
     return (
         f'{{"id": {_dumps(_text(item_id))}, "success": {"true" if error is None else "false"}, "output": {output}, '
@@ -61,7 +74,7 @@ def row_line(  # noqa: PLR0913 - the fields of a row
 
 
 def result_row(result: WorkItemResult[Any]) -> dict[str, Any]:
-    """Return the row of a result, made of nothing but what JSON knows."""
+    """Return the row of a result as plain JSON data."""
     fault = result.error
     return {
         "id": _text(result.item_id),
@@ -108,16 +121,16 @@ def encode_row(result: WorkItemResult[Any]) -> bytes:
 
 
 def encode_knowledge(knowledge: Mapping[str, PaceKnowledge]) -> bytes:
-    """Return what was learned of quotas as JSON in UTF-8."""
+    """Return the learned pace of quotas as JSON in UTF-8."""
     quotas = {_text(quota): _converter.unstructure(known) for quota, known in knowledge.items()}
     return json.dumps({"version": _KNOWLEDGE_VERSION, "quotas": quotas}, indent=1).encode() + b"\n"
 
 
 def decode_knowledge(data: bytes | str) -> dict[str, PaceKnowledge]:
-    """Return what `encode_knowledge` was given.
+    """Return the learned pace by quota key: the inverse of `encode_knowledge`.
 
     Raises:
-        ConfigurationError: it is something else, or a value is out of its bounds.
+        ConfigurationError: The data has another form, or a value is out of its bounds.
     """
     try:
         document = json.loads(data)
@@ -145,18 +158,18 @@ _dumps = json.JSONEncoder(ensure_ascii=False, allow_nan=False).encode
 
 
 def _data_of(value: object) -> Any:
-    """Return a user's value as data."""
+    """Return a user's value as plain JSON data."""
     if value is None or type(value) is str:
         return value and _text(value)
     try:
         data = _converter.unstructure(value)
-        json.dumps([data], allow_nan=False)  # a depth or a number that the encoder refuses is found here
-    except Exception:  # noqa: BLE001 - rule 3: a foreign object may do anything when it is looked at
-        return _words_of(value)
+        json.dumps([data], allow_nan=False)  # raises for a depth or a number that the encoder rejects
+    except Exception:  # noqa: BLE001 - rule 3: a foreign object may raise anything
+        return _str_of(value)
     return data
 
 
-def _words_of(value: object) -> str:
+def _str_of(value: object) -> str:
     try:
         return _text(str(value))
     except Exception:  # noqa: BLE001 - rule 3
@@ -175,7 +188,7 @@ def _key(key: object) -> str:
     plain = _converter.unstructure(key)
     if isinstance(plain, str):
         return plain
-    return json.dumps(plain) if plain is None or isinstance(plain, (int, float)) else _words_of(key)
+    return json.dumps(plain) if plain is None or isinstance(plain, (int, float)) else _str_of(key)
 
 
 def _is_pydantic(cls: type) -> bool:
@@ -183,7 +196,7 @@ def _is_pydantic(cls: type) -> bool:
 
 
 def _new_converter() -> Converter:
-    converter = Converter(forbid_extra_keys=True, unstructure_fallback_factory=lambda _: _words_of)
+    converter = Converter(forbid_extra_keys=True, unstructure_fallback_factory=lambda _: _str_of)
     unstructure = converter.unstructure
 
     def fields_of(record: Any, fields: Iterable[Any]) -> dict[str, Any]:

@@ -163,10 +163,10 @@ def test_a_providers_reading_comes_before_the_rules_but_not_before_the_strategy(
     def read(error):
         return classify(TimeoutError(), wall_time=NOW) if isinstance(error, ValueError) else None
 
-    assert classify(ValueError(), wall_time=NOW, reading=read).kind is FaultKind.TIMEOUT
-    assert classify(KeyError(), wall_time=NOW, reading=read).kind is FaultKind.BUG
-    assert classify(ExceptionGroup("", [ValueError()]), wall_time=NOW, reading=read).kind is FaultKind.TIMEOUT
-    assert classify(RateLimitError(), wall_time=NOW, reading=read).kind is FaultKind.THROTTLED
+    assert classify(ValueError(), wall_time=NOW, read=read).kind is FaultKind.TIMEOUT
+    assert classify(KeyError(), wall_time=NOW, read=read).kind is FaultKind.BUG
+    assert classify(ExceptionGroup("", [ValueError()]), wall_time=NOW, read=read).kind is FaultKind.TIMEOUT
+    assert classify(RateLimitError(), wall_time=NOW, read=read).kind is FaultKind.THROTTLED
     assert mine == "ValueError"
 
 

@@ -146,6 +146,6 @@ def test_an_exception_that_lies_about_its_class_is_a_bug():
 
 
 def test_a_reading_that_raises_makes_it_a_bug():
-    fault = classify(TimeoutError(), wall_time=NOW, reading=raising)
+    fault = classify(TimeoutError(), wall_time=NOW, read=raising)
     assert fault.kind is FaultKind.BUG
     assert "TimeoutError" in fault.message

@@ -1,17 +1,17 @@
-"""Which fault an exception is.
+"""Classification: decides which fault an exception is.
 
 Rules owned here:
 
-1. What the strategy says (`CallError`) counts; then what the provider says by a code, its own or HTTP's, on the
-   exception or on its `response`; then the exception's type. Never the words of its message.
-2. A group of exceptions that is nothing by itself is what the gravest of its members is.
-3. Hints are never trusted: what is not a positive, finite number of seconds is no hint. A refusal by a limit that is a
-   day's, or zero, is no throttling but an exhausted quota, whatever wait is asked for beside it.
-4. Anything unknown is a bug, so that a mistake of the caller's is not paid for again and again.
-5. Nothing here raises, whatever a foreign exception does when it is looked at.
+1. What the strategy states (`CallError`) has priority; then a code of the provider or of HTTP, on the exception or on its
+   `response`; then the type of the exception. The text of its message never counts.
+2. A group of exceptions that has no kind of its own has the kind of its gravest member.
+3. Hints are not trusted: a wait that is not a positive, finite number of seconds is ignored. A refusal by a limit of zero or for a
+   day is an exhausted quota and not throttling, whatever wait is requested with it.
+4. An unknown exception is a bug, so that a mistake of the caller is not paid for repeatedly.
+5. Nothing here raises, even if a foreign exception does so when it is read.
 
-Types are told by their names, as no client and no validator is a dependency. A name counts on any class of the ancestry,
-so subclasses are what their bases are.
+Types are compared by name, as no client and no validator is a dependency. The name of any base class counts, so subclasses have
+the kind of their bases.
 """
 
 from __future__ import annotations
@@ -24,16 +24,15 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import islice
 from typing import Any, TypeAlias
 
-from . import provider_hints as google
 from .exceptions import CallError
 from .fault import Fault, FaultKind
-from .provider_hints import header_quota, response_time
+from .provider_hints import google_quota, header_quota, names_bad_key, response_time
 from .quota import QuotaHint, positive_number
 
 ErrorReader: TypeAlias = Callable[[BaseException], Fault | None]
-"""A provider's own reading of one exception that is no `CallError`; None leaves it to the rules here."""
+"""Reads an exception that is not a `CallError` by the rules of one provider; None leaves it to the rules of this module."""
 
-_GRAVITY = (  # the gravest first: what ends most, then what cannot be mended, then what can
+_GRAVITY = (  # gravest first: what ends most, then what a retry cannot cure, then what it can
     FaultKind.DENIED,
     FaultKind.EXHAUSTED,
     FaultKind.BUG,
@@ -61,11 +60,11 @@ _BY_STATUS = {
     504: FaultKind.TIMEOUT,
     529: FaultKind.OVERLOADED,
 }
-_BY_WORD = {  # these say more than the status that they come with
+_BY_WORD = {  # these are more specific than the status that they come with
     "insufficient_quota": FaultKind.EXHAUSTED,
     "slow_down": FaultKind.THROTTLED,
 }
-_GRPC = {  # these count where there is no HTTP status
+_GRPC = {  # these count if there is no HTTP status
     FaultKind.THROTTLED: "RESOURCE_EXHAUSTED",
     FaultKind.OVERLOADED: "UNAVAILABLE",
     FaultKind.TIMEOUT: "DEADLINE_EXCEEDED",
@@ -99,54 +98,54 @@ _NAMES = {
         requests.exceptions.ConnectionError requests.exceptions.ChunkedEncodingError
         requests.exceptions.ContentDecodingError urllib.error.URLError
         openai.APIConnectionError anthropic.APIConnectionError""",
-    # These would pass for what their bases are, and no further call mends them.
+    # Their base classes are passing failures, but no retry cures these.
     FaultKind.BUG: "ssl.SSLCertVerificationError aiohttp.client_exceptions.ClientConnectorCertificateError",
 }
 _BY_GRPC = {name: kind for kind, names in _GRPC.items() for name in names.split()}
 _BY_NAME = {name: kind for kind, names in _NAMES.items() for name in names.split()}
 _NETWORK = {
     *("EHOSTUNREACH", "EHOSTDOWN", "ENETUNREACH", "ENETDOWN", "ENETRESET", "ENOTCONN", "EADDRNOTAVAIL"),
-    *("ENOBUFS", "EMFILE", "ENFILE"),  # too many sockets: fewer calls mend it
+    *("ENOBUFS", "EMFILE", "ENFILE"),  # too many sockets: fewer calls cure it
 }
 _STATUS = re.compile(r"\s*([45]\d\d)(?:\s.*)?", re.ASCII | re.DOTALL)
-_LONGEST = 16_000  # characters of a foreign text that are looked at
+_LONGEST_TEXT = 16_000  # characters of a foreign text that are read
 _MOST_HEADERS = 1_000
 
 
-def classify(error: BaseException, *, wall_time: float, reading: ErrorReader | None = None) -> Fault:
-    """Return the fault that `error` is.
+def classify(error: BaseException, *, wall_time: float, read: ErrorReader | None = None) -> Fault:
+    """Return the fault for an exception.
 
     Args:
-        error: what the strategy raised.
-        wall_time: the time in seconds since 1970, to which an HTTP date in Retry-After is compared.
-        reading: what the provider's own adapter makes of an exception; asked for each member of a group.
+        error: Exception that the strategy raised.
+        wall_time: Wall-clock time in seconds since 1970, for an HTTP date in Retry-After.
+        read: Function that reads an exception by a provider's own rules; called for each member of a group.
     """
     try:
-        faults = [_fault_of(member, wall_time, reading) for member in _members(error)]
+        faults = [_fault_of(member, wall_time, read) for member in _members(error)]
         return min(faults, key=lambda fault: (_GRAVITY.index(fault.kind), -(fault.retry_after or 0.0)))
-    except Exception as mistake:  # noqa: BLE001 - rule 5: a foreign object may do anything
+    except Exception as mistake:  # noqa: BLE001 - rule 5: a foreign object may raise anything
         return Fault(FaultKind.BUG, f"{describe(error)} (not classified: {describe(mistake)})")
 
 
 def describe(error: BaseException) -> str:
-    """Return what the exception says, after the name of its type; text that every encoding can take."""
+    """Return the name of an exception's type and its message, as text that can be encoded in UTF-8."""
     name = attribute(type(error), "__name__") or "exception"
     try:
-        text = str(error)[:_LONGEST].encode("utf-8", "backslashreplace").decode()
+        text = str(error)[:_LONGEST_TEXT].encode("utf-8", "backslashreplace").decode()
     except Exception:  # noqa: BLE001 - a foreign __str__ may raise anything
         text = ""
     return f"{name}: {text}" if text else str(name)
 
 
 def of_status(status: int) -> FaultKind:
-    """Return the kind of fault that an HTTP status is; one that is no error's, but brought no answer, may pass."""
+    """Return the kind of fault for an HTTP status. One below 400 came without a usable answer: a passing failure."""
     if status in _BY_STATUS:
         return _BY_STATUS[status]
     return FaultKind.REJECTED if 400 <= status < 500 else FaultKind.TRANSIENT  # noqa: PLR2004 - HTTP's own bounds
 
 
 def status_of(error: BaseException) -> int | None:
-    """Return the HTTP error status that an exception carries, if any."""
+    """Return the HTTP error status of an exception, if any."""
     for code in _codes(error):
         match = _STATUS.fullmatch(code) if isinstance(code, str) else None
         number = int(match[1]) if match else code
@@ -165,22 +164,28 @@ def _members(error: BaseException) -> Iterator[BaseException]:
             yield member
 
 
-def _fault_of(error: BaseException, wall_time: float, reading: ErrorReader | None) -> Fault:
+def _fault_of(error: BaseException, wall_time: float, read: ErrorReader | None) -> Fault:
     if isinstance(error, CallError):
         quota = error.quota
         asked = positive_number(error.retry_after) or (
             positive_number(quota.retry_after) if quota is not None else None
         )
         return Fault(error.kind, describe(error), asked, quota)
-    fault = reading(error) if reading is not None else None
+    fault = read(error) if read is not None else None
     if fault is not None:
         return fault
     return fault_with_hints(error, _kind(error) or FaultKind.BUG, wall_time=wall_time)
 
 
 def fault_with_hints(error: BaseException, kind: FaultKind, *, wall_time: float) -> Fault:
-    """Return the fault that `error` is if its status says `kind`, with what its body and its headers say besides."""
-    if google.names_bad_key(attribute(error, "details")):
+    """Return the fault for an exception of this kind, with the quota hints in its body and headers.
+
+    Args:
+        error: Exception that the strategy raised.
+        kind: Kind of fault by its status; the hints may change it to DENIED or EXHAUSTED.
+        wall_time: Wall-clock time in seconds since 1970.
+    """
+    if names_bad_key(attribute(error, "details")):
         kind = FaultKind.DENIED
     quota = _quota_of(error, kind, wall_time)
     if quota is None:
@@ -196,16 +201,16 @@ def fault_with_hints(error: BaseException, kind: FaultKind, *, wall_time: float)
 
 
 def _quota_of(error: BaseException, kind: FaultKind, wall_time: float) -> QuotaHint | None:
-    """Return what an exception's body and headers say of quotas: the body goes first."""
+    """Return what the body and the headers of an exception report about quotas; the body has priority."""
     headers = headers_of(error)
-    told = google.google_quota(attribute(error, "details"), wall_time=response_time(headers, wall_time))
-    what = attribute(error, "type")  # openai's
-    refused = (what if isinstance(what, str) else "") if kind is FaultKind.THROTTLED else None
-    heard = header_quota(headers, wall_time=wall_time, refused=refused)
-    if told is None or heard is None:
-        return told or heard
-    asked = told.retry_after if told.retry_after or told.is_spent else heard.retry_after
-    return QuotaHint(retry_after=asked, limits=told.limits + heard.limits, reopens_in=told.reopens_in)
+    from_body = google_quota(attribute(error, "details"), wall_time=response_time(headers, wall_time))
+    counted = attribute(error, "type")  # of openai's exceptions
+    refused = (counted if isinstance(counted, str) else "") if kind is FaultKind.THROTTLED else None
+    from_headers = header_quota(headers, wall_time=wall_time, refused=refused)
+    if from_body is None or from_headers is None:
+        return from_body or from_headers
+    wait = from_body.retry_after if from_body.retry_after or from_body.is_spent else from_headers.retry_after
+    return QuotaHint(retry_after=wait, limits=from_body.limits + from_headers.limits, reopens_in=from_body.reopens_in)
 
 
 def _kind(error: BaseException) -> FaultKind | None:
@@ -230,20 +235,20 @@ def _kind_of_type(error: BaseException) -> FaultKind | None:
         if kind is not None:
             return kind
     if isinstance(error, OSError):
-        # Where every address of a host refused, trio and asyncio raise a bare OSError without a number.
+        # If every address of a host refuses, trio and asyncio raise a bare OSError without a number.
         unnumbered = type(error) is OSError and error.errno is None
         return FaultKind.TRANSIENT if unnumbered or errno.errorcode.get(error.errno or 0) in _NETWORK else None
     return None
 
 
 def _codes(error: BaseException) -> Iterator[int | str]:
-    """Yield what an exception and its response have as a code, by any of its usual names."""
+    """Yield the codes of an exception and of its response, under all usual names."""
     for holder in (error, attribute(error, "response")):
         for name in ("status_code", "status", "http_status", "code"):
             value = attribute(holder, name)
             if name == "code" and callable(value) and not isinstance(value, type):
                 with contextlib.suppress(Exception):
-                    value = value()  # gRPC's is a method
+                    value = value()  # a method in gRPC
             if isinstance(value, enum.Enum):
                 yield value.name
                 value = value.value
@@ -252,7 +257,7 @@ def _codes(error: BaseException) -> Iterator[int | str]:
 
 
 def attribute(holder: object, name: str) -> Any:
-    """Return an attribute of a foreign object; None where there is none, or it cannot be had."""
+    """Return an attribute of a foreign object; None if it is missing or raises."""
     try:
         return getattr(holder, name, None)
     except Exception:  # noqa: BLE001 - a foreign property may raise anything
@@ -260,7 +265,7 @@ def attribute(holder: object, name: str) -> Any:
 
 
 def headers_of(error: BaseException) -> Mapping[str, str]:
-    """Return the headers of the response behind an exception, in lower case; empty where there are none."""
+    """Return the headers of an exception's response, with names in lower case; empty without headers."""
     for holder in (attribute(error, "response"), error):
         headers = attribute(holder, "headers")
         if headers is not None:
@@ -269,8 +274,8 @@ def headers_of(error: BaseException) -> Mapping[str, str]:
 
 
 def lowered(headers: Any) -> dict[str, str]:
-    """Return headers, a mapping or pairs, by their names in lower case; empty where they are neither."""
-    with contextlib.suppress(Exception):  # whatever else it is, it is no header
+    """Return headers, a mapping or pairs, by name in lower case; empty for any other object."""
+    with contextlib.suppress(Exception):  # any other object has no headers
         pairs: Iterable[tuple[object, object]] = headers.items() if hasattr(headers, "items") else headers
         return {_text(key).lower(): _text(value) for key, value in islice(pairs, _MOST_HEADERS)}
     return {}

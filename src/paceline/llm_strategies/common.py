@@ -57,7 +57,7 @@ class ProviderErrorClassifier:
     def classify(self, exception: BaseException) -> Fault:
         """Return the fault."""
         now = time.time()
-        fault = classify(exception, wall_time=now, reading=partial(type(self).reading, wall_time=now))
+        fault = classify(exception, wall_time=now, read=partial(type(self).reading, wall_time=now))
         if self._secret and self._secret in fault.message:
             return attrs.evolve(fault, message=fault.message.replace(self._secret, "[redacted]"))
         return fault
