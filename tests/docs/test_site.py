@@ -53,6 +53,25 @@ def test_every_public_module_has_a_page_in_the_reference(module):
     assert page in entries(API / "index.md")
 
 
+@pytest.mark.parametrize("page", ["CONTRIBUTING.md", "docs/explanation/architecture.md"])
+def test_every_file_that_a_page_names_exists(page):
+    files = [
+        f"/{path.relative_to(ROOT)}" for folder in ("src", "tests", "docs") for path in (ROOT / folder).rglob("*.*")
+    ]
+    for name in re.findall(r"`([\w./]+\.(?:py|md|txt))`", (ROOT / page).read_text("utf-8")):
+        if name.isascii() and "NAME" not in name:
+            assert (ROOT / name).exists() or any(file.endswith(f"/{name}") for file in files), name
+
+
+def test_every_message_in_troubleshooting_is_one_of_the_program():
+    source = re.sub(r'"\s*\n\s*f?"', "", "".join(path.read_text("utf-8") for path in (ROOT / "src").rglob("*.py")))
+    headings = re.findall(r"^## (.*)$", (DOCS / "how-to" / "troubleshooting.md").read_text("utf-8"), re.MULTILINE)
+    quotes = [quote for heading in headings for quote in re.findall(r"`([^`]+)`", heading)]
+    assert len(quotes) >= 10
+    for part in [part.strip(" ,';") for quote in quotes for part in quote.split("...")]:
+        assert part in source, part
+
+
 @pytest.mark.slow
 def test_the_site_builds_without_warnings_and_describes_every_public_name(tmp_path):
     options = ["-q", "-W", "--keep-going", "-n", "-b", "html", "-d", str(tmp_path / "doctrees")]
