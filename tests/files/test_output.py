@@ -9,7 +9,7 @@ from threading import Thread
 
 import pytest
 
-from paceline.files.output import OutputError, open_output
+from paceline.files.output import OutputError, atomic_file, check_output, open_output
 
 ELSEWHERE = Path(__file__).stat()
 
@@ -123,3 +123,53 @@ def test_a_pipe_that_its_reader_has_closed_is_an_error(tmp_path):
         with pytest.raises(BrokenPipeError):
             output.write(b"2\n")
         assert output.saved == 1
+
+
+@pytest.mark.parametrize(
+    ("content", "options", "state"),
+    [
+        (None, {}, "new"),
+        (b"", {}, "empty"),
+        (b"x\n", {"overwrite": True}, "replaced"),
+        (b"x\n", {"is_resumed": True}, "continued"),
+    ],
+)
+def test_a_check_returns_what_would_happen_and_changes_nothing(tmp_path, content, options, state):
+    path = tmp_path / "out.jsonl"
+    if content is not None:
+        path.write_bytes(content)
+    assert check_output(str(path), **{"keep": {}, "overwrite": False} | options) == state
+    assert (path.read_bytes() if path.exists() else None) == content
+
+
+def test_a_device_is_checked_as_a_stream():
+    assert check_output("/dev/null", keep={}, overwrite=False) == "stream"
+
+
+def test_all_three_ways_to_use_an_output_refuse_the_same_files(tmp_path):
+    full, kept = tmp_path / "full", tmp_path / "kept"
+    full.write_bytes(b"x\n")
+    kept.write_bytes(b"y\n")
+    for path in (full, kept, tmp_path, tmp_path / "none" / "out"):
+        options = {"keep": {"the journal": str(kept)}, "overwrite": path == kept}
+        messages = []
+        for use in (open_output, atomic_file):
+            with pytest.raises(OutputError) as caught, use(str(path), **options):
+                pass
+            messages.append(str(caught.value))
+        with pytest.raises(OutputError) as caught:
+            check_output(str(path), **options)
+        assert messages == [str(caught.value)] * 2
+    assert (full.read_bytes(), kept.read_bytes()) == (b"x\n", b"y\n")
+
+
+def test_an_atomic_file_replaces_the_target_of_a_link_and_keeps_its_mode(tmp_path):
+    target, link = tmp_path / "target", tmp_path / "link"
+    target.write_bytes(b"before")
+    target.chmod(0o640)
+    link.symlink_to(target)
+    with atomic_file(str(link), keep={}, overwrite=True) as descriptor:
+        os.write(descriptor, b"after")
+        assert target.read_bytes() == b"before"
+    assert (target.read_bytes(), link.is_symlink(), target.stat().st_mode & 0o777) == (b"after", True, 0o640)
+    assert len(list(tmp_path.iterdir())) == 2

@@ -23,12 +23,12 @@ class Check:
 
     Args:
         name: Name of the input, for messages.
-        form: Reads the records.
+        input_format: Reads the records.
         objection: Returns why a well-formed prompt cannot be used; None: there are no objections.
     """
 
-    def __init__(self, name: str, form: InputFormat, objection: Objection | None = None) -> None:
-        self.form = form
+    def __init__(self, name: str, input_format: InputFormat, objection: Objection | None = None) -> None:
+        self._format = input_format
         self.count: int = 0
         """Good records so far."""
         self.bad: list[BadLine] = []
@@ -76,13 +76,13 @@ class Check:
             raise InputError(f"{self._name}: has no prompts")
 
     def _read(self, record: RawRecord, ids: SeenSet) -> InputRecord | None:
-        found = self.form.read(record)
+        found = self._format.read(record)
         if found is None:
             return None
         if self._objection is not None and (reason := self._objection(found)) is not None:
             raise LineError(reason)
-        if self.form.has_ids and (first := ids.add(found.id, found.position)) != found.position:
-            place = "in row" if self.form.kind in {InputKind.CSV, InputKind.PARQUET} else "on line"
+        if self._format.has_ids and (first := ids.add(found.id, found.position)) != found.position:
+            place = "in row" if self._format.kind in {InputKind.CSV, InputKind.PARQUET} else "on line"
             raise LineError(f"id {quote(found.id)} is {place} {first} already")
         return found
 

@@ -3,9 +3,7 @@
 1. An input is read in two passes that hold little in memory: the first checks every line, the second yields the prompts. Between
    them stay the positions of all bad lines and the text of the first few; ids are kept on disk. What cannot be read twice (a
    pipe) is copied to a temporary file.
-2. The format is the one that the caller gives; otherwise the suffix and the first line decide: lines of JSON may be paceline's
-   own or those of a provider's batch API. Stdin, or a pipe, is JSON if its first character is a brace. Any other file is text;
-   but if it begins like JSON, and not like a line of a batch API, the caller must give the format, because prompts cost money.
+2. The format is the one that the caller gives, or is determined by the suffix and the first line; see `source`.
 3. A bad line is reported with its place and the reason, and the other lines are used, unless the check is strict.
 4. With a limit the input ends after that number of good prompts, and the rest is not read. A sample is drawn from what is left.
 5. A message names the file and the line, and never quotes a prompt.
@@ -15,32 +13,18 @@ from __future__ import annotations
 
 import os
 import random
-import stat
-import tempfile
 from array import array
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager
-from pathlib import Path
 from typing import BinaryIO
 
 import attrs
 
 from .check import Check, Objection, describe_bad_lines
-from .csv_rows import CsvFormat
-from .jsonl import LineFormat
-from .lines import DigestingReader, copy_bytes, open_source, reader_from
-from .parquet_rows import ParquetFormat, is_parquet
-from .types import STREAM, BadLine, InputError, InputFormat, InputKind, InputRecord, LineError, RawRecord
+from .lines import DigestingReader, reader_from
+from .source import Source, errors_as_input_error, open_source, rows_reader
+from .types import BadLine, InputError, InputFormat, InputKind, InputRecord, LineError, RawRecord
 
-_JSON = {".jsonl", ".ndjson"}
-_BY_SUFFIX = {
-    ".csv": InputKind.CSV,
-    ".tsv": InputKind.CSV,
-    ".parquet": InputKind.PARQUET,
-    ".pq": InputKind.PARQUET,
-    ".txt": InputKind.TEXT,
-    ".text": InputKind.TEXT,
-}
 _SEED = 0  # of samples: the same input gives the same sample
 
 
@@ -52,7 +36,7 @@ class CheckedInput:
     """Path of the file, or "stdin"; messages begin with it."""
     identity: os.stat_result
     """Status of the file, by which an output can be compared with it."""
-    _form: InputFormat = attrs.field(alias="form", repr=False)
+    _format: InputFormat = attrs.field(alias="input_format", repr=False)
     _file: BinaryIO = attrs.field(alias="file", repr=False)
     _start: int = attrs.field(default=0, alias="start", repr=False)
     """Offset in the file at which the input begins, in bytes."""
@@ -60,7 +44,7 @@ class CheckedInput:
     @property
     def has_ids(self) -> bool:
         """Whether the records that were read have ids of their own; otherwise their positions are their ids."""
-        return self._form.has_ids
+        return self._format.has_ids
 
     def prompts(self, wanted: Callable[[int], bool]) -> Iterator[InputRecord]:
         """Yield the prompts at some positions, in order; the other records are skipped without parsing their JSON.
@@ -76,7 +60,7 @@ class CheckedInput:
             if not wanted(position):
                 continue
             try:
-                found = self._form.read(record)
+                found = self._format.read(record)
                 problem = "it is blank" if found is None else ""
             except LineError as error:
                 found, problem = None, str(error)
@@ -99,16 +83,16 @@ class CheckedInput:
         """
         is_first = True
         for record in self._records():
-            if is_first and self._form.header:
-                yield self._form.header
+            if is_first and self._format.header:
+                yield self._format.header
             is_first = False
             position, _, data = record
             if wanted(position) and not isinstance(data, LineError):
-                yield self._form.raw(record)
+                yield self._format.raw(record)
 
     def _records(self) -> Iterator[RawRecord]:
         with closing(reader_from(self._file, self._start)) as lines:
-            yield from self._form.records(lines)
+            yield from self._format.records(lines)
 
 
 @attrs.frozen(kw_only=True)
@@ -157,7 +141,7 @@ class Input(CheckedInput):
             if number == self._total or (drawn is not None and drawn.is_exhausted):
                 return
             position, _, data = record
-            if bad.matches(position) or self._form.is_blank(data):
+            if bad.matches(position) or self._format.is_blank(data):
                 continue
             number += 1
             if drawn is None or drawn.matches(number - 1):
@@ -195,21 +179,21 @@ def open_input(  # noqa: PLR0913 - all but the path have good defaults
         InputError: It cannot be read, has no good prompts, or has a bad line while `strict` is true.
         MissingExtraError: The file is Parquet, and pyarrow is not installed.
     """
-    with _open_source(path, kind, template) as source:
-        check = Check(source.name, source.form, objection)
+    with open_source(path, kind, template) as source:
+        check = Check(source.name, source.input_format, objection)
         read = _check_all(source, check, limit, None if sample is not None else visit)
         check.conclude(strict=strict)
         drawn = None if sample is None else _draw(sample, check.count)
         checked = Input(
             name=source.name,
-            kind=source.form.kind,
+            kind=source.input_format.kind,
             count=check.count if drawn is None else len(drawn),
             bad=tuple(check.bad),
             bad_count=len(check.bad_positions),
             digest=read.digest,
             size=read.size,
             identity=source.identity,
-            form=source.form,
+            input_format=source.input_format,
             file=source.copy or source.file,
             start=source.start,
             bad_positions=check.bad_positions,
@@ -238,7 +222,7 @@ def examine_input(
         InputError: It cannot be read.
         MissingExtraError: The file is Parquet, and pyarrow is not installed.
     """
-    with _open_source(path, kind, template) as source:
+    with open_source(path, kind, template) as source:
         yield _examine(source, limit)
 
 
@@ -254,100 +238,37 @@ def reopen_input(path: str, *, kind: InputKind, template: str | None = None) -> 
     Raises:
         InputError: It cannot be read.
     """
-    with _open_source(path, kind, template) as source:
-        yield CheckedInput(name=path, identity=source.identity, form=source.form, file=source.file)
-
-
-@attrs.frozen(kw_only=True)
-class _Source:
-    """An open input before its first pass."""
-
-    name: str
-    identity: os.stat_result
-    form: InputFormat
-    file: BinaryIO
-    copy: BinaryIO | None
-    """Receives a copy of what can be read only once; None: the file can be read again."""
-    start: int = 0
-
-
-@contextmanager
-def _open_source(path: str, kind: InputKind | None, template: str | None) -> Iterator[_Source]:
-    name = "stdin" if path == STREAM else path
-    with ExitStack() as stack:
-        with _errors_as_input_error(name):
-            file = stack.enter_context(open_source(path))
-            identity = os.fstat(file.fileno())
-            is_regular = stat.S_ISREG(identity.st_mode)
-            copy = None if is_regular else stack.enter_context(tempfile.TemporaryFile())
-            start = file.tell() if is_regular else 0
-            form = _find_format(path, name, kind, template, file, is_regular=is_regular)
-        yield _Source(name=name, identity=identity, form=form, file=file, copy=copy, start=start)
-
-
-@contextmanager
-def _errors_as_input_error(name: str) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        raise InputError(f"{name}: cannot be read: {error.strerror or error}") from None
+    with open_source(path, kind, template) as source:
+        yield CheckedInput(name=path, identity=source.identity, input_format=source.input_format, file=source.file)
 
 
 def _check_all(
-    source: _Source, check: Check, limit: int | None, visit: Callable[[InputRecord], None] | None
+    source: Source, check: Check, limit: int | None, visit: Callable[[InputRecord], None] | None
 ) -> DigestingReader:
     """Make the first pass; return the reader that digested what was read."""
-    with _errors_as_input_error(source.name), ExitStack() as stack:
-        if source.form.kind is InputKind.PARQUET:  # read from its end, and digested as a whole
-            records = source.form.records(stack.enter_context(closing(_rows_reader(source))))
+    with errors_as_input_error(source.name), ExitStack() as stack:
+        if source.input_format.kind is InputKind.PARQUET:  # read from its end, and digested as a whole
+            records = source.input_format.records(stack.enter_context(closing(rows_reader(source))))
             read = DigestingReader(source.copy or source.file, None)
         else:
             read = DigestingReader(source.file, source.copy)
-            records = source.form.records(read)
+            records = source.input_format.records(read)
         for found in check.examine(records, limit):
             if visit is not None and isinstance(found, InputRecord):
                 visit(found)
-        if check.count != limit or source.form.kind is InputKind.PARQUET:
+        if check.count != limit or source.input_format.kind is InputKind.PARQUET:
             read.read_rest()
         if source.copy is not None:
             source.copy.flush()
         return read
 
 
-def _examine(source: _Source, limit: int | None) -> Iterator[InputRecord | BadLine]:
-    with _errors_as_input_error(source.name), ExitStack() as stack:
+def _examine(source: Source, limit: int | None) -> Iterator[InputRecord | BadLine]:
+    with errors_as_input_error(source.name), ExitStack() as stack:
         lines = source.file
-        if source.form.kind is InputKind.PARQUET:
-            lines = stack.enter_context(closing(_rows_reader(source)))
-        yield from Check(source.name, source.form).examine(source.form.records(lines), limit)
-
-
-def _rows_reader(source: _Source) -> BinaryIO:
-    if source.copy is not None:
-        copy_bytes(source.file, source.copy)
-        source.copy.flush()
-        source.copy.seek(0)
-    return reader_from(source.copy or source.file, source.start)
-
-
-def _find_format(  # noqa: PLR0913 - all that the format depends on
-    path: str, name: str, kind: InputKind | None, template: str | None, file: BinaryIO, *, is_regular: bool
-) -> InputFormat:
-    """Return the reader of an input's format, under rule 2."""
-    has_name = is_regular and path != STREAM
-    suffix = Path(path).suffix.lower()
-    kind = kind or (_BY_SUFFIX.get(suffix) if has_name else None)
-    if kind is None and not (has_name and suffix in _JSON) and is_parquet(file.peek(4)[:4]):  # type: ignore[attr-defined]  # it is buffered
-        kind = InputKind.PARQUET
-    if kind is InputKind.CSV:
-        return CsvFormat(name, template)
-    if kind is InputKind.PARQUET:
-        return ParquetFormat(name, template)
-    if template is not None:
-        raise InputError(
-            f"{name}: a prompt template is for CSV and Parquet; set --input-format (format=) if it is one of them"
-        )
-    return LineFormat(name, kind, is_json=suffix in _JSON, may_guess=not has_name)
+        if source.input_format.kind is InputKind.PARQUET:
+            lines = stack.enter_context(closing(rows_reader(source)))
+        yield from Check(source.name, source.input_format).examine(source.input_format.records(lines), limit)
 
 
 class _Ascending:

@@ -21,7 +21,7 @@ _CHUNK = 2**18  # bytes per read
 _DIGEST = 16  # bytes
 
 
-def open_source(path: str) -> BinaryIO:
+def open_bytes(path: str) -> BinaryIO:
     """Open an input for reading; "-" is stdin, which stays open when the result is closed.
 
     Raises:

@@ -36,11 +36,13 @@ class OutputFormat(enum.StrEnum):
     """`{"custom_id", "result"}`."""
 
 
-def encode(form: OutputFormat, result: WorkItemResult[Any]) -> bytes:
+def encode(output_format: OutputFormat, result: WorkItemResult[Any]) -> bytes:
     """Return a result as a line of JSON in UTF-8."""
-    if form is OutputFormat.OWN:
+    if output_format is OutputFormat.OWN:
         return encode_row(result)
-    return json.dumps(_ENCODERS[form](result_row(result)), ensure_ascii=False, allow_nan=False).encode() + b"\n"
+    return (
+        json.dumps(_ENCODERS[output_format](result_row(result)), ensure_ascii=False, allow_nan=False).encode() + b"\n"
+    )
 
 
 def _openai(row: _Row) -> _Row:

@@ -153,8 +153,8 @@ def _chunks(results: Iterable[WorkItemResult[Any]], kind: ResultFormat) -> Itera
     if kind is ResultFormat.CSV:
         yield from csv_chunks(map(result_row, results))
         return
-    form = OutputFormat.OWN if kind is ResultFormat.JSONL else OutputFormat(kind.value)
-    encode_one: Callable[[WorkItemResult[Any]], bytes] = partial(encode, form)
+    row_format = OutputFormat.OWN if kind is ResultFormat.JSONL else OutputFormat(kind.value)
+    encode_one: Callable[[WorkItemResult[Any]], bytes] = partial(encode, row_format)
     rows = map(encode_one, results)
     while chunk := b"".join(islice(rows, _ROWS)):
         yield chunk

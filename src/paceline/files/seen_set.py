@@ -7,8 +7,6 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator
-from contextlib import contextmanager
 from hashlib import blake2b
 
 _LONG = 32  # bytes: longer keys are stored as digests of this length
@@ -19,13 +17,12 @@ class SeenSet:
     """Keys, each with a number that was given when it was first added."""
 
     def __init__(self) -> None:
-        with _errors_as_os_error():
-            self._database = sqlite3.connect("", isolation_level=None)
-            for setting in ("journal_mode = off", "synchronous = off", f"cache_size = -{_CACHE * 1024}"):
-                self._database.execute(f"pragma {setting}")
-            self._database.execute("create table seen (key blob primary key, number integer) without rowid")
-            self._database.execute("begin")
-            self._cursor = self._database.cursor()
+        self._database = sqlite3.connect("", isolation_level=None)
+        for setting in ("journal_mode = off", "synchronous = off", f"cache_size = -{_CACHE * 1024}"):
+            self._database.execute(f"pragma {setting}")
+        self._database.execute("create table seen (key blob primary key, number integer) without rowid")
+        self._database.execute("begin")
+        self._cursor = self._database.cursor()
 
     def add(self, key: str | bytes, number: int) -> int:
         """Add a key unless it is there already; return the number with which it was first added.
@@ -37,10 +34,12 @@ class SeenSet:
             key = key.encode("utf-8", "surrogatepass")
         if len(key) > _LONG:
             key = b"\0" * (_LONG + 1) + blake2b(key, digest_size=_LONG).digest()
-        with _errors_as_os_error():
+        try:
             if self._cursor.execute("insert or ignore into seen values (?, ?)", (key, number)).rowcount:
                 return number
             ((first,),) = self._cursor.execute("select number from seen where key = ?", (key,))
+        except sqlite3.Error as error:
+            raise OSError(f"the temporary file for its ids: {error}") from None
         return int(first)
 
     def __len__(self) -> int:
@@ -55,11 +54,3 @@ class SeenSet:
     def close(self) -> None:
         """Delete the database."""
         self._database.close()
-
-
-@contextmanager
-def _errors_as_os_error() -> Iterator[None]:
-    try:
-        yield
-    except sqlite3.Error as error:
-        raise OSError(f"the temporary file for its ids: {error}") from None
