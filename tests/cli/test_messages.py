@@ -31,7 +31,7 @@ def test_a_hint_is_given_for_the_cause_not_for_what_followed_from_it():
     assert both == hint(batch_of(FaultKind.DENIED), None)
 
 
-def test_when_a_spent_quota_reopens_is_told_if_it_is_known():
+def test_the_advice_has_the_time_when_a_quota_reopens_if_it_is_known():
     spent = Fault(FaultKind.PENDING, "spent", None, QuotaHint(reopens_in=5 * 3600 + 12 * 60))
     batch = attrs.evolve(batch_of(FaultKind.EXHAUSTED), stopped=spent)
     assert hint(batch, None) == "a quota is exhausted: run the rest in 5 h 12 min, or raise the quota"

@@ -23,6 +23,8 @@ from paceline.runs.option_values import FAILED, kinds_in, models_in
 from paceline.runs.options import ONCE, RunOptions
 from paceline.runs.options_data import from_data, path_fields, to_data, value_of, with_absolute_paths
 
+from .conftest import rows_of
+
 OPTIONS = st.builds(
     RunOptions,
     input=st.sampled_from(["-", "in.jsonl", "/data/in.jsonl"]),
@@ -237,3 +239,17 @@ def test_an_error_of_usage_names_the_help_of_its_command(paceline, arguments, me
 )
 def test_the_choices_of_the_command_line_are_those_of_the_library(words, values):
     assert set(get_args(words)) == set(map(str, values))
+
+
+def test_without_an_output_the_rows_go_next_to_the_input(paceline, jsonl):
+    path = jsonl(3)
+    run = paceline("run", path, "-m", "sim:rate=none,latency=0.01", "-q")
+    assert run.code == 0
+    assert len(rows_of(Path(f"{path}.results.jsonl"))) == 3
+    assert run.err.startswith(f"paceline: no --output: writing the results to {path}.results.jsonl\n")
+
+
+def test_stdin_needs_an_output(paceline):
+    run = paceline("run", "-", "-m", "sim")
+    assert (run.code, run.out) == (2, "")
+    assert run.err.startswith("paceline: --output: is required when the input is stdin")

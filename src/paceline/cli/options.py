@@ -109,7 +109,38 @@ _KINDS: Mapping[str, Any] = {
 
 @Parameter(name="*")
 @attrs.frozen(kw_only=True)
-class RunArguments:
+class _StartArguments:
+    """Arguments of the verbs that start a run."""
+
+    overwrite: Annotated[bool, in_group("Output", **FLAG)] = False
+    """Replace an output that has other content."""
+    retry: Annotated[frozenset[FaultKind], in_group("Journal", **_KINDS)] = PASSING
+    """Failed items to run again: transient, failed (all), none, or kinds such as timeout,bug. [default: transient]"""
+    allow_changes: Annotated[bool, in_group("Journal", **FLAG)] = False
+    """Continue although input, model or settings have changed."""
+    deadline: Annotated[float | None, in_group("Run", metavar="SECONDS", show_default=False)] = None
+    """Maximum seconds for the run; the rest stays pending."""
+    dry_run: Annotated[bool, in_group("Run", **FLAG)] = False
+    """Check everything and print the plan; make no call."""
+    json: Annotated[bool, in_group("Run", **FLAG)] = False
+    """Print the summary, or the plan, as one JSON object."""
+    quiet: Annotated[bool, in_group("Run", alias="-q", **FLAG)] = False
+    """Show the summary only, no progress."""
+    verbose: Annotated[bool, in_group("Run", alias="-v", **FLAG)] = False
+    """Show the complete log, with tracebacks."""
+    config: Annotated[FilePath | None, in_group("Run", **_FILE)] = attrs.field(default=None, metadata=_IS_PATH)
+    """Read options from a TOML file."""
+
+
+def _own_first(_: type, fields: list[attrs.Attribute[Any]]) -> list[attrs.Attribute[Any]]:
+    """Order the arguments of a verb as its help shows them: its own before those of `_StartArguments`."""
+    shared = {field.name for field in attrs.fields(_StartArguments)}
+    return sorted(fields, key=lambda field: field.name in shared)
+
+
+@Parameter(name="*")
+@attrs.frozen(kw_only=True, field_transformer=_own_first)
+class RunArguments(_StartArguments):
     """Arguments of `run`, without the input, which is positional."""
 
     model: Annotated[str | None, in_group("Model", metavar="NAME", alias="-m")] = None
@@ -142,41 +173,23 @@ class RunArguments:
     """File for results, one JSON object per line; - for stdout. [default: INPUT.results.jsonl]"""
     output_format: Annotated[RowFormat, in_group("Output", **_FORMAT)] = "own"
     """Format: own, openai, gemini, anthropic."""
-    overwrite: Annotated[bool, in_group("Output", **FLAG)] = False
-    """Replace an output that has other content."""
 
     journal: Annotated[FilePath | None, in_group("Journal", **_FILE)] = attrs.field(default=None, metadata=_IS_PATH)
     """Path of the journal. [default: OUTPUT.journal]"""
     no_journal: Annotated[bool, in_group("Journal", **FLAG)] = False
     """Run without a journal; the run cannot be resumed."""
-    retry: Annotated[frozenset[FaultKind], in_group("Journal", **_KINDS)] = PASSING
-    """Failed items to run again: transient, failed (all), none, or kinds such as timeout,bug. [default: transient]"""
     durability: Annotated[Durability, in_group("Journal", metavar="LEVEL", show_choices=False)] = "normal"
     """Use full to survive power failures."""
-    allow_changes: Annotated[bool, in_group("Journal", **FLAG)] = False
-    """Continue although input, model or settings have changed."""
 
     max_workers: Annotated[int, in_group("Run", **_WHOLE)] = 1_000
     """Upper bound on concurrent calls; rarely needed."""
     timeout: Annotated[float, in_group("Run", metavar="SECONDS")] = 120.0
     """Maximum seconds per call."""
-    deadline: Annotated[float | None, in_group("Run", metavar="SECONDS")] = None
-    """Maximum seconds for the run; the rest stays pending."""
-    dry_run: Annotated[bool, in_group("Run", **FLAG)] = False
-    """Check everything and print the plan; make no call."""
-    json: Annotated[bool, in_group("Run", **FLAG)] = False
-    """Print the summary, or the plan, as one JSON object."""
-    quiet: Annotated[bool, in_group("Run", alias="-q", **FLAG)] = False
-    """Show the summary only, no progress."""
-    verbose: Annotated[bool, in_group("Run", alias="-v", **FLAG)] = False
-    """Show the complete log, with tracebacks."""
-    config: Annotated[FilePath | None, in_group("Run", **_FILE)] = attrs.field(default=None, metadata=_IS_PATH)
-    """Read options from a TOML file."""
 
 
 @Parameter(name="*")
-@attrs.frozen(kw_only=True)
-class ResumeArguments:
+@attrs.frozen(kw_only=True, field_transformer=_own_first)
+class ResumeArguments(_StartArguments):
     """Arguments of `resume`; None: as in the journal."""
 
     model: Annotated[str | None, in_group("Model", metavar="NAME", alias="-m", show_default=False)] = None
@@ -192,31 +205,12 @@ class ResumeArguments:
     )
     """Another output, for the results of all items; - for stdout."""
     output_format: Annotated[RowFormat | None, in_group("Output", show_default=False, **_FORMAT)] = None
-    """Format of the results: own, openai, gemini or anthropic."""
-    overwrite: Annotated[bool, in_group("Output", **FLAG)] = False
-    """Replace an output that has other content."""
-
-    retry: Annotated[frozenset[FaultKind], in_group("Journal", **_KINDS)] = PASSING
-    """Failed items to run again: transient, failed (all), none, or kinds such as timeout,bug. [default: transient]"""
-    allow_changes: Annotated[bool, in_group("Journal", **FLAG)] = False
-    """Continue although input, model or settings have changed."""
+    """Format: own, openai, gemini, anthropic."""
 
     max_workers: Annotated[int | None, in_group("Run", show_default=False, **_WHOLE)] = None
     """Upper bound on concurrent calls; rarely needed."""
     timeout: Annotated[float | None, in_group("Run", metavar="SECONDS", show_default=False)] = None
     """Maximum seconds per call."""
-    deadline: Annotated[float | None, in_group("Run", metavar="SECONDS", show_default=False)] = None
-    """Maximum seconds for the run; the rest stays pending."""
-    dry_run: Annotated[bool, in_group("Run", **FLAG)] = False
-    """Check everything and print the plan; make no call."""
-    json: Annotated[bool, in_group("Run", **FLAG)] = False
-    """Print the summary, or the plan, as one JSON object."""
-    quiet: Annotated[bool, in_group("Run", alias="-q", **FLAG)] = False
-    """Show the summary only, no progress."""
-    verbose: Annotated[bool, in_group("Run", alias="-v", **FLAG)] = False
-    """Show the complete log, with tracebacks."""
-    config: Annotated[FilePath | None, in_group("Run", **_FILE)] = attrs.field(default=None, metadata=_IS_PATH)
-    """Read options from a TOML file."""
 
 
 @Parameter(name="*")
@@ -231,7 +225,7 @@ class ResultsArguments:
     ] = None
     """Type of the file: jsonl, csv or parquet. [default: by name, else jsonl]"""
     output_format: Annotated[RowFormat, Parameter(**_FORMAT)] = "own"
-    """Format of JSONL: own, openai, gemini or anthropic."""
+    """Format of JSONL: own, openai, gemini, anthropic."""
     in_order: Annotated[bool, Parameter(**FLAG)] = False
     """Sort results as the input is, instead of by time."""
     only: Annotated[Literal["succeeded", "failed", "all"], Parameter(metavar="WHICH", show_choices=False)] = "all"
