@@ -28,9 +28,10 @@ ROOT = Path(__file__).parents[2]
 _KEPT = Path(__file__).parent / ".cache"
 _PROVIDER = ("src/paceline/testing", "benchmarks/pace")
 _ENGINE = ("src/paceline",)
+# Files without an effect on results.
 _NO_PART = frozenset(
     {"tables.py", "page.py", "plots.py", "cost.py", "ablation.py", "bounds.py", "__main__.py", "jobs.py"}
-)  # files without an effect on results
+)
 _NICENESS = 10
 _GRACE = 120.0  # seconds, beyond those that the run may use
 

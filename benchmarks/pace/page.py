@@ -56,7 +56,7 @@ Microseconds of CPU per started call: all of `admit_at`, `started` and `settled`
 
 def write(path: Path, results: Sequence[Result]) -> None:
     """Write the page and its plots."""
-    whole = [result for result in results if "error" not in result]
+    complete = [result for result in results if "error" not in result]
     folder = path.with_suffix("")
     plots = [_section(name, group, folder) for name, group in grouped(results, "trial").items() if name in SCENARIOS]
     kept = ablation.find(path.read_text(encoding="utf-8")) if path.exists() else ""
@@ -65,11 +65,11 @@ def write(path: Path, results: Sequence[Result]) -> None:
         _FRAME.format(
             measures=_measures(),
             where=machine(),
-            seeds=_seeds(whole),
+            seeds=_seeds(complete),
             scenarios=_matrix(results, SCENARIOS),
             plots="\n\n".join(plots),
             families=_matrix(results, tuple(FAMILIES)),
-            bounds=bounds.section(whole, kept),
+            bounds=bounds.section(complete, kept),
             costs=costs(default_controller()),
             contenders="\n".join(f"- {each.label}: {each.about}" for each in (PACELINE, *RIVALS)),
         ),
@@ -86,11 +86,11 @@ def _matrix(results: Sequence[Result], trials: Sequence[str]) -> str:
 
 
 def _section(name: str, results: Sequence[Result], folder: Path) -> str:
-    whole = [result for result in results if "error" not in result]
-    ours = [result for result in whole if result["contender"] == PACELINE.name]
+    complete = [result for result in results if "error" not in result]
+    ours = [result for result in complete if result["contender"] == PACELINE.name]
     paragraphs = [f"### {name}: {scenario(name, seed=1).about}"]
     if ours:
-        rival = _best_rival(whole)
+        rival = _best_rival(complete)
         label = "" if rival is None else contender(rival["contender"]).label
         draw(folder / f"{name}.svg", ours[0], rival, label)
         paragraphs.append(f"![{name}: rate, workers and refusals over time]({folder.name}/{name}.svg)")

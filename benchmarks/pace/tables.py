@@ -31,7 +31,7 @@ def overview(results: Sequence[Result]) -> str:
 
 def mean_of_families(results: Sequence[Result], who: str) -> str | None:
     """Return a contender's means over all families; None: no family was run."""
-    theirs = [each for each in _whole(results) if each["contender"] == who and each["trial"] in FAMILIES]
+    theirs = [each for each in _complete(results) if each["contender"] == who and each["trial"] in FAMILIES]
     families = grouped(theirs, "trial").values()
     if not families:
         return None
@@ -42,11 +42,11 @@ def mean_of_families(results: Sequence[Result], who: str) -> str | None:
 
 def details(results: Iterable[Result]) -> list[str]:
     """Return a line for each run, the worst first."""
-    whole = sorted(_whole(results), key=lambda each: float(each["good"]))
+    complete = sorted(_complete(results), key=lambda each: float(each["good"]))
     return [
         f"    {each['seed']:4d} {each['good']:.3f} refusals {each['refusals']:.4f} ({each['refused_early']:.0%} in the first minute) errors {each['errors']:.4f} "
         f"t90 {_seconds(each['t90'])} calls {each['calls']} {each['about']}"
-        for each in whole
+        for each in complete
     ]
 
 
@@ -58,21 +58,21 @@ def grouped(results: Iterable[Result], key: str) -> dict[str, list[Result]]:
     return groups
 
 
-def _whole(results: Iterable[Result]) -> list[Result]:
+def _complete(results: Iterable[Result]) -> list[Result]:
     return [result for result in results if "error" not in result]
 
 
 def cell(results: Sequence[Result]) -> str:
     """Return goodput (and the worst, of a family) and refusals, in short."""
-    whole = _whole(results)
-    if not whole:
+    complete = _complete(results)
+    if not complete:
         return "failed" if results else ""
-    good, worst = fmean(each["good"] for each in whole), min(each["good"] for each in whole)
-    spread = f" ({_figure(worst)})" if whole[0]["trial"] in FAMILIES else ""
-    if _has_no_end(whole):
+    good, worst = fmean(each["good"] for each in complete), min(each["good"] for each in complete)
+    spread = f" ({_figure(worst)})" if complete[0]["trial"] in FAMILIES else ""
+    if _has_no_end(complete):
         return "stopped"
-    star = "*" if any("stopped_at" in each for each in whole) else ""
-    return f"{_figure(good)}{spread} / {_share(fmean(each['refusals'] for each in whole))}{star}"
+    star = "*" if any("stopped_at" in each for each in complete) else ""
+    return f"{_figure(good)}{spread} / {_share(fmean(each['refusals'] for each in complete))}{star}"
 
 
 def _has_no_end(results: Sequence[Result]) -> bool:
@@ -81,26 +81,26 @@ def _has_no_end(results: Sequence[Result]) -> bool:
 
 
 def _row(label: str, results: Sequence[Result]) -> tuple[str, ...]:
-    whole = _whole(results)
-    if not whole:
+    complete = _complete(results)
+    if not complete:
         return label, "failed", *("" for _ in _HEAD[2:])
-    if _has_no_end(whole):
+    if _has_no_end(complete):
         return label, "stopped", *("" for _ in _HEAD[2:])
 
     def mean(key: str) -> float:
-        return fmean(each[key] for each in whole)
+        return fmean(each[key] for each in complete)
 
-    times = [each["t90"] for each in whole]
+    times = [each["t90"] for each in complete]
     return (
         label,
         f"{mean('good'):.3f}",
-        f"{min(each['good'] for each in whole):.3f}",
+        f"{min(each['good'] for each in complete):.3f}",
         _share(mean("refusals")),
         _share(mean("errors")),
         _share(mean("lost")),
         _mean_seconds(times),
         _seconds(max(times, key=lambda seconds: seconds or float("inf")) if None not in times else None),
-        _besides(whole),
+        _besides(complete),
         f"{mean('cost'):.1f}",
     )
 

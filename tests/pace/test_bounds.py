@@ -16,9 +16,7 @@ from .histories import BEGIN, Ask, Caller, End, EndAll, Obey, Pass, costs, histo
 
 CEILING = 4_000  # workers
 HOUR = 3_600.0
-LEAST_RATE = (
-    1 / HOUR
-)  # calls a second: the smallest quota that is paced is one call an hour; below it the breaker is open
+LEAST_RATE = 1 / HOUR  # calls a second: the smallest quota that is paced; below it the breaker is open
 BRIEF = 120.0  # seconds that any wait may take, whatever the hints
 LATE = [Ask(100, 1.0), Pass(5.0), EndAll(Throttled()), Obey()]
 """Refusals that come long after an admission would have shown."""

@@ -167,9 +167,8 @@ def test_refusals_that_come_late_are_attributed_correctly(latest, rate, latency,
     assert world.use(60.0, 300.0) >= 0.85
     settled = sum(at > 100.0 for at in client.refused_at)
     assert settled <= 0.03 * len(client.served_at)
-    assert len(client.refused_at) - settled <= 0.2 * len(
-        client.served_at
-    )  # the first ones come when all are on their way
+    at_first = len(client.refused_at) - settled  # they come back when all other calls are in flight already
+    assert at_first <= 0.2 * len(client.served_at)
 
 
 @given(windows(), seeds)

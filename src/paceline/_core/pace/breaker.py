@@ -34,11 +34,8 @@ from ..quota import positive_number
 _REFUSALS, _SHARE = 3, 0.6  # refusals in a row; share of the calls between the first and the last of them
 _FEW = 20  # calls ever admitted: while there are fewer, one refusal is enough
 _FAULTS = 5  # faults in a row
-_LATEST, _MIN_LATEST, _DEGRADED = (
-    50,
-    20,
-    0.2,
-)  # latest calls that ended; fewest that a share is taken of; share of faults
+_LATEST, _MIN_LATEST = 50, 20  # latest calls that ended; fewest that a share is taken of
+_DEGRADED = 0.2  # share of faults among them
 
 
 @attrs.define(eq=False)

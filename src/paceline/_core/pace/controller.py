@@ -42,9 +42,8 @@ _CEILING = 4000.0  # calls in flight: the engine has its own, lower limit
 _SLOWDOWN = 0.7  # of the pace, for a degraded provider
 _FRESH_FAULT = 2.0  # confirmation ages: a fault that took longer says nothing about now
 _TICK, _MIN_WAIT = 1e-3, 1e-4  # seconds
-_PROVIDER_FAULTS = frozenset(
-    {FaultKind.OVERLOADED, FaultKind.TRANSIENT, FaultKind.TIMEOUT}
-)  # others are the call's own
+# Other kinds of faults are the call's own.
+_PROVIDER_FAULTS = frozenset({FaultKind.OVERLOADED, FaultKind.TRANSIENT, FaultKind.TIMEOUT})
 _IDLE = 1.0  # seconds without a call in flight
 _REFUSED = Outcome.REFUSED
 

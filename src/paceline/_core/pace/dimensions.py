@@ -21,10 +21,8 @@ from .pacer import Pacer
 
 _LARGER = 0.8  # share of refused calls larger than the last admitted one, under a limit on tokens; else a half
 _FOR, _AGAINST = math.log(_LARGER / 0.5), math.log((1 - _LARGER) / 0.5)
-_LESS, _MORE = (
-    4,
-    5,
-)  # sizes in a closer proportion than 4:5 are no evidence: they may drift, as those of numbered prompts do
+# Sizes in a closer proportion than 4:5 are no evidence: they may drift, as those of numbered prompts do.
+_LESS, _MORE = 4, 5
 _ENOUGH = 4.0  # log-likelihood ratio, e^4: one false alarm in some fifty refusals, which the next refusals undo
 
 

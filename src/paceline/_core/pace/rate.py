@@ -51,15 +51,10 @@ _STALE = 1.15  # times the measure: the rate has outgrown it
 _FRESH_WEIGHT = 0.7  # of the latest calls' rate then; the measure has the rest
 _ROUGH = 0.85  # of the rate: grown from below this since the last cut, it may have let the limit overflow
 _MAX_SPAN = 4.0  # cycles that a measure may span
-_SOUND, _SMALL, _TINY = (
-    20.0,
-    8.0,
-    3.0,
-)  # calls in a measure that is remembered; that may lower the rate below half; that is used as it is
-_MIN_CONSUMED, _MAX_CONSUMED = (
-    3.0,
-    0.15,
-)  # calls; share of the admitted: refusals between these may have used up the limit, too
+# Calls in a measure that is remembered; that may lower the rate below half; that is used as it is.
+_SOUND, _SMALL, _TINY = 20.0, 8.0, 3.0
+# Calls, and share of the admitted: as many refusals as lie between these may have used up the limit, too.
+_MIN_CONSUMED, _MAX_CONSUMED = 3.0, 0.15
 _NEAR = 3  # refusals in a row: earlier ones came at the limit, this one beyond it
 _LAST = 0.5  # of the refused call: what the limit had left for it, on average
 
@@ -98,15 +93,10 @@ class Rate:
     _rough: bool = False
     _burst_floor: float = 0.0  # the lowest rate that later refusals of the same exhaustion may set
     _support: int = 1  # measures near the best
-    _anchor: tuple[float, float, float] = (
-        0.0,
-        0.0,
-        0.0,
-    )  # time of the last exhaustion; units admitted and refused until then
-    _priced: tuple[float, float] = (
-        0.0,
-        0.0,
-    )  # units admitted and refused until the last exhaustion that patience learned from
+    # Time of the last exhaustion; units admitted and refused until then.
+    _anchor: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    # Units admitted and refused until the last exhaustion that patience learned from.
+    _priced: tuple[float, float] = (0.0, 0.0)
 
     # ---------------------------------------------------------------------------------------- measuring
 
