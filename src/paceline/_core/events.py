@@ -56,6 +56,7 @@ class ItemStarted:
 
     name: ClassVar[ProcessingEvent] = ProcessingEvent.ITEM_STARTED
     item_id: str
+    """Id of the item."""
     quota: str
     """Quota key of the lane."""
     attempt: int
@@ -68,6 +69,7 @@ class ItemCompleted:
 
     name: ClassVar[ProcessingEvent] = ProcessingEvent.ITEM_COMPLETED
     item_id: str
+    """Id of the item."""
     quota: str
     """Quota key of the lane of the last call."""
     attempts: int
@@ -84,6 +86,7 @@ class ItemFailed:
 
     name: ClassVar[ProcessingEvent] = ProcessingEvent.ITEM_FAILED
     item_id: str
+    """Id of the item."""
     quota: str
     """Quota key of the lane of the last call."""
     attempts: int
@@ -104,6 +107,7 @@ class ItemRecalled:
 
     name: ClassVar[ProcessingEvent] = ProcessingEvent.ITEM_RECALLED
     item_id: str
+    """Id of the item."""
     kind: str | None
     """Kind of its fault; None if it has an output."""
 
@@ -114,6 +118,7 @@ class ItemRetried:
 
     name: ClassVar[ProcessingEvent] = ProcessingEvent.ITEM_RETRIED
     item_id: str
+    """Id of the item."""
     quota: str
     """Quota key of the lane."""
     attempt: int
@@ -132,6 +137,7 @@ class ItemEscalated:
 
     name: ClassVar[ProcessingEvent] = ProcessingEvent.ITEM_ESCALATED
     item_id: str
+    """Id of the item."""
     quota: str
     """Quota key of the lane of the call that failed."""
     attempt: int
@@ -152,6 +158,7 @@ class RateLimitHit:
 
     name: ClassVar[ProcessingEvent] = ProcessingEvent.RATE_LIMIT_HIT
     item_id: str
+    """Id of the item."""
     quota: str
     """Quota key of the lane."""
     retry_after: float | None
@@ -187,6 +194,7 @@ Event: TypeAlias = (
     | RateLimitHit
     | PaceChanged
 )
+"""An event, as a record. An observer receives its fields as a dict."""
 
 
 def data_of(event: Event) -> dict[str, Any]:

@@ -92,6 +92,7 @@ class Fault:
     """One failure: its kind, a message, and what the provider reported about waiting."""
 
     kind: FaultKind = attrs.field(validator=attrs.validators.instance_of(FaultKind))
+    """The kind, which decides what follows."""
     message: str = attrs.field(default="", converter=redact)
     """What happened, for people. Credentials are replaced."""
     retry_after: float | None = attrs.field(default=None, converter=positive_number)

@@ -117,6 +117,7 @@ class LimitStatus:
 
 
 Limit: TypeAlias = TokenBucket | FixedWindow | ConcurrencyCap
+"""A limit of a simulated provider."""
 
 
 class Meter(Protocol):

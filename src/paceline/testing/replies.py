@@ -143,7 +143,9 @@ class SimulatedResponse:
     """The response of an error, as far as a classifier reads it."""
 
     status_code: int
+    """HTTP status."""
     headers: Mapping[str, str]
+    """HTTP headers; with the limits, if the service reports them."""
 
 
 class SimulatedError(Exception):
