@@ -1,4 +1,4 @@
-"""Runs one async function on both backends, in virtual time, to compare what comes out."""
+"""A fixture that runs one async function on both backends, in virtual time, to compare the results."""
 
 from __future__ import annotations
 

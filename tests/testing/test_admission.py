@@ -1,3 +1,5 @@
+"""Admission: several limits at once, and changes of limits."""
+
 from __future__ import annotations
 
 import math

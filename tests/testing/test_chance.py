@@ -1,3 +1,5 @@
+"""Chance: what a draw depends on, and its distributions."""
+
 from __future__ import annotations
 
 import statistics

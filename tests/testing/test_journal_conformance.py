@@ -1,4 +1,4 @@
-"""The promises of a journal are checked: ours keeps them, and one that breaks any is found."""
+"""The test of journals: ours pass it, and a journal that breaks any promise fails it."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from paceline.testing import check_journal
 from ..engine.journals import MemoryJournal, is_pending
 
 
-class Kept(MemoryJournal):
-    """Keeps what it has from one life to the next, as a file does."""
+class DurableJournal(MemoryJournal):
+    """Keeps its contents when it is closed and opened again, as a file does."""
 
     def __init__(self, disk):
         super().__init__(kept=None)
@@ -26,39 +26,39 @@ class Kept(MemoryJournal):
         self.disk["state"] = self.kept, self.knowledge, self.registered
 
 
-class KeepsPending(Kept):
+class KeepsPending(DurableJournal):
     async def commit(self, results, prices):
         self.kept |= {result.item_id: result for result in results}
 
 
-class Forgets(Kept):
+class ForgetsEverything(DurableJournal):
     async def close(self):
         self.disk.clear()
 
 
-class IsFirstCome(Kept):
+class KeepsTheFirstResult(DurableJournal):
     async def commit(self, results, prices):
         for result in results:
             if not is_pending(result):
                 self.kept.setdefault(result.item_id, result)
 
 
-class LearnsNothing(Kept):
+class ForgetsThePace(DurableJournal):
     async def note(self, changes, knowledge):
         pass
 
 
-class Shuffles(Kept):
+class ReordersResults(DurableJournal):
     async def recall(self, items):
         return sorted(await super().recall(items), key=str)
 
 
-class LeavesOut(Kept):
+class OmitsNewItems(DurableJournal):
     async def recall(self, items):
         return [result for result in await super().recall(items) if result]
 
 
-class HasNoKey(Kept):
+class HasNoKey(DurableJournal):
     def key_of(self, item):
         return object()
 
@@ -73,10 +73,13 @@ def test_a_journal_in_a_file_keeps_its_promises(tmp_path):
 
 def test_a_journal_in_memory_keeps_its_promises():
     disk = {}
-    check(lambda: Kept(disk))
+    check(lambda: DurableJournal(disk))
 
 
-@pytest.mark.parametrize("kind", [KeepsPending, Forgets, IsFirstCome, LearnsNothing, Shuffles, LeavesOut, HasNoKey])
+@pytest.mark.parametrize(
+    "kind",
+    [KeepsPending, ForgetsEverything, KeepsTheFirstResult, ForgetsThePace, ReordersResults, OmitsNewItems, HasNoKey],
+)
 def test_a_broken_promise_is_reported(kind):
     disk = {}
     with pytest.raises(AssertionError, match="the journal breaks a promise: "):

@@ -1,3 +1,5 @@
+"""Limits: buckets, windows and caps against models of them."""
+
 from __future__ import annotations
 
 import math

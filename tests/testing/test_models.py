@@ -1,3 +1,5 @@
+"""Model strings of the simulated provider."""
+
 from __future__ import annotations
 
 import contextlib
@@ -14,7 +16,7 @@ pytestmark = pytest.mark.anyio
 
 
 async def admitted_at_once(strategy, calls, prompt="abcd"):
-    """Call many times in one instant; return how many the limits let in."""
+    """Make calls at the same moment; return the number that the limits admit."""
     async with anyio.create_task_group() as tasks:
 
         async def one():
@@ -45,7 +47,7 @@ async def admitted_at_once(strategy, calls, prompt="abcd"):
         ("sim: cap = 32 , rate=100,burst=40 , window=60/10", 32),
     ],
 )
-async def test_limits_that_are_given_hold_and_without_any_the_default_does(text, admitted):
+async def test_the_given_limits_hold_or_the_default_if_there_are_none(text, admitted):
     assert await admitted_at_once(parse_model(text), 70) == admitted
 
 
@@ -98,7 +100,7 @@ def test_the_quota_is_the_complete_model_string_because_each_has_its_own_provide
 
 
 @pytest.mark.parametrize(
-    ("text", "sentence"),
+    ("text", "message"),
     [
         ("gemini", "model must be sim or sim:key=value,..., not 'gemini'"),
         ("simple:rate=1", "model must be sim or sim:key=value,..., not 'simple:rate=1'"),
@@ -116,7 +118,7 @@ def test_the_quota_is_the_complete_model_string_because_each_has_its_own_provide
         ("sim:rate=fast", "rate must be a number above 0, not 'fast'"),
         ("sim:rate=0", "rate must be a number above 0, not 0.0"),
         ("sim:rate=inf", "rate must be a number above 0, not inf"),
-        ("sim:rate=none,burst=3", "burst must stand beside a rate, not beside rate=none: 3"),
+        ("sim:rate=none,burst=3", "burst needs a rate, and rate is none; remove burst=3 or set a rate"),
         ("sim:burst=0.5", "burst must be a number, 1 or more, not 0.5"),
         ("sim:cap=3.5", "cap must be a whole number, 0 or more, not '3.5'"),
         ("sim:knee=0", "knee must be a whole number, 1 or more, not 0"),
@@ -136,10 +138,10 @@ def test_the_quota_is_the_complete_model_string_because_each_has_its_own_provide
         ("sim:faults=invalid:.7+denied:.7", "the probabilities of faults must add up to 1 or less, not 1.4"),
     ],
 )
-def test_a_wrong_model_string_is_refused_with_its_key_its_value_and_the_known_ones(text, sentence):
+def test_a_wrong_model_string_is_refused_with_its_key_its_value_and_the_known_ones(text, message):
     with pytest.raises(ConfigurationError) as caught:
         parse_model(text)
-    assert str(caught.value).startswith(sentence)
+    assert str(caught.value).startswith(message)
 
 
 KEYS = st.sampled_from(

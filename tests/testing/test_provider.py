@@ -1,3 +1,5 @@
+"""The simulated provider: admission, refusals, faults, cancellation, steps and statistics."""
+
 from __future__ import annotations
 
 import math
@@ -20,7 +22,7 @@ STEADY = Service(latency=1.0, sigma=0.0, refusal_seconds=0.0, output_tokens=0)
 
 
 async def outcome(provider, prompt, attempt=1):
-    """Make a call; return what came of it as a word or the fault."""
+    """Make a call; return its fault, or "served"."""
     try:
         await provider.call(prompt, attempt)
     except (SimulatedError, CallError) as error:
@@ -29,7 +31,7 @@ async def outcome(provider, prompt, attempt=1):
 
 
 async def gather(provider, arrivals, patience=math.inf):
-    """Call at the given times; return (outcome, time of it) of each, in order."""
+    """Make calls at the given times; return (outcome, time of the outcome) of each, in order."""
     ends, began = {}, anyio.current_time()
 
     async def one(i, at):
@@ -65,7 +67,7 @@ async def test_by_default_the_prompt_comes_back_marked_as_simulated():
     assert reply.text == "simulated: hello"
 
 
-async def test_a_bucket_refuses_what_is_over_it():
+async def test_a_bucket_refuses_calls_above_its_level():
     ends = await gather(SimulatedProvider(service(TokenBucket(2, 3))), [0.1 * i for i in range(8)])
     assert words(ends) == ["served"] * 3 + ["throttled"] * 2 + ["served"] + ["throttled"] * 2
 
@@ -82,7 +84,7 @@ async def test_a_cap_refuses_until_a_call_ends():
 
 async def test_a_limit_in_tokens_is_charged_with_what_a_call_reads_and_writes():
     provider = SimulatedProvider(service(TokenBucket(1, 100, per="tokens")))
-    assert await outcome(provider, "x" * 320) == "served"  # 80 tokens, and one comes back
+    assert await outcome(provider, "x" * 320) == "served"  # 80 tokens, of which 1 is refilled
     assert (await outcome(provider, "x" * 320)).kind is FaultKind.THROTTLED
     assert await outcome(provider, "x" * 80) == "served"
 
@@ -182,8 +184,8 @@ async def test_calls_above_the_knee_slow_each_other_down_and_a_cancelled_one_spe
 async def test_steps_change_the_service_in_time_from_the_first_call():
     await anyio.sleep(17.0)
     slow = Service(latency=3.0, sigma=0.0, refusal_seconds=0.0)
-    gone = Service(limits=(ConcurrencyCap(0),), refusal_seconds=0.0)
-    provider = SimulatedProvider(STEADY, steps=((10.0, slow), (20.0, gone), (30.0, STEADY)))
+    outage = Service(limits=(ConcurrencyCap(0),), refusal_seconds=0.0)
+    provider = SimulatedProvider(STEADY, steps=((10.0, slow), (20.0, outage), (30.0, STEADY)))
     assert await gather(provider, [0, 9.9, 10.1, 19.9, 20.1, 29.9, 30.1]) == [
         ("served", pytest.approx(1.0, abs=1e-5)),
         ("served", pytest.approx(10.9, abs=1e-5)),
@@ -228,7 +230,7 @@ async def test_a_repeated_call_after_throttling_draws_the_same_chance():
     assert anyio.current_time() - began == pytest.approx(seconds, abs=1e-5)
 
 
-async def test_statistics_count_what_the_server_saw():
+async def test_statistics_count_every_call():
     provider = SimulatedProvider(service(ConcurrencyCap(3)))
     await gather(provider, [0, 0.5, 0.6, 0.7, 2.0])
     seen = provider.statistics()
@@ -250,7 +252,7 @@ MIXED = Service(
 @settings(max_examples=30)
 @given(st.integers(0, 999), st.lists(st.integers(0, 9_999), unique=True, min_size=1, max_size=60))
 def test_both_backends_have_the_same_outcomes_and_every_call_has_exactly_one(on_both, seed, milliseconds):
-    # Thirteenths of a second, so that no arrival falls into the very instant in which the bucket has a call's worth.
+    # Thirteenths of a second, so that no call arrives at the moment when the bucket reaches the cost of a call.
     arrivals = [each / 1_300 for each in milliseconds]
 
     async def main():
@@ -274,12 +276,12 @@ def test_the_outcome_of_an_item_does_not_depend_on_the_order_of_arrival(on_both,
     order.shuffle(shuffled)
 
     async def main(arriving):
-        provider, fates = SimulatedProvider(Service(faults={FaultKind.INVALID: 0.3, FaultKind.TRANSIENT: 0.3})), {}
+        provider, outcomes = SimulatedProvider(Service(faults={FaultKind.INVALID: 0.3, FaultKind.TRANSIENT: 0.3})), {}
         for prompt in arriving:
             began = anyio.current_time()
-            fate = await outcome(provider, prompt)
-            fates[prompt] = str(getattr(fate, "kind", fate)), round(anyio.current_time() - began, 4)
-        return fates
+            result = await outcome(provider, prompt)
+            outcomes[prompt] = str(getattr(result, "kind", result)), round(anyio.current_time() - began, 4)
+        return outcomes
 
     for one, other in zip(on_both(main, prompts), on_both(main, shuffled), strict=True):
         for prompt in prompts:
@@ -299,7 +301,7 @@ def test_each_run_of_an_event_loop_starts_over_and_the_counts_continue(on_both):
 
 
 @pytest.mark.parametrize(
-    ("arguments", "sentence"),
+    ("arguments", "message"),
     [
         ({"service": 5}, "service must be a Service, not 5"),
         ({"steps": 5}, "steps must be pairs of a time and a Service, not 5"),
@@ -310,10 +312,10 @@ def test_each_run_of_an_event_loop_starts_over_and_the_counts_continue(on_both):
         ({"seed": -1}, "seed must be a whole number, 0 or more, not -1"),
     ],
 )
-def test_a_wrong_argument_of_a_provider_is_refused_with_its_bound(arguments, sentence):
+def test_a_wrong_argument_of_a_provider_is_refused_with_its_bound(arguments, message):
     with pytest.raises(ConfigurationError) as caught:
         SimulatedProvider(**{"service": STEADY, **arguments})
-    assert str(caught.value) == sentence
+    assert str(caught.value) == message
 
 
 async def test_faults_of_calls_are_as_frequent_as_configured():

@@ -1,3 +1,5 @@
+"""Services: faults, latency, tokens and hints as configured."""
+
 from __future__ import annotations
 
 import math

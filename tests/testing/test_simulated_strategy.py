@@ -1,3 +1,5 @@
+"""The strategy that calls a simulated provider."""
+
 from __future__ import annotations
 
 import copy
