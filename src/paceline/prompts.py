@@ -103,7 +103,10 @@ def run_prompts(
 
 
 def run_on_trio(call: Callable[[], Awaitable[R]]) -> R:
-    """Run an async function on trio; in a thread that already runs an event loop, in a thread of its own."""
+    """Run an async function on trio and return its value; if this thread already runs an event loop, in another thread.
+
+    Ctrl-C cancels it and raises KeyboardInterrupt.
+    """
     try:
         anyio.get_current_task()
     except anyio.NoEventLoopError:
@@ -122,23 +125,22 @@ def _run(call: Callable[[], Awaitable[R]]) -> R:
 
 def _run_in_thread(call: Callable[[], Awaitable[R]]) -> R:
     running: list[tuple[EventLoopToken, anyio.CancelScope]] = []
+    results: list[R] = []
 
-    async def main() -> R | None:
+    async def main() -> None:
         with anyio.CancelScope() as scope:
             running.append((current_token(), scope))
-            return await call()
-        return None
+            results.append(await call())
 
     with ThreadPoolExecutor(1) as thread:
         future = thread.submit(lambda: anyio.run(main, backend="trio"))
         try:
-            result = future.result()
+            future.result()
         except KeyboardInterrupt:
             for token, scope in running:
                 from_thread.run_sync(scope.cancel, token=token)
             raise
-    assert result is not None  # noqa: S101 - None only if cancelled by the interrupt above
-    return result
+    return results[0]  # there is one: only the interrupt above cancels the scope
 
 
 def _engine(options: Options) -> Engine[Any]:

@@ -1,4 +1,4 @@
-"""What a type checker is to infer; read by it, never run."""
+"""Types that a type checker must infer. This module is type-checked and never run."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The type of an output is known to a type checker from the strategy to the result."""
+"""Type checkers know the type of an output, from the strategy to the result."""
 
 from __future__ import annotations
 
@@ -11,23 +11,24 @@ HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
 
 
-def mypy(*snippets):
-    """Return the errors of a strict run, as pairs of line and code for each file."""
+def mypy_errors(*snippets):
+    """Return the errors of a strict run, as triples of file, line and code."""
     names = [str((HERE / name).relative_to(ROOT)) for name in snippets]
-    done = subprocess.run(
+    process = subprocess.run(
         [sys.executable, "-m", "mypy", *names], cwd=ROOT, text=True, capture_output=True, timeout=600, check=False
     )
-    assert done.returncode in (0, 1), done.stdout + done.stderr
-    errors = re.findall(r"^(\S+):(\d+): error: .*\[([\w-]+)\]$", done.stdout, re.MULTILINE)
-    assert bool(errors) == bool(done.returncode), done.stdout
+    assert process.returncode in (0, 1), process.stdout + process.stderr
+    errors = re.findall(r"^(\S+):(\d+): error: .*\[([\w-]+)\]$", process.stdout, re.MULTILINE)
+    assert bool(errors) == bool(process.returncode), process.stdout
     return {(Path(name).name, int(line), code) for name, line, code in errors}
 
 
-def marked(name):
+def marked_lines(name):
+    """Return the errors that the marks in a file announce, as triples of file, line and code."""
     lines = enumerate((HERE / name).read_text("utf-8").splitlines(), 1)
-    return {(name, number, mark[1]) for number, line in lines if (mark := re.search(r"# refused: ([\w-]+)$", line))}
+    return {(name, number, mark[1]) for number, line in lines if (mark := re.search(r"# rejected: ([\w-]+)$", line))}
 
 
-def test_a_type_checker_knows_the_type_of_every_output_and_refuses_what_does_not_fit():
-    assert mypy("accepted.py", "refused.py") == marked("refused.py")
-    assert len(marked("refused.py")) == 5
+def test_a_type_checker_infers_the_type_of_every_output_and_rejects_wrong_types():
+    assert mypy_errors("accepted.py", "rejected.py") == marked_lines("rejected.py")
+    assert len(marked_lines("rejected.py")) == 5

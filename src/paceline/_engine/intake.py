@@ -23,6 +23,7 @@ from ..abc import LLMCallStrategy, LLMWorkItem
 from .batch import Batch
 from .guard import guarded
 from .job import Job
+from .ledger import checked_item
 from .lifecycle import Preparation
 
 _CHECK_EVERY = 16  # items read between two checks whether more is wanted
@@ -55,7 +56,9 @@ class Intake:
         unique: bool = False,
     ) -> None:
         if not isinstance(source, (Iterable, AsyncIterable)):
-            raise InvalidWorkItemError(f"a source of work must be iterable, not {type(source).__name__}")
+            raise InvalidWorkItemError(
+                f"a source of work must be iterable, not {type(source).__name__}; pass a list, an iterator or an async iterable"
+            )
         if isinstance(source, Sequence):
             _check_sequence(source, make_item)
         self.length = len(source) if isinstance(source, Sized) and isinstance(source, Iterable) else None
@@ -159,9 +162,8 @@ class Intake:
     def _accept(self, batch: Batch, value: Any) -> Job | None:
         try:
             item = value if self._make_item is None else self._make_item(self._count, value)
-            job = batch.ledger.accept(
-                item, known_unique=self._unique or isinstance(value, str)
-            )  # a string's position is its id
+            is_unique = self._unique or isinstance(value, str)  # the id of a string is its position
+            job = batch.ledger.accept(item, known_unique=is_unique)
         except InvalidWorkItemError as error:
             batch.source_error = error
             return None
@@ -183,10 +185,9 @@ def _check_sequence(source: Sequence[Any], make_item: Callable[[int, Any], Item]
 
 def check_item(item: object, ids: set[str]) -> None:
     """Raise InvalidWorkItemError if `item` is not a work item, DuplicateItemError if its id is among `ids`."""
-    if not isinstance(item, LLMWorkItem):
-        raise InvalidWorkItemError(f"a batch takes LLMWorkItem, not {type(item).__name__}")
-    if item.item_id in ids:
-        raise DuplicateItemError(item.item_id)
+    item_id = checked_item(item).item_id
+    if item_id in ids:
+        raise DuplicateItemError(item_id)
 
 
 def route(batch: Batch, job: Job) -> None:

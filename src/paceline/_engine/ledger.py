@@ -31,6 +31,19 @@ class Outlet(Protocol):
         ...
 
 
+def checked_item(item: object) -> LLMWorkItem[Any]:
+    """Return `item`.
+
+    Raises:
+        InvalidWorkItemError: It is not an `LLMWorkItem`.
+    """
+    if not isinstance(item, LLMWorkItem):
+        raise InvalidWorkItemError(
+            f"a batch takes LLMWorkItem, not {type(item).__name__}; for plain prompts use process_prompts or open_stream"
+        )
+    return item
+
+
 class Ledger:
     """The open items of one batch."""
 
@@ -54,8 +67,7 @@ class Ledger:
             DuplicateItemError: Its id was accepted before.
             InvalidWorkItemError: It is not an `LLMWorkItem`.
         """
-        if not isinstance(item, LLMWorkItem):
-            raise InvalidWorkItemError(f"a batch takes LLMWorkItem, not {type(item).__name__}")
+        checked_item(item)
         if not known_unique:
             key = hash(item.item_id)
             if key in self._ids:

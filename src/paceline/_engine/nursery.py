@@ -108,7 +108,9 @@ def _dismiss_unreachable(batch: Batch, now: float) -> None:
     """Dismiss the jobs of lanes that are exhausted or out of patience; of all lanes if the batch is stopped."""
     for lane in batch.lanes.values():
         if not lane.exhausted and now >= lane.patience_ends_at(batch.config.retry.patience):
-            message = f"the quota {lane.quota} has served nothing for {lane.starved(now):g} s"
+            message = (
+                f"the quota {lane.quota} has served nothing for {lane.starved(now):g} s; run its items again later"
+            )
             batch.exhaust_lane(lane, Fault(FaultKind.THROTTLED, message))
         reason = lane.exhausted or batch.stopped
         if reason is not None:

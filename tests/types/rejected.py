@@ -1,0 +1,26 @@
+"""Lines that a type checker must reject: those that are marked, and no others. This module is type-checked and never run."""
+
+from __future__ import annotations
+
+from paceline import LLMCallStrategy, LLMWorkItem, ParallelBatchProcessor, TokenUsage
+from paceline.llm_strategies import OutputType, ValidationFeedback
+
+
+class Text(LLMCallStrategy[str]):
+    async def execute(self, prompt: str, attempt: int, timeout: float) -> tuple[str, TokenUsage]:
+        return prompt, TokenUsage()
+
+
+class WrongOutput(LLMCallStrategy[int]):
+    async def execute(self, prompt: str, attempt: int, timeout: float) -> tuple[str, TokenUsage]:  # rejected: override
+        return prompt, TokenUsage()
+
+
+number: int = OutputType.of(str).parse("")  # rejected: assignment
+feedback: ValidationFeedback[int] = ValidationFeedback(Text())  # rejected: arg-type
+ValidationFeedback("gpt")  # rejected: arg-type
+
+
+async def mixed(processor: ParallelBatchProcessor[int]) -> None:
+    item: LLMWorkItem[str] = LLMWorkItem(item_id="a", strategy=Text(), prompt="a")
+    await processor.add_work(item)  # rejected: arg-type
