@@ -176,7 +176,7 @@ def test_the_first_signal_lets_the_calls_in_flight_finish(start, jsonl, number, 
     assert started.returncode == code
     assert len({row["id"] for row in rows}) == len(rows) == 5_000
     assert {row["error"]["kind"] for row in rows if not row["success"]} == {"pending"}
-    in_flight = int(re.search(r"finishes the calls in flight \((\d+)\)", err)[1])
+    in_flight = int(re.search(r"finishing the calls in flight \((\d+)\)", err)[1])
     assert in_flight >= 5
     assert sum(row["success"] for row in rows) >= 1 + in_flight
     assert "pending: " in err

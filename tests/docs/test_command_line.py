@@ -40,7 +40,9 @@ def table_of(command: str) -> str:
 
 
 def arguments_of(command: str):
-    return app[command].assemble_argument_collection(parse_docstring=True)
+    """Return the arguments of a command in the order of its help."""
+    arguments = app[command].assemble_argument_collection(parse_docstring=True)
+    return sorted(arguments, key=lambda argument: argument.parameter.group[0].sort_key or 0)
 
 
 def default_of(argument) -> str:
