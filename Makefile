@@ -31,8 +31,8 @@ lint: $(VENV)/.dev
 
 types: $(VENV)/.dev
 	$(BIN)/mypy
-	$(BIN)/basedpyright
-	PYTHONPATH=src $(BIN)/basedpyright --verifytypes paceline --ignoreexternal > $(VENV)/verifytypes.txt \
+	$(BIN)/basedpyright --pythonpath $(BIN)/python
+	PYTHONPATH=src $(BIN)/basedpyright --pythonpath $(BIN)/python --verifytypes paceline --ignoreexternal > $(VENV)/verifytypes.txt \
 		|| { grep -B1 'error:' $(VENV)/verifytypes.txt; tail -n 22 $(VENV)/verifytypes.txt; exit 1; }
 
 spelling: $(VENV)/.dev
