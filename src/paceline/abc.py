@@ -1,13 +1,13 @@
 """Ports: every place where an application or another library can plug its own code into paceline.
 
-LLMWorkItem       one prompt with an id, and the strategy that answers it
-ErrorClassifier   turns an exception of a strategy into a `Fault`; DefaultErrorClassifier is the default
-LLMCallStrategy   makes one call to a model
-Ladder            strategies from the cheapest to the most capable, climbed by the engine
-Middleware        sees every item before its first call and every result, and may replace them
-BaseObserver      receives the events of a batch
-Journal           stores results, so that an interrupted batch can be resumed
-RateController    decides when a call of one lane may start
+    LLMWorkItem       one prompt with an id, and the strategy that answers it
+    ErrorClassifier   turns an exception of a strategy into a `Fault`; DefaultErrorClassifier is the default
+    LLMCallStrategy   makes one call to a model
+    Ladder            strategies from the cheapest to the most capable, climbed by the engine
+    Middleware        sees every item before its first call and every result, and may replace them
+    BaseObserver      receives the events of a batch
+    Journal           stores results, so that an interrupted batch can be resumed
+    RateController    decides when a call of one lane may start
 
 Rules that hold for all ports:
 

@@ -253,7 +253,7 @@ async def test_a_step_that_cannot_be_prepared_fails_only_the_items_that_need_it(
 
 
 async def test_the_copy_on_the_next_step_takes_over_from_the_one_below():
-    class Remembers(Step):
+    class KeepsLastError(Step):
         last = None
         taken = None
 
@@ -267,17 +267,17 @@ async def test_the_copy_on_the_next_step_takes_over_from_the_one_below():
             output, tokens = await super().execute(prompt, attempt, timeout)
             return (output, self.taken), tokens
 
-    ladder = ModelEscalation([Remembers("lite", {"a": [INVALID]}), Remembers("pro")])
+    ladder = ModelEscalation([KeepsLastError("lite", {"a": [INVALID]}), KeepsLastError("pro")])
     batch = await process_prompts(ladder, ["a", "b"])
     assert {result.index: result.output for result in batch.results} == {0: ("A", "no such field"), 1: ("B", None)}
 
 
 async def test_a_take_over_that_raises_is_a_bug_of_its_item_alone():
-    class Trips(Step):
+    class FailsToTakeOver(Step):
         def take_over(self, previous):
             raise KeyError("last")
 
-    batch = await process_prompts(ModelEscalation([Step("lite", {"a": [INVALID]}), Trips("pro")]), ["a", "b"])
+    batch = await process_prompts(ModelEscalation([Step("lite", {"a": [INVALID]}), FailsToTakeOver("pro")]), ["a", "b"])
     errors = {result.index: result.error for result in batch.results}
     assert errors[0].kind is FaultKind.BUG
     assert "take_over" in errors[0].message
@@ -287,17 +287,17 @@ async def test_a_take_over_that_raises_is_a_bug_of_its_item_alone():
 async def test_middlewares_receive_a_move_as_a_retry_and_observers_as_an_escalation():
     received = []
 
-    class Hears(Middleware):
+    class RecordsRetries(Middleware):
         async def on_retry(self, work_item, attempt, error):
             received.append((work_item.item_id, attempt, str(error)))
 
-    class Sees(BaseObserver):
+    class RecordsMoves(BaseObserver):
         async def on_event(self, event, data):
             if event is ProcessingEvent.ITEM_ESCALATED:
                 received.append({key: data[key] for key in ("quota", "attempt", "step", "model", "kind")})
 
     ladder = ladder_of({"a": [INVALID]}, {})
-    await process_prompts(ladder, ["a"], middlewares=[Hears()], observers=[Sees()])
+    await process_prompts(ladder, ["a"], middlewares=[RecordsRetries()], observers=[RecordsMoves()])
     moved = {"quota": "lite", "attempt": 1, "step": 1, "model": "flash", "kind": "invalid"}
     assert received == [("0", 1, "no such field"), moved]
 
@@ -405,7 +405,7 @@ async def test_thousands_of_items_on_one_ladder_take_the_paths_that_each_would_t
 
 
 @pytest.mark.parametrize(
-    ("strategies", "says"),
+    ("strategies", "message"),
     [
         ([], "a ladder needs at least one strategy"),
         (
@@ -419,8 +419,8 @@ async def test_thousands_of_items_on_one_ladder_take_the_paths_that_each_would_t
     ],
     ids=["empty", "one quota twice", "a name", "a class", "no list", "a ladder"],
 )
-def test_an_invalid_ladder_is_rejected(strategies, says):
-    with pytest.raises(ConfigurationError, match=says):
+def test_an_invalid_ladder_is_rejected(strategies, message):
+    with pytest.raises(ConfigurationError, match=message):
         ModelEscalation(strategies)
 
 

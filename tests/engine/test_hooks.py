@@ -95,7 +95,7 @@ async def test_a_middleware_may_send_an_item_to_another_model():
 async def test_a_skipped_item_is_settled_without_a_call_and_seen_by_the_others():
     after = []
 
-    class Known(Middleware):
+    class SkipsB(Middleware):
         async def before_process(self, work_item):
             if work_item.prompt == "b":
                 raise Skip("answered before")
@@ -104,7 +104,7 @@ async def test_a_skipped_item_is_settled_without_a_call_and_seen_by_the_others()
             after.append(result.item_id)
 
     strategy = Echo()
-    batch = await process_prompts(strategy, list("abc"), middlewares=[Known()])
+    batch = await process_prompts(strategy, list("abc"), middlewares=[SkipsB()])
     assert batch.failures == {FaultKind.SKIPPED: 1}
     assert strategy.board.calls.total() == 2
     assert sorted(after) == ["0", "1", "2"]

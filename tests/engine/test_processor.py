@@ -102,7 +102,7 @@ async def test_an_id_may_be_used_once_in_a_batch():
 
 async def test_a_value_that_is_not_a_work_item_is_rejected():
     async with ParallelBatchProcessor() as processor:
-        with pytest.raises(InvalidWorkItemError, match="a batch takes LLMWorkItem, not str"):
+        with pytest.raises(InvalidWorkItemError, match="a batch accepts LLMWorkItem, not str"):
             await processor.add_work("hello")
 
 

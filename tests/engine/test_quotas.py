@@ -162,19 +162,19 @@ async def test_the_token_estimate_is_kept_from_batch_to_batch():
 
 
 async def test_a_strategy_may_give_its_own_token_estimate():
-    class Known(Echo):
+    class Estimates(Echo):
         def expected_tokens(self, prompt):
             return 7.0 if prompt == "a" else None
 
     pace = RecordingPace()
-    await process_prompts(Known(), ["a", "x" * 400], pace=lambda _: pace)
+    await process_prompts(Estimates(), ["a", "x" * 400], pace=lambda _: pace)
     assert pace.costs[0] == 7.0
     assert pace.costs[1] > 100
 
 
 @pytest.mark.parametrize("estimate", [0, -5, math.nan, math.inf, "many", None, ZeroDivisionError()])
 async def test_an_invalid_token_estimate_is_ignored(estimate, caplog):
-    class Guessing(Echo):
+    class EstimatesWrongly(Echo):
         def expected_tokens(self, prompt):
             if isinstance(estimate, Exception):
                 raise estimate
@@ -182,13 +182,13 @@ async def test_an_invalid_token_estimate_is_ignored(estimate, caplog):
 
     pace = RecordingPace()
     with caplog.at_level(logging.CRITICAL):
-        batch = await process_prompts(Guessing(), ["x" * 400], pace=lambda _: pace)
+        batch = await process_prompts(EstimatesWrongly(), ["x" * 400], pace=lambda _: pace)
     assert batch.succeeded == 1
     assert pace.costs == [300.0]
 
 
 async def test_the_items_own_strategy_estimates_tokens_before_each_call():
-    class Climbing(Scripted):
+    class GrowingEstimate(Scripted):
         size = 10.0
 
         def expected_tokens(self, prompt):
@@ -199,7 +199,7 @@ async def test_the_items_own_strategy_estimates_tokens_before_each_call():
 
     pace = RecordingPace()
     again = CallError("again", kind=FaultKind.INVALID)
-    await process_prompts(Climbing({"a": [again, again]}), ["a"], pace=lambda _: pace)
+    await process_prompts(GrowingEstimate({"a": [again, again]}), ["a"], pace=lambda _: pace)
     assert pace.costs == [10.0, 30.0, 90.0]
 
 
@@ -295,7 +295,7 @@ async def test_the_hints_of_the_simulated_provider_reach_the_controller():
     assert {signal.quota.limits[0].limit for signal in pace.signals} == {120}
 
 
-class Knowing(FixedPace):
+class LearnedPace(FixedPace):
     """Was created with the knowledge `given`, and has learned `learns`."""
 
     def __init__(self, given, learns=None):
@@ -310,7 +310,7 @@ async def test_a_controller_receives_knowledge_with_times_of_the_event_loops_clo
     made = []
 
     def pace(known):
-        made.append(Knowing(known))
+        made.append(LearnedPace(known))
         return made[-1]
 
     age = 500.0
@@ -335,7 +335,7 @@ async def test_the_knowledge_of_a_processor_has_wall_times():
     learned = attrs.evolve(KNOWN, limit=77)
     before = time.time()
     async with ParallelBatchProcessor(
-        pace=lambda known: Knowing(known, learned), knowledge={"old": KNOWN}
+        pace=lambda known: LearnedPace(known, learned), knowledge={"old": KNOWN}
     ) as processor:
         await add_all(processor, Echo(quota="met"), ["a"])
         await processor.process_all()
@@ -346,7 +346,7 @@ async def test_the_knowledge_of_a_processor_has_wall_times():
 
 
 async def test_given_knowledge_is_kept_while_a_controller_has_learned_nothing():
-    async with ParallelBatchProcessor(pace=Knowing, knowledge={"echo": KNOWN}) as processor:
+    async with ParallelBatchProcessor(pace=LearnedPace, knowledge={"echo": KNOWN}) as processor:
         await add_all(processor, Echo(), ["a"])
         await processor.process_all()
         assert processor.knowledge() == {"echo": KNOWN}
@@ -365,7 +365,7 @@ def test_knowledge_is_available_after_the_event_loop_has_ended():
     processors = []
 
     async def main():
-        async with ParallelBatchProcessor(pace=lambda known: Knowing(known, KNOWN)) as processor:
+        async with ParallelBatchProcessor(pace=lambda known: LearnedPace(known, KNOWN)) as processor:
             processors.append(processor)
             await processor.add_work(LLMWorkItem("a", Echo(seconds=0.0), "a"))
             await processor.process_all()

@@ -202,8 +202,8 @@ def test_every_item_has_exactly_one_result_whatever_happens(backend, plans, conf
     retry = config["retry"]
     for result in batch.results:
         kinds = Counter(attempt.fault.kind for attempt in result.attempts if attempt.fault)
-        passing = kinds[FaultKind.TRANSIENT] + kinds[FaultKind.OVERLOADED] + kinds[FaultKind.TIMEOUT]
-        assert passing <= retry.max_attempts
+        transient = kinds[FaultKind.TRANSIENT] + kinds[FaultKind.OVERLOADED] + kinds[FaultKind.TIMEOUT]
+        assert transient <= retry.max_attempts
         assert kinds[FaultKind.INVALID] <= retry.max_invalid
         assert kinds[FaultKind.TRUNCATED] <= retry.max_truncated
         assert result.usage == sum((attempt.usage for attempt in result.attempts), TokenUsage())

@@ -214,10 +214,10 @@ async def test_a_list_is_accepted_completely_and_an_iterator_as_far_as_it_was_re
         return Scripted({"0": [Status(403)]})
 
     config = ProcessorConfig(max_workers=4)
-    whole = await process_prompts(strategy(), [str(i) for i in range(5000)], config=config)
-    assert whole.total_items == 5000
-    lazy = await process_prompts(strategy(), map(str, range(5000)), config=config)
-    assert lazy.total_items < 500
+    complete = await process_prompts(strategy(), [str(i) for i in range(5000)], config=config)
+    assert complete.total_items == 5000
+    partial = await process_prompts(strategy(), map(str, range(5000)), config=config)
+    assert partial.total_items < 500
 
 
 async def test_an_async_function_is_a_strategy():

@@ -76,7 +76,7 @@ class Batch:
         self.settlers = 0
         """Tasks that settle dismissed jobs."""
         self.keeper: JournalKeeper | None = None
-        """Commits results to the journal; None: there is no journal."""
+        """Commits results to the journal; None: the batch runs without one."""
         self.dismissed: deque[tuple[Job, Fault]] = deque()
         """Jobs that were ended where nothing can be awaited, and why; the supervisor starts tasks that settle them."""
         self._learned_of = learned_of

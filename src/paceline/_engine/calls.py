@@ -66,7 +66,7 @@ class ItemDeadlines:
 
     @property
     def next(self) -> float:
-        """The earliest deadline; inf if there is none."""
+        """The earliest deadline; inf: no item has one."""
         return self._heap[0][0] if self._heap else math.inf
 
     def add(self, job: Job, unsettled: int) -> None:

@@ -39,7 +39,7 @@ def checked_item(item: object) -> LLMWorkItem[Any]:
     """
     if not isinstance(item, LLMWorkItem):
         raise InvalidWorkItemError(
-            f"a batch takes LLMWorkItem, not {type(item).__name__}; for plain prompts use process_prompts or open_stream"
+            f"a batch accepts LLMWorkItem, not {type(item).__name__}; for plain prompts use process_prompts or open_stream"
         )
     return item
 
