@@ -1,4 +1,4 @@
-"""Whatever a strategy returns, its row is valid JSON."""
+"""Codec: whatever a strategy returns, its row is valid JSON."""
 
 from __future__ import annotations
 
@@ -117,23 +117,23 @@ def test_a_failure_has_its_kind_and_message_and_no_output():
         (Point, str(Point)),
     ],
 )
-def test_data_become_json_and_the_rest_its_words(value, data):
+def test_data_become_json_and_other_values_their_text(value, data):
     assert output_of(value) == data
 
 
-def test_half_of_a_surrogate_pair_is_replaced():
+def test_a_lone_surrogate_is_replaced():
     assert output_of({"\ud800": ["é\udfff"]}) == {"?": ["é?"]}
     row = json.loads(encode_row(WorkItemResult("\ud800", 0, error=Fault(FaultKind.BUG, "\udc00"))))
     assert (row["id"], row["error"]["message"]) == ("?", "?")
 
 
-def test_what_cannot_be_taken_apart_is_its_words_and_what_has_none_its_type():
+def test_a_value_that_cannot_be_converted_is_its_text_or_else_its_type():
     assert output_of(Unwilling([1])) == "[1]"
     assert output_of(Mute()) == "<Mute>"
     assert output_of(10**5_000) == "<int>"
 
 
-def test_a_cycle_and_a_bottomless_list_are_their_words():
+def test_a_cycle_and_an_endless_list_are_their_text():
     cycle: list[object] = []
     cycle.append(cycle)
     assert output_of(cycle) == "[[...]]"
@@ -144,7 +144,7 @@ def test_a_cycle_and_a_bottomless_list_are_their_words():
 
 
 @pytest.mark.parametrize("depth", range(1, 1_200, 37))
-def test_no_depth_makes_a_row_impossible(depth):
+def test_every_depth_has_a_row(depth):
     nest: object = 1
     for _ in range(depth):
         nest = [nest]
@@ -175,7 +175,7 @@ json_data = st.recursive(
 
 
 @given(json_data)
-def test_what_is_json_stays_as_it_is(value):
+def test_json_data_is_unchanged(value):
     assert output_of(value) == value
 
 
@@ -193,13 +193,13 @@ quotas = st.dictionaries(
 
 
 @given(quotas)
-def test_what_was_learned_of_quotas_comes_back_as_it_was(knowledge):
+def test_the_learned_pace_is_restored(knowledge):
     data = encode_knowledge(knowledge)
     json.loads(data, parse_constant=pytest.fail)
     assert decode_knowledge(data) == knowledge
 
 
-def test_a_rate_that_is_infinite_is_null():
+def test_an_infinite_rate_is_null():
     known = PaceKnowledge(limit=1, rate=math.inf, token_rate=5.0, latency=0.0, learned=0.0)
     assert json.loads(encode_knowledge({"q": known}))["quotas"]["q"]["rate"] is None
 
@@ -224,6 +224,6 @@ def test_a_rate_that_is_infinite_is_null():
         '{"version": 1, "quotas": {"q": {"limit": 1, "rate": NaN, "token_rate": 1, "latency": 0, "learned": 0}}}',
     ],
 )
-def test_what_is_no_knowledge_is_one_sentence(data):
+def test_an_invalid_learned_pace_is_refused_in_one_sentence(data):
     with pytest.raises(ConfigurationError, match="knowledge"):
         decode_knowledge(data)

@@ -1,4 +1,4 @@
-"""Every call is booked once, on the model that made it; what is not known is said to be so."""
+"""Accounting: every call is booked once, on the model that made it, and an unknown cost is reported as unknown."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def test_a_price_is_per_million_tokens_and_cached_ones_are_part_of_the_input(fre
     assert cost == pytest.approx((fresh * 1.25 + cached * 0.125 + written * 10.0) / 1e6)
 
 
-def test_cached_tokens_cost_as_much_as_others_where_nothing_else_is_said():
+def test_cached_tokens_cost_as_much_as_others_by_default():
     assert Price(2.0, 4.0).cached_input == 2.0
     assert Price(2.0, 4.0).of(TokenUsage(1_000_000, 0, 1_000_000)) == 2.0
 
@@ -44,7 +44,7 @@ def test_more_cached_tokens_than_were_sent_are_not_paid_for():
 
 
 @pytest.mark.parametrize("wrong", [-0.1, float("nan"), float("inf"), True, "1", None], ids=repr)
-def test_a_price_that_is_none_is_refused(wrong):
+def test_an_invalid_price_is_refused(wrong):
     with pytest.raises(ConfigurationError, match="input must be USD per million tokens, 0 or more, not"):
         Price(wrong, 1.0)
     with pytest.raises(ConfigurationError, match="output must be USD per million tokens"):
@@ -62,7 +62,7 @@ def summary_of(*models, top_alone=()):
     return BatchResult(succeeded=1, failures={}, usage=NO_USAGE, models=models, top_alone=top_alone).summary()
 
 
-def test_the_summary_tells_the_cost_of_each_model_and_calls_an_estimate_one():
+def test_the_summary_has_the_cost_of_each_model_and_marks_the_estimate():
     lite = ModelUse(model="lite", calls=10, accepted=7, usage=TokenUsage(1_000_000, 0), price=LITE)
     pro = ModelUse(model="pro", calls=3, accepted=3, usage=TokenUsage(1_000_000, 0), price=PRO)
     alone = ModelUse(model="pro", calls=10, accepted=10, usage=TokenUsage(4_000_000, 0), price=PRO)
@@ -72,12 +72,12 @@ def test_the_summary_tells_the_cost_of_each_model_and_calls_an_estimate_one():
     assert "pro alone would have cost about $5.00 (estimate)" in text
 
 
-def test_the_summary_is_silent_of_costs_where_nothing_is_known_of_them():
+def test_the_summary_has_no_costs_without_a_known_price():
     assert "cost" not in summary_of(ModelUse(model="m", calls=3))
     assert "cost" not in summary_of()
 
 
-def test_the_summary_does_not_pass_off_a_part_for_the_whole():
+def test_the_summary_gives_no_partial_sum_as_the_cost():
     text = summary_of(ModelUse(model="a", calls=1, price=LITE), ModelUse(model="b", calls=1))
     assert "cost      unknown: no price is known" in text
 

@@ -1,4 +1,4 @@
-"""A backlog gives out every job once, in order, and never before its time."""
+"""Backlog: every job is handed out once, in order, and never before its time."""
 
 from __future__ import annotations
 
@@ -89,21 +89,21 @@ TestABacklogAgreesWithANaiveList = BacklogAgainstAList.TestCase
 TestABacklogAgreesWithANaiveList.settings = settings(max_examples=60, stateful_step_count=35)
 
 
-def test_work_begun_goes_before_fresh_work():
+def test_started_work_goes_before_new_work():
     backlog = Backlog()
     backlog.add("fresh")
     backlog.put_back("begun", 0.0, now=0.0)
     assert [backlog.take(0.0), backlog.take(0.0), backlog.take(0.0)] == ["begun", "fresh", None]
 
 
-def test_a_job_whose_time_came_goes_before_one_that_comes_now():
+def test_a_job_whose_time_has_come_goes_before_one_that_is_put_back_now():
     backlog = Backlog()
     backlog.put_back("waited", 5.0, now=0.0)
     backlog.put_back("comes now", 10.0, now=10.0)
     assert [backlog.take(10.0), backlog.take(10.0)] == ["waited", "comes now"]
 
 
-def test_fresh_work_is_given_out_while_work_begun_must_wait():
+def test_new_work_is_handed_out_while_started_work_must_wait():
     backlog = Backlog()
     backlog.put_back("begun", 5.0, now=0.0)
     backlog.add("fresh")
@@ -118,7 +118,7 @@ def test_jobs_due_at_the_same_time_come_as_they_were_put_back(times):
     assert [backlog.take(5) for _ in times] == sorted(range(len(times)), key=lambda job: times[job])
 
 
-def test_jobs_need_no_order_of_their_own():
+def test_jobs_need_not_be_comparable():
     backlog = Backlog()
     jobs = [object(), object()]
     for job in jobs:

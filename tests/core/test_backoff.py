@@ -1,4 +1,4 @@
-"""The wait before an item is called again stays within its bounds."""
+"""Backoff: the wait before an item is called again is within its bounds."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def test_what_the_provider_asked_for_is_a_minimum_up_to_the_longest(policy, fail
 
 
 @given(policies(), failures, chances, st.sampled_from([None, 0.0, -1.0, -math.inf, math.nan]))
-def test_a_hint_that_is_no_positive_number_is_no_hint(policy, failed, chance, hint):
+def test_a_hint_that_is_not_a_positive_number_is_ignored(policy, failed, chance, hint):
     assert delay(policy, failed, chance, hint) == delay(policy, failed, chance)
 
 
@@ -69,7 +69,7 @@ def test_the_longest_is_reached_after_a_million_failures():
 
 @pytest.mark.parametrize("field", ["base", "longest"])
 @pytest.mark.parametrize("value", [0, -1.0, math.nan, True, "1", None], ids=repr)
-def test_a_bound_that_is_no_time_is_refused_by_name(field, value):
+def test_an_invalid_bound_is_refused_by_name(field, value):
     with pytest.raises(ConfigurationError) as refusal:
         Backoff(**{field: value})
     assert str(refusal.value) == f"{field} must be a number of seconds above 0, not {value!r}"

@@ -1,4 +1,4 @@
-"""A batch moves on only along its table."""
+"""Batch state: a batch changes its phase only as its table allows."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ NEXT = {
     ("closed", "stop"): None,
     ("closed", "empty"): None,
 }
-"""The diagram by hand; None: illegal."""
+"""The diagram, written by hand; None for an illegal pair."""
 
 PAIRS = [(state, event) for state in BatchState for event in BatchEvent]
 
 
 @pytest.mark.parametrize(("state", "event"), PAIRS, ids=str)
-def test_every_pair_does_what_the_diagram_says(state, event):
+def test_every_pair_of_state_and_event_follows_the_diagram(state, event):
     expected = NEXT[state.value, event.value]
     if expected is None:
         with pytest.raises(IllegalTransitionError, match="CLOSED"):
@@ -32,11 +32,11 @@ def test_every_pair_does_what_the_diagram_says(state, event):
         assert step(state, event) is BatchState(expected)
 
 
-def test_the_diagram_knows_every_pair():
+def test_the_diagram_has_every_pair():
     assert {(state.value, event.value) for state, event in PAIRS} == set(NEXT)
 
 
-def test_nobody_can_change_the_table():
+def test_the_table_cannot_be_changed():
     with pytest.raises(TypeError):
         TRANSITIONS[BatchState.CLOSED, BatchEvent.STOP] = BatchState.OPEN
 

@@ -1,4 +1,4 @@
-"""Settings are checked at construction and on assignment, and whoever listens is told."""
+"""Settings: they are validated at construction and on assignment, and listeners are called."""
 
 from __future__ import annotations
 
@@ -43,13 +43,13 @@ def test_a_wrong_assignment_is_refused_and_changes_nothing(name, value, wanted):
 
 
 @given(st.integers(max_value=0))
-def test_no_ceiling_below_one_is_taken(value):
+def test_an_upper_bound_below_one_is_refused(value):
     with pytest.raises(ConfigurationError):
         ProcessorConfig(max_workers=value)
 
 
 @given(st.integers(1), st.sampled_from(SECONDS), st.floats(0, exclude_min=True) | st.integers(1, 10**9))
-def test_whatever_is_right_is_taken_as_it_is(workers, name, seconds):
+def test_every_valid_value_is_kept_unchanged(workers, name, seconds):
     config = ProcessorConfig()
     config.max_workers = workers
     setattr(config, name, seconds)
@@ -58,7 +58,7 @@ def test_whatever_is_right_is_taken_as_it_is(workers, name, seconds):
     assert ProcessorConfig(**{"max_workers": workers, name: seconds}) == config
 
 
-def test_every_setting_has_a_default_that_is_itself_right():
+def test_every_setting_has_a_valid_default():
     config = ProcessorConfig()
     for field in attrs.fields(ProcessorConfig):
         if field.init:
@@ -73,7 +73,7 @@ def test_a_misspelt_setting_is_refused():
         ProcessorConfig(max_worker=3)
 
 
-def test_settings_have_names_and_no_places():
+def test_settings_are_keyword_only():
     with pytest.raises(TypeError):
         ProcessorConfig(3)
 
@@ -81,7 +81,7 @@ def test_settings_have_names_and_no_places():
 # ---------------------------------------------------------------------------------------------- listeners
 
 
-def test_a_listener_hears_each_assignment_just_before_it_counts():
+def test_a_listener_is_called_just_before_each_assignment_takes_effect():
     config = ProcessorConfig(max_workers=5)
     heard = []
     config.subscribe(lambda: heard.append(config.max_workers))
@@ -91,7 +91,7 @@ def test_a_listener_hears_each_assignment_just_before_it_counts():
     assert config.max_workers == 7
 
 
-def test_every_listener_hears_until_it_has_ended_its_subscription():
+def test_every_listener_is_called_until_it_unsubscribes():
     config = ProcessorConfig()
     heard = []
     end = config.subscribe(lambda: heard.append("a"))
@@ -102,7 +102,7 @@ def test_every_listener_hears_until_it_has_ended_its_subscription():
     assert heard == ["a", "b", "b"]
 
 
-def test_a_listener_that_ends_its_own_subscription_hides_nothing_from_the_next():
+def test_a_listener_that_unsubscribes_itself_does_not_skip_the_next_one():
     config = ProcessorConfig()
     heard = []
 
@@ -117,7 +117,7 @@ def test_a_listener_that_ends_its_own_subscription_hides_nothing_from_the_next()
     assert heard == ["once", "always", "always"]
 
 
-def test_listeners_belong_to_one_configuration_and_are_no_setting():
+def test_listeners_belong_to_one_configuration_and_are_not_a_setting():
     config, other = ProcessorConfig(), ProcessorConfig()
     config.subscribe(lambda: pytest.fail("the other one was changed"))
     other.max_workers = 3

@@ -1,4 +1,4 @@
-"""The ladder's laws: up only, bounded, and only by the faults of its policy, whatever else befalls the item."""
+"""Escalation: an item only moves up, a bounded number of times, and only by the faults of the policy."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ POLICY = retry.RetryPolicy()
 
 @st.composite
 def climbers(draw):
-    """A ladder and a state that an item can have on it."""
+    """Draw a ladder and a state of an item on it."""
     budgets = draw(ladders)
     at = draw(st.integers(0, len(budgets) - 1))
     spending = draw(st.builds(retry.Open, st.integers(0, 3), st.integers(0, 2), st.just(0)))
@@ -77,7 +77,7 @@ def test_only_a_fault_of_the_policy_moves_an_item(climber, on, event):
 
 
 @given(climbers(), counting, chances)
-def test_a_fault_of_the_policy_spends_nothing_of_the_retry_machine(climber, on, chance):
+def test_a_fault_of_the_policy_uses_no_budget_of_the_retry_machine(climber, on, chance):
     budgets, state = climber
     for kind in on:
         after, _ = step(POLICY, budgets, on, state, retry.Failed(kind, chance))
@@ -98,8 +98,8 @@ def test_an_item_has_no_more_faults_of_the_policy_than_its_steps_have_budgets(bu
 
 
 @given(ladders, st.data())
-def test_an_item_that_is_never_answered_ends_whatever_fails(budgets, data):
-    """Each call fails somehow, and only so many are throttled between: it ends within the sum of all budgets."""
+def test_an_item_without_an_answer_ends_whatever_the_faults(budgets, data):
+    """If every call fails and a bounded number is throttled, the item ends within the sum of all budgets."""
     on, state, calls = frozenset({FaultKind.INVALID}), NEW, 0
     failing = [FaultKind.INVALID, FaultKind.TRUNCATED, FaultKind.TIMEOUT, FaultKind.OVERLOADED, FaultKind.TRANSIENT]
     while isinstance(state, Climbing):
@@ -129,18 +129,18 @@ def test_the_same_event_has_the_same_effect(climber, on, event):
 
 
 @pytest.mark.parametrize("on", [[], ["throttled"], ["timeout", "invalid"], "invalid", 7, ["nonsense"]], ids=repr)
-def test_a_fault_that_no_other_model_would_mend_cannot_count(on):
+def test_a_fault_that_another_model_cannot_cure_cannot_count(on):
     with pytest.raises(ConfigurationError, match="on must be a non-empty set of invalid, refused, truncated"):
         EscalationPolicy(on=on)
 
 
 @pytest.mark.parametrize("budget", [0, -1, 1.5, True, (), (1, 0), "3", None], ids=repr)
-def test_a_budget_that_is_none_is_refused(budget):
+def test_an_invalid_budget_is_refused(budget):
     with pytest.raises(ConfigurationError, match="budget must be a whole number, 1 or more, or one for each step, not"):
         EscalationPolicy(budget=budget)
 
 
-def test_kinds_may_be_told_by_their_names_and_budgets_by_a_list():
+def test_kinds_may_be_given_by_name_and_budgets_as_a_list():
     policy = EscalationPolicy(on={"invalid", "truncated"}, budget=[2, 1])
     assert policy.on == {FaultKind.INVALID, FaultKind.TRUNCATED}
     assert policy.budgets(2) == (2, 1)
@@ -153,7 +153,7 @@ def test_kinds_may_be_told_by_their_names_and_budgets_by_a_list():
 
 
 class LadderAgainstACountByHand(RuleBasedStateMachine):
-    """The model is a list of what is left on each step, and the retry machine beside it, fed with everything else."""
+    """The model is a list of the budget left on each step, and a retry machine that gets all other events."""
 
     @initialize(budgets=ladders, on=counting)
     def choose_a_ladder(self, budgets, on):

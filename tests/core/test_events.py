@@ -1,4 +1,4 @@
-"""Every event has one name and one record."""
+"""Events: each has one name and one record."""
 
 from __future__ import annotations
 

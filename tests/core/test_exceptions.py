@@ -1,4 +1,4 @@
-"""The tree of exceptions is the one that is drawn."""
+"""Exceptions: their tree is the one in the docstring."""
 
 from __future__ import annotations
 
@@ -62,18 +62,18 @@ def test_every_exception_has_its_sentence():
 
 
 @pytest.mark.parametrize("kind", FaultKind)
-def test_a_call_error_keeps_all_it_was_given(kind):
+def test_a_call_error_keeps_all_its_arguments(kind):
     usage = TokenUsage(3, 4)
     error = CallError("the gateway sneezed", kind=kind, retry_after=2.5, usage=usage)
     assert (str(error), error.kind, error.retry_after, error.usage) == ("the gateway sneezed", kind, 2.5, usage)
 
 
-def test_a_call_error_knows_nothing_that_it_was_not_told():
+def test_a_call_error_has_empty_defaults():
     error = CallError("no", kind=FaultKind.REJECTED)
     assert (error.retry_after, error.usage) == (None, NO_USAGE)
 
 
-def test_a_call_error_takes_a_kind_by_its_name_and_no_other_word():
+def test_a_call_error_accepts_a_kind_by_its_name_and_no_other_word():
     assert CallError("no", kind="refused").kind is FaultKind.REFUSED
     with pytest.raises(ValueError, match="nonsense"):
         CallError("no", kind="nonsense")

@@ -1,4 +1,4 @@
-"""What is told of a quota that is spent."""
+"""The fault of an exhausted lane, and when its quota reopens."""
 
 from __future__ import annotations
 
@@ -17,24 +17,24 @@ from paceline.llm_strategies import QuotaHint, QuotaLimit
 NOW = datetime(2026, 11, 23, 2, 48, tzinfo=UTC).timestamp()
 
 
-def spent(reopens_in=None, period=86_400.0, message="429 no more"):
+def exhausted(reopens_in=None, period=86_400.0, message="429 no more"):
     limit = QuotaLimit(limit=50, period=period, exceeded=True)
     return Fault(FaultKind.EXHAUSTED, message, None, QuotaHint(limits=(limit,), reopens_in=reopens_in))
 
 
-def test_it_says_which_quota_and_when_it_reopens():
-    fault = exhausted_lane_fault("gemini", spent(5 * 3600 + 12 * 60), wall_time=NOW)
+def test_the_message_names_the_quota_and_when_it_reopens():
+    fault = exhausted_lane_fault("gemini", exhausted(5 * 3600 + 12 * 60), wall_time=NOW)
     assert fault.message == "the daily quota of gemini is exhausted; it reopens in 5 h 12 min (2026-11-23 08:00 UTC)"
     assert fault.kind is FaultKind.PENDING
     assert fault.quota.reopens_in == 18_720
 
 
-def test_where_that_is_not_known_it_says_what_the_provider_said():
+def test_without_a_known_reopening_the_message_quotes_the_provider():
     fault = exhausted_lane_fault("x", Fault(FaultKind.EXHAUSTED, "insufficient_quota: pay first"), wall_time=NOW)
     assert fault.message == "the quota of x is exhausted: insufficient_quota: pay first"
     assert exhausted_lane_fault("x", Fault(FaultKind.EXHAUSTED), wall_time=NOW).message == "the quota of x is exhausted"
     assert (
-        exhausted_lane_fault("x", spent(1e12), wall_time=NOW).message
+        exhausted_lane_fault("x", exhausted(1e12), wall_time=NOW).message
         == "the daily quota of x is exhausted: 429 no more"
     )
 
@@ -46,13 +46,14 @@ def test_where_that_is_not_known_it_says_what_the_provider_said():
         *[(18_661, "5 h 12 min"), (86_400, "1 d 0 h"), (200_000, "2 d 7 h")],
     ],
 )
-def test_a_time_is_told_as_people_say_it(seconds, words):
+def test_a_duration_is_written_in_its_two_largest_units(seconds, words):
     assert format_duration(seconds) == words
 
 
-def test_several_lanes_are_told_together_and_the_first_to_reopen_is_the_batch_s():
+def test_the_faults_of_several_lanes_are_combined_with_the_soonest_reopening():
     one, other, never = (
-        exhausted_lane_fault(name, spent(wait), wall_time=NOW) for name, wait in [("a", 7200), ("b", 60), ("c", None)]
+        exhausted_lane_fault(name, exhausted(wait), wall_time=NOW)
+        for name, wait in [("a", 7200), ("b", 60), ("c", None)]
     )
     fault = exhausted_lanes_fault([one, never, other])
     assert fault.quota.reopens_in == 60
@@ -62,7 +63,7 @@ def test_several_lanes_are_told_together_and_the_first_to_reopen_is_the_batch_s(
 
 
 @given(st.none() | st.floats(), st.floats())
-def test_no_wait_and_no_clock_does_any_harm(reopens_in, wall_time):
-    fault = exhausted_lane_fault("q", spent(reopens_in), wall_time=wall_time)
+def test_no_wait_and_no_wall_time_raises(reopens_in, wall_time):
+    fault = exhausted_lane_fault("q", exhausted(reopens_in), wall_time=wall_time)
     assert "is exhausted" in fault.message
     assert fault.quota.reopens_in is None or 0 <= fault.quota.reopens_in < math.inf

@@ -1,4 +1,4 @@
-"""A fault says what went wrong, and never a secret."""
+"""Faults: they describe a failure, and never contain a secret."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ dashed_keys = st.builds(
     st.text(WORD, min_size=20, max_size=80),
 )
 bearer_tokens = st.text(string.ascii_letters + string.digits + "._~+/=-", min_size=20, max_size=200)
-letters = tuple(string.ascii_letters + "\u017f\u212a")  # the last two are s and k to a search that ignores case
+letters = tuple(string.ascii_letters + "\u017f\u212a")  # the last two match s and k if case is ignored
 
 
 @given(st.text(), google_keys, st.text())
 @example("key", "AIzaSy" + "A" * 33, "")
 @example("key_", "AIzaSy" + "A" * 33, "_")
-def test_a_google_key_never_leaks_wherever_it_stands(before, key, after):
+def test_a_google_key_never_leaks(before, key, after):
     assert key not in redact(before + key + after)
 
 
@@ -36,7 +36,7 @@ def test_a_google_key_never_leaks_wherever_it_stands(before, key, after):
 @example("key_", "sk-" + "1" * 20, "")
 @example("%20", "sk-" + "1" * 20, "")
 @example('{"message": "bad key\\n', "sk-" + "1" * 20, '"}')
-def test_a_dashed_key_never_leaks_wherever_it_stands(before, key, after):
+def test_a_dashed_key_never_leaks(before, key, after):
     assume(not before.endswith(letters) or before.endswith(("\\n", "\\r", "\\t")))
     assert key not in redact(before + key + after)
 
@@ -48,7 +48,7 @@ def test_a_dashed_key_never_leaks_wherever_it_stands(before, key, after):
     bearer_tokens,
     st.text(),
 )
-def test_a_bearer_token_never_leaks_wherever_it_stands(before, bearer, space, token, after):
+def test_a_bearer_token_never_leaks(before, bearer, space, token, after):
     redacted = redact(before + bearer + space + token + after)
     assume(token not in before + bearer + space + after)
     assert token not in redacted
@@ -60,7 +60,7 @@ def test_a_key_in_a_query_never_leaks(key):
     assert redact(url) == "https://example.org/v1/models?key=[redacted]"
 
 
-def test_what_stands_around_a_secret_is_kept():
+def test_the_text_around_a_secret_is_kept():
     key = "AIza" + "x" * 35
     assert redact(f"API key {key} not valid.") == "API key [redacted] not valid."
     assert redact("Authorization: Bearer abcdefgh.ijk, sent") == "Authorization: Bearer [redacted], sent"
@@ -68,7 +68,7 @@ def test_what_stands_around_a_secret_is_kept():
     assert redact(f'{{"key": "sk-ant-{"x" * 20}"}}') == '{"key": "[redacted]"}'
 
 
-def test_every_secret_of_a_text_goes():
+def test_every_secret_in_a_text_is_replaced():
     text = " ".join(f"sk-{digit * 20}" for digit in "123")
     assert redact(text) == "[redacted] [redacted] [redacted]"
 
@@ -85,7 +85,7 @@ def test_every_secret_of_a_text_goes():
         "the monkey=banana is no query",
     ],
 )
-def test_what_is_no_secret_stays(text):
+def test_text_without_secrets_is_unchanged(text):
     assert redact(text) == text
 
 
@@ -99,12 +99,12 @@ def test_a_message_is_never_longer_than_its_bound(text):
     assert len(text) <= 2_000 or len(message) == 2_000 or "[redacted]" in message
 
 
-def test_a_message_of_just_the_bound_is_whole_and_a_longer_one_shows_its_cut():
+def test_a_message_of_exactly_the_bound_is_complete_and_a_longer_one_is_marked_as_cut():
     assert redact("x" * 2_000) == "x" * 2_000
     assert redact("x" * 2_001) == "x" * 1_999 + "…"
 
 
-def test_a_secret_that_straddles_the_bound_leaves_no_half():
+def test_a_secret_across_the_bound_is_not_cut_in_half():
     assert "AIza" not in redact("x" * 1_980 + " AIza" + "y" * 35)
 
 
@@ -118,18 +118,18 @@ def test_a_fault_carries_no_secret_however_it_is_made(kind, key):
 
 
 @pytest.mark.parametrize("kind", FaultKind)
-def test_a_fault_reads_as_its_kind_and_message(kind):
+def test_the_text_of_a_fault_is_its_kind_and_message(kind):
     assert str(Fault(kind, "it is late")) == f"{kind.value}: it is late"
     assert str(Fault(kind)) == kind.value
 
 
 @pytest.mark.parametrize("kind", ["throttled", "nonsense", None, 429], ids=repr)
-def test_only_a_kind_is_taken_for_one(kind):
+def test_only_a_fault_kind_is_accepted_as_kind(kind):
     with pytest.raises(TypeError):
         Fault(kind)
 
 
-def test_a_fault_never_changes_and_equals_its_like():
+def test_a_fault_is_immutable_and_compares_by_value():
     fault = Fault(FaultKind.TIMEOUT, "120 s", retry_after=1.0)
     with pytest.raises(attrs.exceptions.FrozenInstanceError):
         fault.message = "other"
@@ -137,5 +137,5 @@ def test_a_fault_never_changes_and_equals_its_like():
     assert len({fault, Fault(FaultKind.TIMEOUT, "120 s", 1.0)}) == 1
 
 
-def test_kinds_are_written_as_users_read_them():
+def test_kinds_are_written_as_documented():
     assert [str(kind) for kind in FaultKind] == [kind.name.lower() for kind in FaultKind]

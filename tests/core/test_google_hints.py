@@ -1,4 +1,4 @@
-"""What the body of an error of Google's says of quotas; what garbage does is told in the tests of the classifiers."""
+"""Quota hints in error bodies of Google; the tests of the classifiers have those for invalid bodies."""
 
 from __future__ import annotations
 
@@ -40,25 +40,25 @@ def violation(name, value=None, metric=None):
         ("TokensPerHour", None, Unit.TOKENS, Part.BOTH, 3600),
     ],
 )  # fmt: skip
-def test_the_id_and_the_metric_say_what_is_counted_and_over_what_period(name, metric, unit, part, period):
+def test_the_id_and_the_metric_give_unit_part_and_period(name, metric, unit, part, period):
     (limit,) = google_quota(body(violation(name, "15", metric)), wall_time=NOW).limits
     assert (limit.unit, limit.part, limit.period, limit.limit, limit.name) == (unit, part, period, 15.0, name)
     assert limit.exceeded
 
 
-def test_a_day_s_quota_reopens_at_midnight_in_california():
+def test_a_daily_quota_reopens_at_midnight_in_california():
     hint = google_quota(body(violation("RequestsPerDay", "50"), delay="1s"), wall_time=NOW)
     assert hint.is_spent
     assert hint.reopens_in == 5 * 3600 + 12 * 60
     assert hint.retry_after is None
 
 
-def test_nobody_knows_when_a_quota_of_0_reopens():
+def test_the_reopening_of_a_quota_of_0_is_unknown():
     hint = google_quota(body(violation("RequestsPerDay", "0"), delay="1s"), wall_time=NOW)
     assert (hint.is_spent, hint.reopens_in, hint.retry_after) == (True, None, None)
 
 
-def test_a_minute_s_quota_is_waited_for():
+def test_a_quota_per_minute_is_a_wait():
     hint = google_quota(body(violation("RequestsPerMinute", "15"), delay="13s"), wall_time=NOW)
     assert (hint.is_spent, hint.reopens_in, hint.retry_after) == (False, None, 13.0)
 

@@ -1,4 +1,4 @@
-"""What the headers of a response say of quotas."""
+"""Quota hints in response headers."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def only(headers, refused=None):
     return limit
 
 
-def test_openai_says_what_is_allowed_what_remains_and_when_all_of_it_is_back():
+def test_openai_reports_limit_remaining_units_and_reset():
     hint = header_quota(
         openai(limit="60", remaining="59", reset="1s")
         | openai("tokens", limit="150000", remaining="149984", reset="6ms"),
@@ -57,13 +57,13 @@ def test_a_reset_is_a_wait_in_any_of_its_forms_or_a_time(reset, seconds):
 @pytest.mark.parametrize(
     ("limit", "remaining", "reset", "period"),
     [
-        ("60", "59", "1s", 60),  # a bucket
+        ("60", "59", "1s", 60),  # a token bucket
         ("3500", "3499", "17ms", 60),
-        ("100", "0", "42s", 60),  # a window
-        ("14400", "14370", "2m59.56s", None),  # a day's bucket, or the window of an hour
+        ("100", "0", "42s", 60),  # a fixed window
+        ("14400", "14370", "2m59.56s", None),  # a daily token bucket, or an hourly window
         ("14400", "12000", "4h0m0s", 86_400),
-        ("1000", "0", "5h12m0s", 86_400),  # a day's window
-        ("14400", "14399", "6s", None),  # a day's bucket or a minute's window: not to be known
+        ("1000", "0", "5h12m0s", 86_400),  # a daily window
+        ("14400", "14399", "6s", None),  # a daily token bucket or a window of a minute: ambiguous
         ("1000", "999", "60s", None),
         ("100", "50", "10m0s", None),
         ("60", "60", "0s", None),
@@ -71,11 +71,11 @@ def test_a_reset_is_a_wait_in_any_of_its_forms_or_a_time(reset, seconds):
         ("x", "59", "1s", None),
     ],
 )
-def test_the_period_is_told_only_where_the_figures_leave_no_doubt(limit, remaining, reset, period):
+def test_the_period_is_set_only_if_the_figures_are_unambiguous(limit, remaining, reset, period):
     assert only(openai(limit=limit, remaining=remaining, reset=reset)).period == period
 
 
-def test_anthropic_says_it_with_times_and_tells_input_from_output():
+def test_anthropic_reports_times_and_separates_input_from_output():
     headers = {
         f"anthropic-ratelimit-{what}-{name}": value
         for what in ("requests", "tokens", "input-tokens", "output-tokens")
@@ -91,40 +91,40 @@ def test_anthropic_says_it_with_times_and_tells_input_from_output():
     assert {(each.limit, each.remaining, each.reset, each.period) for each in limits} == {(50, 49, 30, 60)}
 
 
-def test_times_are_compared_with_the_response_s_own_date():
+def test_times_are_relative_to_the_date_header():
     headers = {"anthropic-ratelimit-requests-limit": "5", "anthropic-ratelimit-requests-reset": WHEN}
     assert only(headers | {"date": formatdate(NOW + 20, usegmt=True)}).reset == 10.0
     assert only(headers | {"date": "x"}).reset == 30.0
 
 
-def test_names_that_a_gateway_put_something_before_count_where_it_says_nothing_itself():
+def test_headers_with_the_prefix_of_a_gateway_count_if_there_are_none_without():
     theirs = {f"llm_provider-{key}": value for key, value in openai(limit="60", remaining="5", reset="1s").items()}
     assert only(theirs).limit == 60
     assert only(theirs | openai(limit="7")).limit == 7
     assert only(openai(limit="7") | theirs).limit == 7
 
 
-def test_of_a_refusal_the_limit_that_is_used_up_or_named_is_the_one_that_refused():
+def test_the_refusing_limit_is_the_one_that_is_used_up_or_named():
     headers = openai(limit="60", remaining="0", reset="1s") | openai("tokens", limit="100", remaining="7", reset="1s")
     exceeded = {refused: [each.exceeded for each in header_quota(headers, wall_time=NOW, refused=refused).limits]
                 for refused in (None, "", "tokens", "requests")}  # fmt: skip
     assert exceeded == {None: [False, False], "": [True, False], "tokens": [True, True], "requests": [True, False]}
 
 
-def test_a_day_s_limit_that_refused_is_spent_and_reopens_at_its_reset():
+def test_a_daily_limit_that_refused_is_exhausted_and_reopens_at_its_reset():
     headers = openai(limit="1000", remaining="0", reset="5h12m0s")
     assert header_quota(headers, wall_time=NOW, refused="").is_spent
     assert header_quota(headers, wall_time=NOW, refused="").reopens_in == 5 * 3600 + 12 * 60
     assert not header_quota(headers, wall_time=NOW).is_spent
 
 
-def test_a_limit_of_0_in_a_header_is_one_that_is_not_known():
+def test_a_limit_of_0_in_a_header_is_unknown():
     limit = only(openai(limit="0", remaining="0", reset="1s"), refused="")
     assert limit.limit is None
     assert not limit.is_spent
 
 
-def test_headers_about_something_else_say_nothing():
+def test_other_headers_report_nothing():
     assert (
         header_quota({"content-type": "text/plain", "x-ratelimit": "5", "my-ratelimit-x": "5"}, wall_time=NOW) is None
     )
@@ -143,13 +143,13 @@ names = st.sampled_from(
 
 
 def is_sound(hint: QuotaHint) -> bool:
-    told = [hint.retry_after, hint.reopens_in]
+    values = [hint.retry_after, hint.reopens_in]
     for each in hint.limits:
-        told += [each.limit, each.period, each.remaining, each.reset]
-    return all(value is None or 0 <= value < math.inf for value in told)
+        values += [each.limit, each.period, each.remaining, each.reset]
+    return all(value is None or 0 <= value < math.inf for value in values)
 
 
 @given(st.dictionaries(names | st.text(), values), st.floats(), st.sampled_from([None, "", "tokens", "x"]))
-def test_no_headers_do_any_harm(headers, wall_time, refused):
+def test_no_header_value_raises(headers, wall_time, refused):
     hint = header_quota(headers, wall_time=wall_time, refused=refused)
     assert hint is None or is_sound(hint)

@@ -1,4 +1,4 @@
-"""The least loaded lane that may start goes first, and no lane holds up another."""
+"""Choice of the lane: the least loaded one that may start goes first, and no lane delays another."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def test_blocked_lanes_never_change_which_lane_is_chosen(lanes, others):
 
 
 @given(st.lists(blocked))
-def test_the_time_to_look_again_is_the_earliest_start(lanes):
+def test_the_time_to_ask_again_is_the_earliest_start(lanes):
     assert next_lane(lanes, NOW) == (None, min((lane.at for lane in lanes), default=math.inf))
 
 

@@ -1,4 +1,4 @@
-"""What a request in a provider's own form is, and what of it any model can be asked."""
+"""Requests in a provider's own form, and which of them another model can answer."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ ALL = pytest.mark.parametrize(
 
 
 @ALL
-def test_its_words_are_those_of_the_system_and_the_user(request_):
+def test_the_text_is_that_of_the_system_and_the_user(request_):
     assert request_.text == "Be brief.\n\nWhy?"
     assert characters_of(request_) == len(request_.text)
     assert request_.plain == ("Be brief.", "Why?")
@@ -36,7 +36,7 @@ def test_its_words_are_those_of_the_system_and_the_user(request_):
 
 
 @ALL
-def test_it_is_a_prompt_and_never_shown(request_):
+def test_a_request_is_a_prompt_and_never_in_a_repr(request_):
     item = LLMWorkItem("a", CallableStrategy(lambda _: None), request_)
     assert item.prompt is request_
     assert "Why" not in repr(request_) + repr(item)
@@ -44,7 +44,7 @@ def test_it_is_a_prompt_and_never_shown(request_):
 
 
 @ALL
-def test_it_is_a_value(request_):
+def test_requests_compare_by_value(request_):
     twin = copy.deepcopy(pickle.loads(pickle.dumps(request_)))  # noqa: S301 - our own
     assert twin == request_
     assert hash(twin) == hash(request_)
@@ -80,7 +80,7 @@ def test_it_is_a_value(request_):
         ),
     ],
 )
-def test_what_another_model_cannot_be_asked_is_named(dialect, body, beyond):
+def test_the_field_that_another_model_cannot_answer_is_named(dialect, body, beyond):
     request = Request(dialect, body)
     assert request.plain is None
     assert plain_text(request) is None
@@ -99,16 +99,16 @@ def test_what_another_model_cannot_be_asked_is_named(dialect, body, beyond):
         ("anthropic", {"system": [{"type": "text", "text": "s"}], "messages": [{"role": "user", "content": [{"type": "text", "text": "Why?"}]}], "max_tokens": 9, "metadata": {}}),
     ],
 )  # fmt: skip
-def test_a_limit_and_what_accounts_for_a_call_are_passed_over(dialect, body):
+def test_limits_and_accounting_fields_are_ignored(dialect, body):
     assert Request(dialect, body).plain == ("s", "Why?")
 
 
-def test_there_need_be_no_system():
+def test_a_system_text_is_optional():
     assert Request("openai", {"messages": [USER]}).plain == (None, "Why?")
     assert Request("openai", {"messages": [USER]}).text == "Why?"
 
 
-def test_words_of_all_turns_and_parts_are_counted():
+def test_the_texts_of_all_turns_and_parts_are_counted():
     turns = [
         USER,
         {"role": "assistant", "content": None},
@@ -127,7 +127,7 @@ def test_words_of_all_turns_and_parts_are_counted():
         ("anthropic", {**ANTHROPIC, "stream": True}, "stream must not be set"),
     ],
 )
-def test_what_is_no_request_is_refused(dialect, body, words):
+def test_an_invalid_request_is_refused(dialect, body, words):
     with pytest.raises(InvalidWorkItemError, match=words):
         Request(dialect, body)
 
@@ -149,7 +149,7 @@ data = st.recursive(
     st.lists(st.dictionaries(st.sampled_from(["content", "parts", "role"]), data), min_size=1),
     data,
 )
-def test_whatever_is_in_it_there_are_words_and_it_is_plain_or_it_is_said_why_not(dialect, turns, system):
+def test_every_request_has_a_text_and_is_plain_or_names_the_field_that_is_not(dialect, turns, system):
     name = "contents" if dialect == "gemini" else "messages"
     request = Request(dialect, {name: turns, "system": system})
     assert isinstance(request.text, str)

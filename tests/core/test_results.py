@@ -1,4 +1,4 @@
-"""A batch's numbers follow from its results."""
+"""Results: the sums of a batch follow from its results."""
 
 from __future__ import annotations
 
@@ -102,7 +102,7 @@ RESULTS = (
 )
 
 
-def test_the_summary_names_all_that_a_person_asks_for():
+def test_the_summary_has_a_line_for_each_figure():
     batch = BatchResult(results=RESULTS, seconds=8.0, refusals=1_234, workers=(3, 40))
     assert batch.summary().splitlines() == [
         "items     4: 1 succeeded, 3 failed",
@@ -115,14 +115,14 @@ def test_the_summary_names_all_that_a_person_asks_for():
     ]
 
 
-def test_the_summary_says_why_a_batch_was_stopped():
+def test_the_summary_has_the_reason_why_a_batch_was_stopped():
     stopped = Fault(FaultKind.DENIED, "the key is not valid")
     assert BatchResult(stopped=stopped).summary().splitlines()[-1] == "stopped   denied: the key is not valid"
     assert "stopped" not in BatchResult().summary()
 
 
 @pytest.mark.parametrize("seconds", [0.0, math.inf])
-def test_no_pace_is_claimed_for_a_time_that_gives_none(seconds):
+def test_no_rate_is_shown_for_a_duration_that_is_zero_or_infinite(seconds):
     assert "a second" not in BatchResult(results=RESULTS, seconds=seconds).summary()
 
 

@@ -1,4 +1,4 @@
-"""The machine of one item: total, terminating, and true to its budgets."""
+"""The retry machine: it is total, terminates, and keeps its budgets."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ AFTER_THE_FIRST_FAULT = {
     "skipped": GiveUp,
     "pending": GiveUp,
 }
-"""Kind of fault -> what follows, for a fresh item under the default policy in a lane that serves others."""
+"""Effect of each kind of fault on a new item, with the default policy, in a lane with successes."""
 
 chances = st.floats(0, 1)
 hints = st.none() | st.floats(allow_nan=True, allow_infinity=True)
@@ -74,7 +74,7 @@ policies = st.builds(
 
 
 def played(policy, happened):
-    """Return the states and the effects of a new item to which all this happens, until it is settled."""
+    """Return the states and effects of a new item for these events, until it is settled."""
     passed, ordered = [NEW], []
     for event in happened:
         if isinstance(passed[-1], Settled):
@@ -89,7 +89,7 @@ def played(policy, happened):
 
 
 @given(policies, states, events)
-def test_every_state_takes_every_event_or_is_settled(policy, state, event):
+def test_every_state_accepts_every_event_or_is_settled(policy, state, event):
     if isinstance(state, Settled):
         with pytest.raises(IllegalTransitionError):
             step(policy, state, event)
@@ -129,7 +129,7 @@ def test_the_table_by_hand_has_all_kinds():
 
 
 @given(policies, st.builds(Open, counts, counts, counts), failures)
-def test_what_no_further_call_can_mend_ends_the_item_whatever_budget_is_left(policy, state, event):
+def test_a_fault_that_no_call_can_cure_ends_the_item_whatever_budget_is_left(policy, state, event):
     _, effect = step(policy, state, event)
     if event.kind not in PASSING | {FaultKind.INVALID, FaultKind.TRUNCATED}:
         assert type(effect) is AFTER_THE_FIRST_FAULT[event.kind.value]
@@ -147,7 +147,7 @@ def test_an_item_settles_within_the_sum_of_its_budgets(policy, happened):
 
 
 @given(policies, st.lists(spending | throttles, max_size=40))
-def test_no_budget_is_overdrawn_and_none_is_cut_short(policy, happened):
+def test_every_budget_is_used_up_exactly(policy, happened):
     passed, _ = played(policy, happened)
     spent = {"passing": 0, "invalid": 0, "truncated": 0}
     allowed = {"passing": policy.max_attempts, "invalid": policy.max_invalid, "truncated": policy.max_truncated}
@@ -162,7 +162,7 @@ def test_no_budget_is_overdrawn_and_none_is_cut_short(policy, happened):
 
 
 @given(policies)
-def test_each_budget_is_spent_by_its_own_kind_only(policy):
+def test_each_budget_is_used_by_its_own_kind_only(policy):
     kinds = {
         FaultKind.TRANSIENT: policy.max_attempts,
         FaultKind.INVALID: policy.max_invalid,
@@ -185,7 +185,7 @@ def test_passing_failures_share_one_budget(kinds):
 
 
 @given(policies, st.builds(Open, counts, counts, counts), st.data())
-def test_throttling_in_a_lane_that_lives_never_spends_an_attempt(policy, state, data):
+def test_throttling_in_a_lane_with_successes_never_uses_an_attempt(policy, state, data):
     starved = data.draw(st.floats(0, policy.patience, exclude_max=True))
     assert step(policy, state, Throttled(starved)) == (state, CallAgain(0.0))
 
@@ -218,7 +218,7 @@ def test_patience_of_fifteen_minutes_is_the_default():
 
 
 @given(policies, st.lists(events, max_size=30))
-def test_attempts_are_numbered_from_one_and_only_a_call_that_spent_raises_the_number(policy, happened):
+def test_attempts_are_numbered_from_one_and_only_a_call_that_counts_raises_the_number(policy, happened):
     passed, _ = played(policy, happened)
     assert passed[0].attempt == 1
     for (before, after), event in zip(pairwise(passed), happened, strict=False):
@@ -247,7 +247,7 @@ def test_invalid_outputs_between_do_not_lengthen_the_wait():
     assert [effect.delay for effect in ordered] == [1.0, 0.0, 0.0, 2.0]
 
 
-def test_the_wait_is_drawn_by_chance_and_not_below_what_the_provider_asked_for():
+def test_the_wait_is_random_and_not_below_what_the_provider_asked_for():
     _, drawn = step(RetryPolicy(), NEW, Failed(FaultKind.TIMEOUT, 0.25))
     _, asked = step(RetryPolicy(), NEW, Failed(FaultKind.OVERLOADED, 0.25, 7.0))
     assert (drawn, asked) == (CallAgain(0.25), CallAgain(7.0))
@@ -261,13 +261,13 @@ def test_a_throttled_call_is_never_the_event_failed():
         Failed(FaultKind.THROTTLED)
 
 
-def test_even_a_smuggled_throttling_is_refused_and_not_counted():
+def test_a_throttled_event_that_bypasses_validation_is_refused_and_not_counted():
     with pytest.raises(IllegalTransitionError, match="Throttled"):
         step(RetryPolicy(), NEW, Failed("throttled"))
 
 
 @given(st.sampled_from(FaultKind), st.floats(0, 1e6), chances, hints)
-def test_every_fault_is_one_event_that_keeps_what_it_knows(kind, starved, chance, hint):
+def test_every_fault_is_one_event_with_its_hint(kind, starved, chance, hint):
     event = event_of(Fault(kind, retry_after=hint), starved=starved, chance=chance)
     asked = hint if hint is not None and 0 < hint < math.inf else None
     if kind is FaultKind.THROTTLED:
@@ -277,7 +277,7 @@ def test_every_fault_is_one_event_that_keeps_what_it_knows(kind, starved, chance
 
 
 @pytest.mark.parametrize(("asked", "held"), [(None, 0.0), (0.4, 0.4), (75.0, 75.0), (75.1, 0.0), (math.inf, 0.0)])
-def test_a_throttled_item_waits_as_long_as_was_asked_unless_that_is_absurd(asked, held):
+def test_a_throttled_item_waits_as_long_as_asked_unless_that_is_absurd(asked, held):
     assert step(RetryPolicy(), NEW, Throttled(1.0, asked)) == (NEW, CallAgain(held))
 
 
@@ -286,19 +286,19 @@ def test_a_throttled_item_waits_as_long_as_was_asked_unless_that_is_absurd(asked
 
 @pytest.mark.parametrize("field", ["max_attempts", "max_invalid", "max_truncated"])
 @pytest.mark.parametrize("value", [0, -1, 1.0, True, "3", None], ids=repr)
-def test_a_budget_that_is_no_count_is_refused_by_name(field, value):
+def test_an_invalid_budget_is_refused_by_name(field, value):
     with pytest.raises(ConfigurationError) as refusal:
         RetryPolicy(**{field: value})
     assert str(refusal.value) == f"{field} must be a whole number, 1 or more, not {value!r}"
 
 
 @pytest.mark.parametrize("value", [0, -1.0, float("nan"), True, "x"], ids=repr)
-def test_a_patience_that_is_no_time_is_refused_by_name(value):
+def test_an_invalid_patience_is_refused_by_name(value):
     with pytest.raises(ConfigurationError) as refusal:
         RetryPolicy(patience=value)
     assert str(refusal.value) == f"patience must be a number of seconds above 0, not {value!r}"
 
 
-def test_a_backoff_that_is_none_is_refused_by_name():
+def test_an_invalid_backoff_is_refused_by_name():
     with pytest.raises(ConfigurationError, match=r"^backoff must be a Backoff, not 2\.0$"):
         RetryPolicy(backoff=2.0)

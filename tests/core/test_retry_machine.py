@@ -1,4 +1,4 @@
-"""The machine of one item agrees with four plain integers."""
+"""The retry machine agrees with a model of four plain integers."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ events = st.just(ANSWERED) | st.just(ENDED) | st.builds(Throttled, st.floats(0, 
 
 
 class RetryAgainstACountByHand(RuleBasedStateMachine):
-    """The model is four plain integers and a flag; it knows nothing of the machine's own states."""
+    """The model is four plain integers and a flag, independent of the states of the machine."""
 
     def __init__(self):
         super().__init__()

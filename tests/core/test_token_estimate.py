@@ -1,4 +1,4 @@
-"""What calls are expected to cost, and how it is learned."""
+"""Token estimate: the expected tokens of a call, and how they are learned."""
 
 from __future__ import annotations
 
@@ -21,42 +21,42 @@ usages = st.builds(TokenUsage, *[st.integers(0, 10**9)] * 3) | st.builds(
 )
 
 
-def taught(*calls):
+def costs_after(*calls):
     costs = TokenCosts()
     for characters, usage in calls:
         costs.record(characters, usage)
     return costs
 
 
-def test_the_first_guess_is_four_characters_a_token_and_200_tokens_written():
+def test_the_initial_guess_is_four_characters_per_token_and_200_output_tokens():
     assert TokenCosts().expected(400) == 300
     assert TokenCosts().expected(0) == 200
     assert TokenCosts().expected(None) == 300
 
 
-def test_it_learns_what_a_character_costs_and_how_much_is_written():
-    costs = taught(*[(1000, TokenUsage(500, 40))] * 300)
+def test_it_learns_tokens_per_character_and_output_tokens():
+    costs = costs_after(*[(1000, TokenUsage(500, 40))] * 300)
     assert costs.expected(1000) == pytest.approx(540, rel=0.02)
     assert costs.expected(10_000) == pytest.approx(5040, rel=0.02)
     assert costs.expected(None) == pytest.approx(540, rel=0.02)
 
 
-def test_a_few_calls_are_enough_to_be_near():
-    costs = taught(*[(4000, TokenUsage(2000, 1000))] * 5)
+def test_a_few_calls_are_enough_for_a_close_estimate():
+    costs = costs_after(*[(4000, TokenUsage(2000, 1000))] * 5)
     assert costs.expected(4000) == pytest.approx(3000, rel=0.25)
 
 
-def test_where_only_the_sum_is_told_it_is_shared_out():
-    costs = taught(*[(400, TokenUsage(total_tokens=500))] * 300)
+def test_a_total_without_parts_is_divided_by_the_estimate():
+    costs = costs_after(*[(400, TokenUsage(total_tokens=500))] * 300)
     assert costs.expected(400) == pytest.approx(500, rel=0.02)
 
 
-def test_a_usage_of_nothing_teaches_nothing():
-    costs = taught(*[(1000, TokenUsage())] * 10)
+def test_a_usage_of_zero_changes_nothing():
+    costs = costs_after(*[(1000, TokenUsage())] * 10)
     assert costs.expected(1000) == TokenCosts().expected(1000)
 
 
-def test_the_sum_over_heavy_tailed_calls_is_met_within_a_tenth():
+def test_the_estimated_sum_of_heavy_tailed_calls_is_within_ten_per_cent():
     draw = random.Random(3)
     calls = []
     for _ in range(5000):
@@ -69,23 +69,23 @@ def test_the_sum_over_heavy_tailed_calls_is_met_within_a_tenth():
     assert expected == pytest.approx(sum(usage.total_tokens for _, usage in calls), rel=0.1)
 
 
-def test_one_monstrous_call_moves_the_next_estimate_by_little():
-    costs = taught(*[(400, TokenUsage(100, 200))] * 200, (400, TokenUsage(100, 10**9)))
+def test_one_outlier_moves_the_next_estimate_by_little():
+    costs = costs_after(*[(400, TokenUsage(100, 200))] * 200, (400, TokenUsage(100, 10**9)))
     assert costs.expected(400) < 1.2 * 300
 
 
-def test_calls_that_have_become_a_hundred_times_dearer_are_soon_known_for_it():
-    costs = taught(*[(400, TokenUsage(100, 200))] * 200, *[(400, TokenUsage(100, 20_000))] * 200)
+def test_a_cost_that_rises_a_hundredfold_is_soon_learned():
+    costs = costs_after(*[(400, TokenUsage(100, 200))] * 200, *[(400, TokenUsage(100, 20_000))] * 200)
     assert costs.expected(400) > 10_000
 
 
 @given(st.lists(st.tuples(lengths, usages), max_size=60), lengths)
 def test_an_estimate_is_always_a_finite_number_of_1_or_more(calls, characters):
-    assert 1 <= taught(*calls).expected(characters) < math.inf
+    assert 1 <= costs_after(*calls).expected(characters) < math.inf
 
 
-def test_a_limit_on_what_is_read_is_told_in_tokens_of_the_whole_call():
-    costs = taught(*[(400, TokenUsage(100, 300))] * 500)
+def test_a_limit_on_input_tokens_is_converted_to_total_tokens():
+    costs = costs_after(*[(400, TokenUsage(100, 300))] * 500)
     limits = (
         QuotaLimit(unit="tokens", part="input", limit=1000, remaining=100, period=60),
         QuotaLimit(unit="tokens", part="output", limit=3000),
@@ -100,13 +100,13 @@ def test_a_limit_on_what_is_read_is_told_in_tokens_of_the_whole_call():
     assert {read.part, written.part} == {Part.BOTH}
 
 
-def test_a_hint_that_is_in_whole_tokens_already_is_left_alone():
+def test_a_hint_on_total_tokens_is_unchanged():
     hint = QuotaHint(limits=(QuotaLimit(unit="tokens", limit=50),))
     assert TokenCosts().as_total_tokens(hint) is hint
     assert TokenCosts().as_total_tokens(None) is None
 
 
-def test_what_is_no_text_has_no_length():
+def test_a_value_that_is_not_a_prompt_has_no_length():
     assert characters_of("four") == 4
     assert characters_of(("four", "five")) == 8
     assert characters_of(("four", Media("image/png", b"..."))) > 100

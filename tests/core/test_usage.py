@@ -1,4 +1,4 @@
-"""Token counts add up, and are read from whatever a strategy may return."""
+"""Usage: token counts add up, and are converted from any form that a strategy may return."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def test_sum_adds_each_count_by_itself(several):
 
 
 @given(counts, counts, counts)
-def test_the_total_is_input_and_output_where_nobody_says(sent, made, cached):
+def test_the_total_is_input_and_output_by_default(sent, made, cached):
     assert TokenUsage(sent, made, cached).total_tokens == sent + made
     assert TokenUsage(sent, made, cached, 7).total_tokens == 7
 
@@ -70,7 +70,7 @@ def test_none_is_no_usage():
 
 
 @given(st.dictionaries(st.sampled_from(NAMES), st.none() | counts))
-def test_what_a_mapping_leaves_open_is_zero_or_the_sum(counted):
+def test_missing_keys_of_a_mapping_are_zero_or_the_sum(counted):
     usage = TokenUsage.of(counted)
     known = {name: count for name, count in counted.items() if count is not None}
     for name in NAMES[:3]:
@@ -79,19 +79,19 @@ def test_what_a_mapping_leaves_open_is_zero_or_the_sum(counted):
 
 
 @given(st.dictionaries(st.text() | st.integers() | st.none(), st.integers() | st.text() | st.none()))
-def test_other_keys_are_passed_over_whatever_they_hold(others):
+def test_other_keys_are_ignored_whatever_they_hold(others):
     assert TokenUsage.of({key: value for key, value in others.items() if key not in NAMES}) == NO_USAGE
 
 
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("value", [-1, 1.5, 1.0, "12", [12], True, float("nan")], ids=repr)
-def test_a_count_that_is_none_is_refused_by_name(name, value):
+def test_an_invalid_count_is_refused_by_name(name, value):
     with pytest.raises(ValueError, match=f"^{name} must be a whole number of tokens, 0 or more, not ") as refusal:
         TokenUsage.of({name: value})
     assert repr(value) in str(refusal.value)
 
 
 @pytest.mark.parametrize("value", [3, "12 tokens", [("input_tokens", 1)], (1, 2), {1, 2}, TokenUsage], ids=repr)
-def test_what_is_neither_usage_nor_mapping_is_refused(value):
+def test_a_value_that_is_neither_usage_nor_mapping_is_refused(value):
     with pytest.raises(TypeError, match=r"^tokens must be a TokenUsage, a mapping or None, not "):
         TokenUsage.of(value)

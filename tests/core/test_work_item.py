@@ -1,4 +1,4 @@
-"""A work item is checked when it is made; the ports do nothing that was not asked for."""
+"""Work items are validated at construction; the defaults of the ports do nothing."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def refusal_of(item_id="q7", strategy=ECHO, prompt="Why?"):
 
 
 @given(st.text(min_size=1).filter(str.strip), st.text(), st.none() | st.integers() | st.lists(st.integers()))
-def test_whatever_is_right_is_kept_as_it_is(item_id, prompt, context):
+def test_every_valid_argument_is_kept_unchanged(item_id, prompt, context):
     item = LLMWorkItem(item_id=item_id, strategy=ECHO, prompt=prompt, context=context)
     assert item.item_id is item_id
     assert item.strategy is ECHO
@@ -61,13 +61,13 @@ def test_the_context_is_neither_copied_nor_compared_nor_shown():
         __hash__ = None
 
         def __eq__(self, other):
-            pytest.fail("the context is nobody's business")
+            pytest.fail("the context must not be read")
 
         def __repr__(self):
-            pytest.fail("the context is nobody's business")
+            pytest.fail("the context must not be read")
 
         def __deepcopy__(self, memo):
-            pytest.fail("the context is nobody's business")
+            pytest.fail("the context must not be read")
 
         __copy__ = __deepcopy__
 
@@ -95,7 +95,7 @@ def test_the_prompt_is_not_shown():
 
 
 @pytest.mark.parametrize("item_id", ["", " ", "\t\n", None, 7, b"q7", ["q7"]], ids=repr)
-def test_an_id_that_names_nothing_is_refused(item_id):
+def test_an_empty_id_is_refused(item_id):
     assert refusal_of(item_id=item_id) == f"item_id must be a non-empty string, not {item_id!r}"
 
 
@@ -141,7 +141,7 @@ def test_media_come_from_a_file_and_are_not_shown(tmp_path):
     assert Media.from_file(tmp_path / "a.unheard", "image/png").mime_type == "image/png"
 
 
-def test_no_strategy_is_refused():
+def test_a_missing_strategy_is_refused():
     wanted = "item 'q7': strategy must be an LLMCallStrategy, not NoneType; pass an instance of a subclass that defines async execute"
     assert refusal_of(strategy=None).startswith(wanted)
 
@@ -161,7 +161,7 @@ def test_a_function_is_refused_with_a_hint_to_its_wrapper(function):
 @pytest.mark.parametrize(
     "thing", ["gemini-2.5-flash", 7, object(), LooksLikeAStrategy()], ids=["str", "int", "object", "duck"]
 )
-def test_an_object_that_is_no_strategy_is_refused_with_a_hint_to_what_one_is(thing):
+def test_an_object_that_is_not_a_strategy_is_refused_with_a_hint_to_what_one_is(thing):
     name = type(thing).__qualname__
     wanted = f"not {name}; pass an instance of a subclass that defines async execute(prompt, attempt, timeout)"
     assert refusal_of(strategy=thing) == f"item 'q7': strategy must be an LLMCallStrategy, {wanted}"
@@ -172,7 +172,7 @@ def test_an_object_that_is_no_strategy_is_refused_with_a_hint_to_what_one_is(thi
     st.one_of(st.none(), st.integers(), st.just(ECHO)),
     st.one_of(st.none(), st.binary(), st.text(max_size=3)),
 )
-def test_whatever_is_given_is_taken_or_refused_in_one_sentence(item_id, strategy, prompt):
+def test_every_argument_is_accepted_or_refused_in_one_sentence(item_id, strategy, prompt):
     right = isinstance(item_id, str) and bool(item_id.strip()) and strategy is ECHO and isinstance(prompt, str)
     if right:
         assert LLMWorkItem(item_id, strategy, prompt)
@@ -202,7 +202,7 @@ def test_a_changed_copy_is_checked_as_well():
 # ---------------------------------------------------------------------------------------------- the ports
 
 
-def test_a_strategy_must_know_how_to_call():
+def test_a_strategy_must_implement_execute():
     class Idle(LLMCallStrategy[str]):
         pass
 
@@ -238,7 +238,7 @@ async def test_the_hooks_do_nothing_by_themselves():
     assert await BaseObserver().on_event(None, {}) is None
 
 
-def test_the_controller_answers_to_all_of_its_port():
+def test_the_controller_implements_its_port():
     controller: RateController = PaceController()
     port = {name for name in vars(RateController) if not name.startswith("_")}
     assert port >= {"limit", "rate", "admit_at", "started", "settled", "statistics"}

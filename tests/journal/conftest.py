@@ -1,4 +1,4 @@
-"""A journal in a file takes real time: its thread does not know of a virtual one."""
+"""Fixtures of the journal tests. They use real time, as the worker thread of a journal has no virtual clock."""
 
 from __future__ import annotations
 
@@ -13,5 +13,5 @@ def anyio_backend(request):
 
 @pytest.fixture
 def path(tmp_path):
-    """Return where a journal may be."""
+    """Return a path for a journal."""
     return str(tmp_path / "run.db")

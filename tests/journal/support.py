@@ -1,4 +1,4 @@
-"""What the tests of the journal share."""
+"""Helpers of the journal tests."""
 
 from __future__ import annotations
 
@@ -33,21 +33,23 @@ def content(text: str) -> bytes:
     return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).digest()
 
 
-def known(store: JournalWriter, *ids: str, prompt: str | None = None, identity: Any = None) -> list[RegisteredItem]:
-    strategy = store.items.strategy_number(IDENTITY if identity is None else identity)
+def registered_items(
+    writer: JournalWriter, *ids: str, prompt: str | None = None, identity: Any = None
+) -> list[RegisteredItem]:
+    strategy = writer.items.strategy_number(IDENTITY if identity is None else identity)
     return [RegisteredItem(name, content(prompt or name), strategy, place) for place, name in enumerate(ids, 1)]
 
 
-def noted(store: JournalWriter, *ids: str, **other: Any) -> list[Any]:
-    return store.items.register(known(store, *ids, **other), accept_changes=False)
+def register(writer: JournalWriter, *ids: str, **other: Any) -> list[Any]:
+    return writer.items.register(registered_items(writer, *ids, **other), accept_changes=False)
 
 
-def begun(path: str, *ids: str, **options: Any) -> JournalWriter:
-    """Return a store with a run that has begun, and these items."""
-    store = JournalWriter(path, **options)
-    store.begin_run()
-    noted(store, *ids)
-    return store
+def started_writer(path: str, *ids: str, **options: Any) -> JournalWriter:
+    """Open a journal, start a run and register items."""
+    writer = JournalWriter(path, **options)
+    writer.begin_run()
+    register(writer, *ids)
+    return writer
 
 
 def done(name: str, output: Any = "an answer", **fields: Any) -> WorkItemResult[Any]:
@@ -67,13 +69,13 @@ def item(name: str, prompt: str | None = None, strategy: Any = UPPER, context: A
 
 
 def rows(path: str, query: str = "SELECT id FROM results JOIN items USING (item) ORDER BY seq") -> list[Any]:
-    """Return what another program sees, which opens the file for writing, as the shell of SQLite does."""
+    """Query the file as another program does that opens it for writing, such as the shell of SQLite."""
     with closing(sqlite3.connect(path)) as db:
         return db.execute(query).fetchall()
 
 
 def rows_elsewhere(path: str, query: str = "SELECT COUNT(*) FROM results") -> int:
-    """Return a number that another process reads."""
+    """Run a query for one number in another process."""
     script = (
         "import sqlite3, sys; c = sqlite3.connect(sys.argv[1]); print(c.execute(sys.argv[2]).fetchone()[0]); c.close()"
     )
@@ -81,7 +83,7 @@ def rows_elsewhere(path: str, query: str = "SELECT COUNT(*) FROM results") -> in
 
 
 def python(script: str, *arguments: object, check: bool = True, **options: Any) -> subprocess.CompletedProcess[str]:
-    """Run a script in a process of its own."""
+    """Run a script in another process."""
     run = subprocess.run(
         [sys.executable, "-c", script, *map(str, arguments)],
         capture_output=True,
@@ -95,26 +97,26 @@ def python(script: str, *arguments: object, check: bool = True, **options: Any) 
 
 
 def forked(act: Callable[[], Any]) -> tuple[int, str]:
-    """Do something in a fork; return the code that it ended with, and what it came to."""
+    """Call a function in a fork; return the exit code, and the result or the exception as text."""
     reading, writing = os.pipe()
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)  # of threads, which the test runner has
+        warnings.simplefilter("ignore", DeprecationWarning)  # the test runner has threads
         pid = os.fork()
     if pid == 0:
         try:
-            told = str(act())
-        except BaseException as error:  # noqa: BLE001 - it is told
-            told = f"{type(error).__name__}: {error}"
-        os.write(writing, told.encode()[:4000])
+            outcome = str(act())
+        except BaseException as error:  # noqa: BLE001 - it is reported to the parent
+            outcome = f"{type(error).__name__}: {error}"
+        os.write(writing, outcome.encode()[:4000])
         os._exit(0)
     os.close(writing)
     with os.fdopen(reading, "rb") as pipe:
-        told = pipe.read().decode()
-    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), told
+        outcome = pipe.read().decode()
+    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), outcome
 
 
 def as_nobody(act: Callable[[], Any]) -> str:
-    """Do something as a user without rights, in a fork; return what it came to."""
+    """Call a function in a fork as a user without permissions; return the result or the exception as text."""
 
     def acts() -> Any:
         os.setgid(65534)

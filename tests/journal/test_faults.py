@@ -1,4 +1,4 @@
-"""Full disks, files that may not be written, clocks that go back, files that vanish: said in a sentence, and nothing is lost."""
+"""Full disks, missing permissions, clocks set back, vanished files: each is reported in one sentence, and no result is lost."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from paceline.journal import SqliteJournal
 from paceline.journal.reader import JournalReader
 from paceline.journal.writer import JournalWriter
 
-from .support import UPPER, as_nobody, begun, done, item, python, rows, rows_elsewhere
+from .support import UPPER, as_nobody, done, item, python, rows, rows_elsewhere, started_writer
 
 root = pytest.mark.skipif(os.name != "posix" or os.geteuid() != 0, reason="only root may take another user, and mount")
 
@@ -55,16 +55,16 @@ def fill(path, limit, items=400):
     return json.loads(python(FILLS, path, limit, items).stdout)
 
 
-def check_full(path, told, items=400):
-    """Check what a batch came to whose journal could not grow, and that it can be gone on with."""
-    assert len(told["shown"]) + len(told["pending"]) + len(told["unsaved"]) == items
-    assert not set(told["shown"]) & set(told["unsaved"])
-    assert len(told["called"]) == len(told["shown"]) + len(told["unsaved"]) < items, (
-        "no call after that but those in flight"
+def check_full(path, reported, items=400):
+    """Check the outcome of a batch whose journal could not grow: every result is in the journal or reported as unsaved."""
+    assert len(reported["shown"]) + len(reported["pending"]) + len(reported["unsaved"]) == items
+    assert not set(reported["shown"]) & set(reported["unsaved"])
+    assert len(reported["called"]) == len(reported["shown"]) + len(reported["unsaved"]) < items, (
+        "only the calls in flight finished after that"
     )
-    assert all(repr(name) in told["error"] for name in list(told["unsaved"])[:20]), "they are named"
+    assert all(repr(name) in reported["error"] for name in list(reported["unsaved"])[:20]), "they are named"
     with JournalReader(path) as reader:
-        assert {kept.id: kept.data() for kept in reader.results()} == told["shown"]
+        assert {kept.id: kept.data() for kept in reader.results()} == reported["shown"]
 
 
 async def answer(prompt):
@@ -72,64 +72,66 @@ async def answer(prompt):
 
 
 def check_resumed(path, before, items=400):
-    """Go on with a batch; check that all of it is there, and that nothing that was kept is called again."""
+    """Resume a batch; check that it is complete, and that no stored item is called again."""
     after = run_prompts(CallableStrategy(answer), [f"prompt {i}" for i in range(items)], journal=path)
     assert after.succeeded == items
     assert after.recalled == len(before["shown"])
 
 
 @pytest.mark.parametrize("limit", [150_000, 300_000])
-def test_a_file_that_may_not_grow_stops_the_batch_and_it_goes_on_when_it_may(path, limit):
-    told = fill(path, limit)
-    assert "run.db: cannot be written (disk I/O error): is a limit set on the size of files?; " in told["error"]
-    check_full(path, told)
-    check_resumed(path, told)
+def test_a_file_that_cannot_grow_stops_the_batch_which_resumes_when_it_can(path, limit):
+    reported = fill(path, limit)
+    assert "run.db: cannot be written (disk I/O error): is a limit set on the size of files?; " in reported["error"]
+    check_full(path, reported)
+    check_resumed(path, reported)
 
 
 @root
 @pytest.mark.parametrize("size", [350])
-def test_a_full_disk_stops_the_batch_and_it_goes_on_when_there_is_room(tmp_path, size):
+def test_a_full_disk_stops_the_batch_which_resumes_when_there_is_space(tmp_path, size):
     disk = tmp_path / "disk"
     disk.mkdir()
     mount = ["mount", "-t", "tmpfs", "-o", f"size={size}k", "tmpfs", disk]
     if subprocess.run(mount, capture_output=True, check=False).returncode:
-        pytest.skip("nothing may be mounted here")
+        pytest.skip("mounting is not permitted here")
     try:
-        told = fill(disk / "run.db", 0, 800)
-        assert "run.db: cannot be written: the disk is full; " in told["error"]
-        check_full(disk / "run.db", told, 800)
+        reported = fill(disk / "run.db", 0, 800)
+        assert "run.db: cannot be written: the disk is full; " in reported["error"]
+        check_full(disk / "run.db", reported, 800)
         subprocess.run(["mount", "-o", "remount,size=64m", disk], check=True)
-        check_resumed(disk / "run.db", told, 800)
+        check_resumed(disk / "run.db", reported, 800)
     finally:
         subprocess.run(["umount", disk], check=True)
 
 
 @pytest.mark.parametrize("limit", [1, 10_000])
-def test_a_journal_that_cannot_even_begin_makes_no_call(path, limit):
+def test_a_journal_that_cannot_be_created_makes_no_call(path, limit):
     run = python(FILLS, path, limit, 10, check=False)
     assert run.returncode == 1
     assert "JournalError" in run.stderr
     assert "run.db: " in run.stderr.splitlines()[-1]
 
 
-def test_a_writer_that_has_no_room_says_so_and_goes_on_when_it_has(path):
+def test_a_writer_on_a_full_disk_raises_and_continues_when_there_is_space(path):
     names = [str(i) for i in range(200)]
-    with begun(path, *names) as store:
-        pages = store._db.execute("PRAGMA page_count").fetchone()[0]
-        store._db.execute(f"PRAGMA max_page_count = {pages + 2}")
+    with started_writer(path, *names) as writer:
+        with writer.transaction() as db:
+            pages = db.execute("PRAGMA page_count").fetchone()[0]
+            db.execute(f"PRAGMA max_page_count = {pages + 2}")
         with pytest.raises(JournalError, match=r"run\.db: cannot be written: the disk is full"):
-            store.commit([done(name, "x" * 1_000) for name in names], {})
+            writer.commit([done(name, "x" * 1_000) for name in names], {})
         assert rows(path) == []
-        store._db.execute("PRAGMA max_page_count = 10000")
-        store.commit([done(name, "x" * 1_000) for name in names], {})
+        with writer.transaction() as db:
+            db.execute("PRAGMA max_page_count = 10000")
+        writer.commit([done(name, "x" * 1_000) for name in names], {})
         assert len(rows(path)) == 200
 
 
-# ------------------------------------------------------------------------------------------------ what may not be written
+# ------------------------------------------------------------------------------------------------ missing permissions
 
 
 @root
-def test_a_file_of_somebody_else_is_refused_and_named(tmp_path, path):
+def test_a_file_of_another_user_is_refused_and_named(tmp_path, path):
     open_to_all(tmp_path)
     run_prompts(UPPER, ["a"], journal=path)
     assert as_nobody(lambda: JournalWriter(path)) == f"JournalError: {path}: cannot be written: Permission denied"
@@ -143,8 +145,8 @@ def test_a_directory_that_may_not_be_written_is_refused_and_named(tmp_path, path
     assert as_nobody(lambda: JournalWriter(path)) == f"JournalError: {path}: cannot be written: Permission denied"
     run_prompts(UPPER, ["a"], journal=path)
     os.chown(path, 65534, 65534)
-    told = as_nobody(lambda: JournalWriter(path).begin_run())
-    assert told.startswith(f"JournalError: {path}: ")
+    reported = as_nobody(lambda: JournalWriter(path).begin_run())
+    assert reported.startswith(f"JournalError: {path}: ")
     os.chown(path, 0, 0)
     assert run_prompts(UPPER, ["a"], journal=path).recalled == 1
 
@@ -160,7 +162,7 @@ def test_a_finished_journal_can_be_read_where_nothing_may_be_written(tmp_path, p
 
 
 def open_to_all(directory):
-    """Let everybody read a directory, which pytest made private, and those above it."""
+    """Let all users read a directory and its parents, which pytest made private."""
     for folder in (directory, *directory.parents):
         with suppress(PermissionError):
             folder.chmod(folder.stat().st_mode | 0o055)
@@ -171,7 +173,7 @@ def open_to_all(directory):
 
 def test_a_clock_that_was_set_back_a_day_changes_nothing(path):
     run_prompts(UPPER, ["a", "b"], journal=path)
-    with closing(sqlite3.connect(path)) as db:  # as if it had been written tomorrow
+    with closing(sqlite3.connect(path)) as db:  # as if it had been written in the future
         db.execute("UPDATE results SET settled = settled + 86400")
         db.execute("UPDATE runs SET began = began + 86400, ended = ended + 86400")
         db.commit()
@@ -183,10 +185,10 @@ def test_a_clock_that_was_set_back_a_day_changes_nothing(path):
         assert [run.run for run in reader.runs()] == [1, 2]
 
 
-def test_what_was_learned_tomorrow_is_taken_for_what_was_learned_now(path):
-    with begun(path) as store:
+def test_a_pace_learned_in_the_future_counts_as_learned_now(path):
+    with started_writer(path) as writer:
         fields = {"limit": 7, "rate": 9.0, "token_rate": None, "latency": 0.5, "learned": 4e9}
-        store.set_fact("knowledge", {"version": 1, "quotas": {"upper": fields}})
+        writer.set_fact("knowledge", {"version": 1, "quotas": {"upper": fields}})
 
     async def main():
         async with ParallelBatchProcessor(journal=path) as processor:
@@ -200,7 +202,7 @@ def test_what_was_learned_tomorrow_is_taken_for_what_was_learned_now(path):
 
 
 def vanishing(path, act):
-    """Run a batch during which something happens to the file; return what was called, and what it raised."""
+    """Run a batch during which `act` changes the file; return the called prompts and the exception."""
     called = []
 
     async def answer(prompt):
@@ -232,21 +234,21 @@ def test_a_journal_that_vanishes_while_it_is_written_stops_the_batch(path, tmp_p
     assert len(called) < 500
     shown = [result for result in error.batch.results if result.success]
     assert len(called) == len(shown) + len(error.unsaved)
-    assert error.unsaved, "what was not committed is told"
+    assert error.unsaved, "uncommitted results are reported"
 
 
-def test_a_journal_named_from_a_directory_that_is_left_is_still_the_same(tmp_path, monkeypatch):
+def test_a_relative_path_survives_a_change_of_directory(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    with begun("run.db", "a") as store:
+    with started_writer("run.db", "a") as writer:
         monkeypatch.chdir("/")
-        store.commit([done("a")], {})
+        writer.commit([done("a")], {})
     assert rows(str(tmp_path / "run.db")) == [("a",)]
 
 
 def test_a_journal_behind_a_symbolic_link_is_the_file_behind_it(tmp_path, path):
     (tmp_path / "link").symlink_to(path)
-    with begun(str(tmp_path / "link"), "a") as store:
-        store.commit([done("a")], {})
+    with started_writer(str(tmp_path / "link"), "a") as writer:
+        writer.commit([done("a")], {})
     assert rows(path) == [("a",)]
 
 
@@ -256,11 +258,11 @@ def test_a_journal_behind_a_symbolic_link_is_the_file_behind_it(tmp_path, path):
 COPIES = """if True:
     import os, signal, sys
     from paceline.journal.writer import JournalWriter
-    from tests.journal.support import begun, done
+    from tests.journal.support import started_writer, done
     names = [str(i) for i in range(50)]
-    store = begun(sys.argv[1], *names)
+    writer = started_writer(sys.argv[1], *names)
     for name in names:
-        store.commit([done(name)], {})
+        writer.commit([done(name)], {})
     os.kill(os.getpid(), signal.SIGKILL)
 """
 
@@ -270,13 +272,13 @@ def test_the_log_that_a_kill_leaves_is_read(path):
     assert Path(path + "-wal").stat().st_size > 0
     with JournalReader(path) as reader:
         assert reader.counts().succeeded == 50
-    with JournalWriter(path) as store:
-        assert store.begin_run() == 2
+    with JournalWriter(path) as writer:
+        assert writer.begin_run() == 2
     assert rows_elsewhere(path) == 50
 
 
 @pytest.mark.anyio
-async def test_what_a_power_cut_leaves_is_whole_and_goes_on(path, tmp_path):
+async def test_the_journal_after_a_power_failure_is_consistent_and_resumes(path, tmp_path):
     copies, called = [], []
 
     async def answer(prompt):
@@ -295,7 +297,7 @@ async def test_what_a_power_cut_leaves_is_whole_and_goes_on(path, tmp_path):
             kept = {row.id: row.data() for row in reader.results()}
         assert rows(copy, "PRAGMA integrity_check") == [("ok",)]
         assert all(output == f"p{name}" for name, output in kept.items())
-        assert len(kept) >= least, "what was committed before stays"
+        assert len(kept) >= least, "earlier commits are kept"
         least = len(kept)
     again = await process_prompts(strategy, prompts, journal=copies[-1])
     assert (again.succeeded, again.recalled) == (150, least)
@@ -303,7 +305,7 @@ async def test_what_a_power_cut_leaves_is_whole_and_goes_on(path, tmp_path):
 
 
 def _copied(path, folder):
-    """Copy the file and its log, as they are in this moment."""
+    """Copy the file and its write-ahead log in their current state."""
     folder.mkdir()
     for suffix in ("", "-wal"):
         if Path(path + suffix).exists():
@@ -311,12 +313,12 @@ def _copied(path, folder):
     return str(folder / "run.db")
 
 
-def test_a_torn_log_gives_what_was_committed_before_the_tear(path, tmp_path):
+def test_a_truncated_log_has_the_commits_before_the_cut(path, tmp_path):
     names = [str(i) for i in range(40)]
-    with begun(path, *names) as store:
-        store._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    with started_writer(path, *names) as writer:
+        rows(path, "PRAGMA wal_checkpoint(TRUNCATE)")
         for name in names:
-            store.commit([done(name)], {})
+            writer.commit([done(name)], {})
         copies = [_copied(path, tmp_path / f"cut{share}") for share in range(0, 101, 10)]
     counts = []
     for share, copy in zip(range(0, 101, 10), copies, strict=True):
@@ -329,10 +331,10 @@ def test_a_torn_log_gives_what_was_committed_before_the_tear(path, tmp_path):
     assert len(set(counts)) > 5
 
 
-def test_a_damaged_file_is_said_to_be_so(path):
+def test_a_damaged_file_is_reported(path):
     names = [str(i) for i in range(2_000)]
-    with begun(path, *names) as store:
-        store.commit([done(name, "x" * 100) for name in names], {})
+    with started_writer(path, *names) as writer:
+        writer.commit([done(name, "x" * 100) for name in names], {})
     content = bytearray(Path(path).read_bytes())
     content[8_192:200_000] = bytes(200_000 - 8_192)
     Path(path).write_bytes(content)

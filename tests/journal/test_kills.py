@@ -1,4 +1,4 @@
-"""kill -9 at every write of the journal, and at random times: nothing that was shown is missing, and nothing comes twice."""
+"""kill -9 at every write of the journal, and at random times: no delivered result is missing, and none comes twice."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from .zygote import IN_FLIGHT, expected, prompt_of
 
 RANDOM_KILLS = int(os.environ.get("PACELINE_KILLS", "60"))
 REPEATED = IN_FLIGHT
-"""Calls that are made again after a kill, on average at most: those in flight, and those answered within the time of a commit."""
+"""Upper bound of the mean number of repeated calls per kill: those in flight, and those answered during a commit."""
 
 
 class Night:
-    """A batch in a directory of its own, run and killed as often as one likes."""
+    """A batch in its own directory that is run and killed any number of times."""
 
     def __init__(self, zygote, directory, items, seconds=0.001, durability="normal"):
         directory.mkdir()
@@ -31,7 +31,7 @@ class Night:
         self.read = 0
 
     def run(self, *, kill_at=-1, killed_after=None, backend="trio"):
-        """Run the batch; return whether it came to its end."""
+        """Run the batch; return whether it finished."""
         order = {
             "directory": str(self.directory),
             "items": self.items,
@@ -51,7 +51,7 @@ class Night:
     def lines(self, name):
         file = self.directory / name
         text = file.read_text("utf-8") if file.exists() else ""
-        return text.splitlines()[: text.count("\n")]  # the kill may have torn the last
+        return text.splitlines()[: text.count("\n")]  # the kill may have cut the last line
 
     @property
     def calls(self):
@@ -59,11 +59,11 @@ class Night:
 
     @property
     def shown(self):
-        """What the latest run has shown."""
+        """The results that the latest run delivered."""
         return [json.loads(line) for line in self.lines("shown")[self.read :]]
 
     def kept(self):
-        """Return the rows of the journal, by id; check that the file is whole."""
+        """Return the rows of the journal by id; check the integrity of the file."""
         if not (self.directory / "run.db").exists():
             return {}
         with closing(sqlite3.connect(self.directory / "run.db")) as db:
@@ -78,7 +78,7 @@ class Night:
         return kept
 
     def check(self):
-        """Check that what was shown is kept, as it should be; return what is kept."""
+        """Check that every delivered result is stored unchanged; return the stored ones."""
         kept = self.kept()
         for row in self.shown:
             assert kept[row["id"]] == {name: row[name] for name in kept[row["id"]]}
@@ -88,11 +88,11 @@ class Night:
         return kept
 
     def finish(self, **options):
-        """Run to the end, and check that nothing is missing, and that nothing kept was called again."""
+        """Finish the batch; check that it is complete, and that no stored item was called again."""
         before, calls = self.check(), len(self.calls)
         assert self.run(**options)
         again = {prompt for prompt, _ in self.calls[calls:]}
-        assert not again & {prompt_of(int(name[1:])) for name in before}, "what is kept is not paid for again"
+        assert not again & {prompt_of(int(name[1:])) for name in before}, "a stored result is not paid for again"
         assert sorted((row["id"], row["success"]) for row in self.shown) == sorted(
             (row["id"], row["success"]) for row in map(expected, range(self.items))
         )
@@ -126,7 +126,7 @@ def test_a_kill_before_any_statement_of_the_journal_loses_nothing(zygote, tmp_pa
             called = {prompt for prompt, _ in night.calls}
             repeated += len(called & night.finish(backend=backend))
     assert len(night.check()) == 25
-    assert kill_at > 40, "there were that many statements to die at"
+    assert kill_at > 40, "there are enough statements to die at"
     assert repeated <= REPEATED * kill_at
 
 
@@ -141,9 +141,9 @@ def test_kills_at_random_times_lose_nothing(zygote, tmp_path):
                 break
             kills += 1
             kept = night.check()
-            assert set(before) <= set(kept), "what is kept stays"
+            assert set(before) <= set(kept), "stored results are kept"
             called = {prompt for prompt, attempt in night.calls[calls:] if attempt == "1"}
-            assert not called & {prompt_of(int(name[1:])) for name in before}, "what is kept is not called again"
+            assert not called & {prompt_of(int(name[1:])) for name in before}, "a stored item is not called again"
             repeated += len(called - {prompt_of(int(name[1:])) for name in kept})
         night.finish()
-    assert repeated <= REPEATED * kills, "no more is paid for again than was in flight"
+    assert repeated <= REPEATED * kills, "only calls in flight are paid for again"

@@ -1,4 +1,4 @@
-"""A journal has one writer, and any number of readers."""
+"""Lock: a journal has one writer, and any number of readers."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from paceline.exceptions import JournalError, JournalInUseError
 from paceline.journal.reader import JournalReader
 from paceline.journal.writer import JournalWriter
 
-from .support import UPPER, begun, done, forked, python, rows_elsewhere
+from .support import UPPER, done, forked, python, rows_elsewhere, started_writer
 
 HOLDS = """if True:
     import sys, time
     from paceline.journal.writer import JournalWriter
-    store = JournalWriter(sys.argv[1])
-    store.begin_run()
+    writer = JournalWriter(sys.argv[1])
+    writer.begin_run()
     print("held", flush=True)
     time.sleep(60)
 """
@@ -51,7 +51,7 @@ def holder(path):
     process.stdout.close()
 
 
-def test_a_second_writer_is_refused_and_told_the_process_of_the_first(path, holder):
+def test_a_second_writer_is_refused_with_the_process_of_the_first(path, holder):
     with pytest.raises(JournalInUseError, match=rf"run\.db: is being written by process {holder.pid}; wait") as raised:
         JournalWriter(path)
     assert raised.value.pid == holder.pid
@@ -64,17 +64,17 @@ def test_a_batch_on_a_journal_in_use_makes_no_call(path, holder):
         run_prompts(UPPER, ["a"], journal=path)
 
 
-def test_the_lock_is_gone_after_a_kill(path, holder):
+def test_a_kill_releases_the_lock(path, holder):
     holder.send_signal(signal.SIGKILL)
     holder.wait()
     with JournalReader(path) as reader:
         assert reader.writer() is None
-    with JournalWriter(path) as store:
-        assert store.begin_run() == 2
+    with JournalWriter(path) as writer:
+        assert writer.begin_run() == 2
 
 
 def test_a_second_writer_in_the_same_process_is_refused(path):
-    with begun(path), pytest.raises(JournalInUseError) as raised:
+    with started_writer(path), pytest.raises(JournalInUseError) as raised:
         JournalWriter(path)
     assert raised.value.pid == os.getpid()
 
@@ -86,12 +86,12 @@ def test_a_second_writer_is_refused_before_the_first_has_begun_a_run(path):
 
 
 @pytest.mark.parametrize("end", ["ended", "killed"])
-def test_the_process_of_an_earlier_run_is_not_taken_for_the_writer(path, holder, end):
+def test_the_process_of_an_earlier_run_is_not_reported_as_the_writer(path, holder, end):
     holder.kill()
     holder.wait()
     if end == "ended":
-        with begun(path) as store:
-            store.end_run()
+        with started_writer(path) as writer:
+            writer.end_run()
     with JournalWriter(path), pytest.raises(JournalInUseError) as raised:
         JournalWriter(path)
     assert raised.value.pid is None
@@ -101,19 +101,19 @@ def test_the_process_of_an_earlier_run_is_not_taken_for_the_writer(path, holder,
 
 def test_another_name_of_the_file_is_the_same_journal(path, tmp_path):
     (tmp_path / "link.db").symlink_to(path)
-    with begun(path), pytest.raises(JournalInUseError):
+    with started_writer(path), pytest.raises(JournalInUseError):
         JournalWriter(tmp_path / "link.db")
 
 
 def test_two_journals_do_not_disturb_each_other(tmp_path):
     with JournalWriter(tmp_path / "a.db"), JournalWriter(tmp_path / "b.db"):
-        assert JournalReader(tmp_path / "a.db").writer() is None, "no run has begun"
+        assert JournalReader(tmp_path / "a.db").writer() is None, "no run has started"
 
 
 def test_a_journal_may_be_opened_again_once_it_is_closed(path):
     for run in range(1, 4):
-        with JournalWriter(path) as store:
-            assert store.begin_run() == run
+        with JournalWriter(path) as writer:
+            assert writer.begin_run() == run
     assert python(TRIES, path).stdout == "opened\n"
 
 
@@ -127,9 +127,9 @@ def test_a_journal_that_could_not_be_opened_is_not_locked(path):
 
 
 @pytest.mark.parametrize("look", ["a second writer", "a look at who writes", "a look from elsewhere", "a reader"])
-def test_looking_at_a_journal_takes_no_lock_from_its_writer(path, look):
-    store = begun(path, "a", "b")
-    store.commit([done("a")], {})
+def test_reading_a_journal_does_not_release_its_writer_s_lock(path, look):
+    writer = started_writer(path, "a", "b")
+    writer.commit([done("a")], {})
     match look:
         case "a second writer":
             with pytest.raises(JournalInUseError):
@@ -141,15 +141,15 @@ def test_looking_at_a_journal_takes_no_lock_from_its_writer(path, look):
             assert python(TRIES, path).stdout == f"{os.getpid()}\n"
         case "a reader":
             assert JournalReader(path).counts().succeeded == 1
-    assert rows_elsewhere(path) == 1  # it closes the database, and would take the log with it
-    store.commit([done("b")], {})
+    assert rows_elsewhere(path) == 1  # closing the database there would remove the log without the lock
+    writer.commit([done("b")], {})
     assert rows_elsewhere(path) == 2
     assert Path(path + "-wal").exists()
-    store.close()
+    writer.close()
     assert rows_elsewhere(path) == 2
 
 
-def test_many_who_try_at_once_have_one_winner(path):
+def test_one_of_many_concurrent_writers_gets_the_lock(path):
     stores, refused = [], []
 
     def attempt():
@@ -167,35 +167,35 @@ def test_many_who_try_at_once_have_one_winner(path):
     stores[0].close()
 
 
-def test_a_fork_takes_no_lock_with_it_that_it_does_not_give_back(path):
-    store = begun(path)
-    store.close()
-    assert forked(lambda: JournalWriter(path).close()) == (0, "None"), "what was written by its parent is no longer"
+def test_a_fork_does_not_keep_the_lock_of_its_parent(path):
+    writer = started_writer(path)
+    writer.close()
+    assert forked(lambda: JournalWriter(path).close()) == (0, "None"), "the parent no longer writes the file"
 
 
 def test_a_fork_cannot_write_what_its_parent_writes(path):
-    with begun(path):
+    with started_writer(path):
         assert forked(lambda: JournalWriter(path))[1].startswith("JournalInUseError: ")
 
 
 def test_a_reader_sees_what_is_committed_while_it_is_written(path):
-    with begun(path, "a", "b") as store, JournalReader(path) as reader:
+    with started_writer(path, "a", "b") as writer, JournalReader(path) as reader:
         assert reader.counts().succeeded == 0
-        store.commit([done("a")], {})
+        writer.commit([done("a")], {})
         assert reader.counts().succeeded == 1
-        with store.transaction() as db:
+        with writer.transaction() as db:
             db.execute("DELETE FROM results")
             assert reader.counts().succeeded == 1, "not committed yet"
         assert reader.counts().succeeded == 0
 
 
-def test_a_reader_that_stands_still_holds_up_no_writer(path):
+def test_an_idle_reader_does_not_block_a_writer(path):
     names = [str(i) for i in range(2_000)]
-    with begun(path, *names) as store, JournalReader(path) as reader:
-        store.commit([done(name) for name in names], {})
+    with started_writer(path, *names) as writer, JournalReader(path) as reader:
+        writer.commit([done(name) for name in names], {})
         results = reader.results()
         assert next(results).id == "0"
-        store.commit([done("1", "another answer")], {})
+        writer.commit([done("1", "another answer")], {})
         assert len(list(results)) == 1_999
 
 
@@ -203,8 +203,8 @@ def test_a_reader_that_stands_still_holds_up_no_writer(path):
 def test_a_journal_is_private_whatever_the_umask(path, umask):
     old = os.umask(umask)
     try:
-        with begun(path, "a") as store:
-            store.commit([done("a")], {})
+        with started_writer(path, "a") as writer:
+            writer.commit([done("a")], {})
             modes = {file.name: stat.S_IMODE(file.stat().st_mode) for file in Path(path).parent.iterdir()}
     finally:
         os.umask(old)

@@ -1,4 +1,4 @@
-"""What is read of a journal is what is in it, by a count of hand."""
+"""Reader: its answers agree with a count by hand."""
 
 from __future__ import annotations
 
@@ -16,37 +16,37 @@ from paceline.exceptions import JournalError
 from paceline.journal.reader import JournalReader, has_place
 from paceline.journal.writer import JournalWriter
 
-from .support import IDENTITY, attempt, begun, done, failed, known, noted
+from .support import IDENTITY, attempt, done, failed, register, registered_items, started_writer
 
 KINDS = [None, FaultKind.REFUSED, FaultKind.TRANSIENT, FaultKind.PENDING]
 FATES = st.lists(st.tuples(st.sampled_from(KINDS), st.integers(0, 3), st.booleans(), st.booleans()), max_size=60)
-"""Of items: their faults, refusals, whether they are gone, whether they have a place."""
+"""Fates of items: kind of fault, refusals, whether they are gone, whether they have a place."""
 
 
 def fill(path, fates):
-    """Write a journal in which the items have these fates."""
-    store = begun(path)
+    """Write a journal whose items have these fates."""
+    writer = started_writer(path)
     items = [
-        attrs.evolve(*known(store, f"i{number}"), place=number * 7 % 61 + 1 if placed else None)
+        attrs.evolve(*registered_items(writer, f"i{number}"), place=number * 7 % 61 + 1 if placed else None)
         for number, (*_, placed) in enumerate(fates)
     ]
-    store.items.register(items, accept_changes=False)
+    writer.items.register(items, accept_changes=False)
     for number, (kind, refusals, _, _) in reversed(list(enumerate(fates))):
         name = f"i{number}"
-        store.commit(
+        writer.commit(
             [done(name, number, refusals=refusals) if kind is None else failed(name, kind, refusals=refusals)], {}
         )
-    store.items.mark_all_gone()
-    store.items.register(
+    writer.items.mark_all_gone()
+    writer.items.register(
         [item for item, (_, _, gone, _) in zip(items, fates, strict=True) if not gone], accept_changes=False
     )
-    store.close()
+    writer.close()
     return items
 
 
 @settings(deadline=None, max_examples=40)
 @given(fates=FATES)
-def test_counts_are_those_of_a_count_by_hand(tmp_path_factory, fates):
+def test_counts_agree_with_a_count_by_hand(tmp_path_factory, fates):
     path = tmp_path_factory.mktemp("counts") / "run.db"
     fill(path, fates)
     there = [(kind, refusals) for kind, refusals, gone, _ in fates if not gone]
@@ -62,7 +62,7 @@ def test_counts_are_those_of_a_count_by_hand(tmp_path_factory, fates):
 
 @settings(deadline=None, max_examples=40)
 @given(fates=FATES, after=st.integers(0, 70))
-def test_results_come_in_the_order_in_which_they_were_committed_or_in_that_of_the_input(tmp_path_factory, fates, after):
+def test_results_come_in_the_order_of_commits_or_of_the_input(tmp_path_factory, fates, after):
     path = tmp_path_factory.mktemp("results") / "run.db"
     items = fill(path, fates)
     settled = [(number, fate) for number, fate in enumerate(fates) if fate[0] is not FaultKind.PENDING]
@@ -85,7 +85,7 @@ def test_results_come_in_the_order_in_which_they_were_committed_or_in_that_of_th
     settled=st.booleans(),
     unsettled=st.booleans(),
 )
-def test_places_have_a_bit_for_each_item_that_is_meant(tmp_path_factory, fates, kinds, settled, unsettled):
+def test_places_have_a_bit_for_each_selected_item(tmp_path_factory, fates, kinds, settled, unsettled):
     path = tmp_path_factory.mktemp("places") / "run.db"
     items = fill(path, fates)
     meant = set()
@@ -101,39 +101,39 @@ def test_places_have_a_bit_for_each_item_that_is_meant(tmp_path_factory, fates, 
 
 
 def test_places_of_a_long_input_take_a_bit_each(path):
-    store = begun(path)
-    (item,) = known(store, "a")
-    store.items.register([attrs.evolve(item, place=1_000_000)], accept_changes=False)
+    writer = started_writer(path)
+    (item,) = registered_items(writer, "a")
+    writer.items.register([attrs.evolve(item, place=1_000_000)], accept_changes=False)
     bits = JournalReader(path).places(unsettled=True)
     assert has_place(bits, 1_000_000)
     assert not has_place(bits, 999_999)
     assert not has_place(bits, 10**9)
     assert len(bits) < 260_000
-    store.close()
+    writer.close()
 
 
-def test_more_results_than_are_fetched_at_once_all_come(path):
+def test_more_results_than_one_fetch_are_all_read(path):
     names = [str(i) for i in range(2_500)]
-    with begun(path, *names) as store:
-        store.commit([done(name) for name in names], {})
+    with started_writer(path, *names) as writer:
+        writer.commit([done(name) for name in names], {})
     with JournalReader(path) as reader:
         assert [kept.id for kept in reader.results()] == names
 
 
 def test_models_have_the_sums_of_all_runs(path):
-    with begun(path, "a", "b") as store:
-        store.commit([failed("a", attempts=(attempt(fault=failed("a").error),))], {"m-1": Price(1e6, 0)})
-    with begun(path) as store:
-        store.commit([done("a", attempts=(attempt(),)), done("b", attempts=(attempt(),))], {"m-1": Price(1e6, 0)})
+    with started_writer(path, "a", "b") as writer:
+        writer.commit([failed("a", attempts=(attempt(fault=failed("a").error),))], {"m-1": Price(1e6, 0)})
+    with started_writer(path) as writer:
+        writer.commit([done("a", attempts=(attempt(),)), done("b", attempts=(attempt(),))], {"m-1": Price(1e6, 0)})
     with JournalReader(path) as reader:
         ((use, cost),) = reader.models()
     assert (use.model, use.calls, use.accepted, use.usage.input_tokens, cost) == ("m-1", 3, 2, 15, 15.0)
 
 
-def test_a_cost_of_which_a_part_is_not_known_is_not_known(path):
-    with begun(path, "a", "b") as store:
-        store.commit([done("a", attempts=(attempt(),))], {"m-1": Price(1, 1)})
-        store.commit([done("b", attempts=(attempt(),))], {})
+def test_a_cost_with_an_unknown_part_is_unknown(path):
+    with started_writer(path, "a", "b") as writer:
+        writer.commit([done("a", attempts=(attempt(),))], {"m-1": Price(1, 1)})
+        writer.commit([done("b", attempts=(attempt(),))], {})
     assert JournalReader(path).models()[0][1] is None
 
 
@@ -143,25 +143,25 @@ def test_a_row_of_the_journal_is_the_row_of_the_result(path):
         failed("b", message='a "bad"\n day', usage=attempt().usage),
         done("\u2028", None),
     ]
-    with begun(path, *(result.item_id for result in results)) as store:
-        store.commit(results, {})
+    with started_writer(path, *(result.item_id for result in results)) as writer:
+        writer.commit(results, {})
     assert [kept.line for kept in JournalReader(path).results()] == [encode_row(result) for result in results]
 
 
 def test_the_identities_are_those_of_the_items(path):
-    with begun(path, "a") as store:
-        noted(store, "b", identity={"m": 2})
-        store.items.strategy_number({"m": 3})
+    with started_writer(path, "a") as writer:
+        register(writer, "b", identity={"m": 2})
+        writer.items.strategy_number({"m": 3})
     assert JournalReader(path).identities() == [IDENTITY, {"m": 2}]
 
 
-def test_a_file_that_is_not_there_is_not_made(path, tmp_path):
+def test_a_missing_file_is_not_created(path, tmp_path):
     with pytest.raises(JournalError, match=r"run\.db: there is no such file"):
         JournalReader(path)
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_reader_that_is_closed_says_so(path):
+def test_a_closed_reader_raises(path):
     JournalWriter(path).close()
     reader = JournalReader(path)
     reader.close()

@@ -1,4 +1,4 @@
-"""A file becomes a journal, or one of today, all at once; what is something else is left alone."""
+"""Schema: a file becomes a journal, or is migrated, in one transaction each; any other file is refused and not changed."""
 
 from __future__ import annotations
 
@@ -31,13 +31,13 @@ def db(path):
 
 
 def state(db):
-    """Return the version, and what is in the tables."""
+    """Return the version and the content of the tables."""
     tables = [name for (name,) in db.execute("SELECT name FROM sqlite_master ORDER BY name")]
     content = {name: db.execute(f"SELECT * FROM {name}").fetchall() for name in tables}  # noqa: S608 - names of ours
     return db.execute("PRAGMA user_version").fetchone()[0], content
 
 
-def test_a_file_that_is_not_there_becomes_a_journal(path):
+def test_a_missing_file_becomes_a_journal(path):
     JournalWriter(path).close()
     with closing(sqlite3.connect(path)) as db:
         assert db.execute("PRAGMA user_version").fetchone()[0] == len(schema.STEPS)
@@ -59,14 +59,14 @@ def test_a_journal_is_opened_again_unchanged(path):
 
 
 @pytest.mark.parametrize("last", range(4))
-def test_each_version_becomes_that_of_today_step_by_step(db, path, last):
+def test_each_version_is_migrated_step_by_step(db, path, last):
     for reached in sorted({last, 3}):
         schema.ensure(db, path, STEPS[:reached])
         assert state(db)[0] == reached
     assert state(db) == (3, {"b": [(2, 3)]})
 
 
-def test_a_step_that_fails_leaves_the_version_before_it(db, path):
+def test_a_migration_that_fails_leaves_the_version_before_it(db, path):
     broken = (*STEPS[:2], "CREATE TABLE c (x); INSERT INTO c VALUES (1); INSERT INTO nothing VALUES (1);")
     with pytest.raises(sqlite3.OperationalError, match="nothing"):
         schema.ensure(db, path, broken)
@@ -78,7 +78,7 @@ def test_a_step_that_fails_leaves_the_version_before_it(db, path):
 
 @pytest.mark.parametrize("step", [0, 1, 2])
 @pytest.mark.parametrize("moment", ["in the step", "before its end"])
-def test_a_kill_within_a_step_leaves_the_version_before_it(path, step, moment):
+def test_a_kill_during_a_migration_leaves_the_version_before_it(path, step, moment):
     def act():
         db = sqlite3.connect(path, isolation_level=None)
         db.execute("PRAGMA journal_mode = WAL")
@@ -112,7 +112,7 @@ def test_a_database_of_another_program_is_refused_and_not_changed(path, tables):
 
 
 @pytest.mark.parametrize("text", [b"hello", b'{"id": "q1"}\n' * 1000, b"\0" * 100, b"\0" * 5000, b"SQLite format 3\0"])
-def test_what_is_no_database_is_refused_and_not_changed(path, text):
+def test_a_file_that_is_not_a_database_is_refused_and_not_changed(path, text):
     Path(path).write_bytes(text)
     with pytest.raises(JournalError, match=r"run\.db: is not a journal; name another file"):
         JournalWriter(path)
@@ -150,7 +150,7 @@ def test_an_empty_file_cannot_be_read_as_a_journal(path):
         JournalReader(path)
 
 
-def test_a_directory_is_no_journal(tmp_path):
+def test_a_directory_is_refused(tmp_path):
     with pytest.raises(JournalError, match="cannot be written: Is a directory"):
         JournalWriter(tmp_path)
     with pytest.raises(JournalError, match="there is no such file"):
@@ -158,7 +158,7 @@ def test_a_directory_is_no_journal(tmp_path):
 
 
 @pytest.mark.parametrize("name", ["a?b#c%d.db", "a b.db", "ä.db", "%41.db", "x?mode=rw.db"])
-def test_any_name_of_a_file_will_do(tmp_path, name):
+def test_any_file_name_is_accepted(tmp_path, name):
     JournalWriter(tmp_path / name).close()
     with JournalReader(tmp_path / name) as reader:
         assert reader.counts().total == 0

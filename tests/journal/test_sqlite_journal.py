@@ -1,4 +1,4 @@
-"""The journal as the engine uses it: what was committed comes back equal, and nothing is paid for twice."""
+"""SQLite journal as the engine uses it: committed results are restored, and no call is paid for twice."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ from paceline.journal.sqlite import kinds_to_retry
 from paceline.journal.writer import JournalWriter
 from paceline.llm_strategies import EscalationPolicy
 
-from .support import UPPER, begun, done, failed, item, rows, upper
+from .support import UPPER, done, failed, item, rows, started_writer, upper
 
 COUNTS = st.integers(0, 2**53 - 1)
 USAGES = st.builds(TokenUsage, COUNTS, COUNTS, COUNTS, COUNTS)
@@ -92,7 +92,7 @@ def test_what_was_committed_comes_back_equal(tmp_path_factory, results, runs):
 
 @pytest.mark.parametrize("kind", sorted(FaultKind))
 @pytest.mark.parametrize("retry", ["passing", "failed", "none", (FaultKind.REFUSED,), ["invalid", "timeout"], ()])
-def test_failed_items_are_run_again_if_their_fault_is_of_the_kinds_that_are(path, kind, retry):
+def test_failed_items_run_again_if_their_kind_of_fault_is_retried(path, kind, retry):
     again = {
         "passing": kind in PASSING,
         "failed": True,
@@ -111,13 +111,13 @@ def test_failed_items_are_run_again_if_their_fault_is_of_the_kinds_that_are(path
 
 
 @pytest.mark.parametrize("retry", ["all", "", "refused", ["no-kind"], [3], 5, None])
-def test_a_retry_that_is_none_is_refused(path, retry):
+def test_an_invalid_retry_is_refused(path, retry):
     with pytest.raises(ConfigurationError, match="retry must be passing, failed, none, or kinds of faults, not "):
         SqliteJournal(path, retry=retry)
     assert not os.path.exists(path)  # noqa: PTH110 - a text
 
 
-def test_the_kinds_that_are_run_again_by_default_are_those_that_pass():
+def test_passing_faults_are_retried_by_default():
     assert kinds_to_retry("passing") == {str(kind) for kind in PASSING}
     assert FaultKind.REFUSED not in PASSING
     assert FaultKind.REJECTED not in PASSING
@@ -148,7 +148,7 @@ async def test_a_second_batch_does_only_what_is_missing(path):
 
 
 @pytest.mark.anyio
-async def test_a_result_that_is_shown_is_in_the_file(path):
+async def test_a_delivered_result_is_in_the_file(path):
     seen = []
     async with (
         ParallelBatchProcessor(journal=path) as processor,
@@ -162,7 +162,7 @@ async def test_a_result_that_is_shown_is_in_the_file(path):
 
 
 @pytest.mark.anyio
-async def test_the_event_loop_is_not_held_up_by_a_slow_disk(path):
+async def test_a_slow_disk_does_not_block_the_event_loop(path):
     import sqlite3  # noqa: PLC0415
     import time  # noqa: PLC0415
 
@@ -194,7 +194,7 @@ async def test_the_event_loop_is_not_held_up_by_a_slow_disk(path):
 
 
 @pytest.mark.anyio
-async def test_twins_share_a_call_in_one_batch_and_over_batches(path):
+async def test_items_with_the_same_prompt_share_a_call_within_and_across_batches(path):
     called = []
 
     async def answer(prompt):
@@ -230,13 +230,13 @@ async def test_without_dedupe_each_item_has_its_call(path):
 
 
 @pytest.mark.anyio
-async def test_a_failure_is_no_twin_for_items_of_a_later_batch(path):
+async def test_a_failure_is_not_shared_with_items_of_a_later_batch(path):
     async with ParallelBatchProcessor(journal=path) as processor:
         await processor.add_work(item("a", "x"))
         await processor.process_all()
-    with JournalWriter(path) as store:
-        store.begin_run()
-        store.commit([failed("a", FaultKind.REFUSED)], {})
+    with JournalWriter(path) as writer:
+        writer.begin_run()
+        writer.commit([failed("a", FaultKind.REFUSED)], {})
     async with ParallelBatchProcessor(journal=path) as processor:
         await processor.add_work(item("b", "x"))
         batch = await processor.process_all()
@@ -244,7 +244,7 @@ async def test_a_failure_is_no_twin_for_items_of_a_later_batch(path):
 
 
 @pytest.mark.anyio
-async def test_a_strategy_of_another_identity_has_no_twin(path):
+async def test_strategies_of_different_identities_share_no_call(path):
     one, other = CallableStrategy(upper, model="m-1"), CallableStrategy(upper, model="m-2")
     async with ParallelBatchProcessor(journal=path) as processor:
         for name, strategy in (("a", one), ("b", other)):
@@ -278,7 +278,7 @@ async def test_a_result_stays_that_of_the_strategy_that_made_it(path):
 
 
 class Typed(LLMCallStrategy):
-    """Makes complex numbers, which JSON does not know."""
+    """Returns complex numbers, which JSON does not have."""
 
     def __init__(self, works=True):
         self.works = works
@@ -295,7 +295,7 @@ class Typed(LLMCallStrategy):
 
 
 @pytest.mark.anyio
-async def test_an_output_is_made_again_by_its_strategy(path):
+async def test_an_output_is_restored_by_its_strategy(path):
     await process_prompts(Typed(), ["1+2j", "3j"], journal=path)
     again = Typed()
     batch = await process_prompts(again, ["1+2j", "3j"], journal=path)
@@ -304,7 +304,7 @@ async def test_an_output_is_made_again_by_its_strategy(path):
 
 
 @pytest.mark.anyio
-async def test_an_output_that_cannot_be_made_again_is_called_again(path, caplog):
+async def test_an_item_whose_output_cannot_be_restored_is_called_again(path, caplog):
     await process_prompts(Typed(), ["1+2j", "3j"], journal=path)
     again = Typed(works=False)
     batch = await process_prompts(again, ["1+2j", "3j"], journal=path)
@@ -331,7 +331,7 @@ async def test_a_changed_prompt_is_refused_before_any_call(path):
     with pytest.raises(JournalChangedError):
         await process_prompts(other, ["a", "b", "new"], journal=path)
     assert called == []
-    assert len(rows(path, "SELECT * FROM items")) == 2, "nothing of a refused lot is noted"
+    assert len(rows(path, "SELECT * FROM items")) == 2, "no item of a refused set is registered"
 
 
 @pytest.mark.anyio
@@ -372,12 +372,12 @@ async def test_a_journal_is_used_only_while_it_is_open(path):
 
 
 @pytest.mark.anyio
-async def test_a_processor_that_is_cancelled_lets_go_of_its_journal(path):
+async def test_a_cancelled_processor_releases_its_journal(path):
     with anyio.move_on_after(0.05):
         await process_prompts(CallableStrategy(_forever), ["a"], journal=path)
-    with JournalWriter(path) as store:
+    with JournalWriter(path) as writer:
         assert [row[0] for row in rows(path, "SELECT ended IS NOT NULL FROM runs")] == [1]
-        assert store.begin_run() == 2
+        assert writer.begin_run() == 2
 
 
 async def _forever(_prompt):
@@ -385,12 +385,12 @@ async def _forever(_prompt):
 
 
 @pytest.mark.anyio
-async def test_a_store_that_was_open_stays_open(path):
-    with JournalWriter(path) as store:
-        strategy = store.items.strategy_number(UPPER.identity)
+async def test_a_writer_that_was_open_stays_open(path):
+    with JournalWriter(path) as writer:
+        strategy = writer.items.strategy_number(UPPER.identity)
         for run, name in enumerate("ab", 1):
-            store.items.register([RegisteredItem(name, content_key(name), strategy)], accept_changes=False)
-            async with ParallelBatchProcessor(journal=SqliteJournal.on(store)) as processor:
+            writer.items.register([RegisteredItem(name, content_key(name), strategy)], accept_changes=False)
+            async with ParallelBatchProcessor(journal=SqliteJournal.on(writer)) as processor:
                 await processor.add_work(item(name))
                 assert (await processor.process_all()).succeeded == 1
             assert len(rows(path, "SELECT * FROM runs WHERE ended IS NOT NULL")) == run
@@ -398,14 +398,14 @@ async def test_a_store_that_was_open_stays_open(path):
 
 
 @pytest.mark.anyio
-async def test_an_item_that_should_have_been_noted_and_was_not_is_no_silent_loss(path):
-    with JournalWriter(path) as store, pytest.raises(UnsavedError, match="an item that is not registered") as raised:
-        await process_prompts(UPPER, ["a"], journal=SqliteJournal.on(store))
+async def test_the_result_of_an_unregistered_item_is_not_lost_silently(path):
+    with JournalWriter(path) as writer, pytest.raises(UnsavedError, match="an item that is not registered") as raised:
+        await process_prompts(UPPER, ["a"], journal=SqliteJournal.on(writer))
     assert [result.output for result in raised.value.unsaved] == ["A"]
 
 
 @pytest.mark.anyio
-async def test_another_program_may_look_while_a_batch_runs_and_takes_nothing_away(path):
+async def test_another_program_may_read_while_a_batch_runs(path):
     async def answer(prompt):
         await anyio.to_thread.run_sync(rows, path)
         with JournalReader(path) as reader:
@@ -419,7 +419,7 @@ async def test_another_program_may_look_while_a_batch_runs_and_takes_nothing_awa
     assert len(rows(path)) == 20
 
 
-def test_the_name_of_a_journal_is_its_file(path):
+def test_the_repr_of_a_journal_names_its_file(path):
     assert repr(SqliteJournal(path)) == f"SqliteJournal({path!r})"
 
 
@@ -451,7 +451,7 @@ async def test_a_message_of_a_fault_may_be_odd(path):
     assert batch.results[0].error.message == "CallError: a\0b\\ud800c"
 
 
-def test_an_output_that_is_no_number_of_json_is_none(path):
+def test_an_output_that_is_not_a_json_number_is_null(path):
     async def answer(prompt):
         return [math.nan, {1: prompt}]
 
@@ -474,8 +474,8 @@ def test_a_record_takes_at_most_500_bytes_beside_its_output(path):
         ),
     )
     fields = {"usage": TokenUsage(1234, 567), "attempts": attempts, "model": "gemini-2.5-flash-lite"}
-    with begun(path, *names) as store:
+    with started_writer(path, *names) as writer:
         for start in range(0, number, 100):
-            store.commit([done(name, output, **fields) for name in names[start : start + 100]], {})
+            writer.commit([done(name, output, **fields) for name in names[start : start + 100]], {})
     beside = os.path.getsize(path) / number - len(json.dumps(output))  # noqa: PTH202 - a text
     assert beside <= 500, beside

@@ -1,4 +1,4 @@
-"""What is written to a journal: items and their changes, results, all of a transaction or nothing."""
+"""Writer: items and their changes, results, and transactions that are committed completely or not at all."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from paceline.journal.items import ItemChange, describe_changes, differences
 from paceline.journal.reader import JournalReader
 from paceline.journal.writer import JournalWriter
 
-from .support import IDENTITY, attempt, begun, done, failed, known, noted, rows
+from .support import IDENTITY, attempt, done, failed, register, registered_items, rows, started_writer
 
 ODD = [
     "",
@@ -41,58 +41,60 @@ ODD = [
 
 
 @pytest.fixture
-def store(path):
-    with begun(path, "a", "b", "c") as opened:
+def writer(path):
+    with started_writer(path, "a", "b", "c") as opened:
         yield opened
 
 
-def told(store, items):
-    return describe_changes(store.items.register(items, accept_changes=False))
+def changes_of(writer, items):
+    return describe_changes(writer.items.register(items, accept_changes=False))
 
 
 # ------------------------------------------------------------------------------------------------ items
 
 
-def test_items_are_noted_once(store):
-    assert noted(store, "b", "c", "d") == []
-    assert (store.items.count(), store.items.count(gone=True)) == (4, 0)
+def test_items_are_registered_once(writer):
+    assert register(writer, "b", "c", "d") == []
+    assert (writer.items.count(), writer.items.count(gone=True)) == (4, 0)
 
 
-def test_a_changed_prompt_is_told_and_the_item_stays_as_it_was(store):
-    assert told(store, known(store, "a", prompt="another")) == ["the prompt of 'a' has changed"]
-    assert told(store, known(store, "a", prompt="another")) == ["the prompt of 'a' has changed"]
-    assert told(store, known(store, "a")) == []
+def test_a_changed_prompt_is_reported_and_the_item_is_not_changed(writer):
+    assert changes_of(writer, registered_items(writer, "a", prompt="another")) == ["the prompt of 'a' has changed"]
+    assert changes_of(writer, registered_items(writer, "a", prompt="another")) == ["the prompt of 'a' has changed"]
+    assert changes_of(writer, registered_items(writer, "a")) == []
 
 
-def test_a_changed_strategy_is_told_setting_by_setting(store):
+def test_a_changed_strategy_is_reported_setting_by_setting(writer):
     other = {"strategy": "Test", "model": "m-2", "temperature": 0.5}
-    assert told(store, known(store, "a", identity=other)) == [
+    assert changes_of(writer, registered_items(writer, "a", identity=other)) == [
         "'a' was started with another strategy: model was m-1, is m-2; temperature was not given, is 0.5"
     ]
 
 
-def test_a_changed_prompt_that_is_accepted_is_another_item(store):
-    store.commit([done("a"), done("b")], {})
-    changes = store.items.register(known(store, "a", prompt="another"), accept_changes=True)
+def test_an_accepted_change_of_the_prompt_deletes_the_result(writer):
+    writer.commit([done("a"), done("b")], {})
+    changes = writer.items.register(registered_items(writer, "a", prompt="another"), accept_changes=True)
     assert [change.content for change in changes] == [True]
-    assert rows(store.path) == [("b",)]
-    assert told(store, known(store, "a", prompt="another")) == []
-    assert told(store, known(store, "a")) == ["the prompt of 'a' has changed"]
+    assert rows(writer.path) == [("b",)]
+    assert changes_of(writer, registered_items(writer, "a", prompt="another")) == []
+    assert changes_of(writer, registered_items(writer, "a")) == ["the prompt of 'a' has changed"]
 
 
-def test_with_another_strategy_that_is_accepted_a_result_stands(store):
-    store.commit([done("a")], {})
-    changes = store.items.register(known(store, "a", identity={"model": "m-2"}), accept_changes=True)
+def test_an_accepted_change_of_the_strategy_keeps_the_result(writer):
+    writer.commit([done("a")], {})
+    changes = writer.items.register(registered_items(writer, "a", identity={"model": "m-2"}), accept_changes=True)
     assert [(change.content, change.before, change.after) for change in changes] == [
         (False, IDENTITY, {"model": "m-2"})
     ]
-    assert rows(store.path) == [("a",)]
-    assert told(store, known(store, "a", identity={"model": "m-2"})) == []
-    assert told(store, known(store, "a")) != []
+    assert rows(writer.path) == [("a",)]
+    assert changes_of(writer, registered_items(writer, "a", identity={"model": "m-2"})) == []
+    assert changes_of(writer, registered_items(writer, "a")) != []
 
 
-def test_both_changes_at_once_are_told_as_another_prompt(store):
-    assert told(store, known(store, "a", prompt="x", identity={"m": 2})) == ["the prompt of 'a' has changed"]
+def test_both_changes_at_once_are_reported_as_a_changed_prompt(writer):
+    assert changes_of(writer, registered_items(writer, "a", prompt="x", identity={"m": 2})) == [
+        "the prompt of 'a' has changed"
+    ]
 
 
 def test_many_changes_are_counted_after_the_first_ten():
@@ -103,7 +105,7 @@ def test_many_changes_are_counted_after_the_first_ten():
     assert len(describe_changes(changes[:10])) == 10
 
 
-def test_differences_name_what_is_new_and_what_is_gone():
+def test_differences_have_new_and_removed_settings():
     assert differences({"a": 1, "b": None, "c": [1]}, {"a": 1, "c": [2], "d": "x"}) == [
         "c was [1], is [2]",
         "d was not given, is x",
@@ -112,176 +114,178 @@ def test_differences_name_what_is_new_and_what_is_gone():
 
 def test_more_items_than_fit_in_a_statement_are_compared(path):
     names = [f"n{i}" for i in range(1_203)]
-    with begun(path, *names) as store:
-        assert told(store, known(store, *names)) == []
-        assert len(store.items.register(known(store, *names, prompt="other"), accept_changes=False)) == 1_203
+    with started_writer(path, *names) as writer:
+        assert changes_of(writer, registered_items(writer, *names)) == []
+        assert (
+            len(writer.items.register(registered_items(writer, *names, prompt="other"), accept_changes=False)) == 1_203
+        )
 
 
-def test_a_known_item_may_move_and_keeps_its_place_where_none_is_given(store):
-    (first,) = known(store, "a")
-    store.items.register([attrs.evolve(first, place=77)], accept_changes=False)
-    store.items.register([attrs.evolve(first, place=None)], accept_changes=False)
-    store.items.mark_all_gone()
-    store.items.register([attrs.evolve(first, place=None)], accept_changes=False)
-    assert rows(store.path, "SELECT place, gone FROM items WHERE id = 'a'") == [(77, 0)]
+def test_a_registered_item_may_move_and_keeps_its_place_if_no_other_is_given(writer):
+    (first,) = registered_items(writer, "a")
+    writer.items.register([attrs.evolve(first, place=77)], accept_changes=False)
+    writer.items.register([attrs.evolve(first, place=None)], accept_changes=False)
+    writer.items.mark_all_gone()
+    writer.items.register([attrs.evolve(first, place=None)], accept_changes=False)
+    assert rows(writer.path, "SELECT place, gone FROM items WHERE id = 'a'") == [(77, 0)]
 
 
-def test_what_is_not_in_the_input_any_more_is_gone_until_it_is_back(store):
-    store.commit([done("a"), done("b")], {})
-    store.items.mark_all_gone()
-    noted(store, "b", "c")
-    assert (store.items.count(), store.items.count(gone=True)) == (2, 1)
-    with JournalReader(store.path) as reader:
+def test_an_item_that_left_the_input_is_gone_until_it_returns(writer):
+    writer.commit([done("a"), done("b")], {})
+    writer.items.mark_all_gone()
+    register(writer, "b", "c")
+    assert (writer.items.count(), writer.items.count(gone=True)) == (2, 1)
+    with JournalReader(writer.path) as reader:
         assert [kept.id for kept in reader.results()] == ["b"]
         assert (reader.counts().total, reader.counts().succeeded) == (2, 1)
-        noted(store, "a")
+        register(writer, "a")
         assert [kept.id for kept in reader.results()] == ["a", "b"]
 
 
-def test_the_strategies_are_those_of_items_that_are_not_gone(store):
-    first, second = store.items.strategy_number(IDENTITY), store.items.strategy_number({"m": 2})
-    assert store.items.strategies() == {first}
-    noted(store, "d", identity={"m": 2})
-    assert store.items.strategies() == {first, second}
-    store.items.mark_all_gone()
-    assert store.items.strategies() == set()
+def test_the_strategies_are_those_of_items_that_are_not_gone(writer):
+    first, second = writer.items.strategy_number(IDENTITY), writer.items.strategy_number({"m": 2})
+    assert writer.items.strategies() == {first}
+    register(writer, "d", identity={"m": 2})
+    assert writer.items.strategies() == {first, second}
+    writer.items.mark_all_gone()
+    assert writer.items.strategies() == set()
 
 
 def test_an_identity_has_one_number_in_every_run(path):
-    with begun(path) as store:
-        number = store.items.strategy_number({"b": 1, "a": [1, {"x": None}]})
-    with begun(path) as store:
-        assert store.items.strategy_number({"a": [1, {"x": None}], "b": 1}) == number
-        assert store.items.strategy_number({"a": 1}) != number
-        assert store.items.identity(number) == {"a": [1, {"x": None}], "b": 1}
+    with started_writer(path) as writer:
+        number = writer.items.strategy_number({"b": 1, "a": [1, {"x": None}]})
+    with started_writer(path) as writer:
+        assert writer.items.strategy_number({"a": [1, {"x": None}], "b": 1}) == number
+        assert writer.items.strategy_number({"a": 1}) != number
+        assert writer.items.identity(number) == {"a": [1, {"x": None}], "b": 1}
 
 
-def test_results_of_some_kinds_are_forgotten(store):
-    store.commit([failed("a"), failed("b", FaultKind.REFUSED), done("c")], {})
-    assert store.items.delete_results(["transient", "timeout"]) == 1
-    assert rows(store.path) == [("b",), ("c",)]
-    assert store.items.delete_results([]) == 0
-    assert store.items.delete_results(map(str, FaultKind)) == 1
-    assert rows(store.path) == [("c",)]
+def test_results_of_some_kinds_are_deleted(writer):
+    writer.commit([failed("a"), failed("b", FaultKind.REFUSED), done("c")], {})
+    assert writer.items.delete_results(["transient", "timeout"]) == 1
+    assert rows(writer.path) == [("b",), ("c",)]
+    assert writer.items.delete_results([]) == 0
+    assert writer.items.delete_results(map(str, FaultKind)) == 1
+    assert rows(writer.path) == [("c",)]
 
 
 # ------------------------------------------------------------------------------------------------ results
 
 
-def test_a_later_result_takes_the_place_of_an_earlier_one_under_a_new_number(store):
-    store.commit([failed("a"), done("b")], {})
-    store.commit([done("a", "better")], {})
-    with JournalReader(store.path) as reader:
+def test_a_later_result_replaces_an_earlier_one_under_a_new_number(writer):
+    writer.commit([failed("a"), done("b")], {})
+    writer.commit([done("a", "better")], {})
+    with JournalReader(writer.path) as reader:
         assert [(kept.seq, kept.id, kept.data()) for kept in reader.results()] == [
             (2, "b", "an answer"),
             (3, "a", "better"),
         ]
 
 
-def test_no_number_is_used_twice(store):
-    store.commit([done("a"), done("b"), failed("c")], {})
-    store.items.delete_results(["transient"])
-    store.commit([done("c")], {})
-    store.items.register(known(store, "c", prompt="other"), accept_changes=True)
-    store.close()
-    with JournalWriter(store.path) as again:
+def test_no_number_is_used_twice(writer):
+    writer.commit([done("a"), done("b"), failed("c")], {})
+    writer.items.delete_results(["transient"])
+    writer.commit([done("c")], {})
+    writer.items.register(registered_items(writer, "c", prompt="other"), accept_changes=True)
+    writer.close()
+    with JournalWriter(writer.path) as again:
         again.begin_run()
         again.commit([done("c")], {})
-        with JournalReader(store.path) as reader:
+        with JournalReader(writer.path) as reader:
             assert [kept.seq for kept in reader.results()] == [1, 2, 5]
 
 
-def test_of_a_pending_item_only_the_attempts_are_kept(store):
-    store.commit([failed("a", FaultKind.PENDING, attempts=(attempt(1), attempt(2)))], {})
-    assert rows(store.path) == []
-    assert rows(store.path, "SELECT number FROM attempts ORDER BY ordinal") == [(1,), (2,)]
+def test_only_the_attempts_of_a_pending_item_are_stored(writer):
+    writer.commit([failed("a", FaultKind.PENDING, attempts=(attempt(1), attempt(2)))], {})
+    assert rows(writer.path) == []
+    assert rows(writer.path, "SELECT number FROM attempts ORDER BY ordinal") == [(1,), (2,)]
 
 
-def test_a_pending_item_leaves_its_earlier_result(store):
-    store.commit([failed("a")], {})
-    store.commit([failed("a", FaultKind.PENDING)], {})
-    assert rows(store.path) == [("a",)]
+def test_a_pending_item_keeps_its_earlier_result(writer):
+    writer.commit([failed("a")], {})
+    writer.commit([failed("a", FaultKind.PENDING)], {})
+    assert rows(writer.path) == [("a",)]
 
 
-def test_attempts_of_a_later_batch_of_one_run_do_not_take_the_place_of_earlier_ones(store):
-    store.commit([failed("a", FaultKind.PENDING, attempts=(attempt(1), attempt(2)))], {})
-    store.commit([done("a", attempts=(attempt(1),))], {})
-    assert rows(store.path, "SELECT number FROM attempts ORDER BY ordinal") == [(1,), (2,), (1,)]
-    with JournalReader(store.path) as reader:
+def test_attempts_of_a_later_batch_of_one_run_do_not_replace_earlier_ones(writer):
+    writer.commit([failed("a", FaultKind.PENDING, attempts=(attempt(1), attempt(2)))], {})
+    writer.commit([done("a", attempts=(attempt(1),))], {})
+    assert rows(writer.path, "SELECT number FROM attempts ORDER BY ordinal") == [(1,), (2,), (1,)]
+    with JournalReader(writer.path) as reader:
         ((use, _),) = reader.models()
         assert (use.calls, use.usage.input_tokens) == (3, 15)
 
 
-def test_an_attempt_costs_what_its_tokens_cost(store):
-    store.commit([done("a", attempts=(attempt(tokens=1_000_000),))], {"m-1": Price(2.0, 500_000.0)})
-    assert rows(store.path, "SELECT cost, run FROM attempts") == [(3.0, 1)]
-    store.commit([done("b", attempts=(attempt(),))], {"m-2": Price(1, 1)})
-    assert rows(store.path, "SELECT cost FROM attempts ORDER BY item") == [(3.0,), (None,)]
+def test_an_attempt_costs_what_its_tokens_cost(writer):
+    writer.commit([done("a", attempts=(attempt(tokens=1_000_000),))], {"m-1": Price(2.0, 500_000.0)})
+    assert rows(writer.path, "SELECT cost, run FROM attempts") == [(3.0, 1)]
+    writer.commit([done("b", attempts=(attempt(),))], {"m-2": Price(1, 1)})
+    assert rows(writer.path, "SELECT cost FROM attempts ORDER BY item") == [(3.0,), (None,)]
 
 
 @pytest.mark.parametrize("tokens", [2**63, 10**30])
-def test_an_absurd_number_of_tokens_harms_no_other_result(store, tokens):
+def test_an_absurd_number_of_tokens_harms_no_other_result(writer, tokens):
     absurd = TokenUsage(tokens, 1)
-    store.commit([done("a", usage=absurd, attempts=(attempt(tokens=tokens),)), done("b")], {})
-    assert rows(store.path) == [("a",), ("b",)]
+    writer.commit([done("a", usage=absurd, attempts=(attempt(tokens=tokens),)), done("b")], {})
+    assert rows(writer.path) == [("a",), ("b",)]
 
 
-def test_a_transaction_happens_or_does_not(store):
-    with pytest.raises(ZeroDivisionError), store.transaction() as db:  # noqa: PT012 - a block is what is tested
+def test_a_transaction_is_committed_completely_or_not_at_all(writer):
+    with pytest.raises(ZeroDivisionError), writer.transaction() as db:  # noqa: PT012 - a block is what is tested
         db.execute("INSERT INTO facts VALUES ('x', '1')")
-        store.commit([done("a")], {})
+        writer.commit([done("a")], {})
         1 / 0  # noqa: B018
-    assert rows(store.path) == rows(store.path, "SELECT * FROM facts") == []
-    store.commit([done("a")], {})
-    assert rows(store.path) == [("a",)]
+    assert rows(writer.path) == rows(writer.path, "SELECT * FROM facts") == []
+    writer.commit([done("a")], {})
+    assert rows(writer.path) == [("a",)]
 
 
-def test_a_commit_keeps_all_of_its_results_or_none(store):
+def test_a_commit_stores_all_of_its_results_or_none(writer):
     odd = attrs.evolve(attempt(), number=object())
     with pytest.raises(JournalError, match=r"run\.db: "):
-        store.commit([done("a"), done("b", attempts=(odd,))], {})
-    assert rows(store.path) == []
+        writer.commit([done("a"), done("b", attempts=(odd,))], {})
+    assert rows(writer.path) == []
 
 
-def test_a_result_of_an_item_that_was_not_noted_is_refused_and_not_dropped(store):
+def test_the_result_of_an_unregistered_item_is_refused_and_not_dropped(writer):
     with pytest.raises(JournalError, match=r"run\.db: cannot store the result of an item that is not registered"):
-        store.commit([done("a"), done("z"), done("b")], {})
-    assert rows(store.path) == []
-    store.commit([done("a"), failed("b", FaultKind.PENDING)], {})
-    store.commit([failed("b", FaultKind.PENDING)], {})
-    store.commit([], {})
-    assert rows(store.path) == [("a",)]
+        writer.commit([done("a"), done("z"), done("b")], {})
+    assert rows(writer.path) == []
+    writer.commit([done("a"), failed("b", FaultKind.PENDING)], {})
+    writer.commit([failed("b", FaultKind.PENDING)], {})
+    writer.commit([], {})
+    assert rows(writer.path) == [("a",)]
 
 
-def test_what_sqlite_raises_names_the_file(store):
-    with pytest.raises(JournalError, match=r"run\.db: no such table: nowhere"), store.transaction() as db:
+def test_an_sqlite_error_names_the_file(writer):
+    with pytest.raises(JournalError, match=r"run\.db: no such table: nowhere"), writer.transaction() as db:
         db.execute("SELECT * FROM nowhere")
-    store.commit([done("a")], {})
+    writer.commit([done("a")], {})
 
 
-def test_a_closed_store_says_so(store):
-    store.close()
-    store.close()
+def test_a_closed_writer_raises(writer):
+    writer.close()
+    writer.close()
     with pytest.raises(JournalError, match=r"run\.db: Cannot operate on a closed database"):
-        store.commit([done("a")], {})
+        writer.commit([done("a")], {})
 
 
 @pytest.mark.parametrize("durability", ["FULL", None, "", "off"])
-def test_a_durability_that_is_none_is_refused(path, durability):
+def test_an_invalid_durability_is_refused(path, durability):
     with pytest.raises(ConfigurationError, match=f"durability must be normal or full, not {durability!r}"):
         JournalWriter(path, durability=durability)
 
 
 @pytest.mark.parametrize(("durability", "level"), [("normal", 1), ("full", 2)])
-def test_the_durability_is_that_of_sqlite(path, durability, level):
-    with begun(path, durability=durability) as store, store.transaction() as db:
+def test_the_durability_sets_sqlite_s_synchronous_level(path, durability, level):
+    with started_writer(path, durability=durability) as writer, writer.transaction() as db:
         assert db.execute("PRAGMA synchronous").fetchone()[0] == level
 
 
-def test_runs_are_noted_with_their_process_and_their_end(path):
-    with begun(path) as store:
-        store.end_run()
-    with begun(path), JournalReader(path) as reader:
+def test_runs_are_recorded_with_their_process_and_their_end(path):
+    with started_writer(path) as writer:
+        writer.end_run()
+    with started_writer(path), JournalReader(path) as reader:
         runs = reader.runs()
     assert [(run.run, run.pid, run.ended is None) for run in runs] == [(1, os.getpid(), False), (2, os.getpid(), True)]
 
@@ -291,9 +295,9 @@ def test_runs_are_noted_with_their_process_and_their_end(path):
 
 @pytest.mark.parametrize("odd", [text for text in ODD if text.strip()])
 def test_any_text_is_an_id(path, odd):
-    with begun(path, "other", odd) as store:
-        store.commit([done(odd, odd, model=odd or None), done("other")], {})
-        assert noted(store, odd) == []
+    with started_writer(path, "other", odd) as writer:
+        writer.commit([done(odd, odd, model=odd or None), done("other")], {})
+        assert register(writer, odd) == []
         with JournalReader(path) as reader:
             assert reader.counts().succeeded == 2
             assert next(reader.results()).line.decode("utf-8").startswith('{"id": ')
@@ -304,10 +308,10 @@ def test_any_text_is_an_id(path, odd):
     ids=st.lists(st.text(st.characters(codec="utf-8"), min_size=1), min_size=1, unique=True),
     texts=st.lists(st.text(), min_size=1),
 )
-def test_any_texts_come_back(tmp_path_factory, ids, texts):
+def test_any_texts_are_restored(tmp_path_factory, ids, texts):
     path = str(tmp_path_factory.mktemp("texts") / "run.db")
-    with begun(path, *ids) as store:
-        store.commit([done(name, texts) for name in ids], {})
+    with started_writer(path, *ids) as writer:
+        writer.commit([done(name, texts) for name in ids], {})
     with JournalReader(path) as reader:
         found = {kept.id: kept.data() for kept in reader.results()}
     plain = [text.encode("utf-8", "replace").decode() for text in texts]
@@ -317,35 +321,35 @@ def test_any_texts_come_back(tmp_path_factory, ids, texts):
 # ------------------------------------------------------------------------------------------------ facts and the pace
 
 
-def test_facts_are_noted_and_replaced(store):
-    assert store.fact("x") is None
-    store.set_fact("x", {"a": [1, None]})
-    store.set_fact("x", {"b": "\ud800"})
-    assert store.fact("x") == JournalReader(store.path).fact("x") == {"b": "\ud800"}
+def test_facts_are_stored_and_replaced(writer):
+    assert writer.fact("x") is None
+    writer.set_fact("x", {"a": [1, None]})
+    writer.set_fact("x", {"b": "\ud800"})
+    assert writer.fact("x") == JournalReader(writer.path).fact("x") == {"b": "\ud800"}
 
 
-def test_a_fact_that_is_no_json_is_refused_and_nothing_is_noted(store):
+def test_a_fact_that_is_not_json_is_refused_and_not_stored(writer):
     with pytest.raises(ValueError, match="JSON"):
-        store.set_fact("x", math.inf)
-    assert store.fact("x") is None
+        writer.set_fact("x", math.inf)
+    assert writer.fact("x") is None
 
 
-def test_what_was_learned_comes_back(path):
-    known_of_it = {"lane": PaceKnowledge(limit=7, rate=math.inf, token_rate=9.5, latency=0.5, learned=3.0)}
+def test_the_learned_pace_is_restored(path):
+    learned = {"lane": PaceKnowledge(limit=7, rate=math.inf, token_rate=9.5, latency=0.5, learned=3.0)}
     changes = [
         ("lane", PaceChange(1.5, 1.0, math.inf, "more")),
         ("\ud800", PaceChange(2.5, 0, 1, "shut", "gate")),
     ]
-    with begun(path) as store:
-        assert store.knowledge() == {}
-        store.record_pace(changes, known_of_it)
-        store.record_pace([], {})
-    with begun(path) as store, JournalReader(path) as reader:
-        assert store.knowledge() == reader.knowledge() == known_of_it
-        told = [(entry.run, entry.at, entry.handle, entry.old, entry.new) for entry in reader.pace()]
-    assert told == [(1, 1.5, "workers", 1.0, None), (1, 2.5, "gate", 0.0, 1.0)]
+    with started_writer(path) as writer:
+        assert writer.knowledge() == {}
+        writer.record_pace(changes, learned)
+        writer.record_pace([], {})
+    with started_writer(path) as writer, JournalReader(path) as reader:
+        assert writer.knowledge() == reader.knowledge() == learned
+        stored = [(entry.run, entry.at, entry.handle, entry.old, entry.new) for entry in reader.pace()]
+    assert stored == [(1, 1.5, "workers", 1.0, None), (1, 2.5, "gate", 0.0, 1.0)]
 
 
-def test_knowledge_that_cannot_be_read_is_none(store):
-    store.set_fact("knowledge", {"version": 99})
-    assert store.knowledge() == JournalReader(store.path).knowledge() == {}
+def test_an_invalid_learned_pace_is_empty(writer):
+    writer.set_fact("knowledge", {"version": 99})
+    assert writer.knowledge() == JournalReader(writer.path).knowledge() == {}

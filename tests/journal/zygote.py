@@ -1,4 +1,4 @@
-"""A process that runs batches in forks of itself, to be killed: a fork is there at once, and dies as any process does.
+"""A process that runs batches in forks of itself, to be killed: forking is fast, and a fork dies like any process.
 
 It reads orders, a JSON object a line, and answers each with the code that its fork ended with.
 """
@@ -25,7 +25,7 @@ IN_FLIGHT = 8
 
 
 class FixedPace:
-    """Allows a number of calls, whatever happens."""
+    """Allows a fixed number of concurrent calls."""
 
     rate = token_rate = float("inf")
     history = ()
@@ -48,19 +48,19 @@ class FixedPace:
 
 
 def prompt_of(number: int) -> str:
-    """Return an item's prompt: every fifth has that of the one before."""
+    """Return the prompt of an item: every fifth has the prompt of the item before."""
     return f"p{number - 1 if number % 5 == 4 else number}"
 
 
 def expected(number: int) -> dict[str, Any]:
-    """Return what an item comes to."""
+    """Return the expected row of an item."""
     prompt = prompt_of(number)
     refused = prompt in {"p2", "p7"}
     return {"id": f"i{number}", "success": not refused, "output": None if refused else {"said": prompt}}
 
 
 class Counted(LLMCallStrategy[Any]):
-    """Notes each call in a file, which survives whoever is killed."""
+    """Records each call in a file, which survives a kill."""
 
     def __init__(self, file: Path, seconds: float) -> None:
         self.file, self.seconds = os.open(file, os.O_WRONLY | os.O_APPEND | os.O_CREAT), seconds
@@ -76,7 +76,7 @@ class Counted(LLMCallStrategy[Any]):
 
 
 def mortal(kill_at: int) -> Any:
-    """Return what opens a database whose writer dies before the statement with this number."""
+    """Return a function that opens a database and kills the process before statement number `kill_at`."""
     left = kill_at
 
     def count() -> None:
@@ -116,14 +116,14 @@ async def batch(directory: Path, items: int, seconds: float, kill_at: int, durab
 
 
 def child(order: dict[str, Any]) -> int:
-    """Carry out an order."""
+    """Run one order."""
     values = Path(order["directory"]), order["items"], order["seconds"], order["kill_at"], order["durability"]
     anyio.run(batch, *values, backend=order["backend"])
     return 0
 
 
 def main() -> None:
-    """Fork for each order."""
+    """Fork a child for each order."""
     for backend in ("trio", "asyncio"):
         importlib.import_module(f"anyio._backends._{backend}")  # here, and not in each fork
     for line in sys.stdin:
