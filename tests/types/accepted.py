@@ -14,10 +14,12 @@ from paceline import (
     ParallelBatchProcessor,
     TokenUsage,
     WorkItemResult,
+    files,
     open_stream,
     process_prompts,
     run_prompts,
 )
+from paceline.files import BadLine, InputRecord
 from paceline.llm_strategies import OutputType, ValidationFeedback
 
 
@@ -60,6 +62,14 @@ async def batches() -> None:
     async with open_stream(feedback, ["a"]) as results:
         async for result in results:
             assert_type(result, WorkItemResult[Person])
+
+
+async def records() -> None:
+    assert_type(list(files.read("in.csv", prompt="{text}")), list[InputRecord])
+    assert_type(list(files.read("in.csv", bad_lines="yield")), list[InputRecord | BadLine])
+    batch = await process_prompts(ValidationFeedback(Strategy()), files.read("in.csv", format="csv"))
+    assert_type(batch, BatchResult[Person])
+    assert_type(files.write("out.csv", batch, format="csv").rows, int)
 
 
 async def processors() -> None:

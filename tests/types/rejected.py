@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from paceline import LLMCallStrategy, LLMWorkItem, ParallelBatchProcessor, TokenUsage
+from paceline import LLMCallStrategy, LLMWorkItem, ParallelBatchProcessor, TokenUsage, files, run_prompts
 from paceline.llm_strategies import OutputType, ValidationFeedback
 
 
@@ -19,6 +19,8 @@ class WrongOutput(LLMCallStrategy[int]):
 number: int = OutputType.of(str).parse("")  # rejected: assignment
 feedback: ValidationFeedback[int] = ValidationFeedback(Text())  # rejected: arg-type
 ValidationFeedback("gpt")  # rejected: arg-type
+run_prompts(Text(), files.read("in.csv", bad_lines="yield"))  # rejected: arg-type
+files.read("in.csv", format="xlsx")  # rejected: call-overload
 
 
 async def mixed(processor: ParallelBatchProcessor[int]) -> None:

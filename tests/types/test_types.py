@@ -31,4 +31,4 @@ def marked_lines(name):
 
 def test_a_type_checker_infers_the_type_of_every_output_and_rejects_wrong_types():
     assert mypy_errors("accepted.py", "rejected.py") == marked_lines("rejected.py")
-    assert len(marked_lines("rejected.py")) == 5
+    assert len(marked_lines("rejected.py")) == 7

@@ -69,10 +69,12 @@ def _result_of(item: LLMWorkItem[Any]) -> WorkItemResult[Any]:
     usage = TokenUsage(1234, 56, 78)
     fault = Fault(FaultKind.INVALID, "not what was asked for")
     attempts = (Attempt(1, 0.0, 1.5, "lane", usage, fault, "m"), Attempt(2, 2.0, 0.25, "lane", usage, None, "m"))
-    end = {"error": Fault(FaultKind.REFUSED, "no")} if item.prompt == "plain" else {"output": {"said": [1, None, 2.5]}}
-    return WorkItemResult(
-        item.item_id, 0, context=item.context, usage=usage + usage, attempts=attempts, model="m", **end
+    result: WorkItemResult[Any] = WorkItemResult(
+        item.item_id, 0, context=item.context, usage=usage + usage, attempts=attempts, model="m"
     )
+    if item.prompt == "plain":
+        return attrs.evolve(result, error=Fault(FaultKind.REFUSED, "no"))
+    return attrs.evolve(result, output={"answer": [1, None, 2.5]})
 
 
 async def _check_recalled(

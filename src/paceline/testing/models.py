@@ -76,7 +76,7 @@ class SimulatedStrategy(LLMCallStrategy[str]):
         if not self._reports_limits:
             return self  # nothing changes after __init__, so items can share it
         twin = object.__new__(type(self))
-        twin.__dict__.update(self.__dict__)
+        vars(twin).update(vars(self))
         return twin
 
     async def execute(self, prompt: str | Request, attempt: int, timeout: float) -> tuple[str, TokenUsage]:  # noqa: ARG002
