@@ -77,6 +77,7 @@ WRONG = [
     ("run = 3", "run: must be a table: [run]"),
     ('form = "openai"', "form is now called output-format"),
     ('[run]\nformat = "csv"', "run.format is now called input-format"),
+    ('retry = "passing"', "retry: passing is now called transient"),
     ('config = "x"', "config is not an option"),
     ('max_workers = "many"', "max_workers: must be an integer, not a string: 'many'"),
     ("max_workers = 0", "max_workers: must be 1 or more, not 0"),

@@ -80,31 +80,18 @@ def _name_of(tokens: Sequence[Token]) -> str:
 _GROUPS = {"Model": 1, "Input": 2, "Output": 3, "Journal": 4, "Run": 5}
 
 
-def in_group(name: str, /, **about: Any) -> Parameter:
+def _in_group(name: str, /, **about: Any) -> Parameter:
     """Return the parameter of an option that help shows in a group."""
     return Parameter(group=Group(name, sort_key=_GROUPS[name]), **about)
 
 
-FLAG: Mapping[str, Any] = {"negative": "", "show_default": False}
+_FLAG: Mapping[str, Any] = {"negative": "", "show_default": False}
 _IS_PATH: Mapping[str, Any] = {PATH: True}
 _WHOLE: Mapping[str, Any] = {"metavar": "N", "converter": to_whole, "n_tokens": 1}
 _FILE: Mapping[str, Any] = {"metavar": "FILE", "show_default": False}
 _FORMAT: Mapping[str, Any] = {"metavar": "KIND", "show_choices": False}
-_MODELS: Mapping[str, Any] = {
-    "metavar": "A,B,C",
-    "converter": to_models,
-    "n_tokens": 1,
-    "negative": "",
-    "show_default": False,
-}
-_KINDS: Mapping[str, Any] = {
-    "metavar": "KINDS",
-    "converter": to_kinds,
-    "n_tokens": 1,
-    "negative": "",
-    "show_default": False,
-    "show_choices": False,
-}
+_MODELS: Mapping[str, Any] = {"metavar": "A,B,C", "converter": to_models, "n_tokens": 1, **_FLAG}
+_KINDS: Mapping[str, Any] = {"metavar": "KINDS", "converter": to_kinds, "n_tokens": 1, "show_choices": False, **_FLAG}
 
 
 @Parameter(name="*")
@@ -112,23 +99,23 @@ _KINDS: Mapping[str, Any] = {
 class _StartArguments:
     """Arguments of the verbs that start a run."""
 
-    overwrite: Annotated[bool, in_group("Output", **FLAG)] = False
+    overwrite: Annotated[bool, _in_group("Output", **_FLAG)] = False
     """Replace an output that has other content."""
-    retry: Annotated[frozenset[FaultKind], in_group("Journal", **_KINDS)] = PASSING
+    retry: Annotated[frozenset[FaultKind], _in_group("Journal", **_KINDS)] = PASSING
     """Failed items to run again: transient, failed (all), none, or kinds such as timeout,bug. [default: transient]"""
-    allow_changes: Annotated[bool, in_group("Journal", **FLAG)] = False
+    allow_changes: Annotated[bool, _in_group("Journal", **_FLAG)] = False
     """Continue although input, model or settings have changed."""
-    deadline: Annotated[float | None, in_group("Run", metavar="SECONDS", show_default=False)] = None
+    deadline: Annotated[float | None, _in_group("Run", metavar="SECONDS", show_default=False)] = None
     """Maximum seconds for the run; the rest stays pending."""
-    dry_run: Annotated[bool, in_group("Run", **FLAG)] = False
+    dry_run: Annotated[bool, _in_group("Run", **_FLAG)] = False
     """Check everything and print the plan; make no call."""
-    json: Annotated[bool, in_group("Run", **FLAG)] = False
+    json: Annotated[bool, _in_group("Run", **_FLAG)] = False
     """Print the summary, or the plan, as one JSON object."""
-    quiet: Annotated[bool, in_group("Run", alias="-q", **FLAG)] = False
+    quiet: Annotated[bool, _in_group("Run", alias="-q", **_FLAG)] = False
     """Show the summary only, no progress."""
-    verbose: Annotated[bool, in_group("Run", alias="-v", **FLAG)] = False
+    verbose: Annotated[bool, _in_group("Run", alias="-v", **_FLAG)] = False
     """Show the complete log, with tracebacks."""
-    config: Annotated[FilePath | None, in_group("Run", **_FILE)] = attrs.field(default=None, metadata=_IS_PATH)
+    config: Annotated[FilePath | None, _in_group("Run", **_FILE)] = attrs.field(default=None, metadata=_IS_PATH)
     """Read options from a TOML file."""
 
 
@@ -143,47 +130,47 @@ def _own_first(_: type, fields: list[attrs.Attribute[Any]]) -> list[attrs.Attrib
 class RunArguments(_StartArguments):
     """Arguments of `run`, without the input, which is positional."""
 
-    model: Annotated[str | None, in_group("Model", metavar="NAME", alias="-m")] = None
+    model: Annotated[str | None, _in_group("Model", metavar="NAME", alias="-m")] = None
     """Model: gemini-2.5-flash, gpt-5-mini, claude-haiku-4-5, openai:NAME@http://HOST/v1, or sim[:rate=50,...]."""
-    escalate: Annotated[tuple[str, ...], in_group("Model", **_MODELS)] = ()
+    escalate: Annotated[tuple[str, ...], _in_group("Model", **_MODELS)] = ()
     """Models, cheapest first; a bad answer moves to the next."""
-    system: Annotated[FilePath | None, in_group("Model", **_FILE)] = attrs.field(default=None, metadata=_IS_PATH)
+    system: Annotated[FilePath | None, _in_group("Model", **_FILE)] = attrs.field(default=None, metadata=_IS_PATH)
     """File with the system instruction, in UTF-8."""
-    cache: Annotated[bool, in_group("Model", **FLAG)] = False
+    cache: Annotated[bool, _in_group("Model", **_FLAG)] = False
     """Share the system instruction in a cache (Gemini only)."""
-    schema: Annotated[FilePath | None, in_group("Model", **_FILE)] = attrs.field(default=None, metadata=_IS_PATH)
+    schema: Annotated[FilePath | None, _in_group("Model", **_FILE)] = attrs.field(default=None, metadata=_IS_PATH)
     """Validate answers against a JSON schema; retry mismatches."""
 
-    input_format: Annotated[InputFormat | None, in_group("Input", **_FORMAT)] = None
+    input_format: Annotated[InputFormat | None, _in_group("Input", **_FORMAT)] = None
     """Format: jsonl, openai, gemini, anthropic, csv, parquet or text. [default: by name and content]"""
-    prompt: Annotated[str | None, in_group("Input", metavar="TEMPLATE")] = None
+    prompt: Annotated[str | None, _in_group("Input", metavar="TEMPLATE")] = None
     """Template with columns: "Summarise {text}"."""
-    limit: Annotated[int | None, in_group("Input", **_WHOLE)] = None
+    limit: Annotated[int | None, _in_group("Input", **_WHOLE)] = None
     """Run only the first N prompts."""
-    sample: Annotated[int | None, in_group("Input", **_WHOLE)] = None
+    sample: Annotated[int | None, _in_group("Input", **_WHOLE)] = None
     """Run a random sample of N prompts (fixed seed)."""
-    strict: Annotated[bool, in_group("Input", **FLAG)] = False
+    strict: Annotated[bool, _in_group("Input", **_FLAG)] = False
     """Abort on an invalid line instead of skipping it."""
-    dedupe: Annotated[bool, in_group("Input", negative="--no-dedupe")] = True
+    dedupe: Annotated[bool, _in_group("Input", negative="--no-dedupe")] = True
     """Send equal prompts once."""
 
-    output: Annotated[FilePath | None, in_group("Output", alias="-o", **_FILE)] = attrs.field(
+    output: Annotated[FilePath | None, _in_group("Output", alias="-o", **_FILE)] = attrs.field(
         default=None, metadata=_IS_PATH
     )
     """File for results, one JSON object per line; - for stdout. [default: INPUT.results.jsonl]"""
-    output_format: Annotated[RowFormat, in_group("Output", **_FORMAT)] = "own"
+    output_format: Annotated[RowFormat, _in_group("Output", **_FORMAT)] = "own"
     """Format: own, openai, gemini, anthropic."""
 
-    journal: Annotated[FilePath | None, in_group("Journal", **_FILE)] = attrs.field(default=None, metadata=_IS_PATH)
+    journal: Annotated[FilePath | None, _in_group("Journal", **_FILE)] = attrs.field(default=None, metadata=_IS_PATH)
     """Path of the journal. [default: OUTPUT.journal]"""
-    no_journal: Annotated[bool, in_group("Journal", **FLAG)] = False
+    no_journal: Annotated[bool, _in_group("Journal", **_FLAG)] = False
     """Run without a journal; the run cannot be resumed."""
-    durability: Annotated[Durability, in_group("Journal", metavar="LEVEL", show_choices=False)] = "normal"
+    durability: Annotated[Durability, _in_group("Journal", metavar="LEVEL", show_choices=False)] = "normal"
     """Use full to survive power failures."""
 
-    max_workers: Annotated[int, in_group("Run", **_WHOLE)] = 1_000
+    max_workers: Annotated[int, _in_group("Run", **_WHOLE)] = 1_000
     """Upper bound on concurrent calls; rarely needed."""
-    timeout: Annotated[float, in_group("Run", metavar="SECONDS")] = 120.0
+    timeout: Annotated[float, _in_group("Run", metavar="SECONDS")] = 120.0
     """Maximum seconds per call."""
 
 
@@ -192,24 +179,24 @@ class RunArguments(_StartArguments):
 class ResumeArguments(_StartArguments):
     """Arguments of `resume`; None: as in the journal."""
 
-    model: Annotated[str | None, in_group("Model", metavar="NAME", alias="-m", show_default=False)] = None
+    model: Annotated[str | None, _in_group("Model", metavar="NAME", alias="-m", show_default=False)] = None
     """Model for the remaining items; needs --allow-changes."""
-    escalate: Annotated[tuple[str, ...], in_group("Model", **_MODELS)] = ()
+    escalate: Annotated[tuple[str, ...], _in_group("Model", **_MODELS)] = ()
     """Models for the remaining items, cheapest first; needs --allow-changes."""
 
-    input: Annotated[FilePath | None, in_group("Input", **_FILE)] = attrs.field(default=None, metadata=_IS_PATH)
+    input: Annotated[FilePath | None, _in_group("Input", **_FILE)] = attrs.field(default=None, metadata=_IS_PATH)
     """Path of the input, if it was moved or was stdin."""
 
-    output: Annotated[FilePath | None, in_group("Output", alias="-o", **_FILE)] = attrs.field(
+    output: Annotated[FilePath | None, _in_group("Output", alias="-o", **_FILE)] = attrs.field(
         default=None, metadata=_IS_PATH
     )
     """Another output, for the results of all items; - for stdout."""
-    output_format: Annotated[RowFormat | None, in_group("Output", show_default=False, **_FORMAT)] = None
+    output_format: Annotated[RowFormat | None, _in_group("Output", show_default=False, **_FORMAT)] = None
     """Format: own, openai, gemini, anthropic."""
 
-    max_workers: Annotated[int | None, in_group("Run", show_default=False, **_WHOLE)] = None
+    max_workers: Annotated[int | None, _in_group("Run", show_default=False, **_WHOLE)] = None
     """Upper bound on concurrent calls; rarely needed."""
-    timeout: Annotated[float | None, in_group("Run", metavar="SECONDS", show_default=False)] = None
+    timeout: Annotated[float | None, _in_group("Run", metavar="SECONDS", show_default=False)] = None
     """Maximum seconds per call."""
 
 
@@ -226,11 +213,11 @@ class ResultsArguments:
     """Type of the file: jsonl, csv or parquet. [default: by name, else jsonl]"""
     output_format: Annotated[RowFormat, Parameter(**_FORMAT)] = "own"
     """Format of JSONL: own, openai, gemini, anthropic."""
-    in_order: Annotated[bool, Parameter(**FLAG)] = False
+    in_order: Annotated[bool, Parameter(**_FLAG)] = False
     """Sort results as the input is, instead of by time."""
     only: Annotated[Literal["succeeded", "failed", "all"], Parameter(metavar="WHICH", show_choices=False)] = "all"
     """Results to export: succeeded, failed or all."""
-    overwrite: Annotated[bool, Parameter(**FLAG)] = False
+    overwrite: Annotated[bool, Parameter(**_FLAG)] = False
     """Replace an output that has content."""
 
 
@@ -243,9 +230,9 @@ class FailedArguments:
     """File for the prompts; - for stdout."""
     kinds: Annotated[frozenset[FaultKind], Parameter(**_KINDS)] = FAILED
     """Faults to export: failed (all), transient, none, or kinds such as timeout,bug. [default: failed]"""
-    pending: Annotated[bool, Parameter(**FLAG)] = False
+    pending: Annotated[bool, Parameter(**_FLAG)] = False
     """Export prompts without a result too."""
     input: Annotated[FilePath | None, Parameter(**_FILE)] = attrs.field(default=None, metadata=_IS_PATH)
     """Path of the input, if it was moved or was stdin."""
-    overwrite: Annotated[bool, Parameter(**FLAG)] = False
+    overwrite: Annotated[bool, Parameter(**_FLAG)] = False
     """Replace an output that has content."""
