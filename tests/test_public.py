@@ -13,12 +13,12 @@ from typing import get_args
 import pytest
 
 import paceline
-from paceline import abc, exceptions, files, journal, llm_strategies, middleware, observers, testing, typing
+from paceline import abc, exceptions, files, journal, llm_strategies, middleware, observers, runs, testing, typing
 from paceline._core import exceptions as _exceptions
 
 from .surface import SURFACE, surface
 
-MODULES = [paceline, abc, exceptions, files, journal, llm_strategies, middleware, observers, testing, typing]
+MODULES = [paceline, abc, exceptions, files, journal, llm_strategies, middleware, observers, runs, testing, typing]
 
 
 @pytest.mark.parametrize("module", MODULES, ids=lambda m: m.__name__)

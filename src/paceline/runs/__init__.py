@@ -112,12 +112,12 @@ if not TYPE_CHECKING:  # a type checker would take any name for a public one
 
     def __getattr__(name: str) -> object:
         from importlib import import_module  # noqa: PLC0415 - needed once
-        from typing import is_typeddict  # noqa: PLC0415 - needed once
+        from types import FunctionType  # noqa: PLC0415 - needed once
 
         if name not in _HOMES:
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
         value = getattr(import_module(f".{_HOMES[name]}", __name__), name)
-        if not is_typeddict(value):  # the annotations of one are looked up in its module
+        if isinstance(value, FunctionType):  # not classes, whose annotations are looked up in their modules
             value.__module__ = __name__  # in reprs and tracebacks it goes by the name that it is imported by
         globals()[name] = value
         return value

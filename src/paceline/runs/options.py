@@ -51,6 +51,14 @@ def _kinds(value: str | Iterable[FaultKind]) -> frozenset[FaultKind]:
     return kinds_in(value, "retry") if isinstance(value, str) else frozenset(value)
 
 
+def _transient_kinds() -> frozenset[FaultKind]:
+    return PASSING
+
+
+def _all_kinds() -> frozenset[FaultKind]:
+    return FAILED
+
+
 def _models(value: Iterable[str]) -> tuple[str, ...]:
     return tuple(value)
 
@@ -127,7 +135,7 @@ class RunOptions:
     """Path of the journal. Default: the output's path plus `.journal`; no journal if the output is not a regular file."""
     no_journal: bool = False
     """Whether to run without a journal; such a run cannot be resumed. Default: False."""
-    retry: frozenset[FaultKind] = attrs.field(default=PASSING, converter=_kinds)
+    retry: frozenset[FaultKind] = attrs.field(factory=_transient_kinds, converter=_kinds)
     """Kinds of faults whose items, failed in an earlier run, are run again; a string is read as by `--retry`. Default: the transient ones."""
     durability: Durability = attrs.field(default="normal", converter=_durability)
     """What a committed result survives: `normal`, the end of the process; `full`, a power failure too. Default: `normal`."""
@@ -199,7 +207,7 @@ class ResumeOptions:
     """Format of the rows."""
     overwrite: bool = False
     """Whether an output with other content is replaced; otherwise it is refused. Default: False."""
-    retry: frozenset[FaultKind] = attrs.field(default=PASSING, converter=_kinds)
+    retry: frozenset[FaultKind] = attrs.field(factory=_transient_kinds, converter=_kinds)
     """Kinds of faults whose failed items are run again; a string is read as by `--retry`. Not taken from the journal. Default: the
     transient ones."""
     allow_changes: bool = False
@@ -286,7 +294,7 @@ class FailedOptions:
 
     output: str = attrs.field(converter=_path, metadata={PATH: True})
     """Path of the file; `-` is stdout. Required."""
-    kinds: frozenset[FaultKind] = attrs.field(default=FAILED, converter=_kinds)
+    kinds: frozenset[FaultKind] = attrs.field(factory=_all_kinds, converter=_kinds)
     """Kinds of faults whose items are written; a string is read as by `--kinds`. Default: all kinds."""
     pending: bool = False
     """Whether items without a result are written too. Default: False."""

@@ -24,7 +24,6 @@ from .._core.exceptions import ConfigurationError
 from .._core.fault import FaultKind
 from ..files.types import STREAM
 from ..llm_strategies.output_types.structure import Hook, Unfit, structure_hook
-from . import options as _home
 from .option_values import PATH, OptionError, kinds_in, models_in
 from .options import ONCE, RunOptions
 
@@ -131,8 +130,7 @@ def _stored() -> frozenset[str]:
 @cache
 def _hooks(record: type[attrs.AttrsInstance]) -> dict[str, tuple[Any, Hook]]:
     texts = {field.name: str | None if field.default is None else str for field in attrs.fields(record)}
-    namespace = vars(_home) if record is RunOptions else None  # its `__module__` may be the package
-    types = get_type_hints(record, namespace) | {name: texts[name] for name in path_fields(record)}
+    types = get_type_hints(record) | {name: texts[name] for name in path_fields(record)}
     return {name: (tp, structure_hook(tp)) for name, tp in types.items()}
 
 

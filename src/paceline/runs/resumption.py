@@ -20,15 +20,13 @@ from .options import ResumeOptions, RunOptions
 from .report import RunReport
 from .runner import RunHooks
 
-_SAME = ResumeOptions()
 
-
-def resume(journal: str | PathLike[str], options: ResumeOptions = _SAME, **hooks: Unpack[RunHooks]) -> RunReport:
+def resume(journal: str | PathLike[str], options: ResumeOptions | None = None, **hooks: Unpack[RunHooks]) -> RunReport:
     """Run what is missing in a journal, from code that is not async: see `run`.
 
     Args:
         journal: Path of the journal, or of the output that it belongs to.
-        options: What is to differ from the run before.
+        options: What is to differ from the run before; None: nothing.
         hooks: Callbacks and control, see `RunHooks`.
 
     Raises:
@@ -39,13 +37,13 @@ def resume(journal: str | PathLike[str], options: ResumeOptions = _SAME, **hooks
 
 
 async def resume_async(
-    journal: str | PathLike[str], options: ResumeOptions = _SAME, **hooks: Unpack[RunHooks]
+    journal: str | PathLike[str], options: ResumeOptions | None = None, **hooks: Unpack[RunHooks]
 ) -> RunReport:
     """Run what is missing in a journal, within a trio or asyncio application: see `run_async`.
 
     Args:
         journal: Path of the journal, or of the output that it belongs to.
-        options: What is to differ from the run before.
+        options: What is to differ from the run before; None: nothing.
         hooks: Callbacks and control, see `RunHooks`.
 
     Raises:
@@ -55,12 +53,12 @@ async def resume_async(
     return await run_async(await to_thread.run_sync(resumed_options, journal, options), **hooks)
 
 
-def resumed_options(journal: str | PathLike[str], options: ResumeOptions = _SAME) -> RunOptions:
+def resumed_options(journal: str | PathLike[str], options: ResumeOptions | None = None) -> RunOptions:
     """Return the options of the run that `resume` would start: `plan` takes them too.
 
     Args:
         journal: Path of the journal, or of the output that it belongs to.
-        options: What is to differ from the run before.
+        options: What is to differ from the run before; None: nothing.
 
     Raises:
         ConfigurationError: No run has stored its options in the journal, or the options contradict each other.
@@ -76,7 +74,7 @@ def resumed_options(journal: str | PathLike[str], options: ResumeOptions = _SAME
         raise ConfigurationError(
             f"{path}: no options are stored: it was not started by paceline run, or that ended early; start it again as before"
         )
-    return with_changes(before, path, options)
+    return with_changes(before, path, options or ResumeOptions())
 
 
 def with_changes(before: RunOptions, journal: str, options: ResumeOptions) -> RunOptions:
