@@ -54,6 +54,12 @@ def test_a_batch_is_written_in_the_order_of_its_results(tmp_path):
     assert [line[:2] for line in (tmp_path / "out.csv").read_text("utf-8").splitlines()[1:]] == ["b,", "a,"]
 
 
+def test_a_batch_whose_results_were_streamed_is_refused(tmp_path):
+    with pytest.raises(ConfigurationError, match="handed over by a stream"):
+        files.write(tmp_path / "out.csv", BatchResult(results=(), succeeded=3))
+    assert list(tmp_path.iterdir()) == []
+
+
 @pytest.mark.parametrize("name", ["out.jsonl", "out.csv", "out.parquet"])
 def test_no_results_are_a_complete_file(tmp_path, name):
     assert files.write(tmp_path / name, []).rows == 0

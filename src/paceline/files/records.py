@@ -55,7 +55,7 @@ _AT_LEAST_ONE = attrs.validators.optional(WholeNumber(at_least=1))
 
 @attrs.frozen(kw_only=True)
 class Records(Generic[R_co]):
-    """The prompts of a file, made by `read`; an iterable that can be iterated over any number of times.
+    """The prompts of a file, made by `read`; an iterable that reads the file again at each iteration (stdin and pipes only once).
 
     Raises:
         ConfigurationError: An option is not valid; the message names it and its bound.

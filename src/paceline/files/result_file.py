@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import enum
-import io
 import os
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
@@ -87,7 +86,8 @@ def write(
         files.write("labels.parquet", batch.in_input_order())
 
     The file is complete or not there at all: it is written beside its place and moved there at the end, so that an exception
-    leaves what was there before. Blocks until the rows are on the disk; few of them are held in memory at a time.
+    leaves what was there before. Blocks until the rows are on the disk: in async code, `anyio.to_thread.run_sync` runs it in a thread.
+    Few rows are held in memory at a time.
 
     Args:
         path: Path of the file; "-" for stdout, with a `format` other than "parquet".
@@ -104,16 +104,22 @@ def write(
     """
     name = path_text(path)
     kind = _format_of(name, format)
-    count = _Count(results.results if isinstance(results, BatchResult) else results)
+    count = _Count(_results_of(results) if isinstance(results, BatchResult) else results)
     with atomic_file(name, keep={}, overwrite=overwrite) as descriptor:
         if kind is ResultFormat.PARQUET:
-            with io.FileIO(descriptor, "wb", closefd=False) as file:
+            with os.fdopen(os.dup(descriptor), "wb") as file:
                 write_parquet(map(result_row, count), file)
         else:
             output = Output(name, descriptor)
             for chunk in _chunks(count, kind):
                 output.write(chunk)
     return WrittenFile(path=name, format=kind, succeeded=count.succeeded, failed=count.failed)
+
+
+def _results_of(batch: BatchResult[Any]) -> Iterable[WorkItemResult[Any]]:
+    if len(batch.results) < batch.total_items:
+        raise ConfigurationError("results must hold the results of the batch: these were handed over by a stream")
+    return batch.results
 
 
 class _Count:
