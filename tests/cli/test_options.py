@@ -246,7 +246,7 @@ def test_without_an_output_the_rows_go_next_to_the_input(paceline, jsonl):
     run = paceline("run", path, "-m", "sim:rate=none,latency=0.01", "-q")
     assert run.code == 0
     assert len(rows_of(Path(f"{path}.results.jsonl"))) == 3
-    assert run.err.startswith(f"paceline: no --output: writing the results to {path}.results.jsonl\n")
+    assert run.err.endswith(f"paceline: the results are in {path}.results.jsonl\n")
 
 
 def test_stdin_needs_an_output(paceline):

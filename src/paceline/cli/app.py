@@ -152,9 +152,10 @@ def run(input: _Input, /, options: RunArguments | None = None) -> int:  # noqa: 
 
     arguments = _restored(options or RunArguments())
     options_of_run = record_of(RunOptions, arguments, input=_path(input))
+    code = verb.run(options_of_run, arguments)
     if arguments.output is None and not arguments.dry_run:
-        print_message(f"no --output: writing the results to {options_of_run.output}")
-    return verb.run(options_of_run, arguments)
+        print_message(f"the results are in {options_of_run.output}")
+    return code
 
 
 @app.command(sort_key=2, help_epilogue="")

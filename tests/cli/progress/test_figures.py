@@ -34,19 +34,19 @@ def statistics(done=0, *, failed=0, served=None, refusals=0, **lane):
 
 
 def test_the_first_figures_have_no_rate():
-    reading = ProgressMeter(100, 1_000).read(50.0, statistics(10, failed=2, refusals=4))
-    assert (reading.total, reading.done, reading.failed, reading.refusals) == (100, 10, 2, 4)
-    assert (reading.workers, reading.in_flight) == (20, 3)
-    assert (reading.rate, reading.left, reading.wait) == (0.0, None, 0.0)
-    assert (reading.seconds, reading.pace, reading.token_pace) == (0.0, math.inf, math.inf)
+    progress = ProgressMeter(100, 1_000).read(50.0, statistics(10, failed=2, refusals=4))
+    assert (progress.total, progress.done, progress.failed, progress.refusals) == (100, 10, 2, 4)
+    assert (progress.workers, progress.in_flight) == (20, 3)
+    assert (progress.rate, progress.left, progress.wait) == (0.0, None, 0.0)
+    assert (progress.seconds, progress.pace, progress.token_pace) == (0.0, math.inf, math.inf)
 
 
 def test_without_a_lane_there_are_no_workers():
     empty = statistics()
     empty.lanes.clear()
-    reading = ProgressMeter(100, 1_000).read(0.0, empty)
-    assert (reading.workers, reading.rate, reading.wait) == (0, 0.0, 0.0)
-    assert format_pace(reading) == "no limit met yet"
+    progress = ProgressMeter(100, 1_000).read(0.0, empty)
+    assert (progress.workers, progress.rate, progress.wait) == (0, 0.0, 0.0)
+    assert format_pace(progress) == "no limit met yet"
 
 
 def test_workers_are_bounded_by_the_user_s_maximum():
@@ -91,23 +91,23 @@ def test_a_rate_is_shown_with_its_significant_decimals():
 
 
 def test_the_rate_is_the_mean_of_the_last_five_seconds():
-    gauge = ProgressMeter(1_000, 1_000)
+    meter = ProgressMeter(1_000, 1_000)
     for second in range(20):
-        reading = gauge.read(second, statistics(10 * second))
-    assert reading.rate == pytest.approx(10)
-    assert reading.left == pytest.approx((1_000 - 190) / 10)
+        progress = meter.read(second, statistics(10 * second))
+    assert progress.rate == pytest.approx(10)
+    assert progress.left == pytest.approx((1_000 - 190) / 10)
     for second in range(20, 30):
-        reading = gauge.read(second, statistics(190))
-    assert reading.rate == 0
-    assert reading.left is None
+        progress = meter.read(second, statistics(190))
+    assert progress.rate == 0
+    assert progress.left is None
 
 
 def test_calls_and_items_are_counted_separately():
-    gauge = ProgressMeter(100, 1_000)
-    gauge.read(0.0, statistics(0, served=0))
-    reading = gauge.read(2.0, statistics(10, served=40))
-    assert reading.rate == pytest.approx(20)
-    assert reading.left == pytest.approx(18)
+    meter = ProgressMeter(100, 1_000)
+    meter.read(0.0, statistics(0, served=0))
+    progress = meter.read(2.0, statistics(10, served=40))
+    assert progress.rate == pytest.approx(20)
+    assert progress.left == pytest.approx(18)
 
 
 def test_an_open_breaker_is_a_wait():
@@ -132,13 +132,13 @@ def test_a_time_left_is_written_as_a_clock_does(seconds, text):
 
 
 def test_a_rate_needs_no_two_snapshots_in_the_window():
-    gauge = ProgressMeter(1_000, 1_000)
-    gauge.read(0.0, statistics(0))
-    gauge.read(10.0, statistics(100))
-    reading = gauge.read(20.0, statistics(300))
-    assert (reading.rate, reading.left) == (20.0, 35.0)
+    meter = ProgressMeter(1_000, 1_000)
+    meter.read(0.0, statistics(0))
+    meter.read(10.0, statistics(100))
+    progress = meter.read(20.0, statistics(300))
+    assert (progress.rate, progress.left) == (20.0, 35.0)
 
 
 def test_items_of_earlier_runs_count_as_done():
-    reading = ProgressMeter(1_000, 1_000, done_before=400).read(0.0, statistics(100))
-    assert (reading.done, reading.total) == (500, 1_000)
+    progress = ProgressMeter(1_000, 1_000, done_before=400).read(0.0, statistics(100))
+    assert (progress.done, progress.total) == (500, 1_000)
