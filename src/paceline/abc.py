@@ -150,7 +150,7 @@ class DefaultErrorClassifier:
     """
 
     def classify(self, exception: BaseException) -> Fault:
-        """Return the fault that `exception` means; never raises."""
+        """Return the fault that `exception` means."""
         return _classify.classify(exception, wall_time=time.time())
 
 
@@ -337,12 +337,17 @@ class Middleware:
     async def before_process(self, work_item: LLMWorkItem[Any]) -> LLMWorkItem[Any] | None:
         """Return an item to call in place of `work_item`, with the same id; called once, before the item's first call.
 
+        Not called for items whose results are recalled.
+
         Raises:
             Skip: Settle the item without a call, as `skipped`.
         """
 
     async def after_process(self, result: WorkItemResult[Any]) -> WorkItemResult[Any] | None:
-        """Return a result in place of `result`, with the same id and index; called before it is committed and handed over."""
+        """Return a result in place of `result`, with the same id and index; called before it is committed and handed over.
+
+        Not called for recalled results, nor for items that are pending because the batch was cancelled.
+        """
 
     async def on_retry(self, work_item: LLMWorkItem[Any], attempt: int, error: Exception) -> None:
         """Receive the exception of attempt number `attempt` (from 1) of an item that will be called again; not for throttled calls."""
