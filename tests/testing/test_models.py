@@ -118,7 +118,7 @@ def test_the_quota_is_the_complete_model_string_because_each_has_its_own_provide
         ("sim:rate=fast", "rate must be a number above 0, not 'fast'"),
         ("sim:rate=0", "rate must be a number above 0, not 0.0"),
         ("sim:rate=inf", "rate must be a number above 0, not inf"),
-        ("sim:rate=none,burst=3", "burst needs a rate, and rate is none; remove burst=3 or set a rate"),
+        ("sim:rate=none,burst=3", "burst needs a rate: remove burst=3, or rate=none"),
         ("sim:burst=0.5", "burst must be a number, 1 or more, not 0.5"),
         ("sim:cap=3.5", "cap must be a whole number, 0 or more, not '3.5'"),
         ("sim:knee=0", "knee must be a whole number, 1 or more, not 0"),

@@ -128,9 +128,7 @@ def _limits(options: dict[str, Any]) -> tuple[Limit, ...]:
     limits: list[Limit] = []
     rate = options.get("rate", _RATE)
     if rate is None and "burst" in options:
-        raise ConfigurationError(
-            f"burst needs a rate, and rate is none; remove burst={options['burst']:g} or set a rate"
-        )
+        raise ConfigurationError(f"burst needs a rate: remove burst={options['burst']:g}, or rate=none")
     if rate is not None and ({"rate", "burst"} & options.keys() or not options.keys() & set(_LIMITS)):
         limits.append(TokenBucket(rate, options.get("burst", max(1.0, rate))))
     limits.extend(options[key] for key in ("window", "tokens", "cap") if key in options)
