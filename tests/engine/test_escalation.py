@@ -414,7 +414,7 @@ async def test_thousands_of_items_on_one_ladder_take_the_paths_that_each_would_t
         ),
         ([Echo(), "gemini-2.5-pro"], r"steps\[1\] must be an LLMCallStrategy, not str"),
         ([Echo(), Echo], r"steps\[1\] must be an LLMCallStrategy, not Echo"),
-        (Echo(), "strategies must be a list of them, not Echo"),
+        (Echo(), "strategies must be a list of strategies, not Echo"),
         ([ModelEscalation([Echo()])], r"steps\[0\] is itself a ladder; pass its steps"),
     ],
     ids=["empty", "one quota twice", "a name", "a class", "no list", "a ladder"],
@@ -432,5 +432,5 @@ def test_a_value_that_is_not_a_policy_is_rejected():
 
 
 async def test_a_ladder_is_not_called_by_itself():
-    with pytest.raises(MisuseError, match="climbed by the engine"):
+    with pytest.raises(MisuseError, match="ModelEscalation cannot be called itself"):
         await ModelEscalation([Echo()]).execute("a", 1, 1.0)

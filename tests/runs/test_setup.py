@@ -50,7 +50,7 @@ def test_a_key_that_is_denied_stops_the_batch_and_is_never_shown(process, jsonl,
     [
         ("opneai:gpt-5", "unknown model 'opneai:gpt-5' (did you mean openai?); known are"),
         ("llama", "unknown model 'llama'; known are"),
-        ("openai:", "the model's name is empty"),
+        ("openai:", "the model's name is missing"),
         ("", "a model must be named"),
         ("gpt-5-mini", "OPENAI_API_KEY"),
         ("claude-haiku-4-5", "ANTHROPIC_API_KEY"),

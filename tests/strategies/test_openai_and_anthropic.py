@@ -125,7 +125,7 @@ def test_an_address_of_the_environment_is_looked_at_as_well(dialect, monkeypatch
 @BOTH
 @pytest.mark.parametrize("other", [{"api_key": KEY}, {"base_url": "http://127.0.0.1"}])
 def test_a_client_has_its_own_key_and_url(dialect, other):
-    with pytest.raises(ConfigurationError, match="give either client or"):
+    with pytest.raises(ConfigurationError, match="give either client, which has"):
         dialect.strategy("m", client=given_client(dialect), **other)
 
 

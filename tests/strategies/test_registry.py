@@ -79,10 +79,10 @@ def test_options_are_the_strategys_own():
         ("GEMINI:x", {}, "(did you mean gemini?)"),
         ("llama", {}, "unknown model 'llama'; known are"),
         ("simulated", {}, "unknown model 'simulated'"),
-        ("openai:", {}, "the model's name is empty: openai:"),
-        ("openai: ", {}, "the model's name is empty: openai:"),
-        ("openai:@http://127.0.0.1/v1", {}, "the model's name is empty: openai:"),
-        ("sim:", {}, "the model's name is empty: sim:"),
+        ("openai:", {}, "the model's name is missing; write it after openai:"),
+        ("openai: ", {}, "the model's name is missing; write it after openai:"),
+        ("openai:@http://127.0.0.1/v1", {}, "the model's name is missing; write it after openai:"),
+        ("sim:", {}, "the model's name is missing; write it after sim:"),
         ("sim:rat=5", {}, "sim has no option 'rat'"),
         ("sim:rate=5@http://127.0.0.1", {}, "sim has no option 'base_url'"),
         ("sim", {"seed": 5}, "sim has no option 'seed'; it has none"),
@@ -207,11 +207,11 @@ def test_a_package_may_register_a_provider(install):
     [
         ("Echo", "ehco:a", "(did you mean echo?)"),
         ("Echo", "nothing:a", "echo:..."),
-        ("Echo", "echo:", "the model's name is empty: echo:"),
+        ("Echo", "echo:", "the model's name is missing; write it after echo:"),
         ("Echo", "echo:broken", "the plug-in for echo: (echo_models:Echo of echo-models) failed: RuntimeError"),
         ("Ehco", "echo:a", "the plug-in for echo: (echo_models:Ehco of echo-models) cannot be loaded"),
         ("paceline", "echo:a", "the plug-in for echo: (echo_models:paceline of echo-models) failed: TypeError"),
-        ("anything", "echo:a", "(echo_models:anything of echo-models) made no LLMCallStrategy, but dict"),
+        ("anything", "echo:a", "(echo_models:anything of echo-models) must return an LLMCallStrategy, not dict"),
     ],
 )
 def test_a_plugin_that_is_broken_is_named_in_one_sentence(install, point, text, words):
@@ -240,7 +240,7 @@ def test_a_module_that_is_not_there_is_named(install):
 def test_an_option_that_a_plugin_does_not_take_is_named(install):
     install("echo = echo_models:Echo\nany = echo_models:anything")
     assert "echo has no option 'lout' (did you mean loud?); it has loud" in said("echo:a", lout=True)
-    assert "but dict" in said("any:a", lout=True)
+    assert "not dict" in said("any:a", lout=True)
 
 
 def test_a_provider_that_two_packages_register_is_nobodys(install):

@@ -212,9 +212,9 @@ async def test_a_plain_request_of_another_form_is_asked_in_words(service):
 
 async def test_more_than_words_is_rejected_without_a_call_and_can_be_known_before(service):
     for strategy, request, whose in [
-        (OPENAI.at(service.url), Request("anthropic", MESSAGES), "a model of OpenAI's"),
-        (ANTHROPIC.at(service.url), Request("openai", CHAT), "a model of Anthropic's"),
-        (gemini(service), Request("openai", CHAT), "a model of Gemini's"),
+        (OPENAI.at(service.url), Request("anthropic", MESSAGES), "an OpenAI model"),
+        (ANTHROPIC.at(service.url), Request("openai", CHAT), "an Anthropic model"),
+        (gemini(service), Request("openai", CHAT), "a Gemini model"),
     ]:
         told = await fault(strategy, request)
         assert told.kind is FaultKind.REJECTED

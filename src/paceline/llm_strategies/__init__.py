@@ -1,4 +1,8 @@
-"""Strategies that are ready to use; those for a provider are in modules of their own, as they need its package."""
+"""Strategies that need no provider package, and what they are configured with.
+
+The strategies of providers are in modules of their own: `gemini`, `openai`, `anthropic`. Importing this package imports no
+provider package, jsonschema or sqlite3.
+"""
 
 from .._core.escalation import EscalationPolicy as EscalationPolicy
 from .._core.exceptions import Problem as Problem
@@ -8,7 +12,7 @@ from .callable import CallableStrategy as CallableStrategy
 from .common import quota_hint as quota_hint
 from .escalation import ModelEscalation as ModelEscalation
 from .feedback import ValidationFeedback as ValidationFeedback
-from .output_types.output_type import OutputType as OutputType
+from .output_types import OutputType as OutputType
 from .registry import model as model
 
 __all__ = [

@@ -1,4 +1,4 @@
-"""Any async function as a strategy."""
+"""CallableStrategy: an async function as a strategy."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ from ..abc import DefaultErrorClassifier, ErrorClassifier, LLMCallStrategy
 
 T = TypeVar("T")
 
-_WITH_TOKENS = 2  # (output, tokens)
+_PAIR = 2  # (output, tokens)
 
 
 class CallableStrategy(LLMCallStrategy[T], Generic[T]):
     """Calls `function(prompt)` for each item.
 
     The function returns the output, or the output and a `TokenUsage`. It raises `RateLimitError` when the provider asks for
-    fewer calls, and `CallError` for the other kinds of fault; exceptions with an HTTP status are understood as they are.
+    fewer calls, and `CallError` for other kinds of fault; exceptions with an HTTP status are classified by it.
 
     Args:
-        function: an async function of the prompt.
-        quota: the lane's name; by default the function's.
-        model: the model's name, for results.
-        error_classifier: says which fault an exception is.
+        function: Async function of the prompt.
+        quota: Name of the lane; by default the function's name.
+        model: Name of the model, for results.
+        error_classifier: Returns the fault of an exception.
 
     Raises:
         ConfigurationError: `function` is not callable, or is a generator.
@@ -51,27 +51,27 @@ class CallableStrategy(LLMCallStrategy[T], Generic[T]):
 
     @property
     def quota(self) -> str:
-        """The lane's name."""
+        """Name of the lane."""
         return self._quota
 
     @property
     def identity(self) -> Mapping[str, Any]:
-        """The function's name, and the model's."""
+        """Names of the function and of the model."""
         return {**super().identity, "function": self._name}
 
     def __copy__(self) -> CallableStrategy[T]:
-        return self  # nothing changes after __init__, so items can share it
+        return self  # immutable after __init__, so items can share it
 
     async def execute(self, prompt: str, attempt: int, timeout: float) -> tuple[T, TokenUsage]:  # noqa: ARG002
         """Call the function.
 
         Raises:
-            TypeError: what it returned cannot be awaited.
+            TypeError: The function's return value cannot be awaited.
         """
         awaitable = self._function(prompt)
         if not inspect.isawaitable(awaitable):
             raise TypeError(f"{self._name} must be an async function; it returned {type(awaitable).__name__}")
         reply = await awaitable
-        if isinstance(reply, tuple) and len(reply) == _WITH_TOKENS and isinstance(reply[1], TokenUsage):
+        if isinstance(reply, tuple) and len(reply) == _PAIR and isinstance(reply[1], TokenUsage):
             return cast("tuple[T, TokenUsage]", reply)
         return cast("T", reply), NO_USAGE

@@ -1,18 +1,17 @@
-"""What the strategies by OpenAI's and Anthropic's packages have in common.
+"""ChatStrategy: the base of the strategies that use OpenAI's and Anthropic's packages.
 
 Rules owned here:
 
-1. One attempt is one HTTP request: the package's own retries are off, of a client that was given too. Waiting and calling
-   again is the engine's business.
-2. The client lives in the loop that made it, from `prepare` to `cleanup`, for all who share the strategy there. Its pool never
-   limits the calls, so it is the workers who set their number; it has no timeout, as the engine cancels. A client that the
-   user gives is used as it is, and never closed.
-3. The package reads no reply: what one says is read here, from its JSON. A typed output is checked here, whatever the provider
-   was told to hold its model to.
-4. The key is held by a record that does not print it, by the client, and by the classifier, which blanks it where it is
-   echoed.
-5. A request of the provider's own form is sent as it is: nothing of the strategy's goes with it but the model, unless the
-   request's own is kept. The whole reply is its output.
+1. One attempt is one HTTP request: the package's own retries are off, also on a client given by the user. Waiting and
+   repeating are the engine's task.
+2. The client belongs to the loop that made it and lives from `prepare` to `cleanup`, for all users of the strategy there. Its
+   pool never limits the calls, so the number of workers does; it has no timeout, as the engine cancels. A client given by the
+   user is never closed.
+3. Replies are parsed here, from their JSON, not by the package. A typed output is validated here, even if the provider
+   enforces the schema.
+4. The API key is held by a record that does not print it, by the client, and by the classifier, which blanks an echoed key.
+5. A request in the provider's format is sent unchanged, with the strategy's model, or its own under `keep_model`. The complete
+   reply is its output.
 """
 
 from __future__ import annotations
@@ -32,7 +31,7 @@ from .._core.fault import FaultKind
 from .._core.prompt import Parts, Prompt
 from .._core.request import Request
 from .._core.usage import TokenUsage
-from .chat_client import Access, ChatErrorClassifier, Provider, one_of
+from .chat_client import ChatErrorClassifier, Endpoint, Provider, one_of
 from .common import fingerprint, quota_hint
 from .output_types.output_type import NO_REQUESTS
 from .output_types.provider_schema import AnswerFormat
@@ -40,12 +39,14 @@ from .prices import Priced
 
 T = TypeVar("T", default=str)
 
-_NO_KEY = "no-key-needed"  # what a server of one's own is sent where no key is given
+_NO_KEY = "no-key-needed"  # sent to a compatible server if no key is given, as the packages require one
+_RESERVED = {"model", "messages", "stream", "stream_options", "timeout", "n", "system"}
+"""Arguments of a request that `options` may not hold, as the strategy sets them."""
 
 
 @attrs.define
 class _Connection:
-    """A client, in the loop that made it."""
+    """A client in its event loop, and the number of its users."""
 
     client: Any
     loop: EventLoopToken
@@ -53,7 +54,7 @@ class _Connection:
 
 
 class Arguments(TypedDict, total=False):
-    """Of a strategy, but for the model and the type."""
+    """Arguments of a strategy except `model` and `output_type`."""
 
     client: Any
     api_key: str | None
@@ -67,7 +68,7 @@ class Arguments(TypedDict, total=False):
 
 
 class ChatStrategy(Priced[T], Generic[T]):
-    """The base of `OpenAIStrategy` and `AnthropicStrategy`, which document the arguments."""
+    """Base of `OpenAIStrategy` and `AnthropicStrategy`, which document the arguments."""
 
     _provider: ClassVar[Provider]
     takes_requests = True
@@ -76,7 +77,7 @@ class ChatStrategy(Priced[T], Generic[T]):
     def __init__(self, model: str, *, output_type: type[T] = ..., **arguments: Unpack[Arguments]) -> None: ...
     @overload
     def __init__(self, model: str, *, output_type: Any, **arguments: Unpack[Arguments]) -> None: ...
-    def __init__(  # noqa: PLR0913 - all but the model have good defaults
+    def __init__(  # noqa: PLR0913 - all but the model have defaults
         self,
         model: str,
         *,
@@ -94,64 +95,64 @@ class ChatStrategy(Priced[T], Generic[T]):
         self._check(model, client, base_url, system_instruction, price)
         self.model = self._name = model.strip()
         self.price = price
-        self._asked: AnswerFormat[T] = AnswerFormat.of(output_type)
+        self._output: AnswerFormat[T] = AnswerFormat.of(output_type)
         self._mode = one_of("schema_mode", schema_mode or self._provider.modes[0], self._provider.modes)
-        self._options = self._checked(options)
-        told = self._asked.instruction if self._mode in {"json", "text"} else ""
-        self._instruction = "\n\n".join(filter(None, (system_instruction, told)))
-        self._fixed = self._settings()
+        self._options = self._check_options(options)
+        schema_text = self._output.instruction if self._mode in {"json", "text"} else ""
+        self._instruction = "\n\n".join(filter(None, (system_instruction, schema_text)))
+        self._fixed = self._fixed_arguments()
         self._keeps_model = keep_model
         self._connection: _Connection | None = None
         self._given = None
         if client is not None:
             if api_key is not None or base_url is not None:
-                raise ConfigurationError("give either client or api_key and base_url: a client has its own")
+                raise ConfigurationError("give either client, which has its own settings, or api_key and base_url")
             self._given = client.with_options(max_retries=0)
-        self._access = (
-            None if client is not None else Access.of(type(self).__qualname__, self._provider, api_key, base_url)
+        self._endpoint = (
+            None if client is not None else Endpoint.of(type(self).__qualname__, self._provider, api_key, base_url)
         )
-        if self._access is not None and self._access.base_url is None:
+        if self._endpoint is not None and self._endpoint.base_url is None:
             self._listed_as = (self._name, self._provider.name)
-        self._quota = quota or self._lane()
-        self.error_classifier = ChatErrorClassifier(secret=self._access.api_key if self._access else client.api_key)
+        self._quota = quota or self._default_quota()
+        self.error_classifier = ChatErrorClassifier(secret=self._endpoint.api_key if self._endpoint else client.api_key)
 
     def __repr__(self) -> str:
         return f"{type(self).__qualname__}(model={self.model!r})"
 
     @property
     def quota(self) -> str:
-        """The lane's name."""
+        """Name of the lane."""
         return self._quota
 
     @property
     def identity(self) -> Mapping[str, Any]:
-        """What its outputs depend on besides the prompt."""
-        url = self._access.base_url if self._access is not None else None
+        """What the outputs depend on besides the prompt, as plain data."""
+        url = self._endpoint.base_url if self._endpoint is not None else None
         return {
             **super().identity,
             "server": url and urlsplit(url).netloc.rpartition("@")[2],
             "system_instruction": fingerprint(self._instruction or None),
             "options": fingerprint(self._fixed or None),
-            **self._asked.identity,
+            **self._output.identity,
             **({"keep_model": True} if self._keeps_model else {}),
         }
 
     def restore(self, data: Any) -> T:
-        """Return an output from what a journal has kept of it."""
-        return self._asked.restore(data)
+        """Return an output from its data in a journal."""
+        return self._output.restore(data)
 
     async def prepare(self) -> None:
-        """Make the client, and look for the price if it is the provider's own model and none was given."""
-        if self._access is None:
+        """Make the client, and look up the price if the service is the provider's own and none was given."""
+        if self._endpoint is None:
             return
         await self._look_up_price()
-        here = current_token()  # nothing is awaited from here on: what is counted is cleaned up once
+        here = current_token()  # no await from here on, so each counted user is cleaned up once
         if self._connection is None or self._connection.loop != here:
-            self._connection = _Connection(self._connect(self._access), here)
+            self._connection = _Connection(self._connect(self._endpoint), here)
         self._connection.users += 1
 
     async def cleanup(self) -> None:
-        """Close the client, if it was made here and nobody else uses it."""
+        """Close the client if it was made here, once the last user leaves."""
         connection = self._connection
         if connection is None or connection.loop != current_token():
             return
@@ -164,52 +165,52 @@ class ChatStrategy(Priced[T], Generic[T]):
         """Make one request and return its answer.
 
         Raises:
-            CallError: the reply holds no answer, or not the whole of it; what it cost is in `usage`.
-            InvalidOutputError: the answer is not of its type.
-            Exception: the package's own, where the service refused or could not be reached.
+            CallError: The reply holds no answer, or an incomplete one; its usage is in `usage`.
+            InvalidOutputError: The answer is not of its type.
+            Exception: An exception of the package: the service refused, or could not be reached.
         """
         if isinstance(prompt, Request):
             if (objection := self.objection(prompt)) is not None:
                 raise CallError(objection, kind=FaultKind.REJECTED)
             if prompt.dialect == self._provider.name:
-                return await self._pass_on(prompt)
+                return await self._send_unchanged(prompt)
             system, prompt = prompt.plain or (None, prompt.text)
             return await self._ask(prompt, "\n\n".join(filter(None, (self._instruction, system))))
         return await self._ask(prompt, self._instruction)
 
     def objection(self, request: Request) -> str | None:
-        """Return why it cannot be asked a request in a provider's own form; None: it can."""
-        if self._asked.schema is not None:
+        """Return why a request in a provider's format cannot be sent; None if it can."""
+        if self._output.schema is not None:
             return NO_REQUESTS
         if request.dialect == self._provider.name:
             return None
-        return request.objection(f"a model of {self._provider.title}'s")
+        return request.objection(f"an {self._provider.title} model")
 
     async def _ask(self, prompt: Parts, instruction: str) -> tuple[T, TokenUsage]:
-        request = {"model": self._name, **self._said(prompt, instruction), **self._fixed}
+        request = {"model": self._name, **self._messages(prompt, instruction), **self._fixed}
         headers, body = await self._send(self._client(), request)
         self.quota_hint = quota_hint(headers)
         text, usage = self._read(body)
-        return self._asked.read(text, usage), usage
+        return self._output.read(text, usage), usage
 
-    async def _pass_on(self, request: Request) -> tuple[Any, TokenUsage]:
-        import httpx2  # noqa: PLC0415 - as below
+    async def _send_unchanged(self, request: Request) -> tuple[Any, TokenUsage]:
+        import httpx2  # noqa: PLC0415 - comes with the package, which is an extra
 
         named = request.body.get("model")
         if self._keeps_model and isinstance(named, str) and named.strip():
-            self._calls(named)
+            self._switch_model(named)
         body = {**request.body, "model": self.model}
         response = await self._client().post(self._provider.path, cast_to=httpx2.Response, body=body)
         self.quota_hint = quota_hint(response.headers)
-        return self._read_whole(response.text)
+        return self._read_complete(response.text)
 
     @abstractmethod
-    def _settings(self) -> dict[str, Any]:
-        """Return the arguments that every request has."""
+    def _fixed_arguments(self) -> dict[str, Any]:
+        """Return the arguments that are the same in every request."""
 
     @abstractmethod
-    def _said(self, prompt: Parts, instruction: str) -> dict[str, Any]:
-        """Return the arguments that say something to the model."""
+    def _messages(self, prompt: Parts, instruction: str) -> dict[str, Any]:
+        """Return the arguments that hold the instruction and the prompt."""
 
     @abstractmethod
     async def _send(self, client: Any, request: dict[str, Any]) -> tuple[Any, str]:
@@ -217,22 +218,22 @@ class ChatStrategy(Priced[T], Generic[T]):
 
     @abstractmethod
     def _read(self, body: str) -> tuple[str, TokenUsage]:
-        """Return the text of a reply and what it cost."""
+        """Return the text of a reply and its usage."""
 
     @abstractmethod
-    def _read_whole(self, body: str) -> tuple[dict[str, Any], TokenUsage]:
-        """Return a reply as data and what it cost, whatever its model finished with."""
+    def _read_complete(self, body: str) -> tuple[dict[str, Any], TokenUsage]:
+        """Return a reply as data and its usage, for any finish reason."""
 
-    def _connect(self, access: Access) -> Any:
+    def _connect(self, endpoint: Endpoint) -> Any:
         """Make a client, under rules 1 and 2."""
         import httpx2  # noqa: PLC0415 - comes with the package, which is an extra
 
         from .gemini.pool import ShardedClient  # noqa: PLC0415 - needs it
 
-        tls = httpx2.create_ssl_context()  # takes long: made once for all connections
+        tls = httpx2.create_ssl_context()  # slow: made once for all connections
         return self._provider.client(
-            api_key=access.api_key or _NO_KEY,
-            base_url=access.base_url,
+            api_key=endpoint.api_key or _NO_KEY,
+            base_url=endpoint.base_url,
             max_retries=0,
             timeout=None,
             http_client=ShardedClient(verify=tls, timeout=None, follow_redirects=True),
@@ -250,7 +251,7 @@ class ChatStrategy(Priced[T], Generic[T]):
     ) -> None:
         expected = self._provider.client
         if not isinstance(model, str) or not model.strip():
-            raise ConfigurationError(f"model must be a model's name, not {model!r}")
+            raise ConfigurationError(f"model must be the name of a model, not {model!r}")
         if client is not None and not isinstance(client, expected):
             raise ConfigurationError(
                 f"client must be an {self._provider.name}.{expected.__name__}, not {type(client).__qualname__}"
@@ -262,25 +263,22 @@ class ChatStrategy(Priced[T], Generic[T]):
         if not isinstance(price, Price | None):
             raise ConfigurationError(f"price must be a paceline.Price, not {type(price).__name__}")
 
-    def _checked(self, options: object) -> dict[str, Any]:
-        """Return the user's options, if a request can have them."""
+    def _check_options(self, options: object) -> dict[str, Any]:
+        """Return the user's options if they are arguments of a request."""
         if not isinstance(options, Mapping | None):
             raise ConfigurationError(f"options must be a mapping, not {type(options).__name__}")
-        known = self._provider.arguments - _OURS - (set() if self._asked.schema is None else self._typing)
+        known = self._provider.arguments - _RESERVED - (set() if self._output.schema is None else self._type_options)
         for name in options or ():
-            if name in _OURS or name in self._provider.arguments - known:
-                raise ConfigurationError(f"options may not hold {name!r}: the strategy sets it itself")
+            if name in _RESERVED or name in self._provider.arguments - known:
+                raise ConfigurationError(f"options may not hold {name!r}: the strategy sets it itself; remove it")
             one_of("the name of an option", name, sorted(known))
         return dict(options or {})
 
-    _typing: ClassVar[frozenset[str]]
-    """The arguments by which a typed output is asked for."""
+    _type_options: ClassVar[frozenset[str]]
+    """Arguments that request a typed output."""
 
-    def _lane(self) -> str:
-        """Return the name of the quota: the same model of another server has another."""
+    def _default_quota(self) -> str:
+        """Return the lane's name: the same model on another server has another lane."""
         name = f"{type(self).__qualname__}:{self._name}"
-        url = self._access.base_url if self._access is not None else None
+        url = self._endpoint.base_url if self._endpoint is not None else None
         return f"{name}@{urlsplit(url).netloc.rpartition('@')[2]}" if url else name
-
-
-_OURS = {"model", "messages", "stream", "stream_options", "timeout", "n", "system"}

@@ -1,11 +1,11 @@
-"""Which service a chat strategy calls, and as whom; and what is particular to each provider's package.
-
-How OpenAI and Anthropic, and those who speak as they do, say no by an exception of their packages.
+"""Chat clients: endpoint, API key and error classification for OpenAI, Anthropic and compatible servers.
 
 Rules owned here:
 
-1. An error is what its HTTP status says, unless a code in its body says more.
-2. A refusal for what the input says is the item's own, whatever its status: it must not stop a batch, as a bad key does.
+1. A variable of the environment applies where an argument is not given. A compatible server needs no key.
+2. An error's HTTP status decides its fault, unless a code in its body says more.
+3. A refusal because of the input's content is the item's fault, whatever the HTTP status: it must not stop the batch as an
+   invalid key does.
 """
 
 from __future__ import annotations
@@ -22,90 +22,9 @@ from .._core.classify import attribute, fault_with_hints, of_status
 from .._core.exceptions import ConfigurationError, MissingKeyError
 from .._core.fault import Fault, FaultKind
 from .._core.request import Dialect
-from .common import ProviderErrorClassifier, kind_of, mapping
+from .common import ProviderErrorClassifier, as_mapping, first_kind
 
-
-@attrs.frozen(kw_only=True)
-class Provider:
-    """What is particular to one provider's package."""
-
-    name: Dialect
-    """As lists of prices call it, and requests."""
-    title: str
-    """As people call it."""
-    path: str
-    """Where requests are sent to."""
-    client: type[Any]
-    """The client's class."""
-    key_names: tuple[str, ...]
-    """The variables of the environment that may hold a key, in the order in which they are looked at."""
-    url_name: str
-    """The variable that may hold the base URL."""
-    arguments: frozenset[str]
-    """Of a request."""
-    modes: tuple[str, ...]
-    """In which a schema can be asked for; the first is the default."""
-
-
-@attrs.frozen
-class Access:
-    """Where to call and as whom; the key is never printed."""
-
-    api_key: str | None = attrs.field(repr=False)
-    base_url: str | None
-    """None: the provider's own."""
-
-    @classmethod
-    def of(cls, name: str, provider: Provider, api_key: str | None, base_url: str | None) -> Access:
-        """Fill up from the environment what is not given.
-
-        Args:
-            name: the strategy's, for messages.
-            provider: that is called.
-            api_key: if it is given.
-            base_url: if it is given.
-
-        Raises:
-            ConfigurationError: the address or the key cannot be one.
-            MissingKeyError: there is no key, and the service is the provider's own.
-        """
-        names = provider.key_names
-        url = base_url or os.environ.get(provider.url_name) or None
-        if url is not None and not _is_url(url):
-            shown = url.rpartition("@")[2]  # before it there may be a password
-            raise ConfigurationError(f"base_url must be like http://127.0.0.1:8000/v1, not {shown!r}")
-        found = (api_key, *map(os.environ.get, names))
-        key = next((key.strip() for key in found if key and key.strip()), None)
-        if key is None and url is None:
-            raise MissingKeyError(f"{name} found no key: give api_key or client, or set {' or '.join(names)}")
-        if key is not None and not (key.isascii() and key.isprintable() and " " not in key):
-            raise ConfigurationError(f"the key of {name} has characters that no key has (it is not shown here)")
-        return cls(key, url)
-
-
-def _is_url(text: str) -> bool:
-    try:
-        url = urlsplit(text)
-        return url.scheme in {"http", "https"} and bool(url.hostname) and url.port != 0
-    except ValueError:  # a port that is none
-        return False
-
-
-def one_of(what: str, name: object, names: Sequence[str]) -> str:
-    """Return a name that is one of some.
-
-    Raises:
-        ConfigurationError: it is none; with the nearest spelling.
-    """
-    if isinstance(name, str) and name in names:
-        return name
-    near = get_close_matches(str(name), names, n=1)
-    raise ConfigurationError(
-        f"{what} is unknown: {name!r}; " + (f"did you mean {near[0]!r}?" if near else f"known are {', '.join(names)}")
-    )
-
-
-WORDS = {
+KINDS_BY_CODE = {
     "account_deactivated": FaultKind.DENIED,
     "authentication_error": FaultKind.DENIED,
     "billing_error": FaultKind.EXHAUSTED,
@@ -126,26 +45,109 @@ WORDS = {
     "slow_down": FaultKind.THROTTLED,
     "timeout_error": FaultKind.TIMEOUT,
 }
+"""Fault kind of each error code and error type."""
 
 
-def _read(error: BaseException, *, wall_time: float) -> Fault | None:
+@attrs.frozen(kw_only=True)
+class Provider:
+    """Description of one provider's package."""
+
+    name: Dialect
+    """Name in price lists and of the request format."""
+    title: str
+    """Name in messages."""
+    path: str
+    """Path of the endpoint below the base URL."""
+    client: type[Any]
+    """Class of the client."""
+    key_names: tuple[str, ...]
+    """Environment variables that may hold the API key, the first one first."""
+    url_name: str
+    """Environment variable that may hold the base URL."""
+    arguments: frozenset[str]
+    """Names of the arguments of a request."""
+    modes: tuple[str, ...]
+    """Ways to request a schema; the first is the default."""
+
+
+@attrs.frozen
+class Endpoint:
+    """Service and API key of chat calls; the key is never printed."""
+
+    api_key: str | None = attrs.field(repr=False)
+    base_url: str | None
+    """URL of a compatible server; None for the provider's own service."""
+
+    @classmethod
+    def of(cls, name: str, provider: Provider, api_key: str | None, base_url: str | None) -> Endpoint:
+        """Return the endpoint from arguments, with the environment as default.
+
+        Args:
+            name: Name of the strategy, for messages.
+            provider: Provider that is called.
+            api_key: API key given by the user, if any.
+            base_url: URL given by the user, if any.
+
+        Raises:
+            ConfigurationError: The URL is invalid, or the key has invalid characters.
+            MissingKeyError: No API key was found, and the service is the provider's own.
+        """
+        names = provider.key_names
+        url = base_url or os.environ.get(provider.url_name) or None
+        if url is not None and not _is_url(url):
+            shown = url.rpartition("@")[2]  # a password may stand before it
+            raise ConfigurationError(f"base_url must be like http://127.0.0.1:8000/v1, not {shown!r}")
+        candidates = (api_key, *map(os.environ.get, names))
+        key = next((key.strip() for key in candidates if key and key.strip()), None)
+        if key is None and url is None:
+            raise MissingKeyError(f"{name} found no key: give api_key or client, or set {' or '.join(names)}")
+        if key is not None and not (key.isascii() and key.isprintable() and " " not in key):
+            raise ConfigurationError(
+                f"the key of {name} (not shown) has characters that are not allowed in a key; check it"
+            )
+        return cls(key, url)
+
+
+def _is_url(text: str) -> bool:
+    try:
+        url = urlsplit(text)
+        return url.scheme in {"http", "https"} and bool(url.hostname) and url.port != 0
+    except ValueError:  # the port is invalid
+        return False
+
+
+def one_of(what: str, name: object, names: Sequence[str]) -> str:
+    """Return `name` if it is one of `names`.
+
+    Raises:
+        ConfigurationError: The name is unknown; the message has the nearest spelling.
+    """
+    if isinstance(name, str) and name in names:
+        return name
+    near = get_close_matches(str(name), names, n=1)
+    raise ConfigurationError(
+        f"{what} is unknown: {name!r}; " + (f"did you mean {near[0]!r}?" if near else f"known are {', '.join(names)}")
+    )
+
+
+def _read_error(error: BaseException, *, wall_time: float) -> Fault | None:
     status = attribute(error, "status_code")
     if not isinstance(status, int) or attribute(error, "response") is None:
         return None
-    body = mapping(attribute(error, "body"))
-    if "flagged_input" in mapping(body.get("metadata")):  # OpenRouter's moderation, as a 403
+    body = as_mapping(attribute(error, "body"))
+    if "flagged_input" in as_mapping(body.get("metadata")):  # OpenRouter's moderation, as a 403
         kind = FaultKind.REFUSED
     else:
-        said = (attribute(error, name) for name in ("error_code", "code", "type"))
-        kind = kind_of(WORDS, *said) or of_status(status)
+        codes = (attribute(error, name) for name in ("error_code", "code", "type"))
+        kind = first_kind(KINDS_BY_CODE, *codes) or of_status(status)
     return fault_with_hints(error, kind, wall_time=wall_time)
 
 
 class ChatErrorClassifier(ProviderErrorClassifier):
-    """Understands the exceptions of the openai and the anthropic package, and all that the default classifier does.
+    """Classifies the exceptions of openai and anthropic, and all others as the default classifier does.
 
     Args:
-        secret: the key, which a gateway may echo; it is blanked in every message.
+        secret: API key that a gateway may echo; it is blanked in every message.
     """
 
-    reading = staticmethod(_read)
+    read_error = staticmethod(_read_error)

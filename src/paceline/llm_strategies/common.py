@@ -1,15 +1,11 @@
-"""What the error classifiers of providers share: their own reading before the usual one, and a key that is never told.
-
-What a reply's headers say of quotas, for strategies that see them.
-
-A long or private value in a strategy's identity, as a hash: what a journal needs is whether it is the same.
-
-What replies in JSON have in common, whoever sends them.
+"""What strategies of several providers share: the classifier's base, quota hints, fingerprints, and the parsing of JSON replies.
 
 Rules owned here:
 
-1. Every level of a body may be missing or of another type, and then says nothing.
-2. A body that cannot be read, or holds an error in spite of its status, is no answer; a passing failure unless it says more.
+1. A provider's own rules for an exception come before the default classifier's. The API key is blanked in every message.
+2. Each level of a reply may be missing or of another type; it then counts as empty.
+3. A reply that cannot be parsed, or that holds an error in spite of its HTTP status, raises `CallError`: a transient fault,
+   unless the error names another kind.
 """
 
 from __future__ import annotations
@@ -17,9 +13,9 @@ from __future__ import annotations
 import hashlib
 import json
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar
 
 import attrs
 
@@ -30,23 +26,19 @@ from .._core.provider_hints import header_quota
 from .._core.quota import QuotaHint
 from .._core.usage import NO_USAGE, TokenUsage
 
-
-class ErrorReader(Protocol):
-    """A provider's own reading of an exception."""
-
-    def __call__(self, error: BaseException, *, wall_time: float) -> Fault | None:
-        """Return the fault; None leaves it to the default classifier's rules."""
-        ...
+_FINGERPRINT_LENGTH = 16  # hexadecimal digits: enough to distinguish one user's settings
+_TOKEN_LIMIT = 2**53  # counts from here on are not plausible and count as 0
 
 
 class ProviderErrorClassifier:
-    """Understands what a provider's package raises, and all that the default classifier does.
+    """Classifies the exceptions of a provider's package, and all others as the default classifier does.
 
     Args:
-        secret: the key, which a gateway may echo; it is blanked in every message.
+        secret: API key that a gateway may echo; it is blanked in every message.
     """
 
-    reading: ClassVar[ErrorReader]
+    read_error: ClassVar[Callable[..., Fault | None]]
+    """Returns the fault of an exception, given the exception and `wall_time=`; None leaves it to the default rules."""
 
     def __init__(self, *, secret: str | None = None) -> None:
         self._secret = secret
@@ -57,96 +49,95 @@ class ProviderErrorClassifier:
     def classify(self, exception: BaseException) -> Fault:
         """Return the fault."""
         now = time.time()
-        fault = classify(exception, wall_time=now, read=partial(type(self).reading, wall_time=now))
+        fault = classify(exception, wall_time=now, read=partial(type(self).read_error, wall_time=now))
         if self._secret and self._secret in fault.message:
             return attrs.evolve(fault, message=fault.message.replace(self._secret, "[redacted]"))
         return fault
 
 
 def quota_hint(headers: Any) -> QuotaHint | None:
-    """Return what a good reply's headers say of the provider's quotas; None: nothing.
+    """Return what the headers of a successful reply say about the provider's quotas; None if they say nothing.
 
         self.quota_hint = quota_hint(response.headers)          # in `execute`
 
-    OpenAI's `x-ratelimit-*` and Anthropic's `anthropic-ratelimit-*` are understood. Takes what any HTTP client has as headers:
-    a mapping or pairs, of text or bytes; never raises.
+    Understands OpenAI's `x-ratelimit-*` and Anthropic's `anthropic-ratelimit-*`. Never raises.
+
+    Args:
+        headers: Headers as any HTTP client holds them: a mapping or pairs, of text or bytes.
     """
     return header_quota(lowered(headers), wall_time=time.time())
 
 
-_LENGTH = 16  # hexadecimal digits: enough to tell a user's settings apart
-
-
 def fingerprint(value: Any) -> str | None:
-    """Return a hash of plain data, or of a text; None: there is none."""
+    """Return a hash of plain data or text, for a strategy's identity; None for None.
+
+    A journal compares long or private settings by their hash and does not store them.
+    """
     if value is None:
         return None
     text = value if isinstance(value, str) else json.dumps(value, sort_keys=True, default=repr)
-    return hashlib.sha256(text.encode("utf-8", "backslashreplace")).hexdigest()[:_LENGTH]
+    return hashlib.sha256(text.encode("utf-8", "backslashreplace")).hexdigest()[:_FINGERPRINT_LENGTH]
 
 
-_MOST_TOKENS = 2**53  # a larger count is no count
-
-
-def object_of(body: str | bytes) -> dict[str, Any]:
-    """Return the object that a body is.
+def parse_object(body: str | bytes) -> dict[str, Any]:
+    """Return the JSON object in a reply's body.
 
     Raises:
-        CallError: it is none.
+        CallError: The body is not a JSON object.
     """
     try:
         reply = json.loads(body)
     except (ValueError, RecursionError) as error:
-        raise CallError(f"the reply is no JSON: {error}", kind=FaultKind.TRANSIENT) from error
+        raise CallError(f"the reply is not JSON: {error}", kind=FaultKind.TRANSIENT) from error
     if not isinstance(reply, dict):
-        raise CallError(f"the reply is a JSON {type(reply).__name__}, no object", kind=FaultKind.TRANSIENT)
+        raise CallError(f"the reply is a JSON {type(reply).__name__}, not an object", kind=FaultKind.TRANSIENT)
     return reply
 
 
-def raise_error_of(reply: Mapping[str, Any], words: Mapping[str, FaultKind]) -> None:
-    """Raise for a reply that holds an error, though its status says that all is well: gateways send such.
+def raise_reply_error(reply: Mapping[str, Any], kinds: Mapping[str, FaultKind]) -> None:
+    """Raise the error that a reply holds although its HTTP status is a success, as gateways send them.
 
     Args:
-        reply: the body.
-        words: which kind a code or a type of the provider's is.
+        reply: Parsed body.
+        kinds: Fault kind of each error code and error type of the provider.
 
     Raises:
-        CallError: it holds one.
+        CallError: The reply holds an error.
     """
     if not reply.get("error"):
         return
-    error = mapping(reply["error"])
+    error = as_mapping(reply["error"])
     code, message = error.get("code"), error.get("message") or reply["error"]
-    kind = kind_of(words, code, error.get("type")) or (of_status(code) if type(code) is int else FaultKind.TRANSIENT)
+    kind = first_kind(kinds, code, error.get("type")) or (of_status(code) if type(code) is int else FaultKind.TRANSIENT)
     raise CallError(f"the reply holds an error: {message}", kind=kind)
 
 
-def kind_of(words: Mapping[str, FaultKind], *said: object) -> FaultKind | None:
-    """Return the kind that the first known of some codes stands for."""
-    return next((words[word] for word in said if isinstance(word, str) and word in words), None)
+def first_kind(kinds: Mapping[str, FaultKind], *codes: object) -> FaultKind | None:
+    """Return the fault kind of the first known code; None if no code is known."""
+    return next((kinds[code] for code in codes if isinstance(code, str) and code in kinds), None)
 
 
-def mapping(value: object) -> dict[str, Any]:
-    """Return `value` if it is an object; else an empty one."""
+def as_mapping(value: object) -> dict[str, Any]:
+    """Return `value` if it is an object; otherwise an empty one."""
     return value if isinstance(value, dict) else {}
 
 
-def items(value: object) -> list[dict[str, Any]]:
-    """Return the objects in `value` if it is a list; else none."""
+def as_objects(value: object) -> list[dict[str, Any]]:
+    """Return the objects in `value` if it is a list; otherwise an empty list."""
     return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []
 
 
-def count(counts: Mapping[str, Any], name: str) -> int:
-    """Return a number of tokens; 0 where it is none."""
+def token_count(counts: Mapping[str, Any], name: str) -> int:
+    """Return a number of tokens; 0 where the count is missing or not plausible."""
     value = counts.get(name)
-    return value if type(value) is int and 0 <= value < _MOST_TOKENS else 0
+    return value if type(value) is int and 0 <= value < _TOKEN_LIMIT else 0
 
 
-def text_of(texts: list[str], usage: TokenUsage = NO_USAGE) -> str:
-    """Return the parts of a text in one.
+def join_texts(texts: list[str], usage: TokenUsage = NO_USAGE) -> str:
+    """Return the parts of an answer as one text.
 
     Raises:
-        CallError: there is none.
+        CallError: The answer is empty.
     """
     text = "".join(texts)
     if not text:

@@ -1,13 +1,13 @@
-"""Tells the model what was wrong with its last answer.
+"""ValidationFeedback: after an invalid answer, the next prompt lists what was wrong with it.
 
 Rules owned here:
 
-1. A prompt after an invalid answer is made of the item's own prompt and the last answer's problems: it does not grow with the
-   number of answers, and what it quotes is short.
-2. What was wrong is known until there is a right answer: a call that was throttled or truncate off in between is made again with
-   the same prompt.
-3. It is the item's: each copy has its own, beside its own copy of the strategy that makes the calls.
-4. Everything else is that strategy's.
+1. The prompt after an invalid answer consists of the item's own prompt and the last answer's problems: it does not grow with
+   the number of answers, and its quotations are short.
+2. The report is kept until a valid answer arrives: a call that was throttled or cut off in between is repeated with the same
+   prompt.
+3. The report belongs to the item: each copy has its own, with its own copy of the inner strategy.
+4. Everything else is delegated to the inner strategy.
 """
 
 from __future__ import annotations
@@ -32,14 +32,14 @@ from .output_types.validation_errors import problems_of, truncate
 
 T = TypeVar("T")
 
-_MOST = 20  # problems, and right fields
-_LONGEST = 300  # characters of one of them
-_LONGEST_ANSWER = 2_000
+_MAX_LINES = 20  # problems, and correct fields
+_MAX_LINE = 300  # characters of a problem or a field
+_MAX_ANSWER = 2_000  # characters
 _FIELDS = ("prompt", "right", "problems", "answer")
 
 
 def _inner() -> Any:
-    """Return an attribute that is the one of the strategy within."""
+    """Return an attribute that is read from, and written to, the inner strategy."""
     return _Inner()
 
 
@@ -55,21 +55,21 @@ class _Inner:
 
 
 class ValidationFeedback(LLMCallStrategy[T], Generic[T]):
-    """Makes its calls by another strategy; after an invalid answer, the next prompt says what was wrong with it.
+    """Calls another strategy; after an invalid answer, the next prompt lists what was wrong with it.
 
-    An answer is invalid where the strategy's `error_classifier` says so of an exception, and where the exception is one of
-    pydantic's, cattrs', msgspec's or json's, or an `InvalidOutputError`. Given a ladder, it is a ladder itself, which tells each
-    model what was wrong with the answer of the one before.
+    An answer is invalid if the strategy's `error_classifier` classifies its exception so, or if the exception is an
+    `InvalidOutputError` or a validation error of pydantic, cattrs, msgspec or json. Around a ladder it is a ladder itself: each
+    model receives the problems of the previous model's answer.
 
     Args:
-        strategy: makes the calls. It may be within several of these: it is prepared once for them together, and cleaned up
-            after the last. Used by itself beside, it is prepared for that too.
-        template: how the prompt is worded, with `{prompt}`, `{problems}` (a list), `{right}` (the names of the fields that were
-            right) and `{answer}`, for `str.format`. Without `{prompt}` it is put below the prompt. Where a prompt has parts,
-            they stand in the place of `{prompt}`, media among them.
+        strategy: Strategy that makes the calls. Several feedbacks may share one: it is prepared once for all of them, and
+            cleaned up after the last. If it is also used without feedback, it is prepared for that separately.
+        template: Wording of the prompt for `str.format`, with `{prompt}`, `{problems}` (a list), `{right}` (names of the
+            correct fields) and `{answer}`. Without `{prompt}` it is appended to the prompt. The parts of a multi-part prompt,
+            including media, take the place of `{prompt}`.
 
     Raises:
-        ConfigurationError: `strategy` is none, or tells what was wrong already; or the template has another field.
+        ConfigurationError: `strategy` is not an LLMCallStrategy or gives feedback already, or the template has an unknown field.
     """
 
     model: str | None = _inner()
@@ -81,10 +81,10 @@ class ValidationFeedback(LLMCallStrategy[T], Generic[T]):
         given: object = strategy
         if not isinstance(given, LLMCallStrategy) or isinstance(given, ValidationFeedback):
             name = type(given).__qualname__
-            raise ConfigurationError(f"strategy must be an LLMCallStrategy that gives no feedback yet, not {name}")
+            raise ConfigurationError(f"strategy must be an LLMCallStrategy without ValidationFeedback, not {name}")
         self.strategy = strategy
-        """Makes the calls."""
-        self._template = None if template is None else _read(template)
+        """Strategy that makes the calls."""
+        self._template = None if template is None else _parse(template)
         self._report: _Report | None = None
         if strategy.ladder is not None:
             steps = (
@@ -104,94 +104,94 @@ class ValidationFeedback(LLMCallStrategy[T], Generic[T]):
 
     @property
     def quota(self) -> str:
-        """The lane's name."""
+        """Name of the lane."""
         return self.strategy.quota
 
     @property
     def identity(self) -> Mapping[str, Any]:
-        """That of the strategy, as a first prompt is the same; and what a further one is worded by."""
+        """The inner strategy's identity, and a fingerprint of the template."""
         return {**self.strategy.identity, "feedback": fingerprint(repr(self._template))}
 
     def restore(self, data: Any) -> T:
-        """Return an output from what a journal has kept of it, as the strategy does."""
+        """Return an output from its data in a journal, as the inner strategy does."""
         return self.strategy.restore(data)
 
     @property
-    def takes_requests(self) -> bool:  # type: ignore[override]  # it is what the strategy's is, at any time
-        """Whether the strategy takes them."""
+    def takes_requests(self) -> bool:  # type: ignore[override]  # read from the inner strategy each time
+        """Whether the inner strategy accepts requests in a provider's format."""
         return self.strategy.takes_requests
 
     def objection(self, request: Request) -> str | None:
-        """Return the strategy's."""
+        """Return the inner strategy's objection; None if it has none."""
         return self.strategy.objection(request)
 
     async def prepare(self) -> None:
-        """Prepare the strategy, unless it is prepared already for another of these."""
-        here = (id(self.strategy), current_token())
-        sharing = _sharing.setdefault(here, _Sharing(self.strategy))
-        sharing.users.add(id(self))
-        async with sharing.lock:
-            if not sharing.prepared:
+        """Prepare the inner strategy, unless another feedback has prepared it."""
+        key = (id(self.strategy), current_token())
+        shared = _shared.setdefault(key, _Shared(self.strategy))
+        shared.users.add(id(self))
+        async with shared.lock:
+            if not shared.prepared:
                 await self.strategy.prepare()
-                sharing.prepared = True
+                shared.prepared = True
 
     async def cleanup(self) -> None:
-        """Clean the strategy up, unless another of these has use for it."""
-        here = (id(self.strategy), current_token())
-        sharing = _sharing.get(here)
-        if sharing is not None:
-            sharing.users.discard(id(self))
-            if not sharing.users:
-                del _sharing[here]
+        """Clean the inner strategy up, unless another feedback still uses it."""
+        key = (id(self.strategy), current_token())
+        shared = _shared.get(key)
+        if shared is not None:
+            shared.users.discard(id(self))
+            if not shared.users:
+                del _shared[key]
                 await self.strategy.cleanup()
 
     async def execute(self, prompt: Any, attempt: int, timeout: float) -> tuple[T, Tokens]:
-        """Make one call by the strategy, with what was wrong with the last answer, if anything was."""
+        """Make one call, with a report of the last answer's problems if it was invalid."""
         reply = await self.strategy.execute(self._with_report(prompt), attempt, timeout)
         self._report = None
         return reply
 
     def expected_tokens(self, prompt: Any) -> float | None:
-        """Return what the strategy expects of the prompt that it is to be sent."""
+        """Return the inner strategy's estimate for the prompt with its report, in tokens."""
         return self.strategy.expected_tokens(self._with_report(prompt))
 
     async def on_error(self, exception: Exception, attempt: int) -> None:
-        """Note what was wrong with an answer, after the strategy has heard of it."""
+        """Record an answer's problems, after the inner strategy's `on_error`."""
         try:
             await self.strategy.on_error(exception, attempt)
         finally:
             self._report = _report_of(exception, self.strategy.error_classifier) or self._report
 
     def take_over(self, previous: LLMCallStrategy[Any]) -> None:
-        """Take over what was wrong with the last answer on the step below."""
+        """Take over the report of the last answer from the step below."""
         if isinstance(previous, ValidationFeedback):
-            self._report = previous._report  # noqa: SLF001 - one of its own
+            self._report = previous._report  # noqa: SLF001 - the same class
             previous = previous.strategy
         self.strategy.take_over(previous)
 
     def _with_report(self, prompt: Any) -> Any:
         if self._report is None or not isinstance(prompt, (str, tuple)):
             return prompt
-        return _worded(prompt, self._template or self._report.template, self._report.values)
+        return _render(prompt, self._template or self._report.template, self._report.values)
 
 
 @attrs.define
-class _Sharing:
-    """A strategy that several feedbacks share, in one event loop."""
+class _Shared:
+    """A strategy that several feedbacks share in one event loop."""
 
     strategy: LLMCallStrategy[Any]
-    """Kept, so that its identity is no other's."""
+    """Held so that its `id()` stays unique."""
     users: set[int] = attrs.field(factory=set)
     prepared: bool = False
     lock: Lock = attrs.field(factory=Lock)
 
 
-_sharing: dict[tuple[int, EventLoopToken], _Sharing] = {}
+_shared: dict[tuple[int, EventLoopToken], _Shared] = {}
 
 
 @attrs.frozen
 class _Report:
-    """What was wrong with an answer."""
+    """The problems of an invalid answer."""
 
     problems: tuple[Problem, ...]
     right: tuple[str, ...]
@@ -199,53 +199,53 @@ class _Report:
 
     @property
     def template(self) -> _Template:
-        """The wording where the user has given none: what is not known is left out."""
+        """Default template, without the parts that are not known."""
         lines = ["{prompt}\n\nYour last answer was not valid."]
         if self.answer:
             lines.append("It was:\n{answer}")
         if self.right:
             lines.append("Right in it: {right}.")
         lines.append("To be corrected:\n{problems}\nGive the whole answer again, with this corrected.")
-        return _read("\n".join(lines))
+        return _parse("\n".join(lines))
 
     @property
     def values(self) -> dict[str, str]:
-        """What stands in the fields of a template, but for the prompt."""
+        """Values of the template's fields other than the prompt."""
         return {
-            "right": ", ".join(_some([truncate(name, _LONGEST) for name in self.right])) or "nothing",
-            "problems": "\n".join(f"- {line}" for line in _some([_line(problem) for problem in self.problems])),
-            "answer": truncate(self.answer or "", _LONGEST_ANSWER),
+            "right": ", ".join(_limit([truncate(name, _MAX_LINE) for name in self.right])) or "nothing",
+            "problems": "\n".join(f"- {line}" for line in _limit([_line(problem) for problem in self.problems])),
+            "answer": truncate(self.answer or "", _MAX_ANSWER),
         }
 
 
 def _line(problem: Problem) -> str:
-    given = "" if problem.value is None else f" (given: {truncate(problem.value, _LONGEST)})"
-    return f"{truncate(str(problem), _LONGEST)}{given}"
+    value = "" if problem.value is None else f" (given: {truncate(problem.value, _MAX_LINE)})"
+    return f"{truncate(str(problem), _MAX_LINE)}{value}"
 
 
-def _some(lines: list[str]) -> list[str]:
-    return lines if len(lines) <= _MOST else [*lines[:_MOST], f"and {len(lines) - _MOST} more"]
+def _limit(lines: list[str]) -> list[str]:
+    return lines if len(lines) <= _MAX_LINES else [*lines[:_MAX_LINES], f"and {len(lines) - _MAX_LINES} more"]
 
 
 def _report_of(exception: Exception, classifier: ErrorClassifier) -> _Report | None:
-    told = problems_of(exception)
-    if told is not None:
-        return _Report(*told)
-    with suppress(Exception):  # the engine asks the same classifier, and says so
+    found = problems_of(exception)
+    if found is not None:
+        return _Report(*found)
+    with suppress(Exception):  # the engine calls the same classifier, and reports its failure
         fault = classifier.classify(exception)
         if fault.kind is FaultKind.INVALID:
-            return _Report((Problem("", fault.message or "it is not of its type"),), (), None)
+            return _Report((Problem("", fault.message or "it is not of the required type"),), (), None)
     return None
 
 
 _Template = tuple[tuple[str, str | None], ...]  # texts, each with the field that follows it
 
 
-def _read(template: str) -> _Template:
-    """Return the parts of a template.
+def _parse(template: str) -> _Template:
+    """Return the parts of a template; one without `{prompt}` is appended to the prompt.
 
     Raises:
-        ConfigurationError: it has another field than those known, or braces that are none's.
+        ConfigurationError: The template has an unknown field, or unbalanced braces.
     """
     known = ", ".join(f"{{{name}}}" for name in _FIELDS)
     if not isinstance(template, str):
@@ -253,17 +253,17 @@ def _read(template: str) -> _Template:
     try:
         parts = list(Formatter().parse(template))
     except ValueError as error:
-        raise ConfigurationError(f"template cannot be read: {error}; its fields are {known}") from error
+        raise ConfigurationError(f"template cannot be parsed: {error}; its fields are {known}") from error
     for _, name, form, conversion in parts:
         if name is not None and (name not in _FIELDS or form or conversion):
             field = f"{name}{f'!{conversion}' if conversion else ''}{f':{form}' if form else ''}"
-            raise ConfigurationError(f"template has the field {{{field}}}; its fields are {known}")
-    read = tuple((text, name) for text, name, _, _ in parts)
-    return read if any(name == "prompt" for _, name in read) else (("", "prompt"), ("\n\n", None), *read)
+            raise ConfigurationError(f"template has the unknown field {{{field}}}; its fields are {known}")
+    parsed = tuple((text, name) for text, name, _, _ in parts)
+    return parsed if any(name == "prompt" for _, name in parsed) else (("", "prompt"), ("\n\n", None), *parsed)
 
 
-def _worded(prompt: Parts, template: _Template, values: dict[str, str]) -> Parts:
-    """Return the prompt in the place that the template has for it."""
+def _render(prompt: Parts, template: _Template, values: dict[str, str]) -> Parts:
+    """Return the prompt and the values in the template's fields."""
     parts: list[str | Media] = []
     text = ""
     for before, name in template:

@@ -1,9 +1,9 @@
-"""OpenAI and whoever speaks its Chat Completions, by the openai package, on trio and on asyncio alike.
+"""OpenAIStrategy: calls OpenAI and compatible Chat Completions servers through the openai package, on trio and asyncio.
 
 Rules owned here, beside those of `chat`:
 
-1. A reply whose model did not finish by itself is no answer, whatever text it has. What it cost is told all the same.
-2. A server of one's own may need no key; then it is sent one that says so.
+1. A reply whose model did not finish by itself is not an answer, even if it has text. Its usage is reported all the same.
+2. In strict mode every field is required. A schema that OpenAI cannot enforce is sent without `strict`.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from .._core.fault import FaultKind
 from .._core.prompt import Media, Parts, parts_of
 from .._core.usage import TokenUsage
 from .chat import ChatStrategy, T
-from .chat_client import WORDS, Provider
-from .common import count, items, mapping, object_of, raise_error_of, text_of
+from .chat_client import KINDS_BY_CODE, Provider
+from .common import as_mapping, as_objects, join_texts, parse_object, raise_reply_error, token_count
 from .output_types.provider_schema import SchemaSupport, enforced
 
 try:
@@ -27,8 +27,15 @@ try:
 except ImportError as _error:
     raise MissingExtraError("OpenAIStrategy", "openai") from _error
 
-_ANSWERED = {"", "stop", "eos", "eos_token", "end_turn", "stop_sequence"}  # some servers have words of their own
-_BY_FINISH_REASON = {  # any other is a refusal, as what is to come may be
+_FINISHED = {
+    "",
+    "stop",
+    "eos",
+    "eos_token",
+    "end_turn",
+    "stop_sequence",
+}  # compatible servers use other words than "stop"
+_BY_FINISH_REASON = {  # any other reason, also one that is not known yet, is a refusal
     "length": FaultKind.TRUNCATED,
     "max_tokens": FaultKind.TRUNCATED,
     "tool_calls": FaultKind.INVALID,
@@ -58,30 +65,30 @@ _SOUNDS = {"audio/wav": "wav", "audio/x-wav": "wav", "audio/mpeg": "mp3", "audio
 
 
 class OpenAIStrategy(ChatStrategy[T], Generic[T]):
-    """Asks a model of OpenAI's, or of a compatible server, for text or for an output of a type.
+    """Calls a model of OpenAI, or of a compatible server, for text or typed output.
 
     Args:
-        model: the model's name.
-        client: an `openai.AsyncOpenAI` to use, with its retries off; it is never closed. Its pool must not be smaller than the
+        model: Name of the model.
+        client: An `openai.AsyncOpenAI` to use, with its retries off; it is never closed. Its pool must not be smaller than the
             number of workers.
-        api_key: by default OPENAI_API_KEY of the environment. A server of your own may need none.
-        base_url: of a compatible server (vLLM, Ollama, OpenRouter, DeepSeek, ...) up to `/v1`; by default OPENAI_BASE_URL of the
-            environment, or OpenAI's. It is sent the key, OPENAI_API_KEY too.
-        system_instruction: what the model is told before every prompt.
-        output_type: what an answer is to be: a class of pydantic, attrs or dataclasses, a list of them and so on. Each answer is
-            checked.
-        schema_mode: how the model is held to `output_type`. `schema`, the default: by its JSON schema, strictly where the schema
-            allows. `json`: by the server to JSON, and by an instruction to the schema. `text`: by the instruction alone.
-        options: further arguments of the request, such as `{"temperature": 0, "max_completion_tokens": 500}`.
-        price: of its tokens; by default OpenAI's own, if the `prices` extra knows it.
-        quota: the lane's name; by default the class's name, the model's, and that of a compatible server.
-        keep_model: whether a `Request` of OpenAI's own form is sent with the model that it names itself, if it names one.
+        api_key: API key; by default OPENAI_API_KEY of the environment. A compatible server may need none.
+        base_url: URL of a compatible server (vLLM, Ollama, OpenRouter, DeepSeek, ...) up to `/v1`; by default OPENAI_BASE_URL
+            of the environment, or OpenAI's URL. The key is sent there, also the one from OPENAI_API_KEY.
+        system_instruction: Instruction before every prompt.
+        output_type: Type of the answers: a class of pydantic, attrs or dataclasses, a list of them and so on. Every answer is
+            validated.
+        schema_mode: How the model is held to `output_type`. `schema` (default): by its JSON schema, strictly if the schema
+            allows. `json`: the server enforces JSON, an instruction names the schema. `text`: the instruction alone.
+        options: Further arguments of the request, such as `{"temperature": 0, "max_completion_tokens": 500}`.
+        price: Price of tokens; by default OpenAI's own, if the `prices` extra lists the model.
+        quota: Name of the lane; by default the class, the model, and the host of a compatible server.
+        keep_model: Whether a `Request` in OpenAI's format keeps the model that it names, if it names one.
 
-    A `Request` of that form is sent as it is, without `system_instruction` and `options`; its output is the reply as data.
+    A `Request` in OpenAI's format is sent unchanged, without `system_instruction` and `options`; its output is the reply as data.
 
     Raises:
-        ConfigurationError: an argument is wrong, or two contradict each other.
-        MissingKeyError: there is no key.
+        ConfigurationError: An argument is wrong, or two contradict each other.
+        MissingKeyError: No API key was found.
         MissingExtraError: openai is not installed; raised by the import of this module.
     """
 
@@ -95,26 +102,26 @@ class OpenAIStrategy(ChatStrategy[T], Generic[T]):
         arguments=frozenset(inspect.signature(AsyncCompletions.create).parameters) - {"self"},
         modes=("schema", "json", "text"),
     )
-    _typing = frozenset({"response_format"})
+    _type_options = frozenset({"response_format"})
 
-    def _settings(self) -> dict[str, Any]:
-        return {**self._options, **self._form()}
+    def _fixed_arguments(self) -> dict[str, Any]:
+        return {**self._options, **self._type_arguments()}
 
-    def _form(self) -> dict[str, Any]:
-        """Return what holds the model to the type."""
-        schema = self._asked.schema
+    def _type_arguments(self) -> dict[str, Any]:
+        """Return the arguments that hold the model to the output type."""
+        schema = self._output.schema
         if schema is None or self._mode == "text":
             return {}
         if self._mode == "json":
             return {"response_format": {"type": "json_object"}}
         strict = enforced(schema, _STRICT)
-        asked = {"name": self._asked.name, "schema": strict or schema, "strict": strict is not None}
-        return {"response_format": {"type": "json_schema", "json_schema": asked}}
+        json_schema = {"name": self._output.name, "schema": strict or schema, "strict": strict is not None}
+        return {"response_format": {"type": "json_schema", "json_schema": json_schema}}
 
-    def _said(self, prompt: Parts, instruction: str) -> dict[str, Any]:
+    def _messages(self, prompt: Parts, instruction: str) -> dict[str, Any]:
         content = prompt if isinstance(prompt, str) else [_part(part) for part in parts_of(prompt)]
-        asked = {"role": "user", "content": content}
-        return {"messages": [{"role": "system", "content": instruction}, asked] if instruction else [asked]}
+        user = {"role": "user", "content": content}
+        return {"messages": [{"role": "system", "content": instruction}, user] if instruction else [user]}
 
     async def _send(self, client: openai.AsyncOpenAI, request: dict[str, Any]) -> tuple[Any, str]:
         response = await client.chat.completions.with_raw_response.create(**request)
@@ -123,47 +130,47 @@ class OpenAIStrategy(ChatStrategy[T], Generic[T]):
     def _read(self, body: str) -> tuple[str, TokenUsage]:
         return read_reply(body)
 
-    def _read_whole(self, body: str) -> tuple[dict[str, Any], TokenUsage]:
-        reply, usage, _ = _opened(body)
+    def _read_complete(self, body: str) -> tuple[dict[str, Any], TokenUsage]:
+        reply, usage, _ = _parse(body)
         return reply, usage
 
 
 def read_reply(body: str | bytes) -> tuple[str, TokenUsage]:
-    """Return the text of a reply's first choice, and what it cost.
+    """Return the text of a reply's first choice and its usage.
 
     Raises:
-        CallError: refused, truncated, or not readable; with the usage, as far as the reply says it.
+        CallError: The reply is refused, truncated or cannot be parsed; with the usage that the reply reports.
     """
-    _, usage, choice = _opened(body)
-    message = mapping(choice.get("message"))
+    _, usage, choice = _parse(body)
+    message = as_mapping(choice.get("message"))
     if message.get("refusal"):
         raise CallError(f"the model refused: {message['refusal']}", kind=FaultKind.REFUSED, usage=usage)
     reason = str(choice.get("finish_reason") or "").lower()
-    if reason not in _ANSWERED:
+    if reason not in _FINISHED:
         kind = _BY_FINISH_REASON.get(reason, FaultKind.REFUSED)
         raise CallError(f"the model finished with {reason}", kind=kind, usage=usage)
     content = message.get("content")
-    texts = [content] if isinstance(content, str) else [part.get("text") for part in items(content)]
-    return text_of([text for text in texts if isinstance(text, str)], usage), usage
+    texts = [content] if isinstance(content, str) else [part.get("text") for part in as_objects(content)]
+    return join_texts([text for text in texts if isinstance(text, str)], usage), usage
 
 
-def _opened(body: str | bytes) -> tuple[dict[str, Any], TokenUsage, dict[str, Any]]:
-    """Return a reply, what it cost, and its first choice."""
-    reply = object_of(body)
-    raise_error_of(reply, WORDS)
-    usage = _usage_of(mapping(reply.get("usage")))
-    choices = items(reply.get("choices"))
+def _parse(body: str | bytes) -> tuple[dict[str, Any], TokenUsage, dict[str, Any]]:
+    """Return a reply, its usage, and its first choice."""
+    reply = parse_object(body)
+    raise_reply_error(reply, KINDS_BY_CODE)
+    usage = _usage_of(as_mapping(reply.get("usage")))
+    choices = as_objects(reply.get("choices"))
     if not choices:
         raise CallError("the reply has no choices", kind=FaultKind.TRANSIENT, usage=usage)
-    raise_error_of(choices[0], WORDS)
+    raise_reply_error(choices[0], KINDS_BY_CODE)
     return reply, usage, choices[0]
 
 
 def _usage_of(counts: dict[str, Any]) -> TokenUsage:
-    sent, generated = count(counts, "prompt_tokens"), count(counts, "completion_tokens")
-    cached = count(mapping(counts.get("prompt_tokens_details")), "cached_tokens")
-    cached = cached or count(counts, "prompt_cache_hit_tokens")  # DeepSeek's
-    return TokenUsage(sent, generated, cached, count(counts, "total_tokens") or sent + generated)
+    sent, generated = token_count(counts, "prompt_tokens"), token_count(counts, "completion_tokens")
+    cached = token_count(as_mapping(counts.get("prompt_tokens_details")), "cached_tokens")
+    cached = cached or token_count(counts, "prompt_cache_hit_tokens")  # DeepSeek's
+    return TokenUsage(sent, generated, cached, token_count(counts, "total_tokens") or sent + generated)
 
 
 def _part(part: str | Media) -> dict[str, Any]:

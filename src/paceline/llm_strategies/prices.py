@@ -1,7 +1,7 @@
-"""What a model's tokens cost, where the user does not say: by genai-prices, without network.
+"""Prices of models from genai-prices, offline, where the user gives none.
 
-The package is an extra, and takes a second to import: it is looked for when the first price is asked for, in a worker
-thread. Lists go out of date: a price that matters is one that the user gives.
+The package is an extra and takes a second to import, so the first lookup imports it, in a worker thread. Its list may be out of
+date: give a price if it matters.
 """
 
 from __future__ import annotations
@@ -18,27 +18,27 @@ from ..abc import LLMCallStrategy
 
 T_co = TypeVar("T_co", covariant=True)
 
-_SAMPLE = 1_000  # tokens, few enough for no tier of long prompts
+_SAMPLE = 1_000  # tokens; below every price tier for long prompts
 _MILLION = 1_000_000
 
 
 async def find_price(model: str, provider: str) -> Price | None:
-    """Return what `price_of` does, without blocking the event loop.
+    """Return `price_of(model, provider)` without blocking the event loop.
 
-    Cancellation passes at once; the thread ends by itself.
+    On cancellation the thread is abandoned.
     """
     return await to_thread.run_sync(price_of, model, provider, abandon_on_cancel=True)
 
 
 def price_of(model: str, provider: str) -> Price | None:
-    """Return a model's price today; None: genai-prices is not installed, or does not know the model.
+    """Return a model's present price; None if genai-prices is not installed or does not list the model.
 
-    Of prices that rise with the length of the prompt it is the lowest, that of text. May take a second, as the list is
-    read: not for an event loop. Never raises.
+    Where the price depends on the length of the prompt, it is the lowest one, for text. Blocks for up to a second while the list
+    is read: not for an event loop. Never raises.
 
     Args:
-        model: the model's name; what stands before it in a path, such as `models/`, is passed over.
-        provider: `google`, `openai`, `anthropic` or another that genai-prices knows.
+        model: Name of the model; a path before it, such as `models/`, is skipped.
+        provider: `google`, `openai`, `anthropic` or another provider in genai-prices.
     """
     try:
         from genai_prices import Usage, calc_price  # noqa: PLC0415 - an extra, and slow to import
@@ -56,14 +56,14 @@ def price_of(model: str, provider: str) -> Price | None:
             output=usd_per_million(output_tokens=_SAMPLE),
             cached_input=usd_per_million(input_tokens=_SAMPLE, cache_read_tokens=_SAMPLE),
         )
-    except Exception:  # noqa: BLE001 - an account without a cost is better than no batch
+    except Exception:  # noqa: BLE001 - a missing price must not stop a batch
         return None
 
 
 def known_price(strategy: LLMCallStrategy[Any]) -> Price | None:
-    """Return what a strategy's tokens cost, before it is prepared; None: not known. Reads the list, as `price_of` does."""
+    """Return a strategy's price before it is prepared; None if it is not known. Blocks as `price_of` does."""
     with suppress(ImportError):
-        import genai_prices  # noqa: F401, PLC0415 - from then on a strategy looks there itself
+        import genai_prices  # noqa: F401, PLC0415 - once imported, `Priced.price` looks the price up
     return strategy.price
 
 
@@ -71,20 +71,20 @@ _remembered = lru_cache(maxsize=64)(price_of)
 
 
 class Priced(LLMCallStrategy[T_co], Generic[T_co]):
-    """A strategy whose price is looked up where none was given.
+    """A strategy whose price is looked up if none was given.
 
-    Its own `prepare` does so off the event loop. Of one that was not prepared, such as the top of a ladder that nobody has needed,
-    it is looked up when asked for, provided that another has had the list read already.
+    `prepare` looks it up off the event loop. A strategy that is not prepared, such as an unused top of a ladder, looks it up when
+    `price` is read, provided that another strategy has already imported genai-prices.
     """
 
     _given_price: Price | None = None
     _found_price: Price | None = None
     _listed_as: tuple[str, str] | None = None
-    """The model and its provider in the list; None: it is not to be looked up."""
+    """Model and provider in the list; None if the price must not be looked up."""
 
     @property
     def price(self) -> Price | None:
-        """What its tokens cost, in USD; None: not known, or not yet."""
+        """Price of its tokens, in USD per million; None if it is not known, or not known yet."""
         known = self._given_price or self._found_price
         if known is None and self._listed_as is not None and _is_loaded():
             return _remembered(*self._listed_as)
@@ -98,8 +98,8 @@ class Priced(LLMCallStrategy[T_co], Generic[T_co]):
         if self._given_price is None and self._found_price is None and self._listed_as is not None:
             self._found_price = await find_price(*self._listed_as)
 
-    def _calls(self, model: str) -> None:
-        """Have an item's own copy call another model than the strategy's, at that one's price."""
+    def _switch_model(self, model: str) -> None:
+        """Make an item's copy of the strategy call another model, at that model's price."""
         if model != self.model:
             self.model = model
             self._found_price = None

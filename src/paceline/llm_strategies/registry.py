@@ -1,16 +1,16 @@
-"""Which strategy a model's name means.
+"""Model registry: makes the strategy for a model string. To add a provider, add it to `_PROVIDERS`, or as an entry point.
 
-    model("gemini:gemini-2.5-flash")                     the provider and the model
-    model("gpt-5-mini")                                  the model alone, where its name tells whose it is
-    model("openai:llama3.1:8b@http://127.0.0.1:8000/v1") a compatible server
-    model("sim:rate=50,latency=0.5")                     a simulated one
+    model("gemini:gemini-2.5-flash")                     provider and model
+    model("gpt-5-mini")                                  model alone, where its name implies the provider
+    model("openai:llama3.1:8b@http://127.0.0.1:8000/v1") compatible server
+    model("sim:rate=50,latency=0.5")                     simulated provider
 
 Rules owned here:
 
-1. What stands before the first colon is the provider. A provider is imported when it is first named.
-2. Those known here come first; then the entry points of the group `paceline.models`, by which a package registers its own: the
-   name is the provider's, the value a callable that takes the rest of the text and the options, and returns a strategy.
-3. Whatever is wrong is one sentence: what was given, what is known, and the nearest spelling.
+1. The text before the first colon is the provider. A provider's module is imported when it is first named.
+2. The providers listed here come first, then the entry points of the group `paceline.models`, through which a package registers
+   its own: the name is the provider, the value a callable that takes the rest of the text and the options and returns a strategy.
+3. An error message is one sentence: what was given, what is known, and the nearest spelling.
 """
 
 from __future__ import annotations
@@ -28,17 +28,17 @@ from .._core.fault import redact
 from ..abc import LLMCallStrategy
 
 GROUP = "paceline.models"
-"""Of the entry points of other packages."""
+"""Entry point group in which other packages register providers."""
 
-_KNOWN = {  # where each is found
+_PROVIDERS = {  # the strategy of each, as module:class
     "anthropic": "paceline.llm_strategies.anthropic:AnthropicStrategy",
     "gemini": "paceline.llm_strategies.gemini:GeminiStrategy",
     "openai": "paceline.llm_strategies.openai:OpenAIStrategy",
     "sim": "paceline.testing:parse_model",
 }
 _CACHED = {"gemini": "paceline.llm_strategies.gemini:GeminiCachedStrategy"}
-"""Those that can share what all prompts have in common in a cache of the service."""
-_BARE = {  # whose a model is by its own name
+"""Strategies that share the common part of all prompts in a context cache of the service."""
+_MODEL_NAMES = {  # beginnings of model names that imply a provider
     "anthropic": re.compile(r"claude-"),
     "gemini": re.compile(r"gemini-|gemma-"),
     "openai": re.compile(r"gpt-|chatgpt-|o\d"),
@@ -54,14 +54,14 @@ def model(text: str, *, cached: bool = False, **options: Any) -> LLMCallStrategy
         strategy = paceline.model("gpt-5-mini", system_instruction="Be brief.", output_type=Person)
 
     Args:
-        text: `provider:model`, or the name of a model that tells whose it is; `@http://...` behind it is another server.
-        cached: whether what comes before every prompt is shared in a context cache, as by `GeminiCachedStrategy`.
-        options: arguments of the provider's strategy.
+        text: `provider:model`, or a model name that implies its provider; append `@http://...` for a compatible server.
+        cached: Whether the context before every prompt is shared in a context cache, as `GeminiCachedStrategy` does.
+        options: Arguments of the provider's strategy.
 
     Raises:
-        ConfigurationError: there is no such provider, no model is named, the options are wrong, or it has no such cache.
-        MissingExtraError: the provider's package is not installed.
-        MissingKeyError: there is no key for it.
+        ConfigurationError: The provider is unknown, no model is named, the options are wrong, or the provider has no context cache.
+        MissingExtraError: The provider's package is not installed.
+        MissingKeyError: No API key was found.
     """
     given: object = text
     if not isinstance(given, str) or not given.strip():
@@ -69,19 +69,19 @@ def model(text: str, *, cached: bool = False, **options: Any) -> LLMCallStrategy
     provider, name = _split(text.strip())
     if cached and provider not in _CACHED:
         raise ConfigurationError(
-            f"{text.strip()!r}: there is a context cache to share for models of {' and '.join(_CACHED)} alone; "
-            "others cache by themselves what prompts begin with, or not at all"
+            f"{text.strip()!r}: only models of {' and '.join(_CACHED)} have a context cache to share; "
+            "other providers cache the beginning of prompts automatically, or not at all"
         )
-    if provider not in _KNOWN:
-        return _made_by_plugin(provider, name, options)
+    if provider not in _PROVIDERS:
+        return _make_by_plugin(provider, name, options)
     server = _SERVER.fullmatch(name)
     if server is not None:
         if "base_url" in options:
             raise ConfigurationError(f"the server is given twice: in {text!r}, and as base_url {options['base_url']!r}")
-        name, options = _named(provider, server[1]), {**options, "base_url": server[2]}
-    module, _, attribute = (_CACHED if cached else _KNOWN)[provider].partition(":")
+        name, options = _require_name(provider, server[1]), {**options, "base_url": server[2]}
+    module, _, attribute = (_CACHED if cached else _PROVIDERS)[provider].partition(":")
     factory: Callable[..., LLMCallStrategy[Any]] = getattr(import_module(module), attribute)
-    _must_take(factory, options, provider)
+    _check_options(factory, options, provider)
     return factory(text.strip() if provider == "sim" else name, **options)
 
 
@@ -89,36 +89,36 @@ def provider_of(text: str) -> str:
     """Return the provider of a model.
 
     Raises:
-        ConfigurationError: there is none.
+        ConfigurationError: The provider is unknown.
     """
     return _split(text.strip())[0]
 
 
 def _split(text: str) -> tuple[str, str]:
-    """Return the provider, and what is asked of it."""
+    """Return the provider and the rest of the text: the model or the settings."""
     provider, colon, rest = (part.strip() for part in text.partition(":"))
-    if colon and (provider in _KNOWN or provider in _plugins()):
-        return provider, _named(provider, rest)
-    for known, bare in _BARE.items():
-        if bare.match(text):
+    if colon and (provider in _PROVIDERS or provider in _plugins()):
+        return provider, _require_name(provider, rest)
+    for known, pattern in _MODEL_NAMES.items():
+        if pattern.match(text):
             return known, text
-    providers = sorted({*_KNOWN, *_plugins()})
+    providers = sorted({*_PROVIDERS, *_plugins()})
     near = get_close_matches(provider.lower(), providers if colon else (*providers, *_EXAMPLES), n=1)
-    meant = f" (did you mean {near[0]}?)" if near else ""
+    suggestion = f" (did you mean {near[0]}?)" if near else ""
     raise ConfigurationError(
-        f"unknown model {text!r}{meant}; known are {', '.join(f'{name}:...' for name in providers)}, "
+        f"unknown model {text!r}{suggestion}; known are {', '.join(f'{name}:...' for name in providers)}, "
         f"and models by names such as {', '.join(_EXAMPLES)}"
     )
 
 
-def _named(provider: str, name: str) -> str:
+def _require_name(provider: str, name: str) -> str:
     if not name.strip():
-        raise ConfigurationError(f"the model's name is empty: {provider}: must be followed by it")
+        raise ConfigurationError(f"the model's name is missing; write it after {provider}:")
     return name.strip()
 
 
 def _plugins() -> dict[str, list[metadata.EntryPoint]]:
-    """Return the entry points of other packages, by their names."""
+    """Return the entry points of other packages by name."""
     found: dict[str, list[metadata.EntryPoint]] = {}
     for point in metadata.entry_points(group=GROUP):
         if point not in found.setdefault(point.name, []):
@@ -126,17 +126,17 @@ def _plugins() -> dict[str, list[metadata.EntryPoint]]:
     return found
 
 
-def _made_by_plugin(provider: str, name: str, options: dict[str, Any]) -> LLMCallStrategy[Any]:
+def _make_by_plugin(provider: str, name: str, options: dict[str, Any]) -> LLMCallStrategy[Any]:
     points = _plugins()[provider]
     where = " and ".join(f"{point.value} of {point.dist.name if point.dist else '?'}" for point in points)
     plugin = f"the plug-in for {provider}: ({where})"
     if len(points) > 1:
-        raise ConfigurationError(f"{plugin} is there more than once; uninstall all but one")
+        raise ConfigurationError(f"{plugin} is installed more than once; uninstall all but one")
     try:
         factory = points[0].load()
     except Exception as error:
         raise ConfigurationError(f"{plugin} cannot be loaded: {redact(describe(error))}") from error
-    _must_take(factory, options, provider)
+    _check_options(factory, options, provider)
     try:
         strategy = factory(name, **options)
     except PacelineError:
@@ -144,20 +144,20 @@ def _made_by_plugin(provider: str, name: str, options: dict[str, Any]) -> LLMCal
     except Exception as error:
         raise ConfigurationError(f"{plugin} failed: {redact(describe(error))}") from error
     if not isinstance(strategy, LLMCallStrategy):
-        raise ConfigurationError(f"{plugin} made no LLMCallStrategy, but {type(strategy).__qualname__}")
+        raise ConfigurationError(f"{plugin} must return an LLMCallStrategy, not {type(strategy).__qualname__}")
     return strategy
 
 
-def _must_take(factory: Callable[..., object], options: dict[str, Any], provider: str) -> None:
-    """Raise for an option that the factory has no parameter for."""
+def _check_options(factory: Callable[..., object], options: dict[str, Any], provider: str) -> None:
+    """Raise for an option that is not a parameter of the factory."""
     try:
         _, *parameters = inspect.signature(factory).parameters.values()
-    except (TypeError, ValueError):  # it does not say what it takes
+    except (TypeError, ValueError):  # it has no readable signature
         return
     if any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters):
         return
     known = sorted(parameter.name for parameter in parameters)
     for name in options.keys() - set(known):
         near = get_close_matches(name, known, n=1)
-        meant = f" (did you mean {near[0]}?)" if near else ""
-        raise ConfigurationError(f"{provider} has no option {name!r}{meant}; it has {', '.join(known) or 'none'}")
+        suggestion = f" (did you mean {near[0]}?)" if near else ""
+        raise ConfigurationError(f"{provider} has no option {name!r}{suggestion}; it has {', '.join(known) or 'none'}")

@@ -65,7 +65,7 @@ def test_what_a_model_cannot_be_asked_is_told_before_the_first_call(paceline, tm
     run = paceline("run", path, "-o", "-", "-m", "gemini-2.5-flash")
     assert run.code == 2
     assert run.err == (
-        f"{path}:1: a model of Gemini's cannot answer a request in anthropic's form with more than text: thinking\n"
+        f"{path}:1: a Gemini model cannot answer a request in anthropic's form with more than text: thinking\n"
     )
 
 

@@ -56,7 +56,7 @@ OPERATIONS = {Searching: (Found, NotFound, Failed), Creating: (Created, TooSmall
 names = st.sampled_from(["a", "b"])
 times = st.floats(0, 5000)
 losses = st.integers(0, 4)
-policies = st.builds(CachePolicy, ttl=st.floats(60, 5000), keep=st.booleans(), most_losses=st.integers(1, 4))
+policies = st.builds(CachePolicy, ttl=st.floats(60, 5000), keep=st.booleans(), max_losses=st.integers(1, 4))
 states = st.one_of(
     st.builds(Absent, st.sampled_from(Trace), losses),
     st.builds(Searching, st.sampled_from(Trace), losses),
@@ -319,7 +319,7 @@ class CacheAgainstAService(RuleBasedStateMachine):
         elif isinstance(effect, Wait):
             assert self.operation is not None
         elif isinstance(effect, SendContext):
-            assert self.unserved >= POLICY.most_losses
+            assert self.unserved >= POLICY.max_losses
         else:
             assert isinstance(effect, Search | Create | Renew)
 

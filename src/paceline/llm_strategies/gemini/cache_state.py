@@ -1,26 +1,26 @@
-"""What the machine of the shared context cache is made of: its policy, states, events and effects.
+"""Shared context cache: the machine that decides whether a call may use the cache, and what its worker must do about it.
 
-Whether a call may use the shared context cache, and what its worker must do about it: one machine for each cache.
+Pure: `step(policy, state, event, now)` returns the next state and one effect, which the worker that brought the event carries out.
 
 Rules owned here:
 
-1. One operation at a time. Who is told to search, create or renew does so; the others use what there is, or wait.
-2. A cache is used only while it lives for certain. Its life is counted from when the request for it was sent, so its end is
-   early if anything; in its last `guard` seconds no call begins that might arrive too late.
-3. It is renewed by the first call of its last `early` seconds. If that fails it is tried again after a while, by another call;
-   meanwhile the cache is used. One that should have expired is renewed as well, as that is tried for nothing: where it is
-   gone, another is created.
-4. That a cache is gone is believed of the one in use. Of an older one it is no news.
-5. Before one is created, it is searched for where one may exist unseen: left by an earlier run, or made by a request whose
-   answer was lost.
-6. A cache costs when it is created. After `most_losses` in a row that were gone before they served a call, there is none.
-7. At the end the cache is deleted, unless it is to be kept; one that may exist unseen is searched for and deleted.
+1. One operation runs at a time. The worker that receives `Search`, `Create` or `Renew` carries it out; the others use the
+   cache they have, or wait.
+2. A cache is used only while it certainly exists. Its lifetime counts from when the request for it was sent, so its end is
+   early rather than late; in its last `guard` seconds no call starts that might arrive too late.
+3. The first call in the last `early` seconds renews the cache. If renewal fails, a later call tries again, and meanwhile the
+   cache is used. A cache that should have expired is renewed too, as the attempt is free; if it does not exist, one is created.
+4. `Gone` counts only for the cache in use; it is ignored for an older name.
+5. Before a cache is created, the service is searched if an unknown one may exist: left by an earlier run, or made by a request
+   whose answer was lost.
+6. Creating a cache costs money. After `max_losses` caches in a row that disappeared before they served a call, no more are created.
+7. On closing, the cache is deleted unless `keep` is set; one that may exist but is unknown is searched for and deleted.
 
                     NotFound ┌────────────┐ Created
     Absent ──► Searching ────► Creating   ├─────────► Ready ◄──► Renewing
       ▲  ▲         │ Found   └────────────┘              │           │
       │  │         └──────────────────────► Renewing     │           │
-      │  └── Failed: the next call begins anew           │           │
+      │  └── Failed: the next call starts again          │           │
       └── Gone: the next call creates ───────────────────┴───────────┘
 
     Creating ── TooSmall ──► Unusable: every call sends the context itself          any ── Closing ──► Closed
@@ -36,7 +36,7 @@ import attrs
 
 from ..._core.exceptions import ConfigurationError, IllegalTransitionError
 
-_SHORTEST_TTL = 60.0
+_SHORTEST_TTL = 60.0  # seconds
 
 
 def _is_ttl(_: object, __: object, value: object) -> None:
@@ -49,46 +49,50 @@ class CachePolicy:
     """How long a cache lives, and when it is renewed.
 
     Raises:
-        ConfigurationError: `ttl` is no finite number, 60 or more.
+        ConfigurationError: `ttl` is not a finite number of at least 60.
     """
 
     ttl: float = attrs.field(default=3600.0, validator=_is_ttl)
-    """Seconds that a cache lives after it is created or renewed."""
+    """Lifetime of a cache after it is created or renewed, in seconds."""
     keep: bool = False
-    """Whether it is left to expire by itself at the end."""
-    most_losses: int = 3
-    """Caches in a row that may be gone before they served a call."""
+    """Whether the cache is left to expire on closing."""
+    max_losses: int = 3
+    """Caches in a row that may disappear before they served a call."""
 
     @property
     def early(self) -> float:
-        """Seconds before its end from which on a cache is renewed."""
+        """Seconds before its end from which a cache is renewed."""
         return min(self.ttl / 4, 300.0)
 
     @property
     def guard(self) -> float:
-        """Seconds before its end from which on a cache is not used."""
+        """Seconds before its end from which a cache is not used."""
         return min(self.ttl / 20, 5.0)
 
 
 class Trace(enum.Enum):
-    """Why a cache may exist that is not known here."""
+    """Why a cache may exist at the service whose name is not known."""
 
     EARLIER = "an earlier run may have left one"
-    LOST = "a request to create one may have been heard"
-    NONE = "there is none"
+    LOST = "a request to create one may have been received"
+    NONE = "no cache can exist"
+
+
+# States
 
 
 @attrs.frozen
 class Absent:
-    """No cache is known, and nobody sees to it."""
+    """No cache is known, and no operation runs."""
 
     trace: Trace = Trace.EARLIER
     losses: int = 0
+    """Caches in a row that disappeared before they served a call; in every state."""
 
 
 @attrs.frozen
 class Searching:
-    """Somebody looks for a cache that may exist."""
+    """A worker searches for an existing cache."""
 
     trace: Trace
     losses: int = 0
@@ -96,25 +100,25 @@ class Searching:
 
 @attrs.frozen
 class Creating:
-    """Somebody creates one."""
+    """A worker creates a cache."""
 
     losses: int = 0
 
 
 @attrs.frozen
 class Ready:
-    """There is one."""
+    """A cache exists."""
 
     name: str
     expires: float
     renew_at: float
-    """Not to be renewed before."""
+    """Time of the earliest renewal."""
     losses: int = 0
 
 
 @attrs.frozen
 class Renewing:
-    """Somebody renews it; -inf: it is not to be used before."""
+    """A worker renews the cache; with `expires=-inf` it must not be used until that succeeds."""
 
     name: str
     expires: float = -math.inf
@@ -123,15 +127,19 @@ class Renewing:
 
 @attrs.frozen
 class Unusable:
-    """There is to be none."""
+    """No cache will be created: every call sends the context."""
 
 
 @attrs.frozen
 class Closed:
-    """It is over."""
+    """No further call will be made."""
 
 
 State: TypeAlias = Absent | Searching | Creating | Ready | Renewing | Unusable | Closed
+NEW: State = Absent()
+
+
+# Events
 
 
 @attrs.frozen
@@ -141,14 +149,14 @@ class Wanted:
 
 @attrs.frozen
 class Found:
-    """The search: there is one."""
+    """The search found a cache."""
 
     name: str
 
 
 @attrs.frozen
 class NotFound:
-    """The search: there is none."""
+    """The search found no cache."""
 
 
 @attrs.frozen
@@ -157,12 +165,12 @@ class Created:
 
     name: str
     since: float
-    """When it was asked for."""
+    """When the request was sent."""
 
 
 @attrs.frozen
 class TooSmall:
-    """The creation: the service does not cache so little, or not this."""
+    """The creation was refused: the service does not cache a context this small, or not this one."""
 
 
 @attrs.frozen
@@ -170,32 +178,32 @@ class Renewed:
     """The renewal succeeded."""
 
     since: float
-    """When it was asked for."""
+    """When the request was sent."""
 
 
 @attrs.frozen
 class Missing:
-    """The renewal: there is no such cache."""
+    """The renewal found that the cache does not exist."""
 
 
 @attrs.frozen
 class Failed:
-    """The operation came to nothing, or its worker was cancelled."""
+    """The operation failed, or its worker was cancelled."""
 
     lost: bool = False
-    """Whether it may have been done all the same."""
+    """Whether the service may have carried it out nevertheless."""
 
 
 @attrs.frozen
 class Gone:
-    """A call was told that there is no such cache."""
+    """A call was refused because the cache does not exist."""
 
     name: str
 
 
 @attrs.frozen
 class Served:
-    """A call was served with the cache."""
+    """A call succeeded with the cache."""
 
     name: str
 
@@ -205,7 +213,12 @@ class Closing:
     """No further call will be made."""
 
 
-Event: TypeAlias = Wanted | Found | NotFound | Created | TooSmall | Renewed | Missing | Failed | Gone | Served | Closing
+Outcome: TypeAlias = Found | NotFound | Created | TooSmall | Renewed | Missing | Failed
+"""How an operation ended."""
+Event: TypeAlias = Wanted | Outcome | Gone | Served | Closing
+
+
+# Effects
 
 
 @attrs.frozen
@@ -222,34 +235,34 @@ class SendContext:
 
 @attrs.frozen
 class Wait:
-    """Wait for the end of the operation in flight, then ask again."""
+    """Wait until the operation in flight ends, then send `Wanted` again."""
 
 
 @attrs.frozen
 class Search:
-    """Look for a cache of this context."""
+    """Search for a cache of this context."""
 
 
 @attrs.frozen
 class Create:
-    """Create one."""
+    """Create a cache."""
 
 
 @attrs.frozen
 class Renew:
-    """Renew it."""
+    """Renew the cache."""
 
     name: str
 
 
 @attrs.frozen
 class AskAgain:
-    """Ask again for the call."""
+    """Send `Wanted` again for the call."""
 
 
 @attrs.frozen
 class FailCall:
-    """The operation's failure is the call's."""
+    """Fail the call with the operation's failure."""
 
 
 @attrs.frozen
@@ -261,7 +274,7 @@ class Delete:
 
 @attrs.frozen
 class Sweep:
-    """Look for caches of this context, and delete them."""
+    """Search for caches of this context, and delete them."""
 
 
 @attrs.frozen
@@ -270,52 +283,46 @@ class Nothing:
 
 
 Effect: TypeAlias = Use | SendContext | Wait | Search | Create | Renew | AskAgain | FailCall | Delete | Sweep | Nothing
-
 Step: TypeAlias = tuple[State, Effect]
-
-_UNUSABLE, _CLOSED = Unusable(), Closed()
-_SEND, _WAIT, _SEARCH, _CREATE, _NOTHING = SendContext(), Wait(), Search(), Create(), Nothing()
-_ASK_AGAIN, _FAIL = AskAgain(), FailCall()
-NEW: State = Absent()
 
 
 def step(policy: CachePolicy, state: State, event: Event, now: float) -> Step:
-    """Return the next state and the one thing that must now be done, by whoever brought the event.
+    """Return the next state and the one effect that the bringer of the event carries out.
 
     Args:
-        policy: how long a cache lives.
-        state: the state.
-        event: what happened.
-        now: seconds of a clock that does not go back.
+        policy: Lifetime and renewal of a cache.
+        state: Present state.
+        event: What happened.
+        now: Seconds of a monotonic clock.
 
     Raises:
-        IllegalTransitionError: an operation ends that is not in flight, or a call is made after the end.
+        IllegalTransitionError: An operation ended that was not in flight, or a call is made after closing.
     """
     match event:
         case Wanted():
-            return _wanted(policy, state, now)
+            return _on_wanted(policy, state, now)
         case Gone(name):
-            return _gone(policy, state, name), _NOTHING
+            return _after_gone(policy, state, name), Nothing()
         case Served(name):
-            return _served(state, name), _NOTHING
+            return _after_served(state, name), Nothing()
         case Closing():
-            return _CLOSED, _NOTHING if policy.keep else _remains(state)
-        case Created(name) if isinstance(state, Closed):  # nobody else knows of it
-            return state, _NOTHING if policy.keep else Delete(name)
+            return Closed(), Nothing() if policy.keep else _cleanup_of(state)
+        case Created(name) if isinstance(state, Closed):  # no other worker knows this cache
+            return state, Nothing() if policy.keep else Delete(name)
         case Found() | NotFound() | Created() | TooSmall() | Renewed() | Missing() | Failed():
-            return (state, _FAIL) if isinstance(state, Closed) else _ended(policy, state, event, now)
+            return (state, FailCall()) if isinstance(state, Closed) else _on_outcome(policy, state, event, now)
         case _:
             assert_never(event)
 
 
-def _wanted(  # noqa: PLR0911 - a table, a row for each state
+def _on_wanted(  # noqa: PLR0911 - a table with a row for each state
     policy: CachePolicy, state: State, now: float
 ) -> Step:
     match state:
         case Absent(Trace.NONE, losses):
-            return Creating(losses), _CREATE
+            return Creating(losses), Create()
         case Absent(trace, losses):
-            return Searching(trace, losses), _SEARCH
+            return Searching(trace, losses), Search()
         case Ready(name, expires, renew_at) if now < min(renew_at, expires - policy.guard):
             return state, Use(name)
         case Ready(name, expires, _, losses):
@@ -323,43 +330,40 @@ def _wanted(  # noqa: PLR0911 - a table, a row for each state
         case Renewing(name, expires) if now < expires - policy.guard:
             return state, Use(name)
         case Searching() | Creating() | Renewing():
-            return state, _WAIT
+            return state, Wait()
         case Unusable():
-            return state, _SEND
+            return state, SendContext()
         case Closed():
-            raise IllegalTransitionError("a call was made after the end")
+            raise IllegalTransitionError("a call was made after the cache was closed")
         case _:
             assert_never(state)
 
 
-def _ended(  # noqa: C901, PLR0911 - a table, a row for each end of each operation
-    policy: CachePolicy,
-    state: State,
-    event: Found | NotFound | Created | TooSmall | Renewed | Missing | Failed,
-    now: float,
+def _on_outcome(  # noqa: C901, PLR0911 - a table with a row for each outcome of each operation
+    policy: CachePolicy, state: State, event: Outcome, now: float
 ) -> Step:
     match state, event:
         case Searching(_, losses), Found(name):
-            return Renewing(name, losses=losses), Renew(name)  # so that it lives long enough, and is there for certain
+            return Renewing(name, losses=losses), Renew(name)  # to set its lifetime, and to prove that it exists
         case Searching(_, losses), NotFound():
-            return Creating(losses), _CREATE
+            return Creating(losses), Create()
         case Searching(trace, losses), Failed():
-            return Absent(trace, losses), _FAIL
+            return Absent(trace, losses), FailCall()
         case Creating(losses), Created(name, since):
-            return _ready(policy, name, since, losses), _ASK_AGAIN
+            return _ready(policy, name, since, losses), AskAgain()
         case Creating(), TooSmall():
-            return _UNUSABLE, _ASK_AGAIN
+            return Unusable(), AskAgain()
         case Creating(losses), Failed(lost):
-            return Absent(Trace.LOST if lost else Trace.NONE, losses), _FAIL
+            return Absent(Trace.LOST if lost else Trace.NONE, losses), FailCall()
         case Renewing(name, _, losses), Renewed(since):
-            return _ready(policy, name, since, losses), _ASK_AGAIN
+            return _ready(policy, name, since, losses), AskAgain()
         case Renewing(_, _, losses), Missing():
-            return Creating(losses), _CREATE
+            return Creating(losses), Create()
         case Renewing(name, expires, losses), Failed():
             if expires == -math.inf:
-                return Absent(losses=losses), _FAIL
-            again = Ready(name, expires, now + policy.early / 4, losses)
-            return again, _ASK_AGAIN if now < expires - policy.guard else _FAIL
+                return Absent(losses=losses), FailCall()
+            usable = Ready(name, expires, now + policy.early / 4, losses)
+            return usable, AskAgain() if now < expires - policy.guard else FailCall()
         case _:
             raise IllegalTransitionError(f"{event} when the cache was {state}")
 
@@ -369,27 +373,27 @@ def _ready(policy: CachePolicy, name: str, since: float, losses: int) -> Ready:
     return Ready(name, expires, expires - policy.early, losses)
 
 
-def _gone(policy: CachePolicy, state: State, name: str) -> State:
+def _after_gone(policy: CachePolicy, state: State, name: str) -> State:
     if not isinstance(state, Ready | Renewing) or state.name != name:
         return state
     losses = state.losses + 1
-    if isinstance(state, Renewing):  # the renewal will tell
+    if isinstance(state, Renewing):  # the renewal in flight will show whether it exists
         return Renewing(name, losses=losses)
-    return _UNUSABLE if losses >= policy.most_losses else Absent(Trace.NONE, losses)
+    return Unusable() if losses >= policy.max_losses else Absent(Trace.NONE, losses)
 
 
-def _served(state: State, name: str) -> State:
+def _after_served(state: State, name: str) -> State:
     if isinstance(state, Ready) and state.name == name and state.losses:
         return attrs.evolve(state, losses=0)
     return state
 
 
-def _remains(state: State) -> Effect:
-    """Return what must be done so that nothing remains at the service."""
+def _cleanup_of(state: State) -> Effect:
+    """Return what leaves nothing at the service."""
     match state:
         case Ready(name) | Renewing(name):
             return Delete(name)
         case Creating() | Absent(Trace.LOST) | Searching(Trace.LOST):
             return Sweep()
         case _:
-            return _NOTHING
+            return Nothing()

@@ -1,4 +1,4 @@
-"""Gemini, with a large context that is sent once and paid at the price of cached tokens from then on."""
+"""GeminiCachedStrategy: a large context is sent once, and each call pays for it at the price of cached tokens."""
 
 from __future__ import annotations
 
@@ -24,34 +24,34 @@ T = TypeVar("T")
 
 
 class GeminiCachedStrategy(GeminiStrategy[T], Generic[T]):
-    """Asks a Gemini model many questions about one context, by a cache at the service that all calls share.
+    """Calls a Gemini model with many prompts about one context, through a cache at the service that all calls share.
 
         GeminiCachedStrategy(model="gemini-2.5-flash", system_instruction=knowledge, output_type=str)
 
-    The cache is created before the first call, however many items and workers share the strategy; renewed before it expires,
-    while calls go on; and deleted when the processor closes, however that ends. After a crash, or with `keep`, the next run
-    finds it by a fingerprint of the model and the content, and does not pay for it again.
+    All items and workers share one cache. It is created before the first call, renewed before it expires while calls are
+    made, and deleted when the processor closes, also after an error. After a crash, or with `keep`, the next run finds it by
+    a fingerprint of the model and the content, and does not pay for it again.
 
-    If the service loses the cache, one worker creates another while the others wait. A call that was refused for it cost
-    nothing and is made again by the engine, as after any passing failure: it spends one of the item's attempts.
+    If the service loses the cache, one worker creates another while the others wait. A call that was refused for that reason
+    cost nothing; the engine makes it again as after any transient fault, so it spends one of the item's attempts.
 
-    What is stored costs by the hour, and the creation costs the context's tokens once: neither is in the batch's account.
-    What each call read from the cache is in its usage.
+    Storage is billed by the hour, and the creation costs the context's tokens once: neither is in the batch's account. The
+    usage of each call includes the tokens that it read from the cache.
 
     Args:
-        model: the model's name; there is a cache for each.
-        system_instruction: what the model is told before every prompt, cached.
-        contents: further context before every prompt, texts and media, cached. One of the two must be given.
-        ttl: seconds that the cache lives after it is created or renewed; 60 or more. The shorter, the less it costs that a run
-            left behind.
-        keep: whether the cache is left to expire by itself: for a next run, or for others that use it at the same time.
-        too_small: what to do if the service does not cache this context, because it is below the model's minimum most often:
-            `send` warns and sends it with every call, `stop` stops the batch before anything is paid.
-        options: as for `GeminiStrategy`. Tools in `config` go into the cache, as a request with a cache can have none.
+        model: Name of the model; each model has its own cache.
+        system_instruction: Instruction before every prompt, cached. Required unless `contents` is given.
+        contents: Further context before every prompt, as texts and media, cached.
+        ttl: Lifetime of the cache after it is created or renewed, in seconds; at least 60. A short one limits the cost of a
+            cache that a crashed run left behind.
+        keep: Whether the cache is left to expire: for the next run, or for other processes that use it now.
+        too_small: Reaction if the service does not cache this context, most often because it is below the model's minimum:
+            `send` logs a warning and sends it with every call, `stop` stops the batch before any call is paid.
+        options: Arguments of `GeminiStrategy`. Tools in `config` go into the cache, as a request with a cache has none.
 
     Raises:
-        ConfigurationError: an argument is wrong, or there is nothing to cache.
-        MissingKeyError: there is no key.
+        ConfigurationError: An argument is wrong, or there is nothing to cache.
+        MissingKeyError: No API key was found.
     """
 
     @overload
@@ -78,7 +78,7 @@ class GeminiCachedStrategy(GeminiStrategy[T], Generic[T]):
         too_small: IfTooSmall = ...,
         **options: Unpack[Options],
     ) -> None: ...
-    def __init__(  # noqa: PLR0913 - all have good defaults
+    def __init__(  # noqa: PLR0913 - all have defaults
         self,
         model: str = DEFAULT_MODEL,
         *,
@@ -99,33 +99,33 @@ class GeminiCachedStrategy(GeminiStrategy[T], Generic[T]):
 
     @property
     def identity(self) -> Mapping[str, Any]:
-        """What its outputs depend on besides the prompt."""
+        """What the outputs depend on besides the prompt, as plain data."""
         return {**super().identity, "context": self._context.fingerprint}
 
     async def prepare(self) -> None:
         """Make the client, and find or create the cache.
 
         Raises:
-            CallError: the context is too small, and that is to stop the batch.
-            google.genai.errors.APIError: the service refused.
-            httpx2.HTTPError: the service could not be reached.
-            Exception: what `GeminiStrategy.prepare` raises.
+            CallError: The context is too small and `too_small` is `stop`.
+            google.genai.errors.APIError: The service refused.
+            httpx2.HTTPError: The service could not be reached.
+            Exception: Any exception of `GeminiStrategy.prepare`.
         """
         before = self._connection
         await super().prepare()
         connection = self._connection
-        if connection is None:  # not reached: it was just made
+        if connection is None:  # unreachable: it was just made
             return
         if self._cache is None or connection is not before:
             self._cache = SharedCache(self._context, self._policy, self._if_too_small, self.error_classifier)
         try:
             await self._cache.name(await connection.client())
         except BaseException:
-            connection.users -= 1  # it may be tried again, and is cleaned up once
+            connection.users -= 1  # prepare may be called again, and cleanup once
             raise
 
     async def cleanup(self) -> None:
-        """Delete the cache, unless it is to be kept, and close the client; if nobody else uses them."""
+        """Delete the cache unless `keep` is set, and close the client, once the last user leaves."""
         connection, cache = self._connection, self._cache
         try:
             if connection is not None and cache is not None and connection.is_last_here:
@@ -135,14 +135,16 @@ class GeminiCachedStrategy(GeminiStrategy[T], Generic[T]):
             await super().cleanup()
 
     def objection(self, request: Request) -> str | None:
-        """Return why it cannot be asked a request in a provider's own form; None: its words can be asked about the context."""
+        """Return why a request in a provider's format cannot be sent; None if it can be sent as a text with the context."""
         if self._output.schema is not None:
             return NO_REQUESTS
         if (plain := request.plain) is not None and plain[0] is None:
             return None
-        return f"beside a context cache only a text of the user's can be asked, not {request.beyond_text or 'a system text'}"
+        return (
+            f"with a context cache a request may hold one user text only, not {request.beyond_text or 'a system text'}"
+        )
 
-    def _passes_on(self, request: Request) -> bool:  # noqa: ARG002
+    def _sends_unchanged(self, request: Request) -> bool:  # noqa: ARG002
         return False
 
     async def _ask(self, client: genai.Client, content: types.Content) -> str:
@@ -151,11 +153,11 @@ class GeminiCachedStrategy(GeminiStrategy[T], Generic[T]):
         if cache is None or name is None:
             return await self._send(client, [*self._context.contents, content], self._config)
         try:
-            body = await self._send(client, [content], self._context.cached_as(name))
+            body = await self._send(client, [content], self._context.config_with_cache(name))
         except APIError as error:
             if not is_cache_gone(error):
                 raise
-            cache.gone(name)
-            raise CallError("the context cache is gone: it is created anew", kind=FaultKind.TRANSIENT) from error
-        cache.served(name)
+            cache.on_gone(name)
+            raise CallError("the context cache is gone; another is created", kind=FaultKind.TRANSIENT) from error
+        cache.on_served(name)
         return body

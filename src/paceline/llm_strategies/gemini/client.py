@@ -1,14 +1,14 @@
-"""As whom Gemini is called, and by which client.
+"""Gemini's clients and credentials: where to call, with whose identity, and through which connection pool.
 
 Rules owned here:
 
-1. The client lives in the loop that made it. Its pool never limits the calls and keeps every connection, so it is the
-   workers who set the number of both.
-2. A client that the user gives is never closed. If it is a plain one, a companion is made that calls the same service as the
-   same user: the SDK's own transports need asyncio, know only 100 connections, and with aiohttp installed repeat requests
-   unseen. One that was made with `HttpOptions(httpx_async_client=...)`, or is of a class of the user's, is used as it is.
-3. The key is held by a record that does not print it, and by the client.
-4. Tokens of Google's credentials are fetched before they expire, in a worker thread: the SDK would do so on asyncio only.
+1. A client belongs to the event loop that made it. Its pool never limits the calls and keeps every connection: the number of
+   workers bounds both.
+2. A client given by the user is never closed. If it is plain, a companion is made that calls the same service with the same
+   identity: the SDK's own transports need asyncio, allow 100 connections only, and repeat requests silently if aiohttp is
+   installed. A client made with `HttpOptions(httpx_async_client=...)`, or of the user's own class, is used unchanged.
+3. The API key is held by a record that does not print it, and by the client.
+4. Tokens of Google's credentials are refreshed before they expire, in a worker thread: the SDK would do so on asyncio only.
 """
 
 from __future__ import annotations
@@ -30,18 +30,25 @@ from google.genai import types
 from google.oauth2.credentials import Credentials
 
 from ..._core.exceptions import ConfigurationError, MissingKeyError
-from .errors import must_be_readable
+from .errors import require_readable_body
 from .pool import ShardedClient
 
 _SCOPES = ("https://www.googleapis.com/auth/cloud-platform",)
-_PATIENCE = 5.0  # seconds for connections to be closed
-_OURS = ("httpx_client", "httpx_async_client", "aiohttp_client", "retry_options", "client_args", "async_client_args")
-"""What a companion does not take over from the options of its client."""
+_CLOSE_TIMEOUT = 5.0  # seconds for all connections together
+_NOT_COPIED = (
+    "httpx_client",
+    "httpx_async_client",
+    "aiohttp_client",
+    "retry_options",
+    "client_args",
+    "async_client_args",
+)
+"""Options of a user's client that its companion does not copy."""
 
 
 @attrs.frozen(kw_only=True)
 class Access:
-    """Where to call and as whom; the key is never printed."""
+    """Service and identity for Gemini calls; the key is never printed."""
 
     api_key: str | None = attrs.field(default=None, repr=False)
     vertex: bool = False
@@ -49,12 +56,12 @@ class Access:
     location: str | None = None
     credentials: Any = attrs.field(default=None, repr=False)
     needs_identity: bool = False
-    """Whether calls are made by Google's credentials, be they given or the machine's."""
+    """Whether calls use Google credentials: those of a given client, or the application default ones."""
     options: types.HttpOptions = attrs.field(factory=types.HttpOptions, repr=False)
-    """The base URL, the version, and headers."""
+    """Base URL, API version and headers."""
 
     @property
-    def is_googles(self) -> bool:
+    def is_google(self) -> bool:
         """Whether the service is Google's own, at Google's prices."""
         url = self.options.base_url
         return url is None or (urlsplit(url).hostname or "").endswith(".googleapis.com")
@@ -69,16 +76,16 @@ class Access:
         project: str | None = None,
         location: str | None = None,
     ) -> Access:
-        """Fill up from the environment what is not given.
+        """Return the access from arguments, with the environment as default.
 
         Raises:
-            ConfigurationError: the arguments contradict each other, or the key is none.
-            MissingKeyError: there is no key.
+            ConfigurationError: The arguments contradict each other, or the key has invalid characters.
+            MissingKeyError: No API key was found.
         """
-        vertex = _chosen() if vertexai is None else vertexai
+        vertex = _vertex_by_environment() if vertexai is None else vertexai
         place = project or location
         if place and not vertex:
-            raise ConfigurationError("project and location are Vertex AI's: give vertexai=True")
+            raise ConfigurationError("project and location are for Vertex AI; add vertexai=True, or remove them")
         if place and api_key:
             raise ConfigurationError("give either api_key or project and location")
         from_environment = os.environ.get("GOOGLE_API_KEY") or os.environ.get("GEMINI_API_KEY")
@@ -90,7 +97,9 @@ class Access:
                 "or GOOGLE_GENAI_USE_VERTEXAI=true for Vertex AI"
             )
         if not key.isascii() or not key.isprintable() or " " in key:
-            raise ConfigurationError("the Gemini API key has characters that no key has (it is not shown here)")
+            raise ConfigurationError(
+                "the Gemini API key (not shown) has characters that are not allowed in a key; check it"
+            )
         options = types.HttpOptions(api_version="v1beta1" if vertex else "v1beta", base_url=base_url)
         if key or not vertex:
             return cls(api_key=key or None, vertex=vertex, options=options)
@@ -100,13 +109,13 @@ class Access:
 
     @classmethod
     def like(cls, client: genai.Client) -> Access:
-        """Read from a client how it calls.
+        """Return the access of a user's client.
 
         Raises:
-            ConfigurationError: this version of the SDK keeps it elsewhere.
+            ConfigurationError: This version of the SDK stores the settings elsewhere.
         """
         try:
-            theirs: Any = client._api_client  # noqa: SLF001 - there is no other place where it is
+            theirs: Any = client._api_client  # noqa: SLF001 - the SDK has no public place for it
             options: types.HttpOptions = theirs._http_options  # noqa: SLF001
             return cls(
                 api_key=theirs.api_key,
@@ -115,37 +124,37 @@ class Access:
                 location=theirs.location,
                 credentials=theirs._credentials,  # noqa: SLF001
                 needs_identity=bool(theirs.vertexai and (theirs.project or theirs.location) and not theirs.api_key),
-                options=options.model_copy(update=dict.fromkeys(_OURS)),
+                options=options.model_copy(update=dict.fromkeys(_NOT_COPIED)),
             )
         except AttributeError as error:
             raise ConfigurationError(
-                "this google-genai does not tell how its client calls; give the strategy api_key, or a client made with "
+                "the settings of this google-genai client cannot be read; give the strategy api_key, or a client made with "
                 f"http_options=HttpOptions(httpx_async_client=httpx2.AsyncClient(...)) ({error})"
             ) from error
 
 
-def _chosen() -> bool:
+def _vertex_by_environment() -> bool:
     chosen = os.environ.get("GOOGLE_GENAI_USE_ENTERPRISE") or os.environ.get("GOOGLE_GENAI_USE_VERTEXAI") or ""
     return chosen.lower() in {"true", "1"}
 
 
 class Identity:
-    """Google's credentials, kept fresh."""
+    """Google's credentials, with a valid token."""
 
     def __init__(self, source: Any, project: str | None) -> None:
         self.project = project
-        self.shown = Credentials(None, quota_project_id=source.quota_project_id)  # type: ignore[no-untyped-call]  # theirs
-        """What the SDK is given: a token that never expires, for all it knows."""
+        self.sdk_credentials = Credentials(None, quota_project_id=source.quota_project_id)  # type: ignore[no-untyped-call]  # google-auth's
+        """For the SDK: a token without expiry, so that the SDK never refreshes it."""
         self._source = source
         self._lock = Lock()
 
     @classmethod
     async def of(cls, access: Access) -> Identity:
-        """Take the credentials given, or look for them where Google's libraries do.
+        """Return the identity of the given credentials, or of the application default credentials.
 
         Raises:
-            ConfigurationError: no project is named.
-            google.auth.exceptions.GoogleAuthError: there are none.
+            ConfigurationError: No project is named.
+            google.auth.exceptions.GoogleAuthError: No credentials were found.
         """
         source, project = access.credentials, access.project
         if source is None:
@@ -157,16 +166,16 @@ class Identity:
         return cls(source, project)
 
     async def refresh(self) -> None:
-        """Fetch a new token if the old one is about to expire; once, however many calls wait for it."""
+        """Fetch a new token if the present one is about to expire; once for all calls that wait for it."""
         if not self._source.valid:
             async with self._lock:
                 if not self._source.valid:
                     await to_thread.run_sync(self._source.refresh, Request(), abandon_on_cancel=True)
-        self.shown.token = self._source.token
+        self.sdk_credentials.token = self._source.token
 
 
 class Connection:
-    """A client in the loop that it is used in, and how many use it."""
+    """A client in its event loop, and the number of its users."""
 
     def __init__(self, client: genai.Client, pool: httpx2.AsyncClient | None, identity: Identity | None) -> None:
         self.loop: EventLoopToken = current_token()
@@ -177,26 +186,26 @@ class Connection:
 
     @classmethod
     def given(cls, client: genai.Client) -> Connection:
-        """Use a client as it is.
+        """Use a client unchanged.
 
         Raises:
-            ConfigurationError: it needs asyncio, and this is trio.
+            ConfigurationError: The client needs asyncio, and this is trio.
         """
-        _must_run_here(client)
+        _require_loop_support(client)
         return cls(client, None, None)
 
     @classmethod
     def make(cls, access: Access, identity: Identity | None) -> Connection:
         """Make a client."""
-        tls = httpx2.create_ssl_context()  # 40 ms: made once, and not again by the SDK for what is never used
+        tls = httpx2.create_ssl_context()  # takes 40 ms: made once, also for the SDK's transports that are never used
         pool = ShardedClient(
-            verify=tls, timeout=None, follow_redirects=True, event_hooks={"response": [must_be_readable]}
+            verify=tls, timeout=None, follow_redirects=True, event_hooks={"response": [require_readable_body]}
         )
         transport = {"httpx_async_client": pool, "client_args": {"verify": tls}, "async_client_args": {"ssl": tls}}
         client = genai.Client(
             vertexai=access.vertex,
             api_key=access.api_key,
-            credentials=None if identity is None else identity.shown,
+            credentials=None if identity is None else identity.sdk_credentials,
             project=access.project if identity is None else identity.project,
             location=access.location,
             http_options=access.options.model_copy(update=transport),
@@ -205,36 +214,36 @@ class Connection:
 
     @property
     def is_last_here(self) -> bool:
-        """Whether its last user is about to leave, in its own loop."""
+        """Whether the last user is leaving, in the client's own loop."""
         return self.users <= 1 and self.loop == current_token()
 
     async def client(self) -> genai.Client:
-        """Return the client, when it may be used: with a token that is valid."""
+        """Return the client, with a valid token."""
         if self._identity is not None:
             await self._identity.refresh()
         return self._client
 
     async def close(self) -> None:
-        """Close the pool, which the client does not do, and the client, if they were made here; shielded, in bounded time."""
+        """Close the client and its pool if they were made here; shielded from cancellation, in bounded time."""
         if self._pool is not None:
-            self._client.close()
-            with move_on_after(_PATIENCE, shield=True):
+            self._client.close()  # does not close the pool
+            with move_on_after(_CLOSE_TIMEOUT, shield=True):
                 await self._pool.aclose()
 
 
 def is_plain(client: genai.Client) -> bool:
-    """Whether a companion can stand for a client: it is the SDK's own, with the SDK's own transport."""
+    """Whether a companion can replace a client: it is of the SDK's class and has the SDK's transport."""
     options = getattr(getattr(client, "_api_client", None), "_http_options", None)
     theirs = ("httpx_async_client", "aiohttp_client", "async_client_args")
     return type(client) is genai.Client and not any(getattr(options, name, None) for name in theirs)
 
 
-def _must_run_here(client: genai.Client) -> None:
-    """Raise if a client made for asyncio only is to run on trio; it would fail at every call."""
+def _require_loop_support(client: genai.Client) -> None:
+    """Raise if a client for asyncio only is used on trio, where it would fail at every call."""
     options = getattr(getattr(client, "_api_client", None), "_http_options", None)
     on_trio = isinstance(current_token().native_token, trio.lowlevel.TrioToken)
     if on_trio and options is not None and options.httpx_async_client is None:
         raise ConfigurationError(
             "this google.genai.Client has a transport that needs asyncio; for trio, make it with "
-            "http_options=HttpOptions(httpx_async_client=httpx2.AsyncClient(...)), or without any"
+            "http_options=HttpOptions(httpx_async_client=httpx2.AsyncClient(...)), or without a transport"
         )

@@ -1,13 +1,14 @@
-"""Connections for hundreds of calls at a time, at a cost for each that does not grow with their number.
+"""Connection pool for hundreds of concurrent calls, at a constant cost per call.
 
-An httpx2 pool looks at each of its connections whenever a request begins or ends. Here a client stands for as many pools as
-are needed, each of a few connections.
+An httpx2 pool scans all its connections whenever a request starts or ends. `ShardedClient` distributes the requests over as
+many small pools as it needs.
 
-1. A request goes to the first pool that has room. So a pool is used only while all before it are full, and there are never
-   more connections than requests were in flight at some time.
-2. There is always room: another pool is opened. It is the callers who limit the requests.
-3. A pool tidies its connections only when it is used, so the last one is closed here once it has been out of use for as long
-   as a connection may.
+Rules owned here:
+
+1. A request goes to the first pool that has room. So a pool is used only while all pools before it are full, and the number
+   of connections never exceeds the largest number of concurrent requests so far.
+2. The number of requests is not limited: if all pools are full, another is opened. Limiting is the callers' task.
+3. A pool closes idle connections only when it is used, so the last pool is closed here once it was idle for `IDLE_SECONDS`.
 """
 
 from __future__ import annotations
@@ -20,9 +21,9 @@ import httpx2
 from anyio import CancelScope, current_time
 
 CONNECTIONS = 16
-"""Of each pool. Fewer: more pools to look through; more: more connections to look at."""
+"""Connections of each pool. With fewer there are more pools to scan; with more, more connections in each."""
 IDLE_SECONDS = 30.0
-"""After which an unused connection is closed: below what load balancers allow."""
+"""Seconds after which an idle connection is closed: before load balancers close it."""
 
 _LIMITS = httpx2.Limits(max_connections=None, max_keepalive_connections=None, keepalive_expiry=IDLE_SECONDS)
 
@@ -36,33 +37,35 @@ class _Pool:
 
 @attrs.frozen
 class PoolStatistics:
-    """A snapshot."""
+    """A snapshot of a `ShardedClient`."""
 
     pools: int
+    """Open pools."""
     in_flight: int
+    """Requests in flight."""
 
 
 class ShardedClient(httpx2.AsyncClient):
-    """Sends each request by one of several clients, all made with the same arguments.
+    """Sends each request through one of several clients, all made with the same arguments.
 
-    Takes what `httpx2.AsyncClient` takes, but `limits`. One `send` that streams counts as in flight until its headers are there.
+    Accepts the arguments of `httpx2.AsyncClient` except `limits`. A streamed `send` is in flight until its headers arrive.
     """
 
     def __init__(self, *, connections: int = CONNECTIONS, **arguments: Any) -> None:
         super().__init__(**arguments, limits=_LIMITS)
         self._arguments = arguments
-        self._room = connections
+        self._connections = connections
         self._pools: list[_Pool] = []
 
     async def send(self, request: httpx2.Request, **options: Any) -> httpx2.Response:
-        """Send a request; everything else is as httpx2 has it."""
+        """Send a request, as `httpx2.AsyncClient.send` does."""
         if self.is_closed:
             raise RuntimeError("cannot send a request, as the client has been closed")
-        pool = self._with_room()
+        pool = self._pool_with_room()
         pool.in_flight += 1
         try:
             if self._pools[-1] is not pool:
-                await self._close_what_is_idle()
+                await self._close_idle_pool()
             return await pool.client.send(request, **options)
         finally:
             pool.in_flight -= 1
@@ -92,16 +95,16 @@ class ShardedClient(httpx2.AsyncClient):
         for pool in pools:
             await pool.client.aclose()
 
-    def _with_room(self) -> _Pool:
+    def _pool_with_room(self) -> _Pool:
         for pool in self._pools:
-            if pool.in_flight < self._room:
+            if pool.in_flight < self._connections:
                 return pool
         self._pools.append(_Pool(httpx2.AsyncClient(**self._arguments, limits=_LIMITS)))
         return self._pools[-1]
 
-    async def _close_what_is_idle(self) -> None:
+    async def _close_idle_pool(self) -> None:
         last = self._pools[-1]
         if not last.in_flight and current_time() - last.idle_since > IDLE_SECONDS:
             self._pools.pop()
-            with CancelScope(shield=True):  # it is in no list any more: nobody else would close it
+            with CancelScope(shield=True):  # the list no longer holds it, so no other caller would close it
                 await last.client.aclose()

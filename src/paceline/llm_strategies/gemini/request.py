@@ -1,9 +1,9 @@
-"""What a Gemini request says.
+"""Gemini requests: prompts, configuration and the cacheable context in the SDK's types.
 
 Rules owned here:
 
 1. One attempt is one HTTP request: the SDK's retries, automatic continuation and automatic function calling are off.
-2. Tools of the user's config are sent as they are, and never called: a reply that calls one is an invalid output.
+2. Tools in the user's config are sent but never called: a reply that calls one is an invalid output.
 3. A request that uses a cache has no system instruction and no tools: they are in the cache.
 """
 
@@ -26,19 +26,20 @@ from ..._core.fault import FaultKind
 from ..._core.prompt import Parts, parts_of
 from ..._core.request import Request
 
-_CACHED = ("system_instruction", "tools", "tool_config")
-"""The fields of a config that go into the cache."""
-_TYPED = ("response_mime_type", "response_schema", "response_json_schema")
-_SENDING = ("automatic_continuation", "automatic_function_calling", "should_return_http_response")
-"""The fields of a config that say how to send."""
-_LONGEST_HASH = 40  # characters: a display name may have 128
+_CACHED_FIELDS = ("system_instruction", "tools", "tool_config")
+"""Fields of a config that go into the cache."""
+_TYPE_FIELDS = ("response_mime_type", "response_schema", "response_json_schema")
+"""Fields of a config that follow from `output_type`."""
+_TRANSPORT_FIELDS = ("automatic_continuation", "automatic_function_calling", "should_return_http_response")
+"""Fields of a config that say how to send a request."""
+_HASH_LENGTH = 40  # characters: a display name may have 128
 
 
 def check(model: object, client: object, base_url: object, system_instruction: object, price: object) -> None:
-    """Refuse what is of a wrong type.
+    """Check the types of a strategy's arguments.
 
     Raises:
-        ConfigurationError: names the argument.
+        ConfigurationError: An argument has a wrong type; the message names it.
     """
     if not isinstance(model, str) or not model.strip():
         raise ConfigurationError(f"model must be a model's name, not {model!r}")
@@ -63,14 +64,14 @@ def config_of(
     """Return the config of every request, under rule 1.
 
     Args:
-        config: the user's.
-        system_instruction: the user's, if it is not in `config`.
-        safety_settings: the same.
-        schema: the JSON schema of the output; None: it is text.
-        given: whether the client is the user's, and may have been told to repeat requests.
+        config: The user's config.
+        system_instruction: The user's instruction, if it is not in `config`.
+        safety_settings: The user's safety settings, if they are not in `config`.
+        schema: JSON schema of the output; None for text.
+        given: Whether the client is the user's, whose retries must be turned off.
 
     Raises:
-        ConfigurationError: the config is none, or something is given twice.
+        ConfigurationError: The config is invalid, or a setting is given twice.
     """
     model = _validated(types.GenerateContentConfig, "config", config)
     ours: dict[str, Any] = {"system_instruction": system_instruction}
@@ -81,25 +82,27 @@ def config_of(
         if value is not None and getattr(model, name) is not None:
             raise ConfigurationError(f"{name} is given twice: as an argument and in config")
     if model.cached_content is not None:
-        raise ConfigurationError("config.cached_content: a cache is made by GeminiCachedStrategy")
+        raise ConfigurationError(
+            "config.cached_content is not supported; use GeminiCachedStrategy, which makes a cache"
+        )
     if schema is not None:
-        for name in _TYPED:
+        for name in _TYPE_FIELDS:
             if getattr(model, name) is not None:
-                raise ConfigurationError(f"config.{name} follows from output_type: give one of them")
+                raise ConfigurationError(f"config.{name} follows from output_type; give only one of them")
         ours |= {"response_mime_type": "application/json", "response_json_schema": dict(schema)}
     always: dict[str, Any] = {
         "automatic_continuation": False,
         "automatic_function_calling": types.AutomaticFunctionCallingConfig(disable=True),
         "should_return_http_response": True,
     }
-    if given or model.http_options is not None:  # whatever the client's retries are, a request's own come first
+    if given or model.http_options is not None:  # a request's retry options override the client's
         options = model.http_options or types.HttpOptions()
         always["http_options"] = options.model_copy(update={"retry_options": types.HttpRetryOptions(attempts=1)})
     return model.model_copy(update=always | {name: value for name, value in ours.items() if value is not None})
 
 
 def content_of(prompt: Parts) -> types.Content:
-    """Return a prompt as the user's turn: its texts and its media, in order."""
+    """Return a prompt as a user turn: its texts and media, in order."""
     parts = [
         types.Part(text=part)
         if isinstance(part, str)
@@ -109,100 +112,102 @@ def content_of(prompt: Parts) -> types.Content:
     return types.Content(role="user", parts=parts)
 
 
-def as_it_is(
+def unchanged(
     request: Request, config: types.GenerateContentConfig
 ) -> tuple[list[types.Content], types.GenerateContentConfig]:
-    """Return what the SDK is to be given so that it sends a request as it is, under rule 1.
+    """Return the SDK's arguments that send a request unchanged, under rule 1.
 
     Args:
-        request: of Gemini's form. The model that it may name is left out, as it is in the URL.
-        config: the strategy's, for how to send; what it says to the model is not sent.
+        request: Request in Gemini's format. Its `model` is left out, as it is part of the URL.
+        config: The strategy's config: its transport fields apply, its instructions and settings are not sent.
     """
     body = {name: value for name, value in request.body.items() if name != "model"}
     options = (config.http_options or types.HttpOptions()).model_copy(update={"extra_body": body})
-    bare = types.GenerateContentConfig(**{name: getattr(config, name) for name in _SENDING}, http_options=options)
+    transport = {name: getattr(config, name) for name in _TRANSPORT_FIELDS}
+    bare = types.GenerateContentConfig(**transport, http_options=options)
     return [content_of("replaced by the body")], bare
 
 
-def beside(config: types.GenerateContentConfig, system: str) -> types.GenerateContentConfig:
-    """Return a config with a system's text of a request's below its own.
+def with_system_text(config: types.GenerateContentConfig, system: str) -> types.GenerateContentConfig:
+    """Return a config with a request's system text appended to its own.
 
     Raises:
-        CallError: its own is no text.
+        CallError: The config's own system instruction is not a text.
     """
     own = config.system_instruction
     if not isinstance(own, str | None):
         raise CallError(
-            "the strategy's system_instruction is no text: the request's has no place", kind=FaultKind.REJECTED
+            "the request's system text cannot be added: the strategy's system_instruction is not a text",
+            kind=FaultKind.REJECTED,
         )
     return config.model_copy(update={"system_instruction": "\n\n".join(filter(None, (own, system)))})
 
 
 @attrs.frozen
 class Context:
-    """What all requests have in common, and a cache can hold."""
+    """The part that all requests share and that a cache can hold."""
 
     model: str
     contents: tuple[types.Content, ...]
-    whole: types.GenerateContentConfig
-    """Of requests that send it themselves."""
+    config: types.GenerateContentConfig
+    """Config of requests that send the context themselves."""
 
     @classmethod
-    def of(cls, model: str, contents: Parts | None, whole: types.GenerateContentConfig) -> Context:
-        """Return it.
+    def of(cls, model: str, contents: Parts | None, config: types.GenerateContentConfig) -> Context:
+        """Return the context.
 
         Raises:
-            ConfigurationError: there is nothing to cache, or a tool that no cache can hold.
+            ConfigurationError: There is nothing to cache, or a tool that a cache cannot hold.
         """
-        said = () if contents is None else (content_of(contents),)
-        if whole.system_instruction is None and not said:
+        shared = () if contents is None else (content_of(contents),)
+        if config.system_instruction is None and not shared:
             raise ConfigurationError("there is nothing to cache: give system_instruction or contents")
-        if not all(isinstance(tool, types.Tool) for tool in whole.tools or ()):
+        if not all(isinstance(tool, types.Tool) for tool in config.tools or ()):
             raise ConfigurationError("config.tools: a cache holds google.genai.types.Tool only")
-        return cls(model, said, whole)
+        return cls(model, shared, config)
 
     @property
     def fingerprint(self) -> str:
-        """A name for a cache of it, by which it is found again: of the same content and model, the same."""
+        """Display name of its cache, by which a later run finds it: the same for the same model and content."""
         digest = hashlib.sha256(self.model.encode())
-        held = [getattr(self.whole, name) for name in _CACHED]
-        for thing in (held[0], *self.contents, *(held[1] or ()), held[2]):
-            text = thing.model_dump_json(exclude_none=True) if isinstance(thing, BaseModel) else repr(thing)
+        instruction, tools, tool_config = (getattr(self.config, name) for name in _CACHED_FIELDS)
+        for part in (instruction, *self.contents, *(tools or ()), tool_config):
+            text = part.model_dump_json(exclude_none=True) if isinstance(part, BaseModel) else repr(part)
             digest.update(b"\0" + text.encode("utf-8", "backslashreplace"))
-        return f"paceline-{digest.hexdigest()[:_LONGEST_HASH]}"
+        return f"paceline-{digest.hexdigest()[:_HASH_LENGTH]}"
 
-    def to_cache(self, seconds: float) -> types.CreateCachedContentConfig:
-        """Return the request for a cache that lives so long."""
+    def creation_config(self, seconds: float) -> types.CreateCachedContentConfig:
+        """Return the config that creates a cache with a lifetime of some seconds."""
         return types.CreateCachedContentConfig(
             display_name=self.fingerprint,
             ttl=duration(seconds),
             contents=list(self.contents) or None,
-            http_options=self.whole.http_options,
-            **{name: getattr(self.whole, name) for name in _CACHED},
+            http_options=self.config.http_options,
+            **{name: getattr(self.config, name) for name in _CACHED_FIELDS},
         )
 
-    def cached_as(self, name: str) -> types.GenerateContentConfig:
+    def config_with_cache(self, name: str) -> types.GenerateContentConfig:
         """Return the config of requests that use a cache, under rule 3."""
-        return self.whole.model_copy(update={**dict.fromkeys(_CACHED), "cached_content": name})
+        return self.config.model_copy(update={**dict.fromkeys(_CACHED_FIELDS), "cached_content": name})
 
 
 @contextmanager
-def understood() -> Iterator[None]:
-    """Tell what the SDK raises of itself from what it says of an output.
+def sdk_errors() -> Iterator[None]:
+    """Translate the validation and decoding errors that the SDK raises about its own data, not about an output.
 
     Raises:
-        CallError: the SDK refuses the request, or cannot read the reply.
+        CallError: The SDK refused the request, or cannot read the reply.
     """
     try:
         yield
     except ValidationError as error:
-        raise CallError(f"the SDK refuses the request: {error}", kind=FaultKind.BUG) from error
+        raise CallError(f"google-genai refused the request: {error}", kind=FaultKind.BUG) from error
     except (JSONDecodeError, UnicodeDecodeError, RecursionError) as error:
         raise CallError(f"the reply cannot be read: {error}", kind=FaultKind.TRANSIENT) from error
 
 
 def duration(seconds: float) -> str:
-    """Return a number of seconds as Google writes it."""
+    """Return a duration as Google writes it, such as `1.5s`."""
     return f"{seconds:.3f}".rstrip("0").rstrip(".") + "s"
 
 

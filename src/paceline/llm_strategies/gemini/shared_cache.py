@@ -1,10 +1,9 @@
-"""One context cache at Gemini's, shared by all calls of a strategy in one loop.
+"""SharedCache: carries out the decisions of `cache_state` for one context cache that all calls of a strategy share in one loop.
 
-The machine in `_core.context_cache` decides; here is done what it says, by the workers themselves and without a task of its
-own. The worker of an operation carries it out within its own call, so a deadline or a cancellation may end it: then the next
-one takes over. Those who wait for an operation that fails, fail with it, as its repetition for each of them would fail too.
+There is no background task: a worker carries out an operation within its own call, so a deadline or a cancellation may end
+it, and the next worker takes over. Calls that wait for an operation fail if it fails, as repeating it would fail too.
 
-Time is the loop's. When a cache that was found expires is not asked, but set: by renewing it.
+Time is the event loop's. The expiry of a cache that was found is not read but set, by renewing the cache.
 """
 
 from __future__ import annotations
@@ -25,12 +24,12 @@ from ..._core.fault import Fault, FaultKind
 from ...abc import ErrorClassifier
 from . import cache_state as machine
 from .errors import is_cache_gone
-from .request import Context, duration, understood
+from .request import Context, duration, sdk_errors
 
 IfTooSmall: TypeAlias = Literal["send", "stop"]
 _Operation: TypeAlias = machine.Search | machine.Create | machine.Renew
 
-_PAGE = 100  # caches of a list
+_PAGE = 100  # caches per page of a list
 _LONG_AGO = datetime.min.replace(tzinfo=UTC)
 _BAD_REQUEST, _NOT_FOUND = 400, 404
 
@@ -41,12 +40,12 @@ logger: logging.Logger = logging.getLogger("paceline.llm_strategies.gemini")
 class _Flight:
     """One operation, or several that follow from each other."""
 
-    landed: Signal = attrs.field(factory=Signal)
+    ended: Signal = attrs.field(factory=Signal)
     fault: Fault | None = None
 
 
 class SharedCache:
-    """A cache of a context."""
+    """A context cache at the service."""
 
     def __init__(
         self, context: Context, policy: machine.CachePolicy, if_too_small: IfTooSmall, classifier: ErrorClassifier
@@ -59,17 +58,17 @@ class SharedCache:
         self._flight: _Flight | None = None
 
     async def name(self, client: genai.Client) -> str | None:
-        """Return the cache that the next call is to use, once there is one; None: it sends the context itself.
+        """Return the name of the cache for the next call, once one exists; None if the call must send the context itself.
 
-        A cancellation passes at once, and another call takes over what this one was doing.
+        On cancellation another call takes over this one's operation.
 
         Raises:
-            CallError: somebody else's operation, for which this call waited, has failed; or the context is too small, and
-                that is to stop the batch.
-            google.genai.errors.APIError: the service refused the operation.
-            httpx2.HTTPError: the service could not be reached.
+            CallError: Another call's operation, for which this call waited, failed; or the context is too small and
+                `too_small` is `stop`.
+            google.genai.errors.APIError: The service refused the operation.
+            httpx2.HTTPError: The service could not be reached.
         """
-        effect = self._tell(machine.Wanted())
+        effect = self._step(machine.Wanted())
         while True:
             match effect:
                 case machine.Use(name):
@@ -78,79 +77,79 @@ class SharedCache:
                     return None
                 case machine.Wait():
                     await self._wait()
-                    effect = self._tell(machine.Wanted())
+                    effect = self._step(machine.Wanted())
                 case machine.AskAgain():
-                    effect = self._tell(machine.Wanted())
+                    effect = self._step(machine.Wanted())
                 case machine.Search() | machine.Create() | machine.Renew():
                     effect = await self._carry_out(client, effect)
                 case _:
                     raise IllegalTransitionError(f"{effect} for a call")
 
-    def served(self, name: str) -> None:
-        """Hear that a call was served with a cache."""
-        self._tell(machine.Served(name))
+    def on_served(self, name: str) -> None:
+        """Record that a call succeeded with a cache."""
+        self._step(machine.Served(name))
 
-    def gone(self, name: str) -> None:
-        """Hear that the service knows no such cache."""
-        self._tell(machine.Gone(name))
+    def on_gone(self, name: str) -> None:
+        """Record that the service has no cache of this name."""
+        self._step(machine.Gone(name))
 
     async def close(self, client: genai.Client) -> None:
-        """Leave nothing at the service, unless the cache is to be kept.
+        """Delete the cache at the service, unless the policy keeps it.
 
         Raises:
-            Exception: it could not be deleted; it will expire by itself.
+            Exception: The cache could not be deleted; it will expire.
         """
-        await self._remove(client, self._tell(machine.Closing()))
+        await self._remove(client, self._step(machine.Closing()))
 
-    def _tell(self, event: machine.Event) -> machine.Effect:
+    def _step(self, event: machine.Event) -> machine.Effect:
         before = self._state
         self._state, effect = machine.step(self._policy, before, event, current_time())
         if isinstance(event, machine.Gone) and self._state is not before:
             logger.info("the context cache %s is gone", event.name)
             if isinstance(self._state, machine.Unusable):
-                logger.warning("caches are gone before they serve a call: the context is sent with each call instead")
+                logger.warning("caches disappear before they serve a call; the context is sent with each call instead")
         return effect
 
     async def _wait(self) -> None:
         flight = self._flight
-        if flight is None:  # not reached: who ends an operation ends its flight before anyone else can run
-            raise IllegalTransitionError("nothing to wait for")
-        await flight.landed.wait()
+        if flight is None:  # unreachable: an operation and its flight end in the same step
+            raise IllegalTransitionError("no operation of the context cache is in flight")
+        await flight.ended.wait()
         if flight.fault is not None:
             fault = flight.fault
             message = f"the context cache: {fault.message}"
             raise CallError(message, kind=fault.kind, retry_after=fault.retry_after, quota=fault.quota)
 
     async def _carry_out(self, client: genai.Client, operation: _Operation) -> machine.Effect:
-        """Carry out an operation; return what follows for the call."""
+        """Carry out an operation and return the next effect for the call."""
         self._flight = self._flight or _Flight()
         try:
             event = await self._do(client, operation)
         except Exception as error:
             fault = self._classifier.classify(error)
-            effect = self._tell(machine.Failed(_may_be_done(error)))
-            if isinstance(effect, machine.AskAgain):  # the cache lives on for a while
+            effect = self._step(machine.Failed(_may_have_succeeded(error)))
+            if isinstance(effect, machine.AskAgain):  # the cache is still usable for a while
                 logger.info("the context cache could not be renewed: %s", fault)
-                self._land(None)
+                self._end_flight(None)
                 return effect
-            self._land(fault)
+            self._end_flight(fault)
             raise
-        except BaseException:  # cancelled: somebody else takes over
-            self._tell(machine.Failed(lost=True))
-            self._land(None)
+        except BaseException:  # cancelled: another call takes over
+            self._step(machine.Failed(lost=True))
+            self._end_flight(None)
             raise
-        effect = self._tell(event)
-        if isinstance(effect, machine.Delete):  # it was closed meanwhile
+        effect = self._step(event)
+        if isinstance(effect, machine.Delete):  # closed in the meantime
             await self._remove(client, effect)
         if not isinstance(effect, machine.Search | machine.Create | machine.Renew):
-            self._land(None)
+            self._end_flight(None)
         return effect
 
-    def _land(self, fault: Fault | None) -> None:
+    def _end_flight(self, fault: Fault | None) -> None:
         flight, self._flight = self._flight, None
         if flight is not None:
             flight.fault = fault
-            flight.landed.set()
+            flight.ended.set()
 
     async def _do(self, client: genai.Client, operation: _Operation) -> machine.Event:
         match operation:
@@ -163,12 +162,12 @@ class SharedCache:
 
     async def _search(self, client: genai.Client) -> machine.Found | machine.NotFound:
         try:
-            ours = await self._ours(client)
+            existing = await self._existing(client)
         except APIError as error:
             if self._classifier.classify(error).kind is not FaultKind.REJECTED:
                 raise
-            return machine.NotFound()  # a gateway that lists none
-        latest = max(ours, key=lambda cache: cache.expire_time or _LONG_AGO, default=None)
+            return machine.NotFound()  # a gateway that does not list caches
+        latest = max(existing, key=lambda cache: cache.expire_time or _LONG_AGO, default=None)
         if latest is None or latest.name is None:
             return machine.NotFound()
         logger.info("found the context cache %s", latest.name)
@@ -176,19 +175,21 @@ class SharedCache:
 
     async def _create(self, client: genai.Client) -> machine.Created | machine.TooSmall:
         since = current_time()
-        config = self._context.to_cache(self._policy.ttl)
+        config = self._context.creation_config(self._policy.ttl)
         try:
-            with understood():
+            with sdk_errors():
                 cache = await client.aio.caches.create(model=self._context.model, config=config)
         except APIError as error:
             fault = self._classifier.classify(error)
             if error.code != _BAD_REQUEST or fault.kind is not FaultKind.REJECTED:
                 raise
             if self._if_too_small == "stop":
-                message = f"the context cannot be cached; most often it is below the model's minimum: {fault.message}"
+                message = (
+                    f"the context cannot be cached, most often as it is below the model's minimum: {fault.message}"
+                )
                 raise CallError(message, kind=FaultKind.DENIED) from error
             logger.warning(
-                "%s does not cache this context, which is below its minimum most often: it is sent with each call instead (%s)",
+                "%s does not cache this context, most often as it is below the minimum; it is sent with each call instead (%s)",
                 self._context.model,
                 fault.message,
             )
@@ -203,7 +204,7 @@ class SharedCache:
         since = current_time()
         config = types.UpdateCachedContentConfig(ttl=duration(self._policy.ttl), http_options=self._options)
         try:
-            with understood():
+            with sdk_errors():
                 await client.aio.caches.update(name=name, config=config)
         except APIError as error:
             if error.code == _NOT_FOUND or is_cache_gone(error):
@@ -216,31 +217,31 @@ class SharedCache:
             case machine.Delete(name):
                 names = [name]
             case machine.Sweep():
-                names = [cache.name for cache in await self._ours(client) if cache.name]
+                names = [cache.name for cache in await self._existing(client) if cache.name]
             case _:
                 return
         for name in names:
             try:
-                with understood():
+                with sdk_errors():
                     config = types.DeleteCachedContentConfig(http_options=self._options)
                     await client.aio.caches.delete(name=name, config=config)
             except APIError as error:
                 if error.code != _NOT_FOUND and not is_cache_gone(error):
                     raise
 
-    async def _ours(self, client: genai.Client) -> list[types.CachedContent]:
+    async def _existing(self, client: genai.Client) -> list[types.CachedContent]:
         config = types.ListCachedContentsConfig(page_size=_PAGE, http_options=self._options)
-        with understood():
+        with sdk_errors():
             caches = [cache async for cache in await client.aio.caches.list(config=config)]
         return [cache for cache in caches if cache.display_name == self._context.fingerprint]
 
     @property
     def _options(self) -> types.HttpOptions | None:
-        return self._context.whole.http_options
+        return self._context.config.http_options
 
 
-def _may_be_done(error: Exception) -> bool:
-    """Whether a creation that raised this may have been heard all the same: any but a clear no."""
+def _may_have_succeeded(error: Exception) -> bool:
+    """Whether the service may have created a cache although the request raised: true unless it clearly refused."""
     if isinstance(error, CallError):
         return error.kind is not FaultKind.DENIED
     return not (isinstance(error, APIError) and 400 <= error.code < 500)  # noqa: PLR2004 - HTTP's own bounds

@@ -1,14 +1,13 @@
-"""Gemini by google-genai, on trio and on asyncio alike.
+"""GeminiStrategy: calls a Gemini model through google-genai, on trio and asyncio.
 
 Rules owned here:
 
-1. One attempt is one HTTP request. Waiting and calling again is the engine's business.
-2. The client lives from `prepare` to `cleanup`, for all who share the strategy in a loop.
-3. The SDK reads no reply: its models refuse, or warn of, what they do not know yet, at a fifth of the CPU of a call. What
-   a reply says is read here, from its JSON, of which every level may be missing or of another type.
-4. A request of Gemini's own form is sent as it is: nothing of the strategy's goes with it but the model. The SDK is given it as
-   an extra body, which it puts over its own; its models would refuse, or lose, what they do not know yet. The whole reply is its
-   output.
+1. One attempt is one HTTP request. Waiting and repeating are the engine's task.
+2. The client lives from `prepare` to `cleanup`, for all users of the strategy in one loop.
+3. Replies are parsed here, from their JSON. The SDK's models refuse, or warn of, fields that they do not know yet, and take
+   a fifth of the CPU time of a call.
+4. A request in Gemini's format is sent unchanged, with only the strategy's model. The SDK receives it as an extra body, which
+   replaces its own: its models would refuse, or lose, unknown fields. The complete reply is the output.
 """
 
 from __future__ import annotations
@@ -31,8 +30,8 @@ from ..common import fingerprint, quota_hint
 from ..output_types.output_type import NO_REQUESTS, OutputType
 from ..prices import Priced
 from .client import Access, Connection, Identity, is_plain
-from .errors import GeminiErrorClassifier, read_reply, read_whole
-from .request import as_it_is, beside, check, config_of, content_of, understood
+from .errors import GeminiErrorClassifier, read_complete_reply, read_reply
+from .request import check, config_of, content_of, sdk_errors, unchanged, with_system_text
 
 T = TypeVar("T")
 
@@ -40,7 +39,7 @@ DEFAULT_MODEL = "gemini-2.5-flash"
 
 
 class Options(TypedDict, total=False):
-    """The arguments of `GeminiStrategy`, but the model and the type of its output."""
+    """Arguments of `GeminiStrategy` except `model` and `output_type`."""
 
     client: genai.Client | None
     api_key: str | None
@@ -56,37 +55,37 @@ class Options(TypedDict, total=False):
 
 
 class GeminiStrategy(Priced[T], Generic[T]):
-    """Asks a Gemini model, by the Gemini API or Vertex AI.
+    """Calls a Gemini model through the Gemini API or Vertex AI.
 
-        GeminiStrategy()                                             # answers in text
-        GeminiStrategy("gemini-2.5-pro", output_type=Person)         # answers that are persons
+        GeminiStrategy()                                             # text answers
+        GeminiStrategy("gemini-2.5-pro", output_type=Person)         # answers of the class Person
 
-    A prompt may have images and documents as parts: they are sent along.
+    A prompt may contain images and documents as parts.
 
     Args:
-        model: the model's name.
-        client: a `google.genai.Client` whose service is called as its user; it is never closed. One that was made with
-            `HttpOptions(httpx_async_client=...)` is used itself: its pool must not be smaller than the number of workers. Of a
-            plain one only the settings are used, as it would not run on trio.
-        api_key: by default GOOGLE_API_KEY or GEMINI_API_KEY of the environment.
-        base_url: of a gateway or a test server.
-        vertexai: whether to call Vertex AI; by default what GOOGLE_GENAI_USE_VERTEXAI says. There no key is needed: Google's
-            application default credentials are used.
-        project: of Vertex AI; by default GOOGLE_CLOUD_PROJECT, or that of the credentials.
-        location: of Vertex AI; by default GOOGLE_CLOUD_LOCATION, or `global`.
-        system_instruction: what the model is told before every prompt.
-        config: a `GenerateContentConfig`, or its fields. Its tools are sent; a reply that calls one is an invalid output.
-        safety_settings: a list of `SafetySetting`, or of their fields.
-        output_type: what an answer is to be: `str`, or a pydantic model, an attrs class, a dataclass and the like. The model
-            is given its schema, and every answer is checked.
-        price: what tokens cost; by default what genai-prices knows, where it is installed and the service is Google's own.
-        quota: the lane's name; by default `GeminiStrategy:` and the model's.
+        model: Name of the model.
+        client: A `google.genai.Client` whose service and identity are used; it is never closed. A client made with
+            `HttpOptions(httpx_async_client=...)` makes the calls itself, and its pool must not be smaller than the number of
+            workers. Of a plain client only the settings are used, as it does not run on trio.
+        api_key: API key; by default GOOGLE_API_KEY or GEMINI_API_KEY of the environment.
+        base_url: URL of a gateway or a test server.
+        vertexai: Whether to call Vertex AI; by default GOOGLE_GENAI_USE_VERTEXAI of the environment. Vertex AI needs no key:
+            Google's application default credentials are used.
+        project: Vertex AI project; by default GOOGLE_CLOUD_PROJECT, or the project of the credentials.
+        location: Vertex AI location; by default GOOGLE_CLOUD_LOCATION, or `global`.
+        system_instruction: Instruction before every prompt.
+        config: A `GenerateContentConfig`, or its fields. Tools are sent; a reply that calls one is an invalid output.
+        safety_settings: A list of `SafetySetting`, or of their fields.
+        output_type: Type of the answers: `str`, a pydantic model, an attrs class, a dataclass and so on. The model receives
+            its schema, and every answer is validated.
+        price: Price of tokens; by default the one in genai-prices, if it is installed and the service is Google's own.
+        quota: Name of the lane; by default `GeminiStrategy:` and the model.
 
-    A `Request` of Gemini's own form is sent as it is, without `system_instruction` and `config`; its output is the reply as data.
+    A `Request` in Gemini's format is sent unchanged, without `system_instruction` and `config`; its output is the reply as data.
 
     Raises:
-        ConfigurationError: an argument is wrong, or two contradict each other.
-        MissingKeyError: there is no key.
+        ConfigurationError: An argument is wrong, or two contradict each other.
+        MissingKeyError: No API key was found.
         MissingExtraError: google-genai is not installed; raised by the import of `paceline.llm_strategies.gemini`.
     """
 
@@ -98,7 +97,7 @@ class GeminiStrategy(Priced[T], Generic[T]):
     ) -> None: ...
     @overload
     def __init__(self, model: str = ..., *, output_type: type[T], **options: Unpack[Options]) -> None: ...
-    def __init__(  # noqa: PLR0913 - all but the model have good defaults
+    def __init__(  # noqa: PLR0913 - all have defaults
         self,
         model: str = DEFAULT_MODEL,
         *,
@@ -118,7 +117,7 @@ class GeminiStrategy(Priced[T], Generic[T]):
         check(model, client, base_url, system_instruction, price)
         named = {"api_key": api_key, "base_url": base_url, "project": project, "location": location}
         if client is not None and (vertexai is not None or any(value is not None for value in named.values())):
-            raise ConfigurationError(f"give either client or {', '.join(named)} and vertexai: a client has its own")
+            raise ConfigurationError(f"give either client, which has its own settings, or {', '.join(named)}, vertexai")
         self.model = self._name = model.strip()
         self.price = price
         self._quota = quota or f"{GeminiStrategy.__qualname__}:{self._name}"
@@ -131,7 +130,7 @@ class GeminiStrategy(Priced[T], Generic[T]):
             if is_plain(client)
             else None
         )
-        if self._access is not None and self._access.is_googles:
+        if self._access is not None and self._access.is_google:
             self._listed_as = (self._name, "google")
         schema = self._output.schema
         self._config = config_of(config, system_instruction, safety_settings, schema, given=self._given is not None)
@@ -143,31 +142,31 @@ class GeminiStrategy(Priced[T], Generic[T]):
 
     @property
     def quota(self) -> str:
-        """The lane's name."""
+        """Name of the lane."""
         return self._quota
 
     @property
     def identity(self) -> Mapping[str, Any]:
-        """What its outputs depend on besides the prompt."""
-        said = self._config.model_dump_json(exclude_none=True, exclude={"http_options"}, warnings=False)
+        """What the outputs depend on besides the prompt, as plain data."""
+        config = self._config.model_dump_json(exclude_none=True, exclude={"http_options"}, warnings=False)
         server = self._access.options.base_url if self._access is not None else None
         return {
             **super().identity,
             "server": server and urlsplit(server).netloc.rpartition("@")[2],
-            "config": fingerprint(said),
+            "config": fingerprint(config),
             **self._output.identity,
         }
 
     def restore(self, data: Any) -> T:
-        """Return an output from what a journal has kept of it."""
+        """Return an output from its data in a journal."""
         return self._output.restore(data)
 
     async def prepare(self) -> None:
-        """Make the client, and look for the price if none was given.
+        """Make the client, and look up the price if none was given.
 
         Raises:
-            ConfigurationError: the client given needs asyncio, and this is trio; or Vertex AI is given no project.
-            google.auth.exceptions.GoogleAuthError: there are no credentials for Vertex AI.
+            ConfigurationError: The client needs asyncio, and this is trio; or Vertex AI has no project.
+            google.auth.exceptions.GoogleAuthError: No credentials for Vertex AI were found.
         """
         needs_identity = self._access is not None and self._access.needs_identity
         identity = await Identity.of(self._access) if self._access is not None and needs_identity else None
@@ -179,12 +178,12 @@ class GeminiStrategy(Priced[T], Generic[T]):
     def _connect(self, identity: Identity | None) -> Connection:
         if self._access is not None:
             return Connection.make(self._access, identity)
-        if self._given is None:  # not reached: one of them is there
-            raise MisuseError("there is neither a client nor a key")
+        if self._given is None:  # unreachable: `__init__` sets one of the two
+            raise MisuseError("the strategy has neither a client nor a key")
         return Connection.given(self._given)
 
     async def cleanup(self) -> None:
-        """Close the client, if it was made here and nobody else uses it."""
+        """Close the client if it was made here, once the last user leaves."""
         connection = self._connection
         if connection is None or connection.loop != current_token():
             return
@@ -194,13 +193,13 @@ class GeminiStrategy(Priced[T], Generic[T]):
             await connection.close()
 
     async def execute(self, prompt: Prompt, attempt: int, timeout: float) -> tuple[T, TokenUsage]:  # noqa: ARG002
-        """Make one request and return its first candidate.
+        """Make one request and return the answer of its first candidate.
 
         Raises:
-            CallError: the reply holds no answer, or not the whole of it; what it cost is in `usage`.
-            InvalidOutputError: the answer is not of its type.
-            google.genai.errors.APIError: the service refused.
-            httpx2.HTTPError: the service could not be reached.
+            CallError: The reply holds no answer, or an incomplete one; its usage is in `usage`.
+            InvalidOutputError: The answer is not of its type.
+            google.genai.errors.APIError: The service refused.
+            httpx2.HTTPError: The service could not be reached.
         """
         if self._connection is None:
             raise MisuseError(f"{self!r}.execute() was called before prepare()")
@@ -208,48 +207,47 @@ class GeminiStrategy(Priced[T], Generic[T]):
         if isinstance(prompt, Request):
             if (objection := self.objection(prompt)) is not None:
                 raise CallError(objection, kind=FaultKind.REJECTED)
-            if self._passes_on(prompt):
-                contents, config = as_it_is(prompt, self._config)
-                return read_whole(await self._send(client, contents, config))  # type: ignore[return-value]  # T is str: data is what it is
-            body = await self._ask_words(client, *(prompt.plain or (None, prompt.text)))
+            if self._sends_unchanged(prompt):
+                contents, config = unchanged(prompt, self._config)
+                return read_complete_reply(await self._send(client, contents, config))  # type: ignore[return-value]  # T is str; this is data
+            body = await self._ask_text(client, *(prompt.plain or (None, prompt.text)))
         else:
             body = await self._ask(client, content_of(prompt))
         text, usage = read_reply(body)
         return self._output.parse(text, usage), usage
 
     def objection(self, request: Request) -> str | None:
-        """Return why it cannot be asked a request in a provider's own form; None: it can."""
+        """Return why a request in a provider's format cannot be sent; None if it can."""
         if self._output.schema is not None:
             return NO_REQUESTS
-        return None if self._passes_on(request) else request.objection("a model of Gemini's")
+        return None if self._sends_unchanged(request) else request.objection("a Gemini model")
 
-    def _passes_on(self, request: Request) -> bool:
-        """Whether a request is sent as it is."""
+    def _sends_unchanged(self, request: Request) -> bool:
         return request.dialect == "gemini"
 
-    async def _ask_words(self, client: genai.Client, system: str | None, text: str) -> str:
+    async def _ask_text(self, client: genai.Client, system: str | None, text: str) -> str:
         if system is None:
             return await self._ask(client, content_of(text))
-        return await self._send(client, [content_of(text)], beside(self._config, system))
+        return await self._send(client, [content_of(text)], with_system_text(self._config, system))
 
     async def _ask(self, client: genai.Client, content: types.Content) -> str:
-        """Make one request; return the body of the reply."""
+        """Make one request with the strategy's config; return the body of the reply."""
         return await self._send(client, [content], self._config)
 
     async def _send(
         self, client: genai.Client, contents: list[types.Content], config: types.GenerateContentConfig
     ) -> str:
-        with understood():
+        with sdk_errors():
             response = await client.aio.models.generate_content(model=self._name, contents=contents, config=config)
         raw = response.sdk_http_response
-        if raw is None or raw.body is None:  # a client that knows nothing of raw replies
+        if raw is None or raw.body is None:  # a client of the user's own class, without raw replies
             return response.model_dump_json(by_alias=True, exclude_none=True)
-        self.quota_hint = quota_hint(raw.headers)  # Google says nothing there; gateways before it do
+        self.quota_hint = quota_hint(raw.headers)  # sent by gateways, not by Google
         return raw.body
 
 
 def _secret(access: Access | None, client: genai.Client | None) -> str | None:
-    """Return the key, which the service may echo."""
+    """Return the API key, which the service may echo."""
     if access is not None:
         return access.api_key
     key = getattr(getattr(client, "_api_client", None), "api_key", None)
