@@ -231,7 +231,7 @@ async def test_a_typed_strategy_takes_no_requests(service):
     ]:
         told = await fault(strategy, request)
         assert told.kind is FaultKind.REJECTED
-        assert "it cannot be held to output_type" in told.message
+        assert "output_type cannot be combined" in told.message
         assert told.message == f"CallError: {strategy.objection(request)}"
     assert service.requests == 0
 

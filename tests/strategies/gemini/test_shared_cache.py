@@ -316,7 +316,7 @@ async def test_caches_that_are_never_there_are_given_up_before_they_cost_more(ca
     assert batch.failures == {}
     assert service.count("post") == 3
     assert service.of("generate")[-1].body["systemInstruction"]["parts"] == [{"text": KNOWLEDGE}]
-    assert len([record for record in caplog.records if "gone before they serve" in record.message]) == 1
+    assert len([record for record in caplog.records if "disappear before they serve" in record.message]) == 1
 
 
 async def test_a_gateway_that_lists_no_caches_may_create_them():
