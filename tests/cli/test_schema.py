@@ -155,7 +155,7 @@ def test_an_invalid_system_instruction_is_refused_in_one_message(paceline, jsonl
     [
         (f"-m {FAST} --schema city.json", "a simulated model has no use for --schema"),
         (f"-m {FAST} --system city.json", "a simulated model has no use for --system"),
-        ("-m openai:m@http://127.0.0.1:9/v1 --system city.json --cache", "for models of gemini alone"),
+        ("-m openai:m@http://127.0.0.1:9/v1 --system city.json --cache", "only models of gemini have a context cache"),
     ],
 )
 @pytest.mark.usefixtures("schema")

@@ -106,7 +106,7 @@ class Request:
         """Return why a model of another provider cannot answer the request, in a sentence; None if it can.
 
         Args:
-            whose: The model, as the subject of the sentence: `a model of Gemini's`.
+            whose: The model, as the subject of the sentence: `a Gemini model`.
         """
         beyond = self.beyond_text
         if beyond is None:
