@@ -18,7 +18,7 @@ from pyarrow import parquet
 
 from paceline.journal.writer import JournalWriter
 
-from ...journal.support import begun, done, failed
+from ...journal.support import done, failed, started_writer
 from ..conftest import FAST, lines_of, prompts, rows_of
 
 REJECTING = f"{FAST},faults=rejected:0.3"
@@ -160,7 +160,7 @@ def big(tmp_path):
     """Write a journal that takes a while to be read; return its path."""
     path = tmp_path / "big.journal"
     ids = [f"q{i}" for i in range(60_000)]
-    with begun(str(path), *ids) as store:
+    with started_writer(str(path), *ids) as store:
         store.commit([done(name, "x" * 300) for name in ids], {})
     return path
 
@@ -224,7 +224,7 @@ def test_a_journal_without_results_makes_an_empty_output(paceline, tmp_path):
 
 
 def test_items_that_the_input_has_no_longer_are_in_no_output(paceline, tmp_path):
-    with begun(str(tmp_path / "x.journal"), "a", "b") as store:
+    with started_writer(str(tmp_path / "x.journal"), "a", "b") as store:
         store.commit([done("a"), failed("b")], {})
         store.items.mark_all_gone()
     assert paceline("results", tmp_path / "x.journal", "-o", "-").out == ""
