@@ -82,8 +82,27 @@ def _signature(thing: Any) -> str:
     except (TypeError, ValueError):
         return ""
     empty = inspect.Signature.empty
-    names = [parameter.replace(annotation=empty) for parameter in signature.parameters.values()]
+    names = [
+        parameter.replace(annotation=empty, default=_stable(parameter.default))
+        for parameter in signature.parameters.values()
+    ]
     return re.sub(r" at 0x[0-9a-f]+", "", str(signature.replace(parameters=names, return_annotation=empty)))
+
+
+class _Shown(str):
+    """A text whose repr is the text itself."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return str(self)
+
+
+def _stable(default: Any) -> Any:
+    """Return a default whose repr is the same in every process: that of a set has no order."""
+    if isinstance(default, (set, frozenset)):
+        return _Shown("{" + ", ".join(sorted(map(str, default))) + "}")
+    return default
 
 
 if __name__ == "__main__":
