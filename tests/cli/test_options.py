@@ -224,7 +224,7 @@ def test_a_bad_answer_moves_its_item_up_the_ladder_of_models(paceline, jsonl):
             "unknown option --ouput (did you mean --output?); see paceline results --help",
         ),
         (["status", "x", "--jsno"], "unknown option --jsno (did you mean --json?); see paceline status --help"),
-        (["status", "x", "--pace", "-1"], "--pace: must be >= 0, not '-1'; see paceline status --help"),
+        (["status", "x", "--pace", "-1"], "--pace: must be 0 or more, not '-1'; see paceline status --help"),
         (["completion", "tcsh"], "SHELL: must be one of bash, zsh, fish, not 'tcsh'; see paceline completion --help"),
     ],
 )

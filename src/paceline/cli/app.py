@@ -21,7 +21,6 @@ from cyclopts import (
     UnusedCliTokensError,
     ValidationError,
 )
-from cyclopts.validators import Number
 
 from .._core.exceptions import ConfigurationError
 from ..runs.option_values import OptionError
@@ -34,11 +33,10 @@ from .options import (
     ResumeArguments,
     RunArguments,
     record_of,
-    to_whole,
+    whole_number,
 )
 
 _STDIO = "\0"  # stands for -, which cyclopts would read as an option; no argument of a process can contain it
-_AT_LEAST_0, _AT_LEAST_1 = Number(gte=0), Number(gte=1)
 _Input: TypeAlias = Annotated[FilePath, Parameter(name="INPUT", show_default=False)]
 _Journal: TypeAlias = Annotated[FilePath, Parameter(name="JOURNAL", show_default=False)]
 Options = TypeVar("Options", bound=attrs.AttrsInstance)
@@ -123,8 +121,8 @@ def _message_of(error: CycloptsError) -> str:
             expected = _EXPECTED.get(error.target_type) or f"one of {', '.join(get_args(error.target_type))}"
             message = f"{error.token.keyword or error.argument.name}: must be {expected}, not {error.token.value!r}"
         case ValidationError() if error.argument is not None and error.argument.tokens:
-            token, rule = error.argument.tokens[0], error.exception_message.rstrip(".")
-            message = f"{token.keyword or error.argument.name}: {rule[:1].lower()}{rule[1:]}, not {token.value!r}"
+            token = error.argument.tokens[0]
+            message = f"{token.keyword or error.argument.name}: {error.exception_message}, not {token.value!r}"
     return message
 
 
@@ -164,7 +162,7 @@ def status(
     /,
     *,
     json: Annotated[bool, Parameter(negative="", show_default=False)] = False,
-    pace: Annotated[int, Parameter(metavar="N", converter=to_whole, n_tokens=1, validator=_AT_LEAST_0)] = 5,
+    pace: Annotated[int, whole_number(0)] = 5,
 ) -> int:
     """Show the progress of a batch.
 
@@ -219,9 +217,9 @@ def resume(journal: _Journal, /, options: ResumeArguments | None = None) -> int:
 @app.command(sort_key=0, help_epilogue="")
 def demo(
     *,
-    items: Annotated[int | None, Parameter(metavar="N", converter=to_whole, n_tokens=1, validator=_AT_LEAST_1)] = None,
+    items: Annotated[int | None, whole_number(1)] = None,
     model: Annotated[str | None, Parameter(metavar="NAME")] = None,
-    seed: Annotated[int | None, Parameter(metavar="N", converter=to_whole, n_tokens=1, validator=_AT_LEAST_0)] = None,
+    seed: Annotated[int | None, whole_number(0)] = None,
 ) -> int:
     """Watch a batch find the pace of a simulated provider.
 

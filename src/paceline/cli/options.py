@@ -73,6 +73,16 @@ def to_whole(_: Any, tokens: Sequence[Token]) -> int:
         raise OptionError(_name_of(tokens), f"must be a whole number, not {tokens[-1].value!r}") from None
 
 
+def whole_number(least: int) -> Parameter:
+    """Return the parameter of an option that is a whole number, `least` or more."""
+
+    def check(_: Any, value: int | None) -> None:
+        if value is not None and value < least:
+            raise ValueError(f"must be {least} or more")
+
+    return Parameter(validator=check, **_WHOLE)
+
+
 def _name_of(tokens: Sequence[Token]) -> str:
     return (tokens[-1].keyword or "").lstrip("-")
 
