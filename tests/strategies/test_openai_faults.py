@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from email.utils import formatdate
 
@@ -145,10 +146,14 @@ async def test_a_refused_connection_may_pass(unused_port):
     assert fault.kind is FaultKind.TRANSIENT
 
 
-async def test_a_timeout_of_a_client_that_was_given_is_one(service):
-    service.says(Answer(openai_reply(), hold=lambda: time.sleep(0.3)))
-    async with openai.AsyncOpenAI(api_key=KEY, base_url=service.url, timeout=0.05) as client:
+async def test_a_read_timeout_of_a_client_given_by_the_user_is_a_timeout_fault_and_one_request(service):
+    release = threading.Event()
+    service.says(Answer(openai_reply(), hold=lambda: release.wait(30)))  # the server never answers before the timeout
+    timeout = openai.Timeout(None, read=0.2)  # starts once the request was sent, so a slow machine cannot break it
+    async with openai.AsyncOpenAI(api_key=KEY, base_url=service.url, timeout=timeout) as client:
         fault, _ = await fault_of(OpenAIStrategy("m", client=client))
+    await service.has_received(1)
+    release.set()
     assert fault.kind is FaultKind.TIMEOUT
     assert service.requests == 1
 

@@ -11,7 +11,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Self
 
 import attrs
-from anyio import CancelScope
+from anyio import CancelScope, fail_after, sleep
 
 from paceline import CallError
 
@@ -62,6 +62,12 @@ class Service:
     @property
     def requests(self) -> int:
         return len(self.received)
+
+    async def has_received(self, number: int) -> None:
+        """Wait until a number of requests has arrived."""
+        with fail_after(30):
+            while self.requests < number:  # noqa: ASYNC110 - the server is a thread
+                await sleep(0.01)
 
     def says(self, *answers: Answer) -> None:
         with self._lock:

@@ -180,6 +180,7 @@ async def test_a_call_that_takes_longer_than_the_users_own_timeout_is_a_timeout(
     config = {"http_options": {"timeout": 300}}  # ms
     async with prepared(GeminiStrategy(api_key=KEY, base_url=service.url, config=config)) as item:
         fault, _ = await fault_of(item)
+        await service.has_received(1)
         release.set()
     assert fault.kind is FaultKind.TIMEOUT
     assert service.requests == 1
@@ -196,12 +197,13 @@ async def test_a_call_that_the_engine_cancels_at_its_deadline_is_a_timeout_and_o
     service.says(Answer(reply(), hold=lambda: release.wait(30)))
     config = ProcessorConfig(timeout_per_item=0.5, retry=RetryPolicy(max_attempts=1))
     batch = await process_prompts(GeminiStrategy(api_key=KEY, base_url=service.url), ["hello"], config=config)
+    await service.has_received(1)
     release.set()
     assert batch.failures == {"timeout": 1}
     assert service.requests == 1
 
 
-@pytest.mark.parametrize("workers", [1, 8, 50])
+@pytest.mark.parametrize("workers", [1, 8])
 @pytest.mark.parametrize("status", [401, 403])
 async def test_a_denied_key_stops_the_batch_after_the_calls_in_flight_at_most(service, workers, status):
     service.says(Answer(refusal(status, "PERMISSION_DENIED"), status))
