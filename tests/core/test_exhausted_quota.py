@@ -5,12 +5,10 @@ from __future__ import annotations
 import math
 from datetime import UTC, datetime
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from paceline import Fault, FaultKind
-from paceline._core.durations import format_duration
 from paceline._core.fault import exhausted_lane_fault, exhausted_lanes_fault
 from paceline.llm_strategies import QuotaHint, QuotaLimit
 
@@ -37,17 +35,6 @@ def test_without_a_known_reopening_the_message_quotes_the_provider():
         exhausted_lane_fault("x", exhausted(1e12), wall_time=NOW).message
         == "the daily quota of x is exhausted: 429 no more"
     )
-
-
-@pytest.mark.parametrize(
-    ("seconds", "words"),
-    [
-        *[(0.5, "1 s"), (59.0, "59 s"), (60.0, "1 min"), (60.5, "2 min"), (3600, "1 h 0 min")],
-        *[(18_661, "5 h 12 min"), (86_400, "1 d 0 h"), (200_000, "2 d 7 h")],
-    ],
-)
-def test_a_duration_is_written_in_its_two_largest_units(seconds, words):
-    assert format_duration(seconds) == words
 
 
 def test_the_faults_of_several_lanes_are_combined_with_the_soonest_reopening():

@@ -16,9 +16,11 @@ def journal_error(path: str, error: sqlite3.Error) -> JournalError:
     if name == "SQLITE_NOTADB":
         return JournalError(f"{path}: is not a journal; name another file")
     if name.startswith("SQLITE_FULL"):
-        return JournalError(f"{path}: cannot be written: the disk is full")
+        return JournalError(f"{path}: cannot be written: the disk is full; make space, then run again")
     if name.startswith("SQLITE_READONLY"):
-        return JournalError(f"{path}: cannot be written: it is read-only")
+        return JournalError(
+            f"{path}: cannot be written: it is read-only; change its permissions, or name another journal"
+        )
     if name.startswith("SQLITE_CORRUPT"):
         command = f"sqlite3 {path} .recover | sqlite3 NEW"
         return JournalError(f"{path}: is damaged ({error}); recover what is readable with: {command}")
