@@ -1,1 +1,1 @@
-"""Everything that decides: pure, without clock, chance, I/O or async."""
+"""Core: everything that decides. Pure: no clock, randomness, I/O or async; times and random numbers are arguments."""

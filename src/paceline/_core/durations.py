@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-_ONE_DECIMAL_BELOW = 100.0  # seconds: from here on a tenth of a second says nothing
+_ONE_DECIMAL_BELOW = 100.0  # seconds: from here on a tenth of a second is insignificant
 
 
 def format_duration(seconds: float) -> str:

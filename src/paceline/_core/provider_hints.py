@@ -119,9 +119,7 @@ def _canonical(headers: Mapping[str, str]) -> dict[str, str]:
 
 def _openai(named: Mapping[str, str], now: float) -> Iterator[QuotaLimit]:
     for unit in Unit:
-        limit = (
-            positive_number(named.get(f"x-ratelimit-limit-{unit}"), zero=True) or None
-        )  # 0 means that it is not known
+        limit = positive_number(named.get(f"x-ratelimit-limit-{unit}"))  # 0 means that it is not known
         remaining = positive_number(named.get(f"x-ratelimit-remaining-{unit}"), zero=True)
         reset = _wait(named.get(f"x-ratelimit-reset-{unit}"), now)
         if limit is not None or remaining is not None:
@@ -134,7 +132,7 @@ def _openai(named: Mapping[str, str], now: float) -> Iterator[QuotaLimit]:
 def _anthropic(named: Mapping[str, str], now: float) -> Iterator[QuotaLimit]:
     for what, (unit, part) in _ANTHROPIC.items():
         name = f"anthropic-ratelimit-{what}"
-        limit = positive_number(named.get(f"{name}-limit"), zero=True) or None
+        limit = positive_number(named.get(f"{name}-limit"))
         remaining = positive_number(named.get(f"{name}-remaining"), zero=True)
         reset = _wait(named.get(f"{name}-reset"), now)
         if limit is not None or remaining is not None:

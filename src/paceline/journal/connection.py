@@ -7,7 +7,7 @@ import sqlite3
 
 from .._core.exceptions import JournalError
 
-_BUSY_TIMEOUT = 30.0  # seconds: a writer blocks readers for much less, so this is never reached in practice
+_BUSY_TIMEOUT = 30.0  # seconds: a writer never blocks readers for long
 
 
 def journal_error(path: str, error: sqlite3.Error) -> JournalError:

@@ -24,7 +24,7 @@ from . import lock, schema
 from .connection import connect_to_read, journal_error
 from .records import SELECT_RESULT, StoredResult, storable
 
-_FETCH_SIZE = 1_000  # results, of a few kilobytes each
+_FETCH_SIZE = 1_000  # results that are read into memory at once
 
 
 @attrs.frozen(kw_only=True)
@@ -110,7 +110,7 @@ class JournalReader:
         path: Path of the file.
 
     Raises:
-        JournalError: The file does not exist, or is not a journal. (From all methods: it cannot be read.)
+        JournalError: The file does not exist, or is not a journal; methods raise it if the file cannot be read.
     """
 
     def __init__(self, path: str | PathLike[str]) -> None:

@@ -67,7 +67,7 @@ class SqliteJournal:
         ConfigurationError: An argument is invalid.
     """
 
-    def __init__(  # noqa: PLR0913 - all but the path have good defaults
+    def __init__(  # noqa: PLR0913 - all but the path have defaults
         self,
         path: str | PathLike[str],
         *,
@@ -219,9 +219,8 @@ class SqliteJournal:
         attempts: dict[int, list[Attempt]] = {}
         for result in kept.values():
             query = f"{SELECT_ATTEMPTS} WHERE item = ? AND run = ? ORDER BY ordinal DESC LIMIT ?"
-            latest = db.execute(
-                query, (result.item, result.run, result.attempts)
-            )  # those before are of an earlier batch
+            # Attempts before the latest `result.attempts` are of an earlier batch in the same run.
+            latest = db.execute(query, (result.item, result.run, result.attempts))
             attempts[result.item] = [attempt_of(row) for row in latest][::-1]
         return {result.id: (result, tuple(attempts[result.item])) for result in kept.values()}
 

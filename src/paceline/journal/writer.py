@@ -36,7 +36,7 @@ from .items import ItemTable
 from .records import INSERT_ATTEMPT, INSERT_RESULT, attempt_values, result_values, storable
 
 _SYNCHRONOUS = {"normal": "NORMAL", "full": "FULL"}
-_BUSY_TIMEOUT = 30.0  # seconds: readers block a writer for much less, so this is never reached in practice
+_BUSY_TIMEOUT = 30.0  # seconds: readers never block a writer for long
 _CACHE_KIB = 16_384  # of the file in memory
 
 Connect: TypeAlias = Callable[..., sqlite3.Connection]
@@ -52,7 +52,7 @@ class JournalWriter:
 
     Raises:
         JournalInUseError: Another writer has the journal open.
-        JournalError: The file cannot be written, or is not a journal. (From all methods, too.)
+        JournalError: The file cannot be written, or is not a journal; methods raise it too.
         ConfigurationError: The durability is unknown.
     """
 
