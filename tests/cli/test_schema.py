@@ -110,7 +110,7 @@ def test_a_gemini_cache_is_shared_and_finally_deleted(paceline, jsonl, service, 
 WRONG = [
     (b"{", "--schema: not JSON: Expecting property name enclosed in double quotes at line 1, column 2"),
     (b"\xff", "--schema: is not UTF-8 at byte 1"),
-    (b"[" * 100_000, "--schema: not JSON that can be read"),
+    (b"[" * 100_000, "--schema: not readable as JSON"),
     (b"[]", "a JSON schema must be an object, not list"),
     (b'{"type": "strin"}', "not a valid JSON schema: at type: "),
     (b'{"pattern": "("}', "not a valid JSON schema: at pattern: "),
@@ -153,8 +153,8 @@ def test_an_invalid_system_instruction_is_refused_in_one_message(paceline, jsonl
 @pytest.mark.parametrize(
     ("command", "words"),
     [
-        (f"-m {FAST} --schema city.json", "a simulated model has no use for --schema"),
-        (f"-m {FAST} --system city.json", "a simulated model has no use for --system"),
+        (f"-m {FAST} --schema city.json", "a simulated model does not use --schema"),
+        (f"-m {FAST} --system city.json", "a simulated model does not use --system"),
         ("-m openai:m@http://127.0.0.1:9/v1 --system city.json --cache", "only models of gemini have a context cache"),
     ],
 )

@@ -92,7 +92,7 @@ def test_the_first_signal_keeps_what_was_in_flight_and_a_second_run_does_the_res
     assert len(calls_in(tmp_path)) == 300
 
 
-def test_the_second_signal_ends_it_at_once_and_loses_no_answer(begin, jsonl, tmp_path):
+def test_the_second_signal_ends_the_run_at_once_and_loses_no_answer(begin, jsonl, tmp_path):
     source, out = jsonl(300), tmp_path / "out.jsonl"
     process = begin(source, "-o", out, "-m", "counting:0.05", "--max-workers", WORKERS, "--verbose")
     wait_until(lambda: out.exists() and out.stat().st_size, process)
@@ -107,7 +107,7 @@ def test_the_second_signal_ends_it_at_once_and_loses_no_answer(begin, jsonl, tmp
     assert whole(out, 300)
 
 
-def test_a_reader_of_stdout_that_goes_away_leaves_a_whole_journal(begin, jsonl, tmp_path):
+def test_a_reader_that_closes_stdout_leaves_a_complete_journal(begin, jsonl, tmp_path):
     source, journal = jsonl(500), tmp_path / "run.journal"
     process = begin(source, "-o", "-", "--journal", journal, "-m", SLOW, "--max-workers", WORKERS)
     assert json.loads(process.stdout.readline())["success"]
@@ -120,7 +120,7 @@ def test_a_reader_of_stdout_that_goes_away_leaves_a_whole_journal(begin, jsonl, 
         assert reader.counts().succeeded == len(calls_in(tmp_path))
 
 
-def test_a_disk_that_is_full_stops_the_calls_and_names_what_is_not_saved(begin, jsonl, tmp_path):
+def test_a_full_disk_stops_the_calls_and_the_unsaved_items_are_named(begin, jsonl, tmp_path):
     source, out = jsonl(2_000), tmp_path / "out.jsonl"
     assert begin(source, "-o", out, "-m", SLOW, "--limit", "1", "-q").wait(30) == 0
     room = Path(f"{out}.journal").stat().st_size + 400_000
@@ -157,7 +157,7 @@ def small_disk(tmp_path):
     subprocess.run(["umount", disk], check=True)
 
 
-def test_an_output_that_cannot_grow_is_made_whole_by_the_next_run(begin, jsonl, small_disk, tmp_path):
+def test_an_output_that_cannot_grow_is_completed_by_the_next_run(begin, jsonl, small_disk, tmp_path):
     disk, resize = small_disk
     arguments = (jsonl(200), "-o", disk / "out", "--journal", tmp_path / "run.journal", "-m", "counting:0.001", "-q")
     process = begin(*arguments)
@@ -171,9 +171,7 @@ def test_an_output_that_cannot_grow_is_made_whole_by_the_next_run(begin, jsonl, 
     assert len(calls_in(tmp_path)) == 200
 
 
-def test_a_disk_that_is_full_of_journal_and_output_is_gone_on_with_once_there_is_room(
-    begin, jsonl, small_disk, tmp_path
-):
+def test_a_run_on_a_full_disk_is_resumed_once_there_is_room(begin, jsonl, small_disk, tmp_path):
     disk, resize = small_disk
     arguments = (jsonl(2_000), "-o", disk / "out", "-m", "counting:0.01", "--max-workers", WORKERS, "-q")
     resize("600k")
@@ -200,7 +198,7 @@ def test_a_disk_that_is_full_of_journal_and_output_is_gone_on_with_once_there_is
     ],
     ids=["removed", "cut", "torn", "emptied", "replaced"],
 )
-def test_an_output_is_made_whole_whatever_became_of_it_and_nothing_is_called(paceline, jsonl, tmp_path, damage):
+def test_a_changed_output_is_restored_without_a_call(paceline, jsonl, tmp_path, damage):
     source, out = jsonl(30), tmp_path / "out.jsonl"
     assert paceline("run", source, "-o", out, "-m", FAST, "-q").code == 0
     rows = sorted(out.read_text().splitlines())
@@ -210,7 +208,7 @@ def test_an_output_is_made_whole_whatever_became_of_it_and_nothing_is_called(pac
     assert sorted(out.read_text().splitlines()) == rows
 
 
-def test_what_somebody_has_put_in_the_place_of_an_output_is_kept(paceline, jsonl, tmp_path):
+def test_a_foreign_file_in_the_place_of_the_output_is_kept(paceline, jsonl, tmp_path):
     source, out = jsonl(30), tmp_path / "out.jsonl"
     paceline("run", source, "-o", out, "-m", FAST, "-q")
     out.write_text("mine\n")
@@ -244,7 +242,7 @@ def test_few_file_descriptors_are_enough_for_many_workers(begin, jsonl, tmp_path
     assert "at most" in err
 
 
-def test_a_changed_input_is_explained_and_refused_unless_it_is_accepted(paceline, jsonl, tmp_path):
+def test_a_changed_input_is_explained_and_refused_unless_allowed(paceline, jsonl, tmp_path):
     source, out = jsonl(30), tmp_path / "out.jsonl"
     paceline("run", source, "-o", out, "-m", FAST, "-q")
     rows = [json.loads(line) for line in source.read_text().splitlines()]
@@ -264,7 +262,7 @@ def test_a_changed_input_is_explained_and_refused_unless_it_is_accepted(paceline
     assert len(rows_of(out)) == 21
 
 
-def test_another_model_is_explained_and_refused_unless_it_is_accepted(paceline, jsonl, tmp_path):
+def test_another_model_is_explained_and_refused_unless_allowed(paceline, jsonl, tmp_path):
     source, out = jsonl(30), tmp_path / "out.jsonl"
     paceline("run", source, "-o", out, "-m", FAST, "-q")
     refused = paceline("run", source, "-o", out, "-m", "sim:rate=none,latency=0.02", "-q")
@@ -274,7 +272,7 @@ def test_another_model_is_explained_and_refused_unless_it_is_accepted(paceline, 
     assert len(rows_of(out)) == 30
 
 
-def test_the_same_prompt_is_called_once_unless_that_is_not_wanted(begin, tmp_path):
+def test_equal_prompts_are_called_once_unless_dedupe_is_off(begin, tmp_path):
     source = tmp_path / "in.jsonl"
     source.write_text("".join(json.dumps({"id": f"q{i}", "prompt": f"prompt {i % 3}"}) + "\n" for i in range(12)))
     assert begin(source, "-o", tmp_path / "a", "-m", SLOW, "-q").wait(30) == 0
@@ -286,7 +284,7 @@ def test_the_same_prompt_is_called_once_unless_that_is_not_wanted(begin, tmp_pat
     assert len(calls_in(tmp_path)) == 3 + 12
 
 
-def test_a_run_that_cannot_begin_leaves_no_journal(paceline, jsonl, tmp_path):
+def test_a_run_that_cannot_start_leaves_no_journal(paceline, jsonl, tmp_path):
     out = tmp_path / "out.jsonl"
     out.write_text("mine\n")
     assert paceline("run", jsonl(3), "-o", out, "-m", FAST).code == 2
@@ -312,7 +310,7 @@ def test_a_journal_that_has_lost_items_is_compared_with_the_input_again(paceline
     assert len(rows_of(out)) == 30
 
 
-def test_a_kill_between_forgetting_and_running_again_leaves_no_row_twice(paceline, jsonl, tmp_path):
+def test_a_kill_between_deleting_results_and_running_again_duplicates_no_row(paceline, jsonl, tmp_path):
     source, out = jsonl(30), tmp_path / "out.jsonl"
     paceline("run", source, "-o", out, "-m", FAST + ",faults=rejected:0.5,seed=1", "-q")
     with JournalWriter(f"{out}.journal") as store, store.transaction():  # as `_take_note` does, and no more

@@ -11,7 +11,7 @@ from ..cli.conftest import FAST
 ASK = """
 import resource, sys
 from paceline.runs.file_limit import workers_within
-workers = workers_within(200, models=int(sys.argv[1]), say=print)
+workers = workers_within(200, models=int(sys.argv[1]), on_message=print)
 print(workers, resource.getrlimit(resource.RLIMIT_NOFILE)[0])
 """
 
@@ -20,7 +20,7 @@ def limited(soft, hard):
     return lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
-def test_the_soft_limit_is_raised_as_far_as_is_needed(process):
+def test_the_soft_limit_is_raised_as_far_as_needed(process):
     run = process("1", command=("-c", ASK), preexec_fn=limited(64, 1024))
     workers, soft = map(int, run.out.split())
     assert workers == 200
@@ -33,12 +33,12 @@ def test_a_limit_that_is_high_enough_is_left_alone(process):
 
 def test_each_model_of_a_ladder_has_connections_of_its_own(process):
     run = process("3", command=("-c", ASK), preexec_fn=limited(64, 400))
-    said, (workers, soft) = run.out.splitlines()[0], map(int, run.out.splitlines()[1].split())
-    assert said.startswith(f"at most {workers} calls at a time, not 200")
+    message, (workers, soft) = run.out.splitlines()[0], map(int, run.out.splitlines()[1].split())
+    assert message.startswith(f"at most {workers} calls at a time, not 200")
     assert workers * 3 < soft == 400
 
 
-def test_where_even_the_hard_limit_is_too_low_there_are_fewer_workers_and_one_sentence(process, jsonl, tmp_path):
+def test_a_low_hard_limit_means_fewer_workers_and_one_sentence(process, jsonl, tmp_path):
     arguments = ("run", jsonl(300), "-o", tmp_path / "out.jsonl", "-m", FAST, "--max-workers", "200")
     run = process(*arguments, preexec_fn=limited(64, 64))
     assert run.code == 0, run.err
@@ -48,7 +48,7 @@ def test_where_even_the_hard_limit_is_too_low_there_are_fewer_workers_and_one_se
     assert len((tmp_path / "out.jsonl").read_text().splitlines()) == 300
 
 
-def test_a_batch_with_fewer_items_than_there_is_room_for_is_told_nothing(process, jsonl, tmp_path):
+def test_a_batch_with_room_for_all_items_prints_nothing_about_the_limit(process, jsonl, tmp_path):
     run = process("run", jsonl(5), "-o", tmp_path / "out.jsonl", "-m", FAST, preexec_fn=limited(64, 64))
     assert run.code == 0
     assert "files open" not in run.err

@@ -1,4 +1,4 @@
-"""Which journal is meant, and what is said where there is none: the same for every command."""
+"""Finding a journal by a path, and the message if there is none: the same for every command."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from ..cli.conftest import prompts
 COMMANDS = [["status"], ["results", "-o", "-"], ["failed", "-o", "-"], ["resume"]]
 
 
-def test_a_journal_is_meant_by_its_own_path_and_by_its_output_s(batch, tmp_path):
+def test_a_journal_is_found_by_its_own_path_and_by_that_of_its_output(batch, tmp_path):
     journal = batch(prompts(2))
     out = tmp_path / "out.jsonl"
     assert journal_at(str(journal)) == journal_at(str(out)) == str(journal)
@@ -90,7 +90,7 @@ def has_a_table_that_is_none(path):
         *(has_facts_that_are_none, has_a_table_that_is_none, is_cut_off),
     ],
 )
-def test_what_is_no_journal_that_can_be_read_is_one_sentence(paceline, tmp_path, command, spoilt):
+def test_an_unreadable_journal_is_one_sentence(paceline, tmp_path, command, spoilt):
     path = tmp_path / "x.journal"
     words = spoilt(path)
     name, *options = command
@@ -102,7 +102,7 @@ def test_what_is_no_journal_that_can_be_read_is_one_sentence(paceline, tmp_path,
 
 
 @pytest.mark.parametrize("command", COMMANDS, ids=lambda command: command[0])
-def test_a_journal_is_no_stream(paceline, command):
+def test_a_stream_is_not_a_journal(paceline, command):
     name, *options = command
     run = paceline(name, "-", *options)
     assert (run.code, run.out) == (2, "")
@@ -110,7 +110,7 @@ def test_a_journal_is_no_stream(paceline, command):
 
 
 @pytest.mark.parametrize("command", COMMANDS, ids=lambda command: command[0])
-def test_a_journal_must_be_named(paceline, command):
+def test_a_journal_argument_is_required(paceline, command):
     run = paceline(*command)
     assert (run.code, run.out) == (2, "")
     assert "JOURNAL" in run.err

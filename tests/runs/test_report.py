@@ -31,17 +31,17 @@ def test_the_summary_is_one_object_on_stdout(paceline, jsonl, tmp_path):
     assert (summary["signal"], summary["error"], summary["stopped"], summary["cost"]) == (None, None, None, None)
 
 
-def test_it_is_the_last_line_of_stderr_where_rows_go_to_stdout(paceline, jsonl):
+def test_the_summary_is_the_last_line_of_stderr_if_rows_go_to_stdout(paceline, jsonl):
     run = paceline("run", jsonl(30), "-o", "-", "-m", f"{FAST},faults=denied:1", "--json")
     assert len(run.rows) == 30
     summary = json.loads(run.err.splitlines()[-1])
     assert summary["output"] == "stdout"
     assert summary["stopped"]["kind"] == "pending"
     assert "items     30" not in run.err
-    assert "check it" in run.err
+    assert "check the key" in run.err
 
 
-def test_results_that_were_not_saved_are_told(process, jsonl):
+def test_unsaved_results_are_reported(process, jsonl):
     run = process("run", jsonl(3), "-o", "/dev/full", "-m", FAST, "--json")
     (summary,) = run.rows
     assert run.code == summary["exit_code"] == 3
@@ -49,7 +49,7 @@ def test_results_that_were_not_saved_are_told(process, jsonl):
     assert "No space left on device" in summary["error"]
 
 
-def test_what_is_wrong_before_the_first_call_is_a_sentence_all_the_same(paceline, jsonl):
+def test_an_error_before_the_first_call_is_a_sentence_with_json_too(paceline, jsonl):
     run = paceline("run", jsonl(3), "-o", "-", "-m", "simm", "--json")
     assert (run.code, run.out) == (2, "")
     assert len(run.err.splitlines()) == 1
@@ -59,7 +59,7 @@ def test_what_is_wrong_before_the_first_call_is_a_sentence_all_the_same(paceline
     ("redirection", "words"),
     [(">&-", '"items": 3'), (">/dev/full", "stdout: cannot be written to: No space left on device")],
 )
-def test_a_stdout_that_takes_nothing_costs_no_result(jsonl, tmp_path, redirection, words):
+def test_a_closed_or_full_stdout_loses_no_result(jsonl, tmp_path, redirection, words):
     out = tmp_path / "out.jsonl"
     command = f"{sys.executable} -m paceline run {jsonl(3)} -o {out} -m {FAST} --json --quiet {redirection}"
     run = subprocess.run(["sh", "-c", command], capture_output=True, text=True, env=clean_environment(), check=False)
@@ -69,9 +69,9 @@ def test_a_stdout_that_takes_nothing_costs_no_result(jsonl, tmp_path, redirectio
     assert len(rows_of(out)) == 3
 
 
-def test_paths_that_no_encoding_can_hold_are_told_all_the_same(tmp_path):
+def test_paths_that_cannot_be_encoded_are_printed(tmp_path):
     path = os.fsencode(tmp_path) + b"/in\xff.txt"
-    with open(path, "wb") as file:  # noqa: PTH123 - its name is no text
+    with open(path, "wb") as file:  # noqa: PTH123 - its name is not a string
         file.write(b"one\n")
     for last, word in (b"--quiet", b"in\\udcff.txt: 1 prompts"), (b"--json", b'in\\udcff.txt"'):
         command = [*(sys.executable.encode(), b"-m", b"paceline", b"run", path, b"-o", b"-", b"-m", FAST.encode())]

@@ -21,7 +21,7 @@ NO_KEYS = dict.fromkeys((*KEYS, "OPENAI_API_KEY", "ANTHROPIC_API_KEY", "ANTHROPI
     ("name", "dialect"),
     [("openai:llama3.1:8b", OPENAI), ("gpt-oss:20b", OPENAI), ("anthropic:claude-x", ANTHROPIC)],
 )
-def test_a_file_of_prompts_is_answered_by_the_server_that_is_named(paceline, jsonl, service, name, dialect):
+def test_prompts_are_answered_by_the_server_in_the_model_s_name(paceline, jsonl, service, name, dialect):
     service.says(Answer(dialect.reply("yes")))
     run = paceline("run", jsonl(3), "-o", "-", "-m", f"{name}@{service.url}/v1")
     assert run.code == 0, run.err
@@ -33,7 +33,7 @@ def test_a_file_of_prompts_is_answered_by_the_server_that_is_named(paceline, jso
 
 
 @pytest.mark.parametrize("dialect", [OPENAI, ANTHROPIC], ids=["openai", "anthropic"])
-def test_a_key_that_is_denied_stops_the_batch_and_is_never_shown(process, jsonl, service, dialect):
+def test_a_rejected_key_stops_the_batch_and_is_never_shown(process, jsonl, service, dialect):
     service.says(Answer(dialect.error(f"bad key {KEY}"), 401))
     environment = {dialect.variable: KEY, dialect.variable.replace("API_KEY", "BASE_URL"): service.url}
     model = "gpt-5-mini" if dialect is OPENAI else "claude-haiku-4-5"
@@ -57,7 +57,7 @@ def test_a_key_that_is_denied_stops_the_batch_and_is_never_shown(process, jsonl,
         ("openai:gpt-5@http://", "base_url"),
     ],
 )
-def test_what_is_wrong_with_a_model_is_one_sentence_before_the_first_call(paceline, jsonl, tmp_path, model, words):
+def test_a_wrong_model_is_one_sentence_before_the_first_call(paceline, jsonl, tmp_path, model, words):
     run = paceline("run", jsonl(1), "-o", tmp_path / "out.jsonl", "-m", model)
     assert (run.code, run.out) == (2, "")
     assert len(run.err.splitlines()) == 1
@@ -78,7 +78,7 @@ def test_without_the_extra_one_sentence_says_what_to_install(process, jsonl, pac
     )
 
 
-def test_a_plugin_of_another_package_is_known_and_named_where_it_is_broken(paceline, jsonl, tmp_path, monkeypatch):
+def test_a_plugin_of_another_package_is_known_and_named_if_it_is_broken(paceline, jsonl, tmp_path, monkeypatch):
     info = tmp_path / "site" / "broken_models-1.0.dist-info"
     info.mkdir(parents=True)
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: broken-models\nVersion: 1.0\n")

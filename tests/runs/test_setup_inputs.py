@@ -1,4 +1,4 @@
-"""The options of the input reach its reader, and what it passes over is told."""
+"""The options of the input reach its reader, and skipped lines are reported."""
 
 from __future__ import annotations
 
@@ -19,14 +19,16 @@ def broken(jsonl):
 
 
 @pytest.mark.parametrize("number", [1, 12])
-def test_bad_lines_are_told_and_the_good_ones_go_on(paceline, broken, number):
+def test_invalid_lines_are_reported_and_valid_ones_are_run(paceline, broken, number):
     path = broken(number)
     run = paceline("run", path, "-o", "-", "-m", FAST, "--quiet")
     assert run.code == 1
     assert len(run.rows) == 5
-    told = run.err.splitlines()
-    assert told[0] == f"paceline: skipped: {path}:6: not JSON: Expecting value at column 1"
-    assert f"paceline: {number} lines of the input are invalid and were skipped; --strict stops at the first" in told
+    messages = run.err.splitlines()
+    assert messages[0] == f"paceline: skipped: {path}:6: not JSON: Expecting value at column 1"
+    assert (
+        f"paceline: {number} lines of the input are invalid and were skipped; --strict stops at the first" in messages
+    )
 
 
 def test_a_strict_run_stops_before_the_first_call(paceline, broken, tmp_path):
@@ -35,7 +37,7 @@ def test_a_strict_run_stops_before_the_first_call(paceline, broken, tmp_path):
     assert not (tmp_path / "o").exists()
 
 
-def test_a_sample_is_the_same_each_time(paceline, jsonl):
+def test_a_sample_is_the_same_on_every_run(paceline, jsonl):
     path = jsonl(100)
     ids = [{row["id"] for row in paceline("run", path, "-o", "-", "-m", FAST, "--sample", 7).rows} for _ in range(2)]
     assert ids[0] == ids[1]
@@ -43,14 +45,14 @@ def test_a_sample_is_the_same_each_time(paceline, jsonl):
     assert ids[0] != {f"q{n}" for n in range(7)}
 
 
-def test_a_template_makes_prompts_of_columns(paceline, tmp_path):
+def test_a_template_makes_prompts_from_columns(paceline, tmp_path):
     path = tmp_path / "in.csv"
     path.write_text("id,text\na,one\nb,two\n")
     run = paceline("run", path, "-o", "-", "-m", FAST, "--prompt", "Say {text}")
     assert {row["output"] for row in run.rows} == {"simulated: Say one", "simulated: Say two"}
 
 
-def test_a_system_text_is_refused_for_lines_that_are_sent_as_they_are(paceline, tmp_path, monkeypatch):
+def test_a_system_instruction_is_refused_for_lines_that_are_sent_unchanged(paceline, tmp_path, monkeypatch):
     monkeypatch.setenv("OPENAI_API_KEY", "k" * 20)
     system, source = tmp_path / "system.txt", tmp_path / "batch.jsonl"
     system.write_text("Be brief.")
@@ -58,4 +60,4 @@ def test_a_system_text_is_refused_for_lines_that_are_sent_as_they_are(paceline, 
     source.write_text(f'{{"custom_id": "a", "method": "POST", "url": "/v1/chat/completions", "body": {body}}}\n')
     run = paceline("run", source, "-o", tmp_path / "o", "-m", "openai:m@http://127.0.0.1:9/v1", "--system", system)
     assert run.code == 2
-    assert run.err == f"{source}:1: is sent as it is, and has no place for what --system says: put it into the line\n"
+    assert run.err == f"{source}:1: is sent unchanged, without the instruction of --system: put it into the line\n"

@@ -1,10 +1,10 @@
-"""Which strategy answers a run's prompts: its models, with what else its options ask of them.
+"""Set-up: the strategy and the input that a run's options name.
 
-1. All that can be wrong with them is found here, before the first call: a model, a key, a file, what a model cannot do.
-2. With a schema, the model is told what was wrong with an answer that does not fit, and asked again; on a ladder by the next model up.
-3. On a ladder every fault of an answer moves an item up: that it does not fit, was cut off, or was declined.
+Rules owned here:
 
-The input that a run's options name: the one place where they are handed to the reader.
+1. Everything that can be wrong with them is found before the first call: a model, a key, a file, a request that a model cannot serve.
+2. With a schema, an answer that does not match is sent back with the errors; on a ladder, to the next model.
+3. On a ladder every fault of an answer moves its item up: a mismatch, a truncated answer, a declined one.
 """
 
 from __future__ import annotations
@@ -31,12 +31,12 @@ _BOM = "\ufeff"
 
 
 def strategy_of(options: RunOptions) -> LLMCallStrategy[Any]:
-    """Return the strategy that a run's options ask for.
+    """Make the strategy of a run.
 
     Raises:
-        ConfigurationError: there is no such model, or its options are wrong; the message names those that are known.
-        MissingExtraError: its client is not installed.
-        MissingKeyError: there is no key for it.
+        ConfigurationError: A model is unknown, or its options are wrong; the message names the known ones.
+        MissingExtraError: The client of a model is not installed.
+        MissingKeyError: A model has no key.
     """
     arguments: dict[str, Any] = {}
     if options.system is not None:
@@ -45,7 +45,7 @@ def strategy_of(options: RunOptions) -> LLMCallStrategy[Any]:
         arguments["output_type"] = schema_of(options.schema)
     if options.cache:
         arguments["cached"] = True
-    strategies = [_one(name, arguments) for name in options.models]
+    strategies = [_strategy(name, arguments) for name in options.models]
     answering = strategies[0]
     if options.escalate:
         answering = ModelEscalation(strategies, EscalationPolicy(on=MAY_COUNT))
@@ -53,10 +53,10 @@ def strategy_of(options: RunOptions) -> LLMCallStrategy[Any]:
 
 
 def system_of(path: str) -> str:
-    """Return the system instruction that a file holds.
+    """Read the system instruction of a file.
 
     Raises:
-        ConfigurationError: it cannot be read, or is empty.
+        ConfigurationError: The file cannot be read, or is empty.
     """
     text = _text(path, "--system").rstrip()
     if not text:
@@ -65,10 +65,10 @@ def system_of(path: str) -> str:
 
 
 def schema_of(path: str) -> OutputType[Any]:
-    """Return the type of the answers that fit the schema of a file.
+    """Make the type of answers that match the JSON schema of a file.
 
     Raises:
-        ConfigurationError: it cannot be read, or is no JSON schema.
+        ConfigurationError: The file cannot be read, or is not a JSON schema.
         MissingExtraError: jsonschema is not installed.
     """
     text = _text(path, "--schema")
@@ -80,7 +80,7 @@ def schema_of(path: str) -> OutputType[Any]:
         ) from None
     except (ValueError, RecursionError):
         raise ConfigurationError(
-            f"{path}: --schema: not JSON that can be read: too deep, or too long a number"
+            f"{path}: --schema: not readable as JSON: nested too deeply, or a number is too long"
         ) from None
     try:
         title = schema.get("title") if isinstance(schema, dict) else None
@@ -100,10 +100,10 @@ def _text(path: str, option: str) -> str:
         raise ConfigurationError(f"{path}: {option}: is not UTF-8 at byte {error.start + 1}") from None
 
 
-def _one(name: str, arguments: dict[str, Any]) -> LLMCallStrategy[Any]:
+def _strategy(name: str, arguments: dict[str, Any]) -> LLMCallStrategy[Any]:
     if arguments and provider_of(name) == "sim":
         given = " and ".join(_OPTIONS[argument] for argument in arguments)
-        raise ConfigurationError(f"{name}: a simulated model has no use for {given}: leave it out, or name a real one")
+        raise ConfigurationError(f"{name}: a simulated model does not use {given}: leave it out, or name a real model")
     return model(name, **arguments)
 
 
@@ -116,12 +116,12 @@ def open_checked_input(
     """Open and check the input of a run.
 
     Args:
-        options: of the run.
-        strategy: that is to answer it, and may object to a prompt.
-        visit: is given every prompt once.
+        options: Options of the run.
+        strategy: Answers the prompts, and may object to one.
+        visit: Called once with every valid prompt.
 
     Raises:
-        InputError: it cannot be read, or has nothing that can be run.
+        InputError: The input cannot be read, or has no valid prompt.
     """
     return open_input(
         options.input,
@@ -131,7 +131,7 @@ def open_checked_input(
         sample=options.sample,
         strict=options.strict,
         visit=visit,
-        objection=partial(_objection, strategy, as_they_are=() if options.system is None else _providers(options)),
+        objection=partial(_objection, strategy, without_system=() if options.system is None else _providers(options)),
     )
 
 
@@ -139,17 +139,17 @@ def _providers(options: RunOptions) -> Collection[str]:
     return {provider_of(model) for model in options.models}
 
 
-def _objection(strategy: LLMCallStrategy[Any], prompt: InputRecord, *, as_they_are: Collection[str]) -> str | None:
-    """Return why a prompt cannot be taken, if so.
+def _objection(strategy: LLMCallStrategy[Any], prompt: InputRecord, *, without_system: Collection[str]) -> str | None:
+    """Return why a prompt cannot be sent; None if it can.
 
     Args:
-        strategy: that is to answer it.
-        prompt: of the input.
-        as_they_are: the providers whose own requests have no place for a system instruction that is asked for.
+        strategy: Answers the prompt.
+        prompt: Record of the input.
+        without_system: Providers whose requests, sent unchanged, have no place for the system instruction of the run.
     """
     request = prompt.prompt
     if not isinstance(request, Request):
         return None
-    if request.dialect in as_they_are:
-        return "is sent as it is, and has no place for what --system says: put it into the line"
+    if request.dialect in without_system:
+        return "is sent unchanged, without the instruction of --system: put it into the line"
     return strategy.objection(request)

@@ -1,4 +1,4 @@
-"""`--dry-run`: all is checked, the plan is told, nothing is called and nothing is written."""
+"""`--dry-run`: everything is checked, the plan is printed, nothing is called and nothing is written."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def test_a_dry_run_leaves_no_trace(paceline, same, tmp_path):
     assert sorted(tmp_path.iterdir()) == before
 
 
-def test_what_is_there_stays_though_it_would_be_replaced(paceline, same, tmp_path):
+def test_an_output_that_a_run_would_replace_is_left_unchanged(paceline, same, tmp_path):
     out = tmp_path / "out.jsonl"
     out.write_bytes(b"paid for\n")
     run = paceline("run", same, "-o", out, "-m", FAST, "--dry-run", "--overwrite")
@@ -44,7 +44,7 @@ def test_what_is_there_stays_though_it_would_be_replaced(paceline, same, tmp_pat
     assert out.read_bytes() == b"paid for\n"
 
 
-def test_prompts_that_are_the_same_are_counted_once(paceline, same, tmp_path):
+def test_equal_prompts_are_counted_as_one_call(paceline, same, tmp_path):
     for arguments, calls, tokens in ([], 3, 3), (["--no-dedupe"], 9, 9):
         run = paceline("run", same, "-o", tmp_path / "o", "-m", FAST, "--dry-run", "--json", *arguments)
         (plan,) = run.rows
@@ -54,7 +54,7 @@ def test_prompts_that_are_the_same_are_counted_once(paceline, same, tmp_path):
         assert plan["assumed"] == {"characters_per_token": 4, "output_tokens_per_call": 200}
 
 
-def test_the_plan_has_models_lanes_places_and_costs(paceline, same, tmp_path, keys):
+def test_the_plan_shows_models_lanes_files_and_costs(paceline, same, tmp_path, keys):
     (tmp_path / "s.txt").write_text("x" * 400 + "\n")
     arguments = ("--escalate", "gpt-5-nano,gemini-2.5-flash", "--system", tmp_path / "s.txt")
     run = paceline("run", same, "-o", tmp_path / "out.jsonl", *arguments, "--dry-run")
@@ -78,7 +78,7 @@ def test_the_plan_has_models_lanes_places_and_costs(paceline, same, tmp_path, ke
     assert "k" * 35 not in run.out
 
 
-def test_what_a_cache_holds_costs_as_cached_tokens(paceline, same, tmp_path, keys):
+def test_a_cached_system_instruction_is_priced_as_cached_tokens(paceline, same, tmp_path, keys):
     (tmp_path / "s.txt").write_text("x" * 400)
     arguments = ("-m", "gemini-2.5-flash", "--system", tmp_path / "s.txt", "--cache")
     (plan,) = paceline("run", same, "-o", tmp_path / "o", *arguments, "--dry-run", "--json").rows
@@ -92,7 +92,7 @@ def test_what_a_cache_holds_costs_as_cached_tokens(paceline, same, tmp_path, key
     )
 
 
-def test_an_unknown_price_is_said_to_be_unknown(paceline, same, tmp_path):
+def test_an_unknown_price_is_reported_as_unknown(paceline, same, tmp_path):
     run = paceline("run", same, "-o", tmp_path / "o", "-m", FAST, "--dry-run")
     assert "cost      unknown, as no price is known " in run.out
     (plan,) = paceline("run", same, "-o", tmp_path / "o", "-m", FAST, "--dry-run", "--json").rows
@@ -118,7 +118,7 @@ def test_an_output_that_a_run_would_refuse_is_refused(paceline, same, tmp_path, 
 
 
 @pytest.mark.parametrize(("output", "state"), [("/dev/null", "a stream"), ("empty.jsonl", "empty"), ("-", "a stream")])
-def test_streams_and_empty_files_are_taken(process, same, tmp_path, output, state):
+def test_streams_and_empty_files_are_accepted(process, same, tmp_path, output, state):
     (tmp_path / "empty.jsonl").touch()
     run = process("run", same, "-o", output, "-m", FAST, "--dry-run", cwd=tmp_path)
     assert run.code == 0, run.err
@@ -126,7 +126,7 @@ def test_streams_and_empty_files_are_taken(process, same, tmp_path, output, stat
     assert ("journal   none: the run cannot be resumed" in run.out) == (state == "a stream")
 
 
-def test_lines_that_cannot_be_taken_are_in_the_plan(paceline, same, tmp_path):
+def test_invalid_lines_are_in_the_plan(paceline, same, tmp_path):
     with same.open("a") as file:
         file.write("broken\n" * 12)
     arguments = ("run", same, "-o", tmp_path / "o", "-m", FAST, "--dry-run")
@@ -177,7 +177,7 @@ def state_in(run):
     return run.rows[0]["journal"]["state"]
 
 
-def test_what_a_journal_has_done_is_told_with_the_plan(paceline, begun, tmp_path):
+def test_the_plan_shows_what_the_journal_has_done(paceline, begun, tmp_path):
     kept = [tmp_path / "out.jsonl", tmp_path / "out.jsonl.journal"]
     before = [path.read_bytes() for path in kept]
     run = paceline(*begun, "--limit", 4, "--dry-run")
@@ -190,7 +190,7 @@ def test_what_a_journal_has_done_is_told_with_the_plan(paceline, begun, tmp_path
     assert [path.read_bytes() for path in kept] == before
 
 
-def test_what_is_run_again_is_counted_in_the_plan(paceline, begun):
+def test_items_that_are_run_again_are_counted_in_the_plan(paceline, begun):
     (plan,) = paceline(*begun, "--limit", 4, "--dry-run", "--json", "--retry", "rejected").rows
     assert (plan["wanted"], plan["calls"]) == (4, 3)
     assert plan["output"]["state"] == "continued"
@@ -206,12 +206,12 @@ def test_what_is_run_again_is_counted_in_the_plan(paceline, begun):
     }
 
 
-def test_what_has_changed_is_told_with_the_plan_as_the_run_tells_it(paceline, begun, same):
+def test_the_plan_reports_changes_in_the_words_of_the_run(paceline, begun, same):
     text = same.read_text("utf-8").replace("abcdabcd", "abcdefgh")
     same.write_text(text, "utf-8")
-    told = paceline(*begun, "--dry-run", "--json")
-    assert told.code == 2
-    state = state_in(told)
+    planned = paceline(*begun, "--dry-run", "--json")
+    assert planned.code == 2
+    state = state_in(planned)
     assert state["refused"]
     assert state["changes"] == ["the prompt of '2' has changed", "5 items of the input are new"]
     refused = paceline(*begun)
@@ -229,7 +229,7 @@ def test_another_model_is_a_change_in_the_plan(paceline, begun):
     assert state["changes"][0].startswith("service was ")
 
 
-def test_a_prompt_that_another_item_has_the_answer_of_is_no_call(paceline, same, tmp_path):
+def test_a_prompt_that_another_item_has_answered_needs_no_call(paceline, same, tmp_path):
     arguments = ("run", same, "-o", tmp_path / "out.jsonl", "-m", FAST)
     assert paceline(*arguments, "--limit", 3).code == 0
     (plan,) = paceline(*arguments, "--dry-run", "--json", "--allow-changes").rows
@@ -238,7 +238,7 @@ def test_a_prompt_that_another_item_has_the_answer_of_is_no_call(paceline, same,
     assert (plan["wanted"], plan["calls"]) == (6, 6)
 
 
-def test_a_file_that_is_no_journal_is_refused_in_a_dry_run_too(paceline, same, tmp_path):
+def test_a_file_that_is_not_a_journal_is_refused_in_a_dry_run_too(paceline, same, tmp_path):
     (tmp_path / "out.jsonl.journal").write_bytes(b"somebody's" * 100)
     run = paceline("run", same, "-o", tmp_path / "out.jsonl", "-m", FAST, "--dry-run")
     assert (run.code, run.out) == (2, "")

@@ -19,7 +19,7 @@ def failed_ids(tmp_path):
     return {row["id"] for row in rows_of(tmp_path / "out.jsonl") if not row["success"]}
 
 
-def test_the_lines_of_what_failed_are_a_new_input_as_they_were_written(paceline, batch, tmp_path):
+def test_lines_of_failed_items_are_a_new_input_byte_for_byte(paceline, batch, tmp_path):
     content = "".join(f'{{"prompt":  "п {i}", "id":"ид-{i}"}} \r\n' for i in range(60)) + "broken\n"
     journal = batch(b"\xef\xbb\xbf" + content.encode(), model=REJECTING, code=1)
     run = paceline("failed", journal, "-o", tmp_path / "again.jsonl")
@@ -45,7 +45,7 @@ def test_the_lines_of_what_failed_are_a_new_input_as_they_were_written(paceline,
     ],
     ids=["openai", "gemini", "anthropic"],
 )
-def test_lines_of_batch_apis_come_back_as_they_were(paceline, batch, tmp_path, key, line):
+def test_lines_of_batch_apis_are_unchanged(paceline, batch, tmp_path, key, line):
     text = lines_of([{key: "NAME", **line}])
     content = "".join(text.replace("NAME", f"r{i}").replace("?", f"prompt {i}?") for i in range(40))
     journal = batch(content, model=REJECTING, code=1)
@@ -54,7 +54,7 @@ def test_lines_of_batch_apis_come_back_as_they_were(paceline, batch, tmp_path, k
     assert all(f"{text}\n" in content for text in run.out.splitlines())
 
 
-def test_rows_of_csv_come_below_their_header(paceline, batch, tmp_path):
+def test_rows_of_csv_keep_their_header(paceline, batch, tmp_path):
     content = "id,text\n" + "".join(f'r{i},"a\n{i}"\n' for i in range(40))
     journal = batch(content, "--prompt", "Say {text}", name="in.csv", model=REJECTING, code=1)
     run = paceline("failed", journal, "-o", tmp_path / "again.csv")
@@ -67,7 +67,7 @@ def test_rows_of_csv_come_below_their_header(paceline, batch, tmp_path):
     assert run.err.endswith("; run them with --input-format csv\n")
 
 
-def test_rows_of_parquet_come_as_lines_that_ask_for_the_same(paceline, tmp_path):
+def test_rows_of_parquet_become_lines_with_the_same_prompts(paceline, tmp_path):
     parquet.write_table(pa.table({"id": [f"r{i}" for i in range(40)], "n": list(range(40))}), tmp_path / "in.parquet")
     arguments = ("-o", tmp_path / "out.jsonl", "-m", REJECTING, "--prompt", "Say {n}")
     assert paceline("run", tmp_path / "in.parquet", *arguments).code == 1
@@ -76,7 +76,7 @@ def test_rows_of_parquet_come_as_lines_that_ask_for_the_same(paceline, tmp_path)
     assert all(row["prompt"] == f"Say {row['id'][1:]}" for row in run.rows)
 
 
-def test_lines_of_text_have_other_ids_there_and_that_is_said(paceline, batch, tmp_path):
+def test_a_message_says_that_lines_of_text_get_other_ids(paceline, batch, tmp_path):
     journal = batch("".join(f"prompt {i}\n" for i in range(40)), name="in.txt", model=REJECTING, code=1)
     run = paceline("failed", journal, "-o", tmp_path / "again.txt")
     assert run.code == 0
@@ -84,7 +84,7 @@ def test_lines_of_text_have_other_ids_there_and_that_is_said(paceline, batch, tm
     assert len((tmp_path / "again.txt").read_text().splitlines()) == len(failed_ids(tmp_path))
 
 
-def test_kinds_and_what_is_pending_may_be_asked_for(paceline, batch):
+def test_kinds_and_pending_items_may_be_selected(paceline, batch):
     journal = batch(prompts(40), model=f"{FAST},faults=denied:1", code=1)
     (data,) = paceline("status", journal, "--json").rows
     denied, pending = data["failures"]["denied"], data["pending"]
@@ -100,13 +100,13 @@ def test_kinds_and_what_is_pending_may_be_asked_for(paceline, batch):
         assert len(paceline("failed", journal, "-o", "-", *arguments).rows) == count
 
 
-def test_a_kind_that_is_none_is_one_sentence(paceline, batch):
+def test_an_unknown_kind_is_one_sentence(paceline, batch):
     run = paceline("failed", batch(prompts(1)), "-o", "-", "--kinds", "tineout")
     assert (run.code, run.out) == (2, "")
     assert run.err.startswith("paceline: --kinds: must be transient, failed, none, or some of throttled")
 
 
-def test_an_input_that_is_gone_or_has_changed_is_one_sentence(paceline, batch, tmp_path):
+def test_a_missing_or_changed_input_is_one_sentence(paceline, batch, tmp_path):
     journal, path, out = batch(prompts(20), model=REJECTING, code=1), tmp_path / "in.jsonl", tmp_path / "again.jsonl"
     moved = path.rename(tmp_path / "moved.jsonl")
     run = paceline("failed", journal, "-o", out)
@@ -125,14 +125,14 @@ def test_an_input_that_is_gone_or_has_changed_is_one_sentence(paceline, batch, t
     assert (run.code, len(run.err.splitlines())) == (2, 1)
 
 
-def test_an_input_that_has_grown_is_the_same_as_far_as_a_limit_went(paceline, batch, tmp_path):
+def test_a_limited_run_accepts_an_input_that_has_grown(paceline, batch, tmp_path):
     journal = batch(prompts(20), "--limit", "10", model=REJECTING, code=1)
     with (tmp_path / "in.jsonl").open("a") as file:
         file.write("more\n")
     assert {row["id"] for row in paceline("failed", journal, "-o", "-").rows} == failed_ids(tmp_path)
 
 
-def test_what_came_from_stdin_must_be_named(process, tmp_path):
+def test_an_input_from_stdin_must_be_given_as_a_file(process, tmp_path):
     run = process("run", "-", "-o", tmp_path / "out.jsonl", "-m", REJECTING, "-q", stdin=prompts(20))
     assert run.code == 1
     run = process("failed", tmp_path / "out.jsonl", "-o", "-")
@@ -145,7 +145,7 @@ def test_what_came_from_stdin_must_be_named(process, tmp_path):
     assert {row["id"] for row in run.rows} == failed_ids(tmp_path)
 
 
-def test_input_and_journal_are_never_written_over(paceline, batch, tmp_path):
+def test_input_and_journal_are_never_overwritten(paceline, batch, tmp_path):
     journal = batch(prompts(5), model=REJECTING, code=1)
     for path, role in ((tmp_path / "in.jsonl", "the input"), (journal, "the journal")):
         before = path.read_bytes()

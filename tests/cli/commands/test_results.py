@@ -24,7 +24,7 @@ from ..conftest import FAST, lines_of, prompts, rows_of
 REJECTING = f"{FAST},faults=rejected:0.3"
 
 
-def test_the_output_comes_back_byte_for_byte(paceline, batch, tmp_path):
+def test_the_output_is_restored_byte_for_byte(paceline, batch, tmp_path):
     journal = batch(prompts(300), model=REJECTING, code=1)
     again = tmp_path / "again.jsonl"
     run = paceline("results", journal, "-o", again)
@@ -40,7 +40,7 @@ def test_rows_may_be_in_the_order_of_the_input(paceline, batch):
     assert [row["id"] for row in run.rows] == [f"q{i}" for i in range(100)]
 
 
-def test_only_what_succeeded_or_failed_may_be_asked_for(paceline, batch):
+def test_only_succeeded_or_only_failed_items_may_be_exported(paceline, batch):
     journal = batch(prompts(100), model=REJECTING, code=1)
     succeeded = paceline("results", journal, "-o", "-", "--only", "succeeded").rows
     rejected = paceline("results", journal, "-o", "-", "--only", "failed").rows
@@ -50,7 +50,7 @@ def test_only_what_succeeded_or_failed_may_be_asked_for(paceline, batch):
     assert len(succeeded) + len(rejected) == 100
 
 
-def test_tables_have_what_the_rows_have(paceline, batch, tmp_path):
+def test_tables_have_the_content_of_the_rows(paceline, batch, tmp_path):
     rows = [{"id": f"ид-{i}", "prompt": f'say "{i}",\n{i}', "context": {"n": i}} for i in range(50)]
     journal = batch(lines_of(rows), model=REJECTING, code=1)
     expected = {row["id"]: row for row in paceline("results", journal, "-o", "-").rows}
@@ -74,13 +74,13 @@ def test_tables_have_what_the_rows_have(paceline, batch, tmp_path):
 @pytest.mark.parametrize(
     ("form", "key"), [("openai", "custom_id"), ("gemini", "key"), ("anthropic", "custom_id"), ("own", "id")]
 )
-def test_lines_may_be_in_the_form_of_a_batch_api(paceline, batch, form, key):
+def test_lines_may_have_the_format_of_a_batch_api(paceline, batch, form, key):
     journal = batch(prompts(10))
     rows = paceline("results", journal, "-o", "-", "--output-format", form).rows
     assert sorted(row[key] for row in rows) == sorted(f"q{i}" for i in range(10))
 
 
-def test_what_has_content_is_not_replaced_unless_told(paceline, batch, tmp_path):
+def test_an_output_with_content_is_not_replaced_without_overwrite(paceline, batch, tmp_path):
     journal = batch(prompts(3))
     mine = tmp_path / "mine.jsonl"
     mine.write_text("mine\n")
@@ -112,7 +112,7 @@ def test_what_has_content_is_not_replaced_unless_told(paceline, batch, tmp_path)
         ([], "--output"),
     ],
 )
-def test_what_cannot_be_made_is_one_sentence(paceline, batch, arguments, words):
+def test_an_export_that_is_impossible_is_one_sentence(paceline, batch, arguments, words):
     journal = batch(prompts(2))
     before = journal.read_bytes()
     run = paceline("results", journal, *(journal if one == "JOURNAL" else one for one in arguments))
@@ -122,7 +122,7 @@ def test_what_cannot_be_made_is_one_sentence(paceline, batch, arguments, words):
     assert journal.read_bytes() == before
 
 
-def test_the_output_of_the_runs_may_be_made_anew_as_they_wrote_it_and_in_no_other_way(paceline, batch, tmp_path):
+def test_the_output_of_the_runs_may_be_replaced_only_by_the_same_rows(paceline, batch, tmp_path):
     journal, out = batch(prompts(40)), tmp_path / "out.jsonl"
     before = out.read_bytes()
     for other in (["--in-order"], ["--only", "failed"], ["--output-format", "openai"], ["--as", "csv"]):
@@ -136,7 +136,7 @@ def test_the_output_of_the_runs_may_be_made_anew_as_they_wrote_it_and_in_no_othe
     assert out.read_bytes() == before
 
 
-def test_they_are_made_while_the_batch_runs(start, paceline, jsonl, tmp_path):
+def test_results_are_exported_while_the_batch_runs(start, paceline, jsonl, tmp_path):
     out = tmp_path / "out.jsonl"
     started = start(
         *("run", jsonl(2_000), "-o", out, "-m", "sim:rate=none,latency=0.05,seed=1", "-q", "--max-workers", 20)
@@ -168,7 +168,7 @@ def big(tmp_path):
 @pytest.mark.parametrize(
     ("number", "code", "words"), [(signal.SIGINT, 130, "paceline: interrupted\n"), (signal.SIGTERM, 143, "")]
 )
-def test_an_interruption_leaves_what_was_there(start, big, number, code, words):
+def test_an_interruption_leaves_the_old_file(start, big, number, code, words):
     tmp_path = big.parent
     out = tmp_path / "out.jsonl"
     out.write_text("before\n")
@@ -183,7 +183,7 @@ def test_an_interruption_leaves_what_was_there(start, big, number, code, words):
     assert list(tmp_path.glob("*.part")) == []
 
 
-def test_a_reader_that_has_had_enough_ends_it_quietly(start, big):
+def test_a_reader_that_closes_the_pipe_ends_the_export_quietly(start, big):
     started = start("results", big, "-o", "-")
     assert json.loads(started.stdout.readline())["id"] == "q0"
     started.stdout.close()
@@ -192,7 +192,7 @@ def test_a_reader_that_has_had_enough_ends_it_quietly(start, big):
 
 
 @pytest.mark.parametrize("kind", ["jsonl", "csv"])
-def test_a_full_disk_is_one_sentence_and_leaves_what_was_there(process, big, tmp_path, kind):
+def test_a_full_disk_is_one_sentence_and_leaves_the_old_file(process, big, tmp_path, kind):
     out = tmp_path / "out.x"
     out.write_text("before\n")
     run = process(
@@ -204,7 +204,7 @@ def test_a_full_disk_is_one_sentence_and_leaves_what_was_there(process, big, tmp
     assert list(tmp_path.glob("*.part")) == []
 
 
-def test_devices_and_pipes_are_written_to_as_they_are(process, big, tmp_path):
+def test_devices_and_pipes_are_written_to_directly(process, big, tmp_path):
     assert process("results", big, "-o", "/dev/null").code == 0
     run = process("results", big, "-o", "/dev/full")
     assert (run.code, len(run.err.splitlines())) == (3, 1)
@@ -214,7 +214,7 @@ def test_devices_and_pipes_are_written_to_as_they_are(process, big, tmp_path):
     assert len(rows_of(tmp_path / "copy")) == 60_000
 
 
-def test_a_journal_without_results_makes_an_empty_output(paceline, tmp_path):
+def test_a_journal_without_results_gives_an_empty_file(paceline, tmp_path):
     with JournalWriter(tmp_path / "x.journal"):
         pass
     assert paceline("results", tmp_path / "x.journal", "-o", tmp_path / "o.jsonl").code == 0
@@ -223,14 +223,14 @@ def test_a_journal_without_results_makes_an_empty_output(paceline, tmp_path):
     assert (tmp_path / "o.csv").read_text().count("\n") == 1
 
 
-def test_items_that_the_input_has_no_longer_are_in_no_output(paceline, tmp_path):
+def test_items_that_are_no_longer_in_the_input_are_not_exported(paceline, tmp_path):
     with started_writer(str(tmp_path / "x.journal"), "a", "b") as store:
         store.commit([done("a"), failed("b")], {})
         store.items.mark_all_gone()
     assert paceline("results", tmp_path / "x.journal", "-o", "-").out == ""
 
 
-def test_an_answer_that_was_damaged_in_the_journal_is_one_sentence(paceline, batch, tmp_path):
+def test_a_damaged_answer_in_the_journal_is_one_sentence(paceline, batch, tmp_path):
     journal = batch(prompts(5))
     with closing(sqlite3.connect(journal)) as db, db:
         db.execute("UPDATE results SET output = 'no json'")

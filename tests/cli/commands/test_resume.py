@@ -25,7 +25,7 @@ def ids_of(path):
     return sorted(row["id"] for row in rows_of(path))
 
 
-def test_what_is_missing_is_run_without_a_word_more(start, paceline, jsonl, tmp_path):
+def test_missing_items_are_run_without_further_options(start, paceline, jsonl, tmp_path):
     out = tmp_path / "out.jsonl"
     started = start("run", jsonl(300), "-o", out, "-m", "sim:rate=none,latency=0.1", "-q", "--max-workers", "10")
     while not (out.exists() and out.stat().st_size):
@@ -38,7 +38,7 @@ def test_what_is_missing_is_run_without_a_word_more(start, paceline, jsonl, tmp_
     assert ids_of(out) == sorted(f"q{i}" for i in range(300))
 
 
-def test_what_may_pass_is_run_again_and_rows_are_emitted_once(paceline, batch, tmp_path):
+def test_transient_faults_are_run_again_and_rows_are_written_once(paceline, batch, tmp_path):
     journal = batch(lines_of({"id": f"ид-{i}", "prompt": str(i)} for i in range(30)), model=DENYING, code=1)
     run = paceline("resume", journal, *ANSWERING)
     assert run.code == 0, run.err
@@ -46,7 +46,7 @@ def test_what_may_pass_is_run_again_and_rows_are_emitted_once(paceline, batch, t
     assert all(row["success"] for row in rows_of(tmp_path / "out.jsonl"))
 
 
-def test_what_is_the_item_s_own_fault_is_run_again_if_it_is_asked_for(paceline, batch, tmp_path):
+def test_other_faults_are_run_again_with_retry_failed(paceline, batch, tmp_path):
     journal = batch(prompts(30), model=f"{FAST},faults=rejected:0.5", code=1)
     run = paceline("resume", journal, *ANSWERING)
     assert run.code == 1
@@ -55,14 +55,14 @@ def test_what_is_the_item_s_own_fault_is_run_again_if_it_is_asked_for(paceline, 
     assert ids_of(tmp_path / "out.jsonl") == sorted(f"q{i}" for i in range(30))
 
 
-def test_retry_is_asked_anew_each_time(paceline, batch):
+def test_retry_is_not_stored_in_the_journal(paceline, batch):
     journal = batch(prompts(20), model=f"{FAST},faults=rejected:1", code=1)
     assert paceline("resume", journal, "--retry", "failed", "-q").code == 1
     (plan,) = paceline("resume", journal, "--dry-run", "--json").rows
     assert (plan["wanted"], plan["journal"]["state"]["again"]) == (0, 0)
 
 
-def test_options_that_are_given_come_first_and_stay(paceline, batch):
+def test_given_options_win_and_are_stored(paceline, batch):
     journal = batch(prompts(5))
     assert paceline("resume", journal, "--max-workers", 7, "--timeout", 9, "-q").code == 0
     with JournalReader(journal) as reader:
@@ -71,7 +71,7 @@ def test_options_that_are_given_come_first_and_stay(paceline, batch):
     assert data["journal"] == str(journal)
 
 
-def test_another_model_takes_the_place_of_a_ladder_and_a_ladder_of_a_model():
+def test_another_model_replaces_a_ladder_and_a_ladder_a_model():
     ladder = RunOptions(input="i", output="o", escalate=("sim", "sim:rate=5"))
     assert with_changes(ladder, "j", ResumeOptions(model="sim:rate=9", input="in")).models == ("sim:rate=9",)
     single = RunOptions(input="i", output="o", model="sim")
@@ -86,7 +86,7 @@ def test_another_model_is_a_change_that_must_be_allowed(paceline, batch):
     assert "--allow-changes" in run.err
 
 
-def test_a_journal_and_an_input_that_were_moved_are_gone_on_with(paceline, batch, tmp_path):
+def test_a_moved_journal_with_a_moved_input_is_resumed(paceline, batch, tmp_path):
     journal = batch(prompts(10), model=DENYING, code=1)
     moved = journal.rename(tmp_path / "moved.db")
     (tmp_path / "in.jsonl").rename(tmp_path / "there.jsonl")
@@ -131,7 +131,7 @@ def test_rows_may_go_elsewhere(paceline, batch, tmp_path):
     ],
     ids=["csv", "gemini", "openai", "text"],
 )
-def test_every_kind_of_input_is_gone_on_with(paceline, batch, name, content, arguments):
+def test_every_format_of_input_is_resumed(paceline, batch, name, content, arguments):
     journal = batch(content, *arguments, name=name, model=DENYING, code=1)
     assert paceline("resume", journal, *ANSWERING).code == 0
     rows = rows_of(journal.with_suffix(""))
@@ -139,7 +139,7 @@ def test_every_kind_of_input_is_gone_on_with(paceline, batch, name, content, arg
     assert all(row.get("success", True) and not row.get("error") for row in rows)
 
 
-def test_the_codes_are_those_of_a_run(paceline, batch):
+def test_exit_codes_are_those_of_a_run(paceline, batch):
     journal = batch(prompts(5), model=f"{FAST},faults=rejected:1", code=1)
     run = paceline("resume", journal, "--json", "-q")
     assert run.code == 1
@@ -160,7 +160,7 @@ def test_the_codes_are_those_of_a_run(paceline, batch):
         (["--output-format", "xml"], "--output-format"),
     ],
 )
-def test_an_option_that_is_wrong_is_one_sentence(paceline, batch, arguments, words):
+def test_a_wrong_option_is_one_sentence(paceline, batch, arguments, words):
     run = paceline("resume", batch(prompts(2)), *arguments)
     assert (run.code, run.out) == (2, "")
     assert words in run.err
@@ -177,12 +177,12 @@ def test_a_journal_of_a_program_is_refused(paceline, tmp_path):
     assert (run.code, run.out) == (2, "")
     assert run.err == (
         f"paceline: {tmp_path}/run.db: no options are stored: it was not started by paceline run, or that ended early; "
-        "run again what began it\n"
+        "start it again as before\n"
     )
 
 
 @pytest.mark.parametrize("data", [[1], {"output": "o", "modle": "x"}, {"model": "sim"}, {"output": 3, "model": "sim"}])
-def test_options_that_cannot_be_read_are_one_sentence(paceline, batch, data):
+def test_stored_options_that_cannot_be_read_are_one_sentence(paceline, batch, data):
     journal = batch(prompts(2))
     with closing(sqlite3.connect(journal)) as db, db:
         db.execute("UPDATE facts SET value = ? WHERE name = 'options'", (json.dumps(data),))
@@ -192,7 +192,7 @@ def test_options_that_cannot_be_read_are_one_sentence(paceline, batch, data):
     assert paceline("status", journal).code == 0
 
 
-def test_what_came_from_stdin_is_piped_in_again_or_named(process, tmp_path):
+def test_an_input_from_stdin_is_piped_in_again_or_given_as_a_file(process, tmp_path):
     out = tmp_path / "out.jsonl"
     assert process("run", "-", "-o", out, "-m", DENYING, "-q", stdin=prompts(10)).code == 1
     assert process("resume", out, *ANSWERING).code == 2
@@ -203,7 +203,7 @@ def test_what_came_from_stdin_is_piped_in_again_or_named(process, tmp_path):
     assert len(ids_of(out)) == 10
 
 
-def test_a_file_of_options_is_taken_too(paceline, batch, tmp_path):
+def test_a_config_file_applies_to_resume(paceline, batch, tmp_path):
     journal = batch(prompts(5), model=DENYING, code=1)
     config = tmp_path / "c.toml"
     config.write_text(
@@ -216,7 +216,7 @@ def test_a_file_of_options_is_taken_too(paceline, batch, tmp_path):
     assert (run.code, run.err) == (2, f"paceline: {config}: resume.limit is not an option\n")
 
 
-def test_a_batch_that_somebody_runs_is_not_run_twice(start, paceline, jsonl, tmp_path):
+def test_a_journal_that_a_process_writes_is_not_resumed(start, paceline, jsonl, tmp_path):
     out = tmp_path / "out.jsonl"
     started = start("run", jsonl(20), "-o", out, "-m", "sim:rate=none,latency=60,faults=rejected:0.5", "-q")
     while not (out.exists() and out.stat().st_size):

@@ -33,7 +33,7 @@ def test_the_summary_goes_to_stderr_and_rows_to_stdout(paceline, jsonl):
         assert words in run.err
 
 
-def test_text_is_a_prompt_a_line(paceline, tmp_path):
+def test_text_has_one_prompt_per_line(paceline, tmp_path):
     path = tmp_path / "in.txt"
     path.write_text("one\n\nthree\n", "utf-8")
     run = paceline("run", path, "-o", "-", "-m", FAST)
@@ -56,7 +56,7 @@ def test_lines_of_a_batch_api_are_answered(paceline, tmp_path, line):
     assert (row["id"], row["output"]) == ("a", "simulated: Why?")
 
 
-def test_what_a_model_cannot_be_asked_is_told_before_the_first_call(paceline, tmp_path, monkeypatch):
+def test_a_request_that_a_model_cannot_serve_is_refused_before_the_first_call(paceline, tmp_path, monkeypatch):
     monkeypatch.setenv("GEMINI_API_KEY", "none")
     path = tmp_path / "in.jsonl"
     path.write_bytes(
@@ -69,7 +69,7 @@ def test_what_a_model_cannot_be_asked_is_told_before_the_first_call(paceline, tm
     )
 
 
-def test_rows_of_csv_are_answered_by_a_template(paceline, tmp_path):
+def test_prompts_of_csv_are_made_by_a_template(paceline, tmp_path):
     path = tmp_path / "in.csv"
     path.write_text("id,text\na,one\nb,two\n", "utf-8")
     run = paceline("run", path, "-o", "-", "-m", FAST, "--prompt", "Say {text}")
@@ -79,7 +79,7 @@ def test_rows_of_csv_are_answered_by_a_template(paceline, tmp_path):
     }
 
 
-def test_a_limit_takes_the_first_prompts(paceline, jsonl):
+def test_a_limit_selects_the_first_prompts(paceline, jsonl):
     run = paceline("run", jsonl(50), "-o", "-", "-m", FAST, "--limit", 3)
     assert sorted(row["id"] for row in run.rows) == ["q0", "q1", "q2"]
 
@@ -91,7 +91,7 @@ def test_a_limit_takes_the_first_prompts(paceline, jsonl):
         (("--no-journal",), "jq -r 'select(.success|not).id' {out}"),
     ],
 )
-def test_failed_items_make_the_code_1_and_give_a_hint(paceline, jsonl, tmp_path, journal, hint):
+def test_failed_items_give_exit_code_1_and_a_hint(paceline, jsonl, tmp_path, journal, hint):
     out = tmp_path / "out.jsonl"
     run = paceline("run", jsonl(100), "-o", out, "-m", FAST + ",faults=rejected:0.3", *journal)
     failed = [row for row in rows_of(out) if not row["success"]]
@@ -103,7 +103,7 @@ def test_failed_items_make_the_code_1_and_give_a_hint(paceline, jsonl, tmp_path,
     assert hint.format(out=out) in run.err
 
 
-def test_a_refused_key_leaves_the_rest_pending(paceline, jsonl):
+def test_a_rejected_key_leaves_the_rest_pending(paceline, jsonl):
     run = paceline("run", jsonl(100), "-o", "-", "-m", FAST + ",faults=denied:1")
     kinds = [row["error"]["kind"] for row in run.rows]
     assert run.code == 1
@@ -112,7 +112,7 @@ def test_a_refused_key_leaves_the_rest_pending(paceline, jsonl):
     assert "check the key" in run.err.splitlines()[-1]
 
 
-def test_a_spent_quota_leaves_the_rest_pending_and_says_when_it_reopens(paceline, jsonl):
+def test_an_exhausted_quota_leaves_the_rest_pending_and_shows_when_it_is_renewed(paceline, jsonl):
     run = paceline("run", jsonl(100), "-o", "-", "-m", "sim:window=20/86400,dialect=openai,latency=0.01,sigma=0")
     assert run.code == 1
     assert len(run.rows) == 100
@@ -125,7 +125,7 @@ def test_a_spent_quota_leaves_the_rest_pending_and_says_when_it_reopens(paceline
     assert advice == "paceline: a quota is exhausted: run the rest in 1 d 0 h, or raise the quota"
 
 
-def test_a_call_that_takes_too_long_and_a_batch_that_does(paceline, jsonl):
+def test_timeout_and_deadline_end_calls_and_batch(paceline, jsonl):
     slow = "sim:rate=none,latency=60,sigma=0"
     run = paceline("run", jsonl(3), "-o", "-", "-m", slow, "--deadline", 0.1)
     assert run.code == 1
@@ -156,7 +156,7 @@ BAD_LINES = [
 
 
 @pytest.mark.parametrize(("line", "reason"), BAD_LINES)
-def test_a_bad_line_of_a_strict_run_is_named_and_nothing_is_called(paceline, jsonl, tmp_path, line, reason):
+def test_a_strict_run_names_an_invalid_line_and_calls_nothing(paceline, jsonl, tmp_path, line, reason):
     path, out = jsonl(2), tmp_path / "out.jsonl"
     with path.open("ab") as file:
         file.write(line + b"\n")
@@ -168,7 +168,7 @@ def test_a_bad_line_of_a_strict_run_is_named_and_nothing_is_called(paceline, jso
     assert not out.exists()
 
 
-def test_results_that_are_there_are_not_replaced_unless_told(paceline, jsonl, tmp_path):
+def test_existing_results_are_not_replaced_without_overwrite(paceline, jsonl, tmp_path):
     out = tmp_path / "out.jsonl"
     out.write_bytes(b"paid for\n")
     run = paceline("run", jsonl(3), "-o", out, "-m", FAST)
@@ -181,7 +181,7 @@ def test_results_that_are_there_are_not_replaced_unless_told(paceline, jsonl, tm
     assert len(rows_of(out)) == 3
 
 
-def test_what_is_wrong_is_found_before_the_output_is_touched(paceline, jsonl, tmp_path):
+def test_errors_are_found_before_the_output_is_changed(paceline, jsonl, tmp_path):
     out = tmp_path / "out.jsonl"
     out.write_bytes(b"paid for\n")
     assert paceline("run", tmp_path / "none.txt", "-o", out, "-m", FAST, "--overwrite").code == 2
@@ -231,7 +231,7 @@ def test_a_wrong_command_line_is_one_sentence(paceline, jsonl, tmp_path, argumen
 @pytest.mark.parametrize(
     "arguments", [["rnu"], ["--nope"], ["demo", "x"], ["demo", "--items", "0"], ["demo", "--model", "gpt"]]
 )
-def test_other_commands_complain_the_same_way(paceline, arguments):
+def test_wrong_arguments_of_other_commands_are_one_sentence(paceline, arguments):
     run = paceline(*arguments)
     assert (run.code, run.out) == (2, "")
     assert len(run.err.splitlines()) == 1
@@ -247,18 +247,18 @@ def test_the_help_fits_a_screen(paceline, monkeypatch, arguments):
     assert max(map(len, lines)) <= 80
 
 
-def test_the_version_is_told(paceline):
+def test_the_version_is_printed(paceline):
     run = paceline("--version")
     assert run.code == 0
     assert run.out.split(".")[0].isdigit()
 
 
-def test_what_is_not_paceline_s_own_error_is_not_swallowed(jsonl, tmp_path):
+def test_errors_that_are_not_of_paceline_are_raised(jsonl, tmp_path):
     with pytest.raises(ValueError, match=r"null (byte|character)"):
         main(["run", str(jsonl(1)), "-o", f"{tmp_path}/\0", "-m", FAST])
 
 
-def test_no_prompt_is_ever_told(paceline, tmp_path):
+def test_no_prompt_is_ever_printed(paceline, tmp_path):
     text = "the quick brown fox"
     path = tmp_path / "in.jsonl"
     path.write_text("".join(json.dumps({"id": str(i), "prompt": text}) + "\n" for i in range(30)), "utf-8")

@@ -19,7 +19,7 @@ from ..conftest import FAST, lines_of, prompts
 SLOW = "sim:rate=none,latency=60,sigma=0"
 
 
-def test_a_batch_that_is_done_is_told_with_all_that_it_took(paceline, batch, tmp_path):
+def test_the_status_of_a_finished_batch_shows_its_calls_tokens_and_time(paceline, batch, tmp_path):
     journal = batch(prompts(20))
     run = paceline("status", journal)
     assert (run.code, run.err) == (0, "")
@@ -40,7 +40,7 @@ def test_a_batch_that_is_done_is_told_with_all_that_it_took(paceline, batch, tmp
     assert not any(line.startswith("next") for line in lines)
 
 
-def test_what_failed_is_told_by_kind_with_the_command_that_goes_on(paceline, batch):
+def test_failures_are_shown_by_kind_with_the_command_that_retries_them(paceline, batch):
     journal = batch(prompts(30), model=f"{FAST},faults=rejected:0.4+refused:0.4", code=1)
     run = paceline("status", journal)
     (failed,) = [line for line in run.out.splitlines() if line.startswith("failed")]
@@ -49,7 +49,7 @@ def test_what_failed_is_told_by_kind_with_the_command_that_goes_on(paceline, bat
     assert run.out.splitlines()[-1] == f"next      paceline resume {journal} --retry failed"
 
 
-def test_what_may_pass_is_run_again_by_the_command_as_it_is(paceline, batch):
+def test_transient_failures_are_retried_by_a_plain_resume(paceline, batch):
     journal = batch(prompts(30), model=f"{FAST},faults=denied:1", code=1)
     run = paceline("status", journal, "--json")
     (data,) = run.rows
@@ -65,7 +65,7 @@ def test_the_path_in_a_command_is_quoted(paceline, jsonl, tmp_path):
     assert data["next"] == f"paceline resume '{tmp_path}/it'\"'\"'s 1.jsonl.journal'"
 
 
-def test_lines_that_were_passed_over_are_told(paceline, batch):
+def test_skipped_lines_are_shown(paceline, batch):
     journal = batch(prompts(3) + "broken\n", code=1)
     run = paceline("status", journal)
     assert "3 prompts (jsonl); 1 invalid lines" in run.out
@@ -73,7 +73,7 @@ def test_lines_that_were_passed_over_are_told(paceline, batch):
     assert paceline("status", journal, "--json").rows[0]["bad_lines"] == 1
 
 
-def test_all_of_it_is_one_object_for_machines(paceline, batch, tmp_path):
+def test_json_has_all_of_it_in_one_object(paceline, batch, tmp_path):
     journal = batch(prompts(5))
     run = paceline("status", journal, "--json")
     (data,) = run.rows
@@ -93,7 +93,7 @@ def test_all_of_it_is_one_object_for_machines(paceline, batch, tmp_path):
     assert data["output"]["path"] == str(tmp_path / "out.jsonl")
 
 
-def test_the_latest_changes_of_the_pace_are_told_with_reasons(paceline, batch):
+def test_recent_pace_changes_are_shown_with_reasons(paceline, batch):
     journal = batch(prompts(400), model="sim:rate=200,burst=20,latency=0.02")
     everything = paceline("status", journal, "--json", "--pace", 1000).rows[0]["pace"]
     assert len(everything) > 5
@@ -108,13 +108,13 @@ def test_the_latest_changes_of_the_pace_are_told_with_reasons(paceline, batch):
 
 
 @pytest.mark.parametrize("number", ["-1", "x", "1.5"])
-def test_a_number_of_changes_that_is_none_is_one_sentence(paceline, batch, number):
+def test_an_invalid_number_of_changes_is_one_sentence(paceline, batch, number):
     run = paceline("status", batch(prompts(1)), "--pace", number)
     assert (run.code, run.out) == (2, "")
     assert len(run.err.splitlines()) == 1
 
 
-def test_it_is_told_while_the_batch_runs_and_after_it_was_killed(start, paceline, jsonl, tmp_path):
+def test_the_status_is_available_during_the_run_and_after_a_kill(start, paceline, jsonl, tmp_path):
     out = tmp_path / "out.jsonl"
     started = start("run", jsonl(50), "-o", out, "-m", f"{SLOW},faults=rejected:0.5", "-q")
     while not (out.exists() and out.stat().st_size):
@@ -134,13 +134,13 @@ def test_it_is_told_while_the_batch_runs_and_after_it_was_killed(start, paceline
     assert "killed or crashed" in paceline("status", out).out
 
 
-def test_an_output_that_is_gone_is_said_to_be(paceline, batch, tmp_path):
+def test_a_missing_output_is_reported(paceline, batch, tmp_path):
     journal = batch(prompts(2))
     (tmp_path / "out.jsonl").unlink()
     assert f"{tmp_path}/out.jsonl, format own; the file is missing" in paceline("status", journal).out
 
 
-def test_a_journal_of_a_program_is_told_too(paceline, tmp_path):
+def test_a_journal_of_a_program_has_a_status_too(paceline, tmp_path):
     async def half(prompt):
         if prompt == "bad":
             raise ValueError(prompt)
@@ -161,7 +161,7 @@ def test_ids_and_names_may_be_of_any_script(paceline, tmp_path):
     assert f"{path}: 1 prompts" in paceline("status", tmp_path / "ü.jsonl").out
 
 
-def test_runs_are_counted_where_there_are_many(paceline, batch):
+def test_of_many_runs_the_latest_are_shown(paceline, batch):
     journal = batch(prompts(2))
     for _ in range(6):
         assert paceline("resume", journal, "-q").code == 0
@@ -171,7 +171,7 @@ def test_runs_are_counted_where_there_are_many(paceline, batch):
 
 
 @pytest.mark.parametrize("began", [1e20, -1e20, "when"])
-def test_a_time_that_is_none_harms_nothing(paceline, batch, began):
+def test_an_invalid_time_is_shown_as_unknown(paceline, batch, began):
     journal = batch(prompts(2))
     with closing(sqlite3.connect(journal)) as db, db:
         db.execute("UPDATE runs SET began = ?", (began,))
@@ -179,7 +179,7 @@ def test_a_time_that_is_none_harms_nothing(paceline, batch, began):
     assert paceline("status", journal, "--json").rows[0]["runs"][0]["began"] is None
 
 
-def test_a_key_is_blanked_wherever_it_may_have_come_from(batch):
+def test_a_key_is_redacted_wherever_it_comes_from(batch):
     journal = batch(prompts(2))
     key = "AIza" + "x" * 35
     with closing(sqlite3.connect(journal)) as db, db:
