@@ -328,6 +328,9 @@ async def test_a_changed_prompt_is_refused_before_any_call(path):
     with pytest.raises(JournalChangedError, match=r"run\.db: the prompt of '1' has changed") as raised:
         await process_prompts(UPPER, ["a", "x"], journal=path)
     assert raised.value.changes == ("the prompt of '1' has changed",)
+    assert str(raised.value).endswith(
+        "run.db: set SqliteJournal(accept_changes=True) to accept this, or use another journal"
+    )
     with pytest.raises(JournalChangedError):
         await process_prompts(other, ["a", "b", "new"], journal=path)
     assert called == []

@@ -116,10 +116,12 @@ class JournalChangedError(JournalError):
     Args:
         path: Path of the journal.
         changes: Descriptions of the changes, a sentence each.
+        advice: What the user can do, as the last sentence of the message.
     """
 
-    def __init__(self, path: str, changes: Sequence[str]) -> None:
-        super().__init__("\n".join(f"{path}: {change}" for change in changes))
+    def __init__(self, path: str, changes: Sequence[str], *, advice: str | None = None) -> None:
+        sentences = [*changes, advice] if advice else changes
+        super().__init__("\n".join(f"{path}: {sentence}" for sentence in sentences))
         self.changes: tuple[str, ...] = tuple(changes)
 
 

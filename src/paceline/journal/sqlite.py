@@ -39,6 +39,7 @@ Retry: TypeAlias = Literal["passing", "failed", "none"] | Collection[FaultKind]
 """Which failed items run again: those with a passing fault, all, none, or those with a fault of some kinds."""
 
 _MOST_REMEMBERED = 1_000  # strategies whose identity number is cached
+_ADVICE = "set SqliteJournal(accept_changes=True) to accept this, or use another journal"
 
 logger: logging.Logger = logging.getLogger("paceline")
 
@@ -193,7 +194,7 @@ class SqliteJournal:
         with writer.transaction() as db:
             changes = writer.items.register(registered, accept_changes=self._accept_changes)
             if changes and not self._accept_changes:
-                raise JournalChangedError(writer.path, describe_changes(changes))
+                raise JournalChangedError(writer.path, describe_changes(changes), advice=_ADVICE)
             stored = self._stored(db, items)
             missing = [item for item in registered if storable(item.id) not in stored]
             shared = self._shared(db, missing) if self._shares else {}

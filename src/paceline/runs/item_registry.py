@@ -132,7 +132,7 @@ def _checked_input(
             changes = registry.finish()
             if changes and not options.allow_changes:
                 advice = "say --allow-changes to accept this, or start again with another --journal"
-                raise JournalChangedError(store.path, [*changes, advice])
+                raise JournalChangedError(store.path, changes, advice=advice)
             record_input(store, RegisteredInput.of(source, options))
             if changes:
                 restart_output(store)
