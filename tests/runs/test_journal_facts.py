@@ -1,4 +1,4 @@
-"""Finding a journal by a path, and the message if there is none: the same for every command."""
+"""Finding a journal by a path, and the message if it is missing: the same for every command."""
 
 from __future__ import annotations
 

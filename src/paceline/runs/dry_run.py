@@ -114,7 +114,7 @@ class RunPlan:
     journal: str | None
     """Absolute path of the journal; None: the run has none."""
     journal_state: JournalState | None
-    """What the existing journal means for the run; None: there is none yet."""
+    """What the existing journal means for the run; None: it does not exist yet."""
 
     @property
     def is_refused(self) -> bool:
@@ -190,7 +190,7 @@ class JournalComparison:
     Args:
         options: Options of the run.
         strategy: Answers the prompts.
-        reader: Reads the journal; None: there is none yet.
+        reader: Reads the journal; None: it does not exist yet.
         seen: Holds the contents of the prompts that need a call, with their lengths in characters.
     """
 
@@ -228,7 +228,7 @@ class JournalComparison:
         return len(self._seen), self._seen.total()
 
     def state(self) -> JournalState | None:
-        """Return what the journal means for the run; None: there is none yet."""
+        """Return what the journal means for the run; None: it does not exist yet."""
         self._flush()
         reader = self._reader
         if reader is None:

@@ -117,7 +117,7 @@ def _joined(name: str, value: object) -> str | None:
 
 
 def suggestion(name: str, known: Mapping[str, Any] | frozenset[str] | set[str]) -> str:
-    """Return, in brackets, the known name that an unknown one is close to; empty if there is none."""
+    """Return, in brackets, the known name that an unknown one is close to; empty if no name is close."""
     near = get_close_matches(name, known, n=1)
     return f" (did you mean {near[0]}?)" if near else ""
 

@@ -5,7 +5,7 @@ Rules owned here:
 1. Results are saved in a worker thread, all that are ready at once: neither a slow disk nor a full pipe delays the calls in flight.
 2. A stop starts no more calls and lets those in flight finish; a cancel cancels them.
 3. Each item has a result however the batch ends, and all results are saved, the pending ones included.
-4. When results cannot be saved and there is no journal, the batch is cancelled: further answers would be paid for and lost. With a
+4. When results cannot be saved, a batch without a journal is cancelled: further answers would be paid for and lost. With a
    journal the calls in flight finish, and no more are started.
 5. Nothing is printed here. Messages and progress go to callbacks, which are called in the task of the run: they must not block.
 """
