@@ -1,4 +1,4 @@
-"""What the tests of the OpenAI and the Anthropic strategy share: both dialects, and a batch against a local server."""
+"""Both chat dialects for the tests of OpenAIStrategy and AnthropicStrategy, and a batch against a local server."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the strategies' tests are given: a clean environment, a scripted HTTP server, and llmock."""
+"""Fixtures of the strategies' tests: a clean environment, a scripted HTTP server, and llmock."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The real anthropic client against a real HTTP server: every way to say no, one request each."""
+"""The real anthropic client against a real HTTP server: every kind of refusal, one request each."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def _no_keys(monkeypatch):
     forget_keys(monkeypatch)
 
 
-async def test_each_refusal_and_each_failure_is_one_request_and_one_kind_of_fault(service):
+async def test_each_refusal_and_failure_is_one_request_with_its_fault_kind(service):
     seen, expected = {}, {}
     async with prepared(ANTHROPIC.at(service.url)) as item:
         for answer, kind, wait in FAULT_TABLE:
@@ -84,7 +84,7 @@ async def test_each_refusal_and_each_failure_is_one_request_and_one_kind_of_faul
     assert len(seen) == len(FAULT_TABLE)
 
 
-async def test_a_refusal_says_which_limit_it_was(service):
+async def test_a_refusal_carries_the_limits_of_its_headers(service):
     headers = {
         "anthropic-ratelimit-requests-limit": "50",
         "anthropic-ratelimit-requests-remaining": "49",
@@ -108,14 +108,14 @@ async def test_a_refusal_says_which_limit_it_was(service):
     }
 
 
-async def test_a_reply_that_is_no_answer_is_paid(service):
+async def test_a_reply_without_an_answer_reports_its_usage(service):
     bodies = [anthropic_reply("x", reason) for reason in ("max_tokens", "refusal", "tool_use")]
     service.says(*map(Answer, [*bodies, anthropic_reply(None), {**anthropic_reply(), "content": 5}]))
     async with prepared(ANTHROPIC.at(service.url)) as item:
         assert [usage for _, usage in [await fault_of(item) for _ in range(5)]] == [PAID] * 5
 
 
-async def test_a_refused_connection_may_pass(unused_port):
+async def test_a_refused_connection_is_transient(unused_port):
     async with prepared(ANTHROPIC.at(f"http://127.0.0.1:{unused_port}")) as item:
         fault, _ = await fault_of(item)
     assert fault.kind is FaultKind.TRANSIENT
@@ -135,7 +135,7 @@ async def test_a_read_timeout_of_a_client_given_by_the_user_is_a_timeout_fault_a
     assert service.requests == 1
 
 
-async def test_a_refusal_is_no_end(service):
+async def test_a_client_serves_calls_after_refusals_and_dropped_connections(service):
     service.says(Answer(b"", 429), Answer(hang_up=True), Answer(anthropic_reply("good")))
     async with prepared(ANTHROPIC.at(service.url)) as item:
         await fault_of(item)

@@ -1,4 +1,4 @@
-"""What a reply of Anthropic's says, garbage of every kind included."""
+"""Parsing of Anthropic's replies, arbitrary JSON included."""
 
 from __future__ import annotations
 

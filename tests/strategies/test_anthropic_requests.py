@@ -1,4 +1,4 @@
-"""What the Anthropic strategy sends, and what it makes of the reply."""
+"""Requests of AnthropicStrategy, and the answers it reads from the replies."""
 
 from __future__ import annotations
 
@@ -79,12 +79,12 @@ async def test_instructions_and_options_go_with_every_prompt(service):
     assert body == {**PLAIN, "max_tokens": 50, "system": "Be brief.", "stop_sequences": ["END"], "top_k": 5}
 
 
-async def test_an_answer_may_be_longer_than_the_package_would_wait_for(service):
+async def test_a_large_max_tokens_is_not_refused_by_the_package(service):
     body, _ = await sent(service, options={"max_tokens": 100_000})
     assert body["max_tokens"] == 100_000
 
 
-async def test_so_may_one_by_a_client_that_was_given(service):
+async def test_a_users_client_may_send_a_large_max_tokens_too(service):
     service.says(Answer(anthropic_reply()))
     async with anthropic.AsyncAnthropic(api_key=KEY, base_url=service.url) as client:
         strategy = AnthropicStrategy("m", client=client, options={"max_tokens": 100_000})
@@ -116,13 +116,13 @@ async def test_a_type_that_cannot_be_sent_is_rejected_without_a_call(service, mi
     assert service.requests == 0
 
 
-async def test_a_type_is_asked_for_by_its_schema(service):
+async def test_a_type_is_requested_by_its_schema(service):
     body, output = await sent(service, reply=anthropic_reply('{"name": "Ulm"}'), output_type=Town)
     assert body == {**PLAIN, "output_config": {"format": {"type": "json_schema", "schema": TOWN}}}
     assert output == Town("Ulm")
 
 
-async def test_a_rule_that_anthropic_cannot_enforce_is_told(service):
+async def test_a_rule_that_anthropic_cannot_enforce_goes_into_the_description(service):
     class Count(pydantic.BaseModel):
         number: int = pydantic.Field(ge=3)
 
@@ -150,7 +150,7 @@ async def test_other_settings_of_the_output_are_kept(service):
     ],
     ids=["asked for", "open", "recursive", "a list"],
 )
-async def test_what_cannot_be_enforced_is_asked_for_by_a_tool(service, arguments, answer, output):
+async def test_a_schema_that_cannot_be_enforced_becomes_a_tool(service, arguments, answer, output):
     body, given = await sent(service, reply=called(answer), **arguments)
     (tool,) = body["tools"]
     assert body["tool_choice"] == {"type": "tool", "name": tool["name"]}
@@ -166,7 +166,7 @@ async def test_only_the_first_call_of_the_tool_counts(service):
     assert output == Town("Ulm")
 
 
-async def test_a_server_that_knows_neither_is_told_in_words(service):
+async def test_in_text_mode_the_instruction_holds_the_schema(service):
     reply = anthropic_reply('```json\n{"name": "Ulm"}\n```')
     body, output = await sent(service, reply=reply, output_type=Town, schema_mode="text")
     assert json.loads(body.pop("system").rpartition("\n")[2])["required"] == ["name"]
@@ -190,7 +190,7 @@ async def test_an_output_that_is_not_of_its_type_is_invalid_and_paid(service, ar
     assert (fault.kind, usage) == (FaultKind.INVALID, PAID)
 
 
-async def test_what_is_wrong_is_told_with_its_path(service):
+async def test_problems_are_reported_with_their_paths(service):
     service.says(Answer(called({"name": 5})))
     async with prepared(ANTHROPIC.at(service.url, output_type=Town, schema_mode="tool")) as item:
         with pytest.raises(InvalidOutputError) as caught:

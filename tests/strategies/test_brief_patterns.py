@@ -1,4 +1,4 @@
-"""The six patterns that users write by hand, over google-genai's own client: escalation, feedback, cache, middleware, observer, scaling."""
+"""Six patterns that users write by hand, with google-genai's own client: escalation, feedback, cache, middleware, observer, scaling."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ GOOD, BAD = '{"name": "Ada", "age": 36}', '{"name": "Ada", "age": "unknown"}'
 
 
 class Models(Service):
-    """Answers well from its best model, or where it is told what was wrong; keeps contexts; refuses every fourth call at first."""
+    """Answers well from its best model, or after feedback; keeps contexts; refuses every fourth call at first."""
 
     def __init__(self, *, refusals: int = 0) -> None:
         super().__init__()
@@ -46,8 +46,8 @@ class Models(Service):
         if self.refusals and self.calls[model] % 4 == 0:
             self.refusals -= 1
             return Answer(refusal(429, "RESOURCE_EXHAUSTED"), status=429)
-        told = "Fix these: age" in json.dumps(received.body)
-        return Answer(reply(GOOD if model == "best" or told else BAD))
+        has_feedback = "Fix these: age" in json.dumps(received.body)
+        return Answer(reply(GOOD if model == "best" or has_feedback else BAD))
 
 
 class ByHand(LLMCallStrategy[Person]):

@@ -1,4 +1,4 @@
-"""Any async function as a strategy."""
+"""CallableStrategy: an async function as a strategy."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ async def test_any_other_answer_is_an_output_as_it_is(answer):
     assert await CallableStrategy(answered).execute("x", 1, 60.0) == (answer, TokenUsage())
 
 
-async def test_whatever_can_be_awaited_will_do():
+async def test_any_awaitable_is_accepted():
     class Client:
         async def __call__(self, prompt):
             return prompt
@@ -51,7 +51,7 @@ async def test_whatever_can_be_awaited_will_do():
         assert (await CallableStrategy(function).execute("x", 1, 60.0))[0] == "x"
 
 
-def test_the_lane_is_the_functions_unless_it_is_named():
+def test_the_lane_is_named_after_the_function_by_default():
     assert CallableStrategy(shout).quota == "shout"
     assert CallableStrategy(shout, quota="mine").quota == "mine"
     assert CallableStrategy(functools.partial(shout)).quota == "partial"
@@ -62,12 +62,12 @@ def generator(prompt):
 
 
 @pytest.mark.parametrize("function", [None, "shout", 5, generator], ids=["None", "text", "number", "generator"])
-def test_what_cannot_be_called_for_an_answer_is_refused(function):
+def test_an_argument_that_is_not_an_async_function_is_refused(function):
     with pytest.raises(ConfigurationError):
         CallableStrategy(function)
 
 
-def test_items_share_the_strategy_as_nothing_in_it_changes():
+def test_a_copy_is_the_strategy_itself():
     strategy = CallableStrategy(shout)
     assert copy.copy(strategy) is strategy
 
@@ -96,7 +96,7 @@ async def test_a_function_that_is_throttled_is_called_again():
     assert (result.output, result.refusals, len(result.attempts)) == ("x", 2, 1)
 
 
-async def test_a_fault_that_the_function_names_is_the_items_with_its_cost():
+async def test_a_call_error_of_the_function_is_the_items_fault_with_its_usage():
     async def blocked(_prompt):
         raise CallError("no", kind=FaultKind.REFUSED, usage=TokenUsage(2, 0))
 
@@ -104,12 +104,12 @@ async def test_a_fault_that_the_function_names_is_the_items_with_its_cost():
     assert (result.error.kind, result.usage) == (FaultKind.REFUSED, TokenUsage(2, 0))
 
 
-async def test_a_plain_function_is_a_bug_of_the_item():
+async def test_a_function_that_is_not_async_is_a_bug_fault():
     (result,) = (await run(CallableStrategy(lambda prompt: prompt), ["x"])).results
     assert result.error.kind is FaultKind.BUG
 
 
-async def test_a_classifier_of_ones_own_says_which_fault_it_is():
+async def test_the_users_classifier_decides_the_fault():
     class Mine:
         def classify(self, exception):
             return Fault(FaultKind.REJECTED, f"mine: {exception}")

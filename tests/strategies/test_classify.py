@@ -1,4 +1,4 @@
-"""Which fault an exception is: by what the strategy says, by a code, by its members."""
+"""Faults of exceptions: by the strategy's own statement, by a code, by the members of a group."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def test_a_status_has_one_kind(status, kind):
 
 
 @pytest.mark.parametrize("status", [-1, 0, 200, 204, 302, 10**6])
-def test_a_status_that_is_no_errors_may_pass(status):
+def test_a_status_that_is_not_an_error_is_transient(status):
     assert of_status(status) is FaultKind.TRANSIENT
 
 
@@ -73,7 +73,7 @@ def test_a_status_counts_in_any_usual_form_and_place(name, value):
 @pytest.mark.parametrize(
     "value", [200, 0, -429, 4290, 429.0, True, None, "", "4290", "x429", "rate_limit_exceeded", b"429", [429], object()]
 )
-def test_what_is_no_status_is_none(value):
+def test_a_value_that_is_not_a_status_is_ignored(value):
     assert status_of(with_attributes(code=value)) is None
     assert kind_of(with_attributes(code=value)) is FaultKind.BUG
 
@@ -82,7 +82,7 @@ def test_the_exceptions_own_status_comes_before_its_responses():
     assert status_of(with_attributes(code=503, response=with_attributes(status_code=429))) == 503
 
 
-def test_a_code_in_words_leaves_the_status_its_say():
+def test_a_textual_code_does_not_hide_the_status():
     assert kind_of(with_attributes(code="rate_limit_exceeded", status_code=429)) is FaultKind.THROTTLED
 
 
@@ -90,7 +90,7 @@ def test_a_code_in_words_leaves_the_status_its_say():
     ("word", "status", "kind"),
     [("insufficient_quota", 429, FaultKind.EXHAUSTED), ("slow_down", 503, FaultKind.THROTTLED)],
 )
-def test_some_words_say_more_than_the_status(word, status, kind):
+def test_a_known_error_code_precedes_the_status(word, status, kind):
     assert kind_of(with_attributes(code=word, status_code=status)) is kind
 
 
@@ -132,11 +132,11 @@ def test_nothing_but_grpcs_method_is_called():
     assert called == []
 
 
-def test_an_http_status_comes_before_grpcs_name():
+def test_an_http_status_precedes_a_grpc_code():
     assert kind_of(with_attributes(code=503, status="RESOURCE_EXHAUSTED")) is FaultKind.OVERLOADED
 
 
-def test_the_words_of_a_message_say_nothing():
+def test_the_wording_of_a_message_does_not_decide():
     assert kind_of(Exception("429 Too Many Requests: rate limit, RESOURCE_EXHAUSTED")) is FaultKind.BUG
 
 
@@ -144,7 +144,7 @@ def test_the_words_of_a_message_say_nothing():
 
 
 @pytest.mark.parametrize("kind", FaultKind)
-def test_what_the_strategy_says_counts(kind):
+def test_a_call_error_states_its_fault_itself(kind):
     error = CallError("so it is", kind=kind, retry_after=2)
     error.code = 401
     fault = classify(error, wall_time=NOW)
@@ -153,11 +153,11 @@ def test_what_the_strategy_says_counts(kind):
 
 
 @pytest.mark.parametrize("hint", [-1, 0, float("nan"), float("inf"), "soon", None, True, object()])
-def test_a_strategys_hint_is_not_trusted_either(hint):
+def test_an_invalid_retry_after_of_a_strategy_is_ignored(hint):
     assert classify(RateLimitError(retry_after=hint), wall_time=NOW).retry_after is None
 
 
-def test_a_providers_reading_comes_before_the_rules_but_not_before_the_strategy():
+def test_a_providers_rules_come_after_the_strategys_and_before_the_default_ones():
     mine = classify(ValueError(), wall_time=NOW).message
 
     def read(error):
@@ -173,7 +173,7 @@ def test_a_providers_reading_comes_before_the_rules_but_not_before_the_strategy(
 # ------------------------------------------------------------------------------------------------- groups
 
 
-def test_a_group_is_what_its_gravest_member_is():
+def test_a_group_has_the_gravest_fault_of_its_members():
     members = [TimeoutError(), with_attributes(code=401), with_attributes(code=429)]
     assert kind_of(ExceptionGroup("x", members)) is FaultKind.DENIED
     assert kind_of(ExceptionGroup("x", [members[0], ExceptionGroup("y", members[2:])])) is FaultKind.TIMEOUT
@@ -199,7 +199,7 @@ def test_a_group_class_of_ones_own_is_a_group_still():
     assert kind_of(Own("x", [TimeoutError()])) is FaultKind.TIMEOUT
 
 
-def test_a_group_with_a_status_of_its_own_is_what_that_says():
+def test_a_group_with_a_status_is_classified_by_it():
     class Own(ExceptionGroup):
         status_code = 401
 

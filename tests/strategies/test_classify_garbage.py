@@ -1,4 +1,4 @@
-"""Classifying never raises, whatever an exception does when it is looked at."""
+"""Classification never raises, even if an exception's attributes do."""
 
 from __future__ import annotations
 
@@ -116,7 +116,7 @@ def raising(_self):
 
 
 @pytest.mark.parametrize("name", LOOKED_AT)
-def test_a_property_that_raises_is_none(name):
+def test_a_property_that_raises_counts_as_missing(name):
     error = type("Own", (TimeoutError,), {name: property(raising)})()
     assert classified(error).kind is FaultKind.TIMEOUT
 
@@ -145,7 +145,7 @@ def test_an_exception_that_lies_about_its_class_is_a_bug():
     assert classified(own()).kind is FaultKind.BUG
 
 
-def test_a_reading_that_raises_makes_it_a_bug():
+def test_an_exception_in_a_providers_rules_is_a_bug_fault():
     fault = classify(TimeoutError(), wall_time=NOW, read=raising)
     assert fault.kind is FaultKind.BUG
     assert "TimeoutError" in fault.message

@@ -1,4 +1,4 @@
-"""How long a response asks to wait, in every form that is in use."""
+"""Wait requested by a response, in every form in use."""
 
 from __future__ import annotations
 
@@ -90,7 +90,7 @@ def test_the_headers_of_an_email_message_are_headers():
 @pytest.mark.parametrize(
     "headers", [None, 5, "retry-after: 3", [1], [("a", "b", "c")], {"a": None}, object(), iter([])]
 )
-def test_what_is_no_header_is_none(headers):
+def test_an_invalid_header_gives_no_hint(headers):
     assert hint_of(refused(headers)) is None
 
 
@@ -123,7 +123,7 @@ def test_a_number_of_seconds_is_read_as_it_is(number):
 
 
 @given(st.integers(1, 10**8))
-def test_a_date_is_as_far_away_as_it_says(away):
+def test_a_date_in_retry_after_is_the_time_until_it(away):
     assert retry_after({"retry-after": formatdate(NOW + away, usegmt=True)}, wall_time=NOW) == away
 
 

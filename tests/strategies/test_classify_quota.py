@@ -1,4 +1,4 @@
-"""What an exception says of the provider's quotas, whoever's it is."""
+"""Quota hints of exceptions, for every client."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def fault_of(error):
     return DefaultErrorClassifier().classify(error)
 
 
-def test_a_strategy_may_say_it_itself():
+def test_an_error_of_a_strategy_may_carry_a_quota_hint():
     assert fault_of(CallError("x", kind=FaultKind.OVERLOADED, quota=HINT)).quota is HINT
     assert fault_of(RateLimitError(quota=HINT)) == Fault(
         FaultKind.THROTTLED, "RateLimitError: the provider asked for fewer calls", 3.0, HINT
@@ -47,7 +47,7 @@ def test_a_strategy_may_say_it_itself():
     assert fault_of(RateLimitError(quota=HINT, retry_after=5.0)).retry_after == 5.0
 
 
-def test_what_is_no_hint_is_refused_at_once():
+def test_an_invalid_quota_hint_is_refused_at_once():
     with pytest.raises(TypeError, match="quota must be a QuotaHint, not dict"):
         RateLimitError(quota={})
     with pytest.raises(TypeError):
@@ -65,7 +65,7 @@ def test_the_headers_behind_any_exception_are_read():
     assert fault.quota.limits[0].limit == 60
 
 
-def test_openai_s_type_says_which_limit_refused():
+def test_openais_error_type_names_the_exceeded_limit():
     headers = {"x-ratelimit-limit-tokens": "1000", "x-ratelimit-remaining-tokens": "7"}
     assert fault_of(Refused(headers=headers, type="tokens")).quota.limits[0].exceeded
     assert not fault_of(Refused(headers=headers)).quota.limits[0].exceeded
@@ -76,7 +76,7 @@ def test_an_exception_without_hints_has_none():
     assert fault_of(ValueError()).quota is None
 
 
-def test_a_refusal_by_a_day_s_limit_is_an_exhausted_quota_and_not_waited_for():
+def test_a_refusal_by_a_daily_limit_is_an_exhausted_quota_without_a_wait():
     fault = fault_of(Refused(headers=SPENT | {"retry-after": "1"}))
     assert (fault.kind, fault.retry_after) == (FaultKind.EXHAUSTED, None)
     assert fault.quota.reopens_in == 7 * 3600 + 12 * 60
@@ -86,7 +86,7 @@ def test_other_errors_are_not_taken_for_an_exhausted_quota():
     assert fault_of(Refused(503, SPENT)).kind is FaultKind.OVERLOADED
 
 
-def test_nobody_knows_when_an_unpaid_quota_reopens():
+def test_an_unpaid_quota_has_no_reopening_time():
     fault = fault_of(Refused(code="insufficient_quota"))
     assert fault.kind is FaultKind.EXHAUSTED
     assert fault.quota is None
@@ -107,7 +107,7 @@ def test_google_s_details_are_read_by_both_classifiers_and_beside_them_the_heade
     ]
 
 
-def test_a_lying_delay_beside_a_day_s_quota_does_not_count_in_headers_either():
+def test_a_short_retry_delay_in_the_headers_does_not_override_a_daily_quota():
     body = refusal(429, "RESOURCE_EXHAUSTED", {"violations": [{"quotaId": "RequestsPerDay", "quotaValue": "5"}]})
     fault = fault_of(errors.APIError(429, body, httpx2.Response(429, headers={"Retry-After": "1"})))
     assert (fault.kind, fault.retry_after, fault.quota.retry_after) == (FaultKind.EXHAUSTED, None, None)
@@ -115,11 +115,11 @@ def test_a_lying_delay_beside_a_day_s_quota_does_not_count_in_headers_either():
 
 
 @pytest.mark.parametrize("headers", [None, 5, "x", [1, 2], {1: 2}, {b"\xff": b"\xff"}, object()])
-def test_what_are_no_headers_say_nothing(headers):
+def test_invalid_headers_give_no_hint(headers):
     assert quota_hint(headers) is None
 
 
-def test_a_good_reply_s_headers_are_read():
+def test_headers_of_a_successful_reply_are_read():
     assert quota_hint([(b"X-RateLimit-Limit-Tokens", b"5")]).limits[0].limit == 5
 
 

@@ -1,4 +1,4 @@
-"""Which fault an exception is by its type: the language's, the backends', the clients', the validators'."""
+"""Faults of exceptions by type: the language's, the backends', the clients', the validators'."""
 
 from __future__ import annotations
 
@@ -70,20 +70,20 @@ CLIENT_TABLE = [("CloseError", FaultKind.TRANSIENT), ("DecodingError", FaultKind
 
 
 @pytest.mark.parametrize("library", ["httpx", "httpx2", "httpcore", "httpcore2"])
-def test_httpx_and_its_kin_are_known(library):
+def test_httpx_and_its_forks_are_recognized(library):
     module = pytest.importorskip(library)
     table = HTTPX_TABLE + CLIENT_TABLE if library.startswith("httpx") else HTTPX_TABLE
     assert {name: kind_of(getattr(module, name)("x")) for name, _ in table} == dict(table)
 
 
-def test_an_httpx_error_with_a_response_is_what_its_status_says():
+def test_an_httpx_error_with_a_response_is_classified_by_its_status():
     request = httpx2.Request("GET", "http://x/")
     response = httpx2.Response(429, request=request, headers={"Retry-After": "3"})
     fault = classify(raised(response.raise_for_status), wall_time=NOW)
     assert (fault.kind, fault.retry_after) == (FaultKind.THROTTLED, 3.0)
 
 
-def test_requests_is_known():
+def test_exceptions_of_requests_are_recognized():
     exceptions = pytest.importorskip("requests").exceptions
     assert kind_of(exceptions.ConnectTimeout()) is FaultKind.TIMEOUT
     assert kind_of(exceptions.ReadTimeout()) is FaultKind.TIMEOUT
@@ -107,7 +107,7 @@ def test_requests_is_known():
         ("msgspec.DecodeError", (ValueError,), FaultKind.INVALID),
     ],
 )
-def test_clients_and_validators_that_are_not_installed_are_known_by_name(name, bases, kind):
+def test_clients_and_validators_are_recognized_by_name_without_being_installed(name, bases, kind):
     known = foreign(name, *bases)
     assert kind_of(known("x")) is kind
     assert kind_of(type("Own", (known,), {})("x")) is kind
@@ -119,7 +119,7 @@ def test_aiohttps_timeout_is_one_though_it_is_a_connection_error_too():
     assert kind_of(timeout()) is FaultKind.TIMEOUT
 
 
-def test_a_reply_of_another_type_is_a_passing_fault_only_where_it_was_served():
+def test_an_undecodable_reply_is_transient_only_with_a_success_status():
     content_type = foreign("aiohttp.client_exceptions.ContentTypeError")
     error = content_type("HTML, not JSON")
     error.status = 429
@@ -219,7 +219,7 @@ def test_trios_cancellation_is_known():
     assert kinds == [FaultKind.CANCELLED]
 
 
-def test_an_http_error_that_wraps_another_is_what_it_is_itself():
+def test_an_http_error_is_not_classified_by_its_cause():
     error = httpx2.ReadTimeout("")
     error.__cause__ = httpcore2.ReadTimeout()
     wrapper = RuntimeError("mine")

@@ -1,4 +1,4 @@
-"""The model is told what was wrong with its last answer, and nothing else of a strategy changes."""
+"""The next prompt lists the problems of the last answer, and nothing else of a strategy changes."""
 
 from __future__ import annotations
 
@@ -100,7 +100,7 @@ async def test_the_prompt_after_an_invalid_answer_says_what_was_right_and_what_w
     assert inner.prompts == ["Who?", DEFAULT]
 
 
-async def test_each_prompt_is_made_of_the_items_own_and_the_last_problems_only():
+async def test_a_prompt_holds_the_items_own_text_and_the_last_problems_only():
     bad = [json.dumps({"name": "Ada" * 500, "age": f"old {n}"}) for n in range(10)]
     inner = Scripted(*bad)
     batch = await process_prompts(ValidationFeedback(inner), ["Who?"], config=many(12))
@@ -112,7 +112,7 @@ async def test_each_prompt_is_made_of_the_items_own_and_the_last_problems_only()
         assert prompt.count("Who?") == 1
 
 
-async def test_what_is_quoted_is_short_however_much_was_wrong():
+async def test_quotations_in_a_prompt_are_short():
     problems = [Problem("f" * 1_000 + str(n), "r" * 10_000, "v" * 10_000) for n in range(1_000)]
     error = InvalidOutputError("t" * 1_000_000, problems, right=["r" * 1_000] * 1_000)
     inner = Scripted(error)
@@ -121,7 +121,7 @@ async def test_what_is_quoted_is_short_however_much_was_wrong():
     assert "and 980 more" in inner.prompts[1]
 
 
-async def test_items_share_a_strategy_and_not_their_problems():
+async def test_items_share_a_strategy_but_not_their_reports():
     prompts = []
 
     async def answer(prompt):
@@ -140,7 +140,7 @@ async def test_items_share_a_strategy_and_not_their_problems():
         assert sum(other in result.output for other in names) == 1
 
 
-async def test_a_call_that_was_throttled_or_failed_otherwise_is_made_again_with_the_same_prompt():
+async def test_a_throttled_or_failed_call_is_repeated_with_the_same_prompt():
     inner = Scripted(
         RateLimitError(), '{"name": "Ada", "age": "old"}', RateLimitError(retry_after=1.0), TimeoutError(), ConnectionError()
     )  # fmt: skip
@@ -149,7 +149,7 @@ async def test_a_call_that_was_throttled_or_failed_otherwise_is_made_again_with_
     assert inner.prompts == ["Who?", "Who?", DEFAULT, DEFAULT, DEFAULT, DEFAULT]
 
 
-async def test_after_a_right_answer_nothing_is_kept():
+async def test_a_valid_answer_clears_the_report():
     feedback = ValidationFeedback(Scripted())
     await feedback.on_error(InvalidOutputError("", [Problem("age", "is missing")]), 1)
     await feedback.execute("Who?", 2, 60.0)
@@ -158,7 +158,7 @@ async def test_after_a_right_answer_nothing_is_kept():
     assert feedback.strategy.prompts[1] == "Who?"
 
 
-async def test_an_answer_that_is_no_json_is_told_with_the_place():
+async def test_an_answer_that_is_not_json_is_reported_with_its_position():
     inner = Scripted('{"name": "Ada",')
     await process_prompts(ValidationFeedback(inner), ["Who?"])
     assert "- must be JSON: " in inner.prompts[1]
@@ -194,14 +194,14 @@ async def test_a_users_strategy_that_raises_cattrs_error_is_understood():
     assert "- age: invalid value for type, expected int" in inner.prompts[1]
 
 
-async def test_an_invalid_output_without_problems_is_told_by_its_message():
+async def test_an_invalid_output_without_problems_is_reported_by_its_message():
     inner = Scripted(CallError("the poem does not rhyme", kind=FaultKind.INVALID))
     await process_prompts(ValidationFeedback(inner), ["Who?"])
     assert "the poem does not rhyme" in inner.prompts[1]
     assert "It was" not in inner.prompts[1]
 
 
-async def test_what_the_strategys_own_classifier_calls_invalid_is_invalid():
+async def test_a_fault_that_the_inner_classifier_calls_invalid_is_reported():
     class Bad(Exception):  # noqa: N818 - a user's
         pass
 
@@ -248,7 +248,7 @@ async def after(problem, prompt, **options):
 AGE = InvalidOutputError('{"age": {}}', [Problem("age", "must be an integer", "{}")], right=["name", "city"])
 
 
-async def test_a_template_says_it_in_the_users_words():
+async def test_a_template_words_the_report():
     template = "{{}} {right} | {problems} | {answer} | {prompt}"
     said = '{} name, city | - age: must be an integer (given: {}) | {"age": {}} | Who {is} {0}?'
     assert await after(AGE, "Who {is} {0}?", template=template) == said
@@ -268,7 +268,7 @@ async def test_a_template_without_the_prompt_is_put_below_it():
     assert await after(AGE, ("Who?", IMAGE), template="Again!") == ("Who?", IMAGE, "Again!")
 
 
-async def test_what_is_not_known_is_nothing():
+async def test_an_unlisted_model_has_no_price():
     unknown = CallError("no", kind=FaultKind.INVALID)
     assert await after(unknown, "Who?", template="{prompt}|{right}|{answer}|") == "Who?|nothing||"
 
@@ -297,7 +297,7 @@ def test_a_template_with_another_field_is_refused(template, named):
 
 
 @pytest.mark.parametrize("strategy", [None, Scripted, ValidationFeedback(Scripted())])
-def test_what_is_no_strategy_or_tells_already_is_refused(strategy):
+def test_an_inner_strategy_must_be_one_without_feedback(strategy):
     with pytest.raises(ConfigurationError, match="strategy must be an LLMCallStrategy"):
         ValidationFeedback(strategy)
 
@@ -342,7 +342,7 @@ async def test_tokens_are_expected_for_the_prompt_that_is_sent():
     assert expected == len(feedback.strategy.prompts[0]) > 4
 
 
-async def test_the_strategy_hears_of_errors_first_and_its_state_is_the_items_own():
+async def test_the_inner_on_error_runs_first_and_its_state_belongs_to_the_item():
     class Counting(Scripted):
         failures = 0
 
@@ -363,7 +363,7 @@ async def test_the_strategy_hears_of_errors_first_and_its_state_is_the_items_own
     assert inner.failures == 0
 
 
-async def test_a_failing_on_error_of_the_strategy_does_not_lose_the_problems():
+async def test_an_exception_in_the_inner_on_error_keeps_the_problems():
     class Failing(Scripted):
         async def on_error(self, exception, attempt):
             raise RuntimeError
@@ -467,7 +467,7 @@ class Step(Scripted):
         self.model = model
 
 
-async def test_on_a_ladder_the_next_model_is_told_what_was_wrong_with_the_answer_of_the_one_before():
+async def test_on_a_ladder_the_next_model_gets_the_problems_of_the_previous_answer():
     low, high = Step("low", *['{"name": "Ada", "age": "old"}'] * 2), Step("high")
     ladder = ModelEscalation([low, high], EscalationPolicy(budget=2))
     batch = await process_prompts(ValidationFeedback(ladder), ["Who?"])

@@ -1,4 +1,4 @@
-"""What holds for the OpenAI and the Anthropic strategy alike: arguments, keys, clients, and a whole batch."""
+"""Laws of both chat strategies: arguments, keys, clients, and a complete batch."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def test_a_key_of_the_environment_is_enough(monkeypatch, strategy, name):
 
 @BOTH
 @pytest.mark.parametrize("key", [f"{KEY}\nX-Other: 1", f"{KEY} 2", f"{KEY}é", f"{KEY}\x00"])
-def test_a_key_that_no_header_can_carry_is_refused_and_not_shown(dialect, key):
+def test_a_key_with_invalid_characters_is_refused_and_not_shown(dialect, key):
     with pytest.raises(ConfigurationError) as caught:
         dialect.strategy("m", api_key=key)
     assert KEY not in str(caught.value)
@@ -99,7 +99,7 @@ def test_a_key_that_no_header_can_carry_is_refused_and_not_shown(dialect, key):
     ],
     ids=repr,
 )
-def test_a_wrong_argument_is_named_in_one_sentence(dialect, arguments, words):
+def test_an_invalid_argument_is_named_in_one_sentence(dialect, arguments, words):
     with pytest.raises(ConfigurationError) as caught:
         dialect.strategy(**{"model": "m", **({} if "client" in arguments else {"api_key": KEY}), **arguments})
     assert words in str(caught.value)
@@ -108,7 +108,7 @@ def test_a_wrong_argument_is_named_in_one_sentence(dialect, arguments, words):
 
 
 @BOTH
-def test_what_holds_the_model_to_a_type_is_not_for_the_options_where_a_type_is_given(dialect):
+def test_type_arguments_are_refused_in_options_if_an_output_type_is_given(dialect):
     name, value = ("response_format", {"type": "json_object"}) if dialect is OPENAI else ("tools", [])
     dialect.strategy("m", api_key=KEY, options={name: value})
     with pytest.raises(ConfigurationError, match=f"options may not hold '{name}'"):
@@ -116,7 +116,7 @@ def test_what_holds_the_model_to_a_type_is_not_for_the_options_where_a_type_is_g
 
 
 @BOTH
-def test_an_address_of_the_environment_is_looked_at_as_well(dialect, monkeypatch):
+def test_the_base_url_may_come_from_the_environment(dialect, monkeypatch):
     monkeypatch.setenv(dialect.variable.replace("API_KEY", "BASE_URL"), "nowhere")
     with pytest.raises(ConfigurationError, match="base_url must be like"):
         dialect.strategy("m", api_key=KEY)
@@ -130,7 +130,7 @@ def test_a_client_has_its_own_key_and_url(dialect, other):
 
 
 @BOTH
-def test_the_lane_is_the_models_on_its_server_unless_it_is_named(dialect):
+def test_the_lane_is_named_after_the_model_and_its_server_by_default(dialect):
     name = dialect.strategy.__name__
     assert dialect.strategy("m", api_key=KEY).quota == f"{name}:m"
     assert dialect.strategy("m", client=given_client(dialect)).quota == f"{name}:m"
@@ -158,7 +158,7 @@ class TestClients:
         with pytest.raises(MisuseError):
             await dialect.strategy("m", api_key=KEY).execute("x", 1, 1.0)
 
-    async def test_cleaning_up_what_was_never_prepared_does_nothing(self, dialect, anyio_backend):
+    async def test_cleanup_without_prepare_does_nothing(self, dialect, anyio_backend):
         await dialect.strategy("m", api_key=KEY).cleanup()
 
     async def test_the_client_is_closed_by_the_last_who_uses_it(self, dialect, service, anyio_backend):
@@ -203,7 +203,7 @@ class TestClients:
                 await dialect.strategy("m", client=client).execute("hello", 1, 60.0)
             assert KEY not in dialect.strategy("m", client=client).error_classifier.classify(caught.value).message
 
-    async def test_a_server_of_ones_own_needs_no_key(self, dialect, service, anyio_backend):
+    async def test_a_compatible_server_needs_no_key(self, dialect, service, anyio_backend):
         service.says(Answer(dialect.reply()))
         async with prepared(dialect.strategy("m", base_url=service.url)) as item:
             assert (await item.execute("hello", 1, 60.0))[0] == "good"
@@ -217,7 +217,7 @@ class TestClients:
             await item.execute("hello", 1, 60.0)
         assert service.received[0].path == dialect.path
 
-    async def test_what_the_headers_of_a_good_reply_say_is_the_items_own(self, dialect, service, anyio_backend):
+    async def test_quota_hints_of_a_reply_belong_to_the_item(self, dialect, service, anyio_backend):
         service.says(
             Answer(
                 dialect.reply(),
@@ -235,7 +235,7 @@ class TestClients:
             assert {(limit.limit, limit.remaining) for limit in item.quota_hint.limits} == {(60, 7)}
         assert strategy.quota_hint is None
 
-    async def test_the_headers_of_a_reply_without_an_answer_count_as_well(self, dialect, service, anyio_backend):
+    async def test_headers_of_a_reply_without_an_answer_are_read_too(self, dialect, service, anyio_backend):
         service.says(Answer(dialect.truncated, headers={"Retry-After": "3"}))
         async with prepared(dialect.at(service.url)) as item:
             fault, usage = await fault_of(item)
@@ -255,7 +255,7 @@ class TestClients:
         async with prepared(strategy) as item:
             assert item.price == Price(1, 2)
 
-    async def test_a_server_of_ones_own_has_no_price(self, dialect, anyio_backend):
+    async def test_a_compatible_server_has_no_price(self, dialect, anyio_backend):
         async with prepared(dialect.strategy(PRICED[dialect.variable], base_url="http://127.0.0.1:1")) as item:
             assert item.price is None
 
@@ -266,7 +266,7 @@ PRICED = {OPENAI.variable: "gpt-4o-mini", ANTHROPIC.variable: "claude-3-5-haiku-
 @pytest.mark.anyio
 @pytest.mark.parametrize("anyio_backend", ["trio"])
 @BOTH
-async def test_the_providers_own_price_is_looked_for(dialect, anyio_backend):
+async def test_the_providers_own_price_is_looked_up(dialect, anyio_backend):
     pytest.importorskip("genai_prices")
     async with prepared(dialect.strategy(PRICED[dialect.variable], api_key=KEY)) as item:
         assert item.price.output > item.price.input > item.price.cached_input > 0
@@ -331,7 +331,7 @@ class TestBatches:
         assert batch.failures["denied"] == service.requests - 30 <= 8
         assert batch.failures["pending"] == 500 - service.requests
 
-    async def test_each_attempt_is_one_request_whatever_happens(self, dialect, service, anyio_backend):
+    async def test_each_attempt_is_exactly_one_request(self, dialect, service, anyio_backend):
         throttled = Answer(dialect.error("slow"), 429, {"Retry-After": "0.01"})
         service.says(throttled, Answer(dialect.error("oops"), 500), Answer(hang_up=True), Answer(dialect.reply()))
         config = ProcessorConfig(

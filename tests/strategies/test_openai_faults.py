@@ -1,4 +1,4 @@
-"""The real openai client against a real HTTP server: every way to say no, one request each."""
+"""The real openai client against a real HTTP server: every kind of refusal, one request each."""
 
 from __future__ import annotations
 
@@ -90,7 +90,7 @@ def _no_keys(monkeypatch):
     forget_keys(monkeypatch)
 
 
-async def test_each_refusal_and_each_failure_is_one_request_and_one_kind_of_fault(service):
+async def test_each_refusal_and_failure_is_one_request_with_its_fault_kind(service):
     seen, expected = {}, {}
     async with prepared(OPENAI.at(f"{service.url}/v1")) as item:
         for answer, kind, wait in FAULT_TABLE:
@@ -104,14 +104,14 @@ async def test_each_refusal_and_each_failure_is_one_request_and_one_kind_of_faul
     assert len(seen) == len(FAULT_TABLE)
 
 
-async def test_a_date_is_a_wait_too(service):
+async def test_retry_after_may_be_a_date(service):
     service.says(Answer(THROTTLED, 429, {"Retry-After": formatdate(time.time() + 30, usegmt=True)}))
     async with prepared(OPENAI.at(service.url)) as item:
         fault, _ = await fault_of(item)
     assert 20 < fault.retry_after < 40
 
 
-async def test_a_refusal_says_which_limit_it_was(service):
+async def test_a_refusal_carries_the_limits_of_its_headers(service):
     headers = {
         "x-ratelimit-limit-requests": "60",
         "x-ratelimit-remaining-requests": "0",
@@ -128,7 +128,7 @@ async def test_a_refusal_says_which_limit_it_was(service):
     assert limits == {"requests": (60, 0, 1.0, True), "tokens": (150_000, 149_984, 360.0, False)}
 
 
-async def test_a_reply_that_is_no_answer_is_paid(service):
+async def test_a_reply_without_an_answer_reports_its_usage(service):
     service.says(
         Answer(openai_reply("half", "length")),
         Answer(openai_reply(None, "stop", refusal="no")),
@@ -140,7 +140,7 @@ async def test_a_reply_that_is_no_answer_is_paid(service):
         assert [usage for _, usage in [await fault_of(item) for _ in range(5)]] == [PAID] * 5
 
 
-async def test_a_refused_connection_may_pass(unused_port):
+async def test_a_refused_connection_is_transient(unused_port):
     async with prepared(OPENAI.at(f"http://127.0.0.1:{unused_port}/v1")) as item:
         fault, _ = await fault_of(item)
     assert fault.kind is FaultKind.TRANSIENT
@@ -178,7 +178,7 @@ async def test_a_key_in_a_reply_that_holds_an_error_is_blanked_as_well(service):
     assert (fault.kind, KEY in fault.message) == (FaultKind.DENIED, False)
 
 
-async def test_a_refusal_is_no_end(service):
+async def test_a_client_serves_calls_after_refusals_and_dropped_connections(service):
     service.says(Answer(b"", 429), Answer(hang_up=True), Answer(openai_reply("good")))
     async with prepared(OPENAI.at(service.url)) as item:
         await fault_of(item)

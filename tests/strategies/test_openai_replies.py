@@ -1,4 +1,4 @@
-"""What a reply of OpenAI's says, garbage of every kind included."""
+"""Parsing of OpenAI's replies, arbitrary JSON included."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ def test_text_in_parts_is_one_text():
     assert read_reply(json.dumps(openai_reply(parts)))[0] == "ab"
 
 
-def test_deepseek_has_a_count_of_its_own_for_what_was_cached():
+def test_deepseeks_own_count_of_cached_tokens_is_read():
     body = '{"choices": [{"message": {"content": "x"}}], "usage": {"prompt_tokens": 9, "prompt_cache_hit_tokens": 4}}'
     assert read_reply(body) == ("x", TokenUsage(9, 0, 4, 9))
 
 
-def test_a_reply_nested_without_end_is_no_reply():
+def test_a_reply_nested_too_deeply_raises():
     with pytest.raises(CallError, match="no JSON"):
         read_reply("[" * 200_000)
 
@@ -36,7 +36,7 @@ def test_half_a_surrogate_pair_is_replaced():
 
 
 @pytest.mark.parametrize("count", ["-1", "1.5", '"3"', "true", "null", "1e400", "[1]", "9007199254740993"])
-def test_a_count_that_is_none_is_zero(count):
+def test_an_invalid_token_count_is_zero(count):
     body = f'{{"choices": [{{"message": {{"content": "x"}}}}], "usage": {{"prompt_tokens": {count}}}}}'
     assert read_reply(body) == ("x", TokenUsage())
 

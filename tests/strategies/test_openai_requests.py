@@ -1,4 +1,4 @@
-"""What the OpenAI strategy sends: byte for byte what a server gets."""
+"""Requests of OpenAIStrategy, byte for byte as a server receives them."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ TOWN = {
 }
 
 
-async def test_a_type_is_asked_for_by_its_schema_strictly(service):
+async def test_a_type_is_requested_by_its_strict_schema(service):
     body, output = await sent(service, reply='{"name": "Ulm", "size": 5}', output_type=Town)
     assert body["response_format"] == {
         "type": "json_schema",
@@ -101,21 +101,21 @@ async def test_a_type_is_asked_for_by_its_schema_strictly(service):
     assert output == Town("Ulm", 5)
 
 
-async def test_not_strictly_where_the_type_is_open(service):
+async def test_an_open_type_is_sent_without_strict(service):
     body, output = await sent(service, reply='{"a": 1}', output_type=dict[str, int])
     asked = body["response_format"]["json_schema"]
     assert (asked["strict"], asked["schema"]["additionalProperties"]) == (False, {"type": "integer"})
     assert output == {"a": 1}
 
 
-async def test_a_list_is_taken_out_of_the_object_that_was_asked_for(service):
+async def test_a_list_is_unwrapped_from_the_requested_object(service):
     body, output = await sent(service, reply='{"value": [1, 2]}', output_type=list[int])
     assert body["response_format"]["json_schema"]["schema"]["required"] == ["value"]
     assert output == [1, 2]
 
 
 @pytest.mark.parametrize(("mode", "form"), [("json", {"type": "json_object"}), ("text", None)])
-async def test_a_server_that_knows_no_schemas_is_told_in_words(service, mode, form):
+async def test_in_json_and_text_modes_the_instruction_holds_the_schema(service, mode, form):
     body, output = await sent(
         service,
         reply='```json\n{"name": "Ulm"}\n```',
@@ -130,7 +130,7 @@ async def test_a_server_that_knows_no_schemas_is_told_in_words(service, mode, fo
     assert output == Town("Ulm")
 
 
-async def test_free_text_has_no_form_in_any_mode(service):
+async def test_free_text_adds_no_type_arguments_in_any_mode(service):
     body, _ = await sent(service, schema_mode="json")
     assert body == {"model": "a-model", "messages": [{"role": "user", "content": "hello"}]}
 

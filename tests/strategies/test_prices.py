@@ -1,4 +1,4 @@
-"""What a model costs, where nobody says."""
+"""Prices of models where the user gives none."""
 
 from __future__ import annotations
 
@@ -24,17 +24,19 @@ def test_a_price_that_rises_with_the_prompt_is_its_lowest():
 
 
 @pytest.mark.parametrize(("name", "provider"), [("gpt-5-mini", "openai"), ("claude-sonnet-4-5", "anthropic")])
-def test_other_providers_are_known_too(name, provider):
+def test_prices_of_other_providers_are_listed_too(name, provider):
     price = price_of(name, provider)
     assert 0 < price.cached_input < price.input < price.output
 
 
-@pytest.mark.parametrize(("name", "provider"), [("nobodys-model", "google"), ("gemini-2.5-flash", "nobody"), ("", "")])
+@pytest.mark.parametrize(
+    ("name", "provider"), [("no-such-model", "google"), ("gemini-2.5-flash", "no-such-provider"), ("", "")]
+)
 def test_an_unknown_model_has_none(name, provider):
     assert price_of(name, provider) is None
 
 
-def test_without_the_package_there_is_none_and_with_it_it_is_not_imported_before_it_is_needed():
+def test_without_genai_prices_there_is_no_price_and_it_is_not_imported_before_a_lookup():
     code = """
 import sys
 from paceline.llm_strategies.prices import price_of
@@ -52,7 +54,7 @@ def anyio_backend(request):
 
 
 @pytest.mark.anyio
-async def test_it_is_found_in_a_thread():
+async def test_the_price_is_looked_up_in_a_thread():
     assert await find_price("gemini-2.5-flash", "google") == Price(0.3, 2.5, 0.03)
 
 
@@ -75,7 +77,7 @@ class Listed(Priced[str]):
 
 
 @pytest.mark.anyio
-async def test_the_top_of_a_ladder_that_nobody_needed_has_its_price_in_the_estimate():
+async def test_the_unused_top_of_a_ladder_has_its_price_in_the_estimate():
     batch = await process_prompts(
         ModelEscalation([Listed("gemini-2.5-flash-lite"), Listed("gemini-2.5-pro")]), ["a", "b"]
     )
@@ -83,7 +85,7 @@ async def test_the_top_of_a_ladder_that_nobody_needed_has_its_price_in_the_estim
     assert [use.cost for use in batch.top_alone] == [pytest.approx(2 * 1.25)]
 
 
-def test_a_price_is_not_looked_up_on_the_way_and_one_that_is_given_counts():
+def test_reading_a_price_does_not_import_the_list_and_a_given_price_wins():
     code = """
 import sys
 from paceline import Price, TokenUsage, process_prompts

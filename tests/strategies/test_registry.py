@@ -1,4 +1,4 @@
-"""Which strategy a model's name means, and what is said of a name that means none."""
+"""Model names and their strategies, and the messages for names without one."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def _no_keys(monkeypatch):
         ("sim:rate=5,latency=0.1", "SimulatedStrategy", "sim"),
     ],
 )
-def test_a_name_means_a_strategy(text, kind, name):
+def test_a_model_name_selects_a_strategy(text, kind, name):
     options = {} if text.startswith("sim") else {"api_key": KEY}
     strategy = model(text, **options)
     assert (type(strategy).__name__, strategy.model) == (kind, name)
@@ -60,7 +60,7 @@ def test_a_server_may_be_named_behind_the_model(text):
     assert strategy.quota.endswith("@127.0.0.1:8000")
 
 
-def test_options_are_the_strategys_own():
+def test_options_are_passed_to_the_strategy():
     assert model("gpt-5-mini", api_key=KEY, quota="mine").quota == "mine"
 
 
@@ -91,7 +91,7 @@ def test_options_are_the_strategys_own():
         ("gemini-2.5-flash", {"modle": 5}, "gemini has no option 'modle'"),
     ],
 )
-def test_what_is_wrong_is_one_sentence(text, options, words):
+def test_an_error_is_one_sentence(text, options, words):
     with pytest.raises(ConfigurationError) as caught:
         model(text, **options)
     assert words in str(caught.value)
@@ -221,7 +221,7 @@ def test_a_plugin_that_is_broken_is_named_in_one_sentence(install, point, text, 
     assert "sk-0123456789" not in sentence
 
 
-def test_what_a_plugin_says_itself_is_said_as_it_is(install):
+def test_an_error_of_a_plugin_passes_unchanged(install):
     install("echo = echo_models:Echo")
     assert said("echo:impossible") == "echo knows no impossible"
 
@@ -243,7 +243,7 @@ def test_an_option_that_a_plugin_does_not_take_is_named(install):
     assert "not dict" in said("any:a", lout=True)
 
 
-def test_a_provider_that_two_packages_register_is_nobodys(install):
+def test_a_provider_registered_by_two_packages_is_refused(install):
     install("echo = echo_models:Echo")
     install("echo = echo_models:anything", "other-models")
     sentence = said("echo:a")
@@ -252,6 +252,6 @@ def test_a_provider_that_two_packages_register_is_nobodys(install):
     assert "more than once" in sentence
 
 
-def test_our_own_providers_cannot_be_taken_over(install):
+def test_a_plugin_cannot_replace_a_built_in_provider(install):
     install("sim = echo_models:Echo")
     assert isinstance(model("sim:rate=5"), SimulatedStrategy)

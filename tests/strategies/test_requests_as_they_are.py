@@ -1,4 +1,4 @@
-"""A request in a provider's own form reaches the server as it is, and its reply comes back whole."""
+"""A request in a provider's format reaches the server unchanged, and its complete reply comes back."""
 
 from __future__ import annotations
 
@@ -93,7 +93,7 @@ async def fault(strategy, prompt):
     return strategy.error_classifier.classify(caught.value)
 
 
-async def test_openai_gets_the_body_as_it_is_but_for_the_model(service):
+async def test_openai_receives_the_body_unchanged_except_the_model(service):
     answer = openai_reply("half an ans", "length")
     service.says(Answer(answer))
     strategy = OPENAI.at(f"{service.url}/v1", system_instruction="Not sent.", options={"temperature": 1, "seed": 5})
@@ -105,7 +105,7 @@ async def test_openai_gets_the_body_as_it_is_but_for_the_model(service):
     assert usage == TokenUsage(12, 3, 5, 15)
 
 
-async def test_anthropic_gets_the_params_as_they_are_but_for_the_model(service):
+async def test_anthropic_receives_the_params_unchanged_except_the_model(service):
     answer = anthropic_reply(None, "tool_use", {"type": "tool_use", "id": "1", "name": "f", "input": {}})
     service.says(Answer(answer))
     strategy = ANTHROPIC.at(service.url, system_instruction="Not sent.", options={"max_tokens": 5})
@@ -119,7 +119,7 @@ async def test_anthropic_gets_the_params_as_they_are_but_for_the_model(service):
     assert usage == TokenUsage(12, 3, 5)
 
 
-async def test_gemini_gets_the_request_as_it_is_and_the_model_by_the_url(service):
+async def test_gemini_receives_the_request_unchanged_with_the_model_in_the_url(service):
     answer = reply("half", "MAX_TOKENS")
     service.says(Answer(answer))
     strategy = gemini(service, system_instruction="Not sent.", config={"temperature": 1})
@@ -166,7 +166,7 @@ async def test_the_model_that_a_request_names_can_be_kept(service, dialect, kept
 
 
 @BOTH
-async def test_errors_are_faults_as_always(service, dialect):
+async def test_errors_of_unchanged_requests_have_their_usual_faults(service, dialect):
     name = "openai" if dialect is OPENAI else "anthropic"
     strategy = dialect.at(service.url)
     for answer, kind in [
@@ -179,19 +179,19 @@ async def test_errors_are_faults_as_always(service, dialect):
         (Answer(hang_up=True), FaultKind.TRANSIENT),
     ]:
         service.says(answer)
-        told = await fault(strategy, Request(name, CHAT if dialect is OPENAI else MESSAGES))
-        assert told.kind is kind, answer
-        assert KEY not in told.message
+        found = await fault(strategy, Request(name, CHAT if dialect is OPENAI else MESSAGES))
+        assert found.kind is kind, answer
+        assert KEY not in found.message
     assert service.requests == 7  # none was repeated unseen
 
 
-async def test_geminis_errors_are_faults_as_always(service):
+async def test_gemini_errors_of_unchanged_requests_have_their_usual_faults(service):
     service.says(Answer(refusal(429, "RESOURCE_EXHAUSTED"), 429))
     assert (await fault(gemini(service), Request("gemini", CONTENTS))).kind is FaultKind.THROTTLED
     assert service.requests == 1
 
 
-async def test_a_plain_request_of_another_form_is_asked_in_words(service):
+async def test_a_plain_request_in_another_format_is_sent_as_a_text(service):
     service.says(Answer(openai_reply()))
     gemini_form = {"systemInstruction": {"parts": [{"text": "Be brief."}]}, "contents": [{"parts": [{"text": "Why?"}]}]}
     output, _ = await asked(OPENAI.at(service.url, system_instruction="Own."), Request("gemini", gemini_form))
@@ -210,16 +210,16 @@ async def test_a_plain_request_of_another_form_is_asked_in_words(service):
     assert body["contents"] == [{"role": "user", "parts": [{"text": "Why?"}]}]
 
 
-async def test_more_than_words_is_rejected_without_a_call_and_can_be_known_before(service):
+async def test_a_request_beyond_text_is_rejected_without_a_call_and_objected_to_before(service):
     for strategy, request, whose in [
         (OPENAI.at(service.url), Request("anthropic", MESSAGES), "an OpenAI model"),
         (ANTHROPIC.at(service.url), Request("openai", CHAT), "an Anthropic model"),
         (gemini(service), Request("openai", CHAT), "a Gemini model"),
     ]:
-        told = await fault(strategy, request)
-        assert told.kind is FaultKind.REJECTED
-        assert told.message == f"CallError: {strategy.objection(request)}"
-        assert told.message.startswith(f"CallError: {whose} cannot answer a request in {request.dialect}'s form")
+        found = await fault(strategy, request)
+        assert found.kind is FaultKind.REJECTED
+        assert found.message == f"CallError: {strategy.objection(request)}"
+        assert found.message.startswith(f"CallError: {whose} cannot answer a request in {request.dialect}'s form")
     assert service.requests == 0
 
 
@@ -229,14 +229,14 @@ async def test_a_typed_strategy_takes_no_requests(service):
         (ANTHROPIC.at(service.url, output_type=Town), Request("openai", PLAIN)),
         (gemini(service, output_type=Town), Request("gemini", CONTENTS)),
     ]:
-        told = await fault(strategy, request)
-        assert told.kind is FaultKind.REJECTED
-        assert "output_type cannot be combined" in told.message
-        assert told.message == f"CallError: {strategy.objection(request)}"
+        found = await fault(strategy, request)
+        assert found.kind is FaultKind.REJECTED
+        assert "output_type cannot be combined" in found.message
+        assert found.message == f"CallError: {strategy.objection(request)}"
     assert service.requests == 0
 
 
-async def test_beside_a_context_cache_only_a_text_can_be_asked(service):
+async def test_with_a_context_cache_a_request_must_be_one_text(service):
     strategy = GeminiCachedStrategy(system_instruction="long", api_key=KEY, base_url=service.url)
     assert strategy.objection(Request("openai", {"messages": PLAIN["messages"][1:]})) is None
     for request, beyond in [
@@ -247,7 +247,7 @@ async def test_beside_a_context_cache_only_a_text_can_be_asked(service):
         assert beyond in strategy.objection(request) or request.dialect == "gemini"
 
 
-async def test_what_wraps_a_strategy_says_what_it_says(service):
+async def test_a_wrapping_strategy_passes_the_objection_on(service):
     request = Request("openai", CHAT)
     inner, other = OPENAI.at(service.url), gemini(service)
     assert ValidationFeedback(inner).takes_requests

@@ -1,4 +1,4 @@
-"""A scripted HTTP server that speaks Gemini's language, and what its tests share."""
+"""A scripted HTTP server that answers as Gemini does, and helpers of its tests."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class Received:
 
 
 class Service:
-    """An HTTP server that says what it is told to; the last answer counts for all further requests."""
+    """An HTTP server with scripted answers; the last one is repeated for all further requests."""
 
     def __init__(self) -> None:
         self.received: list[Received] = []

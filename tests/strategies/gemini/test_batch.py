@@ -1,4 +1,4 @@
-"""A whole batch: the engine, the real google-genai client, and the real llmock server that refuses what is too much."""
+"""A complete batch: the engine, the real google-genai client, and a real llmock server that limits the rate."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def anyio_backend(request):
     return request.param
 
 
-async def test_a_batch_beyond_the_limit_is_served_whole_by_a_client_that_behaves(llmock, anyio_backend_name):
+async def test_a_batch_beyond_the_limit_completes_and_the_client_respects_the_limit(llmock, anyio_backend_name):
     httpx2.post(f"{llmock}/_llmock/reset").raise_for_status()
     strategy = GeminiStrategy(api_key=f"batch-{anyio_backend_name}", base_url=f"{llmock}/gemini")
     prompts = [f"Question {number} on {anyio_backend_name}?" for number in range(BURST + BEYOND)]

@@ -94,14 +94,14 @@ def test_every_state_knows_every_event_that_it_can_have(policy, state, event, no
 
 
 @given(policies, states, events, times)
-def test_who_is_told_to_do_something_is_the_one_who_does_it(policy, state, event, now):
+def test_the_receiver_of_an_effect_carries_it_out(policy, state, event, now):
     if may_happen(state, event):
         after, effect = step(policy, state, event, now)
-        told = {Search: Searching, Create: Creating, Renew: Renewing}.get(type(effect))
-        assert told is None or type(after) is told
+        started = {Search: Searching, Create: Creating, Renew: Renewing}.get(type(effect))
+        assert started is None or type(after) is started
         ends = isinstance(event, OPERATIONS.get(type(state), ()))
         began = isinstance(after, tuple(OPERATIONS)) and (ends or not isinstance(state, tuple(OPERATIONS)))
-        assert began == (told is not None)
+        assert began == (started is not None)
 
 
 @given(policies, states, times)
@@ -115,7 +115,7 @@ def test_a_cache_is_never_used_in_its_last_seconds(policy, state, now):
 
 
 @given(policies, states, names, times)
-def test_that_an_older_cache_is_gone_is_no_news(policy, state, name, now):
+def test_gone_is_ignored_for_an_older_cache(policy, state, name, now):
     after, effect = step(policy, state, Gone(name), now)
     assert effect == Nothing()
     if getattr(state, "name", None) != name:
@@ -127,17 +127,17 @@ def test_that_an_older_cache_is_gone_is_no_news(policy, state, name, now):
 
 
 @given(states, times)
-def test_what_is_kept_is_not_deleted(state, now):
+def test_a_kept_cache_is_not_deleted(state, now):
     assert step(CachePolicy(keep=True), state, Closing(), now) == (Closed(), Nothing())
 
 
 @pytest.mark.parametrize("ttl", [59.9, 0, -1, math.inf, math.nan, True, "3600s", None])
-def test_a_life_is_a_minute_or_more(ttl):
+def test_ttl_must_be_a_minute_or_more(ttl):
     with pytest.raises(ConfigurationError, match="ttl"):
         CachePolicy(ttl=ttl)
 
 
-# --------------------------------------------------------------------------------- stories, told step by step
+# --------------------------------------------------------------------------------- stories, step by step
 
 
 def play(*story, state=NEW, policy=POLICY):
@@ -158,61 +158,61 @@ def test_the_first_call_searches_and_creates_and_the_others_wait():
     assert state == Ready("a", 1001.0, 751.0)
 
 
-def test_what_an_earlier_run_left_is_renewed_before_it_is_used():
+def test_an_earlier_runs_cache_is_renewed_before_use():
     effects, state = play((0, Wanted()), (1, Found("a")), (1, Wanted()), (2, Renewed(1.5)), (2, Wanted()))
     assert effects == [Search(), Renew("a"), Wait(), AskAgain(), Use("a")]
     assert state.expires == 1001.5
 
 
-def test_what_an_earlier_run_left_may_be_gone_by_then():
+def test_an_earlier_runs_cache_that_is_gone_is_replaced():
     effects, _ = play((0, Wanted()), (1, Found("a")), (2, Missing()), (3, Created("b", 2.0)), (3, Wanted()))
     assert effects == [Search(), Renew("a"), Create(), AskAgain(), Use("b")]
 
 
-def test_it_is_renewed_by_one_call_while_the_others_use_it():
+def test_one_call_renews_the_cache_while_the_others_use_it():
     effects, state = play((749, Wanted()), (750, Wanted()), (750, Wanted()), (751, Renewed(750.0)), state=READY)
     assert effects == [Use("a"), Renew("a"), Use("a"), AskAgain()]
     assert state == Ready("a", 1750.0, 1500.0)
 
 
-def test_while_it_is_renewed_it_is_used_until_its_last_seconds():
+def test_a_cache_is_used_during_renewal_until_its_last_seconds():
     effects, _ = play((900, Wanted()), (994, Wanted()), (995, Wanted()), state=READY)
     assert effects == [Renew("a"), Use("a"), Wait()]
 
 
-def test_a_renewal_that_fails_is_tried_again_after_a_while():
+def test_a_failed_renewal_is_repeated_later():
     story = [(750, Wanted()), (751, Failed()), (751, Wanted()), (813, Wanted()), (814, Wanted())]
     effects, _ = play(*story, state=READY)
     assert effects == [Renew("a"), AskAgain(), Use("a"), Use("a"), Renew("a")]
 
 
-def test_a_renewal_that_fails_too_late_is_the_calls_failure():
+def test_a_renewal_that_fails_near_expiry_fails_the_call():
     effects, state = play((996, Wanted()), (997, Failed()), (998, Wanted()), (1001, Failed()), state=READY)
     assert effects == [Renew("a"), FailCall(), Renew("a"), FailCall()]
     assert state.name == "a"
 
 
-def test_a_cache_that_should_have_expired_is_renewed_before_it_is_used_or_created_anew():
+def test_an_expired_cache_is_renewed_or_replaced_before_use():
     effects, _ = play((2000, Wanted()), (2000, Wanted()), (2001, Missing()), state=READY)
     assert effects == [Renew("a"), Wait(), Create()]
     effects, _ = play((2000, Wanted()), (2000, Wanted()), (2001, Renewed(2000.0)), (2001, Wanted()), state=READY)
     assert effects == [Renew("a"), Wait(), AskAgain(), Use("a")]
 
 
-def test_a_cache_in_doubt_whose_renewal_fails_is_searched_for():
+def test_an_unproven_cache_whose_renewal_fails_is_searched_for():
     effects, state = play((760, Wanted()), (761, Gone("a")), (762, Failed()), (762, Wanted()), state=READY)
     assert effects == [Renew("a"), Nothing(), FailCall(), Search()]
     assert state == Searching(Trace.EARLIER, 1)
 
 
-def test_a_cache_that_is_gone_is_created_once():
+def test_a_lost_cache_is_created_again_once():
     story = [(5, Gone("a")), (5, Wanted()), (5, Gone("a")), (5, Wanted()), (9, Created("b", 5.0)), (9, Gone("a"))]
     effects, state = play(*story, (9, Wanted()), state=READY)
     assert effects == [Nothing(), Create(), Nothing(), Wait(), AskAgain(), Nothing(), Use("b")]
     assert state.name == "b"
 
 
-def test_a_cache_that_is_said_to_be_gone_while_it_is_renewed_is_not_used_before_that_is_known():
+def test_a_cache_reported_gone_during_renewal_is_not_used_until_renewal_ends():
     effects, state = play((760, Wanted()), (761, Gone("a")), (761, Wanted()), (762, Missing()), state=READY)
     assert effects == [Renew("a"), Nothing(), Wait(), Create()]
     assert state == Creating(1)
@@ -225,7 +225,7 @@ def test_a_creation_whose_answer_was_lost_is_searched_for_before_another():
     assert effects == [Search(), Create(), FailCall(), Create()]
 
 
-def test_a_context_that_is_too_small_is_sent_by_every_call():
+def test_a_context_too_small_to_cache_is_sent_with_every_call():
     effects, state = play((0, Wanted()), (0, NotFound()), (1, TooSmall()), (1, Wanted()), (9, Wanted()))
     assert effects == [Search(), Create(), AskAgain(), SendContext(), SendContext()]
     assert state == Unusable()
@@ -235,7 +235,7 @@ def lost(name, since):
     return [(since, Wanted()), (since, Created(name, since)), (since, Wanted()), (since, Gone(name))]
 
 
-def test_caches_that_are_gone_before_they_serve_are_given_up():
+def test_caches_lost_before_serving_a_call_are_given_up():
     start = Absent(Trace.NONE)
     _, state = play(*lost("a", 0), *lost("b", 1), *lost("c", 2), state=start)
     assert state == Unusable()
@@ -258,11 +258,11 @@ def test_caches_that_are_gone_before_they_serve_are_given_up():
     ],
     ids=repr,
 )
-def test_at_the_end_nothing_remains(state, effect):
+def test_closing_leaves_no_cache_at_the_service(state, effect):
     assert step(POLICY, state, Closing(), 0.0) == (Closed(), effect)
 
 
-def test_a_cache_that_is_created_after_the_end_is_deleted():
+def test_a_cache_created_after_closing_is_deleted():
     assert step(POLICY, Closed(), Created("a", 0.0), 1.0) == (Closed(), Delete("a"))
     assert step(CachePolicy(keep=True), Closed(), Created("a", 0.0), 1.0) == (Closed(), Nothing())
 

@@ -1,4 +1,4 @@
-"""A client that the user gives: a plain one is stood for by a companion, as it could not run on trio."""
+"""Clients given by the user: a plain one is replaced by a companion, as it could not run on trio."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def anyio_backend(request):
     return request.param
 
 
-async def test_a_plain_client_is_stood_for_by_one_that_calls_the_same_service_as_the_same_user(service):
+async def test_a_companion_calls_the_same_service_with_the_same_identity_as_the_plain_client(service):
     service.says(Answer(reply("good")))
     options = types.HttpOptions(base_url=service.url, api_version="v1alpha", headers={"x-mine": "1"})
     client = genai.Client(api_key=KEY, http_options=options)
@@ -41,7 +41,7 @@ async def test_a_plain_client_is_stood_for_by_one_that_calls_the_same_service_as
     client.models.generate_content(model="gemini-2.5-flash", contents="hello")  # it was not closed
 
 
-async def test_a_plain_client_of_the_gemini_api_needs_nothing_but_its_key(service, monkeypatch):
+async def test_a_companion_of_a_gemini_api_client_needs_only_its_key(service, monkeypatch):
     monkeypatch.setenv("GOOGLE_GEMINI_BASE_URL", service.url)
     service.says(Answer(reply("good")))
     async with prepared(GeminiStrategy(client=genai.Client(api_key=KEY))) as item:
@@ -58,7 +58,7 @@ async def test_the_retries_of_a_plain_client_are_not_taken_over(service):
     assert (fault.kind, service.requests) == (FaultKind.OVERLOADED, 1)
 
 
-async def test_a_plain_client_of_vertex_is_stood_for_with_its_project_and_its_credentials(service, monkeypatch):
+async def test_a_companion_of_a_vertex_client_has_its_project_and_credentials(service, monkeypatch):
     monkeypatch.setenv("GOOGLE_API_KEY", "another-key")
     service.says(Answer(reply("good")))
     client = genai.Client(
@@ -122,7 +122,7 @@ async def test_a_companion_calls_the_host_that_its_client_calls(arguments, host)
 
 
 class Special(genai.Client):
-    """A client of a class of the user's: nobody knows what it does."""
+    """A client of the user's own class, with unknown behaviour."""
 
 
 @pytest.mark.parametrize(
@@ -133,7 +133,7 @@ class Special(genai.Client):
     ],
     ids=["a class of the user's", "a transport of the user's"],
 )
-async def test_a_client_that_is_not_plain_is_used_itself_and_refused_on_trio(make, anyio_backend_name):
+async def test_a_client_with_its_own_transport_makes_the_calls_and_is_refused_on_trio(make, anyio_backend_name):
     strategy = GeminiStrategy(client=make())
     if anyio_backend_name == "asyncio":
         await strategy.prepare()
@@ -142,7 +142,7 @@ async def test_a_client_that_is_not_plain_is_used_itself_and_refused_on_trio(mak
         await strategy.prepare()
 
 
-async def test_a_client_that_does_not_tell_how_it_calls_is_refused_with_what_to_do_instead():
+async def test_a_client_with_unreadable_settings_is_refused_with_advice():
     client = genai.Client(api_key=KEY)
     client._api_client = SimpleNamespace(vertexai=False)
     with pytest.raises(ConfigurationError, match="httpx_async_client") as caught:

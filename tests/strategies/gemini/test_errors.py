@@ -1,4 +1,4 @@
-"""What the details of Gemini's errors say, garbage of every kind included."""
+"""Details of Gemini's errors, arbitrary JSON included."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def throttled(*details):
 
 
 @pytest.mark.parametrize("body", [{}, None, "slow", 5, [], {"error": "x"}, {"error": {"status": 5, "details": {}}}])
-def test_an_error_is_what_its_status_says_whatever_the_body(body):
+def test_an_error_is_classified_by_its_status_for_any_body(body):
     kinds = {status: fault_of(status, body).kind for status in (204, 400, 401, 403, 404, 429, 500, 503, 504)}
     assert kinds == {
         204: FaultKind.TRANSIENT,
@@ -67,19 +67,19 @@ def test_an_error_is_what_its_status_says_whatever_the_body(body):
         [{"quotaId": MINUTELY, "quotaValue": 0}],
     ],
 )
-def test_a_quota_that_is_per_day_or_zero_is_exhausted_whatever_delay_is_named(violations):
+def test_a_daily_or_zero_quota_is_exhausted_even_with_a_retry_delay(violations):
     fault = throttled(retry_info("1s"), quota_failure(*violations))
     assert (fault.kind, fault.retry_after) == (FaultKind.EXHAUSTED, None)
 
 
-def test_an_error_info_names_its_quota_too():
+def test_error_info_details_name_the_quota():
     assert throttled(error_info("RATE_LIMIT_EXCEEDED", quota_limit_value="0")).kind is FaultKind.EXHAUSTED
     assert throttled(error_info("RATE_LIMIT_EXCEEDED", quota_limit=DAILY)).kind is FaultKind.EXHAUSTED
     assert throttled(error_info("RATE_LIMIT_EXCEEDED", quota_limit_value="60")).kind is FaultKind.THROTTLED
 
 
 @pytest.mark.parametrize("value", [None, "15", 15, False, "", "00", [0], {}, 0.5])
-def test_a_quota_by_the_minute_is_waited_for(value):
+def test_a_quota_per_minute_is_throttling(value):
     fault = throttled(quota_failure({"quotaId": MINUTELY, "quotaValue": value}), retry_info("13s"))
     assert (fault.kind, fault.retry_after) == (FaultKind.THROTTLED, 13.0)
 
@@ -104,18 +104,18 @@ def test_the_retry_delay_comes_before_the_headers():
     assert fault_of(503, None, {"retry-after-ms": "250"}).retry_after == 0.25
 
 
-def test_a_body_in_a_list_is_read_as_well():
+def test_an_error_body_in_a_list_is_read_too():
     body = [refusal(429, "RESOURCE_EXHAUSTED", retry_info("13s")), "x"]
     assert fault_of(429, body).retry_after == 13.0
 
 
-def test_a_key_that_is_not_valid_is_denied_though_it_comes_as_a_400():
+def test_an_invalid_key_is_denied_although_the_status_is_400():
     body = refusal(400, "INVALID_ARGUMENT", error_info("API_KEY_INVALID"), message="API key not valid.")
     assert fault_of(400, body).kind is FaultKind.DENIED
     assert fault_of(400, refusal(400, "INVALID_ARGUMENT", error_info("SOMETHING"))).kind is FaultKind.REJECTED
 
 
-def test_credentials_that_google_refuses_are_denied_and_a_failed_fetch_may_pass():
+def test_refused_credentials_are_denied_and_a_failed_token_request_is_transient():
     classify = GeminiErrorClassifier().classify
     assert classify(google_auth.RefreshError("x")).kind is FaultKind.DENIED
     assert classify(google_auth.DefaultCredentialsError("x")).kind is FaultKind.DENIED
@@ -123,7 +123,7 @@ def test_credentials_that_google_refuses_are_denied_and_a_failed_fetch_may_pass(
     assert classify(google_auth.TransportError("x")).kind is FaultKind.TRANSIENT
 
 
-def test_what_is_not_googles_is_what_it_always_is():
+def test_exceptions_that_are_not_googles_keep_their_usual_faults():
     classify = GeminiErrorClassifier().classify
     assert classify(httpx2.ReadTimeout("")).kind is FaultKind.TIMEOUT
     assert classify(CallError("x", kind=FaultKind.REFUSED)).kind is FaultKind.REFUSED
@@ -135,7 +135,7 @@ def test_an_error_without_a_status_is_a_bug():
     assert GeminiErrorClassifier().classify(errors.APIError(None, {})).kind is FaultKind.BUG
 
 
-def test_a_key_that_is_echoed_is_blanked():
+def test_an_echoed_key_is_blanked():
     classifier = GeminiErrorClassifier(secret=KEY)
     fault = classifier.classify(errors.APIError(400, {"error": {"message": f"bad key {KEY}!"}}))
     assert KEY not in fault.message
@@ -151,13 +151,13 @@ def test_a_key_that_is_echoed_is_blanked():
         "models/x has no cached_content 5",
     ],
 )
-def test_a_cache_that_is_gone_is_told_by_its_status_and_its_name(message):
-    told = {code: is_cache_gone(errors.APIError(code, refusal(code, "NO", message=message))) for code in ALL_CODES}
-    assert {code for code, gone in told.items() if gone} == {403, 404}
+def test_a_lost_cache_is_recognized_by_status_and_name(message):
+    verdicts = {code: is_cache_gone(errors.APIError(code, refusal(code, "NO", message=message))) for code in ALL_CODES}
+    assert {code for code, gone in verdicts.items() if gone} == {403, 404}
 
 
 @pytest.mark.parametrize("body", [{}, None, [], "CachedContent", refusal(403, "NO", message="models/x is not found")])
-def test_what_names_no_cache_says_nothing_of_one(body):
+def test_an_error_that_does_not_name_a_cache_is_not_a_lost_cache(body):
     assert not is_cache_gone(errors.APIError(403, body))
     assert not is_cache_gone(KeyError("CachedContent"))
 

@@ -64,7 +64,7 @@ FAULT_TABLE = [
 ]
 
 
-async def test_each_refusal_and_each_failure_is_one_request_and_one_kind_of_fault(service, strategy):
+async def test_each_refusal_and_failure_is_one_request_with_its_fault_kind(service, strategy):
     seen, expected = {}, {}
     async with prepared(strategy) as item:
         for answer, kind, wait in FAULT_TABLE:
@@ -78,7 +78,7 @@ async def test_each_refusal_and_each_failure_is_one_request_and_one_kind_of_faul
     assert len(seen) == len(FAULT_TABLE)
 
 
-async def test_a_reply_that_is_no_answer_is_one_request_and_is_paid(service, strategy):
+async def test_a_reply_without_an_answer_is_one_request_and_reports_its_usage(service, strategy):
     service.says(
         Answer(reply(None, "SAFETY")),
         Answer(reply("half an ans", "MAX_TOKENS")),
@@ -115,7 +115,7 @@ async def test_a_function_that_the_model_calls_is_not_called(service):
     assert service.requests == 1
 
 
-async def test_a_refused_connection_may_pass(unused_port):
+async def test_a_refused_connection_is_transient(unused_port):
     async with prepared(GeminiStrategy(api_key=KEY, base_url=f"http://127.0.0.1:{unused_port}")) as item:
         fault, _ = await fault_of(item)
     assert fault.kind is FaultKind.TRANSIENT
@@ -133,7 +133,7 @@ async def test_a_config_that_the_sdk_refuses_is_a_bug_and_no_invalid_output(serv
 
 @pytest.mark.filterwarnings("ignore:Async generator:ResourceWarning")  # httpx2 leaves it to trio where decoding fails
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
-async def test_a_reply_that_cannot_be_decoded_may_pass(service, strategy):
+async def test_a_reply_that_cannot_be_decoded_is_transient(service, strategy):
     service.says(Answer(b"\x00\x01", headers={"Content-Encoding": "gzip"}))
     async with prepared(strategy) as item:
         fault, _ = await fault_of(item)
@@ -151,7 +151,7 @@ async def test_a_key_that_the_service_echoes_is_not_in_the_fault(service, strate
     assert KEY not in fault.message
 
 
-async def test_a_refusal_is_no_end(service, strategy):
+async def test_a_client_serves_calls_after_refusals_and_dropped_connections(service, strategy):
     service.says(Answer(b"", 429), Answer(hang_up=True), Answer(reply("good")))
     async with prepared(strategy) as item:
         await fault_of(item)
@@ -159,7 +159,7 @@ async def test_a_refusal_is_no_end(service, strategy):
         assert (await item.execute("hello", 1, 60.0))[0] == "good"
 
 
-async def test_what_a_gateway_s_headers_say_of_its_quotas_is_kept_for_each_item(strategy, service):
+async def test_quota_hints_of_a_gateway_are_kept_per_item(strategy, service):
     service.says(Answer(reply(), headers={"X-RateLimit-Limit-Requests": "60", "X-RateLimit-Remaining-Requests": "7"}))
     async with prepared(strategy) as item:
         await item.execute("hello", 1, 60.0)
@@ -167,7 +167,7 @@ async def test_what_a_gateway_s_headers_say_of_its_quotas_is_kept_for_each_item(
     assert strategy.quota_hint is None
 
 
-async def test_a_refusal_says_which_quota_it_was(strategy, service):
+async def test_a_refusal_names_its_quota(strategy, service):
     service.says(Answer(refusal(429, "RESOURCE_EXHAUSTED", PER_MINUTE, {"retryDelay": "13s"}), 429))
     async with prepared(strategy) as item:
         fault, _ = await fault_of(item)
@@ -186,7 +186,7 @@ async def test_a_call_that_takes_longer_than_the_users_own_timeout_is_a_timeout(
     assert service.requests == 1
 
 
-async def test_a_host_that_is_not_there_may_pass():
+async def test_an_unknown_host_is_transient():
     async with prepared(GeminiStrategy(api_key=KEY, base_url="http://nowhere.invalid")) as item:
         fault, _ = await fault_of(item)
     assert fault.kind is FaultKind.TRANSIENT
@@ -220,7 +220,7 @@ async def test_a_denied_key_stops_the_batch_after_the_calls_in_flight_at_most(se
     assert KEY not in repr(batch.results)
 
 
-async def test_a_batch_of_faults_is_served_in_the_end_by_a_request_for_each_attempt(service):
+async def test_a_batch_with_faults_completes_with_one_request_per_attempt(service):
     answers = [Answer(hang_up=True), Answer(b"<html>"), Answer(b"", 503), Answer(b"", 500)]
     service.says(*answers, Answer(reply("good")))
     batch = await process_prompts(GeminiStrategy(api_key=KEY, base_url=service.url), ["hello"] * 20)

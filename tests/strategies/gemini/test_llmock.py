@@ -1,4 +1,4 @@
-"""The real google-genai client against the real llmock server, which refuses as providers do: by a token bucket."""
+"""The real google-genai client against a real llmock server, which throttles by a token bucket as providers do."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The client that stands for many pools: its connections, counted by a real server, and what it does with idle ones."""
+"""ShardedClient: its connections, counted by a real server, and the closing of idle ones."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ async def test_workers_that_come_and_go_never_have_more_connections_than_there_w
     assert service.connections == 40
 
 
-async def test_calls_that_are_cancelled_leave_room(service):
+async def test_cancelled_calls_free_their_places_in_the_pool(service):
     async with prepared(GeminiStrategy(api_key=KEY, base_url=service.url)) as item:
         pool = item._connection._pool
         release = threading.Event()
@@ -95,7 +95,7 @@ async def test_a_pool_that_is_out_of_use_is_closed(service, monkeypatch):
             assert client.statistics() == PoolStatistics(pools, in_flight=0)
 
 
-async def test_a_closed_client_says_so():
+async def test_a_closed_client_raises():
     client = ShardedClient()
     await client.aclose()
     assert client.is_closed
@@ -103,7 +103,7 @@ async def test_a_closed_client_says_so():
         await client.get("http://127.0.0.1/")
 
 
-async def test_an_error_makes_room_as_well(unused_port):
+async def test_a_failed_request_frees_its_place_in_the_pool(unused_port):
     async with ShardedClient() as client:
         with pytest.raises(httpx2.ConnectError):
             await client.get(f"http://127.0.0.1:{unused_port}/")

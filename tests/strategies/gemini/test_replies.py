@@ -1,4 +1,4 @@
-"""Which replies of Gemini's hold no answer, garbage of every kind included."""
+"""Gemini's replies without an answer, arbitrary JSON included."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ def test_a_reply_without_candidates_is_refused(body):
     assert refused(body).kind is FaultKind.REFUSED
 
 
-def test_a_blocked_prompt_is_refused_for_its_reason_and_is_paid():
+def test_a_blocked_prompt_is_refused_with_its_reason_and_usage():
     error = refused({"promptFeedback": {"blockReason": "SAFETY"}, "usageMetadata": {"promptTokenCount": 4}})
     assert (error.kind, error.usage) == (FaultKind.REFUSED, TokenUsage(4, 0))
     assert "SAFETY" in str(error)
@@ -92,7 +92,7 @@ def test_a_blocked_prompt_is_refused_for_its_reason_and_is_paid():
     ],
     ids=lambda body: repr(body[:20]),
 )
-def test_a_reply_that_cannot_be_read_may_pass(body):
+def test_a_reply_that_cannot_be_parsed_is_transient(body):
     assert refused(body).kind is FaultKind.TRANSIENT
 
 
@@ -113,11 +113,11 @@ def test_a_reply_that_cannot_be_read_may_pass(body):
         ([1], TokenUsage()),
     ],
 )
-def test_thoughts_are_output_and_the_total_is_the_services(counts, usage):
+def test_thoughts_count_as_output_and_the_total_is_the_services(counts, usage):
     assert read(reply(usageMetadata=counts))[1] == usage
 
 
-def test_half_a_surrogate_pair_is_mended():
+def test_half_a_surrogate_pair_in_a_reply_is_replaced():
     text, _ = read_reply(r'{"candidates": [{"content": {"parts": [{"text": "a\ud83db \ud83d\ude00"}]}}]}')
     assert text == "a?b 😀"
 
@@ -141,13 +141,13 @@ def read_or_caught(body):
 
 
 @given(replies | anything)
-def test_every_reply_is_a_text_or_a_call_error(body):
+def test_any_reply_is_a_text_or_a_call_error(body):
     answer, usage = read_or_caught(body)
     assert isinstance(usage, TokenUsage)
     assert answer.encode() is not None if isinstance(answer, str) else answer.kind is not FaultKind.BUG
 
 
 @given(st.binary() | st.text())
-def test_every_body_is_a_text_or_a_call_error(body):
+def test_any_body_is_a_text_or_a_call_error(body):
     with pytest.raises(CallError):
         read_reply(body)

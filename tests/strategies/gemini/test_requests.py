@@ -1,4 +1,4 @@
-"""The real google-genai client against a real HTTP server: what is sent, by how many connections, by whose client."""
+"""The real google-genai client against a real HTTP server: requests, connections and clients."""
 
 from __future__ import annotations
 
@@ -162,7 +162,7 @@ async def test_the_strategys_own_client_does_not_retry_whatever_the_config_says(
     assert service.requests == 1
 
 
-async def test_a_client_given_whose_error_cannot_be_read_may_pass(service):
+async def test_an_unreadable_error_of_a_users_client_is_transient(service):
     service.says(Answer(HTML, 429))
     async with httpx2.AsyncClient() as pool:
         options = types.HttpOptions(base_url=service.url, httpx_async_client=pool)
@@ -172,7 +172,7 @@ async def test_a_client_given_whose_error_cannot_be_read_may_pass(service):
 
 
 class Doubled(genai.Client):
-    """A client of the user's, that does what it is told to."""
+    """A scripted client of the user's own class."""
 
     def __init__(self, pool, answer):
         super().__init__(api_key=KEY, http_options=types.HttpOptions(httpx_async_client=pool))
@@ -185,7 +185,7 @@ class Doubled(genai.Client):
         return self.answer()
 
 
-async def test_a_client_that_knows_nothing_of_raw_replies_is_understood_and_told_to_make_one_request():
+async def test_a_client_without_raw_replies_works_and_makes_one_request():
     async with httpx2.AsyncClient() as pool:
         client = Doubled(pool, lambda: types.GenerateContentResponse.model_validate(reply("good")))
         async with prepared(GeminiStrategy(client=client)) as item:

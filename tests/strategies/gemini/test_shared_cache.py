@@ -76,7 +76,7 @@ async def test_a_long_batch_outlives_three_losses_by_one_creation_each():
     assert sum(len(result.attempts) - 1 for result in batch.results) == refused
 
 
-async def test_a_call_that_finds_the_cache_gone_is_made_again_and_stops_nothing():
+async def test_a_call_refused_for_a_lost_cache_is_a_transient_fault_and_succeeds_when_repeated():
     service = Simulation()
     async with prepared(strategy(service)) as item:
         service.loses_its_caches()
@@ -88,7 +88,7 @@ async def test_a_call_that_finds_the_cache_gone_is_made_again_and_stops_nothing(
 
 
 @pytest.mark.parametrize("status", [403, 404])
-async def test_a_refusal_that_names_no_cache_is_what_it_always_is(status):
+async def test_a_refusal_that_does_not_name_a_cache_keeps_its_usual_fault(status):
     service = Simulation()
     service.scripts["generate"] = [Answer(refusal(status, "NO", message="models/x: no"), status)]
     async with prepared(strategy(service)) as item:
@@ -102,7 +102,7 @@ async def test_a_refusal_that_names_no_cache_is_what_it_always_is(status):
 # ------------------------------------------------------------------------------------------ what is sent
 
 
-async def test_what_is_cached_is_sent_once_and_paid_as_cached():
+async def test_the_context_is_sent_once_and_counted_as_cached():
     service = Simulation()
     tools = [types.Tool(google_search=types.GoogleSearch())]
     config = {"tools": tools, "temperature": 0.5}
@@ -150,7 +150,7 @@ async def test_one_cache_is_created_for_all_who_share_a_strategy():
     assert service.caches == {}
 
 
-async def test_what_an_earlier_run_left_is_found_by_its_content_and_its_model():
+async def test_an_earlier_runs_cache_is_found_by_content_and_model():
     service = Simulation()
     await run(strategy(service, keep=True), 3)
     (left,) = service.caches
@@ -171,7 +171,7 @@ async def test_what_an_earlier_run_left_is_found_by_its_content_and_its_model():
     assert service.caches == {}
 
 
-async def test_what_an_earlier_run_left_may_have_expired_when_it_is_renewed():
+async def test_an_earlier_runs_cache_that_expired_is_replaced():
     service = Simulation()
     await run(strategy(service, keep=True), 1)
     service.scripts["patch"] = [Answer(refusal(404, "NOT_FOUND"), 404)]
@@ -204,7 +204,7 @@ async def test_the_cache_is_deleted_when_the_batch_is_denied():
     assert service.caches == {}
 
 
-async def test_a_cache_that_is_gone_already_need_not_be_deleted(caplog):
+async def test_deleting_a_cache_that_is_gone_is_not_an_error(caplog):
     service = Simulation()
     async with prepared(strategy(service)):
         service.loses_its_caches()
@@ -249,7 +249,7 @@ async def test_a_worker_that_is_cancelled_while_it_creates_is_followed_by_anothe
     assert service.caches == {}
 
 
-async def test_those_who_wait_for_a_creation_that_fails_fail_with_it_by_one_request():
+async def test_calls_that_wait_for_a_failed_creation_fail_with_it_after_one_request():
     service = Simulation()
     kinds = []
     async with prepared(strategy(service)) as item:
@@ -273,7 +273,7 @@ async def test_those_who_wait_for_a_creation_that_fails_fail_with_it_by_one_requ
         await item.execute("hello", 1, 60.0)
 
 
-async def test_a_creation_that_fails_in_passing_is_tried_again_and_is_cleaned_up_once():
+async def test_a_failed_creation_is_repeated_and_the_cache_deleted_once():
     service = Simulation()
     service.scripts["post"] = [Answer(hang_up=True), Answer(refusal(429, "RESOURCE_EXHAUSTED"), 429)]
     batch = await run(strategy(service), 5)
@@ -282,7 +282,7 @@ async def test_a_creation_that_fails_in_passing_is_tried_again_and_is_cleaned_up
     assert service.caches == {}
 
 
-async def test_a_renewal_that_fails_harms_nobody_and_is_tried_again():
+async def test_a_failed_renewal_fails_no_call_and_is_repeated():
     service = Simulation(lambda _: 7.0)
     service.scripts["patch"] = [Answer(refusal(503, "UNAVAILABLE"), 503), Answer(hang_up=True)]
     batch = await run(strategy(service, ttl=600), 400, workers=4)
@@ -294,7 +294,7 @@ async def test_a_renewal_that_fails_harms_nobody_and_is_tried_again():
     assert third - second > 37
 
 
-async def test_a_renewal_of_what_is_gone_creates_another():
+async def test_renewing_a_lost_cache_creates_another():
     service = Simulation(lambda _: 7.0)
     service.scripts["patch"] = [
         Answer(refusal(403, "X", message="CachedContent not found (or permission denied)"), 403)
@@ -312,7 +312,7 @@ async def test_a_cache_that_idled_past_its_end_is_renewed_or_created_before_it_i
     assert (service.count("patch"), service.count("post"), service.count("generate")) == (1, 2, 1)
 
 
-async def test_caches_that_are_never_there_are_given_up_before_they_cost_more(caplog):
+async def test_caches_that_disappear_at_once_are_given_up_after_three(caplog):
     service = Simulation()
     gone = Answer(refusal(403, "PERMISSION_DENIED", message="CachedContent not found (or permission denied)"), 403)
     service.scripts["generate"] = [gone] * 3
@@ -340,7 +340,7 @@ async def test_a_key_that_is_denied_stops_the_batch_before_any_call(verb):
     assert (service.count(verb), service.count("generate")) == (1, 0)
 
 
-async def test_a_reply_without_a_name_is_no_cache():
+async def test_a_creation_reply_without_a_name_is_repeated():
     service = Simulation()
     service.scripts["post"] = [Answer({}), Answer(b"<html>")]
     assert (await run(strategy(service), 3)).failures == {}
@@ -352,7 +352,7 @@ async def test_a_reply_without_a_name_is_no_cache():
 TOO_SMALL = "Cached content is too small. total_token_count=60, min_total_token_count=1024"
 
 
-async def test_a_context_that_is_too_small_is_sent_with_each_call_and_said_once(caplog):
+async def test_a_context_too_small_to_cache_is_sent_with_each_call_and_logged_once(caplog):
     service = Simulation()
     service.scripts["post"] = [Answer(refusal(400, "INVALID_ARGUMENT", message=TOO_SMALL), 400)]
     batch = await run(strategy(service, contents="a map"), 20)
@@ -375,7 +375,7 @@ async def test_a_context_that_is_too_small_stops_the_batch_where_that_is_wanted(
     assert any("1024" in str(result.error) for result in batch.results)
 
 
-async def test_a_bad_key_that_comes_as_a_400_is_no_small_context():
+async def test_an_invalid_key_reported_as_400_is_not_taken_for_a_small_context():
     service = Simulation()
     body = refusal(400, "INVALID_ARGUMENT", {"reason": "API_KEY_INVALID"})
     service.scripts["post"] = [Answer(body, 400)]
@@ -399,7 +399,7 @@ async def test_a_bad_key_that_comes_as_a_400_is_no_small_context():
     ],
     ids=repr,
 )
-def test_a_wrong_argument_is_named(arguments, named):
+def test_an_invalid_argument_is_named(arguments, named):
     with pytest.raises(ConfigurationError, match=named):
         GeminiCachedStrategy(**{"api_key": KEY, "system_instruction": KNOWLEDGE, **arguments})
 

@@ -1,4 +1,4 @@
-"""Making a GeminiStrategy: what it needs, what it refuses, and what it never shows."""
+"""Construction of GeminiStrategy: what it requires, what it refuses, and the key that it never shows."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def test_a_key_of_the_environment_is_enough(monkeypatch, name):
 
 
 @pytest.mark.parametrize("key", ["", "  "])
-def test_an_empty_key_is_none(monkeypatch, key):
+def test_an_empty_key_counts_as_missing(monkeypatch, key):
     monkeypatch.setenv("GOOGLE_API_KEY", key)
     with pytest.raises(MissingKeyError):
         GeminiStrategy(api_key=key)
@@ -82,7 +82,7 @@ def test_vertex_that_is_switched_off_needs_one(monkeypatch):
 
 
 @pytest.mark.parametrize("key", [f"{KEY}\nX-Other: 1", f"{KEY} 2", f"{KEY}é", f"{KEY}\x00"])
-def test_a_key_that_no_header_can_carry_is_refused_and_not_shown(key):
+def test_a_key_with_invalid_characters_is_refused_and_not_shown(key):
     with pytest.raises(ConfigurationError) as caught:
         GeminiStrategy(api_key=key)
     assert KEY not in str(caught.value)
@@ -115,7 +115,7 @@ def test_a_key_that_no_header_can_carry_is_refused_and_not_shown(key):
     ],
     ids=repr,
 )
-def test_a_wrong_argument_is_named(arguments):
+def test_an_invalid_argument_is_named(arguments):
     with pytest.raises(ConfigurationError) as caught:
         GeminiStrategy(**{"api_key": KEY, **arguments} if "client" not in arguments else arguments)
     assert "object" in str(caught.value) if "object" in repr(arguments) else list(arguments)[-1] in str(caught.value)
@@ -138,7 +138,7 @@ def test_vertex_is_called_by_a_key_or_for_a_project():
     GeminiStrategy(vertexai=True, project="p")
 
 
-def test_the_lane_is_the_models_unless_it_is_named():
+def test_the_lane_is_named_after_the_model_by_default():
     assert GeminiStrategy(api_key=KEY).quota == "GeminiStrategy:gemini-2.5-flash"
     assert GeminiStrategy("gemini-2.5-pro", api_key=KEY).quota == "GeminiStrategy:gemini-2.5-pro"
     assert GeminiStrategy(api_key=KEY, quota="mine").quota == "mine"
@@ -173,7 +173,7 @@ async def test_a_call_before_prepare_is_misuse():
 
 
 @pytest.mark.anyio
-async def test_cleaning_up_what_was_never_prepared_does_nothing():
+async def test_cleanup_without_prepare_does_nothing():
     await GeminiStrategy(api_key=KEY).cleanup()
 
 
@@ -184,7 +184,7 @@ async def test_copies_share_what_prepare_made():
 
 
 @pytest.mark.anyio
-async def test_a_client_with_a_pool_of_its_own_is_taken_on_both():
+async def test_a_client_with_its_own_pool_is_accepted_on_both_backends():
     async with httpx2.AsyncClient() as pool:
         options = types.HttpOptions(httpx_async_client=pool)
         async with prepared(GeminiStrategy(client=genai.Client(api_key=KEY, http_options=options))):

@@ -120,6 +120,6 @@ async def test_a_price_that_is_given_stays():
         assert item.price == Price(1, 2)
 
 
-async def test_another_service_has_prices_of_its_own(service):
+async def test_a_service_other_than_googles_has_no_listed_price(service):
     async with prepared(GeminiStrategy(api_key=KEY, base_url=service.url)) as item:
         assert item.price is None

@@ -1,4 +1,4 @@
-"""Vertex AI: by a key, or by Google's credentials, whose tokens are fetched before they expire."""
+"""Vertex AI: with a key, or with Google credentials whose tokens are refreshed before they expire."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ async def test_vertex_is_called_with_a_token_that_is_fetched_once_for_all(servic
 
 
 @pytest.mark.usefixtures("service_account")
-async def test_a_token_that_is_about_to_expire_is_fetched_again_and_not_by_the_sdk(service):
+async def test_an_expiring_token_is_refreshed_and_not_by_the_sdk(service):
     service.says(token(60), Answer(reply("good")), token(3600), Answer(reply("good")))
     async with prepared(GeminiStrategy(base_url=service.url)) as item:
         for _ in range(3):
@@ -96,7 +96,7 @@ async def test_a_token_that_is_about_to_expire_is_fetched_again_and_not_by_the_s
 
 
 @pytest.mark.usefixtures("service_account")
-async def test_credentials_that_google_refuses_are_denied(service):
+async def test_refused_credentials_are_denied(service):
     service.says(Answer({"error": "invalid_grant"}, 400))
     async with prepared(GeminiStrategy(base_url=service.url)) as item:
         fault, _ = await fault_of(item)

@@ -167,7 +167,7 @@ def _collect_valid(data: Any, wrong: dict[Any, Any], place: Place, right: list[s
 
 
 def at(data: Any, step: str | int) -> Any:
-    """Return the value one step below; UNKNOWN if there is none."""
+    """Return the value one step below; UNKNOWN if it does not exist."""
     if isinstance(data, dict):
         return data.get(step, UNKNOWN)
     return data[step] if isinstance(data, list) and isinstance(step, int) and 0 <= step < len(data) else UNKNOWN
