@@ -6,6 +6,8 @@ import asyncio
 import copy
 import inspect
 import logging
+import subprocess
+import sys
 import time
 
 import anthropic
@@ -313,6 +315,26 @@ def test_no_loop_closes_the_client_of_another(dialect, service):
     with pytest.raises(MisuseError):
         anyio.run(on_trio, backend="trio")
     assert service.requests == 1
+
+
+def test_a_chat_strategy_needs_no_package_of_google():
+    code = """
+import sys
+sys.modules["google"] = sys.modules["google.genai"] = sys.modules["google.auth"] = None
+import anyio
+from paceline.llm_strategies.anthropic import AnthropicStrategy
+from paceline.llm_strategies.openai import OpenAIStrategy
+
+async def main():
+    for strategy in (OpenAIStrategy, AnthropicStrategy):
+        made = strategy("m", api_key="k", base_url="http://127.0.0.1:9/v1")
+        await made.prepare()
+        await made.cleanup()
+
+anyio.run(main)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
 
 
 # ---------------------------------------------------------------------------------------------- batches

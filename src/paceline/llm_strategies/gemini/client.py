@@ -30,8 +30,8 @@ from google.genai import types
 from google.oauth2.credentials import Credentials
 
 from ..._core.exceptions import ConfigurationError, MissingKeyError
+from ..connection_pool import ShardedClient
 from .errors import require_readable_body
-from .pool import ShardedClient
 
 _SCOPES = ("https://www.googleapis.com/auth/cloud-platform",)
 _CLOSE_TIMEOUT = 5.0  # seconds for all connections together

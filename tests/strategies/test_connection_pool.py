@@ -9,11 +9,11 @@ import anyio
 import httpx2
 import pytest
 
+from paceline.llm_strategies import connection_pool
+from paceline.llm_strategies.connection_pool import CONNECTIONS, IDLE_SECONDS, PoolStatistics, ShardedClient
 from paceline.llm_strategies.gemini import GeminiStrategy
-from paceline.llm_strategies.gemini import pool as gemini_pool
-from paceline.llm_strategies.gemini.pool import CONNECTIONS, IDLE_SECONDS, PoolStatistics, ShardedClient
 
-from .service import KEY, Answer, prepared, reply
+from .gemini.service import KEY, Answer, prepared, reply
 
 pytestmark = pytest.mark.anyio
 
@@ -76,7 +76,7 @@ async def test_cancelled_calls_free_their_places_in_the_pool(service):
 
 async def test_a_pool_that_is_out_of_use_is_closed(service, monkeypatch):
     clock = [0.0]
-    monkeypatch.setattr(gemini_pool, "current_time", lambda: clock[0])  # sockets know no virtual time
+    monkeypatch.setattr(connection_pool, "current_time", lambda: clock[0])  # sockets know no virtual time
     service.says(Answer(reply("good")))
     async with ShardedClient(connections=2) as client:
 
