@@ -27,7 +27,7 @@ def test_deepseeks_own_count_of_cached_tokens_is_read():
 
 
 def test_a_reply_nested_too_deeply_raises():
-    with pytest.raises(CallError, match="no JSON"):
+    with pytest.raises(CallError, match="not JSON"):
         read_reply("[" * 200_000)
 
 
