@@ -39,7 +39,7 @@ class _NotPlainError(ValueError):
     """The request is not plain; the message is the path of the first field that prevents it."""
 
 
-def _is_dialect(_: object, __: attrs.Attribute[str], value: object) -> None:
+def _is_dialect(_: object, __: attrs.Attribute[Dialect], value: object) -> None:
     if value not in DIALECTS:
         raise InvalidWorkItemError(f"dialect must be one of {', '.join(DIALECTS)}, not {value!r}")
 

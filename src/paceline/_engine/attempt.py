@@ -45,8 +45,9 @@ async def execute(strategy: LLMCallStrategy[Any], prompt: Any, attempt: int, tim
         text = plain_text(prompt)
         if text is None:
             raise CallError(f"{strategy.objection(prompt)}", kind=FaultKind.REJECTED)
-        prompt = text
-    return await strategy.execute(prompt, attempt, timeout)
+        return await strategy.execute(text, attempt, timeout)
+    given: Any = prompt
+    return await strategy.execute(given, attempt, timeout)
 
 
 def judge(strategy: LLMCallStrategy[Any], value: Any, error: BaseException | None) -> Verdict:

@@ -66,7 +66,7 @@ def _read_config(_: App, commands: tuple[str, ...], arguments: ArgumentCollectio
         apply_config(commands[-1], arguments)
 
 
-app = App(
+app: App = App(
     name="paceline",
     help="Run large batches of LLM calls at the provider's own pace. Nothing to tune.",
     version=_version,

@@ -31,7 +31,7 @@ class Foreground:
     """
 
     def __init__(self, progress: Progress, *, verbose: bool) -> None:
-        self.control = RunControl()
+        self.control: RunControl = RunControl()
         self.signal: int | None = None
         """The first signal that was received during the run."""
         self._progress = progress

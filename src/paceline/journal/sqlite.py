@@ -79,7 +79,7 @@ class SqliteJournal:
         connect: Connect = sqlite3.connect,
     ) -> None:
         self.path = path
-        self._durability = durability
+        self._durability: Durability = durability
         self._retry = kinds_to_retry(retry)
         self._accept_changes = accept_changes
         self._dedupe = self._shares = dedupe

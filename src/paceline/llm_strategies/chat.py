@@ -31,6 +31,7 @@ from .._core.fault import FaultKind
 from .._core.prompt import Parts, Prompt
 from .._core.request import Request
 from .._core.usage import TokenUsage
+from ..abc import ErrorClassifier
 from .chat_client import ChatErrorClassifier, Endpoint, Provider, one_of
 from .common import fingerprint, quota_hint
 from .output_types.output_type import NO_REQUESTS
@@ -93,7 +94,8 @@ class ChatStrategy(Priced[T], Generic[T]):
         keep_model: bool = False,
     ) -> None:
         self._check(model, client, base_url, system_instruction, price)
-        self.model = self._name = model.strip()
+        self._name = model.strip()
+        self.model: str | None = self._name
         self.price = price
         self._output: AnswerFormat[T] = AnswerFormat.of(output_type)
         self._mode = one_of("schema_mode", schema_mode or self._provider.modes[0], self._provider.modes)
@@ -114,7 +116,9 @@ class ChatStrategy(Priced[T], Generic[T]):
         if self._endpoint is not None and self._endpoint.base_url is None:
             self._listed_as = (self._name, self._provider.name)
         self._quota = quota or self._default_quota()
-        self.error_classifier = ChatErrorClassifier(secret=self._endpoint.api_key if self._endpoint else client.api_key)
+        self.error_classifier: ErrorClassifier = ChatErrorClassifier(
+            secret=self._endpoint.api_key if self._endpoint else client.api_key
+        )
 
     def __repr__(self) -> str:
         return f"{type(self).__qualname__}(model={self.model!r})"

@@ -11,9 +11,9 @@ Rules owned here:
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from difflib import get_close_matches
-from typing import Any
+from typing import Any, ClassVar
 from urllib.parse import urlsplit
 
 import attrs
@@ -150,4 +150,4 @@ class ChatErrorClassifier(ProviderErrorClassifier):
         secret: API key that a gateway may echo; it is blanked in every message.
     """
 
-    read_error = staticmethod(_read_error)
+    read_error: ClassVar[Callable[..., Fault | None]] = staticmethod(_read_error)

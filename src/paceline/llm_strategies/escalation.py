@@ -39,7 +39,7 @@ class ModelEscalation(LLMCallStrategy[T], Generic[T]):
             raise ConfigurationError(f"strategies must be a list of strategies, not {type(strategies).__qualname__}")
         if not isinstance(policy, EscalationPolicy | None):
             raise ConfigurationError(f"policy must be an EscalationPolicy, not {type(policy).__qualname__}")
-        self.ladder = Ladder(strategies, policy or EscalationPolicy())
+        self.ladder: Ladder | None = Ladder(strategies, policy or EscalationPolicy())
         _require_distinct_quotas(strategies)
 
     def __repr__(self) -> str:

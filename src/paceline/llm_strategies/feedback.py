@@ -22,9 +22,11 @@ import attrs
 from anyio import Lock
 from anyio.lowlevel import EventLoopToken, current_token
 
+from .._core.accounting import Price
 from .._core.exceptions import ConfigurationError, Problem
 from .._core.fault import FaultKind
 from .._core.prompt import Media, Parts
+from .._core.quota import QuotaHint
 from .._core.request import Request
 from ..abc import ErrorClassifier, Ladder, LLMCallStrategy, Tokens
 from .common import fingerprint
@@ -73,8 +75,8 @@ class ValidationFeedback(LLMCallStrategy[T], Generic[T]):
     """
 
     model: str | None = _inner()
-    price = _inner()
-    quota_hint = _inner()
+    price: Price | None = _inner()
+    quota_hint: QuotaHint | None = _inner()
     error_classifier: ErrorClassifier = _inner()
 
     def __init__(self, strategy: LLMCallStrategy[T], *, template: str | None = None) -> None:
@@ -91,11 +93,11 @@ class ValidationFeedback(LLMCallStrategy[T], Generic[T]):
                 step if isinstance(step, ValidationFeedback) else ValidationFeedback(step, template=template)
                 for step in strategy.ladder.steps
             )
-            self.ladder = Ladder(tuple(steps), strategy.ladder.policy)
+            self.ladder: Ladder | None = Ladder(tuple(steps), strategy.ladder.policy)
 
     def __copy__(self) -> ValidationFeedback[T]:
         twin = object.__new__(type(self))
-        twin.__dict__.update(self.__dict__)
+        vars(twin).update(vars(self))
         twin.strategy = copy.copy(self.strategy)
         return twin
 

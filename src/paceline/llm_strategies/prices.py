@@ -82,7 +82,7 @@ class Priced(LLMCallStrategy[T_co], Generic[T_co]):
     _listed_as: tuple[str, str] | None = None
     """Model and provider in the list; None if the price must not be looked up."""
 
-    @property
+    @property  # pyright: ignore[reportIncompatibleVariableOverride]  # it has a setter
     def price(self) -> Price | None:
         """Price of its tokens, in USD per million; None if it is not known, or not known yet."""
         known = self._given_price or self._found_price
@@ -101,7 +101,7 @@ class Priced(LLMCallStrategy[T_co], Generic[T_co]):
     def _switch_model(self, model: str) -> None:
         """Make an item's copy of the strategy call another model, at that model's price."""
         if model != self.model:
-            self.model = model
+            self.model: str | None = model
             self._found_price = None
             self._listed_as = self._listed_as and (model, self._listed_as[1])
 

@@ -201,7 +201,7 @@ class JournalComparison:
         reader: JournalReader | None,
         seen: SeenSet,
     ) -> None:
-        self.wanted = 0
+        self.wanted: int = 0
         """Prompts to be answered."""
         self._options = options
         self._reader = reader

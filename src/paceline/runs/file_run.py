@@ -204,6 +204,7 @@ def _write_rows(output: Output, output_format: OutputFormat, results: Sequence[W
 async def _in_threads(manager: AbstractContextManager[T]) -> AsyncIterator[T]:
     """Enter and leave a context manager in worker threads; it is always left, also when cancelled."""
     value = await to_thread.run_sync(manager.__enter__)
+    is_handled: bool | None = False
     try:
         yield value
     except BaseException as error:

@@ -59,7 +59,7 @@ class JournalOutput:
         last: int = 0,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self.last = last
+        self.last: int = last
         """Number of the latest result that was written."""
         self._reader = reader
         self._store = store

@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, TypeAlias
 
 import attrs
 
@@ -71,7 +71,10 @@ def models_in(text: str) -> tuple[str, ...]:
     return tuple(model.strip() for model in models)
 
 
-def _must(test: Callable[[Any], bool], rule: str) -> Callable[[object, attrs.Attribute[Any], Any], None]:
+Validator: TypeAlias = Callable[[object, attrs.Attribute[Any], Any], None]
+
+
+def _must(test: Callable[[Any], bool], rule: str) -> Validator:
     def check(_: object, attribute: attrs.Attribute[Any], value: Any) -> None:
         if value is not None and not test(value):
             raise OptionError(attribute.name, f"must be {rule}, not {value}")
@@ -79,8 +82,8 @@ def _must(test: Callable[[Any], bool], rule: str) -> Callable[[object, attrs.Att
     return check
 
 
-at_least_1 = _must(lambda value: value >= 1, "1 or more")
-seconds_above_0 = _must(lambda value: 0 < value < math.inf, "a number of seconds above 0")
+at_least_1: Validator = _must(lambda value: value >= 1, "1 or more")
+seconds_above_0: Validator = _must(lambda value: 0 < value < math.inf, "a number of seconds above 0")
 
 
 def no_credentials(_: object, attribute: attrs.Attribute[Any], value: str | Sequence[str] | None) -> None:

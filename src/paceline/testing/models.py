@@ -30,6 +30,7 @@ from typing import Any
 from .._core.exceptions import ConfigurationError
 from .._core.fault import FaultKind
 from .._core.provider_hints import header_quota
+from .._core.quota import QuotaHint
 from .._core.request import Request
 from .._core.usage import TokenUsage
 from .._core.validators import Number, OneOf, WholeNumber
@@ -58,7 +59,7 @@ class SimulatedStrategy(LLMCallStrategy[str]):
         if not isinstance(provider, SimulatedProvider):
             raise ConfigurationError(f"provider must be a SimulatedProvider, not {provider!r}")
         self.provider = provider
-        self.model = model
+        self.model: str | None = model
         self._quota = quota
         self._reports_limits = provider.reports_limits
 
@@ -85,7 +86,7 @@ class SimulatedStrategy(LLMCallStrategy[str]):
             prompt = prompt.text
         reply = await self.provider.call(prompt, attempt)
         if reply.headers:
-            self.quota_hint = header_quota(reply.headers, wall_time=time.time())
+            self.quota_hint: QuotaHint | None = header_quota(reply.headers, wall_time=time.time())
         return reply.text, reply.usage
 
 

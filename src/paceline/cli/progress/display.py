@@ -49,7 +49,7 @@ class Curve:
     """
 
     def __init__(self, steps: int = 4 * _WIDEST) -> None:
-        self.top = 0.0
+        self.top: float = 0.0
         """Value of the highest level, and of everything above; 0: the highest value."""
         self._steps = steps
         self._means: list[float] = []
@@ -66,10 +66,10 @@ class Curve:
             self._means = [_mean(self._means[index : index + 2]) for index in range(0, self._steps, 2)]
             self._per_step *= 2
 
-    def __rich_console__(self, _: Console, options: ConsoleOptions) -> Iterator[Text]:
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> Iterator[Text]:
         yield Text(sparkline(self._means, min(_WIDEST, options.max_width), self.top), style="green", no_wrap=True)
 
-    def __rich_measure__(self, _: Console, options: ConsoleOptions) -> Measurement:
+    def __rich_measure__(self, console: Console, options: ConsoleOptions) -> Measurement:
         return Measurement(1, min(_WIDEST, options.max_width))
 
 
@@ -247,7 +247,7 @@ class Display(Progress):
         stays: Whether the last picture remains.
     """
 
-    period = 0.25
+    period: float = 0.25
 
     def __init__(self, draw: Callable[[RunProgress], RenderableType], *, stays: bool = False) -> None:
         self._draw = draw

@@ -143,7 +143,7 @@ class Identity:
 
     def __init__(self, source: Any, project: str | None) -> None:
         self.project = project
-        self.sdk_credentials = Credentials(None, quota_project_id=source.quota_project_id)  # type: ignore[no-untyped-call]  # google-auth's
+        self.sdk_credentials: Credentials = Credentials(None, quota_project_id=source.quota_project_id)  # type: ignore[no-untyped-call]  # google-auth's
         """For the SDK: a token without expiry, so that the SDK never refreshes it."""
         self._source = source
         self._lock = Lock()

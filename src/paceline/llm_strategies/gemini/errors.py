@@ -15,8 +15,9 @@ from __future__ import annotations
 import json
 import re
 import time
+from collections.abc import Callable
 from http import HTTPStatus
-from typing import Any
+from typing import Any, ClassVar
 
 from ..._core.classify import attribute, describe, fault_with_hints, lowered, of_status
 from ..._core.exceptions import CallError
@@ -62,7 +63,7 @@ class GeminiErrorClassifier(ProviderErrorClassifier):
         secret: API key that a gateway may echo; it is blanked in every message.
     """
 
-    read_error = staticmethod(_read_error)
+    read_error: ClassVar[Callable[..., Fault | None]] = staticmethod(_read_error)
 
 
 def is_cache_gone(error: BaseException) -> bool:

@@ -24,8 +24,10 @@ from ..._core.accounting import Price
 from ..._core.exceptions import CallError, ConfigurationError, MisuseError
 from ..._core.fault import FaultKind
 from ..._core.prompt import Prompt
+from ..._core.quota import QuotaHint
 from ..._core.request import Request
 from ..._core.usage import TokenUsage
+from ...abc import ErrorClassifier
 from ..common import fingerprint, quota_hint
 from ..output_types.output_type import NO_REQUESTS, OutputType
 from ..prices import Priced
@@ -118,7 +120,8 @@ class GeminiStrategy(Priced[T], Generic[T]):
         named = {"api_key": api_key, "base_url": base_url, "project": project, "location": location}
         if client is not None and (vertexai is not None or any(value is not None for value in named.values())):
             raise ConfigurationError(f"give either client, which has its own settings, or {', '.join(named)}, vertexai")
-        self.model = self._name = model.strip()
+        self._name = model.strip()
+        self.model: str | None = self._name
         self.price = price
         self._quota = quota or f"{GeminiStrategy.__qualname__}:{self._name}"
         self._output: OutputType[T] = OutputType.of(output_type)
@@ -135,7 +138,7 @@ class GeminiStrategy(Priced[T], Generic[T]):
         schema = self._output.schema
         self._config = config_of(config, system_instruction, safety_settings, schema, given=self._given is not None)
         self._connection: Connection | None = None
-        self.error_classifier = GeminiErrorClassifier(secret=_secret(self._access, self._given))
+        self.error_classifier: ErrorClassifier = GeminiErrorClassifier(secret=_secret(self._access, self._given))
 
     def __repr__(self) -> str:
         return f"{type(self).__qualname__}(model={self.model!r})"
@@ -242,7 +245,7 @@ class GeminiStrategy(Priced[T], Generic[T]):
         raw = response.sdk_http_response
         if raw is None or raw.body is None:  # a client of the user's own class, without raw replies
             return response.model_dump_json(by_alias=True, exclude_none=True)
-        self.quota_hint = quota_hint(raw.headers)  # sent by gateways, not by Google
+        self.quota_hint: QuotaHint | None = quota_hint(raw.headers)  # sent by gateways, not by Google
         return raw.body
 
 
