@@ -80,8 +80,8 @@ def test_a_run_that_costs_too_much_says_when_it_was_stopped():
 
 
 def test_an_unknown_contender_is_refused():
-    with pytest.raises(LookupError, match="nobody"):
-        contender("nobody")
+    with pytest.raises(LookupError, match="unknown-rival"):
+        contender("unknown-rival")
 
 
 def test_a_dotted_path_is_a_controller():
@@ -109,7 +109,7 @@ def test_an_ablation_is_found_in_the_page_again_and_replaced(tmp_path):
     assert ablation.find("# A page\n") == ""
 
 
-def test_refusals_are_told_apart_by_when_they_came():
+def test_refusals_are_counted_by_when_they_came():
     series = {"width": 2.0, "refused": [1.0] * 100 + [0.5] * 50, "served": [50.0] * 150}
     runs = [
         {"trial": "S7", "contender": "paceline", "refusals": 0.0167, "series": series},

@@ -18,7 +18,7 @@ from paceline.cli.options import Durability, InputFormat, RowFormat
 from paceline.exceptions import ConfigurationError
 from paceline.files import InputKind
 from paceline.files.output_formats import OutputFormat
-from paceline.journal import PASSING
+from paceline.journal import TRANSIENT_KINDS
 from paceline.runs.option_values import FAILED, kinds_in, models_in
 from paceline.runs.options import ONCE, RunOptions
 from paceline.runs.options_data import from_data, path_fields, to_data, value_of, with_absolute_paths
@@ -111,7 +111,7 @@ def test_any_value_of_any_option_is_accepted_or_refused_with_its_name(name, valu
 @pytest.mark.parametrize(
     ("text", "kinds"),
     [
-        ("transient", PASSING),
+        ("transient", TRANSIENT_KINDS),
         ("failed", FAILED),
         ("none", frozenset()),
         ("timeout", {FaultKind.TIMEOUT}),

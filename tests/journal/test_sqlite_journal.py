@@ -23,7 +23,7 @@ from paceline import (
     process_prompts,
     run_prompts,
 )
-from paceline._core.fault import PASSING, Fault, FaultKind
+from paceline._core.fault import TRANSIENT_KINDS, Fault, FaultKind
 from paceline._core.prompt import content_key
 from paceline._core.results import Attempt
 from paceline.abc import Ladder
@@ -91,10 +91,10 @@ def test_what_was_committed_comes_back_equal(tmp_path_factory, results, runs):
 
 
 @pytest.mark.parametrize("kind", sorted(FaultKind))
-@pytest.mark.parametrize("retry", ["passing", "failed", "none", (FaultKind.REFUSED,), ["invalid", "timeout"], ()])
+@pytest.mark.parametrize("retry", ["transient", "failed", "none", (FaultKind.REFUSED,), ["invalid", "timeout"], ()])
 def test_failed_items_run_again_if_their_kind_of_fault_is_retried(path, kind, retry):
     again = {
-        "passing": kind in PASSING,
+        "transient": kind in TRANSIENT_KINDS,
         "failed": True,
         "none": False,
     }.get(retry, kind in retry) if isinstance(retry, str) else kind in retry  # fmt: skip
@@ -112,15 +112,15 @@ def test_failed_items_run_again_if_their_kind_of_fault_is_retried(path, kind, re
 
 @pytest.mark.parametrize("retry", ["all", "", "refused", ["no-kind"], [3], 5, None])
 def test_an_invalid_retry_is_refused(path, retry):
-    with pytest.raises(ConfigurationError, match="retry must be passing, failed, none, or kinds of faults, not "):
+    with pytest.raises(ConfigurationError, match="retry must be transient, failed, none, or kinds of faults, not "):
         SqliteJournal(path, retry=retry)
     assert not os.path.exists(path)  # noqa: PTH110 - a text
 
 
 def test_passing_faults_are_retried_by_default():
-    assert kinds_to_retry("passing") == {str(kind) for kind in PASSING}
-    assert FaultKind.REFUSED not in PASSING
-    assert FaultKind.REJECTED not in PASSING
+    assert kinds_to_retry("transient") == {str(kind) for kind in TRANSIENT_KINDS}
+    assert FaultKind.REFUSED not in TRANSIENT_KINDS
+    assert FaultKind.REJECTED not in TRANSIENT_KINDS
 
 
 # ------------------------------------------------------------------------------------------------ batches

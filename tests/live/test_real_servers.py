@@ -1,4 +1,4 @@
-"""The real google-genai client, on trio and in real time, against limits that nobody here wrote, and one that is odd.
+"""The real google-genai client, on trio and in real time, against limiters of other projects, and one of ours that refuses late.
 
 `pytest tests/live -s` prints what the controller did, and why. Each limit is met by a batch of about half a minute.
 """

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from paceline import FaultKind
-from paceline._core.fault import PASSING
+from paceline._core.fault import TRANSIENT_KINDS
 from paceline.exceptions import ConfigurationError
 from paceline.runs.options_data import from_data, to_data
 
@@ -24,11 +24,11 @@ def test_former_names_are_read_and_present_names_are_stored():
 @pytest.mark.parametrize(
     ("stored", "kinds"),
     [
-        ("transient", PASSING),
+        ("transient", TRANSIENT_KINDS),
         (["transient"], {FaultKind.TRANSIENT}),
         (["transient", "timeout"], {FaultKind.TRANSIENT, FaultKind.TIMEOUT}),
         ([], frozenset()),
-        (sorted(PASSING), PASSING),
+        (sorted(TRANSIENT_KINDS), TRANSIENT_KINDS),
     ],
 )
 def test_a_list_names_kinds_and_a_string_may_name_a_group(stored, kinds):

@@ -54,7 +54,7 @@ class FaultKind(enum.StrEnum):
     """The batch ended before the item was settled; it can run again."""
 
 
-PASSING = frozenset(
+TRANSIENT_KINDS = frozenset(
     {
         FaultKind.THROTTLED,
         FaultKind.OVERLOADED,

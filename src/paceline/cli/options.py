@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias, TypeVar
 import attrs
 from cyclopts import Group, Parameter, Token
 
-from .._core.fault import PASSING, FaultKind
+from .._core.fault import TRANSIENT_KINDS, FaultKind
 from ..runs.option_values import FAILED, PATH, OptionError, kinds_in, models_in
 
 if TYPE_CHECKING:
@@ -111,7 +111,7 @@ class _StartArguments:
 
     overwrite: Annotated[bool, _in_group("Output", **_FLAG)] = False
     """Replace an output that has other content."""
-    retry: Annotated[frozenset[FaultKind], _in_group("Journal", **_KINDS)] = PASSING
+    retry: Annotated[frozenset[FaultKind], _in_group("Journal", **_KINDS)] = TRANSIENT_KINDS
     """Failed items to run again: transient, failed (all), none, or kinds such as timeout,bug. [default: transient]"""
     allow_changes: Annotated[bool, _in_group("Journal", **_FLAG)] = False
     """Continue although input, model or settings have changed."""

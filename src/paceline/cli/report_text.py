@@ -12,7 +12,7 @@ import attrs
 
 from .._codec import model_use_data
 from .._core.durations import format_duration
-from .._core.fault import PASSING, FaultKind, reopens_in
+from .._core.fault import TRANSIENT_KINDS, FaultKind, reopens_in
 from .._core.results import BatchResult
 from ..files.types import STREAM
 from ..journal.reader import Counts
@@ -72,7 +72,7 @@ def resume_command(journal: str) -> str:
 
 def next_command(journal: str, counts: Counts) -> str | None:
     """Return the command that runs what is missing in a journal, or what failed; None if all items succeeded."""
-    if counts.pending or counts.failures.keys() & PASSING:
+    if counts.pending or counts.failures.keys() & TRANSIENT_KINDS:
         return resume_command(journal)
     return f"{resume_command(journal)} --retry failed" if counts.failures else None
 

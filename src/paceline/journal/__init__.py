@@ -5,7 +5,7 @@
 `SqliteJournal` is written by a processor; `JournalReader` reads the file, also while it is written.
 """
 
-from .._core.fault import PASSING as PASSING
+from .._core.fault import TRANSIENT_KINDS as TRANSIENT_KINDS
 from .._public import publish as _publish
 from .reader import Counts as Counts
 from .reader import JournalReader as JournalReader
@@ -14,6 +14,6 @@ from .reader import RunRecord as RunRecord
 from .records import StoredResult as StoredResult
 from .sqlite import SqliteJournal as SqliteJournal
 
-__all__ = ["PASSING", "Counts", "JournalReader", "PaceEntry", "RunRecord", "SqliteJournal", "StoredResult"]
+__all__ = ["TRANSIENT_KINDS", "Counts", "JournalReader", "PaceEntry", "RunRecord", "SqliteJournal", "StoredResult"]
 
 _publish(globals())

@@ -23,7 +23,7 @@ from anyio import CapacityLimiter, to_thread
 from .._core.accounting import Price
 from .._core.config import Durability
 from .._core.exceptions import ConfigurationError, JournalChangedError, JournalError, MisuseError
-from .._core.fault import PASSING, FaultKind
+from .._core.fault import TRANSIENT_KINDS, FaultKind
 from .._core.pace import PaceChange, PaceKnowledge
 from .._core.prompt import content_key
 from .._core.results import Attempt, WorkItemResult
@@ -35,8 +35,8 @@ from .writer import Connect, JournalWriter
 
 R = TypeVar("R")
 
-Retry: TypeAlias = Literal["passing", "failed", "none"] | Collection[FaultKind]
-"""Which failed items run again: those with a passing fault, all, none, or those with a fault of some kinds."""
+Retry: TypeAlias = Literal["transient", "failed", "none"] | Collection[FaultKind]
+"""Which failed items run again: those with a transient fault, all, none, or those with a fault of some kinds."""
 
 _MOST_REMEMBERED = 1_000  # strategies whose identity number is cached
 _ADVICE = "set SqliteJournal(accept_changes=True) to accept this, or use another journal"
@@ -56,7 +56,7 @@ class SqliteJournal:
         path: Path of the file; it is created if it does not exist.
         durability: What a commit survives. `normal`: the end of the process; a power failure may lose the last commits. `full`: a
             power failure too; each commit waits for the disk.
-        retry: Failed items that run again: `passing`, those whose fault may pass (`paceline.journal.PASSING`); `failed`, all;
+        retry: Failed items that run again: `transient`, those whose fault may pass (`paceline.journal.TRANSIENT_KINDS`); `failed`, all;
             `none`; or those with a fault of the given kinds. Pending items always run.
         accept_changes: Whether to accept an item whose prompt, or whose strategy's identity, differs from what the journal has.
             With another prompt the item runs again; with another strategy its result is kept.
@@ -73,7 +73,7 @@ class SqliteJournal:
         path: str | PathLike[str],
         *,
         durability: Durability = "normal",
-        retry: Retry = "passing",
+        retry: Retry = "transient",
         accept_changes: bool = False,
         dedupe: bool = True,
         connect: Connect = sqlite3.connect,
@@ -113,6 +113,7 @@ class SqliteJournal:
             JournalError: The file cannot be written, or is not a journal.
         """
         self._shares = self._dedupe and share
+        self._thread = CapacityLimiter(1)  # of the event loop that runs the batch, wherever the journal was made
         return await self._run(self._open)
 
     def _open(self) -> dict[str, PaceKnowledge]:
@@ -279,7 +280,7 @@ def kinds_to_retry(retry: Retry) -> frozenset[str]:
     Raises:
         ConfigurationError: `retry` is neither a group nor kinds of faults.
     """
-    named = {"passing": PASSING, "failed": frozenset(FaultKind), "none": frozenset[FaultKind]()}
+    named = {"transient": TRANSIENT_KINDS, "failed": frozenset(FaultKind), "none": frozenset[FaultKind]()}
     if isinstance(retry, str):
         if retry not in named:
             raise ConfigurationError(f"retry must be {', '.join(named)}, or kinds of faults, not {retry!r}")

@@ -13,7 +13,7 @@ from typing import Any, TypeAlias
 import attrs
 
 from .._core.exceptions import ConfigurationError
-from .._core.fault import PASSING, FaultKind
+from .._core.fault import TRANSIENT_KINDS, FaultKind
 
 _CONTINUED = re.compile(r"\s*\w+=")  # a part that belongs to the model before it: sim:rate=50,latency=1
 _SECRET_PARTS = re.compile(r"://[^/?#\s]*@|[?&][^=&#]*(?:key|token|secret|password|sig)[^=&#]*=", re.IGNORECASE)
@@ -34,7 +34,7 @@ class OptionError(ConfigurationError):
 
 FAILED = frozenset(FaultKind)
 """Kinds of faults in the group `failed`: all of them."""
-KIND_GROUPS: Mapping[str, frozenset[FaultKind]] = {"transient": PASSING, "failed": FAILED, "none": frozenset()}
+KIND_GROUPS: Mapping[str, frozenset[FaultKind]] = {"transient": TRANSIENT_KINDS, "failed": FAILED, "none": frozenset()}
 """Groups of kinds, by name."""
 
 
@@ -71,7 +71,7 @@ def models_in(text: str) -> tuple[str, ...]:
     return tuple(model.strip() for model in models)
 
 
-Validator: TypeAlias = Callable[[object, attrs.Attribute[Any], Any], None]
+Validator: TypeAlias = "Callable[[object, attrs.Attribute[Any], Any], None]"
 
 
 def _must(test: Callable[[Any], bool], rule: str) -> Validator:

@@ -22,7 +22,7 @@ import attrs
 
 from .._core.config import Durability, ProcessorConfig
 from .._core.exceptions import ConfigurationError
-from .._core.fault import PASSING, FaultKind
+from .._core.fault import TRANSIENT_KINDS, FaultKind
 from ..files.output_formats import OutputFormat
 from ..files.types import STREAM, InputKind
 from .option_values import (
@@ -52,7 +52,7 @@ def _kinds(value: str | Iterable[FaultKind]) -> frozenset[FaultKind]:
 
 
 def _transient_kinds() -> frozenset[FaultKind]:
-    return PASSING
+    return TRANSIENT_KINDS
 
 
 def _all_kinds() -> frozenset[FaultKind]:
