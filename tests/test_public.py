@@ -8,8 +8,9 @@ import pickle
 import subprocess
 import sys
 from importlib import resources
-from typing import get_args
+from typing import get_args, get_type_hints
 
+import attrs
 import pytest
 
 import paceline
@@ -47,6 +48,21 @@ def test_a_name_that_has_moved_is_found_with_a_warning_that_names_its_module(nam
     with pytest.warns(DeprecationWarning, match=f"paceline.{name} has moved: import it from paceline.{home}"):
         thing = getattr(paceline, name)
     assert thing is getattr(importlib.import_module(f"paceline.{home}"), name)
+
+
+@pytest.mark.parametrize("module", [*MODULES, runs], ids=lambda m: m.__name__)
+def test_the_annotations_of_public_records_can_be_resolved(module):
+    for name in module.__all__:
+        thing = getattr(module, name)
+        if inspect.isclass(thing) and attrs.has(thing):
+            assert get_type_hints(thing) is not None, name
+
+
+def test_a_pickle_of_learned_pace_names_no_private_module():
+    known = typing.PaceKnowledge(limit=3, rate=5.0, token_rate=100.0, latency=0.5, learned=0.0)
+    data = pickle.dumps(known)
+    assert b"paceline._" not in data
+    assert pickle.loads(data) == known  # noqa: S301 - made above
 
 
 def test_public_modules_are_attributes_of_the_package():

@@ -18,7 +18,11 @@ The rest is in modules of its own:
     paceline.testing          a simulated provider
 """
 
+from importlib import import_module
 from typing import TYPE_CHECKING
+from warnings import warn
+
+from ._public import load
 
 if TYPE_CHECKING:
     from ._core.accounting import Price as Price
@@ -141,26 +145,19 @@ _MOVED = {
 if not TYPE_CHECKING:  # a type checker would take any name for a public one
 
     def __getattr__(name: str) -> object:
-        from importlib import import_module  # noqa: PLC0415 - not every program needs it
-
-        if name in _HOMES:
-            value = getattr(import_module(f".{_HOMES[name]}", __name__), name)
-            if value.__module__ != "paceline.exceptions":
-                value.__module__ = __name__  # in reprs and tracebacks it goes by the name that it is imported by
-        elif name in _MODULES:
-            value = import_module(f".{name}", __name__)
-        elif name == "__version__":
-            from importlib.metadata import version  # noqa: PLC0415 - it loads a parser of e-mails
+        value: object
+        if name == "__version__":
+            from importlib.metadata import version  # noqa: PLC0415 - slow to import
 
             value = version("paceline")
+        elif name in _MODULES:
+            value = import_module(f".{name}", __name__)
         elif name in _MOVED:
-            import warnings  # noqa: PLC0415 - as above
-
             home = f"{__name__}.{_MOVED[name]}"
-            warnings.warn(f"paceline.{name} has moved: import it from {home}", DeprecationWarning, stacklevel=2)
+            warn(f"paceline.{name} has moved: import it from {home}", DeprecationWarning, stacklevel=2)
             return getattr(import_module(home), name)
         else:
-            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+            value = load(__name__, _HOMES, name)
         globals()[name] = value
         return value
 

@@ -1,17 +1,28 @@
-"""Public names: in reprs and tracebacks a class or function goes by the module that users import it from."""
+"""Public names that are loaded when they are first used, so that a program pays only for the parts that it uses."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from importlib import import_module
 from types import FunctionType
-from typing import Any
 
 
-def publish(namespace: dict[str, Any]) -> None:
-    """Make a module the home of the names that it exports.
+def load(package: str, homes: Mapping[str, str], name: str) -> object:
+    """Return a public name of a package from the module that defines it.
+
+    A function then goes by the package in reprs and tracebacks. A class keeps its module, where its annotations are looked up.
 
     Args:
-        namespace: The module's `globals()`; names in its `__all__` that are loaded on first use may be missing.
+        package: Name of the package.
+        homes: Each public name's module, relative to the package.
+        name: The name.
+
+    Raises:
+        AttributeError: The package has no such public name.
     """
-    for name in namespace["__all__"]:
-        if isinstance(namespace.get(name), (type, FunctionType)):
-            namespace[name].__module__ = namespace["__name__"]
+    if name not in homes:
+        raise AttributeError(f"module {package!r} has no attribute {name!r}")
+    value: object = getattr(import_module(f".{homes[name]}", package), name)
+    if isinstance(value, FunctionType):
+        value.__module__ = package
+    return value

@@ -14,7 +14,6 @@ from ._core.events import ItemStarted as ItemStarted
 from ._core.events import PaceChanged as PaceChanged
 from ._core.events import ProcessingEvent as ProcessingEvent
 from ._core.events import RateLimitHit as RateLimitHit
-from ._public import publish as _publish
 from .abc import BaseObserver as BaseObserver
 
 __all__ = [
@@ -32,5 +31,3 @@ __all__ = [
     "ProcessingEvent",
     "RateLimitHit",
 ]
-
-_publish(globals() | {"__all__": [name for name in __all__ if name != "BaseObserver"]})

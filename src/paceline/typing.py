@@ -14,7 +14,6 @@ from ._core.results import Attempt as Attempt
 from ._core.retry import Backoff as Backoff
 from ._engine.engine import NewPace as NewPace
 from ._engine.tally import ProcessorStatistics as ProcessorStatistics
-from ._public import publish as _publish
 from .abc import Tokens as Tokens
 
 __all__ = [
@@ -34,6 +33,3 @@ __all__ = [
     "Throttled",
     "Tokens",
 ]
-
-
-_publish(globals())

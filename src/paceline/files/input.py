@@ -14,7 +14,7 @@ from __future__ import annotations
 import os
 import random
 from array import array
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from typing import BinaryIO
 
@@ -111,10 +111,10 @@ class Input(CheckedInput):
     """BLAKE2b digest of the bytes that were read; see `digest_of`."""
     size: int
     """Bytes that were read: the complete file, unless `limit` ended the input early."""
-    _bad_positions: array[int] = attrs.field(alias="bad_positions", repr=False)
+    _bad_positions: Sequence[int] = attrs.field(alias="bad_positions", repr=False)
     _total: int = attrs.field(alias="total", repr=False)
     """Good prompts before a sample was drawn."""
-    _drawn: array[int] | None = attrs.field(alias="drawn", repr=False)
+    _drawn: Sequence[int] | None = attrs.field(alias="drawn", repr=False)
     """The sample, as numbers of good prompts from 0, ascending; None: all of them."""
 
     def __len__(self) -> int:

@@ -6,7 +6,6 @@
 """
 
 from .._core.fault import TRANSIENT_KINDS as TRANSIENT_KINDS
-from .._public import publish as _publish
 from .reader import Counts as Counts
 from .reader import JournalReader as JournalReader
 from .reader import PaceEntry as PaceEntry
@@ -15,5 +14,3 @@ from .records import StoredResult as StoredResult
 from .sqlite import SqliteJournal as SqliteJournal
 
 __all__ = ["TRANSIENT_KINDS", "Counts", "JournalReader", "PaceEntry", "RunRecord", "SqliteJournal", "StoredResult"]
-
-_publish(globals())

@@ -15,6 +15,8 @@ is never ended: progress and messages go to callbacks (`RunHooks`), and a `RunCo
 
 from typing import TYPE_CHECKING
 
+from .._public import load
+
 if TYPE_CHECKING:
     from .control import RunControl as RunControl
     from .dry_run import JournalState as JournalState
@@ -111,15 +113,7 @@ __all__ = [
 if not TYPE_CHECKING:  # a type checker would take any name for a public one
 
     def __getattr__(name: str) -> object:
-        from importlib import import_module  # noqa: PLC0415 - needed once
-        from types import FunctionType  # noqa: PLC0415 - needed once
-
-        if name not in _HOMES:
-            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-        value = getattr(import_module(f".{_HOMES[name]}", __name__), name)
-        if isinstance(value, FunctionType):  # not classes, whose annotations are looked up in their modules
-            value.__module__ = __name__  # in reprs and tracebacks it goes by the name that it is imported by
-        globals()[name] = value
+        value = globals()[name] = load(__name__, _HOMES, name)
         return value
 
     def __dir__() -> list[str]:

@@ -102,3 +102,6 @@ class PaceKnowledge:
     """Seconds that a call takes on an unloaded provider; 0: not known."""
     learned: float
     """When it was learned, in seconds of Unix time; inside a controller, of the controller's clock."""
+
+
+PaceKnowledge.__module__ = "paceline.typing"  # pickles of it are kept, and must not depend on where it is defined
