@@ -274,7 +274,7 @@ def _examine(source: Source, limit: int | None) -> Iterator[InputRecord | BadLin
 class _Ascending:
     """Numbers in ascending order, matched against an ascending sequence of candidates."""
 
-    def __init__(self, numbers: array[int]) -> None:
+    def __init__(self, numbers: Sequence[int]) -> None:
         self._numbers = numbers
         self._next = 0
 

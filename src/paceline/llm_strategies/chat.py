@@ -116,9 +116,8 @@ class ChatStrategy(Priced[T], Generic[T]):
         if self._endpoint is not None and self._endpoint.base_url is None:
             self._listed_as = (self._name, self._provider.name)
         self._quota = quota or self._default_quota()
-        self.error_classifier: ErrorClassifier = ChatErrorClassifier(
-            secret=self._endpoint.api_key if self._endpoint else client.api_key
-        )
+        secret = self._endpoint.api_key if self._endpoint is not None else getattr(client, "api_key", None)
+        self.error_classifier: ErrorClassifier = ChatErrorClassifier(secret=secret)
 
     def __repr__(self) -> str:
         return f"{type(self).__qualname__}(model={self.model!r})"

@@ -82,7 +82,7 @@ class Priced(LLMCallStrategy[T_co], Generic[T_co]):
     _listed_as: tuple[str, str] | None = None
     """Model and provider in the list; None if the price must not be looked up."""
 
-    @property  # pyright: ignore[reportIncompatibleVariableOverride]  # it has a setter
+    @property
     def price(self) -> Price | None:
         """Price of its tokens, in USD per million; None if it is not known, or not known yet."""
         known = self._given_price or self._found_price
@@ -91,7 +91,7 @@ class Priced(LLMCallStrategy[T_co], Generic[T_co]):
         return known
 
     @price.setter
-    def price(self, price: Price | None) -> None:
+    def price(self, price: Price | None) -> None:  # pyright: ignore[reportIncompatibleVariableOverride]  # it has a setter
         self._given_price = price
 
     async def _look_up_price(self) -> None:
