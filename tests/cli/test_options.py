@@ -116,16 +116,34 @@ def test_any_value_of_any_option_is_accepted_or_refused_with_its_name(name, valu
         ("none", frozenset()),
         ("timeout", {FaultKind.TIMEOUT}),
         ("timeout, Throttled", {FaultKind.TIMEOUT, FaultKind.THROTTLED}),
+        ("transient,invalid", TRANSIENT_KINDS | {FaultKind.INVALID}),
+        ("bug,transient", TRANSIENT_KINDS),
+        ("failed,timeout", FAILED),
+        (["transient", "invalid"], {FaultKind.TRANSIENT, FaultKind.INVALID}),
+        (["failed"], FAILED),
+        (["none"], frozenset()),
     ],
 )
-def test_a_group_or_a_list_of_kinds_is_a_set_of_kinds(text, kinds):
+def test_groups_and_kinds_together_are_their_union(text, kinds):
     assert kinds_in(text, "retry") == kinds
 
 
-@pytest.mark.parametrize("text", ["", "all", "failed,none", "timeout,,bug"])
+@pytest.mark.parametrize("text", ["", "all", "timeout,,bug"])
 def test_an_unknown_kind_is_refused_with_the_known_ones(text):
     with pytest.raises(ConfigurationError, match="some of throttled, overloaded"):
         kinds_in(text, "retry")
+
+
+@pytest.mark.parametrize("text", ["none,transient", "failed,none", ["none", "timeout"]])
+def test_none_combined_with_other_kinds_is_refused(text):
+    with pytest.raises(ConfigurationError, match="--retry: none cannot be combined with other kinds; not '"):
+        kinds_in(text, "retry")
+
+
+def test_text_of_options_means_groups_that_combine_with_kinds():
+    combined = TRANSIENT_KINDS | {FaultKind.INVALID}
+    assert RunOptions(input="i", model="sim", retry="transient,invalid").retry == combined
+    assert value_of("retry", "transient,invalid") == combined
 
 
 def test_commas_separate_models_but_not_the_options_of_a_simulated_one():

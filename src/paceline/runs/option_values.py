@@ -38,26 +38,32 @@ KIND_GROUPS: Mapping[str, frozenset[FaultKind]] = {"transient": TRANSIENT_KINDS,
 """Groups of kinds, by name."""
 
 
-def kinds_in(text: str, option: str) -> frozenset[FaultKind]:
-    """Parse kinds of faults: the name of a group, or kinds separated by commas.
+def kinds_in(given: str | Sequence[str], option: str) -> frozenset[FaultKind]:
+    """Parse kinds of faults: groups and kinds, separated by commas or in a list; together they are the union.
 
     Args:
-        text: Value of the option.
+        given: Value of the option. In a string, `transient` is the group; in a list, as a journal stores it, the kind alone.
         option: Name of the option, for the message.
 
     Raises:
-        OptionError: A word is neither a group nor a kind.
+        OptionError: A word is neither a group nor a kind, or `none` is not the only word.
     """
+    text = given if isinstance(given, str) else ",".join(given)
     words = [word.strip().lower() for word in text.split(",")]
-    if words == ["passing"]:
+    if "passing" in words:
         raise OptionError(option, "passing is now called transient")
-    if len(words) == 1 and words[0] in KIND_GROUPS:
-        return KIND_GROUPS[words[0]]
+    if "none" in words and len(words) > 1:
+        raise OptionError(option, f"none cannot be combined with other kinds; not {text!r}")
+    kinds: set[FaultKind] = set()
     for word in words:
-        if word not in set(FaultKind):
+        if word in KIND_GROUPS and (isinstance(given, str) or word != FaultKind.TRANSIENT):
+            kinds |= KIND_GROUPS[word]
+        elif word in set(FaultKind):
+            kinds.add(FaultKind(word))
+        else:
             expected = f"{', '.join(KIND_GROUPS)}, or some of {', '.join(FaultKind)}"
             raise OptionError(option, f"must be {expected}; not {text!r}")
-    return frozenset(map(FaultKind, words))
+    return frozenset(kinds)
 
 
 def models_in(text: str) -> tuple[str, ...]:

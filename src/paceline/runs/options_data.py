@@ -12,16 +12,15 @@ from __future__ import annotations
 
 import enum
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from difflib import get_close_matches
 from functools import cache
-from typing import Any, get_type_hints
+from typing import Any, TypeGuard, get_type_hints
 
 import attrs
 from cattrs import Converter
 
 from .._core.exceptions import ConfigurationError
-from .._core.fault import FaultKind
 from ..files.types import STREAM
 from ..llm_strategies.output_types.structure import Hook, Unfit, structure_hook
 from .option_values import PATH, OptionError, kinds_in, models_in
@@ -29,11 +28,12 @@ from .options import ONCE, RunOptions
 
 FORMER_NAMES: Mapping[str, str] = {"source": "input", "form": "output_format", "format": "input_format"}
 """Names that options had before, and their names now."""
-_FROM_TEXT: Mapping[str, Callable[[str], Any]] = {
-    "escalate": models_in,
-    "retry": lambda text: kinds_in(text, "retry"),
-    "kinds": lambda text: kinds_in(text, "kinds"),
+_PARSERS: Mapping[str, Callable[[str | list[str]], Iterable[str]]] = {
+    "escalate": lambda value: models_in(value if isinstance(value, str) else ",".join(value)),
+    "retry": lambda value: kinds_in(value, "retry"),
+    "kinds": lambda value: kinds_in(value, "kinds"),
 }
+"""Parsers of the options that are lists; each takes a string with commas, or the list."""
 _LONGEST = 60  # characters of a value that a message quotes
 
 
@@ -93,8 +93,8 @@ def value_of(name: str, value: object, record: type[attrs.AttrsInstance] = RunOp
     Raises:
         OptionError: The field cannot have that value.
     """
-    if name in _FROM_TEXT and (text := _joined(name, value)) is not None:
-        value = [str(one) for one in _FROM_TEXT[name](text)]
+    if name in _PARSERS and _is_text(value):
+        value = [str(one) for one in _PARSERS[name](value)]
     tp, hook = _hooks(record)[name]
     try:
         made = hook(value, tp)
@@ -108,12 +108,11 @@ def value_of(name: str, value: object, record: type[attrs.AttrsInstance] = RunOp
     return made
 
 
-def _joined(name: str, value: object) -> str | None:
-    if not isinstance(value, list):
-        return value if isinstance(value, str) else None
-    if value == [FaultKind.TRANSIENT] and name != "escalate":
-        return None  # a list names the kind, a string the group of that name
-    return ",".join(value) if value and all(isinstance(one, str) for one in value) else None
+def _is_text(value: object) -> TypeGuard[str | list[str]]:
+    """Whether a value is a string, or a list of one or more strings."""
+    if isinstance(value, list):
+        return bool(value) and all(isinstance(one, str) for one in value)
+    return isinstance(value, str)
 
 
 def suggestion(name: str, known: Mapping[str, Any] | frozenset[str] | set[str]) -> str:
