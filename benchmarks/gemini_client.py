@@ -26,7 +26,7 @@ import httpx2
 from google import genai
 from google.genai import types
 
-from paceline.llm_strategies.connection_pool import ShardedClient
+from paceline.llm_strategies._connection_pool import ShardedClient
 
 from .table import table
 

@@ -9,8 +9,8 @@ import anyio
 import httpx2
 import pytest
 
-from paceline.llm_strategies import connection_pool
-from paceline.llm_strategies.connection_pool import CONNECTIONS, IDLE_SECONDS, PoolStatistics, ShardedClient
+from paceline.llm_strategies import _connection_pool as connection_pool
+from paceline.llm_strategies._connection_pool import CONNECTIONS, IDLE_SECONDS, PoolStatistics, ShardedClient
 from paceline.llm_strategies.gemini import GeminiStrategy
 
 from .gemini.service import KEY, Answer, prepared, reply

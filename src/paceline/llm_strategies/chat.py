@@ -231,7 +231,7 @@ class ChatStrategy(Priced[T], Generic[T]):
         """Make a client, under rules 1 and 2."""
         import httpx2  # noqa: PLC0415 - comes with the package, which is an extra
 
-        from .connection_pool import ShardedClient  # noqa: PLC0415 - needs httpx2
+        from ._connection_pool import ShardedClient  # noqa: PLC0415 - needs httpx2
 
         tls = httpx2.create_ssl_context()  # slow: made once for all connections
         return self._provider.client(

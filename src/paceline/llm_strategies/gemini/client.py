@@ -30,7 +30,7 @@ from google.genai import types
 from google.oauth2.credentials import Credentials
 
 from ..._core.exceptions import ConfigurationError, MissingKeyError
-from ..connection_pool import ShardedClient
+from .._connection_pool import ShardedClient
 from .errors import require_readable_body
 
 _SCOPES = ("https://www.googleapis.com/auth/cloud-platform",)

@@ -20,8 +20,6 @@ import attrs
 import httpx2
 from anyio import CancelScope, current_time
 
-__all__: list[str] = []  # for the strategies only: nothing here is public
-
 CONNECTIONS = 16
 """Connections of each pool. With fewer there are more pools to scan; with more, more connections in each."""
 IDLE_SECONDS = 30.0
