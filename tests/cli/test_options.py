@@ -238,6 +238,18 @@ def test_a_bad_answer_moves_its_item_up_the_ladder_of_models(paceline, jsonl):
         (["failed", "x"], "--output is missing; see paceline failed --help"),
         (["results", "x", "--form", "own"], "--form is now called --output-format; see paceline results --help"),
         (
+            ["results", "x", "--format", "csv"],
+            "unknown option --format (did you mean --as?); see paceline results --help",
+        ),
+        (["resume", "x", "--form=own"], "--form is now called --output-format; see paceline resume --help"),
+        (
+            ["resume", "x", "--format", "own"],
+            "unknown option --format (did you mean --output-format?); see paceline resume --help",
+        ),
+        (["status", "x", "--format", "json"], "status has no option --format; see paceline status --help"),
+        (["failed", "x", "--form", "own"], "failed has no option --form; see paceline failed --help"),
+        (["resume", "x", "--limit", "3"], "resume has no option --limit; see paceline resume --help"),
+        (
             ["results", "x", "--ouput", "y"],
             "unknown option --ouput (did you mean --output?); see paceline results --help",
         ),

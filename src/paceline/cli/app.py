@@ -27,6 +27,7 @@ from ..runs.option_values import OptionError
 from .console import OK, print_message, print_output
 from .options import (
     FORMER_OPTIONS,
+    SIMILAR_OPTIONS,
     FailedArguments,
     FilePath,
     ResultsArguments,
@@ -41,6 +42,7 @@ _Input: TypeAlias = Annotated[FilePath, Parameter(name="INPUT", show_default=Fal
 _Journal: TypeAlias = Annotated[FilePath, Parameter(name="JOURNAL", show_default=False)]
 Options = TypeVar("Options", bound=attrs.AttrsInstance)
 
+_CLOSE = 0.75  # least ratio of difflib for an option to be suggested: --jsno is --json, but --limit is not --timeout
 _EXPECTED: Mapping[Any, str] = {bool: "true or false", float: "a number"}
 """What the value of an option of a type must be, in a message."""
 
@@ -130,12 +132,14 @@ def _unknown(token: str, error: CycloptsError) -> str:
     from ..runs.options_data import suggestion  # noqa: PLC0415 - see above
 
     option = token.partition("=")[0]
-    if option in FORMER_OPTIONS:
-        return f"{option} is now called {FORMER_OPTIONS[option]}"
-    verb = app[error.command_chain[0]] if error.command_chain else app
+    name, verb = (error.command_chain[0], app[error.command_chain[0]]) if error.command_chain else ("paceline", app)
     arguments = verb.assemble_argument_collection()
     known = {name for argument in arguments if argument.parse for name in argument.names}
-    return f"unknown option {option}{suggestion(option, known)}"
+    if FORMER_OPTIONS.get(option) in known:
+        return f"{option} is now called {FORMER_OPTIONS[option]}"
+    similar = next((f" (did you mean {other}?)" for other in SIMILAR_OPTIONS.get(option, ()) if other in known), None)
+    similar = similar or suggestion(option, known, cutoff=_CLOSE)
+    return f"unknown option {option}{similar}" if similar else f"{name} has no option {option}"
 
 
 @app.command(sort_key=1, help_epilogue=_CODES)

@@ -32,6 +32,8 @@ Options = TypeVar("Options", bound=attrs.AttrsInstance)
 
 FORMER_OPTIONS: Mapping[str, str] = {"--form": "--output-format", "--format": "--input-format"}
 """Options by their former names, and the names that they have now."""
+SIMILAR_OPTIONS: Mapping[str, Sequence[str]] = {"--format": ("--as", "--output-format")}
+"""Options that no command has, and those that may be meant: the first that the command has."""
 
 
 def record_of(record: type[Options], arguments: attrs.AttrsInstance, **more: Any) -> Options:

@@ -115,10 +115,17 @@ def _is_text(value: object) -> TypeGuard[str | list[str]]:
     return isinstance(value, str)
 
 
-def suggestion(name: str, known: Mapping[str, Any] | frozenset[str] | set[str]) -> str:
-    """Return, in brackets, the known name that an unknown one is close to; empty if no name is close."""
-    near = get_close_matches(name, known, n=1)
-    return f" (did you mean {near[0]}?)" if near else ""
+def suggestion(name: str, known: Mapping[str, Any] | frozenset[str] | set[str], *, cutoff: float = 0.6) -> str:
+    """Return, in brackets, the known name that an unknown one is close to; empty if no name is close.
+
+    Args:
+        name: The unknown name; dashes before it are not compared.
+        known: Names that are known.
+        cutoff: Least ratio of `difflib` at which a name is close, 0 to 1; default: difflib's own.
+    """
+    by_text = {one.lstrip("-"): one for one in known}
+    near = get_close_matches(name.lstrip("-"), by_text, n=1, cutoff=cutoff)
+    return f" (did you mean {by_text[near[0]]}?)" if near else ""
 
 
 @cache
