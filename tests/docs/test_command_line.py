@@ -12,7 +12,7 @@ import pytest
 
 from paceline.cli.app import app
 from paceline.cli.commands.status import status_data
-from paceline.cli.console import BROKEN_PIPE, FAILED, OK, SIGNALLED, UNSAVED, USAGE
+from paceline.cli.exit_codes import BROKEN_PIPE, FAILED, OK, SIGNALLED, UNSAVED, USAGE
 from paceline.journal.writer import JournalWriter
 from paceline.runs import status
 

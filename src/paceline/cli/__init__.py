@@ -11,7 +11,8 @@ from collections.abc import Sequence
 
 from .._core.exceptions import MissingExtraError, PacelineError
 from .._core.fault import redact
-from .console import BROKEN_PIPE, SIGNALLED, USAGE, print_lines, print_message
+from .console import print_lines, print_message
+from .exit_codes import BROKEN_PIPE, SIGNALLED, USAGE
 
 _SIGINT = 2
 _REQUIRED = {"cyclopts", "rich"}

@@ -24,7 +24,8 @@ from cyclopts import (
 
 from .._core.exceptions import ConfigurationError
 from ..runs.option_values import OptionError
-from .console import OK, print_message, print_output
+from .console import print_message, print_output
+from .exit_codes import OK
 from .options import (
     FORMER_OPTIONS,
     SIMILAR_OPTIONS,
@@ -51,8 +52,9 @@ _EXAMPLES = """Examples:
   paceline run prompts.jsonl --model gemini-2.5-flash
   paceline resume prompts.jsonl.results.jsonl"""
 _CODES = """Exit codes:
-  0 every item succeeded     1 some items failed     2 usage, input or output
-  3 results could not be saved     130 interrupted     143 terminated"""
+  0 every item succeeded     1 items failed or pending, or lines skipped
+  2 usage, input or output   3 results could not be saved
+  130 interrupted            141 broken pipe            143 terminated"""
 
 
 def _version() -> str:
@@ -255,5 +257,5 @@ def _path(value: Any) -> Any:
 
 
 def _restored(options: Options) -> Options:
-    """Return options with the `-` that was written."""
+    """Return options with `-` in place of `_STDIO`, for which `start` replaced it."""
     return type(options)(**{name: _path(value) for name, value in attrs.asdict(options, recurse=False).items()})

@@ -1,4 +1,4 @@
-"""Console: messages on stderr, output on stdout, and the exit codes.
+"""Console: messages on stderr, output on stdout.
 
 Rules owned here:
 
@@ -17,18 +17,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import Any, Final
 
-OK: Final = 0
-"""Every item succeeded."""
-FAILED: Final = 1
-"""Items failed, or lines of the input were skipped."""
-USAGE: Final = 2
-"""The command line, the input, the output or the journal is invalid; nothing was called."""
-UNSAVED: Final = 3
-"""Results could not be saved."""
-SIGNALLED: Final = 128
-"""Plus the number of the signal that stopped the run: 130 for SIGINT, 143 for SIGTERM."""
-BROKEN_PIPE: Final = SIGNALLED + 13
-"""The reader of stdout closed it; 13 is SIGPIPE."""
+from .exit_codes import SIGNALLED
 
 STDOUT: Final = 1
 """File descriptor of stdout."""

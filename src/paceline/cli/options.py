@@ -145,7 +145,7 @@ class RunArguments(_StartArguments):
     model: Annotated[str | None, _in_group("Model", metavar="NAME", alias="-m")] = None
     """Model: gemini-2.5-flash, gpt-5-mini, claude-haiku-4-5, openai:NAME@http://HOST/v1, or sim[:rate=50,...]."""
     escalate: Annotated[tuple[str, ...], _in_group("Model", **_MODELS)] = ()
-    """Models, cheapest first; a bad answer moves to the next."""
+    """Models, cheapest first; a prompt with a bad answer goes to the next."""
     system: Annotated[FilePath | None, _in_group("Model", **_FILE)] = attrs.field(default=None, metadata=_IS_PATH)
     """File with the system instruction, in UTF-8."""
     cache: Annotated[bool, _in_group("Model", **_FLAG)] = False
@@ -164,7 +164,7 @@ class RunArguments(_StartArguments):
     strict: Annotated[bool, _in_group("Input", **_FLAG)] = False
     """Abort on an invalid line instead of skipping it."""
     dedupe: Annotated[bool, _in_group("Input", negative="--no-dedupe")] = True
-    """Send equal prompts once."""
+    """Send identical prompts only once."""
 
     output: Annotated[FilePath | None, _in_group("Output", alias="-o", **_FILE)] = attrs.field(
         default=None, metadata=_IS_PATH
@@ -197,12 +197,12 @@ class ResumeArguments(_StartArguments):
     """Models for the remaining items, cheapest first; needs --allow-changes."""
 
     input: Annotated[FilePath | None, _in_group("Input", **_FILE)] = attrs.field(default=None, metadata=_IS_PATH)
-    """Path of the input, if it was moved or was stdin."""
+    """Where the input is now, if it was moved or came from stdin."""
 
     output: Annotated[FilePath | None, _in_group("Output", alias="-o", **_FILE)] = attrs.field(
         default=None, metadata=_IS_PATH
     )
-    """Another output, for the results of all items; - for stdout."""
+    """Write all results to another file; - for stdout."""
     output_format: Annotated[RowFormat | None, _in_group("Output", show_default=False, **_FORMAT)] = None
     """Format: own, openai, gemini, anthropic."""
 
@@ -226,7 +226,7 @@ class ResultsArguments:
     output_format: Annotated[RowFormat, Parameter(**_FORMAT)] = "own"
     """Format of JSONL: own, openai, gemini, anthropic."""
     in_order: Annotated[bool, Parameter(**_FLAG)] = False
-    """Sort results as the input is, instead of by time."""
+    """Order rows as in the input, not by completion."""
     only: Annotated[Literal["succeeded", "failed", "all"], Parameter(metavar="WHICH", show_choices=False)] = "all"
     """Results to export: succeeded, failed or all."""
     overwrite: Annotated[bool, Parameter(**_FLAG)] = False
@@ -245,6 +245,6 @@ class FailedArguments:
     pending: Annotated[bool, Parameter(**_FLAG)] = False
     """Export prompts without a result too."""
     input: Annotated[FilePath | None, Parameter(**_FILE)] = attrs.field(default=None, metadata=_IS_PATH)
-    """Path of the input, if it was moved or was stdin."""
+    """Where the input is now, if it was moved or came from stdin."""
     overwrite: Annotated[bool, Parameter(**_FLAG)] = False
     """Replace an output that has content."""

@@ -1,8 +1,7 @@
-"""Reports: how a run has ended, for people and as JSON, what to do next, and the exit code."""
+"""Reports: how a run has ended, for people and as JSON, and what to do next."""
 
 from __future__ import annotations
 
-import errno
 import shlex
 from pathlib import Path
 from types import MappingProxyType
@@ -17,7 +16,8 @@ from .._core.results import BatchResult
 from ..files.types import STREAM
 from ..journal.reader import Counts
 from ..runs.report import JournalSummary, RunReport
-from .console import BROKEN_PIPE, FAILED, OK, SIGNALLED, UNSAVED, USAGE, print_json, print_lines, print_message
+from .console import print_json, print_lines, print_message
+from .exit_codes import exit_code
 
 _HINTS = MappingProxyType(  # the first that applies is printed: causes stand before their consequences
     {
@@ -184,16 +184,3 @@ def _print_journal(journal: JournalSummary, *, new: int) -> None:
         print_message(f"all {counts.total:,} items are done, {failed:,} of them failed; {advice}")
     elif not new:
         print_message(f"all {counts.total:,} items were done already")
-
-
-def exit_code(report: RunReport, signal: int | None = None) -> int:
-    """Return the exit code of a run that a signal, or none, has stopped."""
-    if report.journal_error is not None:
-        return UNSAVED
-    if report.output_error is not None:
-        return BROKEN_PIPE if report.output_error.errno == errno.EPIPE else UNSAVED
-    if report.source_error is not None:
-        return USAGE
-    if signal is not None:
-        return SIGNALLED + signal
-    return FAILED if report.unfinished or report.bad_lines else OK

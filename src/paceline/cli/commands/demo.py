@@ -33,10 +33,11 @@ from ...runs.report import RunReport
 from ...runs.runner import Callbacks, RunItems, run_batch
 from ...testing import ConcurrencyCap, Service, SimulatedProvider, SimulatedStrategy, TokenBucket, parse_model
 from ..console import print_lines, print_message
+from ..exit_codes import exit_code
 from ..foreground import Foreground
 from ..progress.display import DemoPanel, Display, Lines, Progress, can_draw
 from ..progress.figures import PaceSteps, format_rate
-from ..report_text import exit_code, print_advice
+from ..report_text import print_advice
 
 ITEMS = 1_200
 """Prompts for all phases: about half a minute."""

@@ -7,7 +7,8 @@ from ...files.types import STREAM
 from ...runs.failed_prompts import FailedReport
 from ...runs.failed_prompts import failed as write_failed
 from ...runs.options import FailedOptions
-from ..console import OK, UNSAVED, print_message, sigterm_raises_exit
+from ..console import print_message, sigterm_raises_exit
+from ..exit_codes import OK, UNSAVED
 from ..options import FailedArguments, record_of
 
 _SUFFIXES = {InputKind.CSV: {".csv", ".tsv"}, InputKind.TEXT: {".txt", ".text"}}

@@ -5,7 +5,8 @@ from __future__ import annotations
 from ...runs.journal_export import export
 from ...runs.journal_facts import journal_at
 from ...runs.options import ExportOptions
-from ..console import OK, UNSAVED, print_message, sigterm_raises_exit
+from ..console import print_message, sigterm_raises_exit
+from ..exit_codes import OK, UNSAVED
 from ..options import ResultsArguments, record_of
 
 

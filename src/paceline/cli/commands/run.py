@@ -7,7 +7,8 @@ from ...files.types import STREAM
 from ...runs.dry_run import plan
 from ...runs.file_run import run as run_file
 from ...runs.options import RunOptions
-from ..console import OK, USAGE, print_json, print_message, print_output
+from ..console import print_json, print_message, print_output
+from ..exit_codes import OK, USAGE
 from ..foreground import Foreground
 from ..options import ResumeArguments, RunArguments
 from ..plan_text import plan_data, render_plan

@@ -18,7 +18,8 @@ from ...journal.reader import PaceEntry
 from ...runs.journal_status import JournalStatus, RunSummary
 from ...runs.journal_status import status as read_status
 from ...runs.options_data import to_data
-from ..console import OK, print_json, print_output
+from ..console import print_json, print_output
+from ..exit_codes import OK
 from ..report_text import next_command
 
 _RUNS = 5  # the latest runs are shown to people
