@@ -175,7 +175,8 @@ class PaceChanged:
     handle: str
     """What changed: "workers", "calls a second", "tokens a second", or "gate"."""
     old: float
-    """Value before: seconds until the gate opens, calls or tokens per second (infinite without a limit), or workers."""
+    """Value before the change. Workers: calls that may be in flight. Calls or tokens a second: the limit; infinite if there is none.
+    Gate: seconds until the open breaker lets a probe start; 0 while it is closed."""
     new: float
     """Value after, in the same unit."""
     reason: str

@@ -107,7 +107,10 @@ class Engine(Generic[T]):
 
     @asynccontextmanager
     async def stream(self, intake: Intake) -> AsyncIterator[ResultStream[T]]:
-        """Run a batch beside the block, and hand its results over one by one; the stream raises what `collect` does."""
+        """Run a batch in a task beside the block; the block iterates over its results.
+
+        At its end the iteration raises the exceptions that `collect` raises.
+        """
         handover: Handover[T] = Handover()
         batch = handover.batch = self._open(handover)
         failure: BaseException | None = None

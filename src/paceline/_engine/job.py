@@ -177,11 +177,11 @@ class Lane:
         return self.in_flight / max(1, self.pace.limit)
 
     def has_room(self, share: float) -> bool:
-        """Whether reading on is useful for this lane: less than `share` of its read-ahead waits here."""
+        """Whether the source should be read for this lane: fewer jobs wait than `share` of what is read ahead for it."""
         return self.exhausted is None and len(self.backlog) < share * max(_MIN_READ_AHEAD, 2 * self.pace.limit)
 
     def ready_at(self, now: float) -> float:
-        """Return when the next call may start; inf: not before something happens."""
+        """Return the earliest time of the next call; inf: an event must come first, such as a new job."""
         if self.exhausted is not None:
             return math.inf
         job = self.backlog.peek(now)

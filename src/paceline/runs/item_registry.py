@@ -3,7 +3,7 @@
 Rules owned here:
 
 1. The items of an input are registered before the first call: all of them, or none.
-2. An input with the same bytes as before, read with the same options for the same strategy, has_place the same items: it is not checked
+2. An input with the same bytes as before, read with the same options for the same strategy, has the same items: it is not checked
    again, and only the items without a result are read.
 3. Any other input is compared item by item. New, missing and changed items are reported, and the run is refused unless changes are
    allowed. Then new and changed items are run, and the results of missing items stay in the journal but are in no output.

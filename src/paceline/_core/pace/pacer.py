@@ -5,8 +5,8 @@ Rules owned here:
 1. Calls start at an even rate, from a token bucket that is filled at the rate and emptied by each call. It is shallow, one call and
    a few milliseconds deep: a deep one would let a burst through that a strict provider refuses. A call waits until the bucket
    holds its whole cost.
-2. While the rate is unknown the pace is twice what is being admitted, and at least a few calls a second (slow start). It is half of
-   it while a refusal waits for its verdict; otherwise all calls of that time would be refused, too.
+2. Slow start: while the rate is unknown, the pace is twice the rate of recent admissions, and at least a few calls a second. While a
+   refusal waits for its verdict, the pace is half the rate of recent admissions: at the double, the calls until then would be refused too.
 3. A claim (what the provider says about its limit, or what was learned long ago) can speed the start up or hold it back. It is not a
    measurement, so it doubles periodically until a limit is met, and a false one does no harm for long.
 
@@ -39,7 +39,13 @@ class Bucket:
         self._time, self._level = now, level
 
     def fill(self, now: float, rate: float, largest: float) -> float:
-        """Fill the bucket up to a depth for a cost of `largest` units; return the seconds for which it overflowed."""
+        """Fill the bucket at `rate` units per second since it was last filled; return the seconds for which it was full.
+
+        Args:
+            now: Time in seconds.
+            rate: Units per second, above 0.
+            largest: Cost, in units, that the bucket has room for; a little more fits, for late timers.
+        """
         depth = largest + _SLACK * rate
         level = self._level
         if level < 0:

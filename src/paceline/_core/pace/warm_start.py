@@ -2,9 +2,10 @@
 
 Rules owned here:
 
-1. A lane starts at the rates that were learned, as claims to be tested; the older they are, the further below.
-2. It starts with as many calls in flight. By Little's law the knowledge shows whether their number or the rate had been the limit.
-   If it was the number, it is taken for a concurrency cap, which is probed soon; otherwise it follows from the rate again.
+1. The learned rates are claims, which calls test. A lane starts at a share of them that halves every 12 hours, down to a quarter.
+2. A lane starts with the learned number of calls in flight. By Little's law a rate needs rate x latency calls in flight. If more were
+   allowed, the rate was the limit, and the number follows from the rate again. If not, the number was the limit: it is taken for a
+   concurrency cap, which is probed soon.
 3. Knowledge may come from a file that any program may have written, so each field is checked against its bounds.
 """
 
@@ -51,7 +52,7 @@ def _check(quota: str, known: PaceKnowledge) -> None:
 
 
 def _broken_bound(field: str, value: Any) -> str | None:
-    """Return what the value should be; None if it is."""
+    """Return the bound that a field's value breaks, in words such as "a number above 0"; None: the value is valid."""
     if field == "limit":
         fits = type(value) is int and 1 <= value <= _MAX_LIMIT
         return None if fits else f"a whole number from 1 to {_MAX_LIMIT:,}"
