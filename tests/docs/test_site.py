@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from paceline import FaultKind
+
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
 API = DOCS / "reference" / "api"
@@ -61,6 +63,26 @@ def test_every_file_that_a_page_names_exists(page):
     for name in re.findall(r"`([\w./]+\.(?:py|md|txt))`", (ROOT / page).read_text("utf-8")):
         if name.isascii() and "NAME" not in name:
             assert (ROOT / name).exists() or any(file.endswith(f"/{name}") for file in files), name
+
+
+def test_every_name_that_contributing_gives_is_in_the_source():
+    source = "".join(path.read_text("utf-8") for folder in ("src", "docs") for path in (ROOT / folder).rglob("*.py"))
+    names = set(re.findall(r"`(_?[A-Z][A-Z_]+|_[a-z]\w+|_[A-Z]\w+)`", (ROOT / "CONTRIBUTING.md").read_text("utf-8")))
+    assert {"_PROVIDERS", "_GRAVITY", "_failed"} <= names
+    for name in names - {"NAME", "_core", "_engine", "_codec"}:
+        assert re.search(rf"\b{name}\b", source), name
+
+
+def test_the_example_of_one_test_in_contributing_finds_tests():
+    (command,) = re.findall(r"pytest -n 0 (\S+) -k (\w+)", (ROOT / "CONTRIBUTING.md").read_text("utf-8"))
+    path, word = command
+    assert re.search(rf"def test_\w*{word}", (ROOT / path).read_text("utf-8"))
+
+
+def test_every_kind_of_fault_has_its_row_and_the_glossary_their_number():
+    rows = re.findall(r"^\| `(\w+)` \|", (DOCS / "reference" / "faults.md").read_text("utf-8"), re.MULTILINE)
+    assert sorted(rows) == sorted(FaultKind)
+    assert f"[{len(FaultKind)} kinds]" in (DOCS / "explanation" / "glossary.md").read_text("utf-8")
 
 
 def test_every_message_in_troubleshooting_is_one_of_the_program():

@@ -175,7 +175,7 @@ class PaceChanged:
     handle: str
     """What changed: "workers", "calls a second", "tokens a second", or "gate"."""
     old: float
-    """Value before the change. Workers: calls that may be in flight. Calls or tokens a second: the limit; infinite if there is none.
+    """Value before the change. Workers: calls that may be in flight. Calls or tokens a second: the limit; infinite without one.
     Gate: seconds until the open breaker lets a probe start; 0 while it is closed."""
     new: float
     """Value after, in the same unit."""
