@@ -14,10 +14,10 @@ test: $(VENV)/.dev  ## run the tests
 	$(BIN)/python -m pytest -n $(WORKERS)
 
 quick: $(VENV)/.dev  ## the tests that need neither processes nor servers, in under a minute
-	PACELINE_SEARCH=quick $(BIN)/python -m pytest -n $(WORKERS) -m "not slow"
+	PACELINE_SEARCH=quick $(BIN)/python -m pytest -n auto -m "not slow"
 
 cover: $(VENV)/.dev  ## the quick tests, with the share of the code that they run
-	PACELINE_SEARCH=quick $(BIN)/python -m pytest -q -n $(WORKERS) -m "not slow" --cov --cov-report=term:skip-covered --cov-fail-under=$(COVERAGE)
+	PACELINE_SEARCH=quick $(BIN)/python -m pytest -q -n auto -m "not slow" --cov --cov-report=term:skip-covered --cov-fail-under=$(COVERAGE)
 
 check: lint types contracts spelling cover  ## everything that must hold besides the tests
 
