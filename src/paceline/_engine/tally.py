@@ -40,7 +40,7 @@ class ProcessorStatistics:
     workers: int
     """Tasks that make calls, now."""
     workers_range: tuple[int, int]
-    """The lowest concurrency cap and the highest number of workers in the running batch, or else in the latest."""
+    """The lowest limit on calls in flight and the highest number of workers in the running batch, or else in the latest."""
     lanes: dict[str, PaceStatistics]
     """Statistics of each lane's rate controller, by quota key."""
 

@@ -143,7 +143,7 @@ def _checked_input(
 
 
 def _record_options(store: JournalWriter, options: RunOptions) -> None:
-    """JournalWriter the options, and remove the results of items that are to be run again."""
+    """Record the options, and remove the results of items that are to be run again."""
     with store.transaction():
         record_options(store, options)
         if store.items.delete_results(map(str, options.retry)):

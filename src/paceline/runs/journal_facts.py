@@ -125,7 +125,7 @@ def recorded_input(journal: JournalWriter | JournalReader) -> RegisteredInput | 
 
 
 def record_input(store: JournalWriter, found: RegisteredInput) -> None:
-    """JournalWriter the input of a run."""
+    """Record the input of a run."""
     store.set_fact(_INPUT, attrs.asdict(found))
 
 
@@ -140,7 +140,7 @@ def recorded_options(journal: JournalWriter | JournalReader) -> RunOptions | Non
 
 
 def record_options(store: JournalWriter, options: RunOptions) -> None:
-    """JournalWriter the options of a run."""
+    """Record the options of a run."""
     store.set_fact(_OPTIONS, to_data(options))
 
 
@@ -171,7 +171,7 @@ def recorded_output(journal: JournalWriter | JournalReader) -> WrittenOutput | N
 
 
 def record_output(store: JournalWriter, written: WrittenOutput) -> None:
-    """JournalWriter the state of an output."""
+    """Record the state of an output."""
     store.set_fact(_OUTPUT, attrs.asdict(written))
 
 

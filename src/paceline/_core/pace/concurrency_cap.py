@@ -5,7 +5,7 @@ Rules owned here:
 1. While no cap is known the limit grows by one with each admission that it had delayed.
 2. The first refusal opens a test at the number that was in flight. Under a cap all refusals have that number or more in flight,
    and all admissions fewer; a later admission at that number or above refutes a cap there, and the rate is to blame. Under a
-   limit on the rate r refusals lie above a admissions only by chance, once in (r + a choose r). When these odds are long enough
+   limit on the rate, `r` refusals lie above `a` admissions only by chance, once in (r + a choose r). When these odds are long enough
    they prove a cap (a rank test), and what the rate was charged meanwhile is refunded. Refusals at ever lower numbers, as when
    the calls in flight only drain, restart the test: a cap is one number.
 3. A known cap is probed by one more call in flight after a number of admissions, or after a time where those are slow to come.
