@@ -27,7 +27,8 @@ def test_invalid_lines_are_reported_and_valid_ones_are_run(paceline, broken, num
     messages = run.err.splitlines()
     assert messages[0] == f"paceline: skipped: {path}:6: not JSON: Expecting value at column 1"
     assert (
-        f"paceline: {number} lines of the input are invalid and were skipped; --strict stops at the first" in messages
+        f"paceline: {number} lines of the input are invalid and were skipped; --strict refuses such an input"
+        in messages
     )
 
 
@@ -35,6 +36,19 @@ def test_a_strict_run_stops_before_the_first_call(paceline, broken, tmp_path):
     run = paceline("run", broken(1), "-o", tmp_path / "o", "-m", FAST, "--strict")
     assert (run.code, run.out) == (2, "")
     assert not (tmp_path / "o").exists()
+
+
+@pytest.mark.parametrize("number", [1, 12])
+def test_a_strict_run_refuses_invalid_lines_that_an_earlier_run_skipped(paceline, broken, tmp_path, number):
+    path, arguments = broken(number), ("-o", tmp_path / "o", "-m", f"{FAST},faults=rejected:1,seed=1")
+    assert paceline("run", path, *arguments).code == 1
+    before = (tmp_path / "o").read_bytes()
+    run = paceline("run", path, *arguments, "--strict", "--retry", "failed")
+    assert (run.code, run.out) == (2, "")
+    assert run.err.splitlines()[0] == f"{path}:6: not JSON: Expecting value at column 1"
+    assert len(run.err.splitlines()) == min(number, 11)
+    assert (tmp_path / "o").read_bytes() == before
+    assert paceline("run", path, *arguments).code == 1
 
 
 def test_a_sample_is_the_same_on_every_run(paceline, jsonl):

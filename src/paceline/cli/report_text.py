@@ -147,7 +147,7 @@ def print_advice(report: RunReport) -> None:
         print_message(advice)
     if report.bad_lines:
         print_message(
-            f"{report.bad_lines:,} lines of the input are invalid and were skipped; --strict stops at the first"
+            f"{report.bad_lines:,} lines of the input are invalid and were skipped; --strict refuses such an input"
         )
     if report.journal is not None:
         _print_journal(report.journal, new=report.batch.total_items)

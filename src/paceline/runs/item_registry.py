@@ -25,7 +25,7 @@ from anyio import from_thread
 from .._core.exceptions import JournalChangedError
 from .._core.prompt import content_key
 from ..abc import LLMCallStrategy
-from ..files import Input, InputKind, InputRecord, reopen_input
+from ..files import Input, InputError, InputKind, InputRecord, reopen_input
 from ..journal.items import ItemChange, RegisteredItem
 from ..journal.writer import JournalWriter
 from .journal_facts import RegisteredInput, record_input, record_options, recorded_input, restart_output
@@ -94,12 +94,14 @@ def register_items(
         on_message: Receives sentences about skipped lines, accepted changes and progress.
 
     Raises:
-        InputError: The input cannot be read, or has no valid prompt.
+        InputError: The input cannot be read, has no valid prompt, or has an invalid line while `options.strict` is true.
         JournalChangedError: Items differ from those in the journal, and changes are not allowed.
         JournalError: The journal cannot be written.
     """
     known = recorded_input(store)
     if known is not None and known.is_read_again_by(options) and _has_all_items(store, known, strategy):
+        if options.strict and known.bad_count:
+            raise InputError("\n".join(known.bad))
         with reopen_input(options.input, kind=InputKind(known.kind), template=options.prompt) as reopened:
             _record_options(store, options)
             _report_bad_lines(known.bad, on_message)
