@@ -66,7 +66,7 @@ def test_the_input_is_never_overwritten(tmp_path):
 
 def test_a_path_that_cannot_be_written_to_is_refused(tmp_path):
     assert refusal(tmp_path).endswith(": cannot be written to: Is a directory")
-    assert refusal(tmp_path / "none" / "out.jsonl").endswith(": cannot be written to: No such file or directory")
+    assert refusal(tmp_path / "none" / "out.jsonl") == f"{tmp_path}/none: no such folder; create it"
     assert refusal(Path(__file__) / "out.jsonl").endswith(": cannot be written to: Not a directory")
 
 

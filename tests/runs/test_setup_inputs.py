@@ -51,6 +51,29 @@ def test_a_strict_run_refuses_invalid_lines_that_an_earlier_run_skipped(paceline
     assert paceline("run", path, *arguments).code == 1
 
 
+@pytest.mark.parametrize("more", [[], ["--dry-run"]])
+@pytest.mark.parametrize("suffix", [".csv", ".parquet", ".CSV"])
+def test_a_new_output_with_the_suffix_of_a_table_is_refused_with_the_commands_that_make_one(
+    paceline, jsonl, tmp_path, suffix, more
+):
+    table, lines = tmp_path / f"o{suffix}", tmp_path / "o.jsonl"
+    run = paceline("run", jsonl(1), "-o", table, "-m", FAST, *more)
+    advice = f"use -o {lines}, then: paceline results {lines} -o {table}"
+    assert (run.code, run.out, run.err) == (2, "", f"paceline: {table}: a run writes JSON lines; {advice}\n")
+    assert not table.exists()
+    run = paceline("run", jsonl(1), "-o", table, "-m", FAST, "--no-journal", *more)
+    assert run.err == f"paceline: {table}: a run writes JSON lines; use -o {lines}\n"
+
+
+@pytest.mark.parametrize(
+    ("option", "more"),
+    [("-o", []), ("-o", ["--no-journal"]), ("-o", ["--dry-run"]), ("--journal", []), ("--journal", ["--dry-run"])],
+)
+def test_a_missing_folder_is_named(paceline, jsonl, tmp_path, option, more):
+    run = paceline("run", jsonl(1), option, tmp_path / "d" / "x.jsonl", "-m", FAST, *more)
+    assert (run.code, run.out, run.err) == (2, "", f"paceline: {tmp_path}/d: no such folder; create it\n")
+
+
 def test_a_sample_is_the_same_on_every_run(paceline, jsonl):
     path = jsonl(100)
     ids = [{row["id"] for row in paceline("run", path, "-o", "-", "-m", FAST, "--sample", 7).rows} for _ in range(2)]

@@ -121,14 +121,23 @@ def check_output(path: str, *, keep: Keep, overwrite: bool, is_resumed: bool = F
     """
     found = _stat(path)
     if found is None:
-        folder = os.path.dirname(os.path.abspath(path))  # noqa: PTH100, PTH120 - a path that is no longer than it was
-        if not os.path.isdir(folder):  # noqa: PTH112 - as above
-            raise _not_writable(path, os.strerror(errno.ENOENT))
+        folder = os.path.dirname(path) or os.curdir  # noqa: PTH120 - a text
         if not os.access(folder, os.W_OK | os.X_OK):
             raise _not_writable(path, os.strerror(errno.EACCES))
     elif path != STREAM and not stat.S_ISDIR(found.st_mode) and not os.access(path, os.W_OK):
         raise _not_writable(path, os.strerror(errno.EACCES))
     return _check(path, found, keep=keep, overwrite=overwrite, is_resumed=is_resumed)
+
+
+def check_folder(path: str) -> None:
+    """Check that the folder of a file exists.
+
+    Raises:
+        OutputError: It does not.
+    """
+    folder = os.path.dirname(path) or os.curdir  # noqa: PTH120 - a text
+    if not os.path.exists(folder):  # noqa: PTH110 - a text
+        raise OutputError(f"{folder}: no such folder; create it")
 
 
 @contextmanager
@@ -193,6 +202,7 @@ def _stat(path: str) -> os.stat_result | None:
     try:
         return os.fstat(STDOUT) if path == STREAM else os.stat(path)  # noqa: PTH116 - beside fstat
     except FileNotFoundError:
+        check_folder(path)
         return None
     except OSError as error:
         raise _not_writable(path, error.strerror) from None
@@ -239,6 +249,7 @@ def _not_writable(path: str, reason: str | None) -> OutputError:
 
 @contextmanager
 def _open_descriptor(path: str, flags: int) -> Iterator[int]:
+    check_folder(path)
     try:
         descriptor = os.open(path, flags, 0o666)
     except OSError as error:

@@ -35,7 +35,7 @@ from .item_registry import Differences
 from .journal_facts import WrittenOutput, recorded_input, recorded_output
 from .options import RunOptions
 from .options_data import absolute
-from .setup import open_checked_input, strategy_of, system_of
+from .setup import check_files, open_checked_input, strategy_of, system_of
 
 CHARACTERS_PER_TOKEN = 4
 """Characters of a prompt per token: the usual mean for English text."""
@@ -134,6 +134,7 @@ def plan(options: RunOptions) -> RunPlan:
         ConfigurationError: The run cannot start: an option, a model, the input or the output is wrong.
         JournalError: The journal cannot be read.
     """
+    check_files(options)
     strategy = strategy_of(options)
     system = 0 if options.system is None else len(system_of(options.system))
     journal = absolute(options.journal_file)

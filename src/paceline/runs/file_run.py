@@ -39,7 +39,7 @@ from .options import RunOptions
 from .progress import ProgressMeter
 from .report import JournalSummary, RunReport
 from .runner import Callbacks, RunHooks, RunItems, Save, run_batch, work_items
-from .setup import open_checked_input, strategy_of
+from .setup import check_files, open_checked_input, strategy_of
 
 T = TypeVar("T")
 
@@ -114,6 +114,7 @@ class _PreparedRun:
 @contextmanager
 def _prepared(options: RunOptions, callbacks: Callbacks) -> Iterator[_PreparedRun]:
     """Check all of a run, and open its files. Blocks."""
+    check_files(options)
     strategy, journal = strategy_of(options), options.journal_file
     if journal is None:
         with _without_journal(options, strategy, callbacks) as prepared:

@@ -10,6 +10,8 @@ Rules owned here:
 from __future__ import annotations
 
 import json
+import os
+import shlex
 from collections.abc import Callable, Collection
 from contextlib import AbstractContextManager
 from functools import partial
@@ -21,6 +23,8 @@ from .._core.exceptions import ConfigurationError, MissingExtraError
 from .._core.request import Request
 from ..abc import LLMCallStrategy
 from ..files import Input, InputRecord, open_input
+from ..files.output import OutputError, check_folder
+from ..files.types import STREAM
 from ..llm_strategies.escalation import ModelEscalation
 from ..llm_strategies.feedback import ValidationFeedback
 from ..llm_strategies.output_types.output_type import OutputType
@@ -28,6 +32,23 @@ from ..llm_strategies.registry import model, provider_of
 from .options import RunOptions
 
 _BOM = "\ufeff"
+_TABLES = {".csv", ".parquet"}  # suffixes of files that a run does not write, but an export does
+
+
+def check_files(options: RunOptions) -> None:
+    """Check the paths of the files that a run would create.
+
+    Raises:
+        OutputError: A folder is missing, or a new output has the suffix of a table.
+    """
+    for path in (options.output, options.journal_file):
+        if path is not None and path != STREAM:
+            check_folder(path)
+    place = Path(options.output)
+    if place.suffix.lower() in _TABLES and not os.path.lexists(place):
+        lines, table = shlex.quote(str(place.with_suffix(".jsonl"))), shlex.quote(options.output)
+        then = "" if options.journal_file is None else f", then: paceline results {lines} -o {table}"
+        raise OutputError(f"{options.output}: a run writes JSON lines; use -o {lines}{then}")
 
 
 def strategy_of(options: RunOptions) -> LLMCallStrategy[Any]:

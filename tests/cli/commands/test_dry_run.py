@@ -105,7 +105,7 @@ def test_an_unknown_price_is_reported_as_unknown(paceline, same, tmp_path):
         ("in.jsonl", "is the input; name another file"),
         ("full.jsonl", "has content; name another file, or set --overwrite"),
         (".", "cannot be written to: Is a directory"),
-        ("none/out.jsonl", "cannot be written to: No such file or directory"),
+        ("none/out.jsonl", "none: no such folder; create it"),
         ("full.jsonl/out.jsonl", "cannot be written to: Not a directory"),
     ],
 )

@@ -107,7 +107,7 @@ def test_an_output_with_content_is_not_replaced_without_overwrite(paceline, batc
         (["-o", "x", "--as", "xml"], "--as"),
         (["-o", "x", "--only", "some"], "--only"),
         (["-o", "."], "cannot be written to: Is a directory"),
-        (["-o", "none/x"], "cannot be written to: No such file or directory"),
+        (["-o", "none/x"], "none: no such folder; create it"),
         (["-o", "JOURNAL", "--overwrite"], "is the journal; name another file"),
         ([], "--output"),
     ],
