@@ -217,7 +217,7 @@ class Batch:
     # -------------------------------------------------------------------------------------------- calls
 
     def next_job(self, *, spare: int = 0) -> Job | None:
-        """Admit the next call; None if none may start now.
+        """Start the next call and return its job; None if no call may start now.
 
         Args:
             spare: 0 for a worker that is free, 1 to decide whether another worker is needed.
@@ -264,7 +264,7 @@ class Batch:
         return min(expires, self.deadline) - now
 
     def settle_call(self, job: Job, lane: Lane, now: float, signal: pace.Signal) -> None:
-        """Report to the lane's controller how an admitted call ended."""
+        """Report to the lane's controller how a started call ended."""
         match signal:
             case pace.Served():
                 lane.record_served()
@@ -287,7 +287,7 @@ class Batch:
         now = current_time()
         jobs = self.ledger.settle_open(fault)
         for job in jobs:
-            if job.admitted:
+            if job.in_flight:
                 self.settle_call(job, job.lane_or_raise, now, pace.ABANDONED)
         return jobs
 

@@ -59,7 +59,7 @@ class Job:
     characters: int | None = None
     """Length of the prompt that `cost` was computed from."""
 
-    admitted: bool = False
+    in_flight: bool = False
     """Whether the controller counts its call as in flight."""
     ticket: Any = None
     """The controller's ticket for that call."""
@@ -77,7 +77,7 @@ class Job:
 
     @property
     def lane_or_raise(self) -> Lane:
-        """The lane of a job that has one: every job that was ever admitted."""
+        """The lane of a job that has one: every job that waits or was called."""
         if self.lane is None:
             raise AssertionError(f"item {self.item.item_id!r} is in no lane")
         return self.lane
@@ -210,14 +210,14 @@ class Lane:
         """Count a call as started."""
         job.waiting = False
         job.started = now
-        job.admitted = True
+        job.in_flight = True
         job.ticket = self.pace.started(now, job.cost or self._estimate_cost(job))
         self.in_flight += 1
 
     def finish(self, job: Job, now: float, signal: Any) -> None:
-        """Count an admitted call as ended."""
+        """Count a call as ended."""
         self.in_flight -= 1
-        job.admitted = False
+        job.in_flight = False
         ticket, job.ticket = job.ticket, None
         self.pace.settled(ticket, now, signal)
 

@@ -5,7 +5,7 @@ Rules owned here:
 1. A worker makes one call after the other as long as one may start, then it ends. There are no idle workers, and no call is
    cancelled because there are too many workers.
 2. The supervisor wakes at the earliest of all awaited times: the deadline of a call, an item or the batch, a not-before time, a
-   controller's admission, the end of a lane's patience. No call and no wait has a timer of its own.
+   controller's permission, the end of a lane's patience. No call and no wait has a timer of its own.
 3. However the nursery ends, every accepted item has its result afterwards.
 """
 

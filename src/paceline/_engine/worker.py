@@ -87,7 +87,7 @@ async def _call(batch: Batch, job: Job, scope: CancelScope) -> Reply:
 
 
 def _too_late(batch: Batch, job: Job) -> Fault | None:
-    """Return why an admitted job must not be called any more, as time passed while hooks were awaited; None: it may."""
+    """Return why a started job must not be called any more, as time passed while hooks were awaited; None: it may."""
     now = current_time()
     if now >= batch.deadline:
         return pending_fault(f"the batch's deadline of {batch.config.deadline:g} s passed")
