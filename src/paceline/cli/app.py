@@ -51,10 +51,9 @@ _EXAMPLES = """Examples:
   paceline demo
   paceline run prompts.jsonl --model gemini-2.5-flash
   paceline resume prompts.jsonl.results.jsonl"""
-_CODES = """Exit codes:
-  0 every item succeeded     1 items failed or pending, or lines skipped
-  2 usage, input or output   3 results could not be saved
-  130 interrupted            141 broken pipe            143 terminated"""
+_CODES = """Exit codes: 0 all items succeeded  1 items failed or pending, or lines skipped
+  2 usage, input or output     3 results could not be saved
+  130 interrupted     141 broken pipe     143 terminated"""
 
 
 def _version() -> str:
