@@ -5,15 +5,18 @@ from __future__ import annotations
 import os
 import tempfile
 import tracemalloc
+from contextlib import nullcontext
 from hashlib import blake2b
 from itertools import product
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pyarrow import parquet
 
-from paceline.files import InputError, InputKind, InputRecord, open_input
+from paceline.files import InputError, InputKind, InputRecord, open_input, reopen_input
 
 from .conftest import complaint, opened, prompts
 
@@ -210,6 +213,76 @@ def test_a_change_after_the_check_is_detected(file, change):
         Path(path).write_bytes(change)
         with pytest.raises(InputError, match="has changed since it was checked"):
             list(source)
+
+
+def aged(path):
+    """Give a file an old time of change, so that the next change has another one."""
+    os.utime(path, (0, 0))
+    return path
+
+
+MANY = b"".join(row(f"q{i}", "x" * 100) for i in range(10_000))
+
+
+def edit_in_place(path):
+    with Path(path).open("r+b") as out:
+        out.seek(-5, os.SEEK_END)
+        out.write(b"!")
+
+
+def read_until_refused(records):
+    """Return the prompts that were read before the input was refused."""
+    texts = []
+    with pytest.raises(InputError) as caught:
+        texts.extend(str(record.prompt) for record in records)
+    return texts, str(caught.value)
+
+
+@pytest.mark.parametrize("wanted", [lambda _: True, lambda position: position > 9_000])
+@pytest.mark.parametrize("knows_digest", [None, False, True])
+def test_a_text_edited_in_place_while_the_input_is_read_is_never_yielded(file, wanted, knows_digest):
+    path = aged(file(MANY))
+    with open_input(path) as source:
+        known = {"digest": source.digest, "size": source.size} if knows_digest else {}
+        again = nullcontext(source) if knows_digest is None else reopen_input(path, kind=InputKind.JSONL, **known)
+        with again as reading:
+            records = reading.prompts(wanted)
+            next(records)
+            edit_in_place(path)
+            texts, message = read_until_refused(records)
+    assert message == f"{path}: has changed since it was checked; nothing more is called; run it again"
+    assert not any("!" in text for text in texts)
+
+
+def test_an_edited_row_of_parquet_is_refused(tmp_path):
+    path = tmp_path / "in.parquet"
+    parquet.write_table(pa.table({"prompt": ["x" * 1_000 + str(i) for i in range(5_000)]}), path, compression="none")
+    with open_input(aged(str(path))) as source:
+        content = path.read_bytes()
+        with path.open("r+b") as out:
+            out.write(content.replace(b"x4999", b"x!999"))
+        texts, message = read_until_refused(source)
+    assert message.startswith(f"{path}: has changed since it was checked")
+    assert texts == []
+
+
+def test_a_file_that_is_only_touched_is_read_on(file):
+    path = aged(file(MANY))
+    with open_input(path) as source:
+        records = iter(source)
+        next(records)
+        Path(path).touch()
+        assert len(list(records)) == 9_999
+
+
+def test_lines_added_while_the_input_is_read_are_not_read(file):
+    path = aged(file(MANY))
+    with open_input(path) as source:
+        records = iter(source)
+        next(records)
+        with Path(path).open("ab") as out:
+            out.write(row("b"))
+        assert len(list(records)) == 9_999
 
 
 def test_lines_added_after_the_check_are_not_read(file):

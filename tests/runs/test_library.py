@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -55,6 +56,31 @@ def test_a_run_returns_a_report_and_writes_beside_its_input(options, tmp_path):
     assert report.journal.counts.succeeded == len(rows_of(tmp_path / "in.jsonl.results.jsonl")) == 20
     assert messages == []
     assert (snapshots[-1].is_finished, snapshots[-1].done, snapshots[-1].total) == (True, 20, 20)
+
+
+@pytest.mark.parametrize("resumed", [False, True])
+def test_a_run_ends_before_it_calls_a_text_that_was_edited_in_place(options, tmp_path, resumed):
+    path, out = tmp_path / "in.txt", tmp_path / "out.jsonl"
+    path.write_text("".join(f"{n}" + "x" * 2_000 + "\n" for n in range(1_000)))
+    os.utime(path, (0, 0))
+    settings = options(input=path, output=out, max_workers=2)
+    if resumed:
+        control = RunControl()
+        runs.run(settings, on_progress=lambda _: control.stop(), progress_period=0.1, control=control)
+    edits = iter([b"!"])
+
+    def edit(_):
+        for text in edits:
+            with path.open("r+b") as file:
+                file.seek(-2, os.SEEK_END)
+                file.write(text)
+
+    report = runs.run(settings, on_progress=edit, progress_period=0.1)
+    assert str(report.source_error.__cause__) == (
+        f"{path}: has changed since it was checked; nothing more is called; run it again"
+    )
+    assert not report.is_complete
+    assert not any("!" in str(row["output"]) for row in rows_of(out))
 
 
 def test_a_run_without_a_journal_has_a_row_for_each_prompt(options, tmp_path):

@@ -5,8 +5,10 @@
    pipe) is copied to a temporary file.
 2. The format is the one that the caller gives, or is determined by the suffix and the first line; see `source`.
 3. A bad line is reported with its place and the reason, and the other lines are used, unless the check is strict.
-4. With a limit the input ends after that number of good prompts, and the rest is not read. A sample is drawn from what is left.
-5. A message names the file and the line, and never quotes a prompt.
+4. An input whose checked bytes are changed in place is not read on, so that no text is sent that was not checked. Lines that are
+   added at its end are not read, and a file that is replaced is read as it was.
+5. With a limit the input ends after that number of good prompts, and the rest is not read. A sample is drawn from what is left.
+6. A message names the file and the line, and never quotes a prompt.
 """
 
 from __future__ import annotations
@@ -21,7 +23,7 @@ from typing import BinaryIO
 import attrs
 
 from .check import Check, Objection, describe_bad_lines
-from .lines import DigestingReader, reader_from
+from .lines import ChangeGuard, DigestingReader, reader_from
 from .source import Source, errors_as_input_error, open_source, rows_reader
 from .types import BadLine, InputError, InputFormat, InputKind, InputRecord, LineError, RawRecord
 
@@ -40,6 +42,8 @@ class CheckedInput:
     _file: BinaryIO = attrs.field(alias="file", repr=False)
     _start: int = attrs.field(default=0, alias="start", repr=False)
     """Offset in the file at which the input begins, in bytes."""
+    _guard: ChangeGuard | None = attrs.field(alias="guard", repr=False)
+    """Refuses what has changed since the check; None for a copy, which cannot change."""
 
     @property
     def has_ids(self) -> bool:
@@ -91,7 +95,7 @@ class CheckedInput:
                 yield self._format.raw(record)
 
     def _records(self) -> Iterator[RawRecord]:
-        with closing(reader_from(self._file, self._start)) as lines:
+        with closing(reader_from(self._file, self._start, self._guard)) as lines:
             yield from self._format.records(lines)
 
 
@@ -184,6 +188,9 @@ def open_input(  # noqa: PLR0913 - all but the path have good defaults
         read = _check_all(source, check, limit, None if sample is not None else visit)
         check.conclude(strict=strict)
         drawn = None if sample is None else _draw(sample, check.count)
+        guard = ChangeGuard(
+            source.name, source.file, source.identity, start=source.start, size=read.size, digest=read.digest
+        )
         checked = Input(
             name=source.name,
             kind=source.input_format.kind,
@@ -196,6 +203,7 @@ def open_input(  # noqa: PLR0913 - all but the path have good defaults
             input_format=source.input_format,
             file=source.copy or source.file,
             start=source.start,
+            guard=guard if source.copy is None else None,
             bad_positions=check.bad_positions,
             total=check.count,
             drawn=drawn,
@@ -227,19 +235,26 @@ def examine_input(
 
 
 @contextmanager
-def reopen_input(path: str, *, kind: InputKind, template: str | None = None) -> Iterator[CheckedInput]:
+def reopen_input(
+    path: str, *, kind: InputKind, template: str | None = None, digest: bytes | None = None, size: int = 0
+) -> Iterator[CheckedInput]:
     """Open an input that was checked before, without checking it; it is closed at the end of the block.
 
     Args:
         path: Path of a regular file.
         kind: Format.
         template: Template of the prompts, with columns in braces; for CSV and Parquet only.
+        digest: Digest of the bytes that were checked, as `Input.digest` has it; None: any change of the file from now on counts.
+        size: Number of these bytes.
 
     Raises:
         InputError: It cannot be read.
     """
     with open_source(path, kind, template) as source:
-        yield CheckedInput(name=path, identity=source.identity, input_format=source.input_format, file=source.file)
+        guard = ChangeGuard(path, source.file, source.identity, size=size, digest=digest)
+        yield CheckedInput(
+            name=path, identity=source.identity, input_format=source.input_format, file=source.file, guard=guard
+        )
 
 
 def _check_all(

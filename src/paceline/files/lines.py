@@ -3,6 +3,7 @@
 1. A line ends at a line feed, and at nothing else.
 2. Of a line that is too long, at most one piece is held at a time once that is known.
 3. Readers do not share a file position: several may read the same file at the same time.
+4. Bytes that have changed since they were checked are not passed on: see `ChangeGuard`.
 """
 
 from __future__ import annotations
@@ -10,12 +11,13 @@ from __future__ import annotations
 import io
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import closing
 from hashlib import blake2b
 from pathlib import Path
 from typing import BinaryIO
 
-from .types import LONGEST, STREAM, Line, LineError, Lines
+from .types import LONGEST, STREAM, InputError, Line, LineError, Lines
 
 _CHUNK = 2**18  # bytes per read
 _DIGEST = 16  # bytes
@@ -93,12 +95,59 @@ def digest_of(path: str, size: int) -> bytes | None:
     Raises:
         OSError: It cannot be read.
     """
-    digest, left = blake2b(digest_size=_DIGEST), size
     with Path(path).open("rb") as file:
-        while left and (piece := file.read(min(_CHUNK, left))):
-            digest.update(piece)
-            left -= len(piece)
+        return _digest(file, size)
+
+
+def _digest(file: BinaryIO, size: int) -> bytes | None:
+    digest, left = blake2b(digest_size=_DIGEST), size
+    while left and (piece := file.read(min(_CHUNK, left))):
+        digest.update(piece)
+        left -= len(piece)
     return None if left else digest.digest()
+
+
+class ChangeGuard:
+    """Refuses bytes of a file that have changed since they were checked.
+
+    A check compares the size and the time of the last change with those before. Only if they differ, the checked bytes are
+    digested again: a file that was touched, or to which lines were added, is as good as before.
+
+    Args:
+        name: Name of the input, for messages.
+        file: The open file.
+        status: Status of the file when its check began.
+        start: Offset in the file at which the input begins, in bytes.
+        size: Number of bytes that were checked.
+        digest: Digest of these bytes; None: it is not known, and any change is refused.
+    """
+
+    def __init__(  # noqa: PLR0913 - all that a file is compared by
+        self, name: str, file: BinaryIO, status: os.stat_result, *, start: int = 0, size: int = 0, digest: bytes | None
+    ) -> None:
+        self._name = name
+        self._file = file
+        self._seen = (status.st_size, status.st_mtime_ns)
+        self._start = start
+        self._size = size
+        self._expected = digest
+
+    def check(self) -> None:
+        """Compare the file with what it was.
+
+        Raises:
+            InputError: The bytes that were checked have changed.
+        """
+        status = os.fstat(self._file.fileno())
+        seen = (status.st_size, status.st_mtime_ns)
+        if seen == self._seen:
+            return
+        with closing(reader_from(self._file, self._start)) as reader:
+            if self._expected is None or _digest(reader, self._size) != self._expected:
+                raise InputError(
+                    f"{self._name}: has changed since it was checked; nothing more is called; run it again"
+                )
+        self._seen = seen
 
 
 def copy_bytes(source: BinaryIO, copy: BinaryIO) -> None:
@@ -107,14 +156,22 @@ def copy_bytes(source: BinaryIO, copy: BinaryIO) -> None:
         copy.write(piece)
 
 
-def reader_from(file: BinaryIO, start: int) -> io.BufferedReader:
-    """Return a reader of a file from a byte offset, with a position of its own. Closing it leaves the file open."""
-    return io.BufferedReader(_OffsetReader(file.fileno(), start), _CHUNK)
+def reader_from(file: BinaryIO, start: int, guard: ChangeGuard | None = None) -> io.BufferedReader:
+    """Return a reader of a file from a byte offset, with a position of its own. Closing it leaves the file open.
+
+    Args:
+        file: The open file.
+        start: Offset in bytes.
+        guard: Checks each chunk before it is passed on; None: the file cannot change.
+    """
+    check = (lambda: None) if guard is None else guard.check
+    return io.BufferedReader(_OffsetReader(file.fileno(), start, check), _CHUNK)
 
 
 class _OffsetReader(io.RawIOBase):
-    def __init__(self, descriptor: int, start: int) -> None:
+    def __init__(self, descriptor: int, start: int, after_read: Callable[[], None]) -> None:
         self._descriptor = descriptor
+        self._after_read = after_read
         self._start = self._place = start
 
     def readable(self) -> bool:
@@ -125,6 +182,7 @@ class _OffsetReader(io.RawIOBase):
 
     def readinto(self, buffer: memoryview, /) -> int:  # type: ignore[override]  # the type that io passes
         count = os.preadv(self._descriptor, [buffer], self._place)
+        self._after_read()
         self._place += count
         return count
 

@@ -14,7 +14,7 @@ from os import PathLike
 import attrs
 
 from .._core.exceptions import ConfigurationError
-from ..files import InputError, InputKind, reopen_input
+from ..files import InputError, InputKind
 from ..files.output import Output, atomic_file
 from ..files.types import STREAM
 from ..journal.reader import JournalReader, has_place
@@ -61,7 +61,7 @@ def failed(journal: str | PathLike[str], options: FailedOptions) -> FailedReport
         places = reader.places(failed=map(str, options.kinds), unsettled=options.pending)
     keep = {"the input": source, "the journal": path}
     with (
-        reopen_input(source, kind=InputKind(known.kind), template=known.asked.get("prompt")) as reopened,
+        known.reopened(source) as reopened,
         atomic_file(options.output, overwrite=options.overwrite, keep=keep) as descriptor,
     ):
         output = Output(options.output, descriptor)

@@ -25,7 +25,7 @@ from anyio import from_thread
 from .._core.exceptions import JournalChangedError
 from .._core.prompt import content_key
 from ..abc import LLMCallStrategy
-from ..files import Input, InputError, InputKind, InputRecord, reopen_input
+from ..files import Input, InputError, InputRecord
 from ..journal.items import ItemChange, RegisteredItem
 from ..journal.writer import JournalWriter
 from .journal_facts import RegisteredInput, record_input, record_options, recorded_input, restart_output
@@ -102,7 +102,7 @@ def register_items(
     if known is not None and known.is_read_again_by(options) and _has_all_items(store, known, strategy):
         if options.strict and known.bad_count:
             raise InputError("\n".join(known.bad))
-        with reopen_input(options.input, kind=InputKind(known.kind), template=options.prompt) as reopened:
+        with known.reopened(options.input) as reopened:
             _record_options(store, options)
             _report_bad_lines(known.bad, on_message)
             yield RegisteredItems(identity=reopened.identity, prompts=reopened.prompts, bad_count=known.bad_count)

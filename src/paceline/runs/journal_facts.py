@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from cattrs import structure
 from cattrs.errors import BaseValidationError
 
 from .._core.exceptions import ConfigurationError
-from ..files import Input, InputError, digest_of
+from ..files import CheckedInput, Input, InputError, InputKind, digest_of, reopen_input
 from ..files.types import STREAM
 from ..journal.reader import JournalReader
 from ..journal.writer import JournalWriter
@@ -109,6 +110,15 @@ class RegisteredInput:
         except OSError as error:
             raise InputError(f"{path}: cannot be read: {error.strerror or error}") from None
         return digest is not None and digest.hex() == self.digest
+
+    def reopened(self, path: str) -> AbstractContextManager[CheckedInput]:
+        """Open a file that has the bytes that were read, without checking it.
+
+        Raises:
+            InputError: It cannot be read.
+        """
+        template, digest = self.asked.get("prompt"), bytes.fromhex(self.digest)
+        return reopen_input(path, kind=InputKind(self.kind), template=template, digest=digest, size=self.size)
 
 
 def _reading_options(options: RunOptions) -> dict[str, Any]:
