@@ -78,7 +78,7 @@ def test_without_a_key_a_message_names_the_variable(process, jsonl):
     run = process("run", jsonl(1), "-o", "-", "-m", "gemini-2.5-flash")
     assert (run.code, run.out) == (2, "")
     assert len(run.err.splitlines()) == 1
-    assert "GEMINI_API_KEY" in run.err
+    assert run.err.startswith("paceline: no API key for gemini: set GOOGLE_API_KEY or GEMINI_API_KEY, or ")
 
 
 def test_a_key_is_never_shown(process, jsonl):

@@ -99,5 +99,5 @@ def test_a_repeated_id_is_a_bad_line(file):
 def test_a_template_is_for_csv_and_parquet_only(file):
     path = file(lines(OPENAI))
     assert complaint(path, template="{x}") == (
-        f"{path}: a prompt template is for CSV and Parquet; set --input-format (format=) if it is one of them"
+        f"{path}: a prompt template is for CSV and Parquet; set --input-format if it is one of them"
     )

@@ -132,7 +132,7 @@ def test_a_row_over_several_lines_that_is_not_utf_8_is_reported_where_it_begins(
         ("no field", "names no column, so all prompts would be the same"),
         (
             None,
-            "has no column prompt; set --prompt (prompt=) to a template such as 'Summarise {text}' (columns: 'id', 'text')",
+            "has no column prompt; set --prompt to a template such as 'Summarise {text}' (columns: 'id', 'text')",
         ),
     ],
 )

@@ -46,7 +46,7 @@ def test_the_caller_may_give_the_format(file):
 def test_a_file_that_only_begins_like_json_is_not_guessed_at(file, content):
     assert (
         complaint(file(content, "in.json"))
-        == f"{file(content, 'in.json')}: begins like JSON; set --input-format (format=) to jsonl or text"
+        == f"{file(content, 'in.json')}: begins like JSON; set --input-format to jsonl or text"
     )
     assert prompts(file(b"{braces} in a text", "in.txt")) == [InputRecord(1, "1", "{braces} in a text")]
 

@@ -37,7 +37,7 @@ def test_rows_are_in_the_file_as_soon_as_they_are_written(tmp_path):
 def test_an_output_with_content_is_replaced_only_if_the_caller_allows_it(tmp_path):
     path = tmp_path / "out.jsonl"
     path.write_bytes(b"paid for\n")
-    assert refusal(path) == f"{path}: has content; name another file, or set --overwrite (overwrite=True) to replace it"
+    assert refusal(path) == f"{path}: has content; name another file, or set --overwrite to replace it"
     assert path.read_bytes() == b"paid for\n"
     with open_output(str(path), keep={"the input": ELSEWHERE}, overwrite=True) as output:
         output.write(b"1\n")

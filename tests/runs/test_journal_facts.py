@@ -11,7 +11,7 @@ import pytest
 from paceline.journal.writer import JournalWriter
 from paceline.runs.journal_facts import journal_at
 
-from ..cli.conftest import prompts
+from ..cli.conftest import FAST, prompts
 
 COMMANDS = [["status"], ["results", "-o", "-"], ["failed", "-o", "-"], ["resume"]]
 
@@ -25,6 +25,17 @@ def test_a_journal_is_found_by_its_own_path_and_by_that_of_its_output(batch, tmp
     shutil.copy(journal, tmp_path / "other")
     assert journal_at(str(tmp_path / "other")) == str(tmp_path / "other")
     assert journal_at(str(tmp_path / "none")) == str(tmp_path / "none")
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_an_input_in_place_of_its_journal_is_answered_with_the_path_of_the_journal(paceline, tmp_path, command):
+    path = tmp_path / "q.txt"
+    path.write_text("Why?\n")
+    assert paceline("run", path, "-m", FAST).code == 0
+    verb, *more = command
+    run = paceline(verb, path, *more)
+    assert (run.code, run.out) == (2, "")
+    assert run.err == f"paceline: {path} is an input; its journal is {path}.results.jsonl.journal\n"
 
 
 def is_missing(path):

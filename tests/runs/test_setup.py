@@ -52,8 +52,8 @@ def test_a_rejected_key_stops_the_batch_and_is_never_shown(process, jsonl, servi
         ("llama", "unknown model 'llama'; known are"),
         ("openai:", "the model's name is missing"),
         ("", "a model must be named"),
-        ("gpt-5-mini", "OPENAI_API_KEY"),
-        ("claude-haiku-4-5", "ANTHROPIC_API_KEY"),
+        ("gpt-5-mini", "no API key for openai: set OPENAI_API_KEY\n"),
+        ("claude-haiku-4-5", "no API key for anthropic: set ANTHROPIC_API_KEY"),
         ("openai:gpt-5@http://", "base_url"),
     ],
 )

@@ -78,7 +78,16 @@ class MissingExtraError(ConfigurationError):
 
 
 class MissingKeyError(ConfigurationError):
-    """No credentials were given; the message names the argument and the environment variable for them."""
+    """No credentials were given; the message names the argument and the environment variable for them.
+
+    Args:
+        message: What is missing, and how to give it.
+        variables: Environment variables that may hold it, in words, for callers without arguments; empty: not known.
+    """
+
+    def __init__(self, message: str, *, variables: str = "") -> None:
+        super().__init__(message)
+        self.variables = variables
 
 
 class InvalidWorkItemError(PacelineError, ValueError):

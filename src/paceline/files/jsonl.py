@@ -290,5 +290,5 @@ class LineFormat:
         else:
             found = kind_of(number, line)
             if found in {None, InputKind.JSONL}:
-                raise InputError(f"{self._name}: begins like JSON; set --input-format (format=) to jsonl or text")
+                raise InputError(f"{self._name}: begins like JSON; set --input-format to jsonl or text")
             self._kind = found

@@ -228,7 +228,7 @@ def _check(
     if is_resumed:
         return "continued"
     if not overwrite:
-        raise OutputError(f"{path}: has content; name another file, or set --overwrite (overwrite=True) to replace it")
+        raise OutputError(f"{path}: has content; name another file, or set --overwrite to replace it")
     return "replaced"
 
 

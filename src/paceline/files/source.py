@@ -109,7 +109,5 @@ def _find_format(  # noqa: PLR0913 - all that the format depends on
     if kind is InputKind.PARQUET:
         return ParquetFormat(name, template)
     if template is not None:
-        raise InputError(
-            f"{name}: a prompt template is for CSV and Parquet; set --input-format (format=) if it is one of them"
-        )
+        raise InputError(f"{name}: a prompt template is for CSV and Parquet; set --input-format if it is one of them")
     return LineFormat(name, kind, is_json=suffix in _JSON, may_guess=not has_name)

@@ -62,7 +62,7 @@ def parse_template(text: str | None, columns: Sequence[str], name: str) -> Templ
             return Template(("prompt",), (("", "prompt"),))
         example = next((column for column in columns if column != "id" and column.isidentifier()), "text")
         raise InputError(
-            f"{name}: has no column prompt; set --prompt (prompt=) to a template such as 'Summarise {{{example}}}' "
+            f"{name}: has no column prompt; set --prompt to a template such as 'Summarise {{{example}}}' "
             f"(columns: {known})"
         )
     try:

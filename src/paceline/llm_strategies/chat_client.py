@@ -100,7 +100,10 @@ class Endpoint:
         candidates = (api_key, *map(os.environ.get, names))
         key = next((key.strip() for key in candidates if key and key.strip()), None)
         if key is None and url is None:
-            raise MissingKeyError(f"{name} found no key: give api_key or client, or set {' or '.join(names)}")
+            variables = " or ".join(names)
+            raise MissingKeyError(
+                f"{name} found no key: give api_key or client, or set {variables}", variables=variables
+            )
         if key is not None and not (key.isascii() and key.isprintable() and " " not in key):
             raise ConfigurationError(
                 f"the key of {name} (not shown) has characters that are not allowed in a key; check it"

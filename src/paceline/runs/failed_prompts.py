@@ -2,7 +2,7 @@
 
 1. The lines are those of the input that the journal's run read, or of a file with the same bytes. Any other input is refused, as its
    lines would belong to other items.
-2. The file is written even if no item failed.
+2. If no item failed, no file is made; but one that may be replaced is emptied, so that it has no prompts of another time.
 """
 
 from __future__ import annotations
@@ -32,6 +32,8 @@ class FailedReport:
     """Path of the file; `-` is stdout."""
     prompts: int
     """Prompts in the file."""
+    is_written: bool
+    """Whether the file was written: one without prompts is written only in place of another."""
     total: int
     """Prompts of the whole input."""
     input_format: InputKind
@@ -59,17 +61,19 @@ def failed(journal: str | PathLike[str], options: FailedOptions) -> FailedReport
             raise ConfigurationError(f"{path}: was not started by paceline run, and does not name its input")
         source = _unchanged_input(reader, known, options)
         places = reader.places(failed=map(str, options.kinds), unsettled=options.pending)
+    prompts = sum(byte.bit_count() for byte in places)
+    is_written = prompts > 0 or (options.overwrite and options.output != STREAM)
     keep = {"the input": source, "the journal": path}
-    with (
-        known.reopened(source) as reopened,
-        atomic_file(options.output, overwrite=options.overwrite, keep=keep) as descriptor,
-    ):
-        output = Output(options.output, descriptor)
-        for chunk in _chunks(reopened.raw(partial(has_place, places))):
-            output.write(chunk)
+    with known.reopened(source) as reopened:
+        if is_written:
+            with atomic_file(options.output, overwrite=options.overwrite, keep=keep) as descriptor:
+                output = Output(options.output, descriptor)
+                for chunk in _chunks(reopened.raw(partial(has_place, places))):
+                    output.write(chunk)
     return FailedReport(
         output=options.output,
-        prompts=sum(byte.bit_count() for byte in places),
+        prompts=prompts,
+        is_written=is_written,
         total=known.count,
         input_format=InputKind.JSONL if known.kind == InputKind.PARQUET else InputKind(known.kind),
         has_ids=reopened.has_ids,

@@ -21,7 +21,7 @@ from ..files import CheckedInput, Input, InputError, InputKind, digest_of, reope
 from ..files.types import STREAM
 from ..journal.reader import JournalReader
 from ..journal.writer import JournalWriter
-from .options import RunOptions
+from .options import DEFAULT_SUFFIX, RunOptions
 from .options_data import FORMER_NAMES, from_data, to_data
 
 _INPUT, _OPTIONS, _OUTPUT = "input", "options", "output"
@@ -34,13 +34,18 @@ def journal_at(path: str | os.PathLike[str]) -> str:
     """Return the path of a journal, given that path or the path of the output that it belongs to.
 
     Raises:
-        ConfigurationError: The path is a stream.
+        ConfigurationError: The path is a stream, or an input whose journal has another name.
     """
     path = os.fspath(path)
     if path == STREAM:
         raise ConfigurationError("a journal is a file, not a stream: give its path, or the path of its output")
-    beside = f"{path}.journal"
-    return path if _is_database(path) or not os.path.exists(beside) else beside  # noqa: PTH110 - a text
+    if _is_database(path):
+        return path
+    if os.path.exists(beside := f"{path}.journal"):  # noqa: PTH110 - a text
+        return beside
+    if os.path.isfile(path) and os.path.exists(default := f"{path}{DEFAULT_SUFFIX}.journal"):  # noqa: PTH110, PTH113 - texts
+        raise ConfigurationError(f"{path} is an input; its journal is {default}")
+    return path
 
 
 def _is_database(path: str) -> bool:

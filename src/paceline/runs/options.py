@@ -39,6 +39,9 @@ from .option_values import (
 ONCE = "once"
 """Key of a field's metadata: the value applies to one start only and is not stored in the journal."""
 
+DEFAULT_SUFFIX = ".results.jsonl"
+"""What follows the path of the input in that of the default output."""
+
 AnyPath: TypeAlias = str | PathLike[str]
 Value = TypeVar("Value", bound=str)
 
@@ -84,7 +87,7 @@ def _one_of(known: Iterable[Value], value: Value, name: str) -> Value:
 def _default_output(options: RunOptions) -> str:
     if options.input == STREAM:
         raise OptionError("output", "is required when the input is stdin: give -o FILE, or -o - for stdout")
-    return f"{options.input}.results.jsonl"
+    return f"{options.input}{DEFAULT_SUFFIX}"
 
 
 @attrs.frozen(kw_only=True)

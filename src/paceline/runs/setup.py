@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from .._core.escalation import MAY_COUNT, EscalationPolicy
-from .._core.exceptions import ConfigurationError, MissingExtraError
+from .._core.exceptions import ConfigurationError, MissingExtraError, MissingKeyError
 from .._core.request import Request
 from ..abc import LLMCallStrategy
 from ..files import Input, InputRecord, open_input
@@ -125,7 +125,13 @@ def _strategy(name: str, arguments: dict[str, Any]) -> LLMCallStrategy[Any]:
     if arguments and provider_of(name) == "sim":
         given = " and ".join(_OPTIONS[argument] for argument in arguments)
         raise ConfigurationError(f"{name}: a simulated model does not use {given}: leave it out, or name a real model")
-    return model(name, **arguments)
+    try:
+        return model(name, **arguments)
+    except MissingKeyError as error:
+        if not error.variables:
+            raise
+        message = f"no API key for {provider_of(name)}: set {error.variables}"
+        raise MissingKeyError(message, variables=error.variables) from None
 
 
 _OPTIONS = {"system_instruction": "--system", "output_type": "--schema", "cached": "--cache"}

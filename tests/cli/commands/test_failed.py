@@ -100,6 +100,22 @@ def test_kinds_and_pending_items_may_be_selected(paceline, batch):
         assert len(paceline("failed", journal, "-o", "-", *arguments).rows) == count
 
 
+def test_without_a_failed_item_no_file_is_made_and_one_that_may_be_replaced_is_emptied(paceline, batch, tmp_path):
+    journal, path = batch(prompts(3)), tmp_path / "again.jsonl"
+    for arguments, words in (
+        ([], "no item failed"),
+        (["--pending"], "no item failed or is pending"),
+        (["--kinds", "refused"], "no item failed with one of these kinds"),
+    ):
+        run = paceline("failed", journal, "-o", path, *arguments)
+        assert (run.code, run.out, run.err) == (0, "", f"paceline: {words}; nothing was written\n")
+        assert not path.exists()
+    path.write_text(prompts(2))
+    run = paceline("failed", journal, "-o", path, "--overwrite")
+    assert (run.code, run.err) == (0, f"paceline: no item failed; {path} is empty\n")
+    assert path.read_text() == ""
+
+
 def test_an_unknown_kind_is_one_sentence(paceline, batch):
     run = paceline("failed", batch(prompts(1)), "-o", "-", "--kinds", "tineout")
     assert (run.code, run.out) == (2, "")

@@ -87,10 +87,7 @@ def test_an_output_with_content_is_not_replaced_without_overwrite(paceline, batc
     mine.chmod(0o600)
     run = paceline("results", journal, "-o", mine)
     assert (run.code, mine.read_text()) == (2, "mine\n")
-    assert (
-        run.err
-        == f"paceline: {mine}: has content; name another file, or set --overwrite (overwrite=True) to replace it\n"
-    )
+    assert run.err == f"paceline: {mine}: has content; name another file, or set --overwrite to replace it\n"
     assert paceline("results", journal, "-o", mine, "--overwrite").code == 0
     assert len(rows_of(mine)) == 3
     assert mine.stat().st_mode & 0o777 == 0o600

@@ -173,10 +173,7 @@ def test_existing_results_are_not_replaced_without_overwrite(paceline, jsonl, tm
     out.write_bytes(b"paid for\n")
     run = paceline("run", jsonl(3), "-o", out, "-m", FAST)
     assert (run.code, out.read_bytes()) == (2, b"paid for\n")
-    assert (
-        run.err
-        == f"paceline: {out}: has content; name another file, or set --overwrite (overwrite=True) to replace it\n"
-    )
+    assert run.err == f"paceline: {out}: has content; name another file, or set --overwrite to replace it\n"
     assert paceline("run", jsonl(3), "-o", out, "-m", FAST, "--overwrite").code == 0
     assert len(rows_of(out)) == 3
 

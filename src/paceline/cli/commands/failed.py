@@ -6,6 +6,7 @@ from ...files import InputKind
 from ...files.types import STREAM
 from ...runs.failed_prompts import FailedReport
 from ...runs.failed_prompts import failed as write_failed
+from ...runs.option_values import FAILED
 from ...runs.options import FailedOptions
 from ..console import print_message, sigterm_raises_exit
 from ..exit_codes import OK, UNSAVED
@@ -30,8 +31,14 @@ def failed(journal: str, arguments: FailedArguments) -> int:
     except OSError as error:
         print_message(f"{options.output}: {error.strerror or error}")
         return UNSAVED
-    print_message(_sentence(report))
+    print_message(_sentence(report) if report.prompts else _empty_sentence(report, options))
     return OK
+
+
+def _empty_sentence(report: FailedReport, options: FailedOptions) -> str:
+    items = "no item failed" if options.kinds == FAILED else "no item failed with one of these kinds"
+    items += " or is pending" if options.pending else ""
+    return f"{items}; {report.output} is empty" if report.is_written else f"{items}; nothing was written"
 
 
 def _sentence(report: FailedReport) -> str:

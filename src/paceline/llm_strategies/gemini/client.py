@@ -92,9 +92,9 @@ class Access:
         placed = place or os.environ.get("GOOGLE_CLOUD_PROJECT") or os.environ.get("GOOGLE_CLOUD_LOCATION")
         key = (api_key or (None if vertex and placed else from_environment) or "").strip()
         if not key and not vertex:
+            variables = "GOOGLE_API_KEY or GEMINI_API_KEY, or GOOGLE_GENAI_USE_VERTEXAI=true for Vertex AI"
             raise MissingKeyError(
-                "GeminiStrategy found no key: give api_key or client, or set GOOGLE_API_KEY or GEMINI_API_KEY, "
-                "or GOOGLE_GENAI_USE_VERTEXAI=true for Vertex AI"
+                f"GeminiStrategy found no key: give api_key or client, or set {variables}", variables=variables
             )
         if not key.isascii() or not key.isprintable() or " " in key:
             raise ConfigurationError(
