@@ -42,12 +42,13 @@ spelling: $(VENV)/.dev
 contracts: $(VENV)/.dev
 	$(BIN)/lint-imports
 
-versions:  ## the quick tests on each Python from 3.11 to 3.14 that is at hand (uv is needed)
+versions:  ## the quick tests on each Python from 3.11 to 3.14 that uv finds on this machine
 	@for version in 3.11 3.12 3.13 3.14; do \
-		if uv python find --offline $$version > /dev/null 2>&1; then \
-			echo "Python $$version" && $(MAKE) --no-print-directory VENV=.venvs/$$version PYTHON=$$version quick || exit 1; \
+		if python=$$(uv python find --offline --no-project $$version 2> /dev/null); then \
+			echo "Python $$version: $$python"; \
+			$(MAKE) --no-print-directory VENV=.venvs/$$version PYTHON=$$python quick || exit 1; \
 		else \
-			echo "Python $$version is not at hand: skipped"; \
+			echo "Python $$version: not on this machine, skipped"; \
 		fi; \
 	done
 
