@@ -25,7 +25,7 @@ SELECT item, strategy, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ? FROM items WHERE
 """  # noqa: S608 - all parts are constants of this module
 INSERT_ATTEMPT = f"""
 INSERT INTO attempts (item, run, ordinal, number, started, seconds, quota, model, {_USAGE}, cost, kind, message)
-SELECT item, ?1, IFNULL((SELECT MAX(ordinal) + 1 FROM attempts a WHERE a.item = items.item AND a.run = ?1), 0),
+SELECT item, ?, IFNULL((SELECT MAX(ordinal) + 1 FROM attempts a WHERE a.item = items.item AND a.run = ?), 0),
     ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ? FROM items WHERE id = ?
 """  # noqa: S608 - as above
 SELECT_RESULT = f"""
@@ -69,6 +69,7 @@ def attempt_values(result: WorkItemResult[Any], run: int, prices: Mapping[str, P
         usage, fault = attempt.usage, attempt.fault
         price = prices.get(attempt.model or attempt.quota)
         yield (
+            run,
             run,
             attempt.number,
             attempt.started,
