@@ -67,7 +67,7 @@ def _thing(label: str, thing: Any, module: str) -> Iterator[str]:
         for member in sorted(vars(thing)):
             if not member.startswith("_") and member not in fields:
                 yield f"    {label.replace(label.strip(), '')}    .{member}{_signature(vars(thing)[member])}"
-    elif callable(thing):
+    elif inspect.isroutine(thing):
         yield f"{label}{_signature(thing)}"
     else:
         yield f"{label}: {type(thing).__name__}"
