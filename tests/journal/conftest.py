@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from .support import OPEN
+
 
 @pytest.fixture(params=["trio", "asyncio"])
 def anyio_backend(request):
@@ -15,3 +17,11 @@ def anyio_backend(request):
 def path(tmp_path):
     """Return a path for a journal."""
     return str(tmp_path / "run.db")
+
+
+@pytest.fixture(autouse=True)
+def _close_writers():
+    """Close the writers that a test has opened and left open."""
+    yield
+    while OPEN:
+        OPEN.pop().close()

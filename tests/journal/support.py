@@ -8,7 +8,7 @@ import sqlite3
 import subprocess
 import sys
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from typing import Any
 
@@ -17,6 +17,7 @@ from paceline._core.fault import Fault, FaultKind
 from paceline._core.results import Attempt
 from paceline._core.usage import TokenUsage
 from paceline.journal.items import RegisteredItem
+from paceline.journal.reader import JournalReader
 from paceline.journal.writer import JournalWriter
 
 IDENTITY = {"strategy": "Test", "model": "m-1"}
@@ -40,13 +41,33 @@ def registered_items(
     return [RegisteredItem(name, content(prompt or name), strategy, place) for place, name in enumerate(ids, 1)]
 
 
+class Reading:
+    """Calls one method of a reader that is open only for the call: `Reading(path).counts()`."""
+
+    def __init__(self, path: Any) -> None:
+        self._path = path
+
+    def __getattr__(self, method: str) -> Callable[..., Any]:
+        def call(*arguments: Any, **options: Any) -> Any:
+            with JournalReader(self._path) as reader:
+                value = getattr(reader, method)(*arguments, **options)
+                return list(value) if isinstance(value, Iterator) else value
+
+        return call
+
+
 def register(writer: JournalWriter, *ids: str, **other: Any) -> list[Any]:
     return writer.items.register(registered_items(writer, *ids, **other), accept_changes=False)
+
+
+OPEN: list[JournalWriter] = []
+"""Writers that the current test has opened; `conftest.py` closes them."""
 
 
 def started_writer(path: str, *ids: str, **options: Any) -> JournalWriter:
     """Open a journal, start a run and register items."""
     writer = JournalWriter(path, **options)
+    OPEN.append(writer)
     writer.begin_run()
     register(writer, *ids)
     return writer

@@ -19,7 +19,7 @@ from paceline.journal import SqliteJournal
 from paceline.journal.reader import JournalReader
 from paceline.journal.writer import JournalWriter
 
-from .support import UPPER, as_nobody, done, item, python, rows, rows_elsewhere, started_writer
+from .support import UPPER, Reading, as_nobody, done, item, python, rows, rows_elsewhere, started_writer
 
 root = pytest.mark.skipif(os.name != "posix" or os.geteuid() != 0, reason="only root may take another user, and mount")
 
@@ -157,7 +157,7 @@ def test_a_finished_journal_can_be_read_where_nothing_may_be_written(tmp_path, p
     run_prompts(UPPER, ["a", "b"], journal=path)
     assert [file.name for file in tmp_path.iterdir()] == ["run.db"]
     Path(path).chmod(0o644)
-    assert as_nobody(lambda: [kept.data() for kept in JournalReader(path).results()]) == "['A', 'B']"
+    assert as_nobody(lambda: [kept.data() for kept in Reading(path).results()]) == "['A', 'B']"
     assert [file.name for file in tmp_path.iterdir()] == ["run.db"]
 
 
@@ -325,7 +325,7 @@ def test_a_truncated_log_has_the_commits_before_the_cut(path, tmp_path):
         log = Path(copy + "-wal")
         log.write_bytes(log.read_bytes()[: log.stat().st_size * share // 100])
         assert rows(copy, "PRAGMA integrity_check") == [("ok",)]
-        counts.append(JournalReader(copy).counts().succeeded)
+        counts.append(Reading(copy).counts().succeeded)
     assert counts == sorted(counts)
     assert (counts[0], counts[-1]) == (0, 40)
     assert len(set(counts)) > 5
@@ -341,4 +341,4 @@ def test_a_damaged_file_is_reported(path):
     with pytest.raises(
         JournalError, match=r"run\.db: is damaged .* recover what is readable with: sqlite3 .*run\.db \.recover"
     ):
-        list(JournalReader(path).results(in_input_order=True))
+        list(Reading(path).results(in_input_order=True))

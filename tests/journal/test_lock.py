@@ -17,7 +17,7 @@ from paceline.exceptions import JournalError, JournalInUseError
 from paceline.journal.reader import JournalReader
 from paceline.journal.writer import JournalWriter
 
-from .support import UPPER, done, forked, python, rows_elsewhere, started_writer
+from .support import UPPER, Reading, done, forked, python, rows_elsewhere, started_writer
 
 HOLDS = """if True:
     import sys, time
@@ -107,7 +107,7 @@ def test_another_name_of_the_file_is_the_same_journal(path, tmp_path):
 
 def test_two_journals_do_not_disturb_each_other(tmp_path):
     with JournalWriter(tmp_path / "a.db"), JournalWriter(tmp_path / "b.db"):
-        assert JournalReader(tmp_path / "a.db").writer() is None, "no run has started"
+        assert Reading(tmp_path / "a.db").writer() is None, "no run has started"
 
 
 def test_a_journal_may_be_opened_again_once_it_is_closed(path):
@@ -140,7 +140,7 @@ def test_reading_a_journal_does_not_release_its_writer_s_lock(path, look):
         case "a look from elsewhere":
             assert python(TRIES, path).stdout == f"{os.getpid()}\n"
         case "a reader":
-            assert JournalReader(path).counts().succeeded == 1
+            assert Reading(path).counts().succeeded == 1
     assert rows_elsewhere(path) == 1  # closing the database there would remove the log without the lock
     writer.commit([done("b")], {})
     assert rows_elsewhere(path) == 2

@@ -16,7 +16,7 @@ from paceline.exceptions import JournalError
 from paceline.journal.reader import JournalReader, has_place
 from paceline.journal.writer import JournalWriter
 
-from .support import IDENTITY, attempt, done, failed, register, registered_items, started_writer
+from .support import IDENTITY, Reading, attempt, done, failed, register, registered_items, started_writer
 
 KINDS = [None, FaultKind.REFUSED, FaultKind.TRANSIENT, FaultKind.PENDING]
 FATES = st.lists(st.tuples(st.sampled_from(KINDS), st.integers(0, 3), st.booleans(), st.booleans()), max_size=60)
@@ -104,7 +104,7 @@ def test_places_of_a_long_input_take_a_bit_each(path):
     writer = started_writer(path)
     (item,) = registered_items(writer, "a")
     writer.items.register([attrs.evolve(item, place=1_000_000)], accept_changes=False)
-    bits = JournalReader(path).places(unsettled=True)
+    bits = Reading(path).places(unsettled=True)
     assert has_place(bits, 1_000_000)
     assert not has_place(bits, 999_999)
     assert not has_place(bits, 10**9)
@@ -134,7 +134,7 @@ def test_a_cost_with_an_unknown_part_is_unknown(path):
     with started_writer(path, "a", "b") as writer:
         writer.commit([done("a", attempts=(attempt(),))], {"m-1": Price(1, 1)})
         writer.commit([done("b", attempts=(attempt(),))], {})
-    assert JournalReader(path).models()[0][1] is None
+    assert Reading(path).models()[0][1] is None
 
 
 def test_a_row_of_the_journal_is_the_row_of_the_result(path):
@@ -145,14 +145,14 @@ def test_a_row_of_the_journal_is_the_row_of_the_result(path):
     ]
     with started_writer(path, *(result.item_id for result in results)) as writer:
         writer.commit(results, {})
-    assert [kept.line for kept in JournalReader(path).results()] == [encode_row(result) for result in results]
+    assert [kept.line for kept in Reading(path).results()] == [encode_row(result) for result in results]
 
 
 def test_the_identities_are_those_of_the_items(path):
     with started_writer(path, "a") as writer:
         register(writer, "b", identity={"m": 2})
         writer.items.strategy_number({"m": 3})
-    assert JournalReader(path).identities() == [IDENTITY, {"m": 2}]
+    assert Reading(path).identities() == [IDENTITY, {"m": 2}]
 
 
 def test_a_missing_file_is_not_created(path, tmp_path):

@@ -15,7 +15,7 @@ from paceline.journal import schema
 from paceline.journal.reader import JournalReader
 from paceline.journal.writer import JournalWriter
 
-from .support import forked
+from .support import Reading, forked
 
 STEPS = (
     "CREATE TABLE a (x INTEGER); INSERT INTO a VALUES (1);",
@@ -48,7 +48,7 @@ def test_a_missing_file_becomes_a_journal(path):
 def test_an_empty_file_becomes_a_journal(path):
     Path(path).touch()
     JournalWriter(path).close()
-    assert JournalReader(path).counts().total == 0
+    assert Reading(path).counts().total == 0
 
 
 def test_a_journal_is_opened_again_unchanged(path):

@@ -19,7 +19,7 @@ from paceline.journal.items import ItemChange, describe_changes, differences
 from paceline.journal.reader import JournalReader
 from paceline.journal.writer import JournalWriter
 
-from .support import IDENTITY, attempt, done, failed, register, registered_items, rows, started_writer
+from .support import IDENTITY, Reading, attempt, done, failed, register, registered_items, rows, started_writer
 
 ODD = [
     "",
@@ -325,7 +325,7 @@ def test_facts_are_stored_and_replaced(writer):
     assert writer.fact("x") is None
     writer.set_fact("x", {"a": [1, None]})
     writer.set_fact("x", {"b": "\ud800"})
-    assert writer.fact("x") == JournalReader(writer.path).fact("x") == {"b": "\ud800"}
+    assert writer.fact("x") == Reading(writer.path).fact("x") == {"b": "\ud800"}
 
 
 def test_a_fact_that_is_not_json_is_refused_and_not_stored(writer):
@@ -352,4 +352,4 @@ def test_the_learned_pace_is_restored(path):
 
 def test_an_invalid_learned_pace_is_empty(writer):
     writer.set_fact("knowledge", {"version": 99})
-    assert writer.knowledge() == JournalReader(writer.path).knowledge() == {}
+    assert writer.knowledge() == Reading(writer.path).knowledge() == {}
