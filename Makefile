@@ -21,8 +21,8 @@ cover: $(VENV)/.dev  ## the quick tests, with the share of the code that they ru
 
 check: lint types contracts spelling cover  ## everything that must hold besides the tests
 
-# Twice as many as cores: tests of processes and servers mostly wait.
-WORKERS := $(shell python3 -c 'import os; print(2 * (os.cpu_count() or 1))')
+# One more than cores: tests of processes and servers mostly wait.
+WORKERS := $(shell python3 -c 'import os; print(1 + (os.cpu_count() or 1))')
 COVERAGE := 88
 
 lint: $(VENV)/.dev
