@@ -401,6 +401,7 @@ async def test_a_changed_item_stops_the_batch_and_results_of_earlier_calls_are_s
 async def test_a_changed_item_is_reported_even_if_commits_fail_too():
     journal = MemoryJournal(
         recall_failing=lambda ids: JournalChangedError("run.db", ["changed"]) if "100" in ids else None,
+        recall_delay=0.5,  # the first calls are in flight when the second recall fails
         failing=from_commit(1),
     )
     with pytest.raises(UnsavedError, match=r"changed; \d+ results could not be saved: '"):
