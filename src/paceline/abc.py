@@ -176,6 +176,9 @@ class LLMCallStrategy(ABC, Generic[T_co]):
     """The price of its tokens in USD, for the batch's accounting; None: unknown."""
     ladder: Ladder | None = None
     """The strategies that the engine calls in place of this one; None: it calls this one. Read once, when the item is accepted."""
+    is_sampled: bool = False
+    """Whether its answers are drawn at a temperature above 0. Then equal prompts are separate samples, and a journal does not let them
+    share a call unless it is set to."""
     takes_requests: bool = False
     """Whether `execute` accepts a `Request` as its prompt. If not, a request that is only text is passed as a string, and any other
     request is rejected."""

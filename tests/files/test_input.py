@@ -7,7 +7,7 @@ import tempfile
 import tracemalloc
 from contextlib import nullcontext
 from hashlib import blake2b
-from itertools import product
+from itertools import pairwise, product
 from pathlib import Path
 
 import pyarrow as pa
@@ -129,6 +129,16 @@ def test_a_prompt_that_the_caller_objects_to_is_a_bad_line(file):
     path = file(row("a") + row("b"))
     checked = opened(path, objection=lambda prompt: "no b" if prompt.id == "b" else None)
     assert (checked.count, checked.complaints()) == (1, [f"{path}:2: no b"])
+
+
+def test_a_larger_sample_contains_each_smaller_one(file):
+    path = file(b"".join(row(f"q{i}") for i in range(40)))
+    samples = [[prompt.position for prompt in prompts(path, sample=size)] for size in range(1, 42)]
+    for size, (small, large) in enumerate(pairwise(samples), start=1):
+        assert set(small) <= set(large)
+        assert (len(set(small)), small) == (size, sorted(small))
+    assert samples[-1] == [*range(1, 41)]
+    assert len({tuple(sample) for sample in (samples[9], [*range(1, 11)], [*range(31, 41)])}) == 3
 
 
 @pytest.mark.parametrize(("sample", "count"), [(1, 1), (10, 10), (500, 50)])

@@ -83,6 +83,20 @@ def characters_of(prompt: object) -> int | None:
     return sum(len(part) if isinstance(part, str) else _MEDIA_CHARACTERS for part in prompt)
 
 
+def may_share_call(prompt: Prompt, *, is_sampled: bool, dedupe: bool | None) -> bool:
+    """Return whether an item may get the answer of another item with the same prompt.
+
+    Args:
+        prompt: Prompt of both.
+        is_sampled: Whether answers are drawn at a temperature above 0, so that each is a sample of its own.
+        dedupe: What the user has decided for all prompts; None: a text or parts may share unless answers are sampled. A request in a
+            provider's form may not: at the provider's batch API too each line is one call, and it has a temperature of its own.
+    """
+    if dedupe is not None:
+        return dedupe
+    return not (is_sampled or isinstance(prompt, Request))
+
+
 _KEY_SIZE = 16  # bytes: the probability that two of a million prompts share a key is about 10^-27
 
 

@@ -163,8 +163,8 @@ class RunArguments(_StartArguments):
     """Run a random sample of N prompts (fixed seed)."""
     strict: Annotated[bool, _in_group("Input", **_FLAG)] = False
     """Abort on an invalid line instead of skipping it."""
-    dedupe: Annotated[bool, _in_group("Input", negative="--no-dedupe")] = True
-    """Send identical prompts only once."""
+    dedupe: Annotated[bool | None, _in_group("Input", negative="--no-dedupe", show_default=False)] = None
+    """Send identical prompts only once. [default: yes, but not for batch files or a temperature above 0]"""
 
     output: Annotated[FilePath | None, _in_group("Output", alias="-o", **_FILE)] = attrs.field(
         default=None, metadata=_IS_PATH

@@ -8,6 +8,7 @@ from typing import Any
 import attrs
 
 from ..runs.dry_run import CHARACTERS_PER_TOKEN, OUTPUT_TOKENS, JournalState, PlannedModel, RunPlan
+from ..runs.item_registry import render_sharing
 from ..runs.setup import schema_of
 
 _STATES = {
@@ -37,6 +38,7 @@ def plan_data(plan: RunPlan) -> dict[str, Any]:
         },
         "wanted": plan.wanted,
         "calls": plan.calls,
+        "repeats": plan.repeats,
         "models": [
             {
                 "model": model.name,
@@ -73,8 +75,14 @@ def _lines(plan: RunPlan) -> Iterator[tuple[str, str]]:
         yield "", f"  {one}"
     if plan.bad_count > len(plan.bad):
         yield "", f"  and {plan.bad_count - len(plan.bad):,} more"
-    same = plan.wanted - plan.calls
-    yield "calls", f"{plan.calls:,}" + (f": {same:,} prompts are equal to another" if same else "")
+    yield "calls", f"{plan.calls:,}"
+    if shared := plan.wanted - plan.calls:
+        yield "", f"  {render_sharing(shared, plan.wanted)}"
+    elif plan.repeats and plan.journal is not None:
+        yield (
+            "",
+            f"  {plan.repeats:,} prompts are the same as another and have calls of their own; --dedupe calls once for them",
+        )
     for index, model in enumerate(plan.models):
         yield ("then" if index else "model"), f"{model.name}, lane {model.quota}"
     if options.system is not None:
@@ -113,6 +121,8 @@ def _journal_lines(plan: RunPlan) -> Iterator[tuple[str, str]]:
     yield "", f"  {counts.total:,} items: {counts.succeeded:,} succeeded, {failed:,} failed, {counts.pending:,} pending"
     if failed:
         yield "", f"  {state.again:,} failed items are run again"
+    if state.new and counts.total:
+        yield "", f"  {state.new:,} new items are added"
     for change in state.changes:
         yield "", f"  changed: {change}"
     if state.changes and not state.is_accepted:
@@ -132,6 +142,7 @@ def _state_data(state: JournalState) -> dict[str, Any]:
         "failures": dict(sorted(counts.failures.items())),
         "pending": counts.pending,
         "again": state.again,
+        "new": state.new,
         "changes": [*state.changes],
         "writer": state.writer,
         "refused": state.is_refused,

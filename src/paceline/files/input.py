@@ -7,7 +7,8 @@
 3. A bad line is reported with its place and the reason, and the other lines are used, unless the check is strict.
 4. An input whose checked bytes are changed in place is not read on, so that no text is sent that was not checked. Lines that are
    added at its end are not read, and a file that is replaced is read as it was.
-5. With a limit the input ends after that number of good prompts, and the rest is not read. A sample is drawn from what is left.
+5. With a limit the input ends after that number of good prompts, and the rest is not read. A sample is drawn from what is left; of the
+   same prompts, a larger sample contains each smaller one.
 6. A message names the file and the line, and never quotes a prompt.
 """
 
@@ -27,7 +28,7 @@ from .lines import ChangeGuard, DigestingReader, reader_from
 from .source import Source, errors_as_input_error, open_source, rows_reader
 from .types import BadLine, InputError, InputFormat, InputKind, InputRecord, LineError, RawRecord
 
-_SEED = 0  # of samples: the same input gives the same sample
+_SEED = 0  # of samples: the same input gives the same sample, and a larger sample contains a smaller one
 
 
 @attrs.frozen(kw_only=True)
@@ -307,6 +308,16 @@ class _Ascending:
 
 
 def _draw(sample: int, count: int) -> array[int]:
-    """Return `sample` of the numbers below `count`, or all if there are fewer, ascending."""
+    """Return `sample` of the numbers below `count`, or all if there are fewer, ascending.
+
+    They are the first of one shuffle of all numbers, so that a larger sample contains each smaller one. Of the shuffle only the places
+    that a swap has changed are kept.
+    """
     generator = random.Random(_SEED)  # noqa: S311 - a sample, not a secret
-    return array("Q", sorted(generator.sample(range(count), min(sample, count))))
+    moved: dict[int, int] = {}
+    drawn = array("Q")
+    for place in range(min(sample, count)):
+        other = generator.randrange(place, count)
+        drawn.append(moved.get(other, other))
+        moved[other] = moved.pop(place, place)
+    return array("Q", sorted(drawn))

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Any
 
@@ -50,12 +50,34 @@ class ItemChange:
 
 
 def differences(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:
-    """Return the differences between two identities, a sentence each."""
-    return [
-        f"{name} was {_shown(before.get(name))}, is {_shown(after.get(name))}"
-        for name in sorted({*before, *after})
-        if before.get(name) != after.get(name)
-    ]
+    """Return the differences between two identities, a sentence each. Of values that are mappings or lists of them, the members differ."""
+    return [*_differences("", before, after)]
+
+
+def _differences(path: str, before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterator[str]:
+    for name in sorted({*before, *after}):
+        old, new, place = before.get(name), after.get(name), f"{path}{name}"
+        if old == new:
+            continue
+        if _are_mappings(old, new):
+            yield from _differences(f"{place}.", old or {}, new or {})
+        elif _are_lists_of_mappings(old, new):
+            for index, (one, other) in enumerate(zip(old, new, strict=True)):
+                yield from _differences(f"{place}[{index}].", one, other)
+        else:
+            yield f"{place} was {_shown(old)}, is {_shown(new)}"
+
+
+def _are_mappings(old: Any, new: Any) -> bool:
+    """Whether both values are mappings, or one is and the other is missing."""
+    return isinstance(old, Mapping | None) and isinstance(new, Mapping | None)
+
+
+def _are_lists_of_mappings(old: Any, new: Any) -> bool:
+    """Whether both values are lists of mappings, as long as each other."""
+    if not (isinstance(old, list) and isinstance(new, list) and len(old) == len(new)):
+        return False
+    return all(isinstance(one, Mapping) for one in (*old, *new))
 
 
 def _shown(value: Any) -> str:
@@ -109,9 +131,14 @@ class ItemTable:
             return {number for (number,) in db.execute("SELECT DISTINCT strategy FROM items WHERE NOT gone")}
 
     def mark_all_gone(self) -> None:
-        """Mark all items as gone, until each is registered again."""
+        """Mark all items as gone until each is registered again; `finish_marking` must follow in the same transaction."""
         with self._transaction() as db:
-            db.execute("UPDATE items SET gone = 1 WHERE NOT gone")
+            db.execute("UPDATE items SET gone = gone + 1")
+
+    def finish_marking(self) -> int:
+        """End the marking; return how many items were gone before it and still are."""
+        with self._transaction() as db:
+            return db.execute("UPDATE items SET gone = 1 WHERE gone = 2").rowcount
 
     def strategy_number(self, identity: Mapping[str, Any]) -> int:
         """Return the number of a strategy's identity; a new identity is added."""

@@ -101,6 +101,8 @@ class KnownItem:
     """Kind of the fault; None if there is an output or no result."""
     is_settled: bool
     """Whether there is a result."""
+    is_gone: bool = False
+    """Whether the input of the latest run did not have it."""
 
 
 class JournalReader:
@@ -170,10 +172,13 @@ class JournalReader:
         """Return the registered ones among some items, by id."""
         names = {storable(name): name for name in ids}
         rows = self._all(
-            f"SELECT id, content, items.strategy, kind, seq IS NOT NULL FROM items LEFT JOIN results USING (item) WHERE id IN ({_marks(names)})",  # noqa: S608 - only question marks
+            f"SELECT id, content, items.strategy, kind, seq IS NOT NULL, gone FROM items LEFT JOIN results USING (item) WHERE id IN ({_marks(names)})",  # noqa: S608 - only question marks
             tuple(names),
         )
-        return {names[name]: KnownItem(content, number, kind, bool(done)) for name, content, number, kind, done in rows}
+        return {
+            names[name]: KnownItem(content, number, kind, bool(done), bool(gone))
+            for name, content, number, kind, done, gone in rows
+        }
 
     def answered(self, contents: Collection[bytes], strategy: int) -> set[bytes]:
         """Return those of some contents that have an output, made by the strategy with this number."""
@@ -182,6 +187,18 @@ class JournalReader:
             (strategy, *contents),
         )
         return {content for (content,) in rows}
+
+    def shared(self, strategy: int) -> int:
+        """Return how many items without a result need no call of their own if equal prompts share one.
+
+        Args:
+            strategy: Number of the strategy that answers them.
+        """
+        pending = "SELECT DISTINCT content FROM items LEFT JOIN results USING (item) WHERE seq IS NULL AND NOT gone"
+        answered = "SELECT content FROM items JOIN results USING (item) WHERE kind IS NULL AND results.strategy = ?"
+        calls = f"SELECT COUNT(*) FROM ({pending} AND content NOT IN ({answered}))"  # noqa: S608 - constants
+        items = "SELECT COUNT(*) FROM items LEFT JOIN results USING (item) WHERE seq IS NULL AND NOT gone"
+        return int(self._all(f"SELECT ({items}) - ({calls})", (strategy,))[0][0])
 
     def counts(self) -> Counts:
         """Count the items of the batch by their state."""

@@ -6,7 +6,7 @@ Rules owned here:
 2. A write that is cancelled is completed first: a transaction is committed completely or not at all, and a thread cannot be
    interrupted.
 3. A result is stored as plain JSON data, and its strategy restores the output from it. If that fails, the item is called again.
-4. Of two items with the same prompt and strategies of the same identity only one is called, unless `dedupe` is off.
+4. Of two items with the same prompt and strategies of the same identity only one is called, where `may_share_call` allows it.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from .._core.config import Durability
 from .._core.exceptions import ConfigurationError, JournalChangedError, JournalError, MisuseError
 from .._core.fault import TRANSIENT_KINDS, FaultKind
 from .._core.pace import PaceChange, PaceKnowledge
-from .._core.prompt import content_key
+from .._core.prompt import content_key, may_share_call
 from .._core.results import Attempt, WorkItemResult
 from .._core.usage import NO_USAGE
 from ..abc import LLMCallStrategy, LLMWorkItem
@@ -60,8 +60,9 @@ class SqliteJournal:
             `none`; or those with a fault of the given kinds. Pending items always run.
         accept_changes: Whether to accept an item whose prompt, or whose strategy's identity, differs from what the journal has.
             With another prompt the item runs again; with another strategy its result is kept.
-        dedupe: Whether items with the same prompt and strategies of the same identity share one call. With a middleware they
-            never do, as it may change their prompts.
+        dedupe: Whether items with the same prompt and strategies of the same identity share one call. None, the default: texts and
+            parts do, but not where the strategy `is_sampled` (its temperature is above 0), and requests in a provider's form do not.
+            With a middleware no items do, as it may change their prompts.
         connect: Function that opens the database, as `sqlite3.connect` does.
 
     Raises:
@@ -75,14 +76,14 @@ class SqliteJournal:
         durability: Durability = "normal",
         retry: Retry = "transient",
         accept_changes: bool = False,
-        dedupe: bool = True,
+        dedupe: bool | None = None,
         connect: Connect = sqlite3.connect,
     ) -> None:
         self.path = path
         self._durability: Durability = durability
         self._retry = kinds_to_retry(retry)
         self._accept_changes = accept_changes
-        self._dedupe = self._shares = dedupe
+        self._given_dedupe = self._dedupe = dedupe
         self._connect = connect
         self._writer: JournalWriter | None = None
         self._is_registered = False
@@ -90,12 +91,12 @@ class SqliteJournal:
         self._identities: dict[int, tuple[LLMCallStrategy[Any], int]] = {}
 
     @classmethod
-    def on(cls, writer: JournalWriter, *, dedupe: bool = True) -> SqliteJournal:
+    def on(cls, writer: JournalWriter, *, dedupe: bool | None = None) -> SqliteJournal:
         """Create a journal on an open writer, which stays open when the journal is closed.
 
         All items of the batch must be registered already, and have no results.
         """
-        journal = cls(writer.path, accept_changes=True, dedupe=dedupe and not writer.items.are_unique())
+        journal = cls(writer.path, accept_changes=True, dedupe=False if writer.items.are_unique() else dedupe)
         journal._writer, journal._is_registered = writer, True
         return journal
 
@@ -106,13 +107,13 @@ class SqliteJournal:
         """Open the file; return the learned pace by quota key.
 
         Args:
-            share: Whether items may share a call; False overrides `dedupe`.
+            share: Whether items may share a call at all; False overrides `dedupe`.
 
         Raises:
             JournalInUseError: Another writer has the journal open.
             JournalError: The file cannot be written, or is not a journal.
         """
-        self._shares = self._dedupe and share
+        self._dedupe = self._given_dedupe if share else False
         self._thread = CapacityLimiter(1)  # of the event loop that runs the batch, wherever the journal was made
         return await self._run(self._open)
 
@@ -146,7 +147,7 @@ class SqliteJournal:
 
     def key_of(self, item: LLMWorkItem[Any]) -> Hashable | None:
         """Return the key of an item's prompt and strategy, shared by the items that need only one call; None if none share."""
-        if not self._shares:
+        if not self._may_share(item):
             return None
         known = self._identities.get(id(item.strategy))
         return content_key(item.prompt), known[1] if known is not None else -id(item.strategy)
@@ -158,7 +159,7 @@ class SqliteJournal:
             JournalChangedError: An item has changed, and changes are not accepted.
             JournalError: The file cannot be written.
         """
-        if self._is_registered and not self._shares:
+        if self._is_registered and self._dedupe is False:
             return [None] * len(items)
         return await self._run(self._recall, items)
 
@@ -197,11 +198,15 @@ class SqliteJournal:
             if changes and not self._accept_changes:
                 raise JournalChangedError(writer.path, describe_changes(changes), advice=_ADVICE)
             stored = self._stored(db, items)
-            missing = [item for item in registered if storable(item.id) not in stored]
-            shared = self._shared(db, missing) if self._shares else {}
+            pairs = [*zip(items, registered, strict=True)]
+            shared = self._shared(
+                db, [row for item, row in pairs if storable(row.id) not in stored and self._may_share(item)]
+            )
             results: list[WorkItemResult[Any] | None] = []
-            for item, row in zip(items, registered, strict=True):
-                result = stored.get(storable(item.item_id)) or shared.get((row.content, row.strategy))
+            for item, row in pairs:
+                result = stored.get(storable(item.item_id))
+                if result is None and self._may_share(item):
+                    result = shared.get((row.content, row.strategy))
                 results.append(None if result is None else self._restored(item, *result))
             copies = [
                 result
@@ -230,6 +235,8 @@ class SqliteJournal:
         self, db: sqlite3.Connection, items: Sequence[RegisteredItem]
     ) -> dict[tuple[bytes, int], tuple[StoredResult, tuple[Attempt, ...]]]:
         """Return outputs of other items with the same prompt and strategy, by content and strategy, without usage and attempts."""
+        if not items:
+            return {}
         contents = sorted({item.content for item in items})
         query = SELECT_RESULT.replace("SELECT", "SELECT i.content, r.strategy,", 1)
         rows = db.execute(f"{query} WHERE r.kind IS NULL AND i.content IN ({','.join('?' * len(contents))})", contents)
@@ -259,6 +266,9 @@ class SqliteJournal:
                 return None
         result = stored.result(output, item.context, attempts)
         return attrs.evolve(result, item_id=item.item_id)
+
+    def _may_share(self, item: LLMWorkItem[Any]) -> bool:
+        return may_share_call(item.prompt, is_sampled=item.strategy.is_sampled, dedupe=self._dedupe)
 
     def _strategy_of(self, item: LLMWorkItem[Any]) -> int:
         """Return the number of the identity of an item's strategy."""

@@ -51,6 +51,11 @@ class ModelEscalation(LLMCallStrategy[T], Generic[T]):
         return self.ladder.steps if self.ladder is not None else ()
 
     @property
+    def is_sampled(self) -> bool:  # type: ignore[override]  # follows from the steps
+        """Whether a step's answers are drawn at a temperature above 0."""
+        return any(step.is_sampled for step in self.steps)
+
+    @property
     def quota(self) -> str:
         """Lane in which every item starts."""
         return self.steps[0].quota

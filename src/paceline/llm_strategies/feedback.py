@@ -76,6 +76,7 @@ class ValidationFeedback(LLMCallStrategy[T], Generic[T]):
 
     model: str | None = _inner()
     price: Price | None = _inner()
+    is_sampled: bool = _inner()
     quota_hint: QuotaHint | None = _inner()
     error_classifier: ErrorClassifier = _inner()
 

@@ -22,6 +22,7 @@ import attrs
 
 from .._core.accounting import Price
 from .._core.prompt import characters_of, content_key
+from .._core.request import Request
 from .._core.usage import TokenUsage
 from ..abc import LLMCallStrategy
 from ..files import BadLine, InputRecord
@@ -31,7 +32,7 @@ from ..files.types import STREAM
 from ..journal.items import ItemChange
 from ..journal.reader import Counts, JournalReader, KnownItem
 from ..llm_strategies.prices import known_price
-from .item_registry import Differences
+from .item_registry import Differences, may_dedupe, reading_changes
 from .journal_facts import WrittenOutput, recorded_input, recorded_output
 from .options import RunOptions
 from .options_data import absolute
@@ -52,8 +53,10 @@ class JournalState:
     """Its items: in all, succeeded, failed, pending."""
     again: int
     """Failed items that would be run again."""
+    new: int
+    """Items that it does not have yet."""
     changes: tuple[str, ...]
-    """What differs from the run before, a sentence each."""
+    """What differs from the run before and must be allowed, a sentence each."""
     is_accepted: bool
     """Whether changes are allowed."""
     writer: int | None
@@ -101,6 +104,8 @@ class RunPlan:
     """Prompts to be answered: those without a result, and those that are run again."""
     calls: int
     """Calls for these: fewer if equal prompts share one."""
+    repeats: int
+    """Prompts among these that are the same as another, whether they share its call or not."""
     models: tuple[PlannedModel, ...]
     """The models, in the order in which they are called."""
     usage: TokenUsage
@@ -143,6 +148,7 @@ def plan(options: RunOptions) -> RunPlan:
         open_checked_input(options, strategy, visit=comparison.visit) as source,
     ):
         calls, characters = comparison.calls()
+        repeats = comparison.wanted - len(comparison)
         usage = _usage(calls, characters, system, cached=options.cache)
         state = comparison.state()
         return RunPlan(
@@ -154,6 +160,7 @@ def plan(options: RunOptions) -> RunPlan:
             bad_count=source.bad_count,
             wanted=comparison.wanted,
             calls=calls,
+            repeats=repeats,
             models=tuple(_planned(step, usage) for step in (strategy.ladder.steps if strategy.ladder else (strategy,))),
             usage=usage,
             system_characters=system,
@@ -206,17 +213,20 @@ class JournalComparison:
         """Prompts to be answered."""
         self._options = options
         self._reader = reader
+        self._answering = strategy
         self._identity = _plain(strategy.identity)
         self._strategies = {} if reader is None else reader.strategies()
         self._strategy = next((number for number, known in self._strategies.items() if known == self._identity), None)
         self._differences = Differences()
         self._prompts: list[tuple[InputRecord, bytes]] = []
-        self._known = self._again = self._new = 0
-        self._calls = self._characters = 0
+        self._present = self._again = self._new = 0
+        self._characters = 0
+        self._has_requests = False
         self._seen = seen
 
     def visit(self, prompt: InputRecord) -> None:
         """Count a prompt of the input."""
+        self._has_requests |= isinstance(prompt.prompt, Request)
         self._prompts.append((prompt, content_key(prompt.prompt)))
         if len(self._prompts) == _AT_ONCE:
             self._flush()
@@ -224,9 +234,19 @@ class JournalComparison:
     def calls(self) -> tuple[int, int]:
         """Return the number of calls, and the number of characters of their prompts."""
         self._flush()
-        if not self._options.dedupe:
-            return self._calls, self._characters
-        return len(self._seen), self._seen.total()
+        if self._dedupes:
+            return len(self._seen), self._seen.total()
+        return self.wanted, self._characters
+
+    def __len__(self) -> int:
+        """Return the number of different prompts that need a call."""
+        self._flush()
+        return len(self._seen)
+
+    @property
+    def _dedupes(self) -> bool:
+        is_journaled = self._options.journal_file is not None
+        return is_journaled and may_dedupe(self._options, self._answering, has_requests=self._has_requests)
 
     def state(self) -> JournalState | None:
         """Return what the journal means for the run; None: it does not exist yet."""
@@ -237,6 +257,7 @@ class JournalComparison:
         return JournalState(
             counts=reader.counts(),
             again=self._again,
+            new=self._new,
             changes=tuple(self._changes(reader)),
             is_accepted=self._options.allow_changes,
             writer=reader.writer(),
@@ -244,14 +265,14 @@ class JournalComparison:
         )
 
     def _changes(self, reader: JournalReader) -> list[str]:
-        known = reader.known()
         before = recorded_input(reader)
         is_same = (
             before is not None and before.is_read_again_by(self._options) and reader.counts().total == before.count
         )
-        if not known or (is_same and reader.identities() == [self._identity]):
+        if not reader.known() or (is_same and reader.identities() == [self._identity]):
             return []
-        return self._differences.sentences(new=self._new, gone=known - self._known)
+        gone = reader.counts().total - self._present
+        return self._differences.sentences(gone=gone, reading=reading_changes(before, self._options))
 
     def _flush(self) -> None:
         prompts, self._prompts = self._prompts, []
@@ -260,10 +281,7 @@ class JournalComparison:
             (prompt, content) for prompt, content in prompts if self._is_wanted(prompt, content, known.get(prompt.id))
         ]
         self.wanted += len(missing)
-        if not self._options.dedupe:
-            self._calls += len(missing)
-            self._characters += sum(characters_of(prompt.prompt) or 0 for prompt, _ in missing)
-            return
+        self._characters += sum(characters_of(prompt.prompt) or 0 for prompt, _ in missing)
         answered = self._answered([content for _, content in missing])
         for prompt, content in missing:
             if content not in answered:
@@ -274,7 +292,7 @@ class JournalComparison:
         if before is None:
             self._new += 1
             return True
-        self._known += 1
+        self._present += not before.is_gone
         is_changed = content != before.content
         if is_changed or before.strategy != self._strategy:
             identity = self._strategies[before.strategy]

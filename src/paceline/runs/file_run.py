@@ -33,7 +33,7 @@ from ..journal.writer import JournalWriter
 from ..processor import ParallelBatchProcessor
 from ..prompts import run_on_trio
 from .file_limit import workers_within
-from .item_registry import register_items
+from .item_registry import register_items, render_sharing
 from .journal_output import ROWS_AT_ONCE, JournalOutput, open_journal_output
 from .options import RunOptions
 from .progress import ProgressMeter
@@ -139,13 +139,16 @@ def _with_journal(
             open_journal_output(options, registered.identity, store, reader, on_message=callbacks.on_message) as output,
         ):
             counts, wanted = reader.counts(), reader.places(unsettled=True)
+            shared = reader.shared(store.items.strategy_number(strategy.identity)) if registered.dedupe else 0
+            if shared:
+                callbacks.on_message(render_sharing(shared, counts.pending))
             yield _PreparedRun(
                 options=options,
                 items=work_items(registered.prompts(partial(has_place, wanted)), strategy),
                 total=counts.total,
                 done_before=counts.settled,
                 save=output.catch_up,
-                new_journal=partial(SqliteJournal.on, store, dedupe=options.dedupe),
+                new_journal=partial(SqliteJournal.on, store, dedupe=registered.dedupe),
                 finish=partial(_finish_journal, options, registered.bad_count, output, reader),
             )
     except ConfigurationError:  # nothing was called

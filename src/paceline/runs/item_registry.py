@@ -5,8 +5,9 @@ Rules owned here:
 1. The items of an input are registered before the first call: all of them, or none.
 2. An input with the same bytes as before, read with the same options for the same strategy, has the same items: it is not checked
    again, and only the items without a result are read.
-3. Any other input is compared item by item. New, missing and changed items are reported, and the run is refused unless changes are
-   allowed. Then new and changed items are run, and the results of missing items stay in the journal but are in no output.
+3. Any other input is compared item by item. New items are run: a sample, or an input that has become longer, keeps its results. If
+   items are missing or have changed, the run is refused unless changes are allowed. Then changed items are run, and the results of
+   missing items stay in the journal but are in no output.
 4. The strategy is part of every item: another model or other settings are changes too. If they are allowed, existing results are
    kept, and items without a result are run with the new strategy.
 5. Failed items are run again if their kind of fault is to be retried: their results are removed, their cost is kept.
@@ -24,24 +25,33 @@ from anyio import from_thread
 
 from .._core.exceptions import JournalChangedError
 from .._core.prompt import content_key
+from .._core.request import DIALECTS, Request
 from ..abc import LLMCallStrategy
 from ..files import Input, InputError, InputRecord
 from ..journal.items import ItemChange, RegisteredItem
 from ..journal.writer import JournalWriter
-from .journal_facts import RegisteredInput, record_input, record_options, recorded_input, restart_output
+from .journal_facts import (
+    RegisteredInput,
+    reading_options,
+    record_input,
+    record_options,
+    recorded_input,
+    restart_output,
+)
 from .options import RunOptions
 from .setup import open_checked_input
 
-_SHOWN = 10  # changed prompts that are described one by one
 _AT_ONCE = 1_000  # items that are registered together
 _REPORT_EVERY = 100_000  # items checked between two messages
+_SELECTION = {"limit", "sample"}  # options that leave items out and change none
+_LONGEST = 80  # characters of an option that a message quotes
 
 
 @attrs.define
 class Differences:
     """Collects changes in bounded memory, however many there are."""
 
-    _prompts: list[str] = attrs.field(factory=list)
+    _first: ItemChange | None = None
     _changed: int = 0
     _settings: dict[str, None] = attrs.field(factory=dict)
 
@@ -51,22 +61,59 @@ class Differences:
             self._settings |= dict.fromkeys(change.strategy_changes)
             return
         self._changed += 1
-        if len(self._prompts) < _SHOWN:
-            self._prompts.append(str(change))
+        self._first = self._first or change
 
-    def sentences(self, *, new: int, gone: int) -> list[str]:
-        """Return a sentence for each change; of changed prompts, only the first are described.
+    def sentences(self, *, gone: int, reading: Mapping[str, str]) -> list[str]:
+        """Return a sentence for each change that must be allowed; of changed prompts, one for all of them.
 
         Args:
-            new: Number of items that the journal did not have.
-            gone: Number of items that the input no longer has.
+            gone: Number of items that the input had in the run before, and no longer has.
+            reading: A sentence for each option that the input was read with differently. They are causes, not changes: a template may
+                change prompts, a selection leaves items out.
         """
-        more = self._changed - len(self._prompts)
-        sentences = [*self._settings, *self._prompts]
-        sentences += [f"and {more:,} more prompts have changed"] if more else []
-        sentences += [f"{new:,} items of the input are new"] if new else []
-        sentences += [f"{gone:,} items of the journal are no longer in the input"] if gone else []
-        return sentences
+        sentences = [*self._settings]
+        if self._first is not None and self._changed == 1:
+            sentences.append(str(self._first))
+        elif self._first is not None:
+            sentences.append(
+                f"the prompts of {self._changed:,} items have changed, the first is that of {self._first.id!r}"
+            )
+        if gone:
+            sentences.append(f"{gone:,} items of the journal are no longer in the input")
+        causes = [text for name, text in reading.items() if gone or (self._changed and name not in _SELECTION)]
+        return [*causes, *sentences]
+
+
+def reading_changes(before: RegisteredInput | None, options: RunOptions) -> dict[str, str]:
+    """Return what is different in how the input is read: by option, a sentence.
+
+    Args:
+        before: The input of the run before; None: not known.
+        options: Options of the run.
+    """
+    if before is None:
+        return {}
+    now = reading_options(options)
+    return {
+        name: f"--{name.replace('_', '-')} was {_shown(before.asked.get(name))}, is {_shown(now.get(name))}"
+        for name in sorted(now)
+        if before.asked.get(name) != now.get(name)
+    }
+
+
+def _shown(value: object) -> str:
+    text = "not given" if value is None else str(value)
+    return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 3]}..."
+
+
+def render_added(new: int, kept: int) -> str:
+    """Return a sentence about items that are added to a journal.
+
+    Args:
+        new: Number of new items.
+        kept: Number of items that the journal had.
+    """
+    return f"{new:,} items are added to the {kept:,} of the journal"
 
 
 @attrs.frozen(kw_only=True)
@@ -79,6 +126,8 @@ class RegisteredItems:
     """Yields the input records at the positions for which the argument is true."""
     bad_count: int
     """Invalid lines of the input."""
+    dedupe: bool
+    """Whether equal prompts share one call."""
 
 
 @contextmanager
@@ -105,15 +154,45 @@ def register_items(
         with known.reopened(options.input) as reopened:
             _record_options(store, options)
             _report_bad_lines(known.bad, on_message)
-            yield RegisteredItems(identity=reopened.identity, prompts=reopened.prompts, bad_count=known.bad_count)
+            yield RegisteredItems(
+                identity=reopened.identity,
+                prompts=reopened.prompts,
+                bad_count=known.bad_count,
+                dedupe=may_dedupe(options, strategy, has_requests=known.has_requests or known.kind in DIALECTS),
+            )
         return
-    with _checked_input(store, options, strategy, on_message) as source:
+    with _checked_input(store, options, strategy, on_message) as (source, has_requests):
         _record_options(store, options)
         yield RegisteredItems(
             identity=source.identity,
             prompts=source.prompts,
             bad_count=source.bad_count,
+            dedupe=may_dedupe(options, strategy, has_requests=has_requests),
         )
+
+
+def may_dedupe(options: RunOptions, strategy: LLMCallStrategy[Any], *, has_requests: bool) -> bool:
+    """Return whether equal prompts of a run share one call.
+
+    Args:
+        options: Options of the run; they decide if `dedupe` is given.
+        strategy: Answers the prompts.
+        has_requests: Whether there are requests in a provider's form among the prompts. Then no prompts share, so that what is
+            announced before the first call holds.
+    """
+    if options.dedupe is not None:
+        return options.dedupe
+    return not (strategy.is_sampled or has_requests)
+
+
+def render_sharing(shared: int, wanted: int) -> str:
+    """Return a sentence about prompts that share a call.
+
+    Args:
+        shared: Number of prompts that need no call of their own.
+        wanted: Number of prompts to be answered.
+    """
+    return f"{shared:,} of {wanted:,} prompts are the same as another and share its call; --no-dedupe calls the model for each"
 
 
 def _has_all_items(store: JournalWriter, known: RegisteredInput, strategy: LLMCallStrategy[Any]) -> bool:
@@ -125,23 +204,25 @@ def _has_all_items(store: JournalWriter, known: RegisteredInput, strategy: LLMCa
 @contextmanager
 def _checked_input(
     store: JournalWriter, options: RunOptions, strategy: LLMCallStrategy[Any], on_message: Callable[[str], None]
-) -> Iterator[Input]:
-    """Check an input, and register its items."""
+) -> Iterator[tuple[Input, bool]]:
+    """Check an input, and register its items; yield it, and whether it has requests in a provider's form."""
     with ExitStack() as stack:
         with store.transaction():
             registry = ItemRegistry(store, strategy.identity, on_message)
             source = stack.enter_context(open_checked_input(options, strategy, visit=registry.visit))
-            changes = registry.finish()
-            if changes and not options.allow_changes:
+            found = registry.finish(reading_changes(recorded_input(store), options))
+            if found.changes and not options.allow_changes:
                 advice = "say --allow-changes to accept this, or start again with another --journal"
-                raise JournalChangedError(store.path, changes, advice=advice)
-            record_input(store, RegisteredInput.of(source, options))
-            if changes:
+                raise JournalChangedError(store.path, found.changes, advice=advice)
+            record_input(store, RegisteredInput.of(source, options, has_requests=registry.has_requests))
+            if found.changes or found.returned:
                 restart_output(store)
-        for change in changes:
+        for change in found.changes:
             on_message(change)
+        if found.new:
+            on_message(render_added(found.new, found.kept))
         _report_bad_lines(source.complaints(), on_message)
-        yield source
+        yield source, registry.has_requests
 
 
 def _record_options(store: JournalWriter, options: RunOptions) -> None:
@@ -157,6 +238,20 @@ def _report_bad_lines(complaints: Iterable[str], on_message: Callable[[str], Non
         on_message(f"skipped: {complaint}")
 
 
+@attrs.frozen(kw_only=True)
+class RegistryChanges:
+    """What differs between an input and the journal that it was registered in."""
+
+    changes: tuple[str, ...]
+    """What must be allowed, a sentence each."""
+    new: int
+    """Items that the journal did not have; 0 for a new journal."""
+    returned: int
+    """Items that were missing in the input of the run before and are in this one."""
+    kept: int
+    """Items that the journal had and the input has."""
+
+
 class ItemRegistry:
     """Registers the items of an input, in one transaction: use it within `store.transaction()`.
 
@@ -167,29 +262,41 @@ class ItemRegistry:
     """
 
     def __init__(self, store: JournalWriter, identity: Mapping[str, Any], on_message: Callable[[str], None]) -> None:
+        self.has_requests: bool = False
+        """Whether a request in a provider's form was registered."""
         self._store = store
         self._on_message = on_message
         self._strategy = store.items.strategy_number(identity)
         self._items: list[RegisteredItem] = []
         self._checked = 0
-        self._known = store.items.count() + store.items.count(gone=True)
+        self._gone = store.items.count(gone=True)
+        self._known = store.items.count() + self._gone
         self._differences = Differences()
         store.items.mark_all_gone()
 
     def visit(self, prompt: InputRecord) -> None:
         """Register an item."""
+        self.has_requests |= isinstance(prompt.prompt, Request)
         self._items.append(RegisteredItem(prompt.id, content_key(prompt.prompt), self._strategy, prompt.position))
         if len(self._items) == _AT_ONCE:
             self._flush()
 
-    def finish(self) -> list[str]:
-        """Register the remaining items; return a sentence for each change since the run before."""
+    def finish(self, reading: Mapping[str, str]) -> RegistryChanges:
+        """Register the remaining items; return what has changed since the run before.
+
+        Args:
+            reading: What was different when the input was read: see `reading_changes`.
+        """
         self._flush()
-        if not self._known:
-            return []
-        gone = self._store.items.count(gone=True)
-        new = self._store.items.count() + gone - self._known
-        return self._differences.sentences(new=new, gone=gone)
+        missing = self._store.items.finish_marking()
+        gone, present = self._store.items.count(gone=True), self._store.items.count()
+        new = present + gone - self._known
+        return RegistryChanges(
+            changes=tuple(self._differences.sentences(gone=gone - missing, reading=reading)),
+            new=new if self._known else 0,
+            returned=self._gone - missing,
+            kept=present - new,
+        )
 
     def _flush(self) -> None:
         with suppress(RuntimeError):  # outside a worker thread of `run_async`

@@ -78,19 +78,22 @@ class RegisteredInput:
     """Invalid lines."""
     bad: tuple[str, ...]
     """Sentences about the first invalid lines."""
+    has_requests: bool = False
+    """Whether there are requests in a provider's form among the prompts."""
 
     @classmethod
-    def of(cls, source: Input, options: RunOptions) -> RegisteredInput:
+    def of(cls, source: Input, options: RunOptions, *, has_requests: bool) -> RegisteredInput:
         """Describe an input that was checked."""
         return cls(
             name=source.name,
             digest=source.digest.hex(),
             size=source.size,
             kind=str(source.kind),
-            asked=_reading_options(options),
+            asked=reading_options(options),
             count=source.count,
             bad_count=source.bad_count,
             bad=tuple(source.complaints()),
+            has_requests=has_requests,
         )
 
     def is_read_again_by(self, options: RunOptions) -> bool:
@@ -99,7 +102,7 @@ class RegisteredInput:
         Raises:
             InputError: The input cannot be read.
         """
-        return options.input != STREAM and self.asked == _reading_options(options) and self.has_bytes_of(options.input)
+        return options.input != STREAM and self.asked == reading_options(options) and self.has_bytes_of(options.input)
 
     def has_bytes_of(self, path: str) -> bool:
         """Whether a file has the bytes that were read.
@@ -126,7 +129,8 @@ class RegisteredInput:
         return reopen_input(path, kind=InputKind(self.kind), template=template, digest=digest, size=self.size)
 
 
-def _reading_options(options: RunOptions) -> dict[str, Any]:
+def reading_options(options: RunOptions) -> dict[str, Any]:
+    """Return the options that decide which items an input has."""
     return {name: value for name, value in to_data(options).items() if name in _READING}
 
 

@@ -122,8 +122,9 @@ class RunOptions:
     """Number of prompts to draw at random, 1 or more; the same ones on every run. Default: None, all of them."""
     strict: bool = False
     """Whether an invalid line stops the run before the first call; otherwise it is skipped. Default: False."""
-    dedupe: bool = True
-    """Whether equal prompts share one call. Default: True."""
+    dedupe: bool | None = None
+    """Whether equal prompts share one call; it needs a journal. Default: None, they do, except at a temperature above 0 and where the input
+    has requests in a provider's form: there they are separate samples."""
 
     output: str = attrs.field(
         default=attrs.Factory(_default_output, takes_self=True), converter=_path, metadata={PATH: True}
@@ -163,6 +164,10 @@ class RunOptions:
             raise ConfigurationError("--cache: needs --system FILE, which is what is cached")
         if self.journal is not None and self.no_journal:
             raise ConfigurationError("--journal and --no-journal: give one of them")
+        if self.dedupe and self.no_journal:
+            raise ConfigurationError(
+                "--dedupe: needs a journal, so that the answers can be shared; leave out --no-journal"
+            )
         if self.journal is not None and self.journal in (self.input, self.output, STREAM):
             raise ConfigurationError(f"--journal: must be a file of its own, not {self.journal}")
 

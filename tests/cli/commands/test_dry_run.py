@@ -61,7 +61,8 @@ def test_the_plan_shows_models_lanes_files_and_costs(paceline, same, tmp_path, k
     assert run.code == 0, run.err
     for line in (
         f"input     {same}: 9 prompts (jsonl)",
-        "calls     3: 6 prompts are equal to another",
+        "calls     3",
+        "            6 of 9 prompts are the same as another and share its call; --no-dedupe calls the model for each",
         "model     gpt-5-nano, lane OpenAIStrategy:gpt-5-nano",
         "then      gemini-2.5-flash, lane GeminiStrategy:gemini-2.5-flash",
         f"system    {tmp_path}/s.txt: 400 characters",
@@ -161,8 +162,21 @@ def test_requests_that_differ_in_more_than_words_are_different_calls(paceline, t
     ]
     path.write_text("".join(json.dumps(row) + "\n" for row in rows))
     arguments = ("-m", "openai:m@http://127.0.0.1:9/v1", "--dry-run", "--json")
-    (plan,) = paceline("run", path, "-o", tmp_path / "o", *arguments).rows
+    (plan,) = paceline("run", path, "-o", tmp_path / "o", *arguments, "--dedupe").rows
     assert (plan["input"]["kind"], plan["calls"], plan["tokens"]["input"]) == ("openai", 2, 2)
+
+
+def test_lines_of_a_batch_file_are_calls_of_their_own_by_default(paceline, tmp_path):
+    path = tmp_path / "batch.jsonl"
+    body = {"model": "m", "messages": [{"role": "user", "content": "abcd"}]}
+    lines = [{"custom_id": str(n), "method": "POST", "url": "/v1/chat/completions", "body": body} for n in range(3)]
+    path.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    arguments = ("run", path, "-o", tmp_path / "o", "-m", FAST, "--dry-run")
+    (plan,) = paceline(*arguments, "--json").rows
+    assert (plan["calls"], plan["repeats"]) == (3, 2)
+    assert (
+        "2 prompts are the same as another and have calls of their own; --dedupe calls once" in paceline(*arguments).out
+    )
 
 
 @pytest.fixture
@@ -200,6 +214,7 @@ def test_items_that_are_run_again_are_counted_in_the_plan(paceline, begun):
         "failures": {"rejected": 4},
         "pending": 0,
         "again": 4,
+        "new": 0,
         "changes": [],
         "writer": None,
         "refused": False,
@@ -213,7 +228,7 @@ def test_the_plan_reports_changes_in_the_words_of_the_run(paceline, begun, same)
     assert planned.code == 2
     state = state_in(planned)
     assert state["refused"]
-    assert state["changes"] == ["the prompt of '2' has changed", "5 items of the input are new"]
+    assert (state["changes"], state["new"]) == (["the prompt of '2' has changed"], 5)
     refused = paceline(*begun)
     assert refused.code == 2
     assert all(change in refused.err for change in state["changes"])
