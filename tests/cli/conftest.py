@@ -11,6 +11,8 @@ from pathlib import Path
 
 import attrs
 import pytest
+import trio
+from trio.testing import MockClock
 
 from paceline.cli import main
 
@@ -48,8 +50,22 @@ class Run:
 
 
 @pytest.fixture
-def paceline(capfd):
-    """Run the program in this process."""
+def virtual_time(monkeypatch):
+    """Run whatever starts trio in this process in virtual time, where simulated providers take none.
+
+    The clock jumps only when nothing has happened for a moment, as threads write the files meanwhile.
+    """
+    run = trio.run
+
+    def run_in_virtual_time(*arguments, **options):
+        return run(*arguments, **{"clock": MockClock(autojump_threshold=0.002)} | options)
+
+    monkeypatch.setattr(trio, "run", run_in_virtual_time)
+
+
+@pytest.fixture
+def paceline(capfd, virtual_time):
+    """Run the program in this process, in virtual time."""
 
     def run(*arguments):
         code = main([str(argument) for argument in arguments])

@@ -15,6 +15,8 @@ from paceline.runs import RunControl
 from paceline.runs.progress import ProgressMeter
 from paceline.runs.runner import Callbacks, RunItems, run_batch
 
+from ..engine.support import FixedPace
+
 pytestmark = pytest.mark.anyio
 
 
@@ -64,7 +66,7 @@ def prompts(number, text="?"):
 
 
 async def run(source, strategy, save, **hooks):
-    processor = ParallelBatchProcessor()
+    processor = ParallelBatchProcessor(pace=lambda _: FixedPace(20))  # 20 calls start at once
     meter = ProgressMeter(len(source), processor.config.max_workers)
     items = RunItems(source, strategy)
     return await run_batch(items, meter, processor=processor, save=save, callbacks=Callbacks(**hooks))
