@@ -5,13 +5,16 @@ VENV := .venv
 BIN := $(VENV)/bin
 UV := $(shell command -v uv 2>/dev/null)
 
+# Bytecode is kept: otherwise each of the many processes of the tests compiles all that it imports.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: demo test quick cover check lint types contracts spelling docs format versions bench bench-pace clean
 
 demo: $(VENV)/.demo  ## watch a batch find its pace
 	$(BIN)/paceline demo
 
 test: $(VENV)/.dev  ## run the tests
-	$(BIN)/python -m pytest -n $(WORKERS)
+	$(BIN)/python -m pytest -n $(WORKERS) --maxschedchunk 1
 
 quick: $(VENV)/.dev  ## the tests that need neither processes nor servers, in under a minute
 	PACELINE_SEARCH=quick $(BIN)/python -m pytest -n auto -m "not slow"
@@ -21,8 +24,8 @@ cover: $(VENV)/.dev  ## the quick tests, with the share of the code that they ru
 
 check: lint types contracts spelling cover  ## everything that must hold besides the tests
 
-# One more than cores: tests of processes and servers mostly wait.
-WORKERS := $(shell python3 -c 'import os; print(1 + (os.cpu_count() or 1))')
+# Two more than cores: tests of processes and servers mostly wait, and come first.
+WORKERS := $(shell python3 -c 'import os; print(2 + (os.cpu_count() or 1))')
 COVERAGE := 88
 
 lint: $(VENV)/.dev

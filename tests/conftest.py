@@ -20,14 +20,21 @@ for _name, _examples in {"quick": 15, "normal": 60, "thorough": 300}.items():
 settings.load_profile(os.environ.get("PACELINE_SEARCH", "normal"))
 
 SLOW = (Path(__file__).with_name("slow.txt")).read_text("utf-8").split()
-"""Files, folders and tests that start processes or servers, or take more than a second: `make quick` leaves them out."""
+"""Files, folders and tests that start processes or servers, or take more than a second, the slowest first: `make quick` leaves them out."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark the slow tests."""
-    for item in items:
-        if any(item.nodeid.startswith(f"tests/{name}") for name in SLOW):
+    """Mark the slow tests, and begin with them in the order of their list: no worker is left with a long test at the end."""
+    ranks = {item: _rank(item.nodeid) for item in items}
+    for item, rank in ranks.items():
+        if rank < len(SLOW):
             item.add_marker(pytest.mark.slow)
+    items.sort(key=ranks.__getitem__)
+
+
+def _rank(name: str) -> int:
+    """Return the place of a test in the list of the slow ones; their number if it is not slow."""
+    return next((rank for rank, slow in enumerate(SLOW) if name.startswith(f"tests/{slow}")), len(SLOW))
 
 
 @pytest.fixture(params=["trio", "asyncio"])
