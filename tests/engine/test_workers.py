@@ -166,10 +166,10 @@ async def test_the_controller_receives_the_end_of_every_call_also_when_cancelled
 @pytest.mark.parametrize(
     ("error", "signal"),
     [
-        (ValueError("a bug of the strategy says nothing about the provider"), "Abandoned"),
+        (ValueError("a bug of the strategy, over the answer"), "Faulted"),
         (CallError("served, but unusable", kind=FaultKind.INVALID), "Served"),
         (CallError("served, but unusable", kind=FaultKind.REFUSED), "Served"),
-        (Status(400), "Faulted"),
+        (Status(400), "Served"),
         (Status(429), "Throttled"),
     ],
 )

@@ -111,7 +111,9 @@ limits = st.builds(
 quotas = st.none() | st.builds(
     QuotaHint, retry_after=hints, limits=st.lists(limits, max_size=3).map(tuple), reopens_in=hints
 )
-served = st.just(SERVED) | st.builds(Served, tokens=st.none() | odd | st.floats(0, 1e7), quota=quotas)
+served = st.just(SERVED) | st.builds(
+    Served, tokens=st.none() | odd | st.floats(0, 1e7), quota=quotas, accepted=st.booleans()
+)
 refused = st.builds(Throttled, hints, quotas)
 faults = st.builds(Faulted, st.sampled_from([kind for kind in FaultKind if kind is not FaultKind.THROTTLED]))
 signals = st.one_of(served, refused, refused, faults, st.just(ABANDONED))

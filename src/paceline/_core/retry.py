@@ -7,8 +7,9 @@ Rules owned here:
 
 1. There are three separate budgets: passing failures, invalid outputs, truncated outputs. Each counts the calls that ended so;
    the call that uses up a budget is the item's last.
-2. Being throttled uses no budget. It ends an item only if its lane had no success for `patience` seconds. The item waits as long
-   as the provider asked, unless that is absurdly long; other items run meanwhile.
+2. Being throttled uses no budget. It ends an item only if its lane had no success for `patience` seconds, or if the item is refused
+   for its own sake (`refusals`). The item waits as long as the provider asked, unless that is absurdly long; other items run
+   meanwhile.
 3. A fault that another call cannot cure ends the item at once. Two kinds end more than the item: a denied key stops the batch, an
    exhausted quota exhausts its lane.
 4. A settled item stays settled: a further event is a bug, and raises.
@@ -123,6 +124,8 @@ class Throttled:
     """Seconds for which the lane was throttled without a success."""
     retry_after: float | None = None
     """Seconds that the provider asked to wait."""
+    own: bool = False
+    """Whether the item is refused for its own sake, while its lane serves others."""
 
 
 def _is_not_throttled(_: object, __: object, kind: FaultKind) -> None:
@@ -187,16 +190,17 @@ ANSWERED: Event = Answered()
 ENDED: Event = Ended()
 
 
-def event_of(fault: Fault, *, starved: float, chance: float) -> Event:
+def event_of(fault: Fault, *, starved: float, chance: float, own: bool = False) -> Event:
     """Return the event for a failed call.
 
     Args:
         fault: Fault of the call.
         starved: Seconds for which the lane was throttled without a success.
         chance: Random number for the jitter, uniform in [0, 1].
+        own: Whether the item is refused for its own sake.
     """
     if fault.kind is FaultKind.THROTTLED:
-        return Throttled(starved, fault.retry_after)
+        return Throttled(starved, fault.retry_after, own)
     return Failed(fault.kind, chance, fault.retry_after)
 
 
@@ -212,7 +216,9 @@ def step(policy: RetryPolicy, state: State, event: Event) -> tuple[State, Effect
         case Answered():
             return SETTLED, _ACCEPT
         case Throttled(starved):
-            return (state, _wait_as_asked(event.retry_after)) if starved < policy.patience else (SETTLED, GIVE_UP)
+            if event.own or starved >= policy.patience:
+                return SETTLED, GIVE_UP
+            return state, _wait_as_asked(event.retry_after)
         case Failed():
             return _failed(policy, state, event)
         case Ended():

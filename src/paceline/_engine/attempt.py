@@ -119,27 +119,31 @@ def signal_of(verdict: Verdict, costs: TokenCosts) -> pace.Signal:
         return pace.Throttled(fault.retry_after, quota)
     signal = pace.SERVED if fault is None else SIGNALS[fault.kind]
     tokens = verdict.usage.total_tokens
-    if signal is pace.SERVED and (tokens or quota is not None):
-        return pace.Served(float(tokens) if tokens else None, quota)
+    if isinstance(signal, pace.Served) and (tokens or quota is not None):
+        return pace.Served(float(tokens) if tokens else signal.tokens, quota, signal.accepted)
     return signal
+
+
+_USELESS = pace.Served(accepted=False)
 
 
 SIGNALS: Mapping[FaultKind, pace.Signal] = MappingProxyType(
     {
         # the provider did the work, even if its result is unusable
-        FaultKind.INVALID: pace.SERVED,
-        FaultKind.TRUNCATED: pace.SERVED,
-        FaultKind.REFUSED: pace.SERVED,
+        FaultKind.INVALID: _USELESS,
+        FaultKind.TRUNCATED: _USELESS,
+        FaultKind.REFUSED: _USELESS,
+        FaultKind.REJECTED: pace.Served(tokens=0.0, accepted=False),  # read, but not worked on
         # the provider, or the connection to it, failed
         FaultKind.OVERLOADED: pace.Faulted(FaultKind.OVERLOADED),
         FaultKind.TRANSIENT: pace.Faulted(FaultKind.TRANSIENT),
         FaultKind.TIMEOUT: pace.Faulted(FaultKind.TIMEOUT),
-        FaultKind.REJECTED: pace.Faulted(FaultKind.REJECTED),
         FaultKind.DENIED: pace.Faulted(FaultKind.DENIED),
         FaultKind.EXHAUSTED: pace.Faulted(FaultKind.EXHAUSTED),
-        # the call may never have reached the provider
-        FaultKind.BUG: pace.ABANDONED,
-        FaultKind.CANCELLED: pace.ABANDONED,
+        # the caller's code failed
+        FaultKind.BUG: pace.Faulted(FaultKind.BUG),
+        FaultKind.CANCELLED: pace.Faulted(FaultKind.CANCELLED),
+        # the call never reached the provider, or was not let finish
         FaultKind.SKIPPED: pace.ABANDONED,
         FaultKind.PENDING: pace.ABANDONED,
         FaultKind.THROTTLED: pace.Throttled(),

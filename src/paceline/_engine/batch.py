@@ -267,11 +267,10 @@ class Batch:
         """Report to the lane's controller how a started call ended."""
         match signal:
             case pace.Served():
-                lane.record_served()
+                lane.record_served(job)
             case pace.Throttled():
                 lane.record_refusal(now)
-                self.tally.refusals += 1
-            case pace.Faulted() | pace.Abandoned():
+            case pace.Faulted() | pace.Abandoned() | pace.Excused():
                 pass
         lane.finish(job, now, signal)
         if not isinstance(signal, pace.Served):

@@ -12,18 +12,20 @@ from anyio import CancelScope
 from .._core import escalation, retry
 from .._core.accounting import Price
 from .._core.classify import describe
-from .._core.fault import Fault
+from .._core.fault import Fault, FaultKind
 from .._core.lanes import Backlog
-from .._core.pace import PaceChange
+from .._core.pace import TRUST, PaceChange
 from .._core.pace.history import UnreadChanges
 from .._core.prompt import characters_of
-from .._core.quota import positive_number
+from .._core.quota import QuotaHint, Unit, positive_number
+from .._core.refusals import NOT_REFUSED, LaneRefusals, RefusalRecord
 from .._core.results import Attempt, WorkItemResult
 from .._core.token_estimate import TokenCosts
 from .._core.usage import NO_USAGE, TokenUsage
 from ..abc import Ladder, LLMCallStrategy, LLMWorkItem, RateController
 from .guard import logger
 
+_REPEATEDLY = 2  # refusals between which others were served: a token estimate alone is too coarse to end an item
 _MIN_READ_AHEAD = 64  # items per lane; two for each call that may be in flight if that is more
 
 
@@ -45,6 +47,12 @@ class Job:
     attempts: tuple[Attempt, ...] = ()
     refusals: int = 0
     """How often its calls were throttled."""
+    refused: RefusalRecord = NOT_REFUSED
+    """Its latest refusals by its lane, in a row."""
+    order: int = 0
+    """Number of its latest call in its lane."""
+    charged: tuple[Any, ...] = ()
+    """The controller's tickets for these, as far as they were reported as evidence about the lane."""
     deadline: float = math.inf
     """The time of the item's deadline, which starts with its first call."""
     waiting: bool = False
@@ -113,6 +121,11 @@ class Job:
         if self.ladder is None:
             raise AssertionError(f"item {self.item.item_id!r} has no ladder")
         self.origin, self.previous, self.strategy = self.ladder.steps[step], self.strategy, None
+        self.clear_refusals()
+
+    def clear_refusals(self) -> None:
+        """Start afresh: its latest call was not refused, or was in another lane."""
+        self.refused, self.charged = NOT_REFUSED, ()
 
     @property
     def active_strategy(self) -> LLMCallStrategy[Any]:
@@ -165,6 +178,7 @@ class Lane:
         self._unreported = learned.unreported
         self._unrecorded = learned.unrecorded
         self.backlog: Backlog[Job] = Backlog()
+        self.refusals: LaneRefusals = LaneRefusals()
         self.in_flight: int = 0
         self.exhausted: Fault | None = None
         """Why no more calls start here; None: they may."""
@@ -178,7 +192,7 @@ class Lane:
 
     def has_room(self, share: float) -> bool:
         """Whether the source should be read for this lane: fewer jobs wait than `share` of what is read ahead for it."""
-        return self.exhausted is None and len(self.backlog) < share * max(_MIN_READ_AHEAD, 2 * self.pace.limit)
+        return self.exhausted is None and self.backlog.in_turn < share * max(_MIN_READ_AHEAD, 2 * self.pace.limit)
 
     def ready_at(self, now: float) -> float:
         """Return the earliest time of the next call; inf: an event must come first, such as a new job."""
@@ -192,7 +206,7 @@ class Lane:
     def add(self, job: Job) -> None:
         """Let a job wait for its first call."""
         if not self.in_flight and not self.backlog:
-            self.record_served()  # the lane was idle: earlier refusals say nothing about now
+            self._refused_since = math.inf  # the lane was idle: earlier refusals say nothing about now
         job.lane = self
         job.waiting = True
         self.backlog.add(job)
@@ -200,23 +214,26 @@ class Lane:
     def put_back(self, job: Job, not_before: float, now: float) -> None:
         """Let a job wait for a further call; it may come from another lane."""
         if job.lane is not self and not self.in_flight and not self.backlog:
-            self.record_served()  # as above
+            self._refused_since = math.inf  # as above
         job.lane = self
         job.waiting = True
         job.cost = 0.0
-        self.backlog.put_back(job, not_before, now)
+        self.backlog.put_back(job, not_before, now, job.refused.step_back)
 
     def start(self, job: Job, now: float) -> None:
         """Count a call as started."""
         job.waiting = False
         job.started = now
         job.in_flight = True
+        job.order = self.refusals.record_start()
         job.ticket = self.pace.started(now, job.cost or self._estimate_cost(job))
         self.in_flight += 1
+        self.backlog.idle = False
 
     def finish(self, job: Job, now: float, signal: Any) -> None:
         """Count a call as ended."""
         self.in_flight -= 1
+        self.backlog.idle = not self.in_flight
         job.in_flight = False
         ticket, job.ticket = job.ticket, None
         self.pace.settled(ticket, now, signal)
@@ -232,6 +249,13 @@ class Lane:
         job.cost = estimate or self.costs.expected(characters)
         return job.cost
 
+    def is_too_large(self, job: Job, quota: QuotaHint | None) -> bool:
+        """Whether a job that was refused repeatedly is larger than the whole limit that the provider names."""
+        if quota is None or job.refused.counted < _REPEATEDLY:
+            return False
+        limits = self.costs.as_total_tokens(quota).limits
+        return any(each.unit is Unit.TOKENS and each.limit is not None and 0 < each.limit < job.cost for each in limits)
+
     def unreported_changes(self) -> Sequence[PaceChange]:
         """Return the changes of the pace since the last call of this method, the oldest first."""
         return self._unreported.read(self.pace.history)
@@ -240,9 +264,11 @@ class Lane:
         """Return, for the journal, the changes of the pace since the last call of this method."""
         return self._unrecorded.read(self.pace.history)
 
-    def record_served(self) -> None:
-        """Record that the provider served a call: patience starts from the beginning."""
+    def record_served(self, job: Job) -> None:
+        """Record that the provider served a job's call: patience starts from the beginning."""
         self._refused_since = math.inf
+        self.refusals.record_served(job.refused, job.order)
+        self.backlog.record_served()
 
     def record_refusal(self, now: float) -> None:
         """Record that the provider refused a call."""
@@ -254,7 +280,20 @@ class Lane:
 
     def patience_ends_at(self, patience: float) -> float:
         """Return when the jobs that wait here are given up; inf: nothing waits, or nothing is refused."""
-        return self._refused_since + patience if len(self.backlog) else math.inf
+        if not len(self.backlog):
+            return math.inf
+        return self._refused_since + (min(patience, TRUST) if self.has_only_suspects else patience)
+
+    @property
+    def has_only_suspects(self) -> bool:
+        """Whether all jobs that wait here were refused for their own sake, as far as is known."""
+        return not self.in_flight and not self.backlog.in_turn and all(job.refused.is_own for job in self.backlog)
+
+
+def own_refusal_fault(lane: Lane, job: Job, message: str = "") -> Fault:
+    """Return the fault of an item that is refused for its own sake; `message`: the provider's words."""
+    text = f"refused {job.refused.times} times in a row while {lane.quota} served others"
+    return Fault(FaultKind.THROTTLED, f"{text}: {message}" if message else text)
 
 
 def _expected_tokens(strategy: LLMCallStrategy[Any], prompt: Any) -> float | None:

@@ -12,13 +12,16 @@ Rules owned here:
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 
+import attrs
 from anyio import create_task_group, current_time, lowlevel
 
 from .._core.events import BatchStarted
 from .._core.fault import Fault, FaultKind, overdue_fault, pending_fault
 from .batch import Batch
 from .intake import Intake
+from .job import Job, Lane, own_refusal_fault
 from .settle import give_up
 from .worker import work
 
@@ -108,16 +111,27 @@ def _dismiss_unreachable(batch: Batch, now: float) -> None:
     """Dismiss the jobs of lanes that are exhausted or out of patience; of all lanes if the batch is stopped."""
     for lane in batch.lanes.values():
         if not lane.exhausted and now >= lane.patience_ends_at(batch.config.retry.patience):
+            if lane.has_only_suspects:
+                for job in _waiting(lane):
+                    batch.dismiss(job, own_refusal_fault(lane, job))
+                continue
             message = (
                 f"the quota {lane.quota} has served nothing for {lane.starved(now):g} s; run its items again later"
             )
             batch.exhaust_lane(lane, Fault(FaultKind.THROTTLED, message))
         reason = lane.exhausted or batch.stopped
         if reason is not None:
-            for job in lane.backlog.clear():
-                if job.waiting:
-                    job.waiting = False
-                    batch.dismiss(job, reason)
+            for job in _waiting(lane):
+                called = job.attempts or job.refusals
+                batch.dismiss(job, reason if called else attrs.evolve(reason, kind=FaultKind.PENDING))
+
+
+def _waiting(lane: Lane) -> Iterator[Job]:
+    """Remove and yield the jobs that wait in a lane."""
+    for job in lane.backlog.clear():
+        if job.waiting:
+            job.waiting = False
+            yield job
 
 
 async def _settle_dismissed(batch: Batch) -> None:

@@ -8,9 +8,10 @@ from typing import Any
 import attrs
 from anyio import current_time
 
-from .._core import escalation, events, retry
+from .._core import escalation, events, pace, retry
 from .._core.fault import Fault, FaultKind, exhausted_lane_fault, overdue_fault, pending_fault
 from .._core.pace import PaceChange
+from .._core.refusals import NOT_REFUSED, Blame
 from .._core.results import Attempt, WorkItemResult
 from .._core.usage import NO_USAGE
 from ..abc import LLMCallStrategy
@@ -18,7 +19,7 @@ from .attempt import Verdict, judge, signal_of, take_quota_hint
 from .batch import Batch
 from .guard import unwrap
 from .intake import route
-from .job import Job, Lane, model_of, price_of
+from .job import Job, Lane, model_of, own_refusal_fault, price_of
 
 
 async def settle_reply(batch: Batch, job: Job, reply: tuple[Any, BaseException | None], now: float) -> None:
@@ -65,15 +66,24 @@ class _EndedCall:
 
 
 async def _decide(batch: Batch, job: Job, call: _EndedCall) -> None:
-    lane, attempt, fault = job.lane_or_raise, job.attempt, call.verdict.fault
-    batch.settle_call(job, lane, call.at, signal_of(call.verdict, lane.costs))
+    lane, attempt = job.lane_or_raise, job.attempt
+    own = False
+    if (fault := call.verdict.fault) is not None and fault.kind is FaultKind.THROTTLED:
+        batch.tally.refusals += 1
+        call, signal, own = _refused(job, lane, call, fault)
+        fault = call.verdict.fault
+    else:
+        signal = signal_of(call.verdict, lane.costs)
+    batch.settle_call(job, lane, call.at, signal)
     if call.verdict.usage is not NO_USAGE:
         lane.costs.record(job.characters, call.verdict.usage)
     if fault is not None and fault.kind is FaultKind.THROTTLED:
         job.refusals += 1
     else:
+        if job.refused is not NOT_REFUSED:
+            job.clear_refusals()
         _record_attempt(batch, job, lane, call)
-    effect = job.step(batch.config.retry, _event(batch, lane, call))
+    effect = job.step(batch.config.retry, _event(batch, lane, call, own=own))
     if not isinstance(effect, (retry.CallAgain, escalation.MoveUp)):
         job.result = job.make_result(call.verdict.output, fault)
     _stop_others(batch, lane, effect, fault)
@@ -92,6 +102,24 @@ async def _decide(batch: Batch, job: Job, call: _EndedCall) -> None:
             await _publish(batch, job)
 
 
+def _refused(job: Job, lane: Lane, call: _EndedCall, fault: Fault) -> tuple[_EndedCall, pace.Signal, bool]:
+    """Record a refused call; return it, its signal to the controller, and whether the item is refused for its own sake."""
+    job.refused, blame = lane.refusals.record_refusal(job.refused, job.order)
+    if lane.refusals.is_closed:
+        lane.backlog.record_closed()
+    if blame is Blame.LANE:
+        job.charged += (job.ticket,)
+        return call, signal_of(call.verdict, lane.costs), False
+    signal, job.charged = pace.Excused(job.charged), ()
+    if lane.is_too_large(job, fault.quota):
+        fault = Fault(FaultKind.REJECTED, f"refused as too large for the limit: {fault.message}")
+    elif blame is Blame.FINAL:
+        fault = own_refusal_fault(lane, job, fault.message)
+    else:
+        return call, signal, False
+    return attrs.evolve(call, verdict=attrs.evolve(call.verdict, fault=fault)), signal, True
+
+
 def _record_attempt(batch: Batch, job: Job, lane: Lane, call: _EndedCall) -> None:
     """Record an attempt and its cost."""
     fault, usage, strategy = call.verdict.fault, call.verdict.usage, job.active_strategy
@@ -105,12 +133,12 @@ def _record_attempt(batch: Batch, job: Job, lane: Lane, call: _EndedCall) -> Non
         account.book_alone(model_of(top) or type(top).__qualname__, usage, price_of(top))
 
 
-def _event(batch: Batch, lane: Lane, call: _EndedCall) -> retry.Event:
+def _event(batch: Batch, lane: Lane, call: _EndedCall, *, own: bool) -> retry.Event:
     if call.verdict.fault is None:
         return retry.ANSWERED
     if call.final:
         return retry.ENDED
-    return retry.event_of(call.verdict.fault, starved=lane.starved(call.at), chance=batch.draw())
+    return retry.event_of(call.verdict.fault, starved=lane.starved(call.at), chance=batch.draw(), own=own)
 
 
 def _stop_others(batch: Batch, lane: Lane, effect: escalation.Effect, fault: Fault | None) -> None:

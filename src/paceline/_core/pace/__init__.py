@@ -5,6 +5,7 @@ from .controller import PaceController as PaceController
 from .signals import ABANDONED as ABANDONED
 from .signals import SERVED as SERVED
 from .signals import Abandoned as Abandoned
+from .signals import Excused as Excused
 from .signals import Faulted as Faulted
 from .signals import PaceChange as PaceChange
 from .signals import PaceKnowledge as PaceKnowledge

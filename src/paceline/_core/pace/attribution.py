@@ -9,6 +9,7 @@ Rules owned here:
 4. Any other refusal is charged to a rate first, because that can be refunded, and counts as evidence for a cap. Once the cap is
    proven, the rate is refunded.
 5. An unbroken series of refusals, while no limit is known, is charged as one.
+6. What a refusal was charged is taken back if its item turns out to be refused for its own sake.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from collections import deque
 
 from .admissions import Admissions, Call
 from .breaker import Breaker
+from .charges import Charges, Cut
 from .concurrency_cap import ConcurrencyCap
 from .dimensions import Dimensions
 from .pacer import Pacer
@@ -38,6 +40,7 @@ class Attribution:
     ) -> None:
         self._admissions, self._dimensions, self._cap = admissions, dimensions, cap
         self._breaker, self._recorder = breaker, recorder
+        self._charges = Charges()
         self._latest_refused: deque[bool] = deque(maxlen=_LATEST)
         self._consecutive = 0  # refusals since the last admission
         self._last_tokens = 0.0  # of the call admitted last
@@ -70,29 +73,38 @@ class Attribution:
             self._cut(now, pacer, call, in_flight)
             return
         pacer.rate.restore(refund)
+        self._charges.forget()
         breaker.reset()
         limit = int(cap.limit)
         self._recorder.record_all(
             now, f"refused only with {limit} or more in flight, never with fewer: a cap on concurrency"
         )
 
-    def charge_series(self, now: float, since: float) -> None:
-        """Charge an unbroken series of refusals, the first of a call that started at `since`, as one."""
+    def charge_series(self, now: float, since: float, call: Call) -> None:
+        """Charge an unbroken series of refusals as one: from that of a call that started at `since` to that of `call`."""
         pacer = self._dimensions.charged
         if pacer.is_known or self._is_young:
             return
-        pacer.rate.cut(now, since, pacer.rate.mean, self._consecutive, pacer.recent_rate())
+        cut = Cut(now, since, pacer.rate.mean, self._consecutive, pacer.recent_rate())
+        self._charges.charge(call.order, pacer, cut)
         pacer.drop_claim()
         self._recorder.record_rate(
             now, pacer, "call after call was refused: the rate is set to what was admitted until then"
         )
+
+    def excuse(self, now: float, call: Call) -> None:
+        """Take back what the refusal of a call was charged: it said nothing about the limit."""
+        pacer = self._charges.take_back(call.order)
+        if pacer is not None:
+            self._recorder.record_rate(now, pacer, "a call was refused for its own sake: its charge is taken back")
 
     @property
     def _is_young(self) -> bool:
         return self._admissions.admitted < _LATEST
 
     def _cut(self, now: float, pacer: Pacer, call: Call, in_flight: int) -> None:
-        pacer.rate.cut(now, call.started, pacer.cost(call), self._consecutive, pacer.recent_rate())
+        cut = Cut(now, call.started, pacer.cost(call), self._consecutive, pacer.recent_rate())
+        self._charges.charge(call.order, pacer, cut)
         pacer.drop_claim()
         reason = f"refused with {in_flight} in flight, where more were admitted before: a limit on the rate"
         if not self._cap.belief:

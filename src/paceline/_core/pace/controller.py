@@ -35,17 +35,17 @@ from .dimensions import Dimensions
 from .knee import Knee
 from .outage import Outage
 from .recorder import PaceRecorder
-from .signals import Abandoned, Faulted, PaceChange, PaceKnowledge, PaceStatistics, Served, Signal, Throttled
+from .signals import Abandoned, Excused, Faulted, PaceChange, PaceKnowledge, PaceStatistics, Served, Signal, Throttled
 from .warm_start import warm_start
 
 _CEILING = 4000.0  # calls in flight: the engine has its own, lower limit
 _SLOWDOWN = 0.7  # of the pace, for a degraded provider
 _FRESH_FAULT = 2.0  # confirmation ages: a fault that took longer says nothing about now
 _TICK, _MIN_WAIT = 1e-3, 1e-4  # seconds
-# Other kinds of faults are the call's own.
 _PROVIDER_FAULTS = frozenset({FaultKind.OVERLOADED, FaultKind.TRANSIENT, FaultKind.TIMEOUT})
+_CALLER_FAULTS = frozenset({FaultKind.BUG, FaultKind.CANCELLED})
 _IDLE = 1.0  # seconds without a call in flight
-_REFUSED = Outcome.REFUSED
+_REFUSED, _USELESS = Outcome.REFUSED, Served(accepted=False)
 
 
 class PaceController:
@@ -129,7 +129,7 @@ class PaceController:
         if self._in_flight >= int(self._cap.limit):
             self._full, self._full_at = True, now
             return max(now, self._admissions.verdict_at()) + _TICK
-        wait = self._dimensions.wait(now, cost)
+        wait = self._dimensions.wait(now, self._dimensions.paced_cost(now, cost))
         if not wait:
             return now
         self._paced_until = now + wait + _IDLE
@@ -142,10 +142,11 @@ class PaceController:
         if not self._in_flight:
             self._exclude_idle_time(now)
         self._in_flight += 1
+        cost = self._dimensions.paced_cost(now, cost)
         full = self._in_flight >= int(self._cap.limit) or (self._full and now - self._full_at < _IDLE)
         call = self._admissions.record_start(now, cost, paced=now <= self._paced_until, filled=full)
         self._paced_until, self._full = -math.inf, False
-        if not self._knee.latency:
+        if self._knee.is_measuring:
             self._knee.record_start(now, call.order)
         if self._breaker.is_open:
             self._breaker.start_probe(now)
@@ -161,11 +162,18 @@ class PaceController:
         self._idle_since = now
         match signal:
             case Served():
+                self._served += 1
                 self._record_answer(ticket, now, signal)
             case Throttled():
                 self._record_refusal(ticket, now, signal)
             case Faulted(kind) if kind in _PROVIDER_FAULTS:
                 self._record_fault(ticket, now)
+            case Faulted(kind) if kind in _CALLER_FAULTS and now > ticket.started and not self._breaker.is_open:
+                self._record_answer(ticket, now, _USELESS)  # presumably the caller's code failed over the answer
+            case Excused(earlier):
+                self._record_no_evidence(ticket, now)
+                for call in earlier:
+                    self._attribution.excuse(now, call)
             case Faulted() | Abandoned():
                 self._record_no_evidence(ticket, now)
         self._recorder.record_growth(now)
@@ -193,7 +201,6 @@ class PaceController:
 
     def _record_answer(self, call: Call, now: float, signal: Served) -> None:
         knee, cap = self._knee, self._cap
-        self._served += 1
         self._admissions.record_answer(call)
         if signal.tokens is not None and (tokens := positive_number(signal.tokens, zero=True)) is not None:
             self._dimensions.tokens.correct(tokens - call.tokens)
@@ -201,9 +208,7 @@ class PaceController:
             self._dimensions.apply_hint(now, signal.quota)
         self._streaks.record_answer(call.started)
         self._breaker.record_answer(now)
-        if knee.record_answer(now, call.order, call.started):
-            self._end_round(now)
-        cap.maximum = knee.bound
+        self._record_delivery(now, call, accepted=signal.accepted)
         if self._full and knee.starting and self._is_alone:
             cap.limit = max(cap.limit, knee.bound)
         self._judge(now)
@@ -215,6 +220,12 @@ class PaceController:
             self._recorder.record_all(
                 now, "more than a fifth of the latest calls failed: less load, so that the provider can recover"
             )
+
+    def _record_delivery(self, now: float, call: Call, *, accepted: bool) -> None:
+        """Let the knee know that a call has ended by itself."""
+        if self._knee.record_answer(now, call.order, call.started, accepted=accepted):
+            self._end_round(now)
+        self._cap.maximum = self._knee.bound
 
     @property
     def _is_alone(self) -> bool:
@@ -256,7 +267,7 @@ class PaceController:
             else:
                 self._breaker.extend_wait(now, asked)
         elif self._streaks.is_refusing(admissions.admitted):
-            self._attribution.charge_series(now, self._streaks.refused_since)
+            self._attribution.charge_series(now, self._streaks.refused_since, call)
             self._outage.begin(now, self._streaks.refused_since, asked, by_faults=False)
 
     def _record_fault(self, call: Call, now: float) -> None:

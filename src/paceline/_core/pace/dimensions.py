@@ -87,6 +87,10 @@ class Dimensions:
             wait = max(wait, self.tokens.wait(now, cost))
         return wait
 
+    def paced_cost(self, now: float, cost: float) -> float:
+        """Return the tokens that a call is paced by, which is expected to cost `cost` tokens."""
+        return self.tokens.paced_cost(now, cost)
+
     def spend(self, cost: float) -> None:
         """Spend the cost of a started call, in tokens."""
         self.requests.bucket.spend(1.0)

@@ -17,6 +17,8 @@ Rules owned here:
 6. Where the bound delays calls and they take steadily longer than L, half as many more are tried for a while (a trial). If each
    call still takes as long, the load was not to blame, and L follows. If not, the next trial waits twice as long. L follows at
    once where calls become faster, unless the limit grows: then the fast ones are merely the first to be answered.
+7. L and the rounds are of accepted answers. Those that were rejected, refused or invalid count in the delivery rate alone (`delivery`).
+   While few calls were accepted, L is of those others.
 """
 
 from __future__ import annotations
@@ -25,6 +27,8 @@ from bisect import insort
 from collections import deque
 
 import attrs
+
+from .delivery import Delivery
 
 _FIRST = 20  # calls of which L is the median
 _SKEW, _SKEW_WEIGHT = 1.2, 0.3  # mean over median, at first; weight of a round's in its moving average
@@ -50,10 +54,8 @@ _FIRST_WAIT, _LONGEST_WAIT = 2, 32  # rounds between trials
 _FILLED_WITHIN = 6  # rounds: otherwise something other than the knee limits the calls
 _FASTER = 0.8  # times L: more than chance would make of a round
 
-_RATE_CALLS = 16  # completions, at least, that a delivery rate is measured over
-_SPAN_STARTING, _SPAN = (1.0, 0.25), (2.0, 2.0)  # seconds, and times L, at least, that it is measured over
+_SPAN_STARTING, _SPAN = (1.0, 0.25), (2.0, 2.0)  # seconds, and times L, at least, that a delivery rate is measured over
 _GUESS = 2.0  # seconds: for L, while it is not known
-_BEST_SPAN, _BEST_SPAN_CALLS = 10.0, 2.0  # seconds, or times L: the best delivery rate of that time counts
 
 
 @attrs.define(eq=False)
@@ -95,10 +97,10 @@ class Knee:
         self._first: dict[int, float] = {}  # starts of the first calls that are still in flight
         self._first_latencies: list[float] = []
         self._answered = 0
-        self._completions: deque[float] = deque()
-        self._rates: deque[tuple[float, float]] = deque()  # times and delivery rates, descending: a running maximum
-        self._best_delivery = 0.0  # completions per second: the best of the latest time, and of the rounds before
-        self._best_before = 0.0
+        self._other_latencies: list[float] = []  # of the first answers that were not accepted
+        self._of_others = False  # whether L is of those
+        self._delivery = Delivery()
+        self._best_before = 0.0  # the best delivery rate of the rounds before
         self._flat_rounds = 0
         self._unloaded_rounds = 0
         self._gain = _START_GAIN
@@ -111,7 +113,7 @@ class Knee:
 
     @property
     def _useful(self) -> float:
-        return min(self.ceiling, max(_MIN, _GAIN * self._best_delivery * self.latency))
+        return min(self.ceiling, max(_MIN, _GAIN * self._delivery.best * self.latency))
 
     def record_start(self, now: float, order: int) -> None:
         """Record the start of call number `order`, while L is not known."""
@@ -132,49 +134,65 @@ class Knee:
         self.starting = False
         self._latencies, self._round_began = [], now + self.latency  # earlier calls say nothing about what follows
 
-    def _measure_first(self, now: float, order: int, latency: float) -> None:
+    @property
+    def is_measuring(self) -> bool:
+        """Whether the first accepted calls are still being measured."""
+        return self._of_others or not self.latency
+
+    def _measure_first(self, now: float, order: int, latency: float, *, accepted: bool) -> None:
         self._answered += 1
-        if self._first.pop(order, None) is None:
+        is_first = self._first.pop(order, None) is not None
+        if not accepted:
+            if len(self._other_latencies) < _FIRST:
+                insort(self._other_latencies, latency)
+                if len(self._other_latencies) == _FIRST:
+                    self._of_others = True
+                    self._start_rounds(now, self._other_latencies[_FIRST // 2])
+                    self._delivery.swap()
+            return
+        if not is_first:
             return
         insort(self._first_latencies, latency)
         if len(self._first_latencies) <= _FIRST // 2:
             return
         median = self._first_latencies[_FIRST // 2]
         if all(now - started >= median for started in self._first.values()):
-            self._median, self._round_began = median, now
-            self.latency = self._skew * median
+            if self._of_others:
+                self._of_others, self.starting, self._gain = False, True, _START_GAIN
+                self._flat_rounds, self._best_before, self._cut, self._trial = 0, 0.0, None, None
+                self._recent.clear()
+                self._latencies = []
+                self._delivery.swap()
+            self._start_rounds(now, median)
 
-    def record_answer(self, now: float, order: int, started: float) -> bool:
+    def _start_rounds(self, now: float, median: float) -> None:
+        """Start the first round, with L known, whose median is `median` seconds."""
+        self._median, self._round_began = median, now
+        self.latency = self._skew * median
+
+    def record_answer(self, now: float, order: int, started: float, *, accepted: bool = True) -> bool:
         """Record the answer to call number `order` that started at `started`; return whether a round has ended."""
         latency = now - started
-        completions, rates = self._completions, self._rates
         least, times = _SPAN_STARTING if self.starting else _SPAN
         span = max(least, times * (self.latency or _GUESS))
-        completions.append(now)
-        while len(completions) > _RATE_CALLS and completions[0] < now - span:
-            completions.popleft()
-        if not self.latency:
-            self._measure_first(now, order, latency)
-        rate = (len(completions) - 1) / max(span, now - completions[0])
-        while rates and rates[-1][1] <= rate:
-            rates.pop()
-        rates.append((now, rate))
-        while rates[0][0] < now - max(_BEST_SPAN, _BEST_SPAN_CALLS * self.latency):
-            rates.popleft()
-        self._best_delivery = rates[0][1]
+        by_l = accepted is not self._of_others
+        self._delivery.record(now, latency, by_l=by_l, span=span, unloaded=self.latency)
+        if self._of_others or not self.latency:
+            self._measure_first(now, order, latency, accepted=accepted)
         if not self.latency:
             self.bound = min(self.ceiling, _FEW + _PER_ANSWER * self._answered)
             return False
         if self.starting:
-            self._recent.append(latency)
+            if by_l:
+                self._recent.append(latency)
             calm = sum(self._recent) < _CALM * self.latency * len(self._recent)
             gain = self._gain if calm else _GAIN
-            self.bound = min(self.ceiling, max(_MIN_STARTING, gain * self._best_delivery * self.latency))
+            self.bound = min(self.ceiling, max(_MIN_STARTING, gain * self._delivery.best * self.latency))
         else:
             self.bound = self._useful
         if self._trial is not None:
             self.bound = min(self.ceiling, max(self.bound, self._trial.target))
-        if now < self._round_began:
+        if now < self._round_began or not by_l:
             return False
         self._latencies.append(latency)
         return len(self._latencies) >= _ROUND and now - self._round_began >= max(self.latency, span)
@@ -204,10 +222,10 @@ class Knee:
         if alone and self.starting:
             self._flat_rounds = (
                 self._flat_rounds + 1
-                if self._best_delivery < _FLAT * self._best_before or latency > _SLOW * self.latency
+                if self._delivery.best < _FLAT * self._best_before or latency > _SLOW * self.latency
                 else 0
             )
-            self._best_before = max(self._best_before, self._best_delivery)
+            self._best_before = max(self._best_before, self._delivery.best)
             if self._flat_rounds >= _IN_A_ROW and latency > _LOADED * self.latency:
                 self.starting, self._cut = False, None
         if self.starting:
@@ -263,5 +281,5 @@ class Knee:
         self._unloaded_rounds = self._unloaded_rounds + 1 if latency < _UNLOADED * self.latency and binding else 0
         if self._unloaded_rounds >= _IN_A_ROW:
             self.starting, self._flat_rounds, self._unloaded_rounds, self._gain = True, 0, 0, _RESTART_GAIN
-            self._best_before = self._best_delivery
+            self._best_before = self._delivery.best
         return limit

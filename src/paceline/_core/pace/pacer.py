@@ -7,7 +7,9 @@ Rules owned here:
    holds its whole cost.
 2. Slow start: while the rate is unknown, the pace is twice the rate of recent admissions, and at least a few calls a second. While a
    refusal waits for its verdict, the pace is half the rate of recent admissions: at the double, the calls until then would be refused too.
-3. A claim (what the provider says about its limit, or what was learned long ago) can speed the start up or hold it back. It is not a
+3. A call that costs more than a minute of the pace would keep all others waiting. It could not be within the limit at any time, or its
+   cost is misjudged; so it waits and pays as a call of mean cost, and the provider decides.
+4. A claim (what the provider says about its limit, or what was learned long ago) can speed the start up or hold it back. It is not a
    measurement, so it doubles periodically until a limit is met, and a false one does no harm for long.
 
 "Units" are requests or LLM tokens, whichever the pacer counts.
@@ -24,6 +26,7 @@ from .rate import AIM, MIN_RATE, Rate
 
 MAX_WAIT = 600.0  # seconds: no call waits longer for its turn, whatever it costs
 _MAX_DEBT = 60.0  # seconds of the rate: what calls cost beyond expectation, and the next ones wait for
+_LARGEST = 60.0  # seconds of the pace: what a call may cost to be paced by its cost; limits are for a minute at most, but a few
 _SLACK = 0.005  # seconds of the rate: what timers and event loops are late by
 
 
@@ -141,6 +144,12 @@ class Pacer:
         bucket.fill(now, pace, max(cost, rate.mean))
         wait = bucket.wait(pace, cost)
         return wait if self._claim == math.inf else min(wait, self._doubles)  # and ask again: it has doubled by then
+
+    def paced_cost(self, now: float, cost: float) -> float:
+        """Return the units that a call of `cost` units waits for and pays (rule 3)."""
+        if not self.has_limit or cost <= self.rate.mean:
+            return cost
+        return cost if cost <= _LARGEST * self.pace(now) else self.rate.mean
 
     def correct(self, excess: float) -> None:
         """Charge the units that a call cost beyond expectation; a negative number is given back."""

@@ -5,7 +5,7 @@ Times are seconds of a monotonic clock, costs are tokens, unless a field says ot
 
 from __future__ import annotations
 
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import attrs
 
@@ -15,12 +15,14 @@ from ..quota import QuotaHint
 
 @attrs.frozen
 class Served:
-    """The call was answered."""
+    """The call was answered, if only by a word about the request."""
 
     tokens: float | None = None
     """Tokens that the call cost; None: as many as were expected when it started."""
     quota: QuotaHint | None = None
     """What the provider said about its quotas; None: nothing."""
+    accepted: bool = True
+    """Whether the answer is of use; otherwise it was invalid, cut off, refused, or a rejection of the request."""
 
 
 @attrs.frozen
@@ -38,7 +40,7 @@ class Faulted:
     """The call failed for another reason; no evidence of a limit."""
 
     kind: FaultKind
-    """Kind of the fault; only overload, transient faults and timeouts say anything about the provider's health."""
+    """Kind of the fault. Overload, transient faults and timeouts tell of the provider's health; a bug presumably followed an answer."""
 
 
 @attrs.frozen
@@ -46,7 +48,15 @@ class Abandoned:
     """The call has no outcome: it was cancelled, or was not made after all."""
 
 
-Signal: TypeAlias = Served | Throttled | Faulted | Abandoned
+@attrs.frozen
+class Excused:
+    """The call was refused for the sake of its item, while others are served: it is no evidence, and neither are earlier refusals."""
+
+    earlier: tuple[Any, ...] = ()
+    """Tickets of the item's earlier refused calls, which were reported as `Throttled`."""
+
+
+Signal: TypeAlias = Served | Throttled | Faulted | Abandoned | Excused
 """How a call ended."""
 SERVED, ABANDONED = Served(), Abandoned()
 

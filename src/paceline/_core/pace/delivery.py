@@ -1,0 +1,68 @@
+"""Delivery: how many answers come per second, counted in calls that take as long as those the knee's latency L was measured of.
+
+By Little's law, calls in flight = answers per second x latency. Some answers are of no use to the caller: the provider rejected the
+request, refused to answer, or answered invalidly. It served those calls all the same, often much faster than the others. So that the
+product with L stays the number of calls in flight, such an answer counts as the part of a call that its latency is of the others'.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+
+_RATE_CALLS = 16  # answers, at least, that a rate is measured over
+_BEST_SPAN, _BEST_SPAN_CALLS = 10.0, 2.0  # seconds, or times L: the best rate of that time counts
+_WEIGHT = 0.1  # of an answer's latency in the moving average of its class
+_HEAVIEST = 20.0  # times a call: what an answer may count as, at most
+
+
+class Delivery:
+    """The rate of answers, and the best rate of the latest time; both in calls per second."""
+
+    def __init__(self) -> None:
+        self.best = 0.0
+        self._answers: deque[tuple[float, bool]] = deque()  # time, and whether its latency is measured by L
+        self._others = 0  # answers among them whose latency is not
+        self._mean = self._other_mean = 0.0  # seconds that an answer takes lately; 0: none came
+        self._rates: deque[tuple[float, float]] = deque()  # times and rates, descending: a running maximum
+
+    def record(self, now: float, latency: float, *, by_l: bool, span: float, unloaded: float) -> None:
+        """Record an answer.
+
+        Args:
+            now: Current time, in seconds.
+            latency: Seconds that it took.
+            by_l: Whether it is of the class of answers that L was measured of.
+            span: Seconds, at least, that the rate is measured over.
+            unloaded: L, in seconds; 0: not known.
+        """
+        answers, rates = self._answers, self._rates
+        if by_l:
+            self._mean += (latency - self._mean) * (_WEIGHT if self._mean else 1.0)
+        else:
+            self._other_mean += (latency - self._other_mean) * (_WEIGHT if self._other_mean else 1.0)
+            self._others += 1
+        answers.append((now, by_l))
+        while len(answers) > _RATE_CALLS and answers[0][0] < now - span:
+            self._others -= not answers.popleft()[1]
+        rate = (len(answers) - 1) / max(span, now - answers[0][0])
+        if self._others:
+            rate *= 1.0 - self._others * (1.0 - self._part) / len(answers)
+        while rates and rates[-1][1] <= rate:
+            rates.pop()
+        rates.append((now, rate))
+        while rates[0][0] < now - max(_BEST_SPAN, _BEST_SPAN_CALLS * unloaded):
+            rates.popleft()
+        self.best = rates[0][1]
+
+    @property
+    def _part(self) -> float:
+        """The part of a call that an answer of the other class counts as."""
+        return min(_HEAVIEST, self._other_mean / self._mean) if self._mean and self._other_mean else 1.0
+
+    def swap(self) -> None:
+        """Swap the two classes of answers: L is measured of the other one from now on."""
+        self._answers = deque((time, not by_l) for time, by_l in self._answers)
+        self._others = len(self._answers) - self._others
+        self._mean, self._other_mean = self._other_mean, self._mean
+        self._rates.clear()
+        self.best = 0.0

@@ -1,0 +1,95 @@
+"""Items that are refused whenever they are called do not stand for their lane: all others are served, at their pace.
+
+Such an item ends by itself after a bounded number of calls; no item is given up that was never called.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import anyio
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from paceline import CallableStrategy, FaultKind, process_prompts
+from paceline.exceptions import RateLimitError
+
+from .test_random import BACKENDS
+
+N = 150
+SERVED, REFUSED = 0.2, 0.03  # seconds of a call
+CALLS = 60  # of one item: those that count, and probes while no other job waits
+
+
+class Server:
+    """Refuses the poisoned prompts always, and any prompt beyond its rate, from a bucket of ten calls."""
+
+    def __init__(self, poisoned, rate, asks):
+        self.poisoned, self.rate, self.asks = poisoned, rate, asks
+        self.level, self.at = 10.0, 0.0
+        self.calls = Counter()
+        self.last_served = 0.0
+
+    async def ask(self, prompt):
+        self.calls[int(prompt)] += 1
+        now = anyio.current_time()
+        if self.rate is not None:
+            self.level = min(10.0, self.level + (now - self.at) * self.rate)
+            self.at = now
+        if int(prompt) in self.poisoned or self.level < 1:
+            await anyio.sleep(REFUSED)
+            raise RateLimitError("too many", retry_after=self.asks)
+        if self.rate is not None:
+            self.level -= 1
+        await anyio.sleep(SERVED)
+        self.last_served = anyio.current_time()
+        return prompt
+
+
+def run(backend, server):
+    async def main():
+        began = server.at = anyio.current_time()
+        batch = await process_prompts(CallableStrategy(server.ask), map(str, range(N)))
+        return batch, server.last_served - began
+
+    return anyio.run(main, backend=backend, backend_options=BACKENDS[backend]())
+
+
+poisoned_items = st.sets(st.integers(0, N - 1), max_size=N // 2)
+
+
+@pytest.mark.parametrize("backend", sorted(BACKENDS))
+@given(poisoned_items, st.none() | st.sampled_from([3.0, 30.0]), st.none() | st.sampled_from([0.5, 5.0]))
+@example({7}, None, None)
+@example(set(range(40)), None, None)
+@example(set(range(0, N, 3)), 30.0, None)
+@example(set(range(N - 40, N)), None, 5.0)
+@settings(max_examples=10)
+def test_all_others_are_served_and_a_refused_item_ends_by_itself(backend, poisoned, rate, asks):
+    server = Server(poisoned, rate, asks)
+    batch, _ = run(backend, server)
+    assert batch.succeeded == N - len(poisoned)
+    assert set(server.calls) == set(range(N)), "every item was called"
+    for result in batch.in_input_order():
+        assert (result.error is None) is (result.index not in poisoned)
+        assert result.error is None or result.error.kind is FaultKind.THROTTLED
+    assert max((server.calls[number] for number in poisoned), default=0) <= CALLS
+
+
+@pytest.mark.parametrize("backend", sorted(BACKENDS))
+@pytest.mark.parametrize("rate", [None, 10.0])
+def test_one_refused_item_costs_the_others_hardly_any_time(backend, rate):
+    _, without = run(backend, Server(set(), rate, None))
+    for number in (0, 5, 60, 140):
+        _, seconds = run(backend, Server({number}, rate, None))
+        assert seconds <= 1.5 * without + 4.0
+
+
+@pytest.mark.parametrize("backend", sorted(BACKENDS))
+def test_a_lane_that_serves_nobody_ends_by_its_patience_and_items_that_were_not_called_are_pending(backend):
+    server = Server(set(range(N)), None, None)
+    batch, _ = run(backend, server)
+    assert batch.seconds == pytest.approx(900, abs=1)
+    assert batch.failures == {FaultKind.THROTTLED: len(server.calls), FaultKind.PENDING: N - len(server.calls)}
+    assert set(server.calls.values()) == {1}, "the probes rotate"
