@@ -14,7 +14,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from paceline import CallError, CallableStrategy, FaultKind, ProcessorConfig, RetryPolicy, process_prompts
+from paceline import CallableStrategy, CallError, FaultKind, ProcessorConfig, RetryPolicy, process_prompts
 
 from .test_random import BACKENDS
 
@@ -69,7 +69,9 @@ ORDERS = {
 @example(FaultKind.BUG, 0.5, GOOD, "mixed", 10_000)
 @example(FaultKind.TRUNCATED, 0.5, 3.0, "mixed", 40)
 @settings(max_examples=4)
-def test_useless_answers_take_no_more_time_than_they_need(backend, kind, share, latency, order, capacity):
+def test_useless_answers_take_no_more_time_than_they_need(  # noqa: PLR0913, PLR0917 - what differs between batches
+    backend, kind, share, latency, order, capacity
+):
     logging.getLogger("paceline").setLevel(logging.CRITICAL)
     useless = ORDERS[order](Random(2), share)
     seconds = [latency if bad else GOOD for bad in useless]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from random import Random
+
 import anyio
 import pytest
 
@@ -227,13 +229,25 @@ async def test_a_lane_that_serves_nothing_for_too_long_gives_its_items_up_as_thr
     assert given_up.refusals < 60  # the gate grew
 
 
-async def test_no_item_fails_for_being_throttled_while_its_lane_still_serves_others():
-    strategy = Scripted({"unlucky": [Status(429)] * 300}, seconds=10)
-    async with ParallelBatchProcessor(pace=lambda _: FixedPace(2)) as processor:
-        await add_all(processor, strategy, ["unlucky", *[str(i) for i in range(400)]])
-        batch = await processor.process_all()
-    assert batch.seconds > 900
-    assert batch.succeeded == 401
+class Moody(Echo):
+    """Refuses calls by chance."""
+
+    share, chance = 0.0, Random(3)
+
+    async def execute(self, prompt, attempt, timeout):
+        if self.chance.random() < self.share:
+            await anyio.sleep(0.1)
+            raise Status(429)
+        return await super().execute(prompt, attempt, timeout)
+
+
+@pytest.mark.parametrize("share", [0.1, 0.5, 0.7])
+async def test_no_item_fails_for_being_throttled_as_often_as_others(share):
+    strategy = Moody()
+    strategy.share = share
+    batch = await process_prompts(strategy, map(str, range(1_500)), pace=lambda _: FixedPace(20))
+    assert batch.succeeded == 1_500
+    assert max(result.refusals for result in batch.results) > 2
 
 
 async def test_an_exhausted_quota_ends_its_lane_and_the_others_continue():

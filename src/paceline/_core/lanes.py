@@ -113,7 +113,7 @@ class Backlog(Generic[T]):
             return self._returned[0]
         if self._new:
             return self._new[-1 if self._from_end else 0]
-        return self._aside[0][3] if self._aside_until <= now else None
+        return self._aside[0][3] if self._aside and self._aside_until <= now else None
 
     def take(self, now: float) -> T | None:
         """Remove and return the next job that may start now; None if no job may."""
@@ -125,7 +125,7 @@ class Backlog(Generic[T]):
                 return self._new.popleft()
             self._from_end -= 1
             return self._new.pop()
-        return heapq.heappop(self._aside)[3] if self._aside_until <= now else None
+        return heapq.heappop(self._aside)[3] if self._aside and self._aside_until <= now else None
 
     def clear(self) -> list[T]:
         """Remove and return all jobs, also those that must wait."""

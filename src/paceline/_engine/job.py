@@ -125,7 +125,8 @@ class Job:
 
     def clear_refusals(self) -> None:
         """Start afresh: its latest call was not refused, or was in another lane."""
-        self.refused, self.charged = NOT_REFUSED, ()
+        if self.refused is not NOT_REFUSED:
+            self.refused, self.charged = NOT_REFUSED, ()
 
     @property
     def active_strategy(self) -> LLMCallStrategy[Any]:
@@ -253,8 +254,9 @@ class Lane:
         """Whether a job that was refused repeatedly is larger than the whole limit that the provider names."""
         if quota is None or job.refused.counted < _REPEATEDLY:
             return False
-        limits = self.costs.as_total_tokens(quota).limits
-        return any(each.unit is Unit.TOKENS and each.limit is not None and 0 < each.limit < job.cost for each in limits)
+        whole = self.costs.as_total_tokens(quota) or quota
+        limits = (each.limit for each in whole.limits if each.unit is Unit.TOKENS)
+        return any(limit is not None and 0 < limit < job.cost for limit in limits)
 
     def unreported_changes(self) -> Sequence[PaceChange]:
         """Return the changes of the pace since the last call of this method, the oldest first."""

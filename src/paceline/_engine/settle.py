@@ -11,7 +11,7 @@ from anyio import current_time
 from .._core import escalation, events, pace, retry
 from .._core.fault import Fault, FaultKind, exhausted_lane_fault, overdue_fault, pending_fault
 from .._core.pace import PaceChange
-from .._core.refusals import NOT_REFUSED, Blame
+from .._core.refusals import Blame
 from .._core.results import Attempt, WorkItemResult
 from .._core.usage import NO_USAGE
 from ..abc import LLMCallStrategy
@@ -67,22 +67,8 @@ class _EndedCall:
 
 async def _decide(batch: Batch, job: Job, call: _EndedCall) -> None:
     lane, attempt = job.lane_or_raise, job.attempt
-    own = False
-    if (fault := call.verdict.fault) is not None and fault.kind is FaultKind.THROTTLED:
-        batch.tally.refusals += 1
-        call, signal, own = _refused(job, lane, call, fault)
-        fault = call.verdict.fault
-    else:
-        signal = signal_of(call.verdict, lane.costs)
-    batch.settle_call(job, lane, call.at, signal)
-    if call.verdict.usage is not NO_USAGE:
-        lane.costs.record(job.characters, call.verdict.usage)
-    if fault is not None and fault.kind is FaultKind.THROTTLED:
-        job.refusals += 1
-    else:
-        if job.refused is not NOT_REFUSED:
-            job.clear_refusals()
-        _record_attempt(batch, job, lane, call)
+    call, own = _report(batch, job, lane, call)
+    fault = call.verdict.fault
     effect = job.step(batch.config.retry, _event(batch, lane, call, own=own))
     if not isinstance(effect, (retry.CallAgain, escalation.MoveUp)):
         job.result = job.make_result(call.verdict.output, fault)
@@ -100,6 +86,26 @@ async def _decide(batch: Batch, job: Job, call: _EndedCall) -> None:
             await _move_up(batch, job, step, call)
         case _:
             await _publish(batch, job)
+
+
+def _report(batch: Batch, job: Job, lane: Lane, call: _EndedCall) -> tuple[_EndedCall, bool]:
+    """Report a call to the controller and the accounts; return it, and whether its item is refused for its own sake."""
+    fault, own = call.verdict.fault, False
+    if fault is not None and fault.kind is FaultKind.THROTTLED:
+        batch.tally.refusals += 1
+        call, signal, own = _refused(job, lane, call, fault)
+        fault = call.verdict.fault
+    else:
+        signal = signal_of(call.verdict, lane.costs)
+    batch.settle_call(job, lane, call.at, signal)
+    if call.verdict.usage is not NO_USAGE:
+        lane.costs.record(job.characters, call.verdict.usage)
+    if fault is not None and fault.kind is FaultKind.THROTTLED:
+        job.refusals += 1
+    else:
+        job.clear_refusals()
+        _record_attempt(batch, job, lane, call)
+    return call, own
 
 
 def _refused(job: Job, lane: Lane, call: _EndedCall, fault: Fault) -> tuple[_EndedCall, pace.Signal, bool]:
