@@ -110,6 +110,28 @@ async def test_a_cancel_cancels_the_calls_in_flight_and_all_results_are_saved():
     assert len({result.item_id for result in shelf.saved}) == len(shelf.saved) == 500
 
 
+async def test_a_request_that_a_callback_repeats_at_each_report_is_reported_once():
+    strategy, control, snapshots = Held(busy=20), RunControl(), []
+
+    def stop(snapshot):
+        snapshots.append(snapshot)
+        if strategy.is_busy.is_set():
+            control.stop()
+
+    async def release():
+        await strategy.is_busy.wait()
+        control.stop()
+        for _ in range(200):
+            await anyio.lowlevel.checkpoint()
+        strategy.go.set()
+
+    async with anyio.create_task_group() as nursery:
+        nursery.start_soon(release)
+        report = await run(prompts(500), strategy, Shelf(500), control=control, on_progress=stop, progress_period=60)
+    assert report.batch.succeeded == 20
+    assert [snapshot.is_stopping for snapshot in snapshots] == [False, True, True]  # its start, the stop, its end
+
+
 async def test_another_thread_may_cancel():
     strategy, shelf, control = Held(busy=20), Shelf(500), RunControl()
 

@@ -66,6 +66,8 @@ class RunControl:
         self._request(reason, cancel=True)
 
     def _request(self, reason: str, *, cancel: bool) -> None:
+        if self._is_stopped and self._is_cancelled >= cancel:
+            return  # nothing new: a callback that repeats its request at each report must not cause the next report
         if not self._is_stopped:
             self._reason = reason
         self._is_stopped = True
