@@ -383,3 +383,18 @@ async def test_the_usage_of_a_failed_call_reaches_the_controller():
     error = CallError("cut", kind=FaultKind.TRUNCATED, usage=TokenUsage(5, 95))
     (signal,) = await signals_of(Scripted({"a": [error]}))
     assert signal.tokens == 100.0
+
+
+async def test_refusals_that_agree_on_hours_end_the_run_soon_and_say_when_to_resume():
+    strategy = Scripted({str(i): [RateLimitError("closed", retry_after=3 * 3600)] * 50 for i in range(30)})
+    batch = await process_prompts(strategy, map(str, range(30)))
+    assert batch.seconds < 120
+    assert batch.failures == {FaultKind.PENDING: 30}
+    assert "3 h" in batch.stopped.message
+
+
+async def test_a_lane_that_serves_now_and_then_is_not_ended_by_long_hints():
+    refused = RateLimitError("closed", retry_after=3 * 3600)
+    strategy = Scripted({str(i): [refused] * (i % 3) for i in range(30)})
+    batch = await process_prompts(strategy, map(str, range(30)))
+    assert batch.succeeded == 30

@@ -14,6 +14,7 @@ from .._core.accounting import Price
 from .._core.classify import describe
 from .._core.fault import Fault, FaultKind
 from .._core.lanes import Backlog
+from .._core.long_hints import NO_LONG_HINTS, LongHints
 from .._core.pace import TRUST, PaceChange
 from .._core.pace.history import UnreadChanges
 from .._core.prompt import characters_of
@@ -180,6 +181,7 @@ class Lane:
         self._unrecorded = learned.unrecorded
         self.backlog: Backlog[Job] = Backlog()
         self.refusals: LaneRefusals = LaneRefusals()
+        self.long_hints: LongHints = NO_LONG_HINTS
         self.in_flight: int = 0
         self.exhausted: Fault | None = None
         """Why no more calls start here; None: they may."""
@@ -269,6 +271,7 @@ class Lane:
     def record_served(self, job: Job) -> None:
         """Record that the provider served a job's call: patience starts from the beginning."""
         self._refused_since = math.inf
+        self.long_hints = NO_LONG_HINTS
         self.refusals.record_served(job.refused, job.order)
         self.backlog.record_served()
 

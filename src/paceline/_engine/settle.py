@@ -9,8 +9,9 @@ import attrs
 from anyio import current_time
 
 from .._core import escalation, events, pace, retry
-from .._core.fault import Fault, FaultKind, exhausted_lane_fault, overdue_fault, pending_fault
+from .._core.fault import Fault, FaultKind, exhausted_lane_fault, overdue_fault, pending_fault, reopens_in
 from .._core.pace import PaceChange
+from .._core.quota import QuotaHint
 from .._core.refusals import Blame
 from .._core.results import Attempt, WorkItemResult
 from .._core.usage import NO_USAGE
@@ -93,6 +94,7 @@ def _report(batch: Batch, job: Job, lane: Lane, call: _EndedCall) -> tuple[_Ende
     fault, own = call.verdict.fault, False
     if fault is not None and fault.kind is FaultKind.THROTTLED:
         batch.tally.refusals += 1
+        _heed_long_hint(batch, lane, call.at, fault)
         call, signal, own = _refused(job, lane, call, fault)
         fault = call.verdict.fault
     else:
@@ -124,6 +126,16 @@ def _refused(job: Job, lane: Lane, call: _EndedCall, fault: Fault) -> tuple[_End
     else:
         return call, signal, False
     return attrs.evolve(call, verdict=attrs.evolve(call.verdict, fault=fault)), signal, True
+
+
+def _heed_long_hint(batch: Batch, lane: Lane, now: float, fault: Fault) -> None:
+    """Exhaust a lane whose refusals agree that it reopens only after a time that no batch waits for."""
+    asked = fault.retry_after or reopens_in(fault)
+    lane.long_hints = lane.long_hints.after(now, asked, batch.config.retry.patience)
+    if lane.long_hints.are_believed:
+        hint = attrs.evolve(fault.quota or QuotaHint(), reopens_in=asked)
+        spent = attrs.evolve(fault, quota=hint)
+        batch.exhaust_lane(lane, exhausted_lane_fault(lane.quota, spent, wall_time=time.time()))
 
 
 def _record_attempt(batch: Batch, job: Job, lane: Lane, call: _EndedCall) -> None:
