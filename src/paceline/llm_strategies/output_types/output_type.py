@@ -4,18 +4,16 @@ Rules owned here:
 
 1. Parsing any text returns a value of the type or raises `InvalidOutputError` with all problems. An exception that a user's own
    validator raises is a problem too: only the answer can have caused it.
-2. Ambiguous JSON is a problem, not a guess: a name that occurs twice in one object, NaN, and the infinities.
-3. One Markdown fence around the whole answer is removed; two are not.
-4. A type may be a JSON schema written by the user; the value is then the decoded JSON (see `user_schema`).
-5. pydantic validates, in strict mode, a type that contains a pydantic type. cattrs structures every other type, with hooks that
+2. The answer is the one JSON value in the text (see `answer_text`). Where the type accepts no string, an object or array that is
+   written as a JSON string is read as what it holds.
+3. A type may be a JSON schema written by the user; the value is then the decoded JSON (see `user_schema`).
+4. pydantic validates, in strict mode, a type that contains a pydantic type. cattrs structures every other type, with hooks that
    convert nothing.
 """
 
 from __future__ import annotations
 
 import json
-import math
-import re
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import Any, Generic, TypeVar, overload
@@ -23,17 +21,19 @@ from typing import Any, Generic, TypeVar, overload
 import attrs
 
 from ..._core.exceptions import ConfigurationError, InvalidOutputError
-from ..._core.json_values import DuplicateKeyError, NonFiniteNumberError, decode_strict
+from ..._core.json_values import decode_strict
 from ..._core.usage import NO_USAGE, TokenUsage
 from ..common import fingerprint
+from .answer_text import read_json, root_kinds
 from .validation_errors import (
     MAX_FINDINGS,
     TOO_DEEP,
     UNKNOWN,
     Finding,
     Misfit,
+    Place,
+    at,
     cattrs_findings,
-    json_finding,
     problems_of,
     pydantic_findings,
     valid_fields,
@@ -43,9 +43,6 @@ __all__ = ["OutputType", "problems_of"]
 
 T = TypeVar("T")
 U = TypeVar("U")  # for static methods, where pyright does not know the class's own T
-
-_FENCE = "```"
-_INFO = re.compile(r"[\w+-]*[ \t\r]*")
 
 NO_REQUESTS = (
     "output_type cannot be combined with a request in a provider's own form, which states its response format itself; put the "
@@ -160,13 +157,17 @@ class OutputType(Generic[T]):
         """
         if self._structure is None:
             return text  # type: ignore[return-value]  # T is str
-        body, offset = _unfenced(text)
-        data, found = _decoded(body, text, offset)
+        kinds = root_kinds(self.schema or {})
+        answer = read_json(text, objects="object" in kinds, arrays="array" in kinds)
+        data, found = answer.data, list(answer.findings)
         if not found:
             try:
-                return self._structure(body, data)
+                return self._structure(answer.body, data)
             except Exception as error:  # noqa: BLE001 - rule 1
                 found = _findings_of(error, data)
+            if (nested := _with_strings_read(data, found)) is not UNKNOWN:
+                with suppress(Exception):  # the problems of the answer as it is are reported
+                    return self._structure(json.dumps(nested), nested)
         right = () if data is UNKNOWN else _valid_fields(data, found)
         raise InvalidOutputError(text, [one.problem for one in found[:MAX_FINDINGS]], right=right, usage=usage)
 
@@ -190,50 +191,35 @@ class OutputType(Generic[T]):
         return {"output_type": self.name, "schema": fingerprint(self.schema)}
 
 
-def _unfenced(text: str) -> tuple[str, int]:
-    """Return a text without the fence around it, and the offset of the rest in the text."""
-    stripped = text.strip()
-    head, line_end, rest = stripped.partition("\n")
-    if not (line_end and head.startswith(_FENCE) and rest.endswith(_FENCE) and _INFO.fullmatch(head[len(_FENCE) :])):
-        return text, 0
-    return rest[: -len(_FENCE)], text.index(stripped) + len(head) + 1
+def _with_strings_read(data: Any, found: list[Finding]) -> Any:
+    """Return an answer with the objects and arrays read that it gives as strings where it may not; UNKNOWN if there are none."""
+    changed: Any = UNKNOWN
+    with suppress(RecursionError):
+        for place in {one.place for one in found}:
+            value = data
+            for step in place:
+                value = at(value, step)
+            if (inner := _read_string(value)) is not UNKNOWN:
+                changed = _replaced(data if changed is UNKNOWN else changed, place, inner)
+        return changed
+    return UNKNOWN
 
 
-class _DuplicateNames(dict[str, Any]):
-    """An object in which a name occurs twice."""
-
-    def __init__(self, pairs: list[tuple[str, Any]]) -> None:
-        super().__init__(pairs)
-        names = [name for name, _ in pairs]
-        self.names = sorted({name for name in names if names.count(name) > 1})
-
-
-class _NonFinite(str):
-    """The text of a number that JSON cannot express."""
-
-    __slots__ = ()
+def _read_string(value: Any) -> Any:
+    """Return the object or array that a string holds; UNKNOWN if it holds none."""
+    if type(value) is str and value.lstrip()[:1] in {"{", "["}:
+        with suppress(ValueError, RecursionError):
+            return decode_strict(value)
+    return UNKNOWN
 
 
-_MARKING = json.JSONDecoder(
-    object_pairs_hook=lambda pairs: fields if len(fields := dict(pairs)) == len(pairs) else _DuplicateNames(pairs),
-    parse_float=lambda text: _NonFinite(text) if math.isinf(float(text)) else float(text),
-    parse_constant=_NonFinite,
-)
-
-
-def _decoded(body: str, text: str, offset: int) -> tuple[Any, list[Finding]]:
-    """Return the decoded JSON of a text, or its problems as JSON."""
-    try:
-        try:
-            return decode_strict(body), []
-        except (DuplicateKeyError, NonFiniteNumberError):
-            return UNKNOWN, _ambiguities(_MARKING.decode(body))
-    except json.JSONDecodeError as error:
-        return UNKNOWN, [json_finding(error, text, offset)]
-    except ValueError:
-        return UNKNOWN, [Finding((), "must not have a number with that many digits")]
-    except RecursionError:
-        return UNKNOWN, [_TOO_DEEP]
+def _replaced(data: Any, place: Place, value: Any) -> Any:
+    """Return a copy of decoded JSON with another value at a place."""
+    if not place:
+        return value
+    copied = data.copy()
+    copied[place[0]] = _replaced(data[place[0]], place[1:], value)
+    return copied
 
 
 def _findings_of(error: Exception, data: Any) -> list[Finding]:
@@ -252,20 +238,6 @@ _TOO_DEEP = Finding((), TOO_DEEP)
 
 def _is_of_pydantic(error: Exception) -> bool:
     return type(error).__module__.startswith("pydantic_core")
-
-
-def _ambiguities(data: Any) -> list[Finding]:
-    found: list[Finding] = []
-    pending: list[tuple[tuple[str | int, ...], Any]] = [((), data)]
-    while pending and len(found) < MAX_FINDINGS:
-        place, value = pending.pop()
-        if isinstance(value, _DuplicateNames):
-            found += [Finding((*place, name), "occurs twice in one object") for name in value.names]
-        if isinstance(value, _NonFinite):
-            found.append(Finding(place, "must be a finite number, which JSON can hold", value))
-        steps: Any = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
-        pending += reversed([((*place, step), below) for step, below in steps])
-    return found
 
 
 def _valid_fields(data: Any, found: list[Finding]) -> tuple[str, ...]:

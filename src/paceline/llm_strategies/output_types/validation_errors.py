@@ -173,10 +173,15 @@ def at(data: Any, step: str | int) -> Any:
     return data[step] if isinstance(data, list) and isinstance(step, int) and 0 <= step < len(data) else UNKNOWN
 
 
-def json_finding(error: json.JSONDecodeError, text: str, offset: int = 0) -> Finding:
+def line_and_column(text: str, place: int) -> tuple[int, int]:
+    """Return the line and the column of a place in a text, both from 1."""
+    return text.count("\n", 0, place) + 1, place - text.rfind("\n", 0, place)
+
+
+def json_finding(error: json.JSONDecodeError, text: str) -> Finding:
     """Return the problem of a text that is not JSON, with line and column."""
-    place = min(offset + error.pos, len(text))
-    line, column = text.count("\n", 0, place) + 1, place - text.rfind("\n", 0, place)
+    place = min(error.pos, len(text))
+    line, column = line_and_column(text, place)
     excerpt = text[max(0, place - _AROUND) : place + _AROUND]
     return Finding((), f"must be JSON: {error.msg} at line {line}, column {column}", excerpt)
 
