@@ -81,7 +81,14 @@ def test_a_row_has_the_documented_form():
         "error": None,
         "context": {"n": 1},
         "model": "gemini-2.5-flash",
-        "usage": {"input_tokens": 12, "output_tokens": 3, "cached_input_tokens": 0, "total_tokens": 15},
+        "usage": {
+            "input_tokens": 12,
+            "output_tokens": 3,
+            "cached_input_tokens": 0,
+            "total_tokens": 15,
+            "cache_written_tokens": 0,
+            "cache_written_1h_tokens": 0,
+        },
         "attempts": 2,
         "seconds": 1.84,
     }

@@ -68,7 +68,9 @@ def row_line(  # noqa: PLR0913 - the fields of a row
         f'{{"id": {_dumps(_text(item_id))}, "success": {"true" if error is None else "false"}, "output": {output}, '
         f'"error": {fault}, "context": {context}, "model": {"null" if model is None else _dumps(_text(model))}, '
         f'"usage": {{"input_tokens": {usage.input_tokens}, "output_tokens": {usage.output_tokens}, '
-        f'"cached_input_tokens": {usage.cached_input_tokens}, "total_tokens": {usage.total_tokens}}}, '
+        f'"cached_input_tokens": {usage.cached_input_tokens}, "total_tokens": {usage.total_tokens}, '
+        f'"cache_written_tokens": {usage.cache_written_tokens}, '
+        f'"cache_written_1h_tokens": {usage.cache_written_1h_tokens}}}, '
         f'"attempts": {attempts}, "seconds": {round(seconds, _ROUNDING)}}}\n'
     ).encode()
 

@@ -87,3 +87,33 @@ def test_there_is_no_estimate_without_a_price():
     text = summary_of(lite, top_alone=(ModelUse(model="pro", calls=1),))
     assert "cost      $0" in text
     assert "alone" not in text
+
+
+# ---------------------------------------------------------------------------------------------- caches
+
+
+def test_each_input_token_has_one_price():
+    price = Price(input=1, output=10, cached_input=0.1, cache_written=1.25, cache_written_1h=2)
+    usage = TokenUsage(1_000, 10, cached_input_tokens=200, cache_written_tokens=300, cache_written_1h_tokens=100)
+    assert price.of(usage) * 1e6 == pytest.approx(500 * 1 + 200 * 0.1 + 200 * 1.25 + 100 * 2 + 10 * 10)
+
+
+def test_writing_to_a_cache_costs_more_than_input_by_default():
+    assert Price(4, 8) == Price(4, 8, 4, 5, 8)
+    assert Price(4, 8, cache_written=4).cache_written_1h == pytest.approx(6.4)
+
+
+@pytest.mark.parametrize("name", ["cache_written", "cache_written_1h"])
+def test_prices_of_writing_are_prices(name):
+    with pytest.raises(ConfigurationError, match=f"{name} must be USD per million tokens"):
+        Price(1, 2, **{name: -1})
+
+
+def test_a_total_without_its_parts_makes_the_cost_unknown():
+    account = Account()
+    account.book("m", TokenUsage(10, 5), Price(1, 2), accepted=True)
+    (before,) = account.models
+    account.book("m", TokenUsage(0, 0, 0, 90), Price(1, 2), accepted=True)
+    (after,) = account.models
+    assert before.cost == pytest.approx(20e-6)
+    assert after.cost is None

@@ -9,10 +9,13 @@ from hypothesis import strategies as st
 
 from paceline._core.usage import NO_USAGE, TokenUsage
 
-NAMES = ["input_tokens", "output_tokens", "cached_input_tokens", "total_tokens"]
+NAMES = [
+    *("input_tokens", "output_tokens", "cached_input_tokens", "total_tokens"),
+    *("cache_written_tokens", "cache_written_1h_tokens"),
+]
 
 counts = st.integers(0, 10**12)
-usages = st.builds(TokenUsage, counts, counts, counts, counts) | st.builds(TokenUsage, counts, counts)
+usages = st.builds(TokenUsage, *[counts] * 6) | st.builds(TokenUsage, counts, counts)
 
 
 @given(usages, usages, usages)

@@ -49,6 +49,8 @@ def test_csv_has_one_row_per_result_after_the_header():
         "output_tokens": "2",
         "cached_input_tokens": "1",
         "total_tokens": "7",
+        "cache_written_tokens": "0",
+        "cache_written_1h_tokens": "0",
         "attempts": "0",
         "seconds": "0.0",
     }

@@ -73,3 +73,20 @@ def test_the_state_of_a_run_of_an_earlier_version_is_shown(folder, capfd):
 def test_results_of_an_earlier_version_are_exported(folder, capfd):
     assert main(["results", str(folder / "answers.jsonl"), "-o", str(folder / "all.csv")]) == 0
     assert len((folder / "all.csv").read_text().splitlines()) == 7
+
+
+def test_a_journal_of_an_earlier_version_is_read_without_changing_it(folder, capfd):
+    journal = folder / "answers.jsonl.journal"
+    assert main(["status", str(journal), "--json"]) == 0
+    assert json.loads(capfd.readouterr().out)["usage"]["cache_written_tokens"] == 0
+    assert main(["results", str(journal), "-o", str(folder / "all.jsonl")]) == 0
+    assert {row["usage"]["cache_written_tokens"] for row in rows(folder / "all.jsonl")} == {0}
+    with closing(sqlite3.connect(journal)) as connection:
+        assert connection.execute("PRAGMA user_version").fetchone() == (1,)
+
+
+def test_a_resumed_journal_of_an_earlier_version_counts_tokens_written_to_a_cache(folder):
+    assert main(["resume", str(folder / "answers.jsonl"), "--quiet"]) == 0
+    with closing(sqlite3.connect(folder / "answers.jsonl.journal")) as connection:
+        rows = connection.execute("SELECT cache_written_tokens, cache_written_1h_tokens FROM results")
+        assert set(rows) == {(0, 0)}

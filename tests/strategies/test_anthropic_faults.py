@@ -15,7 +15,7 @@ from .gemini.service import KEY, Answer, fault_of, prepared
 
 pytestmark = [pytest.mark.anyio, TWO_BACKENDS]
 
-PAID = TokenUsage(12, 3, 5, 15)
+PAID = TokenUsage(12, 3, 5, 15, 3)
 HTML = {"Content-Type": "text/html"}
 THROTTLED = anthropic_error("This request would exceed your rate limit", "rate_limit_error")
 CALL = {"type": "tool_use", "id": "t", "name": "weather", "input": {}}

@@ -18,7 +18,7 @@ from .gemini.service import KEY, Answer, fault_of, prepared
 pytestmark = [pytest.mark.anyio, TWO_BACKENDS]
 
 PLAIN = {"model": "a-model", "max_tokens": MAX_TOKENS, "messages": [{"role": "user", "content": "hello"}]}
-PAID = TokenUsage(12, 3, 5, 15)
+PAID = TokenUsage(12, 3, 5, 15, 3)
 
 
 @attrs.frozen

@@ -29,6 +29,11 @@ def test_prices_of_other_providers_are_listed_too(name, provider):
     assert 0 < price.cached_input < price.input < price.output
 
 
+def test_reading_and_writing_a_cache_have_their_own_prices():
+    assert price_of("claude-sonnet-4-5", "anthropic") == Price(3, 15, 0.3, 3.75, 6)
+    assert price_of("gpt-5-mini", "openai").cache_written == 0.25  # not charged in addition
+
+
 @pytest.mark.parametrize(
     ("name", "provider"), [("no-such-model", "google"), ("gemini-2.5-flash", "no-such-provider"), ("", "")]
 )

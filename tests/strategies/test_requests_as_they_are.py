@@ -116,7 +116,7 @@ async def test_anthropic_receives_the_params_unchanged_except_the_model(service)
     assert "anthropic-version" in received.headers
     assert received.body == {**MESSAGES, "model": "a-model"}
     assert output == answer
-    assert usage == TokenUsage(12, 3, 5)
+    assert usage == TokenUsage(12, 3, 5, 15, 3)
 
 
 async def test_gemini_receives_the_request_unchanged_with_the_model_in_the_url(service):

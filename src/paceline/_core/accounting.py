@@ -2,8 +2,10 @@
 
 Rules owned here:
 
-1. Every call that counts is booked on the model that made it, including failed calls. A cost is known if the price is.
-2. The estimate for the top model of a ladder alone counts each accepted answer of the ladder as one call of the top model with
+1. Every call that counts is booked on the model that made it, including failed calls. A cost is known if the price is, and if all
+   tokens are known to be input or output.
+2. Each input token has one price: that of reading from a cache, of writing to it, or of input.
+3. The estimate for the top model of a ladder alone counts each accepted answer of the ladder as one call of the top model with
    the same tokens, at its price. It is an estimate: another model may use other numbers of tokens, and may need more calls.
 """
 
@@ -17,10 +19,22 @@ from .usage import NO_USAGE, TokenUsage
 from .validators import is_price
 
 _MILLION = 1e6
+_WRITING = (
+    1.25  # price of writing to a cache for 5 minutes over that of input: Anthropic, OpenAI from GPT-5.6 on, Alibaba
+)
+_WRITING_1H = 1.6  # price of writing for an hour over that of writing for 5 minutes: Anthropic (2 / 1.25)
 
 
 def _input_price(price: Price) -> float:
     return price.input
+
+
+def _writing_price(price: Price) -> float:
+    return price.input * _WRITING if is_price.accepts(price.input) else 0.0  # the validators run later, and raise
+
+
+def _writing_price_1h(price: Price) -> float:
+    return price.cache_written * _WRITING_1H if is_price.accepts(price.cache_written) else 0.0  # as above
 
 
 @attrs.frozen
@@ -37,12 +51,29 @@ class Price:
     """Price of output tokens, those spent on thinking included."""
     cached_input: float = attrs.field(default=attrs.Factory(_input_price, takes_self=True), validator=is_price)
     """Price of input tokens that were read from a cache; by default that of input tokens."""
+    cache_written: float = attrs.field(default=attrs.Factory(_writing_price, takes_self=True), validator=is_price)
+    """Price of input tokens that were written to a cache; by default 1.25 times that of input tokens."""
+    cache_written_1h: float = attrs.field(default=attrs.Factory(_writing_price_1h, takes_self=True), validator=is_price)
+    """Price of input tokens that were written to a cache for an hour; by default 1.6 times that of other written ones."""
 
     def of(self, usage: TokenUsage) -> float:
-        """Return the cost of a usage in USD."""
+        """Return the cost of a usage in USD: of its input and output tokens, as tokens of an unknown kind have no price."""
         cached = min(usage.cached_input_tokens, usage.input_tokens)
-        fresh = usage.input_tokens - cached
-        return (fresh * self.input + cached * self.cached_input + usage.output_tokens * self.output) / _MILLION
+        written = min(usage.cache_written_tokens, usage.input_tokens - cached)
+        written_1h = min(usage.cache_written_1h_tokens, written)
+        fresh = usage.input_tokens - cached - written
+        return (
+            fresh * self.input
+            + cached * self.cached_input
+            + (written - written_1h) * self.cache_written
+            + written_1h * self.cache_written_1h
+            + usage.output_tokens * self.output
+        ) / _MILLION
+
+
+def cost_of(usage: TokenUsage, price: Price | None) -> float | None:
+    """Return the cost of a usage in USD; None if the price is not known, or tokens are neither input nor output."""
+    return None if price is None or not usage.is_itemised else price.of(usage)
 
 
 @attrs.frozen(kw_only=True)
@@ -62,8 +93,8 @@ class ModelUse:
 
     @property
     def cost(self) -> float | None:
-        """Cost in USD; None if the price is not known."""
-        return None if self.price is None else self.price.of(self.usage)
+        """Cost in USD; None if the price is not known, or what kind of tokens were used."""
+        return cost_of(self.usage, self.price)
 
 
 def total(costs: Iterable[float | None]) -> float | None:

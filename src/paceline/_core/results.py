@@ -197,21 +197,23 @@ def _cost_lines(models: Sequence[ModelUse], top_alone: Sequence[ModelUse]) -> li
     """Return the lines about costs; none if no price is known and there is no ladder."""
     if not top_alone and all(use.price is None for use in models):
         return []
-    lines = [f"cost      {_usd(total(use.cost for use in models))}"]
+    lines = [f"cost      {_usd(total(use.cost for use in models), models)}"]
     if len(models) > 1:
         lines += [
-            f"            {use.model}: {use.calls:,} calls, {use.accepted:,} accepted, {_usd(use.cost)}"
+            f"            {use.model}: {use.calls:,} calls, {use.accepted:,} accepted, {_usd(use.cost, [use])}"
             for use in models
         ]
     lines += [
-        f"            {use.model} alone would have cost about {_usd(use.cost)} (estimate)"
+        f"            {use.model} alone would have cost about {_usd(use.cost, [use])} (estimate)"
         for use in top_alone
         if use.cost is not None
     ]
     return lines
 
 
-def _usd(cost: float | None) -> str:
+def _usd(cost: float | None, models: Sequence[ModelUse]) -> str:
+    if cost is None and models and all(use.price is not None for use in models):
+        return "unknown: the provider reported only the total of tokens"
     if cost is None:
         return "unknown: no price is known"
     return f"${cost:,.2f}" if cost >= 1 else f"${cost:.4g}"

@@ -1,4 +1,7 @@
-"""Usage: the token counts of calls, as values that can be added."""
+"""Usage: the token counts of calls, as values that can be added.
+
+What providers call these counts, and which of them contain others, is in `reported_usage`.
+"""
 
 from __future__ import annotations
 
@@ -33,7 +36,11 @@ class TokenUsage:
     cached_input_tokens: int = attrs.field(default=0, validator=_is_count)
     """The part of `input_tokens` that was read from a cache."""
     total_tokens: int = attrs.field(default=attrs.Factory(_sum, takes_self=True), validator=_is_count)
-    """The total that the provider reports; by default input + output."""
+    """The total that the provider reports; by default input + output. If it is larger, the rest is of an unknown kind."""
+    cache_written_tokens: int = attrs.field(default=0, validator=_is_count)
+    """The part of `input_tokens` that was written to a cache."""
+    cache_written_1h_tokens: int = attrs.field(default=0, validator=_is_count)
+    """The part of `cache_written_tokens` that the cache keeps for an hour, at a higher price."""
 
     def __add__(self, other: TokenUsage) -> TokenUsage:
         if not isinstance(other, TokenUsage):
@@ -43,14 +50,21 @@ class TokenUsage:
             self.output_tokens + other.output_tokens,
             self.cached_input_tokens + other.cached_input_tokens,
             self.total_tokens + other.total_tokens,
+            self.cache_written_tokens + other.cache_written_tokens,
+            self.cache_written_1h_tokens + other.cache_written_1h_tokens,
         )
+
+    @property
+    def is_itemised(self) -> bool:
+        """Whether all tokens are known to be input or output, so that their cost can be known."""
+        return self.total_tokens <= self.input_tokens + self.output_tokens
 
     @classmethod
     def of(cls, value: TokenUsage | Mapping[str, Any] | None) -> TokenUsage:
         """Convert what a strategy returned as its tokens.
 
         Args:
-            value: A `TokenUsage`; None if nothing is known; or a mapping with any of the four field names as keys. Other keys
+            value: A `TokenUsage`; None if nothing is known; or a mapping with any of the field names as keys. Other keys
                 and None values are ignored.
 
         Raises:

@@ -66,7 +66,10 @@ def _openai_body(row: _Row) -> _Row:
             "prompt_tokens": usage["input_tokens"],
             "completion_tokens": usage["output_tokens"],
             "total_tokens": usage["total_tokens"],
-            "prompt_tokens_details": {"cached_tokens": usage["cached_input_tokens"]},
+            "prompt_tokens_details": {
+                "cached_tokens": usage["cached_input_tokens"],
+                "cache_write_tokens": usage["cache_written_tokens"],
+            },
         },
     }
 
@@ -116,8 +119,10 @@ def _anthropic_body(row: _Row) -> _Row:
         "stop_reason": "end_turn",
         "stop_sequence": None,
         "usage": {
-            "input_tokens": max(0, usage["input_tokens"] - usage["cached_input_tokens"]),
-            "cache_creation_input_tokens": 0,
+            "input_tokens": max(
+                0, usage["input_tokens"] - usage["cached_input_tokens"] - usage["cache_written_tokens"]
+            ),
+            "cache_creation_input_tokens": usage["cache_written_tokens"],
             "cache_read_input_tokens": usage["cached_input_tokens"],
             "output_tokens": usage["output_tokens"],
         },

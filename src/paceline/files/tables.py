@@ -16,7 +16,14 @@ from typing import Any, BinaryIO
 
 from .._core.exceptions import MissingExtraError
 
-_COUNTS = ("input_tokens", "output_tokens", "cached_input_tokens", "total_tokens")
+_COUNTS = (
+    "input_tokens",
+    "output_tokens",
+    "cached_input_tokens",
+    "total_tokens",
+    "cache_written_tokens",
+    "cache_written_1h_tokens",
+)
 COLUMNS = (
     "id",
     "success",

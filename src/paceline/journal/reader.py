@@ -22,7 +22,7 @@ from .._core.pace import PaceKnowledge
 from .._core.usage import TokenUsage
 from . import lock, schema
 from .connection import connect_to_read, journal_error
-from .records import SELECT_RESULT, StoredResult, storable
+from .records import StoredResult, select_result, storable
 
 _FETCH_SIZE = 1_000  # results that are read into memory at once
 
@@ -123,7 +123,8 @@ class JournalReader:
             self._db = connect_to_read(self.path)
         try:
             with self._as_journal_errors():
-                if not schema.check(self._db, self.path):
+                self._version = schema.check(self._db, self.path)
+                if not self._version:
                     raise JournalError(f"{self.path}: is empty: no run was started with it")
         except BaseException:
             self.close()
@@ -215,11 +216,14 @@ class JournalReader:
 
     def models(self) -> list[tuple[ModelUse, float | None]]:
         """Return each model's use over all runs, with its cost in USD; the cost is None if a price was not known."""
-        rows = self._all("""
+        written = self._version >= schema.WRITTEN_TOKENS
+        rows = self._all(f"""
             SELECT IFNULL(model, quota), COUNT(*), SUM(kind IS NULL), SUM(input_tokens), SUM(output_tokens),
-                SUM(cached_input_tokens), SUM(total_tokens), CASE WHEN COUNT(cost) = COUNT(*) THEN SUM(cost) END
+                SUM(cached_input_tokens), SUM(total_tokens),
+                {"SUM(cache_written_tokens), SUM(cache_written_1h_tokens)" if written else "0, 0"},
+                CASE WHEN COUNT(cost) = COUNT(*) THEN SUM(cost) END
             FROM attempts GROUP BY 1 ORDER BY 1
-        """)
+        """)  # noqa: S608 - all parts are constants
         return [
             (ModelUse(model=name, calls=calls, accepted=accepted, usage=TokenUsage(*tokens)), cost)
             for name, calls, accepted, *tokens, cost in rows
@@ -253,7 +257,7 @@ class JournalReader:
         where = f"WHERE r.seq > ? AND NOT i.gone {'AND r.kind IS NOT NULL' if failed else ''}"
         order = "i.place, i.item" if in_input_order else "r.seq"
         with self._as_journal_errors():
-            rows = self._db.execute(f"{SELECT_RESULT} {where} ORDER BY {order}", (after,))
+            rows = self._db.execute(f"{select_result(self._version)} {where} ORDER BY {order}", (after,))
             while page := rows.fetchmany(_FETCH_SIZE):
                 yield from map(StoredResult.of, page)
 

@@ -9,33 +9,51 @@ from typing import Any
 import attrs
 
 from .._codec import data_text, row_line
-from .._core.accounting import Price
+from .._core.accounting import Price, cost_of
 from .._core.fault import Fault, FaultKind
 from .._core.results import Attempt, WorkItemResult
 from .._core.usage import NO_USAGE, TokenUsage
+from . import schema
 
-_USAGE = "input_tokens, output_tokens, cached_input_tokens, total_tokens"
+_WRITTEN = ("cache_written_tokens", "cache_written_1h_tokens")
+"""Columns that version 2 of the tables has added."""
+_COUNTS = (
+    "input_tokens",
+    "output_tokens",
+    "cached_input_tokens",
+    "total_tokens",
+    *_WRITTEN,
+)  # in the order of TokenUsage
+_USAGE = ", ".join(_COUNTS)
 _MOST_TOKENS = 2**53 - 1  # more cannot be a real count, and beyond 2**63 SQLite fails
 
 INSERT_RESULT = f"""
 INSERT OR REPLACE INTO results (
     item, strategy, run, settled, kind, message, output, context, model, {_USAGE}, attempts, refusals, seconds
 )
-SELECT item, strategy, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ? FROM items WHERE id = ?
+SELECT item, strategy, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ? FROM items WHERE id = ?
 """  # noqa: S608 - all parts are constants of this module
 INSERT_ATTEMPT = f"""
 INSERT INTO attempts (item, run, ordinal, number, started, seconds, quota, model, {_USAGE}, cost, kind, message)
 SELECT item, ?, IFNULL((SELECT MAX(ordinal) + 1 FROM attempts a WHERE a.item = items.item AND a.run = ?), 0),
-    ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ? FROM items WHERE id = ?
+    ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ? FROM items WHERE id = ?
 """  # noqa: S608 - as above
 SELECT_RESULT = f"""
 SELECT r.seq, r.item, i.id, r.run, r.kind, r.message, r.output, r.context, r.model,
-    {", ".join(f"r.{name.strip()}" for name in _USAGE.split(","))}, r.attempts, r.refusals, r.seconds
+    {", ".join(f"r.{name}" for name in _COUNTS)}, r.attempts, r.refusals, r.seconds
 FROM results r JOIN items i ON i.item = r.item
 """  # noqa: S608 - as above
 SELECT_ATTEMPTS = f"""
 SELECT item, number, started, seconds, quota, model, {_USAGE}, kind, message FROM attempts
 """  # noqa: S608 - as above
+
+
+def select_result(version: int) -> str:
+    """Return `SELECT_RESULT` for a journal of this version, which is at least 1."""
+    query = SELECT_RESULT
+    for name in _WRITTEN if version < schema.WRITTEN_TOKENS else ():
+        query = query.replace(f"r.{name}", "0")
+    return query
 
 
 def result_values(result: WorkItemResult[Any], run: int, now: float) -> tuple[Any, ...]:
@@ -77,7 +95,7 @@ def attempt_values(result: WorkItemResult[Any], run: int, prices: Mapping[str, P
             storable(attempt.quota),
             None if attempt.model is None else storable(attempt.model),
             *_counts(usage),
-            None if price is None else price.of(usage),
+            cost_of(usage, price),
             None if fault is None else str(fault.kind),
             None if fault is None else storable(fault.message),
             storable(result.item_id),
@@ -85,8 +103,7 @@ def attempt_values(result: WorkItemResult[Any], run: int, prices: Mapping[str, P
 
 
 def _counts(usage: TokenUsage) -> Iterable[int]:
-    counts = usage.input_tokens, usage.output_tokens, usage.cached_input_tokens, usage.total_tokens
-    return (min(count, _MOST_TOKENS) for count in counts)
+    return (min(getattr(usage, name), _MOST_TOKENS) for name in _COUNTS)
 
 
 def storable(text: str) -> str:
@@ -128,7 +145,7 @@ class StoredResult:
     @classmethod
     def of(cls, row: tuple[Any, ...]) -> StoredResult:
         """Create a stored result from a row of `SELECT_RESULT`."""
-        head, counts, (attempts, refusals, seconds) = row[:9], row[9:13], row[13:]
+        head, counts, (attempts, refusals, seconds) = row[:9], row[9:-3], row[-3:]
         usage = TokenUsage(*counts) if any(counts) else NO_USAGE
         return cls(*head, usage, attempts, refusals, seconds)  # type: ignore[call-arg]  # mypy does not know the length of `head`: 9
 
@@ -162,6 +179,6 @@ class StoredResult:
 
 def attempt_of(row: tuple[Any, ...]) -> Attempt:
     """Create an attempt from a row of `SELECT_ATTEMPTS`."""
-    _, number, started, seconds, quota, model, sent, generated, cached, total, kind, message = row
+    _, number, started, seconds, quota, model, *counts, kind, message = row
     fault = None if kind is None else Fault(FaultKind(kind), message or "")
-    return Attempt(number, started, seconds, quota, TokenUsage(sent, generated, cached, total), fault, model)
+    return Attempt(number, started, seconds, quota, TokenUsage(*counts), fault, model)

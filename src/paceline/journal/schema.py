@@ -93,8 +93,17 @@ CREATE TABLE pace (
 );
 """
 
-STEPS: Sequence[str] = (_TABLES,)
+_WRITTEN_TOKENS = "".join(
+    f"ALTER TABLE {table} ADD COLUMN {column} INTEGER NOT NULL DEFAULT 0;"
+    for table in ("results", "attempts")
+    for column in ("cache_written_tokens", "cache_written_1h_tokens")
+)
+
+STEPS: Sequence[str] = (_TABLES, _WRITTEN_TOKENS)
 """Migrations: number `n` changes version `n` into `n + 1`; the first creates the tables in an empty file."""
+
+WRITTEN_TOKENS = 2
+"""Version from which on results and attempts have the tokens written to a cache. A reader does not migrate the tables."""
 
 
 def ensure(connection: sqlite3.Connection, path: str, steps: Sequence[str] = STEPS) -> None:

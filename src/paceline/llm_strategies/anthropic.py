@@ -1,9 +1,8 @@
 """AnthropicStrategy: calls Anthropic's models through the anthropic package, on trio and asyncio.
 
-Rules owned here, beside those of `chat`:
+Rule owned here, beside those of `chat`:
 
 1. A reply whose model did not finish by itself is not an answer, even if it has text. Its usage is reported all the same.
-2. Tokens read from a cache or written to one are input tokens too: Anthropic reports them separately.
 """
 
 from __future__ import annotations
@@ -16,10 +15,11 @@ from typing import Any, Generic
 from .._core.exceptions import CallError, MissingExtraError
 from .._core.fault import FaultKind
 from .._core.prompt import Media, Parts, parts_of
+from .._core.reported_usage import anthropic_usage
 from .._core.usage import TokenUsage
 from .chat import ChatStrategy, T
 from .chat_client import KINDS_BY_CODE, Provider
-from .common import as_mapping, as_objects, join_texts, parse_object, raise_reply_error, token_count
+from .common import as_objects, join_texts, parse_object, raise_reply_error
 from .output_types.provider_schema import SchemaSupport, enforced
 
 try:
@@ -142,16 +142,10 @@ def _parse(body: str | bytes) -> tuple[dict[str, Any], TokenUsage, list[dict[str
     """Return a reply, its usage, and the blocks of its content."""
     reply = parse_object(body)
     raise_reply_error(reply, KINDS_BY_CODE)
-    usage = _usage_of(as_mapping(reply.get("usage")))
+    usage = anthropic_usage(reply.get("usage"))
     if not isinstance(reply.get("content"), list):
         raise CallError("the reply's content is not a list", kind=FaultKind.TRANSIENT, usage=usage)
     return reply, usage, as_objects(reply["content"])
-
-
-def _usage_of(counts: dict[str, Any]) -> TokenUsage:
-    cached = token_count(counts, "cache_read_input_tokens")
-    sent = token_count(counts, "input_tokens") + cached + token_count(counts, "cache_creation_input_tokens")
-    return TokenUsage(sent, token_count(counts, "output_tokens"), cached)
 
 
 def _part(part: str | Media) -> dict[str, Any]:

@@ -27,7 +27,6 @@ from .._core.quota import QuotaHint
 from .._core.usage import NO_USAGE, TokenUsage
 
 _FINGERPRINT_LENGTH = 16  # hexadecimal digits: enough to distinguish one user's settings
-_TOKEN_LIMIT = 2**53  # counts from here on are not plausible and count as 0
 
 
 class ProviderErrorClassifier:
@@ -125,12 +124,6 @@ def as_mapping(value: object) -> dict[str, Any]:
 def as_objects(value: object) -> list[dict[str, Any]]:
     """Return the objects in `value` if it is a list; otherwise an empty list."""
     return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []
-
-
-def token_count(counts: Mapping[str, Any], name: str) -> int:
-    """Return a number of tokens; 0 where the count is missing or not plausible."""
-    value = counts.get(name)
-    return value if type(value) is int and 0 <= value < _TOKEN_LIMIT else 0
 
 
 def join_texts(texts: list[str], usage: TokenUsage = NO_USAGE) -> str:

@@ -15,10 +15,11 @@ from typing import Any, Generic
 from .._core.exceptions import CallError, MissingExtraError
 from .._core.fault import FaultKind
 from .._core.prompt import Media, Parts, parts_of
+from .._core.reported_usage import chat_usage
 from .._core.usage import TokenUsage
 from .chat import ChatStrategy, T
 from .chat_client import KINDS_BY_CODE, Provider
-from .common import as_mapping, as_objects, join_texts, parse_object, raise_reply_error, token_count
+from .common import as_mapping, as_objects, join_texts, parse_object, raise_reply_error
 from .output_types.provider_schema import SchemaSupport, enforced
 
 try:
@@ -158,19 +159,12 @@ def _parse(body: str | bytes) -> tuple[dict[str, Any], TokenUsage, dict[str, Any
     """Return a reply, its usage, and its first choice."""
     reply = parse_object(body)
     raise_reply_error(reply, KINDS_BY_CODE)
-    usage = _usage_of(as_mapping(reply.get("usage")))
+    usage = chat_usage(reply.get("usage"))
     choices = as_objects(reply.get("choices"))
     if not choices:
         raise CallError("the reply has no choices", kind=FaultKind.TRANSIENT, usage=usage)
     raise_reply_error(choices[0], KINDS_BY_CODE)
     return reply, usage, choices[0]
-
-
-def _usage_of(counts: dict[str, Any]) -> TokenUsage:
-    sent, generated = token_count(counts, "prompt_tokens"), token_count(counts, "completion_tokens")
-    cached = token_count(as_mapping(counts.get("prompt_tokens_details")), "cached_tokens")
-    cached = cached or token_count(counts, "prompt_cache_hit_tokens")  # DeepSeek's
-    return TokenUsage(sent, generated, cached, token_count(counts, "total_tokens") or sent + generated)
 
 
 def _part(part: str | Media) -> dict[str, Any]:

@@ -7,6 +7,7 @@ date: give a price if it matters.
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from contextlib import suppress
 from functools import lru_cache
 from typing import Any, Generic, TypeVar
@@ -20,6 +21,11 @@ T_co = TypeVar("T_co", covariant=True)
 
 _SAMPLE = 1_000  # tokens; below every price tier for long prompts
 _MILLION = 1_000_000
+
+
+_WITHOUT_WRITES = (
+    "google"  # its replies report no tokens written: a cache is made by a call of its own, at the price of input
+)
 
 
 async def find_price(model: str, provider: str) -> Price | None:
@@ -55,9 +61,19 @@ def price_of(model: str, provider: str) -> Price | None:
             input=usd_per_million(input_tokens=_SAMPLE),
             output=usd_per_million(output_tokens=_SAMPLE),
             cached_input=usd_per_million(input_tokens=_SAMPLE, cache_read_tokens=_SAMPLE),
+            **({} if provider == _WITHOUT_WRITES else _writing(usd_per_million)),
         )
     except Exception:  # noqa: BLE001 - a missing price must not stop a batch
         return None
+
+
+def _writing(usd_per_million: Callable[..., float]) -> dict[str, float]:
+    """Return the prices of writing to a cache; that of input where the list has none of its own."""
+    tokens = {"input_tokens": _SAMPLE, "cache_write_tokens": _SAMPLE}
+    return {
+        "cache_written": usd_per_million(**tokens),
+        "cache_written_1h": usd_per_million(**tokens, cache_write_1h_tokens=_SAMPLE),
+    }
 
 
 def known_price(strategy: LLMCallStrategy[Any]) -> Price | None:

@@ -23,8 +23,9 @@ from ..._core.classify import attribute, describe, fault_with_hints, lowered, of
 from ..._core.exceptions import CallError
 from ..._core.fault import Fault, FaultKind
 from ..._core.provider_hints import header_quota
+from ..._core.reported_usage import gemini_usage
 from ..._core.usage import TokenUsage
-from ..common import ProviderErrorClassifier, as_mapping, as_objects, join_texts, parse_object, token_count
+from ..common import ProviderErrorClassifier, as_mapping, as_objects, join_texts, parse_object
 
 _API_ERROR = "google.genai.errors.APIError"
 _AUTH_ERROR = "google.auth.exceptions.GoogleAuthError"
@@ -81,7 +82,7 @@ def read_reply(body: str | bytes) -> tuple[str, TokenUsage]:
         CallError: The reply is refused, truncated or cannot be parsed; with the usage that the reply reports.
     """
     reply = parse_object(body)
-    usage = _usage_of(as_mapping(reply.get("usageMetadata")))
+    usage = gemini_usage(reply.get("usageMetadata"))
     candidates = reply.get("candidates") or []
     if not isinstance(candidates, list) or not all(isinstance(candidate, dict) for candidate in candidates):
         raise CallError("the reply's candidates are not a list of objects", kind=FaultKind.TRANSIENT, usage=usage)
@@ -99,7 +100,7 @@ def read_complete_reply(body: str | bytes) -> tuple[dict[str, Any], TokenUsage]:
         CallError: The body is not a Gemini reply.
     """
     reply = parse_object(body)
-    usage = _usage_of(as_mapping(reply.get("usageMetadata")))
+    usage = gemini_usage(reply.get("usageMetadata"))
     if not reply.get("candidates") and not reply.get("promptFeedback"):
         raise CallError("the reply has no candidates and gives no reason", kind=FaultKind.TRANSIENT, usage=usage)
     return reply, usage
@@ -115,13 +116,6 @@ def _text_of(candidate: dict[str, Any], usage: TokenUsage) -> str:
     if texts and not any(texts):
         return ""  # Gemini sends an empty text as an answer
     return join_texts(texts, usage)
-
-
-def _usage_of(counts: dict[str, Any]) -> TokenUsage:
-    sent = token_count(counts, "promptTokenCount") + token_count(counts, "toolUsePromptTokenCount")
-    generated = token_count(counts, "candidatesTokenCount") + token_count(counts, "thoughtsTokenCount")
-    total = token_count(counts, "totalTokenCount") or sent + generated
-    return TokenUsage(sent, generated, token_count(counts, "cachedContentTokenCount"), total)
 
 
 async def require_readable_body(response: Any) -> None:
