@@ -156,7 +156,7 @@ def test_results_are_exported_while_the_batch_runs(start, paceline, jsonl, tmp_p
 def big(tmp_path):
     """Write a journal that takes a while to be read; return its path."""
     path = tmp_path / "big.journal"
-    ids = [f"q{i}" for i in range(60_000)]
+    ids = [f"q{i}" for i in range(30_000)]
     with started_writer(str(path), *ids) as store:
         store.commit([done(name, "x" * 300) for name in ids], {})
     return path
@@ -208,7 +208,7 @@ def test_devices_and_pipes_are_written_to_directly(process, big, tmp_path):
     os.mkfifo(tmp_path / "pipe")
     with (tmp_path / "copy").open("wb") as copy, subprocess.Popen(["cat", tmp_path / "pipe"], stdout=copy):
         assert process("results", big, "-o", tmp_path / "pipe").code == 0
-    assert len(rows_of(tmp_path / "copy")) == 60_000
+    assert len(rows_of(tmp_path / "copy")) == 30_000
 
 
 def test_a_journal_without_results_gives_an_empty_file(paceline, tmp_path):
