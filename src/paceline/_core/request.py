@@ -25,6 +25,12 @@ Dialect: TypeAlias = Literal["openai", "gemini", "anthropic"]
 
 DIALECTS: tuple[Dialect, ...] = get_args(Dialect)
 
+NO_REQUESTS = (
+    "output_type cannot be combined with a request in a provider's own form, which states its response format itself; put the "
+    "schema into the request, or pass its text as a prompt"
+)
+"""Objection of a strategy with an output type to every request."""
+
 _TURNS = {"openai": "messages", "gemini": "contents", "anthropic": "messages"}
 _LIMITS = ("max_tokens", "max_completion_tokens", "max_output_tokens", "maxOutputTokens")
 _IGNORED = {"model", "user", "metadata", "store", "service_tier", *_LIMITS}

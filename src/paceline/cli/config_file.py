@@ -9,7 +9,8 @@
 Rules owned here:
 
 1. A key is the long name of an option, with - or _; `input` is the file to read. Keys at the top apply to every command that has the
-   option; those in a command's table apply to that command and override the top. The command line overrides both.
+   option; those in a command's table apply to that command and override the top. The command line overrides both. Of `option`, which
+   is a table of a model's options, each key is overridden by itself.
 2. An unknown key, or a value of a wrong type or out of its bounds, is refused with the file, the key and what is expected, also when
    the command line overrides it: an invalid file stays invalid.
 3. Relative paths start from the file's folder, so that a file next to its data works from any folder.
@@ -27,7 +28,7 @@ import attrs
 from cyclopts import ArgumentCollection, Token
 
 from .._core.exceptions import ConfigurationError
-from ..runs.option_values import OptionError
+from ..runs.option_values import OptionError, options_in
 from ..runs.options import RunOptions
 from ..runs.options_data import absolute, path_fields, suggestion, value_of
 from .options import FORMER_OPTIONS, ResumeArguments, RunArguments
@@ -49,7 +50,9 @@ def apply_config(command: str, arguments: ArgumentCollection) -> None:
     for name, value in read_config(path, command).items():
         option = f"--{name.replace('_', '-')}"
         argument = by_name["INPUT"] if name == "input" and option not in by_name else by_name[option]
-        if not argument.tokens and not _is_overridden(name, by_name):
+        if name == "option":
+            argument.tokens.insert(0, Token(keyword=name, implicit_value=value, source=path))
+        elif not argument.tokens and not _is_overridden(name, by_name):
             argument.append(Token(keyword=name, implicit_value=value, source=path))
 
 
@@ -60,7 +63,7 @@ def read_config(path: str, command: str) -> dict[str, Any]:
         ConfigurationError: The file cannot be read, or breaks rule 2.
     """
     document = _read(path)
-    tables = {key: document.pop(key) for key in [*document] if key in _COMMANDS or isinstance(document[key], dict)}
+    tables = {key: document.pop(key) for key in [*document] if key in _COMMANDS or _is_table(key, document[key])}
     for name, table in tables.items():
         if name not in _COMMANDS:
             raise ConfigurationError(f"{path}: [{name}] is not a command{suggestion(name, set(_COMMANDS))}")
@@ -71,8 +74,18 @@ def read_config(path: str, command: str) -> dict[str, Any]:
     for name, table in tables.items():
         values = _values(path, f"{name}.", table, _keys(name))
         if name == command:
-            options |= values
+            options |= values | _joined_options(options, values)
     return options
+
+
+def _is_table(key: str, value: object) -> bool:
+    return isinstance(value, dict) and key != "option"
+
+
+def _joined_options(options: Mapping[str, Any], values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the option of both tables in one, as the command line joins several; nothing if neither has one."""
+    found = [table["option"] for table in (options, values) if "option" in table]
+    return {"option": options_in(found)} if found else {}
 
 
 def _read(path: str) -> dict[str, Any]:

@@ -18,6 +18,7 @@ import attrs
 from cyclopts import Group, Parameter, Token
 
 from .._core.fault import TRANSIENT_KINDS, FaultKind
+from .._core.model_settings import ReasoningEffort as Effort
 from ..runs.option_values import FAILED, PATH, OptionError, kinds_in, models_in
 
 if TYPE_CHECKING:
@@ -63,6 +64,11 @@ def to_models(_: Any, tokens: Sequence[Token]) -> tuple[str, ...]:
     return models_in(",".join(token.value for token in tokens))
 
 
+def to_options(_: Any, tokens: Sequence[Token]) -> tuple[Any, ...]:
+    """Return the options of models given to --option, unread; those of a config file come first, as a table."""
+    return tuple(token.implicit_value or token.value for token in tokens)
+
+
 def to_whole(_: Any, tokens: Sequence[Token]) -> int:
     """Parse a whole number; cyclopts itself would round a fraction.
 
@@ -103,6 +109,14 @@ _WHOLE: Mapping[str, Any] = {"metavar": "N", "converter": to_whole, "n_tokens": 
 _FILE: Mapping[str, Any] = {"metavar": "FILE", "show_default": False}
 _FORMAT: Mapping[str, Any] = {"metavar": "KIND", "show_choices": False}
 _MODELS: Mapping[str, Any] = {"metavar": "A,B,C", "converter": to_models, "n_tokens": 1, **_FLAG}
+_OPTIONS: Mapping[str, Any] = {
+    "metavar": "KEY=VALUE",
+    "converter": to_options,
+    "n_tokens": 1,
+    "accepts_keys": False,
+    "consume_multiple": False,
+    **_FLAG,
+}
 _KINDS: Mapping[str, Any] = {"metavar": "KINDS", "converter": to_kinds, "n_tokens": 1, "show_choices": False, **_FLAG}
 
 
@@ -153,6 +167,19 @@ class RunArguments(_StartArguments):
     schema: Annotated[FilePath | None, _in_group("Model", **_FILE)] = attrs.field(default=None, metadata=_IS_PATH)
     """Validate answers against a JSON schema; retry mismatches."""
 
+    temperature: Annotated[float | None, _in_group("Model", metavar="NUMBER", show_default=False)] = None
+    """Temperature from 0 to 2: how much answers differ."""
+    max_tokens: Annotated[int | None, _in_group("Model", show_default=False, **_WHOLE)] = None
+    """Upper bound on the tokens of an answer, reasoning included."""
+    reasoning_effort: Annotated[
+        Effort | None, _in_group("Model", metavar="LEVEL", show_choices=False, show_default=False)
+    ] = None
+    """Reasoning before the answer: none, minimal, low, medium, high, xhigh or max."""
+    seed: Annotated[int | None, _in_group("Model", show_default=False, **_WHOLE)] = None
+    """Seed for answers that can be repeated, if the provider has one."""
+    option: Annotated[tuple[str, ...], _in_group("Model", **_OPTIONS)] = ()
+    """Set anything else that the provider takes, such as top_p=0.9; may be repeated."""
+
     input_format: Annotated[InputFormat | None, _in_group("Input", **_FORMAT)] = None
     """Format: jsonl, openai, gemini, anthropic, csv, parquet or text. [default: by name and content]"""
     prompt: Annotated[str | None, _in_group("Input", metavar="TEMPLATE")] = None
@@ -195,6 +222,19 @@ class ResumeArguments(_StartArguments):
     """Model for the remaining items; needs --allow-changes."""
     escalate: Annotated[tuple[str, ...], _in_group("Model", **_MODELS)] = ()
     """Models for the remaining items, cheapest first; needs --allow-changes."""
+
+    temperature: Annotated[float | None, _in_group("Model", metavar="NUMBER", show_default=False)] = None
+    """Temperature for the remaining items; needs --allow-changes."""
+    max_tokens: Annotated[int | None, _in_group("Model", show_default=False, **_WHOLE)] = None
+    """Token bound for the remaining items; needs --allow-changes."""
+    reasoning_effort: Annotated[
+        Effort | None, _in_group("Model", metavar="LEVEL", show_choices=False, show_default=False)
+    ] = None
+    """Reasoning for the remaining items; needs --allow-changes."""
+    seed: Annotated[int | None, _in_group("Model", show_default=False, **_WHOLE)] = None
+    """Seed for the remaining items; needs --allow-changes."""
+    option: Annotated[tuple[str, ...], _in_group("Model", **_OPTIONS)] = ()
+    """Option for the remaining items, such as top_p=0.9; needs --allow-changes."""
 
     input: Annotated[FilePath | None, _in_group("Input", **_FILE)] = attrs.field(default=None, metadata=_IS_PATH)
     """Where the input is now, if it was moved or came from stdin."""

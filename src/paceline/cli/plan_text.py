@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from typing import Any
 
@@ -9,6 +10,7 @@ import attrs
 
 from ..runs.dry_run import CHARACTERS_PER_TOKEN, OUTPUT_TOKENS, JournalState, PlannedModel, RunPlan
 from ..runs.item_registry import render_sharing
+from ..runs.options import RunOptions
 from ..runs.setup import schema_of
 
 _STATES = {
@@ -49,6 +51,7 @@ def plan_data(plan: RunPlan) -> dict[str, Any]:
             for model in plan.models
         ],
         "max_workers": plan.options.max_workers,
+        "settings": plan.options.settings,
         "system": plan.options.system,
         "schema": plan.options.schema,
         "output": {"path": plan.output, "form": plan.options.output_format, "state": plan.output_state},
@@ -75,16 +78,11 @@ def _lines(plan: RunPlan) -> Iterator[tuple[str, str]]:
         yield "", f"  {one}"
     if plan.bad_count > len(plan.bad):
         yield "", f"  and {plan.bad_count - len(plan.bad):,} more"
-    yield "calls", f"{plan.calls:,}"
-    if shared := plan.wanted - plan.calls:
-        yield "", f"  {render_sharing(shared, plan.wanted)}"
-    elif plan.repeats and plan.journal is not None:
-        yield (
-            "",
-            f"  {plan.repeats:,} prompts are the same as another and have calls of their own; --dedupe calls once for them",
-        )
+    yield from _call_lines(plan)
     for index, model in enumerate(plan.models):
         yield ("then" if index else "model"), f"{model.name}, lane {model.quota}"
+    if options.settings:
+        yield "settings", render_settings(options)
     if options.system is not None:
         shared = ", shared in a context cache" if options.cache else ""
         yield "system", f"{options.system}: {plan.system_characters:,} characters{shared}"
@@ -106,6 +104,23 @@ def _lines(plan: RunPlan) -> Iterator[tuple[str, str]]:
             yield "cost", _cost(model)
         elif model.cost is not None:
             yield "", f"  and {_cost(model)} for {model.name}, if all of them move up to it"
+
+
+def _call_lines(plan: RunPlan) -> Iterator[tuple[str, str]]:
+    yield "calls", f"{plan.calls:,}"
+    if same := plan.wanted - plan.calls:
+        yield "", f"  {render_sharing(same, plan.wanted)}"
+    elif plan.repeats and plan.journal is not None:
+        own = "are the same as another and have calls of their own; --dedupe calls once for them"
+        yield "", f"  {plan.repeats:,} prompts {own}"
+
+
+def render_settings(options: RunOptions) -> str:
+    """Return the settings of a run's models, as they were given."""
+    given = options.settings
+    texts = [f"{name} {value}" for name, value in given.items() if name != "options"]
+    texts += [f"{name}={json.dumps(value, ensure_ascii=False)}" for name, value in given.get("options", {}).items()]
+    return ", ".join(texts)
 
 
 def _journal_lines(plan: RunPlan) -> Iterator[tuple[str, str]]:

@@ -61,7 +61,7 @@ def _differences(path: str, before: Mapping[str, Any], after: Mapping[str, Any])
             continue
         if _are_mappings(old, new):
             yield from _differences(f"{place}.", old or {}, new or {})
-        elif _are_lists_of_mappings(old, new):
+        elif isinstance(old, list) and isinstance(new, list) and _have_mappings(old, new):
             for index, (one, other) in enumerate(zip(old, new, strict=True)):
                 yield from _differences(f"{place}[{index}].", one, other)
         else:
@@ -73,11 +73,9 @@ def _are_mappings(old: Any, new: Any) -> bool:
     return isinstance(old, Mapping | None) and isinstance(new, Mapping | None)
 
 
-def _are_lists_of_mappings(old: Any, new: Any) -> bool:
-    """Whether both values are lists of mappings, as long as each other."""
-    if not (isinstance(old, list) and isinstance(new, list) and len(old) == len(new)):
-        return False
-    return all(isinstance(one, Mapping) for one in (*old, *new))
+def _have_mappings(old: Sequence[Any], new: Sequence[Any]) -> bool:
+    """Whether two lists are of one length, and all of their members are mappings."""
+    return len(old) == len(new) and all(isinstance(one, Mapping) for one in (*old, *new))
 
 
 def _shown(value: Any) -> str:

@@ -82,11 +82,16 @@ class AnthropicStrategy(ChatStrategy[T], Generic[T]):
         url_name="ANTHROPIC_BASE_URL",
         arguments=frozenset(inspect.signature(AsyncMessages.create).parameters) - {"self"},
         modes=("schema", "tool", "text"),
+        hosts=(".anthropic.com",),
+        body_names=frozenset({"temperature", "top_p", "top_k"}),  # newer models refuse them, older ones have them
     )
     _type_options = frozenset({"tools", "tool_choice"})
 
     def _fixed_arguments(self) -> dict[str, Any]:
-        return {"max_tokens": MAX_TOKENS, **self._options, **self._type_arguments()}
+        return {**self._defaults(), **self._options, **self._type_arguments()}
+
+    def _defaults(self) -> dict[str, Any]:
+        return {"max_tokens": MAX_TOKENS}
 
     def _type_arguments(self) -> dict[str, Any]:
         """Return the arguments that hold the model to the output type."""

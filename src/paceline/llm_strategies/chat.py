@@ -16,8 +16,10 @@ Rules owned here:
 
 from __future__ import annotations
 
+import os
 from abc import abstractmethod
 from collections.abc import Mapping
+from difflib import get_close_matches
 from typing import Any, ClassVar, Generic, TypedDict, Unpack, overload
 from urllib.parse import urlsplit
 
@@ -28,6 +30,7 @@ from typing_extensions import TypeVar
 from .._core.accounting import Price
 from .._core.exceptions import CallError, ConfigurationError, MisuseError
 from .._core.fault import FaultKind
+from .._core.model_settings import check_values, is_sampled, merged, shown
 from .._core.prompt import Parts, Prompt
 from .._core.request import Request
 from .._core.usage import TokenUsage
@@ -41,6 +44,7 @@ from .prices import Priced
 T = TypeVar("T", default=str)
 
 _NO_KEY = "no-key-needed"  # sent to a compatible server if no key is given, as the packages require one
+_MISSPELT = 0.85  # least ratio of difflib at which a name is a known one with an error: temprature is, top_k is not
 _RESERVED = {"model", "messages", "stream", "stream_options", "timeout", "n", "system"}
 """Arguments of a request that `options` may not hold, as the strategy sets them."""
 
@@ -99,7 +103,8 @@ class ChatStrategy(Priced[T], Generic[T]):
         self.price = price
         self._output: AnswerFormat[T] = AnswerFormat.of(output_type)
         self._mode = one_of("schema_mode", schema_mode or self._provider.modes[0], self._provider.modes)
-        self._options = self._check_options(options)
+        self._options = self._check_options(options, is_own_service=self.is_own_service(base_url, client))
+        self.is_sampled = is_sampled(self._options)
         schema_text = self._output.instruction if self._mode in {"json", "text"} else ""
         self._instruction = "\n\n".join(filter(None, (system_instruction, schema_text)))
         self._fixed = self._fixed_arguments()
@@ -135,7 +140,8 @@ class ChatStrategy(Priced[T], Generic[T]):
             **super().identity,
             "server": url and urlsplit(url).netloc.rpartition("@")[2],
             "system_instruction": fingerprint(self._instruction or None),
-            "options": fingerprint(self._fixed or None),
+            "options": fingerprint(self._without_options() or None),
+            **({"settings": shown(self._options, fingerprint)} if self._options else {}),
             **self._output.identity,
             **({"keep_model": True} if self._keeps_model else {}),
         }
@@ -266,16 +272,43 @@ class ChatStrategy(Priced[T], Generic[T]):
         if not isinstance(price, Price | None):
             raise ConfigurationError(f"price must be a paceline.Price, not {type(price).__name__}")
 
-    def _check_options(self, options: object) -> dict[str, Any]:
-        """Return the user's options if they are arguments of a request."""
+    @classmethod
+    def is_own_service(cls, base_url: str | None, client: Any) -> bool:
+        """Whether a strategy with these arguments calls the provider's own service, and not a compatible server."""
+        url = base_url or os.environ.get(cls._provider.url_name) or None
+        return cls._provider.is_own_host(url if client is None else client.base_url)
+
+    def _check_options(self, options: object, *, is_own_service: bool) -> dict[str, Any]:
+        """Return the user's options as arguments of a request, those that the package has no argument for in its extra body."""
         if not isinstance(options, Mapping | None):
             raise ConfigurationError(f"options must be a mapping, not {type(options).__name__}")
-        known = self._provider.arguments - _RESERVED - (set() if self._output.schema is None else self._type_options)
-        for name in options or ():
-            if name in _RESERVED or name in self._provider.arguments - known:
+        given, arguments = dict(options or {}), self._provider.arguments
+        check_values(given)
+        known = arguments - _RESERVED - (set() if self._output.schema is None else self._type_options)
+        body: dict[str, Any] = {}
+        for name in [*given]:
+            if name in _RESERVED or name in arguments - known:
                 raise ConfigurationError(f"options may not hold {name!r}: the strategy sets it itself; remove it")
-            one_of("the name of an option", name, sorted(known))
-        return dict(options or {})
+            if name not in known and (
+                name in self._provider.body_names or self._is_of_server(name, is_own_service=is_own_service)
+            ):
+                body[name] = given.pop(name)
+            else:
+                one_of("the name of an option", name, sorted(known | self._provider.body_names))
+        return {**given, "extra_body": merged(body, given.get("extra_body") or {})} if body else given
+
+    def _is_of_server(self, name: object, *, is_own_service: bool) -> bool:
+        """Whether an unknown name may be an option that a compatible server has, and is not a misspelt one."""
+        near = get_close_matches(str(name), self._provider.arguments, n=1, cutoff=_MISSPELT)
+        return isinstance(name, str) and not is_own_service and not near
+
+    def _without_options(self) -> dict[str, Any]:
+        """Return the arguments of a request that do not depend on the user's options."""
+        return self._defaults() | {name: value for name, value in self._fixed.items() if name not in self._options}
+
+    def _defaults(self) -> dict[str, Any]:
+        """Return the arguments that the user's options may replace."""
+        return {}
 
     _type_options: ClassVar[frozenset[str]]
     """Arguments that request a typed output."""

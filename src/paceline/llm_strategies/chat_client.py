@@ -68,6 +68,14 @@ class Provider:
     """Names of the arguments of a request."""
     modes: tuple[str, ...]
     """Ways to request a schema; the first is the default."""
+    hosts: tuple[str, ...]
+    """Ends of the names of hosts that are the provider's own service."""
+    body_names: frozenset[str] = frozenset()
+    """Names of fields of a request that the API takes and the package has no argument for."""
+
+    def is_own_host(self, url: object) -> bool:
+        """Whether a URL is that of the provider's own service; None stands for it."""
+        return url is None or (urlsplit(str(url)).hostname or "").endswith(self.hosts)
 
 
 @attrs.frozen

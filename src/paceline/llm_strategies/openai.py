@@ -80,7 +80,8 @@ class OpenAIStrategy(ChatStrategy[T], Generic[T]):
             validated.
         schema_mode: How the model is held to `output_type`. `schema` (default): by its JSON schema, strictly if the schema
             allows. `json`: the server enforces JSON, an instruction names the schema. `text`: the instruction alone.
-        options: Further arguments of the request, such as `{"temperature": 0, "max_completion_tokens": 500}`.
+        options: Further arguments of the request, such as `{"temperature": 0, "max_completion_tokens": 500}`. A compatible server also
+            gets those that OpenAI does not have, such as `top_k`.
         price: Price of tokens; by default OpenAI's own, if the `prices` extra lists the model.
         quota: Name of the lane; by default the class, the model, and the host of a compatible server.
         keep_model: Whether a `Request` in OpenAI's format keeps the model that it names, if it names one.
@@ -102,6 +103,7 @@ class OpenAIStrategy(ChatStrategy[T], Generic[T]):
         url_name="OPENAI_BASE_URL",
         arguments=frozenset(inspect.signature(AsyncCompletions.create).parameters) - {"self"},
         modes=("schema", "json", "text"),
+        hosts=(".openai.com", ".azure.com"),
     )
     _type_options = frozenset({"response_format"})
 

@@ -25,7 +25,19 @@ from typing import Any
 from .._core.classify import describe
 from .._core.exceptions import ConfigurationError, PacelineError
 from .._core.fault import redact
+from .._core.model_settings import (
+    NO_SETTINGS,
+    ModelSettings,
+    ReasoningEffort,
+    check_values,
+    is_sampled,
+    merged,
+    shown,
+)
 from ..abc import LLMCallStrategy
+from .common import fingerprint
+from .model_settings import anthropic_arguments, gemini_arguments, openai_arguments
+from .output_types.output_type import OutputType
 
 GROUP = "paceline.models"
 """Entry point group in which other packages register providers."""
@@ -48,24 +60,43 @@ _EXAMPLES = ("gemini-2.5-flash", "gpt-5-mini", "claude-haiku-4-5")
 _SERVER = re.compile(r"(.*)@(https?://.*)", re.DOTALL)
 
 
-def model(text: str, *, cached: bool = False, **options: Any) -> LLMCallStrategy[Any]:
+def model(  # noqa: PLR0913 - all but the name have defaults
+    text: str,
+    *,
+    cached: bool = False,
+    temperature: float | None = None,
+    max_tokens: int | None = None,
+    reasoning_effort: ReasoningEffort | None = None,
+    seed: int | None = None,
+    **options: Any,
+) -> LLMCallStrategy[Any]:
     """Return the strategy that calls a model.
 
         strategy = paceline.model("gpt-5-mini", system_instruction="Be brief.", output_type=Person)
+        strategy = paceline.model("gemini-2.5-flash", temperature=0, max_tokens=500, options={"top_k": 20})
 
     Args:
         text: `provider:model`, or a model name that implies its provider; append `@http://...` for a compatible server.
         cached: Whether the context before every prompt is shared in a context cache, as `GeminiCachedStrategy` does.
-        options: Arguments of the provider's strategy.
+        temperature: 0 to 2: how much answers to the same prompt differ; None, as of the next three: the provider's default.
+        max_tokens: Upper bound on the tokens of an answer, reasoning included; 1 or more.
+        reasoning_effort: How much the model reasons: `none`, `minimal`, `low`, `medium`, `high`, `xhigh` or `max`, if it has that word.
+        seed: 0 or more; Anthropic has none.
+        options: Arguments of the provider's strategy. `options` is a mapping of anything else that the provider takes, by its own
+            names.
 
     Raises:
-        ConfigurationError: The provider is unknown, no model is named, the options are wrong, or the provider has no context cache.
+        ConfigurationError: The provider is unknown, no model is named, the options are wrong, a setting is out of its range, or the provider
+            does not have a setting or a context cache.
         MissingExtraError: The provider's package is not installed.
         MissingKeyError: No API key was found.
     """
     given: object = text
     if not isinstance(given, str) or not given.strip():
         raise ConfigurationError(f"a model must be named, such as {_EXAMPLES[0]}; not {text!r}")
+    settings = ModelSettings(
+        temperature=temperature, max_tokens=max_tokens, reasoning_effort=reasoning_effort, seed=seed
+    )
     provider, name = _split(text.strip())
     if cached and provider not in _CACHED:
         raise ConfigurationError(
@@ -73,7 +104,7 @@ def model(text: str, *, cached: bool = False, **options: Any) -> LLMCallStrategy
             "other providers cache the beginning of prompts automatically, or not at all"
         )
     if provider not in _PROVIDERS:
-        return _make_by_plugin(provider, name, options)
+        return _make_by_plugin(provider, name, {**options, **settings.given})
     server = _SERVER.fullmatch(name)
     if server is not None:
         if "base_url" in options:
@@ -81,8 +112,38 @@ def model(text: str, *, cached: bool = False, **options: Any) -> LLMCallStrategy
         name, options = _require_name(provider, server[1]), {**options, "base_url": server[2]}
     module, _, attribute = (_CACHED if cached else _PROVIDERS)[provider].partition(":")
     factory: Callable[..., LLMCallStrategy[Any]] = getattr(import_module(module), attribute)
+    if provider == "sim":
+        options = _with_settings_of_sim(settings, options)
+    elif settings != NO_SETTINGS or "options" in options:
+        options = _with_settings(settings, options, provider, name, factory)
     _check_options(factory, options, provider)
     return factory(text.strip() if provider == "sim" else name, **options)
+
+
+def _with_settings(
+    settings: ModelSettings, options: dict[str, Any], provider: str, name: str, factory: Any
+) -> dict[str, Any]:
+    """Return the options of a strategy with settings under the provider's names."""
+    match provider:
+        case "gemini":
+            return gemini_arguments(settings, options, name)
+        case "anthropic":
+            return anthropic_arguments(settings, options, name)
+        case _:
+            is_own_service = factory.is_own_service(options.get("base_url"), options.get("client"))
+            return openai_arguments(settings, options, is_own_service=is_own_service)
+
+
+def _with_settings_of_sim(settings: ModelSettings, options: dict[str, Any]) -> dict[str, Any]:
+    """Return the options of a simulated model, whose answers do not depend on the settings but may be of a type."""
+    rest = dict(options)
+    if "options" in rest or settings != NO_SETTINGS:
+        given = merged(settings.given, rest.pop("options", None) or {})
+        check_values(given)
+        rest |= {"settings": shown(given, fingerprint), "is_sampled": is_sampled(given)}
+    if "output_type" in rest:
+        rest["output_type"] = OutputType.of(rest["output_type"])
+    return rest
 
 
 def provider_of(text: str) -> str:

@@ -5,6 +5,7 @@ A message names the option, what it must be and the value, unless the value may 
 
 from __future__ import annotations
 
+import json
 import math
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -14,10 +15,13 @@ import attrs
 
 from .._core.exceptions import ConfigurationError
 from .._core.fault import TRANSIENT_KINDS, FaultKind
+from .._core.model_settings import check_values, nested
+from .._core.validators import Number, OneOf
 
 _CONTINUED = re.compile(r"\s*\w+=")  # a part that belongs to the model before it: sim:rate=50,latency=1
 _SECRET_PARTS = re.compile(r"://[^/?#\s]*@|[?&][^=&#]*(?:key|token|secret|password|sig)[^=&#]*=", re.IGNORECASE)
-
+_MAY_HOLD_KEYS = frozenset({"extra_headers", "extra_query", "http_options", "api_key", "headers"})
+_SHOWN = 40  # characters of a value that a message quotes
 
 PATH = "path"
 """Key of a field's metadata: the value is a path, or - for a standard stream."""
@@ -90,6 +94,84 @@ def _must(test: Callable[[Any], bool], rule: str) -> Validator:
 
 at_least_1: Validator = _must(lambda value: value >= 1, "1 or more")
 seconds_above_0: Validator = _must(lambda value: 0 < value < math.inf, "a number of seconds above 0")
+
+
+def setting(check: Number | OneOf) -> Validator:
+    """Return the validator of a setting of models, whose message names the option (attrs validator)."""
+    return _must(check.accepts, str(check))
+
+
+def to_option(text: str) -> dict[str, Any]:
+    """Parse KEY=VALUE: VALUE is JSON where it can be read as JSON, otherwise a text; dots in KEY lead into an object.
+
+    Raises:
+        OptionError: There is no = or no key.
+    """
+    name, equals, value = text.partition("=")
+    if not equals or not name.strip():
+        raise OptionError("option", f"must be KEY=VALUE, such as top_p=0.9, not {_hidden(name)!r}")
+    try:
+        return nested(name.strip(), json.loads(value))
+    except RecursionError:
+        raise OptionError("option", f"{name}: the value is nested too deeply") from None
+    except ConfigurationError as error:
+        raise OptionError("option", str(error)) from None
+    except ValueError:
+        return nested(name.strip(), value)
+
+
+def options_in(given: object) -> dict[str, Any]:
+    """Parse options of a model: a mapping, one KEY=VALUE, or a list of them; a later one wins.
+
+    Raises:
+        OptionError: One cannot be read, or names a place for credentials.
+    """
+    if isinstance(given, Mapping):
+        made: dict[str, Any] = {}
+        for name, value in given.items():
+            _overlay(made, nested(str(name), value))
+    else:
+        made = {}
+        for one in [given] if isinstance(given, str | Mapping) else _as_list(given):
+            _overlay(made, to_option(one) if isinstance(one, str) else options_in(one))
+    for name in made:
+        if name.lower() in _MAY_HOLD_KEYS:
+            raise OptionError(
+                "option",
+                f"{name} may hold a key, and options are stored in the journal; set the key in the provider's variable, such as OPENAI_API_KEY",
+            )
+    try:
+        json.dumps(made, allow_nan=False)
+    except (TypeError, ValueError, RecursionError):
+        raise OptionError("option", "must have values that JSON can hold") from None
+    return made
+
+
+def _as_list(given: object) -> Sequence[Any]:
+    if isinstance(given, Sequence) and all(isinstance(one, str | Mapping) for one in given):
+        return given
+    raise OptionError("option", "must be a table of options, KEY=VALUE, or a list of KEY=VALUE")
+
+
+def _overlay(made: dict[str, Any], more: Mapping[str, Any]) -> None:
+    """Add options to others, which they replace; objects are joined."""
+    for name, value in more.items():
+        if isinstance(value, Mapping) and isinstance(made.get(name), dict):
+            _overlay(made[name], value)
+        else:
+            made[name] = dict(value) if isinstance(value, Mapping) else value
+
+
+def _hidden(text: str) -> str:
+    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."
+
+
+def options_are_valid(_: object, __: attrs.Attribute[Any], value: Mapping[str, Any]) -> None:
+    """Refuse options of a model that are out of the range that all providers have (attrs validator)."""
+    try:
+        check_values(value)
+    except ConfigurationError as error:
+        raise OptionError("option", str(error)) from None
 
 
 def no_credentials(_: object, attribute: attrs.Attribute[Any], value: str | Sequence[str] | None) -> None:

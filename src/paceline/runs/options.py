@@ -13,16 +13,17 @@ from __future__ import annotations
 import enum
 import math
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from os import PathLike
 from pathlib import Path
-from typing import Literal, TypeAlias, TypeVar, get_args
+from typing import Any, Literal, TypeAlias, TypeVar, get_args
 
 import attrs
 
 from .._core.config import Durability, ProcessorConfig
 from .._core.exceptions import ConfigurationError
 from .._core.fault import TRANSIENT_KINDS, FaultKind
+from .._core.model_settings import IS_EFFORT, IS_SEED, IS_TEMPERATURE, IS_TOKENS, SETTINGS
 from ..files.output_formats import OutputFormat
 from ..files.types import STREAM, InputKind
 from .option_values import (
@@ -33,7 +34,10 @@ from .option_values import (
     kinds_in,
     no_credentials,
     no_empty_model,
+    options_are_valid,
+    options_in,
     seconds_above_0,
+    setting,
 )
 
 ONCE = "once"
@@ -112,6 +116,17 @@ class RunOptions:
     schema: str | None = attrs.field(default=None, converter=attrs.converters.optional(_path), metadata={PATH: True})
     """Path of a JSON schema that answers must match; on mismatch the model is called again with the errors. Default: no schema."""
 
+    temperature: float | None = attrs.field(default=None, validator=setting(IS_TEMPERATURE))
+    """How much answers to the same prompt differ, 0 to 2, for each model. Default: None, as the provider has it."""
+    max_tokens: int | None = attrs.field(default=None, validator=setting(IS_TOKENS))
+    """Upper bound on the tokens of an answer, reasoning included, 1 or more. Default: None, as the provider has it."""
+    reasoning_effort: str | None = attrs.field(default=None, validator=setting(IS_EFFORT))
+    """How much the models reason: `none`, `minimal`, `low`, `medium`, `high`, `xhigh` or `max`. Default: None, as the provider has it."""
+    seed: int | None = attrs.field(default=None, validator=setting(IS_SEED))
+    """Seed of the models, 0 or more: the same seed and prompt give similar answers. Default: None, no seed."""
+    option: Mapping[str, Any] = attrs.field(factory=dict, converter=options_in, validator=options_are_valid)
+    """Anything else that a request of the models takes, by the provider's names, as plain data. Default: nothing."""
+
     input_format: InputKind | None = attrs.field(default=None, converter=attrs.converters.optional(_input_format))
     """Format of the input. Default: None, determined from the file's name and content."""
     prompt: str | None = None
@@ -177,6 +192,12 @@ class RunOptions:
         return self.escalate or (() if self.model is None else (self.model,))
 
     @property
+    def settings(self) -> dict[str, Any]:
+        """The settings of the models that are given, by the names of `paceline.model`'s arguments."""
+        given = {name: getattr(self, name) for name in SETTINGS if getattr(self, name) is not None}
+        return given | ({"options": dict(self.option)} if self.option else {})
+
+    @property
     def processor(self) -> ProcessorConfig:
         """The settings of the processor."""
         return ProcessorConfig(
@@ -207,6 +228,16 @@ class ResumeOptions:
     """Name of another model, in place of `model` or `escalate`, for items without a result; needs `allow_changes`."""
     escalate: tuple[str, ...] = attrs.field(default=(), converter=_models, validator=[no_empty_model, no_credentials])
     """Names of other models, cheapest first, in place of `model` or `escalate`; needs `allow_changes`. Default: none."""
+    temperature: float | None = attrs.field(default=None, validator=setting(IS_TEMPERATURE))
+    """Temperature for items without a result, 0 to 2; needs `allow_changes`, as do the next four."""
+    max_tokens: int | None = attrs.field(default=None, validator=setting(IS_TOKENS))
+    """Upper bound on the tokens of an answer, 1 or more."""
+    reasoning_effort: str | None = attrs.field(default=None, validator=setting(IS_EFFORT))
+    """How much the models reason."""
+    seed: int | None = attrs.field(default=None, validator=setting(IS_SEED))
+    """Seed of the models, 0 or more."""
+    option: Mapping[str, Any] = attrs.field(factory=dict, converter=options_in, validator=options_are_valid)
+    """Options of the models' requests, added to those of the run before; an option of the same name is replaced."""
     input: str | None = attrs.field(default=None, converter=attrs.converters.optional(_path), metadata={PATH: True})
     """Path of the input, if it was moved."""
     output: str | None = attrs.field(default=None, converter=attrs.converters.optional(_path), metadata={PATH: True})

@@ -23,7 +23,7 @@ from cattrs import Converter
 from .._core.exceptions import ConfigurationError
 from ..files.types import STREAM
 from ..llm_strategies.output_types.structure import Hook, Unfit, structure_hook
-from .option_values import PATH, OptionError, kinds_in, models_in
+from .option_values import PATH, OptionError, kinds_in, models_in, options_are_valid, options_in
 from .options import ONCE, RunOptions
 
 FORMER_NAMES: Mapping[str, str] = {"source": "input", "form": "output_format", "format": "input_format"}
@@ -93,6 +93,11 @@ def value_of(name: str, value: object, record: type[attrs.AttrsInstance] = RunOp
     Raises:
         OptionError: The field cannot have that value.
     """
+    field = attrs.fields_dict(record)[name]
+    if name == "option":
+        options = options_in(value)
+        options_are_valid(None, field, options)
+        return options
     if name in _PARSERS and _is_text(value):
         value = [str(one) for one in _PARSERS[name](value)]
     tp, hook = _hooks(record)[name]
@@ -102,7 +107,6 @@ def value_of(name: str, value: object, record: type[attrs.AttrsInstance] = RunOp
         raise OptionError(name, f"{str(error).replace(' or null', '')}: {value!r:.{_LONGEST}}") from None
     except Exception as error:  # cattrs' groups, of what is in a list
         raise OptionError(name, "must be a string or a list of strings") from error
-    field = attrs.fields_dict(record)[name]
     if field.validator is not None:
         field.validator(None, field, made)
     return made

@@ -90,6 +90,7 @@ def with_changes(before: RunOptions, journal: str, options: ResumeOptions) -> Ru
     """
     given = attrs.asdict(options, recurse=False)
     changes: dict[str, Any] = {name: value for name, value in given.items() if value not in (None, ())}
+    changes["option"] = {**before.option, **options.option}
     if options.model is not None or options.escalate:
         changes = {"model": None, "escalate": ()} | changes
     return attrs.evolve(before, **changes | {"journal": journal, "no_journal": False})

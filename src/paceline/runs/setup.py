@@ -12,7 +12,7 @@ from __future__ import annotations
 import json
 import os
 import shlex
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from contextlib import AbstractContextManager
 from functools import partial
 from pathlib import Path
@@ -20,6 +20,7 @@ from typing import Any
 
 from .._core.escalation import MAY_COUNT, EscalationPolicy
 from .._core.exceptions import ConfigurationError, MissingExtraError, MissingKeyError
+from .._core.model_settings import SETTINGS
 from .._core.request import Request
 from ..abc import LLMCallStrategy
 from ..files import Input, InputRecord, open_input
@@ -59,7 +60,7 @@ def strategy_of(options: RunOptions) -> LLMCallStrategy[Any]:
         MissingExtraError: The client of a model is not installed.
         MissingKeyError: A model has no key.
     """
-    arguments: dict[str, Any] = {}
+    arguments: dict[str, Any] = options.settings
     if options.system is not None:
         arguments["system_instruction"] = system_of(options.system)
     if options.schema is not None:
@@ -122,9 +123,6 @@ def _text(path: str, option: str) -> str:
 
 
 def _strategy(name: str, arguments: dict[str, Any]) -> LLMCallStrategy[Any]:
-    if arguments and provider_of(name) == "sim":
-        given = " and ".join(_OPTIONS[argument] for argument in arguments)
-        raise ConfigurationError(f"{name}: a simulated model does not use {given}: leave it out, or name a real model")
     try:
         return model(name, **arguments)
     except MissingKeyError as error:
@@ -132,9 +130,6 @@ def _strategy(name: str, arguments: dict[str, Any]) -> LLMCallStrategy[Any]:
             raise
         message = f"no API key for {provider_of(name)}: set {error.variables}"
         raise MissingKeyError(message, variables=error.variables) from None
-
-
-_OPTIONS = {"system_instruction": "--system", "output_type": "--schema", "cached": "--cache"}
 
 
 def open_checked_input(
@@ -150,6 +145,8 @@ def open_checked_input(
     Raises:
         InputError: The input cannot be read, or has no valid prompt.
     """
+    given = (name for name in (*SETTINGS, "option", "system") if getattr(options, name) not in (None, {}))
+    unused = [f"--{name.replace('_', '-')}" for name in given]
     return open_input(
         options.input,
         kind=options.input_format,
@@ -158,7 +155,7 @@ def open_checked_input(
         sample=options.sample,
         strict=options.strict,
         visit=visit,
-        objection=partial(_objection, strategy, without_system=() if options.system is None else _providers(options)),
+        objection=partial(_objection, strategy, unused=unused, unchanged_by=_providers(options) if unused else ()),
     )
 
 
@@ -166,17 +163,20 @@ def _providers(options: RunOptions) -> Collection[str]:
     return {provider_of(model) for model in options.models}
 
 
-def _objection(strategy: LLMCallStrategy[Any], prompt: InputRecord, *, without_system: Collection[str]) -> str | None:
+def _objection(
+    strategy: LLMCallStrategy[Any], prompt: InputRecord, *, unused: Sequence[str], unchanged_by: Collection[str]
+) -> str | None:
     """Return why a prompt cannot be sent; None if it can.
 
     Args:
         strategy: Answers the prompt.
         prompt: Record of the input.
-        without_system: Providers whose requests, sent unchanged, have no place for the system instruction of the run.
+        unused: Options that a request has no place for if it is sent unchanged.
+        unchanged_by: Providers whose requests are sent unchanged.
     """
     request = prompt.prompt
     if not isinstance(request, Request):
         return None
-    if request.dialect in without_system:
-        return "is sent unchanged, without the instruction of --system: put it into the line"
+    if request.dialect in unchanged_by:
+        return f"is sent unchanged, without {' and '.join(unused)}: put that into the line"
     return strategy.objection(request)

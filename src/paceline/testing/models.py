@@ -25,39 +25,65 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
+from types import MappingProxyType
 from typing import Any
 
 from .._core.exceptions import ConfigurationError
 from .._core.fault import FaultKind
+from .._core.prompt import content_key
 from .._core.provider_hints import header_quota
 from .._core.quota import QuotaHint
-from .._core.request import Request
+from .._core.request import NO_REQUESTS, Request
 from .._core.usage import TokenUsage
 from .._core.validators import Number, OneOf, WholeNumber
 from ..abc import LLMCallStrategy
+from .answers import AnswerMaker, AnswerType
 from .limits import ConcurrencyCap, FixedWindow, Limit, TokenBucket
 from .provider import SimulatedProvider
 from .replies import DIALECTS
 from .service import FAULTS, HINTS, Service
 
+NO_SETTINGS: Mapping[str, Any] = MappingProxyType({})
 
-class SimulatedStrategy(LLMCallStrategy[str]):
+
+class SimulatedStrategy(LLMCallStrategy[Any]):
     """Calls a simulated provider. It answers a `Request` of any dialect as it answers its text.
 
     Args:
         provider: Provider to call; strategies with the same provider share its limits.
         model: Name of the model, for results.
         quota: Quota key; None: the names of the class and the model.
+        system_instruction: Instruction before every prompt; it costs tokens.
+        output_type: `OutputType` of the answers: they are made up, and valid; None: text.
+        settings: Settings that a real model would have, such as a temperature, as plain data for the identity.
+        is_sampled: Whether equal prompts stand for separate samples.
 
     Raises:
-        ConfigurationError: `provider` is not a SimulatedProvider.
+        ConfigurationError: `provider` is not a SimulatedProvider, or no valid answer of the type was found.
     """
 
     takes_requests = True
 
-    def __init__(self, provider: SimulatedProvider, *, model: str = "sim", quota: str | None = None) -> None:
+    def __init__(  # noqa: PLR0913 - all but the provider have defaults
+        self,
+        provider: SimulatedProvider,
+        *,
+        model: str = "sim",
+        quota: str | None = None,
+        system_instruction: str | None = None,
+        output_type: AnswerType | None = None,
+        settings: Mapping[str, Any] = NO_SETTINGS,
+        is_sampled: bool = False,
+    ) -> None:
         if not isinstance(provider, SimulatedProvider):
             raise ConfigurationError(f"provider must be a SimulatedProvider, not {provider!r}")
+        if not isinstance(system_instruction, str | None):
+            raise ConfigurationError(f"system_instruction must be a string, not {type(system_instruction).__name__}")
+        self._system = system_instruction or ""
+        self._output = output_type if output_type is not None and output_type.schema is not None else None
+        self._answers = None if self._output is None else AnswerMaker(self._output)
+        self._settings = dict(settings)
+        self.is_sampled = is_sampled
         self.provider = provider
         self.model: str | None = model
         self._quota = quota
@@ -70,8 +96,22 @@ class SimulatedStrategy(LLMCallStrategy[str]):
 
     @property
     def identity(self) -> Mapping[str, Any]:
-        """Class, model and quota key, by which one simulated service differs from another."""
-        return {**super().identity, "service": self.quota}
+        """Class, model and quota key, by which one simulated service differs from another; what else was given."""
+        return {
+            **super().identity,
+            "service": self.quota,
+            **({"system_instruction": content_key(self._system).hex()[:16]} if self._system else {}),
+            **({} if self._output is None else self._output.identity),
+            **({"settings": self._settings} if self._settings else {}),
+        }
+
+    def restore(self, data: Any) -> Any:
+        """Return an output from its data in a journal."""
+        return data if self._output is None else self._output.restore(data)
+
+    def objection(self, request: Request) -> str | None:  # noqa: ARG002
+        """Return why a request in a provider's form cannot be sent: it cannot be combined with an output type."""
+        return None if self._output is None else NO_REQUESTS
 
     def __copy__(self) -> SimulatedStrategy:
         if not self._reports_limits:
@@ -80,14 +120,16 @@ class SimulatedStrategy(LLMCallStrategy[str]):
         vars(twin).update(vars(self))
         return twin
 
-    async def execute(self, prompt: str | Request, attempt: int, timeout: float) -> tuple[str, TokenUsage]:  # noqa: ARG002
+    async def execute(self, prompt: str | Request, attempt: int, timeout: float) -> tuple[Any, TokenUsage]:  # noqa: ARG002
         """Make one call; it raises what `SimulatedProvider.call` raises."""
         if isinstance(prompt, Request):
             prompt = prompt.text
-        reply = await self.provider.call(prompt, attempt)
+        reply = await self.provider.call(prompt, attempt, system=self._system)
         if reply.headers:
             self.quota_hint: QuotaHint | None = header_quota(reply.headers, wall_time=time.time())
-        return reply.text, reply.usage
+        if self._output is None or self._answers is None:
+            return reply.text, reply.usage
+        return self._output.parse(self._answers.make(prompt)), reply.usage
 
 
 _RATE = 50.0
@@ -95,8 +137,22 @@ _LIMITS = ("rate", "burst", "window", "tokens", "cap", "knee")
 _SECONDS_A_MINUTE = 60.0
 
 
-def parse_model(text: str) -> SimulatedStrategy:
+def parse_model(
+    text: str,
+    *,
+    system_instruction: str | None = None,
+    output_type: AnswerType | None = None,
+    settings: Mapping[str, Any] = NO_SETTINGS,
+    is_sampled: bool = False,
+) -> SimulatedStrategy:
     """Return a strategy that calls a new simulated provider as a model string describes it.
+
+    Args:
+        text: Model string.
+        system_instruction: As of `SimulatedStrategy`; so are the others.
+        output_type: Type of the answers.
+        settings: Settings that a real model would have.
+        is_sampled: Whether equal prompts stand for separate samples.
 
     Raises:
         ConfigurationError: `text` is not such a model string; the message names the key, the value and what is known.
@@ -108,7 +164,15 @@ def parse_model(text: str) -> SimulatedStrategy:
     settings = {_SETTING[key]: options[key] for key in _SETTING.keys() & options.keys()}
     service = Service(limits=_limits(options), **settings)
     provider = SimulatedProvider(service, seed=options.get("seed", 0))
-    return SimulatedStrategy(provider, model="sim", quota=text)
+    return SimulatedStrategy(
+        provider,
+        model="sim",
+        quota=text,
+        system_instruction=system_instruction,
+        output_type=output_type,
+        settings=settings,
+        is_sampled=is_sampled,
+    )
 
 
 def _parse_options(text: str) -> dict[str, Any]:

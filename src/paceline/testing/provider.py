@@ -133,12 +133,13 @@ class SimulatedProvider:
         self._tally = _Tally()
         self._run: _Run | None = None
 
-    async def call(self, prompt: str, attempt: int = 1) -> Reply:
+    async def call(self, prompt: str, attempt: int = 1, *, system: str = "") -> Reply:
         """Make one call. It is a checkpoint and may be cancelled at any time; a call that draws a timeout ends only by cancellation.
 
         Args:
             prompt: Text of the prompt.
             attempt: Number of the attempt, from 1.
+            system: Text before the prompt: it costs tokens and changes nothing else.
 
         Raises:
             SimulatedError: The provider answered with an HTTP error: 429 from its limits, 400, 401, 500 or 503 by chance.
@@ -156,7 +157,7 @@ class SimulatedProvider:
                 await anyio.sleep(service.fault_seconds)
                 self._tally.faulted += 1
                 raise fault_error(fault, TokenUsage())
-            usage = service.usage_of(prompt, chance)
+            usage = service.usage_of(f"{system}{prompt}", chance)
             refusal = run.admission.admit(now, usage.total_tokens, self._tally.in_flight)
             if refusal is not None:
                 statuses = [] if service.dialect == "none" else run.admission.statuses(now, refusal)

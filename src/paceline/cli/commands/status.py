@@ -20,6 +20,7 @@ from ...runs.journal_status import status as read_status
 from ...runs.options_data import to_data
 from ..console import print_json, print_output
 from ..exit_codes import OK
+from ..plan_text import render_settings
 from ..report_text import next_command
 
 _RUNS = 5  # the latest runs are shown to people
@@ -95,6 +96,8 @@ def _lines(status: JournalStatus) -> Iterator[tuple[str, str]]:
     yield "refusals", f"{counts.refusals:,}"
     if status.options is not None:
         yield "model", ", then ".join(status.options.models)
+        if status.options.settings:
+            yield "settings", render_settings(status.options)
     yield from _strategies(status)
     yield from _models(status)
     yield from _runs(status)

@@ -23,6 +23,7 @@ from pydantic import BaseModel, ValidationError
 from ..._core.accounting import Price
 from ..._core.exceptions import CallError, ConfigurationError
 from ..._core.fault import FaultKind
+from ..._core.model_settings import check_values
 from ..._core.prompt import Parts, parts_of
 from ..._core.request import Request
 
@@ -32,6 +33,21 @@ _TYPE_FIELDS = ("response_mime_type", "response_schema", "response_json_schema")
 """Fields of a config that follow from `output_type`."""
 _TRANSPORT_FIELDS = ("automatic_continuation", "automatic_function_calling", "should_return_http_response")
 """Fields of a config that say how to send a request."""
+SETTINGS = (
+    "temperature",
+    "top_p",
+    "top_k",
+    "candidate_count",
+    "max_output_tokens",
+    "stop_sequences",
+    "presence_penalty",
+    "frequency_penalty",
+    "seed",
+    "thinking_config",
+    "media_resolution",
+    "service_tier",
+)
+"""Fields of a config that a user compares: an identity shows them."""
 _HASH_LENGTH = 40  # characters: a display name may have 128
 
 
@@ -74,6 +90,7 @@ def config_of(
         ConfigurationError: The config is invalid, or a setting is given twice.
     """
     model = _validated(types.GenerateContentConfig, "config", config)
+    check_values(settings_of(model))
     ours: dict[str, Any] = {"system_instruction": system_instruction}
     if safety_settings is not None:
         checked = _validated(types.GenerateContentConfig, "", {"safety_settings": safety_settings})
@@ -99,6 +116,11 @@ def config_of(
         options = model.http_options or types.HttpOptions()
         always["http_options"] = options.model_copy(update={"retry_options": types.HttpRetryOptions(attempts=1)})
     return model.model_copy(update=always | {name: value for name, value in ours.items() if value is not None})
+
+
+def settings_of(config: types.GenerateContentConfig) -> dict[str, Any]:
+    """Return the fields of a config in `SETTINGS` that are given, as plain data."""
+    return config.model_dump(mode="json", exclude_none=True, include={*SETTINGS})
 
 
 def content_of(prompt: Parts) -> types.Content:

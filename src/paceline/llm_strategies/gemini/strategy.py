@@ -23,6 +23,7 @@ from google.genai import types
 from ..._core.accounting import Price
 from ..._core.exceptions import CallError, ConfigurationError, MisuseError
 from ..._core.fault import FaultKind
+from ..._core.model_settings import is_sampled, shown
 from ..._core.prompt import Prompt
 from ..._core.quota import QuotaHint
 from ..._core.request import Request
@@ -33,7 +34,7 @@ from ..output_types.output_type import NO_REQUESTS, OutputType
 from ..prices import Priced
 from .client import Access, Connection, Identity, is_plain
 from .errors import GeminiErrorClassifier, read_complete_reply, read_reply
-from .request import check, config_of, content_of, sdk_errors, unchanged, with_system_text
+from .request import SETTINGS, check, config_of, content_of, sdk_errors, settings_of, unchanged, with_system_text
 
 T = TypeVar("T")
 
@@ -137,6 +138,7 @@ class GeminiStrategy(Priced[T], Generic[T]):
             self._listed_as = (self._name, "google")
         schema = self._output.schema
         self._config = config_of(config, system_instruction, safety_settings, schema, given=self._given is not None)
+        self.is_sampled = is_sampled(settings_of(self._config))
         self._connection: Connection | None = None
         self.error_classifier: ErrorClassifier = GeminiErrorClassifier(secret=_secret(self._access, self._given))
 
@@ -151,12 +153,15 @@ class GeminiStrategy(Priced[T], Generic[T]):
     @property
     def identity(self) -> Mapping[str, Any]:
         """What the outputs depend on besides the prompt, as plain data."""
-        config = self._config.model_dump_json(exclude_none=True, exclude={"http_options"}, warnings=False)
+        hidden = {"http_options", *SETTINGS}
+        config = self._config.model_dump_json(exclude_none=True, exclude=hidden, warnings=False)
+        settings = settings_of(self._config)
         server = self._access.options.base_url if self._access is not None else None
         return {
             **super().identity,
             "server": server and urlsplit(server).netloc.rpartition("@")[2],
             "config": fingerprint(config),
+            **({"settings": shown(settings, fingerprint)} if settings else {}),
             **self._output.identity,
         }
 

@@ -22,6 +22,7 @@ import attrs
 
 from ..._core.exceptions import ConfigurationError, InvalidOutputError
 from ..._core.json_values import decode_strict
+from ..._core.request import NO_REQUESTS
 from ..._core.usage import NO_USAGE, TokenUsage
 from ..common import fingerprint
 from .answer_text import read_json, root_kinds
@@ -39,15 +40,11 @@ from .validation_errors import (
     valid_fields,
 )
 
-__all__ = ["OutputType", "problems_of"]
+__all__ = ["NO_REQUESTS", "OutputType", "problems_of"]
 
 T = TypeVar("T")
 U = TypeVar("U")  # for static methods, where pyright does not know the class's own T
 
-NO_REQUESTS = (
-    "output_type cannot be combined with a request in a provider's own form, which states its response format itself; put the "
-    "schema into the request, or pass its text as a prompt"
-)
 
 
 @attrs.frozen(eq=False)
