@@ -124,3 +124,49 @@ def test_any_content_is_accepted_or_refused_with_the_file_s_name(tmp_path_factor
     else:
         return
     assert message.startswith(f"{path}: ")
+
+
+def test_options_of_the_models_are_a_table_whose_keys_the_command_line_overrides_one_by_one(paceline, config, jsonl):
+    text = (
+        f'model = "{FAST}"\ntemperature = 0.5\n[option]\ntop_k = 4\nmin_p = 0.2\n[run.option]\nmin_p = 0.1\na.b = 1\n'
+    )
+    run = paceline(
+        "run",
+        jsonl(2),
+        "-o",
+        "x",
+        "--config",
+        config(text),
+        "--option",
+        "top_k=9",
+        "--option",
+        "a.c=x",
+        "--dry-run",
+        "--json",
+    )
+    assert run.code == 0, run.err
+    assert run.rows[0]["settings"] == {
+        "temperature": 0.5,
+        "options": {"top_k": 9, "min_p": 0.1, "a": {"b": 1, "c": "x"}},
+    }
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("temperature = 3", "temperature: must be a number from 0 to 2, not 3"),
+        ('temperature = "warm"', "temperature: must be a number"),
+        ("reasoning-effort = 'huge'", "reasoning-effort: must be one of none, minimal"),
+        ("option = 5", "option: must be a table of options, KEY=VALUE, or a list of KEY=VALUE"),
+        ("[option]\ntop_p = 2", "option: top_p must be a number from 0 to 1, not 2"),
+        ("[run.option]\nday = 2026-01-01", "run.option: must have values that JSON can hold"),
+        ('option = ["top_p"]', "option: must be KEY=VALUE"),
+    ],
+)
+def test_a_setting_of_the_models_that_is_invalid_is_refused_with_the_file_and_the_key(
+    paceline, config, jsonl, text, words
+):
+    path = config(text)
+    run = paceline("run", jsonl(2), "-o", "x", "-m", FAST, "--config", path)
+    assert (run.code, run.err) == (2, run.err)
+    assert f"{path}: {words}" in run.err

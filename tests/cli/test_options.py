@@ -283,3 +283,31 @@ def test_stdin_needs_an_output(paceline):
     run = paceline("run", "-", "-m", "sim")
     assert (run.code, run.out) == (2, "")
     assert run.err.startswith("paceline: --output: is required when the input is stdin")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--temperature", "3"], "--temperature: must be a number from 0 to 2, not 3.0"),
+        (["--temperature", "warm"], "--temperature: must be a number, not 'warm'"),
+        (["--max-tokens", "1.5"], "--max-tokens: must be a whole number, not '1.5'"),
+        (["--reasoning-effort", "big"], "--reasoning-effort: must be one of none, minimal, low"),
+        (["--option", "top_p"], "--option: must be KEY=VALUE, such as top_p=0.9, not 'top_p'"),
+        (["--option", "top_p=2"], "--option: top_p must be a number from 0 to 1, not 2"),
+        (["--option", "extra_headers.x=secret"], "--option: extra_headers may hold a key"),
+        (["--temperature", "1", "--option", "temperature=0"], "temperature is given twice"),
+    ],
+)
+def test_settings_of_the_models_are_checked_before_anything_is_read(paceline, arguments, words):
+    run = paceline("run", "no such file", "-o", "x", "-m", "sim", *arguments)
+    assert run.code == 2
+    assert words in run.err
+    assert "secret" not in run.err
+
+
+def test_options_of_the_models_may_be_repeated_and_hold_json_or_text(paceline, jsonl):
+    given = ("--option", "top_k=5", "--option", "a.b=[1]", "--option", "a.c=x y", "--temperature", "0")
+    (plan,) = paceline("run", jsonl(2), "-o", "x", "-m", "sim", "--dry-run", "--json", *given).rows
+    assert plan["settings"] == {"temperature": 0, "options": {"top_k": 5, "a": {"b": [1], "c": "x y"}}}
+    text = paceline("run", jsonl(2), "-o", "x", "-m", "sim", "--dry-run", *given).out
+    assert 'settings  temperature 0.0, top_k=5, a={"b": [1], "c": "x y"}' in text.splitlines()

@@ -153,8 +153,7 @@ def test_an_invalid_system_instruction_is_refused_in_one_message(paceline, jsonl
 @pytest.mark.parametrize(
     ("command", "words"),
     [
-        (f"-m {FAST} --schema city.json", "a simulated model does not use --schema"),
-        (f"-m {FAST} --system city.json", "a simulated model does not use --system"),
+        (f"-m {FAST} --system city.json --cache", "only models of gemini have a context cache"),
         ("-m openai:m@http://127.0.0.1:9/v1 --system city.json --cache", "only models of gemini have a context cache"),
     ],
 )

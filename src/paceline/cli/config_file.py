@@ -18,6 +18,7 @@ Rules owned here:
 
 from __future__ import annotations
 
+import json
 import os
 import tomllib
 from collections.abc import Mapping
@@ -51,7 +52,8 @@ def apply_config(command: str, arguments: ArgumentCollection) -> None:
         option = f"--{name.replace('_', '-')}"
         argument = by_name["INPUT"] if name == "input" and option not in by_name else by_name[option]
         if name == "option":
-            argument.tokens.insert(0, Token(keyword=name, implicit_value=value, source=path))
+            texts = [f"{key}={json.dumps(member)}" for key, member in value.items()]
+            argument.tokens[:0] = [Token(keyword=name, value=text, source=path) for text in texts]
         elif not argument.tokens and not _is_overridden(name, by_name):
             argument.append(Token(keyword=name, implicit_value=value, source=path))
 

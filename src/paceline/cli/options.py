@@ -64,9 +64,9 @@ def to_models(_: Any, tokens: Sequence[Token]) -> tuple[str, ...]:
     return models_in(",".join(token.value for token in tokens))
 
 
-def to_options(_: Any, tokens: Sequence[Token]) -> tuple[Any, ...]:
-    """Return the options of models given to --option, unread; those of a config file come first, as a table."""
-    return tuple(token.implicit_value or token.value for token in tokens)
+def to_options(_: Any, tokens: Sequence[Token]) -> tuple[str, ...]:
+    """Return the texts given to --option, which `RunOptions` parses; those of a config file come first."""
+    return tuple(token.value for token in tokens)
 
 
 def to_whole(_: Any, tokens: Sequence[Token]) -> int:

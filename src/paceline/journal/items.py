@@ -11,6 +11,7 @@ Rules owned here:
 from __future__ import annotations
 
 import json
+import re
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
@@ -21,6 +22,7 @@ import attrs
 from .records import storable
 
 _SHOWN = 10  # changes that are described one by one in a message
+_FINGERPRINT = re.compile(r"[0-9a-f]{16}")
 _PARAMETERS = 500  # in one statement; SQLite allows 999 in old versions
 
 
@@ -64,6 +66,8 @@ def _differences(path: str, before: Mapping[str, Any], after: Mapping[str, Any])
         elif isinstance(old, list) and isinstance(new, list) and _have_mappings(old, new):
             for index, (one, other) in enumerate(zip(old, new, strict=True)):
                 yield from _differences(f"{place}[{index}].", one, other)
+        elif _is_fingerprint(old) and _is_fingerprint(new):
+            yield f"{place} has changed"
         else:
             yield f"{place} was {_shown(old)}, is {_shown(new)}"
 
@@ -78,7 +82,14 @@ def _have_mappings(old: Sequence[Any], new: Sequence[Any]) -> bool:
     return len(old) == len(new) and all(isinstance(one, Mapping) for one in (*old, *new))
 
 
+def _is_fingerprint(value: Any) -> bool:
+    """Whether a value is the hash of one that is not stored, so that quoting it says nothing."""
+    return isinstance(value, str) and _FINGERPRINT.fullmatch(value) is not None
+
+
 def _shown(value: Any) -> str:
+    if _is_fingerprint(value):
+        return "given"
     return "not given" if value is None else value if isinstance(value, str) else json.dumps(value)
 
 

@@ -141,7 +141,7 @@ class ChatStrategy(Priced[T], Generic[T]):
             "server": url and urlsplit(url).netloc.rpartition("@")[2],
             "system_instruction": fingerprint(self._instruction or None),
             "options": fingerprint(self._without_options() or None),
-            **({"settings": shown(self._options, fingerprint)} if self._options else {}),
+            **({"settings": self._settings()} if self._options else {}),
             **self._output.identity,
             **({"keep_model": True} if self._keeps_model else {}),
         }
@@ -305,6 +305,11 @@ class ChatStrategy(Priced[T], Generic[T]):
     def _without_options(self) -> dict[str, Any]:
         """Return the arguments of a request that do not depend on the user's options."""
         return self._defaults() | {name: value for name, value in self._fixed.items() if name not in self._options}
+
+    def _settings(self) -> dict[str, Any]:
+        """Return the user's options for the identity; those of the extra body among the others."""
+        options = {name: value for name, value in self._options.items() if name != "extra_body"}
+        return shown({**self._options.get("extra_body", {}), **options}, fingerprint)
 
     def _defaults(self) -> dict[str, Any]:
         """Return the arguments that the user's options may replace."""

@@ -111,13 +111,18 @@ def to_option(text: str) -> dict[str, Any]:
     if not equals or not name.strip():
         raise OptionError("option", f"must be KEY=VALUE, such as top_p=0.9, not {_hidden(name)!r}")
     try:
-        return nested(name.strip(), json.loads(value))
+        return _nested(name, json.loads(value))
     except RecursionError:
-        raise OptionError("option", f"{name}: the value is nested too deeply") from None
+        raise OptionError("option", f"{_hidden(name)}: the value is nested too deeply") from None
+    except ValueError:
+        return _nested(name, value)
+
+
+def _nested(name: str, value: object) -> dict[str, Any]:
+    try:
+        return nested(name.strip(), value)
     except ConfigurationError as error:
         raise OptionError("option", str(error)) from None
-    except ValueError:
-        return nested(name.strip(), value)
 
 
 def options_in(given: object) -> dict[str, Any]:
@@ -129,7 +134,7 @@ def options_in(given: object) -> dict[str, Any]:
     if isinstance(given, Mapping):
         made: dict[str, Any] = {}
         for name, value in given.items():
-            _overlay(made, nested(str(name), value))
+            _overlay(made, _nested(str(name), value))
     else:
         made = {}
         for one in [given] if isinstance(given, str | Mapping) else _as_list(given):

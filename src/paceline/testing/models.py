@@ -161,8 +161,8 @@ def parse_model(
     if name.strip() != "sim":
         raise ConfigurationError(f"model must be sim or sim:key=value,..., not {text!r}")
     options = _parse_options(rest) if colon else {}
-    settings = {_SETTING[key]: options[key] for key in _SETTING.keys() & options.keys()}
-    service = Service(limits=_limits(options), **settings)
+    fields = {_SETTING[key]: options[key] for key in _SETTING.keys() & options.keys()}
+    service = Service(limits=_limits(options), **fields)
     provider = SimulatedProvider(service, seed=options.get("seed", 0))
     return SimulatedStrategy(
         provider,
