@@ -46,7 +46,6 @@ T = TypeVar("T")
 U = TypeVar("U")  # for static methods, where pyright does not know the class's own T
 
 
-
 @attrs.frozen(eq=False)
 class OutputType(Generic[T]):
     """The type that answers must have; built by `OutputType.of` or `OutputType.of_schema`."""
