@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from paceline import CallableStrategy, FaultKind, process_prompts
 from paceline.exceptions import RateLimitError
+from paceline.testing import Service, SimulatedProvider, SimulatedStrategy, TokenBucket
 
 from .test_random import BACKENDS
 
@@ -93,3 +94,17 @@ def test_a_lane_that_serves_nobody_ends_by_its_patience_and_items_that_were_not_
     assert batch.seconds == pytest.approx(900, abs=1)
     assert batch.failures == {FaultKind.THROTTLED: len(server.calls), FaultKind.PENDING: N - len(server.calls)}
     assert set(server.calls.values()) == {1}, "the probes rotate"
+
+
+@pytest.mark.parametrize("backend", sorted(BACKENDS))
+@pytest.mark.parametrize("large", [set(), {5, 150}, set(range(0, 200, 40))])
+def test_large_items_that_a_limit_on_tokens_refuses_longest_are_served_in_the_end(backend, large):
+    provider = SimulatedProvider(Service(limits=(TokenBucket(500, 3_000, per="tokens"),)))
+
+    async def main():
+        prompts = ("x " * (2_000 if number in large else 100) + str(number) for number in range(200))
+        return await process_prompts(SimulatedStrategy(provider), prompts)
+
+    batch = anyio.run(main, backend=backend, backend_options=BACKENDS[backend]())
+    assert batch.succeeded == 200
+    assert provider.statistics().refused > 0

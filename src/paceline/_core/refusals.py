@@ -8,9 +8,10 @@ Rules owned here:
 1. A refusal counts against its item if the lane has served a call that started after the item's previous refusal.
 2. Each counted refusal is weighed with the lane's share: how many of the calls of items that it served in the end it had refused. The
    product is the likelihood of so many refusals by chance.
-3. A refusal that is unlikely by chance is the item's own, and no evidence about the lane. Very unlikely ones end the item.
+3. A refusal that is unlikely by chance is the item's own, and no evidence about the lane. Very unlikely ones end the item, once its
+   lane has served others for as long as it would be waited for: a large item may only need a moment with few others.
 4. Where most refusals were the items' own, another first one presumably is, too, unless the lane refuses nearly all calls now.
-5. A refused item steps back until the lane has served other calls, more of them after each refusal, up to a bound.
+5. A refused item steps back until the lane has served other calls, twice as many after each refusal.
 6. Any other outcome of a call clears the item.
 
               refused, not counted ─► LANE
@@ -20,18 +21,18 @@ Rules owned here:
 from __future__ import annotations
 
 import enum
+import math
 
 import attrs
 
 _OWN, _FINAL = 0.05, 1e-7  # likelihoods: one false alarm in twenty refusals; in ten million
-_MOST = 30  # counted refusals: even a lane that refuses most calls would have served the item by then
 _LATEST = 50  # calls that the share is taken of, about
 _LATEST_ITEMS, _FEW_ITEMS = (
     20,
     1.5,
 )  # refused items that rule 4 takes into account, about; fewer that were refused are no rule
 _CLOSED, _CLOSED_SHARE = 3, 0.6  # refusals in a row, and their share of the calls since the first of them
-_LONGEST_STEP_BACK = 8  # served calls
+_MOST_DOUBLINGS = 16
 
 
 class Blame(enum.Enum):
@@ -57,6 +58,8 @@ class RefusalRecord:
     """All refusals."""
     order: int = -1
     """Number of the item's latest refused call in its lane; -1: none was refused."""
+    since: float = math.inf
+    """When the first of these calls was refused, in seconds."""
 
     @property
     def is_own(self) -> bool:
@@ -66,7 +69,7 @@ class RefusalRecord:
     @property
     def step_back(self) -> int:
         """Calls that the lane serves to others before the item's turn comes again."""
-        return min(_LONGEST_STEP_BACK, 1 << (self.times - 1)) if self.times else 0
+        return 1 << min(self.times - 1, _MOST_DOUBLINGS) if self.times else 0
 
 
 NOT_REFUSED = RefusalRecord()
@@ -109,8 +112,16 @@ class LaneRefusals:
         if record.counted:
             self._record_item(own=False)
 
-    def record_refusal(self, record: RefusalRecord, order: int) -> tuple[RefusalRecord, Blame]:
+    def record_refusal(
+        self, record: RefusalRecord, order: int, now: float, patience: float
+    ) -> tuple[RefusalRecord, Blame]:
         """Record that call number `order` was refused, of an item with these refusals.
+
+        Args:
+            record: The item's earlier refusals.
+            order: Number of the call.
+            now: Current time, in seconds.
+            patience: Seconds for which an item may be refused while others are served.
 
         Returns:
             The item's refusals with this one, and whom this one tells about.
@@ -118,10 +129,11 @@ class LaneRefusals:
         self._extend_row(order)
         if record.counted and self._last_served <= record.order:
             return attrs.evolve(record, times=record.times + 1, order=order), Blame.LANE
-        after = RefusalRecord(record.counted + 1, record.likelihood * self.share, record.times + 1, order)
+        since = min(record.since, now)
+        after = RefusalRecord(record.counted + 1, record.likelihood * self.share, record.times + 1, order, since)
         if after.is_own and not record.is_own:
             self._record_item(own=True)
-        if after.likelihood < _FINAL or after.counted >= _MOST:
+        if after.likelihood < _FINAL and now - since >= patience:
             return after, Blame.FINAL
         presumed = self._own_items > max(_FEW_ITEMS, self._other_items) and not self.is_closed
         return after, Blame.OWN if after.is_own or presumed else Blame.LANE

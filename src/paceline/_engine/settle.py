@@ -95,7 +95,7 @@ def _report(batch: Batch, job: Job, lane: Lane, call: _EndedCall) -> tuple[_Ende
     if fault is not None and fault.kind is FaultKind.THROTTLED:
         batch.tally.refusals += 1
         _heed_long_hint(batch, lane, call.at, fault)
-        call, signal, own = _refused(job, lane, call, fault)
+        call, signal, own = _refused(job, lane, call, fault, batch.config.retry.patience)
         fault = call.verdict.fault
     else:
         signal = signal_of(call.verdict, lane.costs)
@@ -110,9 +110,11 @@ def _report(batch: Batch, job: Job, lane: Lane, call: _EndedCall) -> tuple[_Ende
     return call, own
 
 
-def _refused(job: Job, lane: Lane, call: _EndedCall, fault: Fault) -> tuple[_EndedCall, pace.Signal, bool]:
+def _refused(
+    job: Job, lane: Lane, call: _EndedCall, fault: Fault, patience: float
+) -> tuple[_EndedCall, pace.Signal, bool]:
     """Record a refused call; return it, its signal to the controller, and whether the item is refused for its own sake."""
-    job.refused, blame = lane.refusals.record_refusal(job.refused, job.order)
+    job.refused, blame = lane.refusals.record_refusal(job.refused, job.order, call.at, patience)
     if lane.refusals.is_closed:
         lane.backlog.record_closed()
     if blame is Blame.LANE:
