@@ -6,6 +6,7 @@ import json
 import math
 import os
 import threading
+from functools import partial
 
 import anyio
 import attrs
@@ -376,15 +377,19 @@ async def test_a_journal_is_used_only_while_it_is_open(path):
 
 @pytest.mark.anyio
 async def test_a_cancelled_processor_releases_its_journal(path):
-    with anyio.move_on_after(0.05):
-        await process_prompts(CallableStrategy(_forever), ["a"], journal=path)
+    called = anyio.Event()
+
+    async def answer(_prompt):
+        called.set()
+        await anyio.sleep_forever()
+
+    async with anyio.create_task_group() as nursery:
+        nursery.start_soon(partial(process_prompts, CallableStrategy(answer), ["a"], journal=path))
+        await called.wait()
+        nursery.cancel_scope.cancel()
     with JournalWriter(path) as writer:
         assert [row[0] for row in rows(path, "SELECT ended IS NOT NULL FROM runs")] == [1]
         assert writer.begin_run() == 2
-
-
-async def _forever(_prompt):
-    await anyio.sleep_forever()
 
 
 @pytest.mark.anyio

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import signal
 import sqlite3
 import time
@@ -35,7 +36,7 @@ def test_the_status_of_a_finished_batch_shows_its_calls_tokens_and_time(paceline
     assert lines[6].startswith("used      sim: 20 calls, 20 accepted; tokens ")
     assert lines[6].endswith("cost unknown")
     assert lines[7].startswith("runs      1: 20")
-    assert ", took 1 s" in lines[7] or ", took 2 s" in lines[7]
+    assert re.search(r", took [1-9]\d* s", lines[7])
     assert f"output    {tmp_path}/out.jsonl, format own" in lines
     assert not any(line.startswith("next") for line in lines)
 
