@@ -11,7 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from paceline._core.provider_hints import google_quota, seconds_to_midnight
+from paceline._core.body_hints import google_quota, seconds_to_midnight
+from paceline._core.foreign_error import read_body
 from paceline._core.quota import Part, Unit
 
 NOW = datetime(2026, 11, 23, 2, 48, tzinfo=zoneinfo.ZoneInfo("UTC")).timestamp()
@@ -21,7 +22,7 @@ def body(*violations, delay=None):
     details = [{"violations": list(violations)}]
     if delay:
         details.append({"retryDelay": delay})
-    return {"error": {"details": details}}
+    return read_body({"error": {"details": details}}).entries
 
 
 def violation(name, value=None, metric=None):

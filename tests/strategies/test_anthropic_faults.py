@@ -34,7 +34,7 @@ FAULT_TABLE = [  # what the server says, the kind of fault, the wait
     (Answer(anthropic_error("pay", "billing_error"), 400), "exhausted", None),
     (Answer(anthropic_error("bad", "invalid_request_error"), 400), "rejected", None),
     (Answer(anthropic_error("invalid x-api-key", "authentication_error"), 401), "denied", None),
-    (Answer(anthropic_error("no", "permission_error"), 403), "denied", None),
+    (Answer(anthropic_error("no", "permission_error"), 403), "rejected", None),
     (Answer(anthropic_error("on hold", "invalid_request_error", "organization_on_hold"), 400), "denied", None),
     (Answer(anthropic_error("model: x", "not_found_error"), 404), "rejected", None),
     (Answer(anthropic_error("too large", "request_too_large"), 413), "rejected", None),

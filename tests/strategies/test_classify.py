@@ -10,7 +10,9 @@ import httpx2
 import pytest
 
 from paceline import CallError, FaultKind, RateLimitError
-from paceline._core.classify import classify, describe, of_status, status_of
+from paceline._core.classify import classify, describe
+from paceline._core.foreign_error import status_of
+from paceline._core.provider_errors import of_status
 
 NOW = 1_800_000_000.0
 
@@ -35,7 +37,7 @@ def with_attributes(**attributes):
         (400, FaultKind.REJECTED),
         (401, FaultKind.DENIED),
         (402, FaultKind.EXHAUSTED),
-        (403, FaultKind.DENIED),
+        (403, FaultKind.REJECTED),
         (404, FaultKind.REJECTED),
         (408, FaultKind.TIMEOUT),
         (413, FaultKind.REJECTED),
@@ -70,9 +72,7 @@ def test_a_status_counts_in_any_usual_form_and_place(name, value):
     assert status_of(with_attributes(response=with_attributes(**{name: value}))) == 429
 
 
-@pytest.mark.parametrize(
-    "value", [200, 0, -429, 4290, 429.0, True, None, "", "4290", "x429", "rate_limit_exceeded", b"429", [429], object()]
-)
+@pytest.mark.parametrize("value", [200, 0, -429, 4290, 429.0, True, None, "", "4290", "x429", b"429", [429], object()])
 def test_a_value_that_is_not_a_status_is_ignored(value):
     assert status_of(with_attributes(code=value)) is None
     assert kind_of(with_attributes(code=value)) is FaultKind.BUG

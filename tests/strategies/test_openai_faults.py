@@ -41,7 +41,7 @@ FAULT_TABLE = [  # what the server says, the kind of fault, the wait
     (Answer(openai_error("bad", "invalid_request_error"), 400), "rejected", None),
     (Answer(openai_error("long", "invalid_request_error", "context_length_exceeded"), 400), "rejected", None),
     (Answer(openai_error("Incorrect API key", "invalid_request_error", "invalid_api_key"), 401), "denied", None),
-    (Answer(openai_error("country"), 403), "denied", None),
+    (Answer(openai_error("country"), 403), "rejected", None),
     (Answer({"error": {"message": "flagged", "code": 403, "metadata": {"flagged_input": "x"}}}, 403), "refused", None),
     (Answer(openai_error("filtered", None, "content_filter"), 400), "refused", None),
     (Answer(openai_error("no such model", "invalid_request_error", "model_not_found"), 404), "rejected", None),

@@ -2,13 +2,16 @@
 
 Rules owned here:
 
-1. What the strategy states (`CallError`) has priority; then a code of the provider or of HTTP, on the exception or on its
-   `response`; then the type of the exception. The text of its message never counts.
+1. What the strategy states (`CallError`) has priority; then a code in the provider's body, then the HTTP status of the exception or
+   of its `response`; then the type of the exception. Words count only for the rows of `provider_errors`.
 2. A group of exceptions that has no kind of its own has the kind of its gravest member.
 3. Hints are not trusted: a wait that is not a positive, finite number of seconds is ignored. A refusal by a limit of zero or for a
-   day is an exhausted quota and not throttling, whatever wait is requested with it.
-4. An unknown exception is a bug, so that a mistake of the caller is not paid for repeatedly.
-5. Nothing here raises, even if a foreign exception does so when it is read.
+   day is an exhausted quota and not throttling, whatever wait is requested with it. A quota that is back within a minute, in the
+   provider's own words, is not exhausted.
+4. A single long wait does not exhaust a quota: Azure asks one request that is larger than the limit to wait for a day. The hint keeps
+   it (`reopens_in`), so that a lane in which all calls are asked to wait for long can say when to resume.
+5. An unknown exception is a bug, so that a mistake of the caller is not paid for repeatedly.
+6. Nothing here raises, even if a foreign exception does so when it is read.
 
 Types are compared by name, as no client and no validator is a dependency. The name of any base class counts, so subclasses have
 the kind of their bases.
@@ -16,18 +19,20 @@ the kind of their bases.
 
 from __future__ import annotations
 
-import contextlib
-import enum
 import errno
-import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from itertools import islice
-from typing import Any, TypeAlias
+from collections.abc import Callable, Iterator
+from http import HTTPStatus
+from typing import TypeAlias
 
+import attrs
+
+from .body_hints import quota_of_answer, requested_beyond_limit
 from .exceptions import CallError
 from .fault import Fault, FaultKind
-from .provider_hints import google_quota, header_quota, names_bad_key, response_time
+from .foreign_error import Answer, attribute, read_answer
+from .provider_errors import TOO_LARGE, kind_of_answer, of_status, says_too_large
 from .quota import QuotaHint, positive_number
+from .waits import HOUR, MINUTE
 
 ErrorReader: TypeAlias = Callable[[BaseException], Fault | None]
 """Reads an exception that is not a `CallError` by the rules of one provider; None leaves it to the rules of this module."""
@@ -48,30 +53,6 @@ _GRAVITY = (  # gravest first: what ends most, then what a retry cannot cure, th
     FaultKind.OVERLOADED,
     FaultKind.THROTTLED,
 )
-_BY_STATUS = {
-    401: FaultKind.DENIED,
-    402: FaultKind.EXHAUSTED,
-    403: FaultKind.DENIED,
-    407: FaultKind.DENIED,
-    408: FaultKind.TIMEOUT,
-    429: FaultKind.THROTTLED,
-    499: FaultKind.TRANSIENT,
-    503: FaultKind.OVERLOADED,
-    504: FaultKind.TIMEOUT,
-    529: FaultKind.OVERLOADED,
-}
-_BY_WORD = {  # these are more specific than the status that they come with
-    "insufficient_quota": FaultKind.EXHAUSTED,
-    "slow_down": FaultKind.THROTTLED,
-}
-_GRPC = {  # these count if there is no HTTP status
-    FaultKind.THROTTLED: "RESOURCE_EXHAUSTED",
-    FaultKind.OVERLOADED: "UNAVAILABLE",
-    FaultKind.TIMEOUT: "DEADLINE_EXCEEDED",
-    FaultKind.TRANSIENT: "ABORTED CANCELLED DATA_LOSS INTERNAL UNKNOWN",
-    FaultKind.DENIED: "PERMISSION_DENIED UNAUTHENTICATED",
-    FaultKind.REJECTED: "ALREADY_EXISTS FAILED_PRECONDITION INVALID_ARGUMENT NOT_FOUND OUT_OF_RANGE UNIMPLEMENTED",
-}
 _NAMES = {
     FaultKind.CANCELLED: """
         asyncio.exceptions.CancelledError trio.Cancelled concurrent.futures._base.CancelledError
@@ -97,19 +78,19 @@ _NAMES = {
         aiohttp.client_exceptions.ContentTypeError
         requests.exceptions.ConnectionError requests.exceptions.ChunkedEncodingError
         requests.exceptions.ContentDecodingError urllib.error.URLError
-        openai.APIConnectionError anthropic.APIConnectionError""",
+        openai.APIConnectionError anthropic.APIConnectionError
+        openai.APIError anthropic.APIError""",
     # Their base classes are passing failures, but no retry cures these.
     FaultKind.BUG: "ssl.SSLCertVerificationError aiohttp.client_exceptions.ClientConnectorCertificateError",
 }
-_BY_GRPC = {name: kind for kind, names in _GRPC.items() for name in names.split()}
 _BY_NAME = {name: kind for kind, names in _NAMES.items() for name in names.split()}
 _NETWORK = {
     *("EHOSTUNREACH", "EHOSTDOWN", "ENETUNREACH", "ENETDOWN", "ENETRESET", "ENOTCONN", "EADDRNOTAVAIL"),
     *("ENOBUFS", "EMFILE", "ENFILE"),  # too many sockets: fewer calls cure it
 }
-_STATUS = re.compile(r"\s*([45]\d\d)(?:\s.*)?", re.ASCII | re.DOTALL)
 _LONGEST_TEXT = 16_000  # characters of a foreign text that are read
-_MOST_HEADERS = 1_000
+_LONG_WAIT = HOUR / 2  # seconds: twice the patience of a batch; nobody watches a run that waits for longer
+_MEASURES = {"requests", "tokens"}
 
 
 def classify(error: BaseException, *, wall_time: float, read: ErrorReader | None = None) -> Fault:
@@ -123,7 +104,7 @@ def classify(error: BaseException, *, wall_time: float, read: ErrorReader | None
     try:
         faults = [_fault_of(member, wall_time, read) for member in _members(error)]
         return min(faults, key=lambda fault: (_GRAVITY.index(fault.kind), -(fault.retry_after or 0.0)))
-    except Exception as mistake:  # noqa: BLE001 - rule 5: a foreign object may raise anything
+    except Exception as mistake:  # noqa: BLE001 - rule 6: a foreign object may raise anything
         return Fault(FaultKind.BUG, f"{describe(error)} (not classified: {describe(mistake)})")
 
 
@@ -137,28 +118,11 @@ def describe(error: BaseException) -> str:
     return f"{name}: {text}" if text else str(name)
 
 
-def of_status(status: int) -> FaultKind:
-    """Return the kind of fault for an HTTP status. One below 400 came without a usable answer: a passing failure."""
-    if status in _BY_STATUS:
-        return _BY_STATUS[status]
-    return FaultKind.REJECTED if 400 <= status < 500 else FaultKind.TRANSIENT  # noqa: PLR2004 - HTTP's own bounds
-
-
-def status_of(error: BaseException) -> int | None:
-    """Return the HTTP error status of an exception, if any."""
-    for code in _codes(error):
-        match = _STATUS.fullmatch(code) if isinstance(code, str) else None
-        number = int(match[1]) if match else code
-        if isinstance(number, int) and 400 <= number <= 599:  # noqa: PLR2004 - HTTP's own bounds
-            return int(number)
-    return None
-
-
 def _members(error: BaseException) -> Iterator[BaseException]:
     pending = [error]
     while pending:
         member = pending.pop()
-        if isinstance(member, BaseExceptionGroup) and _kind(member) is None:
+        if isinstance(member, BaseExceptionGroup) and _kind(member, read_answer(member)) is None:
             pending.extend(member.exceptions)
         else:
             yield member
@@ -174,59 +138,66 @@ def _fault_of(error: BaseException, wall_time: float, read: ErrorReader | None) 
     fault = read(error) if read is not None else None
     if fault is not None:
         return fault
-    return fault_with_hints(error, _kind(error) or FaultKind.BUG, wall_time=wall_time)
+    answer = read_answer(error)
+    kind = _kind(error, answer) or FaultKind.BUG
+    asked = positive_number(attribute(error, "retry_after"))
+    return fault_of_answer(kind, answer, describe(error), wall_time=wall_time, asked=asked)
 
 
-def fault_with_hints(error: BaseException, kind: FaultKind, *, wall_time: float) -> Fault:
-    """Return the fault for an exception of this kind, with the quota hints in its body and headers.
+def fault_of_answer(
+    kind: FaultKind, answer: Answer, message: str, *, wall_time: float, asked: float | None = None
+) -> Fault:
+    """Return the fault for the answer of a provider, with the quota hints in its body and headers.
 
     Args:
-        error: Exception that the strategy raised.
-        kind: Kind of fault by its status; the hints may change it to DENIED or EXHAUSTED.
+        kind: Kind of fault by the codes and the status; a refusal may turn out to be of another kind.
+        answer: The answer.
+        message: Text for people, with the provider's words.
         wall_time: Wall-clock time in seconds since 1970.
+        asked: Seconds to wait, where neither the body nor the headers have a wait.
     """
-    if names_bad_key(attribute(error, "details")):
-        kind = FaultKind.DENIED
-    quota = _quota_of(error, kind, wall_time)
+    is_refusal = kind is FaultKind.THROTTLED or answer.status == HTTPStatus.TOO_MANY_REQUESTS
+    refused = next((word for word in answer.body.words if word in _MEASURES), "") if is_refusal else None
+    quota = quota_of_answer(answer, wall_time=wall_time, refused=refused)
+    if says_too_large(answer) or (is_refusal and requested_beyond_limit(answer.body, quota)):
+        return Fault(FaultKind.REJECTED, f"{TOO_LARGE}: {message}", None, _not_exceeded(quota))
+    spent = quota is not None and quota.is_spent
+    wait = positive_number(quota.retry_after if quota is not None else None) or asked
+    if kind is FaultKind.THROTTLED and spent:
+        kind = FaultKind.EXHAUSTED
+    elif kind is FaultKind.EXHAUSTED and is_refusal and not spent and wait is not None and wait <= MINUTE:
+        kind = FaultKind.THROTTLED  # rule 3
+    if kind is FaultKind.EXHAUSTED:
+        return Fault(kind, message, None, _with_reopening(quota, None if spent else wait))
+    if kind is FaultKind.THROTTLED and wait is not None and wait > _LONG_WAIT:
+        quota = _with_reopening(quota or QuotaHint(retry_after=wait), wait)  # rule 4
+    return Fault(kind, message, wait, quota)
+
+
+def _with_reopening(quota: QuotaHint | None, reopens: float | None) -> QuotaHint | None:
+    """Return a hint with the seconds until its quota reopens, unless it has them or they are not known."""
+    if reopens is None or (quota is not None and quota.reopens_in is not None):
+        return quota
+    return QuotaHint(reopens_in=reopens) if quota is None else attrs.evolve(quota, reopens_in=reopens)
+
+
+def _not_exceeded(quota: QuotaHint | None) -> QuotaHint | None:
+    """Return the limits of a hint as such: no other call was refused by them."""
     if quota is None:
-        return Fault(kind, describe(error), positive_number(attribute(error, "retry_after")))
-    if quota.is_spent and kind is FaultKind.THROTTLED:
-        return Fault(FaultKind.EXHAUSTED, describe(error), None, quota)
-    return Fault(
-        kind,
-        describe(error),
-        positive_number(quota.retry_after) or positive_number(attribute(error, "retry_after")),
-        quota,
-    )
+        return None
+    return QuotaHint(limits=(attrs.evolve(limit, exceeded=False) for limit in quota.limits))
 
 
-def _quota_of(error: BaseException, kind: FaultKind, wall_time: float) -> QuotaHint | None:
-    """Return what the body and the headers of an exception report about quotas; the body has priority."""
-    headers = headers_of(error)
-    from_body = google_quota(attribute(error, "details"), wall_time=response_time(headers, wall_time))
-    counted = attribute(error, "type")  # of openai's exceptions
-    refused = (counted if isinstance(counted, str) else "") if kind is FaultKind.THROTTLED else None
-    from_headers = header_quota(headers, wall_time=wall_time, refused=refused)
-    if from_body is None or from_headers is None:
-        return from_body or from_headers
-    wait = from_body.retry_after if from_body.retry_after or from_body.is_spent else from_headers.retry_after
-    return QuotaHint(retry_after=wait, limits=from_body.limits + from_headers.limits, reopens_in=from_body.reopens_in)
-
-
-def _kind(error: BaseException) -> FaultKind | None:
+def _kind(error: BaseException, answer: Answer) -> FaultKind | None:
     if not isinstance(error, Exception):
         return _kind_of_type(error)  # SystemExit has a `code` too
-    words = [code for code in _codes(error) if isinstance(code, str)]
-    for word in words:
-        if word in _BY_WORD:
-            return _BY_WORD[word]
-    status = status_of(error)
-    if status is not None:
-        return of_status(status)
-    for word in words:
-        if word in _BY_GRPC:
-            return _BY_GRPC[word]
-    return _kind_of_type(error)
+    return kind_of_answer(answer) or _kind_of_type(error) or _kind_of_unusable_answer(error)
+
+
+def _kind_of_unusable_answer(error: BaseException) -> FaultKind | None:
+    """Return the kind of an exception that a client raised for an answer that is no error by its status."""
+    codes = [code for name in ("status_code", "code") if type(code := attribute(error, name)) is int]
+    return of_status(codes[0]) if codes and attribute(error, "response") is not None else None
 
 
 def _kind_of_type(error: BaseException) -> FaultKind | None:
@@ -239,47 +210,3 @@ def _kind_of_type(error: BaseException) -> FaultKind | None:
         unnumbered = type(error) is OSError and error.errno is None
         return FaultKind.TRANSIENT if unnumbered or errno.errorcode.get(error.errno or 0) in _NETWORK else None
     return None
-
-
-def _codes(error: BaseException) -> Iterator[int | str]:
-    """Yield the codes of an exception and of its response, under all usual names."""
-    for holder in (error, attribute(error, "response")):
-        for name in ("status_code", "status", "http_status", "code"):
-            value = attribute(holder, name)
-            if name == "code" and callable(value) and not isinstance(value, type):
-                with contextlib.suppress(Exception):
-                    value = value()  # a method in gRPC
-            if isinstance(value, enum.Enum):
-                yield value.name
-                value = value.value
-            if isinstance(value, (int, str)):
-                yield value
-
-
-def attribute(holder: object, name: str) -> Any:
-    """Return an attribute of a foreign object; None if it is missing or raises."""
-    try:
-        return getattr(holder, name, None)
-    except Exception:  # noqa: BLE001 - a foreign property may raise anything
-        return None
-
-
-def headers_of(error: BaseException) -> Mapping[str, str]:
-    """Return the headers of an exception's response, with names in lower case; empty without headers."""
-    for holder in (attribute(error, "response"), error):
-        headers = attribute(holder, "headers")
-        if headers is not None:
-            return lowered(headers)
-    return {}
-
-
-def lowered(headers: Any) -> dict[str, str]:
-    """Return headers, a mapping or pairs, by name in lower case; empty for any other object."""
-    with contextlib.suppress(Exception):  # any other object has no headers
-        pairs: Iterable[tuple[object, object]] = headers.items() if hasattr(headers, "items") else headers
-        return {_text(key).lower(): _text(value) for key, value in islice(pairs, _MOST_HEADERS)}
-    return {}
-
-
-def _text(value: object) -> str:
-    return value.decode("latin-1") if isinstance(value, bytes) else str(value)

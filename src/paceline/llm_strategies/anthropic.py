@@ -18,7 +18,7 @@ from .._core.prompt import Media, Parts, parts_of
 from .._core.reported_usage import anthropic_usage
 from .._core.usage import TokenUsage
 from .chat import ChatStrategy, T
-from .chat_client import KINDS_BY_CODE, Provider
+from .chat_client import Provider
 from .common import as_objects, join_texts, parse_object, raise_reply_error
 from .output_types.provider_schema import SchemaSupport, enforced
 
@@ -146,7 +146,7 @@ def read_reply(body: str | bytes, *, answered_by_tool: bool = False) -> tuple[st
 def _parse(body: str | bytes) -> tuple[dict[str, Any], TokenUsage, list[dict[str, Any]]]:
     """Return a reply, its usage, and the blocks of its content."""
     reply = parse_object(body)
-    raise_reply_error(reply, KINDS_BY_CODE)
+    raise_reply_error(reply)
     usage = anthropic_usage(reply.get("usage"))
     if not isinstance(reply.get("content"), list):
         raise CallError("the reply's content is not a list", kind=FaultKind.TRANSIENT, usage=usage)

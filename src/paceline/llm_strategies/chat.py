@@ -35,8 +35,8 @@ from .._core.prompt import Parts, Prompt
 from .._core.request import Request
 from .._core.usage import TokenUsage
 from ..abc import ErrorClassifier
-from .chat_client import ChatErrorClassifier, Endpoint, Provider, one_of
-from .common import fingerprint, quota_hint
+from .chat_client import Endpoint, Provider, one_of
+from .common import ProviderErrorClassifier, fingerprint, quota_hint
 from .output_types.output_type import NO_REQUESTS
 from .output_types.provider_schema import AnswerFormat
 from .prices import Priced
@@ -122,7 +122,7 @@ class ChatStrategy(Priced[T], Generic[T]):
             self._listed_as = (self._name, self._provider.name)
         self._quota = quota or self._default_quota()
         secret = self._endpoint.api_key if self._endpoint is not None else getattr(client, "api_key", None)
-        self.error_classifier: ErrorClassifier = ChatErrorClassifier(secret=secret)
+        self.error_classifier: ErrorClassifier = ProviderErrorClassifier(secret=secret)
 
     def __repr__(self) -> str:
         return f"{type(self).__qualname__}(model={self.model!r})"

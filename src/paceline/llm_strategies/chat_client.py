@@ -1,51 +1,20 @@
-"""Chat clients: endpoint, API key and error classification for OpenAI, Anthropic and compatible servers.
+"""Chat clients: endpoint and API key for OpenAI, Anthropic and compatible servers.
 
-Rules owned here:
-
-1. A variable of the environment applies where an argument is not given. A compatible server needs no key.
-2. An error's HTTP status decides its fault, unless a code in its body says more.
-3. A refusal because of the input's content is the item's fault, whatever the HTTP status: it must not stop the batch as an
-   invalid key does.
+A variable of the environment applies where an argument is not given. A compatible server needs no key.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from difflib import get_close_matches
-from typing import Any, ClassVar
+from typing import Any
 from urllib.parse import urlsplit
 
 import attrs
 
-from .._core.classify import attribute, fault_with_hints, of_status
 from .._core.exceptions import ConfigurationError, MissingKeyError
-from .._core.fault import Fault, FaultKind
 from .._core.request import Dialect
-from .common import ProviderErrorClassifier, as_mapping, first_kind
-
-KINDS_BY_CODE = {
-    "account_deactivated": FaultKind.DENIED,
-    "authentication_error": FaultKind.DENIED,
-    "billing_error": FaultKind.EXHAUSTED,
-    "billing_hard_limit_reached": FaultKind.EXHAUSTED,
-    "billing_not_active": FaultKind.EXHAUSTED,
-    "content_filter": FaultKind.REFUSED,
-    "content_policy_violation": FaultKind.REFUSED,
-    "contract_spend_limit_reached": FaultKind.EXHAUSTED,
-    "enforced_spend_limit_reached": FaultKind.EXHAUSTED,
-    "insufficient_quota": FaultKind.EXHAUSTED,
-    "invalid_api_key": FaultKind.DENIED,
-    "linked_organization_spend_limit_reached": FaultKind.EXHAUSTED,
-    "organization_on_hold": FaultKind.DENIED,
-    "overloaded_error": FaultKind.OVERLOADED,
-    "ramp_limit_exceeded": FaultKind.THROTTLED,
-    "rate_limit_error": FaultKind.THROTTLED,
-    "rate_limit_exceeded": FaultKind.THROTTLED,
-    "slow_down": FaultKind.THROTTLED,
-    "timeout_error": FaultKind.TIMEOUT,
-}
-"""Fault kind of each error code and error type."""
 
 
 @attrs.frozen(kw_only=True)
@@ -139,26 +108,3 @@ def one_of(what: str, name: object, names: Sequence[str]) -> str:
     raise ConfigurationError(
         f"{what} is unknown: {name!r}; " + (f"did you mean {near[0]!r}?" if near else f"known are {', '.join(names)}")
     )
-
-
-def _read_error(error: BaseException, *, wall_time: float) -> Fault | None:
-    status = attribute(error, "status_code")
-    if not isinstance(status, int) or attribute(error, "response") is None:
-        return None
-    body = as_mapping(attribute(error, "body"))
-    if "flagged_input" in as_mapping(body.get("metadata")):  # OpenRouter's moderation, as a 403
-        kind = FaultKind.REFUSED
-    else:
-        codes = (attribute(error, name) for name in ("error_code", "code", "type"))
-        kind = first_kind(KINDS_BY_CODE, *codes) or of_status(status)
-    return fault_with_hints(error, kind, wall_time=wall_time)
-
-
-class ChatErrorClassifier(ProviderErrorClassifier):
-    """Classifies the exceptions of openai and anthropic, and all others as the default classifier does.
-
-    Args:
-        secret: API key that a gateway may echo; it is blanked in every message.
-    """
-
-    read_error: ClassVar[Callable[..., Fault | None]] = staticmethod(_read_error)

@@ -14,14 +14,16 @@ import hashlib
 import json
 import time
 from collections.abc import Callable, Mapping
-from functools import partial
+from http import HTTPStatus
 from typing import Any, ClassVar
 
 import attrs
 
-from .._core.classify import classify, lowered, of_status
+from .._core.classify import classify, fault_of_answer
 from .._core.exceptions import CallError
 from .._core.fault import Fault, FaultKind
+from .._core.foreign_error import Answer, lowered, read_body
+from .._core.provider_errors import kind_of_answer
 from .._core.provider_hints import header_quota
 from .._core.quota import QuotaHint
 from .._core.usage import NO_USAGE, TokenUsage
@@ -36,8 +38,8 @@ class ProviderErrorClassifier:
         secret: API key that a gateway may echo; it is blanked in every message.
     """
 
-    read_error: ClassVar[Callable[..., Fault | None]]
-    """Returns the fault of an exception, given the exception and `wall_time=`; None leaves it to the default rules."""
+    read_error: ClassVar[Callable[[BaseException], Fault | None] | None] = None
+    """Returns the fault of an exception that needs rules of its own; None leaves it to the default rules."""
 
     def __init__(self, *, secret: str | None = None) -> None:
         self._secret = secret
@@ -47,8 +49,7 @@ class ProviderErrorClassifier:
 
     def classify(self, exception: BaseException) -> Fault:
         """Return the fault."""
-        now = time.time()
-        fault = classify(exception, wall_time=now, read=partial(type(self).read_error, wall_time=now))
+        fault = classify(exception, wall_time=time.time(), read=type(self).read_error)
         if self._secret and self._secret in fault.message:
             return attrs.evolve(fault, message=fault.message.replace(self._secret, "[redacted]"))
         return fault
@@ -93,27 +94,27 @@ def parse_object(body: str | bytes) -> dict[str, Any]:
     return reply
 
 
-def raise_reply_error(reply: Mapping[str, Any], kinds: Mapping[str, FaultKind]) -> None:
+def raise_reply_error(reply: Mapping[str, Any]) -> None:
     """Raise the error that a reply holds although its HTTP status is a success, as gateways send them.
 
     Args:
         reply: Parsed body.
-        kinds: Fault kind of each error code and error type of the provider.
 
     Raises:
         CallError: The reply holds an error.
     """
     if not reply.get("error"):
         return
-    error = as_mapping(reply["error"])
-    code, message = error.get("code"), error.get("message") or reply["error"]
-    kind = first_kind(kinds, code, error.get("type")) or (of_status(code) if type(code) is int else FaultKind.TRANSIENT)
-    raise CallError(f"the reply holds an error: {message}", kind=kind)
-
-
-def first_kind(kinds: Mapping[str, FaultKind], *codes: object) -> FaultKind | None:
-    """Return the fault kind of the first known code; None if no code is known."""
-    return next((kinds[code] for code in codes if isinstance(code, str) and code in kinds), None)
+    body = read_body({"error": reply["error"]})
+    message = as_mapping(reply["error"]).get("message") or reply["error"]
+    answer = Answer(body.status, {}, body)
+    # Without a status the words count as if it were a 400; an error that no code and no words explain is a passing failure.
+    kind = kind_of_answer(attrs.evolve(answer, status=answer.status or HTTPStatus.BAD_REQUEST))
+    if answer.status is None and kind is FaultKind.REJECTED:
+        kind = FaultKind.TRANSIENT
+    text = f"the reply holds an error: {message}"
+    fault = fault_of_answer(kind or FaultKind.TRANSIENT, answer, text, wall_time=time.time())
+    raise CallError(fault.message, kind=fault.kind, retry_after=fault.retry_after, quota=fault.quota)
 
 
 def as_mapping(value: object) -> dict[str, Any]:

@@ -18,7 +18,7 @@ from .._core.prompt import Media, Parts, parts_of
 from .._core.reported_usage import chat_usage
 from .._core.usage import TokenUsage
 from .chat import ChatStrategy, T
-from .chat_client import KINDS_BY_CODE, Provider
+from .chat_client import Provider
 from .common import as_mapping, as_objects, join_texts, parse_object, raise_reply_error
 from .output_types.provider_schema import SchemaSupport, enforced
 
@@ -160,12 +160,12 @@ def read_reply(body: str | bytes) -> tuple[str, TokenUsage]:
 def _parse(body: str | bytes) -> tuple[dict[str, Any], TokenUsage, dict[str, Any]]:
     """Return a reply, its usage, and its first choice."""
     reply = parse_object(body)
-    raise_reply_error(reply, KINDS_BY_CODE)
+    raise_reply_error(reply)
     usage = chat_usage(reply.get("usage"))
     choices = as_objects(reply.get("choices"))
     if not choices:
         raise CallError("the reply has no choices", kind=FaultKind.TRANSIENT, usage=usage)
-    raise_reply_error(choices[0], KINDS_BY_CODE)
+    raise_reply_error(choices[0])
     return reply, usage, choices[0]
 
 

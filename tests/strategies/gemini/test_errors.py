@@ -48,7 +48,7 @@ def test_an_error_is_classified_by_its_status_for_any_body(body):
         204: FaultKind.TRANSIENT,
         400: FaultKind.REJECTED,
         401: FaultKind.DENIED,
-        403: FaultKind.DENIED,
+        403: FaultKind.REJECTED,
         404: FaultKind.REJECTED,
         429: FaultKind.THROTTLED,
         500: FaultKind.TRANSIENT,

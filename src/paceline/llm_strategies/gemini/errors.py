@@ -2,8 +2,7 @@
 
 Rules owned here:
 
-1. An error's HTTP status decides, unless its details say more: a violated quota that is per day, or zero, is exhausted; an
-   invalid key is denied, although it comes as a 400.
+1. Errors of the API are classified as those of any provider (`_core/classify.py`); here are only those of google-auth.
 2. A reply without candidates, or whose model did not finish by itself, is not an answer, even if it has text. Its usage is
    reported all the same.
 3. A missing context cache comes as a 403 or 404 whose message names it, and has no other mark: only here the wording counts.
@@ -19,9 +18,11 @@ from collections.abc import Callable
 from http import HTTPStatus
 from typing import Any, ClassVar
 
-from ..._core.classify import attribute, describe, fault_with_hints, lowered, of_status
+from ..._core.classify import describe
 from ..._core.exceptions import CallError
 from ..._core.fault import Fault, FaultKind
+from ..._core.foreign_error import attribute, lowered
+from ..._core.provider_errors import of_status
 from ..._core.provider_hints import header_quota
 from ..._core.reported_usage import gemini_usage
 from ..._core.usage import TokenUsage
@@ -43,10 +44,7 @@ _BY_FINISH_REASON = {  # any other reason, also one that is not known yet, is a 
 _CACHE = re.compile(r"cached[\s_]?content", re.IGNORECASE)
 
 
-def _read_error(error: BaseException, *, wall_time: float) -> Fault | None:
-    if _is(error, _API_ERROR):
-        status = attribute(error, "code")
-        return fault_with_hints(error, of_status(status), wall_time=wall_time) if isinstance(status, int) else None
+def _read_error(error: BaseException) -> Fault | None:
     if _is(error, _AUTH_ERROR):
         transient = attribute(error, "retryable") is True or _is(error, "google.auth.exceptions.TransportError")
         return Fault(FaultKind.TRANSIENT if transient else FaultKind.DENIED, describe(error))
@@ -58,13 +56,13 @@ def _is(error: BaseException, name: str) -> bool:
 
 
 class GeminiErrorClassifier(ProviderErrorClassifier):
-    """Classifies the exceptions of google-genai and google-auth, and all others as the default classifier does.
+    """Classifies the exceptions of google-auth, and all others as the default classifier does.
 
     Args:
         secret: API key that a gateway may echo; it is blanked in every message.
     """
 
-    read_error: ClassVar[Callable[..., Fault | None]] = staticmethod(_read_error)
+    read_error: ClassVar[Callable[[BaseException], Fault | None] | None] = staticmethod(_read_error)
 
 
 def is_cache_gone(error: BaseException) -> bool:

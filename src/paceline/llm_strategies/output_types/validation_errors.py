@@ -22,8 +22,8 @@ from typing import Any, TypeAlias
 
 import attrs
 
-from ..._core.classify import attribute
 from ..._core.exceptions import InvalidOutputError, Problem
+from ..._core.foreign_error import attribute
 
 Place: TypeAlias = tuple[str | int, ...]
 Report: TypeAlias = "tuple[tuple[Problem, ...], tuple[str, ...], str | None]"
