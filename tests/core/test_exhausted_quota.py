@@ -29,11 +29,18 @@ def test_the_message_names_the_quota_and_when_it_reopens():
 
 def test_without_a_known_reopening_the_message_quotes_the_provider():
     fault = exhausted_lane_fault("x", Fault(FaultKind.EXHAUSTED, "insufficient_quota: pay first"), wall_time=NOW)
-    assert fault.message == "the quota of x is exhausted: insufficient_quota: pay first"
+    assert fault.message == "x serves no more calls: insufficient_quota: pay first"
     assert exhausted_lane_fault("x", Fault(FaultKind.EXHAUSTED), wall_time=NOW).message == "the quota of x is exhausted"
     assert (
         exhausted_lane_fault("x", exhausted(1e12), wall_time=NOW).message
         == "the daily quota of x is exhausted: 429 no more"
+    )
+
+
+def test_a_lane_that_no_quota_has_exhausted_quotes_the_provider_and_says_when_it_serves_again():
+    fault = Fault(FaultKind.EXHAUSTED, "You have reached your usage limits", None, QuotaHint(reopens_in=18_720))
+    assert exhausted_lane_fault("x", fault, wall_time=NOW).message == (
+        "x serves no more calls for 5 h 12 min (2026-11-23 08:00 UTC): You have reached your usage limits"
     )
 
 

@@ -124,6 +124,61 @@ def test_a_limit_of_0_in_a_header_is_unknown():
     assert not limit.is_spent
 
 
+@pytest.mark.parametrize(
+    ("headers", "wait"),
+    [
+        ({"x-ratelimit-reset-after": "12"}, 12),
+        ({"llm_provider-x-ratelimit-reset-after": "12.5"}, 12.5),
+        ({"x-ratelimit-reset": "12"}, 12),
+        ({"x-ratelimit-reset": "1800000030"}, 30),
+        ({"x-ratelimit-reset": "1800000030000"}, 30),
+        ({"x-ratelimit-reset": WHEN}, 30),
+        ({"x-ratelimit-reset": formatdate(NOW + 30, usegmt=True)}, 30),
+        ({"ratelimit-reset": "12", "ratelimit-remaining": "0"}, 12),
+        ({"ratelimit": '"api";r=0;t=55', "ratelimit-policy": '"api";q=500;w=300'}, 55),
+        ({"ratelimit": "limit=10, remaining=0, reset=50"}, 50),
+        ({"anthropic-ratelimit-unified-reset": "1800000030"}, 30),
+        (openai(limit="60", remaining="0", reset="12"), 12),
+        (openai("tokens", limit="60", remaining="0", reset=WHEN), 30),
+        (openai("tokens-minute", limit="60", remaining="0", reset="11.38"), 11.38),
+        ({"anthropic-ratelimit-requests-remaining": "0", "anthropic-ratelimit-requests-reset": WHEN}, 30),
+        ({"retry-after": "5", "x-ratelimit-reset": "12"}, 5),
+        ({"retry-after": "1800000030"}, 30),
+        ({"retry-after": "1800000030000"}, 30),
+        ({"retry-after": WHEN}, 30),
+        ({"retry-after": "1m30s"}, 90),
+        (openai(limit="60", remaining="0", reset="12s"), None),  # all units are back then, and the next one much sooner
+        (openai(limit="60", remaining="5", reset="12"), None),
+        ({"x-ratelimit-remaining": "5", "x-ratelimit-reset": "12"}, None),
+        ({"x-ratelimit-reset": "soon"}, None),
+        ({"x-ratelimit-reset": "1799999970"}, None),
+    ],
+)
+def test_a_refusal_asks_to_wait_in_every_form_in_use(headers, wait):
+    hint = header_quota(headers, wall_time=NOW, refused="")
+    assert (hint and hint.retry_after) == wait
+
+
+def test_the_end_of_a_window_is_no_wait_where_nothing_was_refused():
+    hint = header_quota(openai(limit="60", remaining="0", reset="12"), wall_time=NOW)
+    assert hint.retry_after is None
+
+
+@pytest.mark.parametrize(
+    ("ending", "period"),
+    [("-second", 1), ("-minute", 60), ("-hour", 3600), ("-day", 86_400), ("-month", 30 * 86_400)],
+)
+def test_a_name_may_state_the_period(ending, period):
+    assert only(openai(f"tokens{ending}", limit="100", remaining="3")).period == period
+    assert only(openai(f"requests{ending}", limit="100", remaining="0"), refused="").is_spent is (period >= 86_400)
+
+
+def test_a_limit_of_all_calls_is_one_of_requests():
+    limit = only({"x-ratelimit-limit": "50", "x-ratelimit-remaining": "0", "x-ratelimit-reset": "18000"}, refused="")
+    assert (limit.unit, limit.limit, limit.period, limit.is_spent) == (Unit.REQUESTS, 50, 86_400, True)
+    assert only({"ratelimit-limit": "50", "ratelimit-remaining": "3"}).limit == 50
+
+
 def test_other_headers_report_nothing():
     assert (
         header_quota({"content-type": "text/plain", "x-ratelimit": "5", "my-ratelimit-x": "5"}, wall_time=NOW) is None
@@ -138,7 +193,9 @@ names = st.sampled_from(
     [f"x-ratelimit-{what}-{unit}" for what in ("limit", "remaining", "reset") for unit in Unit]
     + [f"anthropic-ratelimit-{what}-{name}" for what in ("tokens", "requests", "input-tokens", "output-tokens")
        for name in ("limit", "remaining", "reset")]
-    + ["retry-after", "retry-after-ms", "llm_provider-retry-after", "date", "a-x-ratelimit-limit-requests"]
+    + ["retry-after", "retry-after-ms", "llm_provider-retry-after", "date", "a-x-ratelimit-limit-requests",
+       "ratelimit", "ratelimit-reset", "ratelimit-remaining", "x-ratelimit-reset", "x-ratelimit-reset-after",
+       "x-ratelimit-remaining-tokens-day", "x-ratelimit-reset-tokens-day"]
 )  # fmt: skip
 
 

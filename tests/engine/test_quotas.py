@@ -250,7 +250,7 @@ async def test_two_exhausted_quotas_are_both_reported():
             await add_all(processor, lane, [lane.quota, f"{lane.quota}2"])
         batch = await processor.process_all()
     assert "the daily quota of one is exhausted" in batch.stopped.message
-    assert "the quota of two is exhausted: CallError: no" in batch.stopped.message
+    assert "two serves no more calls: CallError: no" in batch.stopped.message
     assert batch.stopped.quota.reopens_in == 18_720
 
 

@@ -35,6 +35,31 @@ FAULT_TABLE = [  # what the server says, the kind of fault, the wait
     (Answer(anthropic_error("bad", "invalid_request_error"), 400), "rejected", None),
     (Answer(anthropic_error("invalid x-api-key", "authentication_error"), 401), "denied", None),
     (Answer(anthropic_error("no", "permission_error"), 403), "rejected", None),
+    (
+        Answer(
+            anthropic_error("Your credit balance is too low to access the Anthropic API.", "invalid_request_error"), 400
+        ),
+        "exhausted",
+        None,
+    ),
+    (
+        Answer(
+            anthropic_error(
+                "You have reached your specified API usage limits. You will regain access on 2100-01-01 at 00:00 UTC.",
+                "invalid_request_error",
+            ),
+            400,
+        ),
+        "exhausted",
+        None,
+    ),
+    (
+        Answer(anthropic_error("Extra usage is required for long context requests.", "rate_limit_error"), 429),
+        "rejected",
+        None,
+    ),
+    (Answer(anthropic_error("This organization has been disabled.", "invalid_request_error"), 400), "denied", None),
+    (Answer(anthropic_error("Request not allowed", "forbidden"), 403), "exhausted", None),
     (Answer(anthropic_error("on hold", "invalid_request_error", "organization_on_hold"), 400), "denied", None),
     (Answer(anthropic_error("model: x", "not_found_error"), 404), "rejected", None),
     (Answer(anthropic_error("too large", "request_too_large"), 413), "rejected", None),

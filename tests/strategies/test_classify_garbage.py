@@ -12,7 +12,10 @@ from paceline import CallError, Fault, FaultKind
 from paceline._core.classify import classify, describe
 
 NOW = 1_800_000_000.0
-LOOKED_AT = ["code", "status", "status_code", "http_status", "response", "headers", "retry_after", "details"]
+LOOKED_AT = [
+    *["code", "status", "status_code", "http_status", "response", "headers", "retry_after", "details"],
+    *["body", "error", "errors", "type", "error_code", "reason", "content", "text"],
+]
 
 
 class Hostile:

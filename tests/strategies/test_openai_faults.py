@@ -42,6 +42,36 @@ FAULT_TABLE = [  # what the server says, the kind of fault, the wait
     (Answer(openai_error("long", "invalid_request_error", "context_length_exceeded"), 400), "rejected", None),
     (Answer(openai_error("Incorrect API key", "invalid_request_error", "invalid_api_key"), 401), "denied", None),
     (Answer(openai_error("country"), 403), "rejected", None),
+    (
+        Answer(openai_error("Request too large: Limit 10, Requested 20", "tokens", "rate_limit_exceeded"), 429),
+        "rejected",
+        None,
+    ),
+    (
+        Answer(
+            openai_error("Limit 10, Used 9, Requested 5. Please try again in 350ms.", "tokens", "rate_limit_exceeded"),
+            429,
+        ),
+        "throttled",
+        0.35,
+    ),
+    (Answer(openai_error("too large", "tokens", "rate_limit_exceeded"), 413), "rejected", None),
+    (Answer([{"error": {"code": 429, "message": "x", "details": [{"retryDelay": "3s"}]}}], 429), "throttled", 3.0),
+    (
+        Answer({"code": "x", "error": "Your newly created team doesn't have any credits or licenses yet."}, 403),
+        "exhausted",
+        None,
+    ),
+    (
+        Answer(
+            openai_error("Country, region, or territory not supported", "x", "unsupported_country_region_territory"),
+            403,
+        ),
+        "exhausted",
+        None,
+    ),
+    (Answer(openai_error("Insufficient Balance"), 402), "exhausted", None),
+    (Answer(b"<html>403 Forbidden</html>", 403, HTML), "rejected", None),
     (Answer({"error": {"message": "flagged", "code": 403, "metadata": {"flagged_input": "x"}}}, 403), "refused", None),
     (Answer(openai_error("filtered", None, "content_filter"), 400), "refused", None),
     (Answer(openai_error("no such model", "invalid_request_error", "model_not_found"), 404), "rejected", None),

@@ -4,7 +4,7 @@ Rules owned here:
 
 1. Every failure has exactly one kind; the set of kinds is closed, and every table over it is total.
 2. A fault contains no secrets: text that looks like a credential is replaced before it is stored.
-3. The fault of an exhausted lane says which quota is used up and, if known, when it reopens.
+3. The fault of an exhausted lane says which quota is used up, or quotes the provider, and, if known, when calls are served again.
 """
 
 from __future__ import annotations
@@ -39,11 +39,12 @@ class FaultKind(enum.StrEnum):
     REFUSED = "refused"
     """The model declined to answer: a safety block, or a reply without candidates."""
     REJECTED = "rejected"
-    """The request itself is wrong (400, 404, another 4xx)."""
+    """The request itself is wrong or too large (400, 404, 413, another 4xx)."""
     DENIED = "denied"
-    """The credentials are wrong (401, 403): no call can succeed."""
+    """The credentials are wrong (401, an invalid key), or the account is closed: no call can succeed."""
     EXHAUSTED = "exhausted"
-    """A quota is exhausted for a long time: a daily one, one of zero, or an unpaid one."""
+    """The account gets no more answers from this model for a long time: a daily quota or the credit is used up, or the model or the
+    country is not allowed."""
     BUG = "bug"
     """Any other exception of the strategy, or a return value of the wrong form."""
     CANCELLED = "cancelled"
@@ -131,10 +132,15 @@ def exhausted_lane_fault(quota: str, fault: Fault, *, wall_time: float) -> Fault
         wall_time: Wall-clock time in seconds since 1970.
     """
     hint = fault.quota
-    daily = hint is not None and any(limit.is_spent and limit.period == DAY for limit in hint.limits)
-    message = f"the {'daily ' if daily else ''}quota of {quota} is exhausted"
     reopens = reopening_text(fault, wall_time)
-    message += f"; it reopens in {reopens}" if reopens is not None else f": {fault.message}" if fault.message else ""
+    if (hint is not None and hint.is_spent) or not fault.message:
+        daily = hint is not None and any(limit.is_spent and limit.period == DAY for limit in hint.limits)
+        message = f"the {'daily ' if daily else ''}quota of {quota} is exhausted"
+        message += (
+            f"; it reopens in {reopens}" if reopens is not None else f": {fault.message}" if fault.message else ""
+        )
+    else:  # the account, its model or its country: the provider's words say which
+        message = f"{quota} serves no more calls{'' if reopens is None else f' for {reopens}'}: {fault.message}"
     return Fault(FaultKind.PENDING, message, None, hint)
 
 

@@ -121,7 +121,7 @@ _TEXTS = (  # a text with ^ is the beginning of the message; statuses; source
     _words(_BATCH, "400 403", r"^This organization has been disabled", "anthropics/claude-code#72457"),
     _words(_BATCH, "403", r"^OAuth authentication is currently not allowed", "anthropics/claude-code#65714"),
     _words(_BATCH, "403", r"^Your API key was reported as leaked", "googleapis/python-genai#1764"),
-    _words(_BATCH, "400 403", r"^(?:The |Your |Incorrect |Invalid )?API[ _-]key(?: (?:is|was|has been))? "
+    _words(_BATCH, "400 403", r"^(?:The |Your |Incorrect |Invalid )?API[ _-]key(?: \S{1,200})?(?: (?:is|was|has been))? "
            r"(?:not valid|not found|invalid|incorrect|expired|disabled|blocked|revoked|provided)", "Google, xAI, Wei-Shaw/sub2api#1709"),
     _words(_BATCH, "403", r"^Method doesn't allow unregistered callers", "Google: no key was sent"),
     _words(_BATCH, "403", r"^(?:This service has been disabled in this account|Your project has been denied access)",

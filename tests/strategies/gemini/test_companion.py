@@ -152,7 +152,7 @@ async def test_a_client_with_unreadable_settings_is_refused_with_advice():
 
 async def test_the_key_of_a_client_is_shown_nowhere(service, caplog):
     caplog.set_level(logging.DEBUG)
-    service.says(Answer(refusal(403, "PERMISSION_DENIED", message=f"{KEY} is blocked"), 403))
+    service.says(Answer(refusal(403, "PERMISSION_DENIED", message=f"API key {KEY} is blocked"), 403))
     async with httpx2.AsyncClient() as pool:
         for transport in ({}, {"httpx_async_client": pool}):
             options = types.HttpOptions(base_url=service.url, **transport)

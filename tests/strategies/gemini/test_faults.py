@@ -16,6 +16,7 @@ from .service import KEY, Answer, fault_of, prepared, refusal, reply
 pytestmark = pytest.mark.anyio
 
 HTML = b"<html><h1>zu viele Anfragen f\xfcr heute</h1></html>"  # as a gateway says it: in latin-1
+LEAKED = "Your API key was reported as leaked. Please use another API key."
 PER_DAY = {"violations": [{"quotaId": "GenerateRequestsPerDayPerProjectPerModel-FreeTier", "quotaValue": "0"}]}
 PER_MINUTE = {"violations": [{"quotaId": "GenerateRequestsPerMinutePerProjectPerModel", "quotaValue": "15"}]}
 
@@ -44,7 +45,25 @@ FAULT_TABLE = [
     (Answer(refusal(400, "INVALID_ARGUMENT"), 400), "rejected", None),
     (Answer(refusal(400, "INVALID_ARGUMENT", {"reason": "API_KEY_INVALID"}), 400), "denied", None),
     (Answer(refusal(401, "UNAUTHENTICATED"), 401), "denied", None),
-    (Answer(refusal(403, "PERMISSION_DENIED"), 403), "denied", None),
+    (Answer(refusal(403, "PERMISSION_DENIED"), 403), "rejected", None),
+    (
+        Answer(
+            refusal(
+                403, "PERMISSION_DENIED", message="You do not have permission to access the File x or it may not exist."
+            ),
+            403,
+        ),
+        "rejected",
+        None,
+    ),
+    (Answer(refusal(403, "PERMISSION_DENIED", {"reason": "BILLING_DISABLED"}), 403), "exhausted", None),
+    (
+        Answer(refusal(400, "FAILED_PRECONDITION", message="User location is not supported for the API use."), 400),
+        "exhausted",
+        None,
+    ),
+    (Answer(refusal(429, "RESOURCE_EXHAUSTED", message="Please retry in 38.5s."), 429), "throttled", 38.5),
+    (Answer(refusal(403, "PERMISSION_DENIED", message=LEAKED), 403), "denied", None),
     (Answer(refusal(404, "NOT_FOUND"), 404), "rejected", None),
     (Answer(refusal(500, "INTERNAL"), 500), "transient", None),
     (Answer(refusal(503, "UNAVAILABLE"), 503, {"Retry-After": "4"}), "overloaded", 4.0),
@@ -142,7 +161,7 @@ async def test_a_reply_that_cannot_be_decoded_is_transient(service, strategy):
 
 
 async def test_a_key_that_the_service_echoes_is_not_in_the_fault(service, strategy):
-    service.says(Answer(refusal(403, "PERMISSION_DENIED", message=f"{KEY} is blocked"), 403))
+    service.says(Answer(refusal(403, "PERMISSION_DENIED", message=f"API key {KEY} is blocked"), 403))
     async with prepared(strategy) as item:
         with pytest.raises(errors.ClientError) as caught:
             await item.execute("hello", 1, 60.0)
@@ -206,7 +225,7 @@ async def test_a_call_that_the_engine_cancels_at_its_deadline_is_a_timeout_and_o
 @pytest.mark.parametrize("workers", [1, 8])
 @pytest.mark.parametrize("status", [401, 403])
 async def test_a_denied_key_stops_the_batch_after_the_calls_in_flight_at_most(service, workers, status):
-    service.says(Answer(refusal(status, "PERMISSION_DENIED"), status))
+    service.says(Answer(refusal(status, "PERMISSION_DENIED", message=LEAKED), status))
     batch = await process_prompts(
         GeminiStrategy(api_key=KEY, base_url=service.url),
         [f"question {number}" for number in range(1_000)],

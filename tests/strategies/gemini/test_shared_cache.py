@@ -95,7 +95,7 @@ async def test_a_refusal_that_does_not_name_a_cache_keeps_its_usual_fault(status
         with pytest.raises(Exception, match="models/x") as caught:
             await item.execute("hello", 1, 60.0)
         kind = item.error_classifier.classify(caught.value).kind
-    assert kind is {403: FaultKind.DENIED, 404: FaultKind.REJECTED}[status]
+    assert kind is FaultKind.REJECTED
     assert service.count("post") == 1
 
 
@@ -333,7 +333,7 @@ async def test_a_gateway_that_lists_no_caches_may_create_them():
 @pytest.mark.parametrize("verb", ["get", "post"])
 async def test_a_key_that_is_denied_stops_the_batch_before_any_call(verb):
     service = Simulation()
-    service.scripts[verb] = [Answer(refusal(403, "PERMISSION_DENIED"), 403)]
+    service.scripts[verb] = [Answer(refusal(401, "UNAUTHENTICATED"), 401)]
     batch = await run(strategy(service), 500)
     assert "denied" in batch.failures
     assert batch.succeeded == 0
