@@ -118,7 +118,8 @@ def _relative(number: float, now: float) -> float:
 
 def _spoken_seconds(text: str) -> float:
     parts = ((float(number), unit.lower()) for number, unit in _SPOKEN.findall(text))
-    return sum(number * _UNIT_SECONDS["ms" if unit.startswith("milli") else unit] for number, unit in parts)
+    seconds = sum(number * _UNIT_SECONDS["ms" if unit.startswith("milli") else unit] for number, unit in parts)
+    return round(seconds, 9)  # 350 ms are 0.35 s
 
 
 def _clock_seconds(text: str) -> float:
