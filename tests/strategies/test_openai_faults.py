@@ -73,6 +73,13 @@ FAULT_TABLE = [  # what the server says, the kind of fault, the wait
     (Answer(openai_error("Insufficient Balance"), 402), "exhausted", None),
     (Answer(b"<html>403 Forbidden</html>", 403, HTML), "rejected", None),
     (Answer({"error": {"message": "flagged", "code": 403, "metadata": {"flagged_input": "x"}}}, 403), "refused", None),
+    (Answer(openai_error("see failed_generation", "invalid_request_error", "tool_use_failed"), 400), "invalid", None),
+    (
+        Answer(openai_error("Failed to generate JSON", "invalid_request_error", "json_validate_failed"), 400),
+        "invalid",
+        None,
+    ),
+    (Answer({"error": {"message": "x", "failed_generation": '{"a": '}}, 400), "invalid", None),
     (Answer(openai_error("filtered", None, "content_filter"), 400), "refused", None),
     (Answer(openai_error("no such model", "invalid_request_error", "model_not_found"), 404), "rejected", None),
     (Answer(b"nothing here", 404), "rejected", None),

@@ -37,7 +37,10 @@ _MESSAGES = ("message", "msg", "detail", "error", "error_description", "errorMes
 _CODES = ("code", "type", "status", "reason", "error_code", "errorCode", "Code", "__type", "error")
 _STATUS_NAMES = ("code", "status", "status_code")
 _LARGEST_CODE = 10**9
-_MARKS = ("flagged_input",)  # keys that say something by being there: of OpenRouter's moderation
+_MARKS = (
+    "flagged_input",
+    "failed_generation",
+)  # keys that say something by being there: OpenRouter's moderation, Groq's quotation
 _PREFIX = re.compile(r"(?:(?:[\w.]{1,80}(?:Error|Exception)|Error code: \d{3}|HTTP \d{3}|\[\d+\])\s*[-:]?\s*){1,6}")
 """What clients and gateways put before a provider's message: `litellm.RateLimitError: AnthropicException - `, `[1310]`."""
 _GRPC = {  # the HTTP status of each gRPC code; google.rpc.Code

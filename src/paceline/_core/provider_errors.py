@@ -57,6 +57,12 @@ _CODES: tuple[tuple[FaultKind, str, str], ...] = (  # kind, codes in lower case,
     (_ITEM, "invalid_prompt moderation_blocked", "OpenAI: the prompt was flagged by its usage policy"),
     (_ITEM, "data_inspection_failed datainspectionfailed", "DashScope docs: error codes"),
     (_ITEM, "sensitivecontentdetected safety_check_failed", "Volcengine Ark and ZenMux docs"),
+    # ---- the model's answer, which the provider could not read: the item, and it may be asked again
+    (
+        FaultKind.INVALID,
+        "tool_use_failed json_validate_failed failed_generation",
+        "Groq docs: tool use, structured outputs",
+    ),
     # ---- credit and spending limits: the lane
     (_LANE, "insufficient_quota billing_hard_limit_reached billing_not_active", "OpenAI docs: error codes"),
     (_LANE, "contract_spend_limit_reached enforced_spend_limit_reached", "Anthropic docs: errors"),

@@ -8,7 +8,6 @@ Rule owned here, beside those of `chat`:
 from __future__ import annotations
 
 import inspect
-import json
 from base64 import b64encode
 from typing import Any, Generic
 
@@ -19,7 +18,15 @@ from .._core.reported_usage import anthropic_usage
 from .._core.usage import TokenUsage
 from .chat import ChatStrategy, T
 from .chat_client import Provider
-from .common import as_objects, join_texts, parse_object, raise_reply_error
+from .common import (
+    as_objects,
+    join_texts,
+    json_text,
+    parse_object,
+    raise_reply_error,
+    require_finished,
+    texts_of,
+)
 from .output_types.provider_schema import SchemaSupport, enforced
 
 try:
@@ -31,13 +38,6 @@ except ImportError as _error:
 MAX_TOKENS = 8_192
 """Default of `max_tokens`, the upper bound on the tokens of an answer: all models of recent years support it."""
 
-_FINISHED = {"", "end_turn", "stop_sequence"}
-_BY_STOP_REASON = {  # any other reason, also one that is not known yet, is a refusal
-    "max_tokens": FaultKind.TRUNCATED,
-    "model_context_window_exceeded": FaultKind.TRUNCATED,
-    "pause_turn": FaultKind.TRUNCATED,
-    "tool_use": FaultKind.INVALID,
-}
 _SCHEMAS = SchemaSupport(recursion=False)
 _IMAGES = {"image/png", "image/jpeg", "image/gif", "image/webp"}
 
@@ -126,31 +126,37 @@ class AnthropicStrategy(ChatStrategy[T], Generic[T]):
 def read_reply(body: str | bytes, *, answered_by_tool: bool = False) -> tuple[str, TokenUsage]:
     """Return the answer of a reply and its usage: the text without the model's thoughts, or the JSON input of the tool call.
 
+    Args:
+        body: Body of the reply.
+        answered_by_tool: Whether the input of the first tool call is the answer, if there is one.
+
     Raises:
         CallError: The reply is refused, truncated or cannot be parsed; with the usage that the reply reports.
     """
     reply, usage, blocks = _parse(body)
-    reason = str(reply.get("stop_reason") or "").lower()
-    if reason not in _FINISHED and not (answered_by_tool and reason == "tool_use"):
-        kind = _BY_STOP_REASON.get(reason, FaultKind.REFUSED)
-        raise CallError(f"the model finished with {reason}", kind=kind, usage=usage)
-    if answered_by_tool:
-        texts = [
-            json.dumps(block.get("input"), ensure_ascii=False) for block in blocks if block.get("type") == "tool_use"
-        ]
-        return join_texts(texts[:1], usage), usage
-    texts = [block["text"] for block in blocks if block.get("type") == "text" and isinstance(block.get("text"), str)]
-    return join_texts(texts, usage), usage
+    calls = [
+        json_text(block["input"])
+        for block in blocks
+        if block.get("type") == "tool_use" and block.get("input") is not None
+    ]
+    is_called = answered_by_tool and bool(calls)
+    require_finished(reply.get("stop_reason"), usage, answered_by_tool=is_called)
+    return join_texts(calls[:1] if is_called else texts_of(blocks), usage), usage
 
 
 def _parse(body: str | bytes) -> tuple[dict[str, Any], TokenUsage, list[dict[str, Any]]]:
     """Return a reply, its usage, and the blocks of its content."""
     reply = parse_object(body)
-    raise_reply_error(reply)
     usage = anthropic_usage(reply.get("usage"))
-    if not isinstance(reply.get("content"), list):
+    raise_reply_error(reply, usage)
+    content = reply.get("content")
+    if isinstance(content, str):  # a compatible server's
+        content = [{"type": "text", "text": content}]
+    if content is None and reply.get("stop_reason"):
+        content = []
+    if not isinstance(content, list):
         raise CallError("the reply's content is not a list", kind=FaultKind.TRANSIENT, usage=usage)
-    return reply, usage, as_objects(reply["content"])
+    return reply, usage, as_objects(content)
 
 
 def _part(part: str | Media) -> dict[str, Any]:

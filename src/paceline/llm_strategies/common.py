@@ -22,6 +22,7 @@ import attrs
 from .._core.classify import classify, fault_of_answer
 from .._core.exceptions import CallError
 from .._core.fault import Fault, FaultKind
+from .._core.finish_reasons import unfinished
 from .._core.foreign_error import Answer, lowered, read_body
 from .._core.provider_errors import kind_of_answer
 from .._core.provider_hints import header_quota
@@ -29,6 +30,8 @@ from .._core.quota import QuotaHint
 from .._core.usage import NO_USAGE, TokenUsage
 
 _FINGERPRINT_LENGTH = 16  # hexadecimal digits: enough to distinguish one user's settings
+_TEXT_PARTS = (None, "text", "output_text")
+"""Types of a content's parts whose text is the answer's; others hold thoughts, refusals and references."""
 
 
 class ProviderErrorClassifier:
@@ -94,27 +97,73 @@ def parse_object(body: str | bytes) -> dict[str, Any]:
     return reply
 
 
-def raise_reply_error(reply: Mapping[str, Any]) -> None:
+def raise_reply_error(reply: Mapping[str, Any], usage: TokenUsage = NO_USAGE) -> None:
     """Raise the error that a reply holds although its HTTP status is a success, as gateways send them.
 
     Args:
-        reply: Parsed body.
+        reply: Parsed body, or a choice in it.
+        usage: Tokens that the reply reports.
 
     Raises:
-        CallError: The reply holds an error.
+        CallError: The reply holds an error. A code that is an HTTP status has the kind of that status.
     """
     if not reply.get("error"):
         return
     body = read_body({"error": reply["error"]})
-    message = as_mapping(reply["error"]).get("message") or reply["error"]
+    error = as_mapping(reply["error"])
+    words = [
+        error.get("message") or reply["error"],
+        as_mapping(error.get("metadata")).get("raw"),
+    ]  # `raw`: OpenRouter's provider
     answer = Answer(body.status, {}, body)
     # Without a status the words count as if it were a 400; an error that no code and no words explain is a passing failure.
     kind = kind_of_answer(attrs.evolve(answer, status=answer.status or HTTPStatus.BAD_REQUEST))
     if answer.status is None and kind is FaultKind.REJECTED:
         kind = FaultKind.TRANSIENT
-    text = f"the reply holds an error: {message}"
+    text = f"the reply holds an error: {': '.join(str(word) for word in words if word)}"
     fault = fault_of_answer(kind or FaultKind.TRANSIENT, answer, text, wall_time=time.time())
-    raise CallError(fault.message, kind=fault.kind, retry_after=fault.retry_after, quota=fault.quota)
+    raise CallError(fault.message, kind=fault.kind, usage=usage, retry_after=fault.retry_after, quota=fault.quota)
+
+
+def require_finished(
+    reason: object,
+    usage: TokenUsage,
+    *,
+    vendors_own: object = None,
+    message: object = None,
+    answered_by_tool: bool = False,
+) -> None:
+    """Raise if a model stopped for another reason than being finished.
+
+    Args:
+        reason: Finish reason in the reply.
+        usage: Tokens that the reply reports.
+        vendors_own: Reason of the vendor behind a gateway, if the reply has it.
+        message: What the reply says about the reason.
+        answered_by_tool: Whether a tool call is the answer.
+
+    Raises:
+        CallError: The answer is truncated, refused or does not count for another reason.
+    """
+    found = unfinished(reason, vendors_own)
+    if found is not None and not (answered_by_tool and found.kind is FaultKind.INVALID):
+        words = f": {message}" if isinstance(message, str) and message else ""
+        raise CallError(f"the model finished with {found.reason}{words}", kind=found.kind, usage=usage)
+
+
+def texts_of(content: object) -> list[str]:
+    """Return the texts of an answer's content without the model's thoughts: content is a text, a part, or a list of them."""
+    parts = content if isinstance(content, list) else [content]
+    texts = []
+    for part in parts:
+        text = part
+        if isinstance(part, dict):
+            text = part.get("text") if part.get("type") in _TEXT_PARTS else None
+        if isinstance(text, dict):  # as OpenAI's assistants write it
+            text = text.get("value")
+        if isinstance(text, str):
+            texts.append(text)
+    return texts
 
 
 def as_mapping(value: object) -> dict[str, Any]:
@@ -125,6 +174,11 @@ def as_mapping(value: object) -> dict[str, Any]:
 def as_objects(value: object) -> list[dict[str, Any]]:
     """Return the objects in `value` if it is a list; otherwise an empty list."""
     return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []
+
+
+def json_text(value: object) -> str:
+    """Return what a tool was called with as JSON: a text is JSON already."""
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
 def join_texts(texts: list[str], usage: TokenUsage = NO_USAGE) -> str:

@@ -19,7 +19,16 @@ from .._core.reported_usage import chat_usage
 from .._core.usage import TokenUsage
 from .chat import ChatStrategy, T
 from .chat_client import Provider
-from .common import as_mapping, as_objects, join_texts, parse_object, raise_reply_error
+from .common import (
+    as_mapping,
+    as_objects,
+    join_texts,
+    json_text,
+    parse_object,
+    raise_reply_error,
+    require_finished,
+    texts_of,
+)
 from .output_types.provider_schema import SchemaSupport, enforced
 
 try:
@@ -28,23 +37,6 @@ try:
 except ImportError as _error:
     raise MissingExtraError("OpenAIStrategy", "openai") from _error
 
-_FINISHED = {
-    "",
-    "stop",
-    "eos",
-    "eos_token",
-    "end_turn",
-    "stop_sequence",
-}  # compatible servers use other words than "stop"
-_BY_FINISH_REASON = {  # any other reason, also one that is not known yet, is a refusal
-    "length": FaultKind.TRUNCATED,
-    "max_tokens": FaultKind.TRUNCATED,
-    "tool_calls": FaultKind.INVALID,
-    "function_call": FaultKind.INVALID,
-    "error": FaultKind.TRANSIENT,
-    "abort": FaultKind.TRANSIENT,
-    "insufficient_system_resource": FaultKind.OVERLOADED,
-}
 _STRICT = SchemaSupport(
     keywords=frozenset(
         [
@@ -131,42 +123,70 @@ class OpenAIStrategy(ChatStrategy[T], Generic[T]):
         return response.headers, response.http_response.text
 
     def _read(self, body: str) -> tuple[str, TokenUsage]:
-        return read_reply(body)
+        return read_reply(body, answered_by_tool=self._output.schema is not None and not self._options.get("tools"))
 
     def _read_complete(self, body: str) -> tuple[dict[str, Any], TokenUsage]:
         reply, usage, _ = _parse(body)
         return reply, usage
 
 
-def read_reply(body: str | bytes) -> tuple[str, TokenUsage]:
-    """Return the text of a reply's first choice and its usage.
+def read_reply(body: str | bytes, *, answered_by_tool: bool = False) -> tuple[str, TokenUsage]:
+    """Return the text of a reply's first choice, without the model's thoughts, and its usage.
+
+    Args:
+        body: Body of the reply.
+        answered_by_tool: Whether the arguments of a tool call are an answer, where there is no text.
 
     Raises:
         CallError: The reply is refused, truncated or cannot be parsed; with the usage that the reply reports.
     """
     _, usage, choice = _parse(body)
     message = as_mapping(choice.get("message"))
-    if message.get("refusal"):
-        raise CallError(f"the model refused: {message['refusal']}", kind=FaultKind.REFUSED, usage=usage)
-    reason = str(choice.get("finish_reason") or "").lower()
-    if reason not in _FINISHED:
-        kind = _BY_FINISH_REASON.get(reason, FaultKind.REFUSED)
-        raise CallError(f"the model finished with {reason}", kind=kind, usage=usage)
-    content = message.get("content")
-    texts = [content] if isinstance(content, str) else [part.get("text") for part in as_objects(content)]
-    return join_texts([text for text in texts if isinstance(text, str)], usage), usage
+    refusals = [message.get("refusal"), *(part.get("refusal") for part in as_objects(message.get("content")))]
+    if words := next(filter(None, refusals), None):
+        raise CallError(f"the model refused: {words}", kind=FaultKind.REFUSED, usage=usage)
+    texts = texts_of(message.get("content"))
+    calls = _call_arguments(message) if answered_by_tool and not "".join(texts).strip() else []
+    require_finished(
+        choice.get("finish_reason"),
+        usage,
+        vendors_own=choice.get("native_finish_reason"),
+        answered_by_tool=len(calls) == 1,
+    )
+    if len(calls) == 1:
+        return join_texts(calls, usage), usage
+    if not "".join(texts) and (message.get("reasoning_content") or message.get("reasoning")):
+        raise CallError("the reply has the model's thoughts but no answer", kind=FaultKind.INVALID, usage=usage)
+    return join_texts(texts, usage), usage
+
+
+def _call_arguments(message: dict[str, Any]) -> list[str]:
+    """Return the arguments of a message's tool calls as JSON; servers give them as a text or as an object."""
+    calls = [as_mapping(call.get("function")) for call in as_objects(message.get("tool_calls"))]
+    calls += [as_mapping(message.get("function_call"))]
+    return [json_text(call["arguments"]) for call in calls if call.get("arguments")]
 
 
 def _parse(body: str | bytes) -> tuple[dict[str, Any], TokenUsage, dict[str, Any]]:
     """Return a reply, its usage, and its first choice."""
     reply = parse_object(body)
-    raise_reply_error(reply)
     usage = chat_usage(reply.get("usage"))
+    raise_reply_error(reply, usage)
     choices = as_objects(reply.get("choices"))
     if not choices:
-        raise CallError("the reply has no choices", kind=FaultKind.TRANSIENT, usage=usage)
-    raise_reply_error(choices[0])
+        raise _no_choices(reply, usage)
+    raise_reply_error(choices[0], usage)
     return reply, usage, choices[0]
+
+
+def _no_choices(reply: dict[str, Any], usage: TokenUsage) -> CallError:
+    """Return the fault of a reply without choices: a filtered prompt, as Azure marks it, or a failure of the server."""
+    for result in as_objects(reply.get("prompt_filter_results")):
+        filters = as_mapping(result.get("content_filter_results"))
+        if named := [name for name, found in filters.items() if as_mapping(found).get("filtered") is True]:
+            return CallError(f"the prompt was filtered: {', '.join(named)}", kind=FaultKind.REFUSED, usage=usage)
+    said = next((reply[name] for name in ("message", "detail", "msg") if isinstance(reply.get(name), str)), "")
+    return CallError(f"the reply has no choices{said and f': {said}'}", kind=FaultKind.TRANSIENT, usage=usage)
 
 
 def _part(part: str | Media) -> dict[str, Any]:

@@ -57,6 +57,9 @@ def test_an_empty_text_is_an_answer():
         (5, FaultKind.REFUSED),
         ("MALFORMED_RESPONSE", FaultKind.TRANSIENT),
         ("MALFORMED_FUNCTION_CALL", FaultKind.INVALID),
+        ("UNEXPECTED_TOOL_CALL", FaultKind.INVALID),
+        ("NO_IMAGE", FaultKind.INVALID),
+        ("IMAGE_SAFETY", FaultKind.REFUSED),
         ("MISSING_THOUGHT_SIGNATURE", FaultKind.REJECTED),
         ("PUP_LIMITED_DISABLED", FaultKind.DENIED),
     ],
@@ -66,6 +69,18 @@ def test_a_model_that_did_not_stop_by_itself_has_not_answered_but_is_paid(reason
     error = refused(reply(text, reason))
     assert (error.kind, error.usage) == (kind, TokenUsage(7, 3))
     assert str(reason) in str(error)
+
+
+def test_what_the_service_says_of_a_reason_is_quoted():
+    body = reply(None, "MALFORMED_FUNCTION_CALL")
+    body["candidates"][0]["finishMessage"] = "Malformed function call: print(1)"
+    assert "MALFORMED_FUNCTION_CALL: Malformed function call: print(1)" in str(refused(body))
+
+
+def test_an_error_in_a_reply_has_the_kind_of_its_code():
+    assert (
+        refused({"error": {"code": 429, "message": "slow", "status": "RESOURCE_EXHAUSTED"}}).kind is FaultKind.THROTTLED
+    )
 
 
 def test_a_reply_without_text_is_invalid():

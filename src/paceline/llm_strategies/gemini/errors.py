@@ -26,21 +26,18 @@ from ..._core.provider_errors import of_status
 from ..._core.provider_hints import header_quota
 from ..._core.reported_usage import gemini_usage
 from ..._core.usage import TokenUsage
-from ..common import ProviderErrorClassifier, as_mapping, as_objects, join_texts, parse_object
+from ..common import (
+    ProviderErrorClassifier,
+    as_mapping,
+    as_objects,
+    join_texts,
+    parse_object,
+    raise_reply_error,
+    require_finished,
+)
 
 _API_ERROR = "google.genai.errors.APIError"
 _AUTH_ERROR = "google.auth.exceptions.GoogleAuthError"
-_FINISHED = {"", "STOP", "FINISH_REASON_UNSPECIFIED"}
-_BY_FINISH_REASON = {  # any other reason, also one that is not known yet, is a refusal: safety has many names
-    "MAX_TOKENS": FaultKind.TRUNCATED,
-    "CONTINUATION": FaultKind.TRUNCATED,
-    "MALFORMED_RESPONSE": FaultKind.TRANSIENT,
-    "MALFORMED_FUNCTION_CALL": FaultKind.INVALID,
-    "UNEXPECTED_TOOL_CALL": FaultKind.INVALID,
-    "TOO_MANY_TOOL_CALLS": FaultKind.INVALID,
-    "MISSING_THOUGHT_SIGNATURE": FaultKind.REJECTED,
-    "PUP_LIMITED_DISABLED": FaultKind.DENIED,
-}
 _CACHE = re.compile(r"cached[\s_]?content", re.IGNORECASE)
 
 
@@ -81,6 +78,7 @@ def read_reply(body: str | bytes) -> tuple[str, TokenUsage]:
     """
     reply = parse_object(body)
     usage = gemini_usage(reply.get("usageMetadata"))
+    raise_reply_error(reply, usage)
     candidates = reply.get("candidates") or []
     if not isinstance(candidates, list) or not all(isinstance(candidate, dict) for candidate in candidates):
         raise CallError("the reply's candidates are not a list of objects", kind=FaultKind.TRANSIENT, usage=usage)
@@ -105,10 +103,7 @@ def read_complete_reply(body: str | bytes) -> tuple[dict[str, Any], TokenUsage]:
 
 
 def _text_of(candidate: dict[str, Any], usage: TokenUsage) -> str:
-    reason = str(candidate.get("finishReason") or "").upper()
-    if reason not in _FINISHED:
-        kind = _BY_FINISH_REASON.get(reason, FaultKind.REFUSED)
-        raise CallError(f"the model finished with {reason}", kind=kind, usage=usage)
+    require_finished(candidate.get("finishReason"), usage, message=candidate.get("finishMessage"))
     parts = as_objects(as_mapping(candidate.get("content")).get("parts"))
     texts = [part["text"] for part in parts if isinstance(part.get("text"), str) and part.get("thought") is not True]
     if texts and not any(texts):
