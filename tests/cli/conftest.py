@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -65,14 +66,31 @@ def virtual_time(monkeypatch):
 
 @pytest.fixture
 def paceline(capfd, virtual_time):
-    """Run the program in this process, in virtual time."""
+    """Run the program in this process, in virtual time; `stdin` is the text that it reads there."""
 
-    def run(*arguments):
-        code = main([str(argument) for argument in arguments])
+    def run(*arguments, stdin=None):
+        with contextlib.nullcontext() if stdin is None else on_stdin(stdin):
+            code = main([str(argument) for argument in arguments])
         out, err = capfd.readouterr()
         return Run(code, out, err)
 
     return run
+
+
+@contextlib.contextmanager
+def on_stdin(text):
+    """Let the standard input be a pipe with a text that the pipe can hold."""
+    before = os.dup(0)
+    reading, writing = os.pipe()
+    try:
+        os.write(writing, text.encode())
+        os.dup2(reading, 0)
+        os.close(writing)
+        yield
+    finally:
+        os.dup2(before, 0)
+        os.close(before)
+        os.close(reading)
 
 
 @pytest.fixture

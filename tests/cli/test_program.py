@@ -92,18 +92,18 @@ def test_a_key_is_never_shown(process, jsonl):
     assert key not in run.err + run.out
 
 
-def test_prompts_come_from_stdin_and_rows_go_to_stdout(process, jsonl):
+def test_prompts_come_from_stdin_and_rows_go_to_stdout(process, paceline, jsonl):
     run = process("run", "-", "-o", "-", "-m", FAST, stdin=jsonl(20).read_text("utf-8"))
     assert run.code == 0
     assert len(run.rows) == 20
-    text = process("run", "-", "-o", "-", "-m", FAST, stdin="one\ntwo\n")
+    text = paceline("run", "-", "-o", "-", "-m", FAST, stdin="one\ntwo\n")
     assert {row["id"] for row in text.rows} == {"1", "2"}
-    braces = process("run", "-", "-o", "-", "-m", FAST, "--input-format", "text", stdin="{one}\n")
+    braces = paceline("run", "-", "-o", "-", "-m", FAST, "--input-format", "text", stdin="{one}\n")
     assert [row["output"] for row in braces.rows] == ["simulated: {one}"]
 
 
-def test_stdin_is_checked_to_its_end_before_the_first_call(process, jsonl):
-    run = process("run", "-", "-o", "-", "-m", FAST, "--strict", stdin=jsonl(3).read_text("utf-8") + "broken\n")
+def test_stdin_is_checked_to_its_end_before_the_first_call(paceline, jsonl):
+    run = paceline("run", "-", "-o", "-", "-m", FAST, "--strict", stdin=jsonl(3).read_text("utf-8") + "broken\n")
     assert (run.code, run.out) == (2, "")
     assert run.err == "stdin:4: not JSON: Expecting value at column 1\n"
 

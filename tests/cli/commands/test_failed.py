@@ -148,16 +148,16 @@ def test_a_limited_run_accepts_an_input_that_has_grown(paceline, batch, tmp_path
     assert {row["id"] for row in paceline("failed", journal, "-o", "-").rows} == failed_ids(tmp_path)
 
 
-def test_an_input_from_stdin_must_be_given_as_a_file(process, tmp_path):
-    run = process("run", "-", "-o", tmp_path / "out.jsonl", "-m", REJECTING, "-q", stdin=prompts(20))
+def test_an_input_from_stdin_must_be_given_as_a_file(paceline, tmp_path):
+    run = paceline("run", "-", "-o", tmp_path / "out.jsonl", "-m", REJECTING, "-q", stdin=prompts(20))
     assert run.code == 1
-    run = process("failed", tmp_path / "out.jsonl", "-o", "-")
+    run = paceline("failed", tmp_path / "out.jsonl", "-o", "-")
     assert (run.code, run.err) == (
         2,
         f"paceline: {tmp_path}/out.jsonl.journal: its input was stdin; give a file with the same content: --input FILE\n",
     )
     (tmp_path / "same.txt").write_text(prompts(20), "utf-8")
-    run = process("failed", tmp_path / "out.jsonl", "-o", "-", "--input", tmp_path / "same.txt")
+    run = paceline("failed", tmp_path / "out.jsonl", "-o", "-", "--input", tmp_path / "same.txt")
     assert {row["id"] for row in run.rows} == failed_ids(tmp_path)
 
 

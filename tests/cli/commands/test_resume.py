@@ -192,14 +192,14 @@ def test_stored_options_that_cannot_be_read_are_one_sentence(paceline, batch, da
     assert paceline("status", journal).code == 0
 
 
-def test_an_input_from_stdin_is_piped_in_again_or_given_as_a_file(process, tmp_path):
+def test_an_input_from_stdin_is_piped_in_again_or_given_as_a_file(paceline, tmp_path):
     out = tmp_path / "out.jsonl"
-    assert process("run", "-", "-o", out, "-m", DENYING, "-q", stdin=prompts(10)).code == 1
-    assert process("resume", out, *ANSWERING).code == 2
-    run = process("resume", out, *ANSWERING, stdin=prompts(10))
+    assert paceline("run", "-", "-o", out, "-m", DENYING, "-q", stdin=prompts(10)).code == 1
+    assert paceline("resume", out, *ANSWERING, stdin="").code == 2
+    run = paceline("resume", out, *ANSWERING, stdin=prompts(10))
     assert run.code == 0, run.err
     (tmp_path / "same.jsonl").write_text(prompts(10), "utf-8")
-    assert process("resume", out, "-q", "--input", tmp_path / "same.jsonl").code == 0
+    assert paceline("resume", out, "-q", "--input", tmp_path / "same.jsonl").code == 0
     assert len(ids_of(out)) == 10
 
 
