@@ -46,6 +46,10 @@ async def process_prompts(
             Records of `paceline.files.read` keep their ids and contexts.
         options: Arguments of `ParallelBatchProcessor`.
 
+    Each prompt has a call of its own, unless there is a journal. With one, equal prompts share a call, except where they are separate
+    samples: `Request`s, and all prompts of a strategy that `is_sampled`, as its temperature is above 0. `SqliteJournal(dedupe=False)` as
+    the journal gives each prompt a call, `dedupe=True` one to all that are equal.
+
     Raises:
         InvalidWorkItemError: `strategy` is not an `LLMCallStrategy`, `prompts` is not iterable, or it is a sequence and one of its
             members is not a prompt.

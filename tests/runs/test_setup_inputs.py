@@ -97,4 +97,4 @@ def test_a_system_instruction_is_refused_for_lines_that_are_sent_unchanged(pacel
     source.write_text(f'{{"custom_id": "a", "method": "POST", "url": "/v1/chat/completions", "body": {body}}}\n')
     run = paceline("run", source, "-o", tmp_path / "o", "-m", "openai:m@http://127.0.0.1:9/v1", "--system", system)
     assert run.code == 2
-    assert run.err == f"{source}:1: is sent unchanged, without the instruction of --system: put it into the line\n"
+    assert run.err == f"{source}:1: is sent unchanged, without --system: put that into the line\n"

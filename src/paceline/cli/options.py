@@ -224,17 +224,17 @@ class ResumeArguments(_StartArguments):
     """Models for the remaining items, cheapest first; needs --allow-changes."""
 
     temperature: Annotated[float | None, _in_group("Model", metavar="NUMBER", show_default=False)] = None
-    """Temperature for the remaining items; needs --allow-changes."""
+    """Temperature from now on; needs --allow-changes."""
     max_tokens: Annotated[int | None, _in_group("Model", show_default=False, **_WHOLE)] = None
-    """Token bound for the remaining items; needs --allow-changes."""
+    """Token bound from now on; needs --allow-changes."""
     reasoning_effort: Annotated[
         Effort | None, _in_group("Model", metavar="LEVEL", show_choices=False, show_default=False)
     ] = None
-    """Reasoning for the remaining items; needs --allow-changes."""
+    """Reasoning from now on; needs --allow-changes."""
     seed: Annotated[int | None, _in_group("Model", show_default=False, **_WHOLE)] = None
-    """Seed for the remaining items; needs --allow-changes."""
+    """Seed from now on; needs --allow-changes."""
     option: Annotated[tuple[str, ...], _in_group("Model", **_OPTIONS)] = ()
-    """Option for the remaining items, such as top_p=0.9; needs --allow-changes."""
+    """Option from now on; needs --allow-changes."""
 
     input: Annotated[FilePath | None, _in_group("Input", **_FILE)] = attrs.field(default=None, metadata=_IS_PATH)
     """Where the input is now, if it was moved or came from stdin."""

@@ -41,7 +41,11 @@ def run(options: RunOptions, arguments: RunArguments | ResumeArguments) -> int:
             observers=() if arguments.quiet else [steps],
             control=foreground.control,
         )
-    return print_report(report, as_json=arguments.json, signal=foreground.signal)
+    code = print_report(report, as_json=arguments.json, signal=foreground.signal)
+    if report.journal is not None and not report.unfinished and (options.sample or options.limit):
+        selection = f"--sample {options.sample}" if options.sample else f"--limit {options.limit}"
+        print_message(f"the same command without {selection} keeps these results and runs the rest")
+    return code
 
 
 def _print_plan(options: RunOptions, *, as_json: bool) -> int:
