@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import decimal
 import json
 from typing import Annotated, Any, Literal
 
@@ -13,7 +14,7 @@ from hypothesis import strategies as st
 
 from paceline import InvalidOutputError, TokenUsage
 from paceline.exceptions import ConfigurationError
-from paceline.llm_strategies.output_types.provider_schema import AnswerFormat, SchemaSupport, enforced
+from paceline.llm_strategies.output_types.provider_schema import AnswerFormat, SchemaSupport, enforced, open_schema
 
 from ..garbage import anything, twisted
 
@@ -34,6 +35,24 @@ class Person(pydantic.BaseModel):
 
 class Node(pydantic.BaseModel):
     children: list[Node] = []
+
+
+class Tree(pydantic.BaseModel):
+    name: str
+    children: list[Tree]
+
+
+class Left(pydantic.BaseModel):
+    right: Right | None
+
+
+class Right(pydantic.BaseModel):
+    name: str
+    left: Left
+
+
+class Bill(pydantic.BaseModel):
+    price: decimal.Decimal
 
 
 class Free(pydantic.BaseModel):
@@ -121,7 +140,8 @@ def test_a_type_that_is_open_somewhere_cannot_be_enforced(tp):
 @pytest.mark.parametrize(
     "field",
     [
-        *({}, True, {"type": "object"}, {"type": "array"}, {"type": ["string", "null"]}, {"not": {}}),
+        *({}, True, {"type": "object"}, {"type": "array"}, {"not": {}}, {"enum": [[1]]}, {"enum": []}),
+        {"$ref": "https://example.com/schema"},
         {"allOf": [{"type": "string"}, {"type": "string", "minLength": 1}]},
         {"type": "object", "properties": {"x": {"type": "string"}}, "patternProperties": {"x": {}}},
     ],
@@ -198,6 +218,98 @@ def test_free_text_is_asked_for_by_nothing():
 def test_a_type_without_a_schema_is_refused():
     with pytest.raises(ConfigurationError):
         AnswerFormat.of(Any)
+
+
+def enforced_field(field, support=ANY):
+    return enforced({"type": "object", "properties": {"x": field}}, support)["properties"]["x"]
+
+
+@pytest.mark.parametrize(
+    ("field", "sent"),
+    [
+        ({"enum": ["S", 3]}, {"anyOf": [{"type": "string", "enum": ["S"]}, {"type": "integer", "enum": [3]}]}),
+        ({"enum": ["yes", None]}, {"anyOf": [{"type": "string", "enum": ["yes"]}, {"type": "null"}]}),
+        ({"enum": [True, False, None]}, {"anyOf": [{"type": "boolean"}, {"type": "null"}]}),
+        ({"enum": [True]}, {"type": "boolean", "enum": [True]}),
+        ({"enum": [1, 2.5]}, {"type": "number", "enum": [2.5, 1]}),
+        ({"const": "a"}, {"type": "string", "enum": ["a"]}),
+        ({"type": "string", "enum": ["a", None]}, {"type": "string", "enum": ["a"]}),
+        ({"type": "number", "enum": [1]}, {"type": "integer", "enum": [1]}),
+        ({"type": "null"}, {"type": "null"}),
+        ({"type": ["string"], "minLength": 1}, {"type": "string", "minLength": 1}),
+        (
+            {"type": ["string", "null"], "minLength": 1, "minimum": 2, "description": "d", "default": None},
+            {"anyOf": [{"type": "string", "minLength": 1}, {"type": "null"}], "description": "d"},
+        ),
+    ],
+    ids=str,
+)
+def test_each_choice_has_one_type(field, sent):
+    assert enforced_field(field) == sent
+
+
+@pytest.mark.parametrize("tp", [Literal["S", 3, None], Literal["yes", None], Literal[True]])  # noqa: PYI061 - as users write it
+def test_a_literal_of_several_types_has_one_type_for_each(tp):
+    made = enforced(schema_of(tp), ANY)["properties"]["value"]
+    assert all("type" in choice for choice in made.get("anyOf", [made]))
+
+
+def test_a_pattern_beyond_a_providers_grammar_is_put_in_words():
+    support = SchemaSupport(frozenset({"pattern"}))
+    assert enforced_field({"type": "string", "pattern": "^(?:a|b)$"}, support)["pattern"] == "^(?:a|b)$"
+    assert enforced_field({"type": "string", "pattern": "^(?!a)"}, support) == {
+        "type": "string",
+        "description": "pattern: ^(?!a)",
+    }
+    price = enforced(schema_of(Bill), support)["properties"]["price"]
+    assert "pattern" not in json.dumps([one.keys() - {"description"} for one in price["anyOf"]], default=list)
+
+
+def test_definitions_of_older_drafts_are_found():
+    schema = {
+        "type": "object",
+        "properties": {"x": {"$ref": "#/definitions/A"}},
+        "definitions": {"A": {"type": "string"}},
+    }
+    made = enforced(schema | {"$schema": "http://json-schema.org/draft-07/schema#"}, ANY)
+    assert made["properties"]["x"] == {"$ref": "#/$defs/A"}
+    assert made["$defs"] == {"A": {"type": "string"}}
+    assert not made.keys() & {"definitions", "$schema", "description"}
+
+
+OPEN = SchemaSupport(frozenset({"format"}), frozenset({"date"}), open_objects=True, boolean_choices=False)
+
+
+def test_open_objects_stay_open_where_they_may():
+    schema = schema_of(Free)
+    assert open_schema(schema, OPEN)["properties"]["counts"] == {
+        "type": "object",
+        "additionalProperties": {"type": "integer"},
+    }
+    assert open_schema(schema_of(dict[str, Any]), OPEN) == {"type": "object"}
+    made = open_schema({"type": "array", "prefixItems": [{"type": "integer"}, {"const": True}], "items": False}, OPEN)
+    boolean = {"type": "boolean", "description": "must be true"}
+    assert made == {"type": "array", "prefixItems": [{"type": "integer"}, boolean]}
+    assert open_schema({"type": "array", "items": {}}, OPEN) == {"type": "array", "items": {}}
+
+
+def test_a_schema_that_cannot_be_adapted_is_sent_as_it_is():
+    schema = {"type": "object", "properties": {"x": {"not": {"type": "string"}}}}
+    assert open_schema(schema, OPEN) == schema
+
+
+def test_a_field_that_leads_back_to_its_definition_is_not_required():
+    made = open_schema(schema_of(Tree), OPEN)
+    assert made["required"] == ["name"]
+    assert made["$defs"]["Tree"]["required"] == ["name"]
+    assert open_schema(schema_of(Person), OPEN)["required"] == ["name", "street", "kind"]
+    (pair,) = [one for name, one in open_schema(schema_of(Left), OPEN)["$defs"].items() if name == "Right"]
+    assert pair["required"] == ["name"]
+
+
+def test_no_other_keyword_stands_beside_a_reference():
+    street = open_schema(schema_of(Person), OPEN)["properties"]["street"]
+    assert street == {"anyOf": [{"$ref": "#/$defs/Street"}], "description": "where they live"}
 
 
 schemas = twisted(

@@ -26,6 +26,7 @@ from ..._core.fault import FaultKind
 from ..._core.model_settings import check_values
 from ..._core.prompt import Parts, parts_of
 from ..._core.request import Request
+from ..output_types.provider_schema import SchemaSupport, open_schema
 
 _CACHED_FIELDS = ("system_instruction", "tools", "tool_config")
 """Fields of a config that go into the cache."""
@@ -48,6 +49,12 @@ SETTINGS = (
     "service_tier",
 )
 """Fields of a config that a user compares: an identity shows them."""
+_SCHEMAS = SchemaSupport(  # https://ai.google.dev/api/generate-content: responseJsonSchema
+    keywords=frozenset(["format", "minItems", "maxItems", "minimum", "maximum"]),
+    formats=frozenset(["date-time", "date", "time"]),
+    open_objects=True,
+    boolean_choices=False,
+)
 _HASH_LENGTH = 40  # characters: a display name may have 128
 
 
@@ -106,7 +113,7 @@ def config_of(
         for name in _TYPE_FIELDS:
             if getattr(model, name) is not None:
                 raise ConfigurationError(f"config.{name} follows from output_type; give only one of them")
-        ours |= {"response_mime_type": "application/json", "response_json_schema": dict(schema)}
+        ours |= {"response_mime_type": "application/json", "response_json_schema": open_schema(schema, _SCHEMAS)}
     always: dict[str, Any] = {
         "automatic_continuation": False,
         "automatic_function_calling": types.AutomaticFunctionCallingConfig(disable=True),
