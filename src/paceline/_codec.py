@@ -25,6 +25,7 @@ from cattrs import Converter
 
 from ._core.accounting import ModelUse
 from ._core.exceptions import ConfigurationError
+from ._core.fault_groups import FaultGroup
 from ._core.pace import PaceKnowledge
 from ._core.pace.warm_start import checked
 from ._core.results import WorkItemResult
@@ -105,6 +106,11 @@ def model_use_data(use: ModelUse, cost: float | None) -> dict[str, Any]:
         "usage": _converter.unstructure(use.usage),
         "cost": cost,
     }
+
+
+def fault_group_data(group: FaultGroup) -> dict[str, Any]:
+    """Return a group of faults as JSON data."""
+    return {"kind": str(group.kind), "count": group.count, "message": group.message}
 
 
 def encode_row(result: WorkItemResult[Any]) -> bytes:

@@ -108,6 +108,7 @@ def test_the_summary_has_a_line_for_each_figure():
         "items     4: 1 succeeded, 3 failed",
         "            invalid: 2",
         "            refused: 1",
+        "              1 × safety",
         "refusals  1,234",
         "workers   3 to 40",
         "tokens    1,500 in (300 cached), 234 out",
@@ -134,8 +135,10 @@ def test_a_batch_whose_results_were_streamed_has_the_same_summary_from_its_sums(
         usage=batch.usage,
         seconds=batch.seconds,
         refusals=batch.refusals,
+        messages=batch.messages,
     )
     assert streamed.summary() == batch.summary()
     assert (streamed.total_items, streamed.failed) == (batch.total_items, batch.failed)
     for kind, count in batch.failures.items():
-        assert f"{kind.value}: {count}" in streamed.summary()
+        words = f"{count} pending" if kind is FaultKind.PENDING else f"{kind.value}: {count}"
+        assert words in streamed.summary()

@@ -12,7 +12,20 @@ import pytest
 from ..cli.conftest import FAST, clean_environment, rows_of
 
 KEYS = [
-    *("items", "succeeded", "failed", "failures", "recalled", "saved", "bad_lines", "refusals", "workers", "usage"),
+    *(
+        "items",
+        "succeeded",
+        "failed",
+        "pending",
+        "failures",
+        "messages",
+        "recalled",
+        "saved",
+        "bad_lines",
+        "refusals",
+        "workers",
+        "usage",
+    ),
     *("cost", "models", "top_alone", "seconds", "stopped", "signal", "error", "output", "journal", "exit_code"),
 ]
 

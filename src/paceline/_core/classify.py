@@ -27,6 +27,7 @@ from typing import TypeAlias
 import attrs
 
 from .body_hints import quota_of_answer, requested_beyond_limit
+from .connection_failure import connection_failure
 from .exceptions import CallError
 from .fault import Fault, FaultKind
 from .foreign_error import Answer, attribute, read_answer
@@ -88,6 +89,7 @@ _NETWORK = {
     *("EHOSTUNREACH", "EHOSTDOWN", "ENETUNREACH", "ENETDOWN", "ENETRESET", "ENOTCONN", "EADDRNOTAVAIL"),
     *("ENOBUFS", "EMFILE", "ENFILE"),  # too many sockets: fewer calls cure it
 }
+_OF_CONNECTIONS = {FaultKind.TRANSIENT, FaultKind.TIMEOUT}
 _LONGEST_TEXT = 16_000  # characters of a foreign text that are read
 _LONG_WAIT = HOUR / 2  # seconds: twice the patience of a batch; nobody watches a run that waits for longer
 _MEASURES = {"requests", "tokens"}
@@ -141,6 +143,10 @@ def _fault_of(error: BaseException, wall_time: float, read: ErrorReader | None) 
     answer = read_answer(error)
     kind = _kind(error, answer) or FaultKind.BUG
     asked = positive_number(attribute(error, "retry_after"))
+    if kind in _OF_CONNECTIONS and answer.status is None:
+        reason = connection_failure(error, describe)
+        if reason is not None:
+            return Fault(kind, reason, asked, is_unreached=True)
     return fault_of_answer(kind, answer, describe(error), wall_time=wall_time, asked=asked)
 
 

@@ -45,6 +45,9 @@ class ProcessorConfig:
     """Seconds for a batch. Then calls in flight are cancelled, and items that are not settled are pending."""
     hook_timeout: float = attrs.field(default=30.0, validator=is_seconds)
     """Seconds for each call of a middleware, an observer, `on_error` or `cleanup`."""
+    keep_going: bool = attrs.field(default=False, validator=Instance(bool))
+    """Whether a batch goes on although its first calls all fail alike. By default it stops after about ten, and the other items are
+    pending: a wrong model name, or a server that is not running, fails every item."""
     retry: RetryPolicy = attrs.field(factory=RetryPolicy, validator=Instance(RetryPolicy))
     """Budgets of one item, and waits between its calls."""
     _listeners: list[Callable[[], None]] = attrs.field(init=False, factory=list, repr=False, eq=False)

@@ -46,6 +46,8 @@ class BatchCompleted:
     """Items with an output."""
     failed: int
     """Items without an output, pending ones included."""
+    pending: int = 0
+    """Items that were left when the batch ended: they can run again."""
     seconds: float
     """Wall-clock time of the batch, in seconds."""
 

@@ -102,6 +102,8 @@ class Fault:
         default=None, validator=attrs.validators.optional(attrs.validators.instance_of(QuotaHint))
     )
     """What the provider reported about its quotas, if anything."""
+    is_unreached: bool = attrs.field(default=False, kw_only=True, eq=False, repr=False)
+    """Whether the server could not be reached, or closed the connection: calls that all fail so stop the batch early."""
 
     def __str__(self) -> str:
         return f"{self.kind}: {self.message}" if self.message else str(self.kind)

@@ -15,6 +15,7 @@ import attrs
 from .accounting import ModelUse, total
 from .exceptions import JournalError, PacelineError
 from .fault import Fault, FaultKind
+from .fault_groups import FaultGroup, FaultGroups
 from .usage import NO_USAGE, TokenUsage
 
 T = TypeVar("T")
@@ -92,6 +93,14 @@ def _count_failures(batch: BatchResult[Any]) -> Mapping[FaultKind, int]:
     return dict(Counter(result.error.kind for result in batch.results if result.error is not None))
 
 
+def _group_messages(batch: BatchResult[Any]) -> tuple[FaultGroup, ...]:
+    groups = FaultGroups()
+    for result in batch.results:
+        if result.error is not None and not is_pending(result):
+            groups.add(result.error.kind, result.error.message)
+    return groups.most_frequent()
+
+
 def _add_usage(batch: BatchResult[Any]) -> TokenUsage:
     return sum((result.usage for result in batch.results), NO_USAGE)
 
@@ -106,6 +115,8 @@ class BatchResult(Generic[T]):
     """Items with an output."""
     failures: Mapping[FaultKind, int] = attrs.field(default=attrs.Factory(_count_failures, takes_self=True))
     """Items without an output, by kind of fault."""
+    messages: tuple[FaultGroup, ...] = attrs.field(default=attrs.Factory(_group_messages, takes_self=True))
+    """The most frequent messages of failed items, with their numbers; pending items have none."""
     usage: TokenUsage = attrs.field(default=attrs.Factory(_add_usage, takes_self=True))
     """Tokens over all items that were called."""
     models: tuple[ModelUse, ...] = ()
@@ -121,6 +132,8 @@ class BatchResult(Generic[T]):
     """Smallest and largest number of workers at the same time, from the first call on."""
     stopped: Fault | None = None
     """Why the batch was stopped early, or left items pending in an exhausted lane; None if it did neither."""
+    systematic: tuple[FaultGroup, ...] = ()
+    """Faults with which all calls of a lane failed, so that no more were made there and its other items are pending."""
     recalled: int = 0
     """Items that needed no call: the journal had their results, or another item had the same prompt."""
 
@@ -133,6 +146,11 @@ class BatchResult(Generic[T]):
     def failed(self) -> int:
         """Items without an output, pending ones included."""
         return sum(self.failures.values())
+
+    @property
+    def pending(self) -> int:
+        """Items that were left when the batch ended: they did not fail, and can run again."""
+        return self.failures.get(FaultKind.PENDING, 0)
 
     @property
     def cost(self) -> float | None:
@@ -156,6 +174,7 @@ class BatchResult(Generic[T]):
             models=self.models,
             top_alone=self.top_alone,
             recalled=self.recalled,
+            messages=self.messages,
         )
 
 
@@ -171,14 +190,20 @@ def summarize(  # noqa: PLR0913 - one line of the text each
     models: Sequence[ModelUse] = (),
     top_alone: Sequence[ModelUse] = (),
     recalled: int = 0,
+    messages: Sequence[FaultGroup] = (),
 ) -> str:
     """Return the summary of a batch from its sums, without its results."""
-    failed = sum(failures.values())
-    total = succeeded + failed
+    pending = failures.get(FaultKind.PENDING, 0)
+    failed = sum(failures.values()) - pending
+    total = succeeded + failed + pending
     called = max(0, succeeded - recalled)
     pace = f", {called / seconds:,.1f} items/s" if seconds > 0 and math.isfinite(seconds) else ""
-    lines = [f"items     {total:,}: {succeeded:,} succeeded, {failed:,} failed"]
-    lines += [f"            {kind}: {count:,}" for kind, count in sorted(failures.items())]
+    left = f", {pending:,} pending" if pending else ""
+    lines = [f"items     {total:,}: {succeeded:,} succeeded, {failed:,} failed{left}"]
+    for kind, count in sorted(failures.items()):
+        if kind is not FaultKind.PENDING:
+            lines.append(f"            {kind}: {count:,}")
+            lines += [f"              {group.line}" for group in messages if group.kind is kind and group.message]
     if recalled:
         lines.append(f"            {recalled:,} of them were recalled without a call")
     lines += [
@@ -189,7 +214,7 @@ def summarize(  # noqa: PLR0913 - one line of the text each
         f"time      {seconds:,.1f} s{pace}",
     ]
     if stopped is not None:
-        lines.append(f"stopped   {stopped}")
+        lines.append(f"stopped   {stopped.message if stopped.kind is FaultKind.PENDING else stopped}")
     return "\n".join(lines)
 
 

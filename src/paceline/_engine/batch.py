@@ -16,11 +16,13 @@ from .._core import pace
 from .._core.batch_state import BatchEvent, BatchState, step
 from .._core.classify import describe
 from .._core.config import ProcessorConfig
-from .._core.fault import Fault, FaultKind, overdue_fault
+from .._core.fault import Fault, FaultKind, overdue_fault, pending_fault
 from .._core.lanes import next_lane
+from .._core.systematic_failure import Ended, stop_message
 from .ahead import ReadAhead
 from .alarm import Alarm
 from .calls import Calls, ItemDeadlines
+from .guard import IN_SUMMARY, logger
 from .hooks import Hooks
 from .job import Job, Lane, LearnedQuota
 from .ledger import Ledger, Outlet
@@ -275,6 +277,26 @@ class Batch:
         lane.finish(job, now, signal)
         if not isinstance(signal, pace.Served):
             self._record_allowed()
+
+    def watch(self, lane: Lane, event: Ended, name: str | None = None) -> None:
+        """Exhaust a lane whose calls all fail alike; stop the batch if no other lane is left.
+
+        Args:
+            lane: Lane of a call that has ended.
+            event: How it ended.
+            name: Name of the model; None: that of the lane is used.
+        """
+        if event.fault is not None and event.fault.is_unreached and lane.is_news(event.at):
+            logger.warning("%s; calls of %s are tried again", event.fault.message, name or lane.quota)
+        evidence = lane.record_end(event, keep_going=self.config.keep_going)
+        if evidence is None or lane.exhausted is not None:
+            return
+        self.tally.systematic.append(evidence.group)
+        reason = pending_fault(stop_message(evidence, name or lane.quota))
+        logger.warning("stopped: %s", reason.message, extra={IN_SUMMARY: True})
+        self.exhaust_lane(lane, reason)
+        if not self.preparations and all(other.exhausted for other in self.lanes.values()):
+            self.stop(reason)
 
     def deliver_rest(self, fault: Fault) -> None:
         """Deliver a result for every open item, without waiting: the batch's tasks have ended."""

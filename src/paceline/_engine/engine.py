@@ -177,6 +177,7 @@ class Engine(Generic[T]):
                         total_items=result.total_items,
                         succeeded=result.succeeded,
                         failed=result.failed,
+                        pending=result.pending,
                         seconds=result.seconds,
                     ),
                 )
@@ -223,6 +224,8 @@ class Engine(Generic[T]):
             succeeded=sums.succeeded,
             failed=sums.failed,
             failures=dict(sums.failures),
+            pending=sums.failures[FaultKind.PENDING],
+            faults=sums.call_faults.most_frequent(),
             recalled=sums.recalled,
             rate_limit_count=sums.refusals,
             usage=sums.usage,
@@ -248,6 +251,8 @@ def _result_of(batch: Batch, results: Sequence[WorkItemResult[T]]) -> BatchResul
         refusals=tally.refusals,
         workers=tally.workers_range,
         recalled=tally.recalled,
+        messages=tally.item_faults.most_frequent(),
+        systematic=tuple(tally.systematic),
         stopped=_stop_reason(batch),
     )
 

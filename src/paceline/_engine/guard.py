@@ -21,6 +21,8 @@ from anyio import current_effective_deadline, get_cancelled_exc_class, sleep_for
 T = TypeVar("T")
 
 logger = logging.getLogger("paceline")
+IN_SUMMARY = "paceline_in_summary"
+"""Attribute of log records whose text is in the summary of the batch too: a display that prints the summary may leave them out."""
 
 _INTERRUPTS = (KeyboardInterrupt, SystemExit, GeneratorExit)
 

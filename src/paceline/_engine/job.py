@@ -9,7 +9,7 @@ from typing import Any
 import attrs
 from anyio import CancelScope
 
-from .._core import escalation, retry
+from .._core import escalation, retry, systematic_failure
 from .._core.accounting import Price
 from .._core.classify import describe
 from .._core.fault import Fault, FaultKind
@@ -27,6 +27,7 @@ from ..abc import Ladder, LLMCallStrategy, LLMWorkItem, RateController
 from .guard import logger
 
 _REPEATEDLY = 2  # refusals between which others were served: a token estimate alone is too coarse to end an item
+_FIRST_REPORT_GAP = 60.0  # seconds between the first and the second message on failures of the connection; it doubles
 _MIN_READ_AHEAD = 64  # items per lane; two for each call that may be in flight if that is more
 
 
@@ -187,6 +188,10 @@ class Lane:
         """Why no more calls start here; None: they may."""
         self._refused_since = math.inf
         """The time since which calls are refused and none is served; inf: none was refused."""
+        self._next_report = -math.inf  # time from which a failure of the connection is worth another message
+        self._report_gap = _FIRST_REPORT_GAP
+        self._health = systematic_failure.NEW
+        self._is_suspended = False
 
     @property
     def load(self) -> float:
@@ -199,7 +204,7 @@ class Lane:
 
     def ready_at(self, now: float) -> float:
         """Return the earliest time of the next call; inf: an event must come first, such as a new job."""
-        if self.exhausted is not None:
+        if self.exhausted is not None or self._is_suspended:
             return math.inf
         job = self.backlog.peek(now)
         if job is None:
@@ -278,6 +283,21 @@ class Lane:
     def record_refusal(self, now: float) -> None:
         """Record that the provider refused a call."""
         self._refused_since = min(self._refused_since, now)
+
+    def record_end(self, event: systematic_failure.Ended, *, keep_going: bool) -> systematic_failure.Evidence | None:
+        """Record how a call ended; return the evidence if all calls so far failed alike, so that no more are made."""
+        if self._health is systematic_failure.SERVED:
+            return None
+        self._health = systematic_failure.step(self._health, event, keep_going=keep_going)
+        self._is_suspended = isinstance(self._health, systematic_failure.Suspended)
+        return self._health.evidence if isinstance(self._health, systematic_failure.Failing) else None
+
+    def is_news(self, now: float) -> bool:
+        """Whether a failure of the connection is worth a message: the first is, later ones ever more rarely."""
+        if now < self._next_report:
+            return False
+        self._next_report, self._report_gap = now + self._report_gap, 2 * self._report_gap
+        return True
 
     def starved(self, now: float) -> float:
         """Return for how many seconds calls have been refused without one being served."""

@@ -14,6 +14,7 @@ from .._core.pace import PaceChange
 from .._core.quota import QuotaHint
 from .._core.refusals import Blame
 from .._core.results import Attempt, WorkItemResult
+from .._core.systematic_failure import Ended
 from .._core.usage import NO_USAGE
 from ..abc import LLMCallStrategy
 from .attempt import Verdict, judge, signal_of, take_quota_hint
@@ -74,6 +75,7 @@ async def _decide(batch: Batch, job: Job, call: _EndedCall) -> None:
     if not isinstance(effect, (retry.CallAgain, escalation.MoveUp)):
         job.result = job.make_result(call.verdict.output, fault)
     _stop_others(batch, lane, effect, fault)
+    _watch(batch, lane, call, model_of(job.active_strategy), is_final=job.result is not None)
     # Nothing is awaited before here: a slow hook can neither lose a result nor delay the end of paid calls.
     if call.error is not None:
         await _notify_strategy(batch, job, call.error, attempt)
@@ -172,6 +174,18 @@ def _stop_others(batch: Batch, lane: Lane, effect: escalation.Effect, fault: Fau
             batch.exhaust_lane(lane, exhausted_lane_fault(lane.quota, fault, wall_time=time.time()))
         case retry.Accept() | retry.CallAgain() | retry.GiveUp() | escalation.MoveUp():
             pass
+
+
+def _watch(batch: Batch, lane: Lane, call: _EndedCall, model: str | None, *, is_final: bool) -> None:
+    """Report the end of a call to the lane's watch for calls that all fail alike."""
+    fault = call.verdict.fault
+    if call.final:  # the deadline is the item's or the batch's, and says nothing about the provider
+        event = Ended(call.at, lane.in_flight)
+    else:
+        event = Ended.of(fault, at=call.at, in_flight=lane.in_flight, is_final=is_final)
+    if fault is not None and fault.kind is not FaultKind.THROTTLED and not call.final:
+        batch.tally.record_fault(fault)
+    batch.watch(lane, event, model)
 
 
 async def _call_again(batch: Batch, job: Job, delay: float, call: _EndedCall) -> None:

@@ -7,9 +7,10 @@ from collections import Counter
 import attrs
 
 from .._core.accounting import Account
-from .._core.fault import FaultKind
+from .._core.fault import Fault, FaultKind
+from .._core.fault_groups import FaultGroup, FaultGroups
 from .._core.pace import PaceStatistics
-from .._core.results import WorkItemResult
+from .._core.results import WorkItemResult, is_pending
 from .._core.usage import NO_USAGE, TokenUsage
 
 
@@ -25,6 +26,10 @@ class ProcessorStatistics:
     """Items settled with a fault, over all batches; skipped and pending items are among them."""
     failures: dict[FaultKind, int]
     """Failed items by kind of fault, over all batches."""
+    pending: int = 0
+    """Items among the failed ones that were left when their batch ended, over all batches: they can run again."""
+    faults: tuple[FaultGroup, ...] = ()
+    """The most frequent faults of calls, over all batches; calls that were repeated are among them, throttled ones are not."""
     recalled: int = 0
     """Items that needed no call, over all batches: their results were in the journal, or another item had the same prompt."""
     rate_limit_count: int
@@ -55,6 +60,12 @@ class Tally:
     refusals: int = 0
     usage: TokenUsage = NO_USAGE
     account: Account = attrs.field(factory=Account)
+    call_faults: FaultGroups = attrs.field(factory=FaultGroups)
+    """Faults of calls, except for refusals."""
+    item_faults: FaultGroups = attrs.field(factory=FaultGroups)
+    """Faults of settled items, except for pending ones."""
+    systematic: list[FaultGroup] = attrs.field(factory=list)
+    """Faults that exhausted a lane, because all of its calls failed so."""
     recalled: int = 0
     max_workers: int = 0
     """The most workers that worked at once."""
@@ -67,10 +78,16 @@ class Tally:
             self.succeeded += 1
         else:
             self.failures[result.error.kind] += 1
+            if not is_pending(result):
+                self.item_faults.add(result.error.kind, result.error.message)
         if recalled:
             self.recalled += 1
         elif result.usage is not NO_USAGE:
             self.usage += result.usage
+
+    def record_fault(self, fault: Fault) -> None:
+        """Count the fault of a call."""
+        self.call_faults.add(fault.kind, fault.message)
 
     def record_allowed(self, workers: int) -> None:
         """Record how many workers the controllers allow."""
@@ -85,6 +102,8 @@ class Tally:
         self.recalled += other.recalled
         self.refusals += other.refusals
         self.usage += other.usage
+        self.call_faults.update(other.call_faults)
+        self.item_faults.update(other.item_faults)
 
     @property
     def failed(self) -> int:

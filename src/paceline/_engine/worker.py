@@ -17,6 +17,7 @@ from .._core import events, pace
 from .._core.classify import describe
 from .._core.fault import Fault, FaultKind, overdue_fault, pending_fault
 from .._core.request import Request
+from .._core.systematic_failure import Ended
 from ..abc import LLMCallStrategy
 from .attempt import execute
 from .batch import Batch
@@ -131,7 +132,9 @@ async def _settle(batch: Batch, job: Job, reply: Reply) -> Job | None:
         if is_leak(reply[1]):
             return None  # in a task whose cancellation was tampered with, no further call is made
     else:
-        batch.settle_call(job, job.lane_or_raise, now, pace.ABANDONED)
+        lane = job.lane_or_raise
+        batch.settle_call(job, lane, now, pace.ABANDONED)
+        batch.watch(lane, Ended(now, lane.in_flight))
         if isinstance(reply, Fault):
             await give_up(batch, job, reply)
         else:

@@ -3,10 +3,10 @@
 | code | |
 |---|---|
 | 0 | every item succeeded |
-| 1 | items failed or are pending, or lines of the input were skipped |
+| 1 | items failed, or the run ended early and items are pending, or lines of the input were skipped |
 | 2 | the command line, the input, the output or the journal is invalid, or the input could not be read to its end |
 | 3 | results could not be saved |
-| 128 + N | signal N stopped the run: 130 for SIGINT (Ctrl-C), 143 for SIGTERM |
+| 128 + N | signal N stopped the run: 130 for SIGINT (Ctrl-C), 143 for SIGTERM, 129 for SIGHUP |
 | 141 | the reader of stdout closed it |
 
 The verbs that run no batch use 0, 2, 3, 130, 141 and 143 in the same sense.
@@ -23,13 +23,13 @@ if TYPE_CHECKING:
 OK: Final = 0
 """Every item succeeded."""
 FAILED: Final = 1
-"""Items failed or are pending, or lines of the input were skipped."""
+"""Items failed, or the run ended early and items are pending, or lines of the input were skipped."""
 USAGE: Final = 2
 """The command line, the input, the output or the journal is invalid, or the input could not be read to its end."""
 UNSAVED: Final = 3
 """Results could not be saved."""
 SIGNALLED: Final = 128
-"""Plus the number of the signal that stopped the run: 130 for SIGINT, 143 for SIGTERM."""
+"""Plus the number of the signal that stopped the run: 130 for SIGINT, 143 for SIGTERM, 129 for SIGHUP."""
 BROKEN_PIPE: Final = SIGNALLED + 13
 """The reader of stdout closed it; 13 is SIGPIPE."""
 

@@ -1,6 +1,6 @@
 """Foreground: a run with its progress on the terminal, which signals stop.
 
-1. The first SIGINT or SIGTERM starts no more calls and lets those in flight finish. The second cancels them. Before the first call, and
+1. The first SIGINT, SIGTERM or SIGHUP starts no more calls and lets those in flight finish. The second cancels them. Before the first call, and
    after the second signal, signals have the effect that the system gives them.
 2. The display begins with the first snapshot of the run; until then messages are printed as they are.
 """
@@ -19,7 +19,7 @@ from .progress.display import Progress
 from .progress.logs import show_logs
 
 _INTERRUPTED = "the run was interrupted"
-_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+_SIGNALS = (signal.SIGINT, signal.SIGTERM, *((signal.SIGHUP,) if hasattr(signal, "SIGHUP") else ()))  # not on Windows
 
 
 class Foreground:
@@ -40,7 +40,9 @@ class Foreground:
         self._shown = ExitStack()
 
     def __enter__(self) -> Self:
-        self._before = {number: signal.signal(number, self._on_signal) for number in _SIGNALS}
+        self._before = {
+            number: signal.signal(number, self._on_signal) for number in _SIGNALS if not _is_ignored(number)
+        }
         return self
 
     def __exit__(
@@ -76,10 +78,15 @@ class Foreground:
             self.signal = number
             self.control.stop(_INTERRUPTED)
         else:
-            for each in _SIGNALS:
+            for each in self._before:
                 signal.signal(each, signal.SIG_DFL)
             self.control.cancel(_INTERRUPTED)
 
     def _restore(self) -> None:
         for number, handler in self._before.items():
             signal.signal(number, handler)
+
+
+def _is_ignored(number: int) -> bool:
+    """Whether a signal has no effect on this process: `nohup` ignores SIGHUP, so that the run goes on without its terminal."""
+    return number != signal.SIGINT and signal.getsignal(number) is signal.SIG_IGN

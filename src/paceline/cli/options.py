@@ -211,6 +211,8 @@ class RunArguments(_StartArguments):
     """Upper bound on concurrent calls; rarely needed."""
     timeout: Annotated[float, _in_group("Run", metavar="SECONDS")] = 120.0
     """Maximum seconds per call."""
+    keep_going: Annotated[bool, _in_group("Run", **_FLAG)] = False
+    """Go on although the first calls all fail alike."""
 
 
 @Parameter(name="*")
@@ -250,6 +252,8 @@ class ResumeArguments(_StartArguments):
     """Upper bound on concurrent calls; rarely needed."""
     timeout: Annotated[float | None, _in_group("Run", metavar="SECONDS", show_default=False)] = None
     """Maximum seconds per call."""
+    keep_going: Annotated[bool | None, _in_group("Run", **_FLAG)] = None
+    """Go on although the first calls all fail alike."""
 
 
 @Parameter(name="*")

@@ -9,7 +9,7 @@ from typing import Any
 
 import attrs
 
-from .._codec import model_use_data
+from .._codec import fault_group_data, model_use_data
 from .._core.durations import format_duration
 from .._core.fault import TRANSIENT_KINDS, FaultKind, reopens_in
 from .._core.results import BatchResult
@@ -39,6 +39,10 @@ _HINTS = MappingProxyType(  # the first that applies is printed: causes stand be
 )
 
 
+_MODEL_MAY_BE_WRONG = {FaultKind.REJECTED, FaultKind.TRANSIENT}
+_SYSTEMATIC = "the run was stopped early, as its calls all failed alike; the other items are pending. --keep-going makes all calls in any case"
+
+
 def hint(batch: BatchResult[Any], output: str | None) -> str | None:
     """Return what to do about a batch's failures; None if no item failed.
 
@@ -46,6 +50,8 @@ def hint(batch: BatchResult[Any], output: str | None) -> str | None:
         batch: The batch.
         output: Path of the file that has its rows; None: its rows are in no file.
     """
+    if batch.systematic:
+        return _SYSTEMATIC
     for kind, advice in _HINTS.items():
         if batch.failures.get(kind):
             sentence = _exhausted_hint(batch) or advice if kind is FaultKind.EXHAUSTED else advice
@@ -101,8 +107,12 @@ def report_data(report: RunReport, *, code: int, signal: int | None) -> dict[str
     return {
         "items": batch.total_items,
         "succeeded": batch.succeeded,
-        "failed": batch.failed,
-        "failures": {str(kind): count for kind, count in sorted(batch.failures.items())},
+        "failed": batch.failed - batch.pending,
+        "pending": batch.pending,
+        "failures": {
+            str(kind): count for kind, count in sorted(batch.failures.items()) if kind is not FaultKind.PENDING
+        },
+        "messages": [fault_group_data(group) for group in batch.messages],
         "recalled": batch.recalled,
         "saved": report.saved,
         "bad_lines": report.bad_lines,
@@ -151,6 +161,9 @@ def print_advice(report: RunReport) -> None:
         )
     if report.journal is not None:
         _print_journal(report.journal, new=report.batch.total_items)
+        if {group.kind for group in report.batch.systematic} & _MODEL_MAY_BE_WRONG:
+            command = f"{resume_command(report.journal.path)} --model NAME --allow-changes"
+            print_message(f"if the model's name or address is wrong, resume with: {command}")
 
 
 def _file_of(report: RunReport) -> str | None:
@@ -177,7 +190,8 @@ def _print_journal(journal: JournalSummary, *, new: int) -> None:
         return
     failed = counts.settled - counts.succeeded
     if counts.pending:
-        done = f"{counts.settled:,} of {counts.total:,} items are done, {counts.pending:,} are missing"
+        some = f" ({failed:,} of them failed)" if failed else ""
+        done = f"{counts.settled:,} of {counts.total:,} items are done{some}, {counts.pending:,} are pending"
         print_message(f"{done}; resume with: {resume_command(journal.path)}")
     elif failed:
         advice = f"retry them with: {next_command(journal.path, counts)}"

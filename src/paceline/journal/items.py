@@ -219,11 +219,19 @@ class ItemTable:
             )
         return change
 
-    def delete_results(self, kinds: Iterable[str]) -> int:
-        """Delete the results that are faults of these kinds, so that their items run again; return the number of them."""
-        named = list(kinds)
+    def delete_results(self, kinds: Iterable[str], *, run: int | None = None) -> int:
+        """Delete the results that are faults of these kinds, so that their items run again; return the number of them.
+
+        Args:
+            kinds: Kinds of faults.
+            run: Number of the run that committed them; None: any.
+        """
+        named: list[object] = list(kinds)
+        query = f"DELETE FROM results WHERE kind IN ({_marks(named)})"  # noqa: S608 - only question marks
+        if run is not None:
+            query, named = f"{query} AND run = ?", [*named, run]
         with self._transaction() as db:
-            return db.execute(f"DELETE FROM results WHERE kind IN ({_marks(named)})", named).rowcount  # noqa: S608 - only question marks
+            return db.execute(query, named).rowcount
 
 
 def _marks(values: Sequence[object]) -> str:

@@ -18,6 +18,8 @@ import attrs
 from .._codec import decode_knowledge
 from .._core.accounting import ModelUse
 from .._core.exceptions import ConfigurationError, JournalError
+from .._core.fault import FaultKind
+from .._core.fault_groups import SHOWN_GROUPS, FaultGroup, group_faults
 from .._core.pace import PaceKnowledge
 from .._core.usage import TokenUsage
 from . import lock, schema
@@ -25,6 +27,7 @@ from .connection import connect_to_read, journal_error
 from .records import StoredResult, select_result, storable
 
 _FETCH_SIZE = 1_000  # results that are read into memory at once
+_MOST_MESSAGES = 10_000  # different messages that are grouped; of more, the rarest are left out
 
 
 @attrs.frozen(kw_only=True)
@@ -103,6 +106,8 @@ class KnownItem:
     """Whether there is a result."""
     is_gone: bool = False
     """Whether the input of the latest run did not have it."""
+    run: int | None = None
+    """Number of the run that committed the result; None if there is no result."""
 
 
 class JournalReader:
@@ -173,12 +178,12 @@ class JournalReader:
         """Return the registered ones among some items, by id."""
         names = {storable(name): name for name in ids}
         rows = self._all(
-            f"SELECT id, content, items.strategy, kind, seq IS NOT NULL, gone FROM items LEFT JOIN results USING (item) WHERE id IN ({_marks(names)})",  # noqa: S608 - only question marks
+            f"SELECT id, content, items.strategy, kind, seq IS NOT NULL, gone, run FROM items LEFT JOIN results USING (item) WHERE id IN ({_marks(names)})",  # noqa: S608 - only question marks
             tuple(names),
         )
         return {
-            names[name]: KnownItem(content, number, kind, bool(done), bool(gone))
-            for name, content, number, kind, done, gone in rows
+            names[name]: KnownItem(content, number, kind, bool(done), bool(gone), run)
+            for name, content, number, kind, done, gone, run in rows
         }
 
     def answered(self, contents: Collection[bytes], strategy: int) -> set[bytes]:
@@ -213,6 +218,20 @@ class JournalReader:
             refusals=sum(refusals for *_, refusals in kinds),
             last=self._number("SELECT IFNULL(MAX(seq), 0) FROM results"),
         )
+
+    def messages(self, most: int = SHOWN_GROUPS) -> tuple[FaultGroup, ...]:
+        """Return the most frequent messages of items that failed, with their numbers.
+
+        Args:
+            most: Number of messages.
+        """
+        rows = self._all(
+            "SELECT kind, IFNULL(message, ''), COUNT(*) FROM results r JOIN items i USING (item) "
+            "WHERE kind IS NOT NULL AND NOT gone GROUP BY 1, 2 ORDER BY 3 DESC, MIN(seq) LIMIT ?",
+            (_MOST_MESSAGES,),
+        )
+        known = set(FaultKind)
+        return group_faults((row for row in rows if row[0] in known), most)
 
     def models(self) -> list[tuple[ModelUse, float | None]]:
         """Return each model's use over all runs, with its cost in USD; the cost is None if a price was not known."""

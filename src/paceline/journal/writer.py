@@ -114,6 +114,11 @@ class JournalWriter:
             self._run = db.execute("INSERT INTO runs (pid, version, began) VALUES (?, ?, ?)", values).lastrowid or 0
         return self._run
 
+    @property
+    def run(self) -> int:
+        """Number of the run; 0 before it has begun."""
+        return self._run
+
     def end_run(self) -> None:
         """Record the end of the run."""
         with self.transaction() as db:

@@ -33,7 +33,7 @@ from ..journal.items import ItemChange
 from ..journal.reader import Counts, JournalReader, KnownItem
 from ..llm_strategies.prices import known_price
 from .item_registry import Differences, may_dedupe, reading_changes
-from .journal_facts import WrittenOutput, recorded_input, recorded_output
+from .journal_facts import WrittenOutput, recorded_input, recorded_latest_run, recorded_output
 from .options import RunOptions
 from .options_data import absolute
 from .setup import check_files, open_checked_input, strategy_of, system_of
@@ -216,6 +216,7 @@ class JournalComparison:
         self._answering = strategy
         self._identity = _plain(strategy.identity)
         self._strategies = {} if reader is None else reader.strategies()
+        self._latest = None if reader is None else recorded_latest_run(reader)
         self._strategy = next((number for number, known in self._strategies.items() if known == self._identity), None)
         self._differences = Differences()
         self._prompts: list[tuple[InputRecord, bytes]] = []
@@ -297,9 +298,18 @@ class JournalComparison:
         if is_changed or before.strategy != self._strategy:
             identity = self._strategies[before.strategy]
             self._differences.add(ItemChange(prompt.id, prompt.position, is_changed, identity, self._identity))
-        again = not is_changed and before.kind is not None and before.kind in self._options.retry
+        again = not is_changed and self._is_run_again(before)
         self._again += again
         return is_changed or again or not before.is_settled
+
+    def _is_run_again(self, before: KnownItem) -> bool:
+        """Whether a failed item is run again: by its kind of fault, or as all calls of the latest run failed alike."""
+        retry, latest = self._options.retry, self._latest
+        if before.kind is None:
+            return False
+        return before.kind in retry or (
+            bool(retry) and latest is not None and latest.stopped_by(before.kind, before.run)
+        )
 
     def _answered(self, contents: list[bytes]) -> set[bytes]:
         """Return the contents that another item has the answer to already."""

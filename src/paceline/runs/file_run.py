@@ -12,7 +12,7 @@ Rules owned here:
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
-from contextlib import AbstractContextManager, asynccontextmanager, contextmanager
+from contextlib import AbstractContextManager, asynccontextmanager, contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar, Unpack
@@ -21,7 +21,8 @@ import attrs
 from anyio import CancelScope, to_thread
 
 from .._codec import encode_row
-from .._core.exceptions import ConfigurationError
+from .._core.exceptions import ConfigurationError, JournalError
+from .._core.fault_groups import FaultGroup
 from .._core.results import WorkItemResult
 from ..abc import Journal, LLMCallStrategy, LLMWorkItem
 from ..files.output import Output, open_output
@@ -34,11 +35,12 @@ from ..processor import ParallelBatchProcessor
 from ..prompts import run_on_trio
 from .file_limit import workers_within
 from .item_registry import register_items, render_sharing
+from .journal_facts import LatestRun, record_latest_run
 from .journal_output import ROWS_AT_ONCE, JournalOutput, open_journal_output
 from .options import RunOptions
 from .progress import ProgressMeter
 from .report import JournalSummary, RunReport
-from .runner import Callbacks, RunHooks, RunItems, Save, run_batch, work_items
+from .runner import Callbacks, Note, RunHooks, RunItems, Save, run_batch, work_items
 from .setup import check_files, open_checked_input, strategy_of
 
 T = TypeVar("T")
@@ -94,6 +96,7 @@ class _PreparedRun:
     total: int
     done_before: int = 0
     save: Save
+    note: Note | None = None
     new_journal: Callable[[], Journal | None] = lambda: None
     """Makes the journal, in the event loop that uses it."""
     finish: Callable[[RunReport], RunReport]
@@ -108,7 +111,9 @@ class _PreparedRun:
             config.max_workers = workers
         processor = ParallelBatchProcessor[Any](config, observers=callbacks.observers, journal=self.new_journal())
         meter = ProgressMeter(self.total, config.max_workers, self.done_before)
-        return await run_batch(self.items, meter, processor=processor, save=self.save, callbacks=callbacks)
+        return await run_batch(
+            self.items, meter, processor=processor, save=self.save, note=self.note, callbacks=callbacks
+        )
 
 
 @contextmanager
@@ -148,8 +153,9 @@ def _with_journal(
                 total=counts.total,
                 done_before=counts.settled,
                 save=output.catch_up,
+                note=partial(_note_faults, store),
                 new_journal=partial(SqliteJournal.on, store, dedupe=registered.dedupe),
-                finish=partial(_finish_journal, options, registered.bad_count, output, reader),
+                finish=partial(_finish_journal, options, registered.bad_count, output, store, reader),
             )
     except ConfigurationError:  # nothing was called
         if is_new:
@@ -157,9 +163,23 @@ def _with_journal(
         raise
 
 
-def _finish_journal(
-    options: RunOptions, bad_lines: int, output: JournalOutput, reader: JournalReader, report: RunReport
+def _note_faults(store: JournalWriter, faults: Sequence[FaultGroup]) -> None:
+    with suppress(JournalError):  # it is for people, and no result depends on it
+        record_latest_run(store, LatestRun(run=store.run, faults=tuple(faults)))
+
+
+def _finish_journal(  # noqa: PLR0913, PLR0917 - what a run has open at its end
+    options: RunOptions,
+    bad_lines: int,
+    output: JournalOutput,
+    store: JournalWriter,
+    reader: JournalReader,
+    report: RunReport,
 ) -> RunReport:
+    stopped, kinds = report.batch.stopped, {group.kind for group in report.batch.systematic}
+    with suppress(JournalError):  # as above
+        message = None if stopped is None else stopped.message
+        record_latest_run(store, LatestRun(run=store.run, stopped=message, systematic=tuple(sorted(kinds))))
     if report.output_error is None:
         try:
             output.catch_up()

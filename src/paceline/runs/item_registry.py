@@ -34,8 +34,10 @@ from .journal_facts import (
     RegisteredInput,
     reading_options,
     record_input,
+    record_latest_run,
     record_options,
     recorded_input,
+    recorded_latest_run,
     restart_output,
 )
 from .options import RunOptions
@@ -226,10 +228,19 @@ def _checked_input(
 
 
 def _record_options(store: JournalWriter, options: RunOptions) -> None:
-    """Record the options, and remove the results of items that are to be run again."""
+    """Record the options, and remove the results of items that are to be run again.
+
+    Those are the ones that failed with a kind of `options.retry`; and if all calls of the latest run failed alike, so that it was stopped, the
+    ones that failed so in that run. An empty `options.retry` keeps all results.
+    """
     with store.transaction():
         record_options(store, options)
-        if store.items.delete_results(map(str, options.retry)):
+        removed = store.items.delete_results(map(str, options.retry))
+        latest = recorded_latest_run(store)
+        if options.retry and latest is not None and latest.systematic:
+            removed += store.items.delete_results(map(str, latest.systematic), run=latest.run)
+            record_latest_run(store, attrs.evolve(latest, systematic=()))
+        if removed:
             restart_output(store)
 
 

@@ -17,6 +17,8 @@ from cattrs import structure
 from cattrs.errors import BaseValidationError
 
 from .._core.exceptions import ConfigurationError
+from .._core.fault import FaultKind
+from .._core.fault_groups import FaultGroup
 from ..files import CheckedInput, Input, InputError, InputKind, digest_of, reopen_input
 from ..files.types import STREAM
 from ..journal.reader import JournalReader
@@ -24,7 +26,7 @@ from ..journal.writer import JournalWriter
 from .options import DEFAULT_SUFFIX, RunOptions
 from .options_data import FORMER_NAMES, from_data, to_data
 
-_INPUT, _OPTIONS, _OUTPUT = "input", "options", "output"
+_INPUT, _OPTIONS, _OUTPUT, _LATEST = "input", "options", "output", "latest run"
 _READING = ("input_format", "prompt", "limit", "sample")  # the options that decide which items an input has
 _UNREADABLE = (BaseValidationError, TypeError, ValueError, KeyError)
 _MAGIC = b"SQLite format 3\0"
@@ -199,3 +201,34 @@ def restart_output(store: JournalWriter) -> None:
     written = recorded_output(store)
     if written is not None:
         record_output(store, attrs.evolve(written, last=0, size=0))
+
+
+@attrs.frozen(kw_only=True)
+class LatestRun:
+    """How the latest run goes, or has ended."""
+
+    run: int
+    """Number of the run."""
+    faults: tuple[FaultGroup, ...] = ()
+    """The most frequent faults of its calls, those of repeated calls included."""
+    stopped: str | None = None
+    """Why it ended early; None: it did not, or has not ended."""
+    systematic: tuple[FaultKind, ...] = ()
+    """Kinds of faults with which all calls of a lane failed. Items that failed so in this run are run again by the next."""
+
+    def stopped_by(self, kind: str, run: int | None) -> bool:
+        """Whether this is the run of a fault, and calls that all failed with this kind stopped it."""
+        return run == self.run and kind in self.systematic
+
+
+def recorded_latest_run(journal: JournalWriter | JournalReader) -> LatestRun | None:
+    """Return how the latest run goes, or has ended; None if it is not recorded."""
+    try:
+        return structure(journal.fact(_LATEST), LatestRun)
+    except _UNREADABLE:
+        return None
+
+
+def record_latest_run(store: JournalWriter, latest: LatestRun) -> None:
+    """Record how the latest run goes, or has ended."""
+    store.set_fact(_LATEST, attrs.asdict(latest))

@@ -16,9 +16,19 @@ import attrs
 
 from .._core.accounting import ModelUse
 from .._core.exceptions import ConfigurationError
+from .._core.fault_groups import FaultGroup
 from .._core.usage import TokenUsage
 from ..journal.reader import Counts, JournalReader, PaceEntry, RunRecord
-from .journal_facts import RegisteredInput, WrittenOutput, journal_at, recorded_input, recorded_options, recorded_output
+from .journal_facts import (
+    LatestRun,
+    RegisteredInput,
+    WrittenOutput,
+    journal_at,
+    recorded_input,
+    recorded_latest_run,
+    recorded_options,
+    recorded_output,
+)
 from .options import RunOptions
 
 SHOWN_CHANGES = 5
@@ -71,6 +81,12 @@ class JournalStatus:
     """The output; None: not recorded."""
     pace: Sequence[PaceEntry]
     """The latest changes of the pace."""
+    messages: Sequence[FaultGroup] = ()
+    """The most frequent messages of items that failed, over all runs."""
+    faults: Sequence[FaultGroup] = ()
+    """The most frequent faults of the calls of a run that has not ended, those of repeated calls included."""
+    stopped: str | None = None
+    """Why the latest run ended early; None: it did not."""
 
     @property
     def usage(self) -> TokenUsage:
@@ -102,6 +118,7 @@ def status(journal: str | PathLike[str], *, pace: int = SHOWN_CHANGES) -> Journa
     with JournalReader(journal_at(journal)) as reader:
         writer, now = reader.writer(), time.time()
         records = reader.runs()
+        latest = _latest(reader, records)
         return JournalStatus(
             journal=reader.path,
             writer=writer,
@@ -113,7 +130,16 @@ def status(journal: str | PathLike[str], *, pace: int = SHOWN_CHANGES) -> Journa
             runs=[_summary(record, is_last=record is records[-1], writer=writer, now=now) for record in records],
             output=recorded_output(reader),
             pace=reader.pace()[-pace:] if pace else (),
+            messages=reader.messages(),
+            faults=() if latest is None else latest.faults,
+            stopped=None if latest is None else latest.stopped,
         )
+
+
+def _latest(reader: JournalReader, records: Sequence[RunRecord]) -> LatestRun | None:
+    """Return what is recorded of the latest run; None if nothing is, or only of an earlier one."""
+    latest = recorded_latest_run(reader)
+    return latest if latest is not None and records and latest.run == records[-1].run else None
 
 
 def _options(reader: JournalReader) -> RunOptions | None:

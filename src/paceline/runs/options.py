@@ -167,6 +167,8 @@ class RunOptions:
     """Seconds that one call may take, above 0. Default: 120."""
     deadline: float | None = attrs.field(default=None, validator=seconds_above_0, metadata={ONCE: True})
     """Seconds that this run may take, above 0; items not finished by then stay pending. Default: None, no bound."""
+    keep_going: bool = False
+    """Whether the run goes on although its first calls all fail alike; otherwise the rest stays pending. Default: False."""
 
     def __attrs_post_init__(self) -> None:
         if self.model is None and not self.escalate:
@@ -204,6 +206,7 @@ class RunOptions:
             max_workers=self.max_workers,
             timeout_per_item=self.timeout,
             deadline=math.inf if self.deadline is None else self.deadline,
+            keep_going=self.keep_going,
         )
 
     @property
@@ -257,6 +260,8 @@ class ResumeOptions:
     """Seconds that one call may take, above 0."""
     deadline: float | None = attrs.field(default=None, validator=seconds_above_0)
     """Seconds that this run may take, above 0. Default: None, no bound."""
+    keep_going: bool | None = None
+    """Whether the run goes on although its first calls all fail alike."""
 
 
 class ExportFormat(enum.StrEnum):

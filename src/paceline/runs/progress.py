@@ -10,6 +10,7 @@ from collections import deque
 
 import attrs
 
+from .._core.fault_groups import FaultGroup
 from .._engine.tally import ProcessorStatistics
 
 _WINDOW = 5.0  # seconds
@@ -27,7 +28,7 @@ class RunProgress:
     done: int
     """Items that have a result, those of earlier runs included."""
     failed: int
-    """Items that this run has settled with a fault."""
+    """Items that this run has settled with a fault. Pending items have not failed."""
     in_flight: int
     """Calls in flight."""
     workers: int
@@ -42,6 +43,10 @@ class RunProgress:
     """Refusals by the providers."""
     wait: float
     """Seconds until the next call may start while the breaker is open; otherwise 0."""
+    pending: int = 0
+    """Items that this run leaves without a result; they can run again."""
+    faults: tuple[FaultGroup, ...] = ()
+    """The most frequent faults of this run's calls, those of repeated calls included."""
     left: float | None
     """Seconds to the end at the present rate; None: unknown."""
     is_stopping: bool = False
@@ -78,7 +83,8 @@ class ProgressMeter:
     ) -> RunProgress:
         """Return the figures at `now`, in seconds; it never goes back."""
         lanes = statistics.lanes.values()
-        done = self._done_before + statistics.succeeded + statistics.failed
+        failed = statistics.failed - statistics.pending
+        done = self._done_before + statistics.succeeded + failed
         mark = _Mark(now, sum(lane.served for lane in lanes), done)
         self._marks.append(mark)
         while len(self._marks) > _PAIR and now - self._marks[1].time >= _WINDOW:
@@ -92,7 +98,9 @@ class ProgressMeter:
             seconds=now - self._started,
             total=self.total,
             done=done,
-            failed=statistics.failed,
+            failed=failed,
+            pending=statistics.pending,
+            faults=statistics.faults,
             in_flight=statistics.in_flight,
             workers=min(self._max_workers, sum(lane.limit for lane in lanes)),
             pace=sum(lane.rate for lane in lanes) if lanes else math.inf,

@@ -24,6 +24,7 @@ from anyio import (
     to_thread,
 )
 
+from .._core.fault_groups import FaultGroup
 from .._core.results import SourceError, UnsavedError, WorkItemResult
 from .._engine.outlets import ResultStream
 from ..abc import BaseObserver, LLMCallStrategy, LLMWorkItem
@@ -33,8 +34,14 @@ from .control import RunControl
 from .progress import ProgressMeter, RunProgress
 from .report import RunReport
 
+Note: TypeAlias = Callable[[Sequence[FaultGroup]], None]
+"""Records the faults of a run's calls. Called in a worker thread, one call at a time."""
+
 Save: TypeAlias = Callable[[Sequence[WorkItemResult[Any]]], None]
 """Saves results. Called in a worker thread, one call at a time; raises OSError if it cannot."""
+
+
+_NOTE_PERIOD = 2.0  # seconds between two records of the faults, so that `status` shows them during the run
 
 
 class RunHooks(TypedDict, total=False):
@@ -91,12 +98,13 @@ def work_items(records: Iterable[InputRecord], strategy: LLMCallStrategy[Any]) -
         yield LLMWorkItem(record.id, strategy, record.prompt, record.context)
 
 
-async def run_batch(
+async def run_batch(  # noqa: PLR0913 - what a run needs
     items: Iterable[LLMWorkItem[Any]],
     meter: ProgressMeter,
     *,
     processor: ParallelBatchProcessor[Any],
     save: Save,
+    note: Note | None = None,
     callbacks: Callbacks,
 ) -> RunReport:
     """Run items; return how the batch ended.
@@ -108,6 +116,7 @@ async def run_batch(
         meter: Makes the progress.
         processor: Not open yet. Whether it has a journal decides rule 4.
         save: Saves the results.
+        note: Records faults during the run; None: they are not recorded.
         callbacks: Receive progress, and stop the batch.
     """
     batch = _Batch(processor, save, meter, callbacks)
@@ -116,6 +125,8 @@ async def run_batch(
         async with create_task_group() as nursery:
             nursery.start_soon(batch.obey, requested)
             nursery.start_soon(batch.report_progress)
+            if note is not None:
+                nursery.start_soon(batch.note_faults, note)
             try:
                 async with processor:
                     await batch.run(items)
@@ -169,6 +180,16 @@ class _Batch:
         while True:
             self.report()
             await sleep(self._callbacks.progress_period)
+
+    async def note_faults(self, note: Note) -> None:
+        """Record the faults of calls, whenever they have changed."""
+        noted: Sequence[FaultGroup] = ()
+        while True:
+            await sleep(_NOTE_PERIOD)
+            faults = self._processor.statistics().faults
+            if faults != noted:
+                await to_thread.run_sync(note, faults)
+                noted = faults
 
     async def run(self, items: Iterable[LLMWorkItem[Any]]) -> None:
         """Run the items, and save their results."""

@@ -56,7 +56,7 @@ def test_other_faults_are_run_again_with_retry_failed(paceline, batch, tmp_path)
 
 
 def test_retry_is_not_stored_in_the_journal(paceline, batch):
-    journal = batch(prompts(20), model=f"{FAST},faults=rejected:1", code=1)
+    journal = batch(prompts(5), model=f"{FAST},faults=rejected:1", code=1)
     assert paceline("resume", journal, "--retry", "failed", "-q").code == 1
     (plan,) = paceline("resume", journal, "--dry-run", "--json").rows
     assert (plan["wanted"], plan["journal"]["state"]["again"]) == (0, 0)

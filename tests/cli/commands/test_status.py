@@ -82,7 +82,9 @@ def test_json_has_all_of_it_in_one_object(paceline, batch, tmp_path):
     assert data.keys() == {
         *("journal", "writer", "items", "succeeded", "failures", "pending", "bad_lines", "refusals", "usage", "cost"),
         *("models", "runs", "identities", "input", "options", "output", "pace", "next"),
+        *("messages", "faults", "stopped"),
     }
+    assert (data["messages"], data["faults"], data["stopped"]) == ([], [], None)
     assert (data["items"], data["succeeded"], data["failures"], data["pending"]) == (5, 5, {}, 0)
     assert (data["writer"], data["next"], data["cost"]) == (None, None, None)
     assert data["models"][0]["calls"] == 5

@@ -95,7 +95,7 @@ def test_a_curve_is_as_wide_as_there_is_room():
 async def test_a_panel_always_has_the_same_number_of_lines_and_fits(width):
     for number in (0, 3, 50):
         steps = await steps_of(number)
-        for panel, lines in ((PacePanel(steps), 6 + SHOWN_STEPS), (DemoPanel("sim", steps), 10 + SHOWN_STEPS)):
+        for panel, lines in ((PacePanel(steps), 8 + SHOWN_STEPS), (DemoPanel("sim", steps), 12 + SHOWN_STEPS)):
             for changed in ({}, {"wait": 3.0}, {"pace": math.inf}, {"in_flight": 12_000, "workers": 12_000}):
                 picture = render(panel(figures(**changed)), width).splitlines()
                 assert len(picture) == lines

@@ -10,7 +10,7 @@ from typing import Any
 
 import attrs
 
-from ..._codec import model_use_data
+from ..._codec import fault_group_data, model_use_data
 from ..._core.durations import format_duration
 from ..._core.fault import redact
 from ...files.types import STREAM
@@ -59,7 +59,10 @@ def status_data(status: JournalStatus) -> dict[str, Any]:
         "items": counts.total,
         "succeeded": counts.succeeded,
         "failures": dict(sorted(counts.failures.items())),
+        "messages": [fault_group_data(group) for group in status.messages],
         "pending": counts.pending,
+        "stopped": status.stopped,
+        "faults": [fault_group_data(group) for group in status.faults],
         "bad_lines": None if status.input is None else status.input.bad_count,
         "refusals": counts.refusals,
         "usage": attrs.asdict(status.usage),
@@ -81,19 +84,7 @@ def _next(status: JournalStatus) -> str | None:
 
 
 def _lines(status: JournalStatus) -> Iterator[tuple[str, str]]:
-    writer = "" if status.writer is None else f" (being written by process {status.writer})"
-    yield "journal", f"{status.journal}{writer}"
-    yield from _input(status)
-    counts = status.counts
-    failures = sum(counts.failures.values())
-    yield (
-        "items",
-        f"{counts.total:,}: {counts.succeeded:,} succeeded, {failures:,} failed, {counts.pending:,} pending",
-    )
-    if failures:
-        kinds = sorted(counts.failures.items(), key=lambda kind: (-kind[1], kind[0]))
-        yield "failed", ", ".join(f"{kind}: {count:,}" for kind, count in kinds)
-    yield "refusals", f"{counts.refusals:,}"
+    yield from _items(status)
     if status.options is not None:
         yield "model", ", then ".join(status.options.models)
         if status.options.settings:
@@ -110,8 +101,31 @@ def _lines(status: JournalStatus) -> Iterator[tuple[str, str]]:
         yield ("" if index else "pace"), _entry(entry)
     if (command := _next(status)) is not None:
         yield "next", command
-    elif status.writer is None and counts.pending:
+    elif status.writer is None and status.counts.pending:
         yield "next", "start the program that wrote this journal again"
+
+
+def _items(status: JournalStatus) -> Iterator[tuple[str, str]]:
+    writer = "" if status.writer is None else f" (being written by process {status.writer})"
+    yield "journal", f"{status.journal}{writer}"
+    yield from _input(status)
+    counts = status.counts
+    failures = sum(counts.failures.values())
+    yield (
+        "items",
+        f"{counts.total:,}: {counts.succeeded:,} succeeded, {failures:,} failed, {counts.pending:,} pending",
+    )
+    if failures:
+        kinds = sorted(counts.failures.items(), key=lambda kind: (-kind[1], kind[0]))
+        yield "failed", ", ".join(f"{kind}: {count:,}" for kind, count in kinds)
+        for group in status.messages:
+            if group.message:
+                yield "", f"  {group}"
+    for index, group in enumerate(status.faults):
+        yield ("" if index else "faults"), str(group)
+    if status.stopped is not None and counts.pending:
+        yield "stopped", status.stopped
+    yield "refusals", f"{counts.refusals:,}"
 
 
 def _input(status: JournalStatus) -> Iterator[tuple[str, str]]:

@@ -28,6 +28,7 @@ from rich.table import Column, Table
 from rich.text import Text
 
 from ..._core.durations import format_clock
+from ..._core.fault_groups import FaultGroup
 from ...runs.progress import RunProgress
 from ..console import STDOUT, print_message
 from .figures import SHOWN_STEPS, PaceSteps, format_breaker, format_pace, format_rate
@@ -38,6 +39,7 @@ _LABELS, _VALUES = 7, 24  # columns: fixed, so that what is redrawn stays in pla
 _HEADROOM = 1.2  # top of the curves over the highest rate served: the pace may be far above it for a moment
 _WAITING, _FAILED = "yellow", "red"
 _SHORTEST_WAIT = 1.0  # seconds: shorter waits are over before they are read
+_FAULT_ROWS = 2  # most frequent faults that the panel shows
 _LINES_PER_RUN, _LONGEST_PERIOD = 30, 60.0  # lines per duration of the run so far, and seconds between two at most
 _EARLY = 0.1  # seconds: a sleep that ends slightly early does not skip a line
 
@@ -111,7 +113,7 @@ class PacePanel:
 
     def __call__(self, progress: RunProgress) -> RenderableType:
         """Return the panel, with the figures added to the curves."""
-        return Group(bar(progress), self.figures(progress), self.changes())
+        return Group(bar(progress), self.figures(progress), faults(progress), self.changes())
 
     def figures(self, progress: RunProgress) -> Table:
         """Return one row per figure."""
@@ -125,6 +127,8 @@ class PacePanel:
         table.add_row("workers", f"{progress.in_flight:,} in flight of {progress.workers:,}", self._in_flight)
         table.add_row("breaker", Text(format_breaker(progress), style=_WAITING if progress.wait else ""))
         failed = Text(f", {progress.failed:,} failed", style=_FAILED if progress.failed else "")
+        if progress.pending:
+            failed.append(f", {progress.pending:,} pending", style=_WAITING)
         table.add_row("refused", Text(f"{progress.refusals:,}") + failed)
         table.add_row("served", format_rate(progress.rate, "calls"), self._served)
         table.add_row("pace", format_pace(progress), self._pace)
@@ -139,6 +143,21 @@ class PacePanel:
         for _ in range(SHOWN_STEPS - len(steps)):
             table.add_row("", "", "")
         return table
+
+
+def faults(progress: RunProgress) -> Table:
+    """Return one row per frequent fault of the calls, filled up with empty rows."""
+    table = _table(Column(min_width=_LABELS, no_wrap=True))
+    for index in range(_FAULT_ROWS):
+        known = progress.faults[index] if index < len(progress.faults) else None
+        words = Text(
+            str(known or ("none" if not index else "")),
+            no_wrap=True,
+            overflow="ellipsis",
+            style=_FAILED if known else "",
+        )
+        table.add_row("" if index else "faults", words)
+    return table
 
 
 class DemoPanel(PacePanel):
@@ -159,7 +178,7 @@ class DemoPanel(PacePanel):
     def __call__(self, progress: RunProgress) -> RenderableType:
         """Return the panel, with the figures added to the curves."""
         return Panel(
-            Group(bar(progress), "", self.figures(progress), "", self.changes()),
+            Group(bar(progress), "", self.figures(progress), faults(progress), "", self.changes()),
             title="a batch finds its pace",
             subtitle=Text(self._provider),
         )
@@ -215,7 +234,7 @@ class Progress:
 
 
 class Lines(Progress):
-    """Prints the figures on one line each period, and the latest step of each handle that changed.
+    """Prints the figures on one line each period, the latest step of each handle that changed, and the faults if they have.
 
     Lines get rarer in a long run: at most one a minute in the end.
 
@@ -228,6 +247,7 @@ class Lines(Progress):
         self.period = period
         self._steps = steps
         self._next = period
+        self._faults: Sequence[FaultGroup] = ()
 
     def show(self, progress: RunProgress) -> None:
         """Print the figures, if the period has passed."""
@@ -236,6 +256,9 @@ class Lines(Progress):
         self.print(line(progress))
         for step in self._steps.take_unread():
             self.print(f"at {step.time} {step.change}: {step.reason}")
+        if progress.faults != self._faults:
+            self._faults = progress.faults
+            self.print(f"faults: {'; '.join(map(str, progress.faults[:_FAULT_ROWS]))}")
         self._next = progress.seconds + max(self.period, min(_LONGEST_PERIOD, progress.seconds / _LINES_PER_RUN))
 
 
@@ -288,11 +311,12 @@ class Display(Progress):
 
 def line(progress: RunProgress) -> str:
     """Return the figures on one line."""
+    pending = f", {progress.pending:,} pending" if progress.pending else ""
     breaker = f", breaker {format_breaker(progress)}" if progress.wait >= _SHORTEST_WAIT else ""
     return (
         f"{progress.done:,} of {progress.total:,} done, {progress.in_flight:,} in flight of {progress.workers:,} workers, "
         f"served {format_rate(progress.rate, 'calls')}, pace: {format_pace(progress)}, {progress.refusals:,} refusals, "
-        f"{progress.failed:,} failed{breaker}, {format_clock(progress.left)} left"
+        f"{progress.failed:,} failed{pending}{breaker}, {format_clock(progress.left)} left"
     )
 
 

@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from ..._core.fault import redact
+from ..._engine.guard import IN_SUMMARY
 
 _MOST = 20  # different messages shown without --verbose
 
@@ -43,6 +44,11 @@ class _OnceHandler(_VerboseHandler):
     def __init__(self, show: Callable[[str], None]) -> None:
         super().__init__(show)
         self._shown: set[str] = set()
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Show a record, unless the summary of the run has its text."""
+        if not getattr(record, IN_SUMMARY, False):
+            super().emit(record)
 
     def format(self, record: logging.LogRecord) -> str:
         """Return the message without the traceback."""

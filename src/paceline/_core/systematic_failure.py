@@ -1,0 +1,230 @@
+"""Systematic failure: decides that the calls of a lane all fail in the same way, before each item has failed.
+
+A wrong model name, an option that the model does not have, or a server that is not running fails each of a million items alike.
+
+Rules owned here:
+
+1. A lane is watched until its first call is served; then it goes on, whatever fails later. A call whose answer is invalid, truncated or
+   declined was served: it reached the model. Throttled calls count for nothing.
+2. `ALIKE` final faults that are alike show a systematic failure, and so do `MIXED` final faults of any messages.
+3. So do `UNREACHED` faults that are alike, if each says that the server could not be reached, within at least `UNREACHED_SECONDS`: these
+   are not final, and a server that restarts is back after a few seconds.
+4. Faults are often known long before answers. So the lane is suspended first: no further call starts while others are in flight. If one of
+   them is served, the lane goes on; when none is left, the lane has failed.
+5. Nothing is found while `keep_going` is set; what was counted by then is kept.
+
+    Watching ──evidence──► Suspended ──no call in flight──► Failing
+        └──────served──────────┴───────► Served
+
+It takes at most the calls of rule 2 or 3 and those in flight then. Served and Failing are final.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import TypeAlias, assert_never
+
+import attrs
+
+from .fault import Fault, FaultKind
+from .fault_groups import FaultGroup, comparable, provider_words
+
+ALIKE = 10
+"""Final faults that are alike: a few bad items at the head of an input are fewer, and ten calls cost little."""
+MIXED = 100
+"""Final faults of any messages, for those that vary more than rule 1 of `fault_groups` knows."""
+UNREACHED = 5
+"""Faults of the connection that are alike: as many as open the breaker, after which a call comes only every few seconds."""
+UNREACHED_SECONDS = 10.0
+"""Seconds from the first to the last of these: a server that restarts, or a network that wakes up, is back by then."""
+
+SERVED_KINDS = frozenset({FaultKind.INVALID, FaultKind.TRUNCATED, FaultKind.REFUSED})
+"""Faults of an answer: the call was served."""
+COUNTED_KINDS = frozenset(
+    {
+        FaultKind.REJECTED,
+        FaultKind.BUG,
+        FaultKind.CANCELLED,
+        FaultKind.OVERLOADED,
+        FaultKind.TRANSIENT,
+        FaultKind.TIMEOUT,
+    }
+)
+"""Faults that count when they are final. A denied key and an exhausted quota stop more by themselves."""
+
+
+@attrs.frozen
+class Evidence:
+    """What shows a systematic failure."""
+
+    fault: Fault
+    """The first of the faults."""
+    count: int
+    """How many calls failed so."""
+    since: float
+    """When the first of them ended, in seconds of the clock of the events."""
+    until: float
+    """When the last of them ended."""
+    alike: bool = True
+    """Whether they are alike; False: they have any messages."""
+
+    @property
+    def group(self) -> FaultGroup:
+        """The faults as a group."""
+        return FaultGroup(self.fault.kind, self.count, provider_words(self.fault.message))
+
+
+_NOTHING: Mapping[str, Evidence] = MappingProxyType({})
+
+
+@attrs.frozen
+class Watching:
+    """No call was served yet; the evidence so far, by what is compared."""
+
+    final: Mapping[str, Evidence] = _NOTHING
+    unreached: Mapping[str, Evidence] = _NOTHING
+
+
+@attrs.frozen
+class Suspended:
+    """There is evidence; no further call starts until those in flight have ended."""
+
+    evidence: Evidence
+
+
+@attrs.frozen
+class Served:
+    """A call was served: the lane is not watched any more."""
+
+
+@attrs.frozen
+class Failing:
+    """All calls failed; no more are made."""
+
+    evidence: Evidence
+
+
+State: TypeAlias = Watching | Suspended | Served | Failing
+NEW: State = Watching()
+SERVED: State = Served()
+
+
+@attrs.frozen
+class Ended:
+    """A call ended: it was served, or it failed with a fault, or it has no outcome."""
+
+    at: float
+    """When, in seconds of any clock that does not go back."""
+    in_flight: int
+    """Calls of the lane that are still in flight."""
+    fault: Fault | None = None
+    """How it failed; None: it was served, or it was not made."""
+    is_final: bool = False
+    """Whether the fault is the item's last."""
+    is_served: bool = False
+    """Whether the call was served."""
+
+    @classmethod
+    def of(cls, fault: Fault | None, *, at: float, in_flight: int, is_final: bool) -> Ended:
+        """Return the event of a call that was made."""
+        return cls(at, in_flight, fault, is_final, fault is None or fault.kind in SERVED_KINDS)
+
+
+def step(state: State, event: Ended, *, keep_going: bool = False) -> State:
+    """Return the state after the end of a call. `Suspended` and `Failing` say what the engine must do.
+
+    Args:
+        state: State of the lane.
+        event: End of one of its calls.
+        keep_going: Whether the lane goes on in any case.
+    """
+    match state:
+        case Served() | Failing():
+            return state
+        case Suspended():
+            return SERVED if event.is_served else _judged(state.evidence, event, keep_going=keep_going)
+        case Watching():
+            if event.is_served:
+                return SERVED
+            state = _counted(state, event)
+            evidence = _found(state)
+            return state if keep_going or evidence is None else _judged(evidence, event, keep_going=False)
+        case _:
+            assert_never(state)
+
+
+def _judged(evidence: Evidence, event: Ended, *, keep_going: bool) -> State:
+    if event.in_flight and not keep_going:
+        return Suspended(evidence)
+    return SERVED if keep_going else Failing(evidence)
+
+
+def _counted(state: Watching, event: Ended) -> Watching:
+    fault = event.fault
+    if fault is None:
+        return state
+    key = f"{fault.kind} {comparable(fault.message)}"
+    if event.is_final and fault.kind in COUNTED_KINDS:
+        state = attrs.evolve(state, final=_with_one_more(state.final, key, fault, event.at))
+    if fault.is_unreached:
+        state = attrs.evolve(state, unreached=_with_one_more(state.unreached, key, fault, event.at))
+    return state
+
+
+def _with_one_more(known: Mapping[str, Evidence], key: str, fault: Fault, at: float) -> Mapping[str, Evidence]:
+    before = known.get(key)
+    after = Evidence(fault, 1, at, at) if before is None else attrs.evolve(before, count=before.count + 1, until=at)
+    kept = known if before is not None or len(known) < MIXED else dict(list(known.items())[1:])
+    return {**kept, key: after}
+
+
+def _found(state: Watching) -> Evidence | None:
+    """Return the evidence of a systematic failure; None: there is not enough."""
+    most = max(state.final.values(), key=lambda one: one.count, default=None)
+    if most is not None and most.count >= ALIKE:
+        return most
+    total = sum(one.count for one in state.final.values())
+    if most is not None and total >= MIXED:
+        return attrs.evolve(most, count=total, alike=False)
+    return next(
+        (
+            one
+            for one in state.unreached.values()
+            if one.count >= UNREACHED and one.until - one.since >= UNREACHED_SECONDS
+        ),
+        None,
+    )
+
+
+_ADVICE: Mapping[FaultKind, str] = MappingProxyType(
+    {
+        FaultKind.REJECTED: "check the model's name, its options and the prompts",
+        FaultKind.BUG: "correct the code of the strategy; the log has the traceback",
+        FaultKind.CANCELLED: "correct the code of the strategy, which cancels its calls",
+        FaultKind.OVERLOADED: "try again later",
+        FaultKind.TRANSIENT: "check the server, or try again later",
+        FaultKind.TIMEOUT: "check the server, or allow more time for a call",
+    }
+)
+
+
+def advice_for(fault: Fault) -> str:
+    """Return what a user can do about calls that all fail so."""
+    return "check the server's address, and that it is running" if fault.is_unreached else _ADVICE.get(fault.kind, "")
+
+
+def stop_message(evidence: Evidence, name: str) -> str:
+    """Return why no more calls are made, and what to do.
+
+    Args:
+        evidence: What shows the failure.
+        name: Name of the model, or else of the lane.
+    """
+    fault = evidence.fault
+    how = "failed alike" if evidence.alike else "failed"
+    advice = advice_for(fault)
+    return (
+        f"the first {evidence.count:,} calls of {name} {how} and none succeeded: {fault.kind}: "
+        f"{provider_words(fault.message).rstrip('.')}{f'; {advice}' if advice else ''}"
+    )

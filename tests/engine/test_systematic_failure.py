@@ -1,0 +1,244 @@
+"""A batch whose calls all fail alike stops early, and one in which some are served never does."""
+
+from __future__ import annotations
+
+import logging
+
+import anyio
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from paceline import (
+    CallableStrategy,
+    CallError,
+    FaultKind,
+    LLMWorkItem,
+    ParallelBatchProcessor,
+    ProcessorConfig,
+    RetryPolicy,
+    process_prompts,
+    run_prompts,
+)
+from paceline._core.pace import PaceController
+from paceline._core.systematic_failure import ALIKE, UNREACHED, UNREACHED_SECONDS
+from paceline.journal import SqliteJournal
+from paceline.llm_strategies import ModelEscalation
+from paceline.typing import Backoff
+
+from .support import USAGE, Echo, FixedPace, Scripted, add_all
+from .test_random import BACKENDS
+
+FAULT_SECONDS = 0.05
+
+
+class Unlucky(Echo):
+    """Rejects some prompts after a moment, and answers the others after `seconds`."""
+
+    def __init__(self, bad, seconds=1.0, kind=FaultKind.REJECTED, quota="unlucky", model="gpt-5-mni"):
+        super().__init__(seconds, quota)
+        self.bad, self.kind, self.model = frozenset(bad), kind, model
+
+    async def execute(self, prompt, attempt, timeout):
+        with self.board.call(prompt):
+            if prompt in self.bad:
+                await anyio.sleep(FAULT_SECONDS)
+                raise CallError(f"404: item {prompt} of '{prompt}': no such model", kind=self.kind)
+            await anyio.sleep(self.seconds)
+            return prompt.upper(), USAGE
+
+
+def run(backend, strategy, prompts, *, limit=None, **config):
+    pace = PaceController if limit is None else lambda _: FixedPace(limit)
+
+    async def main():
+        return await process_prompts(strategy, prompts, pace=pace, config=ProcessorConfig(**config))
+
+    return anyio.run(main, backend=backend, backend_options=BACKENDS[backend]())
+
+
+def prompts_of(count):
+    return [f"q{number}" for number in range(count)]
+
+
+def kinds_of(batch):
+    return {result.item_id: None if result.error is None else result.error.kind for result in batch.results}
+
+
+SEARCH = settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
+LIMITS = st.none() | st.integers(1, 40)
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+@SEARCH
+@given(
+    bad=st.sets(st.integers(0, 79)),
+    good=st.integers(0, ALIKE - 1),
+    limit=LIMITS,
+    seconds=st.sampled_from([0.01, 1.0, 60.0]),
+)
+def test_with_a_success_among_its_first_calls_a_batch_is_never_stopped(backend, bad, good, limit, seconds):
+    prompts = prompts_of(80)
+    strategy = Unlucky({prompts[number] for number in bad - {good}}, seconds)
+    batch = run(backend, strategy, prompts, limit=limit)
+    assert batch.stopped is None
+    assert kinds_of(batch) == {
+        str(index): FaultKind.REJECTED if prompt in strategy.bad else None for index, prompt in enumerate(prompts)
+    }
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+@SEARCH
+@given(
+    count=st.integers(1, 200),
+    limit=LIMITS,
+    kind=st.sampled_from([FaultKind.REJECTED, FaultKind.BUG, FaultKind.CANCELLED]),
+)
+def test_if_all_calls_fail_alike_a_batch_stops_after_a_bounded_number_of_them(backend, count, limit, kind):
+    prompts = prompts_of(count)
+    strategy = Unlucky(prompts, kind=kind)
+    batch = run(backend, strategy, prompts, limit=limit)
+    calls = sum(strategy.board.calls.values())
+    most = ALIKE + (limit or ALIKE)  # those in flight when the tenth fault is known
+    assert calls <= min(count, most)
+    assert (batch.failures.get(kind), batch.pending) == (calls, count - calls)
+    assert len({result.item_id for result in batch.results}) == len(batch.results) == count
+    if count > most:
+        assert "gpt-5-mni" in batch.stopped.message
+        assert "no such model" in batch.stopped.message
+        assert [group.kind for group in batch.systematic] == [kind]
+        assert all(result.error == batch.stopped for result in batch.results if result.error.kind is FaultKind.PENDING)
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+@SEARCH
+@given(bad=st.sets(st.integers(0, 59)), limit=LIMITS, seconds=st.sampled_from([0.01, 5.0]))
+def test_whatever_fails_nothing_is_lost_and_only_items_that_were_not_called_are_pending(backend, bad, limit, seconds):
+    prompts = prompts_of(60)
+    strategy = Unlucky({prompts[number] for number in bad}, seconds)
+    batch = run(backend, strategy, prompts, limit=limit)
+    called = set(strategy.board.calls)
+    assert {prompts[result.index] for result in batch.results} == set(prompts)
+    assert max(strategy.board.calls.values()) == 1
+    for result in batch.results:
+        prompt = prompts[result.index]
+        expected = FaultKind.REJECTED if prompt in strategy.bad else None
+        assert (result.error and result.error.kind) == (expected if prompt in called else FaultKind.PENDING)
+    assert not (batch.succeeded and batch.pending)
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("limit", [None, 7])
+def test_keep_going_makes_all_calls(backend, limit):
+    batch = run(backend, Unlucky(prompts_of(60)), prompts_of(60), limit=limit, keep_going=True)
+    assert (batch.failures, batch.stopped, batch.systematic) == ({FaultKind.REJECTED: 60}, None, ())
+    (group,) = batch.messages
+    assert group.count == 60
+
+
+@pytest.mark.anyio
+async def test_a_server_that_refuses_connections_is_named_at_once_and_stops_the_batch_soon(caplog):
+    calls = []
+
+    async def connect(prompt):
+        calls.append(anyio.current_time())
+        raise ConnectionRefusedError(111, "Connection refused")
+
+    with caplog.at_level(logging.WARNING, "paceline"):
+        began = anyio.current_time()
+        batch = await process_prompts(CallableStrategy(connect), prompts_of(1_000))
+    took = anyio.current_time() - began
+    assert UNREACHED <= len(calls) <= 4 * UNREACHED
+    assert UNREACHED_SECONDS <= took < 3 * UNREACHED_SECONDS
+    assert batch.pending == 1_000
+    assert "connection refused" in batch.stopped.message
+    (warning,) = [record.message for record in caplog.records if "tried again" in record.message]
+    assert warning.startswith(
+        "connection refused by the server (ConnectionRefusedError: [Errno 111] Connection refused)"
+    )
+    assert calls[0] - began < 1.0
+
+
+@pytest.mark.anyio
+async def test_a_server_that_comes_up_within_a_few_seconds_answers_all():
+    async def connect(prompt):
+        if anyio.current_time() - began < 0.5 * UNREACHED_SECONDS:
+            raise ConnectionRefusedError(111, "Connection refused")
+        return prompt
+
+    began = anyio.current_time()
+    batch = await process_prompts(CallableStrategy(connect), prompts_of(50))
+    assert (batch.succeeded, batch.stopped) == (50, None)
+
+
+@pytest.mark.anyio
+async def test_an_outage_after_the_first_answers_never_stops_a_batch():
+    async def connect(prompt):
+        if 5.0 < anyio.current_time() - began < 300.0:
+            raise ConnectionRefusedError(111, "Connection refused")
+        await anyio.sleep(1.0)
+        return prompt
+
+    began = anyio.current_time()
+    config = ProcessorConfig(retry=RetryPolicy(max_attempts=1_000, backoff=Backoff(base=0.1)))
+    batch = await process_prompts(CallableStrategy(connect), prompts_of(400), config=config)
+    assert (batch.succeeded, batch.stopped) == (400, None)
+
+
+@pytest.mark.anyio
+async def test_a_ladder_whose_top_fails_systematically_goes_on_below():
+    prompts = prompts_of(120)
+    hard = {prompt for number, prompt in enumerate(prompts) if number % 2}
+    invalid = {prompt: [CallError("no JSON", kind=FaultKind.INVALID)] for prompt in hard}
+    below, top = Scripted(invalid, quota="below"), Unlucky(prompts, quota="top")
+    batch = await process_prompts(ModelEscalation([below, top]), prompts)
+    assert batch.succeeded == 60
+    assert sum(below.board.calls.values()) == 120
+    assert sum(top.board.calls.values()) <= 40
+    assert batch.failures[FaultKind.REJECTED] >= ALIKE
+    assert batch.failures[FaultKind.REJECTED] + batch.pending == 60
+    assert batch.pending > 0
+    assert "gpt-5-mni" in batch.stopped.message
+
+
+@pytest.mark.anyio
+async def test_of_two_models_the_one_that_works_goes_on():
+    broken, fine = Unlucky(prompts_of(100), quota="broken"), Echo(quota="fine")
+    async with ParallelBatchProcessor() as processor:
+        await add_all(processor, broken, prompts_of(100))
+        for number in range(50):
+            await processor.add_work(LLMWorkItem(item_id=f"fine {number}", strategy=fine, prompt="x"))
+        batch = await processor.process_all()
+    assert batch.succeeded == 50
+    assert batch.pending == 100 - batch.failures[FaultKind.REJECTED] >= 100 - 2 * ALIKE
+    (group,) = batch.systematic
+    assert (group.kind, group.count) == (FaultKind.REJECTED, ALIKE)
+
+
+@pytest.mark.anyio
+async def test_a_later_batch_of_the_same_processor_is_judged_by_itself():
+    broken = Unlucky(prompts_of(100))
+    async with ParallelBatchProcessor() as processor:
+        for run_number in range(2):
+            await add_all(processor, broken, [f"q{n}" for n in range(30)])
+            batch = await processor.process_all()
+            assert ALIKE <= batch.failures[FaultKind.REJECTED] <= 2 * ALIKE, run_number
+            assert batch.total_items == 30
+        statistics = processor.statistics()
+    (group,) = statistics.faults
+    assert group.count == sum(broken.board.calls.values()) >= 2 * ALIKE
+    assert (statistics.failed, statistics.pending) == (60, 60 - group.count)
+
+
+def test_a_journal_resumes_what_a_systematic_failure_left(tmp_path):
+    async def fail(prompt):
+        raise CallError("no such model", kind=FaultKind.REJECTED)
+
+    async def answer(prompt):
+        return prompt
+
+    first = run_prompts(CallableStrategy(fail, quota="one"), prompts_of(100), journal=tmp_path / "j")
+    assert (first.failures, first.succeeded) == ({FaultKind.REJECTED: ALIKE, FaultKind.PENDING: 100 - ALIKE}, 0)
+    journal = SqliteJournal(tmp_path / "j", accept_changes=True)
+    second = run_prompts(CallableStrategy(answer, quota="one"), prompts_of(100), journal=journal)
+    assert (second.succeeded, second.pending, second.stopped) == (100 - ALIKE, 0, None)
