@@ -67,7 +67,7 @@ def is_of_a_later_version(path):
     JournalWriter(path).close()
     with closing(sqlite3.connect(path)) as db:
         db.execute("PRAGMA user_version = 99")
-    return "was written by a later paceline (journal version 99, this one knows up to 1)"
+    return "was written by a later paceline (journal version 99, this one knows up to "
 
 
 def has_facts_that_are_none(path):

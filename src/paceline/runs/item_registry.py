@@ -210,14 +210,16 @@ def _checked_input(
     """Check an input, and register its items; yield it, and whether it has requests in a provider's form."""
     with ExitStack() as stack:
         with store.transaction():
+            before = recorded_input(store)
+            has_lost_items = before is not None and store.items.count() < before.count
             registry = ItemRegistry(store, strategy.identity, on_message)
             source = stack.enter_context(open_checked_input(options, strategy, visit=registry.visit))
-            found = registry.finish(reading_changes(recorded_input(store), options))
+            found = registry.finish(reading_changes(before, options))
             if found.changes and not options.allow_changes:
                 advice = "say --allow-changes to accept this, or start again with another --journal"
                 raise JournalChangedError(store.path, found.changes, advice=advice)
             record_input(store, RegisteredInput.of(source, options, has_requests=registry.has_requests))
-            if found.changes or found.returned:
+            if found.changes or found.returned or has_lost_items:
                 restart_output(store)
         for change in found.changes:
             on_message(change)
