@@ -166,8 +166,8 @@ def test_every_effort_is_a_setting_of_the_model_or_refused_with_the_words_that_i
         (lambda **given: AnthropicStrategy("m", options=given), True),
         (lambda **given: GeminiStrategy("gemini-2.5-flash", config=given), True),
         (lambda **given: model("sim", **given), True),
-        (lambda **given: ValidationFeedback(model("gpt-5-mini", **given)), True),
-        (lambda **given: ModelEscalation([model("gpt-5-nano"), model("gpt-5-mini", **given)]), True),
+        (lambda **given: ValidationFeedback(model("gpt-4.1-mini", **given)), True),
+        (lambda **given: ModelEscalation([model("gpt-4.1-nano"), model("gpt-4.1-mini", **given)]), True),
     ],
 )
 def test_answers_are_samples_at_a_temperature_above_0_and_only_there(strategy, expected):
@@ -176,7 +176,7 @@ def test_answers_are_samples_at_a_temperature_above_0_and_only_there(strategy, e
     assert strategy().is_sampled is False
 
 
-@pytest.mark.parametrize("name", ["gpt-5-mini", "gemini-2.5-flash", "claude-haiku-4-5", "sim"])
+@pytest.mark.parametrize("name", ["gpt-4.1-mini", "gemini-2.5-flash", "claude-haiku-4-5", "sim"])
 def test_without_settings_the_identity_is_what_it_was_and_with_them_it_names_them(name):
     plain, warm = model(name).identity, model(name, temperature=0.25).identity
     assert "settings" not in plain

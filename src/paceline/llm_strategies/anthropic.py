@@ -1,8 +1,9 @@
 """AnthropicStrategy: calls Anthropic's models through the anthropic package, on trio and asyncio.
 
-Rule owned here, beside those of `chat`:
+Rules owned here, beside those of `chat`:
 
 1. A reply whose model did not finish by itself is not an answer, even if it has text. Its usage is reported all the same.
+2. While a model thinks, no tool can be forced: the tool that takes the answer is offered with an instruction, and a text is read too.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ from .common import (
     require_finished,
     texts_of,
 )
+from .option_conflicts import check_anthropic, thinking_budget, thinks
 from .output_types.provider_schema import SchemaSupport, enforced
 
 try:
@@ -86,12 +88,13 @@ class AnthropicStrategy(ChatStrategy[T], Generic[T]):
         body_names=frozenset({"temperature", "top_p", "top_k"}),  # newer models refuse them, older ones have them
     )
     _type_options = frozenset({"tools", "tool_choice"})
+    _check_conflicts = staticmethod(check_anthropic)
 
     def _fixed_arguments(self) -> dict[str, Any]:
         return {**self._defaults(), **self._options, **self._type_arguments()}
 
     def _defaults(self) -> dict[str, Any]:
-        return {"max_tokens": MAX_TOKENS}
+        return {"max_tokens": MAX_TOKENS + (thinking_budget(self._options) or 0)}
 
     def _type_arguments(self) -> dict[str, Any]:
         """Return the arguments that hold the model to the output type."""
@@ -103,7 +106,14 @@ class AnthropicStrategy(ChatStrategy[T], Generic[T]):
             output_format = {"type": "json_schema", "schema": anthropic.transform_schema(closed)}
             return {"output_config": {**(self._options.get("output_config") or {}), "format": output_format}}
         tool = {"name": self._output.name, "description": "Takes the answer.", "input_schema": schema}
+        if thinks(self._options):  # rule 2
+            return {"tools": [tool]}
         return {"tools": [tool], "tool_choice": {"type": "tool", "name": self._output.name}}
+
+    @property
+    def _tool_instruction(self) -> str:
+        is_offered = self._output.schema is not None and "tools" in self._fixed and "tool_choice" not in self._fixed
+        return f"Give your answer by calling the tool {self._output.name}." if is_offered else ""
 
     def _messages(self, prompt: Parts, instruction: str) -> dict[str, Any]:
         content = prompt if isinstance(prompt, str) else [_part(part) for part in parts_of(prompt)]

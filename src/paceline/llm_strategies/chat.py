@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import os
 from abc import abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from difflib import get_close_matches
 from typing import Any, ClassVar, Generic, TypedDict, Unpack, overload
 from urllib.parse import urlsplit
@@ -103,11 +103,14 @@ class ChatStrategy(Priced[T], Generic[T]):
         self.price = price
         self._output: AnswerFormat[T] = AnswerFormat.of(output_type)
         self._mode = one_of("schema_mode", schema_mode or self._provider.modes[0], self._provider.modes)
-        self._options = self._check_options(options, is_own_service=self.is_own_service(base_url, client))
+        is_own_service = self.is_own_service(base_url, client)
+        self._options = self._check_options(options, is_own_service=is_own_service)
+        self._check_conflicts(self._options, self._name, is_own_service=is_own_service)
         self.is_sampled = is_sampled(self._options)
         schema_text = self._output.instruction if self._mode in {"json", "text"} else ""
-        self._instruction = "\n\n".join(filter(None, (system_instruction, schema_text)))
         self._fixed = self._fixed_arguments()
+        texts = system_instruction, schema_text, self._tool_instruction
+        self._instruction = "\n\n".join(filter(None, texts))
         self._keeps_model = keep_model
         self._connection: _Connection | None = None
         self._given = None
@@ -297,6 +300,9 @@ class ChatStrategy(Priced[T], Generic[T]):
                 one_of("the name of an option", name, sorted(known | self._provider.body_names))
         return {**given, "extra_body": merged(body, given.get("extra_body") or {})} if body else given
 
+    _check_conflicts: ClassVar[Callable[..., None]]
+    """Refuses options that the provider does not accept together."""
+
     def _is_of_server(self, name: object, *, is_own_service: bool) -> bool:
         """Whether an unknown name may be an option that a compatible server has, and is not a misspelt one."""
         near = get_close_matches(str(name), self._provider.arguments, n=1, cutoff=_MISSPELT)
@@ -314,6 +320,11 @@ class ChatStrategy(Priced[T], Generic[T]):
     def _defaults(self) -> dict[str, Any]:
         """Return the arguments that the user's options may replace."""
         return {}
+
+    @property
+    def _tool_instruction(self) -> str:
+        """Instruction to call the tool that takes the answer, where the request cannot force the model to."""
+        return ""
 
     _type_options: ClassVar[frozenset[str]]
     """Arguments that request a typed output."""

@@ -29,6 +29,7 @@ from .common import (
     require_finished,
     texts_of,
 )
+from .option_conflicts import check_openai
 from .output_types.provider_schema import SchemaSupport, enforced
 
 try:
@@ -98,6 +99,7 @@ class OpenAIStrategy(ChatStrategy[T], Generic[T]):
         hosts=(".openai.com", ".azure.com"),
     )
     _type_options = frozenset({"response_format"})
+    _check_conflicts = staticmethod(check_openai)
 
     def _fixed_arguments(self) -> dict[str, Any]:
         return {**self._options, **self._type_arguments()}

@@ -30,6 +30,7 @@ from ..._core.request import Request
 from ..._core.usage import TokenUsage
 from ...abc import ErrorClassifier
 from ..common import fingerprint, quota_hint
+from ..option_conflicts import check_gemini
 from ..output_types.output_type import NO_REQUESTS, OutputType
 from ..prices import Priced
 from .client import Access, Connection, Identity, is_plain
@@ -138,6 +139,7 @@ class GeminiStrategy(Priced[T], Generic[T]):
             self._listed_as = (self._name, "google")
         schema = self._output.schema
         self._config = config_of(config, system_instruction, safety_settings, schema, given=self._given is not None)
+        check_gemini(self._config, self._name, is_typed=schema is not None)
         self.is_sampled = is_sampled(settings_of(self._config))
         self._connection: Connection | None = None
         self.error_classifier: ErrorClassifier = GeminiErrorClassifier(secret=_secret(self._access, self._given))
