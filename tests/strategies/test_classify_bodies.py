@@ -189,9 +189,13 @@ def test_a_lane_closed_by_words_reopens_when_they_say():
 
 
 def test_a_long_quota_that_is_back_within_a_minute_is_throttling():
-    body = openai("Usage limit reached for 5 hour.", code="1308")
-    assert classified(plain(status_code=429, body=body, retry_after=20)).kind is FaultKind.THROTTLED
-    assert classified(plain(status_code=429, body=body, retry_after=2_000)).quota.reopens_in == 2_000.0
+    def limited(words, **more):
+        body = openai(f"Usage limit reached for 5 hour. {words}", code="1308")
+        return classified(plain(status_code=429, body=body, **more))
+
+    assert limited("Try again in 20 s.").kind is FaultKind.THROTTLED
+    assert limited("Try again in 2000 s.").quota.reopens_in == 2_000.0
+    assert limited("", retry_after=20).kind is FaultKind.EXHAUSTED  # a gateway's, which knows nothing of the quota
     daily = plain(status_code=429, body=SPENT["error"], response=SimpleNamespace(headers={"retry-after": "1"}))
     assert classified(daily).kind is FaultKind.EXHAUSTED  # its id says more than the wait
 

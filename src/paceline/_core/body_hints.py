@@ -64,7 +64,7 @@ def quota_of_answer(answer: Answer, *, wall_time: float, refused: str | None = N
     google = google_quota(body.entries, wall_time=now)
     stated = header_quota(headers, wall_time=wall_time, refused=refused)
     quoted = _quoted_headers(body, wall_time, refused)
-    asked = _wait_in(body, now)
+    asked = wait_in_body(body, now)
     named = tuple(_limits_in(body.messages, asked)) if refused is not None else ()
     hints = [hint for hint in (google, stated, quoted) if hint is not None]
     limits = (*(google.limits if google else ()), *named)
@@ -83,8 +83,8 @@ def quota_of_answer(answer: Answer, *, wall_time: float, refused: str | None = N
     return QuotaHint(retry_after=wait, limits=limits, reopens_in=reopens)
 
 
-def _wait_in(body: ErrorBody, wall_time: float) -> float | None:
-    """Return the wait in a field or a sentence of a body."""
+def wait_in_body(body: ErrorBody, wall_time: float) -> float | None:
+    """Return the seconds that a field or a sentence of a body asks to wait; None if it does not ask."""
     for entry in body.entries:
         for key, value in entry.items():
             unit = _WAIT_FIELDS.get(key.lower().replace("_", "").replace("-", ""))

@@ -26,7 +26,7 @@ from typing import TypeAlias
 
 import attrs
 
-from .body_hints import quota_of_answer, requested_beyond_limit
+from .body_hints import quota_of_answer, requested_beyond_limit, wait_in_body
 from .connection_failure import connection_failure
 from .exceptions import CallError
 from .fault import Fault, FaultKind
@@ -171,10 +171,13 @@ def fault_of_answer(
     wait = positive_number(quota.retry_after if quota is not None else None) or asked
     if kind is FaultKind.THROTTLED and spent:
         kind = FaultKind.EXHAUSTED
-    elif kind is FaultKind.EXHAUSTED and is_refusal and not spent and wait is not None and wait <= MINUTE:
-        kind = FaultKind.THROTTLED  # rule 3
+    elif kind is FaultKind.EXHAUSTED and is_refusal and not spent:
+        back = wait_in_body(answer.body, wall_time)  # a header may be a gateway's, which knows nothing of the quota
+        if back is not None and back <= MINUTE:
+            kind = FaultKind.THROTTLED  # rule 3
     if kind is FaultKind.EXHAUSTED:
-        return Fault(kind, message, None, _with_reopening(quota, None if spent else wait))
+        back = wait if not spent and wait is not None and wait > MINUTE else None
+        return Fault(kind, message, None, _with_reopening(quota, back))
     if kind is FaultKind.THROTTLED and wait is not None and wait > _LONG_WAIT:
         quota = _with_reopening(quota or QuotaHint(retry_after=wait), wait)  # rule 4
     return Fault(kind, message, wait, quota)

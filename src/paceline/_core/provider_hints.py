@@ -34,6 +34,17 @@ _OPENAI = {
     "tokens": Unit.TOKENS,
 }
 _PERIODS = {"": None, "-second": 1.0, "-minute": MINUTE, "-hour": HOUR, "-day": DAY, "-month": 30 * DAY}
+_MEASURES = [  # name of a limit, names of its headers, what it counts, its period if the name has it
+    (f"{start}{end}", [f"{start}-{what}{end}" for what in ("limit", "remaining", "reset")], unit, period)
+    for start, end, unit, period in (
+        *(
+            ("x-ratelimit", f"-{word}{ending}", unit, period)
+            for ending, period in _PERIODS.items()
+            for word, unit in _OPENAI.items()
+        ),
+        *((start, "", Unit.REQUESTS, None) for start in ("x-ratelimit", "ratelimit")),  # of all calls; the IETF's names
+    )
+]
 _ANTHROPIC = {
     "requests": (Unit.REQUESTS, Part.BOTH),
     "tokens": (Unit.TOKENS, Part.BOTH),
@@ -123,21 +134,15 @@ def _canonical(headers: Mapping[str, str]) -> dict[str, str]:
 
 
 def _openai(named: Mapping[str, str], now: float) -> Iterator[QuotaLimit]:
-    for ending, known in _PERIODS.items():
-        for word, unit in _OPENAI.items():
-            yield from _limit(named, "x-ratelimit-{}-" + word + ending, unit, known, now)
-    for pattern in ("x-ratelimit-{}", "ratelimit-{}"):  # of all calls; the IETF's names
-        yield from _limit(named, pattern, Unit.REQUESTS, None, now)
-
-
-def _limit(named: Mapping[str, str], pattern: str, unit: Unit, known: float | None, now: float) -> Iterator[QuotaLimit]:
-    limit = positive_number(named.get(pattern.format("limit")))  # 0 means that it is not known
-    remaining = positive_number(named.get(pattern.format("remaining")), zero=True)
-    reset = parse_wait(named.get(pattern.format("reset")), now)
-    if limit is not None or remaining is not None:
-        period = known or _period(limit, remaining, reset)
-        name = pattern.replace("-{}", "", 1)
-        yield QuotaLimit(unit=unit, limit=limit, period=period, remaining=remaining, reset=reset, name=name)
+    for pattern, (limits, remains, resets), unit, known in _MEASURES:
+        if limits not in named and remains not in named:
+            continue
+        limit = positive_number(named.get(limits))  # 0 means that it is not known
+        remaining = positive_number(named.get(remains), zero=True)
+        reset = parse_wait(named.get(resets), now)
+        if limit is not None or remaining is not None:
+            period = known or _period(limit, remaining, reset)
+            yield QuotaLimit(unit=unit, limit=limit, period=period, remaining=remaining, reset=reset, name=pattern)
 
 
 def _end_of_window(named: Mapping[str, str], limits: tuple[QuotaLimit, ...], now: float) -> float | None:

@@ -18,12 +18,11 @@ from collections.abc import Callable
 from http import HTTPStatus
 from typing import Any, ClassVar
 
-from ..._core.classify import describe
+from ..._core.classify import describe, fault_of_answer
 from ..._core.exceptions import CallError
 from ..._core.fault import Fault, FaultKind
-from ..._core.foreign_error import attribute, lowered
+from ..._core.foreign_error import Answer, attribute, lowered
 from ..._core.provider_errors import of_status
-from ..._core.provider_hints import header_quota
 from ..._core.reported_usage import gemini_usage
 from ..._core.usage import TokenUsage
 from ..common import (
@@ -127,8 +126,7 @@ async def require_readable_body(response: Any) -> None:
     except json.JSONDecodeError:
         return  # the SDK uses the body as text
     except (ValueError, RecursionError) as error:
-        raise CallError(
-            f"HTTP {response.status_code}, with a body that cannot be read",
-            kind=of_status(response.status_code),
-            quota=header_quota(lowered(response.headers), wall_time=time.time()),
-        ) from error
+        answer = Answer(response.status_code, lowered(response.headers))
+        text = f"HTTP {response.status_code}, with a body that cannot be read"
+        fault = fault_of_answer(of_status(response.status_code), answer, text, wall_time=time.time())
+        raise CallError(fault.message, kind=fault.kind, retry_after=fault.retry_after, quota=fault.quota) from error
