@@ -91,7 +91,7 @@ _NETWORK = {
 }
 _OF_CONNECTIONS = {FaultKind.TRANSIENT, FaultKind.TIMEOUT}
 _LONGEST_TEXT = 16_000  # characters of a foreign text that are read
-_LONG_WAIT = HOUR / 2  # seconds: twice the patience of a batch; nobody watches a run that waits for longer
+_LONG_WAIT = HOUR / 2  # seconds: twice the patience of a batch
 _MEASURES = {"requests", "tokens"}
 
 

@@ -152,7 +152,7 @@ _TEXTS = (  # a text with ^ is the beginning of the message; statuses; source
     _words(_LANE, "401 403", r"^Key limit exceeded", "OpenRouter; RooCodeInc/Roo-Code#515"),
     _words(_LANE, "400 403 429", r"requires billing to be enabled|^(?:The )?billing account (?:for|of) .{1,100} (?:is|has been) "
            r"(?:disabled|closed|not found)|^Billing (?:is disabled|has not been enabled)", "Google; GoogleCloudPlatform/php-docs-samples#1235"),
-    _words(_LANE, "429", r"^Your (?:prepay(?:ment)?|prepaid) credits are depleted|^Your (?:project|billing account) has exceeded its "
+    _words(_LANE, "429", r"^Your (?:prepay|prepayment|prepaid) credits are depleted|^Your (?:project|billing account) has exceeded its "
            r"(?:monthly )?spending cap", "Gemini docs: billing"),
     _words(_LANE, "403", r"API has not been used in project \S{1,100} before or it is disabled", "Google docs: SERVICE_DISABLED"),
     _words(_LANE, "412", r"^Account .{1,100} is suspended", "Fireworks docs: error codes"),

@@ -22,7 +22,7 @@ from .exit_codes import exit_code
 _HINTS = MappingProxyType(  # the first that applies is printed: causes stand before their consequences
     {
         FaultKind.DENIED: "the provider rejected the key: check the key and its permissions",
-        FaultKind.EXHAUSTED: "a quota is exhausted: wait until it is renewed, or raise it",
+        FaultKind.EXHAUSTED: "a quota or the credit is used up, or the model is not allowed: see the provider's message, then resume",
         FaultKind.BUG: "a strategy raised an unexpected exception: --verbose shows the traceback",
         FaultKind.REJECTED: "the provider rejected requests as invalid: see the messages in the rows",
         FaultKind.TIMEOUT: "calls took too long: raise --timeout, or ask for shorter answers",
