@@ -222,9 +222,9 @@ def stop_message(evidence: Evidence, name: str) -> str:
         name: Name of the model, or else of the lane.
     """
     fault = evidence.fault
-    how = "failed alike" if evidence.alike else "failed"
+    how = "failed alike and none succeeded" if evidence.alike else "failed and none succeeded"
     advice = advice_for(fault)
     return (
-        f"the first {evidence.count:,} calls of {name} {how} and none succeeded: {fault.kind}: "
+        f"the first {evidence.count:,} calls of {name} {how}: {fault.kind}: "
         f"{provider_words(fault.message).rstrip('.')}{f'; {advice}' if advice else ''}"
     )
