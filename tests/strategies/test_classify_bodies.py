@@ -17,7 +17,7 @@ from paceline import FaultKind
 from paceline._core.classify import classify
 
 from .garbage import anything as any_json
-from .test_classify_garbage import NOW, Hostile, anything
+from .test_classify_garbage import NOW, Hostile, HostileText, Liar, Odd, anything
 
 DAILY = {"quotaId": "GenerateRequestsPerDayPerProjectPerModel-FreeTier", "quotaValue": "20"}
 BODY = {
@@ -203,13 +203,23 @@ def test_a_long_quota_that_is_back_within_a_minute_is_throttling():
 # -------------------------------------------------------------------------------------------------- hostile bodies
 
 
-@pytest.mark.parametrize("name", ["body", "details", "error", "errors", "response", "type", "code", "reason"])
-@given(value=anything)
-def test_no_body_hides_the_status(name, value):
-    error = plain(status_code=429, **{name: value})
-    fault = classified(error)
-    assert fault.kind in FaultKind
-    assert "not classified" not in fault.message
+PLACES = ["body", "details", "error", "errors", "response", "type", "reason", "code", "status"]
+
+
+@pytest.mark.parametrize("name", PLACES)
+@given(data=st.data())
+def test_no_body_hides_the_status(name, data):
+    held = data.draw(anything.map(lambda value: lambda: value))()  # Hypothesis cannot print a hostile value
+    assert "not classified" not in classified(plain(status_code=429, **{name: held})).message
+
+
+@pytest.mark.parametrize("name", PLACES)
+@pytest.mark.parametrize("made", [Hostile, Liar, lambda: HostileText("x"), lambda: Odd.A])
+def test_a_hostile_value_in_any_place_does_not_hide_the_status(name, made):
+    value = made()
+    for held in (value, [value], {"error": value}, {"error": {"message": value, "code": value, "details": [value]}}):
+        fault = classified(plain(status_code=429, **{name: held}))
+        assert (fault.kind, "not classified" in fault.message) == (FaultKind.THROTTLED, False)
 
 
 @given(any_json, st.sampled_from([400, 401, 403, 413, 429, 500]))

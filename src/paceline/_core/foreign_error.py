@@ -21,7 +21,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import partial
 from itertools import islice
-from typing import Any
+from typing import Any, TypeGuard
 
 import attrs
 
@@ -114,7 +114,7 @@ def _sources(error: BaseException) -> Iterator[Callable[[], object]]:
     for name in _BODY_NAMES:
         yield partial(attribute, error, name)
     response = attribute(error, "response")
-    if isinstance(response, Mapping):  # of botocore
+    if _is_mapping(response):  # of botocore
         yield lambda: response
     # A body that was not read yet is left alone: reading it would block the event loop.
     elif response is not None and attribute(response, "_content_consumed") is not False:
@@ -256,17 +256,26 @@ def codes_of(error: BaseException) -> Iterator[int | str]:
     for holder in (error, response):
         for name in ("status_code", "status", "http_status", "code"):
             value = attribute(holder, name)
-            if name == "code" and callable(value) and not isinstance(value, type):
-                with contextlib.suppress(Exception):
+            with contextlib.suppress(Exception):  # rule 3
+                if name == "code" and callable(value) and not isinstance(value, type):
                     value = value()  # a method in gRPC
-            if isinstance(value, enum.Enum):
-                yield value.name
-                value = value.value
-            if isinstance(value, (int, str)):
-                yield value
-    if isinstance(response, Mapping):  # of botocore
+            yield from _codes_in(value)
+    if _is_mapping(response):  # of botocore
         with contextlib.suppress(Exception):
             yield response["ResponseMetadata"]["HTTPStatusCode"]
+
+
+def _codes_in(value: object) -> list[int | str]:
+    codes: list[int | str] = []
+    with contextlib.suppress(Exception):  # rule 3
+        if isinstance(value, enum.Enum):
+            codes.append(value.name)
+            value = value.value
+        if isinstance(value, str):
+            codes.append(_plain(value))
+        elif isinstance(value, int):
+            codes.append(value)
+    return codes
 
 
 def attribute(holder: object, name: str) -> Any:
@@ -277,6 +286,13 @@ def attribute(holder: object, name: str) -> Any:
         return None
 
 
+def _is_mapping(value: object) -> TypeGuard[Mapping[Any, Any]]:
+    try:
+        return isinstance(value, Mapping)
+    except Exception:  # noqa: BLE001 - a foreign `__class__` may raise anything
+        return False
+
+
 def headers_of(error: BaseException) -> Mapping[str, str]:
     """Return the headers of an exception's response, with names in lower case; empty without headers."""
     response = attribute(error, "response")
@@ -284,7 +300,7 @@ def headers_of(error: BaseException) -> Mapping[str, str]:
         headers = attribute(holder, "headers")
         if headers is not None:
             return lowered(headers)
-    if isinstance(response, Mapping):  # of botocore
+    if _is_mapping(response):  # of botocore
         with contextlib.suppress(Exception):
             return lowered(response["ResponseMetadata"]["HTTPHeaders"])
     return {}
