@@ -47,7 +47,7 @@ def test_a_script_has_valid_syntax_for_its_shell(script, shell):
         (["resume", "x", "--all"], {"--allow-changes"}),
         (["failed", "x", "--input", "sy"], {"system.txt"}),
         (["run", "--sch"], {"--schema"}),
-        (["run", "--output-format", ""], {"own", "openai", "gemini", "anthropic"}),
+        (["run", "--output-format", ""], {"own", "openai", "gemini", "anthropic", "csv", "parquet"}),
         (["run", "x", "--system", "sy"], {"system.txt"}),
         (["run", "sy"], {"system.txt"}),
         (["completion", ""], {"bash", "zsh", "fish"}),

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from paceline import FaultKind
 from paceline._core import config as library
-from paceline.cli.options import Durability, InputFormat, RowFormat
+from paceline.cli.options import Durability, FileFormat, InputFormat, RowFormat
 from paceline.exceptions import ConfigurationError
 from paceline.files import InputKind
 from paceline.files.output_formats import OutputFormat
@@ -83,11 +83,6 @@ def test_invalid_plain_data_is_refused_with_the_option_s_name(change, words):
     with pytest.raises(ConfigurationError) as caught:
         from_data({"input": "i", "output": "o", "model": "sim", **change})
     assert words in str(caught.value)
-
-
-def test_plain_data_without_a_model_is_none():
-    with pytest.raises(ConfigurationError, match="a model must be named"):
-        from_data({"input": "i", "output": "o"})
 
 
 def test_plain_data_without_an_output_is_none():
@@ -192,8 +187,8 @@ def test_an_address_without_credentials_is_accepted(model):
         (["-m", "sim", "--sample", "0"], "--sample: must be 1 or more, not 0"),
         (["-m", "sim", "--retry", "all"], "--retry: must be transient, failed, none, or some of"),
         (
-            ["-m", "sim", "--output-format", "csv"],
-            "--output-format: must be one of own, openai, gemini, anthropic, not",
+            ["-m", "sim", "--output-format", "xml"],
+            "--output-format: must be one of own, openai, gemini, anthropic, csv, parquet, not",
         ),
         (["-m", "sim", "--durability", "half"], "--durability: must be one of normal, full, not 'half'"),
         (["-m", "sim", "--timeout", "soon"], "--timeout: must be a number, not 'soon'; see paceline run --help"),
@@ -265,7 +260,12 @@ def test_an_error_of_usage_names_the_help_of_its_command(paceline, arguments, me
 
 @pytest.mark.parametrize(
     ("words", "values"),
-    [(InputFormat, [*InputKind]), (RowFormat, [*OutputFormat]), (Durability, get_args(library.Durability))],
+    [
+        (InputFormat, [*InputKind]),
+        (FileFormat, [*OutputFormat]),
+        (RowFormat, [form for form in OutputFormat if not form.is_table]),
+        (Durability, get_args(library.Durability)),
+    ],
 )
 def test_the_choices_of_the_command_line_are_those_of_the_library(words, values):
     assert set(get_args(words)) == set(map(str, values))
@@ -276,7 +276,7 @@ def test_without_an_output_the_rows_go_next_to_the_input(paceline, jsonl):
     run = paceline("run", path, "-m", "sim:rate=none,latency=0.01", "-q")
     assert run.code == 0
     assert len(rows_of(Path(f"{path}.results.jsonl"))) == 3
-    assert run.err.endswith(f"paceline: the results are in {path}.results.jsonl\n")
+    assert run.err.endswith(f"output    {path}.results.jsonl: 3 rows\n")
 
 
 def test_stdin_needs_an_output(paceline):

@@ -16,13 +16,21 @@ from paceline.exceptions import InvalidWorkItemError
 
 USER = {"role": "user", "content": "Why?"}
 OPENAI = {"model": "m", "messages": [{"role": "system", "content": "Be brief."}, USER]}
+RESPONSES = {"model": "m", "instructions": "Be brief.", "input": "Why?"}
 GEMINI = {
     "systemInstruction": {"parts": [{"text": "Be brief."}]},
     "contents": [{"role": "user", "parts": [{"text": "Why?"}]}],
 }
 ANTHROPIC = {"model": "m", "max_tokens": 5, "system": "Be brief.", "messages": [USER]}
 ALL = pytest.mark.parametrize(
-    "request_", [Request("openai", OPENAI), Request("gemini", GEMINI), Request("anthropic", ANTHROPIC)], ids=DIALECTS
+    "request_",
+    [
+        Request("openai", OPENAI),
+        Request("responses", RESPONSES),
+        Request("gemini", GEMINI),
+        Request("anthropic", ANTHROPIC),
+    ],
+    ids=DIALECTS,
 )
 
 
@@ -120,7 +128,7 @@ def test_the_texts_of_all_turns_and_parts_are_counted():
 @pytest.mark.parametrize(
     ("dialect", "body", "words"),
     [
-        ("mistral", OPENAI, "dialect must be one of openai, gemini, anthropic, not 'mistral'"),
+        ("mistral", OPENAI, "dialect must be one of openai, responses, gemini, anthropic, not 'mistral'"),
         ("openai", [], "body must be an object, not list"),
         ("openai", GEMINI, "messages must be a list of messages; it is missing"),
         ("gemini", {"contents": True}, "contents must be a list of messages, not a boolean"),
@@ -150,7 +158,7 @@ data = st.recursive(
     data,
 )
 def test_every_request_has_a_text_and_is_plain_or_names_the_field_that_is_not(dialect, turns, system):
-    name = "contents" if dialect == "gemini" else "messages"
+    name = {"gemini": "contents", "responses": "input"}.get(dialect, "messages")
     request = Request(dialect, {name: turns, "system": system})
     assert isinstance(request.text, str)
     hash(request)

@@ -52,17 +52,21 @@ def test_bad_lines_before_the_first_good_one_do_not_hide_the_format(file, line, 
 @ALL
 def test_the_caller_may_give_the_format(file, line, kind, body):
     assert opened(file(lines(line), "batch.txt"), kind=kind).kind is kind
-    assert "unknown key" in complaint(file(lines({"id": "a", "prompt": "", **line})), kind=InputKind.JSONL)
+    (own,) = prompts(file(lines({"id": "a", "prompt": "x", "line": line})), kind=InputKind.JSONL)
+    assert (own.id, own.prompt, own.context) == ("a", "x", {"line": line})
 
 
 @pytest.mark.parametrize(
     ("line", "reason"),
     [
-        ({**OPENAI, "url": "/v1/embeddings"}, "url must be /v1/chat/completions, not '/v1/embeddings'"),
-        ({**OPENAI, "url": 7}, "url must be /v1/chat/completions, not an integer"),
+        (
+            {**OPENAI, "url": "/v1/embeddings"},
+            "url must be /v1/chat/completions or /v1/responses, not '/v1/embeddings'",
+        ),
+        ({**OPENAI, "url": 7}, "url must be /v1/chat/completions or /v1/responses, not an integer"),
         ({**OPENAI, "method": "GET"}, "method must be POST"),
         ({**OPENAI, "custom_id": ""}, "custom_id must not be empty"),
-        ({**OPENAI, "custom_id": 7}, "custom_id must be a string, not an integer"),
+        ({**OPENAI, "custom_id": []}, "custom_id must be a string or a number, not an array"),
         ({**OPENAI, "body": []}, "body must be an object, not an array"),
         ({**OPENAI, "body": {}}, "body.messages must be a list of messages; it is missing"),
         ({**OPENAI, "body": {"messages": []}}, "body.messages must be a list of messages; it is empty"),
@@ -72,13 +76,11 @@ def test_the_caller_may_give_the_format(file, line, kind, body):
             {**OPENAI, "body": {**CHAT, "stream": True}},
             "body.stream must not be set: streamed replies are not supported",
         ),
-        ({**OPENAI, "x": 1}, "unknown key 'x'; known keys are custom_id, method, url and body"),
-        ({"custom_id": "a", "body": CHAT}, "has no method"),
-        ({**GEMINI, "key": None}, "key must be a string, not null"),
+        ({"custom_id": "a", "x": CHAT}, "has no body, but the key 'x'"),
+        ({**GEMINI, "key": None}, "key must be a string or a number, not null"),
         ({**GEMINI, "request": {"contents": {}}}, "request.contents must be a list of messages, not an object"),
         ({"key": "a"}, "has no request"),
         ({**ANTHROPIC, "params": "x"}, "params must be an object, not a string"),
-        ({**ANTHROPIC, "id": "x"}, "unknown key 'id'; known keys are custom_id and params"),
     ],
 )
 def test_each_bad_line_has_one_reason(file, line, reason):
@@ -96,8 +98,65 @@ def test_a_repeated_id_is_a_bad_line(file):
     assert opened(path).complaints() == [f"{path}:2: id 'a' is on line 1 already"]
 
 
-def test_a_template_is_for_csv_and_parquet_only(file):
-    path = file(lines(OPENAI))
-    assert complaint(path, template="{x}") == (
-        f"{path}: a prompt template is for CSV and Parquet; set --input-format if it is one of them"
+@ALL
+@pytest.mark.parametrize(("option", "name"), [({"template": "{x}"}, "--prompt"), ({"id_column": "x"}, "--id-column")])
+def test_options_for_tables_are_refused_for_requests(file, line, kind, body, option, name):
+    path = file(lines(line))
+    assert complaint(path, **option) == (
+        f"{path}: {name} is for tables and JSON objects; its lines are requests of a batch API ({kind})"
     )
+
+
+def test_a_template_is_not_for_lines_of_text(file):
+    path = file(b"one\n", "in.txt")
+    assert complaint(path, template="{x}") == (
+        f"{path}: a prompt template is for CSV, Parquet and JSON; set --input-format if it is one of them"
+    )
+
+
+def test_a_request_without_an_id_is_numbered_and_that_is_said_once(file):
+    gemini = {"request": CONTENTS}
+    path = file(lines(gemini, {**gemini, "metadata": {"key": "m"}}, {**gemini, "metadata": {"topic": "x"}}))
+    checked = opened(path)
+    assert [(prompt.id, prompt.context) for prompt in prompts(path)] == [
+        ("1", None),
+        ("m", {"metadata": {"key": "m"}}),
+        ("3", {"metadata": {"topic": "x"}}),
+    ]
+    (note,) = checked.notes
+    assert note.startswith(f"{path}: 2 lines have no id, and are identified by their numbers")
+
+
+@ALL
+def test_other_fields_of_a_request_come_back_as_the_context(file, line, kind, body):
+    (prompt,) = prompts(file(lines({**line, "topic": "x"})))
+    assert (prompt.prompt.body, prompt.context) == (body, {"topic": "x"})
+
+
+@pytest.mark.parametrize("url", ["/v1/responses", "/responses", None])
+@pytest.mark.parametrize(
+    "content", ["Why?", [{"role": "user", "content": [{"type": "input_text", "text": "Why?"}]}], [{"content": "Why?"}]]
+)
+def test_lines_of_the_responses_api_are_requests_of_their_own_form(file, url, content):
+    body = {"model": "gpt-5-mini", "instructions": "Be brief.", "input": content, "max_output_tokens": 10}
+    line = {"custom_id": "a", "body": body, **({} if url is None else {"url": url})}
+    (prompt,) = prompts(file(lines(line)))
+    assert (prompt.prompt.dialect, prompt.prompt.body) == ("responses", body)
+    assert prompt.prompt.plain == ("Be brief.", "Why?")
+    assert prompt.prompt.text == "Be brief.\n\nWhy?"
+
+
+@pytest.mark.parametrize("content", [None, "", [], {}, 7, [7]])
+def test_a_request_of_the_responses_api_has_an_input(file, content):
+    assert "body.input" in complaint(
+        file(lines({"custom_id": "a", "url": "/v1/responses", "body": {"input": content}}))
+    )
+
+
+def test_a_line_of_messages_is_a_request_whose_output_is_text_and_its_other_fields_are_the_context(file):
+    turns = [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "Why?"}]
+    (first, second) = prompts(
+        file(lines({"messages": turns, "temperature": 0, "label": "x"}, {"id": 7, "messages": turns[1:], "context": 1}))
+    )
+    assert first.prompt == Request("openai", {"messages": turns, "temperature": 0}, reply="text")
+    assert (first.id, first.context, second.id, second.context) == ("1", {"label": "x"}, "7", 1)

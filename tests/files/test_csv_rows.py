@@ -55,7 +55,7 @@ def test_a_quoted_field_may_hold_line_breaks_separators_and_quotes(file):
         (b",y", "id must not be empty"),
         (b'b,"x"y', "a quote is closed before its field ends"),
         (b"b,x\ry", "a carriage return stands alone, outside of quotes"),
-        (b"b,caf\xe9", "not UTF-8 at byte 6 of the line"),
+        (b"b,caf\xe9", "not UTF-8 at byte 6 of the line; --encoding names another encoding, such as cp1252"),
         (b"b,\0", "contains a NUL byte, which is not text"),
         (b"a,x", "id 'a' is in row 1 already"),
     ],
@@ -113,7 +113,9 @@ def test_a_quote_that_is_not_closed_holds_no_more_than_the_longest_row(tmp_path)
 
 def test_a_row_over_several_lines_that_is_not_utf_8_is_reported_where_it_begins(file):
     path = file(b'a,b\n1,"x\ncaf\xe9\nend"\n2,y\n', "in.csv")
-    assert opened(path, template="{b}").complaints() == [f"{path}:2: not UTF-8 at byte 4 of the line (line 3)"]
+    assert opened(path, template="{b}").complaints() == [
+        f"{path}:2: not UTF-8 at byte 4 of the line; --encoding names another encoding, such as cp1252 (line 3)"
+    ]
     assert [prompt.prompt for prompt in prompts(path, template="{b}")] == ["y"]
 
 
@@ -155,9 +157,9 @@ def test_a_column_may_have_a_name_that_looks_like_a_format(file):
         (b"", "has no prompts"),
         (b"\n\n", "has no prompts"),
         (b"a,b\n", "has no prompts"),
-        (b"a,a\n1,2\n", ":1: the header has the column 'a' twice"),
+        (b"a,a\n1,2\n", "has 2 columns 'a'; rename all but one"),
         (b'"a\n1,2\n', ":1: the header cannot be read: a quote is opened and not closed"),
-        (b"\xff\xfea,b\n", ":1: the header cannot be read: not UTF-8 at byte 1 of the line (it looks like UTF-16)"),
+        (b"\xff\xfea,b\n", "is UTF-16, not UTF-8; set --encoding utf-16"),
     ],
 )
 def test_a_header_that_is_not_usable_is_refused(file, content, words):

@@ -44,10 +44,8 @@ def test_the_caller_may_give_the_format(file):
 
 @pytest.mark.parametrize("content", [b'{"id": "a"}', b'\n\n [{"id": "a"}]', b"\xef\xbb\xbf{"])
 def test_a_file_that_only_begins_like_json_is_not_guessed_at(file, content):
-    assert (
-        complaint(file(content, "in.json"))
-        == f"{file(content, 'in.json')}: begins like JSON; set --input-format to jsonl or text"
-    )
+    path = file(content, "in.dat")
+    assert complaint(path) == f"{path}: begins like JSON; set --input-format to jsonl, json or text"
     assert prompts(file(b"{braces} in a text", "in.txt")) == [InputRecord(1, "1", "{braces} in a text")]
 
 
@@ -108,10 +106,17 @@ def test_a_strict_check_refuses_an_input_with_one_bad_line(file):
 
 @pytest.mark.parametrize("good", [b"", row("a")])
 def test_the_first_problems_are_listed_and_the_others_counted(file, good):
-    lines = complaint(file(b"x\n" * 1_234 + good), strict=bool(good)).splitlines()
+    lines = complaint(file(b"[]\n" + b"x\n" * 1_233 + good), strict=bool(good)).splitlines()
     assert len(lines) == 11
     assert ":10: not JSON" in lines[9]
     assert lines[10] == "and 1,224 more problems"
+
+
+def test_an_input_whose_lines_have_all_the_same_problem_is_refused_in_one_line(file):
+    path = file(b"x\n" * 1_234)
+    assert complaint(path) == (
+        f"{path}:1: not JSON: Expecting value at column 1 (there are 1,234 such lines, and no valid prompt)"
+    )
 
 
 def test_a_last_line_without_a_line_end_is_used_if_it_is_complete(file):

@@ -71,7 +71,7 @@ def test_each_bad_row_has_one_reason_and_the_others_survive(table):
     path = table(columns)
     checked = opened(path, template="{text}")
     assert checked.complaints() == [
-        f"{path}: row 2: id must be a string, not null",
+        f"{path}: row 2: id must be a string or a number, not null",
         f"{path}: row 3: id must not be empty",
         f"{path}: row 4: id 'a' is in row 1 already",
         f"{path}: row 5: the column 'text' is null",
@@ -83,7 +83,7 @@ def test_bytes_are_not_text_and_a_text_that_is_not_utf_8_makes_only_its_row_bad(
     texts = pa.array([b"good", b"caf\xe9", b"fine"], pa.binary())
     path = table({"text": pa.Array.from_buffers(pa.string(), 3, texts.buffers())})
     checked = opened(path, template="{text}")
-    assert checked.complaints() == [f"{path}: row 2: a text is not UTF-8"]
+    assert checked.complaints() == [f"{path}: row 2: the column 'text' is not UTF-8"]
     assert [prompt.prompt for prompt in prompts(path, template="{text}")] == ["good", "fine"]
     assert "holds bytes" in complaint(table({"text": [b"x"]}, "2.parquet"), template="{text}")
 

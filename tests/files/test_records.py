@@ -133,7 +133,7 @@ def test_a_sample_is_drawn_from_what_the_limit_leaves_and_stays_the_same(file):
         ({"sample": 1.5}, "sample must be a whole number, 1 or more, not 1.5"),
         (
             {"format": "xlsx"},
-            "format must be one of jsonl, text, openai, gemini, anthropic, csv, parquet, not 'xlsx'",
+            "format must be one of jsonl, text, openai, gemini, anthropic, csv, parquet, json, not 'xlsx'",
         ),
         ({"bad_lines": "ignore"}, "bad_lines must be one of raise, skip, yield, not 'ignore'"),
         ({"prompt": 7}, "prompt must be a string or None, not 7"),

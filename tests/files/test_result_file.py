@@ -130,7 +130,7 @@ def test_rows_can_be_written_to_stdout(tmp_path):
         "print(files.write('-', [WorkItemResult('a', 0, 'x')], format='csv').rows)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
-    assert done.stdout.splitlines()[1:] == ["a,true,x,,,,,0,0,0,0,0,0,0,0.0", "1"]
+    assert done.stdout.splitlines()[1:] == ["a,x,true,,,,0,0,0,0,0,0,0,0.0", "1"]
 
 
 texts = st.text(st.characters(codec="utf-8", exclude_characters="\0"))

@@ -106,7 +106,6 @@ def test_options_are_checked_when_they_are_made(tmp_path):
         ({"model": "sim", "input_format": "xml"}, "--input-format: must be one of jsonl"),
         ({"model": "sim", "durability": "half"}, "--durability: must be one of normal, full"),
         ({"model": "sim", "retry": "passing"}, "--retry: passing is now called transient"),
-        ({}, "a model must be named"),
     ):
         with pytest.raises(ConfigurationError, match=words):
             RunOptions(input="in.jsonl", **wrong)

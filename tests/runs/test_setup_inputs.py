@@ -52,17 +52,24 @@ def test_a_strict_run_refuses_invalid_lines_that_an_earlier_run_skipped(paceline
 
 
 @pytest.mark.parametrize("more", [[], ["--dry-run"]])
-@pytest.mark.parametrize("suffix", [".csv", ".parquet", ".CSV"])
-def test_a_new_output_with_the_suffix_of_a_table_is_refused_with_the_commands_that_make_one(
-    paceline, jsonl, tmp_path, suffix, more
-):
-    table, lines = tmp_path / f"o{suffix}", tmp_path / "o.jsonl"
-    run = paceline("run", jsonl(1), "-o", table, "-m", FAST, *more)
-    advice = f"use -o {lines}, then: paceline results {lines} -o {table}"
-    assert (run.code, run.out, run.err) == (2, "", f"paceline: {table}: a run writes JSON lines; {advice}\n")
-    assert not table.exists()
-    run = paceline("run", jsonl(1), "-o", table, "-m", FAST, "--no-journal", *more)
-    assert run.err == f"paceline: {table}: a run writes JSON lines; use -o {lines}\n"
+@pytest.mark.parametrize("suffix", [".xlsx", ".ods", ".TSV", ".gz"])
+def test_a_new_output_with_the_name_of_a_format_that_is_not_written_is_refused(paceline, jsonl, tmp_path, suffix, more):
+    out = tmp_path / f"o{suffix}"
+    run = paceline("run", jsonl(1), "-o", out, "-m", FAST, *more)
+    advice = f"a run writes JSON lines, CSV or Parquet; use -o {tmp_path / 'o.csv'}"
+    assert (run.code, run.out, run.err) == (2, "", f"paceline: {out}: {advice}\n")
+    assert not out.exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "reason"),
+    [(["-o", "o.csv", "--no-journal"], "--no-journal"), (["-o", "-", "--output-format", "parquet"], "-o -")],
+)
+def test_a_table_without_a_journal_or_a_file_is_refused_before_the_first_call(paceline, jsonl, arguments, reason):
+    run = paceline("run", jsonl(1), "-m", FAST, *arguments)
+    assert (run.code, run.out) == (2, "")
+    assert run.err.startswith(f"paceline: {reason}: a table (")
+    assert len(run.err.splitlines()) == 1
 
 
 @pytest.mark.parametrize(

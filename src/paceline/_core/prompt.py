@@ -12,6 +12,7 @@ from typing import TypeAlias
 import attrs
 
 from .exceptions import InvalidWorkItemError
+from .media_type import mime_type_of
 from .request import Request
 
 
@@ -44,18 +45,19 @@ class Media:
 
         Args:
             path: Path of the file.
-            mime_type: MIME type; by default guessed from the suffix of the path.
+            mime_type: MIME type; by default that of the first bytes, or else the one that the suffix of the path stands for.
 
         Raises:
-            InvalidWorkItemError: The suffix is not known, or the file is empty.
+            InvalidWorkItemError: Neither the first bytes nor the suffix are known, or the file is empty.
             OSError: The file cannot be read.
         """
-        mime_type = mime_type or mimetypes.guess_type(path)[0]
+        data = Path(path).read_bytes()
+        mime_type = mime_type or mime_type_of(data, mimetypes.guess_type(path)[0])
         if mime_type is None:
             raise InvalidWorkItemError(
-                f"{path}: no MIME type is known for its suffix; pass mime_type, for example image/png"
+                f"{path}: no MIME type is known for its first bytes or its suffix; pass mime_type, for example image/png"
             )
-        return cls(mime_type, Path(path).read_bytes())
+        return cls(mime_type, data)
 
 
 Parts: TypeAlias = str | tuple[str | Media, ...]

@@ -20,8 +20,8 @@ import attrs
 from .exceptions import InvalidWorkItemError
 from .json_values import kind_name
 
-Dialect: TypeAlias = Literal["openai", "gemini", "anthropic"]
-"""API whose form a request has: OpenAI's Chat Completions, Gemini's generateContent, Anthropic's Messages."""
+Dialect: TypeAlias = Literal["openai", "responses", "gemini", "anthropic"]
+"""API whose form a request has: OpenAI's Chat Completions or Responses, Gemini's generateContent, Anthropic's Messages."""
 
 DIALECTS: tuple[Dialect, ...] = get_args(Dialect)
 
@@ -31,11 +31,11 @@ NO_REQUESTS = (
 )
 """Objection of a strategy with an output type to every request."""
 
-_TURNS = {"openai": "messages", "gemini": "contents", "anthropic": "messages"}
+_TURNS = {"openai": "messages", "responses": "input", "gemini": "contents", "anthropic": "messages"}
 _LIMITS = ("max_tokens", "max_completion_tokens", "max_output_tokens", "maxOutputTokens")
 _IGNORED = {"model", "user", "metadata", "store", "service_tier", *_LIMITS}
 """Fields that the content of an answer does not depend on (rule 2)."""
-_SYSTEM_FIELDS = ("system", "systemInstruction", "system_instruction")
+_SYSTEM_FIELDS = ("system", "systemInstruction", "system_instruction", "instructions")
 _SYSTEM_ROLES = ("system", "developer")
 _CONFIGS = ("generationConfig", "generation_config")
 _SEPARATOR = "\n\n"
@@ -55,6 +55,8 @@ def _is_body(request: Request, _: attrs.Attribute[Any], value: object) -> None:
         raise InvalidWorkItemError(f"body must be an object, not {type(value).__name__}")
     name = _TURNS[request.dialect]
     turns = value.get(name)
+    if request.dialect == "responses" and isinstance(turns, str) and turns:
+        turns = [{"content": turns}]
     if not isinstance(turns, list) or not turns:
         found = (
             "; it is missing" if name not in value else "; it is empty" if turns == [] else f", not {kind_name(turns)}"
@@ -79,9 +81,13 @@ class Request:
     """
 
     dialect: Dialect = attrs.field(validator=_is_dialect)
-    """Form of the request: `openai`, `gemini` or `anthropic`."""
+    """Form of the request: `openai`, `responses` (OpenAI's), `gemini` or `anthropic`."""
     body: Mapping[str, Any] = attrs.field(validator=_is_body, repr=False)
     """Body of the request. It must not be changed."""
+    reply: Literal["complete", "text"] = attrs.field(
+        default="complete", kw_only=True, repr=False, validator=attrs.validators.in_(("complete", "text"))
+    )
+    """The output: the complete reply as data, or only the text of the answer, which is checked like that of a text prompt."""
 
     def __hash__(self) -> int:
         return hash((self.dialect, self.text))
@@ -117,7 +123,8 @@ class Request:
         beyond = self.beyond_text
         if beyond is None:
             return None
-        return f"{whose} cannot answer a request in {self.dialect}'s form with more than text: {beyond}"
+        form = "the Responses API's" if self.dialect == "responses" else f"{self.dialect}'s"
+        return f"{whose} cannot answer a request in {form} form with more than text: {beyond}"
 
 
 def plain_text(request: Request) -> str | None:
@@ -129,6 +136,9 @@ def plain_text(request: Request) -> str | None:
 def _texts(body: Mapping[str, Any], turns: str) -> Iterator[str]:
     for name in _SYSTEM_FIELDS:
         yield from _texts_in(body.get(name))
+    if isinstance(body[turns], str):
+        yield body[turns]
+        return
     for turn in body[turns]:
         yield from _texts_in(turn)
 
@@ -171,12 +181,12 @@ def _plain(dialect: Dialect, body: Mapping[str, Any]) -> tuple[str | None, str]:
         elif field not in (name, *_SYSTEM_FIELDS, *_IGNORED):
             raise _NotPlainError(field)
     system = [_one_text(body[field], field) for field in _SYSTEM_FIELDS if body.get(field) is not None]
-    turns = list(body[name])
-    if dialect == "openai" and turns[0].get("role") in _SYSTEM_ROLES:
+    turns = list(body[name]) if isinstance(body[name], list) else [{"content": body[name]}]
+    if dialect in ("openai", "responses") and turns[0].get("role") in _SYSTEM_ROLES:
         system.append(_one_text(turns.pop(0), f"{name}[0]"))
     if len(turns) != 1 or len(system) > 1:
         raise _NotPlainError(f"{len(body[name])} {name}")
-    place = f"{name}[{len(body[name]) - 1}]"
+    place = f"{name}[{len(body[name]) - 1}]" if isinstance(body[name], list) else name
     if turns[0].get("role", "user") != "user":
         raise _NotPlainError(f"{place}.role")
     return (system[0] if system else None), _one_text(turns[0], place)
@@ -186,11 +196,12 @@ def _one_text(value: object, place: str) -> str:
     """Return the text of a turn, a list of parts or a system field that contains only one text."""
     if isinstance(value, dict) and "text" not in value:
         name = "parts" if "parts" in value else "content"
-        _only(value, (name, "role"), f"{place}.")
+        known = (name, "role", "type") if value.get("type") == "message" else (name, "role")
+        _only(value, known, f"{place}.")
         value, place = value.get(name), f"{place}.{name}"
     if isinstance(value, list) and len(value) == 1:
         value, place = value[0], f"{place}[0]"
-    if isinstance(value, dict) and value.get("type", "text") == "text":
+    if isinstance(value, dict) and value.get("type", "text") in ("text", "input_text"):
         _only(value, ("text", "type"), f"{place}.")
         value = value.get("text")
     if not isinstance(value, str):

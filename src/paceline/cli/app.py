@@ -24,7 +24,7 @@ from cyclopts import (
 
 from .._core.exceptions import ConfigurationError
 from ..runs.option_values import OptionError
-from .console import print_message, print_output
+from .console import print_output
 from .exit_codes import OK
 from .options import (
     FORMER_OPTIONS,
@@ -154,11 +154,9 @@ def run(input: _Input, /, options: RunArguments | None = None) -> int:  # noqa: 
     from .commands import run as verb  # noqa: PLC0415
 
     arguments = _restored(options or RunArguments())
-    options_of_run = record_of(RunOptions, arguments, input=_path(input))
-    code = verb.run(options_of_run, arguments)
-    if arguments.output is None and not arguments.dry_run:
-        print_message(f"the results are in {options_of_run.output}")
-    return code
+    more = {} if arguments.prompt_file is None else {"prompt": _template(arguments)}
+    options_of_run = record_of(RunOptions, arguments, input=_path(input), **more)
+    return verb.run(options_of_run, arguments)
 
 
 @app.command(sort_key=2, help_epilogue="")
@@ -253,6 +251,15 @@ def completion(shell: Literal["bash", "zsh", "fish"], /) -> int:
 
 def _path(value: Any) -> Any:
     return "-" if value == _STDIO else value
+
+
+def _template(arguments: RunArguments) -> str:
+    """Return the template of the prompts that --prompt-file names."""
+    from ..runs.setup import template_of  # noqa: PLC0415 - see above
+
+    if arguments.prompt is not None:
+        raise UsageError("--prompt and --prompt-file: give one of them")
+    return template_of(str(arguments.prompt_file))
 
 
 def _restored(options: Options) -> Options:

@@ -36,7 +36,14 @@ from .options import FORMER_OPTIONS, ResumeArguments, RunArguments
 
 _CHECKED = frozenset(field.name for field in attrs.fields(RunOptions))
 _COMMANDS: Mapping[str, type] = {"run": RunArguments, "resume": ResumeArguments}
-_ALTERNATIVES = {"model": "--escalate", "escalate": "--model", "journal": "--no-journal", "no_journal": "--journal"}
+_ALTERNATIVES = {
+    "model": "--escalate",
+    "escalate": "--model",
+    "journal": "--no-journal",
+    "no_journal": "--journal",
+    "prompt": "--prompt-file",
+    "prompt_file": "--prompt",
+}
 """Options by field, and the option that each contradicts."""
 
 
@@ -120,7 +127,7 @@ def _values(path: str, table: str, given: Mapping[str, Any], keys: set[str]) -> 
             values[name] = value_of(name, value, RunOptions if name in _CHECKED else RunArguments)
         except OptionError as error:
             raise ConfigurationError(f"{place}: {error.rule}") from None
-        if name in path_fields():
+        if name in path_fields() | path_fields(RunArguments):
             values[name] = absolute(values[name], os.path.dirname(path))  # noqa: PTH120 - texts
     return values
 
@@ -128,4 +135,4 @@ def _values(path: str, table: str, given: Mapping[str, Any], keys: set[str]) -> 
 def _is_overridden(name: str, by_name: Mapping[str, Any]) -> bool:
     """Return whether the command line has the option that contradicts this one."""
     other = _ALTERNATIVES.get(name)
-    return other is not None and any(token.source == "cli" for token in by_name[other].tokens)
+    return other is not None and other in by_name and any(token.source == "cli" for token in by_name[other].tokens)

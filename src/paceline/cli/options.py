@@ -26,8 +26,9 @@ if TYPE_CHECKING:
 else:
     FilePath = str | Path  # cyclopts makes a string of it, and a shell completes names of files
 
-InputFormat: TypeAlias = Literal["jsonl", "openai", "gemini", "anthropic", "csv", "parquet", "text"]
+InputFormat: TypeAlias = Literal["jsonl", "json", "openai", "gemini", "anthropic", "csv", "parquet", "text"]
 RowFormat: TypeAlias = Literal["own", "openai", "gemini", "anthropic"]
+FileFormat: TypeAlias = Literal["own", "openai", "gemini", "anthropic", "csv", "parquet"]
 Durability: TypeAlias = Literal["normal", "full"]
 Options = TypeVar("Options", bound=attrs.AttrsInstance)
 
@@ -157,7 +158,7 @@ class RunArguments(_StartArguments):
     """Arguments of `run`, without the input, which is positional."""
 
     model: Annotated[str | None, _in_group("Model", metavar="NAME", alias="-m")] = None
-    """Model: gemini-2.5-flash, gpt-5-mini, claude-haiku-4-5, openai:NAME@http://HOST/v1, or sim[:rate=50,...]."""
+    """Model: gemini-2.5-flash, gpt-5-mini, claude-haiku-4-5, openai:NAME@http://HOST/v1, or sim[:rate=50,...]. [default: that of a batch file's lines]"""
     escalate: Annotated[tuple[str, ...], _in_group("Model", **_MODELS)] = ()
     """Models, cheapest first; a prompt with a bad answer goes to the next."""
     system: Annotated[FilePath | None, _in_group("Model", **_FILE)] = attrs.field(default=None, metadata=_IS_PATH)
@@ -181,9 +182,17 @@ class RunArguments(_StartArguments):
     """Set anything else that the provider takes, such as top_p=0.9; may be repeated."""
 
     input_format: Annotated[InputFormat | None, _in_group("Input", **_FORMAT)] = None
-    """Format: jsonl, openai, gemini, anthropic, csv, parquet or text. [default: by name and content]"""
+    """Format: jsonl, json, openai, gemini, anthropic, csv, parquet or text. [default: by name and content]"""
+    encoding: Annotated[str | None, _in_group("Input", metavar="NAME", show_default=False)] = None
+    """Encoding of a text file: utf-16, cp1252. [default: utf-8]"""
     prompt: Annotated[str | None, _in_group("Input", metavar="TEMPLATE")] = None
-    """Template with columns: "Summarise {text}"."""
+    """Template with columns or JSON fields: "Summarise {text}"."""
+    prompt_file: Annotated[FilePath | None, _in_group("Input", **_FILE)] = attrs.field(default=None, metadata=_IS_PATH)
+    """File with the template, in UTF-8, in place of --prompt."""
+    id_column: Annotated[str | None, _in_group("Input", metavar="NAME", show_default=False)] = None
+    """Column or JSON field with the ids; '' numbers the rows. [default: id]"""
+    skip_empty: Annotated[bool, _in_group("Input", **_FLAG)] = False
+    """Skip rows in which a column of the prompt is empty."""
     limit: Annotated[int | None, _in_group("Input", **_WHOLE)] = None
     """Run only the first N prompts."""
     sample: Annotated[int | None, _in_group("Input", **_WHOLE)] = None
@@ -196,9 +205,9 @@ class RunArguments(_StartArguments):
     output: Annotated[FilePath | None, _in_group("Output", alias="-o", **_FILE)] = attrs.field(
         default=None, metadata=_IS_PATH
     )
-    """File for results, one JSON object per line; - for stdout. [default: INPUT.results.jsonl]"""
-    output_format: Annotated[RowFormat, _in_group("Output", **_FORMAT)] = "own"
-    """Format: own, openai, gemini, anthropic."""
+    """File for results: .jsonl, .csv or .parquet; - for stdout. [default: INPUT.results.jsonl]"""
+    output_format: Annotated[FileFormat | None, _in_group("Output", show_default=False, **_FORMAT)] = None
+    """Format: own (JSON lines), openai, gemini, anthropic, csv, parquet. [default: by name, else own]"""
 
     journal: Annotated[FilePath | None, _in_group("Journal", **_FILE)] = attrs.field(default=None, metadata=_IS_PATH)
     """Path of the journal. [default: OUTPUT.journal]"""
@@ -245,8 +254,8 @@ class ResumeArguments(_StartArguments):
         default=None, metadata=_IS_PATH
     )
     """Write all results to another file; - for stdout."""
-    output_format: Annotated[RowFormat | None, _in_group("Output", show_default=False, **_FORMAT)] = None
-    """Format: own, openai, gemini, anthropic."""
+    output_format: Annotated[FileFormat | None, _in_group("Output", show_default=False, **_FORMAT)] = None
+    """Format: own (JSON lines), openai, gemini, anthropic, csv, parquet."""
 
     max_workers: Annotated[int | None, _in_group("Run", show_default=False, **_WHOLE)] = None
     """Upper bound on concurrent calls; rarely needed."""

@@ -36,6 +36,7 @@ def plan_data(plan: RunPlan) -> dict[str, Any]:
             "kind": plan.kind,
             "prompts": plan.prompts,
             "bad_lines": plan.bad_count,
+            "notes": [*plan.notes],
             "problems": [{"line": bad.line, "row": bad.position, "reason": bad.reason} for bad in plan.bad],
         },
         "wanted": plan.wanted,
@@ -72,12 +73,7 @@ def plan_data(plan: RunPlan) -> dict[str, Any]:
 def _lines(plan: RunPlan) -> Iterator[tuple[str, str]]:
     options, usage = plan.options, plan.usage
     yield "plan", "nothing is called, nothing is written"
-    bad = f"; {plan.bad_count:,} invalid lines are skipped" if plan.bad_count else ""
-    yield "input", f"{plan.source}: {plan.prompts:,} prompts ({plan.kind}){bad}"
-    for one in plan.bad:
-        yield "", f"  {one}"
-    if plan.bad_count > len(plan.bad):
-        yield "", f"  and {plan.bad_count - len(plan.bad):,} more"
+    yield from _input_lines(plan)
     yield from _call_lines(plan)
     for index, model in enumerate(plan.models):
         yield ("then" if index else "model"), f"{model.name}, lane {model.quota}"
@@ -121,6 +117,17 @@ def render_settings(options: RunOptions) -> str:
     texts = [f"{name} {value}" for name, value in given.items() if name != "options"]
     texts += [f"{name}={json.dumps(value, ensure_ascii=False)}" for name, value in given.get("options", {}).items()]
     return ", ".join(texts)
+
+
+def _input_lines(plan: RunPlan) -> Iterator[tuple[str, str]]:
+    bad = f"; {plan.bad_count:,} invalid lines are skipped" if plan.bad_count else ""
+    yield "input", f"{plan.source}: {plan.prompts:,} prompts ({plan.kind}){bad}"
+    for one in plan.bad:
+        yield "", f"  {one}"
+    if plan.bad_count > len(plan.bad):
+        yield "", f"  and {plan.bad_count - len(plan.bad):,} more"
+    for note in plan.notes:
+        yield "", f"  {note}"
 
 
 def _journal_lines(plan: RunPlan) -> Iterator[tuple[str, str]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Iterator
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -92,12 +93,20 @@ def print_report(report: RunReport, *, as_json: bool, signal: int | None) -> int
         signal: Number of the signal that stopped the run; None: no signal did.
     """
     if not as_json and (report.journal is None or report.batch.total_items):
-        print_lines(report.batch.summary())
+        print_lines("\n".join([report.batch.summary(), *_output_lines(report)]))
     print_advice(report)
     code = exit_code(report, signal)
     if as_json:
         print_json(report_data(report, code=code, signal=signal), stdout_is_used=report.output == STREAM)
     return code
+
+
+def _output_lines(report: RunReport) -> Iterator[str]:
+    """Yield the lines of the summary about the calls that were repeated, and where the results are."""
+    yield f"retries   {report.retries:,}"
+    if report.output is not None and report.saved is not None and report.output_error is None:
+        rows = report.saved if report.journal is None else report.journal.counts.settled
+        yield f"output    {_name(report.output)}: {rows:,} rows"
 
 
 def report_data(report: RunReport, *, code: int, signal: int | None) -> dict[str, Any]:
@@ -117,6 +126,7 @@ def report_data(report: RunReport, *, code: int, signal: int | None) -> dict[str
         "saved": report.saved,
         "bad_lines": report.bad_lines,
         "refusals": batch.refusals,
+        "retries": report.retries,
         "workers": {"fewest": fewest, "most": most},
         "usage": attrs.asdict(batch.usage),
         "cost": batch.cost,

@@ -7,15 +7,64 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing
 from typing import TYPE_CHECKING
 
-from .types import BadLine, InputError, InputFormat, InputKind, InputRecord, LineError, RawRecord, quote
+from .types import BadLine, InputError, InputFormat, InputKind, InputRecord, LineError, NullFieldError, RawRecord, quote
 
 if TYPE_CHECKING:
     from .seen_set import SeenSet
 
-_SHOWN = 10  # bad lines that are reported one by one
+_SHOWN = 10  # bad lines that are reported one by one, and empty fields whose places are
+_NOUNS = {InputKind.CSV: ("row", "rows"), InputKind.PARQUET: ("row", "rows"), InputKind.JSON: ("entry", "entries")}
+"""What a record is called in messages, by the format of its input; otherwise a line."""
+_BATCH = {InputKind.OPENAI, InputKind.GEMINI, InputKind.ANTHROPIC}
 
 Objection = Callable[[InputRecord], str | None]
 """Returns why a well-formed prompt cannot be used all the same; None if it can."""
+
+
+class EmptyFields:
+    """Counts the records in which a field of the prompt is empty, and remembers where the first are.
+
+    Args:
+        is_skipped: Whether they are left out.
+    """
+
+    def __init__(self, *, is_skipped: bool) -> None:
+        self._is_skipped = is_skipped
+        self._field = ""
+        self._count = self._nulls = 0
+        self._places = array("Q")
+
+    def add(self, place: int, field: str, *, is_null: bool = False) -> None:
+        """Count a record; one with a null that is not left out is invalid, and is reported as such."""
+        if is_null and not self._is_skipped:
+            self._nulls += 1
+            return
+        self._count += 1
+        self._field = self._field or field
+        if len(self._places) < _SHOWN:
+            self._places.append(place)
+
+    def sentences(self, nouns: tuple[str, str]) -> list[str]:
+        """Return what to say about them.
+
+        Args:
+            nouns: What one record, and several, are called.
+        """
+        said = []
+        if self._count:
+            places = ", ".join(map(str, self._places)) + (", ..." if self._count > len(self._places) else "")
+            is_one = self._count == 1
+            prompts, where = ("prompt has", nouns[0]) if is_one else ("prompts have", nouns[1])
+            what = "skipped" if self._is_skipped else "sent all the same; --skip-empty leaves such prompts out"
+            said.append(
+                f"{self._count:,} {prompts} an empty field {quote(self._field)} ({where} {places}), "
+                f"and {'is' if is_one else 'are'} {what}"
+            )
+        if self._nulls:
+            said.append(
+                f"{self._nulls:,} of the invalid {nouns[1]} have a null in the prompt; --skip-empty leaves such out"
+            )
+        return said
 
 
 class Check:
@@ -25,18 +74,26 @@ class Check:
         name: Name of the input, for messages.
         input_format: Reads the records.
         objection: Returns why a well-formed prompt cannot be used; None: there are no objections.
+        skip_empty: Whether records are left out in which a field of the prompt is empty or null.
     """
 
-    def __init__(self, name: str, input_format: InputFormat, objection: Objection | None = None) -> None:
+    def __init__(
+        self, name: str, input_format: InputFormat, objection: Objection | None = None, *, skip_empty: bool = False
+    ) -> None:
         self._format = input_format
         self.count: int = 0
         """Good records so far."""
         self.bad: list[BadLine] = []
         """The first bad lines."""
-        self.bad_positions: array[int] = array("Q")
-        """Positions of all bad lines, ascending."""
+        self.bad_count: int = 0
+        """All bad lines."""
+        self.left_out: array[int] = array("Q")
+        """Positions of the bad lines, and of those that are left out because a field is empty, ascending."""
         self._name = name
         self._objection = objection
+        self._skip_empty = skip_empty
+        self._empty = EmptyFields(is_skipped=skip_empty)
+        self._repeated = 0
 
     def examine(self, records: Iterable[RawRecord], limit: int | None) -> Iterator[InputRecord | BadLine]:
         """Yield each good record, and each bad line in its place; blank lines are skipped.
@@ -69,29 +126,66 @@ class Check:
         Raises:
             InputError: With the first bad lines, and the number of the others.
         """
-        complaints = describe_bad_lines(self.bad, len(self.bad_positions))
+        complaints = describe_bad_lines(self.bad, self.bad_count)
+        if not self.count and self.bad_count > _SHOWN and len({bad.reason for bad in self.bad}) == 1:
+            complaints = [f"{self.bad[0]} (there are {self.bad_count:,} such {self._nouns[1]}, and no valid prompt)"]
         if complaints and (strict or not self.count):
             raise InputError("\n".join(complaints))
         if not self.count:
-            raise InputError(f"{self._name}: has no prompts")
+            why = (
+                f": a field of the prompt is empty in all {len(self.left_out):,} {self._nouns[1]}"
+                if self.left_out
+                else ""
+            )
+            raise InputError(f"{self._name}: has no prompts{why}")
+
+    def notes(self) -> list[str]:
+        """Return sentences about how the records were read, and about empty fields."""
+        notes = self._empty.sentences(self._nouns)
+        if self._repeated and self._format.kind not in _BATCH:
+            notes.append(
+                f"{self._repeated:,} {self._nouns[1]} repeat an id; --id-column names another field, and --id-column '' numbers them"
+            )
+        return [*self._format.notes, *(f"{self._name}: {note}" for note in notes)]
+
+    @property
+    def _nouns(self) -> tuple[str, str]:
+        return _NOUNS.get(self._format.kind, ("line", "lines"))
 
     def _read(self, record: RawRecord, ids: SeenSet) -> InputRecord | None:
-        found = self._format.read(record)
+        try:
+            found = self._format.read(record)
+        except NullFieldError as problem:
+            if self._is_left_out(record, problem.field, is_null=True):
+                return None
+            raise
         if found is None:
             return None
         if self._objection is not None and (reason := self._objection(found)) is not None:
             raise LineError(reason)
-        if self._format.has_ids and (first := ids.add(found.id, found.position)) != found.position:
-            place = "in row" if self._format.kind in {InputKind.CSV, InputKind.PARQUET} else "on line"
-            raise LineError(f"id {quote(found.id)} is {place} {first} already")
+        if found.empty_field is not None and self._is_left_out(record, found.empty_field):
+            return None
+        if self._format.ids_may_repeat and (first := ids.add(found.id, found.position)) != found.position:
+            noun = self._nouns[0]
+            self._repeated += 1
+            raise LineError(f"id {quote(found.id)} is {'on' if noun == 'line' else 'in'} {noun} {first} already")
         return found
+
+    def _is_left_out(self, record: RawRecord, field: str, *, is_null: bool = False) -> bool:
+        """Note a record with an empty field; return whether it is left out."""
+        position, line, _ = record
+        self._empty.add(line if line is not None and self._nouns[0] == "line" else position, field, is_null=is_null)
+        if self._skip_empty:
+            self.left_out.append(position)
+        return self._skip_empty
 
     def _record_bad(self, record: RawRecord, reason: str) -> BadLine:
         position, line, _ = record
         bad = BadLine(self._name, position, reason, line)
         if len(self.bad) < _SHOWN:
             self.bad.append(bad)
-        self.bad_positions.append(position)
+        self.bad_count += 1
+        self.left_out.append(position)
         return bad
 
 

@@ -3,21 +3,23 @@
 1. A quoted field may contain line breaks; a row's place is the line where it begins.
 2. A row is bad on its own, and the next line begins the next row. But where the quotes of a row that spans lines are wrong,
    nothing says where it ends: reading stops there, and its bad line says that the rest of the file was not read.
-3. Fields are separated by commas, semicolons or tabs: by the one that splits the header into the most columns.
-4. Every row has as many fields as the header. The complete row is the context; the column `id`, if there is one, is the id.
+3. Fields are separated by commas, semicolons or tabs: by the one that splits the header into the most columns, or that a line
+   `sep=;` before it names.
+4. Every row has as many fields as the header; empty ones after them do not count. The complete row is the context.
 """
 
 from __future__ import annotations
 
 import csv
+import re
 from collections.abc import Iterator
 
 import attrs
 
-from .jsonl import check_id, decode_line
-from .lines import numbered
-from .template import TableFormat, first_duplicate
-from .types import BOM, LONGEST, InputError, InputKind, InputRecord, Line, LineError, Lines, RawRecord, quote
+from .json_lines import decode_line
+from .lines import decoded, numbered
+from .table import TableFormat
+from .types import BOM, LONGEST, InputError, InputKind, InputRecord, Line, LineError, Lines, RawRecord, Reading
 
 # csv.Sniffer is not better than the header: it fails on files of one column, and it looks at prose, which has commas too.
 _SEPARATORS = ",;\t"
@@ -29,6 +31,7 @@ _REASONS = {  # by a part of the csv module's message
     "' expected after '": "a quote is closed before its field ends",
 }
 _STOPPED = "; the rest of the file was not read"
+_SEPARATOR_LINE = re.compile(r"sep=(.)\s*", re.IGNORECASE)  # Excel's, before the header
 
 
 @attrs.frozen
@@ -45,8 +48,9 @@ class CsvFormat(TableFormat):
 
     kind = InputKind.CSV
 
-    def __init__(self, name: str, template: str | None) -> None:
-        super().__init__(name, template)
+    def __init__(self, name: str, reading: Reading, *, separators: str = _SEPARATORS) -> None:
+        super().__init__(name, reading)
+        self._separators = separators
         self._separator = ","
 
     def records(self, lines: Lines) -> Iterator[RawRecord]:
@@ -55,7 +59,8 @@ class CsvFormat(TableFormat):
         Raises:
             InputError: The header cannot be read, differs from the header of the first pass, or does not fit the template.
         """
-        feed = _Feed(numbered(lines))
+        encoding = self._reading.encoding
+        feed = _Feed(numbered(decoded(lines, encoding, self._name)), encoding)
         self._read_header(feed)
         reader = csv.reader(feed, delimiter=self._separator, strict=True)
         position = 0
@@ -83,13 +88,14 @@ class CsvFormat(TableFormat):
         position, line, data = record
         if isinstance(data, LineError):
             raise data
-        if len(data.fields) != len(self._columns):
-            raise LineError(f"has {len(data.fields)} fields, and the header has {len(self._columns)}")
+        fields, count = data.fields, len(self._columns)
+        if len(fields) != count and (len(fields) < count or any(fields[count:])):  # Excel adds empty ones
+            raise LineError(f"has {len(fields)} fields, and the header has {count}")
         if b"\0" in data.raw:
             raise LineError("contains a NUL byte, which is not text")
-        row = dict(zip(self._columns, data.fields, strict=True))
-        name = check_id(row["id"], "id") if "id" in row else str(position)
-        return InputRecord(position, name, self._template.fill(row), row, line=line)
+        row = dict(zip(self._columns, fields, strict=False))
+        prompt, empty = self._template.fill(row)
+        return InputRecord(position, self._id_of(row, position), prompt, row, line=line, empty_field=empty)
 
     def raw(self, record: RawRecord) -> bytes:
         """Return the row as it is in the file."""
@@ -102,8 +108,13 @@ class CsvFormat(TableFormat):
         try:
             while not fields and not feed.at_end:
                 feed.begin_row()
+                first = feed.peek()
+                if (named := _SEPARATOR_LINE.fullmatch(first)) is not None:
+                    next(feed)
+                    self._separators = named[1]
+                    continue
                 if not self._columns:
-                    self._separator = _separator_of(feed.peek())
+                    self._separator = _separator_of(first, self._separators)
                 fields = next(csv.reader(feed, delimiter=self._separator, strict=True), [])
                 if feed.problem is not None:
                     raise feed.problem
@@ -112,8 +123,6 @@ class CsvFormat(TableFormat):
             raise InputError(f"{self._name}:{feed.line}: the header cannot be read: {reason}") from None
         if not fields and not self._columns:
             raise InputError(f"{self._name}: has no prompts")
-        if not self._columns and (duplicate := first_duplicate(fields)) is not None:
-            raise InputError(f"{self._name}:{feed.line}: the header has the column {quote(duplicate)} twice")
         self._set_columns(fields)
         header = feed.raw.removeprefix(BOM)
         self.header: bytes = bytes(header if header.endswith(b"\n") else header + b"\n")
@@ -122,7 +131,8 @@ class CsvFormat(TableFormat):
 class _Feed:
     """Feeds lines to the csv module, and records which of them the current row was read from."""
 
-    def __init__(self, lines: Iterator[tuple[int, Line]]) -> None:
+    def __init__(self, lines: Iterator[tuple[int, Line]], encoding: str | None) -> None:
+        self._encoding = encoding
         self.line = 0
         """The line where the current row begins."""
         self.raw = bytearray()
@@ -154,7 +164,7 @@ class _Feed:
         if self.at_end or self._next is None:
             return ""
         self.line, line = self._next
-        return _decode(self.line, line)
+        return self._decode(self.line, line)
 
     def begin_row(self) -> None:
         """Start a row with the next line."""
@@ -179,21 +189,20 @@ class _Feed:
         if len(self.raw) > LONGEST:
             raise LineError(f"longer than {LONGEST >> 20} MiB, or {_NOT_CLOSED}")
         try:
-            return _decode(number, line)
+            return self._decode(number, line)
         except LineError as problem:  # the quotes are read on, so that it is known where the row ends
             place = "" if number == self.line else f" (line {number})"
             self.problem = self.problem or LineError(f"{problem}{place}")
             return line.decode(errors="replace")
 
+    def _decode(self, number: int, line: Line) -> str:
+        if isinstance(line, LineError):
+            raise line
+        return decode_line(line.removeprefix(BOM) if number == 1 else line, self._encoding)
 
-def _decode(number: int, line: Line) -> str:
-    if isinstance(line, LineError):
-        raise line
-    return decode_line(line.removeprefix(BOM) if number == 1 else line)
 
-
-def _separator_of(header: str) -> str:
-    return max(_SEPARATORS, key=lambda separator: len(next(csv.reader([header], delimiter=separator), ())))
+def _separator_of(header: str, separators: str) -> str:
+    return max(separators, key=lambda separator: len(next(csv.reader([header], delimiter=separator), ())))
 
 
 def _reason(error: csv.Error) -> str:

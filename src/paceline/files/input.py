@@ -4,7 +4,8 @@
    them stay the positions of all bad lines and the text of the first few; ids are kept on disk. What cannot be read twice (a
    pipe) is copied to a temporary file.
 2. The format is the one that the caller gives, or is determined by the suffix and the first line; see `source`.
-3. A bad line is reported with its place and the reason, and the other lines are used, unless the check is strict.
+3. A bad line is reported with its place and the reason, and the other lines are used, unless the check is strict. What else is
+   worth saying (ids that are numbers, empty fields) is said once, in a note.
 4. An input whose checked bytes are changed in place is not read on, so that no text is sent that was not checked. Lines that are
    added at its end are not read, and a file that is replaced is read as it was.
 5. With a limit the input ends after that number of good prompts, and the rest is not read. A sample is drawn from what is left; of the
@@ -24,9 +25,9 @@ from typing import BinaryIO
 import attrs
 
 from .check import Check, Objection, describe_bad_lines
-from .lines import ChangeGuard, DigestingReader, reader_from
+from .lines import ChangeGuard, DigestingReader, python_encoding, reader_from
 from .source import Source, errors_as_input_error, open_source, rows_reader
-from .types import BadLine, InputError, InputFormat, InputKind, InputRecord, LineError, RawRecord
+from .types import BadLine, InputError, InputFormat, InputKind, InputRecord, LineError, RawRecord, Reading
 
 _SEED = 0  # of samples: the same input gives the same sample, and a larger sample contains a smaller one
 
@@ -112,11 +113,14 @@ class Input(CheckedInput):
     """The first bad lines."""
     bad_count: int
     """All bad lines."""
+    notes: tuple[str, ...] = ()
+    """Sentences about how it was read, such as that its records are identified by numbers."""
     digest: bytes
     """BLAKE2b digest of the bytes that were read; see `digest_of`."""
     size: int
     """Bytes that were read: the complete file, unless `limit` ended the input early."""
-    _bad_positions: Sequence[int] = attrs.field(alias="bad_positions", repr=False)
+    _left_out: Sequence[int] = attrs.field(alias="left_out", repr=False)
+    """Positions of the bad lines, and of records that are left out because a field is empty."""
     _total: int = attrs.field(alias="total", repr=False)
     """Good prompts before a sample was drawn."""
     _drawn: Sequence[int] | None = attrs.field(alias="drawn", repr=False)
@@ -139,7 +143,7 @@ class Input(CheckedInput):
 
     def _records(self) -> Iterator[RawRecord]:
         """Yield the raw records of the good prompts."""
-        bad = _Ascending(self._bad_positions)
+        bad = _Ascending(self._left_out)
         drawn = None if self._drawn is None else _Ascending(self._drawn)
         number = 0
         for record in super()._records():
@@ -162,6 +166,9 @@ def open_input(  # noqa: PLR0913 - all but the path have good defaults
     *,
     kind: InputKind | None = None,
     template: str | None = None,
+    id_column: str | None = None,
+    encoding: str | None = None,
+    skip_empty: bool = False,
     limit: int | None = None,
     sample: int | None = None,
     strict: bool = False,
@@ -173,7 +180,10 @@ def open_input(  # noqa: PLR0913 - all but the path have good defaults
     Args:
         path: Path of the file; "-" for stdin.
         kind: Format; None: by the file's name and first line.
-        template: Template of the prompts, with columns in braces; for CSV and Parquet only.
+        template: Template of the prompts, with columns or JSON fields in braces; None: the field `prompt`.
+        id_column: Column or field with the ids; "": number the records. None: `id`, in any case.
+        encoding: Encoding of a text file, a name of Python's; None: UTF-8.
+        skip_empty: Whether records are left out in which a field of the prompt is empty or null.
         limit: Most good prompts: the first ones. None: all.
         sample: Most prompts, drawn at random from what `limit` leaves; the same input gives the same sample. None: all.
         strict: Whether one bad line makes the input unusable.
@@ -184,10 +194,14 @@ def open_input(  # noqa: PLR0913 - all but the path have good defaults
         InputError: It cannot be read, has no good prompts, or has a bad line while `strict` is true.
         MissingExtraError: The file is Parquet, and pyarrow is not installed.
     """
-    with open_source(path, kind, template) as source:
-        check = Check(source.name, source.input_format, objection)
+    reading = Reading(
+        kind=kind, template=template, id_column=id_column, encoding=python_encoding(encoding), skip_empty=skip_empty
+    )
+    with open_source(path, reading) as source:
+        check = Check(source.name, source.input_format, objection, skip_empty=skip_empty)
         read = _check_all(source, check, limit, None if sample is not None else visit)
         check.conclude(strict=strict)
+        notes = check.notes()
         drawn = None if sample is None else _draw(sample, check.count)
         guard = ChangeGuard(
             source.name, source.file, source.identity, start=source.start, size=read.size, digest=read.digest
@@ -197,7 +211,8 @@ def open_input(  # noqa: PLR0913 - all but the path have good defaults
             kind=source.input_format.kind,
             count=check.count if drawn is None else len(drawn),
             bad=tuple(check.bad),
-            bad_count=len(check.bad_positions),
+            bad_count=check.bad_count,
+            notes=tuple(notes),
             digest=read.digest,
             size=read.size,
             identity=source.identity,
@@ -205,7 +220,7 @@ def open_input(  # noqa: PLR0913 - all but the path have good defaults
             file=source.copy or source.file,
             start=source.start,
             guard=guard if source.copy is None else None,
-            bad_positions=check.bad_positions,
+            left_out=check.left_out,
             total=check.count,
             drawn=drawn,
         )
@@ -216,42 +231,53 @@ def open_input(  # noqa: PLR0913 - all but the path have good defaults
 
 
 @contextmanager
-def examine_input(
-    path: str, *, kind: InputKind | None, template: str | None, limit: int | None
-) -> Iterator[Iterator[InputRecord | BadLine]]:
+def examine_input(path: str, reading: Reading, *, limit: int | None) -> Iterator[Iterator[InputRecord | BadLine]]:
     """Open an input; yield an iterator that reads it once, and yields each bad line in its place.
 
     Args:
         path: Path of the file; "-" for stdin.
-        kind: Format; None: by the file's name and first line.
-        template: Template of the prompts, with columns in braces; for CSV and Parquet only.
+        reading: Options.
         limit: Most good prompts; None: all.
 
     Raises:
         InputError: It cannot be read.
         MissingExtraError: The file is Parquet, and pyarrow is not installed.
     """
-    with open_source(path, kind, template) as source:
-        yield _examine(source, limit)
+    with open_source(path, reading) as source:
+        yield _examine(source, reading, limit)
 
 
 @contextmanager
-def reopen_input(
-    path: str, *, kind: InputKind, template: str | None = None, digest: bytes | None = None, size: int = 0
+def reopen_input(  # noqa: PLR0913 - all but the path and the format have good defaults
+    path: str,
+    *,
+    kind: InputKind,
+    template: str | None = None,
+    id_column: str | None = None,
+    encoding: str | None = None,
+    exact_id: bool = False,
+    digest: bytes | None = None,
+    size: int = 0,
 ) -> Iterator[CheckedInput]:
     """Open an input that was checked before, without checking it; it is closed at the end of the block.
 
     Args:
         path: Path of a regular file.
         kind: Format.
-        template: Template of the prompts, with columns in braces; for CSV and Parquet only.
+        template: Template of the prompts, as for `open_input`.
+        id_column: Column or field with the ids, as for `open_input`.
+        encoding: Encoding of a text file, as for `open_input`.
+        exact_id: Whether only a column named exactly `id` holds ids: the rule under which older versions read.
         digest: Digest of the bytes that were checked, as `Input.digest` has it; None: any change of the file from now on counts.
         size: Number of these bytes.
 
     Raises:
         InputError: It cannot be read.
     """
-    with open_source(path, kind, template) as source:
+    reading = Reading(
+        kind=kind, template=template, id_column=id_column, encoding=python_encoding(encoding), exact_id=exact_id
+    )
+    with open_source(path, reading) as source:
         guard = ChangeGuard(path, source.file, source.identity, size=size, digest=digest)
         yield CheckedInput(
             name=path, identity=source.identity, input_format=source.input_format, file=source.file, guard=guard
@@ -279,12 +305,13 @@ def _check_all(
         return read
 
 
-def _examine(source: Source, limit: int | None) -> Iterator[InputRecord | BadLine]:
+def _examine(source: Source, reading: Reading, limit: int | None) -> Iterator[InputRecord | BadLine]:
     with errors_as_input_error(source.name), ExitStack() as stack:
         lines = source.file
         if source.input_format.kind is InputKind.PARQUET:
             lines = stack.enter_context(closing(rows_reader(source)))
-        yield from Check(source.name, source.input_format).examine(source.input_format.records(lines), limit)
+        check = Check(source.name, source.input_format, skip_empty=reading.skip_empty)
+        yield from check.examine(source.input_format.records(lines), limit)
 
 
 class _Ascending:

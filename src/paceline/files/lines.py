@@ -8,6 +8,7 @@
 
 from __future__ import annotations
 
+import codecs
 import io
 import os
 import sys
@@ -17,6 +18,7 @@ from hashlib import blake2b
 from pathlib import Path
 from typing import BinaryIO
 
+from .._core.exceptions import ConfigurationError
 from .types import LONGEST, STREAM, InputError, Line, LineError, Lines
 
 _CHUNK = 2**18  # bytes per read
@@ -52,6 +54,76 @@ def numbered(lines: Lines) -> Iterator[tuple[int, Line]]:
             yield number, LineError(f"longer than {LONGEST >> 20} MiB")
         else:
             yield number, line
+
+
+def python_encoding(name: str | None) -> str | None:
+    """Return the encoding of a text file under Python's name; None if it is UTF-8, which needs no conversion.
+
+    Raises:
+        ConfigurationError: Python has no such encoding.
+    """
+    if name is None:
+        return None
+    try:
+        "".encode(name)
+        found = codecs.lookup(name).name
+    except (LookupError, ValueError):
+        raise ConfigurationError(
+            f"--encoding: must be the name of an encoding, such as utf-8, utf-16 or cp1252, not {name!r}"
+        ) from None
+    return None if found in {"utf-8", "utf-8-sig"} else found
+
+
+def decoded(lines: Lines, encoding: str | None, name: str) -> Lines:
+    """Return the lines of an input converted to UTF-8.
+
+    Args:
+        lines: The lines as they are in the file.
+        encoding: Their encoding, a name of Python's; None: they are UTF-8, and are returned as they are.
+        name: Name of the input, for messages.
+    """
+    return lines if encoding is None else _DecodedLines(lines, encoding, name)
+
+
+class _DecodedLines:
+    """Lines converted to UTF-8. A byte that is not text in their encoding is left as it is, which makes its line invalid."""
+
+    def __init__(self, lines: Lines, encoding: str, name: str) -> None:
+        self._lines = lines
+        self._decoder = codecs.getincrementaldecoder(encoding)("surrogateescape")
+        self._encoding = encoding
+        self._name = name
+        self._ready = bytearray()
+        self._read = 0  # line ends that were converted
+        self._at_end = False
+
+    def readline(self, size: int, /) -> bytes:
+        """Return the next line, or its next `size` bytes if it is longer; b"" at the end.
+
+        Raises:
+            InputError: The text cannot be read on, as nothing says where the next line begins.
+        """
+        searched = 0
+        while (end := self._ready.find(b"\n", searched, size) + 1) == 0:
+            if len(self._ready) >= size or self._at_end:
+                end = min(size, len(self._ready))
+                break
+            searched = len(self._ready)
+            self._convert(self._lines.readline(_CHUNK))
+        line = bytes(self._ready[:end])
+        del self._ready[:end]
+        return line
+
+    def _convert(self, piece: bytes) -> None:
+        self._at_end = not piece
+        try:
+            text = self._decoder.decode(piece, final=self._at_end)
+            self._ready += text.encode("utf-8", "surrogateescape")
+        except UnicodeError:
+            raise InputError(
+                f"{self._name}:{self._read + 1}: is not {self._encoding}; --encoding names another encoding"
+            ) from None
+        self._read += text.count("\n")
 
 
 class DigestingReader:

@@ -34,10 +34,19 @@ class OutputFormat(enum.StrEnum):
     """`{"key", "response"}` or `{"key", "error"}`."""
     ANTHROPIC = "anthropic"
     """`{"custom_id", "result"}`."""
+    CSV = "csv"
+    """A table with a header, in UTF-8."""
+    PARQUET = "parquet"
+    """The same table with types. Requires `paceline[parquet]`."""
+
+    @property
+    def is_table(self) -> bool:
+        """Whether results are rows of a table, which is written as a whole, and not lines."""
+        return self in {OutputFormat.CSV, OutputFormat.PARQUET}
 
 
 def encode(output_format: OutputFormat, result: WorkItemResult[Any]) -> bytes:
-    """Return a result as a line of JSON in UTF-8."""
+    """Return a result as a line of JSON in UTF-8; not for tables."""
     if output_format is OutputFormat.OWN:
         return encode_row(result)
     return (
@@ -49,7 +58,8 @@ def _openai(row: _Row) -> _Row:
     line: _Row = {"id": f"batch_req_{_digest(row)}", "custom_id": row["id"], "response": None, "error": None}
     if not row["success"]:
         return {**line, "error": {"code": row["error"]["kind"], "message": row["error"]["message"]}}
-    body = row["output"] if _is_reply(row["output"], "choices") else _openai_body(row)
+    is_reply = _is_reply(row["output"], "choices") or _is_reply(row["output"], "output")  # the Responses API's
+    body = row["output"] if is_reply else _openai_body(row)
     return {**line, "response": {"status_code": 200, "request_id": f"req_{_digest(row)}", "body": body}}
 
 

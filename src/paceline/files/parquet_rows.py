@@ -1,31 +1,42 @@
 """Parquet: rows in batches, converted to values that JSON has.
 
 1. A few rows are held at a time, whatever the size of the file.
-2. The complete row is the context. What JSON cannot hold (a date, a decimal) is written as text. Bytes are not text: a row with
-   bytes is bad if the template uses their column; in the context they are null.
-3. A value that cannot be read makes its row bad; pages that cannot be read make the file unusable.
+2. The complete row is the context. What JSON cannot hold (a date, a decimal) is written as text, also where Python has no such date.
+   Bytes are not text: a row with bytes is bad if the template uses their column; in the context they are null.
+3. A value that cannot be read makes its row bad only if the prompt or the id needs it; otherwise it is null in the context. Pages that
+   cannot be read make the file unusable.
 """
 
 from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+import attrs
+
 from .._core.exceptions import MissingExtraError
-from .jsonl import check_id
-from .template import TableFormat, first_duplicate
-from .types import InputError, InputKind, InputRecord, LineError, Lines, RawRecord, quote
+from .table import TableFormat
+from .types import InputError, InputKind, InputRecord, LineError, Lines, RawRecord, Reading, quote
 
 _MOST_ROWS = 256  # of a batch
 _BATCH_SIZE = 4 * 2**20  # bytes of a batch, about: prompts may be long
+_OFFSET = re.compile(r"([+-]\d\d)(\d\d)\Z")  # of a time zone, as Arrow writes it
+_UNREADABLE = (ValueError, ArithmeticError, LookupError, TypeError, AttributeError, NotImplementedError)
+"""What pyarrow raises for a value that Python does not have."""
 
 
 class ParquetFormat(TableFormat):
     """Rows of Parquet, each a prompt."""
 
     kind = InputKind.PARQUET
+
+    def __init__(self, name: str, reading: Reading) -> None:
+        super().__init__(name, reading, nested=True)
+        if reading.encoding is not None:
+            raise InputError(f"{name}: --encoding is for files of text; Parquet has its own encoding")
 
     def records(self, lines: Lines) -> Iterator[RawRecord]:
         """Yield the rows.
@@ -38,12 +49,9 @@ class ParquetFormat(TableFormat):
         position = 0
         try:
             file = parquet.ParquetFile(lines, pre_buffer=False, buffer_size=2**20)
-            columns = list(file.schema_arrow.names)
-            if (duplicate := first_duplicate(columns)) is not None:
-                raise InputError(f"{self._name}: has two columns {quote(duplicate)}")
-            self._set_columns(columns)
+            self._set_columns(list(file.schema_arrow.names))
             for batch in file.iter_batches(batch_size=_rows_per_batch(file.metadata)):
-                rows = _Rows(batch)
+                rows = _Rows(batch, self._columns)
                 for index in range(batch.num_rows):
                     position += 1
                     yield position, None, (rows, index)
@@ -57,13 +65,10 @@ class ParquetFormat(TableFormat):
         """Return the prompt of a row."""
         position, _, (rows, index) = record
         row = rows.row(index)
-        name = str(position)
-        if "id" in row:
-            value = row["id"]
-            name = check_id(str(value) if type(value) in {int, float} else value, "id")
-        texts = {column: _as_text(column, row[column]) for column in self._template.columns}
+        name = self._id_of(_Needed(row), position)
+        prompt, empty = self._template.fill(_Needed(row))
         context = {column: _as_json(value) for column, value in row.items()}
-        return InputRecord(position, name, self._template.fill(texts), context)
+        return InputRecord(position, name, prompt, context, empty_field=empty)
 
     def raw(self, record: RawRecord) -> bytes:
         """Return a row as a line of paceline's own JSONL, with the same id, prompt and context."""
@@ -72,34 +77,92 @@ class ParquetFormat(TableFormat):
         return json.dumps(fields, ensure_ascii=False, allow_nan=False).encode() + b"\n"
 
 
+@attrs.frozen
+class _Unreadable:
+    """A value that cannot be read, and why."""
+
+    reason: str
+
+
+class _Needed(dict[str, Any]):
+    """The values of a row as an id or a prompt needs them: JSON's, or bytes, which neither can be."""
+
+    def __getitem__(self, column: str) -> Any:
+        value = super().__getitem__(column)
+        if isinstance(value, _Unreadable):
+            raise LineError(f"the column {quote(column)} {value.reason}")
+        return value if isinstance(value, bytes) else _as_json(value)
+
+    def get(self, column: str, default: Any = None) -> Any:
+        """Return the value of a column; `default` if there is no such column."""
+        return self[column] if column in self else default  # noqa: SIM401 - not dict.get, which does not call __getitem__
+
+
 class _Rows:
     """A batch, converted when one of its rows is first needed."""
 
-    def __init__(self, batch: Any) -> None:
+    def __init__(self, batch: Any, columns: list[str]) -> None:
         self._batch = batch
-        self._rows: list[dict[str, Any]] | None = None
-        self._is_convertible = True
+        self._names = columns
+        self._columns: list[list[Any]] | None = None
 
     def row(self, index: int) -> Mapping[str, Any]:
-        """Return a row.
+        """Return a row; in place of a value that cannot be read, an `_Unreadable`."""
+        if self._columns is None:
+            self._columns = [_values_of(column) for column in self._batch.columns]
+        return {name: column[index] for name, column in zip(self._names, self._columns, strict=True)}
 
-        Raises:
-            LineError: One of its values cannot be read.
-        """
-        if self._rows is None and self._is_convertible:
-            try:
-                self._rows = self._batch.to_pylist()
-            except (ValueError, OverflowError, ArithmeticError):  # the rows are converted one by one instead
-                self._is_convertible = False
-        if self._rows is not None:
-            return self._rows[index]
-        try:
-            (row,) = self._batch.slice(index, 1).to_pylist()
-        except UnicodeDecodeError:
-            raise LineError("a text is not UTF-8") from None
-        except (ValueError, OverflowError, ArithmeticError) as error:
-            raise LineError(f"a value cannot be read: {type(error).__name__}") from None
-        return dict(row)
+
+def _values_of(column: Any) -> list[Any]:
+    """Return the values of a column; where they cannot be converted together, one by one."""
+    try:
+        values: list[Any] = column.to_pylist()
+    except _UNREADABLE:
+        return [_value_or_reason(scalar) for scalar in column]
+    return values
+
+
+def _value_or_reason(scalar: Any) -> Any:
+    try:
+        return _value_of(scalar)
+    except UnicodeDecodeError:
+        return _Unreadable("is not UTF-8")
+    except _UNREADABLE as error:
+        return _Unreadable(f"cannot be read: {type(error).__name__}")
+
+
+def _value_of(scalar: Any) -> Any:
+    """Return a value; one that Python does not have as a text, in the form of ISO 8601 if it is a time."""
+    import pyarrow as pa  # noqa: PLC0415 - an extra, and slow to import
+
+    if not scalar.is_valid:
+        return None
+    if isinstance(scalar, pa.StructScalar):
+        return {scalar.type.field(at).name: _value_of(scalar[at]) for at in range(scalar.type.num_fields)}
+    if isinstance(scalar, (pa.ListScalar, pa.LargeListScalar, pa.FixedSizeListScalar)):
+        return [_value_of(inner) for inner in scalar.values]
+    if isinstance(scalar, pa.DictionaryScalar):
+        return _value_of(scalar.value)
+    try:
+        return scalar.as_py()
+    except UnicodeDecodeError:
+        raise
+    except _UNREADABLE:
+        return _time_text(scalar.cast(pa.string()).as_py(), scalar.type)
+
+
+def _time_text(text: str, arrow_type: Any) -> str:
+    """Return a time as Arrow writes it in the form of ISO 8601.
+
+    Raises:
+        ValueError: It is no time that can be written.
+    """
+    if str(arrow_type).startswith("duration"):
+        return f"{text} {arrow_type.unit}"
+    if text.startswith("<"):  # "<value out of range: ...>"
+        raise ValueError(text)
+    text = text.replace(" ", "T", 1)
+    return f"{text[:-1]}+00:00" if text.endswith("Z") else _OFFSET.sub(r"\1:\2", text)
 
 
 def _rows_per_batch(metadata: Any) -> int:
@@ -118,16 +181,6 @@ def _import_pyarrow() -> tuple[Any, Any]:
     return pa, parquet
 
 
-def _as_text(column: str, value: Any) -> str | None:
-    """Return a value as a prompt shows it; None if it is null."""
-    if value is None or isinstance(value, str):
-        return value
-    if isinstance(value, bytes):
-        raise LineError(f"the column {quote(column)} holds bytes, not text")
-    plain = _as_json(value)
-    return plain if isinstance(plain, str) else json.dumps(plain, ensure_ascii=False)
-
-
 def _as_json(value: Any) -> Any:
     """Return a value as one that JSON has."""
     match value:
@@ -139,7 +192,7 @@ def _as_json(value: Any) -> Any:
             return {str(key): _as_json(inner) for key, inner in value.items()}
         case list() | tuple():  # the entries of a map are pairs
             return [_as_json(inner) for inner in value]
-        case bytes():
+        case bytes() | _Unreadable():
             return None
         case _:
             return value.isoformat() if hasattr(value, "isoformat") else str(value)

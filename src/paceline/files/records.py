@@ -18,7 +18,8 @@ import attrs
 from .._core.exceptions import ConfigurationError
 from .._core.validators import OneOf, WholeNumber
 from .input import examine_input, open_input
-from .types import BadLine, InputKind, InputKindName, InputRecord
+from .lines import python_encoding
+from .types import BadLine, InputKind, InputKindName, InputRecord, Reading
 
 R_co = TypeVar("R_co", bound=InputRecord | BadLine, covariant=True)
 
@@ -50,6 +51,16 @@ def _is_text_or_none(_: object, attribute: attrs.Attribute[str | None], value: o
         raise ConfigurationError(f"{attribute.name} must be a string or None, not {value!r}")
 
 
+def _is_encoding_or_none(_: object, attribute: attrs.Attribute[str | None], value: object) -> None:
+    _is_text_or_none(_, attribute, value)
+    python_encoding(cast("str | None", value))
+
+
+def _is_bool(_: object, attribute: attrs.Attribute[bool], value: object) -> None:
+    if not isinstance(value, bool):
+        raise ConfigurationError(f"{attribute.name} must be True or False, not {value!r}")
+
+
 _AT_LEAST_ONE = attrs.validators.optional(WholeNumber(at_least=1))
 
 
@@ -64,9 +75,15 @@ class Records(Generic[R_co]):
     path: str = attrs.field(converter=path_text)
     """Path of the file; "-" for stdin."""
     prompt: str | None = attrs.field(default=None, validator=_is_text_or_none)
-    """Template of the prompts of CSV and Parquet, with columns in braces; None: they are in the column `prompt`."""
+    """Template of the prompts, with columns or JSON fields in braces; None: they are in the field `prompt`."""
     format: InputKind | None = attrs.field(default=None, converter=_to_kind)
     """Format; None: by the file's name and first line."""
+    id_column: str | None = attrs.field(default=None, validator=_is_text_or_none)
+    """Column or field with the ids; "": records are numbered. None: `id`, in any case."""
+    encoding: str | None = attrs.field(default=None, validator=_is_encoding_or_none)
+    """Encoding of a text file, a name of Python's; None: UTF-8."""
+    skip_empty: bool = attrs.field(default=False, validator=_is_bool)
+    """Whether records are left out in which a field of the prompt is empty or null."""
     limit: int | None = attrs.field(default=None, validator=_AT_LEAST_ONE)
     """Most prompts: the first ones. None: all."""
     sample: int | None = attrs.field(default=None, validator=_AT_LEAST_ONE)
@@ -100,13 +117,29 @@ class Records(Generic[R_co]):
 
     @contextmanager
     def _open(self) -> Iterator[Iterator[InputRecord | BadLine]]:
-        options: dict[str, Any] = {"kind": self.format, "template": self.prompt, "limit": self.limit}
         if self.bad_lines == "yield":
-            with examine_input(self.path, **options) as found:
+            reading = Reading(
+                kind=self.format,
+                template=self.prompt,
+                id_column=self.id_column,
+                encoding=python_encoding(self.encoding),
+                skip_empty=self.skip_empty,
+            )
+            with examine_input(self.path, reading, limit=self.limit) as found:
                 yield found
-        else:
-            with open_input(self.path, **options, sample=self.sample, strict=self.bad_lines == "raise") as checked:
-                yield iter(checked)
+            return
+        with open_input(
+            self.path,
+            kind=self.format,
+            template=self.prompt,
+            id_column=self.id_column,
+            encoding=self.encoding,
+            skip_empty=self.skip_empty,
+            limit=self.limit,
+            sample=self.sample,
+            strict=self.bad_lines == "raise",
+        ) as checked:
+            yield iter(checked)
 
 
 @overload
@@ -115,6 +148,9 @@ def read(
     *,
     prompt: str | None = None,
     format: InputKind | InputKindName | None = None,
+    id_column: str | None = None,
+    encoding: str | None = None,
+    skip_empty: bool = False,
     limit: int | None = None,
     sample: int | None = None,
     bad_lines: Literal["raise", "skip"] = "raise",
@@ -127,6 +163,9 @@ def read(
     *,
     prompt: str | None = None,
     format: InputKind | InputKindName | None = None,
+    id_column: str | None = None,
+    encoding: str | None = None,
+    skip_empty: bool = False,
     limit: int | None = None,
     sample: None = None,
     bad_lines: Literal["yield"],
@@ -138,6 +177,9 @@ def read(  # noqa: PLR0913 - all but the path have good defaults
     *,
     prompt: str | None = None,
     format: InputKind | InputKindName | None = None,  # noqa: A002 - the word that users look for
+    id_column: str | None = None,
+    encoding: str | None = None,
+    skip_empty: bool = False,
     limit: int | None = None,
     sample: int | None = None,
     bad_lines: BadLines = "raise",
@@ -151,10 +193,14 @@ def read(  # noqa: PLR0913 - all but the path have good defaults
 
     Args:
         path: Path of the file; "-" for stdin.
-        prompt: Template of the prompts, with names of columns in braces, such as "Classify: {text}"; for CSV and Parquet only.
-            None: the prompts are in the column `prompt`.
-        format: Format: "jsonl", "text", "openai", "gemini", "anthropic", "csv" or "parquet". None: by the file's suffix, and
-            for lines of JSON by the first line.
+        prompt: Template of the prompts, with names of columns or JSON fields in braces, such as "Classify: {text}". None: the
+            prompts are in the column or field `prompt`.
+        format: Format: "jsonl", "json", "text", "openai", "gemini", "anthropic", "csv" or "parquet". None: by the file's suffix,
+            and for lines of JSON by the first line.
+        id_column: Column or field with the ids; "": the records are numbered. None: `id` in any case; records without one
+            are numbered.
+        encoding: Encoding of a text file, a name of Python's such as "cp1252" or "utf-16". None: UTF-8.
+        skip_empty: Whether records are left out in which a field of the prompt is empty or null.
         limit: Most prompts, at least 1: the first ones. None: all.
         sample: Most prompts, at least 1, drawn at random from what `limit` leaves; the same file gives the same sample. None: all.
         bad_lines: "raise": raise an `InputError` with the first ten bad lines when the iteration begins, before any record is
@@ -164,4 +210,14 @@ def read(  # noqa: PLR0913 - all but the path have good defaults
     Raises:
         ConfigurationError: An option is not valid; the message names it and its bound.
     """
-    return Records(path=path, prompt=prompt, format=format, limit=limit, sample=sample, bad_lines=bad_lines)
+    return Records(
+        path=path,
+        prompt=prompt,
+        format=format,
+        id_column=id_column,
+        encoding=encoding,
+        skip_empty=skip_empty,
+        limit=limit,
+        sample=sample,
+        bad_lines=bad_lines,
+    )

@@ -1,14 +1,16 @@
 """Sources: an input that is open for its first pass, and the choice of its format.
 
-1. The format is the one that the caller gives; otherwise the suffix and the first line decide: lines of JSON may be paceline's
+1. The format is the one that the caller gives; otherwise the suffix and the first bytes decide: lines of JSON may be paceline's
    own or those of a provider's batch API. Stdin, or a pipe, is JSON if its first character is a brace. Any other file is text;
    but if it begins like JSON, and not like a line of a batch API, the caller must give the format, because prompts cost money.
 2. What cannot be read twice (a pipe) is copied to a temporary file while it is read.
+3. A file of another program (a workbook, an archive) is refused by its first bytes, with what to do.
 """
 
 from __future__ import annotations
 
 import os
+import re
 import stat
 import tempfile
 from collections.abc import Iterator
@@ -19,10 +21,13 @@ from typing import BinaryIO
 import attrs
 
 from .csv_rows import CsvFormat
+from .foreign import why_not_read
+from .json_array import JsonArrayFormat
+from .json_lines import parse_object
 from .jsonl import LineFormat
 from .lines import copy_bytes, open_bytes, reader_from
 from .parquet_rows import ParquetFormat, is_parquet
-from .types import STREAM, InputError, InputFormat, InputKind
+from .types import STREAM, InputError, InputFormat, InputKind, LineError, Reading
 
 _JSON = {".jsonl", ".ndjson"}
 _BY_SUFFIX = {
@@ -33,6 +38,10 @@ _BY_SUFFIX = {
     ".txt": InputKind.TEXT,
     ".text": InputKind.TEXT,
 }
+_SEPARATORS = {".tsv": "\t,;"}
+"""Separators of CSV, the likeliest first, by suffix."""
+_ARRAY = re.compile(r"\s*\[\s*(\{|\Z)")
+_BEGIN = 2**16  # bytes that a format is recognised by
 
 
 @attrs.frozen(kw_only=True)
@@ -54,16 +63,15 @@ class Source:
 
 
 @contextmanager
-def open_source(path: str, kind: InputKind | None, template: str | None) -> Iterator[Source]:
+def open_source(path: str, reading: Reading) -> Iterator[Source]:
     """Open an input and choose its format; it is closed at the end of the block.
 
     Args:
         path: Path of the file; "-" for stdin.
-        kind: Format; None: under rule 1.
-        template: Template of the prompts, with columns in braces; for CSV and Parquet only.
+        reading: Options; without a kind, the format is chosen under rule 1.
 
     Raises:
-        InputError: It cannot be opened, or its format is not known or has no templates.
+        InputError: It cannot be opened, its format is not known or not read, or an option does not apply to it.
     """
     name = "stdin" if path == STREAM else path
     with ExitStack() as stack:
@@ -73,7 +81,7 @@ def open_source(path: str, kind: InputKind | None, template: str | None) -> Iter
             is_regular = stat.S_ISREG(identity.st_mode)
             copy = None if is_regular else stack.enter_context(tempfile.TemporaryFile())
             start = file.tell() if is_regular else 0
-            input_format = _find_format(path, name, kind, template, file, is_regular=is_regular)
+            input_format = _find_format(path, name, reading, file, is_regular=is_regular)
         yield Source(name=name, identity=identity, input_format=input_format, file=file, copy=copy, start=start)
 
 
@@ -95,19 +103,45 @@ def rows_reader(source: Source) -> BinaryIO:
     return reader_from(source.copy or source.file, source.start)
 
 
-def _find_format(  # noqa: PLR0913 - all that the format depends on
-    path: str, name: str, kind: InputKind | None, template: str | None, file: BinaryIO, *, is_regular: bool
-) -> InputFormat:
+def _find_format(path: str, name: str, reading: Reading, file: BinaryIO, *, is_regular: bool) -> InputFormat:
     """Return the reader of an input's format, under rule 1."""
     has_name = is_regular and path != STREAM
-    suffix = Path(path).suffix.lower()
-    kind = kind or (_BY_SUFFIX.get(suffix) if has_name else None)
-    if kind is None and not (has_name and suffix in _JSON) and is_parquet(file.peek(4)[:4]):  # type: ignore[attr-defined]  # it is buffered
-        kind = InputKind.PARQUET
+    suffix = Path(path).suffix.lower() if has_name else ""
+    begin: bytes = file.peek(_BEGIN)  # type: ignore[attr-defined]  # it is buffered
+    if reading.kind is None and (reason := why_not_read(path, begin, has_encoding=reading.encoding is not None)):
+        raise InputError(f"{name}: {reason}")
+    kind = reading.kind or _BY_SUFFIX.get(suffix)
+    if kind is None:
+        kind = _kind_by_content(name, suffix, begin, reading, has_name=has_name)
     if kind is InputKind.CSV:
-        return CsvFormat(name, template)
+        return CsvFormat(name, reading, separators=_SEPARATORS.get(suffix, ",;\t"))
     if kind is InputKind.PARQUET:
-        return ParquetFormat(name, template)
-    if template is not None:
-        raise InputError(f"{name}: a prompt template is for CSV and Parquet; set --input-format if it is one of them")
-    return LineFormat(name, kind, is_json=suffix in _JSON, may_guess=not has_name)
+        return ParquetFormat(name, reading)
+    if kind is InputKind.JSON:
+        return JsonArrayFormat(name, reading)
+    is_json = suffix in _JSON or suffix == ".json"
+    return LineFormat(name, attrs.evolve(reading, kind=kind), is_json=is_json, may_guess=not has_name)
+
+
+def _kind_by_content(name: str, suffix: str, begin: bytes, reading: Reading, *, has_name: bool) -> InputKind | None:
+    """Return the format that the first bytes show; None if its lines must show it.
+
+    Raises:
+        InputError: It is one JSON object.
+    """
+    if suffix not in _JSON and is_parquet(begin):
+        return InputKind.PARQUET
+    text = begin.decode(reading.encoding or "utf-8-sig", "replace").removeprefix("\ufeff")
+    if (not has_name or suffix in _JSON or suffix == ".json") and _ARRAY.match(text):
+        return InputKind.JSON
+    if suffix == ".json" and text.lstrip().startswith("{"):
+        first, end, _ = text.lstrip().partition("\n")
+        try:
+            parse_object(first.encode() + b"\n", first)
+        except LineError:
+            if end or len(begin) < _BEGIN:  # it is not only longer than what was looked at
+                raise InputError(
+                    f"{name}: is one JSON object, not an array of objects or an object per line; take the array out of it, "
+                    "such as with: jq .FIELD in.json > out.json"
+                ) from None
+    return None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import enum
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, Literal, Protocol, TypeAlias
 
 import attrs
@@ -40,10 +40,30 @@ class InputKind(enum.StrEnum):
     """Rows of named columns; a template makes the prompt. Separated by commas, semicolons or tabs."""
     PARQUET = "parquet"
     """Rows of named columns, as for CSV. Requires `paceline[parquet]`."""
+    JSON = "json"
+    """One JSON array of objects, each as a line of JSONL."""
 
 
-InputKindName: TypeAlias = Literal["jsonl", "text", "openai", "gemini", "anthropic", "csv", "parquet"]
+InputKindName: TypeAlias = Literal["jsonl", "json", "text", "openai", "gemini", "anthropic", "csv", "parquet"]
 """The values of `InputKind`."""
+
+
+@attrs.frozen(kw_only=True)
+class Reading:
+    """How an input is read: what decides which records it has, and their ids and prompts."""
+
+    kind: InputKind | None = None
+    """Format; None: by the file's name and content."""
+    template: str | None = None
+    """Template of the prompts, with names of fields in braces; None: the field `prompt`."""
+    id_column: str | None = None
+    """Field with the ids; "": records are numbered. None: `id`, in any case, and records without one are numbered."""
+    encoding: str | None = None
+    """Encoding of a text file, a name of Python's; None: UTF-8."""
+    skip_empty: bool = False
+    """Whether records are left out in which a field of the prompt is empty or null."""
+    exact_id: bool = False
+    """Whether only a column named exactly `id` holds ids: the rule under which older journals were written."""
 
 
 @attrs.frozen
@@ -57,9 +77,11 @@ class InputRecord:
     prompt: Prompt = attrs.field(repr=False)
     """A text, or the request of a batch line, which is sent as it is."""
     context: Any = attrs.field(default=None, repr=False)
-    """Returned with the result: the `context` of a JSONL line, the complete row of CSV or Parquet."""
+    """Returned with the result: the `context` of a JSONL line, or the complete row or object if it has other fields."""
     line: int | None = attrs.field(default=None, eq=False, kw_only=True)
     """Line of the file at which it begins, from 1; None for Parquet."""
+    empty_field: str | None = attrs.field(default=None, eq=False, kw_only=True)
+    """Name of the first field of the prompt that is empty; None: no field is empty."""
 
 
 @attrs.frozen
@@ -86,6 +108,15 @@ class InputError(ConfigurationError):
 
 class LineError(ValueError):
     """A line or row is not usable; the message is the reason."""
+
+
+class NullFieldError(LineError):
+    """A field of the prompt is null, so that no prompt can be made."""
+
+    def __init__(self, message: str, field: str) -> None:
+        super().__init__(message)
+        self.field: str = field
+        """Name of the field."""
 
 
 def quote(text: str) -> str:
@@ -145,4 +176,14 @@ class InputFormat(Protocol):
     @property
     def has_ids(self) -> bool:
         """Whether the records have ids of their own; otherwise their positions are their ids."""
+        ...
+
+    @property
+    def ids_may_repeat(self) -> bool:
+        """Whether records may name themselves, so that two of them may have the same id."""
+        ...
+
+    @property
+    def notes(self) -> Sequence[str]:
+        """Sentences about how the records were read, for people."""
         ...

@@ -145,6 +145,17 @@ class JournalReader:
         """Close the file."""
         self._db.close()
 
+    @contextmanager
+    def one_moment(self) -> Iterator[None]:
+        """Within the block all queries see the journal as it is at the first of them, whatever another process writes."""
+        with self._as_journal_errors():
+            self._db.execute("BEGIN")
+        try:
+            yield
+        finally:
+            with self._as_journal_errors():
+                self._db.execute("ROLLBACK")
+
     def fact(self, name: str) -> Any:
         """Return the fact stored under a name; None if there is no such fact."""
         rows = self._all("SELECT value FROM facts WHERE name = ?", (name,))

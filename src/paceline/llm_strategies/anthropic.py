@@ -78,7 +78,7 @@ class AnthropicStrategy(ChatStrategy[T], Generic[T]):
     _provider = Provider(
         name="anthropic",
         title="Anthropic",
-        path="/v1/messages",
+        paths={"anthropic": "/v1/messages"},
         client=anthropic.AsyncAnthropic,
         key_names=("ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN"),
         url_name="ANTHROPIC_BASE_URL",

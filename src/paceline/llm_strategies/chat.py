@@ -10,8 +10,8 @@ Rules owned here:
 3. Replies are parsed here, from their JSON, not by the package. A typed output is validated here, even if the provider
    enforces the schema.
 4. The API key is held by a record that does not print it, by the client, and by the classifier, which blanks an echoed key.
-5. A request in the provider's format is sent unchanged, with the strategy's model, or its own under `keep_model`. The complete
-   reply is its output.
+5. A request in a format of the provider's is sent unchanged, with the strategy's model, or its own under `keep_model`. The complete
+   reply is its output, or the text of the answer if the request asks for that.
 """
 
 from __future__ import annotations
@@ -184,7 +184,7 @@ class ChatStrategy(Priced[T], Generic[T]):
         if isinstance(prompt, Request):
             if (objection := self.objection(prompt)) is not None:
                 raise CallError(objection, kind=FaultKind.REJECTED)
-            if prompt.dialect == self._provider.name:
+            if prompt.dialect in self._provider.paths:
                 return await self._send_unchanged(prompt)
             system, prompt = prompt.plain or (None, prompt.text)
             return await self._ask(prompt, "\n\n".join(filter(None, (self._instruction, system))))
@@ -194,7 +194,7 @@ class ChatStrategy(Priced[T], Generic[T]):
         """Return why a request in a provider's format cannot be sent; None if it can."""
         if self._output.schema is not None:
             return NO_REQUESTS
-        if request.dialect == self._provider.name:
+        if request.dialect in self._provider.paths:
             return None
         return request.objection(f"an {self._provider.title} model")
 
@@ -212,9 +212,10 @@ class ChatStrategy(Priced[T], Generic[T]):
         if self._keeps_model and isinstance(named, str) and named.strip():
             self._switch_model(named)
         body = {**request.body, "model": self.model}
-        response = await self._client().post(self._provider.path, cast_to=httpx2.Response, body=body)
+        path = self._provider.paths[request.dialect]
+        response = await self._client().post(path, cast_to=httpx2.Response, body=body)
         self.quota_hint = quota_hint(response.headers)
-        return self._read_complete(response.text)
+        return self._read(response.text) if request.reply == "text" else self._read_complete(response.text)
 
     @abstractmethod
     def _fixed_arguments(self) -> dict[str, Any]:

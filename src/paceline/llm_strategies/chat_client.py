@@ -6,7 +6,7 @@ A variable of the environment applies where an argument is not given. A compatib
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
 from typing import Any
 from urllib.parse import urlsplit
@@ -25,8 +25,8 @@ class Provider:
     """Name in price lists and of the request format."""
     title: str
     """Name in messages."""
-    path: str
-    """Path of the endpoint below the base URL."""
+    paths: Mapping[Dialect, str]
+    """Paths of the endpoints below the base URL, by the format of their requests."""
     client: type[Any]
     """Class of the client."""
     key_names: tuple[str, ...]

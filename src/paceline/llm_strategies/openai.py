@@ -90,7 +90,7 @@ class OpenAIStrategy(ChatStrategy[T], Generic[T]):
     _provider = Provider(
         name="openai",
         title="OpenAI",
-        path="/chat/completions",
+        paths={"openai": "/chat/completions", "responses": "/responses"},
         client=openai.AsyncOpenAI,
         key_names=("OPENAI_API_KEY",),
         url_name="OPENAI_BASE_URL",
@@ -128,8 +128,12 @@ class OpenAIStrategy(ChatStrategy[T], Generic[T]):
         return read_reply(body, answered_by_tool=self._output.schema is not None and not self._options.get("tools"))
 
     def _read_complete(self, body: str) -> tuple[dict[str, Any], TokenUsage]:
-        reply, usage, _ = _parse(body)
-        return reply, usage
+        reply = parse_object(body)
+        if not isinstance(reply.get("output"), list):
+            reply, usage, _ = _parse(body)
+            return reply, usage
+        raise_reply_error(reply, KINDS_BY_CODE)  # a reply of the Responses API
+        return reply, chat_usage(reply.get("usage"))
 
 
 def read_reply(body: str | bytes, *, answered_by_tool: bool = False) -> tuple[str, TokenUsage]:

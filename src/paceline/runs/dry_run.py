@@ -34,6 +34,7 @@ from ..journal.reader import Counts, JournalReader, KnownItem
 from ..llm_strategies.prices import known_price
 from .item_registry import Differences, may_dedupe, reading_changes
 from .journal_facts import WrittenOutput, recorded_input, recorded_latest_run, recorded_output
+from .model_of_input import with_model
 from .options import RunOptions
 from .options_data import absolute
 from .setup import check_files, open_checked_input, strategy_of, system_of
@@ -100,6 +101,8 @@ class RunPlan:
     """The first invalid lines."""
     bad_count: int
     """Invalid lines."""
+    notes: tuple[str, ...] = ()
+    """Sentences about how the input was read, such as that its records are identified by numbers."""
     wanted: int
     """Prompts to be answered: those without a result, and those that are run again."""
     calls: int
@@ -139,6 +142,7 @@ def plan(options: RunOptions) -> RunPlan:
         ConfigurationError: The run cannot start: an option, a model, the input or the output is wrong.
         JournalError: The journal cannot be read.
     """
+    options = with_model(options)
     check_files(options)
     strategy = strategy_of(options)
     system = 0 if options.system is None else len(system_of(options.system))
@@ -158,6 +162,7 @@ def plan(options: RunOptions) -> RunPlan:
             prompts=len(source),
             bad=source.bad,
             bad_count=source.bad_count,
+            notes=source.notes,
             wanted=comparison.wanted,
             calls=calls,
             repeats=repeats,

@@ -5,12 +5,14 @@ Rules owned here:
 1. Everything that can be known to be wrong is found before the first call: the options, the model, the input, the output.
 2. With a journal nothing is lost, however the run ends: an item has a row in the output once its result is committed, and an item
    that was not reached is in the journal without a result, for the next run.
+   A table (CSV, Parquet) is written when the run ends.
 3. Without a journal each valid prompt has one row in the output, written as soon as it has a result; if the run is stopped, prompts that
    were not reached have a row with the fault `pending`.
 """
 
 from __future__ import annotations
 
+import os
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, asynccontextmanager, contextmanager, suppress
 from functools import partial
@@ -37,11 +39,13 @@ from .file_limit import workers_within
 from .item_registry import register_items, render_sharing
 from .journal_facts import LatestRun, record_latest_run
 from .journal_output import ROWS_AT_ONCE, JournalOutput, open_journal_output
+from .model_of_input import with_model
 from .options import RunOptions
 from .progress import ProgressMeter
 from .report import JournalSummary, RunReport
 from .runner import Callbacks, Note, RunHooks, RunItems, Save, run_batch, work_items
-from .setup import check_files, open_checked_input, strategy_of
+from .setup import check_files, fields_of, open_checked_input, strategy_of
+from .table_output import TableOutput
 
 T = TypeVar("T")
 
@@ -63,7 +67,7 @@ def run(options: RunOptions, **hooks: Unpack[RunHooks]) -> RunReport:
         JournalError: The journal cannot be used, or was started with other items. Nothing was called.
     """
     callbacks = Callbacks(**hooks)
-    with _prepared(options, callbacks) as batch:
+    with _prepared(with_model(options), callbacks) as batch:
         return batch.finish(run_on_trio(partial(batch.execute, callbacks)))
 
 
@@ -82,6 +86,7 @@ async def run_async(options: RunOptions, **hooks: Unpack[RunHooks]) -> RunReport
         JournalError: The journal cannot be used, or was started with other items. Nothing was called.
     """
     callbacks = Callbacks(**hooks)
+    options = await to_thread.run_sync(with_model, options)
     async with _in_threads(_prepared(options, callbacks)) as batch:
         report = await batch.execute(callbacks)
         return await to_thread.run_sync(batch.finish, report)
@@ -141,7 +146,7 @@ def _with_journal(
             JournalWriter(path, durability=options.durability) as store,
             register_items(store, options, strategy, callbacks.on_message) as registered,
             JournalReader(path) as reader,
-            open_journal_output(options, registered.identity, store, reader, on_message=callbacks.on_message) as output,
+            _open_output(options, registered.identity, store, reader, callbacks.on_message) as output,
         ):
             counts, wanted = reader.counts(), reader.places(unsettled=True)
             shared = reader.shared(store.items.strategy_number(strategy.identity)) if registered.dedupe else 0
@@ -168,10 +173,39 @@ def _note_faults(store: JournalWriter, faults: Sequence[FaultGroup]) -> None:
         record_latest_run(store, LatestRun(run=store.run, faults=tuple(faults)))
 
 
+@contextmanager
+def _open_output(
+    options: RunOptions,
+    source: os.stat_result,
+    store: JournalWriter,
+    reader: JournalReader,
+    on_message: Callable[[str], None],
+) -> Iterator[JournalOutput | TableOutput]:
+    """Open the output of a run with a journal.
+
+    Raises:
+        OutputError: The output cannot be written, is the input, or has other content that may not be replaced.
+    """
+    if not options.output_format.is_table:
+        with open_journal_output(options, source, store, reader, on_message=on_message) as output:
+            yield output
+        return
+    yield TableOutput(
+        reader,
+        store,
+        options.output,
+        options.output_format,
+        fields=fields_of(options),
+        keep={"the input": source, "the journal": reader.path},
+        overwrite=options.overwrite,
+        on_message=on_message,
+    )
+
+
 def _finish_journal(  # noqa: PLR0913, PLR0917 - what a run has open at its end
     options: RunOptions,
     bad_lines: int,
-    output: JournalOutput,
+    output: JournalOutput | TableOutput,
     store: JournalWriter,
     reader: JournalReader,
     report: RunReport,
@@ -182,8 +216,7 @@ def _finish_journal(  # noqa: PLR0913, PLR0917 - what a run has open at its end
         record_latest_run(store, LatestRun(run=store.run, stopped=message, systematic=tuple(sorted(kinds))))
     if report.output_error is None:
         try:
-            output.catch_up()
-            output.record()
+            output.finish()
         except OSError as error:
             report = attrs.evolve(report, output_error=error)
     journal = JournalSummary(path=reader.path, counts=reader.counts())
@@ -200,6 +233,8 @@ def _without_journal(
     ):
         for complaint in source.complaints():
             callbacks.on_message(f"skipped: {complaint}")
+        for note in source.notes:
+            callbacks.on_message(note)
         yield _PreparedRun(
             options=options,
             items=RunItems(source, strategy),

@@ -97,9 +97,9 @@ def reading_changes(before: RegisteredInput | None, options: RunOptions) -> dict
         return {}
     now = reading_options(options)
     return {
-        name: f"--{name.replace('_', '-')} was {_shown(before.asked.get(name))}, is {_shown(now.get(name))}"
+        name: f"--{name.replace('_', '-')} was {_shown(before.reading.get(name))}, is {_shown(now.get(name))}"
         for name in sorted(now)
-        if before.asked.get(name) != now.get(name)
+        if before.reading.get(name) != now.get(name)
     }
 
 
@@ -226,6 +226,8 @@ def _checked_input(
         if found.new:
             on_message(render_added(found.new, found.kept))
         _report_bad_lines(source.complaints(), on_message)
+        for note in source.notes:
+            on_message(note)
         yield source, registry.has_requests
 
 

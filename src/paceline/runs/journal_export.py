@@ -9,22 +9,23 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterable, Iterator
+from functools import partial
 from itertools import islice
 from os import PathLike
 
 import attrs
 
-from .._core.exceptions import JournalError
+from .._core.exceptions import ConfigurationError, JournalError
 from ..files.output import Output, OutputError, atomic_file
 from ..files.output_formats import OutputFormat
-from ..files.tables import csv_chunks, write_parquet
 from ..journal.reader import JournalReader
 from ..journal.records import StoredResult
-from .journal_facts import journal_at, recorded_output
+from .journal_facts import journal_at, recorded_options, recorded_output
 from .journal_output import ROWS_AT_ONCE, encoder
 from .options import ExportFormat, ExportOptions
+from .setup import fields_of
+from .table_output import StoredRows, write_table
 
 
 @attrs.frozen(kw_only=True)
@@ -57,13 +58,21 @@ def export(journal: str | PathLike[str], options: ExportOptions) -> ExportReport
     with JournalReader(path) as reader:
         _protect_output_of_runs(reader, options)
         keep = {"the journal": path, "the journal's log": f"{path}-wal", "the journal's index": f"{path}-shm"}
-        counted = _Counted(_selected(reader, options))
+        rows = StoredRows(partial(_selected, reader, options))
         try:
-            with atomic_file(options.output, overwrite=options.overwrite, keep=keep) as descriptor:
-                _write(counted, options, descriptor)
+            with (
+                reader.one_moment(),
+                atomic_file(options.output, overwrite=options.overwrite, keep=keep) as descriptor,
+            ):
+                if options.file_format is ExportFormat.JSONL:
+                    count = _write_lines(_selected(reader, options), options, descriptor)
+                else:
+                    form = OutputFormat(options.file_format.value)
+                    write_table(rows, options.output, descriptor, form, fields=_fields(reader))
+                    count = rows.count
         except json.JSONDecodeError as error:
             raise JournalError(f"{path}: is damaged: it has a value that is not JSON ({error})") from None
-    return ExportReport(journal=path, output=options.output, file_format=options.file_format, rows=counted.count)
+    return ExportReport(journal=path, output=options.output, file_format=options.file_format, rows=count)
 
 
 def _protect_output_of_runs(reader: JournalReader, options: ExportOptions) -> None:
@@ -74,23 +83,14 @@ def _protect_output_of_runs(reader: JournalReader, options: ExportOptions) -> No
     if (pid := reader.writer()) is not None:
         raise OutputError(f"{options.output}: is being written by process {pid}; name another file")
     if not options.has_rows_of_runs or options.output_format != written.form:
+        if OutputFormat(written.form).is_table:
+            raise OutputError(
+                f"{options.output}: is the output of the journal's runs, which write it when they end; name another file"
+            )
         raise OutputError(
             f"{options.output}: is the output of the journal's runs, which continue it: "
             f"write all rows, in the order of commits and in the format {written.form}, or name another file"
         )
-
-
-class _Counted(Iterable[StoredResult]):
-    """Counts the results that were read."""
-
-    def __init__(self, results: Iterable[StoredResult]) -> None:
-        self.count = 0
-        self._results = results
-
-    def __iter__(self) -> Iterator[StoredResult]:
-        for result in self._results:
-            self.count += 1
-            yield result
 
 
 def _selected(reader: JournalReader, options: ExportOptions) -> Iterator[StoredResult]:
@@ -98,23 +98,19 @@ def _selected(reader: JournalReader, options: ExportOptions) -> Iterator[StoredR
     return (result for result in results if result.kind is None) if options.only == "succeeded" else results
 
 
-def _write(results: Iterable[StoredResult], options: ExportOptions, descriptor: int) -> None:
-    if options.file_format is ExportFormat.PARQUET:
-        with os.fdopen(os.dup(descriptor), "wb") as file:
-            write_parquet(map(_row, results), file)
-        return
+def _fields(reader: JournalReader) -> list[str]:
+    """Return the fields that outputs have by the schema of the latest run, if it can still be read."""
+    try:
+        options = recorded_options(reader)
+    except ConfigurationError:
+        return []
+    return [] if options is None else fields_of(options)
+
+
+def _write_lines(results: Iterable[StoredResult], options: ExportOptions, descriptor: int) -> int:
+    """Write results as lines; return their number."""
     output = Output(options.output, descriptor)
-    is_csv = options.file_format is ExportFormat.CSV
-    for rows in csv_chunks(map(_row, results)) if is_csv else _lines(results, options.output_format):
-        output.write(rows)
-
-
-def _lines(results: Iterable[StoredResult], output_format: OutputFormat) -> Iterator[bytes]:
-    rows = map(encoder(output_format), results)
-    while lines := b"".join(islice(rows, ROWS_AT_ONCE)):
-        yield lines
-
-
-def _row(result: StoredResult) -> dict[str, object]:
-    row: dict[str, object] = json.loads(result.line)
-    return row
+    rows = map(encoder(options.output_format), results)
+    while lines := list(islice(rows, ROWS_AT_ONCE)):
+        output.write(b"".join(lines))
+    return output.saved

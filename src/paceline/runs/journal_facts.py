@@ -27,7 +27,16 @@ from .options import DEFAULT_SUFFIX, RunOptions
 from .options_data import FORMER_NAMES, from_data, to_data
 
 _INPUT, _OPTIONS, _OUTPUT, _LATEST = "input", "options", "output", "latest run"
-_READING = ("input_format", "prompt", "limit", "sample")  # the options that decide which items an input has
+_READING: Mapping[str, Any] = {
+    "input_format": None,
+    "prompt": None,
+    "limit": None,
+    "sample": None,
+    "id_column": None,
+    "encoding": None,
+    "skip_empty": False,
+}
+"""The options that decide which items an input has, and how older journals, which do not have all of them, were read."""
 _UNREADABLE = (BaseValidationError, TypeError, ValueError, KeyError)
 _MAGIC = b"SQLite format 3\0"
 
@@ -98,13 +107,18 @@ class RegisteredInput:
             has_requests=has_requests,
         )
 
+    @property
+    def reading(self) -> dict[str, Any]:
+        """The options that it was read with, with the defaults of those that an older version did not have."""
+        return {**_READING, **self.asked}
+
     def is_read_again_by(self, options: RunOptions) -> bool:
         """Whether a run reads the same bytes with the same options; False for stdin, whose bytes cannot be compared in advance.
 
         Raises:
             InputError: The input cannot be read.
         """
-        return options.input != STREAM and self.asked == reading_options(options) and self.has_bytes_of(options.input)
+        return options.input != STREAM and self.reading == reading_options(options) and self.has_bytes_of(options.input)
 
     def has_bytes_of(self, path: str) -> bool:
         """Whether a file has the bytes that were read.
@@ -127,8 +141,16 @@ class RegisteredInput:
         Raises:
             InputError: It cannot be read.
         """
-        template, digest = self.asked.get("prompt"), bytes.fromhex(self.digest)
-        return reopen_input(path, kind=InputKind(self.kind), template=template, digest=digest, size=self.size)
+        return reopen_input(
+            path,
+            kind=InputKind(self.kind),
+            template=self.asked.get("prompt"),
+            id_column=self.asked.get("id_column"),
+            encoding=self.asked.get("encoding"),
+            exact_id="id_column" not in self.asked,
+            digest=bytes.fromhex(self.digest),
+            size=self.size,
+        )
 
 
 def reading_options(options: RunOptions) -> dict[str, Any]:
@@ -177,6 +199,8 @@ class WrittenOutput:
     """Number of the latest result in it; 0: it has none."""
     size: int
     """Bytes up to the end of that result."""
+    digest: str | None = None
+    """Digest of a table, which is written as a whole, in hexadecimal digits; None: the output is lines."""
 
     def is_at(self, path: str) -> bool:
         """Whether a path is that of this output."""
@@ -199,7 +223,7 @@ def record_output(store: JournalWriter, written: WrittenOutput) -> None:
 def restart_output(store: JournalWriter) -> None:
     """Record that rows of the output are out of date, so that the next run writes all rows again."""
     written = recorded_output(store)
-    if written is not None:
+    if written is not None and written.digest is None:
         record_output(store, attrs.evolve(written, last=0, size=0))
 
 

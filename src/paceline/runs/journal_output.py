@@ -90,6 +90,15 @@ class JournalOutput:
         if self._clock() >= self._next_record:
             self.record()
 
+    def finish(self) -> None:
+        """Write the rows that are missing, and record how far the output is written.
+
+        Raises:
+            OSError: Not all rows are on the disk.
+        """
+        self.catch_up()
+        self.record()
+
     def record(self) -> None:
         """Record in the journal how far the output is written; if that fails, the next run writes the latest rows again.
 

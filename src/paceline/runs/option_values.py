@@ -17,6 +17,7 @@ from .._core.exceptions import ConfigurationError
 from .._core.fault import TRANSIENT_KINDS, FaultKind
 from .._core.model_settings import check_values, nested
 from .._core.validators import Number, OneOf
+from ..files.lines import python_encoding
 
 _CONTINUED = re.compile(r"\s*\w+=")  # a part that belongs to the model before it: sim:rate=50,latency=1
 _SECRET_PARTS = re.compile(r"://[^/?#\s]*@|[?&][^=&#]*(?:key|token|secret|password|sig)[^=&#]*=", re.IGNORECASE)
@@ -177,6 +178,14 @@ def options_are_valid(_: object, __: attrs.Attribute[Any], value: Mapping[str, A
         check_values(value)
     except ConfigurationError as error:
         raise OptionError("option", str(error)) from None
+
+
+def known_encoding(_: object, attribute: attrs.Attribute[Any], value: str | None) -> None:
+    """Refuse the name of an encoding that Python does not have (attrs validator)."""
+    try:
+        python_encoding(value)
+    except ConfigurationError as error:
+        raise OptionError(attribute.name, str(error).partition(": ")[2]) from None
 
 
 def no_credentials(_: object, attribute: attrs.Attribute[Any], value: str | Sequence[str] | None) -> None:

@@ -32,6 +32,7 @@ from .option_values import (
     OptionError,
     at_least_1,
     kinds_in,
+    known_encoding,
     no_credentials,
     no_empty_model,
     options_are_valid,
@@ -78,6 +79,14 @@ def _output_format(value: str) -> OutputFormat:
     return OutputFormat(_one_of(OutputFormat, value, "output_format"))
 
 
+def format_by_name(path: str) -> OutputFormat:
+    """Return the format that the name of an output shows: a table's, or else paceline's own lines."""
+    return _FORMATS_BY_SUFFIX.get(Path(path).suffix.lower(), OutputFormat.OWN)
+
+
+_FORMATS_BY_SUFFIX = {".csv": OutputFormat.CSV, ".parquet": OutputFormat.PARQUET, ".pq": OutputFormat.PARQUET}
+
+
 def _durability(value: Durability) -> Durability:
     return _one_of(get_args(Durability), value, "durability")
 
@@ -106,7 +115,8 @@ class RunOptions:
     """Path of the prompts; `-` is stdin. Required."""
 
     model: str | None = attrs.field(default=None, validator=no_credentials)
-    """Name of the model, such as `gemini-2.5-flash` or `openai:NAME@http://HOST/v1`. Either this or `escalate` is required."""
+    """Name of the model, such as `gemini-2.5-flash` or `openai:NAME@http://HOST/v1`. Either this or `escalate` is required, unless the
+    lines of a batch file name their model."""
     escalate: tuple[str, ...] = attrs.field(default=(), converter=_models, validator=[no_empty_model, no_credentials])
     """Names of models, cheapest first, in place of `model`: an item whose answer is bad moves to the next. Default: none."""
     system: str | None = attrs.field(default=None, converter=attrs.converters.optional(_path), metadata={PATH: True})
@@ -129,8 +139,14 @@ class RunOptions:
 
     input_format: InputKind | None = attrs.field(default=None, converter=attrs.converters.optional(_input_format))
     """Format of the input. Default: None, determined from the file's name and content."""
+    encoding: str | None = attrs.field(default=None, validator=known_encoding)
+    """Encoding of a text file, such as `cp1252` or `utf-16`. Default: None, UTF-8."""
     prompt: str | None = None
-    """Template of the prompt for CSV and Parquet, with column names in braces: `Summarise {text}`. Default: no template."""
+    """Template of the prompt, with names of columns or JSON fields in braces: `Summarise {text}`. Default: the field `prompt`."""
+    id_column: str | None = None
+    """Column or JSON field with the ids; an empty string numbers the records. Default: None, `id` in any case."""
+    skip_empty: bool = False
+    """Whether records are left out in which a field of the prompt is empty or null. Default: False."""
     limit: int | None = attrs.field(default=None, validator=at_least_1)
     """Number of prompts to read from the start of the input, 1 or more. Default: None, all of them."""
     sample: int | None = attrs.field(default=None, validator=at_least_1)
@@ -145,8 +161,11 @@ class RunOptions:
         default=attrs.Factory(_default_output, takes_self=True), converter=_path, metadata={PATH: True}
     )
     """Path of the result rows; `-` is stdout. Default: the input's path plus `.results.jsonl`; required when the input is stdin."""
-    output_format: OutputFormat = attrs.field(default=OutputFormat.OWN, converter=_output_format)
-    """Format of the rows: `own`, or that of a provider's batch API. Default: `own`."""
+    output_format: OutputFormat = attrs.field(
+        default=attrs.Factory(lambda options: format_by_name(options.output), takes_self=True), converter=_output_format
+    )
+    """Format of the output: lines in paceline's `own` format or that of a provider's batch API, or a table (`csv`, `parquet`), which is
+    written when the run ends. Default: by the suffix of `output`, otherwise `own`."""
     overwrite: bool = attrs.field(default=False, metadata={ONCE: True})
     """Whether an output with other content is replaced; otherwise it is refused. Default: False."""
 
@@ -171,14 +190,18 @@ class RunOptions:
     """Whether the run goes on although its first calls all fail alike; otherwise the rest stays pending. Default: False."""
 
     def __attrs_post_init__(self) -> None:
-        if self.model is None and not self.escalate:
-            raise ConfigurationError("a model must be named: --model NAME, or --escalate A,B,C")
         if self.model is not None and self.escalate:
             raise ConfigurationError(
                 "--model and --escalate: give one of them; the first of --escalate is called first"
             )
         if self.cache and self.system is None:
             raise ConfigurationError("--cache: needs --system FILE, which is what is cached")
+        if self.output_format.is_table and (self.no_journal or self.output == STREAM):
+            reason = "--no-journal" if self.no_journal else "-o -"
+            raise ConfigurationError(
+                f"{reason}: a table ({self.output_format}) is written from the journal to a file when the run ends; "
+                "for rows without a journal name an output such as results.jsonl"
+            )
         if self.journal is not None and self.no_journal:
             raise ConfigurationError("--journal and --no-journal: give one of them")
         if self.dedupe and self.no_journal:
@@ -317,6 +340,8 @@ class ExportOptions:
     """Whether an output with content is replaced; otherwise it is refused. Default: False."""
 
     def __attrs_post_init__(self) -> None:
+        if self.output_format.is_table:
+            raise OptionError("output_format", f"is the format of lines; for a table use --as {self.output_format}")
         if self.file_format is not ExportFormat.JSONL and self.output_format is not OutputFormat.OWN:
             raise OptionError("output_format", f"applies to jsonl only; {self.file_format} has columns of its own")
         if self.file_format is ExportFormat.PARQUET and self.output == STREAM:

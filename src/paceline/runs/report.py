@@ -30,6 +30,8 @@ class RunReport:
     """Path of the rows; `-` is stdout; None: the run wrote no rows."""
     saved: int | None = None
     """Rows that this run wrote; None: the run wrote no rows."""
+    retries: int = 0
+    """Calls that were repeated because the one before failed; throttled calls do not count."""
     bad_lines: int = 0
     """Lines of the input that were invalid, and skipped."""
     journal: JournalSummary | None = None

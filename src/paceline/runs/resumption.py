@@ -16,7 +16,7 @@ from .._core.exceptions import ConfigurationError
 from ..journal.reader import JournalReader
 from .file_run import run, run_async
 from .journal_facts import journal_at, recorded_options
-from .options import ResumeOptions, RunOptions
+from .options import ResumeOptions, RunOptions, format_by_name
 from .report import RunReport
 from .runner import RunHooks
 
@@ -91,6 +91,9 @@ def with_changes(before: RunOptions, journal: str, options: ResumeOptions) -> Ru
     given = attrs.asdict(options, recurse=False)
     changes: dict[str, Any] = {name: value for name, value in given.items() if value not in (None, ())}
     changes["option"] = {**before.option, **options.option}
+    is_by_name = before.output_format is format_by_name(before.output)
+    if options.output is not None and options.output_format is None and is_by_name:  # the new name decides, too
+        changes["output_format"] = format_by_name(options.output)
     if options.model is not None or options.escalate:
         changes = {"model": None, "escalate": ()} | changes
     return attrs.evolve(before, **changes | {"journal": journal, "no_journal": False})

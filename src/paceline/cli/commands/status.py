@@ -93,7 +93,9 @@ def _lines(status: JournalStatus) -> Iterator[tuple[str, str]]:
     yield from _models(status)
     yield from _runs(status)
     if status.output is not None:
-        missing = "" if os.path.exists(status.output.path) else "; the file is missing"  # noqa: PTH110 - a text
+        is_table = status.output.digest is not None
+        missing = "; it is written when the run ends" if is_table else "; the file is missing"
+        missing = "" if os.path.exists(status.output.path) else missing  # noqa: PTH110 - a text
         yield "output", f"{status.output.path}, format {status.output.form}{missing}"
     elif status.options is not None:
         yield "output", status.options.output

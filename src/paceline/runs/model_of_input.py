@@ -1,0 +1,66 @@
+"""Models named by an input: the lines of a batch file name the model that answers them, so that a run need not.
+
+1. A model or a ladder that the options name wins: each line is then answered by it.
+2. Otherwise all lines must name the same model. Lines that name no model are answered by it, too.
+3. The input is read for this, and so it must be a file; the stored options of the run have the model.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import attrs
+
+from .._core.exceptions import ConfigurationError
+from .._core.request import Request
+from ..files import BadLine, InputKind, read
+from ..files.types import STREAM
+from .options import RunOptions
+
+_PROVIDERS = {"openai": "openai", "responses": "openai", "gemini": "gemini", "anthropic": "anthropic"}
+_OTHER_KINDS = {InputKind.CSV, InputKind.PARQUET, InputKind.TEXT}
+_SHOWN = 5  # models that a message lists
+_NOT_NAMED = "a model must be named: --model NAME, or --escalate A,B,C"
+
+
+def with_model(options: RunOptions) -> RunOptions:
+    """Return options that name a model: these, or with the model that the lines of the input name. Blocks.
+
+    Raises:
+        ConfigurationError: No model is named, or the lines name different ones.
+    """
+    if options.models:
+        return options
+    if options.input == STREAM:
+        raise ConfigurationError(_NOT_NAMED)
+    models = _models_in(options)
+    if not models:
+        raise ConfigurationError(_NOT_NAMED)
+    if len(models) > 1:
+        listed = ", ".join(f"{name} ({count:,} lines)" for name, count in models.most_common(_SHOWN))
+        more = "" if len(models) <= _SHOWN else ", ..."
+        raise ConfigurationError(
+            f"{options.input}: its lines name {len(models):,} models, {listed}{more}; "
+            "name the one that answers all of them with --model, or make a file of each"
+        )
+    (name,) = models
+    return attrs.evolve(options, model=name)
+
+
+def _models_in(options: RunOptions) -> Counter[str]:
+    """Count the models that the lines of a batch file name; empty if it is another kind of input."""
+    found: Counter[str] = Counter()
+    if options.prompt is not None or options.input_format in _OTHER_KINDS:
+        return found
+    for record in read(
+        options.input, format=options.input_format, encoding=options.encoding, limit=options.limit, bad_lines="yield"
+    ):
+        if isinstance(record, BadLine):
+            continue
+        request = record.prompt
+        if not isinstance(request, Request):
+            return found
+        name = request.body.get("model")
+        if isinstance(name, str) and name.strip():
+            found[f"{_PROVIDERS[request.dialect]}:{name.strip().removeprefix('models/')}"] += 1
+    return found
