@@ -136,7 +136,9 @@ def test_media_come_from_a_file_and_are_not_shown(tmp_path):
     assert media == Media("application/pdf", b"secret")
     assert "secret" not in repr(media)
     (tmp_path / "a.unheard").write_bytes(b"...")
-    with pytest.raises(InvalidWorkItemError, match="no MIME type is known for its suffix; pass mime_type"):
+    with pytest.raises(
+        InvalidWorkItemError, match="no MIME type is known for its first bytes or its suffix; pass mime_type"
+    ):
         Media.from_file(tmp_path / "a.unheard")
     assert Media.from_file(tmp_path / "a.unheard", "image/png").mime_type == "image/png"
 
