@@ -132,8 +132,9 @@ class OpenAIStrategy(ChatStrategy[T], Generic[T]):
         if not isinstance(reply.get("output"), list):
             reply, usage, _ = _parse(body)
             return reply, usage
-        raise_reply_error(reply, KINDS_BY_CODE)  # a reply of the Responses API
-        return reply, chat_usage(reply.get("usage"))
+        usage = chat_usage(reply.get("usage"))  # a reply of the Responses API
+        raise_reply_error(reply, usage)
+        return reply, usage
 
 
 def read_reply(body: str | bytes, *, answered_by_tool: bool = False) -> tuple[str, TokenUsage]:
