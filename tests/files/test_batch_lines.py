@@ -100,7 +100,7 @@ def test_a_repeated_id_is_a_bad_line(file):
 
 @ALL
 @pytest.mark.parametrize(("option", "name"), [({"template": "{x}"}, "--prompt"), ({"id_column": "x"}, "--id-column")])
-def test_options_for_tables_are_refused_for_requests(file, line, kind, body, option, name):
+def test_options_for_tables_are_refused_for_requests(file, line, kind, body, option, name):  # noqa: PLR0913, PLR0917 - what is parametrized
     path = file(lines(line))
     assert complaint(path, **option) == (
         f"{path}: {name} is for tables and JSON objects; its lines are requests of a batch API ({kind})"
