@@ -142,7 +142,7 @@ def read_reply(body: str | bytes, *, answered_by_tool: bool = False) -> tuple[st
 
     Args:
         body: Body of the reply.
-        answered_by_tool: Whether the arguments of a tool call are an answer, where there is no text.
+        answered_by_tool: Whether the arguments of a tool call are an answer, where the text is empty.
 
     Raises:
         CallError: The reply is refused, truncated or cannot be parsed; with the usage that the reply reports.

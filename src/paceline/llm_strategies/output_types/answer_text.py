@@ -213,7 +213,7 @@ class _Scan:
 
 
 def _balanced_end(text: str, start: int, limit: int) -> int | None:
-    """Return the place behind the bracket that closes the one at `start`; None if there is none before `limit`."""
+    """Return the place behind the bracket that closes the one at `start`; None if it is not before `limit`."""
     depth = 0
     for token in _BRACKETS.finditer(text, start, limit):
         if token[0] in ("{", "["):

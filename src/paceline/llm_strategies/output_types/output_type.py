@@ -188,7 +188,7 @@ class OutputType(Generic[T]):
 
 
 def _with_strings_read(data: Any, found: list[Finding]) -> Any:
-    """Return an answer with the objects and arrays read that it gives as strings where it may not; UNKNOWN if there are none."""
+    """Return an answer with the objects and arrays read that it gives as strings where it may not; UNKNOWN without such strings."""
     changed: Any = UNKNOWN
     with suppress(RecursionError):
         for place in {one.place for one in found}:
