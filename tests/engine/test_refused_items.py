@@ -1,6 +1,7 @@
 """Items that are refused whenever they are called do not stand for their lane: all others are served, at their pace.
 
-Such an item ends by itself after a bounded number of calls; no item is given up that was never called.
+Such an item ends by itself after a bounded number of calls. Where nothing else is left to be served, it cannot be told from one whose
+lane refuses everything; then patience ends it, and items that were never called are pending.
 """
 
 from __future__ import annotations
@@ -71,10 +72,10 @@ def test_all_others_are_served_and_a_refused_item_ends_by_itself(backend, poison
     server = Server(poisoned, rate, asks)
     batch, _ = run(backend, server)
     assert batch.succeeded == N - len(poisoned)
-    assert set(server.calls) == set(range(N)), "every item was called"
     for result in batch.in_input_order():
         assert (result.error is None) is (result.index not in poisoned)
-        assert result.error is None or result.error.kind is FaultKind.THROTTLED
+        called = result.index in server.calls
+        assert result.error is None or result.error.kind is (FaultKind.THROTTLED if called else FaultKind.PENDING)
     assert max((server.calls[number] for number in poisoned), default=0) <= CALLS
 
 

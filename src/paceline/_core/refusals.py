@@ -6,16 +6,18 @@ larger than the whole limit, or a filter answers with the wrong status. They mus
 Rules owned here:
 
 1. A refusal counts against its item if the lane has served a call that started after the item's previous refusal.
-2. Each counted refusal is weighed with the lane's share: how many of the calls of items that it served in the end it had refused. The
-   product is the likelihood of so many refusals by chance.
-3. A refusal that is unlikely by chance is the item's own, and no evidence about the lane. Very unlikely ones end the item, once its
-   lane has served others for as long as it would be waited for: a large item may only need a moment with few others.
-4. Where most refusals were the items' own, another first one presumably is, too, unless the lane refuses nearly all calls now.
+2. The likelihood of an item's refusals by chance is the product of the lane's share of refused calls, one for each counted refusal
+   after the first. The share is taken of the items that the lane served in the end.
+3. Before that is weighed, the odds that a refused item is refused for its own sake are those of the lane's refused items lately: of
+   how many it was unlikely that they were refused by chance, and how many were served in the end.
+4. An item that is refused for its own sake more likely than by chance is no evidence about the lane. At a first refusal this does
+   not hold where the lane refuses nearly all items now. An item ends once the odds are overwhelming and its lane has served others for
+   as long as the item would be waited for: a large one may only need a moment with few others.
 5. A refused item steps back until the lane has served other calls, twice as many after each refusal.
 6. Any other outcome of a call clears the item.
 
               refused, not counted ─► LANE
-    record ─┤ refused, counted ─────► LANE, OWN or FINAL, as the likelihood falls
+    record ─┤ refused, counted ─────► LANE, OWN or FINAL, as the odds rise
 """
 
 from __future__ import annotations
@@ -25,12 +27,11 @@ import math
 
 import attrs
 
-_OWN, _FINAL = 0.05, 1e-7  # likelihoods: one false alarm in twenty refusals; in ten million
+_UNLIKELY = 0.05  # likelihood by chance: one false alarm in twenty items that are refused more than once
+_FINAL_ODDS = 1e7  # one false alarm in ten million refused items
+_OWN_BEFORE, _OTHERS_BEFORE = 0.5, 2.0  # refused items of each kind that are assumed beforehand
 _LATEST = 50  # calls that the share is taken of, about
-_LATEST_ITEMS, _FEW_ITEMS = (
-    20,
-    1.5,
-)  # refused items that rule 4 takes into account, about; fewer that were refused are no rule
+_LATEST_ITEMS = 50  # refused items that the odds are taken of, about
 _CLOSED, _CLOSED_SHARE = 3, 0.6  # refusals in a row, and their share of the calls since the first of them
 _MOST_DOUBLINGS = 16
 
@@ -53,18 +54,15 @@ class RefusalRecord:
     counted: int = 0
     """Refusals between which others were served."""
     likelihood: float = 1.0
-    """Likelihood of these refusals if the lane refuses this item as often as others."""
+    """Likelihood of the refusals after the first, if the lane refuses this item as often as others."""
     times: int = 0
     """All refusals."""
     order: int = -1
     """Number of the item's latest refused call in its lane; -1: none was refused."""
     since: float = math.inf
     """When the first of these calls was refused, in seconds."""
-
-    @property
-    def is_own(self) -> bool:
-        """Whether the item is refused for its own sake, in all likelihood."""
-        return self.likelihood < _OWN
+    is_own: bool = False
+    """Whether the item is refused for its own sake, more likely than by chance."""
 
     @property
     def step_back(self) -> int:
@@ -84,10 +82,12 @@ class LaneRefusals:
     _refused: float = 0.0  # calls of items that were served in the end; sums that forget
     _called: float = 0.0
     _own_items: float = (
-        0.0  # items that were refused for their own sake, and others that were refused; sums that forget
+        0.0  # refused items that were unlikely to be refused by chance, and those that were served; sums that forget
     )
     _other_items: float = 0.0
-    _row: int = 0  # refusals since a call was served, and the numbers of the first and the last of them
+    _row: int = (
+        0  # items that were refused since a call was served, and the numbers of the first and the last of these calls
+    )
     _row_first: int = 0
     _row_last: int = 0
 
@@ -95,6 +95,11 @@ class LaneRefusals:
     def share(self) -> float:
         """Share of the calls that the lane refuses; one call of each kind is assumed beforehand."""
         return (self._refused + 1.0) / (self._called + 2.0)
+
+    @property
+    def own_odds(self) -> float:
+        """Odds that an item is refused for its own sake, at its first refusal."""
+        return (self._own_items + _OWN_BEFORE) / (self._other_items + _OTHERS_BEFORE)
 
     def record_start(self) -> int:
         """Record the start of a call; return its number."""
@@ -126,17 +131,22 @@ class LaneRefusals:
         Returns:
             The item's refusals with this one, and whom this one tells about.
         """
-        self._extend_row(order)
+        if not record.times:
+            self._extend_row(order)
         if record.counted and self._last_served <= record.order:
             return attrs.evolve(record, times=record.times + 1, order=order), Blame.LANE
-        since = min(record.since, now)
-        after = RefusalRecord(record.counted + 1, record.likelihood * self.share, record.times + 1, order, since)
-        if after.is_own and not record.is_own:
+        likelihood = record.likelihood * self.share if record.counted else 1.0
+        if likelihood < _UNLIKELY <= record.likelihood:
             self._record_item(own=True)
-        if after.likelihood < _FINAL and now - since >= patience:
-            return after, Blame.FINAL
-        presumed = self._own_items > max(_FEW_ITEMS, self._other_items) and not self.is_closed
-        return after, Blame.OWN if after.is_own or presumed else Blame.LANE
+        likely = self.own_odds > likelihood and (record.counted > 0 or not self.is_closed)
+        since = min(record.since, now)
+        after = RefusalRecord(
+            record.counted + 1, likelihood, record.times + 1, order, since, is_own=record.is_own or likely
+        )
+        if not after.is_own:
+            return after, Blame.LANE
+        is_certain = self.own_odds >= _FINAL_ODDS * likelihood and now - since >= patience
+        return after, Blame.FINAL if is_certain else Blame.OWN
 
     def _record_item(self, *, own: bool) -> None:
         keep = 1.0 - 1.0 / _LATEST_ITEMS
@@ -150,6 +160,11 @@ class LaneRefusals:
         self._row_first, self._row_last = min(self._row_first, order), max(self._row_last, order)
 
     @property
+    def has_served(self) -> bool:
+        """Whether a call was served."""
+        return self._last_served >= 0
+
+    @property
     def is_closed(self) -> bool:
-        """Whether the latest calls were nearly all refused."""
+        """Whether nearly all items that were called lately were refused."""
         return self._row >= _CLOSED and self._row >= _CLOSED_SHARE * (self._row_last - self._row_first + 1)

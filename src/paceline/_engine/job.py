@@ -226,7 +226,10 @@ class Lane:
         job.lane = self
         job.waiting = True
         job.cost = 0.0
-        self.backlog.put_back(job, not_before, now, job.refused.step_back)
+        step_back = job.refused.step_back
+        if job.refused.is_own:  # its next refusal tells nothing new before a call that starts from now on is served
+            step_back += self.in_flight
+        self.backlog.put_back(job, not_before, now, step_back)
 
     def start(self, job: Job, now: float) -> None:
         """Count a call as started."""
@@ -311,13 +314,16 @@ class Lane:
 
     @property
     def has_only_suspects(self) -> bool:
-        """Whether all jobs that wait here were refused for their own sake, as far as is known."""
-        return not self.in_flight and not self.backlog.in_turn and all(job.refused.is_own for job in self.backlog)
+        """Whether all jobs that wait here were presumably refused for their own sake: they are few, or known for it."""
+        if self.in_flight or self.backlog.in_turn:
+            return False
+        are_few = self.refusals.has_served and not self.refusals.is_closed
+        return are_few or all(job.refused.is_own for job in self.backlog)
 
 
 def own_refusal_fault(lane: Lane, job: Job, message: str = "") -> Fault:
     """Return the fault of an item that is refused for its own sake; `message`: the provider's words."""
-    text = f"refused {job.refused.times} times in a row while {lane.quota} served others"
+    text = f"refused {job.refused.times} times in a row, whereas {lane.quota} served others"
     return Fault(FaultKind.THROTTLED, f"{text}: {message}" if message else text)
 
 

@@ -4,7 +4,8 @@ Rules owned here:
 
 1. Refusals come back fast and answers slowly, so an admission is confirmed by age: a call is judged once it has settled, or once
    it is older than a refusal would be.
-2. Calls are judged in the order of their starts, each once. A call that failed for another reason is no evidence.
+2. Calls are judged in the order of their starts, each once. A call that failed for another reason is no evidence. One that was refused
+   for the sake of its item counts in the rate of admission alone: the provider had room to look at it.
 3. The number in flight at a call's start is exact: calls admitted before it, less those of them that had completed by then.
    Refused calls are not counted, however many were on their way.
 4. A refusal that comes later than expected had been counted as an admission. The count is corrected, and from then on calls are
@@ -34,11 +35,13 @@ class Outcome(enum.Enum):
     UNKNOWN = enum.auto()
     ADMITTED = enum.auto()
     REFUSED = enum.auto()
+    EXCUSED = enum.auto()
     NO_EVIDENCE = enum.auto()
 
 
 # Looking up a member of an enumeration costs more than comparing it, and each call is compared several times.
-_UNKNOWN, _REFUSED, _NO_EVIDENCE = Outcome.UNKNOWN, Outcome.REFUSED, Outcome.NO_EVIDENCE
+_UNKNOWN, _REFUSED = Outcome.UNKNOWN, Outcome.REFUSED
+_EXCUSED, _NO_EVIDENCE = Outcome.EXCUSED, Outcome.NO_EVIDENCE
 
 
 @attrs.define(eq=False)
@@ -97,6 +100,9 @@ class Admissions:
             call.judged = True
             if outcome is _NO_EVIDENCE:
                 continue
+            if outcome is _EXCUSED:
+                self._add_to_rate(call)
+                continue
             if outcome is not _REFUSED:
                 self.admitted += 1
                 self._add_to_rate(call)
@@ -126,9 +132,9 @@ class Admissions:
         self._time_refusal(now - call.started)
         return call.judged
 
-    def record_no_evidence(self, call: Call) -> None:
-        """Record that a call ended in a way that says nothing about limits."""
-        call.outcome = Outcome.NO_EVIDENCE
+    def record_no_evidence(self, call: Call, *, excused: bool = False) -> None:
+        """Record that a call ended in a way that says nothing about limits; `excused`: it was refused for the sake of its item."""
+        call.outcome = _EXCUSED if excused else _NO_EVIDENCE
         if call.judged:
             self.completed += 1
 

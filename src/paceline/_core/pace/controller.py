@@ -171,7 +171,7 @@ class PaceController:
             case Faulted(kind) if kind in _CALLER_FAULTS and now > ticket.started and not self._breaker.is_open:
                 self._record_answer(ticket, now, _USELESS)  # presumably the caller's code failed over the answer
             case Excused(earlier):
-                self._record_no_evidence(ticket, now)
+                self._record_no_evidence(ticket, now, excused=True)
                 for call in earlier:
                     self._attribution.excuse(now, call)
             case Faulted() | Abandoned():
@@ -283,9 +283,9 @@ class PaceController:
             streaks.restart_share(now)
             self._outage.begin(now, streaks.failed_since, None, by_faults=True)
 
-    def _record_no_evidence(self, call: Call, now: float) -> None:
+    def _record_no_evidence(self, call: Call, now: float, *, excused: bool = False) -> None:
         self._knee.drop(call.order)
-        self._admissions.record_no_evidence(call)
+        self._admissions.record_no_evidence(call, excused=excused)
         if self._breaker.is_probe(call.started):
             self._breaker.lose_probe(now)
         elif now == call.started:  # no time has passed: the call never reached the provider
