@@ -174,6 +174,8 @@ class LLMCallStrategy(ABC, Generic[T_co]):
     raises; the engine reads it after each call and resets it to None."""
     price: Price | None = None
     """The price of its tokens in USD, for the batch's accounting; None: unknown."""
+    server: str | None = None
+    """Where its calls go, for people, such as `https://api.openai.com/v1`: without credentials. None: unknown. It is shown before a run."""
     ladder: Ladder | None = None
     """The strategies that the engine calls in place of this one; None: it calls this one. Read once, when the item is accepted."""
     is_sampled: bool = False

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 
 import pytest
@@ -88,3 +89,45 @@ def test_a_plugin_of_another_package_is_known_and_named_if_it_is_broken(paceline
     assert (run.code, run.out) == (2, "")
     assert "the plug-in for broken: (not_there:Model of broken-models) cannot be loaded" in run.err
     assert "not_there" not in sys.modules
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["gpt-5-mini@localhost:9999", "openai:m@http:/x", "openai:m@https//x", "openai:m@ftp://x", "openai:m@http://"],
+)
+@pytest.mark.parametrize("dry", [[], ["--dry-run"]], ids=["run", "dry run"])
+def test_a_server_that_is_written_wrongly_is_one_sentence_before_anything_is_sent(
+    paceline, jsonl, monkeypatch, name, dry
+):
+    monkeypatch.setenv("OPENAI_API_KEY", KEY)
+    source = jsonl(3)
+    run = paceline("run", source, "-o", source.with_name("out.jsonl"), "-m", name, *dry)
+    assert (run.code, run.out, run.err.count("\n")) == (2, "", 1)
+    assert "must b" in run.err
+    assert not source.with_name("out.jsonl").exists()
+
+
+def test_the_first_line_of_a_run_names_the_server(paceline, jsonl, service, monkeypatch, tmp_path):
+    service.says(Answer(OPENAI.reply("yes")))
+    monkeypatch.setenv("OPENAI_API_KEY", KEY)
+    monkeypatch.setenv("OPENAI_BASE_URL", f"{service.url}/v1")
+    for journal in ([], ["--no-journal"]):
+        output = tmp_path / f"out{len(journal)}.jsonl"
+        run = paceline("run", jsonl(3), "-o", output, "-m", "gpt-5-mini", *journal)
+        assert run.code == 0
+        assert run.err.splitlines()[0] == f"paceline: gpt-5-mini is called at {service.url}/v1"
+
+
+def test_a_dry_run_names_the_server_of_each_model(paceline, jsonl, monkeypatch, tmp_path):
+    for name in ("OPENAI_API_KEY", "ANTHROPIC_API_KEY"):
+        monkeypatch.setenv(name, KEY)
+    monkeypatch.setenv("ANTHROPIC_BASE_URL", f"http://user:{KEY}@gateway")
+    ladder = ["--escalate", "gpt-5-mini,claude-haiku-4-5,openai:m@http://127.0.0.1:1/v1"]
+    run = paceline("run", jsonl(3), "-o", tmp_path / "out.jsonl", *ladder, "--dry-run", "--json")
+    plan = json.loads(run.out)
+    assert [model["server"] for model in plan["models"]] == [
+        "https://api.openai.com/v1",
+        "http://gateway",
+        "http://127.0.0.1:1/v1",
+    ]
+    assert KEY not in run.out + run.err

@@ -119,8 +119,9 @@ def test_type_arguments_are_refused_in_options_if_an_output_type_is_given(dialec
 
 @BOTH
 def test_the_base_url_may_come_from_the_environment(dialect, monkeypatch):
-    monkeypatch.setenv(dialect.variable.replace("API_KEY", "BASE_URL"), "nowhere")
-    with pytest.raises(ConfigurationError, match="base_url must be like"):
+    variable = dialect.variable.replace("API_KEY", "BASE_URL")
+    monkeypatch.setenv(variable, "nowhere")
+    with pytest.raises(ConfigurationError, match=f"{variable} must be like"):
         dialect.strategy("m", api_key=KEY)
 
 

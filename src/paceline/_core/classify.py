@@ -33,6 +33,7 @@ from .fault import Fault, FaultKind
 from .foreign_error import Answer, attribute, read_answer
 from .provider_errors import TOO_LARGE, kind_of_answer, of_status, says_too_large
 from .quota import QuotaHint, positive_number
+from .server_url import shown_url
 from .waits import HOUR, MINUTE
 
 ErrorReader: TypeAlias = Callable[[BaseException], Fault | None]
@@ -90,6 +91,15 @@ _NETWORK = {
     *("ENOBUFS", "EMFILE", "ENFILE"),  # too many sockets: fewer calls cure it
 }
 _OF_CONNECTIONS = {FaultKind.TRANSIENT, FaultKind.TIMEOUT}
+_OTHER_LOOP = (
+    "Event loop is closed",
+    "attached to a different loop",
+    "bound to a different event loop",
+    "is not the running loop",
+)
+"""Words of asyncio's errors for objects of another event loop."""
+_MOST_CAUSES = 8
+_LONGEST_WORDS = 120  # characters of an error's own words in a longer message
 _LONGEST_TEXT = 16_000  # characters of a foreign text that are read
 _LONG_WAIT = HOUR / 2  # seconds: twice the patience of a batch
 _MEASURES = {"requests", "tokens"}
@@ -141,6 +151,8 @@ def _fault_of(error: BaseException, wall_time: float, read: ErrorReader | None) 
     if fault is not None:
         return fault
     answer = read_answer(error)
+    if (fault := _fault_of_set_up(error, answer)) is not None:
+        return fault
     kind = _kind(error, answer) or FaultKind.BUG
     asked = positive_number(attribute(error, "retry_after"))
     if kind in _OF_CONNECTIONS and answer.status is None:
@@ -148,6 +160,36 @@ def _fault_of(error: BaseException, wall_time: float, read: ErrorReader | None) 
         if reason is not None:
             return Fault(kind, reason, asked, is_unreached=True)
     return fault_of_answer(kind, answer, describe(error), wall_time=wall_time, asked=asked)
+
+
+def _fault_of_set_up(error: BaseException, answer: Answer) -> Fault | None:
+    """Return the fault of an exception that is due to how the client was set up; None if it is not."""
+    status, location = attribute(attribute(error, "response"), "status_code"), answer.headers.get("location")
+    if isinstance(status, int) and HTTPStatus.MULTIPLE_CHOICES <= status < HTTPStatus.BAD_REQUEST and location:
+        to = shown_url(location) or "another path"
+        message = (
+            f"HTTP {status}: the server redirects to {to}, where prompts are not sent; check the URL of the server"
+        )
+        return Fault(FaultKind.REJECTED, message)
+    for cause in _causes(error):
+        text = str(cause) if isinstance(cause, RuntimeError) else ""
+        if any(words in text for words in _OTHER_LOOP):
+            return Fault(
+                FaultKind.BUG,
+                f"the client belongs to another event loop ({text[:_LONGEST_WORDS]}): make a client in each event loop, "
+                "or give the strategy a key in place of a client",
+            )
+    return None
+
+
+def _causes(error: BaseException) -> Iterator[BaseException]:
+    """Yield an exception and what it was raised from."""
+    for _ in range(_MOST_CAUSES):
+        yield error
+        cause = error.__cause__ or error.__context__
+        if cause is None:
+            return
+        error = cause
 
 
 def fault_of_answer(

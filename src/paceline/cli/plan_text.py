@@ -46,6 +46,7 @@ def plan_data(plan: RunPlan) -> dict[str, Any]:
             {
                 "model": model.name,
                 "quota": model.quota,
+                "server": model.server,
                 "price": None if model.price is None else attrs.asdict(model.price),
                 "cost": model.cost,
             }
@@ -75,8 +76,7 @@ def _lines(plan: RunPlan) -> Iterator[tuple[str, str]]:
     yield "plan", "nothing is called, nothing is written"
     yield from _input_lines(plan)
     yield from _call_lines(plan)
-    for index, model in enumerate(plan.models):
-        yield ("then" if index else "model"), f"{model.name}, lane {model.quota}"
+    yield from _model_lines(plan)
     if options.settings:
         yield "settings", render_settings(options)
     if options.system is not None:
@@ -100,6 +100,13 @@ def _lines(plan: RunPlan) -> Iterator[tuple[str, str]]:
             yield "cost", _cost(model)
         elif model.cost is not None:
             yield "", f"  and {_cost(model)} for {model.name}, if all of them move up to it"
+
+
+def _model_lines(plan: RunPlan) -> Iterator[tuple[str, str]]:
+    for index, model in enumerate(plan.models):
+        yield ("then" if index else "model"), f"{model.name}, lane {model.quota}"
+        if model.server is not None:
+            yield "", f"  called at {model.server}"
 
 
 def _call_lines(plan: RunPlan) -> Iterator[tuple[str, str]]:

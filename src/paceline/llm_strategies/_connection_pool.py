@@ -8,7 +8,9 @@ Rules owned here:
 1. A request goes to the first pool that has room. So a pool is used only while all pools before it are full, and the number
    of connections never exceeds the largest number of concurrent requests so far.
 2. The number of requests is not limited: if all pools are full, another is opened. Limiting is the callers' task.
-3. A pool closes idle connections only when it is used, so the last pool is closed here once it was idle for `IDLE_SECONDS`.
+3. A redirect is followed only on the same host, and only if the request stays the same: otherwise prompts and keys would go to a server that
+   the user has not named, or the prompt would be lost. The response with the redirect is returned.
+4. A pool closes idle connections only when it is used, so the last pool is closed here once it was idle for `IDLE_SECONDS`.
 """
 
 from __future__ import annotations
@@ -22,6 +24,7 @@ from anyio import CancelScope, current_time
 
 CONNECTIONS = 16
 """Connections of each pool. With fewer there are more pools to scan; with more, more connections in each."""
+_MOST_REDIRECTS = 5  # in a row
 IDLE_SECONDS = 30.0
 """Seconds after which an idle connection is closed: before load balancers close it."""
 
@@ -48,7 +51,7 @@ class PoolStatistics:
 class ShardedClient(httpx2.AsyncClient):
     """Sends each request through one of several clients, all made with the same arguments.
 
-    Accepts the arguments of `httpx2.AsyncClient` except `limits`. A streamed `send` is in flight until its headers arrive.
+    Accepts the arguments of `httpx2.AsyncClient` except `limits` and `follow_redirects`. A streamed `send` is in flight until its headers arrive.
     """
 
     def __init__(self, *, connections: int = CONNECTIONS, **arguments: Any) -> None:
@@ -66,7 +69,7 @@ class ShardedClient(httpx2.AsyncClient):
         try:
             if self._pools[-1] is not pool:
                 await self._close_idle_pool()
-            return await pool.client.send(request, **options)
+            return await _send(pool.client, request, {**options, "follow_redirects": False})
         finally:
             pool.in_flight -= 1
             if not pool.in_flight:
@@ -108,3 +111,21 @@ class ShardedClient(httpx2.AsyncClient):
             self._pools.pop()
             with CancelScope(shield=True):  # the list no longer holds it, so no other caller would close it
                 await last.client.aclose()
+
+
+async def _send(client: httpx2.AsyncClient, request: httpx2.Request, options: dict[str, Any]) -> httpx2.Response:
+    """Send a request, under rule 3."""
+    response = await client.send(request, **options)
+    for _ in range(_MOST_REDIRECTS):
+        following = response.next_request
+        if following is None or following.method != request.method or not _is_same_server(request.url, following.url):
+            break
+        await response.aclose()
+        response = await client.send(following, **options)
+    return response
+
+
+def _is_same_server(url: httpx2.URL, other: httpx2.URL) -> bool:
+    """Whether two URLs name the same server, or the second the same host with encryption."""
+    is_encrypted = (url.scheme, url.port, other.scheme, other.port) == ("http", None, "https", None)
+    return url.host == other.host and (is_encrypted or (url.scheme, url.port) == (other.scheme, other.port))

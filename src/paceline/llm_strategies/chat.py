@@ -33,10 +33,11 @@ from .._core.fault import FaultKind
 from .._core.model_settings import check_values, is_sampled, merged, shown
 from .._core.prompt import Parts, Prompt
 from .._core.request import Request
+from .._core.server_url import shown_url
 from .._core.usage import TokenUsage
 from ..abc import ErrorClassifier
 from .chat_client import Endpoint, Provider, one_of
-from .common import ProviderErrorClassifier, fingerprint, quota_hint
+from .common import ProviderErrorClassifier, fingerprint, is_same_host, quota_hint, shown_server
 from .output_types.output_type import NO_REQUESTS
 from .output_types.provider_schema import AnswerFormat
 from .prices import Priced
@@ -121,7 +122,7 @@ class ChatStrategy(Priced[T], Generic[T]):
         self._endpoint = (
             None if client is not None else Endpoint.of(type(self).__qualname__, self._provider, api_key, base_url)
         )
-        if self._endpoint is not None and self._endpoint.base_url is None:
+        if self._endpoint is not None and is_same_host(self._endpoint.url, self._endpoint.home):
             self._listed_as = (self._name, self._provider.name)
         self._quota = quota or self._default_quota()
         secret = self._endpoint.api_key if self._endpoint is not None else getattr(client, "api_key", None)
@@ -134,6 +135,14 @@ class ChatStrategy(Priced[T], Generic[T]):
     def quota(self) -> str:
         """Name of the lane."""
         return self._quota
+
+    @property
+    def server(self) -> str | None:  # type: ignore[override]  # follows from the client
+        """Server that is called, for people, without credentials."""
+        if self._endpoint is None:
+            return shown_url(str(self._given.base_url)) if self._given is not None else None
+        accounts = [f"{name} {value}" for name, value in self._endpoint.accounts.items() if value]
+        return ", ".join([shown_server(self._endpoint.url), *accounts])
 
     @property
     def identity(self) -> Mapping[str, Any]:
@@ -244,13 +253,16 @@ class ChatStrategy(Priced[T], Generic[T]):
         from ._connection_pool import ShardedClient  # noqa: PLC0415 - needs httpx2
 
         tls = httpx2.create_ssl_context()  # slow: made once for all connections
-        return self._provider.client(
+        client = self._provider.client(
             api_key=endpoint.api_key or _NO_KEY,
-            base_url=endpoint.base_url,
+            base_url=endpoint.url,  # always given: the package takes a blank variable for a URL
             max_retries=0,
             timeout=None,
-            http_client=ShardedClient(verify=tls, timeout=None, follow_redirects=True),
+            http_client=ShardedClient(verify=tls, timeout=None),
         )
+        for name, value in endpoint.accounts.items():
+            setattr(client, name, value)  # as above: a blank variable would be sent
+        return client
 
     def _client(self) -> Any:
         if self._given is not None:

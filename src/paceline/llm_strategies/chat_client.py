@@ -1,11 +1,10 @@
 """Chat clients: endpoint and API key for OpenAI, Anthropic and compatible servers.
 
-A variable of the environment applies where an argument is not given. A compatible server needs no key.
+A variable of the environment applies where an argument is not given; a blank one is not set. A compatible server needs no key.
 """
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
 from typing import Any
@@ -15,6 +14,7 @@ import attrs
 
 from .._core.exceptions import ConfigurationError, MissingKeyError
 from .._core.request import Dialect
+from .common import server_setting, setting
 
 
 @attrs.frozen(kw_only=True)
@@ -31,8 +31,16 @@ class Provider:
     """Class of the client."""
     key_names: tuple[str, ...]
     """Environment variables that may hold the API key, the first one first."""
+    home: str
+    """URL of the provider's own service."""
     url_name: str
     """Environment variable that may hold the base URL."""
+    other_url_names: tuple[str, ...]
+    """Variables by which other programs find the server."""
+    endpoints: tuple[str, ...]
+    """Paths that the client appends, in lower case: a base URL must end before them."""
+    account_names: Mapping[str, str]
+    """Environment variables that say whose account is charged, by the attribute of the client."""
     arguments: frozenset[str]
     """Names of the arguments of a request."""
     modes: tuple[str, ...]
@@ -54,6 +62,15 @@ class Endpoint:
     api_key: str | None = attrs.field(repr=False)
     base_url: str | None
     """URL of a compatible server; None for the provider's own service."""
+    home: str
+    """URL of the provider's own service."""
+    accounts: Mapping[str, str | None]
+    """Whose account is charged, by the attribute of the client; None: the key's."""
+
+    @property
+    def url(self) -> str:
+        """URL of the server that is called."""
+        return self.base_url or self.home
 
     @classmethod
     def of(cls, name: str, provider: Provider, api_key: str | None, base_url: str | None) -> Endpoint:
@@ -70,12 +87,10 @@ class Endpoint:
             MissingKeyError: No API key was found, and the service is the provider's own.
         """
         names = provider.key_names
-        url = base_url or os.environ.get(provider.url_name) or None
-        if url is not None and not _is_url(url):
-            shown = url.rpartition("@")[2]  # a password may stand before it
-            raise ConfigurationError(f"base_url must be like http://127.0.0.1:8000/v1, not {shown!r}")
-        candidates = (api_key, *map(os.environ.get, names))
-        key = next((key.strip() for key in candidates if key and key.strip()), None)
+        url = server_setting(
+            base_url, provider.url_name, ignored=provider.other_url_names, endpoints=provider.endpoints
+        )
+        key = (api_key or "").strip() or setting(*names)
         if key is None and url is None:
             variables = " or ".join(names)
             raise MissingKeyError(
@@ -85,15 +100,8 @@ class Endpoint:
             raise ConfigurationError(
                 f"the key of {name} (not shown) has characters that are not allowed in a key; check it"
             )
-        return cls(key, url)
-
-
-def _is_url(text: str) -> bool:
-    try:
-        url = urlsplit(text)
-        return url.scheme in {"http", "https"} and bool(url.hostname) and url.port != 0
-    except ValueError:  # the port is invalid
-        return False
+        accounts = {attribute: setting(variable) for attribute, variable in provider.account_names.items()}
+        return cls(key, url, provider.home, accounts)
 
 
 def one_of(what: str, name: object, names: Sequence[str]) -> str:

@@ -12,21 +12,25 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from http import HTTPStatus
 from typing import Any, ClassVar
+from urllib.parse import urlsplit
+from urllib.request import getproxies, proxy_bypass
 
 import attrs
 
 from .._core.classify import classify, fault_of_answer
-from .._core.exceptions import CallError
+from .._core.exceptions import CallError, ConfigurationError
 from .._core.fault import Fault, FaultKind
 from .._core.finish_reasons import unfinished
 from .._core.foreign_error import Answer, lowered, read_body
 from .._core.provider_errors import kind_of_answer
 from .._core.provider_hints import header_quota
 from .._core.quota import QuotaHint
+from .._core.server_url import checked_url, shown_url
 from .._core.usage import NO_USAGE, TokenUsage
 
 _FINGERPRINT_LENGTH = 16  # hexadecimal digits: enough to distinguish one user's settings
@@ -69,6 +73,52 @@ def quota_hint(headers: Any) -> QuotaHint | None:
         headers: Headers as any HTTP client holds them: a mapping or pairs, of text or bytes.
     """
     return header_quota(lowered(headers), wall_time=time.time())
+
+
+def setting(*names: str) -> str | None:
+    """Return the first of some environment variables that is set, without spaces around it; a blank one is not set."""
+    return next((value.strip() for name in names if (value := os.environ.get(name, "")).strip()), None)
+
+
+def server_setting(
+    base_url: str | None, variable: str, *, ignored: Sequence[str] = (), endpoints: Sequence[str] = ()
+) -> str | None:
+    """Return the URL of the server that is called, from an argument or a variable; None: the provider's own.
+
+    Args:
+        base_url: URL given by the user, if any.
+        variable: Environment variable that may hold it.
+        ignored: Variables by which other programs find the server. They are not used, so they must not be the only ones set.
+        endpoints: Paths that the client appends.
+
+    Raises:
+        ConfigurationError: The URL is not valid, or an ignored variable is set and `variable` is not.
+    """
+    if base_url is not None:
+        return checked_url(base_url, "base_url", endpoints=endpoints)
+    url = setting(variable)
+    if url is not None:
+        return checked_url(url, variable, endpoints=endpoints)
+    for name in ignored:
+        if (value := setting(name)) is not None:
+            raise ConfigurationError(
+                f"{name} is set to {shown_url(value)!r} but is not used here: set {variable} to call that server, or unset {name}"
+            )
+    return None
+
+
+def shown_server(url: str) -> str:
+    """Return a server's URL for people, without credentials, with the proxy that the environment names for it."""
+    parts = urlsplit(url)
+    proxies = getproxies()
+    proxy = proxies.get(parts.scheme) or proxies.get("all")
+    is_direct = proxy is None or proxy_bypass(parts.netloc.rpartition("@")[2])
+    return shown_url(url) if is_direct else f"{shown_url(url)} through the proxy {shown_url(proxy or '')}"
+
+
+def is_same_host(url: str, other: str) -> bool:
+    """Whether two URLs name the same host."""
+    return urlsplit(url).hostname == urlsplit(other).hostname
 
 
 def fingerprint(value: Any) -> str | None:

@@ -34,6 +34,7 @@ from .._core.model_settings import (
     merged,
     shown,
 )
+from .._core.server_url import shown_url, split_server
 from ..abc import LLMCallStrategy
 from .common import fingerprint
 from .model_settings import anthropic_arguments, gemini_arguments, openai_arguments
@@ -57,7 +58,6 @@ _MODEL_NAMES = {  # beginnings of model names that imply a provider
     "sim": re.compile(r"sim\Z"),
 }
 _EXAMPLES = ("gemini-2.5-flash", "gpt-5-mini", "claude-haiku-4-5")
-_SERVER = re.compile(r"(.*)@(https?://.*)", re.DOTALL)
 
 
 def model(  # noqa: PLR0913 - all but the name have defaults
@@ -105,11 +105,14 @@ def model(  # noqa: PLR0913 - all but the name have defaults
         )
     if provider not in _PROVIDERS:
         return _make_by_plugin(provider, name, {**options, **settings.given})
-    server = _SERVER.fullmatch(name)
+    name, server = (name, None) if provider == "sim" and "://" not in name else split_server(name)
     if server is not None:
         if "base_url" in options:
-            raise ConfigurationError(f"the server is given twice: in {text!r}, and as base_url {options['base_url']!r}")
-        name, options = _require_name(provider, server[1]), {**options, "base_url": server[2]}
+            twice = (
+                f"{shown_url(server)!r} after the model's name, and {shown_url(str(options['base_url']))!r} as base_url"
+            )
+            raise ConfigurationError(f"the server is given twice: {twice}")
+        name, options = _require_name(provider, name), {**options, "base_url": server}
     module, _, attribute = (_CACHED if cached else _PROVIDERS)[provider].partition(":")
     factory: Callable[..., LLMCallStrategy[Any]] = getattr(import_module(module), attribute)
     if provider == "sim":
@@ -166,8 +169,9 @@ def _split(text: str) -> tuple[str, str]:
     providers = sorted({*_PROVIDERS, *_plugins()})
     near = get_close_matches(provider.lower(), providers if colon else (*providers, *_EXAMPLES), n=1)
     suggestion = f" (did you mean {near[0]}?)" if near else ""
+    shown = shown_url(text) if "://" in text else text
     raise ConfigurationError(
-        f"unknown model {text!r}{suggestion}; known are {', '.join(f'{name}:...' for name in providers)}, "
+        f"unknown model {shown!r}{suggestion}; known are {', '.join(f'{name}:...' for name in providers)}, "
         f"and models by names such as {', '.join(_EXAMPLES)}"
     )
 

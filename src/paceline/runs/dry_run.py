@@ -79,6 +79,8 @@ class PlannedModel:
     """Name of the model; of a model without one, its quota."""
     quota: str
     """Name of the lane."""
+    server: str | None
+    """Where it is called, without credentials; None: unknown, or it is simulated."""
     price: Price | None
     """None: unknown."""
     cost: float | None
@@ -185,7 +187,9 @@ def _output_state(options: RunOptions, source: os.stat_result, state: JournalSta
 def _planned(strategy: LLMCallStrategy[Any], usage: TokenUsage) -> PlannedModel:
     price = known_price(strategy)
     cost = None if price is None else price.of(usage)
-    return PlannedModel(name=strategy.model or strategy.quota, quota=strategy.quota, price=price, cost=cost)
+    return PlannedModel(
+        name=strategy.model or strategy.quota, quota=strategy.quota, server=strategy.server, price=price, cost=cost
+    )
 
 
 def _usage(calls: int, characters: int, system: int, *, cached: bool) -> TokenUsage:

@@ -44,7 +44,7 @@ from .options import RunOptions
 from .progress import ProgressMeter
 from .report import JournalSummary, RunReport
 from .runner import Callbacks, Note, RunHooks, RunItems, Save, run_batch, work_items
-from .setup import check_files, fields_of, open_checked_input, strategy_of
+from .setup import check_files, fields_of, open_checked_input, servers_of, strategy_of
 from .table_output import TableOutput
 
 T = TypeVar("T")
@@ -126,32 +126,45 @@ def _prepared(options: RunOptions, callbacks: Callbacks) -> Iterator[_PreparedRu
     """Check all of a run, and open its files. Blocks."""
     check_files(options)
     strategy, journal = strategy_of(options), options.journal_file
+    announced = _after(servers_of(strategy), callbacks.on_message)
     if journal is None:
-        with _without_journal(options, strategy, callbacks) as prepared:
+        with _without_journal(options, strategy, announced) as prepared:
             yield prepared
         return
     if options.output != STREAM and Path(options.output).resolve() == Path(journal).resolve():
         raise ConfigurationError(f"{journal}: is both the journal and the output; give one of them another name")
-    with _with_journal(options, strategy, journal, callbacks) as prepared:
+    with _with_journal(options, strategy, journal, announced) as prepared:
         yield prepared
+
+
+def _after(first: Iterable[str], on_message: Callable[[str], None]) -> Callable[..., None]:
+    """Return a callback for messages that passes some on before the first; called with none, it passes on only these."""
+    before = iter(first)
+
+    def passed_on(*messages: str) -> None:
+        for message in (*before, *messages):
+            on_message(message)
+
+    return passed_on
 
 
 @contextmanager
 def _with_journal(
-    options: RunOptions, strategy: LLMCallStrategy[Any], path: str, callbacks: Callbacks
+    options: RunOptions, strategy: LLMCallStrategy[Any], path: str, on_message: Callable[..., None]
 ) -> Iterator[_PreparedRun]:
     is_new = not Path(path).exists()
     try:
         with (
             JournalWriter(path, durability=options.durability) as store,
-            register_items(store, options, strategy, callbacks.on_message) as registered,
+            register_items(store, options, strategy, on_message) as registered,
             JournalReader(path) as reader,
-            _open_output(options, registered.identity, store, reader, callbacks.on_message) as output,
+            _open_output(options, registered.identity, store, reader, on_message) as output,
         ):
+            on_message()
             counts, wanted = reader.counts(), reader.places(unsettled=True)
             shared = reader.shared(store.items.strategy_number(strategy.identity)) if registered.dedupe else 0
             if shared:
-                callbacks.on_message(render_sharing(shared, counts.pending))
+                on_message(render_sharing(shared, counts.pending))
             yield _PreparedRun(
                 options=options,
                 items=work_items(registered.prompts(partial(has_place, wanted)), strategy),
@@ -225,16 +238,17 @@ def _finish_journal(  # noqa: PLR0913, PLR0917 - what a run has open at its end
 
 @contextmanager
 def _without_journal(
-    options: RunOptions, strategy: LLMCallStrategy[Any], callbacks: Callbacks
+    options: RunOptions, strategy: LLMCallStrategy[Any], on_message: Callable[..., None]
 ) -> Iterator[_PreparedRun]:
     with (
         open_checked_input(options, strategy) as source,
         open_output(options.output, keep={"the input": source.identity}, overwrite=options.overwrite) as output,
     ):
+        on_message()
         for complaint in source.complaints():
-            callbacks.on_message(f"skipped: {complaint}")
+            on_message(f"skipped: {complaint}")
         for note in source.notes:
-            callbacks.on_message(note)
+            on_message(note)
         yield _PreparedRun(
             options=options,
             items=RunItems(source, strategy),

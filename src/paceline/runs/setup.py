@@ -94,6 +94,12 @@ def strategy_of(options: RunOptions) -> LLMCallStrategy[Any]:
     return answering if options.schema is None else ValidationFeedback(answering)
 
 
+def servers_of(strategy: LLMCallStrategy[Any]) -> list[str]:
+    """Return a sentence for each model that may be called, with its server, as far as the servers are known."""
+    steps = strategy.ladder.steps if strategy.ladder else (strategy,)
+    return [f"{step.model or step.quota} is called at {step.server}" for step in steps if step.server is not None]
+
+
 def system_of(path: str) -> str:
     """Read the system instruction of a file.
 

@@ -8,12 +8,13 @@ Rules owned here:
    identity: the SDK's own transports need asyncio, allow 100 connections only, and repeat requests silently if aiohttp is
    installed. A client made with `HttpOptions(httpx_async_client=...)`, or of the user's own class, is used unchanged.
 3. The API key is held by a record that does not print it, and by the client.
-4. Tokens of Google's credentials are refreshed before they expire, in a worker thread: the SDK would do so on asyncio only.
+4. A blank variable of the environment is not set. One that says whether to call Vertex AI must say so clearly: otherwise prompts would go
+   to another service.
+5. Tokens of Google's credentials are refreshed before they expire, in a worker thread: the SDK would do so on asyncio only.
 """
 
 from __future__ import annotations
 
-import os
 from functools import partial
 from typing import Any
 from urllib.parse import urlsplit
@@ -31,10 +32,15 @@ from google.oauth2.credentials import Credentials
 
 from ..._core.exceptions import ConfigurationError, MissingKeyError
 from .._connection_pool import ShardedClient
+from ..common import server_setting, setting, shown_server
 from .errors import require_readable_body
 
 _SCOPES = ("https://www.googleapis.com/auth/cloud-platform",)
 _CLOSE_TIMEOUT = 5.0  # seconds for all connections together
+_HOME = "https://generativelanguage.googleapis.com/"
+_OTHER_URL_NAMES = ("GEMINI_BASE_URL", "GEMINI_API_BASE", "GOOGLE_API_BASE")
+_ENDPOINTS = (":generatecontent", ":streamgeneratecontent", "/models")
+_MULTI_REGIONS = {"us", "eu"}  # as in the SDK
 _NOT_COPIED = (
     "httpx_client",
     "httpx_async_client",
@@ -66,6 +72,15 @@ class Access:
         url = self.options.base_url
         return url is None or (urlsplit(url).hostname or "").endswith(".googleapis.com")
 
+    @property
+    def server(self) -> str:
+        """Server that is called, for people, without credentials; with the project that is charged."""
+        url = shown_server(self.options.base_url or (_vertex_url(self.location) if self.vertex else _HOME))
+        if not self.vertex:
+            return url
+        place = f"project {self.project or 'of the credentials'}, location {self.location or 'global'}"
+        return f"{url} (Vertex AI, {'by an API key' if self.api_key else place})"
+
     @classmethod
     def of(
         cls,
@@ -88,8 +103,14 @@ class Access:
             raise ConfigurationError("project and location are for Vertex AI; add vertexai=True, or remove them")
         if place and api_key:
             raise ConfigurationError("give either api_key or project and location")
-        from_environment = os.environ.get("GOOGLE_API_KEY") or os.environ.get("GEMINI_API_KEY")
-        placed = place or os.environ.get("GOOGLE_CLOUD_PROJECT") or os.environ.get("GOOGLE_CLOUD_LOCATION")
+        base_url = server_setting(
+            base_url,
+            "GOOGLE_VERTEX_BASE_URL" if vertex else "GOOGLE_GEMINI_BASE_URL",
+            ignored=() if vertex else _OTHER_URL_NAMES,
+            endpoints=_ENDPOINTS,
+        )
+        from_environment = setting("GOOGLE_API_KEY", "GEMINI_API_KEY")
+        placed = place or setting("GOOGLE_CLOUD_PROJECT", "GOOGLE_CLOUD_LOCATION")
         key = (api_key or (None if vertex and placed else from_environment) or "").strip()
         if not key and not vertex:
             variables = "GOOGLE_API_KEY or GEMINI_API_KEY, or GOOGLE_GENAI_USE_VERTEXAI=true for Vertex AI"
@@ -103,8 +124,8 @@ class Access:
         options = types.HttpOptions(api_version="v1beta1" if vertex else "v1beta", base_url=base_url)
         if key or not vertex:
             return cls(api_key=key or None, vertex=vertex, options=options)
-        project = project or os.environ.get("GOOGLE_CLOUD_PROJECT")
-        location = location or os.environ.get("GOOGLE_CLOUD_LOCATION") or "global"
+        project = project or setting("GOOGLE_CLOUD_PROJECT")
+        location = location or setting("GOOGLE_CLOUD_LOCATION") or "global"
         return cls(vertex=True, project=project, location=location, needs_identity=True, options=options)
 
     @classmethod
@@ -134,8 +155,30 @@ class Access:
 
 
 def _vertex_by_environment() -> bool:
-    chosen = os.environ.get("GOOGLE_GENAI_USE_ENTERPRISE") or os.environ.get("GOOGLE_GENAI_USE_VERTEXAI") or ""
-    return chosen.lower() in {"true", "1"}
+    for name in ("GOOGLE_GENAI_USE_ENTERPRISE", "GOOGLE_GENAI_USE_VERTEXAI"):
+        value = setting(name)
+        if value is not None and value.lower() not in {"true", "1", "false", "0"}:
+            raise ConfigurationError(f"{name} must be true or false, not {value!r}: it says which service is called")
+        if value is not None:
+            return value.lower() in {"true", "1"}
+    return False
+
+
+def _vertex_url(location: str | None) -> str:
+    """Return Vertex AI's URL for a location, as the SDK makes it."""
+    if location is None or location == "global":
+        return "https://aiplatform.googleapis.com/"
+    if location in _MULTI_REGIONS:
+        return f"https://aiplatform.{location}.rep.googleapis.com/"
+    return f"https://{location}-aiplatform.googleapis.com/"
+
+
+def server_of(client: genai.Client) -> str | None:
+    """Return the server that a user's client calls, for people, without credentials; None if it cannot be read."""
+    try:
+        return Access.like(client).server
+    except ConfigurationError:
+        return None
 
 
 class Identity:
@@ -198,9 +241,7 @@ class Connection:
     def make(cls, access: Access, identity: Identity | None) -> Connection:
         """Make a client."""
         tls = httpx2.create_ssl_context()  # takes 40 ms: made once, also for the SDK's transports that are never used
-        pool = ShardedClient(
-            verify=tls, timeout=None, follow_redirects=True, event_hooks={"response": [require_readable_body]}
-        )
+        pool = ShardedClient(verify=tls, timeout=None, event_hooks={"response": [require_readable_body]})
         transport = {"httpx_async_client": pool, "client_args": {"verify": tls}, "async_client_args": {"ssl": tls}}
         client = genai.Client(
             vertexai=access.vertex,

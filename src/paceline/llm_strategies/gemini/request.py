@@ -68,8 +68,8 @@ def check(model: object, client: object, base_url: object, system_instruction: o
         raise ConfigurationError(f"model must be a model's name, not {model!r}")
     if not isinstance(client, genai.Client | None):
         raise ConfigurationError(f"client must be a google.genai.Client, not {type(client).__qualname__}")
-    if base_url is not None and not (isinstance(base_url, str) and base_url.startswith(("http://", "https://"))):
-        raise ConfigurationError(f"base_url must begin with http:// or https://, not {base_url!r}")
+    if not isinstance(base_url, str | None):
+        raise ConfigurationError(f"base_url must be a string, not {type(base_url).__name__}")
     if not isinstance(system_instruction, str | None):
         raise ConfigurationError(f"system_instruction must be a string, not {type(system_instruction).__name__}")
     if not isinstance(price, Price | None):

@@ -33,7 +33,7 @@ from ..common import fingerprint, quota_hint
 from ..option_conflicts import check_gemini
 from ..output_types.output_type import NO_REQUESTS, OutputType
 from ..prices import Priced
-from .client import Access, Connection, Identity, is_plain
+from .client import Access, Connection, Identity, is_plain, server_of
 from .errors import GeminiErrorClassifier, read_complete_reply, read_reply
 from .request import SETTINGS, check, config_of, content_of, sdk_errors, settings_of, unchanged, with_system_text
 
@@ -151,6 +151,13 @@ class GeminiStrategy(Priced[T], Generic[T]):
     def quota(self) -> str:
         """Name of the lane."""
         return self._quota
+
+    @property
+    def server(self) -> str | None:  # type: ignore[override]  # follows from the client
+        """Server that is called, for people, without credentials."""
+        if self._access is not None:
+            return self._access.server
+        return server_of(self._given) if self._given is not None else None
 
     @property
     def identity(self) -> Mapping[str, Any]:
