@@ -68,12 +68,12 @@ class Client:
             yield prompt
             index += 1
 
-    async def call(self, prompt: str, attempt: int) -> Reply:
+    async def call(self, prompt: str, attempt: int, *, system: str = "") -> Reply:
         """Call the provider, and log the call; raises what the provider raises."""
         world, log = self.world, self.log
         start = anyio.current_time()
         try:
-            reply = await world.provider.call(prompt, attempt)
+            reply = await world.provider.call(prompt, attempt, system=system)
         except SimulatedError as error:
             end = anyio.current_time()
             if error.code == _TOO_MANY_REQUESTS:
