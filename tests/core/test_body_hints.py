@@ -111,6 +111,16 @@ def test_a_message_names_the_limit_that_refused():
     assert (hint.is_spent, hint.retry_after) == (False, 5.0)
 
 
+def test_a_limit_in_a_message_stands_for_the_one_of_the_same_measure_in_the_headers():
+    text = MESSAGE.format(what="tokens", period="minute (TPM)", limit=6000, used=5000, requested=1500, wait="5s")
+    headers = {"x-ratelimit-limit-tokens": "6000", "x-ratelimit-limit-requests": "500"}
+    limits = hint_of(error(text), headers).limits
+    assert [(limit.unit, limit.limit, limit.period) for limit in limits] == [
+        (Unit.TOKENS, 6000, 60),
+        (Unit.REQUESTS, 500, None),
+    ]
+
+
 @pytest.mark.parametrize(
     ("what", "wait", "spent"),
     [("tokens", "9m38.016s", True), ("requests", "7m12s", True), ("requests", "8.64s", False)],

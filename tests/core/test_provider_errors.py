@@ -150,6 +150,7 @@ CLOSED_LANES = [  # the lane is exhausted, its other items stay pending
     (429, {"message": "Too many tokens per day, please wait before trying again."}),
     (429, {"message": "You are using a Trial key, which is limited to 1000 API calls / month."}),
     (429, openai("You have exceeded your daily request limit")),
+    (429, openai("You have exceeded your daily request limit", "rate_limit_exceeded")),
 ]
 REFUSALS = [  # the content of the item
     (

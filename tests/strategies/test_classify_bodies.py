@@ -119,11 +119,13 @@ def test_a_body_that_was_not_read_yet_is_left_alone():
     class Streamed(requests.Response):
         @property
         def content(self):
-            raise AssertionError("this would block the event loop")
+            read.append("this would block the event loop")
 
+    read = []
     response = Streamed()
     response.status_code = 429
     assert classified(requests.HTTPError("x", response=response)).kind is FaultKind.THROTTLED
+    assert read == []
 
 
 def test_what_a_validator_quotes_of_an_answer_is_not_the_provider_s():
@@ -186,6 +188,16 @@ def test_a_lane_closed_by_words_reopens_when_they_say():
     fault = classified(plain(status_code=400, body=body))
     assert (fault.kind, fault.retry_after) == (FaultKind.EXHAUSTED, None)
     assert fault.quota.reopens_in == 3_600.0
+
+
+def test_a_short_wait_beside_words_of_a_closed_lane_is_not_the_time_of_its_reopening():
+    def unpaid(**headers):
+        body = openai("You exceeded your current quota", code="insufficient_quota")
+        return classified(plain(status_code=429, body=body, response=SimpleNamespace(headers=headers)))
+
+    assert (unpaid(retry_after="1").kind, unpaid(**{"retry-after": "1"}).kind) == (FaultKind.EXHAUSTED,) * 2
+    assert unpaid(**{"retry-after": "1"}).quota.reopens_in is None
+    assert unpaid(**{"retry-after": "7200"}).quota.reopens_in == 7_200.0
 
 
 def test_a_long_quota_that_is_back_within_a_minute_is_throttling():
