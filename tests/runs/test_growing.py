@@ -116,7 +116,7 @@ def test_a_changed_template_is_named_with_its_old_and_new_text(tmp_path):
     with pytest.raises(JournalChangedError) as refused:
         runs.run(attrs.evolve(before, prompt="Classify {text}"))
     assert refused.value.changes == (
-        "--prompt was Sum up {text}, is Classify {text}",
+        "--prompt was 'Sum up {text}', is 'Classify {text}'",
         "the prompts of 3 items have changed, the first is that of '1'",
     )
 

@@ -53,6 +53,8 @@ class Number(_Validator):
     def __str__(self) -> str:
         if self.above is not None:
             return f"{self.noun} above {self.above:g}"
+        if self.at_most is not None and self.at_most == self.at_least:
+            return f"{self.at_most:g}"
         if self.at_most is not None:
             return f"{self.noun} from {self.at_least or 0:g} to {self.at_most:g}"
         return self.noun if self.at_least is None else f"{self.noun}, {self.at_least:g} or more"

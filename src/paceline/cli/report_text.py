@@ -30,7 +30,7 @@ _HINTS = MappingProxyType(  # the first that applies is printed: causes stand be
         FaultKind.THROTTLED: "the provider refused all calls for a long time: try again later",
         FaultKind.OVERLOADED: "the provider has no capacity: try again later",
         FaultKind.TRANSIENT: "calls failed repeatedly: see the messages in the rows, and try again later",
-        FaultKind.TRUNCATED: "answers reached the limit of output tokens: ask for shorter answers",
+        FaultKind.TRUNCATED: "answers reached the limit of output tokens: raise --max-tokens, or ask for shorter answers",
         FaultKind.REFUSED: "the model declined to answer: see the messages in the rows",
         FaultKind.INVALID: "answers did not match the required format: see the messages in the rows",
         FaultKind.CANCELLED: "calls were cancelled by their own code: --verbose shows more",

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import inspect
 from base64 import b64encode
+from collections.abc import Mapping
 from typing import Any, Generic
 
 from .._core.exceptions import CallError, MissingExtraError
@@ -95,10 +96,10 @@ class AnthropicStrategy(ChatStrategy[T], Generic[T]):
     _check_conflicts = staticmethod(check_anthropic)
 
     def _fixed_arguments(self) -> dict[str, Any]:
-        return {**self._defaults(), **self._options, **self._type_arguments()}
+        return {**self._defaults(self._options), **self._options, **self._type_arguments()}
 
-    def _defaults(self) -> dict[str, Any]:
-        return {"max_tokens": MAX_TOKENS + (thinking_budget(self._options) or 0)}
+    def _defaults(self, options: Mapping[str, Any]) -> dict[str, Any]:
+        return {"max_tokens": MAX_TOKENS + (thinking_budget(options) or 0)}
 
     def _type_arguments(self) -> dict[str, Any]:
         """Return the arguments that hold the model to the output type."""

@@ -299,7 +299,6 @@ class ChatStrategy(Priced[T], Generic[T]):
         if not isinstance(options, Mapping | None):
             raise ConfigurationError(f"options must be a mapping, not {type(options).__name__}")
         given, arguments = dict(options or {}), self._provider.arguments
-        check_values(given)
         known = arguments - _RESERVED - (set() if self._output.schema is None else self._type_options)
         body: dict[str, Any] = {}
         for name in [*given]:
@@ -311,7 +310,9 @@ class ChatStrategy(Priced[T], Generic[T]):
                 body[name] = given.pop(name)
             else:
                 one_of("the name of an option", name, sorted(known | self._provider.body_names))
-        return {**given, "extra_body": merged(body, given.get("extra_body") or {})} if body else given
+        made = {**given, "extra_body": merged(body, given.get("extra_body") or {})} if body else given
+        check_values({**made, **body})
+        return made
 
     _check_conflicts: ClassVar[Callable[..., None]]
     """Refuses options that the provider does not accept together."""
@@ -323,15 +324,17 @@ class ChatStrategy(Priced[T], Generic[T]):
 
     def _without_options(self) -> dict[str, Any]:
         """Return the arguments of a request that do not depend on the user's options."""
-        return self._defaults() | {name: value for name, value in self._fixed.items() if name not in self._options}
+        replaceable = self._defaults({})
+        given = {*self._options, *replaceable}
+        return replaceable | {name: value for name, value in self._fixed.items() if name not in given}
 
     def _settings(self) -> dict[str, Any]:
         """Return the user's options for the identity; those of the extra body among the others."""
         options = {name: value for name, value in self._options.items() if name != "extra_body"}
         return shown({**self._options.get("extra_body", {}), **options}, fingerprint)
 
-    def _defaults(self) -> dict[str, Any]:
-        """Return the arguments that the user's options may replace."""
+    def _defaults(self, options: Mapping[str, Any]) -> dict[str, Any]:  # noqa: ARG002 - Anthropic's depend on them
+        """Return the arguments that options may replace, as these options leave them."""
         return {}
 
     @property

@@ -29,7 +29,6 @@ from .._core.validators import Number, OneOf
 _BUDGETS = {"minimal": 1_024, "low": 1_024, "medium": 8_192, "high": 24_576}
 """Tokens of thought: https://ai.google.dev/gemini-api/docs/openai#thinking."""
 _LEAST_BUDGET = 1_024  # tokens: Anthropic refuses less
-_ANSWER = 8_192  # tokens left for the answer after the thoughts, if no bound is given
 _THINKS_IN_TOKENS = re.compile(
     r".*claude-(?:3|(?:opus|sonnet)-4(?:-[01]\b|-20\d{6}|\Z)|sonnet-4-5|haiku-4)", re.IGNORECASE
 )
@@ -105,8 +104,8 @@ def _anthropic_thinking(effort: str, max_tokens: int | None, model: str) -> dict
     if effort == "none":
         return {"thinking": {"type": "disabled"}}
     budget = _BUDGETS[effort]
-    if max_tokens is None:
-        return {"thinking": {"type": "enabled", "budget_tokens": budget}, "max_tokens": budget + _ANSWER}
+    if max_tokens is None:  # the strategy adds the budget to its own bound
+        return {"thinking": {"type": "enabled", "budget_tokens": budget}}
     if max_tokens <= _LEAST_BUDGET:
         raise ConfigurationError(
             f"{model}: max_tokens must be above {_LEAST_BUDGET:,} with reasoning_effort {effort}, as thoughts count too; not {max_tokens:,}"

@@ -104,7 +104,7 @@ def reading_changes(before: RegisteredInput | None, options: RunOptions) -> dict
 
 
 def _shown(value: object) -> str:
-    text = "not given" if value is None else str(value)
+    text = "not given" if value is None else repr(value)
     return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 3]}..."
 
 

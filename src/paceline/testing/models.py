@@ -23,6 +23,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import time
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
@@ -30,7 +31,6 @@ from typing import Any
 
 from .._core.exceptions import ConfigurationError
 from .._core.fault import FaultKind
-from .._core.prompt import content_key
 from .._core.provider_hints import header_quota
 from .._core.quota import QuotaHint
 from .._core.request import NO_REQUESTS, Request
@@ -100,7 +100,7 @@ class SimulatedStrategy(LLMCallStrategy[Any]):
         return {
             **super().identity,
             "service": self.quota,
-            **({"system_instruction": content_key(self._system).hex()[:16]} if self._system else {}),
+            **({"system_instruction": _fingerprint(self._system)} if self._system else {}),
             **({} if self._output is None else self._output.identity),
             **({"settings": self._settings} if self._settings else {}),
         }
@@ -130,6 +130,11 @@ class SimulatedStrategy(LLMCallStrategy[Any]):
         if self._output is None or self._answers is None:
             return reply.text, reply.usage
         return self._output.parse(self._answers.make(prompt)), reply.usage
+
+
+def _fingerprint(text: str) -> str:
+    """Return the hash of a text as strategies of providers have it, so that the same instruction is the same for a rehearsal."""
+    return hashlib.sha256(text.encode("utf-8", "backslashreplace")).hexdigest()[:16]
 
 
 _RATE = 50.0

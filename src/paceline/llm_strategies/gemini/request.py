@@ -12,6 +12,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from difflib import get_close_matches
 from json import JSONDecodeError
 from typing import Any
 
@@ -246,4 +247,8 @@ def _validated(kind: type[types.GenerateContentConfig], name: str, value: Any) -
     except ValidationError as error:
         first = error.errors(include_input=False, include_url=False)[0]
         where = ".".join(str(part) for part in (name, *first["loc"]) if part != "")
-        raise ConfigurationError(f"{where}: {first['msg']}") from error
+        message = first["msg"]
+        if first["type"] == "extra_forbidden":
+            near = get_close_matches(str(first["loc"][-1]), kind.model_fields, n=1)
+            message = "there is no such field" + (f" (did you mean {near[0]}?)" if near else "")
+        raise ConfigurationError(f"{where}: {message}") from error
