@@ -32,6 +32,7 @@ _BODY_MESSAGE = re.compile(
     (?: " (?P<double> (?: [^"\\] | \\. )* ) | ' (?P<single> (?: [^'\\] | \\. )* ) )
     """
 )
+_OPENAI = re.compile(r"\w+: Error code: ([45]\d\d) - ", re.ASCII)
 _STATUS = re.compile(r"\b([45]\d\d)\b")
 _ESCAPE = re.compile(r"\\([\"'\\])")
 _VARYING = re.compile(
@@ -74,16 +75,17 @@ class FaultGroups:
     def __len__(self) -> int:
         return len(self._groups)
 
-    def add(self, kind: FaultKind, message: str, count: int = 1) -> None:
-        """Count faults of one kind and message."""
+    def add(self, kind: FaultKind, message: str, count: int = 1) -> int:
+        """Count faults of one kind and message; return how many there are."""
         key = (kind, comparable(message))
         known = self._groups.get(key)
         if known is not None:
             self._groups[key] = attrs.evolve(known, count=known.count + count)
-            return
+            return known.count + count
         if len(self._groups) >= MOST_GROUPS:
             del self._groups[min(self._groups, key=lambda one: self._groups[one].count)]
         self._groups[key] = FaultGroup(kind, count, provider_words(message))
+        return count
 
     def update(self, other: FaultGroups) -> None:
         """Count the faults of other groups too."""
@@ -131,7 +133,7 @@ def _words(message: str) -> str:
     message = message[:_READ]
     quoted = _BODY_MESSAGE.search(message)
     if quoted is None:
-        return message
+        return _OPENAI.sub(r"\1: ", message, count=1)
     words = _ESCAPE.sub(r"\1", quoted["double"] or quoted["single"] or "")
     status = _STATUS.search(message, 0, quoted.start())
     if not words.strip():

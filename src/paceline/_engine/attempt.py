@@ -79,9 +79,12 @@ def fault_of(strategy: LLMCallStrategy[Any], error: BaseException) -> Fault:
     except Exception as mistake:  # noqa: BLE001 - a user's code may raise anything
         logger.exception("%s's error_classifier failed", type(strategy).__qualname__)
         return Fault(FaultKind.BUG, f"error_classifier: {describe(mistake)}, while classifying {describe(error)}")
-    if fault.kind is FaultKind.BUG:
-        logger.error("%s raised", type(strategy).__qualname__, exc_info=error)
     return fault
+
+
+def log_bug(strategy: LLMCallStrategy[Any], error: BaseException) -> None:
+    """Log an exception of a strategy that is a bug, with its traceback."""
+    logger.error("%s raised", type(strategy).__qualname__, exc_info=unwrap(error))
 
 
 def _usage(strategy: LLMCallStrategy[Any], tokens: Any) -> TokenUsage:

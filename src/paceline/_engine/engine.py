@@ -7,7 +7,7 @@ import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from types import MappingProxyType
-from typing import Generic, TypeAlias, TypeVar
+from typing import Any, Generic, TypeAlias, TypeVar
 
 import attrs
 from anyio import CancelScope, NoEventLoopError, create_task_group, current_time
@@ -22,6 +22,7 @@ from .._core.pace.warm_start import checked
 from .._core.results import BatchResult, SourceError, WorkItemResult
 from ..abc import Journal, RateController
 from .batch import Batch
+from .guard import logger
 from .hooks import Hooks
 from .intake import Intake
 from .job import LearnedQuota
@@ -169,6 +170,7 @@ class Engine(Generic[T]):
             self._last_end = current_time()
             self._past.add(batch.tally)
             result = self.last = _result_of(batch, results)
+            _log_end(result)
         if self._hooks.has_observers:
             async with create_task_group() as nursery:  # a child task: only a nursery lets asyncio's own timeouts pass
                 nursery.start_soon(
@@ -255,6 +257,19 @@ def _result_of(batch: Batch, results: Sequence[WorkItemResult[T]]) -> BatchResul
         systematic=tuple(tally.systematic),
         stopped=_stop_reason(batch),
     )
+
+
+def _log_end(result: BatchResult[Any]) -> None:
+    failed, seconds = result.failed - result.pending, result.seconds
+    logger.info(
+        "batch ended after %.1f s: %d succeeded, %d failed, %d pending",
+        seconds,
+        result.succeeded,
+        failed,
+        result.pending,
+    )
+    for group in result.messages:
+        logger.info("failed: %s", group)
 
 
 def _stop_reason(batch: Batch) -> Fault | None:

@@ -21,7 +21,7 @@ from .._core import retry
 from .._core.config import ProcessorConfig
 from .._core.fault import Fault, FaultKind
 from ..abc import LLMCallStrategy
-from .attempt import fault_of
+from .attempt import fault_of, log_bug
 from .guard import guarded
 from .hooks import Hooks
 from .job import Job
@@ -75,7 +75,12 @@ class Lifecycle:
         async with self._limiter:
             with move_on_after(seconds):
                 _, error = await guarded(strategy.prepare)
-                return None if error is None else fault_of(strategy, error)
+                if error is None:
+                    return None
+                fault = fault_of(strategy, error)
+                if fault.kind is FaultKind.BUG:
+                    log_bug(strategy, error)
+                return fault
             return Fault(FaultKind.TIMEOUT, f"it took longer than {seconds:g} s")
 
     async def cleanup(self) -> None:

@@ -17,11 +17,13 @@ from .._core.results import Attempt, WorkItemResult
 from .._core.systematic_failure import Ended
 from .._core.usage import NO_USAGE
 from ..abc import LLMCallStrategy
-from .attempt import Verdict, judge, signal_of, take_quota_hint
+from .attempt import Verdict, judge, log_bug, signal_of, take_quota_hint
 from .batch import Batch
 from .guard import unwrap
 from .intake import route
 from .job import Job, Lane, model_of, own_refusal_fault, price_of
+
+_MOST_TRACEBACKS = 3  # of bugs that are alike: a million items may fail so
 
 
 async def settle_reply(batch: Batch, job: Job, reply: tuple[Any, BaseException | None], now: float) -> None:
@@ -75,7 +77,7 @@ async def _decide(batch: Batch, job: Job, call: _EndedCall) -> None:
     if not isinstance(effect, (retry.CallAgain, escalation.MoveUp)):
         job.result = job.make_result(call.verdict.output, fault)
     _stop_others(batch, lane, effect, fault)
-    _watch(batch, lane, call, model_of(job.active_strategy), is_final=job.result is not None)
+    _watch(batch, job, lane, call)
     # Nothing is awaited before here: a slow hook can neither lose a result nor delay the end of paid calls.
     if call.error is not None:
         await _notify_strategy(batch, job, call.error, attempt)
@@ -176,16 +178,18 @@ def _stop_others(batch: Batch, lane: Lane, effect: escalation.Effect, fault: Fau
             pass
 
 
-def _watch(batch: Batch, lane: Lane, call: _EndedCall, model: str | None, *, is_final: bool) -> None:
+def _watch(batch: Batch, job: Job, lane: Lane, call: _EndedCall) -> None:
     """Report the end of a call to the lane's watch for calls that all fail alike."""
     fault = call.verdict.fault
     if call.final:  # the deadline is the item's or the batch's, and says nothing about the provider
         event = Ended(call.at, lane.in_flight)
     else:
-        event = Ended.of(fault, at=call.at, in_flight=lane.in_flight, is_final=is_final)
+        event = Ended.of(fault, at=call.at, in_flight=lane.in_flight, is_final=job.result is not None)
     if fault is not None and fault.kind is not FaultKind.THROTTLED and not call.final:
-        batch.tally.record_fault(fault)
-    batch.watch(lane, event, model)
+        alike = batch.tally.record_fault(fault)
+        if fault.kind is FaultKind.BUG and call.error is not None and alike <= _MOST_TRACEBACKS:
+            log_bug(job.active_strategy, call.error)
+    batch.watch(lane, event, model_of(job.active_strategy))
 
 
 async def _call_again(batch: Batch, job: Job, delay: float, call: _EndedCall) -> None:

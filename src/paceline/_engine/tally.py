@@ -85,9 +85,9 @@ class Tally:
         elif result.usage is not NO_USAGE:
             self.usage += result.usage
 
-    def record_fault(self, fault: Fault) -> None:
-        """Count the fault of a call."""
-        self.call_faults.add(fault.kind, fault.message)
+    def record_fault(self, fault: Fault) -> int:
+        """Count the fault of a call; return how many were alike."""
+        return self.call_faults.add(fault.kind, fault.message)
 
     def record_allowed(self, workers: int) -> None:
         """Record how many workers the controllers allow."""

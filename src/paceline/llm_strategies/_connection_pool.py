@@ -10,11 +10,14 @@ Rules owned here:
 2. The number of requests is not limited: if all pools are full, another is opened. Limiting is the callers' task.
 3. A redirect is followed only on the same host, and only if the request stays the same: otherwise prompts and keys would go to a server that
    the user has not named, or the prompt would be lost. The response with the redirect is returned.
-4. A pool closes idle connections only when it is used, so the last pool is closed here once it was idle for `IDLE_SECONDS`.
+4. httpx2 logs each request at INFO. For requests from here that is done at DEBUG only: a batch has a million of them.
+5. A pool closes idle connections only when it is used, so the last pool is closed here once it was idle for `IDLE_SECONDS`.
 """
 
 from __future__ import annotations
 
+import logging
+from contextvars import ContextVar
 from types import TracebackType
 from typing import Any
 
@@ -29,6 +32,18 @@ IDLE_SECONDS = 30.0
 """Seconds after which an idle connection is closed: before load balancers close it."""
 
 _LIMITS = httpx2.Limits(max_connections=None, max_keepalive_connections=None, keepalive_expiry=IDLE_SECONDS)
+
+_is_pooled: ContextVar[bool] = ContextVar("_is_pooled", default=False)
+"""Whether the current task sends a request from here."""
+
+
+def _is_worth_logging(record: logging.LogRecord) -> bool:
+    """Whether a record of httpx2 is logged (rule 4)."""
+    return record.levelno != logging.INFO or not _is_pooled.get() or _HTTP_LOGGER.isEnabledFor(logging.DEBUG)
+
+
+_HTTP_LOGGER = logging.getLogger("httpx2")
+_HTTP_LOGGER.addFilter(_is_worth_logging)
 
 
 @attrs.define
@@ -66,11 +81,13 @@ class ShardedClient(httpx2.AsyncClient):
             raise RuntimeError("cannot send a request, as the client has been closed")
         pool = self._pool_with_room()
         pool.in_flight += 1
+        token = _is_pooled.set(True)
         try:
             if self._pools[-1] is not pool:
                 await self._close_idle_pool()
             return await _send(pool.client, request, {**options, "follow_redirects": False})
         finally:
+            _is_pooled.reset(token)
             pool.in_flight -= 1
             if not pool.in_flight:
                 pool.idle_since = current_time()
