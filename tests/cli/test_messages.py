@@ -94,3 +94,23 @@ def test_logging_is_restored():
     with show_logs(print, verbose=True):
         pass
     assert (log.level, list(logging.getLogger().handlers)) == before
+
+
+@pytest.mark.parametrize(
+    ("arguments", "verb"),
+    [
+        (["run", "in.txt"], "run"),
+        (["run", "in.txt", "-m", "sim", "--limit", "0"], "run"),
+        (["run", "in.txt", "-m", "sim", "--escalate", "sim,sim"], "run"),
+        (["run", "in.txt", "-m", "sim", "--bogus"], "run"),
+        (["resume", "out.jsonl", "--timeout", "0"], "resume"),
+        (["results", "out.jsonl"], "results"),
+    ],
+)
+def test_a_wrong_command_line_names_the_help_of_its_command(paceline, tmp_path, monkeypatch, arguments, verb):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "in.txt").write_text("Who?\n")
+    run = paceline(*arguments)
+    assert run.code == 2
+    assert run.err.rstrip().endswith(f"; see paceline {verb} --help")
+    assert run.err.count("--help") == 1

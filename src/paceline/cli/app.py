@@ -22,8 +22,7 @@ from cyclopts import (
     ValidationError,
 )
 
-from .._core.exceptions import ConfigurationError
-from ..runs.option_values import OptionError
+from ..runs.option_values import MissingOptionError, OptionError
 from .console import print_output
 from .exit_codes import OK
 from .options import (
@@ -34,6 +33,7 @@ from .options import (
     ResultsArguments,
     ResumeArguments,
     RunArguments,
+    UsageError,
     record_of,
     whole_number,
 )
@@ -81,10 +81,6 @@ app: App = App(
 )
 
 
-class UsageError(ConfigurationError):
-    """The command line is invalid."""
-
-
 def start(arguments: Sequence[str]) -> int:
     """Run the verb that the arguments name; return the exit code.
 
@@ -95,11 +91,17 @@ def start(arguments: Sequence[str]) -> int:
     try:
         code = app(tokens, exit_on_error=False, print_error=False)
     except CycloptsError as error:
-        if isinstance(error.__cause__, OptionError):
-            raise error.__cause__ from None
-        program = " ".join(("paceline", *(error.command_chain or ())))
-        raise UsageError(f"{_message_of(error).replace(_STDIO, '-')}; see {program} --help") from None
+        cause = error.__cause__
+        message = str(cause) if isinstance(cause, OptionError) else _message_of(error).replace(_STDIO, "-")
+        raise UsageError(_with_help(message, error.command_chain or ())) from None
+    except (OptionError, MissingOptionError, UsageError) as error:
+        raise UsageError(_with_help(str(error), [*arguments[:1]])) from None
     return code if isinstance(code, int) else OK
+
+
+def _with_help(message: str, verb: Sequence[str]) -> str:
+    """Return a message on the command line, and where its options are described."""
+    return f"{message}; see {' '.join(('paceline', *verb))} --help"
 
 
 def _message_of(error: CycloptsError) -> str:

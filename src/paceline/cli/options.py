@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias, TypeVar
 import attrs
 from cyclopts import Group, Parameter, Token
 
+from .._core.exceptions import ConfigurationError
 from .._core.fault import TRANSIENT_KINDS, FaultKind
 from .._core.model_settings import ReasoningEffort as Effort
 from ..runs.option_values import FAILED, PATH, OptionError, kinds_in, models_in
@@ -38,6 +39,10 @@ SIMILAR_OPTIONS: Mapping[str, Sequence[str]] = {"--format": ("--as", "--output-f
 """Options that no command has, and those that may be meant: the first that the command has."""
 
 
+class UsageError(ConfigurationError):
+    """The command line is invalid."""
+
+
 def record_of(record: type[Options], arguments: attrs.AttrsInstance, **more: Any) -> Options:
     """Return the options of `paceline.runs` that the arguments of a verb stand for.
 
@@ -47,12 +52,15 @@ def record_of(record: type[Options], arguments: attrs.AttrsInstance, **more: Any
         more: Further options.
 
     Raises:
-        ConfigurationError: They are out of their bounds, or contradict each other.
+        UsageError: They are out of their bounds, or contradict each other.
     """
     known = {field.name for field in attrs.fields(record)}
     given = attrs.asdict(arguments, recurse=False)
     values = {name: value for name, value in given.items() if name in known and value is not None}
-    return record(**values | more)
+    try:
+        return record(**values | more)
+    except ConfigurationError as error:
+        raise UsageError(str(error)) from None
 
 
 def to_kinds(_: Any, tokens: Sequence[Token]) -> frozenset[FaultKind]:

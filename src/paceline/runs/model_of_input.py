@@ -15,6 +15,7 @@ from .._core.exceptions import ConfigurationError
 from .._core.request import Request
 from ..files import BadLine, InputKind, read
 from ..files.types import STREAM
+from .option_values import MissingOptionError
 from .options import RunOptions
 
 _PROVIDERS = {"openai": "openai", "responses": "openai", "gemini": "gemini", "anthropic": "anthropic"}
@@ -32,10 +33,10 @@ def with_model(options: RunOptions) -> RunOptions:
     if options.models:
         return options
     if options.input == STREAM:
-        raise ConfigurationError(_NOT_NAMED)
+        raise MissingOptionError(_NOT_NAMED)
     models = _models_in(options)
     if not models:
-        raise ConfigurationError(_NOT_NAMED)
+        raise MissingOptionError(_NOT_NAMED)
     if len(models) > 1:
         listed = ", ".join(f"{name} ({count:,} lines)" for name, count in models.most_common(_SHOWN))
         more = "" if len(models) <= _SHOWN else ", ..."

@@ -37,6 +37,10 @@ class OptionError(ConfigurationError):
         """What the option must be and what it is, without its name."""
 
 
+class MissingOptionError(ConfigurationError):
+    """An option is required and was not given."""
+
+
 FAILED = frozenset(FaultKind)
 """Kinds of faults in the group `failed`: all of them."""
 KIND_GROUPS: Mapping[str, frozenset[FaultKind]] = {"transient": TRANSIENT_KINDS, "failed": FAILED, "none": frozenset()}
