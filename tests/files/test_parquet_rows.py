@@ -148,3 +148,64 @@ def test_without_pyarrow_the_message_says_what_to_install(table):
     )
     assert done.returncode == 2
     assert "pip install 'paceline[parquet]'" in done.stderr
+
+
+NANOSECONDS = pa.array([1704067200123456789, None], pa.timestamp("ns"))
+STRANGE = {  # values that Python does not have, with the text of the first
+    "nanoseconds": (NANOSECONDS, "2024-01-01T00:00:00.123456789"),
+    "in a zone": (
+        pa.array([1704067200123456789, None], pa.timestamp("ns", "UTC")),
+        "2024-01-01T00:00:00.123456789+00:00",
+    ),
+    "offset": (
+        pa.array([1704067200123456789, None], pa.timestamp("ns", "+02:00")),
+        "2024-01-01T02:00:00.123456789+02:00",
+    ),
+    "year 10000": (pa.array([253402300800, None], pa.timestamp("s")), "10000-01-01T00:00:00.000"),
+    "date": (pa.array([4_000_000, None], pa.int32()).view(pa.date32()), "12921-08-18"),
+    "duration": (pa.array([123456789, None], pa.duration("ns")), "123456789 ns"),
+    "nested": (
+        pa.array(
+            [{"at": [1704067200123456789], "n": 1}, None],
+            pa.struct([("at", pa.list_(pa.timestamp("ns"))), ("n", pa.int8())]),
+        ),
+        {"at": ["2024-01-01T00:00:00.123456789"], "n": 1},
+    ),
+    "dictionary": (NANOSECONDS.dictionary_encode(), "2024-01-01T00:00:00.123456789"),
+    "out of range": (pa.array([10**15, None], pa.timestamp("s")), None),
+}
+
+
+@pytest.mark.parametrize(("column", "value"), STRANGE.values(), ids=STRANGE)
+def test_a_value_that_python_does_not_have_spoils_no_row_that_does_not_need_it(table, column, value):
+    path = table({"id": ["a", "b"], "text": ["x", "y"], "strange": column})
+    found = prompts(path, template="{text}")
+    assert [(one.id, one.context["strange"]) for one in found] == [("a", value), ("b", None)]
+
+
+def test_such_a_value_is_text_in_a_prompt_or_its_row_is_invalid(table):
+    path = table({"id": ["a", "b"], "at": NANOSECONDS})
+    assert [one.prompt for one in prompts(path, template="{at}")] == ["2024-01-01T00:00:00.123456789"]
+    path = table({"id": ["a", "b"], "at": pa.array([10**15, 0], pa.timestamp("s"))})
+    assert opened(path, template="{at}").complaints() == [f"{path}: row 1: the column 'at' cannot be read: ValueError"]
+
+
+def test_a_text_that_is_not_utf_8_spoils_no_row_that_does_not_need_it(table):
+    texts = pa.array([b"good", b"caf\xe9", b"fine"], pa.binary())
+    path = table({"text": ["x", "y", "z"], "beside": pa.Array.from_buffers(pa.string(), 3, texts.buffers())})
+    assert [one.context["beside"] for one in prompts(path, template="{text}")] == ["good", None, "fine"]
+
+
+def test_not_a_number_is_a_null_as_pandas_means_it(table):
+    path = table({"text": pa.array([1.5, float("nan")])})
+    assert opened(path, template="{text}").complaints() == [f"{path}: row 2: the column 'text' is null"]
+
+
+def test_a_field_of_a_template_may_be_nested(table):
+    path = table({"a": [{"b": "x", "c": [1, 2]}]})
+    assert [one.prompt for one in prompts(path, template="{a.b} {a.c.1}")] == ["x 2"]
+    assert "has no column 'a.z'" in complaint(path, template="{a.z}")
+
+
+def test_parquet_has_no_encoding_to_be_given(table):
+    assert "--encoding is for files of text" in complaint(table({"prompt": ["x"]}), encoding="cp1252")

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import json
+import sqlite3
+from contextlib import closing
+
 import pytest
 
 from ..cli.conftest import FAST
@@ -105,3 +109,73 @@ def test_a_system_instruction_is_refused_for_lines_that_are_sent_unchanged(pacel
     run = paceline("run", source, "-o", tmp_path / "o", "-m", "openai:m@http://127.0.0.1:9/v1", "--system", system)
     assert run.code == 2
     assert run.err == f"{source}:1: is sent unchanged, without --system: put that into the line\n"
+
+
+@pytest.fixture
+def reviews(tmp_path):
+    path = tmp_path / "in.csv"
+    path.write_bytes("key;text\nk1;caf\xe9\nk2;\n".encode("cp1252"))
+    return path
+
+
+def test_options_of_the_input_reach_its_reader(paceline, reviews, tmp_path):
+    (tmp_path / "template.txt").write_text("Say {{x}}\n{text}\n")
+    more = ["--prompt-file", tmp_path / "template.txt", "--id-column", "key", "--encoding", "cp1252", "--skip-empty"]
+    run = paceline("run", reviews, "-o", tmp_path / "o.jsonl", "-m", FAST, *more)
+    assert run.code == 0
+    (row,) = [json.loads(line) for line in (tmp_path / "o.jsonl").read_text().splitlines()]
+    assert (row["id"], row["output"]) == ("k1", "simulated: Say {x}\ncafé")
+    assert f"paceline: {reviews}: 1 prompt has an empty field 'text' (row 2), and is skipped" in run.err.splitlines()
+    (tmp_path / "template.txt").unlink()
+    assert paceline("resume", tmp_path / "o.jsonl", "--output", tmp_path / "p.jsonl").code == 0  # the journal has it
+    assert paceline("failed", tmp_path / "o.jsonl.journal", "-o", tmp_path / "f.csv").code == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--prompt", "{text}", "--prompt-file", "x"], "--prompt and --prompt-file: give one of them"),
+        (["--prompt-file", "missing.txt"], "missing.txt: --prompt-file: cannot be read: No such file"),
+        (["--prompt", "{text}", "--encoding", "utf-9"], "--encoding: must be the name of an encoding, such as utf-8"),
+        (["--prompt", "{text}", "--encoding", "utf-16"], "in.csv:1: is not utf-16; --encoding names another encoding"),
+        (
+            ["--prompt", "{text}", "--id-column", "k", "--encoding", "cp1252"],
+            "has no column 'k', which --id-column names",
+        ),
+        (["--prompt", '{"a": {text}}', "--encoding", "cp1252"], "braces that are text are written twice: {{ and }}"),
+    ],
+)
+def test_a_wrong_option_of_the_input_is_one_sentence(paceline, reviews, tmp_path, arguments, words):
+    run = paceline("run", reviews, "-o", tmp_path / "o.jsonl", "-m", FAST, *arguments)
+    assert (run.code, run.out) == (2, "")
+    assert words in run.err
+    assert len(run.err.splitlines()) == 1
+    assert not (tmp_path / "o.jsonl").exists()
+
+
+def test_a_template_in_a_file_of_options_starts_from_its_folder_and_the_command_line_wins(paceline, tmp_path):
+    folder = tmp_path / "settings"
+    folder.mkdir()
+    (folder / "template.txt").write_text("Say {text}")
+    (folder / "run.toml").write_text(f'model = "{FAST}"\n[run]\nprompt-file = "template.txt"\n')
+    (tmp_path / "in.csv").write_text("text\nx\n")
+    for more, output in ((), "simulated: Say x"), (("--prompt", "Tell {text}"), "simulated: Tell x"):
+        run = paceline("run", tmp_path / "in.csv", "-o", "-", "--config", folder / "run.toml", *more)
+        assert run.rows[0]["output"] == output
+
+
+def test_a_journal_of_an_older_version_that_numbered_rows_is_resumed(paceline, tmp_path):
+    path, out = tmp_path / "in.csv", tmp_path / "o.jsonl"
+    path.write_text("ID,text\nq7,x\nq8,y\n")
+    arguments = ["run", path, "-o", out, "-m", FAST, "--prompt", "{text}"]
+    paceline(*arguments, "--id-column", "")
+    with closing(sqlite3.connect(f"{out}.journal")) as journal, journal:  # as it was written then, with one row missing
+        for name in ("id_column", "encoding", "skip_empty"):
+            journal.execute(f"UPDATE facts SET value = json_remove(value, '$.asked.{name}') WHERE name = 'input'")
+            journal.execute(f"UPDATE facts SET value = json_remove(value, '$.{name}') WHERE name = 'options'")
+        journal.execute("DELETE FROM results WHERE item = (SELECT item FROM items WHERE id = '2')")
+    out.unlink()
+    run = paceline(*arguments)
+    assert run.code == 0, run.err
+    rows = [json.loads(line) for line in out.read_text().splitlines()]
+    assert sorted((row["id"], row["output"]) for row in rows) == [("1", "simulated: x"), ("2", "simulated: y")]

@@ -105,6 +105,49 @@ async def test_openai_receives_the_body_unchanged_except_the_model(service):
     assert usage == TokenUsage(12, 3, 5, 15)
 
 
+async def test_openai_receives_a_request_of_the_responses_api_at_its_own_path(service):
+    usage = {"input_tokens": 12, "output_tokens": 3, "total_tokens": 15, "input_tokens_details": {"cached_tokens": 5}}
+    answer = {"id": "resp_1", "status": "incomplete", "output": [{"type": "message"}], "error": None, "usage": usage}
+    service.says(Answer(answer))
+    body = {"model": "m", "input": [{"role": "user", "content": "Why?"}], "temperature": 0}
+    output, used = await asked(OPENAI.at(f"{service.url}/v1"), Request("responses", body))
+    (received,) = service.received
+    assert (received.path, received.body) == ("/v1/responses", {**body, "model": "a-model"})
+    assert output == answer
+    assert used == TokenUsage(12, 3, 5, 15)
+
+
+async def test_the_text_of_the_answer_is_the_output_if_the_request_asks_for_it(service):
+    service.says(Answer(openai_reply("good")))
+    output, usage = await asked(OPENAI.at(f"{service.url}/v1"), Request("openai", CHAT, reply="text"))
+    assert service.received[0].body == {**CHAT, "model": "a-model"}
+    assert (output, usage) == ("good", TokenUsage(12, 3, 5, 15))
+    service.says(Answer(openai_reply("half an ans", "length")))
+    assert (await fault(OPENAI.at(f"{service.url}/v1"), Request("openai", CHAT, reply="text"))).kind == "truncated"
+
+
+async def test_a_model_of_another_provider_answers_the_text_of_a_request_of_the_responses_api(service):
+    service.says(Answer(anthropic_reply("good")))
+    request = Request("responses", {"model": "m", "instructions": "Be brief.", "input": "Why?"})
+    output, _ = await asked(ANTHROPIC.at(service.url), request)
+    assert output == "good"
+    assert service.received[0].body["system"] == "Be brief."
+    assert "cannot answer a request in the Responses API's form with more than text: tools" in (
+        ANTHROPIC.at(service.url).objection(Request("responses", {"input": "Why?", "tools": []})) or ""
+    )
+
+
+async def test_gemini_receives_a_request_in_camel_case_as_well(service):
+    service.says(Answer(reply("good")))
+    body = {
+        "contents": [{"role": "user", "parts": [{"text": "Why?"}]}],
+        "systemInstruction": {"parts": [{"text": "Be brief."}]},
+        "generationConfig": {"maxOutputTokens": 7, "responseMimeType": "application/json"},
+    }
+    await asked(gemini(service), Request("gemini", body))
+    assert service.received[0].body == body
+
+
 async def test_anthropic_receives_the_params_unchanged_except_the_model(service):
     answer = anthropic_reply(None, "tool_use", {"type": "tool_use", "id": "1", "name": "f", "input": {}})
     service.says(Answer(answer))

@@ -129,22 +129,25 @@ class _Splitter:
     def finish(self) -> Iterator[tuple[int, Line]]:
         """Yield what is wrong with the end of the array, if anything is."""
         if not self._is_closed:
-            yield self._begin, LineError("the array is not closed: the file looks cut off")
+            if self._depth == 1 and self._entry and not self._in_string:  # it is complete
+                yield self._begin, self._entry_found()
+            yield self._line, LineError("the array is not closed: the file looks cut off")
         elif self._entry:
             yield self._begin, LineError("follows the end of the array, and is not read")
 
     def _take(self, token: bytes) -> Iterator[tuple[int, Line]]:
         """Take a quote, a bracket, a comma or an escaped character."""
+        is_end = not self._in_string and self._depth == 1 and token in {b",", b"]"}
         if self._in_string or token == b'"':
             self._in_string ^= token == b'"'
         elif token in b"[{":
             self._depth += 1
-        elif token in b"]}":
+        elif token in b"]}" and self._depth > 1:
             self._depth -= 1
-        if self._depth > 1 or token not in b"],":
+        if not is_end:
             self._keep(token)
             return
-        self._is_closed = self._depth == 0
+        self._is_closed = token == b"]"
         if token == b"," or self._entry:
             yield self._begin, self._entry_found()
         self._entry.clear()
