@@ -19,8 +19,10 @@ def test_an_empty_field_is_sent_and_that_is_said_once(file):
     checked = opened(path, template="{text}")
     assert (checked.count, checked.bad_count) == (4, 0)
     assert checked.notes == (
-        f"{path}: 2 prompts have an empty field 'text' (rows 2, 3), and are sent all the same; "
-        "--skip-empty leaves such prompts out",
+        (
+            f"{path}: 2 prompts have an empty field 'text' (rows 2, 3), and are sent all the same; "
+            "--skip-empty leaves such prompts out"
+        ),
     )
 
 
@@ -55,8 +57,10 @@ def test_an_empty_prompt_is_an_empty_field(file):
     path = file(b'{"id": "a", "prompt": " "}\n{"id": "b", "prompt": "x"}\n')
     assert [one.id for one in prompts(path, skip_empty=True)] == ["b"]
     assert opened(path).notes == (
-        f"{path}: 1 prompt has an empty field 'prompt' (line 1), and is sent all the same; "
-        "--skip-empty leaves such prompts out",
+        (
+            f"{path}: 1 prompt has an empty field 'prompt' (line 1), and is sent all the same; "
+            "--skip-empty leaves such prompts out"
+        ),
     )
 
 

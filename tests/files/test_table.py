@@ -69,8 +69,10 @@ def test_a_number_that_is_an_id_already_is_a_repeated_id(file):
 def test_a_column_that_may_be_meant_as_ids_is_named(file):
     path = file(b"review_id,text\nr7,x\n", "in.csv")
     assert opened(path, template="{text}").notes == (
-        f"{path}: has no column id, and rows are identified by their numbers; "
-        "--id-column review_id takes the ids from that column",
+        (
+            f"{path}: has no column id, and rows are identified by their numbers; "
+            "--id-column review_id takes the ids from that column"
+        ),
     )
 
 
