@@ -7,44 +7,94 @@ from collections import Counter
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from paceline._core.lanes import Backlog
 
-FRESH, AGAIN = 1, 0
+FROM_END = 16  # jobs that are taken from the end of the new ones where a lane refuses every call
+ASIDE = 5.0  # seconds
 
 
-class BacklogAgainstAList(RuleBasedStateMachine):
-    """The model is a plain list of [class, due, arrival, job], searched from end to end."""
+class BacklogAgainstLists(RuleBasedStateMachine):
+    """The model is three lists, searched from end to end: new jobs, jobs in turn again as [due, arrival, job], and those aside."""
 
     def __init__(self):
         super().__init__()
         self.backlog = Backlog()
-        self.waiting = []
+        self.new = []
+        self.again = []  # due, arrival, job, when it steps forward (calls served)
+        self.aside = []  # when it steps forward, arrival, since, job
         self.taken = []
         self.now = 0.0
-        self.jobs = 0
-        self.arrivals = 0
+        self.served = self.jobs = self.arrivals = self.from_end = 0
+        self.handed_out = Counter()
+        self.put_in = Counter()
 
-    def arrive(self, kind, due, job):
-        self.arrivals += 1
-        self.waiting.append([kind, due, self.arrivals, job])
+    def arrived(self):
+        """Move the jobs whose time has come to where they wait now, in the order of their times."""
+        for row in sorted(row for row in self.again if row[0] <= self.now and row[3] > self.served):
+            self.again.remove(row)
+            self.arrivals += 1
+            self.aside.append((row[3], self.arrivals, row[0], row[2]))
 
-    def due(self):
-        return [row for row in self.waiting if row[1] <= self.now]
+    def expected(self):
+        """Return the job that goes next, and the list that it is in."""
+        self.arrived()
+        due = [row for row in self.again if row[0] <= self.now]
+        if due:
+            row = min(due)
+            return row[2], self.again, row
+        if self.new:
+            job = self.new[-1 if self.from_end else 0]
+            return job, self.new, job
+        if self.aside:
+            row = min(self.aside)
+            if self.backlog.idle or self.now >= row[2] + ASIDE:
+                return row[3], self.aside, row
+        return None, None, None
+
+    @initialize(calls=st.integers(0, 6))
+    def some_calls_are_in_flight(self, calls):
+        for _ in range(calls):
+            self.add()
+            self.take()
 
     @rule()
     def add(self):
         self.jobs += 1
         self.backlog.add(self.jobs)
-        self.arrive(FRESH, self.now, self.jobs)
+        self.new.append(self.jobs)
+        self.put_in[self.jobs] += 1
 
     @precondition(lambda self: self.taken)
-    @rule(data=st.data(), wait=st.sampled_from([-5, 0, 1, 2, 3, 10]))
-    def put_back(self, data, wait):
+    @rule(data=st.data(), wait=st.sampled_from([-5, 0, 0, 0, 1, 2, 10]), step_back=st.sampled_from([0, 0, 1, 2, 8]))
+    def put_back(self, data, wait, step_back):
         job = self.taken.pop(data.draw(st.integers(0, len(self.taken) - 1)))
-        self.backlog.put_back(job, self.now + wait, self.now)
-        self.arrive(AGAIN, max(self.now, self.now + wait), job)
+        self.arrived()
+        self.backlog.put_back(job, self.now + wait, self.now, step_back)
+        self.arrivals += 1
+        self.again.append((max(self.now, self.now + wait), self.arrivals, job, self.served + step_back if step_back else 0))
+        self.arrived()
+        self.put_in[job] += 1
+
+    @rule(calls=st.integers(1, 4))
+    def calls_are_served(self, calls):
+        for _ in range(calls):
+            self.backlog.record_served()
+            self.served += 1
+            for row in sorted(row for row in self.aside if row[0] <= self.served):
+                self.aside.remove(row)
+                self.arrivals += 1
+                self.again.append((self.now, self.arrivals, row[3], 0))
+
+    @rule()
+    def the_lane_refuses_everything(self):
+        self.backlog.record_closed()
+        self.from_end = 0 if self.from_end else FROM_END
+
+    @rule(idle=st.booleans())
+    def calls_start_or_end(self, idle):
+        self.backlog.idle = idle
 
     @rule(seconds=st.sampled_from([0.5, 1, 2, 5]))
     def time_passes(self, seconds):
@@ -52,41 +102,59 @@ class BacklogAgainstAList(RuleBasedStateMachine):
 
     @rule()
     def take(self):
-        expected = min(self.due(), default=None)
-        job = self.backlog.take(self.now)
-        if expected is None:
-            assert job is None
-        else:
-            assert job == expected[3]
-            self.waiting.remove(expected)
+        job, rows, row = self.expected()
+        assert self.backlog.peek(self.now) == job
+        assert self.backlog.take(self.now) == job
+        if job is not None:
+            rows.remove(row)
+            self.from_end -= rows is self.new and self.from_end > 0
             self.taken.append(job)
+            self.handed_out[job] += 1
+            assert self.handed_out[job] == self.put_in[job], "it is handed out once for each time it was put in"
 
     @rule()
     def take_until_none_is_ready(self):
-        while self.due():
+        while self.expected()[0] is not None:
             self.take()
         assert self.backlog.take(self.now) is None
 
     @rule()
     def clear(self):
-        assert Counter(self.backlog.clear()) == Counter(row[3] for row in self.waiting)
-        assert len(self.backlog) == 0
+        assert Counter(self.backlog.clear()) == Counter(self.waiting())
+        assert len(self.backlog) == self.backlog.in_turn == 0
         assert self.backlog.take(math.inf) is None
-        self.waiting.clear()
+        for job in self.waiting():
+            self.put_in[job] -= 1
+        self.new, self.again, self.aside = [], [], []
+
+    def waiting(self):
+        return [*self.new, *(row[2] for row in self.again), *(row[3] for row in self.aside)]
 
     @invariant()
     def the_next_start_is_known(self):
         at = self.backlog.ready_at(self.now)
-        assert at == max(self.now, min((row[1] for row in self.waiting), default=math.inf))
+        assert at >= self.now
+        if self.expected()[0] is not None:
+            assert at == self.now
+        else:
+            delayed = [row[0] for row in self.again]
+            aside = [] if not self.aside else [self.now if self.backlog.idle else min(self.aside)[2] + ASIDE]
+            assert at == max(self.now, min(delayed + aside, default=math.inf))
 
     @invariant()
     def every_waiting_job_is_seen_once(self):
-        assert Counter(self.backlog) == Counter(row[3] for row in self.waiting)
-        assert len(self.backlog) == len(self.waiting)
+        assert Counter(self.backlog) == Counter(self.waiting())
+        assert len(self.backlog) == len(self.waiting())
+
+    @invariant()
+    def jobs_that_stepped_back_are_not_in_turn(self):
+        self.backlog.peek(self.now)
+        self.arrived()
+        assert self.backlog.in_turn == len(self.new) + len(self.again)
 
 
-TestABacklogAgreesWithANaiveList = BacklogAgainstAList.TestCase
-TestABacklogAgreesWithANaiveList.settings = settings(max_examples=60, stateful_step_count=35)
+TestABacklogAgreesWithNaiveLists = BacklogAgainstLists.TestCase
+TestABacklogAgreesWithNaiveLists.settings = settings(max_examples=150, stateful_step_count=40)
 
 
 def test_started_work_goes_before_new_work():
@@ -131,3 +199,49 @@ def test_an_empty_backlog_is_never_ready():
     assert backlog.ready_at(3.0) == math.inf
     assert backlog.take(3.0) is None
     assert backlog.clear() == []
+
+
+@given(st.integers(1, 40), st.integers(1, 16))
+def test_a_job_that_is_always_refused_delays_none_of_the_others(others, step_back):
+    backlog = Backlog()
+    backlog.idle = False
+    backlog.put_back("refused", 0.0, 0.0, step_back)
+    for job in range(others):
+        backlog.add(job)
+    order = []
+    while len(backlog):
+        job = backlog.take(0.0)
+        if job is None:
+            backlog.idle = True
+            continue
+        order.append(job)
+        if job != "refused":
+            backlog.record_served()
+        elif len(backlog):
+            backlog.put_back("refused", 0.0, 0.0, step_back)
+    assert [job for job in order if job != "refused"] == list(range(others))
+    assert order.count("refused") <= 1 + others / step_back
+
+
+def test_a_job_that_stepped_back_goes_once_no_call_is_in_flight_or_after_some_seconds():
+    backlog = Backlog()
+    backlog.idle = False
+    backlog.put_back("refused", 2.0, 0.0, 3)
+    assert backlog.ready_at(0.0) == 2.0
+    assert backlog.take(2.0) is None
+    assert backlog.ready_at(2.0) == 2.0 + ASIDE
+    backlog.idle = True
+    assert backlog.ready_at(2.0) == 2.0
+    assert backlog.take(2.0) == "refused"
+
+
+def test_while_a_lane_refuses_everything_new_jobs_come_from_both_ends():
+    backlog = Backlog()
+    for job in range(100):
+        backlog.add(job)
+    backlog.record_closed()
+    assert backlog.take(0.0) == 99
+    backlog.record_closed()
+    assert backlog.take(0.0) == 0
+    backlog.record_closed()
+    assert [backlog.take(0.0) for _ in range(FROM_END + 2)] == [*range(98, 98 - FROM_END, -1), 1, 2]
