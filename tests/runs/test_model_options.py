@@ -14,6 +14,8 @@ from paceline.runs import ResumeOptions, RunOptions
 from paceline.runs.options_data import from_data, to_data
 
 from ..cli.conftest import FAST
+from ..strategies.chat_service import OPENAI
+from ..strategies.gemini.service import Answer
 
 GIVEN = {"temperature": 0.5, "max_tokens": 90, "reasoning_effort": "low", "seed": 3, "option": {"top_p": 0.9}}
 SETTINGS = {"temperature": 0.5, "max_tokens": 90, "reasoning_effort": "low", "seed": 3, "options": {"top_p": 0.9}}
@@ -169,3 +171,82 @@ def test_a_run_with_a_schema_and_a_system_instruction_is_rehearsed(options, tmp_
     system.write_text("Be kind.")
     with pytest.raises(JournalChangedError, match="system_instruction has changed"):
         runs.run(options(schema=schema, system=system, model=f"{FAST},faults=invalid:0.3"))
+
+
+@pytest.fixture
+def messages(tmp_path):
+    """Write a line of chat messages with further fields."""
+
+    def write(*turns, **fields):
+        path = tmp_path / "chat.jsonl"
+        path.write_text(
+            json.dumps({"id": "a", "messages": [*turns, {"role": "user", "content": "x"}], **fields}) + "\n"
+        )
+        return path
+
+    return write
+
+
+def test_lines_of_messages_get_the_settings_and_the_instruction_of_the_run(messages, service, tmp_path, monkeypatch):
+    monkeypatch.setenv("OPENAI_API_KEY", "k" * 20)
+    service.says(Answer(OPENAI.reply("good")))
+    system = tmp_path / "system.txt"
+    system.write_text("Be brief.")
+    given = {"temperature": 0, "max_tokens": 5, "option": {"top_k": 3}, "system": system}
+    url = f"openai:m@{service.url}/v1"
+    report = runs.run(RunOptions(input=messages(top_p=0.5), model=url, output=tmp_path / "o.jsonl", **given))
+    assert report.is_complete
+    (received,) = service.received
+    assert received.body == {
+        "model": "m",
+        "messages": [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "x"}],
+        "temperature": 0,
+        "max_tokens": 5,
+        "top_k": 3,
+        "top_p": 0.5,
+    }
+
+
+@pytest.mark.parametrize(
+    ("turns", "fields", "given", "names"),
+    [
+        ([], {"temperature": 1}, {"temperature": 1}, "--temperature"),
+        ([], {"max_completion_tokens": 9}, {"max_tokens": 5, "seed": 3}, "--max-tokens"),
+        ([], {"top_p": 0.1, "seed": 1}, {"option": {"top_p": 0.2}, "seed": 3}, "--seed and --option"),
+        ([{"role": "system", "content": "Be long."}], {}, {"system": "system.txt"}, "--system"),
+    ],
+)
+def test_a_line_of_messages_with_a_setting_of_its_own_is_refused_with_the_option(
+    messages, tmp_path, monkeypatch, turns, fields, given, names
+):
+    monkeypatch.setenv("OPENAI_API_KEY", "k" * 20)
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "system.txt").write_text("Be brief.")
+    options = RunOptions(input=messages(*turns, **fields), model="openai:m@http://127.0.0.1:9/v1", **given)
+    with pytest.raises(ConfigurationError, match=f"says itself what {names} says: leave one of them out"):
+        runs.plan(options)
+
+
+def test_lines_of_messages_are_answered_by_a_schema(messages, service, tmp_path, monkeypatch):
+    monkeypatch.setenv("OPENAI_API_KEY", "k" * 20)
+    service.says(Answer(OPENAI.reply('{"n": "many"}')), Answer(OPENAI.reply('{"n": 3}')))
+    schema = tmp_path / "schema.json"
+    schema.write_text(
+        '{"type": "object", "properties": {"n": {"type": "integer"}}, "required": ["n"], "additionalProperties": false}'
+    )
+    options = RunOptions(
+        input=messages(), model=f"openai:m@{service.url}/v1", output=tmp_path / "o.jsonl", schema=schema
+    )
+    report = runs.run(options)
+    assert report.is_complete
+    assert json.loads(Path(report.output).read_text())["output"] == {"n": 3}
+    assert {"response_format"} <= service.received[0].body.keys()
+    assert runs.run(attrs.evolve(options, model=FAST, output=tmp_path / "rehearsed.jsonl")).is_complete
+
+
+def test_lines_of_the_responses_api_are_refused_with_settings_too(tmp_path, monkeypatch):
+    monkeypatch.setenv("OPENAI_API_KEY", "k" * 20)
+    path = tmp_path / "batch.jsonl"
+    path.write_text(json.dumps({"custom_id": "a", "method": "POST", "url": "/v1/responses", "body": {"input": "x"}}))
+    with pytest.raises(ConfigurationError, match="is sent unchanged, without --seed: put that into the line"):
+        runs.plan(RunOptions(input=path, model="openai:m@http://127.0.0.1:9/v1", seed=0))

@@ -2,7 +2,8 @@
 
 Rules owned here:
 
-1. A request is sent unchanged, except for the name of the model.
+1. A request is sent unchanged, except for the name of the model. One whose reply is a text is a prompt in the form of messages: the
+   instruction and the settings that hold for all prompts are added to it where it says nothing itself.
 2. A request is plain if it has only one text of the user and at most one system text before it. Such a request can be sent to
    another provider. A limit on the length of the answer, and fields that only account for the call, are ignored. With any other
    field (a temperature, a tool, an image, an earlier turn) the request is not plain, as the field would be lost.
@@ -12,7 +13,7 @@ Rules owned here:
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Literal, TypeAlias, get_args
 
 import attrs
@@ -125,6 +126,38 @@ class Request:
             return None
         form = "the Responses API's" if self.dialect == "responses" else f"{self.dialect}'s"
         return f"{whose} cannot answer a request in {form} form with more than text: {beyond}"
+
+
+def with_defaults(request: Request, *, instruction: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the body of a request of chat messages with what holds for all prompts, where it says nothing itself.
+
+    Args:
+        request: Request in OpenAI's form.
+        instruction: Instruction before the messages; it is added to a system message of the request.
+        arguments: Further arguments; those of the request come before them.
+    """
+    turns = list(request.body["messages"])
+    if instruction and _is_system(turns[0]) and isinstance(turns[0].get("content"), str):
+        turns[0] = {**turns[0], "content": _SEPARATOR.join((turns[0]["content"], instruction))}
+    elif instruction:
+        turns.insert(0, {"role": "system", "content": instruction})
+    own = overridden(request, arguments)
+    return {name: value for name, value in arguments.items() if name not in own} | {**request.body, "messages": turns}
+
+
+def overridden(request: Request, arguments: Iterable[str]) -> list[str]:
+    """Return which arguments a request has itself; bounds on the length of the answer count as one argument."""
+    has_limit = not request.body.keys().isdisjoint(_LIMITS)
+    return [name for name in arguments if name in request.body or (has_limit and name in _LIMITS)]
+
+
+def has_system_text(request: Request) -> bool:
+    """Return whether a request of chat messages begins with a system message."""
+    return _is_system(request.body["messages"][0])
+
+
+def _is_system(turn: Mapping[str, Any]) -> bool:
+    return turn.get("role") in _SYSTEM_ROLES
 
 
 def plain_text(request: Request) -> str | None:

@@ -32,7 +32,7 @@ from .._core.exceptions import CallError, ConfigurationError, MisuseError
 from .._core.fault import FaultKind
 from .._core.model_settings import check_values, is_sampled, merged, shown
 from .._core.prompt import Parts, Prompt
-from .._core.request import Request
+from .._core.request import Request, with_defaults
 from .._core.server_url import shown_url
 from .._core.usage import TokenUsage
 from ..abc import ErrorClassifier
@@ -201,7 +201,7 @@ class ChatStrategy(Priced[T], Generic[T]):
 
     def objection(self, request: Request) -> str | None:
         """Return why a request in a provider's format cannot be sent; None if it can."""
-        if self._output.schema is not None:
+        if self._output.schema is not None and request.reply == "complete":
             return NO_REQUESTS
         if request.dialect in self._provider.paths:
             return None
@@ -220,11 +220,23 @@ class ChatStrategy(Priced[T], Generic[T]):
         named = request.body.get("model")
         if self._keeps_model and isinstance(named, str) and named.strip():
             self._switch_model(named)
-        body = {**request.body, "model": self.model}
+        body = {**self._body_of(request), "model": self.model}
         path = self._provider.paths[request.dialect]
         response = await self._client().post(path, cast_to=httpx2.Response, body=body)
         self.quota_hint = quota_hint(response.headers)
-        return self._read(response.text) if request.reply == "text" else self._read_complete(response.text)
+        if request.reply == "complete":
+            return self._read_complete(response.text)
+        text, usage = self._read(response.text)
+        return self._output.read(text, usage), usage
+
+    def _body_of(self, request: Request) -> Mapping[str, Any]:
+        """Return the body of a request, completed if its reply is a text."""
+        if request.reply == "complete" or request.dialect != "openai":
+            return request.body
+        arguments = {name: value for name, value in self._fixed.items() if name != "extra_body"}
+        return with_defaults(
+            request, instruction=self._instruction, arguments={**arguments, **self._fixed.get("extra_body", {})}
+        )
 
     @abstractmethod
     def _fixed_arguments(self) -> dict[str, Any]:

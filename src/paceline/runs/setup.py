@@ -21,7 +21,7 @@ from typing import Any
 from .._core.escalation import MAY_COUNT, EscalationPolicy
 from .._core.exceptions import ConfigurationError, MissingExtraError, MissingKeyError
 from .._core.model_settings import SETTINGS
-from .._core.request import Request
+from .._core.request import Request, has_system_text, overridden
 from ..abc import LLMCallStrategy
 from ..files import Input, InputRecord, open_input
 from ..files.output import OutputError, check_folder
@@ -183,8 +183,6 @@ def open_checked_input(
     Raises:
         InputError: The input cannot be read, or has no valid prompt.
     """
-    given = (name for name in (*SETTINGS, "option", "system") if getattr(options, name) not in (None, {}))
-    unused = [f"--{name.replace('_', '-')}" for name in given]
     return open_input(
         options.input,
         kind=options.input_format,
@@ -196,7 +194,7 @@ def open_checked_input(
         sample=options.sample,
         strict=options.strict,
         visit=visit,
-        objection=partial(_objection, strategy, unused=unused, unchanged_by=_providers(options) if unused else ()),
+        objection=partial(_objection, options, strategy, _providers(options)),
     )
 
 
@@ -205,19 +203,39 @@ def _providers(options: RunOptions) -> Collection[str]:
 
 
 def _objection(
-    strategy: LLMCallStrategy[Any], prompt: InputRecord, *, unused: Sequence[str], unchanged_by: Collection[str]
+    options: RunOptions, strategy: LLMCallStrategy[Any], providers: Collection[str], prompt: InputRecord
 ) -> str | None:
     """Return why a prompt cannot be sent; None if it can.
 
     Args:
+        options: Options of the run.
         strategy: Answers the prompt.
+        providers: Providers of the models: requests in their form have no place for options, or may have settings of their own.
         prompt: Record of the input.
-        unused: Options that a request has no place for if it is sent unchanged.
-        unchanged_by: Providers whose requests are sent unchanged.
     """
     request = prompt.prompt
     if not isinstance(request, Request):
         return None
-    if request.dialect in unchanged_by:
-        return f"is sent unchanged, without {' and '.join(unused)}: put that into the line"
+    given = [name for name in (*SETTINGS, "option", "system") if getattr(options, name) not in (None, {})]
+    if given and _PROVIDER_OF.get(request.dialect, request.dialect) in providers:
+        if request.reply == "complete":
+            return f"is sent unchanged, without {_listed(given)}: put that into the line"
+        own = [name for name in given if _is_in(request, name, options)]
+        if own:
+            return f"says itself what {_listed(own)} says: leave one of them out"
     return strategy.objection(request)
+
+
+_PROVIDER_OF = {"responses": "openai"}
+"""Provider of a dialect with another name."""
+
+
+def _is_in(request: Request, name: str, options: RunOptions) -> bool:
+    """Whether a line of messages has an option of its own."""
+    if name == "system":
+        return has_system_text(request)
+    return bool(overridden(request, options.option if name == "option" else [name]))
+
+
+def _listed(names: Sequence[str]) -> str:
+    return " and ".join(f"--{name.replace('_', '-')}" for name in names)

@@ -109,9 +109,9 @@ class SimulatedStrategy(LLMCallStrategy[Any]):
         """Return an output from its data in a journal."""
         return data if self._output is None else self._output.restore(data)
 
-    def objection(self, request: Request) -> str | None:  # noqa: ARG002
-        """Return why a request in a provider's form cannot be sent: it cannot be combined with an output type."""
-        return None if self._output is None else NO_REQUESTS
+    def objection(self, request: Request) -> str | None:
+        """Return why a request in a provider's form cannot be sent: its complete reply cannot be of an output type."""
+        return NO_REQUESTS if self._output is not None and request.reply == "complete" else None
 
     def __copy__(self) -> SimulatedStrategy:
         if not self._reports_limits:
