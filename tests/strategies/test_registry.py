@@ -85,7 +85,7 @@ def test_options_are_passed_to_the_strategy():
         ("sim:", {}, "the model's name is missing; write it after sim:"),
         ("sim:rat=5", {}, "sim has no option 'rat'"),
         ("sim:rate=5@http://127.0.0.1", {}, "sim has no option 'base_url'"),
-        ("sim", {"seed": 5}, "sim has no option 'seed'; it has none"),
+        ("sim", {"sead": 5}, "sim has no option 'sead'"),
         ("gpt-5", {"api_kye": KEY}, "openai has no option 'api_kye' (did you mean api_key?); it has api_key, base_url"),
         ("gpt-5@http://127.0.0.1", {"base_url": "http://127.0.0.2"}, "the server is given twice"),
         ("gemini-2.5-flash", {"modle": 5}, "gemini has no option 'modle'"),
