@@ -73,7 +73,9 @@ class BacklogAgainstLists(RuleBasedStateMachine):
         self.arrived()
         self.backlog.put_back(job, self.now + wait, self.now, step_back)
         self.arrivals += 1
-        self.again.append((max(self.now, self.now + wait), self.arrivals, job, self.served + step_back if step_back else 0))
+        self.again.append(
+            (max(self.now, self.now + wait), self.arrivals, job, self.served + step_back if step_back else 0)
+        )
         self.arrived()
         self.put_in[job] += 1
 

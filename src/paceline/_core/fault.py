@@ -4,21 +4,16 @@ Rules owned here:
 
 1. Every failure has exactly one kind; the set of kinds is closed, and every table over it is total.
 2. A fault contains no secrets: text that looks like a credential is replaced before it is stored.
-3. The fault of an exhausted lane says which quota is used up, or quotes the provider, and, if known, when calls are served again.
 """
 
 from __future__ import annotations
 
 import enum
-import math
 import re
-from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
 
 import attrs
 
-from .durations import format_duration
-from .quota import DAY, QuotaHint, positive_number
+from .quota import QuotaHint, positive_number
 
 
 class FaultKind(enum.StrEnum):
@@ -120,53 +115,3 @@ DRAINED = "the batch was drained"
 def pending_fault(reason: str) -> Fault:
     """Return the fault of an item that its batch left unsettled."""
     return Fault(FaultKind.PENDING, reason)
-
-
-_LONGEST_WAIT = 366 * DAY  # seconds: a longer wait is not useful, and dates are bounded
-
-
-def exhausted_lane_fault(quota: str, fault: Fault, *, wall_time: float) -> Fault:
-    """Return the fault of the items that are left in an exhausted lane.
-
-    Args:
-        quota: Quota key of the lane.
-        fault: Fault of the call that exhausted it.
-        wall_time: Wall-clock time in seconds since 1970.
-    """
-    hint = fault.quota
-    reopens = reopening_text(fault, wall_time)
-    if (hint is not None and hint.is_spent) or not fault.message:
-        daily = hint is not None and any(limit.is_spent and limit.period == DAY for limit in hint.limits)
-        message = f"the {'daily ' if daily else ''}quota of {quota} is exhausted"
-        message += (
-            f"; it reopens in {reopens}" if reopens is not None else f": {fault.message}" if fault.message else ""
-        )
-    else:  # the account, its model or its country: the provider's words say which
-        message = f"{quota} serves no more calls{'' if reopens is None else f' for {reopens}'}: {fault.message}"
-    return Fault(FaultKind.PENDING, message, None, hint)
-
-
-def exhausted_lanes_fault(reasons: Sequence[Fault]) -> Fault | None:
-    """Combine the faults of exhausted lanes into one, with the soonest reopening; None for no lanes."""
-    if len(reasons) <= 1:
-        return reasons[0] if reasons else None
-    soonest = min(reasons, key=lambda reason: math.inf if (wait := reopens_in(reason)) is None else wait)
-    return Fault(FaultKind.PENDING, "; ".join(reason.message for reason in reasons), None, soonest.quota)
-
-
-def reopening_text(fault: Fault, wall_time: float) -> str | None:
-    """Return when an exhausted quota reopens: `5 h 12 min (2026-11-23 08:00 UTC)`; None if it is not known."""
-    wait = reopens_in(fault)
-    if wait is None:
-        return None
-    try:
-        at = datetime.fromtimestamp(wall_time + wait, UTC) + timedelta(seconds=59)
-    except (ValueError, OverflowError, OSError):
-        return format_duration(wait)
-    return f"{format_duration(wait)} ({at:%Y-%m-%d %H:%M} UTC)"
-
-
-def reopens_in(fault: Fault) -> float | None:
-    """Return the seconds until the exhausted quota reopens; None if it is not known, or beyond a year."""
-    wait = None if fault.quota is None else fault.quota.reopens_in
-    return wait if wait is not None and wait <= _LONGEST_WAIT else None

@@ -16,7 +16,8 @@ from .._core import events
 from .._core.classify import describe
 from .._core.config import ProcessorConfig
 from .._core.exceptions import MisuseError, PacelineError
-from .._core.fault import DRAINED, Fault, FaultKind, exhausted_lanes_fault, pending_fault
+from .._core.exhausted_lane import exhausted_lanes_fault
+from .._core.fault import DRAINED, Fault, FaultKind, pending_fault
 from .._core.pace import PaceKnowledge
 from .._core.pace.warm_start import checked
 from .._core.results import BatchResult, SourceError, WorkItemResult

@@ -9,7 +9,8 @@ import attrs
 from anyio import current_time
 
 from .._core import escalation, events, pace, retry
-from .._core.fault import Fault, FaultKind, exhausted_lane_fault, overdue_fault, pending_fault, reopens_in
+from .._core.exhausted_lane import exhausted_lane_fault, reopens_in
+from .._core.fault import Fault, FaultKind, overdue_fault, pending_fault
 from .._core.pace import PaceChange
 from .._core.quota import QuotaHint
 from .._core.refusals import Blame

@@ -12,7 +12,8 @@ import attrs
 
 from .._codec import fault_group_data, model_use_data
 from .._core.durations import format_duration
-from .._core.fault import TRANSIENT_KINDS, FaultKind, reopens_in
+from .._core.exhausted_lane import reopens_in
+from .._core.fault import TRANSIENT_KINDS, FaultKind
 from .._core.results import BatchResult
 from ..files.types import STREAM
 from ..journal.reader import Counts

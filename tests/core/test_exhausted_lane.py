@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from paceline import Fault, FaultKind
-from paceline._core.fault import exhausted_lane_fault, exhausted_lanes_fault
+from paceline._core.exhausted_lane import exhausted_lane_fault, exhausted_lanes_fault
 from paceline.llm_strategies import QuotaHint, QuotaLimit
 
 NOW = datetime(2026, 11, 23, 2, 48, tzinfo=UTC).timestamp()
@@ -41,6 +41,15 @@ def test_a_lane_that_no_quota_has_exhausted_quotes_the_provider_and_says_when_it
     fault = Fault(FaultKind.EXHAUSTED, "You have reached your usage limits", None, QuotaHint(reopens_in=18_720))
     assert exhausted_lane_fault("x", fault, wall_time=NOW).message == (
         "x serves no more calls for 5 h 12 min (2026-11-23 08:00 UTC): You have reached your usage limits"
+    )
+
+
+def test_of_a_message_that_shows_a_body_only_the_providers_sentence_is_quoted():
+    body = {"type": "error", "error": {"message": "Your credit balance is too low."}, "request_id": "req_1"}
+    fault = Fault(FaultKind.EXHAUSTED, f"BadRequestError: Error code: 400 - {body}")
+    assert (
+        exhausted_lane_fault("x", fault, wall_time=NOW).message
+        == "x serves no more calls: 400: Your credit balance is too low."
     )
 
 
