@@ -211,7 +211,7 @@ async def test_a_wrong_strategy_is_found_before_anything_is_read():
 
 async def test_a_list_is_accepted_completely_and_an_iterator_as_far_as_it_was_read():
     def strategy():
-        return Scripted({"0": [Status(403)]})
+        return Scripted({"0": [Status(401)]})
 
     config = ProcessorConfig(max_workers=4)
     complete = await process_prompts(strategy(), [str(i) for i in range(5000)], config=config)
