@@ -356,3 +356,60 @@ def test_the_bound_stays_between_a_few_calls_and_the_ceiling_after_any_sequence(
         assert 1.0 <= limit <= 1.01 * CEILING
         assert 0 <= knee.latency < math.inf
         limit = min(CEILING, max(limit, chance.choice([limit, knee.bound])))
+
+
+# ------------------------------------------------------------------------------------------------ answers of no use
+
+
+def answer(knee, order, started, seconds, *, accepted):
+    return knee.record_answer(started + seconds, order, started, accepted=accepted)
+
+
+@given(st.lists(st.booleans(), max_size=60))
+def test_the_latency_is_of_accepted_answers_however_fast_the_others_come(order_of_answers):
+    knee = Knee(CEILING)
+    for order, accepted in enumerate(order_of_answers):
+        knee.record_start(0.0, order)
+        answer(knee, order, 0.0, 1.0 if accepted else 0.01, accepted=accepted)
+        if order_of_answers[:order].count(True) < 5 and order_of_answers[: order + 1].count(False) < FIRST:
+            assert not knee.latency
+    if order_of_answers[:FIRST].count(True) > FIRST // 2:
+        assert knee.latency == pytest.approx(MEAN * 1.0)
+
+
+def test_while_few_answers_are_accepted_the_latency_is_that_of_the_others():
+    knee = Knee(CEILING)
+    for order in range(FIRST):
+        assert not knee.latency
+        answer(knee, order, float(order), 0.3, accepted=False)
+    assert knee.latency == pytest.approx(MEAN * 0.3)
+    assert knee.is_measuring
+    for order in range(FIRST, 2 * FIRST):
+        knee.record_start(float(order), order)
+        answer(knee, order, float(order), 2.0, accepted=True)
+    assert knee.latency == pytest.approx(MEAN * 2.0)
+    assert not knee.is_measuring
+    assert knee.starting
+
+
+def test_answers_of_no_use_end_no_round_once_the_latency_is_that_of_accepted_ones():
+    server = Server(1.0)
+    for number in range(500):
+        assert not answer(server.knee, 10_000 + number, server.now + number, 0.5, accepted=False)
+    assert server.round() > 0
+
+
+@pytest.mark.parametrize("share", [0.3, 0.7, 0.95])
+@pytest.mark.parametrize("latency", [0.02, 1.0, 4.0])
+def test_the_bound_allows_for_the_calls_in_flight_whatever_share_of_answers_is_of_no_use(share, latency):
+    server, chance = Server(1.0, alone=True), Random(1)
+    server.knee.end_start_up(server.now)
+    calls = [(server.now + chance.random(), 1.0, True) for _ in range(200)]  # end, seconds, accepted
+    for order in range(20_000):
+        calls.sort()
+        now, seconds, accepted = calls.pop(0)
+        if server.knee.record_answer(now, 100 + order, now - seconds, accepted=accepted):
+            server.knee.end_round(now, 200.0, alone=False, binding=False)
+        bad = chance.random() < share
+        calls.append((now + (latency if bad else 1.0), latency if bad else 1.0, not bad))
+    assert server.knee.bound >= 200

@@ -138,6 +138,11 @@ class Admissions:
         if call.judged:
             self.completed += 1
 
+    @staticmethod
+    def excuse(call: Call) -> None:
+        """Record that a refused call was refused for the sake of its item, in case it is not judged yet."""
+        call.outcome = _EXCUSED
+
     def rate(self) -> float:
         """Return the calls admitted per second, over the latest admissions; 0 before there were two."""
         recent = self._recent

@@ -57,10 +57,13 @@ class Charges:
         self._latest.clear()
 
     def take_back(self, order: int) -> Pacer | None:
-        """Take back the cut for the refusal of call number `order`; return the pacer whose rate rose, if one did."""
-        charge = next((each for each in self._latest if each.order == order), None)
-        if charge is None:
-            return None
+        """Take back the cuts for the refusal of call number `order`; return the pacer whose rate rose, if one did."""
+        raised = None
+        for charge in [each for each in self._latest if each.order == order]:
+            raised = self._take_back(charge) or raised
+        return raised
+
+    def _take_back(self, charge: _Charge) -> Pacer | None:
         later = [each for each in self._latest if each.pacer is charge.pacer]
         later = later[later.index(charge) + 1 :]
         self._latest.remove(charge)

@@ -173,6 +173,7 @@ class PaceController:
             case Excused(earlier):
                 self._record_no_evidence(ticket, now, excused=True)
                 for call in earlier:
+                    self._admissions.excuse(call)
                     self._attribution.excuse(now, call)
             case Faulted() | Abandoned():
                 self._record_no_evidence(ticket, now)
