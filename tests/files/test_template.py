@@ -63,8 +63,8 @@ def test_a_field_that_only_some_objects_have_makes_only_the_others_invalid(revie
 
 def test_a_field_that_no_object_has_is_one_sentence(reviews):
     path = reviews(*({"id": n, "review": "x"} for n in range(30)))
-    assert complaint(path, template="{reviw}") == (
-        f"{path}:1: has no field 'reviw' (did you mean {{review}}?); it has 'id', 'review' "
+    assert complaint(path, template="{revue}") == (
+        f"{path}:1: has no field 'revue' (did you mean {{review}}?); it has 'id', 'review' "
         "(there are 30 such lines, and no valid prompt)"
     )
 
