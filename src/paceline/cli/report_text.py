@@ -42,7 +42,10 @@ _HINTS = MappingProxyType(  # the first that applies is printed: causes stand be
 
 
 _MODEL_MAY_BE_WRONG = {FaultKind.REJECTED, FaultKind.TRANSIENT}
-_SYSTEMATIC = "the run was stopped early, as its calls all failed alike; the other items are pending. --keep-going makes all calls in any case"
+_SYSTEMATIC = (
+    "all calls to a model failed alike, so no more were made, and the items that are left are pending; "
+    "--keep-going makes all calls in any case"
+)
 
 
 def hint(batch: BatchResult[Any], output: str | None) -> str | None:
@@ -164,7 +167,7 @@ def print_advice(report: RunReport) -> None:
         print_message(str(report.journal_error))
     elif report.output_error is not None:
         _print_output_error(report, report.output_error)
-    elif (advice := hint(report.batch, _file_of(report) if report.journal is None else None)) is not None:
+    elif (advice := _hint_of(report)) is not None:
         print_message(advice)
     if report.bad_lines:
         print_message(
@@ -175,6 +178,15 @@ def print_advice(report: RunReport) -> None:
         if {group.kind for group in report.batch.systematic} & _MODEL_MAY_BE_WRONG:
             command = f"{resume_command(report.journal.path)} --model NAME --allow-changes"
             print_message(f"if the model's name or address is wrong, resume with: {command}")
+
+
+def _hint_of(report: RunReport) -> str | None:
+    """Return what to do about the items that failed. Of a journal another message says how many are pending."""
+    batch = report.batch
+    if report.journal is None:
+        return hint(batch, _file_of(report))
+    is_only_left = batch.failed == batch.pending and not batch.systematic
+    return None if is_only_left else hint(batch, None)
 
 
 def _file_of(report: RunReport) -> str | None:

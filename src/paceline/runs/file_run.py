@@ -24,8 +24,9 @@ from anyio import CancelScope, to_thread
 
 from .._codec import encode_row
 from .._core.exceptions import ConfigurationError, JournalError
+from .._core.fault import FaultKind
 from .._core.fault_groups import FaultGroup
-from .._core.results import WorkItemResult
+from .._core.results import BatchResult, WorkItemResult
 from ..abc import Journal, LLMCallStrategy, LLMWorkItem
 from ..files.output import Output, open_output
 from ..files.output_formats import OutputFormat, encode
@@ -233,7 +234,14 @@ def _finish_journal(  # noqa: PLR0913, PLR0917 - what a run has open at its end
         except OSError as error:
             report = attrs.evolve(report, output_error=error)
     journal = JournalSummary(path=reader.path, counts=reader.counts())
+    report = attrs.evolve(report, batch=_with_all_pending(report.batch, journal.counts.pending))
     return attrs.evolve(report, output=options.output, saved=output.saved, bad_lines=bad_lines, journal=journal)
+
+
+def _with_all_pending(batch: BatchResult[Any], pending: int) -> BatchResult[Any]:
+    """Return the figures of a run that count all items without a result as pending, also those that were not read."""
+    failures = {kind: count for kind, count in batch.failures.items() if kind is not FaultKind.PENDING}
+    return attrs.evolve(batch, failures=failures | ({FaultKind.PENDING: pending} if pending else {}))
 
 
 @contextmanager

@@ -99,7 +99,7 @@ class ProgressMeter:
             total=self.total,
             done=done,
             failed=failed,
-            pending=statistics.pending,
+            pending=self.total - done if is_finished else statistics.pending,
             faults=statistics.faults,
             in_flight=statistics.in_flight,
             workers=min(self._max_workers, sum(lane.limit for lane in lanes)),
