@@ -23,6 +23,7 @@ KEYS = [
         "saved",
         "bad_lines",
         "refusals",
+        "retries",
         "workers",
         "usage",
     ),
