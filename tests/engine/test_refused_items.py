@@ -1,6 +1,6 @@
 """Items that are refused whenever they are called do not stand for their lane: all others are served, at their pace.
 
-Such an item ends by itself after a bounded number of calls. Where nothing else is left to be served, it cannot be told from one whose
+Such an item ends by itself after a bounded number of calls. Where nothing else is left to be served, it looks like one whose
 lane refuses everything; then patience ends it, and items that were never called are pending.
 """
 
