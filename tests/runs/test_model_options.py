@@ -208,21 +208,22 @@ def test_lines_of_messages_get_the_settings_and_the_instruction_of_the_run(messa
 
 
 @pytest.mark.parametrize(
-    ("turns", "fields", "given", "names"),
+    ("line", "given", "names"),
     [
-        ([], {"temperature": 1}, {"temperature": 1}, "--temperature"),
-        ([], {"max_completion_tokens": 9}, {"max_tokens": 5, "seed": 3}, "--max-tokens"),
-        ([], {"top_p": 0.1, "seed": 1}, {"option": {"top_p": 0.2}, "seed": 3}, "--seed and --option"),
-        ([{"role": "system", "content": "Be long."}], {}, {"system": "system.txt"}, "--system"),
+        ({"temperature": 1}, {"temperature": 1}, "--temperature"),
+        ({"max_completion_tokens": 9}, {"max_tokens": 5, "seed": 3}, "--max-tokens"),
+        ({"top_p": 0.1, "seed": 1}, {"option": {"top_p": 0.2}, "seed": 3}, "--seed and --option"),
+        ({}, {"system": "system.txt"}, "--system"),
     ],
 )
 def test_a_line_of_messages_with_a_setting_of_its_own_is_refused_with_the_option(
-    messages, tmp_path, monkeypatch, turns, fields, given, names
+    messages, monkeypatch, line, given, names
 ):
     monkeypatch.setenv("OPENAI_API_KEY", "k" * 20)
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "system.txt").write_text("Be brief.")
-    options = RunOptions(input=messages(*turns, **fields), model="openai:m@http://127.0.0.1:9/v1", **given)
+    path = messages({"role": "system", "content": "Be long."}, **line)
+    path.with_name("system.txt").write_text("Be brief.")
+    monkeypatch.chdir(path.parent)
+    options = RunOptions(input=path, model="openai:m@http://127.0.0.1:9/v1", **given)
     with pytest.raises(ConfigurationError, match=f"says itself what {names} says: leave one of them out"):
         runs.plan(options)
 

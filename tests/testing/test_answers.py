@@ -54,6 +54,7 @@ SCHEMAS = [
     {"oneOf": [{"type": "string"}, {"type": "integer"}]},
     {"allOf": [{"properties": {"a": {"type": "integer"}}}, {"required": ["a"]}], "type": "object"},
     {"type": "object", "properties": {"a": {"type": "integer"}}, "not": {"required": ["b"]}},
+    {"type": "integer", "minimum": 0, "maximum": 9, "not": {"enum": [1, 3, 5, 7, 9]}},
     {"minimum": 3, "maximum": 4},
     {"properties": {"label": {"enum": ["good", "bad"]}}, "required": ["label"]},
     {"type": "object", "properties": {"a/b": {"type": "string"}, "c": {"$ref": "#/properties/a~1b"}}},

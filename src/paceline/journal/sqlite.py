@@ -204,9 +204,7 @@ class SqliteJournal:
             )
             results: list[WorkItemResult[Any] | None] = []
             for item, row in pairs:
-                result = stored.get(storable(item.item_id))
-                if result is None and self._may_share(item):
-                    result = shared.get((row.content, row.strategy))
+                result = stored.get(storable(item.item_id)) or shared.get((row.content, row.strategy))
                 results.append(None if result is None else self._restored(item, *result))
             copies = [
                 result
