@@ -129,8 +129,8 @@ def test_the_thoughts_of_an_anthropic_model_leave_room_for_the_answer(tokens, ef
         ("gemini-2.5-flash", {"max_tokens": 1, "options": {"maxOutputTokens": 1}}, "max_output_tokens is given twice"),
         (
             "gemini-2.5-flash",
-            {"options": {"tempreature": 1}},
-            "config.tempreature: there is no such field (did you mean temperature?)",
+            {"options": {"temperatures": 1}},
+            "config.temperatures: there is no such field (did you mean temperature?)",
         ),
         ("gemini-2.5-flash", {"options": {"top_p": 2}}, "top_p must be a number from 0 to 1"),
         ("gpt-5-mini", {"options": {"top_k": 2}}, "the name of an option is unknown: 'top_k'"),
