@@ -24,7 +24,7 @@ def anyio_backend():
 
 @pytest.fixture(autouse=True)
 def signals():
-    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
     yield
     for number, handler in before.items():
         signal.signal(number, handler)
@@ -53,12 +53,13 @@ def send(number):
     os.kill(os.getpid(), number)
 
 
-async def test_the_first_signal_leaves_items_that_wait_pending_and_lets_the_calls_in_flight_finish():
+@pytest.mark.parametrize("first", [signal.SIGINT, signal.SIGHUP])
+async def test_the_first_signal_leaves_items_that_wait_pending_and_lets_the_calls_in_flight_finish(first):
     strategy, shelf, shown = Held(busy=20), Shelf(480), RecordedProgress()
 
     async def interrupt():
         await strategy.is_busy.wait()
-        send(signal.SIGINT)
+        send(first)
         await anyio.to_thread.run_sync(shelf.has_enough.wait)
         assert {str(result.error) for result in shelf.saved} == {"pending: the run was interrupted"}
         strategy.go.set()
@@ -66,7 +67,7 @@ async def test_the_first_signal_leaves_items_that_wait_pending_and_lets_the_call
     async with anyio.create_task_group() as nursery:
         nursery.start_soon(interrupt)
         report, number = await run(prompts(500), strategy, shelf, shown)
-    assert number == signal.SIGINT
+    assert number == first
     assert strategy.calls == report.batch.succeeded == 20
     assert len({result.item_id for result in shelf.saved}) == len(shelf.saved) == 500
     assert shown.messages == ["finishing the calls in flight (20); interrupt again to cancel them"]
@@ -89,6 +90,15 @@ async def test_the_second_signal_cancels_them_and_all_results_are_saved(second):
     assert report.batch.succeeded == 0
     assert len({result.item_id for result in shelf.saved}) == len(shelf.saved) == 500
     assert signal.getsignal(signal.SIGINT) is signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+
+
+def test_a_signal_that_the_process_ignores_stays_ignored():
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # as nohup sets it
+    with Foreground(Progress(), verbose=False) as foreground:
+        assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+        send(signal.SIGHUP)
+        assert foreground.signal is None
+    assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
 
 
 def test_before_the_first_call_a_signal_has_its_usual_effect():

@@ -242,3 +242,18 @@ def test_a_journal_resumes_what_a_systematic_failure_left(tmp_path):
     journal = SqliteJournal(tmp_path / "j", accept_changes=True)
     second = run_prompts(CallableStrategy(answer, quota="one"), prompts_of(100), journal=journal)
     assert (second.succeeded, second.pending, second.stopped) == (100 - ALIKE, 0, None)
+
+
+@pytest.mark.anyio
+async def test_a_batch_logs_a_few_lines_however_many_calls_fail(caplog):
+    async def fail(prompt):
+        raise ValueError(f"bad prompt {prompt}")
+
+    with caplog.at_level(logging.INFO, "paceline"):
+        batch = await process_prompts(CallableStrategy(fail), prompts_of(200), config=ProcessorConfig(keep_going=True))
+    assert batch.failures == {FaultKind.BUG: 200}
+    messages = [record.getMessage() for record in caplog.records]
+    assert len(messages) <= 8
+    assert [record.levelname for record in caplog.records if record.exc_info] == ["ERROR"] * 3
+    assert any(message.endswith(" 0 succeeded, 200 failed, 0 pending") for message in messages)
+    assert "failed: 200 × bug: ValueError: bad prompt q0" in messages

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from contextlib import asynccontextmanager
 
@@ -116,3 +117,27 @@ async def test_a_proxy_of_the_environment_is_used(service, monkeypatch):
     async with prepared(GeminiStrategy(api_key=KEY, base_url="http://gemini.test")) as item:
         assert (await item.execute("hello", 1, 60.0))[0] == "good"
     assert service.received[0].path.startswith("http://gemini.test/v1beta/")
+
+
+async def test_at_info_no_request_is_logged_and_at_debug_each(service, caplog):
+    async def lines(level):
+        caplog.clear()
+        with caplog.at_level(level, "httpx2"):
+            async with prepared(GeminiStrategy(api_key=KEY, base_url=service.url)) as item:
+                for _ in range(3):
+                    await item.execute("hello", 1, 60.0)
+        return [
+            record.message for record in caplog.records if record.name == "httpx2" and "HTTP Request" in record.message
+        ]
+
+    service.says(Answer(reply("good")))
+    assert await lines(logging.INFO) == []
+    assert len(await lines(logging.DEBUG)) == 3
+
+
+async def test_the_requests_of_other_clients_are_logged_as_before(service, caplog):
+    service.says(Answer(reply("good")))
+    with caplog.at_level(logging.INFO, "httpx2"):
+        async with httpx2.AsyncClient() as client:
+            await client.post(f"{service.url}/x", json={})
+    assert [record.name for record in caplog.records if "HTTP Request" in record.message] == ["httpx2"]
