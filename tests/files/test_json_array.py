@@ -50,10 +50,10 @@ def test_each_invalid_entry_is_reported_where_it_begins_and_the_others_survive(f
     )
     checked = opened(path)
     assert checked.complaints() == [
-        f"{path}:2: not JSON: Expecting ',' delimiter at column 12",
-        f'{path}:3: must be a JSON object such as {{"id": "q1", "prompt": "..."}}, not an integer',
-        f"{path}:3: is empty: there are two commas, or one before the first entry",
-        f"{path}:4: id 'a' is in entry 1 already",
+        f"{path}:2: entry 2: not JSON: Expecting ',' delimiter at column 12",
+        f'{path}:3: entry 3: must be a JSON object such as {{"id": "q1", "prompt": "..."}}, not an integer',
+        f"{path}:3: entry 4: is empty: there are two commas, or one before the first entry",
+        f"{path}:4: entry 5: id 'a' is in entry 1 already",
     ]
     assert [found.id for found in prompts(path)] == ["a", "c"]
 
@@ -69,7 +69,7 @@ def test_a_wrong_end_is_an_invalid_entry(file, content, reason):
     path = file(content, "in.json")
     checked = opened(path)
     assert checked.count == 1
-    assert checked.complaints() == [f"{path}:1: {reason}"]
+    assert checked.complaints() == [f"{path}:1: entry 2: {reason}"]
 
 
 def test_an_array_has_batch_lines_as_well_and_its_limit_and_sample_are_those_of_its_entries(file):
@@ -77,6 +77,12 @@ def test_an_array_has_batch_lines_as_well_and_its_limit_and_sample_are_those_of_
     path = file(json.dumps(lines).encode(), "in.json")
     assert [found.prompt.text for found in prompts(path, limit=3)] == ["0", "1", "2"]
     assert len(prompts(path, sample=4)) == 4
+
+
+def test_an_array_of_texts_is_an_array_of_prompts(file):
+    path = file(b'["x", "\\u00e9", ""]', "in.json")
+    assert [(found.id, found.prompt) for found in prompts(path, skip_empty=True)] == [("1", "x"), ("2", "é")]
+    assert "must be a JSON object" in complaint(path, template="{text}")
 
 
 def test_raw_entries_are_lines_of_jsonl(file):

@@ -94,6 +94,7 @@ class Check:
         self._skip_empty = skip_empty
         self._empty = EmptyFields(is_skipped=skip_empty)
         self._repeated = 0
+        self._reasons: set[str] = set()  # of the first bad lines
 
     def examine(self, records: Iterable[RawRecord], limit: int | None) -> Iterator[InputRecord | BadLine]:
         """Yield each good record, and each bad line in its place; blank lines are skipped.
@@ -127,7 +128,7 @@ class Check:
             InputError: With the first bad lines, and the number of the others.
         """
         complaints = describe_bad_lines(self.bad, self.bad_count)
-        if not self.count and self.bad_count > _SHOWN and len({bad.reason for bad in self.bad}) == 1:
+        if not self.count and self.bad_count > _SHOWN and len(self._reasons) == 1:
             complaints = [f"{self.bad[0]} (there are {self.bad_count:,} such {self._nouns[1]}, and no valid prompt)"]
         if complaints and (strict or not self.count):
             raise InputError("\n".join(complaints))
@@ -181,6 +182,10 @@ class Check:
 
     def _record_bad(self, record: RawRecord, reason: str) -> BadLine:
         position, line, _ = record
+        if len(self.bad) < _SHOWN:
+            self._reasons.add(reason)
+        if self._nouns[0] == "entry":  # a line may have several
+            reason = f"entry {position}: {reason}"
         bad = BadLine(self._name, position, reason, line)
         if len(self.bad) < _SHOWN:
             self.bad.append(bad)

@@ -30,6 +30,7 @@ _REASONS = {  # by a part of the csv module's message
     "new-line character": "a carriage return stands alone, outside of quotes",
     "' expected after '": "a quote is closed before its field ends",
 }
+_CONVERT = "; if its lines end so, convert them with: tr '\\r' '\\n'"
 _STOPPED = "; the rest of the file was not read"
 _SEPARATOR_LINE = re.compile(r"sep=(.)\s*", re.IGNORECASE)  # Excel's, before the header
 
@@ -120,7 +121,8 @@ class CsvFormat(TableFormat):
                     raise feed.problem
         except (csv.Error, LineError) as error:
             reason = error if isinstance(error, LineError) else _reason(error)
-            raise InputError(f"{self._name}:{feed.line}: the header cannot be read: {reason}") from None
+            advice = _CONVERT if "carriage return" in str(reason) else ""
+            raise InputError(f"{self._name}:{feed.line}: the header cannot be read: {reason}{advice}") from None
         if not fields and not self._columns:
             raise InputError(f"{self._name}: has no prompts")
         self._set_columns(fields)

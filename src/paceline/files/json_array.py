@@ -1,4 +1,4 @@
-"""A JSON array of objects: split into its entries, each of them read as a line of JSONL.
+"""A JSON array of objects, or of prompts: split into its entries, each of them read as a line of JSONL.
 
 1. The file is never held in memory as a whole: only one entry is.
 2. Entries are separated where brackets and quotes are balanced. An entry that is not JSON is invalid on its own.
@@ -78,7 +78,11 @@ class JsonArrayFormat:
         position, line, data = record
         if isinstance(data, LineError):
             raise data
-        fields = parse_object(data + b"\n", decode_line(data, self._reading.encoding))
+        text = decode_line(data, self._reading.encoding)
+        if data.startswith(b'"') and self._reading.template is None:
+            (prompt,) = parse_object(data + b"\n", f'{{"prompt": {text}}}').values()
+            return self._objects.read(InputKind.JSONL, position, line or 0, {"prompt": prompt})
+        fields = parse_object(data + b"\n", text)
         if self._found is None:
             self._found = self._objects.kind_of(fields)
         return self._objects.read(self._found or InputKind.JSONL, position, line or 0, fields)
@@ -90,7 +94,9 @@ class JsonArrayFormat:
     def raw(self, record: RawRecord) -> bytes:
         """Return an entry as a line of JSONL."""
         self.read(record)  # counts an entry without an id
-        return json.dumps(json.loads(record[2]), ensure_ascii=False).encode() + b"\n"
+        value = json.loads(record[2])
+        fields = {"prompt": value} if isinstance(value, str) else value
+        return json.dumps(fields, ensure_ascii=False).encode() + b"\n"
 
 
 class _Splitter:

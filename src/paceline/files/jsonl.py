@@ -223,6 +223,7 @@ def numbered_note(name: str, count: int, noun: str, reading: Reading) -> list[st
     """Return the sentence about records without an id, in a list; an empty list if all have one, or that was wanted."""
     if not count or reading.id_column is not None:
         return []
-    return [
-        f"{name}: {count:,} {noun} have no id, and are identified by their numbers, from 1; --id-column names another field"
-    ]
+    said = f"{count:,} {noun} have no id, and are identified by their numbers, from 1"
+    if count == 1:
+        said = f"one of the {noun} has no id, and is identified by its number"
+    return [f"{name}: {said}; --id-column names another field"]

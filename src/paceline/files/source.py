@@ -132,7 +132,9 @@ def _kind_by_content(name: str, suffix: str, begin: bytes, reading: Reading, *, 
     if suffix not in _JSON and is_parquet(begin):
         return InputKind.PARQUET
     text = begin.decode(reading.encoding or "utf-8-sig", "replace").removeprefix("\ufeff")
-    if (not has_name or suffix in _JSON or suffix == ".json") and _ARRAY.match(text):
+    if (not has_name or suffix in _JSON) and _ARRAY.match(text):
+        return InputKind.JSON
+    if suffix == ".json" and text.lstrip().startswith("["):
         return InputKind.JSON
     if suffix == ".json" and text.lstrip().startswith("{"):
         first, end, _ = text.lstrip().partition("\n")

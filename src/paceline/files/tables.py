@@ -40,18 +40,18 @@ _COUNTS = (
     "cache_written_tokens",
     "cache_written_1h_tokens",
 )
-_BEFORE = ("id",)
+_COUNT_KINDS: Mapping[str, Kind] = dict.fromkeys(_COUNTS, "int")
 _AFTER: Mapping[str, Kind] = {
     "success": "bool",
     "error_kind": "text",
     "error_message": "text",
     "context": "text",
     "model": "text",
-    **dict.fromkeys(_COUNTS, "int"),
+    **_COUNT_KINDS,
     "attempts": "int",
     "seconds": "float",
 }
-RESULT_COLUMNS = (*_BEFORE, "output", *_AFTER)
+RESULT_COLUMNS = ("id", "output", *_AFTER)
 """Columns of every table, except for `context`, which is there only if a context is not an object."""
 
 _ROWS = 256  # of CSV per chunk

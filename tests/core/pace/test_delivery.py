@@ -48,7 +48,9 @@ def test_the_rate_times_the_latency_is_the_calls_in_flight_whatever_share_of_ans
     mean = latency * (1.0 - share + share * longer)
     answers = int(in_flight / mean * (6.0 + 3.0 * latency))
     stream(delivery, in_flight, latency, longer * latency, share, answers=max(600, answers))
-    assert 0.6 * in_flight <= delivery.best * latency <= 3.0 * in_flight, "the best rate, of few answers, is above the mean"
+    assert 0.6 * in_flight <= delivery.best * latency <= 3.0 * in_flight, (
+        "the best rate, of few answers, is above the mean"
+    )
 
 
 @pytest.mark.parametrize("share", [0.1, 0.3, 0.7])
@@ -88,7 +90,11 @@ def test_no_answer_counts_as_more_than_twenty_calls():
 
 
 answers = st.tuples(
-    logarithmic(1e-6, 1e4), logarithmic(1e-6, 1e5), st.booleans(), logarithmic(0.01, 100), st.just(0.0) | logarithmic(0.01, 100)
+    logarithmic(1e-6, 1e4),
+    logarithmic(1e-6, 1e5),
+    st.booleans(),
+    logarithmic(0.01, 100),
+    st.just(0.0) | logarithmic(0.01, 100),
 )
 
 
