@@ -7,6 +7,7 @@ A history is a list of moves, so that Hypothesis can shrink it:
     Insist    start one call whatever the controller answers
     End       settle one of the open tickets
     EndAll    settle all open tickets alike
+    Excuse    settle one of the open tickets as refused for the sake of its item, with some of the earlier refused ones
     Pass      let time pass
     Obey      let time pass until the controller admits a call
 """
@@ -20,7 +21,7 @@ import attrs
 from hypothesis import strategies as st
 
 from paceline._core.fault import FaultKind
-from paceline._core.pace import ABANDONED, SERVED, Faulted, Served, Throttled
+from paceline._core.pace import ABANDONED, SERVED, Excused, Faulted, Served, Throttled
 from paceline._core.pace.controller import PaceController
 from paceline._core.quota import Part, QuotaHint, QuotaLimit, Unit
 
@@ -79,6 +80,18 @@ class EndAll:
 
 
 @attrs.frozen
+class Excuse:
+    which: int
+    earlier: int
+
+    def make(self, caller):
+        if caller.open:
+            ticket = caller.open.pop(self.which % len(caller.open))
+            earlier = tuple(caller.refused.pop() for _ in range(min(self.earlier, len(caller.refused))))
+            caller.settle(ticket, Excused(earlier))
+
+
+@attrs.frozen
 class Pass:
     seconds: float
 
@@ -127,6 +140,7 @@ obedient_moves = st.one_of(
     st.builds(End, st.integers(0, 10**6), signals),
     st.builds(End, st.integers(0, 10**6), signals),
     st.builds(EndAll, signals),
+    st.builds(Excuse, st.integers(0, 10**6), st.integers(0, 5)),
     st.builds(Pass, seconds),
     st.just(Obey()),
 )
@@ -141,6 +155,7 @@ class Caller:
         self.controller = PaceController() if controller is None else controller
         self.now = now
         self.open = []
+        self.refused = []
         self.answers = []
         self.cost = 1.0
 
@@ -172,6 +187,8 @@ class Caller:
     def settle(self, ticket, signal):
         """End a call that is no longer in `open`."""
         self.controller.settled(ticket, self.now, signal)
+        if isinstance(signal, Throttled):
+            self.refused.append(ticket)
         self.on_end(signal)
 
     def settle_all(self, signal):

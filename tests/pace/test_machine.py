@@ -9,7 +9,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from paceline._core.pace import ABANDONED, SERVED, Throttled
+from paceline._core.pace import ABANDONED, SERVED, Excused, Throttled
 from paceline._core.pace.controller import PaceController
 
 from .histories import BEGIN, SOON, costs, faults, hints, quotas, refused, served
@@ -26,6 +26,7 @@ class PaceAgainstACountByHand(RuleBasedStateMachine):
         self.controller = PaceController()
         self.now = BEGIN
         self.in_flight = []
+        self.refused = []
         self.served = self.throttled = 0
         self.answer = math.inf
 
@@ -41,7 +42,10 @@ class PaceAgainstACountByHand(RuleBasedStateMachine):
         self.in_flight.append(self.controller.started(self.now, cost))
 
     def settle(self, index, signal):
-        self.controller.settled(self.in_flight.pop(index % len(self.in_flight)), self.now, signal)
+        ticket = self.in_flight.pop(index % len(self.in_flight))
+        self.controller.settled(ticket, self.now, signal)
+        if isinstance(signal, Throttled):
+            self.refused.append(ticket)
 
     @rule(cost=costs)
     def a_call_starts_if_it_may(self, cost):
@@ -102,6 +106,12 @@ class PaceAgainstACountByHand(RuleBasedStateMachine):
     def a_call_ends_without_evidence(self, index, signal):
         self.settle(index, signal)
 
+    @precondition(lambda self: self.in_flight)
+    @rule(index=which, earlier=st.integers(0, 5))
+    def a_call_is_refused_for_the_sake_of_its_item(self, index, earlier):
+        tickets = tuple(self.refused.pop() for _ in range(min(earlier, len(self.refused))))
+        self.settle(index, Excused(tickets))
+
     @precondition(lambda self: not self.in_flight)
     @rule()
     def a_next_batch_starts_with_what_was_learned(self):
@@ -114,6 +124,7 @@ class PaceAgainstACountByHand(RuleBasedStateMachine):
         assert known.token_rate > 0
         assert 0 <= known.latency < math.inf
         self.controller = PaceController(attrs.evolve(known))
+        self.refused.clear()
         self.served = self.throttled = 0
 
     @precondition(lambda self: not self.in_flight)

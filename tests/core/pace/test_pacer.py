@@ -207,3 +207,27 @@ def test_rates_stay_positive_and_finite_and_waits_bounded_after_any_sequence(his
         assert 0 < made.pace(now) < math.inf
         assert 0 < made.limit <= math.inf
         assert 0 <= made.wait(now, cost) <= 700.0
+
+
+MINUTE = 60.0  # seconds of the pace: what a call may cost to be paced by its cost
+
+
+@given(logarithmic(0.1, 1e9), logarithmic(1, 1e5), logarithmic(0.01, 1e6))
+def test_a_call_is_paced_by_its_cost_up_to_a_minute_of_the_pace_and_a_larger_one_like_a_mean_call(cost, mean, rate):
+    made = pacer()
+    made.rate.mean, made.rate.value = mean, rate
+    paced = made.paced_cost(0.0, cost)
+    assert paced == (mean if cost > max(mean, MINUTE * rate) else cost)
+    assert paced <= max(mean, MINUTE * rate)
+
+
+@given(logarithmic(0.1, 1e9))
+def test_while_no_limit_is_known_or_claimed_each_call_is_paced_by_its_cost(cost):
+    assert pacer().paced_cost(0.0, cost) == cost
+
+
+@given(logarithmic(1.01, 1e9), logarithmic(1e-3, 1e3))
+def test_a_claimed_limit_bounds_what_a_call_is_paced_by_too(cost, rate):
+    made = pacer(1e12)
+    made.claim(0.0, per_second(rate))
+    assert made.paced_cost(0.0, cost) == (1.0 if cost > max(1.0, MINUTE * made.pace(0.0)) else cost)
