@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+from . import faults as faulty_items
 from . import gemini_client, long_batch, savings
 from . import typed as typed_answers
 from .journal import journal
@@ -14,7 +15,7 @@ from .memory import memory
 from .overhead import overhead
 from .page import about, machine, section, write
 
-_BENCHMARKS = ("overhead", "memory", "journal", "long-batch", "typed", "gemini", "savings")
+_BENCHMARKS = ("overhead", "memory", "journal", "long-batch", "typed", "gemini", "savings", "faults")
 
 
 def main() -> None:
@@ -41,6 +42,7 @@ def _measure(name: str, arguments: argparse.Namespace) -> str:
         "typed": lambda: f"{about(typed_answers)}\n\n{typed_answers.typed()}",
         "gemini": lambda: f"{about(gemini_client)}\n\n{gemini_client.gemini()}",
         "savings": lambda: f"{about(savings)}\n\n{savings.savings()}",
+        "faults": lambda: f"{about(faulty_items)}\n\n{faulty_items.faults()}",
     }
     return measures[name]()
 

@@ -482,7 +482,15 @@ class RateController(Protocol):
         ...
 
     def settled(self, ticket: Any, now: float, signal: Signal) -> None:
-        """Record the end of a call; called once per ticket, also if the call was cancelled."""
+        """Record the end of a call; called once per ticket, also if the call was cancelled.
+
+        Args:
+            ticket: What `started` returned.
+            now: Current time.
+            signal: How the call ended. An answer is `Served`, also if it is of no use to the caller. `Excused` is a refusal for the
+                sake of its item, while others are served, and has the tickets of the item's earlier refusals: they are no
+                evidence of a limit either, although they were reported as `Throttled`.
+        """
         ...
 
     def statistics(self) -> PaceStatistics:

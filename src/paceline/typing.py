@@ -2,6 +2,7 @@
 
 from ._core.accounting import ModelUse as ModelUse
 from ._core.pace import Abandoned as Abandoned
+from ._core.pace import Excused as Excused
 from ._core.pace import Faulted as Faulted
 from ._core.pace import PaceChange as PaceChange
 from ._core.pace import PaceKnowledge as PaceKnowledge
@@ -20,6 +21,7 @@ __all__ = [
     "Abandoned",
     "Attempt",
     "Backoff",
+    "Excused",
     "Faulted",
     "ModelUse",
     "NewPace",

@@ -53,8 +53,8 @@ def served_lane(calls=200):
 @given(st.lists(st.tuples(st.integers(0, 4), st.booleans(), st.integers(0, 30), st.sampled_from([0.0, 1.0, 1e4]))))
 def test_any_order_of_events_gives_a_verdict_and_sound_numbers(ends):
     lane, in_flight = Lane(), deque()
-    for item, served, delay, seconds in ends:
-        in_flight.append((item, lane.refusals.record_start()))
+    for started, served, delay, seconds in ends:
+        in_flight.append((started, lane.refusals.record_start()))
         lane.now += seconds
         if len(in_flight) > delay:
             item, order = in_flight.popleft() if delay % 2 else in_flight.pop()

@@ -156,7 +156,7 @@ class ItemEscalated:
 
 @attrs.frozen(kw_only=True)
 class RateLimitHit:
-    """The provider throttled a call; the item waits in its lane."""
+    """The provider throttled a call, for its limits or for the item's own sake; the item waits in its lane."""
 
     name: ClassVar[ProcessingEvent] = ProcessingEvent.RATE_LIMIT_HIT
     item_id: str
