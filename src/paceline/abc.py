@@ -143,10 +143,10 @@ class ErrorClassifier(Protocol):
 class DefaultErrorClassifier:
     """Classifies `CallError`, any exception with an HTTP status, and those of the usual HTTP clients and validators.
 
-    Retry-After is read in seconds and as an HTTP date, `retry-after-ms` in milliseconds; a value that is not a positive, finite
-    number is ignored. Quotas in the headers of OpenAI and Anthropic and in the details of Google's errors are read into the
-    fault's `quota`. A refusal because of a daily limit, or of a limit of 0, is an exhausted quota. An exception of an unknown
-    type is a bug.
+    A code in the provider's body has priority over the status: see the reference of faults. Waits and quotas are read from
+    headers and bodies into the fault's `retry_after` and `quota`; a wait that is not a positive, finite number of seconds is
+    ignored. A refusal because of a daily limit, or of a limit of 0, is an exhausted quota. An exception of an unknown type is a
+    bug.
     """
 
     def classify(self, exception: BaseException) -> Fault:

@@ -190,6 +190,13 @@ def test_a_lane_closed_by_words_reopens_when_they_say():
     assert fault.quota.reopens_in == 3_600.0
 
 
+def test_a_quota_of_hours_is_exhausted_by_its_reason_and_reopens_after_the_delay():
+    metadata = {"model": "m", "quotaResetDelay": "5h59m59.9s"}
+    details = [{"reason": "QUOTA_EXHAUSTED", "domain": "x", "metadata": metadata}, {"retryDelay": "21599.9s"}]
+    fault = classified(plain(status_code=429, body={"error": {**BODY["error"], "details": details}}))
+    assert (fault.kind, fault.quota.reopens_in) == (FaultKind.EXHAUSTED, 21_599.9)
+
+
 def test_a_short_wait_beside_words_of_a_closed_lane_is_not_the_time_of_its_reopening():
     def unpaid(**headers):
         body = openai("You exceeded your current quota", code="insufficient_quota")
