@@ -36,6 +36,7 @@ from ._core.request import Request
 
 if TYPE_CHECKING:
     from ._core.accounting import Price
+    from ._core.connections import Connections
     from ._core.events import ProcessingEvent
     from ._core.fault import Fault
     from ._core.pace import PaceChange, PaceKnowledge, PaceStatistics, Signal
@@ -176,6 +177,9 @@ class LLMCallStrategy(ABC, Generic[T_co]):
     """The price of its tokens in USD, for the batch's accounting; None: unknown."""
     server: str | None = None
     """Where its calls go, for people, such as `https://api.openai.com/v1`: without credentials. None: unknown. It is shown before a run."""
+    connections: Connections | None = None
+    """The connections of its client, if they are limited: the engine starts no more calls at once, as a call that waits for a connection uses
+    up its own time. None: any number."""
     ladder: Ladder | None = None
     """The strategies that the engine calls in place of this one; None: it calls this one. Read once, when the item is accepted."""
     is_sampled: bool = False

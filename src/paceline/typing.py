@@ -1,6 +1,7 @@
 """Types that paceline returns or accepts, and that a program rarely constructs: for annotations."""
 
 from ._core.accounting import ModelUse as ModelUse
+from ._core.connections import Connections as Connections
 from ._core.pace import Abandoned as Abandoned
 from ._core.pace import Excused as Excused
 from ._core.pace import Faulted as Faulted
@@ -21,6 +22,7 @@ __all__ = [
     "Abandoned",
     "Attempt",
     "Backoff",
+    "Connections",
     "Excused",
     "Faulted",
     "ModelUse",

@@ -63,6 +63,8 @@ _NAMES = {
         pydantic_core._pydantic_core.ValidationError pydantic.error_wrappers.ValidationError
         pydantic.v1.error_wrappers.ValidationError cattrs.errors.BaseValidationError
         cattrs.errors.ForbiddenExtraKeysError msgspec.DecodeError json.decoder.JSONDecodeError""",
+    # The provider was not asked: fewer calls at once cure it, and no attempt is spent.
+    FaultKind.THROTTLED: "httpx.PoolTimeout httpx2.PoolTimeout httpcore.PoolTimeout httpcore2.PoolTimeout",
     FaultKind.TIMEOUT: """
         builtins.TimeoutError trio.TooSlowError httpx.TimeoutException httpx2.TimeoutException
         httpcore.TimeoutException httpcore2.TimeoutException aiohttp.client_exceptions.ServerTimeoutError

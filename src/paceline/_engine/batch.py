@@ -16,6 +16,7 @@ from .._core import pace
 from .._core.batch_state import BatchEvent, BatchState, step
 from .._core.classify import describe
 from .._core.config import ProcessorConfig
+from .._core.connections import Connections
 from .._core.fault import Fault, FaultKind, overdue_fault, pending_fault
 from .._core.lanes import next_lane
 from .._core.systematic_failure import Ended, stop_message
@@ -24,7 +25,7 @@ from .alarm import Alarm
 from .calls import Calls, ItemDeadlines
 from .guard import IN_SUMMARY, logger
 from .hooks import Hooks
-from .job import Job, Lane, LearnedQuota
+from .job import ConnectionUse, Job, Lane, LearnedQuota, connections_of
 from .ledger import Ledger, Outlet
 from .lifecycle import Lifecycle, Preparation
 from .tally import Tally
@@ -81,6 +82,7 @@ class Batch:
         """Commits results to the journal; None: the batch runs without one."""
         self.dismissed: deque[tuple[Job, Fault]] = deque()
         """Jobs that were ended where nothing can be awaited, and why; the supervisor starts tasks that settle them."""
+        self._uses: dict[Connections, ConnectionUse] = {}
         self._learned_of = learned_of
         self._outlet = outlet
         self._state = BatchState.OPEN
@@ -183,6 +185,8 @@ class Batch:
         if lane is None:
             lane = self.lanes[quota] = Lane(quota, self._learned_of(quota))
             self._record_allowed()
+        connections = connections_of(strategy)
+        job.use = None if connections is None else self._uses.setdefault(connections, ConnectionUse(connections.limit))
         return lane
 
     def put_back(self, job: Job, not_before: float) -> None:

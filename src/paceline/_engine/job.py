@@ -12,6 +12,7 @@ from anyio import CancelScope
 from .._core import escalation, retry, systematic_failure
 from .._core.accounting import Price
 from .._core.classify import describe
+from .._core.connections import Connections
 from .._core.fault import Fault, FaultKind
 from .._core.lanes import Backlog
 from .._core.long_hints import NO_LONG_HINTS, LongHints
@@ -29,6 +30,19 @@ from .guard import logger
 _REPEATEDLY = 2  # refusals between which others were served: a token estimate alone is too coarse to end an item
 _FIRST_REPORT_GAP = 60.0  # seconds between the first and the second message on failures of the connection; it doubles
 _MIN_READ_AHEAD = 64  # items per lane; two for each call that may be in flight if that is more
+
+
+@attrs.define(eq=False)
+class ConnectionUse:
+    """How many connections of one client the calls in flight of one batch take. Counted by the lanes."""
+
+    limit: int
+    taken: int = 0
+
+    @property
+    def has_room(self) -> bool:
+        """Whether another call may start. If not, a call is in flight, and its end is the next event."""
+        return self.taken < self.limit
 
 
 @attrs.define(eq=False)
@@ -69,6 +83,8 @@ class Job:
     characters: int | None = None
     """Length of the prompt that `cost` was computed from."""
 
+    use: ConnectionUse | None = None
+    """The connections that its next call needs one of; None: they are not limited."""
     in_flight: bool = False
     """Whether the controller counts its call as in flight."""
     ticket: Any = None
@@ -209,6 +225,8 @@ class Lane:
         job = self.backlog.peek(now)
         if job is None:
             return self.backlog.ready_at(now)
+        if job.use is not None and not job.use.has_room:
+            return math.inf
         return self.pace.admit_at(now, job.cost or self._estimate_cost(job))
 
     def add(self, job: Job) -> None:
@@ -239,11 +257,15 @@ class Lane:
         job.order = self.refusals.record_start()
         job.ticket = self.pace.started(now, job.cost or self._estimate_cost(job))
         self.in_flight += 1
+        if job.use is not None:
+            job.use.taken += 1
         self.backlog.idle = False
 
     def finish(self, job: Job, now: float, signal: Any) -> None:
         """Count a call as ended."""
         self.in_flight -= 1
+        if job.use is not None:
+            job.use.taken -= 1
         self.backlog.idle = not self.in_flight
         job.in_flight = False
         ticket, job.ticket = job.ticket, None
@@ -352,6 +374,15 @@ def price_of(strategy: LLMCallStrategy[Any]) -> Price | None:
     except Exception:  # noqa: BLE001 - as above
         return None
     return price if isinstance(price, Price) else None
+
+
+def connections_of(strategy: LLMCallStrategy[Any]) -> Connections | None:
+    """Return the connections of a strategy's client; None if they are not limited or cannot be read."""
+    try:
+        connections = strategy.connections
+    except Exception:  # noqa: BLE001 - as above
+        return None
+    return connections if isinstance(connections, Connections) else None
 
 
 def _ladder_of(strategy: LLMCallStrategy[Any]) -> Ladder | None:

@@ -50,8 +50,8 @@ class AnthropicStrategy(ChatStrategy[T], Generic[T]):
 
     Args:
         model: Name of the model.
-        client: An `anthropic.AsyncAnthropic` to use, with its retries off; it is never closed. Its pool must not be smaller
-            than the number of workers.
+        client: An `anthropic.AsyncAnthropic` to use, with its retries off; it is never closed. With an HTTP
+            client of its own it is used in one event loop, for as many calls at once as that has connections.
         api_key: API key; by default ANTHROPIC_API_KEY or ANTHROPIC_AUTH_TOKEN of the environment.
         base_url: URL of a gateway or a compatible server; by default ANTHROPIC_BASE_URL of the environment, or Anthropic's
             URL. The key is sent there.

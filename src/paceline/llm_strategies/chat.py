@@ -5,12 +5,13 @@ Rules owned here:
 1. One attempt is one HTTP request: the package's own retries are off, also on a client given by the user. Waiting and
    repeating are the engine's task.
 2. The client belongs to the loop that made it and lives from `prepare` to `cleanup`, for all users of the strategy there. Its
-   pool never limits the calls, so the number of workers does; it has no timeout, as the engine cancels. A client given by the
-   user is never closed.
-3. Replies are parsed here, from their JSON, not by the package. A typed output is validated here, even if the provider
+   pool never limits the calls, so the number of workers does; it has no timeout, as the engine cancels.
+3. A client given by the user is never closed. If it has the package's own HTTP client, its copy with a pool as above makes the calls. With an
+   HTTP client of the user's, it is used in one event loop, for as many calls at once as that has connections: a call does not wait for one.
+4. Replies are parsed here, from their JSON, not by the package. A typed output is validated here, even if the provider
    enforces the schema.
-4. The API key is held by a record that does not print it, by the client, and by the classifier, which blanks an echoed key.
-5. A request in a format of the provider's is sent unchanged, with the strategy's model, or its own under `keep_model`. The complete
+5. The API key is held by a record that does not print it, by the client, and by the classifier, which blanks an echoed key.
+6. A request in a format of the provider's is sent unchanged, with the strategy's model, or its own under `keep_model`. The complete
    reply is its output, or the text of the answer if the request asks for that.
 """
 
@@ -24,10 +25,10 @@ from typing import Any, ClassVar, Generic, TypedDict, Unpack, overload
 from urllib.parse import urlsplit
 
 import attrs
-from anyio.lowlevel import EventLoopToken, current_token
 from typing_extensions import TypeVar
 
 from .._core.accounting import Price
+from .._core.connections import Connections
 from .._core.exceptions import CallError, ConfigurationError, MisuseError
 from .._core.fault import FaultKind
 from .._core.model_settings import check_values, is_sampled, merged, shown
@@ -36,6 +37,7 @@ from .._core.request import Request, with_defaults
 from .._core.server_url import shown_url
 from .._core.usage import TokenUsage
 from ..abc import ErrorClassifier
+from ._loops import PerLoop, bind_to_loop, connections_of, without_pool_timeout
 from .chat_client import Endpoint, Provider, one_of
 from .common import ProviderErrorClassifier, fingerprint, is_same_host, quota_hint, shown_server
 from .output_types.output_type import NO_REQUESTS
@@ -46,16 +48,17 @@ T = TypeVar("T", default=str)
 
 _NO_KEY = "no-key-needed"  # sent to a compatible server if no key is given, as the packages require one
 _MISSPELT = 0.85  # least ratio of difflib at which a name is a known one with an error: temprature is, top_k is not
+_PLAIN = "AsyncHttpxClientWrapper"  # class of the HTTP client that both packages make if none is given
 _RESERVED = {"model", "messages", "stream", "stream_options", "timeout", "n", "system"}
 """Arguments of a request that `options` may not hold, as the strategy sets them."""
 
 
 @attrs.define
 class _Connection:
-    """A client in its event loop, and the number of its users."""
+    """A client in its event loop, its connections, and the number of its users."""
 
     client: Any
-    loop: EventLoopToken
+    pool: Any
     users: int = 0
 
 
@@ -113,12 +116,12 @@ class ChatStrategy(Priced[T], Generic[T]):
         texts = system_instruction, schema_text, self._tool_instruction
         self._instruction = "\n\n".join(filter(None, texts))
         self._keeps_model = keep_model
-        self._connection: _Connection | None = None
-        self._given = None
+        self._connections: PerLoop[_Connection] = PerLoop()
+        self._given: Any = None
         if client is not None:
             if api_key is not None or base_url is not None:
                 raise ConfigurationError("give either client, which has its own settings, or api_key and base_url")
-            self._given = client.with_options(max_retries=0)
+            self._given = client.with_options(max_retries=0, timeout=without_pool_timeout(client.timeout))
         self._endpoint = (
             None if client is not None else Endpoint.of(type(self).__qualname__, self._provider, api_key, base_url)
         )
@@ -162,25 +165,44 @@ class ChatStrategy(Priced[T], Generic[T]):
         """Return an output from its data in a journal."""
         return self._output.restore(data)
 
+    @property
+    def connections(self) -> Connections | None:  # type: ignore[override]  # follows from the client
+        """Connections of a client given by the user; None: any number."""
+        if self._given is None or self._is_plain:
+            return None
+        return connections_of(self._given._client, str(self._given.base_url))  # noqa: SLF001 - the packages have no public place for it
+
     async def prepare(self) -> None:
-        """Make the client, and look up the price if the service is the provider's own and none was given."""
-        if self._endpoint is None:
+        """Make the client, and look up the price if the service is the provider's own and none was given.
+
+        Raises:
+            ConfigurationError: The client has an HTTP client of its own, and was used in another event loop.
+        """
+        if self._given is not None and not self._is_plain:
+            bind_to_loop(self._given._client)  # noqa: SLF001 - as above
             return
-        await self._look_up_price()
-        here = current_token()  # no await from here on, so each counted user is cleaned up once
-        if self._connection is None or self._connection.loop != here:
-            self._connection = _Connection(self._connect(self._endpoint), here)
-        self._connection.users += 1
+        if self._endpoint is not None:
+            await self._look_up_price()
+        connection = self._connections.get()  # no await from here on, so each counted user is cleaned up once
+        if connection is None:
+            connection = self._connect()
+            self._connections.set(connection)
+        connection.users += 1
 
     async def cleanup(self) -> None:
         """Close the client if it was made here, once the last user leaves."""
-        connection = self._connection
-        if connection is None or connection.loop != current_token():
+        connection = self._connections.get()
+        if connection is None:
             return
         connection.users -= 1
         if connection.users <= 0:
-            self._connection = None
-            await connection.client.close()
+            self._connections.set(None)
+            await connection.pool.aclose()
+
+    @property
+    def _is_plain(self) -> bool:
+        """Whether the given client has the package's own HTTP client, which nothing but its settings distinguishes."""
+        return type(getattr(self._given, "_client", None)).__name__ == _PLAIN
 
     async def execute(self, prompt: Prompt, attempt: int, timeout: float) -> tuple[T, TokenUsage]:  # noqa: ARG002
         """Make one request and return its answer.
@@ -258,30 +280,34 @@ class ChatStrategy(Priced[T], Generic[T]):
     def _read_complete(self, body: str) -> tuple[dict[str, Any], TokenUsage]:
         """Return a reply as data and its usage, for any finish reason."""
 
-    def _connect(self, endpoint: Endpoint) -> Any:
-        """Make a client, under rules 1 and 2."""
+    def _connect(self) -> _Connection:
+        """Make a client, under rules 1 to 3."""
         import httpx2  # noqa: PLC0415 - comes with the package, which is an extra
 
         from ._connection_pool import ShardedClient  # noqa: PLC0415 - needs httpx2
 
         tls = httpx2.create_ssl_context()  # slow: made once for all connections
+        pool = ShardedClient(verify=tls, timeout=None)
+        if self._endpoint is None:
+            return _Connection(self._given.with_options(http_client=pool), pool)
         client = self._provider.client(
-            api_key=endpoint.api_key or _NO_KEY,
-            base_url=endpoint.url,  # always given: the package takes a blank variable for a URL
+            api_key=self._endpoint.api_key or _NO_KEY,
+            base_url=self._endpoint.url,  # always given: the package takes a blank variable for a URL
             max_retries=0,
             timeout=None,
-            http_client=ShardedClient(verify=tls, timeout=None),
+            http_client=pool,
         )
-        for name, value in endpoint.accounts.items():
+        for name, value in self._endpoint.accounts.items():
             setattr(client, name, value)  # as above: a blank variable would be sent
-        return client
+        return _Connection(client, pool)
 
     def _client(self) -> Any:
-        if self._given is not None:
-            return self._given
-        if self._connection is None:
+        connection = self._connections.get()
+        if connection is not None:
+            return connection.client
+        if self._given is None:
             raise MisuseError(f"{self!r}.execute() was called before prepare()")
-        return self._connection.client
+        return self._given
 
     def _check(
         self, model: object, client: object, base_url: object, system_instruction: object, price: object

@@ -23,6 +23,7 @@ from anyio import Lock
 from anyio.lowlevel import EventLoopToken, current_token
 
 from .._core.accounting import Price
+from .._core.connections import Connections
 from .._core.exceptions import ConfigurationError, Problem
 from .._core.fault import FaultKind
 from .._core.prompt import Media, Parts
@@ -78,6 +79,7 @@ class ValidationFeedback(LLMCallStrategy[T], Generic[T]):
     price: Price | None = _inner()
     is_sampled: bool = _inner()
     server: str | None = _inner()
+    connections: Connections | None = _inner()
     quota_hint: QuotaHint | None = _inner()
     error_classifier: ErrorClassifier = _inner()
 

@@ -63,8 +63,8 @@ class OpenAIStrategy(ChatStrategy[T], Generic[T]):
 
     Args:
         model: Name of the model.
-        client: An `openai.AsyncOpenAI` to use, with its retries off; it is never closed. Its pool must not be smaller than the
-            number of workers.
+        client: An `openai.AsyncOpenAI` to use, with its retries off; it is never closed. With an HTTP
+            client of its own it is used in one event loop, for as many calls at once as that has connections.
         api_key: API key; by default OPENAI_API_KEY of the environment. A compatible server may need none.
         base_url: URL of a compatible server (vLLM, Ollama, OpenRouter, DeepSeek, ...) up to `/v1`; by default OPENAI_BASE_URL
             of the environment, or OpenAI's URL. The key is sent there, also the one from OPENAI_API_KEY.

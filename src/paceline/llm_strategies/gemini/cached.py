@@ -13,6 +13,7 @@ from ..._core.exceptions import CallError, ConfigurationError
 from ..._core.fault import FaultKind
 from ..._core.prompt import Parts
 from ..._core.request import Request
+from .._loops import PerLoop
 from ..output_types.output_type import NO_REQUESTS
 from .cache_state import CachePolicy
 from .errors import is_cache_gone
@@ -95,7 +96,7 @@ class GeminiCachedStrategy(GeminiStrategy[T], Generic[T]):
         self._context = Context.of(self._name, contents, self._config)
         self._policy = CachePolicy(ttl=ttl, keep=keep)
         self._if_too_small: IfTooSmall = too_small
-        self._cache: SharedCache | None = None
+        self._caches: PerLoop[SharedCache] = PerLoop()
 
     @property
     def identity(self) -> Mapping[str, Any]:
@@ -116,20 +117,22 @@ class GeminiCachedStrategy(GeminiStrategy[T], Generic[T]):
         connection = self._connection
         if connection is None:  # unreachable: it was just made
             return
-        if self._cache is None or connection is not before:
-            self._cache = SharedCache(self._context, self._policy, self._if_too_small, self.error_classifier)
+        cache = self._caches.get()
+        if cache is None or connection is not before:
+            cache = SharedCache(self._context, self._policy, self._if_too_small, self.error_classifier)
+            self._caches.set(cache)
         try:
-            await self._cache.name(await connection.client())
+            await cache.name(await connection.client())
         except BaseException:
             connection.users -= 1  # prepare may be called again, and cleanup once
             raise
 
     async def cleanup(self) -> None:
         """Delete the cache unless `keep` is set, and close the client, once the last user leaves."""
-        connection, cache = self._connection, self._cache
+        connection, cache = self._connection, self._caches.get()
         try:
             if connection is not None and cache is not None and connection.is_last_here:
-                self._cache = None
+                self._caches.set(None)
                 await cache.close(await connection.client())
         finally:
             await super().cleanup()
@@ -148,7 +151,7 @@ class GeminiCachedStrategy(GeminiStrategy[T], Generic[T]):
         return False
 
     async def _ask(self, client: genai.Client, content: types.Content) -> str:
-        cache = self._cache
+        cache = self._caches.get()
         name = None if cache is None else await cache.name(client)
         if cache is None or name is None:
             return await self._send(client, [*self._context.contents, content], self._config)

@@ -32,6 +32,7 @@ from google.oauth2.credentials import Credentials
 
 from ..._core.exceptions import ConfigurationError, MissingKeyError
 from .._connection_pool import ShardedClient
+from .._loops import bind_to_loop
 from ..common import server_setting, setting, shown_server
 from .errors import require_readable_body
 
@@ -235,6 +236,9 @@ class Connection:
             ConfigurationError: The client needs asyncio, and this is trio.
         """
         _require_loop_support(client)
+        http, _ = http_client_of(client)
+        if http is not None:
+            bind_to_loop(http)
         return cls(client, None, None)
 
     @classmethod
@@ -277,6 +281,12 @@ def is_plain(client: genai.Client) -> bool:
     options = getattr(getattr(client, "_api_client", None), "_http_options", None)
     theirs = ("httpx_async_client", "aiohttp_client", "async_client_args")
     return type(client) is genai.Client and not any(getattr(options, name, None) for name in theirs)
+
+
+def http_client_of(client: genai.Client) -> tuple[Any, str | None]:
+    """Return the HTTP client that a user's client was made with, and the URL that it calls; None if it has none."""
+    options = getattr(getattr(client, "_api_client", None), "_http_options", None)
+    return getattr(options, "httpx_async_client", None), getattr(options, "base_url", None)
 
 
 def _require_loop_support(client: genai.Client) -> None:

@@ -16,11 +16,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Generic, TypedDict, TypeVar, Unpack, overload
 from urllib.parse import urlsplit
 
-from anyio.lowlevel import current_token
 from google import genai
 from google.genai import types
 
 from ..._core.accounting import Price
+from ..._core.connections import Connections
 from ..._core.exceptions import CallError, ConfigurationError, MisuseError
 from ..._core.fault import FaultKind
 from ..._core.model_settings import is_sampled, shown
@@ -29,11 +29,12 @@ from ..._core.quota import QuotaHint
 from ..._core.request import Request
 from ..._core.usage import TokenUsage
 from ...abc import ErrorClassifier
+from .._loops import PerLoop, connections_of
 from ..common import fingerprint, quota_hint
 from ..option_conflicts import check_gemini
 from ..output_types.output_type import NO_REQUESTS, OutputType
 from ..prices import Priced
-from .client import Access, Connection, Identity, is_plain, server_of
+from .client import Access, Connection, Identity, http_client_of, is_plain, server_of
 from .errors import GeminiErrorClassifier, read_complete_reply, read_reply
 from .request import SETTINGS, check, config_of, content_of, sdk_errors, settings_of, unchanged, with_system_text
 
@@ -69,8 +70,8 @@ class GeminiStrategy(Priced[T], Generic[T]):
     Args:
         model: Name of the model.
         client: A `google.genai.Client` whose service and identity are used; it is never closed. A client made with
-            `HttpOptions(httpx_async_client=...)` makes the calls itself, and its pool must not be smaller than the number of
-            workers. Of a plain client only the settings are used, as it does not run on trio.
+            `HttpOptions(httpx_async_client=...)` makes the calls itself, in one event loop, as many at once as its pool
+            has connections. Of a plain client only the settings are used, as it does not run on trio.
         api_key: API key; by default GOOGLE_API_KEY or GEMINI_API_KEY of the environment.
         base_url: URL of a gateway or a test server.
         vertexai: Whether to call Vertex AI; by default GOOGLE_GENAI_USE_VERTEXAI of the environment. Vertex AI needs no key:
@@ -141,7 +142,7 @@ class GeminiStrategy(Priced[T], Generic[T]):
         self._config = config_of(config, system_instruction, safety_settings, schema, given=self._given is not None)
         check_gemini(self._config, self._name, is_typed=schema is not None)
         self.is_sampled = is_sampled(settings_of(self._config))
-        self._connection: Connection | None = None
+        self._connections: PerLoop[Connection] = PerLoop()
         self.error_classifier: ErrorClassifier = GeminiErrorClassifier(secret=_secret(self._access, self._given))
 
     def __repr__(self) -> str:
@@ -187,10 +188,23 @@ class GeminiStrategy(Priced[T], Generic[T]):
         """
         needs_identity = self._access is not None and self._access.needs_identity
         identity = await Identity.of(self._access) if self._access is not None and needs_identity else None
-        if self._connection is None or self._connection.loop != current_token():
-            self._connection = self._connect(identity)
         await self._look_up_price()
-        self._connection.users += 1
+        connection = self._connection  # no await from here on, so each counted user is cleaned up once
+        if connection is None:
+            connection = self._connect(identity)
+            self._connections.set(connection)
+        connection.users += 1
+
+    @property
+    def _connection(self) -> Connection | None:
+        """The client of the running event loop."""
+        return self._connections.get()
+
+    @property
+    def connections(self) -> Connections | None:  # type: ignore[override]  # follows from the client
+        """Connections of a client given by the user, if it makes the calls itself; None: any number."""
+        http, url = (None, None) if self._given is None else http_client_of(self._given)
+        return None if http is None else connections_of(http, str(url))
 
     def _connect(self, identity: Identity | None) -> Connection:
         if self._access is not None:
@@ -202,11 +216,11 @@ class GeminiStrategy(Priced[T], Generic[T]):
     async def cleanup(self) -> None:
         """Close the client if it was made here, once the last user leaves."""
         connection = self._connection
-        if connection is None or connection.loop != current_token():
+        if connection is None:
             return
         connection.users -= 1
         if connection.users <= 0:
-            self._connection = None
+            self._connections.set(None)
             await connection.close()
 
     async def execute(self, prompt: Prompt, attempt: int, timeout: float) -> tuple[T, TokenUsage]:  # noqa: ARG002
@@ -218,9 +232,9 @@ class GeminiStrategy(Priced[T], Generic[T]):
             google.genai.errors.APIError: The service refused.
             httpx2.HTTPError: The service could not be reached.
         """
-        if self._connection is None:
+        if (connection := self._connection) is None:
             raise MisuseError(f"{self!r}.execute() was called before prepare()")
-        client = await self._connection.client()
+        client = await connection.client()
         if isinstance(prompt, Request):
             if (objection := self.objection(prompt)) is not None:
                 raise CallError(objection, kind=FaultKind.REJECTED)
