@@ -22,7 +22,7 @@ SETTINGS = {"temperature": 0.5, "max_tokens": 90, "reasoning_effort": "low", "se
 
 
 @pytest.fixture
-def options(jsonl, tmp_path):
+def options(jsonl, tmp_path, virtual_time):
     """Make options of a run of six prompts."""
 
     def make(**changes):

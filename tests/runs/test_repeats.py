@@ -15,6 +15,8 @@ from paceline.runs import RunOptions
 
 from ..cli.conftest import FAST
 
+pytestmark = pytest.mark.usefixtures("virtual_time")
+
 TEXT = "Write a line of code."
 LINES = {
     "jsonl": {"id": "{n}", "prompt": TEXT},

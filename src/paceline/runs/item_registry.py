@@ -194,7 +194,8 @@ def render_sharing(shared: int, wanted: int) -> str:
         shared: Number of prompts that need no call of their own.
         wanted: Number of prompts to be answered.
     """
-    return f"{shared:,} of {wanted:,} prompts are the same as another and share its call; --no-dedupe calls the model for each"
+    fact = "is the same as another and shares its call" if shared == 1 else "are the same as another and share its call"
+    return f"{shared:,} of {wanted:,} prompts {fact}; --no-dedupe calls the model for each"
 
 
 def _has_all_items(store: JournalWriter, known: RegisteredInput, strategy: LLMCallStrategy[Any]) -> bool:

@@ -252,7 +252,7 @@ class _Draw:
         return "".join(self._of_parts(parser.parse(pattern)))
 
     def _of_parts(self, parts: Any) -> list[str]:
-        return [self._of_part(str(op), value) for op, value in parts]
+        return [self._of_part(op.name, value) for op, value in parts]
 
     def _of_part(self, op: str, value: Any) -> str:
         draw = self._random
@@ -266,7 +266,7 @@ class _Draw:
             case "RANGE":
                 text = chr(draw.randint(*value))
             case "CATEGORY":
-                text = {"CATEGORY_DIGIT": str(draw.randrange(10)), "CATEGORY_SPACE": " "}.get(str(value), "x")
+                text = {"CATEGORY_DIGIT": str(draw.randrange(10)), "CATEGORY_SPACE": " "}.get(value.name, "x")
             case "MAX_REPEAT" | "MIN_REPEAT" | "POSSESSIVE_REPEAT":
                 least, most, part = value
                 times = draw.randint(least, max(least, min(int(most), least + _ENDLESS)))

@@ -42,7 +42,8 @@ def run(options: RunOptions, arguments: RunArguments | ResumeArguments) -> int:
             control=foreground.control,
         )
     code = print_report(report, as_json=arguments.json, signal=foreground.signal)
-    if report.journal is not None and not report.unfinished and (options.sample or options.limit):
+    is_selected = isinstance(arguments, RunArguments) and (options.sample or options.limit)
+    if is_selected and report.journal is not None and not report.unfinished:
         selection = f"--sample {options.sample}" if options.sample else f"--limit {options.limit}"
         print_message(f"the same command without {selection} keeps these results and runs the rest")
     return code
