@@ -128,7 +128,11 @@ def test_options_of_the_input_reach_its_reader(paceline, reviews, tmp_path):
     assert f"paceline: {reviews}: 1 prompt has an empty field 'text' (row 2), and is skipped" in run.err.splitlines()
     (tmp_path / "template.txt").unlink()
     assert paceline("resume", tmp_path / "o.jsonl", "--output", tmp_path / "p.jsonl").code == 0  # the journal has it
-    assert paceline("failed", tmp_path / "o.jsonl.journal", "-o", tmp_path / "f.csv").code == 0
+    with closing(sqlite3.connect(f"{tmp_path}/o.jsonl.journal")) as journal, journal:
+        journal.execute("UPDATE results SET kind = 'refused'")
+    run = paceline("failed", tmp_path / "o.jsonl.journal", "-o", tmp_path / "f.csv")
+    assert run.err.endswith("f.csv; run them without --encoding, as they are in UTF-8 now\n")
+    assert (tmp_path / "f.csv").read_text("utf-8") == "key;text\nk1;café\n"
 
 
 @pytest.mark.parametrize(

@@ -85,6 +85,17 @@ def test_the_same_command_again_leaves_the_table_as_it_is(options, tmp_path):
     assert not (tmp_path / "out.csv.1").exists()
 
 
+def test_failed_items_that_run_again_replace_their_rows(options, tmp_path):
+    runs.run(options(model="sim:rate=none,latency=0.01,faults=refused:0.5"))
+    before = [row["id"] for row in read(tmp_path / "out.csv") if row["success"] == "false"]
+    assert 0 < len(before) < len(ROWS)
+    runs.resume(tmp_path / "out.csv", ResumeOptions(retry="failed", model=FAST, allow_changes=True))
+    rows = read(tmp_path / "out.csv")
+    assert [row["id"] for row in rows] == [name for name, *_ in ROWS]
+    assert {row["success"] for row in rows} == {"true"}
+    assert not (tmp_path / "out.csv.1").exists()
+
+
 def test_a_table_that_was_changed_is_kept_under_another_name(options, tmp_path):
     runs.run(options())
     (tmp_path / "out.csv").write_text((tmp_path / "out.csv").read_text().replace("r0", "R0"))  # of the same size

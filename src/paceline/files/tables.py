@@ -40,8 +40,8 @@ _COUNTS = (
     "cache_written_tokens",
     "cache_written_1h_tokens",
 )
-_COUNT_KINDS: Mapping[str, Kind] = dict.fromkeys(_COUNTS, "int")
-_AFTER: Mapping[str, Kind] = {
+_COUNT_KINDS: dict[str, Kind] = {name: "int" for name in _COUNTS}  # noqa: C420 - fromkeys loses the type
+_AFTER: dict[str, Kind] = {
     "success": "bool",
     "error_kind": "text",
     "error_message": "text",

@@ -38,6 +38,8 @@ class FailedReport:
     """Prompts of the whole input."""
     input_format: InputKind
     """Format of the file, which is that of the input; lines of JSON if that was Parquet."""
+    is_converted: bool = False
+    """Whether the input has another encoding; the file is in UTF-8."""
     has_ids: bool
     """Whether the prompts name themselves; otherwise their ids are the numbers of their lines, and differ in the file."""
 
@@ -75,7 +77,8 @@ def failed(journal: str | PathLike[str], options: FailedOptions) -> FailedReport
         prompts=prompts,
         is_written=is_written,
         total=known.count,
-        input_format=InputKind.JSONL if known.kind == InputKind.PARQUET else InputKind(known.kind),
+        input_format=InputKind.JSONL if known.kind in {InputKind.PARQUET, InputKind.JSON} else InputKind(known.kind),
+        is_converted=known.asked.get("encoding") is not None,
         has_ids=reopened.has_ids,
     )
 

@@ -47,6 +47,8 @@ def _sentence(report: FailedReport) -> str:
     suffixes = _SUFFIXES.get(report.input_format)
     if suffixes is not None and not any(report.output.endswith(suffix) for suffix in suffixes):
         sentence += f"; run them with --input-format {report.input_format}"
+    if report.is_converted:
+        sentence += "; run them without --encoding, as they are in UTF-8 now"
     if not report.has_ids:
         sentence += "; their ids are the numbers of their lines, and differ in the new file"
     return sentence
