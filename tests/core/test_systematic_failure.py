@@ -13,9 +13,9 @@ from paceline._core.systematic_failure import (
     COUNTED_KINDS,
     MIXED,
     NEW,
+    PASSING,
     SERVED,
     SERVED_KINDS,
-    UNREACHED,
     UNREACHED_SECONDS,
     Ended,
     Failing,
@@ -101,7 +101,7 @@ def test_other_kinds_count_for_nothing(kind):
 
 
 def test_a_fault_after_which_the_item_is_called_again_does_not_count():
-    assert after(*[failed(FaultKind.TRANSIENT, is_final=False) for _ in range(500)]) == NEW
+    assert isinstance(after(*[failed(FaultKind.TRANSIENT, is_final=False) for _ in range(500)]), Watching)
 
 
 def test_faults_of_any_messages_stop_a_lane_when_there_are_many():
@@ -118,9 +118,22 @@ def test_a_server_that_is_not_reached_stops_a_lane_after_some_calls_and_some_tim
     late = after(*early, unreached(UNREACHED_SECONDS))
     assert isinstance(late, Failing)
     assert late.evidence.fault is REFUSED
-    slow = [unreached(UNREACHED_SECONDS * n) for n in range(UNREACHED)]
+    slow = [unreached(UNREACHED_SECONDS * n) for n in range(PASSING)]
     assert isinstance(after(*slow[:-1]), Watching)
     assert isinstance(after(*slow), Failing)
+
+
+@pytest.mark.parametrize("kind", [FaultKind.OVERLOADED, FaultKind.TRANSIENT, FaultKind.TIMEOUT])
+def test_an_outage_from_the_start_stops_a_lane_when_patience_ends(kind):
+    def after_outage(times):
+        state = NEW
+        for at in times:
+            state = step(state, failed(kind, "no capacity", at=at, is_final=False), patience=900.0)
+        return state
+
+    assert isinstance(after_outage([0.0, 1.0, 2.0, 3.0, 899.0]), Watching)
+    assert isinstance(after_outage([0.0, 1.0, 2.0, 900.0]), Watching)
+    assert isinstance(after_outage([0.0, 1.0, 2.0, 3.0, 900.0]), Failing)
 
 
 def test_answers_that_are_slower_than_faults_are_waited_for():
@@ -183,8 +196,7 @@ class LaneAgainstAListOfFaults(RuleBasedStateMachine):
         final = [event.fault.message for event in self.past if event.is_final]
         times = [event.at for event in self.past if event.fault is REFUSED]
         lost = any(
-            len(times[: index + 1]) >= UNREACHED and at - times[0] >= UNREACHED_SECONDS
-            for index, at in enumerate(times)
+            len(times[: index + 1]) >= PASSING and at - times[0] >= UNREACHED_SECONDS for index, at in enumerate(times)
         )
         self.found = self.found or lost or any(final.count(message) >= ALIKE for message in final)
         self.failing = self.found and not self.in_flight

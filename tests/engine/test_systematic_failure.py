@@ -21,7 +21,7 @@ from paceline import (
     run_prompts,
 )
 from paceline._core.pace import PaceController
-from paceline._core.systematic_failure import ALIKE, UNREACHED, UNREACHED_SECONDS
+from paceline._core.systematic_failure import ALIKE, PASSING, UNREACHED_SECONDS
 from paceline.journal import SqliteJournal
 from paceline.llm_strategies import ModelEscalation
 from paceline.typing import Backoff
@@ -148,7 +148,7 @@ async def test_a_server_that_refuses_connections_is_named_at_once_and_stops_the_
         began = anyio.current_time()
         batch = await process_prompts(CallableStrategy(connect), prompts_of(1_000))
     took = anyio.current_time() - began
-    assert UNREACHED <= len(calls) <= 4 * UNREACHED
+    assert PASSING <= len(calls) <= 4 * PASSING
     assert UNREACHED_SECONDS <= took < 3 * UNREACHED_SECONDS
     assert batch.pending == 1_000
     assert "connection refused" in batch.stopped.message
@@ -257,3 +257,16 @@ async def test_a_batch_logs_a_few_lines_however_many_calls_fail(caplog):
     assert [record.levelname for record in caplog.records if record.exc_info] == ["ERROR"] * 3
     assert any(message.endswith(" 0 succeeded, 200 failed, 0 pending") for message in messages)
     assert "failed: 200 × bug: ValueError: bad prompt q0" in messages
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("kind", [FaultKind.OVERLOADED, FaultKind.TRANSIENT])
+async def test_a_provider_that_is_down_from_the_start_stops_the_batch_when_patience_ends(kind):
+    async def fail(prompt):
+        await anyio.sleep(0.1)
+        raise CallError("no capacity", kind=kind)
+
+    batch = await process_prompts(CallableStrategy(fail), prompts_of(1_000))
+    assert 900.0 <= batch.seconds < 3_600.0
+    assert batch.pending >= 990
+    assert "no capacity" in batch.stopped.message

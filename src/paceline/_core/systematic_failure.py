@@ -7,8 +7,8 @@ Rules owned here:
 1. A lane is watched until its first call is served; then it goes on, whatever fails later. A call whose answer is invalid, truncated or
    declined was served: it reached the model. Throttled calls count for nothing.
 2. `ALIKE` final faults that are alike show a systematic failure, and so do `MIXED` final faults of any messages.
-3. So do `UNREACHED` faults that are alike, if each says that the server could not be reached, within at least `UNREACHED_SECONDS`: these
-   are not final, and a server that restarts is back after a few seconds.
+3. So do `PASSING` passing faults that are alike, final or not, that came over a time: `UNREACHED_SECONDS` if each says that the server could
+   not be reached, as a server that restarts is back after a few seconds; otherwise the patience of the retry policy.
 4. Faults are often known long before answers. So the lane is suspended first: no further call starts while others are in flight. If one of
    them is served, the lane goes on; when none is left, the lane has failed.
 5. Nothing is found while `keep_going` is set; what was counted by then is kept.
@@ -21,6 +21,7 @@ It takes at most the calls of rule 2 or 3 and those in flight then. Served and F
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from types import MappingProxyType
 from typing import TypeAlias, assert_never
@@ -34,10 +35,10 @@ ALIKE = 10
 """Final faults that are alike: a few bad items at the head of an input are fewer, and ten calls cost little."""
 MIXED = 100
 """Final faults of any messages, for those that vary more than rule 1 of `fault_groups` knows."""
-UNREACHED = 5
-"""Faults of the connection that are alike: as many as open the breaker, after which a call comes only every few seconds."""
+PASSING = 5
+"""Passing faults that are alike: as many as open the breaker, after which calls become ever rarer."""
 UNREACHED_SECONDS = 10.0
-"""Seconds from the first to the last of these: a server that restarts, or a network that wakes up, is back by then."""
+"""Seconds from the first to the last of these that say the server was not reached: one that restarts is back by then."""
 
 SERVED_KINDS = frozenset({FaultKind.INVALID, FaultKind.TRUNCATED, FaultKind.REFUSED})
 """Faults of an answer: the call was served."""
@@ -52,6 +53,7 @@ COUNTED_KINDS = frozenset(
     }
 )
 """Faults that count when they are final. A denied key and an exhausted quota stop more by themselves."""
+_PASSING_KINDS = frozenset({FaultKind.OVERLOADED, FaultKind.TRANSIENT, FaultKind.TIMEOUT})
 
 
 @attrs.frozen
@@ -83,7 +85,7 @@ class Watching:
     """No call was served yet; the evidence so far, by what is compared."""
 
     final: Mapping[str, Evidence] = _NOTHING
-    unreached: Mapping[str, Evidence] = _NOTHING
+    passing: Mapping[str, Evidence] = _NOTHING
 
 
 @attrs.frozen
@@ -131,12 +133,13 @@ class Ended:
         return cls(at, in_flight, fault, is_final, fault is None or fault.kind in SERVED_KINDS)
 
 
-def step(state: State, event: Ended, *, keep_going: bool = False) -> State:
+def step(state: State, event: Ended, *, patience: float = math.inf, keep_going: bool = False) -> State:
     """Return the state after the end of a call. `Suspended` and `Failing` say what the engine must do.
 
     Args:
         state: State of the lane.
         event: End of one of its calls.
+        patience: Seconds for which calls may fail for a passing reason before the first is served.
         keep_going: Whether the lane goes on in any case.
     """
     match state:
@@ -148,7 +151,7 @@ def step(state: State, event: Ended, *, keep_going: bool = False) -> State:
             if event.is_served:
                 return SERVED
             state = _counted(state, event)
-            evidence = _found(state)
+            evidence = _found(state, patience)
             return state if keep_going or evidence is None else _judged(evidence, event, keep_going=False)
         case _:
             assert_never(state)
@@ -167,8 +170,8 @@ def _counted(state: Watching, event: Ended) -> Watching:
     key = f"{fault.kind} {comparable(fault.message)}"
     if event.is_final and fault.kind in COUNTED_KINDS:
         state = attrs.evolve(state, final=_with_one_more(state.final, key, fault, event.at))
-    if fault.is_unreached:
-        state = attrs.evolve(state, unreached=_with_one_more(state.unreached, key, fault, event.at))
+    if fault.kind in _PASSING_KINDS:
+        state = attrs.evolve(state, passing=_with_one_more(state.passing, key, fault, event.at))
     return state
 
 
@@ -179,7 +182,7 @@ def _with_one_more(known: Mapping[str, Evidence], key: str, fault: Fault, at: fl
     return {**kept, key: after}
 
 
-def _found(state: Watching) -> Evidence | None:
+def _found(state: Watching, patience: float) -> Evidence | None:
     """Return the evidence of a systematic failure; None: there is not enough."""
     most = max(state.final.values(), key=lambda one: one.count, default=None)
     if most is not None and most.count >= ALIKE:
@@ -187,14 +190,12 @@ def _found(state: Watching) -> Evidence | None:
     total = sum(one.count for one in state.final.values())
     if most is not None and total >= MIXED:
         return attrs.evolve(most, count=total, alike=False)
-    return next(
-        (
-            one
-            for one in state.unreached.values()
-            if one.count >= UNREACHED and one.until - one.since >= UNREACHED_SECONDS
-        ),
-        None,
-    )
+    return next((one for one in state.passing.values() if _is_lasting(one, patience)), None)
+
+
+def _is_lasting(evidence: Evidence, patience: float) -> bool:
+    least = UNREACHED_SECONDS if evidence.fault.is_unreached else patience
+    return evidence.count >= PASSING and evidence.until - evidence.since >= least
 
 
 _ADVICE: Mapping[FaultKind, str] = MappingProxyType(

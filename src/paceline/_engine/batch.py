@@ -292,7 +292,8 @@ class Batch:
         """
         if event.fault is not None and event.fault.is_unreached and lane.is_news(event.at):
             logger.warning("%s; calls of %s are tried again", event.fault.message, name or lane.quota)
-        evidence = lane.record_end(event, keep_going=self.config.keep_going)
+        config = self.config
+        evidence = lane.record_end(event, patience=config.retry.patience, keep_going=config.keep_going)
         if evidence is None or lane.exhausted is not None:
             return
         self.tally.systematic.append(evidence.group)

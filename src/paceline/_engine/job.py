@@ -309,11 +309,13 @@ class Lane:
         """Record that the provider refused a call."""
         self._refused_since = min(self._refused_since, now)
 
-    def record_end(self, event: systematic_failure.Ended, *, keep_going: bool) -> systematic_failure.Evidence | None:
+    def record_end(
+        self, event: systematic_failure.Ended, *, patience: float, keep_going: bool
+    ) -> systematic_failure.Evidence | None:
         """Record how a call ended; return the evidence if all calls so far failed alike, so that no more are made."""
         if self._health is systematic_failure.SERVED:
             return None
-        self._health = systematic_failure.step(self._health, event, keep_going=keep_going)
+        self._health = systematic_failure.step(self._health, event, patience=patience, keep_going=keep_going)
         self._is_suspended = isinstance(self._health, systematic_failure.Suspended)
         return self._health.evidence if isinstance(self._health, systematic_failure.Failing) else None
 
