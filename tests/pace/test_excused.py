@@ -1,4 +1,4 @@
-"""Calls that are refused for the sake of their item: they are no evidence of a limit, and hold nobody back."""
+"""Calls that are refused for the sake of their item: they are no evidence of a limit, and hold no other back."""
 
 from __future__ import annotations
 

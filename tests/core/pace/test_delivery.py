@@ -64,6 +64,14 @@ def test_after_a_swap_it_is_so_with_the_latency_of_the_other_kind(share, other):
     assert delivery.best * other == pytest.approx(50, rel=0.5)
 
 
+def test_the_latencies_of_the_two_kinds_are_swapped_at_once():
+    delivery = Delivery()
+    now = stream(delivery, 50, 1.0, 5.0, 0.5, answers=1_000)
+    delivery.swap()
+    stream(delivery, 50, 5.0, 1.0, 0.5, answers=10, begin=now)
+    assert delivery.best * 5.0 <= 100
+
+
 def test_a_few_answers_at_once_are_no_high_rate():
     delivery = Delivery()
     for _ in range(FEWEST):

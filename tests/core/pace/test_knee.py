@@ -392,6 +392,18 @@ def test_while_few_answers_are_accepted_the_latency_is_that_of_the_others():
     assert knee.starting
 
 
+def test_start_up_begins_once_more_when_the_first_accepted_answers_are_measured():
+    knee = Knee(CEILING)
+    for order in range(FIRST):
+        answer(knee, order, float(order), 0.3, accepted=False)
+    knee.end_start_up(float(FIRST))
+    assert not knee.starting
+    for order in range(FIRST, 2 * FIRST):
+        knee.record_start(float(order), order)
+        answer(knee, order, float(order), 2.0, accepted=True)
+    assert knee.starting
+
+
 def test_answers_of_no_use_end_no_round_once_the_latency_is_that_of_accepted_ones():
     server = Server(1.0)
     for number in range(500):
