@@ -105,11 +105,25 @@ def test_a_fault_after_which_the_item_is_called_again_does_not_count():
 
 
 def test_faults_of_any_messages_stop_a_lane_when_there_are_many():
-    various = [failed(message=f"no {chr(97 + n % 26)}{chr(97 + n // 26)}") for n in range(MIXED)]
+    letters = "abcdefghij"
+    various = [failed(message=f"no {a}{b}{c}") for a in letters for b in letters for c in letters]
+    assert len(various) == MIXED
     assert isinstance(after(*various[:-1]), Watching)
     state = after(*various)
     assert isinstance(state, Failing)
     assert (state.evidence.count, state.evidence.alike) == (MIXED, False)
+
+
+def test_ten_alike_are_found_among_many_others():
+    letters = "abcdefghij"
+    various = [failed(message=f"no {a}{b}{c}") for a in letters for b in letters for c in letters[:2]]
+    mixed = [event for other in various for event in (other, failed(message="the same"))]
+    state = after(*mixed[: 2 * ALIKE])
+    assert isinstance(state, Failing)
+    assert state.evidence.fault.message == "the same"
+    rare = after(*various, *[failed(message="the same") for _ in range(ALIKE)])
+    assert isinstance(rare, Failing)
+    assert rare.evidence.count == ALIKE
 
 
 def test_a_server_that_is_not_reached_stops_a_lane_after_some_calls_and_some_time():

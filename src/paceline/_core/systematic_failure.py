@@ -33,8 +33,9 @@ from .fault_groups import FaultGroup, comparable, provider_words
 
 ALIKE = 10
 """Final faults that are alike: a few bad items at the head of an input are fewer, and ten calls cost little."""
-MIXED = 100
+MIXED = 1_000
 """Final faults of any messages, for those that vary more than rule 1 of `fault_groups` knows."""
+_MOST_KEYS = 100  # messages that are kept, the most frequent ones
 PASSING = 5
 """Passing faults that are alike: as many as open the breaker, after which calls become ever rarer."""
 UNREACHED_SECONDS = 10.0
@@ -84,6 +85,8 @@ _NOTHING: Mapping[str, Evidence] = MappingProxyType({})
 class Watching:
     """No call was served yet; the evidence so far, by what is compared."""
 
+    total: int = 0
+    """Final faults of any messages."""
     final: Mapping[str, Evidence] = _NOTHING
     passing: Mapping[str, Evidence] = _NOTHING
 
@@ -169,7 +172,8 @@ def _counted(state: Watching, event: Ended) -> Watching:
         return state
     key = f"{fault.kind} {comparable(fault.message)}"
     if event.is_final and fault.kind in COUNTED_KINDS:
-        state = attrs.evolve(state, final=_with_one_more(state.final, key, fault, event.at))
+        final = _with_one_more(state.final, key, fault, event.at)
+        state = attrs.evolve(state, total=state.total + 1, final=final)
     if fault.kind in _PASSING_KINDS:
         state = attrs.evolve(state, passing=_with_one_more(state.passing, key, fault, event.at))
     return state
@@ -178,8 +182,11 @@ def _counted(state: Watching, event: Ended) -> Watching:
 def _with_one_more(known: Mapping[str, Evidence], key: str, fault: Fault, at: float) -> Mapping[str, Evidence]:
     before = known.get(key)
     after = Evidence(fault, 1, at, at) if before is None else attrs.evolve(before, count=before.count + 1, until=at)
-    kept = known if before is not None or len(known) < MIXED else dict(list(known.items())[1:])
-    return {**kept, key: after}
+    kept = dict(known)
+    if before is None and len(known) >= _MOST_KEYS:
+        del kept[min(known, key=lambda one: known[one].count)]
+    kept[key] = after
+    return kept
 
 
 def _found(state: Watching, patience: float) -> Evidence | None:
@@ -187,9 +194,8 @@ def _found(state: Watching, patience: float) -> Evidence | None:
     most = max(state.final.values(), key=lambda one: one.count, default=None)
     if most is not None and most.count >= ALIKE:
         return most
-    total = sum(one.count for one in state.final.values())
-    if most is not None and total >= MIXED:
-        return attrs.evolve(most, count=total, alike=False)
+    if most is not None and state.total >= MIXED:
+        return attrs.evolve(most, count=state.total, alike=False)
     return next((one for one in state.passing.values() if _is_lasting(one, patience)), None)
 
 
