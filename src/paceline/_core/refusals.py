@@ -30,8 +30,7 @@ import attrs
 _UNLIKELY = 0.05  # likelihood by chance: one false alarm in twenty items that are refused more than once
 _FINAL_ODDS = 1e7  # one false alarm in ten million refused items
 _OWN_BEFORE, _OTHERS_BEFORE = 0.5, 2.0  # refused items of each kind that are assumed beforehand
-_LATEST = 50  # calls that the share is taken of, about
-_LATEST_ITEMS = 50  # refused items that the odds are taken of, about
+_KEEP = 1 - 1 / 50  # of the sums of calls and of refused items, at the next one: they cover some 50
 _CLOSED, _CLOSED_SHARE = 3, 0.6  # refusals in a row, and their share of the calls since the first of them
 _MOST_DOUBLINGS = 16
 
@@ -111,9 +110,8 @@ class LaneRefusals:
         self._last_served = max(self._last_served, order)
         if order > self._row_first:
             self._row = 0
-        keep = 1.0 - 1.0 / _LATEST
-        self._refused = self._refused * keep + record.counted
-        self._called = self._called * keep + record.counted + 1.0
+        self._refused = self._refused * _KEEP + record.counted
+        self._called = self._called * _KEEP + record.counted + 1.0
         if record.counted:
             self._record_item(own=False)
 
@@ -149,9 +147,8 @@ class LaneRefusals:
         return after, Blame.FINAL if is_certain else Blame.OWN
 
     def _record_item(self, *, own: bool) -> None:
-        keep = 1.0 - 1.0 / _LATEST_ITEMS
-        self._own_items = self._own_items * keep + own
-        self._other_items = self._other_items * keep + (not own)
+        self._own_items = self._own_items * _KEEP + own
+        self._other_items = self._other_items * _KEEP + (not own)
 
     def _extend_row(self, order: int) -> None:
         if not self._row:

@@ -411,6 +411,19 @@ def test_answers_of_no_use_end_no_round_once_the_latency_is_that_of_accepted_one
     assert server.round() > 0
 
 
+def test_slow_answers_of_no_use_are_no_sign_of_load_in_start_up():
+    server, chance = Server(1.0), Random(1)
+    calls = [(server.now + chance.random(), 1.0) for _ in range(200)]  # end, seconds
+    for order in range(3_000):
+        calls.sort()
+        now, seconds = calls.pop(0)
+        server.knee.record_answer(now, 100 + order, now - seconds, accepted=seconds == 1.0)
+        seconds = chance.choice((1.0, 5.0))
+        calls.append((now + seconds, seconds))
+    assert server.knee.starting
+    assert server.knee.bound >= 0.8 * 3 * MEAN * 200
+
+
 @pytest.mark.parametrize("share", [0.3, 0.7, 0.95])
 @pytest.mark.parametrize("latency", [0.02, 1.0, 4.0])
 def test_the_bound_allows_for_the_calls_in_flight_whatever_share_of_answers_is_of_no_use(share, latency):

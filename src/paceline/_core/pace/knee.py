@@ -160,7 +160,6 @@ class Knee:
             if self._of_others:
                 self._of_others, self.starting, self._gain = False, True, _START_GAIN
                 self._flat_rounds, self._best_before, self._cut, self._trial = 0, 0.0, None, None
-                self._recent.clear()
                 self._latencies = []
                 self._delivery.swap()
             self._start_rounds(now, median)
