@@ -110,7 +110,8 @@ class Survey:
 
     def columns(self) -> list[Column]:
         """Return the columns, in order."""
-        context, output = self._context, self._output
+        context: dict[str, Kind | None] = self._context
+        output: dict[str, Kind | None] = self._output
         is_wide = len(context) > _MOST_KEYS
         if is_wide:
             context = {}
