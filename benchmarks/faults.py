@@ -3,7 +3,7 @@
 No real models are called. paceline's real engine and controller run in virtual time, on a provider without any limit:
 
 1. A call takes 0.1 s, whether its answer is of use or not: the provider rejected the request, refused to answer, or answered
-   invalidly. Which items fail is drawn at random. No item is called twice.
+   invalidly. Which items fail is drawn at random. None of them is called twice.
 2. A refusal (HTTP 429) takes 0.03 s. An item that is refused is refused whenever it is called.
 """
 
@@ -97,7 +97,7 @@ def faults() -> str:
     refused = [measure(ITEMS, share, FaultKind.THROTTLED) for share in REFUSED_SHARES]
     shares = [f"{share:.0%}" for share in USELESS_SHARES]
     answers = table(
-        (f"seconds of {ANSWERS:,} items, by the share of useless answers", *shares),
+        (f"seconds of {ANSWERS:,} items, by the share of answers of no use", *shares),
         [(f"{kind}", *(f"{each:.1f}" for each in seconds)) for kind, seconds in useless.items()],
     )
     items = table(
@@ -110,5 +110,5 @@ def faults() -> str:
         ],
     )
     worst = max(each / seconds[0] for seconds in useless.values() for each in seconds)
-    target = f"useless answers take a batch at most {_TARGET:g} times as long as useful ones do"
+    target = f"answers of no use take a batch at most {_TARGET:g} times as long as useful ones do"
     return "\n\n".join((answers, verdict(target, worst, _TARGET, "times"), items))

@@ -35,6 +35,7 @@ N is the number of calls that may be in flight, R a rate.
 15. Refusals that come back late, as from a gateway that queues first, are attributed correctly.
     test_steadiness: refusals_that_come_late_are_attributed_correctly
 
-Beyond the laws: test_history (every noticeable change has an entry), test_cost (a call costs a bounded number of arithmetic steps),
-test_soak (a simulated day of changing limits), and the rest of test_steadiness (what is allowed is used).
+Beyond the laws: test_excused (refusals for an item's own sake are no evidence, oversized calls keep no others waiting), test_history
+(every noticeable change has an entry), test_cost (a call costs a bounded number of arithmetic steps), test_soak (a simulated day of
+changing limits), and the rest of test_steadiness (what is allowed is used).
 """

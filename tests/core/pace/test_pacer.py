@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from paceline._core.pace.pacer import Pacer
@@ -213,6 +213,7 @@ MINUTE = 60.0  # seconds of the pace: what a call may cost to be paced by its co
 
 
 @given(logarithmic(0.1, 1e9), logarithmic(1, 1e5), logarithmic(0.01, 1e6))
+@example(50.0, 100.0, 0.1)
 def test_a_call_is_paced_by_its_cost_up_to_a_minute_of_the_pace_and_a_larger_one_like_a_mean_call(cost, mean, rate):
     made = pacer()
     made.rate.mean, made.rate.value = mean, rate
