@@ -89,6 +89,17 @@ def test_one_refused_item_costs_the_others_hardly_any_time(backend, rate):
 
 
 @pytest.mark.parametrize("backend", sorted(BACKENDS))
+@pytest.mark.parametrize("every", [3, 5, 10])
+def test_many_refused_items_are_soon_known_and_cost_the_others_little_time(backend, every):
+    _, without = run(backend, Server(set(), None, None))
+    server = Server(set(range(3, N, every)), None, None)
+    batch, seconds = run(backend, server)
+    assert batch.succeeded == N - len(server.poisoned)
+    assert seconds <= 5 * without
+    assert sum(server.calls[number] for number in server.poisoned) <= 7 * len(server.poisoned)
+
+
+@pytest.mark.parametrize("backend", sorted(BACKENDS))
 def test_a_lane_that_serves_nobody_ends_by_its_patience_and_items_that_were_not_called_are_pending(backend):
     server = Server(set(range(N)), None, None)
     batch, _ = run(backend, server)
