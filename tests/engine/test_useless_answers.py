@@ -24,6 +24,16 @@ ONCE = ProcessorConfig(retry=RetryPolicy(max_invalid=1))
 USELESS = [FaultKind.REJECTED, FaultKind.INVALID, FaultKind.REFUSED, FaultKind.TRUNCATED, FaultKind.BUG]
 
 
+@pytest.fixture(autouse=True)
+def quiet():
+    """Log no traceback of the bugs that are thrown by the hundred."""
+    logger = logging.getLogger("paceline")
+    level = logger.level
+    logger.setLevel(logging.CRITICAL)
+    yield
+    logger.setLevel(level)
+
+
 def seconds_of(backend, seconds, kinds, capacity):
     """Return the seconds of a batch whose call `i` takes `seconds[i]`, and fails with `kinds[i]` unless that is None."""
 
@@ -72,7 +82,6 @@ ORDERS = {
 def test_useless_answers_take_no_more_time_than_they_need(  # noqa: PLR0913, PLR0917 - what differs between batches
     backend, kind, share, latency, order, capacity
 ):
-    logging.getLogger("paceline").setLevel(logging.CRITICAL)
     useless = ORDERS[order](Random(2), share)
     seconds = [latency if bad else GOOD for bad in useless]
     kinds = [kind if bad else None for bad in useless]
