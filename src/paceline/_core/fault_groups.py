@@ -40,7 +40,7 @@ _VARYING = re.compile(
       ".*?(?:"|\Z)
     | `.*?(?:`|\Z)
     | (?<!\w)'.*?(?:'(?!\w)|\Z)          # not an apostrophe
-    | [\w.:/+-]*\d(?:[\w.:/+-]|,(?=\d))*  # a number, a date, an id or a hash: what has a digit
+    | (?<![\w.:/+-])[\w.:/+-]*\d(?:[\w.:/+-]|,(?=\d))*  # a number, a date, an id or a hash: what has a digit
     """
 )
 

@@ -324,3 +324,19 @@ def test_a_long_text_is_read_in_time(unit):
     began = time.perf_counter()
     read(text)
     assert time.perf_counter() - began < 10  # seconds: a read that grows with the square takes minutes
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{"a": "' + '\\"' * 100_000,
+        "{" + ", ".join(f'"{number}": 0' for number in range(30_000)) + ', "29999": 0}',
+        "so: {" + ", ".join(f'"{number // 2}": 0' for number in range(30_000)) + "}",
+    ],
+    ids=["escaped quotes without an end", "one name twice", "all names twice"],
+)
+def test_so_is_a_large_object_that_is_cut_off_or_ambiguous(text):
+    began = time.perf_counter()
+    answer = read_json(text, objects=True, arrays=True)
+    assert answer.findings
+    assert time.perf_counter() - began < 3

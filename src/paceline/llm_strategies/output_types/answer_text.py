@@ -18,6 +18,7 @@ import math
 import re
 import string
 from bisect import bisect_left
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -52,7 +53,8 @@ _TOKEN = re.compile(
     f"(?=[<\\[{{◁])(?:(?P<start>{'|'.join(re.escape(start) for start, _ in _MARKS)})|(?P<end>{_END.pattern})|[{{\\[])",
     re.IGNORECASE,
 )
-_BRACKETS = re.compile(r'"(?:[^"\\]|\\.)*"|[{}\[\]]', re.DOTALL)
+_BRACKETS = re.compile(r'"(?:[^"\\]|\\.)*+(?P<end>")?|[{}\[\]]', re.DOTALL)
+_BRACKET = re.compile(r"[{}\[\]]")
 _BEGINS_JSON = re.compile(r"""\{\s*["}]|\[\s*[^\s\w]|\[\s*[\dtfnNI]""")
 _LOOKS_LIKE_JSON = re.compile(r"""\{\s*["'\w]|\[\s*["'\[{]""")
 _FENCED = re.compile(r"(?<![`~])(`{3,}+|~{3,}+)[ \t]*+[\w+.-]*+[ \t]*+\r?\n(.*?)(?:\n[ \t]*\1|\Z)", re.DOTALL)
@@ -215,14 +217,24 @@ class _Scan:
 def _balanced_end(text: str, start: int, limit: int) -> int | None:
     """Return the place behind the bracket that closes the one at `start`; None if it is not before `limit`."""
     depth = 0
-    for token in _BRACKETS.finditer(text, start, limit):
-        if token[0] in ("{", "["):
+    for place in _brackets(text, start, limit):
+        if text[place] in "{[":
             depth += 1
-        elif token[0] in ("}", "]"):
-            depth -= 1
-            if not depth:
-                return token.end()
+            continue
+        depth -= 1
+        if not depth:
+            return place + 1
     return None
+
+
+def _brackets(text: str, start: int, limit: int) -> Iterator[int]:
+    """Yield the places of brackets outside of strings, in time proportional to the text. A quote without an end is no string."""
+    for token in _BRACKETS.finditer(text, start, limit):
+        if token[0][0] != '"':
+            yield token.start()
+        elif token["end"] is None:  # all later quotes follow a backslash, so none of them has an end either
+            yield from (match.start() for match in _BRACKET.finditer(text, token.start(), limit))
+            return
 
 
 def _of_parts(text: str, parts: _Scan, brackets: str) -> JsonAnswer:
@@ -277,8 +289,8 @@ class _DuplicateNames(dict[str, Any]):
 
     def __init__(self, pairs: list[tuple[str, Any]]) -> None:
         super().__init__(pairs)
-        names = [name for name, _ in pairs]
-        self.names = sorted({name for name in names if names.count(name) > 1})
+        counts = Counter(name for name, _ in pairs)
+        self.names = sorted(name for name, count in counts.items() if count > 1)
 
 
 class _NonFinite(str):
