@@ -157,11 +157,6 @@ class LaneRefusals:
         self._row_first, self._row_last = min(self._row_first, order), max(self._row_last, order)
 
     @property
-    def has_served(self) -> bool:
-        """Whether a call was served."""
-        return self._last_served >= 0
-
-    @property
     def is_closed(self) -> bool:
         """Whether nearly all items that were called lately were refused."""
         return self._row >= _CLOSED and self._row >= _CLOSED_SHARE * (self._row_last - self._row_first + 1)

@@ -338,11 +338,8 @@ class Lane:
 
     @property
     def has_only_suspects(self) -> bool:
-        """Whether all jobs that wait here were presumably refused for their own sake: they are few, or known for it."""
-        if self.in_flight or self.backlog.in_turn:
-            return False
-        are_few = self.refusals.has_served and not self.refusals.is_closed
-        return are_few or all(job.refused.is_own for job in self.backlog)
+        """Whether all jobs that wait here are refused for their own sake, more likely than by chance."""
+        return not self.in_flight and not self.backlog.in_turn and all(job.refused.is_own for job in self.backlog)
 
 
 def own_refusal_fault(lane: Lane, job: Job, message: str = "") -> Fault:
