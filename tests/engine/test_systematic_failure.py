@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 
 import anyio
 import pytest
@@ -270,3 +271,37 @@ async def test_a_provider_that_is_down_from_the_start_stops_the_batch_when_patie
     assert 900.0 <= batch.seconds < 3_600.0
     assert batch.pending >= 990
     assert "no capacity" in batch.stopped.message
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("count", [1, 2, 20, 400])
+@pytest.mark.parametrize(
+    "config", [{}, {"keep_going": True}, {"max_workers": 1}, {"retry": RetryPolicy(max_attempts=1_000)}]
+)
+@pytest.mark.parametrize("first_answers", [0.0, 0.5])
+async def test_a_batch_ends_although_its_provider_is_never_back(count, config, first_answers):
+    began = anyio.current_time()
+
+    async def connect(prompt):
+        await anyio.sleep(0.1)
+        if anyio.current_time() - began >= first_answers:
+            raise ConnectionRefusedError(111, "Connection refused")
+        return prompt
+
+    with anyio.fail_after(4 * 3_600):
+        batch = await process_prompts(CallableStrategy(connect), prompts_of(count), config=ProcessorConfig(**config))
+    assert len(batch.results) == count
+    assert set(batch.failures) <= {FaultKind.TRANSIENT, FaultKind.PENDING}
+    assert not batch.pending or "connection refused" in batch.stopped.message
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("limit", [1, 4, None])
+async def test_two_items_that_always_time_out_never_stop_a_batch(limit):
+    async def answer(prompt):
+        await anyio.sleep(math.inf if prompt in {"q3", "q4"} else 1.0)
+        return prompt
+
+    config = ProcessorConfig(timeout_per_item=600, max_workers=limit or 1_000)
+    batch = await process_prompts(CallableStrategy(answer), prompts_of(30), config=config)
+    assert (batch.succeeded, batch.failures, batch.stopped) == (28, {FaultKind.TIMEOUT: 2}, None)

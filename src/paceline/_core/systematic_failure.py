@@ -54,7 +54,8 @@ COUNTED_KINDS = frozenset(
     }
 )
 """Faults that count when they are final. A denied key and an exhausted quota stop more by themselves."""
-_PASSING_KINDS = frozenset({FaultKind.OVERLOADED, FaultKind.TRANSIENT, FaultKind.TIMEOUT})
+PASSING_KINDS = frozenset({FaultKind.OVERLOADED, FaultKind.TRANSIENT, FaultKind.TIMEOUT})
+"""Faults after which a call is made again, as the service may be back."""
 
 
 @attrs.frozen
@@ -174,7 +175,7 @@ def _counted(state: Watching, event: Ended) -> Watching:
     if event.is_final and fault.kind in COUNTED_KINDS:
         final = _with_one_more(state.final, key, fault, event.at)
         state = attrs.evolve(state, total=state.total + 1, final=final)
-    if fault.kind in _PASSING_KINDS:
+    if fault.kind in PASSING_KINDS:
         state = attrs.evolve(state, passing=_with_one_more(state.passing, key, fault, event.at))
     return state
 

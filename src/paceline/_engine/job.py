@@ -29,6 +29,7 @@ from .guard import logger
 
 _REPEATEDLY = 2  # refusals between which others were served: a token estimate alone is too coarse to end an item
 _FIRST_REPORT_GAP = 60.0  # seconds between the first and the second message on failures of the connection; it doubles
+_ENOUGH_FAILED = 3  # items: fewer may be bad themselves
 _MIN_READ_AHEAD = 64  # items per lane; two for each call that may be in flight if that is more
 
 
@@ -204,6 +205,10 @@ class Lane:
         """Why no more calls start here; None: they may."""
         self._refused_since = math.inf
         """The time since which calls are refused and none is served; inf: none was refused."""
+        self._failed: frozenset[int] = frozenset()
+        """Some items, by index, whose calls failed for a passing reason since one was served."""
+        self.failing_since: float = math.inf
+        """When the first of these calls ended, in seconds; inf: none failed."""
         self._next_report = -math.inf  # time from which a failure of the connection is worth another message
         self._report_gap = _FIRST_REPORT_GAP
         self._health = systematic_failure.NEW
@@ -301,6 +306,7 @@ class Lane:
     def record_served(self, job: Job) -> None:
         """Record that the provider served a job's call: patience starts from the beginning."""
         self._refused_since = math.inf
+        self._failed, self.failing_since = frozenset(), math.inf
         self.long_hints = NO_LONG_HINTS
         self.refusals.record_served(job.refused, job.order)
         self.backlog.record_served()
@@ -308,6 +314,18 @@ class Lane:
     def record_refusal(self, now: float) -> None:
         """Record that the provider refused a call."""
         self._refused_since = min(self._refused_since, now)
+
+    def record_passing_fault(self, job: Job, now: float, patience: float) -> bool:
+        """Record that a job's call failed for a passing reason; return whether the lane is down for longer than anyone waits.
+
+        It is if the controller lets the next call start only after `patience` seconds, as every call failed for even longer.
+        """
+        self.failing_since = min(self.failing_since, now)
+        if len(self._failed) < _ENOUGH_FAILED:
+            self._failed |= {job.index}
+        if self.in_flight or self.pace.admit_at(now, job.cost) - now <= patience:
+            return False
+        return len(self._failed) >= _ENOUGH_FAILED or all(other.attempts for other in self.backlog)
 
     def record_end(
         self, event: systematic_failure.Ended, *, patience: float, keep_going: bool

@@ -11,16 +11,17 @@ from anyio import current_time
 from .._core import escalation, events, pace, retry
 from .._core.exhausted_lane import exhausted_lane_fault, reopens_in
 from .._core.fault import Fault, FaultKind, overdue_fault, pending_fault
+from .._core.fault_groups import provider_words
 from .._core.pace import PaceChange
 from .._core.quota import QuotaHint
 from .._core.refusals import Blame
 from .._core.results import Attempt, WorkItemResult
-from .._core.systematic_failure import Ended
+from .._core.systematic_failure import PASSING_KINDS, Ended
 from .._core.usage import NO_USAGE
 from ..abc import LLMCallStrategy
 from .attempt import Verdict, judge, log_bug, signal_of, take_quota_hint
 from .batch import Batch
-from .guard import unwrap
+from .guard import IN_SUMMARY, logger, unwrap
 from .intake import route
 from .job import Job, Lane, model_of, own_refusal_fault, price_of
 
@@ -79,6 +80,7 @@ async def _decide(batch: Batch, job: Job, call: _EndedCall) -> None:
         job.result = job.make_result(call.verdict.output, fault)
     _stop_others(batch, lane, effect, fault)
     _watch(batch, job, lane, call)
+    _heed_outage(batch, job, lane, call)
     # Nothing is awaited before here: a slow hook can neither lose a result nor delay the end of paid calls.
     if call.error is not None:
         await _notify_strategy(batch, job, call.error, attempt)
@@ -191,6 +193,20 @@ def _watch(batch: Batch, job: Job, lane: Lane, call: _EndedCall) -> None:
         if fault.kind is FaultKind.BUG and call.error is not None and alike <= _MOST_TRACEBACKS:
             log_bug(job.active_strategy, call.error)
     batch.watch(lane, event, model_of(job.active_strategy))
+
+
+def _heed_outage(batch: Batch, job: Job, lane: Lane, call: _EndedCall) -> None:
+    """Exhaust a lane whose provider has been down for so long that its next call would start only after a time that no batch waits for."""
+    fault = call.verdict.fault
+    if fault is None or fault.kind not in PASSING_KINDS or call.final or lane.exhausted is not None:
+        return
+    if lane.record_passing_fault(job, call.at, batch.config.retry.patience):
+        reason = pending_fault(
+            f"{lane.quota} has served nothing for {call.at - lane.failing_since:.0f} s: {fault.kind}: "
+            f"{provider_words(fault.message).rstrip('.')}; run its items again later"
+        )
+        logger.warning("stopped: %s", reason.message, extra={IN_SUMMARY: True})
+        batch.exhaust_lane(lane, reason)
 
 
 async def _call_again(batch: Batch, job: Job, delay: float, call: _EndedCall) -> None:

@@ -228,7 +228,7 @@ def _balanced_end(text: str, start: int, limit: int) -> int | None:
 
 
 def _brackets(text: str, start: int, limit: int) -> Iterator[int]:
-    """Yield the places of brackets outside of strings, in time proportional to the text. A quote without an end is no string."""
+    """Yield the places of brackets outside of strings, in time proportional to the text. A quote without an end does not begin a string."""
     for token in _BRACKETS.finditer(text, start, limit):
         if token[0][0] != '"':
             yield token.start()
