@@ -120,3 +120,20 @@ def test_large_items_that_a_limit_on_tokens_refuses_longest_are_served_in_the_en
     batch = anyio.run(main, backend=backend, backend_options=BACKENDS[backend]())
     assert batch.succeeded == 200
     assert provider.statistics().refused > 0
+
+
+@pytest.mark.parametrize("backend", sorted(BACKENDS))
+@pytest.mark.parametrize("gap", [1.0, 80.0, 1_000.0, 5_000.0])
+def test_a_refused_item_does_not_stop_a_slow_source(backend, gap):
+    server = Server(set(range(1, 40, 2)), None, None)
+
+    async def prompts():
+        for number in range(40):
+            await anyio.sleep(gap)
+            yield str(number)
+
+    async def main():
+        return await process_prompts(CallableStrategy(server.ask), prompts())
+
+    batch = anyio.run(main, backend=backend, backend_options=BACKENDS[backend]())
+    assert (batch.succeeded, batch.failures, batch.stopped) == (20, {FaultKind.THROTTLED: 20}, None)

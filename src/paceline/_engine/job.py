@@ -103,6 +103,11 @@ class Job:
         return len(self.attempts) if isinstance(self.state, retry.Settled) else self.state.attempt
 
     @property
+    def was_called(self) -> bool:
+        """Whether a call of it has ended."""
+        return bool(self.attempts or self.refusals)
+
+    @property
     def lane_or_raise(self) -> Lane:
         """The lane of a job that has one: every job that waits or was called."""
         if self.lane is None:
@@ -325,7 +330,7 @@ class Lane:
             self._failed |= {job.index}
         if self.in_flight or self.pace.admit_at(now, job.cost) - now <= patience:
             return False
-        return len(self._failed) >= _ENOUGH_FAILED or all(other.attempts for other in self.backlog)
+        return len(self._failed) >= _ENOUGH_FAILED or all(other.was_called for other in self.backlog)
 
     def record_end(
         self, event: systematic_failure.Ended, *, patience: float, keep_going: bool

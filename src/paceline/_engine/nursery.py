@@ -118,12 +118,16 @@ def _dismiss_unreachable(batch: Batch, now: float) -> None:
             message = (
                 f"the quota {lane.quota} has served nothing for {lane.starved(now):g} s; run its items again later"
             )
-            batch.exhaust_lane(lane, Fault(FaultKind.THROTTLED, message))
+            starved = Fault(FaultKind.THROTTLED, message)
+            if all(job.was_called for job in lane.backlog):  # of a slow source, the next item may be served
+                for job in _waiting(lane):
+                    batch.dismiss(job, starved)
+                continue
+            batch.exhaust_lane(lane, starved)
         reason = lane.exhausted or batch.stopped
         if reason is not None:
             for job in _waiting(lane):
-                called = job.attempts or job.refusals
-                batch.dismiss(job, reason if called else attrs.evolve(reason, kind=FaultKind.PENDING))
+                batch.dismiss(job, reason if job.was_called else attrs.evolve(reason, kind=FaultKind.PENDING))
 
 
 def _waiting(lane: Lane) -> Iterator[Job]:
