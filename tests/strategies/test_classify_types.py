@@ -63,7 +63,7 @@ HTTPX_TABLE = [
     ("ConnectTimeout", FaultKind.TIMEOUT),
     ("ReadTimeout", FaultKind.TIMEOUT),
     ("WriteTimeout", FaultKind.TIMEOUT),
-    ("PoolTimeout", FaultKind.TIMEOUT),
+    ("PoolTimeout", FaultKind.THROTTLED),
     ("UnsupportedProtocol", FaultKind.BUG),
 ]
 CLIENT_TABLE = [("CloseError", FaultKind.TRANSIENT), ("DecodingError", FaultKind.TRANSIENT)]
