@@ -24,12 +24,15 @@ SLOW = (Path(__file__).with_name("slow.txt")).read_text("utf-8").split()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark the slow tests, and begin with them in the order of their list: no worker is left with a long test at the end."""
+    """Mark the slow tests, and begin with them in the order of their list: no worker is left with a long test at the end.
+
+    Those of real servers come last, all at once: they measure a pace in real time, and mostly wait.
+    """
     ranks = {item: _rank(item.nodeid) for item in items}
     for item, rank in ranks.items():
         if rank < len(SLOW):
             item.add_marker(pytest.mark.slow)
-    items.sort(key=ranks.__getitem__)
+    items.sort(key=lambda item: (item.nodeid.startswith("tests/live/"), ranks[item]))
 
 
 def _rank(name: str) -> int:
