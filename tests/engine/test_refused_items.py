@@ -14,9 +14,11 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from paceline import CallableStrategy, FaultKind, process_prompts
+from paceline._core.pace.signals import Excused
 from paceline.exceptions import RateLimitError
 from paceline.testing import Service, SimulatedProvider, SimulatedStrategy, TokenBucket
 
+from .support import Echo, FixedPace
 from .test_random import BACKENDS
 
 N = 150
@@ -137,3 +139,65 @@ def test_a_refused_item_does_not_stop_a_slow_source(backend, gap):
 
     batch = anyio.run(main, backend=backend, backend_options=BACKENDS[backend]())
     assert (batch.succeeded, batch.failures, batch.stopped) == (20, {FaultKind.THROTTLED: 20}, None)
+
+
+class OwnPace(FixedPace):
+    """Its tickets name it."""
+
+    def started(self, now, cost):
+        return self, super().started(now, cost)
+
+
+class Wanderer(Echo):
+    """Goes to the other of two lanes after some failures. Some prompts are always refused."""
+
+    stays = 2
+    failures = 0
+
+    async def on_error(self, error, attempt):
+        self.failures += 1
+        if self.failures % self.stays == 0:
+            self.lane = "b" if self.lane == "a" else "a"
+
+    async def execute(self, prompt, attempt, timeout):
+        answer = await super().execute(prompt, attempt, timeout)
+        if int(prompt) % 5 == 0:
+            raise RateLimitError("too many")
+        return answer
+
+
+@pytest.mark.parametrize("backend", sorted(BACKENDS))
+def test_refusals_of_one_lane_are_no_refusals_of_another(backend):
+    paces = []
+
+    def new_pace(_):
+        paces.append(OwnPace(4))
+        return paces[-1]
+
+    async def main():
+        with anyio.move_on_after(300):
+            await process_prompts(Wanderer(quota="a"), map(str, range(200)), pace=new_pace)
+
+    anyio.run(main, backend=backend, backend_options=BACKENDS[backend]())
+    excused = [(pace, signal) for pace in paces for signal in pace.signals if isinstance(signal, Excused)]
+    assert len(paces) == 2
+    assert any(signal.earlier for _, signal in excused)
+    assert all(owner is pace for pace, signal in excused for owner, _ in signal.earlier)
+
+
+class Restless(Wanderer):
+    """Goes to the other lane after each failure."""
+
+    stays = 1
+
+
+@pytest.mark.parametrize("backend", sorted(BACKENDS))
+@pytest.mark.parametrize("count", [1, 10, 50])
+def test_an_item_that_is_refused_in_lane_after_lane_ends_too(backend, count):
+    async def main():
+        with anyio.fail_after(3_600):
+            return await process_prompts(Restless(quota="a"), map(str, range(count)))
+
+    batch = anyio.run(main, backend=backend, backend_options=BACKENDS[backend]())
+    refused = len(range(0, count, 5))
+    assert (batch.succeeded, batch.failures) == (count - refused, {FaultKind.THROTTLED: refused})

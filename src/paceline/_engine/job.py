@@ -249,8 +249,10 @@ class Lane:
 
     def put_back(self, job: Job, not_before: float, now: float) -> None:
         """Let a job wait for a further call; it may come from another lane."""
-        if job.lane is not self and not self.in_flight and not self.backlog:
-            self._refused_since = math.inf  # as above
+        if job.lane is not self:
+            job.charged = ()  # tickets of another controller
+            if not self.in_flight and not self.backlog:
+                self._refused_since = job.refused.since  # it may go from lane to lane, and be refused in each
         job.lane = self
         job.waiting = True
         job.cost = 0.0
