@@ -10,7 +10,15 @@ from paceline._core.durations import format_duration, format_wait
 @pytest.mark.parametrize(
     ("seconds", "words"),
     [
-        *[(0.5, "1 s"), (59.0, "59 s"), (60.0, "1 min"), (60.5, "2 min"), (3600, "1 h 0 min")],
+        *[
+            (0.5, "1 s"),
+            (59.0, "59 s"),
+            (60.0, "1 min"),
+            (60.5, "1 min 1 s"),
+            (125, "2 min 5 s"),
+            (3599.5, "1 h 0 min"),
+            (3600, "1 h 0 min"),
+        ],
         *[(18_661, "5 h 12 min"), (86_400, "1 d 0 h"), (200_000, "2 d 7 h")],
     ],
 )

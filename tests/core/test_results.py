@@ -108,12 +108,30 @@ def test_the_summary_has_a_line_for_each_figure():
         "items     4: 1 succeeded, 3 failed",
         "            invalid: 2",
         "            refused: 1",
-        "              1 × safety",
-        "refusals  1,234",
+        "              1 × safety (q0)",
+        "throttled 1,234 calls",
         "workers   3 to 40",
         "tokens    1,500 in (300 cached), 234 out",
         "time      8.0 s, 0.1 items/s",
     ]
+
+
+def test_the_messages_of_a_kind_add_up_to_its_number_and_no_kind_is_without_one():
+    words = ("alpha", "beta", "gamma", "delta", "eps")
+    many = [WorkItemResult(f"{word}{n}", 0, error=Fault(FaultKind.REJECTED, word)) for word in words for n in range(5)]
+    lone = WorkItemResult(
+        "q7", 0, error=Fault(FaultKind.THROTTLED, "refused 9 times in a row, whereas m served others: slow")
+    )
+    lines = BatchResult(results=(*many, lone)).summary().splitlines()
+    start = lines.index("            rejected: 25")
+    assert lines[start + 1] == "              5 × alpha (alpha0, alpha1, alpha2, ...)"
+    assert lines[start + 4] == "              and 10 more of other messages"
+    assert "              1 × refused 9 times in a row, whereas m served others: slow (q7)" in lines
+
+
+def test_the_rate_is_said_to_be_that_of_the_run_if_results_were_recalled():
+    batch = BatchResult(succeeded=30, recalled=10, seconds=2.0)
+    assert batch.summary().splitlines()[-1] == "time      2.0 s, 10.0 items/s in this run, without those recalled"
 
 
 def test_the_summary_has_the_reason_why_a_batch_was_stopped():

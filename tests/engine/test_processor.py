@@ -179,7 +179,7 @@ async def test_a_summary_says_what_happened():
     text = batch.summary()
     assert "items     3: 2 succeeded, 1 failed" in text
     assert "rejected: 1" in text
-    assert "refusals  1" in text
+    assert "throttled 1 call" in text
     assert "30 in (0 cached)" in text or "20 in (0 cached)" in text
     assert math.isfinite(batch.seconds)
 

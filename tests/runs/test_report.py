@@ -87,7 +87,7 @@ def test_paths_that_cannot_be_encoded_are_printed(tmp_path):
     path = os.fsencode(tmp_path) + b"/in\xff.txt"
     with open(path, "wb") as file:  # noqa: PTH123 - its name is not a string
         file.write(b"one\n")
-    for last, word in (b"--quiet", b"in\\udcff.txt: 1 prompts"), (b"--json", b'in\\udcff.txt"'):
+    for last, word in (b"--quiet", b"in\\udcff.txt: 1 prompt"), (b"--json", b'in\\udcff.txt"'):
         command = [*(sys.executable.encode(), b"-m", b"paceline", b"run", path, b"-o", b"-", b"-m", FAST.encode())]
         done = subprocess.run([*command, b"--dry-run", last], capture_output=True, check=False, env=clean_environment())
         assert (done.returncode, done.stderr) == (0, b"")

@@ -31,7 +31,7 @@ def test_invalid_lines_are_reported_and_valid_ones_are_run(paceline, broken, num
     messages = run.err.splitlines()
     assert messages[0] == f"paceline: skipped: {path}:6: not JSON: Expecting value at column 1"
     assert (
-        f"paceline: {number} lines of the input are invalid and were skipped; --strict refuses such an input"
+        f"paceline: {f'{number} lines of the input are invalid and were' if number > 1 else '1 line of the input is invalid and was'} skipped; --strict refuses such an input"
         in messages
     )
 
@@ -61,6 +61,16 @@ def test_a_new_output_with_the_name_of_a_format_that_is_not_written_is_refused(p
     out = tmp_path / f"o{suffix}"
     run = paceline("run", jsonl(1), "-o", out, "-m", FAST, *more)
     advice = f"a run writes JSON lines, CSV or Parquet; use -o {tmp_path / 'o.csv'}"
+    assert (run.code, run.out, run.err) == (2, "", f"paceline: {out}: {advice}\n")
+    assert not out.exists()
+
+
+@pytest.mark.parametrize("suffix", [".xlsx", ".ods", ".TSV", ".gz"])
+def test_results_are_not_written_under_the_name_of_a_format_that_is_not_written(paceline, jsonl, tmp_path, suffix):
+    assert paceline("run", jsonl(1), "-o", tmp_path / "o.jsonl", "-m", FAST, "-q").code == 0
+    out = tmp_path / f"r{suffix}"
+    run = paceline("results", tmp_path / "o.jsonl", "-o", out)
+    advice = f"results are written as JSON lines, CSV or Parquet; use -o {tmp_path / 'r.csv'}"
     assert (run.code, run.out, run.err) == (2, "", f"paceline: {out}: {advice}\n")
     assert not out.exists()
 

@@ -8,9 +8,11 @@ _ONE_DECIMAL_BELOW = 100.0  # seconds: from here on a tenth of a second is insig
 
 
 def format_duration(seconds: float) -> str:
-    """Return a duration in its two largest units, rounded up: 45 s, 12 min, 5 h 12 min, 2 d 3 h."""
-    if seconds < 60:  # noqa: PLR2004 - a minute
-        return f"{math.ceil(seconds)} s"
+    """Return a duration in its two largest units, rounded up: 45 s, 12 min, 2 min 5 s, 5 h 12 min, 2 d 3 h."""
+    minutes, second = divmod(math.ceil(seconds), 60)
+    if minutes < 60:  # noqa: PLR2004 - an hour
+        parts = [f"{minutes} min"] if minutes else []
+        return " ".join([*parts, f"{second} s"] if second or not parts else parts)
     hours, minutes = divmod(math.ceil(seconds / 60), 60)
     days, rest = divmod(hours, 24)
     if days:

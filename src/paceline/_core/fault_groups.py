@@ -25,6 +25,8 @@ MOST_GROUPS = 100
 
 _COMPARED = 200  # characters that are compared: what comes later is detail
 _READ = 1_000  # characters of a message that are read
+_SHOWN_IDS = 3  # ids of failed items that a group has
+_LONGEST_ID = 40  # characters of an id that are shown
 _SHOWN = 160  # characters of a message that are shown
 _BODY_MESSAGE = re.compile(
     r"""(?sx)
@@ -33,6 +35,10 @@ _BODY_MESSAGE = re.compile(
     """
 )
 _OPENAI = re.compile(r"\w+: Error code: ([45]\d\d) - ", re.ASCII)
+_VERDICT = re.compile(
+    r"(?:refused \d+ times in a row, whereas .{1,200}? served others|refused as too large for the limit): ", re.DOTALL
+)
+"""What precedes the provider's words in the fault of an item that is refused for its own sake."""
 _STATUS = re.compile(r"\b([45]\d\d)\b")
 _ESCAPE = re.compile(r"\\([\"'\\])")
 _VARYING = re.compile(
@@ -55,11 +61,16 @@ class FaultGroup:
     """How many there are; at least that many, if there are more kinds of messages than are kept."""
     message: str
     """The provider's words in the first of them, in one line of at most 160 characters. Credentials are replaced."""
+    ids: tuple[str, ...] = attrs.field(default=(), eq=False)
+    """Ids of the first few failed items; empty for faults of calls."""
 
     @property
     def line(self) -> str:
         """The number and the message, for a list below the kind."""
-        return f"{self.count:,} × {self.message}"
+        if not self.ids:
+            return f"{self.count:,} × {self.message}"
+        more = ", ..." if self.count > len(self.ids) else ""
+        return f"{self.count:,} × {self.message} ({', '.join(map(_id_text, self.ids))}{more})"
 
     def __str__(self) -> str:
         return f"{self.count:,} × {self.kind}: {self.message}" if self.message else f"{self.count:,} × {self.kind}"
@@ -75,16 +86,24 @@ class FaultGroups:
     def __len__(self) -> int:
         return len(self._groups)
 
-    def add(self, kind: FaultKind, message: str, count: int = 1) -> int:
-        """Count faults of one kind and message; return how many there are."""
+    def add(self, kind: FaultKind, message: str, count: int = 1, *, item_id: str | None = None) -> int:
+        """Count faults of one kind and message; return how many there are.
+
+        Args:
+            kind: Their kind.
+            message: Their message.
+            count: How many there are.
+            item_id: Id of the item that failed; None for faults of calls.
+        """
+        ids = () if item_id is None else (item_id,)
         key = (kind, comparable(message))
         known = self._groups.get(key)
         if known is not None:
-            self._groups[key] = attrs.evolve(known, count=known.count + count)
+            self._groups[key] = attrs.evolve(known, count=known.count + count, ids=(known.ids + ids)[:_SHOWN_IDS])
             return known.count + count
         if len(self._groups) >= MOST_GROUPS:
             del self._groups[min(self._groups, key=lambda one: self._groups[one].count)]
-        self._groups[key] = FaultGroup(kind, count, provider_words(message))
+        self._groups[key] = FaultGroup(kind, count, provider_words(message), ids)
         return count
 
     def update(self, other: FaultGroups) -> None:
@@ -99,6 +118,14 @@ class FaultGroups:
         """Return the largest groups, the most frequent first, and of equal ones the one that was met first."""
         return tuple(sorted(self._groups.values(), key=lambda group: -group.count)[:most])
 
+    def representative(self, most: int = SHOWN_GROUPS) -> tuple[FaultGroup, ...]:
+        """Return the largest groups, and the largest one of each other kind: no kind is without a message."""
+        ordered = self.most_frequent(len(self._groups))
+        first: dict[FaultKind, FaultGroup] = {}
+        for group in ordered:
+            first.setdefault(group.kind, group)
+        return tuple(group for index, group in enumerate(ordered) if index < most or first[group.kind] is group)
+
 
 def group_faults(faults: Iterable[tuple[str, str, int]], most: int = SHOWN_GROUPS) -> tuple[FaultGroup, ...]:
     """Return the largest groups of faults that were counted by kind and message.
@@ -110,7 +137,12 @@ def group_faults(faults: Iterable[tuple[str, str, int]], most: int = SHOWN_GROUP
     groups = FaultGroups()
     for kind, message, count in faults:
         groups.add(FaultKind(kind), message, count)
-    return groups.most_frequent(most)
+    return groups.representative(most)
+
+
+def _id_text(item_id: str) -> str:
+    short = item_id if len(item_id) <= _LONGEST_ID else f"{item_id[: _LONGEST_ID - 1]}…"
+    return "".join(char if char.isprintable() else "�" for char in short)
 
 
 def are_alike(one: Fault, other: Fault) -> bool:
@@ -131,6 +163,13 @@ def provider_words(message: str) -> str:
 
 def _words(message: str) -> str:
     message = message[:_READ]
+    verdict = _VERDICT.match(message)
+    if verdict is None:
+        return _words_of_provider(message)
+    return verdict[0] + _words_of_provider(message[verdict.end() :])
+
+
+def _words_of_provider(message: str) -> str:
     quoted = _BODY_MESSAGE.search(message)
     if quoted is None:
         return _OPENAI.sub(r"\1: ", message, count=1)

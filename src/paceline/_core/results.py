@@ -16,6 +16,7 @@ from .accounting import ModelUse, total
 from .exceptions import JournalError, PacelineError
 from .fault import Fault, FaultKind
 from .fault_groups import FaultGroup, FaultGroups
+from .quantity import quantity
 from .usage import NO_USAGE, TokenUsage
 
 T = TypeVar("T")
@@ -97,8 +98,8 @@ def _group_messages(batch: BatchResult[Any]) -> tuple[FaultGroup, ...]:
     groups = FaultGroups()
     for result in batch.results:
         if result.error is not None and not is_pending(result):
-            groups.add(result.error.kind, result.error.message)
-    return groups.most_frequent()
+            groups.add(result.error.kind, result.error.message, item_id=result.item_id)
+    return groups.representative()
 
 
 def _add_usage(batch: BatchResult[Any]) -> TokenUsage:
@@ -116,7 +117,7 @@ class BatchResult(Generic[T]):
     failures: Mapping[FaultKind, int] = attrs.field(default=attrs.Factory(_count_failures, takes_self=True))
     """Items without an output, by kind of fault."""
     messages: tuple[FaultGroup, ...] = attrs.field(default=attrs.Factory(_group_messages, takes_self=True))
-    """The most frequent messages of failed items, with their numbers; pending items have none."""
+    """The most frequent messages of failed items, at least one of each kind, with their numbers; pending items have none."""
     usage: TokenUsage = attrs.field(default=attrs.Factory(_add_usage, takes_self=True))
     """Tokens over all items that were called."""
     models: tuple[ModelUse, ...] = ()
@@ -198,16 +199,20 @@ def summarize(  # noqa: PLR0913 - one line of the text each
     total = succeeded + failed + pending
     called = max(0, succeeded - recalled)
     pace = f", {called / seconds:,.1f} items/s" if seconds > 0 and math.isfinite(seconds) else ""
+    pace += " in this run, without those recalled" if pace and recalled else ""
     left = f", {pending:,} pending" if pending else ""
     lines = [f"items     {total:,}: {succeeded:,} succeeded, {failed:,} failed{left}"]
     for kind, count in sorted(failures.items()):
         if kind is not FaultKind.PENDING:
             lines.append(f"            {kind}: {count:,}")
-            lines += [f"              {group.line}" for group in messages if group.kind is kind and group.message]
+            groups = [group for group in messages if group.kind is kind and group.message]
+            lines += [f"              {group.line}" for group in groups]
+            if groups and (rest := count - sum(group.count for group in groups)) > 0:
+                lines.append(f"              and {rest:,} more of other messages")
     if recalled:
         lines.append(f"            {recalled:,} of them were recalled without a call")
     lines += [
-        f"refusals  {refusals:,}",
+        f"throttled {quantity(refusals, 'call')}",
         f"workers   {workers[0]:,} to {workers[1]:,}",
         f"tokens    {usage.input_tokens:,} in ({usage.cached_input_tokens:,} cached), {usage.output_tokens:,} out",
         *_cost_lines(models, top_alone),
@@ -225,7 +230,7 @@ def _cost_lines(models: Sequence[ModelUse], top_alone: Sequence[ModelUse]) -> li
     lines = [f"cost      {_usd(total(use.cost for use in models), models)}"]
     if len(models) > 1:
         lines += [
-            f"            {use.model}: {use.calls:,} calls, {use.accepted:,} accepted, {_usd(use.cost, [use])}"
+            f"            {use.model}: {quantity(use.calls, 'call')}, {use.accepted:,} accepted, {_usd(use.cost, [use])}"
             for use in models
         ]
     lines += [
@@ -270,7 +275,7 @@ class UnsavedError(JournalError):
         ids = [result.item_id for result in unsaved]
         more = f" and {len(ids) - _SHOWN_IDS:,} more" if len(ids) > _SHOWN_IDS else ""
         named = f": {', '.join(map(repr, ids[:_SHOWN_IDS]))}{more}" if ids else ""
-        super().__init__(f"{message}; {len(ids):,} results could not be saved{named}")
+        super().__init__(f"{message}; {quantity(len(ids), 'result')} could not be saved{named}")
         self.batch = batch
         self.unsaved: tuple[WorkItemResult[Any], ...] = tuple(unsaved)
 

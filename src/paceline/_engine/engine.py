@@ -254,7 +254,7 @@ def _result_of(batch: Batch, results: Sequence[WorkItemResult[T]]) -> BatchResul
         refusals=tally.refusals,
         workers=tally.workers_range,
         recalled=tally.recalled,
-        messages=tally.item_faults.most_frequent(),
+        messages=tally.item_faults.representative(),
         systematic=tuple(tally.systematic),
         stopped=_stop_reason(batch),
     )

@@ -79,7 +79,7 @@ class Tally:
         else:
             self.failures[result.error.kind] += 1
             if not is_pending(result):
-                self.item_faults.add(result.error.kind, result.error.message)
+                self.item_faults.add(result.error.kind, result.error.message, item_id=result.item_id)
         if recalled:
             self.recalled += 1
         elif result.usage is not NO_USAGE:

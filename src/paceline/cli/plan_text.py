@@ -8,6 +8,7 @@ from typing import Any
 
 import attrs
 
+from .._core.quantity import quantity
 from ..runs.dry_run import CHARACTERS_PER_TOKEN, OUTPUT_TOKENS, JournalState, PlannedModel, RunPlan
 from ..runs.item_registry import render_sharing
 from ..runs.options import RunOptions
@@ -20,6 +21,8 @@ _STATES = {
     "replaced": "its content is replaced",
     "stream": "a stream",
 }
+
+_SHOWN_CHARACTERS = 200  # of the first prompt
 
 
 def render_plan(plan: RunPlan) -> str:
@@ -127,14 +130,25 @@ def render_settings(options: RunOptions) -> str:
 
 
 def _input_lines(plan: RunPlan) -> Iterator[tuple[str, str]]:
-    bad = f"; {plan.bad_count:,} invalid lines are skipped" if plan.bad_count else ""
-    yield "input", f"{plan.source}: {plan.prompts:,} prompts ({plan.kind}){bad}"
+    verb = "is" if plan.bad_count == 1 else "are"
+    bad = f"; {quantity(plan.bad_count, 'invalid line')} {verb} skipped" if plan.bad_count else ""
+    yield "input", f"{plan.source}: {quantity(plan.prompts, 'prompt')} ({plan.kind}){bad}"
     for one in plan.bad:
         yield "", f"  {one}"
     if plan.bad_count > len(plan.bad):
         yield "", f"  and {plan.bad_count - len(plan.bad):,} more"
     for note in plan.notes:
         yield "", f"  {note}"
+    if plan.example is not None:
+        yield "prompt", _one_line(plan.example)
+
+
+def _one_line(prompt: str) -> str:
+    """Return the beginning of a prompt in one line that a terminal can show."""
+    text = " ".join(prompt[: 2 * _SHOWN_CHARACTERS].split())
+    if len(text) > _SHOWN_CHARACTERS or len(prompt) > 2 * _SHOWN_CHARACTERS:
+        text = f"{text[:_SHOWN_CHARACTERS].rstrip()}…"
+    return "".join(char if char.isprintable() else "�" for char in text)
 
 
 def _journal_lines(plan: RunPlan) -> Iterator[tuple[str, str]]:
@@ -147,7 +161,10 @@ def _journal_lines(plan: RunPlan) -> Iterator[tuple[str, str]]:
         return
     counts = state.counts
     failed = sum(counts.failures.values())
-    yield "", f"  {counts.total:,} items: {counts.succeeded:,} succeeded, {failed:,} failed, {counts.pending:,} pending"
+    yield (
+        "",
+        f"  {quantity(counts.total, 'item')}: {counts.succeeded:,} succeeded, {failed:,} failed, {counts.pending:,} pending",
+    )
     if failed:
         yield "", f"  {state.again:,} failed items are run again"
     if state.new and counts.total:

@@ -3,43 +3,23 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any
 
 import attrs
 
 from .._codec import fault_group_data, model_use_data
-from .._core.durations import format_duration
-from .._core.exhausted_lane import reopens_in
 from .._core.fault import TRANSIENT_KINDS, FaultKind
+from .._core.fault_groups import FaultGroup
+from .._core.quantity import quantity
 from .._core.results import BatchResult
 from ..files.types import STREAM
 from ..journal.reader import Counts
 from ..runs.report import JournalSummary, RunReport
+from .advice import advice, cannot_succeed, lacks_access
 from .console import print_json, print_lines, print_message
 from .exit_codes import exit_code
-
-_HINTS = MappingProxyType(  # the first that applies is printed: causes stand before their consequences
-    {
-        FaultKind.DENIED: "the provider rejected the key: check the key and its permissions",
-        FaultKind.EXHAUSTED: "a quota or the credit is used up, or the model is not allowed: see the provider's message, then resume",
-        FaultKind.BUG: "a strategy raised an unexpected exception: --verbose shows the traceback",
-        FaultKind.REJECTED: "the provider rejected requests as invalid: see the messages in the rows",
-        FaultKind.TIMEOUT: "calls took too long: raise --timeout, or ask for shorter answers",
-        FaultKind.THROTTLED: "the provider refused all calls for a long time: try again later",
-        FaultKind.OVERLOADED: "the provider has no capacity: try again later",
-        FaultKind.TRANSIENT: "calls failed repeatedly: see the messages in the rows, and try again later",
-        FaultKind.TRUNCATED: "answers reached the limit of output tokens: raise --max-tokens, or ask for shorter answers",
-        FaultKind.REFUSED: "the model declined to answer: see the messages in the rows",
-        FaultKind.INVALID: "answers did not match the required format: see the messages in the rows",
-        FaultKind.CANCELLED: "calls were cancelled by their own code: --verbose shows more",
-        FaultKind.SKIPPED: "items were skipped by a middleware: see the messages in the rows",
-        FaultKind.PENDING: "the run ended before all items had a result",
-    }
-)
-
 
 _MODEL_MAY_BE_WRONG = {FaultKind.REJECTED, FaultKind.TRANSIENT}
 _SYSTEMATIC = (
@@ -57,23 +37,10 @@ def hint(batch: BatchResult[Any], output: str | None) -> str | None:
     """
     if batch.systematic:
         return _SYSTEMATIC
-    for kind, advice in _HINTS.items():
-        if batch.failures.get(kind):
-            sentence = _exhausted_hint(batch) or advice if kind is FaultKind.EXHAUSTED else advice
-            if output is None:
-                return sentence
-            return f"{sentence}. The ids to run again: jq -r 'select(.success|not).id' {shlex.quote(output)}"
-    return None
-
-
-def _exhausted_hint(batch: BatchResult[Any]) -> str | None:
-    """Return what to do about an exhausted quota whose renewal time is known; None if it is not known."""
-    reopens = None if batch.stopped is None else reopens_in(batch.stopped)
-    return (
-        None
-        if reopens is None
-        else f"a quota is exhausted: run the rest in {format_duration(reopens)}, or raise the quota"
-    )
+    sentence = advice(batch)
+    if sentence is None or output is None:
+        return sentence
+    return f"{sentence}. The ids to run again: jq -r 'select(.success|not).id' {shlex.quote(output)}"
 
 
 def resume_command(journal: str) -> str:
@@ -81,10 +48,18 @@ def resume_command(journal: str) -> str:
     return f"paceline resume {shlex.quote(journal)}"
 
 
-def next_command(journal: str, counts: Counts) -> str | None:
-    """Return the command that runs what is missing in a journal, or what failed; None if all items succeeded."""
+def next_command(journal: str, counts: Counts, messages: Sequence[FaultGroup] = ()) -> str | None:
+    """Return the command that runs what is missing in a journal, or what failed; None if that would not help.
+
+    Args:
+        journal: Path of the journal.
+        counts: Its items.
+        messages: Messages of the items that failed, with their numbers.
+    """
     if counts.pending or counts.failures.keys() & TRANSIENT_KINDS:
         return resume_command(journal)
+    if cannot_succeed(counts.failures, messages):
+        return None
     return f"{resume_command(journal)} --retry failed" if counts.failures else None
 
 
@@ -110,7 +85,7 @@ def _output_lines(report: RunReport) -> Iterator[str]:
     yield f"retries   {report.retries:,}"
     if report.output is not None and report.saved is not None and report.output_error is None:
         rows = report.saved if report.journal is None else report.journal.counts.settled
-        yield f"output    {_name(report.output)}: {rows:,} rows"
+        yield f"output    {_name(report.output)}: {quantity(rows, 'row')}"
 
 
 def report_data(report: RunReport, *, code: int, signal: int | None) -> dict[str, Any]:
@@ -167,17 +142,21 @@ def print_advice(report: RunReport) -> None:
         print_message(str(report.journal_error))
     elif report.output_error is not None:
         _print_output_error(report, report.output_error)
-    elif (advice := _hint_of(report)) is not None:
-        print_message(advice)
+    elif (sentence := _hint_of(report)) is not None:
+        print_message(sentence)
     if report.bad_lines:
+        verb = "is invalid and was" if report.bad_lines == 1 else "are invalid and were"
         print_message(
-            f"{report.bad_lines:,} lines of the input are invalid and were skipped; --strict refuses such an input"
+            f"{quantity(report.bad_lines, 'line')} of the input {verb} skipped; --strict refuses such an input"
         )
     if report.journal is not None:
-        _print_journal(report.journal, new=report.batch.total_items)
+        _print_journal(report, report.journal)
         if {group.kind for group in report.batch.systematic} & _MODEL_MAY_BE_WRONG:
             command = f"{resume_command(report.journal.path)} --model NAME --allow-changes"
             print_message(f"if the model's name or address is wrong, resume with: {command}")
+        elif lacks_access(report.batch):
+            command = f"{resume_command(report.journal.path)} --model NAME --allow-changes"
+            print_message(f"to use another model, resume with: {command}")
 
 
 def _hint_of(report: RunReport) -> str | None:
@@ -203,10 +182,10 @@ def _print_output_error(report: RunReport, error: OSError) -> None:
         print_message(f"{place}: {reason}; the results are in {report.journal.path}")
     else:
         lost = total - (report.saved or 0)
-        print_message(f"{place}: {reason}; {lost:,} of {total:,} results could not be saved")
+        print_message(f"{place}: {reason}; {lost:,} of {quantity(total, 'result')} could not be saved")
 
 
-def _print_journal(journal: JournalSummary, *, new: int) -> None:
+def _print_journal(report: RunReport, journal: JournalSummary) -> None:
     counts = journal.counts
     if not Path(journal.path).exists():
         print_message(f"{journal.path}: is gone; the run cannot be resumed")
@@ -217,7 +196,14 @@ def _print_journal(journal: JournalSummary, *, new: int) -> None:
         done = f"{counts.settled:,} of {counts.total:,} items are done{some}, {counts.pending:,} are pending"
         print_message(f"{done}; resume with: {resume_command(journal.path)}")
     elif failed:
-        advice = f"retry them with: {next_command(journal.path, counts)}"
-        print_message(f"all {counts.total:,} items are done, {failed:,} of them failed; {advice}")
-    elif not new:
-        print_message(f"all {counts.total:,} items were done already")
+        command = next_command(journal.path, counts, report.batch.messages)
+        end = "running the same prompts again cannot help" if command is None else f"retry them with: {command}"
+        print_message(f"all {counts.total:,} items are done, {failed:,} of them failed; {end}")
+    elif not report.batch.total_items:
+        again = ""
+        if report.saved and report.output is not None and report.output_error is None:
+            again = f"; {_name(report.output)} was written again, with {quantity(report.saved, 'row')}"
+        print_message(f"all {counts.total:,} items were done already{again}")
+    if failed:
+        see = f"paceline results {shlex.quote(journal.path)} --only failed -o -"
+        print_message(f"see what failed with: {see}")

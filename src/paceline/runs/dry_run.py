@@ -105,6 +105,8 @@ class RunPlan:
     """Invalid lines."""
     notes: tuple[str, ...] = ()
     """Sentences about how the input was read, such as that its records are identified by numbers."""
+    example: str | None = None
+    """The first prompt as it is sent, of a request in a provider's format as JSON; None: the input has none, or it is not a text."""
     wanted: int
     """Prompts to be answered: those without a result, and those that are run again."""
     calls: int
@@ -165,6 +167,7 @@ def plan(options: RunOptions) -> RunPlan:
             bad=source.bad,
             bad_count=source.bad_count,
             notes=source.notes,
+            example=comparison.example,
             wanted=comparison.wanted,
             calls=calls,
             repeats=repeats,
@@ -220,6 +223,9 @@ class JournalComparison:
     ) -> None:
         self.wanted: int = 0
         """Prompts to be answered."""
+        self.example: str | None = None
+        """The first prompt as it is sent, if it is a text or a request."""
+        self._is_first = True
         self._options = options
         self._reader = reader
         self._answering = strategy
@@ -236,6 +242,8 @@ class JournalComparison:
 
     def visit(self, prompt: InputRecord) -> None:
         """Count a prompt of the input."""
+        if self._is_first:
+            self.example, self._is_first = _text_of(prompt.prompt), False
         self._has_requests |= isinstance(prompt.prompt, Request)
         self._prompts.append((prompt, content_key(prompt.prompt)))
         if len(self._prompts) == _AT_ONCE:
@@ -340,6 +348,14 @@ def comparing_with_journal(
         exists = journal is not None and os.path.exists(journal) and os.path.getsize(journal)  # noqa: PTH110, PTH202 - texts
         reader = stack.enter_context(JournalReader(journal)) if journal is not None and exists else None
         yield JournalComparison(options, strategy, reader, stack.enter_context(closing(SeenSet())))
+
+
+def _text_of(prompt: object) -> str | None:
+    if isinstance(prompt, Request):
+        return json.dumps(prompt.body, ensure_ascii=False, default=str)
+    if isinstance(prompt, list | tuple):
+        return " ".join(part if isinstance(part, str) else "[media]" for part in prompt)
+    return prompt if isinstance(prompt, str) else None
 
 
 def _plain(identity: Any) -> dict[str, Any]:

@@ -24,7 +24,7 @@ from ..journal.records import StoredResult
 from .journal_facts import journal_at, recorded_options, recorded_output
 from .journal_output import ROWS_AT_ONCE, encoder
 from .options import ExportFormat, ExportOptions
-from .setup import fields_of
+from .setup import check_suffix, fields_of
 from .table_output import StoredRows, write_table
 
 
@@ -54,6 +54,7 @@ def export(journal: str | PathLike[str], options: ExportOptions) -> ExportReport
         JournalError: The journal cannot be read.
         OSError: The output could not be written; BrokenPipeError: its reader has closed it.
     """
+    check_suffix(options.output, "results are written as")
     path = journal_at(journal)
     with JournalReader(path) as reader:
         _protect_output_of_runs(reader, options)

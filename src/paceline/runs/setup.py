@@ -36,7 +36,7 @@ from .options import RunOptions
 
 _BOM = "\ufeff"
 _NOT_WRITTEN = {".xlsx", ".xls", ".ods", ".tsv", ".gz", ".zip", ".feather", ".arrow"}
-"""Suffixes of files that a run does not write."""
+"""Suffixes of files that are not written."""
 
 
 def check_files(options: RunOptions) -> None:
@@ -49,15 +49,28 @@ def check_files(options: RunOptions) -> None:
     for path in (options.output, options.journal_file):
         if path is not None and path != STREAM:
             check_folder(path)
-    place = Path(options.output)
-    if place.suffix.lower() in _NOT_WRITTEN and not os.path.lexists(place):
-        raise OutputError(
-            f"{options.output}: a run writes JSON lines, CSV or Parquet; use -o {shlex.quote(str(place.with_suffix('.csv')))}"
-        )
+    if not os.path.lexists(options.output):
+        check_suffix(options.output, "a run writes")
     if options.output_format.is_table and options.journal_file is None:
         raise OutputError(f"{options.output}: a table ({options.output_format}) is written to a regular file")
     if options.output_format is OutputFormat.PARQUET:
         import_pyarrow()
+
+
+def check_suffix(output: str, subject: str) -> None:
+    """Check that the name of an output is not that of a format that is not written.
+
+    Args:
+        output: Path of the output.
+        subject: What writes it, with its verb, such as "a run writes".
+
+    Raises:
+        OutputError: It is the name of a workbook, an archive or another such format.
+    """
+    place = Path(output)
+    if place.suffix.lower() in _NOT_WRITTEN:
+        other = shlex.quote(str(place.with_suffix(".csv")))
+        raise OutputError(f"{output}: {subject} JSON lines, CSV or Parquet; use -o {other}")
 
 
 def fields_of(options: RunOptions) -> list[str]:

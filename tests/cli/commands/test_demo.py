@@ -70,7 +70,7 @@ def test_on_a_terminal_the_demo_draws_a_panel(start):
         "workers",
         "in flight",
         "served",
-        "refusals",
+        "throttled",
         "█",
         "→",
         "40 succeeded",

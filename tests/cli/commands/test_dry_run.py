@@ -151,6 +151,26 @@ def test_invalid_lines_are_in_the_plan(paceline, same, tmp_path):
     }
 
 
+def test_the_plan_shows_the_first_prompt_as_it_is_sent_in_one_short_line(paceline, tmp_path):
+    table = tmp_path / "in.csv"
+    table.write_text('review\n"good\n\x1b[31m"\n', "utf-8")
+    run = paceline("run", table, "--prompt", "Classify: {review}" + " long" * 100, "-m", FAST, "--dry-run")
+    (line,) = [line for line in run.out.splitlines() if line.startswith("prompt    ")]
+    assert line.startswith("prompt    Classify: good �[31m long long")
+    assert line.endswith("…")
+    assert len(line) <= 211
+
+
+def test_a_plan_shows_the_body_of_a_request_and_json_has_no_prompt(paceline, tmp_path):
+    batch = tmp_path / "in.jsonl"
+    body = {"model": "m", "messages": [{"role": "user", "content": "Who?"}]}
+    line = {"custom_id": "q", "method": "POST", "url": "/v1/chat/completions", "body": body}
+    batch.write_text(json.dumps(line) + "\n", "utf-8")
+    arguments = ("run", batch, "-o", tmp_path / "o", "-m", FAST, "--dry-run")
+    assert any(line.startswith("prompt    {") and "Who?" in line for line in paceline(*arguments).out.splitlines())
+    assert "Who?" not in paceline(*arguments, "--json").out
+
+
 def test_an_input_that_cannot_be_run_is_refused_as_in_a_run(paceline, same, tmp_path):
     with same.open("a") as file:
         file.write("broken\n")

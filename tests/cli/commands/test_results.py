@@ -28,10 +28,17 @@ def test_the_output_is_restored_byte_for_byte(paceline, batch, tmp_path):
     journal = batch(prompts(300), model=REJECTING, code=1)
     again = tmp_path / "again.jsonl"
     run = paceline("results", journal, "-o", again)
-    assert (run.code, run.out, run.err) == (0, "", "")
+    assert (run.code, run.out, run.err) == (0, "", f"paceline: {again}: 300 rows\n")
     assert again.read_bytes() == (tmp_path / "out.jsonl").read_bytes()
     assert paceline("results", journal, "-o", "-").out == again.read_text("utf-8")
     assert sorted(path.name for path in tmp_path.iterdir() if path.name.endswith(".part")) == []
+
+
+def test_the_number_of_rows_is_said_also_if_there_are_none(paceline, batch, tmp_path):
+    journal = batch(prompts(1))
+    run = paceline("results", journal, "-o", tmp_path / "f.csv", "--only", "failed")
+    assert (run.code, run.err) == (0, f"paceline: {tmp_path / 'f.csv'}: 0 rows\n")
+    assert paceline("results", journal, "-o", "-").err == "paceline: stdout: 1 row\n"
 
 
 def test_rows_may_be_in_the_order_of_the_input(paceline, batch):

@@ -29,7 +29,7 @@ def test_the_summary_goes_to_stderr_and_rows_to_stdout(paceline, jsonl):
     run = paceline("run", jsonl(5), "-o", "-", "-m", slow, "--quiet")
     assert run.code == 0
     assert len(run.rows) == 5
-    for words in ("5 succeeded, 0 failed", "refusals  0", "workers   5 to 5", "tokens ", "time "):
+    for words in ("5 succeeded, 0 failed", "throttled 0 calls", "workers   5 to 5", "tokens ", "time "):
         assert words in run.err
 
 

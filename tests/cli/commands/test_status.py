@@ -29,7 +29,7 @@ def test_the_status_of_a_finished_batch_shows_its_calls_tokens_and_time(paceline
         f"journal   {journal}",
         f"input     {tmp_path}/in.jsonl: 20 prompts (jsonl)",
         "items     20: 20 succeeded, 0 failed, 0 pending",
-        "refusals  0",
+        "throttled 0 calls",
         f"model     {FAST}",
         f"strategy  SimulatedStrategy, model sim, service {FAST}",
     ]
@@ -69,7 +69,7 @@ def test_the_path_in_a_command_is_quoted(paceline, jsonl, tmp_path):
 def test_skipped_lines_are_shown(paceline, batch):
     journal = batch(prompts(3) + "broken\n", code=1)
     run = paceline("status", journal)
-    assert "3 prompts (jsonl); 1 invalid lines" in run.out
+    assert "3 prompts (jsonl); 1 invalid line" in run.out
     assert "in.jsonl:4: not JSON" in run.out
     assert paceline("status", journal, "--json").rows[0]["bad_lines"] == 1
 
@@ -161,7 +161,7 @@ def test_ids_and_names_may_be_of_any_script(paceline, tmp_path):
     path = tmp_path / "Eingänge 数据.jsonl"
     path.write_text(lines_of([{"id": "ключ", "prompt": "?"}]), "utf-8")
     assert paceline("run", path, "-o", tmp_path / "ü.jsonl", "-m", FAST).code == 0
-    assert f"{path}: 1 prompts" in paceline("status", tmp_path / "ü.jsonl").out
+    assert f"{path}: 1 prompt" in paceline("status", tmp_path / "ü.jsonl").out
 
 
 def test_of_many_runs_the_latest_are_shown(paceline, batch):

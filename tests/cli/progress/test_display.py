@@ -30,7 +30,7 @@ def test_a_line_has_the_figures_and_is_printed_once_a_period():
         "40 in flight of 42 workers",
         "served 29.5 calls/s",
         "pace: 31.0 calls/s",
-        "7 refusals",
+        "7 calls throttled",
         "2 failed",
         "breaker open; calls start in 13 s",
         "0:16 left",

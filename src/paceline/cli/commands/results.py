@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from ..._core.quantity import quantity
+from ...files.types import STREAM
 from ...runs.journal_export import export
 from ...runs.journal_facts import journal_at
 from ...runs.options import ExportOptions
@@ -20,11 +22,13 @@ def results(journal: str, arguments: ResultsArguments) -> int:
     options = record_of(ExportOptions, arguments)
     try:
         with sigterm_raises_exit():
-            export(journal, options)
+            report = export(journal, options)
     except BrokenPipeError:
         raise
     except OSError as error:
         reason = error.strerror or error
         print_message(f"{options.output}: {reason}; the results are in {journal_at(journal)}")
         return UNSAVED
+    place = "stdout" if report.output == STREAM else report.output
+    print_message(f"{place}: {quantity(report.rows, 'row')}")
     return OK

@@ -13,6 +13,7 @@ import attrs
 from ..._codec import fault_group_data, model_use_data
 from ..._core.durations import format_duration
 from ..._core.fault import redact
+from ..._core.quantity import quantity
 from ...files.types import STREAM
 from ...journal.reader import PaceEntry
 from ...runs.journal_status import JournalStatus, RunSummary
@@ -80,7 +81,7 @@ def status_data(status: JournalStatus) -> dict[str, Any]:
 
 def _next(status: JournalStatus) -> str | None:
     """Return the command that resumes the batch; None if it would do nothing, or cannot start."""
-    return next_command(status.journal, status.counts) if status.can_resume else None
+    return next_command(status.journal, status.counts, status.messages) if status.can_resume else None
 
 
 def _lines(status: JournalStatus) -> Iterator[tuple[str, str]]:
@@ -120,23 +121,25 @@ def _items(status: JournalStatus) -> Iterator[tuple[str, str]]:
     if failures:
         kinds = sorted(counts.failures.items(), key=lambda kind: (-kind[1], kind[0]))
         yield "failed", ", ".join(f"{kind}: {count:,}" for kind, count in kinds)
-        for group in status.messages:
-            if group.message:
-                yield "", f"  {group}"
+        shown = [group for group in status.messages if group.message]
+        for group in shown:
+            yield "", f"  {group}"
+        if shown and (rest := failures - sum(group.count for group in shown)) > 0:
+            yield "", f"  and {rest:,} more of other messages"
     for index, group in enumerate(status.faults):
         yield ("" if index else "faults"), str(group)
     if status.stopped is not None and counts.pending:
         yield "stopped", status.stopped
-    yield "refusals", f"{counts.refusals:,}"
+    yield "throttled", quantity(counts.refusals, "call")
 
 
 def _input(status: JournalStatus) -> Iterator[tuple[str, str]]:
     known = status.input
     if known is None:
         return
-    bad = f"; {known.bad_count:,} invalid lines" if known.bad_count else ""
+    bad = f"; {quantity(known.bad_count, 'invalid line')}" if known.bad_count else ""
     name = known.name if status.options is None else status.options.input
-    yield "input", f"{'stdin' if name == STREAM else name}: {known.count:,} prompts ({known.kind}){bad}"
+    yield "input", f"{'stdin' if name == STREAM else name}: {quantity(known.count, 'prompt')} ({known.kind}){bad}"
     for sentence in known.bad:
         yield "", f"  {sentence}"
 
@@ -146,7 +149,7 @@ def _models(status: JournalStatus) -> Iterator[tuple[str, str]]:
         tokens = use.usage
         price = "cost unknown" if cost is None else f"${cost:,.4g}"
         used = f"{tokens.input_tokens:,} in ({tokens.cached_input_tokens:,} cached), {tokens.output_tokens:,} out"
-        calls = f"{use.calls:,} calls, {use.accepted:,} accepted"
+        calls = f"{quantity(use.calls, 'call')}, {use.accepted:,} accepted"
         yield "" if index else "used", f"{use.model}: {calls}; tokens {used}; {price}"
 
 

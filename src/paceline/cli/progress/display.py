@@ -29,13 +29,14 @@ from rich.text import Text
 
 from ..._core.durations import format_clock
 from ..._core.fault_groups import FaultGroup
+from ..._core.quantity import quantity
 from ...runs.progress import RunProgress
 from ..console import STDOUT, print_message
 from .figures import SHOWN_STEPS, PaceSteps, format_breaker, format_pace, format_rate
 
 _LEVELS = "▁▂▃▄▅▆▇█"
 _WIDEST = 48  # columns of a curve
-_LABELS, _VALUES = 7, 24  # columns: fixed, so that what is redrawn stays in place
+_LABELS, _VALUES = 9, 24  # columns: fixed, so that what is redrawn stays in place
 _HEADROOM = 1.2  # top of the curves over the highest rate served: the pace may be far above it for a moment
 _WAITING, _FAILED = "yellow", "red"
 _SHORTEST_WAIT = 1.0  # seconds: shorter waits are over before they are read
@@ -129,7 +130,7 @@ class PacePanel:
         failed = Text(f", {progress.failed:,} failed", style=_FAILED if progress.failed else "")
         if progress.pending:
             failed.append(f", {progress.pending:,} pending", style=_WAITING)
-        table.add_row("refused", Text(f"{progress.refusals:,}") + failed)
+        table.add_row("throttled", Text(f"{progress.refusals:,}") + failed)
         table.add_row("served", format_rate(progress.rate, "calls"), self._served)
         table.add_row("pace", format_pace(progress), self._pace)
         return table
@@ -315,7 +316,7 @@ def line(progress: RunProgress) -> str:
     breaker = f", breaker {format_breaker(progress)}" if progress.wait >= _SHORTEST_WAIT else ""
     return (
         f"{progress.done:,} of {progress.total:,} done, {progress.in_flight:,} in flight of {progress.workers:,} workers, "
-        f"served {format_rate(progress.rate, 'calls')}, pace: {format_pace(progress)}, {progress.refusals:,} refusals, "
+        f"served {format_rate(progress.rate, 'calls')}, pace: {format_pace(progress)}, {quantity(progress.refusals, 'call')} throttled, "
         f"{progress.failed:,} failed{pending}{breaker}, {format_clock(progress.left)} left"
     )
 
