@@ -18,7 +18,7 @@ def batch_of(*faults):
     return BatchResult(results=tuple(WorkItemResult(f"q{n}", n, error=Fault(*fault)) for n, fault in enumerate(faults)))
 
 
-def test_an_item_that_is_refused_while_others_are_served_is_not_told_that_all_are_refused():
+def test_an_item_that_is_refused_while_others_are_served_has_its_own_advice():
     batch = batch_of((FaultKind.THROTTLED, OWN))
     assert "refused all calls" not in advice(batch)
     assert "others were served" in advice(batch)
@@ -53,7 +53,7 @@ def test_a_quota_that_is_used_up_is_no_lack_of_access(message):
     assert not lacks_access(batch_of((FaultKind.EXHAUSTED, message)))
 
 
-def test_a_prompt_that_a_policy_rejects_is_told_apart_from_an_answer_that_the_model_declined():
+def test_a_prompt_that_a_policy_rejects_has_other_advice_than_an_answer_that_the_model_declined():
     flagged = batch_of(
         (FaultKind.REFUSED, "BadRequestError: Error code: 400 - {'error': {'message': 'content filter'}}")
     )

@@ -228,3 +228,14 @@ def test_a_journal_that_a_process_writes_is_not_resumed(start, paceline, jsonl, 
     plan = paceline("resume", out, "--dry-run")
     assert plan.code == 2
     assert f"a run would be refused: the journal is being written by process {started.pid}" in plan.out
+
+
+@pytest.mark.parametrize("name", ["out.jsonl", "out.csv"])
+def test_an_output_that_was_deleted_is_said_to_be_written_again(paceline, jsonl, tmp_path, name):
+    out = tmp_path / name
+    arguments = ("run", jsonl(3), "-o", out, "-m", FAST, "-q")
+    assert paceline(*arguments).code == 0
+    out.unlink()
+    run = paceline(*arguments)
+    assert f"all 3 items were done already; {out} was written again, with 3 rows" in run.err
+    assert out.exists()
