@@ -41,7 +41,7 @@ def valid_line_like(line):
 def test_each_example_has_the_reason_of_the_page(tmp_path, line, reason):
     path = tmp_path / "in.jsonl"
     path.write_bytes(b"\n".join([valid_line_like(line), line, valid_line_like(line).replace(b"first", b"last"), b""]))
-    with open_input(str(path)) as source:
+    with open_input(str(path), encoding="utf-8") as source:
         ids = [prompt.id for prompt in source]
         complaints = source.complaints()
     if reason.startswith(("accepted", "skipped")):

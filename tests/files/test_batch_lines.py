@@ -116,12 +116,13 @@ def test_a_template_is_not_for_lines_of_text(file):
 
 def test_a_request_without_an_id_is_numbered_and_that_is_said_once(file):
     gemini = {"request": CONTENTS}
-    path = file(lines(gemini, {**gemini, "metadata": {"key": "m"}}, {**gemini, "metadata": {"topic": "x"}}))
+    (named,) = prompts(file(lines({**gemini, "metadata": {"key": "m"}})))
+    assert (named.id, named.context) == ("m", {"metadata": {"key": "m"}})
+    path = file(lines(gemini, {**gemini, "metadata": {"topic": "x"}}))
     checked = opened(path)
     assert [(prompt.id, prompt.context) for prompt in prompts(path)] == [
         ("1", None),
-        ("m", {"metadata": {"key": "m"}}),
-        ("3", {"metadata": {"topic": "x"}}),
+        ("2", {"metadata": {"topic": "x"}}),
     ]
     (note,) = checked.notes
     assert note.startswith(f"{path}: 2 lines have no id, and are identified by their numbers")
@@ -160,3 +161,26 @@ def test_a_line_of_messages_is_a_request_whose_output_is_text_and_its_other_fiel
     )
     assert first.prompt == Request("openai", {"messages": turns, "temperature": 0}, reply="text")
     assert (first.id, first.context, second.id, second.context) == ("1", {"label": "x"}, "7", 1)
+
+
+@pytest.mark.parametrize(("line", "field"), [(OPENAI, "custom_id"), (ANTHROPIC, "custom_id"), (GEMINI, "key")])
+@pytest.mark.parametrize("is_array", [False, True])
+def test_a_line_without_an_id_among_lines_that_have_one_is_never_numbered(file, line, field, is_array):
+    named = [{**line, field: f"q{n}"} for n in range(1, 10)]
+    misspelt = {key: value for key, value in line.items() if key != field} | {f"{field}d": "q8"}
+
+    def written(lines):
+        if is_array:
+            return file(b"[" + b",\n".join(json.dumps(one).encode() for one in lines) + b"]", "in.json")
+        return file(b"".join(json.dumps(one).encode() + b"\n" for one in lines))
+
+    late = written([*named[:7], misspelt, named[8]])
+    assert [complaint.partition(":8: ")[2].removeprefix("entry 8: ") for complaint in opened(late).complaints()] == [
+        f"{field} is missing; other lines have one"
+    ]
+    assert [one.id for one in prompts(late)] == ["q1", "q2", "q3", "q4", "q5", "q6", "q7", "q9"]
+    early = written([misspelt, *named])
+    if line is ANTHROPIC:  # without its id it is not recognised
+        assert [complaint.partition(":1: ")[0] for complaint in opened(early).complaints()] == [early]
+    else:
+        assert complaint(early) == f"{early}:1: {field} is missing, but line 2 has one; add it"

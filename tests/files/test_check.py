@@ -46,9 +46,10 @@ def test_each_field_of_the_template_counts(file):
 def test_fields_of_json_may_be_empty_or_null(file, value):
     path = file("".join(json.dumps({"id": n, "t": t}) + "\n" for n, t in enumerate(["x", value, "y"])).encode())
     checked = opened(path, template="{t}")
-    assert (checked.count, checked.bad_count) == ((2, 1) if value is None else (3, 0))
-    (note,) = checked.notes
-    assert "--skip-empty leaves such" in note
+    assert (checked.count, checked.bad_count) == (3, 0)
+    assert checked.notes == (
+        f"{path}: 1 prompt has an empty field 't' (line 2), and is sent all the same; --skip-empty leaves such prompts out",
+    )
     assert [one.id for one in prompts(path, template="{t}", skip_empty=True)] == ["0", "2"]
     assert opened(path, template="{t}", skip_empty=True, strict=True).bad_count == 0
 
@@ -62,6 +63,16 @@ def test_an_empty_prompt_is_an_empty_field(file):
             "--skip-empty leaves such prompts out"
         ),
     )
+
+
+@pytest.mark.parametrize(
+    "content", [b'{"id": 1, "prompt": null}\n{"id": 2, "prompt": "x"}\n', b'[{"prompt": null}, {"prompt": "x"}]']
+)
+def test_a_prompt_that_is_null_is_an_empty_field(file, content):
+    path = file(content, "in.json" if content.startswith(b"[") else "in.jsonl")
+    assert [one.prompt for one in prompts(path)] == ["", "x"]
+    assert "1 prompt has an empty field 'prompt'" in "".join(opened(path).notes)
+    assert [one.prompt for one in prompts(path, skip_empty=True)] == ["x"]
 
 
 def test_an_input_of_which_nothing_is_left_is_refused(file):

@@ -39,13 +39,35 @@ def test_lines_of_json_arrays_and_text_may_have_another_encoding(file, encoding)
 
 def test_a_line_that_is_not_text_in_its_encoding_is_named_with_the_option(file):
     path = file(b"id,text\na,caf\xe9\nb,ok\n", "in.csv")
-    assert opened(path, template="{text}").complaints() == [
-        f"{path}:2: not UTF-8 at byte 6 of the line; --encoding names another encoding, such as cp1252"
-    ]
+    reason = f"{path}:2: not UTF-8 at byte 6 of the line; set its encoding, such as --encoding cp1252"
+    assert opened(path, template="{text}", encoding="utf-8").complaints() == [reason]
     assert opened(path, template="{text}", encoding="ascii").complaints() == [
         f"{path}:2: not ascii at character 6 of the line; --encoding names another encoding"
     ]
     assert [one.prompt for one in prompts(path, template="{text}", encoding="cp1252")] == ["café", "ok"]
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("in.csv", b'id,prompt\na,"x\ny"\nb,caf\xe9\nc,ok\n'),
+        ("in.jsonl", b'{"prompt": "x"}\n\n\n{"prompt": "caf\xe9"}\n{"prompt": "ok"}\n'),
+        ("in.json", b'[{"prompt": "x"},\n\n\n{"prompt": "caf\xe9"}, {"prompt": "ok"}]'),
+        ("in.txt", b"x\n\n\ncaf\xe9\nok\n"),
+    ],
+)
+@pytest.mark.parametrize("strict", [False, True])
+def test_an_input_in_another_encoding_is_refused_at_its_first_such_line_and_not_thinned_out(
+    file, name, content, strict
+):
+    path = file(content, name)
+    message = complaint(path, strict=strict)
+    assert message.startswith(f"{path}:4: not UTF-8 at byte ")
+    assert "such as --encoding cp1252" in message
+    assert "--encoding utf-8 skips such" in message
+    assert "\n" not in message
+    assert [one.prompt for one in prompts(path, encoding="cp1252")][-2:] == ["café", "ok"]
+    assert opened(path, encoding="utf-8").bad_count == 1
 
 
 def test_text_that_cannot_be_read_on_is_refused_with_its_line(file):

@@ -187,8 +187,8 @@ def test_the_digest_is_of_the_bytes_that_were_read(file):
 
 def test_repeated_ids_are_found_among_many_short_and_long_ones(file):
     names = [f"{i:x}" for i in range(3_000)] + ["x" * 40 + str(i) for i in range(3_000)]
-    checked = opened(file(b"".join(row(name) for name in [*names, *names[::-1]])))
-    assert (checked.count, checked.bad_count) == (6_000, 6_000)
+    checked = opened(file(b"".join(row(name) for name in [*names, *names[2_700:3_300]])))
+    assert (checked.count, checked.bad_count) == (6_000, 600)
 
 
 @pytest.mark.parametrize("content", [b"", b"\n \n"])

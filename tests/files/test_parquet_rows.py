@@ -74,9 +74,8 @@ def test_each_bad_row_has_one_reason_and_the_others_survive(table):
         f"{path}: row 2: id must be a string or a number, not null",
         f"{path}: row 3: id must not be empty",
         f"{path}: row 4: id 'a' is in row 1 already",
-        f"{path}: row 5: the column 'text' is null",
     ]
-    assert [prompt.id for prompt in prompts(path, template="{text}")] == ["a"]
+    assert [(prompt.id, prompt.prompt) for prompt in prompts(path, template="{text}")] == [("a", "x"), ("e", "")]
 
 
 def test_bytes_are_not_text_and_a_text_that_is_not_utf_8_makes_only_its_row_bad(table):
@@ -185,7 +184,7 @@ def test_a_value_that_python_does_not_have_spoils_no_row_that_does_not_need_it(t
 
 def test_such_a_value_is_text_in_a_prompt_or_its_row_is_invalid(table):
     path = table({"id": ["a", "b"], "at": NANOSECONDS})
-    assert [one.prompt for one in prompts(path, template="{at}")] == ["2024-01-01T00:00:00.123456789"]
+    assert [one.prompt for one in prompts(path, template="{at}")] == ["2024-01-01T00:00:00.123456789", ""]
     path = table({"id": ["a", "b"], "at": pa.array([10**15, 0], pa.timestamp("s"))})
     assert opened(path, template="{at}").complaints() == [f"{path}: row 1: the column 'at' cannot be read: ValueError"]
 
@@ -198,7 +197,8 @@ def test_a_text_that_is_not_utf_8_spoils_no_row_that_does_not_need_it(table):
 
 def test_not_a_number_is_a_null_as_pandas_means_it(table):
     path = table({"text": pa.array([1.5, float("nan")])})
-    assert opened(path, template="{text}").complaints() == [f"{path}: row 2: the column 'text' is null"]
+    assert [one.prompt for one in prompts(path, template="{text}")] == ["1.5", ""]
+    assert [one.prompt for one in prompts(path, template="{text}", skip_empty=True)] == ["1.5"]
 
 
 def test_a_field_of_a_template_may_be_nested(table):

@@ -76,14 +76,38 @@ def test_a_column_that_may_be_meant_as_ids_is_named(file):
     )
 
 
-def test_repeated_ids_are_invalid_and_what_to_do_is_said_once(file):
-    path = file(b"id,text\na,x\na,y\na,z\n", "in.csv")
+def test_a_few_repeated_ids_are_invalid_and_what_to_do_is_said_once(file):
+    rows = b"".join(b"%d,x\n" % number for number in range(18))
+    path = file(b"id,text\n" + rows + b"0,y\n1,z\n", "in.csv")
     checked = opened(path, template="{text}")
-    assert checked.complaints() == [f"{path}:{line}: id 'a' is in row 1 already" for line in (3, 4)]
+    assert checked.complaints() == [f"{path}:{n + 20}: id '{n}' is in row {n + 1} already" for n in (0, 1)]
     assert checked.notes == (
         f"{path}: 2 rows repeat an id; --id-column names another field, and --id-column '' numbers them",
     )
-    assert ids(path, id_column="") == ["1", "2", "3"]
+
+
+@pytest.mark.parametrize("strict", [False, True])
+def test_a_column_whose_values_repeat_is_refused_as_ids(file, strict):
+    content = b"ID,date,text\n" + b"".join(b"%d,2026-0%d,x\n" % (n, n % 9) for n in range(1_000))
+    path = file(content, "in.csv")
+    assert complaint(path, template="{text}", id_column="date", strict=strict) == (
+        f"{path}: 991 of 1,000 rows repeat an id in 'date' that an earlier row has, and would not be run; "
+        "--id-column names another field, and --id-column '' numbers them"
+    )
+    assert len(prompts(path, template="{text}")) == len(prompts(path, template="{text}", id_column="")) == 1_000
+
+
+def test_a_column_that_is_chosen_as_ids_is_refused_alike(file):
+    for content, name in (
+        (b"Id,text\na,x\na,y\na,z\n", "in.csv"),
+        (b'{"id": 1, "text": "x"}\n' * 3, "in.jsonl"),
+        (b'[{"id": 1, "text": "x"}, {"id": 1, "text": "y"}, {"id": 1, "text": "z"}]', "in.json"),
+    ):
+        assert " 2 of 3 " in complaint(file(content, name), template="{text}")
+
+
+def test_one_repeated_id_of_a_short_input_is_only_an_invalid_row(file):
+    assert opened(file(b"id,text\na,x\na,y\n", "in.csv"), template="{text}").bad_count == 1
 
 
 def test_columns_of_the_same_name_are_numbered_and_spaces_around_names_do_not_count(file):

@@ -7,9 +7,11 @@ import json
 import pytest
 
 from paceline import runs
+from paceline._core.request import Request
 from paceline.exceptions import ConfigurationError
+from paceline.files import InputRecord
 from paceline.runs import RunOptions
-from paceline.runs.model_of_input import with_model
+from paceline.runs.model_of_input import ReplacedModels, with_model
 
 TURNS = [{"role": "user", "content": "Why?"}]
 
@@ -91,3 +93,30 @@ def test_a_batch_file_is_answered_by_its_own_model_and_resumed_without_naming_it
     assert paceline("run", path, "-o", f"{path}.csv").code == 0
     assert paceline("resume", f"{path}.csv").code == 0
     assert [received.body["model"] for received in service.received] == ["gpt-5-mini"] * 2
+
+
+def notes_of(options):
+    return [note for note in runs.plan(options).notes if "another model" in note]
+
+
+def test_how_many_lines_name_a_model_that_is_replaced_is_said_once(options, tmp_path):
+    made = options(chat(1), chat(2, "gpt-5"), chat(3, None), chat(4), model="sim", output=tmp_path / "out.jsonl")
+    (note,) = notes_of(made)
+    assert (
+        note == f"{made.input}: 3 lines name another model (gpt-5-mini, gpt-5), which is replaced by {note.split()[-1]}"
+    )
+    said = []
+    runs.run(made, on_message=said.append)
+    assert said.count(note) == 1
+
+
+def test_lines_that_name_the_model_that_answers_are_not_mentioned():
+    replaced = ReplacedModels(["gemini-2.5-flash", "gpt-5-mini"])
+    for name in ("models/gemini-2.5-flash", " gpt-5-mini ", None, 7):
+        replaced.add(InputRecord(1, "a", Request("gemini", {"contents": [{}], "model": name})))
+    replaced.add(InputRecord(2, "b", "a text"))
+    assert replaced.sentences("in.jsonl") == []
+    replaced.add(InputRecord(3, "c", Request("gemini", {"contents": [{}], "model": "gpt-5"})))
+    assert replaced.sentences("in.jsonl") == [
+        "in.jsonl: 1 line names another model (gpt-5), which is replaced by gemini-2.5-flash, gpt-5-mini"
+    ]

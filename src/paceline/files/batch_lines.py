@@ -154,6 +154,10 @@ def _request(dialect: Dialect, body: object, name: str) -> Request:
         raise LineError(f"{name}.{error}") from None
 
 
+ID_FIELDS: Mapping[InputKind, str] = MappingProxyType(
+    {InputKind.OPENAI: "custom_id", InputKind.GEMINI: "key", InputKind.ANTHROPIC: "custom_id"}
+)
+"""Field of the ids of each batch API."""
 _BODIES = {InputKind.OPENAI: "body", InputKind.GEMINI: "request", InputKind.ANTHROPIC: "params"}
 _DIALECTS: Mapping[InputKind, Dialect] = MappingProxyType(
     {InputKind.GEMINI: "gemini", InputKind.ANTHROPIC: "anthropic"}

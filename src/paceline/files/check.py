@@ -7,7 +7,19 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing
 from typing import TYPE_CHECKING
 
-from .types import BadLine, InputError, InputFormat, InputKind, InputRecord, LineError, NullFieldError, RawRecord, quote
+from .batch_lines import ID_FIELDS
+from .types import (
+    BadLine,
+    InputError,
+    InputFormat,
+    InputKind,
+    InputRecord,
+    LineError,
+    LostRestError,
+    RawRecord,
+    WrongEncodingError,
+    quote,
+)
 
 if TYPE_CHECKING:
     from .seen_set import SeenSet
@@ -15,6 +27,9 @@ if TYPE_CHECKING:
 _SHOWN = 10  # bad lines that are reported one by one, and empty fields whose places are
 _NOUNS = {InputKind.CSV: ("row", "rows"), InputKind.PARQUET: ("row", "rows"), InputKind.JSON: ("entry", "entries")}
 """What a record is called in messages, by the format of its input; otherwise a line."""
+_MOST_REPEATED = 0.1  # of the ids: with more, they hardly are ids, and a sample of the records would be run
+_FEW = 2  # records that may repeat an id however short the input is
+_ON_IDS = "--id-column names another field, and --id-column '' numbers them"
 _BATCH = {InputKind.OPENAI, InputKind.GEMINI, InputKind.ANTHROPIC}
 
 Objection = Callable[[InputRecord], str | None]
@@ -31,14 +46,11 @@ class EmptyFields:
     def __init__(self, *, is_skipped: bool) -> None:
         self._is_skipped = is_skipped
         self._field = ""
-        self._count = self._nulls = 0
+        self._count = 0
         self._places = array("Q")
 
-    def add(self, place: int, field: str, *, is_null: bool = False) -> None:
-        """Count a record; one with a null that is not left out is invalid, and is reported as such."""
-        if is_null and not self._is_skipped:
-            self._nulls += 1
-            return
+    def add(self, place: int, field: str) -> None:
+        """Count a record."""
         self._count += 1
         self._field = self._field or field
         if len(self._places) < _SHOWN:
@@ -60,10 +72,6 @@ class EmptyFields:
                 f"{self._count:,} {prompts} an empty field {quote(self._field)} ({where} {places}), "
                 f"and {'is' if is_one else 'are'} {what}"
             )
-        if self._nulls:
-            said.append(
-                f"{self._nulls:,} of the invalid {nouns[1]} have a null in the prompt; --skip-empty leaves such out"
-            )
         return said
 
 
@@ -75,10 +83,18 @@ class Check:
         input_format: Reads the records.
         objection: Returns why a well-formed prompt cannot be used; None: there are no objections.
         skip_empty: Whether records are left out in which a field of the prompt is empty or null.
+        refuse_undecodable: Whether a line that is not text in its encoding makes the input unusable: without its lines with
+            accents an input is another one. Otherwise it is a bad line.
     """
 
     def __init__(
-        self, name: str, input_format: InputFormat, objection: Objection | None = None, *, skip_empty: bool = False
+        self,
+        name: str,
+        input_format: InputFormat,
+        objection: Objection | None = None,
+        *,
+        skip_empty: bool = False,
+        refuse_undecodable: bool = False,
     ) -> None:
         self._format = input_format
         self.count: int = 0
@@ -92,6 +108,7 @@ class Check:
         self._name = name
         self._objection = objection
         self._skip_empty = skip_empty
+        self._refuse_undecodable = refuse_undecodable
         self._empty = EmptyFields(is_skipped=skip_empty)
         self._repeated = 0
         self._reasons: set[str] = set()  # of the first bad lines
@@ -105,6 +122,7 @@ class Check:
 
         Raises:
             OSError: The ids cannot be kept in a temporary file.
+            InputError: The input cannot be read to its end, or not in its encoding.
         """
         from .seen_set import SeenSet  # noqa: PLC0415 - imports sqlite3, which importing paceline.files must not
 
@@ -113,6 +131,8 @@ class Check:
                 try:
                     found = self._read(record, ids)
                 except LineError as problem:
+                    if (refusal := self._refusal(record, problem)) is not None:
+                        raise InputError(refusal) from None
                     yield self._record_bad(record, str(problem))
                     continue
                 if found is not None:
@@ -122,11 +142,18 @@ class Check:
                         return
 
     def conclude(self, *, strict: bool) -> None:
-        """Raise if there are no good records, or, where the check is strict, if there is a bad one.
+        """Raise if there are no good records, if too many repeat an id, or, where the check is strict, if there is a bad one.
 
         Raises:
-            InputError: With the first bad lines, and the number of the others.
+            InputError: With what repeats, or the first bad lines and the number of the others.
         """
+        total = self.count + self._repeated
+        if self._repeated >= _FEW and self._repeated > _MOST_REPEATED * total:
+            one, several = self._nouns
+            raise InputError(
+                f"{self._name}: {self._repeated:,} of {total:,} {several} repeat an id in {quote(self._format.id_field)} "
+                f"that an earlier {one} has, and would not be run; {self._advice_on_ids}"
+            )
         complaints = describe_bad_lines(self.bad, self.bad_count)
         if not self.count and self.bad_count > _SHOWN and len(self._reasons) == 1:
             complaints = [f"{self.bad[0]} (there are {self.bad_count:,} such {self._nouns[1]}, and no valid prompt)"]
@@ -144,22 +171,20 @@ class Check:
         """Return sentences about how the records were read, and about empty fields."""
         notes = self._empty.sentences(self._nouns)
         if self._repeated and self._format.kind not in _BATCH:
-            notes.append(
-                f"{self._repeated:,} {self._nouns[1]} repeat an id; --id-column names another field, and --id-column '' numbers them"
-            )
+            notes.append(f"{self._repeated:,} {self._nouns[1]} repeat an id; {_ON_IDS}")
         return [*self._format.notes, *(f"{self._name}: {note}" for note in notes)]
+
+    @property
+    def _advice_on_ids(self) -> str:
+        is_batch = self._format.id_field in ID_FIELDS.values()
+        return "give each line its own" if is_batch else _ON_IDS
 
     @property
     def _nouns(self) -> tuple[str, str]:
         return _NOUNS.get(self._format.kind, ("line", "lines"))
 
     def _read(self, record: RawRecord, ids: SeenSet) -> InputRecord | None:
-        try:
-            found = self._format.read(record)
-        except NullFieldError as problem:
-            if self._is_left_out(record, problem.field, is_null=True):
-                return None
-            raise
+        found = self._format.read(record)
         if found is None:
             return None
         if self._objection is not None and (reason := self._objection(found)) is not None:
@@ -172,10 +197,20 @@ class Check:
             raise LineError(f"id {quote(found.id)} is {'on' if noun == 'line' else 'in'} {noun} {first} already")
         return found
 
-    def _is_left_out(self, record: RawRecord, field: str, *, is_null: bool = False) -> bool:
+    def _refusal(self, record: RawRecord, problem: LineError) -> str | None:
+        """Return the sentence about a problem that is not one of this record only; None if it is."""
+        position, line, _ = record
+        bad = BadLine(self._name, position, str(problem), line)
+        if isinstance(problem, LostRestError):
+            return str(bad)
+        if self._refuse_undecodable and isinstance(problem, WrongEncodingError):
+            return f"{bad}; --encoding utf-8 skips such {self._nouns[1]}"
+        return None
+
+    def _is_left_out(self, record: RawRecord, field: str) -> bool:
         """Note a record with an empty field; return whether it is left out."""
         position, line, _ = record
-        self._empty.add(line if line is not None and self._nouns[0] == "line" else position, field, is_null=is_null)
+        self._empty.add(line if line is not None and self._nouns[0] == "line" else position, field)
         if self._skip_empty:
             self.left_out.append(position)
         return self._skip_empty

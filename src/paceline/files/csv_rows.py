@@ -2,7 +2,7 @@
 
 1. A quoted field may contain line breaks; a row's place is the line where it begins.
 2. A row is bad on its own, and the next line begins the next row. But where the quotes of a row that spans lines are wrong,
-   nothing says where it ends: reading stops there, and its bad line says that the rest of the file was not read.
+   nothing says where it ends: the input is refused, as its rest cannot be read.
 3. Fields are separated by commas, semicolons or tabs: by the one that splits the header into the most columns, or that a line
    `sep=;` before it names.
 4. Every row has as many fields as the header; empty ones after them do not count. The complete row is the context.
@@ -19,7 +19,19 @@ import attrs
 from .json_lines import decode_line
 from .lines import decoded, numbered
 from .table import TableFormat
-from .types import BOM, LONGEST, InputError, InputKind, InputRecord, Line, LineError, Lines, RawRecord, Reading
+from .types import (
+    BOM,
+    LONGEST,
+    InputError,
+    InputKind,
+    InputRecord,
+    Line,
+    LineError,
+    Lines,
+    LostRestError,
+    RawRecord,
+    Reading,
+)
 
 # csv.Sniffer is not better than the header: it fails on files of one column, and it looks at prose, which has commas too.
 _SEPARATORS = ",;\t"
@@ -31,7 +43,7 @@ _REASONS = {  # by a part of the csv module's message
     "' expected after '": "a quote is closed before its field ends",
 }
 _CONVERT = "; if its lines end so, convert them with: tr '\\r' '\\n'"
-_STOPPED = "; the rest of the file was not read"
+_LOST = "so that the rest of the file cannot be read; correct the quotes of this row"
 _SEPARATOR_LINE = re.compile(r"sep=(.)\s*", re.IGNORECASE)  # Excel's, before the header
 
 
@@ -68,20 +80,18 @@ class CsvFormat(TableFormat):
         while not feed.at_end:
             feed.begin_row()
             data: _Row | LineError
-            is_lost = False
             try:
                 fields = next(reader, [])
             except (csv.Error, LineError) as error:
-                is_lost = feed.spans_lines
                 reason = str(error) if isinstance(error, LineError) else _reason(error)
-                data = LineError(reason + (_STOPPED if is_lost else ""))
+                data = LostRestError(f"{reason}, {_LOST}") if feed.spans_lines else LineError(reason)
             else:
                 if not fields and feed.problem is None:
                     continue
                 data = feed.problem or _Row(fields, bytes(feed.raw))
             position += 1
             yield position, feed.line, data
-            if is_lost:
+            if isinstance(data, LostRestError):
                 return
 
     def read(self, record: RawRecord) -> InputRecord:
@@ -194,7 +204,7 @@ class _Feed:
             return self._decode(number, line)
         except LineError as problem:  # the quotes are read on, so that it is known where the row ends
             place = "" if number == self.line else f" (line {number})"
-            self.problem = self.problem or LineError(f"{problem}{place}")
+            self.problem = self.problem or type(problem)(f"{problem}{place}")
             return line.decode(errors="replace")
 
     def _decode(self, number: int, line: Line) -> str:

@@ -182,7 +182,7 @@ def open_input(  # noqa: PLR0913 - all but the path have good defaults
         kind: Format; None: by the file's name and first line.
         template: Template of the prompts, with columns or JSON fields in braces; None: the field `prompt`.
         id_column: Column or field with the ids; "": number the records. None: `id`, in any case.
-        encoding: Encoding of a text file, a name of Python's; None: UTF-8.
+        encoding: Encoding of a text file, a name of Python's; None: UTF-8, and a line that is not makes the input unusable.
         skip_empty: Whether records are left out in which a field of the prompt is empty or null.
         limit: Most good prompts: the first ones. None: all.
         sample: Most prompts, drawn at random from what `limit` leaves; the same input gives the same sample. None: all.
@@ -191,14 +191,20 @@ def open_input(  # noqa: PLR0913 - all but the path have good defaults
         objection: Returns why a well-formed prompt cannot be used all the same; None if it can.
 
     Raises:
-        InputError: It cannot be read, has no good prompts, or has a bad line while `strict` is true.
+        InputError: It cannot be read to its end, has no good prompts, repeats many ids, or has a bad line while `strict` is true.
         MissingExtraError: The file is Parquet, and pyarrow is not installed.
     """
     reading = Reading(
         kind=kind, template=template, id_column=id_column, encoding=python_encoding(encoding), skip_empty=skip_empty
     )
     with open_source(path, reading) as source:
-        check = Check(source.name, source.input_format, objection, skip_empty=skip_empty)
+        check = Check(
+            source.name,
+            source.input_format,
+            objection,
+            skip_empty=skip_empty,
+            refuse_undecodable=encoding is None,
+        )
         read = _check_all(source, check, limit, None if sample is not None else visit)
         check.conclude(strict=strict)
         notes = check.notes()

@@ -2,7 +2,7 @@
 
 1. The file is never held in memory as a whole: only one entry is.
 2. Entries are separated where brackets and quotes are balanced. An entry that is not JSON is invalid on its own.
-3. An array that is not closed, or followed by something else, is reported as an invalid entry at its end.
+3. An array that is not closed, or followed by something else, is refused: its rest cannot be read.
 """
 
 from __future__ import annotations
@@ -11,10 +11,23 @@ import json
 import re
 from collections.abc import Iterator, Sequence
 
+from .batch_lines import ID_FIELDS
 from .json_lines import decode_line, parse_object
 from .jsonl import ObjectRecords, numbered_note
 from .lines import decoded
-from .types import BOM, LONGEST, InputError, InputKind, InputRecord, Line, LineError, Lines, RawRecord, Reading
+from .types import (
+    BOM,
+    LONGEST,
+    InputError,
+    InputKind,
+    InputRecord,
+    Line,
+    LineError,
+    Lines,
+    LostRestError,
+    RawRecord,
+    Reading,
+)
 
 _CHUNK = 2**18  # bytes per read
 _IN_STRING = re.compile(rb'\\.|"', re.DOTALL)
@@ -48,6 +61,11 @@ class JsonArrayFormat:
     def ids_may_repeat(self) -> bool:
         """Whether entries may name themselves."""
         return self._reading.id_column != ""
+
+    @property
+    def id_field(self) -> str:
+        """Name of the field of ids."""
+        return ID_FIELDS.get(self._found or self.kind) or self._reading.id_column or "id"
 
     @property
     def notes(self) -> Sequence[str]:
@@ -133,13 +151,18 @@ class _Splitter:
         self._line += piece.endswith(b"\n")
 
     def finish(self) -> Iterator[tuple[int, Line]]:
-        """Yield what is wrong with the end of the array, if anything is."""
+        """Yield the last entry if only the end of the array is missing, and what is wrong with the end, if anything is."""
         if not self._is_closed:
             if self._depth == 1 and self._entry and not self._in_string:  # it is complete
                 yield self._begin, self._entry_found()
-            yield self._line, LineError("the array is not closed: the file looks cut off")
+            yield (
+                self._line,
+                LostRestError(
+                    "the array is not closed: the file looks cut off, or a quote in it is not closed; correct it, or make it again"
+                ),
+            )
         elif self._entry:
-            yield self._begin, LineError("follows the end of the array, and is not read")
+            yield self._begin, LostRestError("text follows the end of the array; make it a part of the array")
 
     def _take(self, token: bytes) -> Iterator[tuple[int, Line]]:
         """Take a quote, a bracket, a comma or an escaped character."""

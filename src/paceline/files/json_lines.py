@@ -13,7 +13,7 @@ import re
 from typing import Any
 
 from .._core.json_values import DuplicateKeyError, NonFiniteNumberError, decode_strict, kind_name
-from .types import LineError, quote
+from .types import LineError, WrongEncodingError, quote
 
 _DEEPEST = 100  # levels of nesting: deeper than real data, and far below the interpreter's recursion limit
 _BOM = "\ufeff"
@@ -29,19 +29,19 @@ def decode_line(line: bytes, encoding: str | None = None) -> str:
         encoding: Encoding that it was converted from, for the message; None: UTF-8, not converted.
 
     Raises:
-        LineError: It is not text in that encoding.
+        WrongEncodingError: It is not text in that encoding.
     """
     try:
         return line.decode()
     except UnicodeDecodeError as error:
         if encoding is not None:
             place = len(line[: error.start].decode("utf-8", "replace")) + 1
-            raise LineError(
+            raise WrongEncodingError(
                 f"not {encoding} at character {place} of the line; --encoding names another encoding"
             ) from None
         hint = " (it looks like UTF-16)" if line.startswith(_UTF_16) else ""
-        raise LineError(
-            f"not UTF-8 at byte {error.start + 1} of the line{hint}; --encoding names another encoding, such as cp1252"
+        raise WrongEncodingError(
+            f"not UTF-8 at byte {error.start + 1} of the line{hint}; set its encoding, such as --encoding cp1252"
         ) from None
 
 

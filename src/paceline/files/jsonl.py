@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from .._core.json_values import kind_name
-from .batch_lines import batch_kind, is_complete, read_batch_line, read_messages
+from .batch_lines import ID_FIELDS, batch_kind, is_complete, read_batch_line, read_messages
 from .json_lines import is_blank, parse_object, strip_line
 from .lines import decoded, numbered
 from .table import id_key, id_text
@@ -37,6 +37,8 @@ class ObjectRecords:
         self._template: Template | None = None
         self.unnamed: int = 0
         """Objects without an id so far."""
+        self._first_unnamed: int | None = None  # line of a batch API
+        self._has_named = False
 
     def kind_of(self, fields: dict[str, Any]) -> InputKind | None:
         """Return the format of an object by its keys; None if it shows none."""
@@ -52,11 +54,12 @@ class ObjectRecords:
 
         Raises:
             LineError: No prompt can be made of it.
-            InputError: The template cannot be used.
+            InputError: The template cannot be used, or an earlier line of a batch API has no id.
         """
         if kind in _BATCH:
             self._refuse_options(kind)
             found = read_batch_line(kind, fields)
+            self._check_id(kind, found.id, line)
             name = found.id if found.id is not None else self._number(position)
             return InputRecord(position, name, found.request, found.context, line=line)
         prompt: Any
@@ -72,7 +75,8 @@ class ObjectRecords:
         if "prompt" not in fields and "messages" in fields:
             prompt, others = read_messages(fields)
         elif "prompt" in fields:
-            prompt, others = fields["prompt"], {key: value for key, value in fields.items() if key != "prompt"}
+            prompt = "" if fields["prompt"] is None else fields["prompt"]
+            others = {key: value for key, value in fields.items() if key != "prompt"}
             if not isinstance(prompt, str):
                 raise LineError(f"prompt must be a string, not {kind_name(prompt)}")
         else:
@@ -83,6 +87,22 @@ class ObjectRecords:
         context = others.get("context") if others.keys() <= {"context"} else others
         empty = "prompt" if isinstance(prompt, str) and not prompt.strip() else None
         return InputRecord(position, name, prompt, context, line=line, empty_field=empty)
+
+    def _check_id(self, kind: InputKind, name: str | None, line: int) -> None:
+        """Check that all lines of a batch API have an id, or none has: a line without one is likely to have it misspelt.
+
+        Raises:
+            LineError: It has no id, and an earlier line has one.
+            InputError: It has an id, and an earlier line, which was accepted, has none.
+        """
+        field = ID_FIELDS[kind]
+        if name is None and self._has_named:
+            raise LineError(f"{field} is missing; other lines have one")
+        if name is None:
+            self._first_unnamed = self._first_unnamed or line
+        elif self._first_unnamed is not None:
+            raise InputError(f"{self._name}:{self._first_unnamed}: {field} is missing, but line {line} has one; add it")
+        self._has_named |= name is not None
 
     def _id_key(self, fields: dict[str, Any]) -> str | None:
         wanted = self._reading.id_column
@@ -145,6 +165,11 @@ class LineFormat:
     def ids_may_repeat(self) -> bool:
         """Whether lines may name themselves."""
         return self.kind is not InputKind.TEXT and self._reading.id_column != ""
+
+    @property
+    def id_field(self) -> str:
+        """Name of the field of ids."""
+        return ID_FIELDS.get(self.kind) or self._reading.id_column or "id"
 
     @property
     def notes(self) -> Sequence[str]:

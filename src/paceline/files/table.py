@@ -53,6 +53,11 @@ class TableFormat:
         return self._id_column is not None
 
     @property
+    def id_field(self) -> str:
+        """Name of the column of ids."""
+        return self._id_column or "id"
+
+    @property
     def notes(self) -> Sequence[str]:
         """Sentences about how the rows were read."""
         return self._notes

@@ -4,7 +4,7 @@
    specifications. Braces that are text are doubled. Where values are nested, `{a.b}` is the key `b` of `a`, and `{a.0}` the first
    entry of the list `a`, unless there is a field of that very name.
 2. A message about a wrong template lists the fields at hand, suggests the nearest one, and says how braces are written as text.
-3. A value that is not text is shown as JSON. A field that is null makes no prompt; one that is empty does, and is reported.
+3. A value that is not text is shown as JSON. A field that is null is empty, and one that is empty is reported.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from typing import Any
 
 import attrs
 
-from .types import InputError, LineError, NullFieldError, quote
+from .types import InputError, LineError, quote
 
 _SHOWN = 20  # fields that a message lists
 _NAME = re.compile(r"[\w .\-/]+")  # what may be meant as a field; anything else in braces is likely to be text
@@ -41,7 +41,6 @@ class Template:
         """Return the prompt of a record, and the first field that is empty in it; None if no field is.
 
         Raises:
-            NullFieldError: A field that it uses is null.
             LineError: A field that it uses is missing, or is not text.
         """
         texts, empty = [], None
@@ -61,7 +60,7 @@ class Template:
                 f"has no {self._noun} {quote(field)}{_suggestion(field, [*row])}; it has {_listed([*row]) or 'none'}"
             )
         if value is None:
-            raise NullFieldError(f"the {self._noun} {quote(field)} is null", field)
+            return ""
         if isinstance(value, bytes):
             raise LineError(f"the {self._noun} {quote(field)} holds bytes, not text")
         return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)

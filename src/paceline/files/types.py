@@ -110,13 +110,12 @@ class LineError(ValueError):
     """A line or row is not usable; the message is the reason."""
 
 
-class NullFieldError(LineError):
-    """A field of the prompt is null, so that no prompt can be made."""
+class LostRestError(LineError):
+    """A record ends where nothing says how to read on: what follows it is lost, so that a check refuses the input."""
 
-    def __init__(self, message: str, field: str) -> None:
-        super().__init__(message)
-        self.field: str = field
-        """Name of the field."""
+
+class WrongEncodingError(LineError):
+    """A line is not text in the encoding of its input; other lines are likely to be wrong, too."""
 
 
 def quote(text: str) -> str:
@@ -181,6 +180,11 @@ class InputFormat(Protocol):
     @property
     def ids_may_repeat(self) -> bool:
         """Whether records may name themselves, so that two of them may have the same id."""
+        ...
+
+    @property
+    def id_field(self) -> str:
+        """Name of the field that holds the ids, for messages."""
         ...
 
     @property

@@ -12,11 +12,13 @@ from __future__ import annotations
 import json
 import os
 import shlex
-from collections.abc import Callable, Collection, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
+
+import attrs
 
 from .._core.escalation import MAY_COUNT, EscalationPolicy
 from .._core.exceptions import ConfigurationError, MissingExtraError, MissingKeyError
@@ -32,6 +34,7 @@ from ..llm_strategies.escalation import ModelEscalation
 from ..llm_strategies.feedback import ValidationFeedback
 from ..llm_strategies.output_types.output_type import OutputType
 from ..llm_strategies.registry import model, provider_of
+from .model_of_input import ReplacedModels
 from .options import RunOptions
 
 _BOM = "\ufeff"
@@ -183,10 +186,11 @@ def _strategy(name: str, arguments: dict[str, Any]) -> LLMCallStrategy[Any]:
         raise MissingKeyError(message, variables=error.variables) from None
 
 
+@contextmanager
 def open_checked_input(
     options: RunOptions, strategy: LLMCallStrategy[Any], *, visit: Callable[[InputRecord], None] | None = None
-) -> AbstractContextManager[Input]:
-    """Open and check the input of a run.
+) -> Iterator[Input]:
+    """Open and check the input of a run; its notes say how many lines name another model than those of the run.
 
     Args:
         options: Options of the run.
@@ -196,7 +200,16 @@ def open_checked_input(
     Raises:
         InputError: The input cannot be read, or has no valid prompt.
     """
-    return open_input(
+    replaced = ReplacedModels(
+        [step.model or step.quota for step in (strategy.ladder.steps if strategy.ladder else (strategy,))]
+    )
+
+    def visit_each(record: InputRecord) -> None:
+        replaced.add(record)
+        if visit is not None:
+            visit(record)
+
+    with open_input(
         options.input,
         kind=options.input_format,
         template=options.prompt,
@@ -206,9 +219,10 @@ def open_checked_input(
         limit=options.limit,
         sample=options.sample,
         strict=options.strict,
-        visit=visit,
+        visit=visit_each,
         objection=partial(_objection, options, strategy, _providers(options)),
-    )
+    ) as source:
+        yield attrs.evolve(source, notes=(*source.notes, *replaced.sentences(source.name)))
 
 
 def _providers(options: RunOptions) -> Collection[str]:

@@ -147,11 +147,37 @@ BAD_LINES = [
     (b'{"id": "", "prompt": "x"}', "id must not be empty"),
     (b'{"id": [], "prompt": "x"}', "id must be a string or a number"),
     (b'{"id": "q0", "prompt": "x"}', "id 'q0' is on line 1 already"),
-    (b'{"id": "a", "prompt": null}', "prompt must be a string"),
-    (b'{"id": "a", "prompt": "\xff"}', "not UTF-8"),
+    (b'{"id": "a", "prompt": 7}', "prompt must be a string"),
     (b"\xef\xbb\xbf", "byte order mark"),
     (b'{"id": "a", "promt": "x"}', "has no prompt"),
 ]
+
+
+ROWS = [b"%d,2026-01-0%d,text\n" % (number, number % 9 + 1) for number in range(300)]
+
+
+@pytest.mark.parametrize(
+    ("broken", "options", "words"),
+    [
+        (b'x,2026,"open\n"an "other\n', (), ":102: a quote is closed before its field ends"),
+        (b'x,2026,"open\n', (), ":102: a quote is opened and not closed, so that the rest of the file cannot be read"),
+        (
+            b"x,2026,caf\xe9\n",
+            (),
+            ":102: not UTF-8 at byte 11 of the line; set its encoding, such as --encoding cp1252",
+        ),
+        (b"", ("--id-column", "date"), ": 291 of 300 rows repeat an id in 'date'"),
+    ],
+)
+def test_an_input_of_which_much_would_be_lost_is_refused_before_the_first_call(
+    paceline, tmp_path, broken, options, words
+):
+    path, out = tmp_path / "in.csv", tmp_path / "out.jsonl"
+    path.write_bytes(b"id,date,text\n" + b"".join([*ROWS[:100], broken, *ROWS[100:]]))
+    run = paceline("run", path, "-o", out, "-m", FAST, "--prompt", "{text}", *options)
+    assert (run.code, out.exists()) == (2, False)
+    assert words in run.err
+    assert len(run.err.strip().splitlines()) == 1
 
 
 @pytest.mark.parametrize(("line", "reason"), BAD_LINES)
