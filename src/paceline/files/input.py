@@ -199,11 +199,7 @@ def open_input(  # noqa: PLR0913 - all but the path have good defaults
     )
     with open_source(path, reading) as source:
         check = Check(
-            source.name,
-            source.input_format,
-            objection,
-            skip_empty=skip_empty,
-            refuse_undecodable=encoding is None,
+            source.name, source.input_format, objection, skip_empty=skip_empty, refuse_undecodable=encoding is None
         )
         read = _check_all(source, check, limit, None if sample is not None else visit)
         check.conclude(strict=strict)

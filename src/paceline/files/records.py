@@ -103,7 +103,7 @@ class Records(Generic[R_co]):
 
         Raises:
             InputError: The file cannot be read, has no prompts, or has bad lines while `bad_lines` is "raise"; also, while
-                iterating, if the file changes.
+                iterating, if the file changes, or cannot be read to its end.
             MissingExtraError: The file is Parquet, and pyarrow is not installed.
         """
         reading = self._read()

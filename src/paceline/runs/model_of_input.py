@@ -67,7 +67,7 @@ class ReplacedModels:
             self._others[name] += 1
 
     def sentences(self, source: str) -> list[str]:
-        """Return a sentence about them in a list, which is empty if there are none.
+        """Return a sentence about them in a list, which is empty if no line names another model.
 
         Args:
             source: Name of the input.
