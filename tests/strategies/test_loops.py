@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import threading
 import time
+import warnings
 from functools import partial
 
 import anyio
@@ -27,6 +29,16 @@ from .gemini.service import KEY, Answer
 pytestmark = pytest.mark.filterwarnings(  # clients of users are never closed, and some of these outlive their loop
     "ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning"
 )
+
+
+@pytest.fixture(autouse=True)
+def _collected():
+    """Collect what a test leaves behind at its end: its warnings are not those of a later test."""
+    yield
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ResourceWarning)
+        gc.collect()
+
 
 GEMINI = {"candidates": [{"content": {"parts": [{"text": "yes"}]}, "finishReason": "STOP"}]}
 PROMPTS = ["a", "b", "c"]
