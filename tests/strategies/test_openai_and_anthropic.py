@@ -144,8 +144,8 @@ def test_the_lane_is_named_after_the_model_and_its_server_by_default(dialect):
 def test_both_take_the_same_arguments():
     assert inspect.signature(OpenAIStrategy) == inspect.signature(AnthropicStrategy)
     for name in inspect.signature(OpenAIStrategy).parameters:
-        assert f"        {name}: " in OpenAIStrategy.__doc__
-        assert f"        {name}: " in AnthropicStrategy.__doc__
+        assert f"    {name}: " in inspect.getdoc(OpenAIStrategy)
+        assert f"    {name}: " in inspect.getdoc(AnthropicStrategy)
     assert _module.__doc__
 
 
