@@ -529,7 +529,7 @@ def test_results_of_a_last_commit_that_asyncio_cancelled_are_logged_and_not_show
     batch = run_on_asyncio(main)
     assert {result.item_id: result.output for result in batch.results} == {"a": "A", "c": None}
     assert list(journal.kept) == ["a"]
-    assert "the last commit was cut short; 1 results could not be saved: 'b'" in caplog.text
+    assert "the last commit was cut short; 1 result could not be saved: 'b'" in caplog.text
 
 
 # ------------------------------------------------------------------------------------------------ shared calls
