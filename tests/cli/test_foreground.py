@@ -53,7 +53,7 @@ def send(number):
     os.kill(os.getpid(), number)
 
 
-@pytest.mark.parametrize("first", [signal.SIGINT, signal.SIGHUP])
+@pytest.mark.parametrize("first", [signal.SIGINT, signal.SIGHUP, signal.SIGTERM])
 async def test_the_first_signal_leaves_items_that_wait_pending_and_lets_the_calls_in_flight_finish(first):
     strategy, shelf, shown = Held(busy=20), Shelf(480), RecordedProgress()
 
@@ -61,7 +61,8 @@ async def test_the_first_signal_leaves_items_that_wait_pending_and_lets_the_call
         await strategy.is_busy.wait()
         send(first)
         await anyio.to_thread.run_sync(shelf.has_enough.wait)
-        assert {str(result.error) for result in shelf.saved} == {"pending: the run was interrupted"}
+        verb = "interrupted" if first == signal.SIGINT else "ended"
+        assert {str(result.error) for result in shelf.saved} == {f"pending: the run was {verb} by {first.name}"}
         strategy.go.set()
 
     async with anyio.create_task_group() as nursery:
@@ -88,6 +89,7 @@ async def test_the_second_signal_cancels_them_and_all_results_are_saved(second):
         report, number = await run(prompts(500), strategy, shelf)
     assert number == signal.SIGTERM
     assert report.batch.succeeded == 0
+    assert report.batch.cut_off == 20
     assert len({result.item_id for result in shelf.saved}) == len(shelf.saved) == 500
     assert signal.getsignal(signal.SIGINT) is signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
 

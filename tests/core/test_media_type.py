@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import mimetypes
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from paceline import Media
-from paceline._core.media_type import mime_type_of
+from paceline import FaultKind, Media
+from paceline._core.classify import classify
+from paceline._core.media_type import ANSWERED_HTML, is_html, mime_type_of
 
 BEGINNINGS = {
     "image/png": b"\x89PNG\r\n\x1a\n",
@@ -52,3 +54,37 @@ def test_another_name_of_the_same_type_stays(named, begin):
 def test_bytes_that_show_no_type_leave_it_to_the_suffix(data, named):
     found = mime_type_of(b"?" + data, named)
     assert found == named or data[3:7] == b"ftyp"
+
+
+PAGES = [
+    "<!DOCTYPE html><html>",
+    "\n <html lang='en'>",
+    "<!-- login -->\n<HTML>",
+    "<head><title>Log in</title>",
+    "<body>",
+]
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_a_web_page_is_known_by_its_beginning(page):
+    assert is_html(page)
+    assert is_html(page.encode())
+
+
+@given(st.dictionaries(st.text(), st.text()), st.binary())
+def test_json_is_no_web_page_and_any_bytes_can_be_judged(data, body):
+    assert not is_html(json.dumps(data))
+    assert not is_html(json.dumps([PAGES[0]]))
+    assert is_html(body) in {True, False}
+
+
+class StatusError(Exception):
+    """As clients raise it: the text of an answer that is not JSON is the message."""
+
+    status_code = 502
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_an_error_with_a_web_page_has_its_status_and_says_so(page):
+    fault = classify(StatusError(f"{page}<h1>Bad Gateway</h1>"), wall_time=0.0)
+    assert (fault.kind, fault.message) == (FaultKind.TRANSIENT, f"HTTP 502: {ANSWERED_HTML}")

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from paceline._core.fault import Fault, FaultKind
+from paceline._core.fault_groups import FaultGroup
 from paceline._core.results import Attempt, BatchResult, WorkItemResult
 from paceline._core.usage import NO_USAGE, TokenUsage
 
@@ -103,14 +104,14 @@ RESULTS = (
 
 
 def test_the_summary_has_a_line_for_each_figure():
-    batch = BatchResult(results=RESULTS, seconds=8.0, refusals=1_234, workers=(3, 40))
+    batch = BatchResult(results=RESULTS, seconds=8.0, refusals=1_234, workers=(3, 40), most_in_flight=31)
     assert batch.summary().splitlines() == [
         "items     4: 1 succeeded, 3 failed",
         "            invalid: 2",
         "            refused: 1",
         "              1 × safety (q0)",
         "throttled 1,234 calls",
-        "workers   3 to 40",
+        "workers   3 to 40, at most 31 calls in flight",
         "tokens    1,500 in (300 cached), 234 out",
         "time      8.0 s, 0.1 items/s",
     ]
@@ -132,6 +133,22 @@ def test_the_messages_of_a_kind_add_up_to_its_number_and_no_kind_is_without_one(
 def test_the_rate_is_said_to_be_that_of_the_run_if_results_were_recalled():
     batch = BatchResult(succeeded=30, recalled=10, seconds=2.0)
     assert batch.summary().splitlines()[-1] == "time      2.0 s, 10.0 items/s in this run, without those recalled"
+
+
+def test_a_batch_that_left_items_names_the_faults_of_its_calls_that_no_item_names():
+    named, other = FaultGroup(FaultKind.INVALID, 2, "no JSON"), FaultGroup(FaultKind.TRANSIENT, 9, "no choices")
+    left = BatchResult(
+        failures={FaultKind.PENDING: 30, FaultKind.INVALID: 2}, messages=(named,), faults=(other, named), cut_off=1_318
+    )
+    lines = left.summary().splitlines()
+    assert "faults    9 × transient: no choices" in lines
+    assert "cut off   1,318 calls cut off in flight; they may be billed" in lines
+    assert left.summary().count("no JSON") == 1
+    stopped = attrs.evolve(left, stopped=Fault(FaultKind.PENDING, "all 9 calls failed: no choices; run it again"))
+    assert "faults" not in stopped.summary()
+    complete = BatchResult(succeeded=3, failures={}, faults=(other,)).summary()
+    assert "faults" not in complete
+    assert "cut off" not in complete
 
 
 def test_the_summary_has_the_reason_why_a_batch_was_stopped():

@@ -195,3 +195,23 @@ async def test_items_settled_long_before_their_deadline_are_not_kept_for_it():
             most = max(most, Context.alive)
             del result
     assert most < 10_000
+
+
+async def test_calls_that_are_cancelled_in_flight_are_counted_and_those_that_end_by_themselves_are_not():
+    async with ParallelBatchProcessor(ProcessorConfig(deadline=2.5), pace=lambda _: FixedPace(4)) as processor:
+        await add_all(processor, Echo(seconds=1), [str(i) for i in range(20)])
+        batch = await processor.process_all()
+        assert (batch.succeeded, batch.cut_off) == (8, 4)
+        await add_all(processor, Echo(seconds=1), [str(i) for i in range(20)])
+        with anyio.move_on_after(1.5):
+            await processor.process_all()
+        assert (processor.batch.succeeded, processor.batch.cut_off) == (4, 4)
+        assert processor.statistics().cut_off == 8
+
+
+async def test_a_call_that_is_cancelled_at_its_timeout_is_counted_with_each_attempt():
+    config = ProcessorConfig(timeout_per_item=1, retry=RetryPolicy(max_attempts=2))
+    async with ParallelBatchProcessor(config, pace=lambda _: FixedPace(4)) as processor:
+        await add_all(processor, Echo(seconds=5), ["a", "b"])
+        batch = await processor.process_all()
+    assert (batch.failed, batch.cut_off) == (2, 4)

@@ -22,7 +22,7 @@ from paceline import (
     run_prompts,
 )
 from paceline._core.pace import PaceController
-from paceline._core.systematic_failure import ALIKE, PASSING, UNREACHED_SECONDS
+from paceline._core.systematic_failure import ALIKE, PASSING, PASSING_KINDS, UNREACHED_SECONDS
 from paceline.journal import SqliteJournal
 from paceline.llm_strategies import ModelEscalation
 from paceline.typing import Backoff
@@ -305,3 +305,20 @@ async def test_two_items_that_always_time_out_never_stop_a_batch(limit):
     config = ProcessorConfig(timeout_per_item=600, max_workers=limit or 1_000)
     batch = await process_prompts(CallableStrategy(answer), prompts_of(30), config=config)
     assert (batch.succeeded, batch.failures, batch.stopped) == (28, {FaultKind.TIMEOUT: 2}, None)
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("kind", sorted(PASSING_KINDS))
+def test_a_passing_fault_is_logged_at_once_and_then_ever_more_rarely(backend, kind, caplog):
+    caplog.set_level(logging.WARNING, "paceline")
+    strategy = Unlucky(prompts_of(30), kind=kind)
+    batch = run(
+        backend, strategy, prompts_of(30), limit=30, deadline=200, keep_going=True, retry=RetryPolicy(max_attempts=50)
+    )
+    logged = [record.message for record in caplog.records if "tried again" in record.message]
+    assert "such model; calls of gpt-5-mni are tried again" in logged[0]
+    assert 1 < len(logged) <= 3
+    assert batch.pending + batch.failed
+    assert batch.faults[0].kind is kind
+    assert batch.faults[0].count > 30
+    assert "no such model" in batch.summary()

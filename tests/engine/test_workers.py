@@ -22,6 +22,7 @@ async def test_the_controller_decides_how_many_workers_there_are():
         batch = await processor.process_all()
     assert strategy.board.max_in_flight == 7
     assert batch.workers == (7, 7)
+    assert batch.most_in_flight == 7
     assert batch.seconds == pytest.approx(10.0, abs=1e-2)
 
 
@@ -278,3 +279,16 @@ async def test_a_denied_key_stops_the_batch_after_at_most_the_calls_in_flight():
     assert batch.failures[FaultKind.DENIED] == 1
     assert batch.succeeded + batch.failed == 50
     assert "denied" in str(batch.stopped)
+
+
+async def test_the_range_of_workers_is_that_of_the_limit():
+    class Growing(FixedPace):
+        def settled(self, ticket, now, signal):
+            super().settled(ticket, now, signal)
+            self.limit = min(self.limit + 1, 50)
+
+    async with ParallelBatchProcessor(pace=lambda _: Growing(3)) as processor:
+        await add_all(processor, Echo(), [str(i) for i in range(10)])
+        batch = await processor.process_all()
+    assert batch.workers == processor.statistics().workers_range == (3, 13)
+    assert 3 < batch.most_in_flight < 10

@@ -19,6 +19,8 @@ KEYS = [
         "pending",
         "failures",
         "messages",
+        "faults",
+        "cut_off",
         "recalled",
         "saved",
         "bad_lines",

@@ -180,3 +180,9 @@ def test_no_body_does_any_harm(answered_by_tool, body):
         text, usage = read_reply(body, answered_by_tool=answered_by_tool)
         assert text.encode()
         assert usage.cached_input_tokens >= 0
+
+
+@pytest.mark.parametrize("body", ["<html>a login page</html>", b"\n<!doctype html><html><title>Log in</title></html>"])
+def test_a_web_page_in_place_of_a_reply_makes_one_ask_for_the_url(body):
+    with pytest.raises(CallError, match=r"^the server answered HTML, not JSON: is the URL right\?$"):
+        read_reply(body)

@@ -31,6 +31,7 @@ from .connection_failure import connection_failure
 from .exceptions import CallError
 from .fault import Fault, FaultKind
 from .foreign_error import Answer, attribute, read_answer
+from .media_type import ANSWERED_HTML, is_html
 from .provider_errors import TOO_LARGE, kind_of_answer, of_status, says_too_large
 from .quota import QuotaHint, positive_number
 from .server_url import shown_url
@@ -132,6 +133,15 @@ def describe(error: BaseException) -> str:
     return f"{name}: {text}" if text else str(name)
 
 
+def _message(error: BaseException, answer: Answer) -> str:
+    """Return an exception as text; of one whose text is a web page, only the HTTP status."""
+    text = describe(error)
+    if answer.status is None or not is_html(text.partition(": ")[2]):
+        return text
+    is_of_url = answer.status in {HTTPStatus.NOT_FOUND, HTTPStatus.METHOD_NOT_ALLOWED}
+    return f"HTTP {answer.status}: {ANSWERED_HTML}{': is the URL right?' if is_of_url else ''}"
+
+
 def _members(error: BaseException) -> Iterator[BaseException]:
     pending = [error]
     while pending:
@@ -161,7 +171,7 @@ def _fault_of(error: BaseException, wall_time: float, read: ErrorReader | None) 
         reason = connection_failure(error, describe)
         if reason is not None:
             return Fault(kind, reason, asked, is_unreached=True)
-    return fault_of_answer(kind, answer, describe(error), wall_time=wall_time, asked=asked)
+    return fault_of_answer(kind, answer, _message(error, answer), wall_time=wall_time, asked=asked)
 
 
 def _fault_of_set_up(error: BaseException, answer: Answer) -> Fault | None:

@@ -5,6 +5,8 @@ Suffixes lie: an image that was saved from the web is often a WebP with the suff
 
 from __future__ import annotations
 
+import re
+
 _MAGIC: tuple[tuple[int, bytes, str], ...] = (  # offset, bytes, type; a longer beginning stands before a shorter one
     (0, b"\x89PNG\r\n\x1a\n", "image/png"),
     (0, b"\xff\xd8\xff", "image/jpeg"),
@@ -49,3 +51,16 @@ def mime_type_of(data: bytes, named: str | None) -> str | None:
 
 _IN_MP4 = {"audio/mp4", "audio/x-m4a", "video/quicktime", "video/x-m4v", "video/3gpp"}
 """Types whose files may begin as those of `video/mp4` do."""
+
+ANSWERED_HTML = "the server answered HTML, not JSON"
+"""What is wrong with a reply that is a web page."""
+_HTML = re.compile(
+    r"\s*(?:<\?xml[^>]*>\s*)?(?:<!--.*?-->\s*)*<(?:!doctype\s+html|html|head|body)\b", re.IGNORECASE | re.DOTALL
+)
+_READ = 2_000  # characters of a reply that are read
+
+
+def is_html(body: str | bytes) -> bool:
+    """Whether a reply is a web page, such as that of a login or of a proxy."""
+    start = body[:_READ]
+    return _HTML.match(start if isinstance(start, str) else start.decode("utf-8", "replace")) is not None

@@ -130,11 +130,17 @@ class BatchResult(Generic[T]):
     refusals: int = 0
     """Number of throttled calls."""
     workers: tuple[int, int] = (0, 0)
-    """Smallest and largest number of workers at the same time, from the first call on."""
+    """Workers: the lowest and the highest limit on calls in flight, from the first call on."""
+    most_in_flight: int = 0
+    """The most calls that were in flight at once."""
     stopped: Fault | None = None
     """Why the batch was stopped early, or left items pending in an exhausted lane; None if it did neither."""
     systematic: tuple[FaultGroup, ...] = ()
     """Faults with which all calls of a lane failed, so that no more were made there and its other items are pending."""
+    faults: tuple[FaultGroup, ...] = ()
+    """The most frequent faults of calls, with their numbers: those of repeated calls are among them, throttled calls are not."""
+    cut_off: int = 0
+    """Calls that were cancelled in flight, by a timeout, a deadline or a cancellation: the provider may bill them."""
     recalled: int = 0
     """Items that needed no call: the journal had their results, or another item had the same prompt."""
 
@@ -176,6 +182,9 @@ class BatchResult(Generic[T]):
             top_alone=self.top_alone,
             recalled=self.recalled,
             messages=self.messages,
+            faults=self.faults,
+            cut_off=self.cut_off,
+            most_in_flight=self.most_in_flight,
         )
 
 
@@ -192,6 +201,9 @@ def summarize(  # noqa: PLR0913 - one line of the text each
     top_alone: Sequence[ModelUse] = (),
     recalled: int = 0,
     messages: Sequence[FaultGroup] = (),
+    faults: Sequence[FaultGroup] = (),
+    cut_off: int = 0,
+    most_in_flight: int = 0,
 ) -> str:
     """Return the summary of a batch from its sums, without its results."""
     pending = failures.get(FaultKind.PENDING, 0)
@@ -211,9 +223,14 @@ def summarize(  # noqa: PLR0913 - one line of the text each
                 lines.append(f"              and {rest:,} more of other messages")
     if recalled:
         lines.append(f"            {recalled:,} of them were recalled without a call")
+    if failures:
+        unnamed = unnamed_faults(faults, messages, stopped)
+        lines += [f"{'' if index else 'faults':10}{group}" for index, group in enumerate(unnamed)]
+    if cut_off:
+        lines.append(f"cut off   {quantity(cut_off, 'call')} cut off in flight; they may be billed")
     lines += [
         f"throttled {quantity(refusals, 'call')}",
-        f"workers   {workers[0]:,} to {workers[1]:,}",
+        f"workers   {workers[0]:,} to {workers[1]:,}, at most {quantity(most_in_flight, 'call')} in flight",
         f"tokens    {usage.input_tokens:,} in ({usage.cached_input_tokens:,} cached), {usage.output_tokens:,} out",
         *_cost_lines(models, top_alone),
         f"time      {seconds:,.1f} s{pace}",
@@ -221,6 +238,18 @@ def summarize(  # noqa: PLR0913 - one line of the text each
     if stopped is not None:
         lines.append(f"stopped   {stopped.message if stopped.kind is FaultKind.PENDING else stopped}")
     return "\n".join(lines)
+
+
+def unnamed_faults(
+    faults: Sequence[FaultGroup], messages: Sequence[FaultGroup], stopped: Fault | None
+) -> tuple[FaultGroup, ...]:
+    """Return the faults of calls that neither the messages of failed items nor the reason of the end name."""
+    named, reason = {(group.kind, group.message) for group in messages}, "" if stopped is None else stopped.message
+    return tuple(
+        group
+        for group in faults
+        if (group.kind, group.message) not in named and not (group.message and group.message.rstrip(".") in reason)
+    )
 
 
 def _cost_lines(models: Sequence[ModelUse], top_alone: Sequence[ModelUse]) -> list[str]:

@@ -18,8 +18,9 @@ from .._core.classify import describe
 from .._core.config import ProcessorConfig
 from .._core.connections import Connections
 from .._core.fault import Fault, FaultKind, overdue_fault, pending_fault
+from .._core.fault_groups import provider_words
 from .._core.lanes import next_lane
-from .._core.systematic_failure import Ended, stop_message
+from .._core.systematic_failure import PASSING_KINDS, Ended, stop_message
 from .ahead import ReadAhead
 from .alarm import Alarm
 from .calls import Calls, ItemDeadlines
@@ -278,8 +279,9 @@ class Batch:
                 lane.record_refusal(now)
             case pace.Faulted() | pace.Abandoned() | pace.Excused():
                 pass
+        before = lane.pace.limit
         lane.finish(job, now, signal)
-        if not isinstance(signal, pace.Served):
+        if lane.pace.limit != before or not isinstance(signal, pace.Served):
             self._record_allowed()
 
     def watch(self, lane: Lane, event: Ended, name: str | None = None) -> None:
@@ -290,8 +292,9 @@ class Batch:
             event: How it ended.
             name: Name of the model; None: that of the lane is used.
         """
-        if event.fault is not None and event.fault.is_unreached and lane.is_news(event.at):
-            logger.warning("%s; calls of %s are tried again", event.fault.message, name or lane.quota)
+        if event.fault is not None and event.fault.kind in PASSING_KINDS and lane.is_news(event.at):
+            words = provider_words(event.fault.message).rstrip(".")
+            logger.warning("%s; calls of %s are tried again", words, name or lane.quota)
         config = self.config
         evidence = lane.record_end(event, patience=config.retry.patience, keep_going=config.keep_going)
         if evidence is None or lane.exhausted is not None:

@@ -214,7 +214,7 @@ class Lane:
         """Some items, by index, whose calls failed for a passing reason since one was served."""
         self.failing_since: float = math.inf
         """When the first of these calls ended, in seconds; inf: none failed."""
-        self._next_report = -math.inf  # time from which a failure of the connection is worth another message
+        self._next_report = -math.inf  # time from which a passing fault is worth another message
         self._report_gap = _FIRST_REPORT_GAP
         self._health = systematic_failure.NEW
         self._is_suspended = False
@@ -345,7 +345,7 @@ class Lane:
         return self._health.evidence if isinstance(self._health, systematic_failure.Failing) else None
 
     def is_news(self, now: float) -> bool:
-        """Whether a failure of the connection is worth a message: the first is, later ones ever more rarely."""
+        """Whether a passing fault is worth a message: the first is, later ones ever more rarely."""
         if now < self._next_report:
             return False
         self._next_report, self._report_gap = now + self._report_gap, 2 * self._report_gap

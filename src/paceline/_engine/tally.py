@@ -30,6 +30,8 @@ class ProcessorStatistics:
     """Items among the failed ones that were left when their batch ended, over all batches: they can run again."""
     faults: tuple[FaultGroup, ...] = ()
     """The most frequent faults of calls, over all batches; calls that were repeated are among them, throttled ones are not."""
+    cut_off: int = 0
+    """Calls that were cancelled in flight, by a timeout, a deadline or a cancellation, over all batches: they may be billed."""
     recalled: int = 0
     """Items that needed no call, over all batches: their results were in the journal, or another item had the same prompt."""
     rate_limit_count: int
@@ -45,7 +47,7 @@ class ProcessorStatistics:
     workers: int
     """Tasks that make calls, now."""
     workers_range: tuple[int, int]
-    """The lowest limit on calls in flight and the highest number of workers in the running batch, or else in the latest."""
+    """The lowest and the highest limit on calls in flight in the running batch, or else in the latest."""
     lanes: dict[str, PaceStatistics]
     """Statistics of each lane's rate controller, by quota key."""
 
@@ -58,6 +60,8 @@ class Tally:
     succeeded: int = 0
     failures: Counter[FaultKind] = attrs.field(factory=Counter)
     refusals: int = 0
+    cut_off: int = 0
+    """Calls that were cancelled in flight."""
     usage: TokenUsage = NO_USAGE
     account: Account = attrs.field(factory=Account)
     call_faults: FaultGroups = attrs.field(factory=FaultGroups)
@@ -71,6 +75,8 @@ class Tally:
     """The most workers that worked at once."""
     min_allowed: int | None = None
     """The fewest workers that the controllers allowed; None: not known yet."""
+    max_allowed: int = 0
+    """The most workers that the controllers allowed."""
 
     def count(self, result: WorkItemResult[object], *, recalled: bool = False) -> None:
         """Count a settled item; `recalled`: it needed no call in this batch, so its tokens do not count."""
@@ -93,6 +99,7 @@ class Tally:
         """Record how many workers the controllers allow."""
         if self.min_allowed is None or workers < self.min_allowed:
             self.min_allowed = workers
+        self.max_allowed = max(self.max_allowed, workers)
 
     def add(self, other: Tally) -> None:
         """Add the counts of another batch."""
@@ -101,6 +108,7 @@ class Tally:
         self.failures += other.failures
         self.recalled += other.recalled
         self.refusals += other.refusals
+        self.cut_off += other.cut_off
         self.usage += other.usage
         self.call_faults.update(other.call_faults)
         self.item_faults.update(other.item_faults)
@@ -112,5 +120,5 @@ class Tally:
 
     @property
     def workers_range(self) -> tuple[int, int]:
-        """The fewest workers that the controllers allowed, and the most that worked at once."""
-        return min(self.min_allowed or 0, self.max_workers), self.max_workers
+        """The fewest workers that the controllers allowed, and the most."""
+        return self.min_allowed or 0, self.max_allowed

@@ -79,12 +79,17 @@ async def _call(batch: Batch, job: Job, scope: CancelScope) -> Reply:
     if (fault := _too_late(batch, job)) is not None:
         return fault
     timeout = batch.start_call(job, scope)
+    reply: Reply | None = None
     try:
         if isinstance(job.item.prompt, Request):
-            return await guarded(execute, strategy, job.item.prompt, attempt, timeout)
-        return await guarded(strategy.execute, job.item.prompt, attempt, timeout)
+            reply = await guarded(execute, strategy, job.item.prompt, attempt, timeout)
+        else:
+            reply = await guarded(strategy.execute, job.item.prompt, attempt, timeout)
+        return reply
     finally:
         batch.calls.finish(job)
+        if reply is None:
+            batch.tally.cut_off += 1
 
 
 def _too_late(batch: Batch, job: Job) -> Fault | None:

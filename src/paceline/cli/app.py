@@ -167,7 +167,7 @@ def status(
     /,
     *,
     json: Annotated[bool, Parameter(negative="", show_default=False)] = False,
-    pace: Annotated[int, whole_number(0)] = 5,
+    pace: Annotated[int, whole_number(0)] = 2,
 ) -> int:
     """Show the progress of a batch.
 

@@ -76,15 +76,20 @@ class Foreground:
             signal.raise_signal(number)
         elif self.signal is None:
             self.signal = number
-            self.control.stop(_INTERRUPTED)
+            self.control.stop(_reason(number))
         else:
             for each in self._before:
                 signal.signal(each, signal.SIG_DFL)
-            self.control.cancel(_INTERRUPTED)
+            self.control.cancel(_reason(number))
 
     def _restore(self) -> None:
         for number, handler in self._before.items():
             signal.signal(number, handler)
+
+
+def _reason(number: int) -> str:
+    """Return why a signal ends the run, in words."""
+    return f"{_INTERRUPTED if number == signal.SIGINT else 'the run was ended'} by {signal.Signals(number).name}"
 
 
 def _is_ignored(number: int) -> bool:

@@ -230,6 +230,13 @@ class JournalReader:
             last=self._number("SELECT IFNULL(MAX(seq), 0) FROM results"),
         )
 
+    def progress_of(self, run: int) -> tuple[int, int]:
+        """Return how many items a run has settled by calls so far, and with how many calls."""
+        return (
+            self._number("SELECT COUNT(*) FROM results WHERE run = ? AND attempts > 0", run),
+            self._number("SELECT COUNT(*) FROM attempts WHERE run = ?", run),
+        )
+
     def messages(self, most: int = SHOWN_GROUPS) -> tuple[FaultGroup, ...]:
         """Return the most frequent messages of items that failed, with their numbers.
 
@@ -331,8 +338,8 @@ class JournalReader:
         except (ValueError, TypeError, RecursionError):
             raise JournalError(f"{self.path}: is damaged: it has a value that is not JSON") from None
 
-    def _number(self, query: str) -> int:
-        return int(self._all(query)[0][0])
+    def _number(self, query: str, *values: int) -> int:
+        return int(self._all(query, values)[0][0])
 
     @contextmanager
     def _as_journal_errors(self) -> Iterator[None]:

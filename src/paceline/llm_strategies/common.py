@@ -27,6 +27,7 @@ from .._core.exceptions import CallError, ConfigurationError
 from .._core.fault import Fault, FaultKind
 from .._core.finish_reasons import unfinished
 from .._core.foreign_error import Answer, lowered, read_body
+from .._core.media_type import ANSWERED_HTML, is_html
 from .._core.provider_errors import kind_of_answer
 from .._core.provider_hints import header_quota
 from .._core.quota import QuotaHint
@@ -141,7 +142,8 @@ def parse_object(body: str | bytes) -> dict[str, Any]:
     try:
         reply = json.loads(body)
     except (ValueError, RecursionError) as error:
-        raise CallError(f"the reply is not JSON: {error}", kind=FaultKind.TRANSIENT) from error
+        words = f"{ANSWERED_HTML}: is the URL right?" if is_html(body) else f"the reply is not JSON: {error}"
+        raise CallError(words, kind=FaultKind.TRANSIENT) from error
     if not isinstance(reply, dict):
         raise CallError(f"the reply is a JSON {type(reply).__name__}, not an object", kind=FaultKind.TRANSIENT)
     return reply

@@ -26,7 +26,7 @@ from .._codec import encode_row
 from .._core.exceptions import ConfigurationError, JournalError
 from .._core.fault import FaultKind
 from .._core.fault_groups import FaultGroup
-from .._core.results import BatchResult, WorkItemResult
+from .._core.results import BatchResult, WorkItemResult, unnamed_faults
 from ..abc import Journal, LLMCallStrategy, LLMWorkItem
 from ..files.output import Output, open_output
 from ..files.output_formats import OutputFormat, encode
@@ -227,7 +227,10 @@ def _finish_journal(  # noqa: PLR0913, PLR0917 - what a run has open at its end
     stopped, kinds = report.batch.stopped, {group.kind for group in report.batch.systematic}
     with suppress(JournalError):  # as above
         message = None if stopped is None else stopped.message
-        record_latest_run(store, LatestRun(run=store.run, stopped=message, systematic=tuple(sorted(kinds))))
+        batch = report.batch
+        faults = unnamed_faults(batch.faults, batch.messages, stopped) if batch.failures else ()
+        latest = LatestRun(run=store.run, faults=faults, stopped=message, systematic=tuple(sorted(kinds)))
+        record_latest_run(store, latest)
     if report.output_error is None:
         try:
             output.finish()

@@ -31,7 +31,7 @@ from .journal_facts import (
 )
 from .options import RunOptions
 
-SHOWN_CHANGES = 5
+SHOWN_CHANGES = 2
 """Changes of the pace that are reported by default."""
 
 RunState: TypeAlias = Literal["running", "ended", "killed"]
@@ -84,7 +84,12 @@ class JournalStatus:
     messages: Sequence[FaultGroup] = ()
     """The most frequent messages of items that failed, over all runs."""
     faults: Sequence[FaultGroup] = ()
-    """The most frequent faults of the calls of a run that has not ended, those of repeated calls included."""
+    """The most frequent faults of the calls of the latest run, those of repeated calls included; once it has ended, those of them that
+    neither `messages` nor `stopped` names, if an item failed or is pending."""
+    calls_per_second: float | None = None
+    """Calls of settled items per second, over the run that is under way; None: no run is, or its time is unknown."""
+    left: float | None = None
+    """Seconds until the items are done, at the mean rate of the run that is under way; None: unknown."""
     stopped: str | None = None
     """Why the latest run ended early; None: it did not."""
 
@@ -119,15 +124,20 @@ def status(journal: str | PathLike[str], *, pace: int = SHOWN_CHANGES) -> Journa
         writer, now = reader.writer(), time.time()
         records = reader.runs()
         latest = _latest(reader, records)
+        counts = reader.counts()
+        runs = [_summary(record, is_last=record is records[-1], writer=writer, now=now) for record in records]
+        calls_per_second, left = _rates(reader, runs, counts)
         return JournalStatus(
             journal=reader.path,
             writer=writer,
-            counts=reader.counts(),
+            counts=counts,
             input=recorded_input(reader),
             options=_options(reader),
             identities=reader.identities(),
             models=reader.models(),
-            runs=[_summary(record, is_last=record is records[-1], writer=writer, now=now) for record in records],
+            runs=runs,
+            calls_per_second=calls_per_second,
+            left=left,
             output=recorded_output(reader),
             pace=reader.pace()[-pace:] if pace else (),
             messages=reader.messages(),
@@ -140,6 +150,15 @@ def _latest(reader: JournalReader, records: Sequence[RunRecord]) -> LatestRun | 
     """Return what is recorded of the latest run; None if nothing is, or only of an earlier one."""
     latest = recorded_latest_run(reader)
     return latest if latest is not None and records and latest.run == records[-1].run else None
+
+
+def _rates(reader: JournalReader, runs: Sequence[RunSummary], counts: Counts) -> tuple[float | None, float | None]:
+    """Return the calls per second of the run under way, and the seconds left; None: unknown."""
+    if not runs or runs[-1].state != "running" or not runs[-1].seconds:
+        return None, None
+    seconds = runs[-1].seconds
+    settled, calls = reader.progress_of(runs[-1].run)
+    return calls / seconds, counts.pending * seconds / settled if settled else None
 
 
 def _options(reader: JournalReader) -> RunOptions | None:

@@ -29,7 +29,13 @@ def test_the_summary_goes_to_stderr_and_rows_to_stdout(paceline, jsonl):
     run = paceline("run", jsonl(5), "-o", "-", "-m", slow, "--quiet")
     assert run.code == 0
     assert len(run.rows) == 5
-    for words in ("5 succeeded, 0 failed", "throttled 0 calls", "workers   5 to 5", "tokens ", "time "):
+    for words in (
+        "5 succeeded, 0 failed",
+        "throttled 0 calls",
+        "workers   20 to 20, at most 5 calls in flight",
+        "tokens ",
+        "time ",
+    ):
         assert words in run.err
 
 
@@ -138,7 +144,7 @@ def test_timeout_and_deadline_end_calls_and_batch(paceline, jsonl):
 def test_max_workers_is_a_ceiling(paceline, jsonl):
     run = paceline("run", jsonl(40), "-o", "-", "-m", FAST, "--max-workers", 2)
     assert run.code == 0
-    assert "to 2\n" in run.err
+    assert "workers   2 to 2, at most 2 calls in flight\n" in run.err
 
 
 BAD_LINES = [

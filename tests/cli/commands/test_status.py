@@ -66,6 +66,16 @@ def test_the_path_in_a_command_is_quoted(paceline, jsonl, tmp_path):
     assert data["next"] == f"paceline resume '{tmp_path}/it'\"'\"'s 1.jsonl.journal'"
 
 
+def test_the_faults_of_calls_are_named_at_once_in_the_summary_and_in_the_status(paceline, jsonl, tmp_path):
+    out = tmp_path / "out.jsonl"
+    model = "sim:rate=none,latency=0.01,sigma=0,faults=transient:1"
+    run = paceline("run", jsonl(9), "-o", out, "-m", model, "-q", "--deadline", 0.4)
+    assert "calls of sim are tried again" in run.err
+    (named,) = [line for line in run.err.splitlines() if line.startswith("faults    ")]
+    assert " × transient: " in named
+    assert named in paceline("status", out).out.splitlines()
+
+
 def test_skipped_lines_are_shown(paceline, batch):
     journal = batch(prompts(3) + "broken\n", code=1)
     run = paceline("status", journal)
@@ -82,7 +92,7 @@ def test_json_has_all_of_it_in_one_object(paceline, batch, tmp_path):
     assert data.keys() == {
         *("journal", "writer", "items", "succeeded", "failures", "pending", "bad_lines", "refusals", "usage", "cost"),
         *("models", "runs", "identities", "input", "options", "output", "pace", "next"),
-        *("messages", "faults", "stopped"),
+        *("messages", "faults", "stopped", "calls_per_second", "left"),
     }
     assert (data["messages"], data["faults"], data["stopped"]) == ([], [], None)
     assert (data["items"], data["succeeded"], data["failures"], data["pending"]) == (5, 5, {}, 0)
@@ -100,7 +110,7 @@ def test_recent_pace_changes_are_shown_with_reasons(paceline, batch):
     journal = batch(prompts(400), model="sim:rate=200,burst=20,latency=0.02")
     everything = paceline("status", journal, "--json", "--pace", 1000).rows[0]["pace"]
     assert len(everything) > 5
-    assert paceline("status", journal, "--json").rows[0]["pace"] == everything[-5:]
+    assert paceline("status", journal, "--json").rows[0]["pace"] == everything[-2:]
     assert paceline("status", journal, "--json", "--pace", 0).rows[0]["pace"] == []
     run = paceline("status", journal, "--pace", 2)
     render_status = [
@@ -127,12 +137,18 @@ def test_the_status_is_available_during_the_run_and_after_a_kill(start, paceline
     assert (data["writer"], data["next"]) == (started.pid, None)
     assert data["runs"][0]["state"] == "running"
     assert data["runs"][0]["seconds"] >= 0
-    assert f"(being written by process {started.pid})" in paceline("status", out).out
+    assert data["calls_per_second"] > 0
+    assert data["left"] > 0
+    text = paceline("status", out).out
+    assert f"(being written by process {started.pid})" in text
+    assert re.search(r"^items     50: 0 succeeded, \d+ failed, \d+ pending \(\d+ % done\)$", text, re.MULTILINE)
+    assert re.search(r"^rate      [\d.,]+ calls/(s|min), about .+ left$", text, re.MULTILINE)
     started.send_signal(signal.SIGKILL)
     started.wait()
     (data,) = paceline("status", out, "--json").rows
     assert data["writer"] is None
     assert (data["runs"][0]["state"], data["runs"][0]["seconds"]) == ("killed", None)
+    assert (data["calls_per_second"], data["left"]) == (None, None)
     assert data["next"] == f"paceline resume {out}.journal"
     assert "killed or crashed" in paceline("status", out).out
 

@@ -22,6 +22,7 @@ from ...runs.options_data import to_data
 from ..console import print_json, print_output
 from ..exit_codes import OK
 from ..plan_text import render_settings
+from ..progress.figures import format_rate
 from ..report_text import next_command
 
 _RUNS = 5  # the latest runs are shown to people
@@ -62,6 +63,8 @@ def status_data(status: JournalStatus) -> dict[str, Any]:
         "failures": dict(sorted(counts.failures.items())),
         "messages": [fault_group_data(group) for group in status.messages],
         "pending": counts.pending,
+        "calls_per_second": status.calls_per_second,
+        "left": status.left,
         "stopped": status.stopped,
         "faults": [fault_group_data(group) for group in status.faults],
         "bad_lines": None if status.input is None else status.input.bad_count,
@@ -114,10 +117,14 @@ def _items(status: JournalStatus) -> Iterator[tuple[str, str]]:
     yield from _input(status)
     counts = status.counts
     failures = sum(counts.failures.values())
+    share = f" ({100 * counts.settled // counts.total} % done)" if counts.pending else ""
     yield (
         "items",
-        f"{counts.total:,}: {counts.succeeded:,} succeeded, {failures:,} failed, {counts.pending:,} pending",
+        f"{counts.total:,}: {counts.succeeded:,} succeeded, {failures:,} failed, {counts.pending:,} pending{share}",
     )
+    if status.calls_per_second is not None:
+        left = "" if status.left is None else f", about {format_duration(status.left)} left"
+        yield "rate", f"{format_rate(status.calls_per_second, 'calls')}{left}"
     if failures:
         kinds = sorted(counts.failures.items(), key=lambda kind: (-kind[1], kind[0]))
         yield "failed", ", ".join(f"{kind}: {count:,}" for kind, count in kinds)
