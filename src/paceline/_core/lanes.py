@@ -42,7 +42,7 @@ class Backlog(Generic[T]):
         self._served = 0
         self._from_end = 0  # new jobs to take from the end
         self._order = count()
-        self.idle = True
+        self.idle: bool = True
         """Whether the lane has no call in flight."""
 
     def __len__(self) -> int:

@@ -110,7 +110,7 @@ class ChatStrategy(Priced[T], Generic[T]):
         is_own_service = self.is_own_service(base_url, client)
         self._options = self._check_options(options, is_own_service=is_own_service)
         self._check_conflicts(self._options, self._name, is_own_service=is_own_service)
-        self.is_sampled = is_sampled(self._options)
+        self.is_sampled: bool = is_sampled(self._options)
         schema_text = self._output.instruction if self._mode in {"json", "text"} else ""
         self._fixed = self._fixed_arguments()
         texts = system_instruction, schema_text, self._tool_instruction

@@ -141,7 +141,7 @@ class GeminiStrategy(Priced[T], Generic[T]):
         schema = self._output.schema
         self._config = config_of(config, system_instruction, safety_settings, schema, given=self._given is not None)
         check_gemini(self._config, self._name, is_typed=schema is not None)
-        self.is_sampled = is_sampled(settings_of(self._config))
+        self.is_sampled: bool = is_sampled(settings_of(self._config))
         self._connections: PerLoop[Connection] = PerLoop()
         self.error_classifier: ErrorClassifier = GeminiErrorClassifier(secret=_secret(self._access, self._given))
 
