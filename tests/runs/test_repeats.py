@@ -48,6 +48,7 @@ def calls_of(options):
     messages = []
     planned = runs.plan(options)
     report = runs.run(options, on_message=messages.append)
+    messages = [message for message in messages if "another model" not in message]
     assert report.is_complete
     calls = sum(use.calls for use in report.batch.models)
     assert planned.calls == calls
