@@ -134,7 +134,7 @@ def test_a_full_disk_stops_the_calls_and_the_unsaved_items_are_named(begin, json
     assert process.returncode == 3, err
     called = len(calls_in(tmp_path))
     assert called < 2_000
-    assert "results could not be saved" in err
+    assert "could not be saved" in err
     assert "Traceback" not in err
     with JournalReader(f"{out}.journal") as reader:
         saved = reader.counts().succeeded
