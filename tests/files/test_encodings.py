@@ -50,14 +50,14 @@ def test_a_line_that_is_not_text_in_its_encoding_is_named_with_the_option(file):
 @pytest.mark.parametrize(
     ("name", "content"),
     [
-        ("in.csv", b'id,prompt\na,"x\ny"\nb,caf\xe9\nc,ok\n'),
-        ("in.jsonl", b'{"prompt": "x"}\n\n\n{"prompt": "caf\xe9"}\n{"prompt": "ok"}\n'),
-        ("in.json", b'[{"prompt": "x"},\n\n\n{"prompt": "caf\xe9"}, {"prompt": "ok"}]'),
-        ("in.txt", b"x\n\n\ncaf\xe9\nok\n"),
+        ("in.csv", b"id,prompt\na,caf\xe9\nd,x\nb,caf\xe9\nc,ok\n"),
+        ("in.jsonl", b'{"prompt": "caf\xe9"}\n\n\n{"prompt": "caf\xe9"}\n{"prompt": "ok"}\n'),
+        ("in.json", b'[{"prompt": "caf\xe9"},\n\n\n{"prompt": "caf\xe9"}, {"prompt": "ok"}]'),
+        ("in.txt", b"caf\xe9\n\n\ncaf\xe9\nok\n"),
     ],
 )
 @pytest.mark.parametrize("strict", [False, True])
-def test_an_input_in_another_encoding_is_refused_at_its_first_such_line_and_not_thinned_out(
+def test_an_input_in_another_encoding_is_refused_at_its_second_such_line_and_not_thinned_out(
     file, name, content, strict
 ):
     path = file(content, name)
@@ -67,7 +67,7 @@ def test_an_input_in_another_encoding_is_refused_at_its_first_such_line_and_not_
     assert "--encoding utf-8 skips such" in message
     assert "\n" not in message
     assert [one.prompt for one in prompts(path, encoding="cp1252")][-2:] == ["café", "ok"]
-    assert opened(path, encoding="utf-8").bad_count == 1
+    assert opened(path, encoding="utf-8").bad_count == 2
 
 
 def test_text_that_cannot_be_read_on_is_refused_with_its_line(file):

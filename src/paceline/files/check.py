@@ -83,8 +83,8 @@ class Check:
         input_format: Reads the records.
         objection: Returns why a well-formed prompt cannot be used; None: there are no objections.
         skip_empty: Whether records are left out in which a field of the prompt is empty or null.
-        refuse_undecodable: Whether a line that is not text in its encoding makes the input unusable: without its lines with
-            accents an input is another one. Otherwise it is a bad line.
+        refuse_undecodable: Whether a second line that is not text in its encoding makes the input unusable: without its lines
+            with accents an input is another one. Otherwise each is a bad line.
     """
 
     def __init__(
@@ -111,6 +111,7 @@ class Check:
         self._refuse_undecodable = refuse_undecodable
         self._empty = EmptyFields(is_skipped=skip_empty)
         self._repeated = 0
+        self._undecodable = 0
         self._reasons: set[str] = set()  # of the first bad lines
 
     def examine(self, records: Iterable[RawRecord], limit: int | None) -> Iterator[InputRecord | BadLine]:
@@ -204,6 +205,9 @@ class Check:
         if isinstance(problem, LostRestError):
             return str(bad)
         if self._refuse_undecodable and isinstance(problem, WrongEncodingError):
+            self._undecodable += 1
+            if self._undecodable < _FEW:
+                return None
             return f"{bad}; --encoding utf-8 skips such {self._nouns[1]}"
         return None
 
