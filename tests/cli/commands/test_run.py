@@ -168,9 +168,9 @@ ROWS = [b"%d,2026-01-0%d,text\n" % (number, number % 9 + 1) for number in range(
         (b'x,2026,"open\n"an "other\n', (), ":102: a quote is closed before its field ends"),
         (b'x,2026,"open\n', (), ":102: a quote is opened and not closed, so that the rest of the file cannot be read"),
         (
-            b"x,2026,caf\xe9\n",
+            b"x,2026,caf\xe9\ny,2026,caf\xe9\n",
             (),
-            ":102: not UTF-8 at byte 11 of the line; set its encoding, such as --encoding cp1252",
+            ":103: not UTF-8 at byte 11 of the line; set its encoding, such as --encoding cp1252",
         ),
         (b"", ("--id-column", "date"), ": 291 of 300 rows repeat an id in 'date'"),
     ],
