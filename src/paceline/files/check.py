@@ -28,7 +28,7 @@ _SHOWN = 10  # bad lines that are reported one by one, and empty fields whose pl
 _NOUNS = {InputKind.CSV: ("row", "rows"), InputKind.PARQUET: ("row", "rows"), InputKind.JSON: ("entry", "entries")}
 """What a record is called in messages, by the format of its input; otherwise a line."""
 _MOST_REPEATED = 0.1  # of the ids: with more, they hardly are ids, and a sample of the records would be run
-_FEW = 2  # records that may repeat an id however short the input is
+_FEW = 2  # records that repeat an id, or are in another encoding: a single one refuses no input, however short it is
 _ON_IDS = "--id-column names another field, and --id-column '' numbers them"
 _BATCH = {InputKind.OPENAI, InputKind.GEMINI, InputKind.ANTHROPIC}
 
