@@ -1,7 +1,8 @@
 """What all tests share: both backends in virtual time, how long properties are searched, and which tests are slow.
 
-PACELINE_SEARCH chooses how many examples a property is tried on: `quick`, `normal` (the default) or `thorough`. No example has a
-deadline, as a slow machine is not a fault of the code.
+PACELINE_SEARCH chooses how many examples a property is tried on: `quick`, `normal` (the default) or `thorough`. Where CI is set, they are
+the same examples each time, so that whether a change lands does not depend on chance. No example has a deadline, as a slow machine is not
+a fault of the code.
 """
 
 from __future__ import annotations
@@ -16,7 +17,14 @@ from trio.testing import MockClock
 from paceline.testing.virtual_time import VirtualTimeLoop
 
 for _name, _examples in {"quick": 15, "normal": 60, "thorough": 300}.items():
-    settings.register_profile(_name, deadline=None, max_examples=_examples, report_multiple_bugs=False)
+    settings.register_profile(
+        _name,
+        deadline=None,
+        max_examples=_examples,
+        report_multiple_bugs=False,
+        derandomize="CI" in os.environ,
+        database=None if "CI" in os.environ else settings.default.database,
+    )
 settings.load_profile(os.environ.get("PACELINE_SEARCH", "normal"))
 
 SLOW = (Path(__file__).with_name("slow.txt")).read_text("utf-8").split()

@@ -232,6 +232,12 @@ def test_no_body_hides_the_status(name, data):
     assert "not classified" not in classified(plain(status_code=429, **{name: held})).message
 
 
+@pytest.mark.parametrize("made", [Hostile, Liar, lambda: HostileText("x"), lambda: Odd.A])
+def test_a_hostile_status_of_a_response_is_no_status(made):
+    fault = classified(plain(response=SimpleNamespace(status_code=made(), headers={"location": "https://x"})))
+    assert "not classified" not in fault.message
+
+
 @pytest.mark.parametrize("name", PLACES)
 @pytest.mark.parametrize("made", [Hostile, Liar, lambda: HostileText("x"), lambda: Odd.A])
 def test_a_hostile_value_in_any_place_does_not_hide_the_status(name, made):

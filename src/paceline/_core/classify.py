@@ -30,7 +30,7 @@ from .body_hints import quota_of_answer, requested_beyond_limit, wait_in_body
 from .connection_failure import connection_failure
 from .exceptions import CallError
 from .fault import Fault, FaultKind
-from .foreign_error import Answer, attribute, read_answer
+from .foreign_error import Answer, attribute, read_answer, status_of_response
 from .media_type import ANSWERED_HTML, is_html
 from .provider_errors import TOO_LARGE, kind_of_answer, of_status, says_too_large
 from .quota import QuotaHint, positive_number
@@ -176,15 +176,15 @@ def _fault_of(error: BaseException, wall_time: float, read: ErrorReader | None) 
 
 def _fault_of_set_up(error: BaseException, answer: Answer) -> Fault | None:
     """Return the fault of an exception that is due to how the client was set up; None if it is not."""
-    status, location = attribute(attribute(error, "response"), "status_code"), answer.headers.get("location")
-    if isinstance(status, int) and HTTPStatus.MULTIPLE_CHOICES <= status < HTTPStatus.BAD_REQUEST and location:
+    status, location = status_of_response(error), answer.headers.get("location")
+    if status is not None and HTTPStatus.MULTIPLE_CHOICES <= status < HTTPStatus.BAD_REQUEST and location:
         to = shown_url(location) or "another path"
         message = (
             f"HTTP {status}: the server redirects to {to}, where prompts are not sent; check the URL of the server"
         )
         return Fault(FaultKind.REJECTED, message)
     for cause in _causes(error):
-        text = str(cause) if isinstance(cause, RuntimeError) else ""
+        text = describe(cause).partition(": ")[2] if isinstance(cause, RuntimeError) else ""
         if any(words in text for words in _OTHER_LOOP):
             return Fault(
                 FaultKind.BUG,

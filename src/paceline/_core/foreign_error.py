@@ -250,6 +250,12 @@ def _as_status(code: object) -> int | None:
     return int(number) if isinstance(number, int) and 400 <= number <= 599 else None  # noqa: PLR2004 - HTTP's own bounds
 
 
+def status_of_response(error: BaseException) -> int | None:
+    """Return the HTTP status of the response that an exception holds, whether it is an error or not."""
+    status = attribute(attribute(error, "response"), "status_code")
+    return next((code for code in _codes_in(status) if isinstance(code, int)), None)
+
+
 def codes_of(error: BaseException) -> Iterator[int | str]:
     """Yield the codes of an exception and of its response, under all usual names."""
     response = attribute(error, "response")
@@ -274,7 +280,7 @@ def _codes_in(value: object) -> list[int | str]:
         if isinstance(value, str):
             codes.append(_plain(value))
         elif isinstance(value, int):
-            codes.append(value)
+            codes.append(int.__int__(value))
     return codes
 
 
