@@ -28,10 +28,10 @@ from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeAlias, TypeVar
 
 import attrs
 
-from ._core import classify as _classify
 from ._core.escalation import EscalationPolicy
 from ._core.exceptions import ConfigurationError, InvalidWorkItemError
 from ._core.prompt import Media, Prompt
+from ._core.provider_answers import classify as _classify
 from ._core.request import Request
 
 if TYPE_CHECKING:

@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from paceline import FaultKind, Media
-from paceline._core.classify import classify
 from paceline._core.media_type import ANSWERED_HTML, is_html, mime_type_of
+from paceline._core.provider_answers.classify import classify
 
 BEGINNINGS = {
     "image/png": b"\x89PNG\r\n\x1a\n",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from paceline._core.finish_reasons import TABLE
+from paceline._core.provider_answers.finish_reasons import TABLE
 
 PAGE = Path(__file__).parents[2] / "docs" / "reference" / "strategies.md"
 

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from paceline import FaultKind
-from paceline._core.provider_hints import header_quota
+from paceline._core.provider_answers.header_hints import header_quota
 from paceline.abc import DefaultErrorClassifier
 from paceline.exceptions import ConfigurationError
 from paceline.testing import (

@@ -9,9 +9,9 @@ from typing import Any
 import attrs
 
 from .._core import pace
-from .._core.classify import describe
 from .._core.exceptions import CallError
 from .._core.fault import Fault, FaultKind
+from .._core.provider_answers.classify import describe
 from .._core.quota import QuotaHint
 from .._core.request import Request, plain_text
 from .._core.token_estimate import TokenCosts

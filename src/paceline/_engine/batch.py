@@ -14,12 +14,12 @@ from anyio import CancelScope, current_time
 
 from .._core import pace
 from .._core.batch_state import BatchEvent, BatchState, step
-from .._core.classify import describe
 from .._core.config import ProcessorConfig
 from .._core.connections import Connections
 from .._core.fault import Fault, FaultKind, overdue_fault, pending_fault
 from .._core.fault_groups import provider_words
 from .._core.lanes import next_lane
+from .._core.provider_answers.classify import describe
 from .._core.systematic_failure import PASSING_KINDS, Ended, stop_message
 from .ahead import ReadAhead
 from .alarm import Alarm

@@ -13,13 +13,13 @@ import attrs
 from anyio import CancelScope, NoEventLoopError, create_task_group, current_time
 
 from .._core import events
-from .._core.classify import describe
 from .._core.config import ProcessorConfig
 from .._core.exceptions import MisuseError, PacelineError
 from .._core.exhausted_lane import exhausted_lanes_fault
 from .._core.fault import DRAINED, Fault, FaultKind, pending_fault
 from .._core.pace import PaceKnowledge
 from .._core.pace.warm_start import checked
+from .._core.provider_answers.classify import describe
 from .._core.results import BatchResult, SourceError, WorkItemResult
 from ..abc import Journal, RateController
 from .batch import Batch

@@ -15,11 +15,11 @@ from typing import Any, TypeVar
 
 from anyio import move_on_after
 
-from .._core.classify import describe
 from .._core.config import ProcessorConfig
 from .._core.events import Event, data_of
 from .._core.exceptions import ConfigurationError, MisuseError, Skip
 from .._core.fault import Fault, FaultKind
+from .._core.provider_answers.classify import describe
 from .._core.results import WorkItemResult
 from .._core.usage import TokenUsage
 from ..abc import BaseObserver, LLMWorkItem, Middleware

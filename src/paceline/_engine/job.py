@@ -11,7 +11,6 @@ from anyio import CancelScope
 
 from .._core import escalation, retry, systematic_failure
 from .._core.accounting import Price
-from .._core.classify import describe
 from .._core.connections import Connections
 from .._core.fault import Fault, FaultKind
 from .._core.lanes import Backlog
@@ -19,6 +18,7 @@ from .._core.long_hints import NO_LONG_HINTS, LongHints
 from .._core.pace import TRUST, PaceChange
 from .._core.pace.history import UnreadChanges
 from .._core.prompt import characters_of
+from .._core.provider_answers.classify import describe
 from .._core.quota import QuotaHint, Unit, positive_number
 from .._core.refusals import NOT_REFUSED, LaneRefusals, RefusalRecord
 from .._core.results import Attempt, WorkItemResult

@@ -19,11 +19,11 @@ from typing import Any
 import attrs
 from anyio import CancelScope, Event, current_time, sleep_until
 
-from .._core.classify import describe
 from .._core.events import ItemRecalled
 from .._core.exceptions import JournalChangedError, JournalError
 from .._core.fault import Fault, pending_fault
 from .._core.pace import PaceKnowledge
+from .._core.provider_answers.classify import describe
 from .._core.results import BatchResult, UnsavedError, WorkItemResult, is_pending
 from .._core.usage import NO_USAGE
 from ..abc import Journal

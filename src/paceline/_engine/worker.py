@@ -14,8 +14,8 @@ from typing import Any, TypeAlias
 from anyio import CancelScope, current_time, lowlevel
 
 from .._core import events, pace
-from .._core.classify import describe
 from .._core.fault import Fault, FaultKind, overdue_fault, pending_fault
+from .._core.provider_answers.classify import describe
 from .._core.request import Request
 from .._core.systematic_failure import Ended
 from ..abc import LLMCallStrategy

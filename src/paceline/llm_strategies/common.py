@@ -22,14 +22,14 @@ from urllib.request import getproxies, proxy_bypass
 
 import attrs
 
-from .._core.classify import classify, fault_of_answer
 from .._core.exceptions import CallError, ConfigurationError
 from .._core.fault import Fault, FaultKind
-from .._core.finish_reasons import unfinished
-from .._core.foreign_error import Answer, lowered, read_body
 from .._core.media_type import ANSWERED_HTML, is_html
-from .._core.provider_errors import kind_of_answer
-from .._core.provider_hints import header_quota
+from .._core.provider_answers.classify import classify, fault_of_answer
+from .._core.provider_answers.finish_reasons import unfinished
+from .._core.provider_answers.foreign_error import Answer, lowered, read_body
+from .._core.provider_answers.header_hints import header_quota
+from .._core.provider_answers.provider_errors import kind_of_answer
 from .._core.quota import QuotaHint
 from .._core.server_url import checked_url, shown_url
 from .._core.usage import NO_USAGE, TokenUsage

@@ -15,7 +15,7 @@ from typing import Any, Generic
 from .._core.exceptions import CallError, MissingExtraError
 from .._core.fault import FaultKind
 from .._core.prompt import Media, Parts, parts_of
-from .._core.reported_usage import chat_usage
+from .._core.provider_answers.reported_usage import chat_usage
 from .._core.usage import TokenUsage
 from .chat import ChatStrategy, T
 from .chat_client import Provider

@@ -22,7 +22,6 @@ from difflib import get_close_matches
 from importlib import import_module, metadata
 from typing import Any
 
-from .._core.classify import describe
 from .._core.exceptions import ConfigurationError, PacelineError
 from .._core.fault import redact
 from .._core.model_settings import (
@@ -34,6 +33,7 @@ from .._core.model_settings import (
     merged,
     shown,
 )
+from .._core.provider_answers.classify import describe
 from .._core.server_url import shown_url, split_server
 from ..abc import LLMCallStrategy
 from .common import fingerprint

@@ -31,7 +31,7 @@ from typing import Any
 
 from .._core.exceptions import ConfigurationError
 from .._core.fault import FaultKind
-from .._core.provider_hints import header_quota
+from .._core.provider_answers.header_hints import header_quota
 from .._core.quota import QuotaHint
 from .._core.request import NO_REQUESTS, Request
 from .._core.usage import TokenUsage

@@ -2,7 +2,7 @@
 
 Rules owned here:
 
-1. Errors of the API are classified as those of any provider (`_core/classify.py`); here are only those of google-auth.
+1. Errors of the API are classified as those of any provider (`_core/provider_answers/classify.py`); here are only those of google-auth.
 2. A reply without candidates, or whose model did not finish by itself, is not an answer, even if it has text. Its usage is
    reported all the same.
 3. A missing context cache comes as a 403 or 404 whose message names it, and has no other mark: only here the wording counts.
@@ -18,12 +18,12 @@ from collections.abc import Callable
 from http import HTTPStatus
 from typing import Any, ClassVar
 
-from ..._core.classify import describe, fault_of_answer
 from ..._core.exceptions import CallError
 from ..._core.fault import Fault, FaultKind
-from ..._core.foreign_error import Answer, attribute, lowered
-from ..._core.provider_errors import of_status
-from ..._core.reported_usage import gemini_usage
+from ..._core.provider_answers.classify import describe, fault_of_answer
+from ..._core.provider_answers.foreign_error import Answer, attribute, lowered
+from ..._core.provider_answers.provider_errors import of_status
+from ..._core.provider_answers.reported_usage import gemini_usage
 from ..._core.usage import TokenUsage
 from ..common import (
     ProviderErrorClassifier,

@@ -23,7 +23,7 @@ from typing import Any, TypeAlias
 import attrs
 
 from ..._core.exceptions import InvalidOutputError, Problem
-from ..._core.foreign_error import attribute
+from ..._core.provider_answers.foreign_error import attribute
 
 Place: TypeAlias = tuple[str | int, ...]
 Report: TypeAlias = "tuple[tuple[Problem, ...], tuple[str, ...], str | None]"

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from paceline import Price, TokenUsage
 from paceline._core.accounting import cost_of
-from paceline._core.reported_usage import anthropic_usage, chat_usage, gemini_usage
+from paceline._core.provider_answers.reported_usage import anthropic_usage, chat_usage, gemini_usage
 
 READERS = [chat_usage, anthropic_usage, gemini_usage]
 NAMES = [

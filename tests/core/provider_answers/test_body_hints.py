@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from paceline._core.body_hints import quota_of_answer, requested_beyond_limit
-from paceline._core.foreign_error import Answer, read_body
+from paceline._core.provider_answers.body_hints import quota_of_answer, requested_beyond_limit
+from paceline._core.provider_answers.foreign_error import Answer, read_body
 from paceline._core.quota import QuotaHint, QuotaLimit, Unit
 
 NOW = 1_800_000_000.0

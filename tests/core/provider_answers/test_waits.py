@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from paceline._core.waits import MONTH, parse_wait, wait_in_text
+from paceline._core.provider_answers.waits import MONTH, parse_wait, wait_in_text
 
 NOW = datetime(2026, 11, 30, 12, tzinfo=UTC).timestamp()
 

@@ -10,9 +10,9 @@ import httpx2
 import pytest
 
 from paceline import CallError, FaultKind, RateLimitError
-from paceline._core.classify import classify, describe
-from paceline._core.foreign_error import status_of
-from paceline._core.provider_errors import of_status
+from paceline._core.provider_answers.classify import classify, describe
+from paceline._core.provider_answers.foreign_error import status_of
+from paceline._core.provider_answers.provider_errors import of_status
 
 NOW = 1_800_000_000.0
 

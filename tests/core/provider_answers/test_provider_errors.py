@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from paceline import FaultKind
-from paceline._core.foreign_error import Answer, read_body
-from paceline._core.provider_errors import kind_of_answer, of_status, says_too_large
+from paceline._core.provider_answers.foreign_error import Answer, read_body
+from paceline._core.provider_answers.provider_errors import kind_of_answer, of_status, says_too_large
 
 DENIED, EXHAUSTED, REFUSED = FaultKind.DENIED, FaultKind.EXHAUSTED, FaultKind.REFUSED
 REJECTED, THROTTLED = FaultKind.REJECTED, FaultKind.THROTTLED

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from paceline._core.classify import classify
-from paceline._core.foreign_error import headers_of
-from paceline._core.provider_hints import retry_after
+from paceline._core.provider_answers.classify import classify
+from paceline._core.provider_answers.foreign_error import headers_of
+from paceline._core.provider_answers.header_hints import retry_after
 from paceline._core.quota import positive_number as seconds
 
 NOW = 1_800_000_000.0

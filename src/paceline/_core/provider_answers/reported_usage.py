@@ -16,7 +16,7 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from .usage import NO_USAGE, TokenUsage
+from ..usage import NO_USAGE, TokenUsage
 
 _LIMIT = 2**53  # counts from here on are not plausible
 _LONGEST_NUMERAL = 16  # digits of the largest plausible count

@@ -13,7 +13,7 @@ import re
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 
-from .quota import DAY, positive_number
+from ..quota import DAY, positive_number
 
 MINUTE, HOUR, MONTH = 60.0, 3_600.0, 31 * DAY  # seconds
 FIRST_TIMESTAMP = 1e9  # seconds: a larger number is a time since 1970, not a wait

@@ -22,7 +22,7 @@ from collections.abc import Mapping
 
 import attrs
 
-from .fault import FaultKind
+from ..fault import FaultKind
 from .foreign_error import Answer, ErrorBody
 
 TOO_LARGE = "refused as too large for the limit"

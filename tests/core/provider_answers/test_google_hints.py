@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from paceline._core.body_hints import google_quota, seconds_to_midnight
-from paceline._core.foreign_error import read_body
+from paceline._core.provider_answers.body_hints import google_quota, seconds_to_midnight
+from paceline._core.provider_answers.foreign_error import read_body
 from paceline._core.quota import Part, Unit
 
 NOW = datetime(2026, 11, 23, 2, 48, tzinfo=zoneinfo.ZoneInfo("UTC")).timestamp()

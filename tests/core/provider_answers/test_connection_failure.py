@@ -12,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from paceline import FaultKind
-from paceline._core.classify import classify, describe
-from paceline._core.connection_failure import connection_failure
+from paceline._core.provider_answers.classify import classify, describe
+from paceline._core.provider_answers.connection_failure import connection_failure
 
 REQUEST = httpx2.Request("POST", "http://user:secret@localhost:9/v1/chat?key=secret")
 

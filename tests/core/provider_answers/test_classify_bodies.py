@@ -14,9 +14,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from paceline import FaultKind
-from paceline._core.classify import classify
+from paceline._core.provider_answers.classify import classify
 
-from .garbage import anything as any_json
+from ...strategies.garbage import anything as any_json
 from .test_classify_garbage import NOW, Hostile, HostileText, Liar, Odd, anything
 
 DAILY = {"quotaId": "GenerateRequestsPerDayPerProjectPerModel-FreeTier", "quotaValue": "20"}

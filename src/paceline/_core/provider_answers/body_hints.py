@@ -20,9 +20,9 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import attrs
 
+from ..quota import DAY, Part, QuotaHint, QuotaLimit, Unit, positive_number
 from .foreign_error import Answer, ErrorBody, lowered
-from .provider_hints import header_quota, response_time
-from .quota import DAY, Part, QuotaHint, QuotaLimit, Unit, positive_number
+from .header_hints import header_quota, response_time
 from .waits import HOUR, MINUTE, parse_wait, wait_in_text
 
 _RETRY_DELAY = re.compile(r"(\d{1,15}(?:\.\d{1,15})?)s", re.ASCII)  # of google.rpc.RetryInfo

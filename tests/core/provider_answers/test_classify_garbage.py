@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from paceline import CallError, Fault, FaultKind
-from paceline._core.classify import classify, describe
+from paceline._core.provider_answers.classify import classify, describe
 
 NOW = 1_800_000_000.0
 LOOKED_AT = [

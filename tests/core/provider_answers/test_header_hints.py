@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from paceline._core.provider_hints import header_quota
+from paceline._core.provider_answers.header_hints import header_quota
 from paceline._core.quota import Part, QuotaHint, Unit
 
 NOW = 1_800_000_000.0

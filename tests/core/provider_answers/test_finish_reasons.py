@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from paceline import FaultKind
-from paceline._core.finish_reasons import TABLE, unfinished
+from paceline._core.provider_answers.finish_reasons import TABLE, unfinished
 
 ROWS = [(reason, kind) for kind, _, reasons in TABLE for reason in reasons.split()]
 

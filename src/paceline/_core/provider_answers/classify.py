@@ -26,15 +26,15 @@ from typing import TypeAlias
 
 import attrs
 
+from ..exceptions import CallError
+from ..fault import Fault, FaultKind
+from ..media_type import ANSWERED_HTML, is_html
+from ..quota import QuotaHint, positive_number
+from ..server_url import shown_url
 from .body_hints import quota_of_answer, requested_beyond_limit, wait_in_body
 from .connection_failure import connection_failure
-from .exceptions import CallError
-from .fault import Fault, FaultKind
 from .foreign_error import Answer, attribute, read_answer, status_of_response
-from .media_type import ANSWERED_HTML, is_html
 from .provider_errors import TOO_LARGE, kind_of_answer, of_status, says_too_large
-from .quota import QuotaHint, positive_number
-from .server_url import shown_url
 from .waits import HOUR, MINUTE
 
 ErrorReader: TypeAlias = Callable[[BaseException], Fault | None]

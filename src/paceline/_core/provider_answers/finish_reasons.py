@@ -16,7 +16,7 @@ from types import MappingProxyType
 
 import attrs
 
-from .fault import FaultKind
+from ..fault import FaultKind
 
 TABLE: tuple[tuple[FaultKind | None, str, str], ...] = (
     (None, "OpenAI, Anthropic and most servers", "stop end_turn stop_sequence"),

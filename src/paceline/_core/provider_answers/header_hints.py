@@ -1,4 +1,4 @@
-"""Provider hints: what the headers of a response report about quotas.
+"""Header hints: what the headers of a response report about quotas.
 
 Rules owned here:
 
@@ -23,7 +23,7 @@ from collections.abc import Iterator, Mapping
 
 import attrs
 
-from .quota import DAY, Part, QuotaHint, QuotaLimit, Unit, positive_number
+from ..quota import DAY, Part, QuotaHint, QuotaLimit, Unit, positive_number
 from .waits import FIRST_TIMESTAMP, HOUR, MINUTE, http_date, parse_wait
 
 _TOLERANCE = 0.25  # of a period that is computed from rounded numbers

@@ -21,7 +21,7 @@ from google.auth import exceptions as google_auth
 from google.genai import errors as genai
 
 from paceline import FaultKind
-from paceline._core.classify import classify
+from paceline._core.provider_answers.classify import classify
 
 NOW = 1_800_000_000.0
 
