@@ -219,6 +219,23 @@ class ItemTable:
             )
         return change
 
+    def numbers(self, ids: Sequence[str], run: int) -> dict[str, tuple[int, int, int]]:
+        """Return for each registered one of some items its number, that of its strategy, and how many attempts it has had in a run.
+
+        Args:
+            ids: Ids of items.
+            run: Number of the run.
+        """
+        found: dict[str, tuple[int, int, int]] = {}
+        names = [storable(name) for name in ids]
+        attempts = "(SELECT IFNULL(MAX(ordinal) + 1, 0) FROM attempts a WHERE a.item = i.item AND a.run = ?)"
+        with self._transaction() as db:
+            for start in range(0, len(names), _PARAMETERS):
+                part = names[start : start + _PARAMETERS]
+                query = f"SELECT id, item, strategy, {attempts} FROM items i WHERE id IN ({_marks(part)})"  # noqa: S608 - constants
+                found |= {name: (item, strategy, had) for name, item, strategy, had in db.execute(query, (run, *part))}
+        return found
+
     def delete_results(self, kinds: Iterable[str], *, run: int | None = None) -> int:
         """Delete the results that are faults of these kinds, so that their items run again; return the number of them.
 

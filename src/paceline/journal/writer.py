@@ -33,7 +33,7 @@ from .._core.results import WorkItemResult, is_pending
 from . import lock, schema
 from .connection import connect_to_read, journal_error
 from .items import ItemTable
-from .records import INSERT_ATTEMPT, INSERT_RESULT, attempt_values, result_values, storable
+from .records import attempt_fields, insert_attempts, insert_results, result_fields, storable
 
 _SYNCHRONOUS = {"normal": "NORMAL", "full": "FULL"}
 _BUSY_TIMEOUT = 30.0  # seconds: readers never block a writer for long
@@ -193,12 +193,29 @@ class JournalWriter:
             JournalError: Nothing was stored: the file cannot be written, or an item is not registered.
         """
         now = time.time()
-        rows = [result_values(result, self._run, now) for result in results if not is_pending(result)]
-        attempts = [values for result in results for values in attempt_values(result, self._run, prices)]
+        fields = [None if is_pending(result) else result_fields(result) for result in results]
+        attempts = [[attempt_fields(attempt, prices) for attempt in result.attempts] for result in results]
         with self.transaction() as db:
-            if db.executemany(INSERT_RESULT, rows).rowcount != len(rows) and rows:
-                raise JournalError(f"{self.path}: cannot store the result of an item that is not registered")
-            db.executemany(INSERT_ATTEMPT, attempts)
+            numbers = self.items.numbers([result.item_id for result in results], self._run)
+            seq = self._last_number(db)
+            result_rows, attempt_rows = [], []
+            for result, stored, calls in zip(results, fields, attempts, strict=True):
+                name = storable(result.item_id)
+                if name not in numbers:
+                    raise JournalError(f"{self.path}: cannot store the result of an item that is not registered")
+                item, strategy, ordinal = numbers[name]
+                if stored is not None:
+                    seq += 1
+                    result_rows.append((seq, item, strategy, self._run, now, *stored))
+                attempt_rows += [(item, self._run, ordinal + place, *call) for place, call in enumerate(calls)]
+                numbers[name] = item, strategy, ordinal + len(calls)  # an item may have two results
+            insert_results(db, result_rows)
+            insert_attempts(db, attempt_rows)
+
+    def _last_number(self, db: sqlite3.Connection) -> int:
+        """Return the highest number that a result ever had; 0 if there was none."""
+        row = db.execute("SELECT seq FROM sqlite_sequence WHERE name = 'results'").fetchone()
+        return 0 if row is None else int(row[0])
 
     @contextmanager
     def transaction(self) -> Iterator[sqlite3.Connection]:
