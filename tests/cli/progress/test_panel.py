@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 
-from paceline.cli.progress.display import Curve, DemoPanel, PacePanel, sparkline
 from paceline.cli.progress.figures import SHOWN_STEPS, PaceSteps
+from paceline.cli.progress.panel import Curve, DemoPanel, PacePanel, sparkline
 from paceline.observers import ProcessingEvent
 from paceline.runs.progress import RunProgress
 

@@ -35,8 +35,9 @@ from ...testing import ConcurrencyCap, Service, SimulatedProvider, SimulatedStra
 from ..console import print_lines, print_message
 from ..exit_codes import exit_code
 from ..foreground import Foreground
-from ..progress.display import DemoPanel, Display, Lines, Progress, can_draw
+from ..progress.display import Display, Lines, Progress, can_draw
 from ..progress.figures import PaceSteps, format_rate
+from ..progress.panel import DemoPanel
 from ..report_text import print_advice
 
 ITEMS = 1_200

@@ -12,8 +12,9 @@ from ..exit_codes import OK, USAGE
 from ..foreground import Foreground
 from ..options import ResumeArguments, RunArguments
 from ..plan_text import plan_data, render_plan
-from ..progress.display import Display, Lines, PacePanel, Progress, can_draw
+from ..progress.display import Display, Lines, Progress, can_draw
 from ..progress.figures import PaceSteps
+from ..progress.panel import PacePanel
 from ..report_text import print_report
 
 _PERIOD = 10.0  # seconds between two lines of progress

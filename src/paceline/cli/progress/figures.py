@@ -21,6 +21,8 @@ from ...runs.progress import RunProgress
 
 SHOWN_STEPS = 5
 """Steps that are kept."""
+SHOWN_FAULTS = 2
+"""Most frequent faults that are shown."""
 
 _NO_DECIMALS_FROM = 100  # per second: above, decimals are noise
 
