@@ -44,13 +44,13 @@ def test_a_quoted_field_may_hold_line_breaks_separators_and_quotes(file):
     csv.writer(out).writerows([["id", "text"], ["a", text], ["b", "x"]])
     path = file(out.getvalue().encode() + b"c\n", "in.csv")
     assert [prompt.prompt for prompt in prompts(path, template="{text}")] == [text, "x"]
-    assert opened(path, template="{text}").complaints() == [f"{path}:8: has 1 fields, and the header has 2"]
+    assert opened(path, template="{text}").complaints() == [f"{path}:8: has 1 field, and the header has 2"]
 
 
 @pytest.mark.parametrize(
     ("row", "reason"),
     [
-        (b"x", "has 1 fields, and the header has 2"),
+        (b"x", "has 1 field, and the header has 2"),
         (b"x,y,z", "has 3 fields, and the header has 2"),
         (b",y", "id must not be empty"),
         (b'b,"x"y', "a quote is closed before its field ends"),

@@ -89,7 +89,7 @@ def test_lines_that_are_added_to_an_input_are_run_and_what_was_gone_before_is_no
     path = Path(options().input)
     runs.run(options())
     path.write_text("".join(path.read_text("utf-8").splitlines(keepends=True)[1:]), "utf-8")
-    with pytest.raises(JournalChangedError, match="1 items of the journal are no longer in the input"):
+    with pytest.raises(JournalChangedError, match="1 item of the journal is no longer in the input"):
         runs.run(options())
     assert runs.run(options(allow_changes=True)).batch.total_items == 0
     path.write_text(path.read_text("utf-8") + '{"id": "new", "prompt": "one more"}\n', "utf-8")

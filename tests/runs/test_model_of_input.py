@@ -60,7 +60,7 @@ def test_different_models_are_refused_in_one_sentence_with_their_numbers(options
     with pytest.raises(ConfigurationError) as caught:
         runs.run(made)
     assert str(caught.value) == (
-        f"{tmp_path}/batch.jsonl: its lines name 2 models, openai:gpt-5-mini (2 lines), openai:gpt-5 (1 lines); "
+        f"{tmp_path}/batch.jsonl: its lines name 2 models, openai:gpt-5-mini (2 lines), openai:gpt-5 (1 line); "
         "name the one that answers all of them with --model, or make a file of each"
     )
     assert [path.name for path in tmp_path.iterdir()] == ["batch.jsonl"]

@@ -36,7 +36,8 @@ _BODY_MESSAGE = re.compile(
 )
 _OPENAI = re.compile(r"\w+: Error code: ([45]\d\d) - ", re.ASCII)
 _VERDICT = re.compile(
-    r"(?:refused \d+ times in a row, whereas .{1,200}? served others|refused as too large for the limit): ", re.DOTALL
+    r"(?:refused [\d,]+ times? in a row, whereas .{1,200}? served others|refused as too large for the limit): ",
+    re.DOTALL,
 )
 """What precedes the provider's words in the fault of an item that is refused for its own sake."""
 _STATUS = re.compile(r"\b([45]\d\d)\b")

@@ -30,6 +30,7 @@ import attrs
 
 from .fault import Fault, FaultKind
 from .fault_groups import FaultGroup, comparable, provider_words
+from .quantity import quantity
 
 ALIKE = 10
 """Final faults that are alike: a few bad items at the head of an input are fewer, and ten calls cost little."""
@@ -233,6 +234,6 @@ def stop_message(evidence: Evidence, name: str) -> str:
     how = "failed alike and none succeeded" if evidence.alike else "failed and none succeeded"
     advice = advice_for(fault)
     return (
-        f"the first {evidence.count:,} calls of {name} {how}: {fault.kind}: "
+        f"the first {quantity(evidence.count, 'call')} of {name} {how}: {fault.kind}: "
         f"{provider_words(fault.message).rstrip('.')}{f'; {advice}' if advice else ''}"
     )

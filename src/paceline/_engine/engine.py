@@ -20,6 +20,7 @@ from .._core.fault import DRAINED, Fault, FaultKind, pending_fault
 from .._core.pace import PaceKnowledge
 from .._core.pace.warm_start import checked
 from .._core.provider_answers.classify import describe
+from .._core.quantity import quantity
 from .._core.results import BatchResult, SourceError, WorkItemResult
 from ..abc import Journal, RateController
 from .batch import Batch
@@ -294,6 +295,8 @@ def _source_failure(batch: Batch, result: BatchResult[T]) -> SourceError | None:
     error = batch.source_error
     if error is None:
         return None
-    failure = SourceError(f"the source of work raised after {result.total_items} items: {describe(error)}", result)
+    failure = SourceError(
+        f"the source of work raised after {quantity(result.total_items, 'item')}: {describe(error)}", result
+    )
     failure.__cause__ = error
     return failure

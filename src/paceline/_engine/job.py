@@ -19,6 +19,7 @@ from .._core.pace import TRUST, PaceChange
 from .._core.pace.history import UnreadChanges
 from .._core.prompt import characters_of
 from .._core.provider_answers.classify import describe
+from .._core.quantity import quantity
 from .._core.quota import QuotaHint, Unit, positive_number
 from .._core.refusals import NOT_REFUSED, LaneRefusals, RefusalRecord
 from .._core.results import Attempt, WorkItemResult
@@ -369,7 +370,7 @@ class Lane:
 
 def own_refusal_fault(lane: Lane, job: Job, message: str = "") -> Fault:
     """Return the fault of an item that is refused for its own sake; `message`: the provider's words."""
-    text = f"refused {job.refused.times} times in a row, whereas {lane.quota} served others"
+    text = f"refused {quantity(job.refused.times, 'time')} in a row, whereas {lane.quota} served others"
     return Fault(FaultKind.THROTTLED, f"{text}: {message}" if message else text)
 
 

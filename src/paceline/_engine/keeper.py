@@ -256,7 +256,7 @@ class JournalKeeper:
 
 def _checked(results: Sequence[Any], count: int) -> Sequence[WorkItemResult[Any] | None]:
     if len(results) != count or not all(isinstance(result, WorkItemResult | None) for result in results):
-        raise TypeError(f"recall must return a WorkItemResult or None for each of {count} items")
+        raise TypeError(f"recall must return a WorkItemResult or None for each item, {count} in all")
     return results
 
 

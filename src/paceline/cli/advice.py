@@ -38,7 +38,7 @@ _TOO_LARGE = re.compile(r"refused as too large for the limit\b")
 _ADVICE_BY_WORDS = (  # kind; words of the message; advice for items that failed so; whether the same prompt may succeed later
     (
         FaultKind.THROTTLED,
-        re.compile(r"refused \d+ times in a row, whereas\b"),
+        re.compile(r"refused [\d,]+ times? in a row, whereas\b"),
         "some items were refused each time although others were served: see the provider's message; shorten them, or have the limit raised",
     ),
     (

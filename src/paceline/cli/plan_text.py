@@ -8,7 +8,7 @@ from typing import Any
 
 import attrs
 
-from .._core.quantity import quantity
+from .._core.quantity import quantity, verb
 from ..runs.dry_run import CHARACTERS_PER_TOKEN, OUTPUT_TOKENS, JournalState, PlannedModel, RunPlan
 from ..runs.item_registry import render_sharing
 from ..runs.options import RunOptions
@@ -84,7 +84,7 @@ def _lines(plan: RunPlan) -> Iterator[tuple[str, str]]:
         yield "settings", render_settings(options)
     if options.system is not None:
         shared = ", shared in a context cache" if options.cache else ""
-        yield "system", f"{options.system}: {plan.system_characters:,} characters{shared}"
+        yield "system", f"{options.system}: {quantity(plan.system_characters, 'character')}{shared}"
     if options.schema is not None:
         yield "schema", f"{options.schema}: {schema_of(options.schema).name}"
     yield "workers", f"at most {options.max_workers:,}; their number and the pace are found during the run"
@@ -117,8 +117,11 @@ def _call_lines(plan: RunPlan) -> Iterator[tuple[str, str]]:
     if same := plan.wanted - plan.calls:
         yield "", f"  {render_sharing(same, plan.wanted)}"
     elif plan.repeats and plan.journal is not None:
-        own = "are the same as another and have calls of their own; --dedupe calls once for them"
-        yield "", f"  {plan.repeats:,} prompts {own}"
+        several = "are the same as another and have calls of their own; --dedupe calls once for them"
+        own = verb(
+            plan.repeats, "is the same as another and has a call of its own; --dedupe calls once for both", several
+        )
+        yield "", f"  {quantity(plan.repeats, 'prompt')} {own}"
 
 
 def render_settings(options: RunOptions) -> str:
@@ -130,8 +133,7 @@ def render_settings(options: RunOptions) -> str:
 
 
 def _input_lines(plan: RunPlan) -> Iterator[tuple[str, str]]:
-    verb = "is" if plan.bad_count == 1 else "are"
-    bad = f"; {quantity(plan.bad_count, 'invalid line')} {verb} skipped" if plan.bad_count else ""
+    bad = f"; {quantity(plan.bad_count, 'invalid line')} {verb(plan.bad_count)} skipped" if plan.bad_count else ""
     yield "input", f"{plan.source}: {quantity(plan.prompts, 'prompt')} ({plan.kind}){bad}"
     for one in plan.bad:
         yield "", f"  {one}"
@@ -166,9 +168,9 @@ def _journal_lines(plan: RunPlan) -> Iterator[tuple[str, str]]:
         f"  {quantity(counts.total, 'item')}: {counts.succeeded:,} succeeded, {failed:,} failed, {counts.pending:,} pending",
     )
     if failed:
-        yield "", f"  {state.again:,} failed items are run again"
+        yield "", f"  {quantity(state.again, 'failed item')} {verb(state.again)} run again"
     if state.new and counts.total:
-        yield "", f"  {state.new:,} new items are added"
+        yield "", f"  {quantity(state.new, 'new item')} {verb(state.new)} added"
     for change in state.changes:
         yield "", f"  changed: {change}"
     if state.changes and not state.is_accepted:

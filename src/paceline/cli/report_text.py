@@ -12,7 +12,7 @@ import attrs
 from .._codec import fault_group_data, model_use_data
 from .._core.fault import TRANSIENT_KINDS, FaultKind
 from .._core.fault_groups import FaultGroup
-from .._core.quantity import quantity
+from .._core.quantity import all_of, quantity, verb
 from .._core.results import BatchResult
 from ..files.types import STREAM
 from ..journal.reader import Counts
@@ -147,9 +147,9 @@ def print_advice(report: RunReport) -> None:
     elif (sentence := _hint_of(report)) is not None:
         print_message(sentence)
     if report.bad_lines:
-        verb = "is invalid and was" if report.bad_lines == 1 else "are invalid and were"
+        were = verb(report.bad_lines, "is invalid and was", "are invalid and were")
         print_message(
-            f"{quantity(report.bad_lines, 'line')} of the input {verb} skipped; --strict refuses such an input"
+            f"{quantity(report.bad_lines, 'line')} of the input {were} skipped; --strict refuses such an input"
         )
     if report.journal is not None:
         _print_journal(report, report.journal)
@@ -195,17 +195,25 @@ def _print_journal(report: RunReport, journal: JournalSummary) -> None:
     failed = counts.settled - counts.succeeded
     if counts.pending:
         some = f" ({failed:,} of them failed)" if failed else ""
-        done = f"{counts.settled:,} of {counts.total:,} items are done{some}, {counts.pending:,} are pending"
+        done = (
+            f"{counts.settled:,} of {quantity(counts.total, 'item')} {verb(counts.settled)} done{some}, "
+            f"{counts.pending:,} {verb(counts.pending)} pending"
+        )
         print_message(f"{done}; resume with: {resume_command(journal.path)}")
     elif failed:
         command = next_command(journal.path, counts, report.batch.messages)
-        end = "running the same prompts again cannot help" if command is None else f"retry them with: {command}"
-        print_message(f"all {counts.total:,} items are done, {failed:,} of them failed; {end}")
+        end = (
+            "running the same prompts again cannot help"
+            if command is None
+            else f"retry {verb(failed, 'it', 'them')} with: {command}"
+        )
+        done = "failed" if counts.total == 1 else f"are done, {failed:,} of them failed"
+        print_message(f"{all_of(counts.total, 'item')} {done}; {end}")
     elif not report.batch.total_items:
         again = ""
         if report.saved and report.output is not None and report.output_error is None:
             again = f"; {_name(report.output)} was written again, with {quantity(report.saved, 'row')}"
-        print_message(f"all {counts.total:,} items were done already{again}")
+        print_message(f"{all_of(counts.total, 'item')} {verb(counts.total, 'was', 'were')} done already{again}")
     if failed:
         see = f"paceline results {shlex.quote(journal.path)} --only failed -o -"
         print_message(f"see what failed with: {see}")

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing
 from typing import TYPE_CHECKING
 
+from .._core.quantity import quantity
 from .batch_lines import ID_FIELDS
 from .types import (
     BadLine,
@@ -236,4 +237,4 @@ class Check:
 def describe_bad_lines(bad: Sequence[BadLine], count: int) -> list[str]:
     """Return one message for each of the given bad lines, and one for the number of the others."""
     more = count - len(bad)
-    return [*map(str, bad), *([f"and {more:,} more problems"] if more else [])]
+    return [*map(str, bad), *([f"and {quantity(more, 'more problem')}"] if more else [])]

@@ -16,6 +16,7 @@ from collections.abc import Iterator
 
 import attrs
 
+from .._core.quantity import quantity
 from .json_lines import decode_line
 from .lines import decoded, numbered
 from .table import TableFormat
@@ -101,7 +102,7 @@ class CsvFormat(TableFormat):
             raise data
         fields, count = data.fields, len(self._columns)
         if len(fields) != count and (len(fields) < count or any(fields[count:])):  # Excel adds empty ones
-            raise LineError(f"has {len(fields)} fields, and the header has {count}")
+            raise LineError(f"has {quantity(len(fields), 'field')}, and the header has {count:,}")
         if b"\0" in data.raw:
             raise LineError("contains a NUL byte, which is not text")
         row = dict(zip(self._columns, fields, strict=False))

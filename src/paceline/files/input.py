@@ -24,6 +24,7 @@ from typing import BinaryIO
 
 import attrs
 
+from .._core.quantity import quantity, verb
 from .check import Check, Objection, describe_bad_lines
 from .lines import ChangeGuard, DigestingReader, python_encoding, reader_from
 from .source import Source, errors_as_input_error, open_source, rows_reader
@@ -157,7 +158,9 @@ class Input(CheckedInput):
                 yield record
         if number < self._total:
             missing = self._total - number
-            raise InputError(f"{self.name}: has changed since it was checked: {missing} prompts are missing")
+            raise InputError(
+                f"{self.name}: has changed since it was checked: {quantity(missing, 'prompt')} {verb(missing)} missing"
+            )
 
 
 @contextmanager

@@ -19,6 +19,7 @@ from typing import Any
 
 import attrs
 
+from .._core.quantity import quantity
 from .records import storable
 
 _SHOWN = 10  # changes that are described one by one in a message
@@ -95,7 +96,7 @@ def _shown(value: Any) -> str:
 
 def describe_changes(changes: Sequence[ItemChange]) -> list[str]:
     """Return a sentence for each of the first changes, and one that counts the rest."""
-    more = [f"and {len(changes) - _SHOWN:,} more changes"] if len(changes) > _SHOWN else []
+    more = [f"and {quantity(len(changes) - _SHOWN, 'more change')}"] if len(changes) > _SHOWN else []
     return [str(change) for change in changes[:_SHOWN]] + more
 
 

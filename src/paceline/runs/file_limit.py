@@ -15,6 +15,7 @@ from contextlib import suppress
 from typing import Any
 
 from .._core.exceptions import ConfigurationError
+from .._core.quantity import quantity
 
 _limits: Any = None
 with suppress(ImportError):  # Windows has no such limit
@@ -51,10 +52,10 @@ def workers_within(workers: int, *, models: int = 1, on_message: Callable[[str],
     advice = f"raise its limit (ulimit -n {needed})"
     if room < 1:
         raise DescriptorsError(
-            f"this process may have {limit} files open, and needs {used + models} for one call at a time; {advice}"
+            f"this process may have {quantity(limit, 'file')} open, and needs {used + models} for one call at a time; {advice}"
         )
     on_message(
-        f"at most {room} calls at a time, not {workers:,}: this process may have {limit:,} files open; for more {advice}"
+        f"at most {quantity(room, 'call')} at a time, not {workers:,}: this process may have {quantity(limit, 'file')} open; for more {advice}"
     )
     return room
 

@@ -25,6 +25,7 @@ from anyio import from_thread
 
 from .._core.exceptions import JournalChangedError
 from .._core.prompt import content_key
+from .._core.quantity import quantity, verb
 from .._core.request import DIALECTS, Request
 from ..abc import LLMCallStrategy
 from ..files import Input, InputError, InputRecord
@@ -78,10 +79,10 @@ class Differences:
             sentences.append(str(self._first))
         elif self._first is not None:
             sentences.append(
-                f"the prompts of {self._changed:,} items have changed, the first is that of {self._first.id!r}"
+                f"the prompts of {quantity(self._changed, 'item')} have changed, the first is that of {self._first.id!r}"
             )
         if gone:
-            sentences.append(f"{gone:,} items of the journal are no longer in the input")
+            sentences.append(f"{quantity(gone, 'item')} of the journal {verb(gone)} no longer in the input")
         causes = [text for name, text in reading.items() if gone or (self._changed and name not in _SELECTION)]
         return [*causes, *sentences]
 
@@ -115,7 +116,7 @@ def render_added(new: int, kept: int) -> str:
         new: Number of new items.
         kept: Number of items that the journal had.
     """
-    return f"{new:,} items are added to the {kept:,} of the journal"
+    return f"{quantity(new, 'item')} {verb(new)} added to the {kept:,} of the journal"
 
 
 @attrs.frozen(kw_only=True)
@@ -195,7 +196,7 @@ def render_sharing(shared: int, wanted: int) -> str:
         wanted: Number of prompts to be answered.
     """
     fact = "is the same as another and shares its call" if shared == 1 else "are the same as another and share its call"
-    return f"{shared:,} of {wanted:,} prompts {fact}; --no-dedupe calls the model for each"
+    return f"{shared:,} of {quantity(wanted, 'prompt')} {fact}; --no-dedupe calls the model for each"
 
 
 def _has_all_items(store: JournalWriter, known: RegisteredInput, strategy: LLMCallStrategy[Any]) -> bool:
@@ -321,5 +322,5 @@ class ItemRegistry:
             self._differences.add(change)
         before, self._checked = self._checked, self._checked + len(self._items)
         if self._checked // _REPORT_EVERY > before // _REPORT_EVERY:
-            self._on_message(f"{self._checked:,} prompts are checked")
+            self._on_message(f"{quantity(self._checked, 'prompt')} {verb(self._checked)} checked")
         self._items.clear()

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 import attrs
 
 from .._core.exceptions import ConfigurationError
+from .._core.quantity import quantity, verb
 from .._core.request import Request
 from ..files import BadLine, InputKind, InputRecord, read
 from ..files.types import STREAM
@@ -39,10 +40,10 @@ def with_model(options: RunOptions) -> RunOptions:
     if not models:
         raise MissingOptionError(_NOT_NAMED)
     if len(models) > 1:
-        listed = ", ".join(f"{name} ({count:,} lines)" for name, count in models.most_common(_SHOWN))
+        listed = ", ".join(f"{name} ({quantity(count, 'line')})" for name, count in models.most_common(_SHOWN))
         more = "" if len(models) <= _SHOWN else ", ..."
         raise ConfigurationError(
-            f"{options.input}: its lines name {len(models):,} models, {listed}{more}; "
+            f"{options.input}: its lines name {quantity(len(models), 'model')}, {listed}{more}; "
             "name the one that answers all of them with --model, or make a file of each"
         )
     (name,) = models
@@ -77,8 +78,9 @@ class ReplacedModels:
             return []
         listed = ", ".join(name for name, _ in self._others.most_common(_SHOWN))
         more = "" if len(self._others) <= _SHOWN else ", ..."
-        lines = "1 line names" if count == 1 else f"{count:,} lines name"
-        return [f"{source}: {lines} another model ({listed}{more}), which is replaced by {', '.join(self._answering)}"]
+        return [
+            f"{source}: {quantity(count, 'line')} {verb(count, 'names', 'name')} another model ({listed}{more}), which is replaced by {', '.join(self._answering)}"
+        ]
 
 
 def _named_model(request: Request) -> str | None:

@@ -19,6 +19,7 @@ from typing import Literal, Protocol, TypeAlias
 
 import attrs
 
+from .._core.quantity import quantity
 from .._core.validators import Number, OneOf, WholeNumber
 
 Measure: TypeAlias = Literal["requests", "tokens"]
@@ -91,7 +92,7 @@ class ConcurrencyCap:
     """Most calls in flight, 0 or more."""
 
     def __str__(self) -> str:
-        return f"{self.calls} calls in flight"
+        return f"{quantity(self.calls, 'call')} in flight"
 
     def meter(self) -> CapMeter:
         """Return a meter of it."""

@@ -97,7 +97,7 @@ def test_the_problems_are_those_of_the_alternative_that_was_meant():
         ({"minItems": 2}, "[]", "must have 2 items or more"),
         ({"uniqueItems": True}, "[1, 1]", "must not have an item twice"),
         ({"contains": {"type": "null"}}, "[1]", "must have an item of the kind that its schema asks for"),
-        ({"minProperties": 1}, "{}", "must have 1 fields or more"),
+        ({"minProperties": 1}, "{}", "must have 1 field or more"),
         ({"maxProperties": 0}, '{"a": 1}', "must have 0 fields or fewer"),
         (
             {"oneOf": [{"type": "integer"}, {"minimum": 0}]},

@@ -25,6 +25,7 @@ from typing import Any, Self
 
 import attrs
 
+from ..._core.quantity import quantity
 from ...files import InputRecord
 from ...processor import ParallelBatchProcessor
 from ...prompts import run_on_trio
@@ -132,7 +133,9 @@ def docstring_prompts(number: int) -> list[InputRecord]:
 
 
 def _run_phases(items: int, seed: int) -> int:
-    print_message(f"{items:,} prompts for a simulated provider whose limit changes; paceline does not know when")
+    print_message(
+        f"{quantity(items, 'prompt')} for a simulated provider whose limit changes; paceline does not know when"
+    )
     log, steps = PhaseLog(), PaceSteps()
     panel = DemoPanel("the provider is simulated", steps, allowed=lambda seconds: phase_at(seconds).rate)
     report, code = _run(items, changing_provider(seed), _RecordingProgress(_progress(panel, steps), log), steps)
@@ -146,7 +149,7 @@ def _run_phases(items: int, seed: int) -> int:
 def _run_model(items: int, model: str, seed: int | None) -> int:
     name = model if seed is None else f"{model}{',' if ':' in model else ':'}seed={seed}"
     strategy = parse_model(name)
-    print_message(f"{items:,} prompts for a simulated provider whose limits paceline does not know")
+    print_message(f"{quantity(items, 'prompt')} for a simulated provider whose limits paceline does not know")
     steps = PaceSteps()
     _, code = _run(items, strategy, _progress(DemoPanel(name, steps), steps), steps)
     print_message(f"provider: {name}")

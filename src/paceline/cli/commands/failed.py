@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ..._core.quantity import quantity, verb
 from ...files import InputKind
 from ...files.types import STREAM
 from ...runs.failed_prompts import FailedReport
@@ -43,7 +44,7 @@ def _empty_sentence(report: FailedReport, options: FailedOptions) -> str:
 
 def _sentence(report: FailedReport) -> str:
     place = "stdout" if report.output == STREAM else report.output
-    sentence = f"{report.prompts:,} of {report.total:,} prompts are in {place}"
+    sentence = f"{report.prompts:,} of {quantity(report.total, 'prompt')} {verb(report.prompts)} in {place}"
     suffixes = _SUFFIXES.get(report.input_format)
     if suffixes is not None and not any(report.output.endswith(suffix) for suffix in suffixes):
         sentence += f"; run them with --input-format {report.input_format}"

@@ -139,7 +139,7 @@ def line(progress: RunProgress) -> str:
     pending = f", {progress.pending:,} pending" if progress.pending else ""
     breaker = f", breaker {format_breaker(progress)}" if progress.wait >= _SHORTEST_WAIT else ""
     return (
-        f"{progress.done:,} of {progress.total:,} done, {progress.in_flight:,} in flight of {progress.workers:,} workers, "
+        f"{progress.done:,} of {progress.total:,} done, {progress.in_flight:,} in flight of {quantity(progress.workers, 'worker')}, "
         f"served {format_rate(progress.rate, 'calls')}, pace: {format_pace(progress)}, {quantity(progress.refusals, 'call')} throttled, "
         f"{progress.failed:,} failed{pending}{breaker}, {format_clock(progress.left)} left"
     )

@@ -16,6 +16,7 @@ from anyio import current_time
 
 from ..._core.durations import format_elapsed, format_wait
 from ..._core.events import ProcessingEvent
+from ..._core.quantity import quantity
 from ...abc import BaseObserver
 from ...runs.progress import RunProgress
 
@@ -51,7 +52,7 @@ class PaceStep:
         """The change in words: 20 → 34 workers, no limit → 29.1 calls/s, breaker open for 3 s."""
         match self.handle:
             case "workers":
-                return f"{self.old:,.0f} → {self.new:,.0f} workers"
+                return f"{self.old:,.0f} → {quantity(round(self.new), 'worker')}"
             case "calls a second" | "tokens a second":
                 old, new = (format_rate(rate, self.handle.split()[0]) for rate in (self.old, self.new))
                 number, _, unit = old.partition(" ")

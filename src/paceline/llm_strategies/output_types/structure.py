@@ -33,6 +33,7 @@ from cattrs.gen.typeddicts import make_dict_structure_fn as make_typeddict_struc
 from typing_extensions import TypedDict, is_typeddict
 
 from ..._core.json_values import KIND_NAMES, kind_name
+from ..._core.quantity import quantity
 from .introspect import (
     ARRAYS,
     LEAVES,
@@ -238,7 +239,7 @@ def _array(tp: Any, converter: Converter) -> Hook:
         if type(value) is not list:
             raise _unfit("an array", value)
         if size is not None and len(value) != size:
-            raise Unfit(f"must have {size} items, not {len(value)}")
+            raise Unfit(f"must have {quantity(size, 'item')}, not {len(value)}")
         items: Any = inner(value, tp)
         return items if make is list or size is not None else _to_collection(make, items)
 

@@ -18,6 +18,7 @@ from typing import Any
 
 from ..._core.exceptions import ConfigurationError, MissingExtraError
 from ..._core.json_values import SCHEMA_TYPE_NAMES
+from ..._core.quantity import quantity
 from .validation_errors import MAX_FINDINGS, Finding, Misfit, Place
 
 _MOST_CHOICES = 20
@@ -31,12 +32,12 @@ _WORDS: dict[str, Callable[[Any], str]] = {
     "exclusiveMinimum": lambda rule: f"must be more than {rule}",
     "exclusiveMaximum": lambda rule: f"must be less than {rule}",
     "multipleOf": lambda rule: f"must be a multiple of {rule}",
-    "minLength": lambda rule: f"must have {rule} characters or more",
-    "maxLength": lambda rule: f"must have {rule} characters or fewer",
-    "minItems": lambda rule: f"must have {rule} items or more",
-    "maxItems": lambda rule: f"must have {rule} items or fewer",
-    "minProperties": lambda rule: f"must have {rule} fields or more",
-    "maxProperties": lambda rule: f"must have {rule} fields or fewer",
+    "minLength": lambda rule: f"must have {quantity(rule, 'character')} or more",
+    "maxLength": lambda rule: f"must have {quantity(rule, 'character')} or fewer",
+    "minItems": lambda rule: f"must have {quantity(rule, 'item')} or more",
+    "maxItems": lambda rule: f"must have {quantity(rule, 'item')} or fewer",
+    "minProperties": lambda rule: f"must have {quantity(rule, 'field')} or more",
+    "maxProperties": lambda rule: f"must have {quantity(rule, 'field')} or fewer",
     "pattern": lambda rule: f"must match the pattern {rule}",
     "format": lambda rule: f"must be of the format {rule}",
     "uniqueItems": lambda _: "must not have an item twice",
