@@ -9,8 +9,9 @@ from typing import Any
 import attrs
 
 from .._core.quantity import quantity, verb
-from ..runs.dry_run import CHARACTERS_PER_TOKEN, OUTPUT_TOKENS, JournalState, PlannedModel, RunPlan
+from ..runs.dry_run import CHARACTERS_PER_TOKEN, OUTPUT_TOKENS, PlannedModel, RunPlan
 from ..runs.item_registry import render_sharing
+from ..runs.journal_comparison import JournalState
 from ..runs.options import RunOptions
 from ..runs.setup import schema_of
 

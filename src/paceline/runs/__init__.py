@@ -19,7 +19,6 @@ from .._public import load
 
 if TYPE_CHECKING:
     from .control import RunControl as RunControl
-    from .dry_run import JournalState as JournalState
     from .dry_run import PlannedModel as PlannedModel
     from .dry_run import RunPlan as RunPlan
     from .dry_run import plan as plan
@@ -27,6 +26,7 @@ if TYPE_CHECKING:
     from .failed_prompts import failed as failed
     from .file_run import run as run
     from .file_run import run_async as run_async
+    from .journal_comparison import JournalState as JournalState
     from .journal_export import ExportReport as ExportReport
     from .journal_export import export as export
     from .journal_facts import RegisteredInput as RegisteredInput
@@ -53,7 +53,7 @@ _HOMES = {
     "ExportReport": "journal_export",
     "FailedOptions": "options",
     "FailedReport": "failed_prompts",
-    "JournalState": "dry_run",
+    "JournalState": "journal_comparison",
     "JournalStatus": "journal_status",
     "JournalSummary": "report",
     "PlannedModel": "dry_run",

@@ -29,11 +29,11 @@ from .._core.quantity import quantity, verb
 from .._core.request import DIALECTS, Request
 from ..abc import LLMCallStrategy
 from ..files import Input, InputError, InputRecord
-from ..journal.items import ItemChange, RegisteredItem
+from ..journal.items import RegisteredItem
 from ..journal.writer import JournalWriter
+from .journal_comparison import Differences, may_dedupe, reading_changes
 from .journal_facts import (
     RegisteredInput,
-    reading_options,
     record_input,
     record_latest_run,
     record_options,
@@ -46,67 +46,6 @@ from .setup import open_checked_input
 
 _AT_ONCE = 1_000  # items that are registered together
 _REPORT_EVERY = 100_000  # items checked between two messages
-_SELECTION = {"limit", "sample"}  # options that leave items out and change none
-_LONGEST = 80  # characters of an option that a message quotes
-
-
-@attrs.define
-class Differences:
-    """Collects changes in bounded memory, however many there are."""
-
-    _first: ItemChange | None = None
-    _changed: int = 0
-    _settings: dict[str, None] = attrs.field(factory=dict)
-
-    def add(self, change: ItemChange) -> None:
-        """Add one change."""
-        if not change.content:
-            self._settings |= dict.fromkeys(change.strategy_changes)
-            return
-        self._changed += 1
-        self._first = self._first or change
-
-    def sentences(self, *, gone: int, reading: Mapping[str, str]) -> list[str]:
-        """Return a sentence for each change that must be allowed; of changed prompts, one for all of them.
-
-        Args:
-            gone: Number of items that the input had in the run before, and no longer has.
-            reading: A sentence for each option that the input was read with differently. They are causes, not changes: a template may
-                change prompts, a selection leaves items out.
-        """
-        sentences = [*self._settings]
-        if self._first is not None and self._changed == 1:
-            sentences.append(str(self._first))
-        elif self._first is not None:
-            sentences.append(
-                f"the prompts of {quantity(self._changed, 'item')} have changed, the first is that of {self._first.id!r}"
-            )
-        if gone:
-            sentences.append(f"{quantity(gone, 'item')} of the journal {verb(gone)} no longer in the input")
-        causes = [text for name, text in reading.items() if gone or (self._changed and name not in _SELECTION)]
-        return [*causes, *sentences]
-
-
-def reading_changes(before: RegisteredInput | None, options: RunOptions) -> dict[str, str]:
-    """Return what is different in how the input is read: by option, a sentence.
-
-    Args:
-        before: The input of the run before; None: not known.
-        options: Options of the run.
-    """
-    if before is None:
-        return {}
-    now = reading_options(options)
-    return {
-        name: f"--{name.replace('_', '-')} was {_shown(before.reading.get(name))}, is {_shown(now.get(name))}"
-        for name in sorted(now)
-        if before.reading.get(name) != now.get(name)
-    }
-
-
-def _shown(value: object) -> str:
-    text = "not given" if value is None else repr(value)
-    return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 3]}..."
 
 
 def render_added(new: int, kept: int) -> str:
@@ -172,20 +111,6 @@ def register_items(
             bad_count=source.bad_count,
             dedupe=may_dedupe(options, strategy, has_requests=has_requests),
         )
-
-
-def may_dedupe(options: RunOptions, strategy: LLMCallStrategy[Any], *, has_requests: bool) -> bool:
-    """Return whether equal prompts of a run share one call.
-
-    Args:
-        options: Options of the run; they decide if `dedupe` is given.
-        strategy: Answers the prompts.
-        has_requests: Whether there are requests in a provider's form among the prompts. Then no prompts share, so that what is
-            announced before the first call holds.
-    """
-    if options.dedupe is not None:
-        return options.dedupe
-    return not (strategy.is_sampled or has_requests)
 
 
 def render_sharing(shared: int, wanted: int) -> str:

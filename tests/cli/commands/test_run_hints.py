@@ -20,4 +20,7 @@ def test_what_is_said_of_one_item_is_in_the_singular(paceline, jsonl, tmp_path):
     run = paceline("run", jsonl(1), "-o", out, "-m", f"{FAST},faults=refused:1", "-q")
     assert "paceline: the only item failed; retry them with" not in run.err
     assert "paceline: the only item failed; retry it with: paceline resume" in run.err
-    assert "1 item is added to the 1 of the journal" in paceline("run", jsonl(2), "-o", out, "-m", FAST, "-q", "--allow-changes").err
+    assert (
+        "1 item is added to the 1 of the journal"
+        in paceline("run", jsonl(2), "-o", out, "-m", FAST, "-q", "--allow-changes").err
+    )
