@@ -309,7 +309,7 @@ async def test_two_items_that_always_time_out_never_stop_a_batch(limit):
 
 @pytest.mark.parametrize("backend", BACKENDS)
 @pytest.mark.parametrize("kind", sorted(PASSING_KINDS))
-def test_a_passing_fault_is_logged_at_once_and_then_ever_more_rarely(backend, kind, caplog):
+def test_repeated_passing_faults_are_logged_soon_and_then_ever_more_rarely(backend, kind, caplog):
     caplog.set_level(logging.WARNING, "paceline")
     strategy = Unlucky(prompts_of(30), kind=kind)
     batch = run(
@@ -322,3 +322,17 @@ def test_a_passing_fault_is_logged_at_once_and_then_ever_more_rarely(backend, ki
     assert batch.faults[0].kind is kind
     assert batch.faults[0].count > 30
     assert "no such model" in batch.summary()
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_one_passing_fault_in_a_healthy_run_is_not_logged_as_a_warning(backend, caplog):
+    class Once(Unlucky):
+        async def execute(self, prompt, attempt, timeout):
+            if prompt in self.bad and attempt > 1:
+                return prompt.upper(), USAGE
+            return await super().execute(prompt, attempt, timeout)
+
+    caplog.set_level(logging.INFO, "paceline")
+    batch = run(backend, Once({"q0"}, kind=FaultKind.TRANSIENT), prompts_of(30))
+    assert (batch.succeeded, batch.faults[0].count) == (30, 1)
+    assert [record.message for record in caplog.records if record.levelno >= logging.WARNING] == []

@@ -20,7 +20,7 @@ from .._core.fault import Fault, FaultKind, overdue_fault, pending_fault
 from .._core.fault_groups import provider_words
 from .._core.lanes import next_lane
 from .._core.provider_answers.classify import describe
-from .._core.systematic_failure import PASSING_KINDS, Ended, stop_message
+from .._core.systematic_failure import Ended, stop_message
 from .ahead import ReadAhead
 from .alarm import Alarm
 from .calls import Calls, ItemDeadlines
@@ -292,7 +292,7 @@ class Batch:
             event: How it ended.
             name: Name of the model; None: that of the lane is used.
         """
-        if event.fault is not None and event.fault.kind in PASSING_KINDS and lane.is_news(event.at):
+        if lane.is_worth_a_warning(event) and event.fault is not None:
             words = provider_words(event.fault.message).rstrip(".")
             logger.warning("%s; calls of %s are tried again", words, name or lane.quota)
         config = self.config

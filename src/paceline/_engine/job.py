@@ -9,7 +9,7 @@ from typing import Any
 import attrs
 from anyio import CancelScope
 
-from .._core import escalation, retry, systematic_failure
+from .._core import escalation, fault_warnings, retry, systematic_failure
 from .._core.accounting import Price
 from .._core.connections import Connections
 from .._core.fault import Fault, FaultKind
@@ -29,7 +29,6 @@ from ..abc import Ladder, LLMCallStrategy, LLMWorkItem, RateController
 from .guard import logger
 
 _REPEATEDLY = 2  # refusals between which others were served: a token estimate alone is too coarse to end an item
-_FIRST_REPORT_GAP = 60.0  # seconds between the first and the second message on failures of the connection; it doubles
 _ENOUGH_FAILED = 3  # items: fewer may be bad themselves
 _MIN_READ_AHEAD = 64  # items per lane; two for each call that may be in flight if that is more
 
@@ -215,8 +214,7 @@ class Lane:
         """Some items, by index, whose calls failed for a passing reason since one was served."""
         self.failing_since: float = math.inf
         """When the first of these calls ended, in seconds; inf: none failed."""
-        self._next_report = -math.inf  # time from which a passing fault is worth another message
-        self._report_gap = _FIRST_REPORT_GAP
+        self._warnings = fault_warnings.NO_WARNINGS
         self._health = systematic_failure.NEW
         self._is_suspended = False
 
@@ -345,12 +343,10 @@ class Lane:
         self._is_suspended = isinstance(self._health, systematic_failure.Suspended)
         return self._health.evidence if isinstance(self._health, systematic_failure.Failing) else None
 
-    def is_news(self, now: float) -> bool:
-        """Whether a passing fault is worth a message: the first is, later ones ever more rarely."""
-        if now < self._next_report:
-            return False
-        self._next_report, self._report_gap = now + self._report_gap, 2 * self._report_gap
-        return True
+    def is_worth_a_warning(self, event: systematic_failure.Ended) -> bool:
+        """Record how a call ended; return whether the log should have a warning about it."""
+        self._warnings, is_worth_it = fault_warnings.step(self._warnings, event)
+        return is_worth_it
 
     def starved(self, now: float) -> float:
         """Return for how many seconds calls have been refused without one being served."""
