@@ -40,8 +40,8 @@ from ..abc import ErrorClassifier
 from ._loops import PerLoop, bind_to_loop, connections_of, without_pool_timeout
 from .chat_client import Endpoint, Provider, one_of
 from .common import ProviderErrorClassifier, fingerprint, is_same_host, quota_hint, shown_server
+from .output_types.answer_format import AnswerFormat
 from .output_types.output_type import NO_REQUESTS
-from .output_types.provider_schema import AnswerFormat
 from .prices import Priced
 
 T = TypeVar("T", default=str)

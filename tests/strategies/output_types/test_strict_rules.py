@@ -17,7 +17,8 @@ import pytest
 from paceline.llm_strategies.anthropic import _SCHEMAS as ANTHROPIC
 from paceline.llm_strategies.gemini.request import _SCHEMAS as GEMINI
 from paceline.llm_strategies.openai import _STRICT as OPENAI
-from paceline.llm_strategies.output_types.provider_schema import AnswerFormat, enforced, open_schema
+from paceline.llm_strategies.output_types.answer_format import AnswerFormat
+from paceline.llm_strategies.output_types.provider_schema import enforced, open_schema
 
 
 class Number(enum.IntEnum):

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from paceline import InvalidOutputError
 from paceline.exceptions import ConfigurationError
+from paceline.llm_strategies.output_types.answer_format import AnswerFormat
 from paceline.llm_strategies.output_types.output_type import OutputType
-from paceline.llm_strategies.output_types.provider_schema import AnswerFormat
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers(-5, 5) | st.floats(-5, 5) | st.text(max_size=4),

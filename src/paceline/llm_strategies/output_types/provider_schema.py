@@ -2,13 +2,12 @@
 
 Rules owned here:
 
-1. The root of the schema is an object. Any other type is wrapped in an object with one field, and unwrapped after parsing.
-2. Providers enforce only schemas whose objects are all closed (no additional properties). Closing an object that lists its fields
+1. Providers enforce only schemas whose objects are all closed (no additional properties). Closing an object that lists its fields
    only narrows the answers, so each is still of the type. A schema with an object that is open on purpose (a dict, `Any`) cannot be
    enforced.
-3. A rule that the provider cannot enforce is put into the description, for the model; it is checked here with the rest of the type.
-4. Every choice has one JSON type: values of several types, and a list of types, become alternatives. All definitions are `$defs`.
-5. For a provider that accepts open objects, a schema is adapted and never refused (see `open_schema`).
+2. A rule that the provider cannot enforce is put into the description, for the model; it is checked here with the rest of the type.
+3. Every choice has one JSON type: values of several types, and a list of types, become alternatives. All definitions are `$defs`.
+4. For a provider that accepts open objects, a schema is adapted and never refused (see `open_schema`).
 """
 
 from __future__ import annotations
@@ -16,20 +15,15 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import make_dataclass
-from typing import Any, Generic, TypeAlias, TypeVar
+from typing import Any, TypeAlias
 
 import attrs
 
-from ..._core.usage import TokenUsage
-from .output_type import OutputType
-
-T = TypeVar("T")
 Schema: TypeAlias = Mapping[str, Any]
 
-_FIELD = "value"  # name of the wrapping object's field: rule 1
 _WORDS = {"title", "description", "default", "examples", "deprecated", "$comment", "discriminator", "$schema", "$id"}
-_DEFINITIONS = {"$defs", "definitions"}
+DEFINITIONS = {"$defs", "definitions"}
+"""Keywords with the definitions of a schema, of newer and older drafts."""
 _STRUCTURE = {
     *("type", "enum", "const", "properties", "required", "additionalProperties", "items"),
     *("$ref", "anyOf", "oneOf", "allOf"),
@@ -54,8 +48,6 @@ _RULES_OF: Mapping[str, frozenset[str]] = {
 }
 """Keywords that say something of one JSON type only."""
 _LOOKAROUND = re.compile(r"\(\?(?!:)")  # and other extensions, which the grammars of providers lack
-_NOT_A_NAME = re.compile(r"[^\w-]", re.ASCII)
-_LONGEST_NAME = 64
 
 
 @attrs.frozen
@@ -85,75 +77,7 @@ class SchemaSupport:
 
 
 class _OpenError(Exception):
-    """The schema has an open object: rule 2."""
-
-
-@attrs.frozen(kw_only=True)
-class AnswerFormat(Generic[T]):
-    """The requested answer: its type, and a schema whose root is an object."""
-
-    schema: dict[str, Any] | None
-    """The JSON schema; None for free text."""
-    _type: OutputType[Any] = attrs.field(alias="type")
-    _wrapped: bool = attrs.field(alias="wrapped")
-
-    @classmethod
-    def of(cls, output_type: Any) -> AnswerFormat[T]:
-        """Build the format of a type; a type that is not an object is wrapped: rule 1.
-
-        Raises:
-            ConfigurationError: The type has no JSON schema.
-        """
-        known: OutputType[Any] = OutputType.of(output_type)
-        if known.schema is None:
-            return cls(schema=None, type=known, wrapped=False)
-        schema = _without_reference(known.schema)
-        if schema.get("type") == "object":
-            return cls(schema=schema, type=known, wrapped=False)
-        if isinstance(output_type, OutputType):
-            wrapped = _wrapped(schema)
-            return cls(schema=wrapped, type=known.within(_FIELD, wrapped), wrapped=False)
-        # A dataclass works with pydantic and cattrs alike.
-        known = OutputType.of(make_dataclass("Answer", [(_FIELD, output_type)]))
-        return cls(schema=_without_reference(known.schema or {}), type=known, wrapped=True)
-
-    def read(self, text: str, usage: TokenUsage) -> T:
-        """Parse an answer.
-
-        Raises:
-            InvalidOutputError: The answer is not of the type.
-        """
-        value = self._type.parse(text, usage)
-        answer: T = getattr(value, _FIELD) if self._wrapped else value
-        return answer
-
-    def restore(self, data: Any) -> T:
-        """Return an answer from its plain data, as a journal stores it.
-
-        Raises:
-            InvalidOutputError: The data is not of the type.
-        """
-        value = self._type.restore({_FIELD: data} if self._wrapped else data)
-        answer: T = getattr(value, _FIELD) if self._wrapped else value
-        return answer
-
-    @property
-    def identity(self) -> dict[str, Any]:
-        """What distinguishes it from another type, as plain data."""
-        return self._type.identity
-
-    @property
-    def name(self) -> str:
-        """The type's name, in characters that every provider accepts."""
-        return _NOT_A_NAME.sub("_", self._type.name)[:_LONGEST_NAME]
-
-    @property
-    def instruction(self) -> str:
-        """The instruction for a model whose provider enforces no schema; empty for free text."""
-        if self.schema is None:
-            return ""
-        schema = json.dumps(self.schema, ensure_ascii=False)
-        return f"Answer with one JSON document that fits this schema, and with nothing else:\n{schema}"
+    """The schema has an open object: rule 1."""
 
 
 def enforced(schema: Schema, support: SchemaSupport) -> dict[str, Any] | None:
@@ -208,41 +132,6 @@ def _objects_in(node: object) -> Iterator[dict[str, Any]]:
             yield from _objects_in(child)
 
 
-def _without_reference(schema: Schema) -> dict[str, Any]:
-    root = dict(schema)
-    reference = root.get("$ref")
-    if isinstance(reference, str):
-        kind, _, name = reference.removeprefix("#/").partition("/")
-        target = root.get(kind, {}).get(name)
-        if isinstance(target, Mapping):
-            del root["$ref"]
-            return _without_reference({**target, **root})
-    return root
-
-
-def _wrapped(schema: Schema) -> dict[str, Any]:
-    """Return the schema of an object with one field of this schema."""
-    moved: Any = _with_references_below(schema)
-    definitions = {key: moved.pop(key) for key in _DEFINITIONS & moved.keys()}
-    about = {key: moved.pop(key) for key in ("$schema", "$id") if key in moved}
-    made = {"type": "object", "properties": {_FIELD: moved}, "required": [_FIELD], "additionalProperties": False}
-    return {**about, **made, **definitions}
-
-
-def _with_references_below(node: Any) -> Any:
-    """Return a schema with its references adjusted to its new place below a field."""
-    if isinstance(node, list):
-        return [_with_references_below(one) for one in node]
-    if not isinstance(node, Mapping):
-        return node
-    made = {key: _with_references_below(value) for key, value in node.items()}
-    reference = made.get("$ref")
-    if isinstance(reference, str) and reference.partition("/")[0] == "#":
-        is_definition = any(reference.startswith(f"#/{key}/") for key in _DEFINITIONS)
-        made["$ref"] = reference if is_definition else f"#/properties/{_FIELD}{reference[1:]}"
-    return made
-
-
 def _close(node: object, support: SchemaSupport) -> dict[str, Any]:
     if isinstance(node, bool):
         node = {} if node else {"not": {}}
@@ -252,7 +141,7 @@ def _close(node: object, support: SchemaSupport) -> dict[str, Any]:
     node = _with_one_type(node, support)
     made = _close_structure(node, support)
     _add_rules(made, node, support)
-    for key in _DEFINITIONS & node.keys():
+    for key in DEFINITIONS & node.keys():
         made.setdefault("$defs", {}).update({name: _close(schema, support) for name, schema in node[key].items()})
     if "$ref" in made and len(made) > 1:  # no other keyword may stand beside a reference
         made["anyOf"] = [{"$ref": made.pop("$ref")}]
@@ -260,9 +149,9 @@ def _close(node: object, support: SchemaSupport) -> dict[str, Any]:
 
 
 def _with_one_type(node: Schema, support: SchemaSupport) -> Schema:
-    """Return an equivalent schema in which each choice has one JSON type: rule 4."""
+    """Return an equivalent schema in which each choice has one JSON type: rule 3."""
     kinds = node.get("type")
-    about = {key: node[key] for key in (_WORDS | _DEFINITIONS) & node.keys()}
+    about = {key: node[key] for key in (_WORDS | DEFINITIONS) & node.keys()}
     values = node["enum"] if "enum" in node else [node["const"]] if "const" in node else None
     if values is not None:
         return {**about, **_choice(values, kinds, support)}
@@ -309,7 +198,7 @@ def _close_structure(node: Schema, support: SchemaSupport) -> dict[str, Any]:
         group, _, name = str(node["$ref"]).removeprefix("#/").partition("/")
         if not str(node["$ref"]).startswith("#"):
             raise _OpenError
-        return {"$ref": f"#/$defs/{name}" if group in _DEFINITIONS else node["$ref"]}
+        return {"$ref": f"#/$defs/{name}" if group in DEFINITIONS else node["$ref"]}
     variants = node.get("anyOf") or node.get("oneOf") or node.get("allOf")
     if variants and ("allOf" not in node or len(variants) == 1):
         return {"anyOf": [_close(variant, support) for variant in variants]}
@@ -349,9 +238,9 @@ def _close_object(node: Schema, support: SchemaSupport) -> dict[str, Any]:
 
 
 def _add_rules(made: dict[str, Any], node: Schema, support: SchemaSupport) -> None:
-    """Add the description and the rules on values, as keywords or in words: rule 3."""
+    """Add the description and the rules on values, as keywords or in words: rule 2."""
     words = [text for text in (node.get("description"), made.get("description")) if text]
-    for key in sorted(node.keys() - _STRUCTURE - _WORDS - _DEFINITIONS - {"prefixItems"}):
+    for key in sorted(node.keys() - _STRUCTURE - _WORDS - DEFINITIONS - {"prefixItems"}):
         if support.enforces(key, node[key]):
             made[key] = node[key]
         else:
@@ -373,7 +262,7 @@ def _refuse_recursion(schema: Schema) -> None:
                     raise _OpenError
                 follow(definitions.get(name), above | {name})
             for key, child in node.items():
-                if key not in _DEFINITIONS:
+                if key not in DEFINITIONS:
                     follow(child, above)
         elif isinstance(node, list):
             for child in node:
