@@ -48,7 +48,7 @@ def row_line(  # noqa: PLR0913 - the fields of a row
     error: tuple[str, str] | None,
     context: str,
     model: str | None,
-    usage: TokenUsage,
+    counts: Sequence[int],
     attempts: int,
     seconds: float,
 ) -> bytes:
@@ -60,20 +60,32 @@ def row_line(  # noqa: PLR0913 - the fields of a row
         error: Kind and message of the fault; None for a success.
         context: Context as JSON text.
         model: Model that was called last, if any.
-        usage: Tokens over all attempts.
+        counts: Tokens over all attempts, in the order of `usage_counts`.
         attempts: Number of attempts.
         seconds: Seconds from the start of the first attempt to the end of the last.
     """
+    sent, generated, cached, in_all, written, written_1h = counts
     fault = "null" if error is None else f'{{"kind": "{error[0]}", "message": {_dumps(_text(error[1]))}}}'
     return (
         f'{{"id": {_dumps(_text(item_id))}, "success": {"true" if error is None else "false"}, "output": {output}, '
         f'"error": {fault}, "context": {context}, "model": {"null" if model is None else _dumps(_text(model))}, '
-        f'"usage": {{"input_tokens": {usage.input_tokens}, "output_tokens": {usage.output_tokens}, '
-        f'"cached_input_tokens": {usage.cached_input_tokens}, "total_tokens": {usage.total_tokens}, '
-        f'"cache_written_tokens": {usage.cache_written_tokens}, '
-        f'"cache_written_1h_tokens": {usage.cache_written_1h_tokens}}}, '
+        f'"usage": {{"input_tokens": {sent}, "output_tokens": {generated}, '
+        f'"cached_input_tokens": {cached}, "total_tokens": {in_all}, '
+        f'"cache_written_tokens": {written}, "cache_written_1h_tokens": {written_1h}}}, '
         f'"attempts": {attempts}, "seconds": {round(seconds, _ROUNDING)}}}\n'
     ).encode()
+
+
+def usage_counts(usage: TokenUsage) -> tuple[int, int, int, int, int, int]:
+    """Return the counts of a usage in the order of its fields."""
+    return (
+        usage.input_tokens,
+        usage.output_tokens,
+        usage.cached_input_tokens,
+        usage.total_tokens,
+        usage.cache_written_tokens,
+        usage.cache_written_1h_tokens,
+    )
 
 
 def result_row(result: WorkItemResult[Any]) -> dict[str, Any]:
@@ -122,7 +134,7 @@ def encode_row(result: WorkItemResult[Any]) -> bytes:
         error=None if fault is None else (fault.kind, fault.message),
         context=data_text(result.context),
         model=result.model,
-        usage=result.usage,
+        counts=usage_counts(result.usage),
         attempts=len(result.attempts),
         seconds=result.seconds,
     )

@@ -17,7 +17,7 @@ from paceline._core.usage import TokenUsage
 from paceline.exceptions import ConfigurationError, JournalError
 from paceline.journal.items import ItemChange, describe_changes, differences
 from paceline.journal.reader import JournalReader
-from paceline.journal.writer import JournalWriter
+from paceline.journal.writer import JournalWriter, RecentResults
 
 from .support import IDENTITY, Reading, attempt, done, failed, register, registered_items, rows, started_writer
 
@@ -353,3 +353,62 @@ def test_the_learned_pace_is_restored(path):
 def test_an_invalid_learned_pace_is_empty(writer):
     writer.set_fact("knowledge", {"version": 99})
     assert writer.knowledge() == Reading(writer.path).knowledge() == {}
+
+
+# ------------------------------------------------------------------------------------------------ results in memory
+
+
+def test_recent_results_are_the_rows_that_a_reader_finds(path, writer):
+    writer.keep_recent()
+    writer.commit([done("a", {"x": [1]}, attempts=(attempt(),), context={"n": 1}), failed("b")], {})
+    writer.commit([done("c", "x\udfffy", model="m-1")], {})
+    with JournalReader(path) as reader:
+        assert writer.take_recent(after=0) == [*reader.rows()]
+    assert writer.take_recent(after=0) == []
+
+
+def test_results_of_a_transaction_that_was_rolled_back_are_not_recent(writer):
+    writer.keep_recent()
+    with pytest.raises(JournalError), writer.transaction():
+        writer.commit([done("a")], {})
+        writer.commit([done("not registered")], {})
+    assert writer.take_recent(after=0) == []
+    with writer.transaction():
+        writer.commit([done("b")], {})
+        assert writer.take_recent(after=0) == []
+    assert [row[2] for row in writer.take_recent(after=0)] == ["b"]
+
+
+def test_recent_results_are_in_memory_only_on_request(writer):
+    writer.commit([done("a")], {})
+    assert writer.take_recent(after=0) == []
+
+
+def row_of(seq, output="x"):
+    return (seq, seq, f"item-{seq}", 1, None, None, output)
+
+
+@given(st.lists(st.one_of(st.integers(1, 6), st.integers(-3, 0), st.just("take")), max_size=30), st.integers(0, 3))
+def test_recent_results_begin_with_the_next_one_and_have_no_gap(steps, after):
+    """A number commits so many results; one below 1 leaves a gap; `take` is a reader that reads the rest from the journal."""
+    recent, last = RecentResults(), 0
+    for step in steps:
+        if step == "take":
+            found = [row[0] for row in recent.take(after)]
+            assert found == [*range(after + 1, last + 1)][: len(found)]
+            after = last
+        elif step < 1:
+            last -= step
+        else:
+            recent.add([row_of(seq) for seq in range(last + 1, last + step + 1)])
+            last += step
+
+
+def test_results_of_an_output_that_falls_behind_leave_memory():
+    many, long = RecentResults(), RecentResults()
+    for seq in range(1, 10_001):
+        many.add([row_of(seq)])
+    assert many.take(0) == []
+    for seq in range(1, 21):
+        long.add([row_of(seq, "x" * 2**20)])
+    assert long.take(0) == []

@@ -10,7 +10,7 @@ from typing import Any, TypeAlias
 
 import attrs
 
-from .._codec import data_text, row_line
+from .._codec import data_text, row_line, usage_counts
 from .._core.accounting import Price, cost_of
 from .._core.fault import Fault, FaultKind
 from .._core.results import Attempt, WorkItemResult
@@ -33,10 +33,10 @@ _INSERT_RESULT = f"""
 INSERT OR REPLACE INTO results (
     seq, item, strategy, run, settled, kind, message, output, context, model, {_USAGE}, attempts, refusals, seconds
 ) VALUES
-"""
+"""  # noqa: S608 - all parts are constants of this module
 _INSERT_ATTEMPT = f"""
 INSERT INTO attempts (item, run, ordinal, number, started, seconds, quota, model, {_USAGE}, cost, kind, message) VALUES
-"""
+"""  # noqa: S608 - as above
 _ROWS_TOGETHER = 20  # in one statement, which saves a quarter of its time; SQLite allows 999 parameters in old versions
 SELECT_RESULT = f"""
 SELECT r.seq, r.item, i.id, r.run, r.kind, r.message, r.output, r.context, r.model,
@@ -56,8 +56,26 @@ def select_result(version: int) -> str:
     return query
 
 
-Row: TypeAlias = tuple[Any, ...]
+ResultRow: TypeAlias = tuple[Any, ...]
 """A result as a row of `SELECT_RESULT`: its number, the item's number and id, the run, then `result_fields`."""
+
+SEQ, KIND, OUTPUT = 0, 4, 6
+"""Indices in a `ResultRow`."""
+
+
+def line_of(row: ResultRow) -> bytes:
+    """Return the result row of the output, as a line of JSON in UTF-8."""
+    _, _, name, _, kind, message, output, context, model, *counts, attempts, _, seconds = row
+    return row_line(
+        item_id=name,
+        output=output or "null",
+        error=None if kind is None else (kind, message or ""),
+        context=context or "null",
+        model=model,
+        counts=counts,
+        attempts=attempts,
+        seconds=seconds,
+    )
 
 
 def result_fields(result: WorkItemResult[Any]) -> tuple[Any, ...]:
@@ -123,14 +141,7 @@ def _insert(db: sqlite3.Connection, statement: str, rows: Sequence[tuple[Any, ..
 
 
 def _counts(usage: TokenUsage) -> tuple[int, ...]:
-    counts = (
-        usage.input_tokens,
-        usage.output_tokens,
-        usage.cached_input_tokens,
-        usage.total_tokens,
-        usage.cache_written_tokens,
-        usage.cache_written_1h_tokens,
-    )
+    counts = usage_counts(usage)
     return counts if max(counts) <= _MOST_TOKENS else tuple(min(count, _MOST_TOKENS) for count in counts)
 
 
@@ -171,7 +182,7 @@ class StoredResult:
     """Seconds from the start of the first attempt to the end of the last."""
 
     @classmethod
-    def of(cls, row: Row) -> StoredResult:
+    def of(cls, row: ResultRow) -> StoredResult:
         """Create a stored result from a row of `SELECT_RESULT`."""
         head, counts, (attempts, refusals, seconds) = row[:9], row[9:-3], row[-3:]
         usage = TokenUsage(*counts) if any(counts) else NO_USAGE
@@ -179,14 +190,14 @@ class StoredResult:
 
     @property
     def line(self) -> bytes:
-        """The result row, as a line of JSON in UTF-8."""
+        """The result row of the output, as a line of JSON in UTF-8."""
         return row_line(
             item_id=self.id,
             output=self.output or "null",
             error=None if self.kind is None else (self.kind, self.message or ""),
             context=self.context or "null",
             model=self.model,
-            usage=self.usage,
+            counts=usage_counts(self.usage),
             attempts=self.attempts,
             seconds=self.seconds,
         )

@@ -33,11 +33,13 @@ from .._core.results import WorkItemResult, is_pending
 from . import lock, schema
 from .connection import connect_to_read, journal_error
 from .items import ItemTable
-from .records import attempt_fields, insert_attempts, insert_results, result_fields, storable
+from .records import OUTPUT, SEQ, ResultRow, attempt_fields, insert_attempts, insert_results, result_fields, storable
 
 _SYNCHRONOUS = {"normal": "NORMAL", "full": "FULL"}
 _BUSY_TIMEOUT = 30.0  # seconds: readers never block a writer for long
 _CACHE_KIB = 16_384  # of the file in memory
+_MOST_RECENT = 4_096  # results in memory for an output that follows: more than one that keeps up needs
+_MOST_CHARACTERS = 8 * 2**20  # of their outputs
 
 Connect: TypeAlias = Callable[..., sqlite3.Connection]
 
@@ -70,6 +72,9 @@ class JournalWriter:
         self._lock: int | None = None
         self._run = 0
         self._mutex = threading.RLock()
+        self._uncommitted: list[ResultRow] = []
+        """Results of the open transaction."""
+        self._recent: RecentResults | None = None
         try:
             self._lock = lock.acquire(self.path)
         except (OSError, ValueError) as error:
@@ -207,10 +212,28 @@ class JournalWriter:
                 if stored is not None:
                     seq += 1
                     result_rows.append((seq, item, strategy, self._run, now, *stored))
+                    if self._recent is not None:
+                        self._uncommitted.append((seq, item, name, self._run, *stored))
                 attempt_rows += [(item, self._run, ordinal + place, *call) for place, call in enumerate(calls)]
                 numbers[name] = item, strategy, ordinal + len(calls)  # an item may have two results
             insert_results(db, result_rows)
             insert_attempts(db, attempt_rows)
+
+    def keep_recent(self) -> None:
+        """Keep results in memory from now on, for `take_recent`."""
+        with self._mutex:
+            self._recent = self._recent or RecentResults()
+
+    def take_recent(self, *, after: int) -> list[ResultRow]:
+        """Return the results that follow a number, as far as they are in memory, and forget them.
+
+        Args:
+            after: Number of a result.
+
+        Returns:
+            Committed results whose numbers are `after + 1` and those that follow without a gap; empty if the next one is not in memory.
+        """
+        return [] if self._recent is None else self._recent.take(after)
 
     def _last_number(self, db: sqlite3.Connection) -> int:
         """Return the highest number that a result ever had; 0 if there was none."""
@@ -230,10 +253,14 @@ class JournalWriter:
             try:
                 yield self._db
                 self._db.execute("COMMIT")
+                if self._recent is not None:
+                    self._recent.add(self._uncommitted)
             except BaseException:
                 with suppress(sqlite3.Error):  # some errors have rolled it back already
                     self._db.execute("ROLLBACK")
                 raise
+            finally:
+                self._uncommitted = []
 
     @contextmanager
     def _as_journal_errors(self) -> Iterator[None]:
@@ -241,6 +268,38 @@ class JournalWriter:
             yield
         except sqlite3.Error as error:
             raise journal_error(self.path, error) from error
+
+
+class RecentResults:
+    """The latest committed results, for a reader in the same process that follows them; without one that does, they are dropped."""
+
+    def __init__(self) -> None:
+        self._rows: list[ResultRow] = []
+        self._characters = 0
+        self._mutex = threading.Lock()
+
+    def add(self, rows: Sequence[ResultRow]) -> None:
+        """Add committed results, in the order of their numbers; those before a gap are dropped."""
+        if not rows:
+            return
+        with self._mutex:
+            if self._rows and self._rows[-1][SEQ] + 1 != rows[0][SEQ]:
+                self._clear()
+            self._rows += rows
+            self._characters += sum(len(row[OUTPUT] or "") for row in rows)
+            if len(self._rows) > _MOST_RECENT or self._characters > _MOST_CHARACTERS:
+                self._clear()
+
+    def take(self, after: int) -> list[ResultRow]:
+        """Return the results from the number `after + 1` on, and forget all; empty if that number is not here."""
+        with self._mutex:
+            rows = self._rows
+            self._clear()
+        skipped = after + 1 - rows[0][SEQ] if rows else -1
+        return rows[skipped:] if skipped >= 0 else []
+
+    def _clear(self) -> None:
+        self._rows, self._characters = [], 0
 
 
 def _pid_of_writer(path: str) -> int | None:

@@ -20,7 +20,7 @@ from .._core.exceptions import ConfigurationError, JournalError
 from ..files.output import Output, OutputError, atomic_file
 from ..files.output_formats import OutputFormat
 from ..journal.reader import JournalReader
-from ..journal.records import StoredResult
+from ..journal.records import KIND, ResultRow
 from .journal_facts import journal_at, recorded_options, recorded_output
 from .journal_output import ROWS_AT_ONCE, encoder
 from .options import ExportFormat, ExportOptions
@@ -94,9 +94,9 @@ def _protect_output_of_runs(reader: JournalReader, options: ExportOptions) -> No
         )
 
 
-def _selected(reader: JournalReader, options: ExportOptions) -> Iterator[StoredResult]:
-    results = reader.results(in_input_order=options.in_order, failed=options.only == "failed")
-    return (result for result in results if result.kind is None) if options.only == "succeeded" else results
+def _selected(reader: JournalReader, options: ExportOptions) -> Iterator[ResultRow]:
+    rows = reader.rows(in_input_order=options.in_order, failed=options.only == "failed")
+    return (row for row in rows if row[KIND] is None) if options.only == "succeeded" else rows
 
 
 def _fields(reader: JournalReader) -> list[str]:
@@ -108,10 +108,10 @@ def _fields(reader: JournalReader) -> list[str]:
     return [] if options is None else fields_of(options)
 
 
-def _write_lines(results: Iterable[StoredResult], options: ExportOptions, descriptor: int) -> int:
+def _write_lines(rows: Iterable[ResultRow], options: ExportOptions, descriptor: int) -> int:
     """Write results as lines; return their number."""
     output = Output(options.output, descriptor)
-    rows = map(encoder(options.output_format), results)
-    while lines := list(islice(rows, ROWS_AT_ONCE)):
-        output.write(b"".join(lines))
+    lines = map(encoder(options.output_format), rows)
+    while some := list(islice(lines, ROWS_AT_ONCE)):
+        output.write(b"".join(some))
     return output.saved

@@ -2,8 +2,9 @@
 
 Rules owned here:
 
-1. An output holds what the journal holds, in the order of commits: a row is written only for a committed result. The journal records
-   from time to time how far the output is written.
+1. An output holds what the journal holds, in the order of commits: a row is written only for a committed result. Results that this
+   process has just committed are written from memory; if there is any other between them, all are read from the journal. The
+   journal records from time to time how far the output is written.
 2. An output of an earlier run is continued after the recorded end; anything behind that, such as a torn line, is cut off. If the file
    is missing, all rows are written again. If it differs from what was recorded, it is renamed first, as it may be someone's work.
 3. When items are run again their rows are out of date, and all rows are written again. That is recorded in the transaction that
@@ -25,7 +26,7 @@ from ..files.output import Output, open_output
 from ..files.output_formats import OutputFormat, encode
 from ..files.types import STREAM
 from ..journal.reader import JournalReader
-from ..journal.records import StoredResult
+from ..journal.records import SEQ, ResultRow, StoredResult, line_of
 from ..journal.writer import JournalWriter
 from .journal_facts import WrittenOutput, record_output, recorded_output
 from .options import RunOptions
@@ -34,7 +35,7 @@ ROWS_AT_ONCE = 256
 """Rows that are written with one call."""
 _RECORD_EVERY = 1.0  # seconds between two records of how far the output is written
 
-Encode = Callable[[StoredResult], bytes]
+Encode = Callable[[ResultRow], bytes]
 
 
 class JournalOutput:
@@ -42,7 +43,7 @@ class JournalOutput:
 
     Args:
         reader: Reads the results.
-        store: Records how far the output is written.
+        store: Commits results, and records how far the output is written.
         output: Receives the rows.
         output_format: Format of the rows.
         last: Number of the latest result that the output has already.
@@ -68,6 +69,7 @@ class JournalOutput:
         self._encode = encoder(output_format)
         self._clock = clock
         self._next_record = clock() + _RECORD_EVERY
+        store.keep_recent()
 
     @property
     def saved(self) -> int:
@@ -80,15 +82,18 @@ class JournalOutput:
         Raises:
             OSError: Not all rows were written; those that were are not written again.
         """
-        for results in _chunks(self._reader.results(after=self.last)):
-            before = self._output.saved
-            try:
-                self._output.write(b"".join(map(self._encode, results)))
-            finally:
-                written = self._output.saved - before  # may be a part of them
-                self.last = results[written - 1].seq if written else self.last
+        self._write(self._store.take_recent(after=self.last) or self._reader.rows(after=self.last))
         if self._clock() >= self._next_record:
             self.record()
+
+    def _write(self, stored: Iterable[ResultRow]) -> None:
+        for rows in _chunks(stored):
+            before = self._output.saved
+            try:
+                self._output.write(b"".join(map(self._encode, rows)))
+            finally:
+                written = self._output.saved - before  # may be a part of them
+                self.last = rows[written - 1][SEQ] if written else self.last
 
     def finish(self) -> None:
         """Write the rows that are missing, and record how far the output is written.
@@ -97,6 +102,7 @@ class JournalOutput:
             OSError: Not all rows are on the disk.
         """
         self.catch_up()
+        self._write(self._reader.rows(after=self.last))  # whatever was in memory, the journal has the last word
         self.record()
 
     def record(self) -> None:
@@ -188,11 +194,11 @@ def set_aside(path: str) -> str:
 def encoder(output_format: OutputFormat) -> Encode:
     """Return the function that makes rows of a format."""
     if output_format is OutputFormat.OWN:
-        return lambda result: result.line
-    return lambda result: encode(output_format, result.as_data())
+        return line_of
+    return lambda row: encode(output_format, StoredResult.of(row).as_data())
 
 
-def _chunks(results: Iterable[StoredResult]) -> Iterable[list[StoredResult]]:
-    iterator = iter(results)
+def _chunks(rows: Iterable[ResultRow]) -> Iterable[list[ResultRow]]:
+    iterator = iter(rows)
     while chunk := list(islice(iterator, ROWS_AT_ONCE)):
         yield chunk

@@ -25,7 +25,7 @@ from ..files.output import Keep, Output, atomic_file, check_output
 from ..files.output_formats import OutputFormat
 from ..files.tables import Row, csv_chunks, write_parquet
 from ..journal.reader import JournalReader
-from ..journal.records import StoredResult
+from ..journal.records import ResultRow, line_of
 from ..journal.writer import JournalWriter
 from .journal_facts import WrittenOutput, record_output, recorded_output
 from .journal_output import set_aside
@@ -35,10 +35,10 @@ class StoredRows(Iterable[Row]):
     """Result rows of a journal, which can be iterated over several times.
 
     Args:
-        results: Yields the results, from the beginning.
+        results: Yields the rows of the journal, from the beginning.
     """
 
-    def __init__(self, results: Callable[[], Iterator[StoredResult]]) -> None:
+    def __init__(self, results: Callable[[], Iterator[ResultRow]]) -> None:
         self.count: int = 0
         """Rows that the last iteration has yielded."""
         self._results = results
@@ -47,7 +47,7 @@ class StoredRows(Iterable[Row]):
         self.count = 0
         for result in self._results():
             self.count += 1
-            yield json.loads(result.line)
+            yield json.loads(line_of(result))
 
 
 class TableOutput:
@@ -102,7 +102,7 @@ class TableOutput:
             OSError: The table could not be written; what was there before is still there.
         """
         self._keep_other_content()
-        rows = StoredRows(lambda: self._reader.results(in_input_order=True))
+        rows = StoredRows(lambda: self._reader.rows(in_input_order=True))
         try:
             with atomic_file(self._path, keep=self._keep, overwrite=True) as descriptor:
                 write_table(rows, self._path, descriptor, self._form, fields=self._fields)
