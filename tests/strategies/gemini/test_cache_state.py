@@ -11,16 +11,11 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from paceline._core.exceptions import IllegalTransitionError
 from paceline.exceptions import ConfigurationError
-from paceline.llm_strategies.gemini.cache_state import (
-    NEW,
-    Absent,
+from paceline.llm_strategies.gemini.cache_signals import (
     AskAgain,
-    CachePolicy,
-    Closed,
     Closing,
     Create,
     Created,
-    Creating,
     Delete,
     Effect,
     FailCall,
@@ -30,21 +25,28 @@ from paceline.llm_strategies.gemini.cache_state import (
     Missing,
     NotFound,
     Nothing,
-    Ready,
     Renew,
     Renewed,
-    Renewing,
     Search,
-    Searching,
     SendContext,
     Served,
     Sweep,
     TooSmall,
-    Trace,
-    Unusable,
     Use,
     Wait,
     Wanted,
+)
+from paceline.llm_strategies.gemini.cache_state import (
+    NEW,
+    Absent,
+    CachePolicy,
+    Closed,
+    Creating,
+    Ready,
+    Renewing,
+    Searching,
+    Trace,
+    Unusable,
     step,
 )
 

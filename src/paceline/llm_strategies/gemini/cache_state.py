@@ -35,6 +35,33 @@ from typing import TypeAlias, assert_never
 import attrs
 
 from ..._core.exceptions import ConfigurationError, IllegalTransitionError
+from .cache_signals import (
+    AskAgain,
+    Closing,
+    Create,
+    Created,
+    Delete,
+    Effect,
+    Event,
+    FailCall,
+    Failed,
+    Found,
+    Gone,
+    Missing,
+    NotFound,
+    Nothing,
+    Outcome,
+    Renew,
+    Renewed,
+    Search,
+    SendContext,
+    Served,
+    Sweep,
+    TooSmall,
+    Use,
+    Wait,
+    Wanted,
+)
 
 _SHORTEST_TTL = 60.0  # seconds
 
@@ -139,150 +166,6 @@ State: TypeAlias = Absent | Searching | Creating | Ready | Renewing | Unusable |
 NEW: State = Absent()
 
 
-# Events
-
-
-@attrs.frozen
-class Wanted:
-    """A call is about to be made."""
-
-
-@attrs.frozen
-class Found:
-    """The search found a cache."""
-
-    name: str
-
-
-@attrs.frozen
-class NotFound:
-    """The search found no cache."""
-
-
-@attrs.frozen
-class Created:
-    """The creation succeeded."""
-
-    name: str
-    since: float
-    """When the request was sent."""
-
-
-@attrs.frozen
-class TooSmall:
-    """The creation was refused: the service does not cache a context this small, or not this one."""
-
-
-@attrs.frozen
-class Renewed:
-    """The renewal succeeded."""
-
-    since: float
-    """When the request was sent."""
-
-
-@attrs.frozen
-class Missing:
-    """The renewal found that the cache does not exist."""
-
-
-@attrs.frozen
-class Failed:
-    """The operation failed, or its worker was cancelled."""
-
-    lost: bool = False
-    """Whether the service may have carried it out nevertheless."""
-
-
-@attrs.frozen
-class Gone:
-    """A call was refused because the cache does not exist."""
-
-    name: str
-
-
-@attrs.frozen
-class Served:
-    """A call succeeded with the cache."""
-
-    name: str
-
-
-@attrs.frozen
-class Closing:
-    """No further call will be made."""
-
-
-Outcome: TypeAlias = Found | NotFound | Created | TooSmall | Renewed | Missing | Failed
-"""How an operation ended."""
-Event: TypeAlias = Wanted | Outcome | Gone | Served | Closing
-
-
-# Effects
-
-
-@attrs.frozen
-class Use:
-    """Make the call with the cache."""
-
-    name: str
-
-
-@attrs.frozen
-class SendContext:
-    """Make the call with the context itself."""
-
-
-@attrs.frozen
-class Wait:
-    """Wait until the operation in flight ends, then send `Wanted` again."""
-
-
-@attrs.frozen
-class Search:
-    """Search for a cache of this context."""
-
-
-@attrs.frozen
-class Create:
-    """Create a cache."""
-
-
-@attrs.frozen
-class Renew:
-    """Renew the cache."""
-
-    name: str
-
-
-@attrs.frozen
-class AskAgain:
-    """Send `Wanted` again for the call."""
-
-
-@attrs.frozen
-class FailCall:
-    """Fail the call with the operation's failure."""
-
-
-@attrs.frozen
-class Delete:
-    """Delete the cache."""
-
-    name: str
-
-
-@attrs.frozen
-class Sweep:
-    """Search for caches of this context, and delete them."""
-
-
-@attrs.frozen
-class Nothing:
-    """Do nothing."""
-
-
-Effect: TypeAlias = Use | SendContext | Wait | Search | Create | Renew | AskAgain | FailCall | Delete | Sweep | Nothing
 Step: TypeAlias = tuple[State, Effect]
 
 

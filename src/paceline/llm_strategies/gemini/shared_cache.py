@@ -22,12 +22,13 @@ from google.genai.errors import APIError
 from ..._core.exceptions import CallError, IllegalTransitionError
 from ..._core.fault import Fault, FaultKind
 from ...abc import ErrorClassifier
+from . import cache_signals as signals
 from . import cache_state as machine
 from .errors import is_cache_gone
 from .request import Context, duration, sdk_errors
 
 IfTooSmall: TypeAlias = Literal["send", "stop"]
-_Operation: TypeAlias = machine.Search | machine.Create | machine.Renew
+_Operation: TypeAlias = signals.Search | signals.Create | signals.Renew
 
 _PAGE = 100  # caches per page of a list
 _LONG_AGO = datetime.min.replace(tzinfo=UTC)
@@ -68,30 +69,30 @@ class SharedCache:
             google.genai.errors.APIError: The service refused the operation.
             httpx2.HTTPError: The service could not be reached.
         """
-        effect = self._step(machine.Wanted())
+        effect = self._step(signals.Wanted())
         while True:
             match effect:
-                case machine.Use(name):
+                case signals.Use(name):
                     return name
-                case machine.SendContext():
+                case signals.SendContext():
                     return None
-                case machine.Wait():
+                case signals.Wait():
                     await self._wait()
-                    effect = self._step(machine.Wanted())
-                case machine.AskAgain():
-                    effect = self._step(machine.Wanted())
-                case machine.Search() | machine.Create() | machine.Renew():
+                    effect = self._step(signals.Wanted())
+                case signals.AskAgain():
+                    effect = self._step(signals.Wanted())
+                case signals.Search() | signals.Create() | signals.Renew():
                     effect = await self._carry_out(client, effect)
                 case _:
                     raise IllegalTransitionError(f"{effect} for a call")
 
     def on_served(self, name: str) -> None:
         """Record that a call succeeded with a cache."""
-        self._step(machine.Served(name))
+        self._step(signals.Served(name))
 
     def on_gone(self, name: str) -> None:
         """Record that the service has no cache of this name."""
-        self._step(machine.Gone(name))
+        self._step(signals.Gone(name))
 
     async def close(self, client: genai.Client) -> None:
         """Delete the cache at the service, unless the policy keeps it.
@@ -99,12 +100,12 @@ class SharedCache:
         Raises:
             Exception: The cache could not be deleted; it will expire.
         """
-        await self._remove(client, self._step(machine.Closing()))
+        await self._remove(client, self._step(signals.Closing()))
 
-    def _step(self, event: machine.Event) -> machine.Effect:
+    def _step(self, event: signals.Event) -> signals.Effect:
         before = self._state
         self._state, effect = machine.step(self._policy, before, event, current_time())
-        if isinstance(event, machine.Gone) and self._state is not before:
+        if isinstance(event, signals.Gone) and self._state is not before:
             logger.info("the context cache %s is gone", event.name)
             if isinstance(self._state, machine.Unusable):
                 logger.warning("caches disappear before they serve a call; the context is sent with each call instead")
@@ -120,28 +121,28 @@ class SharedCache:
             message = f"the context cache: {fault.message}"
             raise CallError(message, kind=fault.kind, retry_after=fault.retry_after, quota=fault.quota)
 
-    async def _carry_out(self, client: genai.Client, operation: _Operation) -> machine.Effect:
+    async def _carry_out(self, client: genai.Client, operation: _Operation) -> signals.Effect:
         """Carry out an operation and return the next effect for the call."""
         self._flight = self._flight or _Flight()
         try:
             event = await self._do(client, operation)
         except Exception as error:
             fault = self._classifier.classify(error)
-            effect = self._step(machine.Failed(_may_have_succeeded(error)))
-            if isinstance(effect, machine.AskAgain):  # the cache is still usable for a while
+            effect = self._step(signals.Failed(_may_have_succeeded(error)))
+            if isinstance(effect, signals.AskAgain):  # the cache is still usable for a while
                 logger.info("the context cache could not be renewed: %s", fault)
                 self._end_flight(None)
                 return effect
             self._end_flight(fault)
             raise
         except BaseException:  # cancelled: another call takes over
-            self._step(machine.Failed(lost=True))
+            self._step(signals.Failed(lost=True))
             self._end_flight(None)
             raise
         effect = self._step(event)
-        if isinstance(effect, machine.Delete):  # closed in the meantime
+        if isinstance(effect, signals.Delete):  # closed in the meantime
             await self._remove(client, effect)
-        if not isinstance(effect, machine.Search | machine.Create | machine.Renew):
+        if not isinstance(effect, signals.Search | signals.Create | signals.Renew):
             self._end_flight(None)
         return effect
 
@@ -151,29 +152,29 @@ class SharedCache:
             flight.fault = fault
             flight.ended.set()
 
-    async def _do(self, client: genai.Client, operation: _Operation) -> machine.Event:
+    async def _do(self, client: genai.Client, operation: _Operation) -> signals.Event:
         match operation:
-            case machine.Search():
+            case signals.Search():
                 return await self._search(client)
-            case machine.Create():
+            case signals.Create():
                 return await self._create(client)
-            case machine.Renew(name):
+            case signals.Renew(name):
                 return await self._renew(client, name)
 
-    async def _search(self, client: genai.Client) -> machine.Found | machine.NotFound:
+    async def _search(self, client: genai.Client) -> signals.Found | signals.NotFound:
         try:
             existing = await self._existing(client)
         except APIError as error:
             if self._classifier.classify(error).kind is not FaultKind.REJECTED:
                 raise
-            return machine.NotFound()  # a gateway that does not list caches
+            return signals.NotFound()  # a gateway that does not list caches
         latest = max(existing, key=lambda cache: cache.expire_time or _LONG_AGO, default=None)
         if latest is None or latest.name is None:
-            return machine.NotFound()
+            return signals.NotFound()
         logger.info("found the context cache %s", latest.name)
-        return machine.Found(latest.name)
+        return signals.Found(latest.name)
 
-    async def _create(self, client: genai.Client) -> machine.Created | machine.TooSmall:
+    async def _create(self, client: genai.Client) -> signals.Created | signals.TooSmall:
         since = current_time()
         config = self._context.creation_config(self._policy.ttl)
         try:
@@ -193,14 +194,14 @@ class SharedCache:
                 self._context.model,
                 fault.message,
             )
-            return machine.TooSmall()
+            return signals.TooSmall()
         if not cache.name:
             raise CallError("the service created a context cache without a name", kind=FaultKind.TRANSIENT)
         tokens = cache.usage_metadata.total_token_count if cache.usage_metadata else None
         logger.info("created the context cache %s of %s tokens", cache.name, tokens)
-        return machine.Created(cache.name, since)
+        return signals.Created(cache.name, since)
 
-    async def _renew(self, client: genai.Client, name: str) -> machine.Renewed | machine.Missing:
+    async def _renew(self, client: genai.Client, name: str) -> signals.Renewed | signals.Missing:
         since = current_time()
         config = types.UpdateCachedContentConfig(ttl=duration(self._policy.ttl), http_options=self._options)
         try:
@@ -208,15 +209,15 @@ class SharedCache:
                 await client.aio.caches.update(name=name, config=config)
         except APIError as error:
             if error.code == _NOT_FOUND or is_cache_gone(error):
-                return machine.Missing()
+                return signals.Missing()
             raise
-        return machine.Renewed(since)
+        return signals.Renewed(since)
 
-    async def _remove(self, client: genai.Client, effect: machine.Effect) -> None:
+    async def _remove(self, client: genai.Client, effect: signals.Effect) -> None:
         match effect:
-            case machine.Delete(name):
+            case signals.Delete(name):
                 names = [name]
-            case machine.Sweep():
+            case signals.Sweep():
                 names = [cache.name for cache in await self._existing(client) if cache.name]
             case _:
                 return
