@@ -13,8 +13,8 @@ are imported when they are first needed. Reading CSV sets `csv.field_size_limit`
 
 from __future__ import annotations
 
-from .input import CheckedInput as CheckedInput
-from .input import Input as Input
+from .checked_input import CheckedInput as CheckedInput
+from .checked_input import Input as Input
 from .input import open_input as open_input
 from .input import reopen_input as reopen_input
 from .lines import digest_of as digest_of

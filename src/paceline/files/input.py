@@ -2,165 +2,29 @@
 
 1. An input is read in two passes that hold little in memory: the first checks every line, the second yields the prompts. Between
    them stay the positions of all bad lines and the text of the first few; ids are kept on disk. What cannot be read twice (a
-   pipe) is copied to a temporary file.
+   pipe) is copied to a temporary file. The second pass is in `checked_input`.
 2. The format is the one that the caller gives, or is determined by the suffix and the first line; see `source`.
 3. A bad line is reported with its place and the reason, and the other lines are used, unless the check is strict. What else is
    worth saying (ids that are numbers, empty fields) is said once, in a note.
-4. An input whose checked bytes are changed in place is not read on, so that no text is sent that was not checked. Lines that are
-   added at its end are not read, and a file that is replaced is read as it was.
-5. With a limit the input ends after that number of good prompts, and the rest is not read. A sample is drawn from what is left; of the
+4. With a limit the input ends after that number of good prompts, and the rest is not read. A sample is drawn from what is left; of the
    same prompts, a larger sample contains each smaller one.
-6. A message names the file and the line, and never quotes a prompt.
+5. A message names the file and the line, and never quotes a prompt.
 """
 
 from __future__ import annotations
 
-import os
 import random
 from array import array
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager
-from typing import BinaryIO
 
-import attrs
-
-from .._core.quantity import quantity, verb
-from .check import Check, Objection, describe_bad_lines
-from .lines import ChangeGuard, DigestingReader, python_encoding, reader_from
+from .check import Check, Objection
+from .checked_input import CheckedInput, Input
+from .lines import ChangeGuard, DigestingReader, python_encoding
 from .source import Source, errors_as_input_error, open_source, rows_reader
-from .types import BadLine, InputError, InputFormat, InputKind, InputRecord, LineError, RawRecord, Reading
+from .types import BadLine, InputKind, InputRecord, Reading
 
 _SEED = 0  # of samples: the same input gives the same sample, and a larger sample contains a smaller one
-
-
-@attrs.frozen(kw_only=True)
-class CheckedInput:
-    """An input that was checked by an earlier run, so that the caller knows which positions are good; see `reopen_input`."""
-
-    name: str
-    """Path of the file, or "stdin"; messages begin with it."""
-    identity: os.stat_result
-    """Status of the file, by which an output can be compared with it."""
-    _format: InputFormat = attrs.field(alias="input_format", repr=False)
-    _file: BinaryIO = attrs.field(alias="file", repr=False)
-    _start: int = attrs.field(default=0, alias="start", repr=False)
-    """Offset in the file at which the input begins, in bytes."""
-    _guard: ChangeGuard | None = attrs.field(alias="guard", repr=False)
-    """Refuses what has changed since the check; None for a copy, which cannot change."""
-
-    @property
-    def has_ids(self) -> bool:
-        """Whether the records that were read have ids of their own; otherwise their positions are their ids."""
-        return self._format.has_ids
-
-    def prompts(self, wanted: Callable[[int], bool]) -> Iterator[InputRecord]:
-        """Yield the prompts at some positions, in order; the other records are skipped without parsing their JSON.
-
-        Args:
-            wanted: Returns whether a position is one of them. Of a `CheckedInput` these must be positions of good lines.
-
-        Raises:
-            InputError: The file has changed since it was checked.
-        """
-        for record in self._records():
-            position, line, _ = record
-            if not wanted(position):
-                continue
-            try:
-                found = self._format.read(record)
-                problem = "it is blank" if found is None else ""
-            except LineError as error:
-                found, problem = None, str(error)
-            if found is None:
-                raise InputError(
-                    str(BadLine(self.name, position, f"has changed since it was checked: {problem}", line))
-                )
-            yield found
-
-    def raw(self, wanted: Callable[[int], bool]) -> Iterator[bytes]:
-        """Yield the lines of some positions as they are in the file, those of CSV after the header.
-
-        Rows of Parquet are yielded as lines of JSON in paceline's own format.
-
-        Args:
-            wanted: As for `prompts`.
-
-        Raises:
-            InputError: The file has changed since it was checked.
-        """
-        is_first = True
-        for record in self._records():
-            if is_first and self._format.header:
-                yield self._format.header
-            is_first = False
-            position, _, data = record
-            if wanted(position) and not isinstance(data, LineError):
-                yield self._format.raw(record)
-
-    def _records(self) -> Iterator[RawRecord]:
-        with closing(reader_from(self._file, self._start, self._guard)) as lines:
-            yield from self._format.records(lines)
-
-
-@attrs.frozen(kw_only=True)
-class Input(CheckedInput):
-    """An open input with the outcome of its check; see `open_input`. Iterating over it yields its good prompts in order."""
-
-    kind: InputKind
-    """Format."""
-    count: int
-    """Good prompts, after `limit` and `sample`; also `len(input)`."""
-    bad: tuple[BadLine, ...]
-    """The first bad lines."""
-    bad_count: int
-    """All bad lines."""
-    notes: tuple[str, ...] = ()
-    """Sentences about how it was read, such as that its records are identified by numbers."""
-    digest: bytes
-    """BLAKE2b digest of the bytes that were read; see `digest_of`."""
-    size: int
-    """Bytes that were read: the complete file, unless `limit` ended the input early."""
-    _left_out: Sequence[int] = attrs.field(alias="left_out", repr=False)
-    """Positions of the bad lines, and of records that are left out because a field is empty."""
-    _total: int = attrs.field(alias="total", repr=False)
-    """Good prompts before a sample was drawn."""
-    _drawn: Sequence[int] | None = attrs.field(alias="drawn", repr=False)
-    """The sample, as numbers of good prompts from 0, ascending; None: all of them."""
-
-    def __len__(self) -> int:
-        return self.count
-
-    def __iter__(self) -> Iterator[InputRecord]:
-        """Yield the good prompts in order.
-
-        Raises:
-            InputError: The file has changed since it was checked.
-        """
-        return self.prompts(lambda _: True)
-
-    def complaints(self) -> list[str]:
-        """Return one message for each of the first bad lines, and one for the number of the others."""
-        return describe_bad_lines(self.bad, self.bad_count)
-
-    def _records(self) -> Iterator[RawRecord]:
-        """Yield the raw records of the good prompts."""
-        bad = _Ascending(self._left_out)
-        drawn = None if self._drawn is None else _Ascending(self._drawn)
-        number = 0
-        for record in super()._records():
-            if number == self._total or (drawn is not None and drawn.is_exhausted):
-                return
-            position, _, data = record
-            if bad.matches(position) or self._format.is_blank(data):
-                continue
-            number += 1
-            if drawn is None or drawn.matches(number - 1):
-                yield record
-        if number < self._total:
-            missing = self._total - number
-            raise InputError(
-                f"{self.name}: has changed since it was checked: {quantity(missing, 'prompt')} {verb(missing)} missing"
-            )
 
 
 @contextmanager
@@ -317,26 +181,6 @@ def _examine(source: Source, reading: Reading, limit: int | None) -> Iterator[In
             lines = stack.enter_context(closing(rows_reader(source)))
         check = Check(source.name, source.input_format, skip_empty=reading.skip_empty)
         yield from check.examine(source.input_format.records(lines), limit)
-
-
-class _Ascending:
-    """Numbers in ascending order, matched against an ascending sequence of candidates."""
-
-    def __init__(self, numbers: Sequence[int]) -> None:
-        self._numbers = numbers
-        self._next = 0
-
-    @property
-    def is_exhausted(self) -> bool:
-        """Whether all of them were matched."""
-        return self._next == len(self._numbers)
-
-    def matches(self, number: int) -> bool:
-        """Whether a candidate is one of them."""
-        if self._next < len(self._numbers) and self._numbers[self._next] == number:
-            self._next += 1
-            return True
-        return False
 
 
 def _draw(sample: int, count: int) -> array[int]:
