@@ -7,6 +7,7 @@ a fault of the code.
 
 from __future__ import annotations
 
+import gc
 import os
 from pathlib import Path
 
@@ -15,6 +16,8 @@ from hypothesis import settings
 from trio.testing import MockClock
 
 from paceline.testing.virtual_time import VirtualTimeLoop
+
+gc.disable()  # while modules are imported and tests are listed, nothing is garbage, and to look for some takes a third of the time
 
 for _name, _examples in {"quick": 15, "normal": 60, "thorough": 300}.items():
     settings.register_profile(
@@ -29,6 +32,20 @@ settings.load_profile(os.environ.get("PACELINE_SEARCH", "normal"))
 
 SLOW = (Path(__file__).with_name("slow.txt")).read_text("utf-8").split()
 """Files, folders and tests that start processes or servers, or take more than a second, the slowest first: `make quick` leaves them out."""
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Do not even import the slow files where only fast tests run."""
+    if config.option.markexpr != "not slow":
+        return None
+    return _rank(collection_path.relative_to(config.rootpath).as_posix()) < len(SLOW) or None
+
+
+def pytest_collection_finish() -> None:
+    """Collect garbage from now on, without a look at what has been imported."""
+    gc.enable()
+    gc.collect()
+    gc.freeze()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -22,6 +22,8 @@ from ..strategies.gemini.service import Service
 
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as shells set it for background processes
     signal.signal(signal.SIGINT, signal.default_int_handler)
+if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:  # as nohup sets it
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
 FAST = "sim:rate=none,latency=0.01"
