@@ -45,9 +45,7 @@ _LIMITS = httpx2.Limits(max_connections=None, max_keepalive_connections=None)
 
 CONTENDERS: dict[str, Callable[[], httpx2.AsyncClient]] = {
     "httpx2, one pool": lambda: httpx2.AsyncClient(timeout=None, limits=_LIMITS),
-    "**paceline**, pools of 16": lambda: ShardedClient(timeout=None),
-    "pools of 8": lambda: ShardedClient(timeout=None, connections=8),
-    "pools of 32": lambda: ShardedClient(timeout=None, connections=32),
+    "**paceline**, a pool a connection": lambda: ShardedClient(timeout=None),
 }
 
 

@@ -11,7 +11,7 @@ import httpx2
 import pytest
 
 from paceline.llm_strategies import _connection_pool as connection_pool
-from paceline.llm_strategies._connection_pool import CONNECTIONS, IDLE_SECONDS, PoolStatistics, ShardedClient
+from paceline.llm_strategies._connection_pool import IDLE_SECONDS, PoolStatistics, ShardedClient
 from paceline.llm_strategies.gemini import GeminiStrategy
 
 from .gemini.service import KEY, Answer, prepared, reply
@@ -38,7 +38,7 @@ class Gates:
             yield nursery
 
 
-@pytest.mark.parametrize("in_flight", [1, CONNECTIONS, CONNECTIONS + 1, 4 * CONNECTIONS + 1])
+@pytest.mark.parametrize("in_flight", [1, 2, 65])
 async def test_there_are_as_many_connections_as_calls_in_flight_and_they_are_kept(service, in_flight):
     async with prepared(GeminiStrategy(api_key=KEY, base_url=service.url)) as item:
         for _ in range(3):
@@ -69,23 +69,23 @@ async def test_cancelled_calls_free_their_places_in_the_pool(service):
             await service.has_received(40)
             nursery.cancel_scope.cancel()
         release.set()
-        assert pool.statistics() == PoolStatistics(pools=3, in_flight=0)
+        assert pool.statistics() == PoolStatistics(pools=40, in_flight=0)
         service.says(Answer(reply("good")))
         assert (await item.execute("hello", 1, 60.0))[0] == "good"
-        assert pool.statistics().pools == 3
+        assert pool.statistics().pools == 40
 
 
 async def test_a_pool_that_is_out_of_use_is_closed(service, monkeypatch):
     clock = [0.0]
     monkeypatch.setattr(connection_pool, "current_time", lambda: clock[0])  # sockets know no virtual time
     service.says(Answer(reply("good")))
-    async with ShardedClient(connections=2) as client:
+    async with ShardedClient() as client:
 
         async def get():
             await client.post(f"{service.url}/x", json={})
 
-        async with Gates(service).together(5) as nursery:
-            for _ in range(5):
+        async with Gates(service).together(3) as nursery:
+            for _ in range(3):
                 nursery.start_soon(get)
         assert client.statistics().pools == 3
         service.says(Answer(reply("good")))
@@ -94,6 +94,47 @@ async def test_a_pool_that_is_out_of_use_is_closed(service, monkeypatch):
         for pools in (2, 1, 1):
             await get()
             assert client.statistics() == PoolStatistics(pools, in_flight=0)
+    assert client.statistics() == PoolStatistics(pools=0, in_flight=0)
+
+
+async def test_a_request_takes_the_connection_that_became_free_last(service, monkeypatch):
+    clock = [0.0]
+    monkeypatch.setattr(connection_pool, "current_time", lambda: clock[0])
+    async with ShardedClient() as client:
+
+        async def get():
+            await client.post(f"{service.url}/x", json={})
+
+        async with Gates(service).together(3) as nursery:
+            for _ in range(3):
+                nursery.start_soon(get)
+        service.says(Answer(reply("good")))
+        for _ in range(4):  # one connection is used all the time, two are idle for a total of IDLE_SECONDS
+            clock[0] += IDLE_SECONDS / 4
+            await get()
+        assert client.statistics().pools == 3
+        clock[0] += 1
+        await get()
+        await get()
+        assert client.statistics().pools == 1
+    assert service.connections == 3
+
+
+async def test_a_client_that_is_closed_during_a_request_keeps_no_connection(service):
+    release = threading.Event()
+    service.says(Answer(reply("good"), hold=lambda: release.wait(30)))
+    client = ShardedClient()
+    async with anyio.create_task_group() as nursery:
+        nursery.start_soon(_expect_failure, client, f"{service.url}/x")
+        await service.has_received(1)
+        await client.aclose()
+        release.set()
+    assert client.statistics() == PoolStatistics(pools=0, in_flight=0)
+
+
+async def _expect_failure(client, url):
+    with pytest.raises((httpx2.HTTPError, anyio.ClosedResourceError, RuntimeError)):
+        await client.post(url, json={})
 
 
 async def test_a_closed_client_raises():

@@ -1,22 +1,24 @@
 """Connection pool for hundreds of concurrent calls, at a constant cost per call.
 
-An httpx2 pool scans all its connections whenever a request starts or ends. `ShardedClient` distributes the requests over as
-many small pools as it needs.
+An httpx2 pool scans all its connections whenever a request starts or ends, and asks the system about each idle one. `ShardedClient`
+gives every connection a pool of its own, and keeps the pools that are free on a stack.
 
 Rules owned here:
 
-1. A request goes to the first pool that has room. So a pool is used only while all pools before it are full, and the number
-   of connections never exceeds the largest number of concurrent requests so far.
-2. The number of requests is not limited: if all pools are full, another is opened. Limiting is the callers' task.
+1. A request takes the pool that became free last. So the number of connections never exceeds the largest number of concurrent requests
+   so far, and those that are not needed stay idle.
+2. The number of requests is not limited: if no pool is free, another is opened. Limiting is the callers' task.
 3. A redirect is followed only on the same host, and only if the request stays the same: otherwise prompts and keys would go to a server that
    the user has not named, or the prompt would be lost. The response with the redirect is returned.
 4. httpx2 logs each request at INFO. For requests from here that is done at DEBUG only: a batch has a million of them.
-5. A pool closes idle connections only when it is used, so the last pool is closed here once it was idle for `IDLE_SECONDS`.
+5. A pool closes an idle connection only when it is used, so each request closes the pool that is idle for longest, once that is more than
+   `IDLE_SECONDS`.
 """
 
 from __future__ import annotations
 
 import logging
+from collections import deque
 from contextvars import ContextVar
 from types import TracebackType
 from typing import Any
@@ -25,8 +27,6 @@ import attrs
 import httpx2
 from anyio import CancelScope, current_time
 
-CONNECTIONS = 16
-"""Connections of each pool. With fewer there are more pools to scan; with more, more connections in each."""
 _MOST_REDIRECTS = 5  # in a row
 IDLE_SECONDS = 30.0
 """Seconds after which an idle connection is closed: before load balancers close it."""
@@ -46,10 +46,9 @@ _HTTP_LOGGER = logging.getLogger("httpx2")
 _HTTP_LOGGER.addFilter(_is_worth_logging)
 
 
-@attrs.define
+@attrs.define(eq=False)
 class _Pool:
     client: httpx2.AsyncClient
-    in_flight: int = 0
     idle_since: float = 0.0
 
 
@@ -69,32 +68,34 @@ class ShardedClient(httpx2.AsyncClient):
     Accepts the arguments of `httpx2.AsyncClient` except `limits` and `follow_redirects`. A streamed `send` is in flight until its headers arrive.
     """
 
-    def __init__(self, *, connections: int = CONNECTIONS, **arguments: Any) -> None:
+    def __init__(self, **arguments: Any) -> None:
         super().__init__(**arguments, limits=_LIMITS)
         self._arguments = arguments
-        self._connections = connections
-        self._pools: list[_Pool] = []
+        self._free: deque[_Pool] = deque()
+        """Pools without a request, the one that is idle for longest first."""
+        self._busy: set[_Pool] = set()
 
     async def send(self, request: httpx2.Request, **options: Any) -> httpx2.Response:
         """Send a request, as `httpx2.AsyncClient.send` does."""
         if self.is_closed:
             raise RuntimeError("cannot send a request, as the client has been closed")
-        pool = self._pool_with_room()
-        pool.in_flight += 1
+        pool = self._free.pop() if self._free else _Pool(httpx2.AsyncClient(**self._arguments, limits=_LIMITS))
+        self._busy.add(pool)
         token = _is_pooled.set(True)
         try:
-            if self._pools[-1] is not pool:
+            if self._free and current_time() - self._free[0].idle_since > IDLE_SECONDS:
                 await self._close_idle_pool()
             return await _send(pool.client, request, {**options, "follow_redirects": False})
         finally:
             _is_pooled.reset(token)
-            pool.in_flight -= 1
-            if not pool.in_flight:
+            if pool in self._busy:  # not closed meanwhile
+                self._busy.remove(pool)
                 pool.idle_since = current_time()
+                self._free.append(pool)
 
     def statistics(self) -> PoolStatistics:
         """Return a snapshot."""
-        return PoolStatistics(len(self._pools), sum(pool.in_flight for pool in self._pools))
+        return PoolStatistics(len(self._free) + len(self._busy), len(self._busy))
 
     async def aclose(self) -> None:
         """Close every connection."""
@@ -111,23 +112,16 @@ class ShardedClient(httpx2.AsyncClient):
         await super().__aexit__(exc_type, exc_value, traceback)
 
     async def _close_pools(self) -> None:
-        pools, self._pools = self._pools, []
+        pools = [*self._free, *self._busy]
+        self._free.clear()
+        self._busy.clear()
         for pool in pools:
             await pool.client.aclose()
 
-    def _pool_with_room(self) -> _Pool:
-        for pool in self._pools:
-            if pool.in_flight < self._connections:
-                return pool
-        self._pools.append(_Pool(httpx2.AsyncClient(**self._arguments, limits=_LIMITS)))
-        return self._pools[-1]
-
     async def _close_idle_pool(self) -> None:
-        last = self._pools[-1]
-        if not last.in_flight and current_time() - last.idle_since > IDLE_SECONDS:
-            self._pools.pop()
-            with CancelScope(shield=True):  # the list no longer holds it, so no other caller would close it
-                await last.client.aclose()
+        pool = self._free.popleft()
+        with CancelScope(shield=True):  # no list holds it any more, so no other caller would close it
+            await pool.client.aclose()
 
 
 async def _send(client: httpx2.AsyncClient, request: httpx2.Request, options: dict[str, Any]) -> httpx2.Response:
