@@ -412,6 +412,8 @@ class Journal(Protocol):
     async def recall(self, items: Sequence[LLMWorkItem[Any]]) -> Sequence[WorkItemResult[Any] | None]:
         """Register items; return for each its stored result, or None if it has to be called.
 
+        `paceline.typing.make_result` constructs a result for a type checker.
+
         Raises:
             JournalChangedError: An item differs from the one that was stored under its id.
         """

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator, Ma
 from contextlib import asynccontextmanager
 from os import PathLike
 from types import TracebackType
-from typing import Any, Generic, TypedDict, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypedDict
 
 import attrs
 
@@ -23,7 +23,16 @@ from ._engine.outlets import ResultStream
 from ._engine.tally import ProcessorStatistics
 from .abc import BaseObserver, Journal, LLMWorkItem, Middleware
 
-T = TypeVar("T")
+if TYPE_CHECKING:
+    import typing_extensions
+
+    T = typing_extensions.TypeVar(
+        "T", default=Any
+    )  # so that `async with ParallelBatchProcessor() as processor` needs no annotation
+else:
+    from typing import TypeVar
+
+    T = TypeVar("T")
 
 
 class Options(TypedDict, total=False):

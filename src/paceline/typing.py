@@ -1,4 +1,9 @@
-"""Types that paceline returns or accepts, and that a program rarely constructs: for annotations."""
+"""Types that paceline returns or accepts, and that a program rarely constructs: for annotations.
+
+A type checker takes `WorkItemResult` for a union of results with an output and results with a fault: after `if result.success:` the type of
+`result.output` is that of the strategy, without None. (pyright narrows by `result.success is True` or `result.error is None`.) Code that is
+type-checked constructs a result with `make_result`.
+"""
 
 from ._core.accounting import ModelUse as ModelUse
 from ._core.connections import Connections as Connections
@@ -13,6 +18,7 @@ from ._core.pace import Signal as Signal
 from ._core.pace import Throttled as Throttled
 from ._core.prompt import Prompt as Prompt
 from ._core.results import Attempt as Attempt
+from ._core.results import make_result as make_result
 from ._core.retry import Backoff as Backoff
 from ._engine.engine import NewPace as NewPace
 from ._engine.tally import ProcessorStatistics as ProcessorStatistics
@@ -36,4 +42,5 @@ __all__ = [
     "Signal",
     "Throttled",
     "Tokens",
+    "make_result",
 ]

@@ -9,9 +9,12 @@ import attrs
 from paceline import (
     BatchResult,
     CallableStrategy,
+    Fault,
+    FaultKind,
     LLMCallStrategy,
     LLMWorkItem,
     ParallelBatchProcessor,
+    ProcessorConfig,
     TokenUsage,
     WorkItemResult,
     files,
@@ -20,7 +23,9 @@ from paceline import (
     run_prompts,
 )
 from paceline.files import BadLine, InputRecord
+from paceline.abc import Middleware
 from paceline.llm_strategies import OutputType, ValidationFeedback
+from paceline.typing import make_result
 
 
 @attrs.frozen
@@ -46,8 +51,30 @@ def output_types() -> None:
     assert_type(OutputType.of(Person | None).parse(""), Any)  # a type checker has no type for unions yet
 
 
+async def ask_and_count(prompt: str) -> tuple[Person, TokenUsage]:
+    return Person(prompt), TokenUsage(1, 2)
+
+
+async def ask_for_a_pair(prompt: str) -> tuple[Person, int]:
+    return Person(prompt), 1
+
+
+async def ask_and_count_at_times(prompt: str) -> Person | tuple[Person, TokenUsage]:
+    return Person(prompt)
+
+
+class AskAndCount:
+    async def __call__(self, prompt: str) -> tuple[Person, TokenUsage]:
+        return await ask_and_count(prompt)
+
+
 async def strategies() -> None:
     assert_type(CallableStrategy(ask), CallableStrategy[Person])
+    assert_type(CallableStrategy(ask_and_count), CallableStrategy[Person])
+    assert_type(CallableStrategy(AskAndCount(), model="m"), CallableStrategy[Person])
+    assert_type(CallableStrategy(ask_and_count_at_times), CallableStrategy[Person])
+    assert_type(CallableStrategy(ask_for_a_pair), CallableStrategy[tuple[Person, int]])
+    assert_type(await process_prompts(CallableStrategy(ask_and_count), ["a"]), BatchResult[Person])
     assert_type(ValidationFeedback(CallableStrategy(ask)), ValidationFeedback[Person])
     assert_type(ValidationFeedback(Strategy(), template="{problems}"), ValidationFeedback[Person])
     output, _ = await ValidationFeedback(Strategy()).execute("", 1, 60.0)
@@ -80,3 +107,52 @@ async def processors() -> None:
         for result in batch.results:
             if result.output is not None:
                 assert_type(result.output.name, str)
+
+
+async def processors_of_any_output() -> None:
+    async with ParallelBatchProcessor(config=ProcessorConfig()) as processor:
+        await processor.add_work(LLMWorkItem("a", CallableStrategy(ask), "a"))
+        assert_type(await processor.process_all(), BatchResult[Any])
+    typed: ParallelBatchProcessor[Person] = ParallelBatchProcessor()
+    async with typed as processor_of_persons:
+        assert_type(await processor_of_persons.process_all(), BatchResult[Person])
+
+
+def errors(result: WorkItemResult[Person]) -> str:
+    if result.error is None:
+        return result.output.name
+    return result.error.message
+
+
+def comparisons(result: WorkItemResult[Person]) -> str:
+    if result.success is True:
+        return result.output.name
+    return result.error.message
+
+
+def items(results: list[WorkItemResult[Person | None]]) -> list[Person | None]:
+    for result in results:
+        if result.error is not None:
+            assert_type(result.error, Fault)
+            assert_type(result.output, None)
+        if result.output is not None:
+            assert_type(result.output, Person)
+    return [result.output for result in results if result.error is None]
+
+
+def unwrapped(result: WorkItemResult[Person]) -> None:
+    assert_type(result.unwrap(), Person)
+
+
+class ReplacesResults(Middleware):
+    async def after_process(self, result: WorkItemResult[Any]) -> WorkItemResult[Any] | None:
+        if result.error is None:
+            return attrs.evolve(result, output=None, error=Fault(FaultKind.REFUSED, "no"))
+        if result.error.kind is FaultKind.REFUSED:
+            return attrs.evolve(result, output="nothing", error=None)
+        return None
+
+
+def constructed() -> WorkItemResult[Person]:
+    assert_type(make_result("a", 0, Person("a")), WorkItemResult[Person])
+    return make_result("a", 0, error=Fault(FaultKind.BUG))

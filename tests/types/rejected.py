@@ -2,7 +2,16 @@
 
 from __future__ import annotations
 
-from paceline import LLMCallStrategy, LLMWorkItem, ParallelBatchProcessor, TokenUsage, files, run_prompts
+from paceline import (
+    CallableStrategy,
+    LLMCallStrategy,
+    LLMWorkItem,
+    ParallelBatchProcessor,
+    TokenUsage,
+    WorkItemResult,
+    files,
+    run_prompts,
+)
 from paceline.llm_strategies import OutputType, ValidationFeedback
 
 
@@ -21,6 +30,17 @@ feedback: ValidationFeedback[int] = ValidationFeedback(Text())  # rejected: arg-
 ValidationFeedback("gpt")  # rejected: arg-type
 run_prompts(Text(), files.read("in.csv", bad_lines="yield"))  # rejected: arg-type
 files.read("in.csv", format="xlsx")  # rejected: call-overload
+
+
+async def count(prompt: str) -> tuple[str, TokenUsage]:
+    return prompt, TokenUsage()
+
+
+counted: CallableStrategy[int] = CallableStrategy(count)  # rejected: arg-type
+
+
+def untested(result: WorkItemResult[str]) -> str:
+    return result.output  # rejected: return-value
 
 
 async def mixed(processor: ParallelBatchProcessor[int]) -> None:

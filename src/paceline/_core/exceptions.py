@@ -13,7 +13,7 @@
     │   ├── JournalChangedError             the items or strategies differ from those in the journal
     │   └── UnsavedError                    results could not be committed; carries the batch and these results
     ├── IllegalTransitionError              a state machine got an event that its state does not allow: a bug of paceline
-    └── CallError                           raised by strategies: one call failed, and how
+    └── CallError                           raised by strategies and `unwrap`: a call or an item failed, and how
         ├── RateLimitError                  the provider asked for fewer calls
         └── InvalidOutputError              the reply does not match its output type
     Skip                                    raised by a middleware's `before_process`: no call for this item
@@ -29,7 +29,7 @@ from typing import Any
 
 import attrs
 
-from .fault import FaultKind
+from .fault import Fault, FaultKind
 from .quota import QuotaHint
 from .usage import NO_USAGE, TokenUsage
 
@@ -139,7 +139,7 @@ class IllegalTransitionError(PacelineError):
 
 
 class CallError(PacelineError):
-    """One call failed, and the strategy knows how.
+    """One call failed, and the strategy knows how; or an item failed, when `WorkItemResult.unwrap` raises it.
 
     Args:
         message: What happened, for people.
@@ -152,6 +152,11 @@ class CallError(PacelineError):
         ValueError: `kind` or a count of `usage` is invalid.
         TypeError: `usage` or `quota` has the wrong type.
     """
+
+    item_id: str | None = None
+    """Id of the item, if `unwrap` raised it."""
+    fault: Fault | None = None
+    """Fault of the item, if `unwrap` raised it."""
 
     def __init__(
         self,
@@ -192,6 +197,7 @@ class InvalidOutputError(CallError):
         problems: Problems, in the order of the fields.
         right: Paths of the valid fields, such as `address.city`.
         usage: Tokens of the call.
+        message: What happened, for people; None: made from the problems.
     """
 
     def __init__(
@@ -201,10 +207,12 @@ class InvalidOutputError(CallError):
         *,
         right: Sequence[str] = (),
         usage: TokenUsage | Mapping[str, Any] | None = NO_USAGE,
+        message: str | None = None,
     ) -> None:
         shown = "; ".join(str(problem) for problem in problems[:_SHOWN_PROBLEMS])
         more = f"; and {len(problems) - _SHOWN_PROBLEMS} more" if len(problems) > _SHOWN_PROBLEMS else ""
-        super().__init__(f"the output does not match its type: {shown}{more}", kind=FaultKind.INVALID, usage=usage)
+        message = f"the output does not match its type: {shown}{more}" if message is None else message
+        super().__init__(message, kind=FaultKind.INVALID, usage=usage)
         self.text = text
         self.problems: tuple[Problem, ...] = tuple(problems)
         self.right: tuple[str, ...] = tuple(right)

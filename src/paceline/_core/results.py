@@ -1,14 +1,11 @@
-"""Results: what became of an item, and of a batch.
-
-Every accepted item has exactly one `WorkItemResult`; a `BatchResult` holds all of them, and their sums.
-"""
+"""Results of a batch: the result of each accepted item, and their sums."""
 
 from __future__ import annotations
 
 import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from typing import Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import attrs
 
@@ -16,74 +13,31 @@ from .accounting import ModelUse, total
 from .exceptions import JournalError, PacelineError
 from .fault import Fault, FaultKind
 from .fault_groups import FaultGroup, FaultGroups
+from .item_result import Attempt, is_pending, is_result, make_result
 from .quantity import quantity
 from .usage import NO_USAGE, TokenUsage
+
+if TYPE_CHECKING:
+    from .item_result import ItemResult as WorkItemResult
+else:
+    from .item_result import WorkItemResult
+
+__all__ = [
+    "Attempt",
+    "BatchResult",
+    "SourceError",
+    "UnsavedError",
+    "WorkItemResult",
+    "is_pending",
+    "is_result",
+    "make_result",
+    "summarize",
+    "unnamed_faults",
+]
 
 T = TypeVar("T")
 
 _SHOWN_IDS = 20  # in a message
-
-
-@attrs.frozen
-class Attempt:
-    """One call that counted. Throttled calls are not attempts; a result counts them in `refusals`."""
-
-    number: int
-    """Number of the call, from 1: the `attempt` of `execute`."""
-    started: float
-    """Seconds from the start of the batch to the start of the call."""
-    seconds: float
-    """Duration of the call in seconds."""
-    quota: str
-    """Quota key of the lane it ran in."""
-    usage: TokenUsage = NO_USAGE
-    """Tokens of the call, also if it failed."""
-    fault: Fault | None = None
-    """How it failed; None if its output was accepted."""
-    model: str | None = None
-    """The `model` of the strategy that made it, if it has one."""
-
-
-@attrs.frozen
-class WorkItemResult(Generic[T]):
-    """The result of one item: its output or its fault."""
-
-    item_id: str
-    """Id of the item."""
-    index: int
-    """Position of the item in the input of its batch, from 0."""
-    output: T | None = None
-    """What the strategy returned; None if the item failed."""
-    error: Fault | None = None
-    """Why there is no output; None if the item succeeded."""
-    context: Any = None
-    """The item's `context`, unchanged."""
-    usage: TokenUsage = NO_USAGE
-    """Tokens over all attempts."""
-    attempts: tuple[Attempt, ...] = ()
-    """The calls that counted, in order."""
-    refusals: int = 0
-    """Number of throttled calls; they are not attempts."""
-    model: str | None = None
-    """The `model` of the strategy that was called last, if it has one."""
-
-    @property
-    def success(self) -> bool:
-        """Whether there is an output."""
-        return self.error is None
-
-    @property
-    def seconds(self) -> float:
-        """Seconds from the start of the first attempt to the end of the last."""
-        if not self.attempts:
-            return 0.0
-        last = self.attempts[-1]
-        return last.started + last.seconds - self.attempts[0].started
-
-
-def is_pending(result: WorkItemResult[Any]) -> bool:
-    """Return whether the batch ended before the item of this result was settled."""
-    return result.error is not None and result.error.kind is FaultKind.PENDING
 
 
 def _count_succeeded(batch: BatchResult[Any]) -> int:

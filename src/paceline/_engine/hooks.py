@@ -20,7 +20,7 @@ from .._core.events import Event, data_of
 from .._core.exceptions import ConfigurationError, MisuseError, Skip
 from .._core.fault import Fault, FaultKind
 from .._core.provider_answers.classify import describe
-from .._core.results import WorkItemResult
+from .._core.results import WorkItemResult, is_result
 from .._core.usage import TokenUsage
 from ..abc import BaseObserver, LLMWorkItem, Middleware
 from .guard import guarded, logger
@@ -132,7 +132,7 @@ def _may_replace(old: Any, new: Any) -> bool:
     """Whether a hook's value is of the same type and id as the item or result that it replaces, and of valid fields."""
     if type(new) is not type(old) or new.item_id != old.item_id:
         return False
-    if not isinstance(new, WorkItemResult):
+    if not is_result(new):
         return True
     error: object = new.error
     usage: object = new.usage
@@ -142,6 +142,6 @@ def _may_replace(old: Any, new: Any) -> bool:
 def _describe(value: object) -> str:
     return (
         f"another {type(value).__qualname__}"
-        if isinstance(value, (LLMWorkItem, WorkItemResult))
+        if isinstance(value, LLMWorkItem) or is_result(value)
         else type(value).__qualname__
     )

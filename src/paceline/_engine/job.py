@@ -22,7 +22,7 @@ from .._core.provider_answers.classify import describe
 from .._core.quantity import quantity
 from .._core.quota import QuotaHint, Unit, positive_number
 from .._core.refusals import NOT_REFUSED, LaneRefusals, RefusalRecord
-from .._core.results import Attempt, WorkItemResult
+from .._core.results import Attempt, WorkItemResult, make_result
 from .._core.token_estimate import TokenCosts
 from .._core.usage import NO_USAGE, TokenUsage
 from ..abc import Ladder, LLMCallStrategy, LLMWorkItem, RateController
@@ -168,7 +168,7 @@ class Job:
 
     def make_result(self, output: Any, fault: Fault | None) -> WorkItemResult[Any]:
         """Return the item's result with this output or fault."""
-        return WorkItemResult(
+        return make_result(
             self.item.item_id,
             self.index,
             output,

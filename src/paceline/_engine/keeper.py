@@ -24,7 +24,7 @@ from .._core.exceptions import JournalChangedError, JournalError
 from .._core.fault import Fault, pending_fault
 from .._core.pace import PaceKnowledge
 from .._core.provider_answers.classify import describe
-from .._core.results import BatchResult, UnsavedError, WorkItemResult, is_pending
+from .._core.results import BatchResult, UnsavedError, WorkItemResult, is_pending, is_result
 from .._core.usage import NO_USAGE
 from ..abc import Journal
 from .batch import Batch
@@ -255,7 +255,7 @@ class JournalKeeper:
 
 
 def _checked(results: Sequence[Any], count: int) -> Sequence[WorkItemResult[Any] | None]:
-    if len(results) != count or not all(isinstance(result, WorkItemResult | None) for result in results):
+    if len(results) != count or not all(result is None or is_result(result) for result in results):
         raise TypeError(f"recall must return a WorkItemResult or None for each item, {count} in all")
     return results
 

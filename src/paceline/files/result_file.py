@@ -14,7 +14,7 @@ import attrs
 
 from .._codec import result_row
 from .._core.exceptions import ConfigurationError
-from .._core.results import BatchResult, WorkItemResult
+from .._core.results import BatchResult, WorkItemResult, is_result
 from .._core.validators import OneOf
 from .output import Output, atomic_file
 from .output_formats import OutputFormat, encode
@@ -133,7 +133,7 @@ class _Count:
 
     def __iter__(self) -> Iterator[WorkItemResult[Any]]:
         for result in self._results:
-            if not isinstance(result, WorkItemResult):
+            if not is_result(result):
                 raise ConfigurationError(f"results must hold WorkItemResult, not {type(result).__name__}")
             self.succeeded += result.success
             self.failed += not result.success

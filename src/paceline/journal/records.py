@@ -13,7 +13,7 @@ import attrs
 from .._codec import data_text, row_line, usage_counts
 from .._core.accounting import Price, cost_of
 from .._core.fault import Fault, FaultKind
-from .._core.results import Attempt, WorkItemResult
+from .._core.results import Attempt, WorkItemResult, make_result
 from .._core.usage import NO_USAGE, TokenUsage
 from . import schema
 
@@ -205,7 +205,7 @@ class StoredResult:
     def result(self, output: Any, context: Any = None, attempts: tuple[Attempt, ...] = ()) -> WorkItemResult[Any]:
         """Return a `WorkItemResult` with a decoded output; the caller sets its index."""
         fault = None if self.kind is None else Fault(FaultKind(self.kind), self.message or "")
-        return WorkItemResult(self.id, 0, output, fault, context, self.usage, attempts, self.refusals, self.model)
+        return make_result(self.id, 0, output, fault, context, self.usage, attempts, self.refusals, self.model)
 
     def as_data(self) -> WorkItemResult[Any]:
         """Return a `WorkItemResult` whose output and context are plain JSON data."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Any, Generic, TypeVar, cast
+from typing import Any, Generic, TypeVar, cast, overload
 
 from .._core.exceptions import ConfigurationError
 from .._core.usage import NO_USAGE, TokenUsage
@@ -30,6 +30,26 @@ class CallableStrategy(LLMCallStrategy[T], Generic[T]):
     Raises:
         ConfigurationError: `function` is not callable, or is a generator.
     """
+
+    @overload  # a pair before any other value: else its type would be the output's
+    def __init__(
+        self: CallableStrategy[T],
+        function: Callable[[str], Awaitable[tuple[T, TokenUsage]]],
+        *,
+        quota: str | None = None,
+        model: str | None = None,
+        error_classifier: ErrorClassifier | None = None,
+    ) -> None: ...
+
+    @overload
+    def __init__(
+        self: CallableStrategy[T],
+        function: Callable[[str], Awaitable[T | tuple[T, TokenUsage]]],
+        *,
+        quota: str | None = None,
+        model: str | None = None,
+        error_classifier: ErrorClassifier | None = None,
+    ) -> None: ...
 
     def __init__(
         self,

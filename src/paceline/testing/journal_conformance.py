@@ -14,7 +14,7 @@ import attrs
 
 from .._core.fault import Fault, FaultKind, pending_fault
 from .._core.pace import PaceChange, PaceKnowledge
-from .._core.results import Attempt, WorkItemResult
+from .._core.results import Attempt, WorkItemResult, make_result
 from .._core.usage import TokenUsage
 from ..abc import Journal, LLMCallStrategy, LLMWorkItem
 
@@ -69,7 +69,7 @@ def _result_of(item: LLMWorkItem[Any]) -> WorkItemResult[Any]:
     usage = TokenUsage(1234, 56, 78)
     fault = Fault(FaultKind.INVALID, "not what was asked for")
     attempts = (Attempt(1, 0.0, 1.5, "lane", usage, fault, "m"), Attempt(2, 2.0, 0.25, "lane", usage, None, "m"))
-    result: WorkItemResult[Any] = WorkItemResult(
+    result: WorkItemResult[Any] = make_result(
         item.item_id, 0, context=item.context, usage=usage + usage, attempts=attempts, model="m"
     )
     if item.prompt == "plain":

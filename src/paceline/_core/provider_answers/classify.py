@@ -154,6 +154,8 @@ def _members(error: BaseException) -> Iterator[BaseException]:
 
 def _fault_of(error: BaseException, wall_time: float, read: ErrorReader | None) -> Fault:
     if isinstance(error, CallError):
+        if isinstance(error.fault, Fault):
+            return error.fault  # an item's, raised by `unwrap` in a strategy that runs a batch itself
         quota = error.quota
         asked = positive_number(error.retry_after) or (
             positive_number(quota.retry_after) if quota is not None else None
