@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from functools import partial
-from typing import TYPE_CHECKING, Any, Generic, TypeAlias, TypeVar, Unpack
+from typing import TYPE_CHECKING, Any, Generic, Literal, TypeAlias, TypeVar, Unpack
 
 import anyio
 import attrs
 from anyio import from_thread
 from anyio.lowlevel import EventLoopToken, current_token
 
-from ._core.exceptions import InvalidWorkItemError
+from ._core.exceptions import ConfigurationError, InvalidWorkItemError
 from ._core.results import BatchResult
 from ._engine.engine import Engine
+from ._engine.guard import logger
 from ._engine.intake import Intake
 from ._engine.outlets import ResultStream
 from .abc import LLMCallStrategy, LLMWorkItem
@@ -26,6 +28,11 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 R = TypeVar("R")
+
+Backend: TypeAlias = Literal["trio", "asyncio"]
+"""The event loop that code which is not async runs."""
+
+_BACKENDS = ("trio", "asyncio")
 
 Prompts: TypeAlias = "Iterable[str] | Iterable[InputRecord] | AsyncIterable[str] | AsyncIterable[InputRecord]"
 """Prompts to answer: strings, or the records that `paceline.files.read` reads."""
@@ -96,38 +103,67 @@ async def open_stream(
 def run_prompts(
     strategy: LLMCallStrategy[T],
     prompts: Prompts,
+    *,
+    backend: Backend = "trio",
     **options: Unpack[Options],
 ) -> BatchResult[T]:
-    """Answer every prompt, from code that is not async: runs `process_prompts` on trio, with the same arguments and exceptions.
+    """Answer every prompt, from code that is not async: runs `process_prompts` in an event loop of its own.
 
-    If the calling thread already runs an event loop, as in a notebook, the batch runs in another thread while this one waits.
+    If the calling thread already runs an event loop, as in a notebook, the batch runs in another thread while this one waits, and with
+    it every task of that loop. In an application write `await process_prompts(...)`: outside of notebooks the log says so.
     Ctrl-C cancels the batch and raises KeyboardInterrupt.
+
+    Args:
+        strategy: Strategy that answers all prompts.
+        prompts: Prompts, as for `process_prompts`.
+        backend: Event loop to run: `"trio"`, or `"asyncio"` for strategies and middlewares that need asyncio.
+        options: Arguments of `ParallelBatchProcessor`.
+
+    Raises:
+        ConfigurationError: `backend` has another value.
+        PacelineError: As for `process_prompts`.
     """
-    return run_on_trio(partial(process_prompts, strategy, prompts, **options))
+    if backend not in _BACKENDS:
+        raise ConfigurationError(f"backend must be 'trio' or 'asyncio', not {backend!r}")
+    if _runs_event_loop() and not _is_notebook():
+        logger.warning(
+            "run_prompts blocks this thread's event loop until the batch has ended; in async code use: await process_prompts(...)"
+        )
+    return run_blocking(partial(process_prompts, strategy, prompts, **options), backend)
 
 
-def run_on_trio(call: Callable[[], Awaitable[R]]) -> R:
-    """Run an async function on trio and return its value; if this thread already runs an event loop, in another thread.
+def run_blocking(call: Callable[[], Awaitable[R]], backend: Backend = "trio") -> R:
+    """Run an async function and return its value; if this thread already runs an event loop, in another thread.
 
     Ctrl-C cancels it and raises KeyboardInterrupt.
     """
+    return _run_in_thread(call, backend) if _runs_event_loop() else _run(call, backend)
+
+
+def _runs_event_loop() -> bool:
     try:
         anyio.get_current_task()
     except anyio.NoEventLoopError:
-        return _run(call)
-    return _run_in_thread(call)
+        return False
+    return True
 
 
-def _run(call: Callable[[], Awaitable[R]]) -> R:
+def _is_notebook() -> bool:
+    """Whether IPython runs this program: a cell has no better way, and its loop has no other tasks of the user's."""
+    ipython = sys.modules.get("IPython")
+    return ipython is not None and ipython.get_ipython() is not None
+
+
+def _run(call: Callable[[], Awaitable[R]], backend: Backend) -> R:
     try:
-        return anyio.run(call, backend="trio")
+        return anyio.run(call, backend=backend)
     except BaseExceptionGroup as group:
         if group.subgroup(KeyboardInterrupt) is not None:
             raise KeyboardInterrupt from group  # what a script expects of Ctrl-C
         raise
 
 
-def _run_in_thread(call: Callable[[], Awaitable[R]]) -> R:
+def _run_in_thread(call: Callable[[], Awaitable[R]], backend: Backend) -> R:
     running: list[tuple[EventLoopToken, anyio.CancelScope]] = []
     results: list[R] = []
 
@@ -137,7 +173,7 @@ def _run_in_thread(call: Callable[[], Awaitable[R]]) -> R:
             results.append(await call())
 
     with ThreadPoolExecutor(1) as thread:
-        future = thread.submit(lambda: anyio.run(main, backend="trio"))
+        future = thread.submit(lambda: anyio.run(main, backend=backend))
         try:
             future.result()
         except KeyboardInterrupt:

@@ -18,7 +18,7 @@ from paceline._core.quota import QuotaHint
 from paceline._core.usage import TokenUsage
 from paceline.typing import make_result
 
-CLASSES = {kind: CallError for kind in FaultKind} | {
+CLASSES = dict.fromkeys(FaultKind, CallError) | {
     FaultKind.THROTTLED: RateLimitError,
     FaultKind.INVALID: InvalidOutputError,
 }

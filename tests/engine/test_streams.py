@@ -13,7 +13,6 @@ from paceline import (
     ProcessorConfig,
     open_stream,
     process_prompts,
-    run_prompts,
 )
 from paceline.exceptions import DuplicateItemError, InvalidWorkItemError, SourceError
 
@@ -227,21 +226,6 @@ async def test_an_async_function_is_a_strategy():
     batch = await process_prompts(CallableStrategy(shout), ["a"])
     assert batch.results[0].output == "a!"
     assert batch.results[0].attempts[0].quota.endswith("shout")
-
-
-async def test_the_sync_form_works_inside_an_event_loop_as_in_a_notebook():
-    async def shout(prompt: str) -> str:
-        return prompt + "!"
-
-    batch = run_prompts(CallableStrategy(shout), ["a", "b"])
-    assert batch.succeeded == 2
-
-
-def test_the_sync_form_works_in_a_script():
-    async def shout(prompt: str) -> str:
-        return prompt + "!"
-
-    assert run_prompts(CallableStrategy(shout), (c for c in "abc")).succeeded == 3
 
 
 async def test_the_rest_of_a_drained_batch_is_settled_as_fast_as_it_is_consumed():

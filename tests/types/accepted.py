@@ -22,8 +22,8 @@ from paceline import (
     process_prompts,
     run_prompts,
 )
-from paceline.files import BadLine, InputRecord
 from paceline.abc import Middleware
+from paceline.files import BadLine, InputRecord
 from paceline.llm_strategies import OutputType, ValidationFeedback
 from paceline.typing import make_result
 

@@ -68,7 +68,7 @@ class WorkItemResult(Generic[T]):
         return self.error is None
 
     def unwrap(self) -> T:
-        """Return the output; raise the fault if there is none.
+        """Return the output, or raise the fault.
 
             text = result.unwrap()
 

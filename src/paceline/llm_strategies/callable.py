@@ -33,7 +33,7 @@ class CallableStrategy(LLMCallStrategy[T], Generic[T]):
 
     @overload  # a pair before any other value: else its type would be the output's
     def __init__(
-        self: CallableStrategy[T],
+        self,
         function: Callable[[str], Awaitable[tuple[T, TokenUsage]]],
         *,
         quota: str | None = None,
@@ -43,7 +43,7 @@ class CallableStrategy(LLMCallStrategy[T], Generic[T]):
 
     @overload
     def __init__(
-        self: CallableStrategy[T],
+        self,
         function: Callable[[str], Awaitable[T | tuple[T, TokenUsage]]],
         *,
         quota: str | None = None,

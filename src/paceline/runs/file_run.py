@@ -35,7 +35,7 @@ from ..journal import SqliteJournal
 from ..journal.reader import JournalReader, has_place
 from ..journal.writer import JournalWriter
 from ..processor import ParallelBatchProcessor
-from ..prompts import run_on_trio
+from ..prompts import run_blocking
 from .file_limit import workers_within
 from .item_registry import register_items, render_sharing
 from .journal_facts import LatestRun, record_latest_run
@@ -69,7 +69,7 @@ def run(options: RunOptions, **hooks: Unpack[RunHooks]) -> RunReport:
     """
     callbacks = Callbacks(**hooks)
     with _prepared(with_model(options), callbacks) as batch:
-        return batch.finish(run_on_trio(partial(batch.execute, callbacks)))
+        return batch.finish(run_blocking(partial(batch.execute, callbacks)))
 
 
 async def run_async(options: RunOptions, **hooks: Unpack[RunHooks]) -> RunReport:

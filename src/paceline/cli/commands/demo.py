@@ -28,7 +28,7 @@ import attrs
 from ..._core.quantity import quantity
 from ...files import InputRecord
 from ...processor import ParallelBatchProcessor
-from ...prompts import run_on_trio
+from ...prompts import run_blocking
 from ...runs.progress import ProgressMeter, RunProgress
 from ...runs.report import RunReport
 from ...runs.runner import Callbacks, RunItems, run_batch
@@ -172,7 +172,7 @@ def _run(items: int, strategy: SimulatedStrategy, progress: Progress, steps: Pac
             save=lambda _: None,
             callbacks=callbacks,
         )
-        report = run_on_trio(run)
+        report = run_blocking(run)
     print_lines(report.batch.summary())
     print_advice(report)
     return report, exit_code(report, foreground.signal)
