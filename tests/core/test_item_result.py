@@ -10,10 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from paceline import WorkItemResult
-from paceline._core.classify import classify
 from paceline._core.exceptions import CallError, InvalidOutputError, PacelineError, RateLimitError
 from paceline._core.fault import Fault, FaultKind
 from paceline._core.item_result import is_result
+from paceline._core.provider_answers.classify import classify
 from paceline._core.quota import QuotaHint
 from paceline._core.usage import TokenUsage
 from paceline.typing import make_result
