@@ -20,7 +20,7 @@ from typing import Any
 import attrs
 
 from .._core.quantity import quantity
-from .records import storable
+from .records import marks, storable
 
 _SHOWN = 10  # changes that are described one by one in a message
 _FINGERPRINT = re.compile(r"[0-9a-f]{16}")
@@ -113,6 +113,24 @@ class RegisteredItem:
     """Position in the input."""
 
 
+@attrs.frozen
+class KnownItem:
+    """An item that is registered in the journal."""
+
+    content: bytes
+    """`content_key` of the prompt."""
+    strategy: int
+    """Number of the strategy's identity."""
+    kind: str | None
+    """Kind of the fault; None if there is an output or no result."""
+    is_settled: bool
+    """Whether there is a result."""
+    is_gone: bool = False
+    """Whether the input of the latest run did not have it."""
+    run: int | None = None
+    """Number of the run that committed the result; None if there is no result."""
+
+
 class ItemTable:
     """The tables `items` and `strategies` of one journal.
 
@@ -196,7 +214,7 @@ class ItemTable:
         stored: dict[str, Any] = {}
         for start in range(0, len(ids), _PARAMETERS):
             part = ids[start : start + _PARAMETERS]
-            query = f"SELECT id, item, content, strategy, place, gone FROM items WHERE id IN ({_marks(part)})"  # noqa: S608 - only question marks
+            query = f"SELECT id, item, content, strategy, place, gone FROM items WHERE id IN ({marks(part)})"  # noqa: S608 - only question marks
             stored |= {name: fields for name, *fields in db.execute(query, part)}
         return stored
 
@@ -233,7 +251,7 @@ class ItemTable:
         with self._transaction() as db:
             for start in range(0, len(names), _PARAMETERS):
                 part = names[start : start + _PARAMETERS]
-                query = f"SELECT id, item, strategy, {attempts} FROM items i WHERE id IN ({_marks(part)})"  # noqa: S608 - constants
+                query = f"SELECT id, item, strategy, {attempts} FROM items i WHERE id IN ({marks(part)})"  # noqa: S608 - constants
                 found |= {name: (item, strategy, had) for name, item, strategy, had in db.execute(query, (run, *part))}
         return found
 
@@ -245,12 +263,8 @@ class ItemTable:
             run: Number of the run that committed them; None: any.
         """
         named: list[object] = list(kinds)
-        query = f"DELETE FROM results WHERE kind IN ({_marks(named)})"  # noqa: S608 - only question marks
+        query = f"DELETE FROM results WHERE kind IN ({marks(named)})"  # noqa: S608 - only question marks
         if run is not None:
             query, named = f"{query} AND run = ?", [*named, run]
         with self._transaction() as db:
             return db.execute(query, named).rowcount
-
-
-def _marks(values: Sequence[object]) -> str:
-    return ",".join("?" * len(values))

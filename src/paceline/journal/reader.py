@@ -24,7 +24,8 @@ from .._core.pace import PaceKnowledge
 from .._core.usage import TokenUsage
 from . import lock, schema
 from .connection import connect_to_read, journal_error
-from .records import ResultRow, StoredResult, select_result, storable
+from .items import KnownItem
+from .records import ResultRow, StoredResult, marks, select_result, storable
 
 _FETCH_SIZE = 1_000  # results that are read into memory at once
 _MOST_MESSAGES = 10_000  # different messages that are grouped; of more, the rarest are left out
@@ -90,24 +91,6 @@ class PaceEntry:
     """Value after; None for no limit."""
     reason: str
     """Why it changed, in a sentence."""
-
-
-@attrs.frozen
-class KnownItem:
-    """An item that is registered in the journal."""
-
-    content: bytes
-    """`content_key` of the prompt."""
-    strategy: int
-    """Number of the strategy's identity."""
-    kind: str | None
-    """Kind of the fault; None if there is an output or no result."""
-    is_settled: bool
-    """Whether there is a result."""
-    is_gone: bool = False
-    """Whether the input of the latest run did not have it."""
-    run: int | None = None
-    """Number of the run that committed the result; None if there is no result."""
 
 
 class JournalReader:
@@ -189,7 +172,7 @@ class JournalReader:
         """Return the registered ones among some items, by id."""
         names = {storable(name): name for name in ids}
         rows = self._all(
-            f"SELECT id, content, items.strategy, kind, seq IS NOT NULL, gone, run FROM items LEFT JOIN results USING (item) WHERE id IN ({_marks(names)})",  # noqa: S608 - only question marks
+            f"SELECT id, content, items.strategy, kind, seq IS NOT NULL, gone, run FROM items LEFT JOIN results USING (item) WHERE id IN ({marks(names)})",  # noqa: S608 - only question marks
             tuple(names),
         )
         return {
@@ -200,7 +183,7 @@ class JournalReader:
     def answered(self, contents: Collection[bytes], strategy: int) -> set[bytes]:
         """Return those of some contents that have an output, made by the strategy with this number."""
         rows = self._all(
-            f"SELECT content FROM items JOIN results USING (item) WHERE kind IS NULL AND results.strategy = ? AND content IN ({_marks(contents)})",  # noqa: S608 - only question marks
+            f"SELECT content FROM items JOIN results USING (item) WHERE kind IS NULL AND results.strategy = ? AND content IN ({marks(contents)})",  # noqa: S608 - only question marks
             (strategy, *contents),
         )
         return {content for (content,) in rows}
@@ -320,7 +303,7 @@ class JournalReader:
         """
         bits = bytearray()
         kinds = sorted(failed or ())
-        conditions = [f"r.kind IN ({_marks(kinds)})"]
+        conditions = [f"r.kind IN ({marks(kinds)})"]
         conditions += ["r.item IS NOT NULL"] if settled else []
         conditions += ["r.item IS NULL"] if unsettled else []
         query = f"SELECT place FROM items i LEFT JOIN results r USING (item) WHERE NOT gone AND place IS NOT NULL AND ({' OR '.join(conditions)})"  # noqa: S608 - only question marks
@@ -353,10 +336,6 @@ class JournalReader:
             raise journal_error(self.path, error) from error
         except UnicodeDecodeError as error:  # raised for an SQLite message that quotes damaged text
             raise JournalError(f"{self.path}: is damaged, and cannot be read") from error
-
-
-def _marks(values: Collection[object]) -> str:
-    return ",".join("?" * len(values))
 
 
 def has_place(bits: bytearray, place: int) -> bool:

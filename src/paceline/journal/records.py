@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from itertools import chain
 from typing import Any, TypeAlias
 
@@ -143,6 +143,11 @@ def _insert(db: sqlite3.Connection, statement: str, rows: Sequence[tuple[Any, ..
 def _counts(usage: TokenUsage) -> tuple[int, ...]:
     counts = usage_counts(usage)
     return counts if max(counts) <= _MOST_TOKENS else tuple(min(count, _MOST_TOKENS) for count in counts)
+
+
+def marks(values: Collection[object]) -> str:
+    """Return a question mark for each value, for a list of parameters in a query."""
+    return ",".join("?" * len(values))
 
 
 def storable(text: str) -> str:
