@@ -2,16 +2,11 @@
 
 Rules owned here:
 
-1. One attempt is one HTTP request: the package's own retries are off, also on a client given by the user. Waiting and
-   repeating are the engine's task.
-2. The client belongs to the loop that made it and lives from `prepare` to `cleanup`, for all users of the strategy there. Its
-   pool never limits the calls, so the number of workers does; it has no timeout, as the engine cancels.
-3. A client given by the user is never closed. If it has the package's own HTTP client, its copy with a pool as above makes the calls. With an
-   HTTP client of the user's, it is used in one event loop, for as many calls at once as that has connections: a call does not wait for one.
-4. Replies are parsed here, from their JSON, not by the package. A typed output is validated here, even if the provider
+1. One attempt is one HTTP request, made by a `ChatClient`.
+2. Replies are parsed here, from their JSON, not by the package. A typed output is validated here, even if the provider
    enforces the schema.
-5. The API key is held by a record that does not print it, by the client, and by the classifier, which blanks an echoed key.
-6. A request in a format of the provider's is sent unchanged, with the strategy's model, or its own under `keep_model`. The complete
+3. The API key is held by a record that does not print it, by the client, and by the classifier, which blanks an echoed key.
+4. A request in a format of the provider's is sent unchanged, with the strategy's model, or its own under `keep_model`. The complete
    reply is its output, or the text of the answer if the request asks for that.
 """
 
@@ -22,9 +17,7 @@ from abc import abstractmethod
 from collections.abc import Callable, Mapping
 from difflib import get_close_matches
 from typing import Any, ClassVar, Generic, TypedDict, Unpack, overload
-from urllib.parse import urlsplit
 
-import attrs
 from typing_extensions import TypeVar
 
 from .._core.accounting import Price
@@ -34,32 +27,19 @@ from .._core.fault import FaultKind
 from .._core.model_settings import check_values, is_sampled, merged, shown
 from .._core.prompt import Parts, Prompt
 from .._core.request import Request, with_defaults
-from .._core.server_url import shown_url
 from .._core.usage import TokenUsage
 from ..abc import ErrorClassifier
-from ._loops import PerLoop, bind_to_loop, connections_of, without_pool_timeout
-from .chat_client import Endpoint, Provider, one_of
-from .common import ProviderErrorClassifier, fingerprint, is_same_host, quota_hint, shown_server
+from .chat_client import ChatClient, Endpoint, Provider, one_of
+from .common import ProviderErrorClassifier, fingerprint, is_same_host, quota_hint
 from .output_types.answer_format import AnswerFormat
 from .output_types.output_type import NO_REQUESTS
 from .prices import Priced
 
 T = TypeVar("T", default=str)
 
-_NO_KEY = "no-key-needed"  # sent to a compatible server if no key is given, as the packages require one
 _MISSPELT = 0.85  # least ratio of difflib at which a name is a known one with an error: temprature is, top_k is not
-_PLAIN = "AsyncHttpxClientWrapper"  # class of the HTTP client that both packages make if none is given
 _RESERVED = {"model", "messages", "stream", "stream_options", "timeout", "n", "system"}
 """Arguments of a request that `options` may not hold, as the strategy sets them."""
-
-
-@attrs.define
-class _Connection:
-    """A client in its event loop, its connections, and the number of its users."""
-
-    client: Any
-    pool: Any
-    users: int = 0
 
 
 class Arguments(TypedDict, total=False):
@@ -116,20 +96,16 @@ class ChatStrategy(Priced[T], Generic[T]):
         texts = system_instruction, schema_text, self._tool_instruction
         self._instruction = "\n\n".join(filter(None, texts))
         self._keeps_model = keep_model
-        self._connections: PerLoop[_Connection] = PerLoop()
-        self._given: Any = None
-        if client is not None:
-            if api_key is not None or base_url is not None:
-                raise ConfigurationError("give either client, which has its own settings, or api_key and base_url")
-            self._given = client.with_options(max_retries=0, timeout=without_pool_timeout(client.timeout))
-        self._endpoint = (
+        if client is not None and (api_key is not None or base_url is not None):
+            raise ConfigurationError("give either client, which has its own settings, or api_key and base_url")
+        endpoint = (
             None if client is not None else Endpoint.of(type(self).__qualname__, self._provider, api_key, base_url)
         )
-        if self._endpoint is not None and is_same_host(self._endpoint.url, self._endpoint.home):
+        self._client = ChatClient(self._provider, endpoint, given=client)
+        if endpoint is not None and is_same_host(endpoint.url, endpoint.home):
             self._listed_as = (self._name, self._provider.name)
         self._quota = quota or self._default_quota()
-        secret = self._endpoint.api_key if self._endpoint is not None else getattr(client, "api_key", None)
-        self.error_classifier: ErrorClassifier = ProviderErrorClassifier(secret=secret)
+        self.error_classifier: ErrorClassifier = ProviderErrorClassifier(secret=self._client.api_key)
 
     def __repr__(self) -> str:
         return f"{type(self).__qualname__}(model={self.model!r})"
@@ -142,18 +118,14 @@ class ChatStrategy(Priced[T], Generic[T]):
     @property
     def server(self) -> str | None:  # type: ignore[override]  # follows from the client
         """Server that is called, for people, without credentials."""
-        if self._endpoint is None:
-            return shown_url(str(self._given.base_url)) if self._given is not None else None
-        accounts = [f"{name} {value}" for name, value in self._endpoint.accounts.items() if value]
-        return ", ".join([shown_server(self._endpoint.url), *accounts])
+        return self._client.server
 
     @property
     def identity(self) -> Mapping[str, Any]:
         """What the outputs depend on besides the prompt, as plain data."""
-        url = self._endpoint.base_url if self._endpoint is not None else None
         return {
             **super().identity,
-            "server": url and urlsplit(url).netloc.rpartition("@")[2],
+            "server": self._client.compatible_server,
             "system_instruction": fingerprint(self._instruction or None),
             "options": fingerprint(self._without_options() or None),
             **({"settings": self._settings()} if self._options else {}),
@@ -168,9 +140,7 @@ class ChatStrategy(Priced[T], Generic[T]):
     @property
     def connections(self) -> Connections | None:  # type: ignore[override]  # follows from the client
         """Connections of a client given by the user; None: any number."""
-        if self._given is None or self._is_plain:
-            return None
-        return connections_of(self._given._client, str(self._given.base_url))  # noqa: SLF001 - the packages have no public place for it
+        return self._client.connections
 
     async def prepare(self) -> None:
         """Make the client, and look up the price if the service is the provider's own and none was given.
@@ -178,31 +148,13 @@ class ChatStrategy(Priced[T], Generic[T]):
         Raises:
             ConfigurationError: The client has an HTTP client of its own, and was used in another event loop.
         """
-        if self._given is not None and not self._is_plain:
-            bind_to_loop(self._given._client)  # noqa: SLF001 - as above
-            return
-        if self._endpoint is not None:
+        if self._client.endpoint is not None:
             await self._look_up_price()
-        connection = self._connections.get()  # no await from here on, so each counted user is cleaned up once
-        if connection is None:
-            connection = self._connect()
-            self._connections.set(connection)
-        connection.users += 1
+        self._client.open()  # no await follows, so each counted user is cleaned up once
 
     async def cleanup(self) -> None:
         """Close the client if it was made here, once the last user leaves."""
-        connection = self._connections.get()
-        if connection is None:
-            return
-        connection.users -= 1
-        if connection.users <= 0:
-            self._connections.set(None)
-            await connection.pool.aclose()
-
-    @property
-    def _is_plain(self) -> bool:
-        """Whether the given client has the package's own HTTP client, which nothing but its settings distinguishes."""
-        return type(getattr(self._given, "_client", None)).__name__ == _PLAIN
+        await self._client.close()
 
     async def execute(self, prompt: Prompt, attempt: int, timeout: float) -> tuple[T, TokenUsage]:  # noqa: ARG002
         """Make one request and return its answer.
@@ -231,7 +183,7 @@ class ChatStrategy(Priced[T], Generic[T]):
 
     async def _ask(self, prompt: Parts, instruction: str) -> tuple[T, TokenUsage]:
         request = {"model": self._name, **self._messages(prompt, instruction), **self._fixed}
-        headers, body = await self._send(self._client(), request)
+        headers, body = await self._send(self._open_client(), request)
         self.quota_hint = quota_hint(headers)
         text, usage = self._read(body)
         return self._output.read(text, usage), usage
@@ -244,7 +196,7 @@ class ChatStrategy(Priced[T], Generic[T]):
             self._switch_model(named)
         body = {**self._body_of(request), "model": self.model}
         path = self._provider.paths[request.dialect]
-        response = await self._client().post(path, cast_to=httpx2.Response, body=body)
+        response = await self._open_client().post(path, cast_to=httpx2.Response, body=body)
         self.quota_hint = quota_hint(response.headers)
         if request.reply == "complete":
             return self._read_complete(response.text)
@@ -280,34 +232,11 @@ class ChatStrategy(Priced[T], Generic[T]):
     def _read_complete(self, body: str) -> tuple[dict[str, Any], TokenUsage]:
         """Return a reply as data and its usage, for any finish reason."""
 
-    def _connect(self) -> _Connection:
-        """Make a client, under rules 1 to 3."""
-        import httpx2  # noqa: PLC0415 - comes with the package, which is an extra
-
-        from ._connection_pool import ShardedClient  # noqa: PLC0415 - needs httpx2
-
-        tls = httpx2.create_ssl_context()  # slow: made once for all connections
-        pool = ShardedClient(verify=tls, timeout=None)
-        if self._endpoint is None:
-            return _Connection(self._given.with_options(http_client=pool), pool)
-        client = self._provider.client(
-            api_key=self._endpoint.api_key or _NO_KEY,
-            base_url=self._endpoint.url,  # always given: the package takes a blank variable for a URL
-            max_retries=0,
-            timeout=None,
-            http_client=pool,
-        )
-        for name, value in self._endpoint.accounts.items():
-            setattr(client, name, value)  # as above: a blank variable would be sent
-        return _Connection(client, pool)
-
-    def _client(self) -> Any:
-        connection = self._connections.get()
-        if connection is not None:
-            return connection.client
-        if self._given is None:
+    def _open_client(self) -> Any:
+        client = self._client.get()
+        if client is None:
             raise MisuseError(f"{self!r}.execute() was called before prepare()")
-        return self._given
+        return client
 
     def _check(
         self, model: object, client: object, base_url: object, system_instruction: object, price: object
@@ -386,5 +315,5 @@ class ChatStrategy(Priced[T], Generic[T]):
     def _default_quota(self) -> str:
         """Return the lane's name: the same model on another server has another lane."""
         name = f"{type(self).__qualname__}:{self._name}"
-        url = self._endpoint.base_url if self._endpoint is not None else None
-        return f"{name}@{urlsplit(url).netloc.rpartition('@')[2]}" if url else name
+        server = self._client.compatible_server
+        return f"{name}@{server}" if server else name

@@ -1,6 +1,13 @@
-"""Chat clients: endpoint and API key for OpenAI, Anthropic and compatible servers.
+"""Chat clients: the clients of OpenAI's and Anthropic's packages, for the provider's own service or a compatible server.
 
-A variable of the environment applies where an argument is not given; a blank one is not set. A compatible server needs no key.
+Rules owned here:
+
+1. The package's own retries are off, also on a client given by the user. Waiting and repeating are the engine's task.
+2. A client belongs to the loop that it was made in and lives from `open` to `close`, for all users of the strategy there. Its
+   pool never limits the calls, so the number of workers does; it has no timeout, as the engine cancels.
+3. A client given by the user is never closed. If it has the package's own HTTP client, its copy with a pool as above makes the calls. With an
+   HTTP client of the user's, it is used in one event loop, for as many calls at once as that has connections: a call does not wait for one.
+4. A variable of the environment applies where an argument is not given; a blank one is not set. A compatible server needs no key.
 """
 
 from __future__ import annotations
@@ -12,9 +19,15 @@ from urllib.parse import urlsplit
 
 import attrs
 
+from .._core.connections import Connections
 from .._core.exceptions import ConfigurationError, MissingKeyError
 from .._core.request import Dialect
-from .common import server_setting, setting
+from .._core.server_url import shown_url
+from ._loops import PerLoop, bind_to_loop, connections_of, without_pool_timeout
+from .common import server_setting, setting, shown_server
+
+_NO_KEY = "no-key-needed"  # sent to a compatible server if no key is given, as the packages require one
+_PLAIN = "AsyncHttpxClientWrapper"  # class of the HTTP client that both packages make if none is given
 
 
 @attrs.frozen(kw_only=True)
@@ -102,6 +115,115 @@ class Endpoint:
             )
         accounts = {attribute: setting(variable) for attribute, variable in provider.account_names.items()}
         return cls(key, url, provider.home, accounts)
+
+
+@attrs.define
+class _Connection:
+    """A client in its event loop, its connections, and the number of its users."""
+
+    client: Any
+    pool: Any
+    users: int = 0
+
+
+class ChatClient:
+    """The client of a strategy: one for each event loop that makes calls, or the user's.
+
+    Args:
+        provider: Provider that is called.
+        endpoint: Service and API key; None: those of `given`.
+        given: Client given by the user; None: one is made.
+    """
+
+    def __init__(self, provider: Provider, endpoint: Endpoint | None, *, given: Any = None) -> None:
+        self.endpoint: Endpoint | None = endpoint
+        """Service and API key; None: those of the user's client."""
+        self._provider = provider
+        self._given: Any = None
+        if given is not None:
+            self._given = given.with_options(max_retries=0, timeout=without_pool_timeout(given.timeout))
+        self._connections: PerLoop[_Connection] = PerLoop()
+
+    @property
+    def api_key(self) -> Any:
+        """The key that is sent, so that it can be blanked; None: unknown, or there is none."""
+        return self.endpoint.api_key if self.endpoint is not None else getattr(self._given, "api_key", None)
+
+    @property
+    def server(self) -> str | None:
+        """Server that is called, for people, without credentials."""
+        if self.endpoint is None:
+            return shown_url(str(self._given.base_url))
+        accounts = [f"{name} {value}" for name, value in self.endpoint.accounts.items() if value]
+        return ", ".join([shown_server(self.endpoint.url), *accounts])
+
+    @property
+    def compatible_server(self) -> str | None:
+        """Host and port of a compatible server; None: the provider's own service, or the user's client."""
+        url = self.endpoint.base_url if self.endpoint is not None else None
+        return url and urlsplit(url).netloc.rpartition("@")[2]
+
+    @property
+    def connections(self) -> Connections | None:
+        """Connections of a client given by the user; None: any number."""
+        if self._given is None or self._is_plain:
+            return None
+        return connections_of(self._given._client, str(self._given.base_url))  # noqa: SLF001 - the packages have no public place for it
+
+    def open(self) -> None:
+        """Add a user in the running event loop; the first one's client is made.
+
+        Raises:
+            ConfigurationError: The user's client has an HTTP client of its own, and was used in another event loop.
+        """
+        if self._given is not None and not self._is_plain:
+            bind_to_loop(self._given._client)  # noqa: SLF001 - as above
+            return
+        connection = self._connections.get()
+        if connection is None:
+            connection = self._connect()
+            self._connections.set(connection)
+        connection.users += 1
+
+    async def close(self) -> None:
+        """Remove a user; the client is closed, if it was made here, once the last one leaves."""
+        connection = self._connections.get()
+        if connection is None:
+            return
+        connection.users -= 1
+        if connection.users <= 0:
+            self._connections.set(None)
+            await connection.pool.aclose()
+
+    def get(self) -> Any:
+        """Return the client of the running event loop; None: it was not opened."""
+        connection = self._connections.get()
+        return connection.client if connection is not None else self._given
+
+    @property
+    def _is_plain(self) -> bool:
+        """Whether the given client has the package's own HTTP client, which nothing but its settings distinguishes."""
+        return type(getattr(self._given, "_client", None)).__name__ == _PLAIN
+
+    def _connect(self) -> _Connection:
+        import httpx2  # noqa: PLC0415 - comes with the package, which is an extra
+
+        from ._connection_pool import ShardedClient  # noqa: PLC0415 - needs httpx2
+
+        tls = httpx2.create_ssl_context()  # slow: made once for all connections
+        pool = ShardedClient(verify=tls, timeout=None)
+        if self.endpoint is None:
+            return _Connection(self._given.with_options(http_client=pool), pool)
+        client = self._provider.client(
+            api_key=self.endpoint.api_key or _NO_KEY,
+            base_url=self.endpoint.url,  # always given: the package takes a blank variable for a URL
+            max_retries=0,
+            timeout=None,
+            http_client=pool,
+        )
+        for name, value in self.endpoint.accounts.items():
+            setattr(client, name, value)  # as above: a blank variable would be sent
+        return _Connection(client, pool)
 
 
 def one_of(what: str, name: object, names: Sequence[str]) -> str:
