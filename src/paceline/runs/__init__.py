@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     from .dry_run import PlannedModel as PlannedModel
     from .dry_run import RunPlan as RunPlan
     from .dry_run import plan as plan
+    from .export_options import ExportFormat as ExportFormat
+    from .export_options import ExportOptions as ExportOptions
+    from .export_options import FailedOptions as FailedOptions
     from .failed_prompts import FailedReport as FailedReport
     from .failed_prompts import failed as failed
     from .file_run import run as run
@@ -34,9 +37,6 @@ if TYPE_CHECKING:
     from .journal_status import JournalStatus as JournalStatus
     from .journal_status import RunSummary as RunSummary
     from .journal_status import status as status
-    from .options import ExportFormat as ExportFormat
-    from .options import ExportOptions as ExportOptions
-    from .options import FailedOptions as FailedOptions
     from .options import ResumeOptions as ResumeOptions
     from .options import RunOptions as RunOptions
     from .progress import RunProgress as RunProgress
@@ -48,10 +48,10 @@ if TYPE_CHECKING:
     from .runner import RunHooks as RunHooks
 
 _HOMES = {
-    "ExportFormat": "options",
-    "ExportOptions": "options",
+    "ExportFormat": "export_options",
+    "ExportOptions": "export_options",
     "ExportReport": "journal_export",
-    "FailedOptions": "options",
+    "FailedOptions": "export_options",
     "FailedReport": "failed_prompts",
     "JournalState": "journal_comparison",
     "JournalStatus": "journal_status",

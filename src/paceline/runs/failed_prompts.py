@@ -18,8 +18,8 @@ from ..files import InputError, InputKind
 from ..files.output import Output, atomic_file
 from ..files.types import STREAM
 from ..journal.reader import JournalReader, has_place
+from .export_options import FailedOptions
 from .journal_facts import RegisteredInput, journal_at, recorded_input, recorded_options
-from .options import FailedOptions
 
 _CHUNK = 2**18  # bytes that are written with one call
 

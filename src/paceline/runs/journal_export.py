@@ -21,9 +21,9 @@ from ..files.output import Output, OutputError, atomic_file
 from ..files.output_formats import OutputFormat
 from ..journal.reader import JournalReader
 from ..journal.records import KIND, ResultRow
+from .export_options import ExportFormat, ExportOptions
 from .journal_facts import journal_at, recorded_options, recorded_output
 from .journal_output import ROWS_AT_ONCE, encoder
-from .options import ExportFormat, ExportOptions
 from .setup import check_suffix, fields_of
 from .table_output import StoredRows, write_table
 

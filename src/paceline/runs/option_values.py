@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import re
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, TypeAlias
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from os import PathLike
+from typing import Any, TypeAlias, TypeVar
 
 import attrs
 
@@ -18,11 +20,15 @@ from .._core.fault import TRANSIENT_KINDS, FaultKind
 from .._core.model_settings import check_values, nested
 from .._core.validators import Number, OneOf
 from ..files.lines import python_encoding
+from ..files.output_formats import OutputFormat
 
 _CONTINUED = re.compile(r"\s*\w+=")  # a part that belongs to the model before it: sim:rate=50,latency=1
 _SECRET_PARTS = re.compile(r"://[^/?#\s]*@|[?&][^=&#]*(?:key|token|secret|password|sig)[^=&#]*=", re.IGNORECASE)
 _MAY_HOLD_KEYS = frozenset({"extra_headers", "extra_query", "http_options", "api_key", "headers"})
 _SHOWN = 40  # characters of a value that a message quotes
+
+AnyPath: TypeAlias = str | PathLike[str]
+Value = TypeVar("Value", bound=str)
 
 PATH = "path"
 """Key of a field's metadata: the value is a path, or - for a standard stream."""
@@ -75,6 +81,11 @@ def kinds_in(given: str | Sequence[str], option: str) -> frozenset[FaultKind]:
     return frozenset(kinds)
 
 
+def to_kinds(value: str | Iterable[FaultKind]) -> frozenset[FaultKind]:
+    """Return kinds of faults; a string is read as by `--retry` (attrs converter)."""
+    return kinds_in(value, "retry") if isinstance(value, str) else frozenset(value)
+
+
 def models_in(text: str) -> tuple[str, ...]:
     """Parse names of models separated by commas; a comma before an option of `sim` (`rate=50,latency=1`) does not separate."""
     models: list[str] = []
@@ -84,6 +95,36 @@ def models_in(text: str) -> tuple[str, ...]:
         else:
             models.append(piece)
     return tuple(model.strip() for model in models)
+
+
+def to_path(value: AnyPath) -> str:
+    """Return a path as a text (attrs converter)."""
+    return os.fspath(value)
+
+
+def one_of(known: Iterable[Value], value: Value, name: str) -> Value:
+    """Return a value that is one of those known.
+
+    Args:
+        known: The values.
+        value: The value given.
+        name: Name of the option, for the message.
+
+    Raises:
+        OptionError: It is not one of them.
+    """
+    if value not in set(known):
+        raise OptionError(name, f"must be one of {', '.join(map(str, known))}, not {value!r}")
+    return value
+
+
+def to_output_format(value: str) -> OutputFormat:
+    """Return the format of an output by its name (attrs converter).
+
+    Raises:
+        OptionError: There is no such format.
+    """
+    return OutputFormat(one_of(OutputFormat, value, "output_format"))
 
 
 Validator: TypeAlias = "Callable[[object, attrs.Attribute[Any], Any], None]"

@@ -1,4 +1,4 @@
-"""Options: the frozen records of what a run, a resumed run, an export and an extract of failed prompts are given.
+"""Options: the frozen records of what a run and a resumed run are given.
 
 Rules owned here:
 
@@ -10,13 +10,10 @@ Rules owned here:
 
 from __future__ import annotations
 
-import enum
 import math
-import os
 from collections.abc import Iterable, Mapping
-from os import PathLike
 from pathlib import Path
-from typing import Any, Literal, TypeAlias, TypeVar, get_args
+from typing import Any, get_args
 
 import attrs
 
@@ -27,18 +24,20 @@ from .._core.model_settings import IS_EFFORT, IS_SEED, IS_TEMPERATURE, IS_TOKENS
 from ..files.output_formats import OutputFormat
 from ..files.types import STREAM, InputKind
 from .option_values import (
-    FAILED,
     PATH,
     OptionError,
     at_least_1,
-    kinds_in,
     known_encoding,
     no_credentials,
     no_empty_model,
+    one_of,
     options_are_valid,
     options_in,
     seconds_above_0,
     setting,
+    to_kinds,
+    to_output_format,
+    to_path,
 )
 
 ONCE = "once"
@@ -47,24 +46,9 @@ ONCE = "once"
 DEFAULT_SUFFIX = ".results.jsonl"
 """What follows the path of the input in that of the default output."""
 
-AnyPath: TypeAlias = str | PathLike[str]
-Value = TypeVar("Value", bound=str)
-
-
-def _path(value: AnyPath) -> str:
-    return os.fspath(value)
-
-
-def _kinds(value: str | Iterable[FaultKind]) -> frozenset[FaultKind]:
-    return kinds_in(value, "retry") if isinstance(value, str) else frozenset(value)
-
 
 def _transient_kinds() -> frozenset[FaultKind]:
     return TRANSIENT_KINDS
-
-
-def _all_kinds() -> frozenset[FaultKind]:
-    return FAILED
 
 
 def _models(value: Iterable[str]) -> tuple[str, ...]:
@@ -72,11 +56,7 @@ def _models(value: Iterable[str]) -> tuple[str, ...]:
 
 
 def _input_format(value: str) -> InputKind:
-    return InputKind(_one_of(InputKind, value, "input_format"))
-
-
-def _output_format(value: str) -> OutputFormat:
-    return OutputFormat(_one_of(OutputFormat, value, "output_format"))
+    return InputKind(one_of(InputKind, value, "input_format"))
 
 
 def format_by_name(path: str) -> OutputFormat:
@@ -88,13 +68,7 @@ _FORMATS_BY_SUFFIX = {".csv": OutputFormat.CSV, ".parquet": OutputFormat.PARQUET
 
 
 def _durability(value: Durability) -> Durability:
-    return _one_of(get_args(Durability), value, "durability")
-
-
-def _one_of(known: Iterable[Value], value: Value, name: str) -> Value:
-    if value not in set(known):
-        raise OptionError(name, f"must be one of {', '.join(map(str, known))}, not {value!r}")
-    return value
+    return one_of(get_args(Durability), value, "durability")
 
 
 def _default_output(options: RunOptions) -> str:
@@ -111,7 +85,7 @@ class RunOptions:
         ConfigurationError: A value is out of its bounds, or two options contradict each other.
     """
 
-    input: str = attrs.field(converter=_path, metadata={PATH: True})
+    input: str = attrs.field(converter=to_path, metadata={PATH: True})
     """Path of the prompts; `-` is stdin. Required."""
 
     model: str | None = attrs.field(default=None, validator=no_credentials)
@@ -119,11 +93,11 @@ class RunOptions:
     lines of a batch file name their model."""
     escalate: tuple[str, ...] = attrs.field(default=(), converter=_models, validator=[no_empty_model, no_credentials])
     """Names of models, cheapest first, in place of `model`: an item whose answer is bad moves to the next. Default: none."""
-    system: str | None = attrs.field(default=None, converter=attrs.converters.optional(_path), metadata={PATH: True})
+    system: str | None = attrs.field(default=None, converter=attrs.converters.optional(to_path), metadata={PATH: True})
     """Path of a UTF-8 file with the system instruction. Default: no system instruction."""
     cache: bool = False
     """Whether the system instruction is shared in a context cache (Gemini only); needs `system`. Default: False."""
-    schema: str | None = attrs.field(default=None, converter=attrs.converters.optional(_path), metadata={PATH: True})
+    schema: str | None = attrs.field(default=None, converter=attrs.converters.optional(to_path), metadata={PATH: True})
     """Path of a JSON schema that answers must match; on mismatch the model is called again with the errors. Default: no schema."""
 
     temperature: float | None = attrs.field(default=None, validator=setting(IS_TEMPERATURE))
@@ -158,22 +132,23 @@ class RunOptions:
     has requests in a provider's form: there they are separate samples."""
 
     output: str = attrs.field(
-        default=attrs.Factory(_default_output, takes_self=True), converter=_path, metadata={PATH: True}
+        default=attrs.Factory(_default_output, takes_self=True), converter=to_path, metadata={PATH: True}
     )
     """Path of the result rows; `-` is stdout. Default: the input's path plus `.results.jsonl`; required when the input is stdin."""
     output_format: OutputFormat = attrs.field(
-        default=attrs.Factory(lambda options: format_by_name(options.output), takes_self=True), converter=_output_format
+        default=attrs.Factory(lambda options: format_by_name(options.output), takes_self=True),
+        converter=to_output_format,
     )
     """Format of the output: lines in paceline's `own` format or that of a provider's batch API, or a table (`csv`, `parquet`), which is
     written when the run ends. Default: by the suffix of `output`, otherwise `own`."""
     overwrite: bool = attrs.field(default=False, metadata={ONCE: True})
     """Whether an output with other content is replaced; otherwise it is refused. Default: False."""
 
-    journal: str | None = attrs.field(default=None, converter=attrs.converters.optional(_path), metadata={PATH: True})
+    journal: str | None = attrs.field(default=None, converter=attrs.converters.optional(to_path), metadata={PATH: True})
     """Path of the journal. Default: the output's path plus `.journal`; no journal if the output is not a regular file."""
     no_journal: bool = False
     """Whether to run without a journal; such a run cannot be resumed. Default: False."""
-    retry: frozenset[FaultKind] = attrs.field(factory=_transient_kinds, converter=_kinds)
+    retry: frozenset[FaultKind] = attrs.field(factory=_transient_kinds, converter=to_kinds)
     """Kinds of faults whose items, failed in an earlier run, are run again; a string is read as by `--retry`. Default: the transient ones."""
     durability: Durability = attrs.field(default="normal", converter=_durability)
     """What a committed result survives: `normal`, the end of the process; `full`, a power failure too. Default: `normal`."""
@@ -264,15 +239,17 @@ class ResumeOptions:
     """Seed of the models, 0 or more."""
     option: Mapping[str, Any] = attrs.field(factory=dict, converter=options_in, validator=options_are_valid)
     """Options of the models' requests, added to those of the run before; an option of the same name is replaced."""
-    input: str | None = attrs.field(default=None, converter=attrs.converters.optional(_path), metadata={PATH: True})
+    input: str | None = attrs.field(default=None, converter=attrs.converters.optional(to_path), metadata={PATH: True})
     """Path of the input, if it was moved."""
-    output: str | None = attrs.field(default=None, converter=attrs.converters.optional(_path), metadata={PATH: True})
+    output: str | None = attrs.field(default=None, converter=attrs.converters.optional(to_path), metadata={PATH: True})
     """Path of another output, which receives all rows; `-` is stdout."""
-    output_format: OutputFormat | None = attrs.field(default=None, converter=attrs.converters.optional(_output_format))
+    output_format: OutputFormat | None = attrs.field(
+        default=None, converter=attrs.converters.optional(to_output_format)
+    )
     """Format of the rows."""
     overwrite: bool = False
     """Whether an output with other content is replaced; otherwise it is refused. Default: False."""
-    retry: frozenset[FaultKind] = attrs.field(factory=_transient_kinds, converter=_kinds)
+    retry: frozenset[FaultKind] = attrs.field(factory=_transient_kinds, converter=to_kinds)
     """Kinds of faults whose failed items are run again; a string is read as by `--retry`. Not taken from the journal. Default: the
     transient ones."""
     allow_changes: bool = False
@@ -285,89 +262,3 @@ class ResumeOptions:
     """Seconds that this run may take, above 0. Default: None, no bound."""
     keep_going: bool | None = None
     """Whether the run goes on although its first calls all fail alike."""
-
-
-class ExportFormat(enum.StrEnum):
-    """Format of an exported file."""
-
-    JSONL = "jsonl"
-    """One row per line, in an `OutputFormat`."""
-    CSV = "csv"
-    """A table with a header."""
-    PARQUET = "parquet"
-    """A table; needs pyarrow."""
-
-
-_BY_SUFFIX = {".csv": ExportFormat.CSV, ".parquet": ExportFormat.PARQUET, ".pq": ExportFormat.PARQUET}
-
-
-def _export_format(value: str) -> ExportFormat:
-    return ExportFormat(_one_of(ExportFormat, value, "as"))
-
-
-def _default_export_format(options: ExportOptions) -> ExportFormat:
-    return _BY_SUFFIX.get(Path(options.output).suffix.lower(), ExportFormat.JSONL)
-
-
-Selection: TypeAlias = Literal["succeeded", "failed", "all"]
-
-
-def _selection(value: Selection) -> Selection:
-    return _one_of(get_args(Selection), value, "only")
-
-
-@attrs.frozen(kw_only=True)
-class ExportOptions:
-    """What `export` writes.
-
-    Raises:
-        ConfigurationError: A value is not one of those listed, or two options contradict each other.
-    """
-
-    output: str = attrs.field(converter=_path, metadata={PATH: True})
-    """Path of the file; `-` is stdout. Required."""
-    file_format: ExportFormat = attrs.field(
-        default=attrs.Factory(_default_export_format, takes_self=True), converter=_export_format
-    )
-    """Format of the file. Default: by the suffix of `output` (.csv, .parquet, .pq), otherwise JSONL."""
-    output_format: OutputFormat = attrs.field(default=OutputFormat.OWN, converter=_output_format)
-    """Format of the rows of JSONL. Default: `own`."""
-    in_order: bool = False
-    """Whether rows are in the order of the input; otherwise in that of their commits. Default: False."""
-    only: Selection = attrs.field(default="all", converter=_selection)
-    """Items that are written: `succeeded`, `failed` or `all` with a result. Default: `all`."""
-    overwrite: bool = False
-    """Whether an output with content is replaced; otherwise it is refused. Default: False."""
-
-    def __attrs_post_init__(self) -> None:
-        if self.output_format.is_table:
-            raise OptionError("output_format", f"is the format of lines; for a table use --as {self.output_format}")
-        if self.file_format is not ExportFormat.JSONL and self.output_format is not OutputFormat.OWN:
-            raise OptionError("output_format", f"applies to jsonl only; {self.file_format} has columns of its own")
-        if self.file_format is ExportFormat.PARQUET and self.output == STREAM:
-            raise ConfigurationError("--as parquet: needs a file, not stdout")
-
-    @property
-    def has_rows_of_runs(self) -> bool:
-        """Whether the rows are those that runs write, except for their format."""
-        return self.file_format is ExportFormat.JSONL and self.only == "all" and not self.in_order
-
-
-@attrs.frozen(kw_only=True)
-class FailedOptions:
-    """What `failed` writes.
-
-    Raises:
-        ConfigurationError: A value is out of its bounds.
-    """
-
-    output: str = attrs.field(converter=_path, metadata={PATH: True})
-    """Path of the file; `-` is stdout. Required."""
-    kinds: frozenset[FaultKind] = attrs.field(factory=_all_kinds, converter=_kinds)
-    """Kinds of faults whose items are written; a string is read as by `--kinds`. Default: all kinds."""
-    pending: bool = False
-    """Whether items without a result are written too. Default: False."""
-    input: str | None = attrs.field(default=None, converter=attrs.converters.optional(_path), metadata={PATH: True})
-    """Path of the input, if it was moved. Default: None, as the journal has it."""
-    overwrite: bool = False
-    """Whether an output with content is replaced; otherwise it is refused. Default: False."""

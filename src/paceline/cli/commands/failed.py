@@ -5,10 +5,10 @@ from __future__ import annotations
 from ..._core.quantity import quantity, verb
 from ...files import InputKind
 from ...files.types import STREAM
+from ...runs.export_options import FailedOptions
 from ...runs.failed_prompts import FailedReport
 from ...runs.failed_prompts import failed as write_failed
 from ...runs.option_values import FAILED
-from ...runs.options import FailedOptions
 from ..console import print_message, sigterm_raises_exit
 from ..exit_codes import OK, UNSAVED
 from ..options import FailedArguments, record_of

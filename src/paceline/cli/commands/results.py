@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from ..._core.quantity import quantity
 from ...files.types import STREAM
+from ...runs.export_options import ExportOptions
 from ...runs.journal_export import export
 from ...runs.journal_facts import journal_at
-from ...runs.options import ExportOptions
 from ..console import print_message, sigterm_raises_exit
 from ..exit_codes import OK, UNSAVED
 from ..options import ResultsArguments, record_of
