@@ -100,6 +100,12 @@ def test_a_failure_has_its_kind_and_message_and_no_output():
     assert row["error"] == {"kind": "invalid", "message": "no number"}
 
 
+def test_an_answer_that_was_not_accepted_is_in_the_error_of_its_row():
+    result = WorkItemResult("q7", 0, error=Fault(FaultKind.INVALID, "no number", answer='"sev\udc00en"'))
+    assert result_row(result)["error"] == {"kind": "invalid", "message": "no number", "answer": '"sev?en"'}
+    assert json.loads(encode_row(result)) == result_row(result)
+
+
 @pytest.mark.parametrize(
     ("value", "data"),
     [

@@ -45,7 +45,7 @@ def row_line(  # noqa: PLR0913 - the fields of a row
     *,
     item_id: str,
     output: str,
-    error: tuple[str, str] | None,
+    error: tuple[str, str, str | None] | None,
     context: str,
     model: str | None,
     counts: Sequence[int],
@@ -57,7 +57,7 @@ def row_line(  # noqa: PLR0913 - the fields of a row
     Args:
         item_id: Id of the item.
         output: Output as JSON text.
-        error: Kind and message of the fault; None for a success.
+        error: Kind and message of the fault, and the answer that was not accepted, if there is one; None for a success.
         context: Context as JSON text.
         model: Model that was called last, if any.
         counts: Tokens over all attempts, in the order of `usage_counts`.
@@ -65,7 +65,7 @@ def row_line(  # noqa: PLR0913 - the fields of a row
         seconds: Seconds from the start of the first attempt to the end of the last.
     """
     sent, generated, cached, in_all, written, written_1h = counts
-    fault = "null" if error is None else f'{{"kind": "{error[0]}", "message": {_dumps(_text(error[1]))}}}'
+    fault = "null" if error is None else _dumps(_error_data(*error))
     return (
         f'{{"id": {_dumps(_text(item_id))}, "success": {"true" if error is None else "false"}, "output": {output}, '
         f'"error": {fault}, "context": {context}, "model": {"null" if model is None else _dumps(_text(model))}, '
@@ -95,13 +95,18 @@ def result_row(result: WorkItemResult[Any]) -> dict[str, Any]:
         "id": _text(result.item_id),
         "success": result.success,
         "output": _data_of(result.output),
-        "error": None if fault is None else {"kind": str(fault.kind), "message": _text(fault.message)},
+        "error": None if fault is None else _error_data(fault.kind, fault.message, fault.answer),
         "context": _data_of(result.context),
         "model": _data_of(result.model),
         "usage": _converter.unstructure(result.usage),
         "attempts": len(result.attempts),
         "seconds": round(result.seconds, _ROUNDING),
     }
+
+
+def _error_data(kind: str, message: str, answer: str | None) -> dict[str, str]:
+    data = {"kind": str(kind), "message": _text(message)}
+    return data if answer is None else {**data, "answer": _text(answer)}
 
 
 def model_use_data(use: ModelUse, cost: float | None) -> dict[str, Any]:
@@ -131,7 +136,7 @@ def encode_row(result: WorkItemResult[Any]) -> bytes:
     return row_line(
         item_id=result.item_id,
         output=data_text(result.output),
-        error=None if fault is None else (fault.kind, fault.message),
+        error=None if fault is None else (fault.kind, fault.message, fault.answer),
         context=data_text(result.context),
         model=result.model,
         counts=usage_counts(result.usage),

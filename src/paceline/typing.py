@@ -7,6 +7,7 @@ type-checked constructs a result with `make_result`.
 
 from ._core.accounting import ModelUse as ModelUse
 from ._core.connections import Connections as Connections
+from ._core.fault import FaultReason as FaultReason
 from ._core.pace import Abandoned as Abandoned
 from ._core.pace import Excused as Excused
 from ._core.pace import Faulted as Faulted
@@ -30,6 +31,7 @@ __all__ = [
     "Backoff",
     "Connections",
     "Excused",
+    "FaultReason",
     "Faulted",
     "ModelUse",
     "NewPace",

@@ -103,7 +103,7 @@ def test_any_message_is_shown_in_one_line_of_bounded_length(message):
 
 def test_a_secret_is_not_shown():
     fault = Fault(FaultKind.REJECTED, "bad key sk-0123456789abcdefghijkl in the request")
-    (group,) = group_faults([(fault.kind, fault.message, 1)])
+    (group,) = group_faults([(fault.kind, fault.message, 1, None)])
     assert group.message == "bad key [redacted] in the request"
 
 

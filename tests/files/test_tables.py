@@ -201,3 +201,23 @@ def test_any_contexts_and_outputs_are_tables_without_a_name_twice_in_which_nothi
         own_ids = all(str(context["id"]) == str(n) for n, (context, _) in enumerate(pairs) if "id" in context)
         given_ = sum(value is not None for key, value in context.items() if key != "id" or not own_ids)
         assert present == given_ + sum(value is not None for value in output.values())
+
+
+@pytest.mark.parametrize("name", ["ID", "Id", "id", " id "])
+def test_a_column_of_ids_is_there_once_as_the_input_spells_it(name):
+    for rows in both([row("a", "x", {"text": "t", name: "a"}), row("b", "x", {"text": "t", name: "b"})]):
+        assert [column for column in rows[0] if column.strip().lower() == "id"] == [name]
+        assert (next(iter(rows[0])), [each[name] for each in rows]) == (name, ["a", "b"])
+
+
+def test_a_column_that_is_called_id_but_has_other_values_stays_beside_the_ids():
+    for rows in both([row("1", "x", {"ID": "a"}), row("2", "x", {"ID": "2"})]):
+        assert [(each["id"], each["ID"]) for each in rows] == [("1", "a"), ("2", "2")]
+
+
+def test_an_answer_that_was_not_accepted_has_a_column_and_only_then():
+    kept = result_row(WorkItemResult("c", 2, error=Fault(FaultKind.INVALID, "no", answer='{"a": ')))
+    for good, bad in both([GOOD, kept]):
+        assert good["error_answer"] in {"", None}
+        assert bad["error_answer"] == '{"a": '
+    assert "error_answer" not in read_csv([GOOD, BAD])[0]

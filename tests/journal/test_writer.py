@@ -10,8 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from paceline import Fault, WorkItemResult
 from paceline._core.accounting import Price
-from paceline._core.fault import FaultKind
+from paceline._core.fault import FaultKind, FaultReason
 from paceline._core.pace import PaceChange, PaceKnowledge
 from paceline._core.usage import TokenUsage
 from paceline.exceptions import ConfigurationError, JournalError
@@ -412,3 +413,22 @@ def test_results_of_an_output_that_falls_behind_leave_memory():
     for seq in range(1, 21):
         long.add([row_of(seq, "x" * 2**20)])
     assert long.take(0) == []
+
+
+def test_an_answer_that_was_not_accepted_and_the_reason_are_stored(writer, path):
+    fault = Fault(FaultKind.REJECTED, "too large", answer="half \ud800", reason=FaultReason.TOO_LARGE)
+    writer.commit([WorkItemResult("a", 0, error=fault), done("b")], {})
+    kept, plain = Reading(path).results()
+    assert (kept.result(None).error.answer, kept.result(None).error.reason) == ("half \\ud800", "too_large")
+    assert (plain.answer, plain.reason) == (None, None)
+    assert [group.reason for group in Reading(path).messages()] == ["too_large"]
+    assert "half" not in repr(kept)
+
+
+def test_a_reason_of_a_later_version_is_left_out(writer, path):
+    writer.commit([failed("a", FaultKind.REJECTED)], {})
+    with writer.transaction() as db:
+        db.execute("UPDATE results SET reason = 'unheard-of'")
+    (kept,) = Reading(path).results()
+    assert kept.result(None).error.reason is None
+    assert [group.reason for group in Reading(path).messages()] == [None]

@@ -29,7 +29,7 @@ from typing import Any
 
 import attrs
 
-from .fault import Fault, FaultKind
+from .fault import Fault, FaultKind, FaultReason
 from .quota import QuotaHint
 from .usage import NO_USAGE, TokenUsage
 
@@ -147,10 +147,12 @@ class CallError(PacelineError):
         retry_after: Seconds that the provider asked to wait.
         usage: Tokens of the failed call, in any form that `execute` may return.
         quota: What the provider reported about its quotas.
+        answer: What the model answered, if the answer is not accepted: the result keeps it in `Fault.answer`.
+        reason: Why the call failed, where its kind alone does not say what can be done.
 
     Raises:
-        ValueError: `kind` or a count of `usage` is invalid.
-        TypeError: `usage` or `quota` has the wrong type.
+        ValueError: `kind`, `reason` or a count of `usage` is invalid.
+        TypeError: `usage`, `quota` or `answer` has the wrong type.
     """
 
     item_id: str | None = None
@@ -158,7 +160,7 @@ class CallError(PacelineError):
     fault: Fault | None = None
     """Fault of the item, if `unwrap` raised it."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - all but the kind have defaults
         self,
         message: str,
         *,
@@ -166,6 +168,8 @@ class CallError(PacelineError):
         retry_after: float | None = None,
         usage: TokenUsage | Mapping[str, Any] | None = NO_USAGE,
         quota: QuotaHint | None = None,
+        answer: str | None = None,
+        reason: FaultReason | None = None,
     ) -> None:
         super().__init__(message)
         self.kind: FaultKind = FaultKind(kind)
@@ -174,6 +178,10 @@ class CallError(PacelineError):
         if not isinstance(quota, QuotaHint | None):
             raise TypeError(f"quota must be a QuotaHint, not {type(quota).__name__}")
         self.quota = quota
+        if not isinstance(answer, str | None):
+            raise TypeError(f"answer must be a string, not {type(answer).__name__}")
+        self.answer = answer
+        self.reason: FaultReason | None = None if reason is None else FaultReason(reason)
 
 
 class RateLimitError(CallError):
@@ -212,7 +220,9 @@ class InvalidOutputError(CallError):
         shown = "; ".join(str(problem) for problem in problems[:_SHOWN_PROBLEMS])
         more = f"; and {len(problems) - _SHOWN_PROBLEMS} more" if len(problems) > _SHOWN_PROBLEMS else ""
         message = f"the output does not match its type: {shown}{more}" if message is None else message
-        super().__init__(message, kind=FaultKind.INVALID, usage=usage)
+        given: object = text
+        answer = given if isinstance(given, str) else None
+        super().__init__(message, kind=FaultKind.INVALID, usage=usage, answer=answer)
         self.text = text
         self.problems: tuple[Problem, ...] = tuple(problems)
         self.right: tuple[str, ...] = tuple(right)

@@ -35,7 +35,7 @@ def exhausted_lane_fault(quota: str, fault: Fault, *, wall_time: float) -> Fault
         )
     else:  # the account, its model or its country: the provider's words say which
         message = f"{quota} serves no more calls{'' if reopens is None else f' for {reopens}'}: {provider_words(fault.message)}"
-    return Fault(FaultKind.PENDING, message, None, hint)
+    return Fault(FaultKind.PENDING, message, None, hint, reason=fault.reason)
 
 
 def exhausted_lanes_fault(reasons: Sequence[Fault]) -> Fault | None:
@@ -43,7 +43,8 @@ def exhausted_lanes_fault(reasons: Sequence[Fault]) -> Fault | None:
     if len(reasons) <= 1:
         return reasons[0] if reasons else None
     soonest = min(reasons, key=lambda reason: math.inf if (wait := reopens_in(reason)) is None else wait)
-    return Fault(FaultKind.PENDING, "; ".join(reason.message for reason in reasons), None, soonest.quota)
+    why = next((reason.reason for reason in reasons if reason.reason is not None), None)
+    return Fault(FaultKind.PENDING, "; ".join(reason.message for reason in reasons), None, soonest.quota, reason=why)
 
 
 def reopening_text(fault: Fault, wall_time: float) -> str | None:

@@ -50,6 +50,23 @@ class FaultKind(enum.StrEnum):
     """The batch ended before the item was settled; it can run again."""
 
 
+class FaultReason(enum.StrEnum):
+    """Why a call failed, where its kind does not say what can be done about it."""
+
+    TOO_LARGE = "too_large"
+    """`rejected`: the request alone is larger than the limit."""
+    REFUSED_ALONE = "refused_alone"
+    """`throttled`: the item was refused each time, whereas others were served."""
+    POLICY = "policy"
+    """`refused`: the provider's policy does not allow the prompt; the model was not asked, or not heard."""
+    NO_ACCESS = "no_access"
+    """`exhausted`: the account may not use the model."""
+    REGION = "region"
+    """`exhausted`: the provider does not serve this country, or not with this model."""
+    CREDIT = "credit"
+    """`exhausted`: credit, a budget or a spending limit is used up, or billing is not set up."""
+
+
 TRANSIENT_KINDS = frozenset(
     {
         FaultKind.THROTTLED,
@@ -75,12 +92,22 @@ _SECRET = re.compile(
     """
 )
 _LONGEST_MESSAGE = 2_000  # characters: enough to act upon, and a million of them still fit in memory
+_LONGEST_ANSWER = 100_000  # characters: what a model writes with 25,000 tokens
+TOO_LARGE = "refused as too large for the limit"
+"""What precedes the provider's words in the fault of an item that is larger than the limit."""
 
 
 def redact(text: str) -> str:
     """Return `text` with anything that looks like a credential replaced, cut to 2,000 characters."""
     text = _SECRET.sub(r"\g<kept>[redacted]", text)
     return text if len(text) <= _LONGEST_MESSAGE else text[: _LONGEST_MESSAGE - 1] + "…"
+
+
+def _bounded(answer: str | None) -> str | None:
+    return answer if answer is None or len(answer) <= _LONGEST_ANSWER else answer[: _LONGEST_ANSWER - 1] + "…"
+
+
+_is_text_or_none = attrs.validators.optional(attrs.validators.instance_of(str))
 
 
 @attrs.frozen
@@ -99,6 +126,15 @@ class Fault:
     """What the provider reported about its quotas, if anything."""
     is_unreached: bool = attrs.field(default=False, kw_only=True, eq=False, repr=False)
     """Whether the server could not be reached, or closed the connection: calls that all fail so stop the batch early."""
+    reason: FaultReason | None = attrs.field(
+        default=None, kw_only=True, eq=False, converter=attrs.converters.optional(FaultReason)
+    )
+    """Why, where the kind alone does not say what can be done; None: not known."""
+    answer: str | None = attrs.field(
+        default=None, kw_only=True, eq=False, repr=False, validator=_is_text_or_none, converter=_bounded
+    )
+    """What the model answered, of an answer that was not accepted: `invalid`, `truncated` or `refused`; cut to 100,000 characters.
+    It was paid for: result rows and journals keep it, logs and events do not have it. None: the model did not answer, or the strategy did not report it."""
 
     def __str__(self) -> str:
         return f"{self.kind}: {self.message}" if self.message else str(self.kind)
@@ -107,6 +143,25 @@ class Fault:
 def overdue_fault(seconds: float) -> Fault:
     """Return the fault of an item that was not settled within its deadline of `seconds`."""
     return Fault(FaultKind.TIMEOUT, f"the item was not settled within its deadline of {seconds:g} s")
+
+
+def too_large_fault(message: str, quota: QuotaHint | None = None) -> Fault:
+    """Return the fault of an item that alone is larger than the limit.
+
+    Args:
+        message: The provider's words.
+        quota: What the provider reported about its quotas.
+    """
+    return Fault(FaultKind.REJECTED, f"{TOO_LARGE}: {message}", None, quota, reason=FaultReason.TOO_LARGE)
+
+
+def without_secret(fault: Fault, secret: str) -> Fault:
+    """Return a fault whose texts do not contain a secret."""
+    if secret in fault.message:
+        fault = attrs.evolve(fault, message=fault.message.replace(secret, "[redacted]"))
+    if fault.answer is not None and secret in fault.answer:
+        fault = attrs.evolve(fault, answer=fault.answer.replace(secret, "[redacted]"))
+    return fault
 
 
 DRAINED = "the batch was drained"

@@ -16,7 +16,7 @@ from collections.abc import Iterable
 
 import attrs
 
-from .fault import Fault, FaultKind
+from .fault import TOO_LARGE, Fault, FaultKind, FaultReason
 
 SHOWN_GROUPS = 3
 """Groups that are shown to people, the most frequent ones."""
@@ -36,7 +36,7 @@ _BODY_MESSAGE = re.compile(
 )
 _OPENAI = re.compile(r"\w+: Error code: ([45]\d\d) - ", re.ASCII)
 _VERDICT = re.compile(
-    r"(?:refused [\d,]+ times? in a row, whereas .{1,200}? served others|refused as too large for the limit): ",
+    rf"(?:refused [\d,]+ times? in a row, whereas .{{1,200}}? served others|{TOO_LARGE}): ",
     re.DOTALL,
 )
 """What precedes the provider's words in the fault of an item that is refused for its own sake."""
@@ -64,6 +64,8 @@ class FaultGroup:
     """The provider's words in the first of them, in one line of at most 160 characters. Credentials are replaced."""
     ids: tuple[str, ...] = attrs.field(default=(), eq=False)
     """Ids of the first few failed items; empty for faults of calls."""
+    reason: FaultReason | None = attrs.field(default=None, eq=False)
+    """Why, of the first of them that says it."""
 
     @property
     def line(self) -> str:
@@ -87,7 +89,15 @@ class FaultGroups:
     def __len__(self) -> int:
         return len(self._groups)
 
-    def add(self, kind: FaultKind, message: str, count: int = 1, *, item_id: str | None = None) -> int:
+    def add(
+        self,
+        kind: FaultKind,
+        message: str,
+        count: int = 1,
+        *,
+        item_id: str | None = None,
+        reason: FaultReason | None = None,
+    ) -> int:
         """Count faults of one kind and message; return how many there are.
 
         Args:
@@ -95,16 +105,22 @@ class FaultGroups:
             message: Their message.
             count: How many there are.
             item_id: Id of the item that failed; None for faults of calls.
+            reason: Why they failed, if known.
         """
         ids = () if item_id is None else (item_id,)
         key = (kind, comparable(message))
         known = self._groups.get(key)
         if known is not None:
-            self._groups[key] = attrs.evolve(known, count=known.count + count, ids=(known.ids + ids)[:_SHOWN_IDS])
+            self._groups[key] = attrs.evolve(
+                known,
+                count=known.count + count,
+                ids=(known.ids + ids)[:_SHOWN_IDS],
+                reason=known.reason or reason,
+            )
             return known.count + count
         if len(self._groups) >= MOST_GROUPS:
             del self._groups[min(self._groups, key=lambda one: self._groups[one].count)]
-        self._groups[key] = FaultGroup(kind, count, provider_words(message), ids)
+        self._groups[key] = FaultGroup(kind, count, provider_words(message), ids, reason)
         return count
 
     def update(self, other: FaultGroups) -> None:
@@ -128,16 +144,19 @@ class FaultGroups:
         return tuple(group for index, group in enumerate(ordered) if index < most or first[group.kind] is group)
 
 
-def group_faults(faults: Iterable[tuple[str, str, int]], most: int = SHOWN_GROUPS) -> tuple[FaultGroup, ...]:
+def group_faults(
+    faults: Iterable[tuple[str, str, int, str | None]], most: int = SHOWN_GROUPS
+) -> tuple[FaultGroup, ...]:
     """Return the largest groups of faults that were counted by kind and message.
 
     Args:
-        faults: Kind, message and number of each.
+        faults: Kind, message, number and reason of each.
         most: Number of groups.
     """
     groups = FaultGroups()
-    for kind, message, count in faults:
-        groups.add(FaultKind(kind), message, count)
+    known = set(FaultReason)
+    for kind, message, count, reason in faults:
+        groups.add(FaultKind(kind), message, count, reason=FaultReason(reason) if reason in known else None)
     return groups.representative(most)
 
 

@@ -52,7 +52,8 @@ def _group_messages(batch: BatchResult[Any]) -> tuple[FaultGroup, ...]:
     groups = FaultGroups()
     for result in batch.results:
         if result.error is not None and not is_pending(result):
-            groups.add(result.error.kind, result.error.message, item_id=result.item_id)
+            error = result.error
+            groups.add(error.kind, error.message, item_id=result.item_id, reason=error.reason)
     return groups.representative()
 
 

@@ -77,7 +77,7 @@ class Evidence:
     @property
     def group(self) -> FaultGroup:
         """The faults as a group."""
-        return FaultGroup(self.fault.kind, self.count, provider_words(self.fault.message))
+        return FaultGroup(self.fault.kind, self.count, provider_words(self.fault.message), reason=self.fault.reason)
 
 
 _NOTHING: Mapping[str, Evidence] = MappingProxyType({})

@@ -12,7 +12,7 @@ from anyio import CancelScope
 from .._core import escalation, fault_warnings, retry, systematic_failure
 from .._core.accounting import Price
 from .._core.connections import Connections
-from .._core.fault import Fault, FaultKind
+from .._core.fault import Fault, FaultKind, FaultReason
 from .._core.lanes import Backlog
 from .._core.long_hints import NO_LONG_HINTS, LongHints
 from .._core.pace import TRUST, PaceChange
@@ -367,7 +367,7 @@ class Lane:
 def own_refusal_fault(lane: Lane, job: Job, message: str = "") -> Fault:
     """Return the fault of an item that is refused for its own sake; `message`: the provider's words."""
     text = f"refused {quantity(job.refused.times, 'time')} in a row, whereas {lane.quota} served others"
-    return Fault(FaultKind.THROTTLED, f"{text}: {message}" if message else text)
+    return Fault(FaultKind.THROTTLED, f"{text}: {message}" if message else text, reason=FaultReason.REFUSED_ALONE)
 
 
 def _expected_tokens(strategy: LLMCallStrategy[Any], prompt: Any) -> float | None:

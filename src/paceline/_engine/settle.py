@@ -10,7 +10,7 @@ from anyio import current_time
 
 from .._core import escalation, events, pace, retry
 from .._core.exhausted_lane import exhausted_lane_fault, reopens_in
-from .._core.fault import Fault, FaultKind, overdue_fault, pending_fault
+from .._core.fault import Fault, FaultKind, overdue_fault, pending_fault, too_large_fault
 from .._core.fault_groups import provider_words
 from .._core.pace import PaceChange
 from .._core.quota import QuotaHint
@@ -129,7 +129,7 @@ def _refused(
         return call, signal_of(call.verdict, lane.costs), False
     signal, job.charged = pace.Excused(job.charged), ()
     if lane.is_too_large(job, fault.quota):
-        fault = Fault(FaultKind.REJECTED, f"refused as too large for the limit: {fault.message}")
+        fault = too_large_fault(fault.message)
     elif blame is Blame.FINAL:
         fault = own_refusal_fault(lane, job, fault.message)
     else:

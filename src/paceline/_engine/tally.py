@@ -85,7 +85,8 @@ class Tally:
         else:
             self.failures[result.error.kind] += 1
             if not is_pending(result):
-                self.item_faults.add(result.error.kind, result.error.message, item_id=result.item_id)
+                error = result.error
+                self.item_faults.add(error.kind, error.message, item_id=result.item_id, reason=error.reason)
         if recalled:
             self.recalled += 1
         elif result.usage is not NO_USAGE:
@@ -93,7 +94,7 @@ class Tally:
 
     def record_fault(self, fault: Fault) -> int:
         """Count the fault of a call; return how many were alike."""
-        return self.call_faults.add(fault.kind, fault.message)
+        return self.call_faults.add(fault.kind, fault.message, reason=fault.reason)
 
     def record_allowed(self, workers: int) -> None:
         """Record how many workers the controllers allow."""

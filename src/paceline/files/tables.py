@@ -2,13 +2,14 @@
 
 1. Both have the same columns: the id; the columns of the input, as they were given; the output; its fields, if it is an object; and what
    became of the item. A missing value is empty in CSV and null in Parquet; a value that is neither text nor a number is JSON.
-2. The columns of the input are the keys of the contexts that are objects; another context is in the column `context`. Its own `id`
-   is left out where it is the id of the item.
+2. The columns of the input are the keys of the contexts that are objects; another context is in the column `context`. A column of the input
+   that is called `id` in any case, and has the ids of the items, is the column of ids: it is there once, as the input spells it.
 3. No name is used twice. A column of the input that has the name of a result's column becomes `input_NAME`; a field of the output
    whose name is taken becomes `output_NAME`.
 4. The columns are known once all rows were seen: rows that can be iterated over only once are kept in a temporary file meanwhile. A few
    rows are held in memory at a time.
-5. A provider's complete reply is not taken apart, nor are objects with very many different keys.
+5. Of a provider's complete reply the column `output` has the text, and `finish_reason` why the model stopped. Objects with very many
+   different keys are not taken apart.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from typing import Any, BinaryIO, Literal, TypeAlias
 import attrs
 
 from .._core.exceptions import MissingExtraError
+from .reply_text import finish_reason, is_reply, reply_text
 
 Row: TypeAlias = Mapping[str, Any]
 """A result row, as `_codec.result_row` makes it."""
@@ -45,13 +47,17 @@ _AFTER: dict[str, Kind] = {
     "success": "bool",
     "error_kind": "text",
     "error_message": "text",
+    "error_answer": "text",
+    "finish_reason": "text",
     "context": "text",
     "model": "text",
     **_COUNT_KINDS,
     "attempts": "int",
     "seconds": "float",
 }
-RESULT_COLUMNS = ("id", "output", *_AFTER)
+_RESERVED = ("id", "output", *_AFTER)
+_SOMETIMES = {"context", "error_answer", "finish_reason"}
+RESULT_COLUMNS = tuple(name for name in _RESERVED if name not in _SOMETIMES - {"context"})
 """Columns of every table, except for `context`, which is there only if a context is not an object."""
 
 _ROWS = 256  # of CSV per chunk
@@ -59,8 +65,6 @@ _GROUP_ROWS = 10_000  # rows of a Parquet row group
 _GROUP_SIZE = 16 * 2**20  # characters of a row group, about
 _MOST_KEYS = 500  # different keys of objects that become columns: more is data, not a table
 _LARGEST = 2**63 - 1  # of Parquet's integers
-_REPLIES = ("choices", "candidates", "content", "output")  # lists in the replies of providers
-_USAGES = ("usage", "usageMetadata", "usage_metadata")
 
 
 @attrs.frozen
@@ -92,18 +96,24 @@ class Survey:
         self._fields = fields
         self._context: dict[str, Kind | None] = {}
         self._output: dict[str, Kind | None] = dict.fromkeys(fields)
-        self._has_plain_context = self._has_other_id = False
+        self._found: set[str] = set()
+        """The columns among `_SOMETIMES` that have a value."""
+        self._other_ids: set[str] = set()
         self._is_object = True
 
     def add(self, row: Row) -> None:
         """Look at a row."""
         context, output = row["context"], row["output"]
         if isinstance(context, Mapping):
-            self._has_other_id |= "id" in context and _cell(context["id"]) != row["id"]
+            self._other_ids.update(key for key in context if _is_id(key) and _cell(context[key]) != row["id"])
             _merge(self._context, context)
         elif context is not None:
-            self._has_plain_context = True
-        if isinstance(output, Mapping) and (self._fields or not _is_reply(output)):
+            self._found.add("context")
+        if "answer" in (row["error"] or {}):
+            self._found.add("error_answer")
+        if is_reply(output) and finish_reason(output) is not None:
+            self._found.add("finish_reason")
+        if isinstance(output, Mapping) and (self._fields or not is_reply(output)):
             _merge(self._output, output)
         elif output is not None:
             self._is_object = False
@@ -113,23 +123,26 @@ class Survey:
         context: dict[str, Kind | None] = self._context
         output: dict[str, Kind | None] = self._output
         is_wide = len(context) > _MOST_KEYS
+        id_key = "id"
         if is_wide:
             context = {}
-        elif not self._has_other_id:
-            context = {key: kind for key, kind in context.items() if key != "id"}
+        id_key = min(
+            (key for key in context if _is_id(key) and key not in self._other_ids), default="id", key=_is_other_case
+        )
+        context = {key: kind for key, kind in context.items() if key != id_key or key in self._other_ids}
         if len(output) > _MOST_KEYS or not (self._is_object or self._fields):
             output = {}
-        own = _names(context, RESULT_COLUMNS, "input_")
-        fields = _names(output, (*RESULT_COLUMNS, *own.values()), "output_")
-        columns = [Column("id", "result", "id", "text")]
+        own = _names(context, (*_RESERVED, id_key), "input_")
+        fields = _names(output, (*_RESERVED, id_key, *own.values()), "output_")
+        columns = [Column(id_key, "result", "id", "text")]
         columns += [Column(own[key], "context", key, kind or "text") for key, kind in context.items()]
         columns += [Column("output", "result", "output", "text")]
         columns += [Column(fields[key], "output", key, kind or "text") for key, kind in output.items()]
-        has_context = self._has_plain_context or is_wide
+        absent = _SOMETIMES - self._found - ({"context"} if is_wide else set())
         columns += [
             Column(name, "result", "whole_context" if name == "context" and is_wide else name, kind)
             for name, kind in _AFTER.items()
-            if name != "context" or has_context
+            if name not in absent
         ]
         return columns
 
@@ -242,6 +255,15 @@ def _names(keys: Iterable[str], taken: Iterable[str], prefix: str) -> dict[str, 
     return names
 
 
+def _is_id(key: str) -> bool:
+    """Whether a name is `id` in any case: a column of ids."""
+    return key.strip().lower() == "id"
+
+
+def _is_other_case(key: str) -> bool:
+    return key != "id"
+
+
 def _merge(kinds: dict[str, Kind | None], found: Mapping[str, Any]) -> None:
     """Add the kinds of the values of an object to those that were found before."""
     for key, value in found.items():
@@ -268,10 +290,6 @@ def _kind(value: object) -> Kind | None:
             return "text"
 
 
-def _is_reply(output: Mapping[str, Any]) -> bool:
-    return any(name in output for name in _USAGES) and any(isinstance(output.get(name), list) for name in _REPLIES)
-
-
 def _cell(value: object) -> Any:
     """Return a value as CSV shows it."""
     return value if value is None or isinstance(value, str) else json.dumps(value, ensure_ascii=False)
@@ -283,8 +301,11 @@ def _typed(kind: Kind, value: Any) -> Any:
 
 
 _RESULT_VALUES: Mapping[str, Any] = {
+    "output": lambda row: reply_text(row["output"]) if is_reply(row["output"]) else row["output"],
+    "finish_reason": lambda row: finish_reason(row["output"]) if is_reply(row["output"]) else None,
     "error_kind": lambda row: (row["error"] or {}).get("kind"),
     "error_message": lambda row: (row["error"] or {}).get("message"),
+    "error_answer": lambda row: (row["error"] or {}).get("answer"),
     "context": lambda row: None if isinstance(row["context"], Mapping) else row["context"],
     "whole_context": lambda row: row["context"],
     **{name: (lambda row, name=name: row["usage"][name]) for name in _COUNTS},

@@ -226,8 +226,9 @@ class JournalReader:
         Args:
             most: Number of messages.
         """
+        reason = "MIN(reason)" if self._version >= schema.ANSWERS else "NULL"
         rows = self._all(
-            "SELECT kind, IFNULL(message, ''), COUNT(*) FROM results r JOIN items i USING (item) "
+            f"SELECT kind, IFNULL(message, ''), COUNT(*), {reason} FROM results r JOIN items i USING (item) "  # noqa: S608 - constants
             "WHERE kind IS NOT NULL AND NOT gone GROUP BY 1, 2 ORDER BY 3 DESC, MIN(seq) LIMIT ?",
             (_MOST_MESSAGES,),
         )

@@ -12,13 +12,15 @@ import attrs
 
 from .._codec import data_text, row_line, usage_counts
 from .._core.accounting import Price, cost_of
-from .._core.fault import Fault, FaultKind
+from .._core.fault import Fault, FaultKind, FaultReason
 from .._core.results import Attempt, WorkItemResult, make_result
 from .._core.usage import NO_USAGE, TokenUsage
 from . import schema
 
 _WRITTEN = ("cache_written_tokens", "cache_written_1h_tokens")
 """Columns that version 2 of the tables has added."""
+_OF_FAULT = ("reason", "answer")
+"""Columns that version 3 has added."""
 _COUNTS = (
     "input_tokens",
     "output_tokens",
@@ -31,7 +33,7 @@ _MOST_TOKENS = 2**53 - 1  # more cannot be a real count, and beyond 2**63 SQLite
 
 _INSERT_RESULT = f"""
 INSERT OR REPLACE INTO results (
-    seq, item, strategy, run, settled, kind, message, output, context, model, {_USAGE}, attempts, refusals, seconds
+    seq, item, strategy, run, settled, kind, message, output, context, model, {_USAGE}, attempts, refusals, seconds, reason, answer
 ) VALUES
 """  # noqa: S608 - all parts are constants of this module
 _INSERT_ATTEMPT = f"""
@@ -40,7 +42,7 @@ INSERT INTO attempts (item, run, ordinal, number, started, seconds, quota, model
 _ROWS_TOGETHER = 20  # in one statement, which saves a quarter of its time; SQLite allows 999 parameters in old versions
 SELECT_RESULT = f"""
 SELECT r.seq, r.item, i.id, r.run, r.kind, r.message, r.output, r.context, r.model,
-    {", ".join(f"r.{name}" for name in _COUNTS)}, r.attempts, r.refusals, r.seconds
+    {", ".join(f"r.{name}" for name in _COUNTS)}, r.attempts, r.refusals, r.seconds, r.reason, r.answer
 FROM results r JOIN items i ON i.item = r.item
 """  # noqa: S608 - as above
 SELECT_ATTEMPTS = f"""
@@ -53,6 +55,8 @@ def select_result(version: int) -> str:
     query = SELECT_RESULT
     for name in _WRITTEN if version < schema.WRITTEN_TOKENS else ():
         query = query.replace(f"r.{name}", "0")
+    for name in _OF_FAULT if version < schema.ANSWERS else ():
+        query = query.replace(f"r.{name}", "NULL")
     return query
 
 
@@ -65,11 +69,11 @@ SEQ, KIND, OUTPUT = 0, 4, 6
 
 def line_of(row: ResultRow) -> bytes:
     """Return the result row of the output, as a line of JSON in UTF-8."""
-    _, _, name, _, kind, message, output, context, model, *counts, attempts, _, seconds = row
+    _, _, name, _, kind, message, output, context, model, *counts, attempts, _, seconds, _, answer = row
     return row_line(
         item_id=name,
         output=output or "null",
-        error=None if kind is None else (kind, message or ""),
+        error=None if kind is None else (kind, message or "", answer),
         context=context or "null",
         model=model,
         counts=counts,
@@ -91,6 +95,8 @@ def result_fields(result: WorkItemResult[Any]) -> tuple[Any, ...]:
         len(result.attempts),
         result.refusals,
         result.seconds,
+        None if fault is None or fault.reason is None else str(fault.reason),
+        None if fault is None or fault.answer is None else storable(fault.answer),
     )
 
 
@@ -185,13 +191,17 @@ class StoredResult:
     """Number of throttled calls."""
     seconds: float
     """Seconds from the start of the first attempt to the end of the last."""
+    reason: str | None = None
+    """Reason of the fault, if it is known."""
+    answer: str | None = attrs.field(default=None, repr=False)
+    """The answer that was not accepted, if the fault has it."""
 
     @classmethod
     def of(cls, row: ResultRow) -> StoredResult:
         """Create a stored result from a row of `SELECT_RESULT`."""
-        head, counts, (attempts, refusals, seconds) = row[:9], row[9:-3], row[-3:]
+        head, counts, rest = row[:9], row[9:-5], row[-5:]
         usage = TokenUsage(*counts) if any(counts) else NO_USAGE
-        return cls(*head, usage, attempts, refusals, seconds)  # type: ignore[call-arg]  # mypy does not know the length of `head`: 9
+        return cls(*head, usage, *rest)  # type: ignore[call-arg]  # mypy does not know the lengths: 9 and 5
 
     @property
     def line(self) -> bytes:
@@ -199,7 +209,7 @@ class StoredResult:
         return row_line(
             item_id=self.id,
             output=self.output or "null",
-            error=None if self.kind is None else (self.kind, self.message or ""),
+            error=None if self.kind is None else (self.kind, self.message or "", self.answer),
             context=self.context or "null",
             model=self.model,
             counts=usage_counts(self.usage),
@@ -209,7 +219,10 @@ class StoredResult:
 
     def result(self, output: Any, context: Any = None, attempts: tuple[Attempt, ...] = ()) -> WorkItemResult[Any]:
         """Return a `WorkItemResult` with a decoded output; the caller sets its index."""
-        fault = None if self.kind is None else Fault(FaultKind(self.kind), self.message or "")
+        fault = None
+        if self.kind is not None:
+            reason = FaultReason(self.reason) if self.reason in set(FaultReason) else None
+            fault = Fault(FaultKind(self.kind), self.message or "", reason=reason, answer=self.answer)
         return make_result(self.id, 0, output, fault, context, self.usage, attempts, self.refusals, self.model)
 
     def as_data(self) -> WorkItemResult[Any]:

@@ -99,11 +99,15 @@ _WRITTEN_TOKENS = "".join(
     for column in ("cache_written_tokens", "cache_written_1h_tokens")
 )
 
-STEPS: Sequence[str] = (_TABLES, _WRITTEN_TOKENS)
+_ANSWERS = "ALTER TABLE results ADD COLUMN reason TEXT; ALTER TABLE results ADD COLUMN answer TEXT;"
+
+STEPS: Sequence[str] = (_TABLES, _WRITTEN_TOKENS, _ANSWERS)
 """Migrations: number `n` changes version `n` into `n + 1`; the first creates the tables in an empty file."""
 
 WRITTEN_TOKENS = 2
 """Version from which on results and attempts have the tokens written to a cache. A reader does not migrate the tables."""
+ANSWERS = 3
+"""Version from which on results have the reason of a fault, and the answer that was not accepted."""
 
 
 def ensure(connection: sqlite3.Connection, path: str, steps: Sequence[str] = STEPS) -> None:

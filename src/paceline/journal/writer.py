@@ -286,7 +286,9 @@ class RecentResults:
             if self._rows and self._rows[-1][SEQ] + 1 != rows[0][SEQ]:
                 self._clear()
             self._rows += rows
-            self._characters += sum(len(row[OUTPUT] or "") for row in rows)
+            self._characters += sum(
+                len(row[OUTPUT] or row[-1] or "") for row in rows
+            )  # the answer that was not accepted is the last
             if len(self._rows) > _MOST_RECENT or self._characters > _MOST_CHARACTERS:
                 self._clear()
 

@@ -155,8 +155,11 @@ def read_reply(body: str | bytes, *, answered_by_tool: bool = False) -> tuple[st
         if block.get("type") == "tool_use" and block.get("input") is not None
     ]
     is_called = answered_by_tool and bool(calls)
-    require_finished(reply.get("stop_reason"), usage, answered_by_tool=is_called)
-    return join_texts(calls[:1] if is_called else texts_of(blocks), usage), usage
+    texts = calls[:1] if is_called else texts_of(blocks)
+    require_finished(
+        reply.get("stop_reason"), usage, answer="".join(texts) or "\n".join(calls), answered_by_tool=is_called
+    )
+    return join_texts(texts, usage), usage
 
 
 def _parse(body: str | bytes) -> tuple[dict[str, Any], TokenUsage, list[dict[str, Any]]]:

@@ -23,13 +23,13 @@ from urllib.request import getproxies, proxy_bypass
 import attrs
 
 from .._core.exceptions import CallError, ConfigurationError
-from .._core.fault import Fault, FaultKind
+from .._core.fault import Fault, FaultKind, without_secret
 from .._core.media_type import ANSWERED_HTML, is_html
 from .._core.provider_answers.classify import classify, fault_of_answer
 from .._core.provider_answers.finish_reasons import unfinished
 from .._core.provider_answers.foreign_error import Answer, lowered, read_body
 from .._core.provider_answers.header_hints import header_quota
-from .._core.provider_answers.provider_errors import kind_of_answer
+from .._core.provider_answers.provider_errors import kind_of_answer, reason_of_answer
 from .._core.quota import QuotaHint
 from .._core.server_url import checked_url, shown_url
 from .._core.usage import NO_USAGE, TokenUsage
@@ -58,9 +58,7 @@ class ProviderErrorClassifier:
     def classify(self, exception: BaseException) -> Fault:
         """Return the fault."""
         fault = classify(exception, wall_time=time.time(), read=type(self).read_error)
-        if self._secret and self._secret in fault.message:
-            return attrs.evolve(fault, message=fault.message.replace(self._secret, "[redacted]"))
-        return fault
+        return fault if not self._secret else without_secret(fault, self._secret)
 
 
 def quota_hint(headers: Any) -> QuotaHint | None:
@@ -169,20 +167,25 @@ def raise_reply_error(reply: Mapping[str, Any], usage: TokenUsage = NO_USAGE) ->
     ]  # `raw`: OpenRouter's provider
     answer = Answer(body.status, {}, body)
     # Without a status the words count as if it were a 400; an error that no code and no words explain is a passing failure.
-    kind = kind_of_answer(attrs.evolve(answer, status=answer.status or HTTPStatus.BAD_REQUEST))
+    read = attrs.evolve(answer, status=answer.status or HTTPStatus.BAD_REQUEST)
+    kind = kind_of_answer(read)
     if answer.status is None and kind is FaultKind.REJECTED:
         kind = FaultKind.TRANSIENT
     text = f"the reply holds an error: {': '.join(str(word) for word in words if word)}"
     fault = fault_of_answer(kind or FaultKind.TRANSIENT, answer, text, wall_time=time.time())
-    raise CallError(fault.message, kind=fault.kind, usage=usage, retry_after=fault.retry_after, quota=fault.quota)
+    reason = fault.reason or reason_of_answer(read, fault.kind)
+    raise CallError(
+        fault.message, kind=fault.kind, usage=usage, retry_after=fault.retry_after, quota=fault.quota, reason=reason
+    )
 
 
-def require_finished(
+def require_finished(  # noqa: PLR0913 - all but two have defaults
     reason: object,
     usage: TokenUsage,
     *,
     vendors_own: object = None,
     message: object = None,
+    answer: str = "",
     answered_by_tool: bool = False,
 ) -> None:
     """Raise if a model stopped for another reason than being finished.
@@ -192,6 +195,7 @@ def require_finished(
         usage: Tokens that the reply reports.
         vendors_own: Reason of the vendor behind a gateway, if the reply has it.
         message: What the reply says about the reason.
+        answer: What the model has answered.
         answered_by_tool: Whether a tool call is the answer.
 
     Raises:
@@ -200,7 +204,9 @@ def require_finished(
     found = unfinished(reason, vendors_own)
     if found is not None and not (answered_by_tool and found.kind is FaultKind.INVALID):
         words = f": {message}" if isinstance(message, str) and message else ""
-        raise CallError(f"the model finished with {found.reason}{words}", kind=found.kind, usage=usage)
+        raise CallError(
+            f"the model finished with {found.reason}{words}", kind=found.kind, usage=usage, answer=answer or None
+        )
 
 
 def texts_of(content: object) -> list[str]:

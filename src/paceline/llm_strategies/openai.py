@@ -13,7 +13,7 @@ from base64 import b64encode
 from typing import Any, Generic
 
 from .._core.exceptions import CallError, MissingExtraError
-from .._core.fault import FaultKind
+from .._core.fault import FaultKind, FaultReason
 from .._core.prompt import Media, Parts, parts_of
 from .._core.provider_answers.reported_usage import chat_usage
 from .._core.usage import TokenUsage
@@ -153,21 +153,29 @@ def read_reply(body: str | bytes, *, answered_by_tool: bool = False) -> tuple[st
     """
     _, usage, choice = _parse(body)
     message = as_mapping(choice.get("message"))
+    texts = texts_of(message.get("content"))
     refusals = [message.get("refusal"), *(part.get("refusal") for part in as_objects(message.get("content")))]
     if words := next(filter(None, refusals), None):
-        raise CallError(f"the model refused: {words}", kind=FaultKind.REFUSED, usage=usage)
-    texts = texts_of(message.get("content"))
+        answer = "\n".join(filter(None, ["".join(texts), json_text(words)]))
+        raise CallError(f"the model refused: {words}", kind=FaultKind.REFUSED, usage=usage, answer=answer)
     calls = _call_arguments(message) if answered_by_tool and not "".join(texts).strip() else []
     require_finished(
         choice.get("finish_reason"),
         usage,
         vendors_own=choice.get("native_finish_reason"),
+        answer="".join(texts) or "\n".join(_call_arguments(message)),
         answered_by_tool=len(calls) == 1,
     )
     if len(calls) == 1:
         return join_texts(calls, usage), usage
-    if not "".join(texts) and (message.get("reasoning_content") or message.get("reasoning")):
-        raise CallError("the reply has the model's thoughts but no answer", kind=FaultKind.INVALID, usage=usage)
+    thoughts = message.get("reasoning_content") or message.get("reasoning")
+    if not "".join(texts) and thoughts:
+        raise CallError(
+            "the reply has the model's thoughts but no answer",
+            kind=FaultKind.INVALID,
+            usage=usage,
+            answer=json_text(thoughts),
+        )
     return join_texts(texts, usage), usage
 
 
@@ -195,7 +203,8 @@ def _no_choices(reply: dict[str, Any], usage: TokenUsage) -> CallError:
     for result in as_objects(reply.get("prompt_filter_results")):
         filters = as_mapping(result.get("content_filter_results"))
         if named := [name for name, found in filters.items() if as_mapping(found).get("filtered") is True]:
-            return CallError(f"the prompt was filtered: {', '.join(named)}", kind=FaultKind.REFUSED, usage=usage)
+            message = f"the prompt was filtered: {', '.join(named)}"
+            return CallError(message, kind=FaultKind.REFUSED, usage=usage, reason=FaultReason.POLICY)
     said = next((reply[name] for name in ("message", "detail", "msg") if isinstance(reply.get(name), str)), "")
     return CallError(f"the reply has no choices{said and f': {said}'}", kind=FaultKind.TRANSIENT, usage=usage)
 

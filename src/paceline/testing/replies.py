@@ -118,6 +118,11 @@ _STATUS = {
     FaultKind.REJECTED: (400, "the request is not valid"),
     FaultKind.DENIED: (401, "the key is not valid"),
 }
+_ANSWERS = {
+    FaultKind.INVALID: "An answer in another format.",
+    FaultKind.TRUNCATED: "The beginning of an answer that",
+    FaultKind.REFUSED: "I cannot help with that.",
+}
 _MESSAGE = {
     FaultKind.EXHAUSTED: "the daily quota is exhausted",
     FaultKind.INVALID: "the answer does not have the requested format",
@@ -196,4 +201,4 @@ def fault_error(kind: FaultKind, usage: TokenUsage) -> SimulatedError | CallErro
     """Return the error of a fault other than a refusal by a limit."""
     if kind in _STATUS:
         return SimulatedError(*_STATUS[kind])
-    return CallError(_MESSAGE[kind], kind=kind, usage=usage)
+    return CallError(_MESSAGE[kind], kind=kind, usage=usage, answer=_ANSWERS.get(kind))

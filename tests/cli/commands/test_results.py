@@ -241,3 +241,22 @@ def test_a_damaged_answer_in_the_journal_is_one_sentence(paceline, batch, tmp_pa
     run = paceline("results", journal, "-o", tmp_path / "x.csv")
     assert (run.code, len(run.err.splitlines())) == (2, 1)
     assert "is damaged" in run.err
+
+
+@pytest.mark.parametrize(
+    ("kind", "answer"), [("truncated", "The beginning"), ("invalid", "An answer"), ("refused", "I cannot")]
+)
+def test_an_answer_that_was_not_accepted_is_in_the_rows_the_journal_and_the_table(
+    paceline, jsonl, tmp_path, kind, answer
+):
+    out, table = tmp_path / "out.jsonl", tmp_path / "again.csv"
+    run = paceline("run", jsonl(2), "-o", out, "-m", f"{FAST},faults={kind}:1", "-v")
+    assert run.code == 1
+    assert answer not in run.err
+    errors = [row["error"] for row in rows_of(out)]
+    assert all(error["answer"].startswith(answer) for error in errors)
+    assert len(errors) == 2
+    assert [row["error"] for row in paceline("results", out, "-o", "-").rows] == errors
+    assert paceline("results", out, "-o", table).code == 0
+    with table.open(newline="") as file:
+        assert [row["error_answer"] for row in csv.DictReader(file)] == [error["answer"] for error in errors]

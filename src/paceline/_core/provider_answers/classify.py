@@ -27,14 +27,14 @@ from typing import TypeAlias
 import attrs
 
 from ..exceptions import CallError
-from ..fault import Fault, FaultKind
+from ..fault import Fault, FaultKind, too_large_fault
 from ..media_type import ANSWERED_HTML, is_html
 from ..quota import QuotaHint, positive_number
 from ..server_url import shown_url
 from .body_hints import quota_of_answer, requested_beyond_limit, wait_in_body
 from .connection_failure import connection_failure
 from .foreign_error import Answer, attribute, read_answer, status_of_response
-from .provider_errors import TOO_LARGE, kind_of_answer, of_status, says_too_large
+from .provider_errors import kind_of_answer, of_status, reason_of_answer, says_too_large
 from .waits import HOUR, MINUTE
 
 ErrorReader: TypeAlias = Callable[[BaseException], Fault | None]
@@ -160,7 +160,7 @@ def _fault_of(error: BaseException, wall_time: float, read: ErrorReader | None) 
         asked = positive_number(error.retry_after) or (
             positive_number(quota.retry_after) if quota is not None else None
         )
-        return Fault(error.kind, describe(error), asked, quota)
+        return Fault(error.kind, describe(error), asked, quota, reason=error.reason, answer=error.answer)
     fault = read(error) if read is not None else None
     if fault is not None:
         return fault
@@ -222,7 +222,7 @@ def fault_of_answer(
     refused = next((word for word in answer.body.words if word in _MEASURES), "") if is_refusal else None
     quota = quota_of_answer(answer, wall_time=wall_time, refused=refused)
     if says_too_large(answer) or (is_refusal and requested_beyond_limit(answer.body, quota)):
-        return Fault(FaultKind.REJECTED, f"{TOO_LARGE}: {message}", None, _not_exceeded(quota))
+        return too_large_fault(message, _not_exceeded(quota))
     spent = quota is not None and quota.is_spent
     wait = positive_number(quota.retry_after if quota is not None else None) or asked
     if kind is FaultKind.THROTTLED and spent:
@@ -233,10 +233,10 @@ def fault_of_answer(
             kind = FaultKind.THROTTLED  # rule 3
     if kind is FaultKind.EXHAUSTED:
         back = wait if not spent and wait is not None and wait > MINUTE else None
-        return Fault(kind, message, None, _with_reopening(quota, back))
+        return Fault(kind, message, None, _with_reopening(quota, back), reason=reason_of_answer(answer, kind))
     if kind is FaultKind.THROTTLED and wait is not None and wait > _LONG_WAIT:
         quota = _with_reopening(quota or QuotaHint(retry_after=wait), wait)  # rule 4
-    return Fault(kind, message, wait, quota)
+    return Fault(kind, message, wait, quota, reason=reason_of_answer(answer, kind))
 
 
 def _with_reopening(quota: QuotaHint | None, reopens: float | None) -> QuotaHint | None:

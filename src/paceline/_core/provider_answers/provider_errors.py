@@ -22,12 +22,11 @@ from collections.abc import Mapping
 
 import attrs
 
-from ..fault import FaultKind
+from ..fault import FaultKind, FaultReason
 from .foreign_error import Answer, ErrorBody
 
-TOO_LARGE = "refused as too large for the limit"
 _LONGEST_SENTENCES = 4_000  # characters of a message that are searched
-_PAYLOAD_TOO_LARGE, _TOO_MANY = 413, 429
+_PAYMENT_REQUIRED, _PAYLOAD_TOO_LARGE, _TOO_MANY = 402, 413, 429
 
 _BY_STATUS = {
     401: FaultKind.DENIED,
@@ -41,8 +40,23 @@ _BY_STATUS = {
     529: FaultKind.OVERLOADED,
 }
 
-_ITEM, _LANE, _BATCH = FaultKind.REFUSED, FaultKind.EXHAUSTED, FaultKind.DENIED
-_CODES: tuple[tuple[FaultKind, str, str], ...] = (  # kind, codes in lower case, source
+
+@attrs.frozen
+class Finding:
+    """What a row of the tables says of an answer."""
+
+    kind: FaultKind
+    reason: FaultReason | None = None
+
+
+_ITEM, _BATCH = Finding(FaultKind.REFUSED, FaultReason.POLICY), Finding(FaultKind.DENIED)
+_CREDIT, _MODEL, _REGION = (
+    Finding(FaultKind.EXHAUSTED, reason) for reason in (FaultReason.CREDIT, FaultReason.NO_ACCESS, FaultReason.REGION)
+)
+_QUOTA, _PACE, _CAPACITY = Finding(FaultKind.EXHAUSTED), Finding(FaultKind.THROTTLED), Finding(FaultKind.OVERLOADED)
+_TIME, _ANSWER = Finding(FaultKind.TIMEOUT), Finding(FaultKind.INVALID)
+_TOO_LARGE = Finding(FaultKind.REJECTED, FaultReason.TOO_LARGE)
+_CODES: tuple[tuple[Finding, str, str], ...] = (  # finding, codes in lower case, source
     # ---- credentials: the batch
     (_BATCH, "invalid_api_key account_deactivated ip_not_authorized invalid_organization", "OpenAI docs: error codes"),
     (_BATCH, "authentication_error organization_on_hold oauth_org_not_allowed", "Anthropic docs: errors"),
@@ -59,66 +73,74 @@ _CODES: tuple[tuple[FaultKind, str, str], ...] = (  # kind, codes in lower case,
     (_ITEM, "sensitivecontentdetected safety_check_failed", "Volcengine Ark and ZenMux docs"),
     # ---- the model's answer, which the provider could not read: the item, and it may be asked again
     (
-        FaultKind.INVALID,
+        _ANSWER,
         "tool_use_failed json_validate_failed failed_generation",
         "Groq docs: tool use, structured outputs",
     ),
     # ---- credit and spending limits: the lane
-    (_LANE, "insufficient_quota billing_hard_limit_reached billing_not_active", "OpenAI docs: error codes"),
-    (_LANE, "contract_spend_limit_reached enforced_spend_limit_reached", "Anthropic docs: errors"),
-    (_LANE, "linked_organization_spend_limit_reached billing_error", "Anthropic docs: errors"),
-    (_LANE, "blocked_api_access", "Groq docs: spend limits; comes as 400"),
-    (_LANE, "billing_disabled service_disabled", "Google docs: ErrorReason; GoogleCloudPlatform/php-docs-samples#1235"),
-    (_LANE, "insufficient_balance insufficient_credit insufficient_credits reject_no_credit", "DeepSeek, ZenMux"),
-    (_LANE, "payment_required quote_exceeded insufficient_funds", "OpenRouter and ZenMux docs"),
-    (_LANE, "exceeded_current_quota_error", "Moonshot docs: comes as 429"),
-    (_LANE, "arrearage allocationquota.freetieronly", "DashScope docs: error codes"),
-    (_LANE, "accountoverdueerror", "Volcengine Ark docs"),
-    (_LANE, "budget_exceeded", "LiteLLM docs: budgets; comes as 400"),
-    (_LANE, "usage_limit_reached usage_not_included", "OpenAI: limits of a plan; openai/codex"),
+    (_CREDIT, "insufficient_quota billing_hard_limit_reached billing_not_active", "OpenAI docs: error codes"),
+    (_CREDIT, "contract_spend_limit_reached enforced_spend_limit_reached", "Anthropic docs: errors"),
+    (_CREDIT, "linked_organization_spend_limit_reached billing_error", "Anthropic docs: errors"),
+    (_CREDIT, "blocked_api_access", "Groq docs: spend limits; comes as 400"),
+    (
+        _CREDIT,
+        "billing_disabled service_disabled",
+        "Google docs: ErrorReason; GoogleCloudPlatform/php-docs-samples#1235",
+    ),
+    (_CREDIT, "insufficient_balance insufficient_credit insufficient_credits reject_no_credit", "DeepSeek, ZenMux"),
+    (_CREDIT, "payment_required quote_exceeded insufficient_funds", "OpenRouter and ZenMux docs"),
+    (_CREDIT, "exceeded_current_quota_error", "Moonshot docs: comes as 429"),
+    (_CREDIT, "arrearage allocationquota.freetieronly", "DashScope docs: error codes"),
+    (_CREDIT, "accountoverdueerror", "Volcengine Ark docs"),
+    (_CREDIT, "budget_exceeded", "LiteLLM docs: budgets; comes as 400"),
+    (_CREDIT, "usage_limit_reached usage_not_included", "OpenAI: limits of a plan; openai/codex"),
     # ---- model and country: the lane
-    (_LANE, "unsupported_country_region_territory unsupported_country regionerror", "home-assistant/core#120072"),
-    (_LANE, "model_permission_blocked_org model_permission_blocked_project", "Groq docs: model permissions"),
-    (_LANE, "model_terms_required", "Groq: the terms of a model are not accepted; comes as 400"),
-    (_LANE, "key_model_access_denied team_model_access_denied user_model_access_denied", "LiteLLM proxy; comes as 401"),
-    (_LANE, "project_model_access_denied org_model_access_denied", "LiteLLM proxy; comes as 401"),
-    (_LANE, "model.accessdenied accessdenied.unpurchased", "DashScope docs: error codes"),
-    (_LANE, "modelnotopen", "Volcengine Ark docs; comes as 404"),
+    (_REGION, "unsupported_country_region_territory unsupported_country regionerror", "home-assistant/core#120072"),
+    (_MODEL, "model_permission_blocked_org model_permission_blocked_project", "Groq docs: model permissions"),
+    (_MODEL, "model_terms_required", "Groq: the terms of a model are not accepted; comes as 400"),
+    (
+        _MODEL,
+        "key_model_access_denied team_model_access_denied user_model_access_denied",
+        "LiteLLM proxy; comes as 401",
+    ),
+    (_MODEL, "project_model_access_denied org_model_access_denied", "LiteLLM proxy; comes as 401"),
+    (_MODEL, "model.accessdenied accessdenied.unpurchased", "DashScope docs: error codes"),
+    (_MODEL, "modelnotopen", "Volcengine Ark docs; comes as 404"),
     # ---- pace and capacity
     (
-        FaultKind.THROTTLED,
+        _PACE,
         "rate_limit_exceeded rate_limit_error ramp_limit_exceeded slow_down",
         "OpenAI, Anthropic docs",
     ),
-    (FaultKind.THROTTLED, "throttlingexception toomanyrequestsexception", "AWS docs: common errors"),
-    (FaultKind.OVERLOADED, "overloaded_error", "Anthropic docs: errors"),
-    (FaultKind.TIMEOUT, "timeout_error", "Anthropic docs: errors"),
+    (_PACE, "throttlingexception toomanyrequestsexception", "AWS docs: common errors"),
+    (_CAPACITY, "overloaded_error", "Anthropic docs: errors"),
+    (_TIME, "timeout_error", "Anthropic docs: errors"),
 )
 _PREFIXES = (  # of reasons that come in families
     ("api_key_", _BATCH, "Google docs: ErrorReason; a blocked service, IP address, referrer or app"),
     ("access_token_", _BATCH, "Google docs: ErrorReason"),
 )
 _CODES_BY_STATUS = {  # codes that tell only together with their status
-    (403, "model_not_found"): _LANE,  # OpenAI; Aider-AI/aider#1903: the project has no access to the model
-    (429, "quota_exhausted"): _LANE,  # Google's ErrorInfo; Wei-Shaw/claude-relay-service#746
-    (429, "1113"): _LANE,  # Z.ai docs: the balance is used up
-    (429, "1308"): _LANE,  # Z.ai docs: the usage limit of 5 hours; hugalafutro/model-hotel#955
-    (429, "1310"): _LANE,  # Z.ai docs: the limit of a week or a month; Yeachan-Heo/gajae-code#1821
+    (403, "model_not_found"): _MODEL,  # OpenAI; Aider-AI/aider#1903: the project has no access to the model
+    (429, "quota_exhausted"): _QUOTA,  # Google's ErrorInfo; Wei-Shaw/claude-relay-service#746
+    (429, "1113"): _CREDIT,  # Z.ai docs: the balance is used up
+    (429, "1308"): _QUOTA,  # Z.ai docs: the usage limit of 5 hours; hugalafutro/model-hotel#955
+    (429, "1310"): _QUOTA,  # Z.ai docs: the limit of a week or a month; Yeachan-Heo/gajae-code#1821
     (400, "1301"): _ITEM,  # Zhipu docs: the content is sensitive
-    (403, "30001"): _LANE,  # SiliconFlow docs: the balance is insufficient
+    (403, "30001"): _CREDIT,  # SiliconFlow docs: the balance is insufficient
 }
 
 
 @attrs.frozen
 class _Words:
-    kind: FaultKind
+    finding: Finding
     statuses: frozenset[int]
     text: re.Pattern[str]
     source: str
 
 
-def _words(kind: FaultKind, statuses: str, text: str, source: str) -> _Words:
-    return _Words(kind, frozenset(map(int, statuses.split())), re.compile(text, re.IGNORECASE), source)
+def _words(finding: Finding, statuses: str, text: str, source: str) -> _Words:
+    return _Words(finding, frozenset(map(int, statuses.split())), re.compile(text, re.IGNORECASE), source)
 
 
 _ACCOUNT = "400 401 402 403 412 429"
@@ -141,52 +163,52 @@ _TEXTS = (  # a text with ^ is the beginning of the message; statuses; source
     _words(_ITEM, "403", r"^The request is prohibited due to a violation of provider Terms Of Service", "OpenRouter"),
     _words(_ITEM, "400", r"^Output blocked by content filtering policy", "Anthropic"),
     # ---- credit and spending limits: the lane
-    _words(_LANE, "400 403", r"^Your credit balance is too low", "anthropics/claude-code#66314, #91322; Anthropic: 400 invalid_request_error"),
-    _words(_LANE, "400 403 429", r"^You have reached your specified (?:workspace )?API usage limits", "anthropics/claude-code#38035"),
-    _words(_LANE, _ACCOUNT, r"has either used all available credits or reached its monthly spending limit",
+    _words(_CREDIT, "400 403", r"^Your credit balance is too low", "anthropics/claude-code#66314, #91322; Anthropic: 400 invalid_request_error"),
+    _words(_CREDIT, "400 403 429", r"^You have reached your specified (?:workspace )?API usage limits", "anthropics/claude-code#38035"),
+    _words(_CREDIT, _ACCOUNT, r"has either used all available credits or reached its monthly spending limit",
            "xAI; continuedev/continue#10373 as 429, Anantys-oss/koan#2412 as 403"),
-    _words(_LANE, _ACCOUNT, r"^Your newly created team doesn't have any credits", "xAI; continuedev/continue#12670"),
-    _words(_LANE, _ACCOUNT, r"^You have run out of credits", "xAI; Wei-Shaw/sub2api#4069"),
-    _words(_LANE, _ACCOUNT, r"^(?:Sorry, )?(?:your )?(?:account )?balance is insufficient", "SiliconFlow docs"),
-    _words(_LANE, _ACCOUNT, r"^Insufficient (?:account )?(?:balance|credits?|funds|quota)\b", "DeepSeek docs, OpenRouter docs"),
-    _words(_LANE, "401 403", r"^Key limit exceeded", "OpenRouter; RooCodeInc/Roo-Code#515"),
-    _words(_LANE, "400 403 429", r"requires billing to be enabled|^(?:The )?billing account (?:for|of) .{1,100} (?:is|has been) "
+    _words(_CREDIT, _ACCOUNT, r"^Your newly created team doesn't have any credits", "xAI; continuedev/continue#12670"),
+    _words(_CREDIT, _ACCOUNT, r"^You have run out of credits", "xAI; Wei-Shaw/sub2api#4069"),
+    _words(_CREDIT, _ACCOUNT, r"^(?:Sorry, )?(?:your )?(?:account )?balance is insufficient", "SiliconFlow docs"),
+    _words(_CREDIT, _ACCOUNT, r"^Insufficient (?:account )?(?:balance|credits?|funds|quota)\b", "DeepSeek docs, OpenRouter docs"),
+    _words(_CREDIT, "401 403", r"^Key limit exceeded", "OpenRouter; RooCodeInc/Roo-Code#515"),
+    _words(_CREDIT, "400 403 429", r"requires billing to be enabled|^(?:The )?billing account (?:for|of) .{1,100} (?:is|has been) "
            r"(?:disabled|closed|not found)|^Billing (?:is disabled|has not been enabled)", "Google; GoogleCloudPlatform/php-docs-samples#1235"),
-    _words(_LANE, "429", r"^Your (?:prepay|prepayment|prepaid) credits are depleted|^Your (?:project|billing account) has exceeded its "
+    _words(_CREDIT, "429", r"^Your (?:prepay|prepayment|prepaid) credits are depleted|^Your (?:project|billing account) has exceeded its "
            r"(?:monthly )?spending cap", "Gemini docs: billing"),
-    _words(_LANE, "403", r"API has not been used in project \S{1,100} before or it is disabled", "Google docs: SERVICE_DISABLED"),
-    _words(_LANE, "412", r"^Account .{1,100} is suspended", "Fireworks docs: error codes"),
-    _words(_LANE, "400", r"^Access denied, please make sure your account is in good standing", "DashScope docs: Arrearage"),
-    _words(_LANE, "400 429", r"^(?:ExceededBudget|Budget has been exceeded)", "LiteLLM docs: budgets"),
-    _words(_LANE, "403", r"^Out of call volume quota", "Azure API Management docs: quota policy"),
+    _words(_CREDIT, "403", r"API has not been used in project \S{1,100} before or it is disabled", "Google docs: SERVICE_DISABLED"),
+    _words(_CREDIT, "412", r"^Account .{1,100} is suspended", "Fireworks docs: error codes"),
+    _words(_CREDIT, "400", r"^Access denied, please make sure your account is in good standing", "DashScope docs: Arrearage"),
+    _words(_CREDIT, "400 429", r"^(?:ExceededBudget|Budget has been exceeded)", "LiteLLM docs: budgets"),
+    _words(_CREDIT, "403", r"^Out of call volume quota", "Azure API Management docs: quota policy"),
     # ---- model and country: the lane
-    _words(_LANE, "400 403", r"^User location is not supported", "Gemini docs: troubleshooting; google-gemini/cookbook#135"),
-    _words(_LANE, "403", r"^Country, region, or territory not supported", "OpenAI docs: error codes"),
-    _words(_LANE, "403", r"^Request not allowed\.?$", "Anthropic's answer to a country"),
-    _words(_LANE, "400 403", r"is not allowed from unsupported countries|^This model is not available in your (?:country|region)",
+    _words(_REGION, "400 403", r"^User location is not supported", "Gemini docs: troubleshooting; google-gemini/cookbook#135"),
+    _words(_REGION, "403", r"^Country, region, or territory not supported", "OpenAI docs: error codes"),
+    _words(_REGION, "403", r"^Request not allowed\.?$", "Anthropic's answer to a country"),
+    _words(_REGION, "400 403", r"is not allowed from unsupported countries|^This model is not available in your (?:country|region)",
            "aws-samples/generative-bi-using-rag#361, anomalyco/opencode#8796"),
-    _words(_LANE, "403", r"^(?:Project|Organization|Your (?:project|organization|account|team)) .{0,100}does not have access to (?:the )?model",
+    _words(_MODEL, "403", r"^(?:Project|Organization|Your (?:project|organization|account|team)) .{0,100}does not have access to (?:the )?model",
            "OpenAI; continuedev/continue#10120"),
-    _words(_LANE, "403", r"^You (?:don't|do not) have access to the model\b|^You are not allowed to sample from this model",
+    _words(_MODEL, "403", r"^You (?:don't|do not) have access to the model\b|^You are not allowed to sample from this model",
            "Amazon Bedrock docs, OpenAI"),
-    _words(_LANE, "403", r"^Permission 'aiplatform\.endpoints\.predict' denied", "Vertex AI: the account may not call the model"),
-    _words(_LANE, "403", r"^The model .{1,100} is blocked at the (?:project|organization) level", "Groq docs: model permissions"),
+    _words(_MODEL, "403", r"^Permission 'aiplatform\.endpoints\.predict' denied", "Vertex AI: the account may not call the model"),
+    _words(_MODEL, "403", r"^The model .{1,100} is blocked at the (?:project|organization) level", "Groq docs: model permissions"),
     # ---- long quotas: the lane
-    _words(_LANE, "429", r"^Rate limit exceeded: free-models-per-day", "OpenRouter; Gitlawb/openclaude#936"),
-    _words(_LANE, "429", r"^Too many tokens per day", "Amazon Bedrock; Ivy-Interactive/Ivy-Tendril#1756"),
-    _words(_LANE, "429", r"^Usage limit reached for \d+ hours?|^(?:Daily|Weekly|Monthly)(?:/Monthly)? limit exhausted", "Z.ai docs"),
-    _words(_LANE, "429", r"^Rate limit of \d+ per 86400 ?s exceeded", "GitHub Models docs"),
-    _words(_LANE, "429", r"key, which is limited to \d+ API calls / month", "Cohere docs: trial keys"),
-    _words(_LANE, "429", r"^(?:Tokens|Requests) per (?:day|month) limit exceeded", "Cerebras docs"),
-    _words(_LANE, "429", r"used up your daily free allocation", "Cloudflare Workers AI docs"),
-    _words(_LANE, "429", r"(?:exceeded|reached|exhausted|used up) (?:your|the|its) (?:\w+ ){0,2}(?:daily|weekly|monthly) "
+    _words(_QUOTA, "429", r"^Rate limit exceeded: free-models-per-day", "OpenRouter; Gitlawb/openclaude#936"),
+    _words(_QUOTA, "429", r"^Too many tokens per day", "Amazon Bedrock; Ivy-Interactive/Ivy-Tendril#1756"),
+    _words(_QUOTA, "429", r"^Usage limit reached for \d+ hours?|^(?:Daily|Weekly|Monthly)(?:/Monthly)? limit exhausted", "Z.ai docs"),
+    _words(_QUOTA, "429", r"^Rate limit of \d+ per 86400 ?s exceeded", "GitHub Models docs"),
+    _words(_QUOTA, "429", r"key, which is limited to \d+ API calls / month", "Cohere docs: trial keys"),
+    _words(_QUOTA, "429", r"^(?:Tokens|Requests) per (?:day|month) limit exceeded", "Cerebras docs"),
+    _words(_QUOTA, "429", r"used up your daily free allocation", "Cloudflare Workers AI docs"),
+    _words(_QUOTA, "429", r"(?:exceeded|reached|exhausted|used up) (?:your|the|its) (?:\w+ ){0,2}(?:daily|weekly|monthly) "
            r"(?:\w+ ){0,2}(?:limit|quota|allowance|allocation|credits)", "LLM gateways of no common form"),
 )  # fmt: skip
 _TOO_LARGE_TEXTS = (
     re.compile(r"^Request too large\b", re.IGNORECASE),  # OpenAI and Groq; Aider-AI/aider#1880, vanderschaarlab/climb#1
     re.compile(r"^Extra usage is required for long context requests", re.IGNORECASE),  # Anthropic; claude-code#44863
 )
-_KIND_BY_CODE: Mapping[str, FaultKind] = {code: kind for kind, codes, _ in _CODES for code in codes.split()}
+_BY_CODE: Mapping[str, Finding] = {code: finding for finding, codes, _ in _CODES for code in codes.split()}
 
 
 def of_status(status: int) -> FaultKind:
@@ -201,26 +223,35 @@ def kind_of_answer(answer: Answer) -> FaultKind | None:
 
     Without a status no words count.
     """
-    status = answer.status
-    kind = _kind_of_body(status, answer.body)
-    return kind if kind is not None or status is None else of_status(status)
+    finding = _finding_in_body(answer.status, answer.body)
+    if finding is not None:
+        return finding.kind
+    return None if answer.status is None else of_status(answer.status)
 
 
-def _kind_of_body(status: int | None, body: ErrorBody) -> FaultKind | None:
+def reason_of_answer(answer: Answer, kind: FaultKind) -> FaultReason | None:
+    """Return why an answer is a fault of a kind, where its codes, its status or its words say so."""
+    finding = _finding_in_body(answer.status, answer.body)
+    if finding is None and answer.status == _PAYMENT_REQUIRED:
+        finding = _CREDIT
+    return finding.reason if finding is not None and finding.kind is kind else None
+
+
+def _finding_in_body(status: int | None, body: ErrorBody) -> Finding | None:
     if status == _PAYLOAD_TOO_LARGE:
-        return FaultKind.REJECTED
+        return _TOO_LARGE
     for word in body.words:
         if status is not None and (status, word) in _CODES_BY_STATUS:
             return _CODES_BY_STATUS[status, word]
-        kind = _KIND_BY_CODE.get(word) or next((kind for start, kind, _ in _PREFIXES if word.startswith(start)), None)
-        if kind is not None and kind is not FaultKind.THROTTLED:
-            return kind
+        finding = _BY_CODE.get(word) or next((row for start, row, _ in _PREFIXES if word.startswith(start)), None)
+        if finding is not None and finding is not _PACE:
+            return finding
     rows = [row for row in _TEXTS if status in row.statuses]
     for text in body.messages:
         for row in rows:
             if row.text.search(text[:_LONGEST_SENTENCES]):
-                return row.kind
-    return FaultKind.THROTTLED if any(_KIND_BY_CODE.get(word) for word in body.words) else None
+                return row.finding
+    return _PACE if any(word in _BY_CODE for word in body.words) else None
 
 
 def says_too_large(answer: Answer) -> bool:

@@ -19,7 +19,7 @@ from http import HTTPStatus
 from typing import Any, ClassVar
 
 from ..._core.exceptions import CallError
-from ..._core.fault import Fault, FaultKind
+from ..._core.fault import Fault, FaultKind, FaultReason
 from ..._core.provider_answers.classify import describe, fault_of_answer
 from ..._core.provider_answers.foreign_error import Answer, attribute, lowered
 from ..._core.provider_answers.provider_errors import of_status
@@ -84,7 +84,7 @@ def read_reply(body: str | bytes) -> tuple[str, TokenUsage]:
     blocked = as_mapping(reply.get("promptFeedback")).get("blockReason")
     if not candidates or blocked:
         reason = f"the prompt was blocked: {blocked}" if blocked else "the reply has no candidates"
-        raise CallError(reason, kind=FaultKind.REFUSED, usage=usage)
+        raise CallError(reason, kind=FaultKind.REFUSED, usage=usage, reason=FaultReason.POLICY if blocked else None)
     return _text_of(candidates[0], usage), usage
 
 
@@ -102,9 +102,10 @@ def read_complete_reply(body: str | bytes) -> tuple[dict[str, Any], TokenUsage]:
 
 
 def _text_of(candidate: dict[str, Any], usage: TokenUsage) -> str:
-    require_finished(candidate.get("finishReason"), usage, message=candidate.get("finishMessage"))
     parts = as_objects(as_mapping(candidate.get("content")).get("parts"))
     texts = [part["text"] for part in parts if isinstance(part.get("text"), str) and part.get("thought") is not True]
+    reason, message = candidate.get("finishReason"), candidate.get("finishMessage")
+    require_finished(reason, usage, message=message, answer="".join(texts))
     if texts and not any(texts):
         return ""  # Gemini sends an empty text as an answer
     return join_texts(texts, usage)
@@ -129,4 +130,6 @@ async def require_readable_body(response: Any) -> None:
         answer = Answer(response.status_code, lowered(response.headers))
         text = f"HTTP {response.status_code}, with a body that cannot be read"
         fault = fault_of_answer(of_status(response.status_code), answer, text, wall_time=time.time())
-        raise CallError(fault.message, kind=fault.kind, retry_after=fault.retry_after, quota=fault.quota) from error
+        raise CallError(
+            fault.message, kind=fault.kind, retry_after=fault.retry_after, quota=fault.quota, reason=fault.reason
+        ) from error

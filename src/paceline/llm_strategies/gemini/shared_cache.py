@@ -119,7 +119,9 @@ class SharedCache:
         if flight.fault is not None:
             fault = flight.fault
             message = f"the context cache: {fault.message}"
-            raise CallError(message, kind=fault.kind, retry_after=fault.retry_after, quota=fault.quota)
+            raise CallError(
+                message, kind=fault.kind, retry_after=fault.retry_after, quota=fault.quota, reason=fault.reason
+            )
 
     async def _carry_out(self, client: genai.Client, operation: _Operation) -> signals.Effect:
         """Carry out an operation and return the next effect for the call."""
