@@ -87,3 +87,12 @@ def test_a_result_is_one_class_at_run_time():
     assert attrs.evolve(result, output=None, error=Fault(FaultKind.BUG)).success is False
     assert pickle.loads(pickle.dumps(result)) == result  # noqa: S301 - made above
     assert (is_result(result), is_result(WorkItemResult), is_result(None)) == (True, False, False)
+
+
+@pytest.mark.parametrize("kind", [FaultKind.INVALID, FaultKind.TRUNCATED, FaultKind.REFUSED])
+def test_an_answer_that_was_not_accepted_goes_with_the_exception(kind):
+    fault = Fault(kind, "no", answer='{"a": ', reason="policy")
+    with pytest.raises(CallError) as caught:
+        WorkItemResult("q7", 6, error=fault).unwrap()
+    assert (caught.value.answer, caught.value.reason) == ('{"a": ', "policy")
+    assert '{"a": ' not in str(caught.value)

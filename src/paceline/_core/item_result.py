@@ -76,7 +76,8 @@ class WorkItemResult(Generic[T]):
 
         Raises:
             RateLimitError: The kind of the fault is `throttled`.
-            InvalidOutputError: The kind is `invalid`. Its `text` and `problems` are empty, as a result does not keep them.
+            InvalidOutputError: The kind is `invalid`. Its `text` is the answer; `problems` is empty, as a result
+                does not keep them.
             CallError: The kind is any other one, also `pending` and `skipped`; the exception's `kind` has it.
         """
         if self.error is not None:
@@ -99,10 +100,11 @@ def _error_of(item_id: str, fault: Fault, usage: TokenUsage) -> CallError:
     if fault.kind is FaultKind.THROTTLED:
         error = RateLimitError(message, retry_after=fault.retry_after, quota=fault.quota)
     elif fault.kind is FaultKind.INVALID:
-        error = InvalidOutputError("", (), message=message)
+        error = InvalidOutputError(fault.answer or "", (), message=message)
     else:
         error = CallError(message, kind=fault.kind)
     error.retry_after, error.quota, error.usage = fault.retry_after, fault.quota, usage
+    error.answer, error.reason = fault.answer, fault.reason
     error.item_id, error.fault = item_id, fault
     return error
 
