@@ -129,6 +129,18 @@ _OPTIONS: Mapping[str, Any] = {
 _KINDS: Mapping[str, Any] = {"metavar": "KINDS", "converter": to_kinds, "n_tokens": 1, "show_choices": False, **_FLAG}
 
 
+# Arguments of `run` and `resume` alike, except for their help.
+_Temperature: TypeAlias = Annotated[float | None, _in_group("Model", metavar="NUMBER", show_default=False)]
+_Integer: TypeAlias = Annotated[int | None, _in_group("Model", show_default=False, **_WHOLE)]
+_Effort: TypeAlias = Annotated[
+    Effort | None, _in_group("Model", metavar="LEVEL", show_choices=False, show_default=False)
+]
+_Models: TypeAlias = Annotated[tuple[str, ...], _in_group("Model", **_MODELS)]
+_ModelOptions: TypeAlias = Annotated[tuple[str, ...], _in_group("Model", **_OPTIONS)]
+_Output: TypeAlias = Annotated[FilePath | None, _in_group("Output", alias="-o", **_FILE)]
+_FileFormat: TypeAlias = Annotated[FileFormat | None, _in_group("Output", show_default=False, **_FORMAT)]
+
+
 @Parameter(name="*")
 @attrs.frozen(kw_only=True)
 class _StartArguments:
@@ -167,7 +179,7 @@ class RunArguments(_StartArguments):
 
     model: Annotated[str | None, _in_group("Model", metavar="NAME", alias="-m")] = None
     """Model: gemini-2.5-flash, gpt-5-mini, claude-haiku-4-5, openai:NAME@http://HOST/v1, or sim[:rate=50,...]. [default: that of a batch file's lines]"""
-    escalate: Annotated[tuple[str, ...], _in_group("Model", **_MODELS)] = ()
+    escalate: _Models = ()
     """Models, cheapest first; a prompt with a bad answer goes to the next."""
     system: Annotated[FilePath | None, _in_group("Model", **_FILE)] = attrs.field(default=None, metadata=_IS_PATH)
     """File with the system instruction, in UTF-8."""
@@ -176,17 +188,15 @@ class RunArguments(_StartArguments):
     schema: Annotated[FilePath | None, _in_group("Model", **_FILE)] = attrs.field(default=None, metadata=_IS_PATH)
     """Validate answers against a JSON schema; retry mismatches."""
 
-    temperature: Annotated[float | None, _in_group("Model", metavar="NUMBER", show_default=False)] = None
+    temperature: _Temperature = None
     """Temperature from 0 to 2: how much answers differ."""
-    max_tokens: Annotated[int | None, _in_group("Model", show_default=False, **_WHOLE)] = None
+    max_tokens: _Integer = None
     """Upper bound on the tokens of an answer, reasoning included."""
-    reasoning_effort: Annotated[
-        Effort | None, _in_group("Model", metavar="LEVEL", show_choices=False, show_default=False)
-    ] = None
+    reasoning_effort: _Effort = None
     """Reasoning before the answer: none, minimal, low, medium, high, xhigh or max."""
-    seed: Annotated[int | None, _in_group("Model", show_default=False, **_WHOLE)] = None
+    seed: _Integer = None
     """Seed for answers that can be repeated, if the provider has one."""
-    option: Annotated[tuple[str, ...], _in_group("Model", **_OPTIONS)] = ()
+    option: _ModelOptions = ()
     """Set anything else that the provider takes, such as top_p=0.9; may be repeated."""
 
     input_format: Annotated[InputFormat | None, _in_group("Input", **_FORMAT)] = None
@@ -210,11 +220,9 @@ class RunArguments(_StartArguments):
     dedupe: Annotated[bool | None, _in_group("Input", negative="--no-dedupe", show_default=False)] = None
     """Send identical prompts only once. [default: yes, but not for batch files or a temperature above 0]"""
 
-    output: Annotated[FilePath | None, _in_group("Output", alias="-o", **_FILE)] = attrs.field(
-        default=None, metadata=_IS_PATH
-    )
+    output: _Output = attrs.field(default=None, metadata=_IS_PATH)
     """File for results: .jsonl, .csv or .parquet; - for stdout. [default: INPUT.results.jsonl]"""
-    output_format: Annotated[FileFormat | None, _in_group("Output", show_default=False, **_FORMAT)] = None
+    output_format: _FileFormat = None
     """Format: own (JSON lines), openai, gemini, anthropic, csv, parquet. [default: by name, else own]"""
 
     journal: Annotated[FilePath | None, _in_group("Journal", **_FILE)] = attrs.field(default=None, metadata=_IS_PATH)
@@ -239,30 +247,26 @@ class ResumeArguments(_StartArguments):
 
     model: Annotated[str | None, _in_group("Model", metavar="NAME", alias="-m", show_default=False)] = None
     """Model for the remaining items; needs --allow-changes."""
-    escalate: Annotated[tuple[str, ...], _in_group("Model", **_MODELS)] = ()
+    escalate: _Models = ()
     """Models for the remaining items, cheapest first; needs --allow-changes."""
 
-    temperature: Annotated[float | None, _in_group("Model", metavar="NUMBER", show_default=False)] = None
+    temperature: _Temperature = None
     """Temperature from now on; needs --allow-changes."""
-    max_tokens: Annotated[int | None, _in_group("Model", show_default=False, **_WHOLE)] = None
+    max_tokens: _Integer = None
     """Token bound from now on; needs --allow-changes."""
-    reasoning_effort: Annotated[
-        Effort | None, _in_group("Model", metavar="LEVEL", show_choices=False, show_default=False)
-    ] = None
+    reasoning_effort: _Effort = None
     """Reasoning from now on; needs --allow-changes."""
-    seed: Annotated[int | None, _in_group("Model", show_default=False, **_WHOLE)] = None
+    seed: _Integer = None
     """Seed from now on; needs --allow-changes."""
-    option: Annotated[tuple[str, ...], _in_group("Model", **_OPTIONS)] = ()
+    option: _ModelOptions = ()
     """Option from now on; needs --allow-changes."""
 
     input: Annotated[FilePath | None, _in_group("Input", **_FILE)] = attrs.field(default=None, metadata=_IS_PATH)
     """Where the input is now, if it was moved or came from stdin."""
 
-    output: Annotated[FilePath | None, _in_group("Output", alias="-o", **_FILE)] = attrs.field(
-        default=None, metadata=_IS_PATH
-    )
+    output: _Output = attrs.field(default=None, metadata=_IS_PATH)
     """Write all results to another file; - for stdout."""
-    output_format: Annotated[FileFormat | None, _in_group("Output", show_default=False, **_FORMAT)] = None
+    output_format: _FileFormat = None
     """Format: own (JSON lines), openai, gemini, anthropic, csv, parquet."""
 
     max_workers: Annotated[int | None, _in_group("Run", show_default=False, **_WHOLE)] = None

@@ -30,7 +30,7 @@ from .._core.request import Request, with_defaults
 from .._core.usage import TokenUsage
 from ..abc import ErrorClassifier
 from .chat_client import ChatClient, Endpoint, Provider, one_of
-from .common import ProviderErrorClassifier, fingerprint, is_same_host, quota_hint
+from .common import ProviderErrorClassifier, check_arguments, fingerprint, is_same_host, quota_hint
 from .output_types.answer_format import AnswerFormat
 from .output_types.output_type import NO_REQUESTS
 from .prices import Priced
@@ -81,7 +81,14 @@ class ChatStrategy(Priced[T], Generic[T]):
         quota: str | None = None,
         keep_model: bool = False,
     ) -> None:
-        self._check(model, client, base_url, system_instruction, price)
+        check_arguments(
+            model=model,
+            client=client,
+            client_class=self._provider.client,
+            base_url=base_url,
+            system_instruction=system_instruction,
+            price=price,
+        )
         self._name = model.strip()
         self.model: str | None = self._name
         self.price = price
@@ -237,23 +244,6 @@ class ChatStrategy(Priced[T], Generic[T]):
         if client is None:
             raise MisuseError(f"{self!r}.execute() was called before prepare()")
         return client
-
-    def _check(
-        self, model: object, client: object, base_url: object, system_instruction: object, price: object
-    ) -> None:
-        expected = self._provider.client
-        if not isinstance(model, str) or not model.strip():
-            raise ConfigurationError(f"model must be the name of a model, not {model!r}")
-        if client is not None and not isinstance(client, expected):
-            raise ConfigurationError(
-                f"client must be an {self._provider.name}.{expected.__name__}, not {type(client).__qualname__}"
-            )
-        if not isinstance(base_url, str | None):
-            raise ConfigurationError(f"base_url must be a string, not {type(base_url).__name__}")
-        if not isinstance(system_instruction, str | None):
-            raise ConfigurationError(f"system_instruction must be a string, not {type(system_instruction).__name__}")
-        if not isinstance(price, Price | None):
-            raise ConfigurationError(f"price must be a paceline.Price, not {type(price).__name__}")
 
     @classmethod
     def is_own_service(cls, base_url: str | None, client: Any) -> bool:

@@ -1,4 +1,4 @@
-"""What strategies of several providers share: the classifier's base, quota hints, fingerprints, and the parsing of JSON replies.
+"""What strategies of several providers share: the check of arguments, the classifier's base, quota hints, fingerprints, JSON replies.
 
 Rules owned here:
 
@@ -22,6 +22,7 @@ from urllib.request import getproxies, proxy_bypass
 
 import attrs
 
+from .._core.accounting import Price
 from .._core.exceptions import CallError, ConfigurationError
 from .._core.fault import Fault, FaultKind, without_secret
 from .._core.media_type import ANSWERED_HTML, is_html
@@ -59,6 +60,40 @@ class ProviderErrorClassifier:
         """Return the fault."""
         fault = classify(exception, wall_time=time.time(), read=type(self).read_error)
         return fault if not self._secret else without_secret(fault, self._secret)
+
+
+def check_arguments(
+    *,
+    model: object,
+    client: object,
+    client_class: type[Any],
+    base_url: object,
+    system_instruction: object,
+    price: object,
+) -> None:
+    """Check the types of the arguments that all strategies have.
+
+    Args:
+        model: Must be a name that is not blank.
+        client: Must be of `client_class`, or None.
+        client_class: Class of the package's client.
+        base_url: Must be a string, or None.
+        system_instruction: As `base_url`.
+        price: Must be a `Price`, or None.
+
+    Raises:
+        ConfigurationError: An argument has a wrong type; the message names it.
+    """
+    if not isinstance(model, str) or not model.strip():
+        raise ConfigurationError(f"model must be the name of a model, not {model!r}")
+    if client is not None and not isinstance(client, client_class):
+        wanted = f"{client_class.__module__.removesuffix('.client')}.{client_class.__qualname__}"
+        raise ConfigurationError(f"client must be of the class {wanted}, not {type(client).__qualname__}")
+    for name, text in (("base_url", base_url), ("system_instruction", system_instruction)):
+        if not isinstance(text, str | None):
+            raise ConfigurationError(f"{name} must be a string, not {type(text).__name__}")
+    if not isinstance(price, Price | None):
+        raise ConfigurationError(f"price must be a paceline.Price, not {type(price).__name__}")
 
 
 def quota_hint(headers: Any) -> QuotaHint | None:

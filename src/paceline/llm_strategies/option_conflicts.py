@@ -31,10 +31,10 @@ def check_anthropic(options: Mapping[str, Any], model: str, *, is_own_service: b
     Args:
         options: Arguments of the request, as the user gave them.
         model: Name of the model.
-        is_own_service: Whether Anthropic itself is called.
+        is_own_service: Whether the provider itself is called, and no compatible server.
 
     Raises:
-        ConfigurationError: Two options contradict each other; the message names both.
+        ConfigurationError: An option is not accepted; the message names it, and what it contradicts.
     """
     given = _flat(options)
     forces = _mapping(given.get("tool_choice")).get("type") in {"any", "tool"}
@@ -76,16 +76,7 @@ def thinking_budget(options: Mapping[str, Any]) -> int | None:
 
 
 def check_openai(options: Mapping[str, Any], model: str, *, is_own_service: bool) -> None:
-    """Refuse options that OpenAI does not accept together, or with a model.
-
-    Args:
-        options: Arguments of the request, as the user gave them.
-        model: Name of the model.
-        is_own_service: Whether OpenAI itself is called.
-
-    Raises:
-        ConfigurationError: An option is not accepted; the message names it and what to do.
-    """
+    """Refuse options that OpenAI does not accept together, or with a model; arguments and error as for `check_anthropic`."""
     given = _flat(options)
     choice = given.get("tool_choice")
     if choice == "required" or _mapping(choice).get("type") == "function" or _mapping(given.get("function_call")):

@@ -27,7 +27,7 @@ import hashlib
 import time
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
-from typing import Any
+from typing import Any, TypeVar
 
 from .._core.exceptions import ConfigurationError
 from .._core.fault import FaultKind
@@ -42,6 +42,8 @@ from .limits import ConcurrencyCap, FixedWindow, Limit, TokenBucket
 from .provider import SimulatedProvider
 from .replies import DIALECTS
 from .service import FAULTS, HINTS, Service
+
+N = TypeVar("N", float, int)
 
 NO_SETTINGS: Mapping[str, Any] = MappingProxyType({})
 
@@ -205,28 +207,24 @@ def _limits(options: dict[str, Any]) -> tuple[Limit, ...]:
     return tuple(limits)
 
 
-def _number(bound: Number) -> Callable[[str, str], float]:
-    def read(key: str, text: str) -> float:
+def _read_by(parse: Callable[[str], N], bound: Number) -> Callable[[str, str], N]:
+    def read(key: str, text: str) -> N:
         try:
-            value = float(text)
+            value = parse(text)
         except ValueError:
             raise ConfigurationError(f"{key} must be {bound}, not {text!r}") from None
         bound.check(key, value)
         return value
 
     return read
+
+
+def _number(bound: Number) -> Callable[[str, str], float]:
+    return _read_by(float, bound)
 
 
 def _whole_number(bound: WholeNumber) -> Callable[[str, str], int]:
-    def read(key: str, text: str) -> int:
-        try:
-            value = int(text)
-        except ValueError:
-            raise ConfigurationError(f"{key} must be {bound}, not {text!r}") from None
-        bound.check(key, value)
-        return value
-
-    return read
+    return _read_by(int, bound)
 
 
 def _rate(key: str, text: str) -> float | None:

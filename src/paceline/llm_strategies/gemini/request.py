@@ -17,11 +17,9 @@ from json import JSONDecodeError
 from typing import Any
 
 import attrs
-from google import genai
 from google.genai import types
 from pydantic import BaseModel, ValidationError
 
-from ..._core.accounting import Price
 from ..._core.exceptions import CallError, ConfigurationError
 from ..._core.fault import FaultKind
 from ..._core.model_settings import check_values
@@ -57,24 +55,6 @@ _SCHEMAS = SchemaSupport(  # https://ai.google.dev/api/generate-content: respons
     boolean_choices=False,
 )
 _HASH_LENGTH = 40  # characters: a display name may have 128
-
-
-def check(model: object, client: object, base_url: object, system_instruction: object, price: object) -> None:
-    """Check the types of a strategy's arguments.
-
-    Raises:
-        ConfigurationError: An argument has a wrong type; the message names it.
-    """
-    if not isinstance(model, str) or not model.strip():
-        raise ConfigurationError(f"model must be a model's name, not {model!r}")
-    if not isinstance(client, genai.Client | None):
-        raise ConfigurationError(f"client must be a google.genai.Client, not {type(client).__qualname__}")
-    if not isinstance(base_url, str | None):
-        raise ConfigurationError(f"base_url must be a string, not {type(base_url).__name__}")
-    if not isinstance(system_instruction, str | None):
-        raise ConfigurationError(f"system_instruction must be a string, not {type(system_instruction).__name__}")
-    if not isinstance(price, Price | None):
-        raise ConfigurationError(f"price must be a paceline.Price, not {type(price).__name__}")
 
 
 def config_of(

@@ -30,13 +30,13 @@ from ..._core.request import Request
 from ..._core.usage import TokenUsage
 from ...abc import ErrorClassifier
 from .._loops import PerLoop, connections_of
-from ..common import fingerprint, quota_hint
+from ..common import check_arguments, fingerprint, quota_hint
 from ..option_conflicts import check_gemini
 from ..output_types.output_type import NO_REQUESTS, OutputType
 from ..prices import Priced
 from .client import Access, Connection, Identity, http_client_of, is_plain, server_of
 from .errors import GeminiErrorClassifier, read_complete_reply, read_reply
-from .request import SETTINGS, check, config_of, content_of, sdk_errors, settings_of, unchanged, with_system_text
+from .request import SETTINGS, config_of, content_of, sdk_errors, settings_of, unchanged, with_system_text
 
 T = TypeVar("T")
 
@@ -119,7 +119,14 @@ class GeminiStrategy(Priced[T], Generic[T]):
         price: Price | None = None,
         quota: str | None = None,
     ) -> None:
-        check(model, client, base_url, system_instruction, price)
+        check_arguments(
+            model=model,
+            client=client,
+            client_class=genai.Client,
+            base_url=base_url,
+            system_instruction=system_instruction,
+            price=price,
+        )
         named = {"api_key": api_key, "base_url": base_url, "project": project, "location": location}
         if client is not None and (vertexai is not None or any(value is not None for value in named.values())):
             raise ConfigurationError(f"give either client, which has its own settings, or {', '.join(named)}, vertexai")
