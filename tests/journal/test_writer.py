@@ -370,9 +370,14 @@ def test_recent_results_are_the_rows_that_a_reader_finds(path, writer):
 
 def test_results_of_a_transaction_that_was_rolled_back_are_not_recent(writer):
     writer.keep_recent()
-    with pytest.raises(JournalError), writer.transaction():
-        writer.commit([done("a")], {})
-        writer.commit([done("not registered")], {})
+
+    def commit_both():
+        with writer.transaction():
+            writer.commit([done("a")], {})
+            writer.commit([done("not registered")], {})
+
+    with pytest.raises(JournalError):
+        commit_both()
     assert writer.take_recent(after=0) == []
     with writer.transaction():
         writer.commit([done("b")], {})

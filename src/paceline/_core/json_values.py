@@ -12,7 +12,8 @@ from __future__ import annotations
 import json
 import math
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from json.scanner import make_scanner
 from types import MappingProxyType
 from typing import Any, NoReturn
 
@@ -75,7 +76,11 @@ def decode_strict(text: str) -> Any:
         ValueError: An integer has more digits than the interpreter converts.
         RecursionError: The document is nested too deeply.
     """
-    return _decoder.decode(text)
+    try:
+        value, end = _scan(text, 0)
+    except StopIteration:  # no value begins here
+        return _decoder.decode(text)
+    return value if end == len(text) else _decoder.decode(text)  # blanks around it, or an error
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -98,3 +103,4 @@ def _constant(text: str) -> NoReturn:
 
 
 _decoder = json.JSONDecoder(object_pairs_hook=_unique, parse_float=_finite, parse_constant=_constant)
+_scan: Callable[[str, int], tuple[Any, int]] = make_scanner(_decoder)  # type: ignore[arg-type]  # without the search for blanks, which few texts have

@@ -47,6 +47,8 @@ def decode_line(line: bytes, encoding: str | None = None) -> str:
 
 def is_blank(line: bytes) -> bool:
     """Whether a line that passed its check is blank."""
+    if b"!" <= line[:1] <= b"~":
+        return False
     begin = line.strip()[:1]
     if b"!" <= begin <= b"~":
         return False

@@ -56,7 +56,7 @@ class ObjectRecords:
             LineError: No prompt can be made of it.
             InputError: The template cannot be used, or an earlier line of a batch API has no id.
         """
-        if kind in _BATCH:
+        if kind is not InputKind.JSONL and kind in _BATCH:
             self._refuse_options(kind)
             found = read_batch_line(kind, fields)
             self._check_id(kind, found.id, line)
@@ -75,16 +75,20 @@ class ObjectRecords:
         if "prompt" not in fields and "messages" in fields:
             prompt, others = read_messages(fields)
         elif "prompt" in fields:
-            prompt = "" if fields["prompt"] is None else fields["prompt"]
-            others = {key: value for key, value in fields.items() if key != "prompt"}
+            others = fields.copy()
+            prompt = others.pop("prompt")
+            if prompt is None:
+                prompt = ""
             if not isinstance(prompt, str):
                 raise LineError(f"prompt must be a string, not {kind_name(prompt)}")
         else:
             unknown = ", ".join(map(quote, list(fields)[:20]))
             raise LineError(f"has no prompt; {template_advice([*fields])} (fields: {unknown or 'none'})")
-        name = self._id_of(position, fields)
-        others.pop(self._id_key(fields) or "", None)
-        context = others.get("context") if others.keys() <= {"context"} else others
+        key = self._id_key(fields)
+        name = self._number(position) if key is None else self._id_at(key, fields)
+        if key is not None:
+            others.pop(key, None)
+        context = others if others and others.keys() != {"context"} else others.get("context")
         empty = "prompt" if isinstance(prompt, str) and not prompt.strip() else None
         return InputRecord(position, name, prompt, context, line=line, empty_field=empty)
 
@@ -110,8 +114,9 @@ class ObjectRecords:
 
     def _id_of(self, position: int, fields: dict[str, Any]) -> str:
         key = self._id_key(fields)
-        if key is None:
-            return self._number(position)
+        return self._number(position) if key is None else self._id_at(key, fields)
+
+    def _id_at(self, key: str, fields: dict[str, Any]) -> str:
         value = value_at(fields, key)
         if self._reading.id_column is not None and not isinstance(value, (str, int, float)) and value is not None:
             raise LineError(f"has no field {quote(key)}, which --id-column names, or it is not a text or a number")
@@ -191,7 +196,8 @@ class LineFormat:
         text = strip_line(position, data, self._encoding)
         if text is None:
             return None
-        if self.kind is InputKind.TEXT:
+        kind = self.kind
+        if kind is InputKind.TEXT:
             if self._reading.template is not None or self._reading.id_column is not None:
                 option = "a prompt template" if self._reading.template is not None else "--id-column"
                 raise InputError(
@@ -200,7 +206,7 @@ class LineFormat:
             if "\0" in text:
                 raise LineError("contains a NUL byte, which is not text")
             return InputRecord(position, str(position), text, line=position)
-        return self._objects.read(self.kind, position, position, parse_object(data, text))
+        return self._objects.read(kind, position, position, parse_object(data, text))
 
     def is_blank(self, data: Line) -> bool:
         """Whether a line that passed its check is blank."""

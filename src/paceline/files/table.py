@@ -149,6 +149,8 @@ def id_text(value: object, name: str) -> str:
     Raises:
         LineError: It is not an id.
     """
+    if type(value) is str and value and not value.isspace():
+        return value
     if isinstance(value, (int, Decimal)) and not isinstance(value, bool):
         return str(value)
     if isinstance(value, float) and math.isfinite(value):

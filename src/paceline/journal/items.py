@@ -20,7 +20,8 @@ from typing import Any
 import attrs
 
 from .._core.quantity import quantity
-from .records import marks, storable
+from .records import insert_items, marks, storable
+from .schema import CONTENT_INDEX
 
 _SHOWN = 10  # changes that are described one by one in a message
 _FINGERPRINT = re.compile(r"[0-9a-f]{16}")
@@ -196,18 +197,25 @@ class ItemTable:
             accept_changes: Whether changed items are updated in the journal.
         """
         with self._transaction() as db:
-            stored = self._select(db, [storable(item.id) for item in items])
-            new = [item for item in items if storable(item.id) not in stored]
-            db.executemany(
-                "INSERT INTO items (id, content, strategy, place) VALUES (?, ?, ?, ?)",
-                [(storable(item.id), item.content, item.strategy, item.place) for item in new],
-            )
+            rows = [(storable(item.id), item.content, item.strategy, item.place) for item in items]
+            if insert_items(db, rows) == len(rows):
+                return []
+            stored = self._select(db, [name for name, *_ in rows])  # a new item is as it was registered
             return [
                 change
-                for item in items
-                if (row := stored.get(storable(item.id))) is not None
-                and (change := self._compare(db, item, row, accept=accept_changes)) is not None
+                for item, (name, *_) in zip(items, rows, strict=True)
+                if (change := self._compare(db, item, stored[name], accept=accept_changes)) is not None
             ]
+
+    def drop_index(self) -> None:
+        """Drop the index of contents, which makes registering many items faster; `create_index` must follow in the same transaction."""
+        with self._transaction() as db:
+            db.execute("DROP INDEX items_by_content")
+
+    def create_index(self) -> None:
+        """Create the index of contents if it does not exist."""
+        with self._transaction() as db:
+            db.execute(f"CREATE INDEX IF NOT EXISTS {CONTENT_INDEX}")
 
     def _select(self, db: sqlite3.Connection, ids: list[str]) -> dict[str, Any]:
         """Return the stored fields of items by id."""

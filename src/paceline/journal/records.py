@@ -31,6 +31,7 @@ _COUNTS = (
 _USAGE = ", ".join(_COUNTS)
 _MOST_TOKENS = 2**53 - 1  # more cannot be a real count, and beyond 2**63 SQLite fails
 
+_INSERT_ITEM = "INSERT OR IGNORE INTO items (id, content, strategy, place) VALUES"
 _INSERT_RESULT = f"""
 INSERT OR REPLACE INTO results (
     seq, item, strategy, run, settled, kind, message, output, context, model, {_USAGE}, attempts, refusals, seconds, reason, answer
@@ -116,6 +117,16 @@ def attempt_fields(attempt: Attempt, prices: Mapping[str, Price]) -> tuple[Any, 
     )
 
 
+def insert_items(db: sqlite3.Connection, rows: Sequence[tuple[Any, ...]]) -> int:
+    """Insert items whose ids are new; return their number.
+
+    Args:
+        db: Connection in a transaction.
+        rows: Id, content key, number of the strategy, position in the input.
+    """
+    return _insert(db, _INSERT_ITEM, rows)
+
+
 def insert_results(db: sqlite3.Connection, rows: Sequence[tuple[Any, ...]]) -> None:
     """Insert results; each replaces the one that its item had.
 
@@ -136,14 +147,17 @@ def insert_attempts(db: sqlite3.Connection, rows: Sequence[tuple[Any, ...]]) -> 
     _insert(db, _INSERT_ATTEMPT, rows)
 
 
-def _insert(db: sqlite3.Connection, statement: str, rows: Sequence[tuple[Any, ...]]) -> None:
+def _insert(db: sqlite3.Connection, statement: str, rows: Sequence[tuple[Any, ...]]) -> int:
+    """Insert rows; return how many were inserted."""
     if not rows:
-        return
-    marks = f"({','.join('?' * len(rows[0]))})"
+        return 0
+    one = f"({marks(rows[0])})"
     many = len(rows) - len(rows) % _ROWS_TOGETHER
     groups = (chain.from_iterable(rows[start : start + _ROWS_TOGETHER]) for start in range(0, many, _ROWS_TOGETHER))
-    db.executemany(statement + ",".join([marks] * _ROWS_TOGETHER), map(tuple, groups))
-    db.executemany(statement + marks, rows[many:])
+    inserted = (
+        db.executemany(statement + ",".join([one] * _ROWS_TOGETHER), map(tuple, groups)).rowcount if many else 0
+    )
+    return inserted + (db.executemany(statement + one, rows[many:]).rowcount if many < len(rows) else 0)
 
 
 def _counts(usage: TokenUsage) -> tuple[int, ...]:

@@ -215,6 +215,8 @@ class ItemRegistry:
         self._known = store.items.count() + self._gone
         self._differences = Differences()
         store.items.mark_all_gone()
+        if not self._known:
+            store.items.drop_index()
 
     def visit(self, prompt: InputRecord) -> None:
         """Register an item."""
@@ -230,6 +232,7 @@ class ItemRegistry:
             reading: What was different when the input was read: see `reading_changes`.
         """
         self._flush()
+        self._store.items.create_index()
         missing = self._store.items.finish_marking()
         gone, present = self._store.items.count(gone=True), self._store.items.count()
         new = present + gone - self._known
