@@ -9,7 +9,7 @@ import pytest
 
 from paceline import BatchResult, Fault, FaultKind, WorkItemResult
 from paceline.cli.progress.logs import show_logs
-from paceline.cli.report_text import hint
+from paceline.cli.report_text import hints
 from paceline.llm_strategies import QuotaHint
 
 log = logging.getLogger("paceline")
@@ -21,26 +21,26 @@ def batch_of(*kinds):
 
 @pytest.mark.parametrize("kind", FaultKind)
 def test_there_is_a_hint_for_every_kind_of_fault(kind):
-    advice = hint(batch_of(kind), "out file.jsonl")
+    (advice,) = hints(batch_of(kind), "out file.jsonl")
     assert advice.endswith("jq -r 'select(.success|not).id' 'out file.jsonl'")
-    assert "jq" not in hint(batch_of(kind), None)
+    assert "jq" not in hints(batch_of(kind), None)[0]
 
 
 def test_a_hint_is_given_for_the_cause_not_for_what_followed_from_it():
-    both = hint(batch_of(FaultKind.PENDING, FaultKind.PENDING, FaultKind.DENIED), None)
-    assert both == hint(batch_of(FaultKind.DENIED), None)
+    both = hints(batch_of(FaultKind.PENDING, FaultKind.PENDING, FaultKind.DENIED), None)
+    assert both == hints(batch_of(FaultKind.DENIED), None)
 
 
 def test_the_advice_has_the_time_when_a_quota_reopens_if_it_is_known():
     spent = Fault(FaultKind.PENDING, "spent", None, QuotaHint(reopens_in=5 * 3600 + 12 * 60))
     batch = attrs.evolve(batch_of(FaultKind.EXHAUSTED), stopped=spent)
-    assert hint(batch, None) == "a quota is exhausted: run the rest in 5 h 12 min, or raise the quota"
+    assert hints(batch, None) == ["a quota is exhausted: run the rest in 5 h 12 min, or raise the quota"]
     unknown = attrs.evolve(batch, stopped=Fault(FaultKind.PENDING, "spent"))
-    assert hint(unknown, None) == hint(batch_of(FaultKind.EXHAUSTED), None)
+    assert hints(unknown, None) == hints(batch_of(FaultKind.EXHAUSTED), None)
 
 
-def test_without_a_failure_there_is_no_hint():
-    assert hint(BatchResult(), None) is None
+def test_without_a_failure_there_is_no_hints():
+    assert hints(BatchResult(), None) == []
 
 
 def test_a_warning_is_shown_once_and_without_its_traceback():

@@ -17,6 +17,7 @@ from paceline import CallableStrategy, FaultKind, process_prompts
 from paceline._core.pace.signals import Excused
 from paceline.exceptions import RateLimitError
 from paceline.testing import Service, SimulatedProvider, SimulatedStrategy, TokenBucket
+from paceline.typing import FaultReason
 
 from .support import Echo, FixedPace
 from .test_random import BACKENDS
@@ -139,6 +140,7 @@ def test_a_refused_item_does_not_stop_a_slow_source(backend, gap):
 
     batch = anyio.run(main, backend=backend, backend_options=BACKENDS[backend]())
     assert (batch.succeeded, batch.failures, batch.stopped) == (20, {FaultKind.THROTTLED: 20}, None)
+    assert [group.reason for group in batch.messages] == [FaultReason.REFUSED_ALONE]
 
 
 class OwnPace(FixedPace):

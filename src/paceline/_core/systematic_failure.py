@@ -28,7 +28,7 @@ from typing import TypeAlias, assert_never
 
 import attrs
 
-from .fault import Fault, FaultKind
+from .fault import Fault, FaultKind, FaultReason
 from .fault_groups import FaultGroup, comparable, provider_words
 from .quantity import quantity
 
@@ -220,6 +220,8 @@ _ADVICE: Mapping[FaultKind, str] = MappingProxyType(
 
 def advice_for(fault: Fault) -> str:
     """Return what a user can do about calls that all fail so."""
+    if fault.reason is FaultReason.TOO_LARGE:
+        return "shorten the prompts, or have the limit raised"
     return "check the server's address, and that it is running" if fault.is_unreached else _ADVICE.get(fault.kind, "")
 
 

@@ -17,7 +17,7 @@ from .._core.results import BatchResult
 from ..files.types import STREAM
 from ..journal.reader import Counts
 from ..runs.report import JournalSummary, RunReport
-from .advice import advice, cannot_succeed, lacks_access
+from .advice import advice, cannot_succeed, needs_other_model
 from .console import print_json, print_lines, print_message
 from .exit_codes import exit_code
 
@@ -28,19 +28,19 @@ _SYSTEMATIC = (
 )
 
 
-def hint(batch: BatchResult[Any], output: str | None) -> str | None:
-    """Return what to do about a batch's failures; None if no item failed.
+def hints(batch: BatchResult[Any], output: str | None) -> list[str]:
+    """Return what to do about a batch's failures, a sentence each; empty if no item failed.
 
     Args:
         batch: The batch.
         output: Path of the file that has its rows; None: its rows are in no file.
     """
     if batch.systematic:
-        return _SYSTEMATIC
-    sentence = advice(batch)
-    if sentence is None or output is None:
-        return sentence
-    return f"{sentence}. The ids to run again: jq -r 'select(.success|not).id' {shlex.quote(output)}"
+        return [_SYSTEMATIC, *advice(batch)]
+    sentences = advice(batch)
+    if sentences and output is not None:
+        sentences[-1] += f". The ids to run again: jq -r 'select(.success|not).id' {shlex.quote(output)}"
+    return sentences
 
 
 def resume_command(journal: str) -> str:
@@ -144,8 +144,9 @@ def print_advice(report: RunReport) -> None:
         print_message(str(report.journal_error))
     elif report.output_error is not None:
         _print_output_error(report, report.output_error)
-    elif (sentence := _hint_of(report)) is not None:
-        print_message(sentence)
+    else:
+        for sentence in _hints_of(report):
+            print_message(sentence)
     if report.bad_lines:
         were = verb(report.bad_lines, "is invalid and was", "are invalid and were")
         print_message(
@@ -153,21 +154,21 @@ def print_advice(report: RunReport) -> None:
         )
     if report.journal is not None:
         _print_journal(report, report.journal)
-        if {group.kind for group in report.batch.systematic} & _MODEL_MAY_BE_WRONG:
+        if any(group.kind in _MODEL_MAY_BE_WRONG and group.reason is None for group in report.batch.systematic):
             command = f"{resume_command(report.journal.path)} --model NAME --allow-changes"
             print_message(f"if the model's name or address is wrong, resume with: {command}")
-        elif lacks_access(report.batch):
+        elif needs_other_model(report.batch):
             command = f"{resume_command(report.journal.path)} --model NAME --allow-changes"
             print_message(f"to use another model, resume with: {command}")
 
 
-def _hint_of(report: RunReport) -> str | None:
+def _hints_of(report: RunReport) -> list[str]:
     """Return what to do about the items that failed. Of a journal another message says how many are pending."""
     batch = report.batch
     if report.journal is None:
-        return hint(batch, _file_of(report))
+        return hints(batch, _file_of(report))
     is_only_left = batch.failed == batch.pending and not batch.systematic
-    return None if is_only_left else hint(batch, None)
+    return [] if is_only_left else hints(batch, None)
 
 
 def _file_of(report: RunReport) -> str | None:
