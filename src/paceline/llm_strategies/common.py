@@ -62,7 +62,7 @@ class ProviderErrorClassifier:
         return fault if not self._secret else without_secret(fault, self._secret)
 
 
-def check_arguments(
+def check_arguments(  # noqa: PLR0913 - one for each argument
     *,
     model: object,
     client: object,
