@@ -236,7 +236,7 @@ class JournalWriter:
         return [] if self._recent is None else self._recent.take(after)
 
     def _last_number(self, db: sqlite3.Connection) -> int:
-        """Return the highest number that a result ever had; 0 if there was none."""
+        """Return the highest number that a result ever had; 0 before the first."""
         row = db.execute("SELECT seq FROM sqlite_sequence WHERE name = 'results'").fetchone()
         return 0 if row is None else int(row[0])
 
