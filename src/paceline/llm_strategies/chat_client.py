@@ -146,7 +146,7 @@ class ChatClient:
 
     @property
     def api_key(self) -> Any:
-        given: Client given by the user; None: clients are made.
+        """The key that is sent, so that it can be blanked; None: unknown or missing."""
         return self.endpoint.api_key if self.endpoint is not None else getattr(self._given, "api_key", None)
 
     @property
