@@ -25,6 +25,7 @@ from paceline._core.systematic_failure import (
     advice_for,
     step,
     stop_message,
+    unprepared_fault,
 )
 
 WORDS = ["the model does not exist", "the prompt is too long", "no"]
@@ -239,3 +240,16 @@ def test_the_reason_names_the_model_the_number_and_the_words_of_the_provider(fau
 def test_of_a_server_that_is_not_reached_the_address_is_to_be_checked():
     assert advice_for(REFUSED) == "check the server's address, and that it is running"
     assert advice_for(Fault(FaultKind.TRANSIENT)) != advice_for(REFUSED)
+
+
+@pytest.mark.parametrize("kind", FaultKind)
+def test_items_of_a_strategy_that_cannot_be_prepared_are_pending_with_the_reason(kind):
+    fault = Fault(
+        kind, "NotFoundError: Error code: 404 - {'error': {'message': 'no model gpt-5-mni.'}}", reason="no_access"
+    )
+    found = unprepared_fault(fault, "gpt-5-mni")
+    assert (found.kind, found.reason) == (FaultKind.PENDING, "no_access")
+    assert found.message.startswith(
+        f"gpt-5-mni could not be prepared, so no call was made: {kind}: 404: no model gpt-5-mni"
+    )
+    assert ".;" not in found.message

@@ -239,3 +239,19 @@ def stop_message(evidence: Evidence, name: str) -> str:
         f"the first {quantity(evidence.count, 'call')} of {name} {how}: {fault.kind}: "
         f"{provider_words(fault.message).rstrip('.')}{f'; {advice}' if advice else ''}"
     )
+
+
+def unprepared_fault(fault: Fault, name: str) -> Fault:
+    """Return the fault of the items of a strategy that could not be prepared: none of them was called, so they are pending.
+
+    Args:
+        fault: Why it could not be prepared.
+        name: Name of the model, or else of the lane.
+    """
+    advice = advice_for(fault)
+    message = (
+        f"{name} could not be prepared, so no call was made: {fault.kind}: {provider_words(fault.message).rstrip('.')}"
+    )
+    return Fault(
+        FaultKind.PENDING, f"{message}; {advice}" if advice else message, None, fault.quota, reason=fault.reason
+    )

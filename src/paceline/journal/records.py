@@ -154,9 +154,7 @@ def _insert(db: sqlite3.Connection, statement: str, rows: Sequence[tuple[Any, ..
     one = f"({marks(rows[0])})"
     many = len(rows) - len(rows) % _ROWS_TOGETHER
     groups = (chain.from_iterable(rows[start : start + _ROWS_TOGETHER]) for start in range(0, many, _ROWS_TOGETHER))
-    inserted = (
-        db.executemany(statement + ",".join([one] * _ROWS_TOGETHER), map(tuple, groups)).rowcount if many else 0
-    )
+    inserted = db.executemany(statement + ",".join([one] * _ROWS_TOGETHER), map(tuple, groups)).rowcount if many else 0
     return inserted + (db.executemany(statement + one, rows[many:]).rowcount if many < len(rows) else 0)
 
 
