@@ -19,6 +19,7 @@ from sphinx.application import Sphinx
 from sphinx.environment import BuildEnvironment
 from sphinx.ext.napoleon import Config, GoogleDocstring
 from sphinx.pycode import ModuleAnalyzer
+from sphinx.util import logging
 
 sys.path.insert(0, str(Path(__file__).parent))
 
@@ -115,6 +116,14 @@ def _resolve_at_home(
     return None
 
 
+def _check_reference(_app: Sphinx, env: BuildEnvironment) -> None:
+    """Warn of each public name that no page describes."""
+    described = env.domains.python_domain.objects
+    for (module, name), home in homes().items():
+        if f"{home}.{name}" not in described:
+            logging.getLogger(__name__).warning("%s.%s has no entry in the API reference", module, name)
+
+
 def setup(app: Sphinx) -> None:
     """Prepare the public modules, and let the pages of the API reference be completed."""
     for module in PUBLIC_MODULES:
@@ -123,3 +132,4 @@ def setup(app: Sphinx) -> None:
     app.connect("autodoc-process-signature", _show_defaults)
     app.connect("source-read", _append_reference)
     app.connect("missing-reference", _resolve_at_home)
+    app.connect("env-check-consistency", _check_reference)

@@ -17,9 +17,11 @@ from trio.testing import MockClock
 
 from paceline.testing.virtual_time import VirtualTimeLoop
 
+from .search import NORMAL
+
 gc.disable()  # while modules are imported and tests are listed, nothing is garbage, and to look for some takes a third of the time
 
-for _name, _examples in {"quick": 15, "normal": 60, "thorough": 300}.items():
+for _name, _examples in {"quick": 15, "normal": NORMAL, "thorough": 300}.items():
     settings.register_profile(
         _name,
         deadline=None,

@@ -11,6 +11,8 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from paceline._core.lanes import Backlog
 
+from ..search import examples
+
 FROM_END = 16  # jobs that are taken from the end of the new ones where a lane refuses every call
 ASIDE = 5.0  # seconds
 
@@ -156,7 +158,7 @@ class BacklogAgainstLists(RuleBasedStateMachine):
 
 
 TestABacklogAgreesWithNaiveLists = BacklogAgainstLists.TestCase
-TestABacklogAgreesWithNaiveLists.settings = settings(max_examples=150, stateful_step_count=40)
+TestABacklogAgreesWithNaiveLists.settings = settings(max_examples=examples(60), stateful_step_count=40)
 
 
 def test_started_work_goes_before_new_work():

@@ -13,6 +13,8 @@ from paceline._core.escalation import MAY_COUNT, NEW, Climbing, EscalationPolicy
 from paceline._core.exceptions import ConfigurationError, IllegalTransitionError
 from paceline._core.fault import FaultKind
 
+from ..search import examples
+
 KINDS = [kind for kind in FaultKind if kind is not FaultKind.THROTTLED]
 chances = st.floats(0, 1)
 throttled = st.builds(retry.Throttled, st.floats(0, 2000), st.none() | st.floats(allow_nan=True))
@@ -214,4 +216,4 @@ class LadderAgainstACountByHand(RuleBasedStateMachine):
 
 
 TestTheLadderAgreesWithACountByHand = LadderAgainstACountByHand.TestCase
-TestTheLadderAgreesWithACountByHand.settings = settings(max_examples=60, stateful_step_count=35)
+TestTheLadderAgreesWithACountByHand.settings = settings(max_examples=examples(60), stateful_step_count=35)

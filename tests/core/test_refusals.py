@@ -13,6 +13,8 @@ from hypothesis import strategies as st
 
 from paceline._core.refusals import NOT_REFUSED, Blame, LaneRefusals, RefusalRecord
 
+from ..search import examples
+
 PATIENCE = 900.0  # seconds
 AT_ONCE = 0.0  # seconds of patience: an item ends as soon as the odds are overwhelming
 MANY = 1 << 16  # served calls: the most that an item steps back
@@ -150,7 +152,7 @@ def test_an_item_that_is_refused_while_others_are_served_is_soon_known_for_it_an
 
 
 @given(st.floats(0, 0.7), st.integers(0, 10**6))
-@settings(max_examples=30)
+@settings(max_examples=examples(30))
 def test_an_item_that_is_always_refused_ends_also_where_others_are_refused_by_chance(share, seed):
     lane, chance, blames = Lane(), Random(seed), []
     while not blames or blames[-1] is not Blame.FINAL:

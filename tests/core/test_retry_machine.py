@@ -27,6 +27,8 @@ from paceline._core.retry import (
     step,
 )
 
+from ..search import examples
+
 PASSING = [FaultKind.OVERLOADED, FaultKind.TRANSIENT, FaultKind.TIMEOUT]
 
 budgets = st.integers(1, 6)
@@ -126,4 +128,4 @@ class RetryAgainstACountByHand(RuleBasedStateMachine):
 
 
 TestTheRetryMachineAgreesWithACountByHand = RetryAgainstACountByHand.TestCase
-TestTheRetryMachineAgreesWithACountByHand.settings = settings(max_examples=60, stateful_step_count=35)
+TestTheRetryMachineAgreesWithACountByHand.settings = settings(max_examples=examples(60), stateful_step_count=35)

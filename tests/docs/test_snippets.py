@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import re
 import shlex
 import subprocess
 import sys
+import types
 from pathlib import Path
 from subprocess import CompletedProcess
+from unittest.mock import patch
 
 import pytest
 
+from paceline.cli import main
 from paceline.cli.config_file import read_config
+
+from ..cli.conftest import virtual_time  # noqa: F401 - a fixture
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -25,15 +31,27 @@ def blocks(page: Path) -> list[tuple[str, str]]:
     return [(match[1], match[2]) for match in BLOCK.finditer(page.read_text("utf-8"))]
 
 
-VIRTUAL_TIME = """\
+PROGRAM = """\
+import sys
 import trio
 from trio.testing import MockClock
 run = trio.run
 trio.run = lambda *args, **options: run(*args, **{"clock": MockClock(autojump_threshold=0)} | options)
+from paceline.cli import main
+sys.exit(main())
 """
-"""Where trio is started afterwards, simulated providers take no time."""
-PROGRAM = f"import sys\n{VIRTUAL_TIME}from paceline.cli import main\nsys.exit(main())"
+"""The program in virtual time, where simulated providers take no time."""
+OPEN = re.compile(r"Server|Client\(")
+"""What a snippet leaves open at its end."""
 IN_BACKGROUND = re.compile(r"&\s*(#.*)?$")
+COMMAND = re.compile(r"paceline ((?:[^|&;<>$`\\#]|'[^']*')+?)(?: \|\| test \$\? (?:=|-eq) (\d+))?")
+"""A command that needs no shell, and the exit code that it may have."""
+NEEDS_SHELL = re.compile(r"\b(cd|source|until|if) |&$|<<|\$!", re.MULTILINE)
+
+
+def in_background(line: str) -> str:
+    """Return a command that is watched or killed while it runs: in real time, and slowly, as the machine may be busy."""
+    return "REAL_TIME=1 " + line.replace("rate=40,", "rate=8,")
 
 
 @pytest.fixture(scope="module")
@@ -60,39 +78,55 @@ def run(
     )  # fmt: skip
 
 
-def in_virtual_time(text: str) -> str:
-    """Return a program that takes no time, unless it talks to a server."""
-    return text if "Server" in text else VIRTUAL_TIME + text
+def run_here(text: str, page: Path) -> None:
+    """Run a Python snippet in this process, as a main module of its own; see that it leaves nothing open."""
+    module = types.ModuleType("__main__")
+    with patch.dict(sys.modules, {"__main__": module}), patch.dict(os.environ):
+        exec(compile(text, str(page), "exec"), module.__dict__)  # noqa: S102 - our own text
+        module.__dict__.clear()
+    gc.collect()
+
+
+def run_commands(text: str, folder: Path, programs: Path) -> None:
+    """Run the commands of a console snippet: the program in this process, where nothing of a shell is used, else in bash."""
+    commands = [line.removeprefix("$ ") for line in text.splitlines() if line.startswith("$ ")]
+    assert commands, text
+    if NEEDS_SHELL.search(text):
+        commands = ["\n".join(in_background(line) if IN_BACKGROUND.search(line) else line for line in commands)]
+    for command in commands:
+        if found := COMMAND.fullmatch(command):
+            assert main(shlex.split(found[1])) in {0, int(found[2] or 0)}, command
+        else:
+            done = run(["bash", "-euo", "pipefail", "-c", command], folder, programs=programs)
+            assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
-def test_every_snippet_runs(page, tmp_path, programs):
+def test_every_snippet_runs(page, tmp_path, programs, monkeypatch, virtual_time):  # noqa: F811
+    monkeypatch.chdir(tmp_path)
     for language, text in blocks(page):
         match language:
+            case "python" if OPEN.search(text):
+                done = run([sys.executable, "-W", "error", "-"], tmp_path, text)
+                assert done.returncode == 0, f"{text}\n{done.stdout}\n{done.stderr}"
             case "python":
-                done = run([sys.executable, "-W", "error", "-"], tmp_path, in_virtual_time(text))
+                run_here(text, page)
             case "console":
-                commands = [line.removeprefix("$ ") for line in text.splitlines() if line.startswith("$ ")]
-                assert commands, text
-                # What is started in the background is watched or killed while it runs.
-                script = "\n".join("REAL_TIME=1 " * bool(IN_BACKGROUND.search(line)) + line for line in commands)
-                done = run(["bash", "-euo", "pipefail", "-c", script], tmp_path, programs=programs)
+                run_commands(text, tmp_path, programs)
             case "sh":
                 done = run(["bash", "-euo", "pipefail", "-c", text.replace("make ", "make --dry-run ")], ROOT)
+                assert done.returncode == 0, f"{text}\n{done.stdout}\n{done.stderr}"
             case "json":
                 json.loads(text)
-                continue
             case "toml":
                 (tmp_path / "options.toml").write_text(text, "utf-8")
                 read_config(str(tmp_path / "options.toml"), "run")
-                continue
             case "sql":
-                continue  # test_journal runs it
+                pass  # test_journal runs it
             case "" | "{include} ../CHANGELOG.md" | "{include} ../CONTRIBUTING.md" | "{toctree}":
-                continue  # a drawing, or for the site
+                pass  # a drawing, or for the site
             case _:
                 pytest.fail(f"{page.name}: nothing runs {language} snippets")
-        assert done.returncode == 0, f"{text}\n{done.stdout}\n{done.stderr}"
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))

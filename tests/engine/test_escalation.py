@@ -383,9 +383,9 @@ def random_ladder(throttling=None):
 
 async def test_thousands_of_items_on_one_ladder_take_the_paths_that_each_would_take_alone():
     """Throttled calls are not in a path, so the path is a function of the prompt only."""
-    prompts = [f"p{number}" for number in range(4_000)]
+    prompts = [f"p{number}" for number in range(2_000)]
     batch = await process_prompts(random_ladder(random.Random(5)), prompts)
-    assert batch.total_items == 4_000
+    assert batch.total_items == 2_000
     expected = {}
     for prompt in prompts:
         path = []
@@ -395,7 +395,7 @@ async def test_thousands_of_items_on_one_ladder_take_the_paths_that_each_would_t
                 break
         expected[prompt] = path
     assert {prompts[result.index]: path_of(result) for result in batch.results} == expected
-    assert batch.refusals > 120
+    assert batch.refusals > 60
     for prompt in prompts[:20]:  # and a batch of one item takes the same path
         (alone,) = (await process_prompts(random_ladder(), [prompt])).results
         assert path_of(alone) == expected[prompt]

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from paceline import CallError, FaultKind, LLMCallStrategy, LLMWorkItem, ParallelBatchProcessor, WorkItemResult
 from paceline.exceptions import JournalChangedError, JournalError
 
+from ..search import examples
 from .journals import MemoryJournal, is_pending
 from .support import USAGE, FixedPace
 from .test_random import BACKENDS
@@ -172,7 +173,9 @@ async def run_scenario(scenario: Scenario, strategy: Acts, journal: MemoryJourna
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
-@settings(deadline=None, max_examples=250, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+@settings(
+    deadline=None, max_examples=examples(100), suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large]
+)
 @given(scenario=SCENARIOS)
 def test_nothing_that_was_paid_for_is_lost_or_shown_twice(backend, scenario):
     strategy, journal = Acts(scenario), journal_of(scenario)

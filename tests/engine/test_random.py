@@ -28,6 +28,7 @@ from paceline.exceptions import Skip
 from paceline.testing.virtual_time import VirtualTimeLoop
 from paceline.typing import Backoff
 
+from ..search import examples
 from .support import Status
 from .test_streams import leak
 
@@ -187,7 +188,7 @@ async def run_planned(plans: list[Plan], config: dict[str, Any], hooked: bool, e
 
 @pytest.mark.parametrize("backend", BACKENDS)
 @given(plans=PLANS, config=CONFIGS, hooked=st.booleans(), end=ENDS)
-@settings(deadline=None, max_examples=150, suppress_health_check=[HealthCheck.too_slow])
+@settings(deadline=None, max_examples=examples(60), suppress_health_check=[HealthCheck.too_slow])
 def test_every_item_has_exactly_one_result_whatever_happens(backend, plans, config, hooked, end):
     processor = anyio.run(run_planned, plans, config, hooked, end, backend=backend, backend_options=BACKENDS[backend]())
     batch = processor.batch
@@ -211,7 +212,7 @@ def test_every_item_has_exactly_one_result_whatever_happens(backend, plans, conf
 
 @given(plans=st.lists(st.builds(Plan, st.lists(st.sampled_from(ACTS), max_size=6).map(tuple), st.just("none"),
                                 st.just("none")), max_size=25))  # fmt: skip
-@settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.too_slow])
+@settings(deadline=None, max_examples=examples(60), suppress_health_check=[HealthCheck.too_slow])
 def test_both_backends_come_to_the_same_results(plans):
     config = {"timeout_per_item": 5.0, "retry": RetryPolicy(backoff=Backoff(base=0.5, longest=0.5))}
     outcomes = []

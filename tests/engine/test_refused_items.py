@@ -19,6 +19,7 @@ from paceline.exceptions import RateLimitError
 from paceline.testing import Service, SimulatedProvider, SimulatedStrategy, TokenBucket
 from paceline.typing import FaultReason
 
+from ..search import examples
 from .support import Echo, FixedPace
 from .test_random import BACKENDS
 
@@ -70,7 +71,7 @@ poisoned_items = st.sets(st.integers(0, N - 1), max_size=N // 2)
 @example(set(range(40)), None, None)
 @example(set(range(0, N, 3)), 30.0, None)
 @example(set(range(N - 40, N)), None, 5.0)
-@settings(max_examples=10)
+@settings(max_examples=examples(6))
 def test_all_others_are_served_and_a_refused_item_ends_by_itself(backend, poisoned, rate, asks):
     server = Server(poisoned, rate, asks)
     batch, _ = run(backend, server)

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 from paceline import CallableStrategy, CallError, FaultKind, ProcessorConfig, RetryPolicy, process_prompts
 
+from ..search import examples
 from .test_random import BACKENDS
 
 N = 500
@@ -78,7 +79,7 @@ ORDERS = {
 @example(FaultKind.REJECTED, 0.5, 0.004, "blocks", 40)
 @example(FaultKind.BUG, 0.5, GOOD, "mixed", 10_000)
 @example(FaultKind.TRUNCATED, 0.5, 3.0, "mixed", 40)
-@settings(max_examples=4)
+@settings(max_examples=examples(3))
 def test_useless_answers_take_no_more_time_than_they_need(  # noqa: PLR0913, PLR0917 - what differs between batches
     backend, kind, share, latency, order, capacity
 ):

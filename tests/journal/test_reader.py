@@ -16,6 +16,7 @@ from paceline.exceptions import JournalError
 from paceline.journal.reader import JournalReader, has_place
 from paceline.journal.writer import JournalWriter
 
+from ..search import examples
 from .support import IDENTITY, Reading, attempt, done, failed, register, registered_items, started_writer
 
 KINDS = [None, FaultKind.REFUSED, FaultKind.TRANSIENT, FaultKind.PENDING]
@@ -44,7 +45,7 @@ def fill(path, fates):
     return items
 
 
-@settings(deadline=None, max_examples=40)
+@settings(deadline=None, max_examples=examples(40))
 @given(fates=FATES)
 def test_counts_agree_with_a_count_by_hand(tmp_path_factory, fates):
     path = tmp_path_factory.mktemp("counts") / "run.db"
@@ -60,7 +61,7 @@ def test_counts_agree_with_a_count_by_hand(tmp_path_factory, fates):
         assert counts.last == sum(kind is not FaultKind.PENDING for kind, *_ in fates)
 
 
-@settings(deadline=None, max_examples=40)
+@settings(deadline=None, max_examples=examples(40))
 @given(fates=FATES, after=st.integers(0, 70))
 def test_results_come_in_the_order_of_commits_or_of_the_input(tmp_path_factory, fates, after):
     path = tmp_path_factory.mktemp("results") / "run.db"
@@ -78,7 +79,7 @@ def test_results_come_in_the_order_of_commits_or_of_the_input(tmp_path_factory, 
         assert set(reader.pending_ids()) == {f"i{number}" for number in waiting}
 
 
-@settings(deadline=None, max_examples=40)
+@settings(deadline=None, max_examples=examples(40))
 @given(
     fates=FATES,
     kinds=st.sets(st.sampled_from(["refused", "transient"])),

@@ -36,6 +36,7 @@ from paceline.journal.sqlite import kinds_to_retry
 from paceline.journal.writer import JournalWriter
 from paceline.llm_strategies import EscalationPolicy
 
+from ..search import examples
 from .support import UPPER, done, failed, item, rows, started_writer, upper
 
 COUNTS = st.integers(0, 2**53 - 1)
@@ -67,7 +68,7 @@ async def opened(path, **options):
     return journal
 
 
-@settings(deadline=None, max_examples=25)
+@settings(deadline=None, max_examples=examples(25))
 @given(results=st.lists(RESULTS, min_size=1, max_size=8), runs=st.integers(1, 3))
 def test_what_was_committed_comes_back_equal(tmp_path_factory, results, runs):
     path = tmp_path_factory.mktemp("equal") / "run.db"

@@ -20,6 +20,7 @@ from paceline.journal.items import ItemChange, describe_changes, differences
 from paceline.journal.reader import JournalReader
 from paceline.journal.writer import JournalWriter, RecentResults
 
+from ..search import examples
 from .support import IDENTITY, Reading, attempt, done, failed, register, registered_items, rows, started_writer
 
 ODD = [
@@ -304,7 +305,7 @@ def test_any_text_is_an_id(path, odd):
             assert next(reader.results()).line.decode("utf-8").startswith('{"id": ')
 
 
-@settings(deadline=None, max_examples=30)
+@settings(deadline=None, max_examples=examples(30))
 @given(
     ids=st.lists(st.text(st.characters(codec="utf-8"), min_size=1), min_size=1, unique=True),
     texts=st.lists(st.text(), min_size=1),

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from paceline._core.fault import FaultKind
 from paceline._core.pace import SERVED, Faulted, Throttled
 
+from ..search import examples
 from .histories import Caller
 from .limits import Bucket, Cap, Outage, Service
 from .world import World
@@ -97,7 +98,7 @@ def failing(service):
 
 
 @given(st.sampled_from(sorted(SERVICES)), st.sampled_from([refusing, failing]), st.floats(0.02, 0.15), seeds)
-@settings(in_worlds, max_examples=30)
+@settings(in_worlds, max_examples=examples(15, at_most=30))
 def test_a_blip_costs_each_handle_one_cut(name, how, seconds, seed):
     usual = SERVICES[name]()
     down = how(usual)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from ..search import examples
 from .limits import Bucket, Service
 from .tally import jain
 from .world import World
@@ -14,7 +15,7 @@ FAIR = 0.95  # Jain's index
 
 
 @given(logarithmic(40, 120), st.lists(st.floats(0, 100), min_size=3, max_size=3), seeds)
-@settings(in_worlds, max_examples=4)
+@settings(in_worlds, max_examples=examples(2, at_most=4))
 def test_four_clients_who_come_one_after_another_get_equal_shares(rate, later, seed):
     world = World(Service(limits=(Bucket(rate, rate),), latency=4.0), seed=seed)
     for start in (0.0, *later):

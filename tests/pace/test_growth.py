@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from paceline._core.pace import SERVED
 
+from ..search import examples
 from .limits import Bucket, Service
 from .test_bursts import SERVICES, warmed
 from .world import World
@@ -25,7 +26,7 @@ SLACK = 2.0  # calls: the bucket's depth, and timers
 
 @pytest.mark.parametrize("name", SERVICES)
 @given(st.integers(0, 3), st.floats(0.05, 0.6), st.floats(0.1, 3))
-@settings(max_examples=15)
+@settings(max_examples=examples(10))
 def test_a_handle_that_does_not_bind_does_not_grow(name, seed, part, latency):
     caller = warmed(name, seed)
     controller = caller.controller
@@ -57,7 +58,7 @@ class Ahead:
 
 
 @given(buckets() | caps() | knees() | windows(), st.integers(1, 400), seeds)
-@settings(in_worlds, max_examples=20)
+@settings(in_worlds, max_examples=examples(12, at_most=20))
 def test_the_limit_never_runs_far_ahead_of_what_was_in_flight(service, most, seed):
     world = World(service, seed=seed)
     Ahead(world.client(most=most))
@@ -94,7 +95,7 @@ class Admissions:
 
 
 @given(logarithmic(0.02, 20), st.sampled_from([0.0, 0.5]), seeds)
-@settings(in_worlds, max_examples=30)
+@settings(in_worlds, max_examples=examples(15, at_most=30))
 def test_before_the_first_refusal_calls_start_at_no_more_than_twice_the_rate_at_which_they_were_admitted(
     latency, spread, seed
 ):

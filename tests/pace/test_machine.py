@@ -12,6 +12,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from paceline._core.pace import ABANDONED, SERVED, Excused, Throttled
 from paceline._core.pace.controller import PaceController
 
+from ..search import examples
 from .histories import BEGIN, SOON, costs, faults, hints, quotas, refused, served
 from .test_bounds import CEILING, LEAST_RATE
 
@@ -161,4 +162,4 @@ class PaceAgainstACountByHand(RuleBasedStateMachine):
 
 
 TestThePaceAgreesWithACountByHand = PaceAgainstACountByHand.TestCase
-TestThePaceAgreesWithACountByHand.settings = settings(max_examples=150, stateful_step_count=50, deadline=None)
+TestThePaceAgreesWithACountByHand.settings = settings(max_examples=examples(60), stateful_step_count=50, deadline=None)

@@ -13,6 +13,7 @@ from paceline._core.fault import FaultKind
 from paceline._core.pace import Faulted
 from paceline._core.pace.controller import PaceController
 
+from ..search import examples
 from .limits import Bucket, Cap, Service
 from .world import World
 from .worlds import buckets, caps, in_worlds, knees, logarithmic, seeds, windows
@@ -72,7 +73,7 @@ def test_latency_that_triples_costs_hardly_anything_with_few_calls_in_flight(rat
 
 
 @given(logarithmic(20, 150), logarithmic(0.5, 2), st.floats(4, 15), seeds)
-@settings(in_worlds, max_examples=6)
+@settings(in_worlds, max_examples=examples(4, at_most=6))
 def test_a_rate_is_kept_up_by_calls_that_take_many_times_as_long(rate, latency, times, seed):
     """More calls in flight are useful then, though each takes far longer than the first ones did: a trial shows it."""
     step = 100.0
@@ -86,7 +87,7 @@ def test_a_rate_is_kept_up_by_calls_that_take_many_times_as_long(rate, latency, 
 
 
 @given(logarithmic(0.5, 4), seeds)
-@settings(in_worlds, max_examples=5)
+@settings(in_worlds, max_examples=examples(3, at_most=5))
 def test_where_nothing_limits_them_calls_that_take_three_times_as_long_are_made_all_the_same(latency, seed):
     most, step, end = 150, 100.0, 300.0
     world = World(Service(latency=latency), [(step, Service(latency=3 * latency))], seed=seed)
@@ -157,7 +158,7 @@ def test_a_time_of_little_work_changes_little(service, part, seed):
 
 
 @given(st.floats(1.5, 3.0), logarithmic(10, 50), st.sampled_from([2.0, 4.0, 8.0]), seeds)
-@settings(in_worlds, max_examples=8)
+@settings(in_worlds, max_examples=examples(5, at_most=8))
 def test_refusals_that_come_late_are_attributed_correctly(latest, rate, latency, seed):
     late = (latest - 1.0 if latest > 2.5 else latest / 2, latest)
     service = Service(limits=(Bucket(rate, rate),), latency=latency, refusal_latency=late)
@@ -172,7 +173,7 @@ def test_refusals_that_come_late_are_attributed_correctly(latest, rate, latency,
 
 
 @given(windows(), seeds)
-@settings(in_worlds, max_examples=8)
+@settings(in_worlds, max_examples=examples(5, at_most=8))
 def test_windows_are_used_up_with_few_refusals(service, seed):
     (window,) = service.limits
     world = World(service, seed=seed)
@@ -183,7 +184,7 @@ def test_windows_are_used_up_with_few_refusals(service, seed):
 
 
 @given(buckets() | caps() | knees(), seeds)
-@settings(in_worlds, max_examples=12)
+@settings(in_worlds, max_examples=examples(8, at_most=12))
 def test_what_is_allowed_is_used(service, seed):
     world = World(service, seed=seed)
     client = world.client()
@@ -193,7 +194,7 @@ def test_what_is_allowed_is_used(service, seed):
 
 
 @given(knees(), seeds)
-@settings(in_worlds, max_examples=8)
+@settings(in_worlds, max_examples=examples(5, at_most=8))
 def test_a_server_that_only_grows_slow_is_not_buried(service, seed):
     world = World(service, seed=seed)
     client = world.client()
@@ -204,7 +205,7 @@ def test_a_server_that_only_grows_slow_is_not_buried(service, seed):
 
 
 @given(logarithmic(20, 60), seeds)
-@settings(in_worlds, max_examples=5)
+@settings(in_worlds, max_examples=examples(3, at_most=5))
 def test_refusals_that_use_up_the_quota_do_not_end_in_refusals_only(rate, seed):
     service = Service(limits=(Bucket(rate, rate, refusals_cost=1.0),), latency=4.0)
     world = World(service, seed=seed)

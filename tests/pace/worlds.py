@@ -10,13 +10,14 @@ from hypothesis import strategies as st
 from paceline._core.pace import Served, Throttled
 from paceline._core.quota import QuotaHint, QuotaLimit
 
+from ..search import examples
 from .limits import Bucket, Cap, Service, Window, says_nothing, says_the_truth
 
 in_worlds = settings(
     deadline=None,
     derandomize=True,
     database=None,
-    max_examples=10,
+    max_examples=examples(6, at_most=10),
     phases=(Phase.explicit, Phase.generate),
     report_multiple_bugs=False,
 )

@@ -16,6 +16,7 @@ from paceline.exceptions import JournalChangedError
 from paceline.runs import RunOptions
 
 from ..cli.conftest import FAST
+from ..search import examples
 
 pytestmark = pytest.mark.usefixtures("virtual_time")
 
@@ -64,7 +65,7 @@ def test_a_sample_grows_into_a_larger_one(options):
     assert len(set(ids_in(report))) == 60
 
 
-@settings(max_examples=5, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(5), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(sizes=st.lists(st.integers(1, 60), min_size=1, max_size=4).map(sorted))
 def test_every_growing_series_of_samples_pays_for_each_prompt_once(options, tmp_path, sizes):
     out = tmp_path / f"{next(_NUMBERS)}.jsonl"

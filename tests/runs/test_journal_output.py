@@ -18,6 +18,8 @@ from paceline.journal.reader import JournalReader
 from paceline.journal.writer import JournalWriter
 from paceline.runs.journal_output import JournalOutput, encoder
 
+from ..search import examples
+
 ITEMS = 40
 
 
@@ -55,7 +57,7 @@ class Followed:
         return b"".join(map(encoder(self.format), self.reader.rows()))
 
 
-@settings(deadline=None, max_examples=40)
+@settings(deadline=None, max_examples=examples(40))
 @given(
     steps=st.lists(st.one_of(st.integers(1, 9), st.sampled_from(["output", "again"])), max_size=15),
     before=st.integers(0, 5),

@@ -34,11 +34,12 @@ def test_prompts_are_answered_by_the_server_in_the_model_s_name(paceline, jsonl,
 
 
 @pytest.mark.parametrize("dialect", [OPENAI, ANTHROPIC], ids=["openai", "anthropic"])
-def test_a_rejected_key_stops_the_batch_and_is_never_shown(process, jsonl, service, dialect):
+def test_a_rejected_key_stops_the_batch_and_is_never_shown(paceline, jsonl, service, dialect, monkeypatch):
     service.says(Answer(dialect.error(f"bad key {KEY}"), 401))
-    environment = {dialect.variable: KEY, dialect.variable.replace("API_KEY", "BASE_URL"): service.url}
+    monkeypatch.setenv(dialect.variable, KEY)
+    monkeypatch.setenv(dialect.variable.replace("API_KEY", "BASE_URL"), service.url)
     model = "gpt-5-mini" if dialect is OPENAI else "claude-haiku-4-5"
-    run = process("run", jsonl(50), "-o", "-", "-m", model, "--verbose", environment=NO_KEYS | environment)
+    run = paceline("run", jsonl(50), "-o", "-", "-m", model, "--verbose")
     assert run.code == 1
     assert len(run.rows) == 50
     assert {row["error"]["kind"] for row in run.rows} == {"denied", "pending"}

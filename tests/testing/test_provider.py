@@ -16,6 +16,8 @@ from paceline.exceptions import ConfigurationError
 from paceline.testing import ConcurrencyCap, FixedWindow, Reply, Service, SimulatedError, SimulatedProvider, TokenBucket
 from paceline.testing.service import FAULTS
 
+from ..search import examples
+
 pytestmark = pytest.mark.anyio
 
 STEADY = Service(latency=1.0, sigma=0.0, refusal_seconds=0.0, output_tokens=0)
@@ -249,7 +251,7 @@ MIXED = Service(
 )
 
 
-@settings(max_examples=30)
+@settings(max_examples=examples(30))
 @given(st.integers(0, 999), st.lists(st.integers(0, 9_999), unique=True, min_size=1, max_size=60))
 def test_both_backends_have_the_same_outcomes_and_every_call_has_exactly_one(on_both, seed, milliseconds):
     # Thirteenths of a second, so that no call arrives at the moment when the bucket reaches the cost of a call.
@@ -270,7 +272,7 @@ def test_both_backends_have_the_same_outcomes_and_every_call_has_exactly_one(on_
 
 
 @given(st.lists(st.text(max_size=5), min_size=2, max_size=20, unique=True), st.randoms())
-@settings(max_examples=30)
+@settings(max_examples=examples(30))
 def test_the_outcome_of_an_item_does_not_depend_on_the_order_of_arrival(on_both, prompts, order):
     shuffled = list(prompts)
     order.shuffle(shuffled)

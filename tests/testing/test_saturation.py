@@ -11,6 +11,8 @@ from hypothesis import strategies as st
 
 from paceline.testing.saturation import ProcessorSharing, SharedServer
 
+from ..search import examples
+
 # Time of arrival, work, and time until cancellation of each call, in seconds; multiples of a quarter.
 QUARTERS = st.integers(0, 40).map(lambda quarters: quarters / 4)
 CALLS = st.lists(
@@ -100,7 +102,7 @@ def test_processor_sharing_agrees_with_a_step_by_step_simulation(calls, knees):
 
 
 @given(CALLS, KNEES)
-@settings(max_examples=50)
+@settings(max_examples=examples(50))
 def test_the_server_agrees_with_a_step_by_step_simulation_on_both_backends(on_both, calls, knees):
     for ends in on_both(by_server, calls, knees):
         assert_same(calls, ends, simulated(calls, knees))

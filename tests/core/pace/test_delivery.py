@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from paceline._core.pace.delivery import Delivery
 
 from ...pace.worlds import logarithmic
+from ...search import examples
 
 FEWEST = 16  # answers that a rate is measured over
 LONGEST = 10.0  # seconds for which the best rate counts, or two latencies
@@ -40,7 +41,7 @@ def stream(delivery, in_flight, latency, other, share, answers=600, seed=1, begi
 
 
 @given(st.integers(60, 120), logarithmic(0.3, 10), logarithmic(0.06, 16), st.sampled_from([0.0, 0.2, 0.5, 0.8]))
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=examples(25), deadline=None)
 def test_the_rate_times_the_latency_is_the_calls_in_flight_whatever_share_of_answers_is_of_the_other_kind(
     in_flight, latency, longer, share
 ):

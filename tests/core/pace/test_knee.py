@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from paceline._core.pace.knee import Knee
 
 from ...pace.worlds import logarithmic
+from ...search import examples
 
 CEILING = 4000.0
 FIRST = 20  # calls whose median is measured
@@ -182,7 +183,7 @@ def test_after_start_up_the_bound_is_one_and_a_half_times_the_product():
 
 
 @given(logarithmic(0.1, 20), st.floats(1, 200))
-@settings(max_examples=30)
+@settings(max_examples=examples(20))
 def test_a_round_is_forty_answers_and_as_long_as_a_call_takes(latency, limit):
     server = Server(latency, limit=limit)
     server.most = limit
@@ -238,7 +239,7 @@ def delayed_server(useful=math.inf, slower=6.0, limit=100.0):
 
 
 @given(st.floats(2.5, 10), st.floats(40, 200))
-@settings(max_examples=8)
+@settings(max_examples=examples(6))
 def test_the_latency_follows_calls_that_take_as_long_under_more_load(slower, limit):
     server = delayed_server(slower=slower, limit=limit)
     assert server.knee.latency < 1.3
@@ -311,7 +312,7 @@ def test_no_trial_is_made_while_the_latency_changes():
 
 
 @given(st.floats(0.05, 0.7))
-@settings(max_examples=30)
+@settings(max_examples=examples(20))
 def test_the_latency_follows_faster_calls_at_once(part):
     server = Server(4.0, limit=100.0)
     server.most = 100.0

@@ -50,6 +50,8 @@ from paceline.llm_strategies.gemini.cache_state import (
     step,
 )
 
+from ...search import examples
+
 POLICY = CachePolicy(ttl=1000.0)  # renewed in its last 250 seconds, not used in its last 5
 OPERATIONS = {Searching: (Found, NotFound, Failed), Creating: (Created, TooSmall, Failed)} | {
     Renewing: (Renewed, Missing, Failed)
@@ -387,4 +389,4 @@ class CacheAgainstAService(RuleBasedStateMachine):
 
 
 TestTheCacheAgainstAService = CacheAgainstAService.TestCase
-TestTheCacheAgainstAService.settings = settings(max_examples=200, stateful_step_count=40)
+TestTheCacheAgainstAService.settings = settings(max_examples=examples(80), stateful_step_count=40)
