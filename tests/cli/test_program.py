@@ -74,8 +74,8 @@ def test_without_the_gemini_extra_a_message_names_what_to_install(process, jsonl
     )
 
 
-def test_without_a_key_a_message_names_the_variable(process, jsonl):
-    run = process("run", jsonl(1), "-o", "-", "-m", "gemini-2.5-flash")
+def test_without_a_key_a_message_names_the_variable(paceline, jsonl, no_keys):
+    run = paceline("run", jsonl(1), "-o", "-", "-m", "gemini-2.5-flash")
     assert (run.code, run.out) == (2, "")
     assert len(run.err.splitlines()) == 1
     assert run.err.startswith("paceline: no API key for gemini: set GOOGLE_API_KEY or GEMINI_API_KEY, or ")

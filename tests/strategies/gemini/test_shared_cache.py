@@ -27,7 +27,7 @@ def strategy(service, **arguments):
     return GeminiCachedStrategy(**{"client": service.client(), "system_instruction": KNOWLEDGE, **arguments})
 
 
-WORKERS = 16  # enough that some call is always in flight when the cache expires or is lost
+WORKERS = 8  # enough that some call is always in flight when the cache expires or is lost
 MANY = 44 * WORKERS  # prompts: at 50 seconds a call they take 2,200 seconds
 
 
