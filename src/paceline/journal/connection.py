@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import os
 import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from .._core.exceptions import JournalError
 
 _BUSY_TIMEOUT = 30.0  # seconds: a writer never blocks readers for long
 
 
-def journal_error(path: str, error: sqlite3.Error) -> JournalError:
+def _journal_error(path: str, error: sqlite3.Error) -> JournalError:
     """Return an SQLite error as a `JournalError` that names the file and, where one is known, a remedy."""
     name = getattr(error, "sqlite_errorname", "")
     if name == "SQLITE_NOTADB":
@@ -27,6 +29,15 @@ def journal_error(path: str, error: sqlite3.Error) -> JournalError:
     if name.startswith("SQLITE_IOERR_WRITE"):
         return JournalError(f"{path}: cannot be written ({error}): is a limit set on the size of files?")
     return JournalError(f"{path}: {error}")
+
+
+@contextmanager
+def journal_errors(path: str) -> Iterator[None]:
+    """Raise SQLite errors of the block as `JournalError`s that name the file."""
+    try:
+        yield
+    except sqlite3.Error as error:
+        raise _journal_error(path, error) from error
 
 
 def connect_to_read(path: str) -> sqlite3.Connection:

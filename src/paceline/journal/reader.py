@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import os
-import sqlite3
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from os import PathLike
@@ -23,7 +22,7 @@ from .._core.fault_groups import SHOWN_GROUPS, FaultGroup, group_faults
 from .._core.pace import PaceKnowledge
 from .._core.usage import TokenUsage
 from . import lock, schema
-from .connection import connect_to_read, journal_error
+from .connection import connect_to_read, journal_errors
 from .items import KnownItem
 from .records import ResultRow, StoredResult, marks, select_result, storable
 
@@ -332,9 +331,8 @@ class JournalReader:
     @contextmanager
     def _as_journal_errors(self) -> Iterator[None]:
         try:
-            yield
-        except sqlite3.Error as error:
-            raise journal_error(self.path, error) from error
+            with journal_errors(self.path):
+                yield
         except UnicodeDecodeError as error:  # raised for an SQLite message that quotes damaged text
             raise JournalError(f"{self.path}: is damaged, and cannot be read") from error
 

@@ -31,7 +31,7 @@ from .._core.exceptions import ConfigurationError, JournalError, JournalInUseErr
 from .._core.pace import PaceChange, PaceKnowledge
 from .._core.results import WorkItemResult, is_pending
 from . import lock, schema
-from .connection import connect_to_read, journal_error
+from .connection import connect_to_read, journal_errors
 from .items import ItemTable
 from .records import OUTPUT, SEQ, ResultRow, attempt_fields, insert_attempts, insert_results, result_fields, storable
 
@@ -96,10 +96,10 @@ class JournalWriter:
         self.close()
 
     def _open(self, durability: Durability, connect: Connect) -> sqlite3.Connection:
-        with self._as_journal_errors():
+        with journal_errors(self.path):
             db = connect(self.path, timeout=_BUSY_TIMEOUT, isolation_level=None, check_same_thread=False)
         try:
-            with self._as_journal_errors():
+            with journal_errors(self.path):
                 schema.check(db, self.path)  # before anything is changed in a file of another program
                 db.execute("PRAGMA journal_mode = WAL")
                 db.execute(f"PRAGMA synchronous = {_SYNCHRONOUS[durability]}")
@@ -143,7 +143,7 @@ class JournalWriter:
 
     def fact(self, name: str) -> Any:
         """Return the fact stored under a name; None if there is no such fact."""
-        with self._as_journal_errors():
+        with journal_errors(self.path):
             row = self._db.execute("SELECT value FROM facts WHERE name = ?", (name,)).fetchone()
         return None if row is None else json.loads(row[0])
 
@@ -243,7 +243,7 @@ class JournalWriter:
     @contextmanager
     def transaction(self) -> Iterator[sqlite3.Connection]:
         """Commit all changes of the block, or none of them. A nested transaction is a part of the outer one."""
-        with self._mutex, self._as_journal_errors():
+        with self._mutex, journal_errors(self.path):
             if self._db.in_transaction:
                 yield self._db
                 return
@@ -261,13 +261,6 @@ class JournalWriter:
                 raise
             finally:
                 self._uncommitted = []
-
-    @contextmanager
-    def _as_journal_errors(self) -> Iterator[None]:
-        try:
-            yield
-        except sqlite3.Error as error:
-            raise journal_error(self.path, error) from error
 
 
 class RecentResults:
