@@ -126,9 +126,9 @@ def test_an_output_that_a_run_would_refuse_is_refused(paceline, same, tmp_path, 
 
 
 @pytest.mark.parametrize(("output", "state"), [("/dev/null", "a stream"), ("empty.jsonl", "empty"), ("-", "a stream")])
-def test_streams_and_empty_files_are_accepted(paceline, same, tmp_path, monkeypatch, output, state):
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "empty.jsonl").touch()
+def test_streams_and_empty_files_are_accepted(paceline, same, monkeypatch, output, state):
+    monkeypatch.chdir(same.parent)
+    (same.parent / "empty.jsonl").touch()
     run = paceline("run", same, "-o", output, "-m", FAST, "--dry-run")
     assert run.code == 0, run.err
     assert f"({state}), format own" in run.out

@@ -99,7 +99,6 @@ def test_without_a_journal_the_items_that_are_left_have_rows_that_are_pending(pa
     assert "failed alike" in run.rows[-1]["error"]["message"]
 
 
-@pytest.mark.slow
 def test_a_server_that_refuses_connections_is_named_in_time(process, jsonl, tmp_path):
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))  # no program listens here
