@@ -141,6 +141,8 @@ class ItemTable:
 
     def __init__(self, transaction: Callable[[], AbstractContextManager[sqlite3.Connection]]) -> None:
         self._transaction = transaction
+        self.added: int = 0
+        """Items that this table has added to the journal; those of a transaction that was rolled back are counted too."""
         self._numbers: dict[str, int] = {}
         self._identities: dict[int, Mapping[str, Any]] = {}
 
@@ -198,7 +200,9 @@ class ItemTable:
         """
         with self._transaction() as db:
             rows = [(storable(item.id), item.content, item.strategy, item.place) for item in items]
-            if insert_items(db, rows) == len(rows):
+            new = insert_items(db, rows)
+            self.added += new
+            if new == len(rows):
                 return []
             stored = self._select(db, [name for name, *_ in rows])  # a new item is as it was registered
             return [
@@ -206,6 +210,16 @@ class ItemTable:
                 for item, (name, *_) in zip(items, rows, strict=True)
                 if (change := self._compare(db, item, stored[name], accept=accept_changes)) is not None
             ]
+
+    def contents(self, contents: Iterable[bytes]) -> set[bytes]:
+        """Return those of some contents that a registered item has."""
+        wanted, found = [*contents], set[bytes]()
+        with self._transaction() as db:
+            for start in range(0, len(wanted), _PARAMETERS):
+                part = wanted[start : start + _PARAMETERS]
+                query = f"SELECT content FROM items WHERE content IN ({marks(part)})"  # noqa: S608 - only question marks
+                found |= {content for (content,) in db.execute(query, part)}
+        return found
 
     def drop_index(self) -> None:
         """Drop the index of contents, which makes registering many items faster; `create_index` must follow in the same transaction."""

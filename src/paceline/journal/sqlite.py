@@ -89,6 +89,8 @@ class SqliteJournal:
         self._is_registered = False
         self._thread = CapacityLimiter(1)
         self._identities: dict[int, tuple[LLMCallStrategy[Any], int]] = {}
+        self._contents: dict[int, tuple[LLMWorkItem[Any], bytes]] = {}
+        """The content keys of the items that were recalled last, by the identity of the item."""
 
     @classmethod
     def on(cls, writer: JournalWriter, *, dedupe: bool | None = None) -> SqliteJournal:
@@ -130,6 +132,7 @@ class SqliteJournal:
     async def close(self) -> None:
         """Close the file. A failure to record the end of the run is logged, not raised."""
         self._identities.clear()
+        self._contents = {}
         await self._run(self._close)
 
     def _close(self) -> None:
@@ -150,7 +153,9 @@ class SqliteJournal:
         if not self._may_share(item):
             return None
         known = self._identities.get(id(item.strategy))
-        return content_key(item.prompt), known[1] if known is not None else -id(item.strategy)
+        recalled = self._contents.get(id(item))
+        content = recalled[1] if recalled is not None and recalled[0] is item else content_key(item.prompt)
+        return content, known[1] if known is not None else -id(item.strategy)
 
     async def recall(self, items: Sequence[LLMWorkItem[Any]]) -> Sequence[WorkItemResult[Any] | None]:
         """Register items; return each one's stored result, or None if it must be called.
@@ -193,14 +198,25 @@ class SqliteJournal:
     def _recall(self, items: Sequence[LLMWorkItem[Any]]) -> list[WorkItemResult[Any] | None]:
         writer = self._open_writer
         registered = [RegisteredItem(item.item_id, content_key(item.prompt), self._strategy_of(item)) for item in items]
+        pairs = [*zip(items, registered, strict=True)]
+        self._contents = {id(item): (item, row.content) for item, row in pairs}
         with writer.transaction() as db:
+            known_contents = writer.items.contents(row.content for item, row in pairs if self._may_share(item))
+            known_items = writer.items.added
             changes = writer.items.register(registered, accept_changes=self._accept_changes)
             if changes and not self._accept_changes:
                 raise JournalChangedError(writer.path, describe_changes(changes), advice=_ADVICE)
-            stored = self._stored(db, items)
-            pairs = [*zip(items, registered, strict=True)]
+            is_new = writer.items.added - known_items == len(items)
+            stored = {} if is_new else self._stored(db, items)
+            if is_new and not known_contents:
+                return [None] * len(items)
             shared = self._shared(
-                db, [row for item, row in pairs if storable(row.id) not in stored and self._may_share(item)]
+                db,
+                [
+                    row
+                    for item, row in pairs
+                    if False and storable(row.id) not in stored and self._may_share(item)
+                ],
             )
             results: list[WorkItemResult[Any] | None] = []
             for item, row in pairs:
