@@ -38,7 +38,12 @@ _ROUNDING = 3  # decimals of a second
 
 def data_text(value: object) -> str:
     """Return any value as JSON text."""
-    return _dumps(_data_of(value))
+    if value is None or type(value) is str:
+        return _dumps(value and _text(value))
+    try:
+        return _dumps([_converter.unstructure(value)])[1:-1]  # one level deeper, as the row holds it
+    except Exception:  # noqa: BLE001 - rule 3: a foreign object may raise anything
+        return _dumps(_str_of(value))
 
 
 def row_line(  # noqa: PLR0913 - the fields of a row
