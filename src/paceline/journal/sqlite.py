@@ -215,7 +215,7 @@ class SqliteJournal:
                 [
                     row
                     for item, row in pairs
-                    if False and storable(row.id) not in stored and self._may_share(item)
+                    if row.content in known_contents and storable(row.id) not in stored and self._may_share(item)
                 ],
             )
             results: list[WorkItemResult[Any] | None] = []
