@@ -182,3 +182,22 @@ async def test_the_requests_of_other_clients_are_logged_as_before(service, caplo
         async with httpx2.AsyncClient() as client:
             await client.post(f"{service.url}/x", json={})
     assert [record.name for record in caplog.records if "HTTP Request" in record.message] == ["httpx2"]
+
+
+async def test_recorded_requests_are_not_sent_and_those_of_other_tasks_are(service):
+    service.says(Answer(reply("good")))
+    async with ShardedClient() as client, anyio.create_task_group() as nursery:
+        sent = anyio.Event()
+
+        async def other_task():
+            await client.post(f"{service.url}/sent", json={})
+            sent.set()
+
+        nursery.start_soon(other_task)  # before the recording begins: its context is its own
+        with connection_pool.recorded() as requests:
+            response = await client.post(f"{service.url}/recorded", json={})
+            await sent.wait()
+        await client.post(f"{service.url}/sent", json={})
+    assert (response.status_code, response.json()) == (200, {})
+    assert [request.url.path for request in requests] == ["/recorded"]
+    assert [received.path for received in service.received] == ["/sent", "/sent"]

@@ -19,7 +19,10 @@ from __future__ import annotations
 
 import logging
 from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager
 from contextvars import ContextVar
+from http import HTTPStatus
 from types import TracebackType
 from typing import Any
 
@@ -40,6 +43,21 @@ _is_pooled: ContextVar[bool] = ContextVar("_is_pooled", default=False)
 def _is_worth_logging(record: logging.LogRecord) -> bool:
     """Whether a record of httpx2 is logged (rule 4)."""
     return record.levelno != logging.INFO or not _is_pooled.get() or _HTTP_LOGGER.isEnabledFor(logging.DEBUG)
+
+
+_recorder: ContextVar[list[httpx2.Request] | None] = ContextVar("_recorder", default=None)
+"""Where the requests of the current task are recorded; None: they are sent."""
+
+
+@contextmanager
+def recorded() -> Iterator[list[httpx2.Request]]:
+    """Record the requests that the current task makes through a `ShardedClient`: they are not sent, and the answer to each is `{}`."""
+    requests: list[httpx2.Request] = []
+    token = _recorder.set(requests)
+    try:
+        yield requests
+    finally:
+        _recorder.reset(token)
 
 
 _HTTP_LOGGER = logging.getLogger("httpx2")
@@ -79,6 +97,9 @@ class ShardedClient(httpx2.AsyncClient):
         """Send a request, as `httpx2.AsyncClient.send` does."""
         if self.is_closed:
             raise RuntimeError("cannot send a request, as the client has been closed")
+        if (requests := _recorder.get()) is not None:
+            requests.append(request)
+            return httpx2.Response(HTTPStatus.OK, json={}, request=request)
         pool = self._free.pop() if self._free else _Pool(httpx2.AsyncClient(**self._arguments, limits=_LIMITS))
         self._busy.add(pool)
         token = _is_pooled.set(True)

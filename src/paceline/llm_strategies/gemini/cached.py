@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Generic, TypeVar, Unpack, overload
 
-from google import genai
-from google.genai import types
 from google.genai.errors import APIError
 
 from ..._core.exceptions import CallError, ConfigurationError
@@ -16,7 +14,9 @@ from ..._core.request import Request
 from .._loops import PerLoop
 from ..output_types.output_type import NO_REQUESTS
 from .cache_state import CachePolicy
+from .client import Connection
 from .errors import is_cache_gone
+from .frame import Frame, LastFrame
 from .request import Context
 from .shared_cache import IfTooSmall, SharedCache
 from .strategy import DEFAULT_MODEL, GeminiStrategy, Options
@@ -94,6 +94,8 @@ class GeminiCachedStrategy(GeminiStrategy[T], Generic[T]):
         if too_small not in {"send", "stop"}:
             raise ConfigurationError(f"too_small must be 'send' or 'stop', not {too_small!r}")
         self._context = Context.of(self._name, contents, self._config)
+        self._uncached_frame = Frame(self._config, self._context.contents)
+        self._cached_frame = LastFrame()  # by the name of the cache
         self._policy = CachePolicy(ttl=ttl, keep=keep)
         self._if_too_small: IfTooSmall = too_small
         self._caches: PerLoop[SharedCache] = PerLoop()
@@ -150,13 +152,14 @@ class GeminiCachedStrategy(GeminiStrategy[T], Generic[T]):
     def _sends_unchanged(self, request: Request) -> bool:  # noqa: ARG002
         return False
 
-    async def _ask(self, client: genai.Client, content: types.Content) -> str:
+    async def _ask(self, connection: Connection, prompt: Parts) -> str:
         cache = self._caches.get()
-        name = None if cache is None else await cache.name(client)
+        name = None if cache is None else await cache.name(await connection.client())
         if cache is None or name is None:
-            return await self._send(client, [*self._context.contents, content], self._config)
+            return await self._send(connection, prompt, self._uncached_frame)
+        frame = self._cached_frame.of(name, lambda name: Frame(self._context.config_with_cache(name)))
         try:
-            body = await self._send(client, [content], self._context.config_with_cache(name))
+            body = await self._send(connection, prompt, frame)
         except APIError as error:
             if not is_cache_gone(error):
                 raise

@@ -28,6 +28,7 @@ from anyio.lowlevel import EventLoopToken, current_token
 from google import genai
 from google.auth.transport.requests import Request
 from google.genai import types
+from google.genai.errors import APIError
 from google.oauth2.credentials import Credentials
 
 from ..._core.exceptions import ConfigurationError, MissingKeyError
@@ -35,6 +36,7 @@ from .._connection_pool import ShardedClient
 from .._loops import bind_to_loop
 from ..common import server_setting, setting, shown_server
 from .errors import require_readable_body
+from .frame import Frame, Templates, json_of
 
 _SCOPES = ("https://www.googleapis.com/auth/cloud-platform",)
 _CLOSE_TIMEOUT = 5.0  # seconds for all connections together
@@ -209,24 +211,33 @@ class Identity:
             raise ConfigurationError("Vertex AI needs a project: give project, or set GOOGLE_CLOUD_PROJECT")
         return cls(source, project)
 
-    async def refresh(self) -> None:
-        """Fetch a new token if the present one is about to expire; once for all calls that wait for it."""
+    async def token(self) -> str:
+        """Return a valid token, also in `sdk_credentials`; fetch one if the present one is about to expire, once for all calls."""
         if not self._source.valid:
             async with self._lock:
                 if not self._source.valid:
                     await to_thread.run_sync(self._source.refresh, Request(), abandon_on_cancel=True)
-        self.sdk_credentials.token = self._source.token
+        token: str = self._source.token
+        self.sdk_credentials.token = token
+        return token
 
 
 class Connection:
     """A client in its event loop, and the number of its users."""
 
-    def __init__(self, client: genai.Client, pool: httpx2.AsyncClient | None, identity: Identity | None) -> None:
+    def __init__(
+        self,
+        client: genai.Client,
+        pool: httpx2.AsyncClient | None = None,
+        identity: Identity | None = None,
+        templates: Templates | None = None,
+    ) -> None:
         self.loop: EventLoopToken = current_token()
         self.users = 0
         self._client = client
         self._pool = pool
         self._identity = identity
+        self._templates = templates
 
     @classmethod
     def given(cls, client: genai.Client) -> Connection:
@@ -239,11 +250,11 @@ class Connection:
         http, _ = http_client_of(client)
         if http is not None:
             bind_to_loop(http)
-        return cls(client, None, None)
+        return cls(client)
 
     @classmethod
-    def make(cls, access: Access, identity: Identity | None) -> Connection:
-        """Make a client."""
+    def make(cls, access: Access, identity: Identity | None, model: str) -> Connection:
+        """Make a client for calls of a model."""
         tls = httpx2.create_ssl_context()  # takes 40 ms: made once, also for the SDK's transports that are never used
         pool = ShardedClient(verify=tls, timeout=None, event_hooks={"response": [require_readable_body]})
         transport = {"httpx_async_client": pool, "client_args": {"verify": tls}, "async_client_args": {"ssl": tls}}
@@ -255,7 +266,7 @@ class Connection:
             location=access.location,
             http_options=access.options.model_copy(update=transport),
         )
-        return cls(client, pool, identity)
+        return cls(client, pool, identity, Templates(client, model))
 
     @property
     def is_last_here(self) -> bool:
@@ -265,8 +276,25 @@ class Connection:
     async def client(self) -> genai.Client:
         """Return the client, with a valid token."""
         if self._identity is not None:
-            await self._identity.refresh()
+            await self._identity.token()
         return self._client
+
+    async def send(self, frame: Frame, texts: tuple[str, ...]) -> httpx2.Response | None:
+        """Send a prompt in a frame's template; return the reply, or None if the SDK must write the request.
+
+        Raises:
+            google.genai.errors.APIError: The service refused.
+            httpx2.HTTPError: The service could not be reached.
+        """
+        if self._templates is None or self._pool is None:
+            return None
+        template = await self._templates.of(frame)
+        if template is None:
+            return None
+        bearer = None if self._identity is None else f"Bearer {await self._identity.token()}"
+        response = await self._pool.send(template.request(json_of(texts), authorization=bearer))
+        await APIError.raise_for_async_response(response)
+        return response
 
     async def close(self) -> None:
         """Close the client and its pool if they were made here; shielded from cancellation, in bounded time."""
