@@ -15,11 +15,11 @@ from subprocess import CompletedProcess
 from unittest.mock import patch
 
 import pytest
+import trio
+from trio.testing import MockClock
 
 from paceline.cli import main
 from paceline.cli.config_file import read_config
-
-from ..cli.conftest import virtual_time  # noqa: F401 - a fixture
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -101,8 +101,20 @@ def run_commands(text: str, folder: Path, programs: Path) -> None:
             assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
 
 
+@pytest.fixture
+def virtual_time(monkeypatch):
+    """Run whatever starts trio in this process in virtual time, where simulated providers take none."""
+    run = trio.run
+
+    def run_in_virtual_time(*arguments, **options):
+        return run(*arguments, **{"clock": MockClock(autojump_threshold=0)} | options)
+
+    monkeypatch.setattr(trio, "run", run_in_virtual_time)
+
+
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
-def test_every_snippet_runs(page, tmp_path, programs, monkeypatch, virtual_time):  # noqa: F811
+@pytest.mark.usefixtures("virtual_time")
+def test_every_snippet_runs(page, tmp_path, programs, monkeypatch):
     monkeypatch.chdir(tmp_path)
     for language, text in blocks(page):
         match language:
