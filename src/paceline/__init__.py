@@ -4,6 +4,7 @@
     batch = await paceline.process_prompts(strategy, prompts)
     async with paceline.open_stream(strategy, prompts) as results: ...
     async with paceline.ParallelBatchProcessor() as processor: ...
+    async with paceline.open_pool() as pool: ...             # single calls and batches, from any number of tasks
 
 The rest is in modules of its own:
 
@@ -35,7 +36,7 @@ if TYPE_CHECKING:
     from ._core.results import WorkItemResult as WorkItemResult
     from ._core.retry import RetryPolicy as RetryPolicy
     from ._core.usage import TokenUsage as TokenUsage
-    from ._engine.outlets import ResultStream as ResultStream
+    from ._engine.delivery import ResultStream as ResultStream
     from .abc import LLMCallStrategy as LLMCallStrategy
     from .abc import LLMWorkItem as LLMWorkItem
     from .exceptions import CallError as CallError
@@ -44,6 +45,8 @@ if TYPE_CHECKING:
     from .exceptions import RateLimitError as RateLimitError
     from .llm_strategies.callable import CallableStrategy as CallableStrategy
     from .llm_strategies.registry import model as model
+    from .pool import Pool as Pool
+    from .pool import open_pool as open_pool
     from .processor import ParallelBatchProcessor as ParallelBatchProcessor
     from .prompts import open_stream as open_stream
     from .prompts import process_prompts as process_prompts
@@ -63,6 +66,7 @@ __all__ = [
     "Media",
     "PacelineError",
     "ParallelBatchProcessor",
+    "Pool",
     "Price",
     "ProcessorConfig",
     "RateLimitError",
@@ -73,6 +77,7 @@ __all__ = [
     "WorkItemResult",
     "__version__",
     "model",
+    "open_pool",
     "open_stream",
     "process_prompts",
     "run_prompts",
@@ -90,15 +95,17 @@ _HOMES = {
     "Media": "_core.prompt",
     "PacelineError": "exceptions",
     "ParallelBatchProcessor": "processor",
+    "Pool": "pool",
     "Price": "_core.accounting",
     "ProcessorConfig": "_core.config",
     "RateLimitError": "exceptions",
     "Request": "_core.request",
-    "ResultStream": "_engine.outlets",
+    "ResultStream": "_engine.delivery",
     "RetryPolicy": "_core.retry",
     "TokenUsage": "_core.usage",
     "WorkItemResult": "_core.results",
     "model": "llm_strategies.registry",
+    "open_pool": "pool",
     "open_stream": "prompts",
     "process_prompts": "prompts",
     "run_prompts": "prompts",

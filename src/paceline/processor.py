@@ -3,24 +3,28 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
 from os import PathLike
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Generic, TypedDict
 
 import attrs
+from anyio.lowlevel import checkpoint
 
 from ._core.config import ProcessorConfig
 from ._core.exceptions import ConfigurationError, MisuseError
 from ._core.fault import DRAINED
 from ._core.pace import PaceController, PaceKnowledge
+from ._core.quantity import quantity
 from ._core.results import BatchResult
-from ._engine.engine import NO_KNOWLEDGE, Engine, NewPace
+from ._engine.batch import Batch
+from ._engine.delivery import Collector, ResultStream
+from ._engine.foreign import logger
 from ._engine.hooks import Hooks
-from ._engine.intake import Intake, add_to_batch, check_item
-from ._engine.outlets import ResultStream
-from ._engine.tally import ProcessorStatistics
+from ._engine.intake import Intake, check_item
+from ._engine.pool import NO_KNOWLEDGE, NewPace, Pool, StreamedBatch
+from ._engine.statistics import ProcessorStatistics
 from .abc import BaseObserver, Journal, LLMWorkItem, Middleware
 
 if TYPE_CHECKING:
@@ -54,7 +58,7 @@ class ParallelBatchProcessor(Generic[T]):
             batch = await processor.process_all()
 
     It may run any number of batches, one after the other; what was learned about a quota is kept between them. Leaving the
-    `async with` block cleans up the strategies, also when cancelled; a batch that another task runs must have ended before.
+    `async with` block waits for a batch that another task runs, and cleans up the strategies, also when cancelled.
 
     Args:
         config: Settings. Assigning to a field of `processor.config` takes effect at once; None: the defaults.
@@ -83,20 +87,19 @@ class ParallelBatchProcessor(Generic[T]):
         journal: Journal | str | PathLike[str] | None = None,
     ) -> None:
         config = ProcessorConfig() if config is None else config
-        self._engine: Engine[T] = Engine(
-            config, Hooks(config, middlewares, observers), pace, knowledge, as_journal(journal)
-        )
+        self._pool = Pool(config, Hooks(config, middlewares, observers), pace, knowledge, as_journal(journal))
+        self._running: Batch | None = None
         self._queue: deque[LLMWorkItem[T]] = deque()
         self._ids: set[str] = set()
         self._is_open = False
 
     @property
     def config(self) -> ProcessorConfig:
-        """The settings; assigning to one of its fields takes effect at once."""
-        return self._engine.config
+        """The settings; assigning to one of its fields takes effect at once, from any thread."""
+        return self._pool.config
 
     async def __aenter__(self) -> ParallelBatchProcessor[T]:
-        await self._engine.__aenter__()
+        await self._pool.__aenter__()
         self._is_open = True
         return self
 
@@ -104,12 +107,16 @@ class ParallelBatchProcessor(Generic[T]):
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         self._is_open = False
-        await self._engine.__aexit__(kind, error, traceback)
+        if self._queue and error is None:
+            logger.warning(
+                "%s queued, and never run: call process_all before leaving", quantity(len(self._queue), "item")
+            )
+        await self._pool.__aexit__(kind, error, traceback)
 
     async def add_work(self, item: LLMWorkItem[T]) -> None:
         """Queue an item for `process_all`; while a batch is running, add it to that batch.
 
-        If it is cancelled while it adds to a running batch, the item is in the batch all the same.
+        If it is cancelled, the item is queued, or in the batch, all the same.
 
         Raises:
             DuplicateItemError: The batch already has an item with this id.
@@ -118,14 +125,13 @@ class ParallelBatchProcessor(Generic[T]):
         """
         self._check_open()
         check_item(item, self._ids)
-        batch = self._engine.running
+        batch = self._running
         if batch is not None and batch.is_open:
-            job = batch.ledger.accept(item)
-            self._ids.add(item.item_id)
-            await add_to_batch(batch, job)
+            await self._pool.add_to_batch(batch, item, self._ids)
         else:
             self._queue.append(item)
             self._ids.add(item.item_id)
+        await checkpoint()
 
     async def process_all(self) -> BatchResult[T]:
         """Run the queued items as one batch, and return every item's result.
@@ -137,18 +143,21 @@ class ParallelBatchProcessor(Generic[T]):
             JournalChangedError: An item differs from the one in the journal; no call started after that was found.
             UnsavedError: The journal could not store all results; the error has those that are not stored, and the batch.
         """
-        self._check_open()
-        self._engine.check_idle()
+        self._check_idle()
         queue, self._queue = self._queue, deque()
+        collector: Collector[T] = Collector()
+        batch = self._pool.new_batch(Intake(_Queue(queue), bounded=False), collector)
+        self._running = batch
         try:
-            return await self._engine.collect(Intake(_Queue(queue), bounded=False))
+            return await self._pool.run_batch(batch, collector)
         finally:
+            if self._running is batch:
+                self._running = None
             self._ids = {item.item_id for item in self._queue}
 
-    @asynccontextmanager
-    async def stream(
+    def stream(
         self, source: Iterable[LLMWorkItem[T]] | AsyncIterable[LLMWorkItem[T]], *, unique: bool = False
-    ) -> AsyncIterator[ResultStream[T]]:
+    ) -> AbstractAsyncContextManager[ResultStream[T]]:
         """Run the items of `source` as one batch, and hand over each result when it is complete.
 
             async with processor.stream(items) as results:
@@ -162,39 +171,37 @@ class ParallelBatchProcessor(Generic[T]):
             unique: Whether all ids are known to differ; then they are not remembered, which saves about 100 bytes per item.
 
         Raises:
-            InvalidWorkItemError: The source is a sequence with an item that cannot be run.
-            MisuseError: The processor is not open, or is running a batch.
+            InvalidWorkItemError: On entering: the source is a sequence with an item that cannot be run.
+            MisuseError: On entering: the processor is not open, or is running a batch.
             SourceError: While iterating: the source raised. The results of what was read come first.
             UnsavedError: While iterating: the journal could not store all results.
         """
-        self._check_open()
-        async with self._engine.stream(Intake(source, unique=unique)) as results:
-            yield results
+        return _Stream(self, source, unique=unique)
 
     @property
     def has_journal(self) -> bool:
         """Whether results are committed to a journal."""
-        return self._engine.has_journal
+        return self._pool.has_journal
 
     @property
     def batch(self) -> BatchResult[T]:
         """The latest batch that has ended, also if it was cancelled or failed; empty before the first."""
-        return self._engine.last
+        return self._pool.last
 
     def drain(self, reason: str = DRAINED) -> None:
-        """Start no more calls in the running batch: calls in flight finish, the other items become pending.
+        """Start no more calls in the running batch: calls in flight finish, the other items become pending. From any thread.
 
         Args:
             reason: Message of the pending items' faults, and of the batch's `stopped`.
         """
-        self._engine.drain(reason)
+        self._pool.drain(reason)
 
     def knowledge(self) -> dict[str, PaceKnowledge]:
         """Return what was learned about each quota, by quota key; a later processor that receives it starts near this pace.
 
         The values are small and can be pickled. What this processor received about quotas that it did not use is included.
         """
-        return self._engine.knowledge()
+        return self._pool.knowledge()
 
     async def get_stats(self) -> dict[str, Any]:
         """Return `statistics()` as a dict: `rate_limit_count`, `workers`, `succeeded`, `failed`, and the rest."""
@@ -202,13 +209,46 @@ class ParallelBatchProcessor(Generic[T]):
 
     def statistics(self) -> ProcessorStatistics:
         """Return a snapshot: sums over all batches, and the current state."""
-        return self._engine.statistics(len(self._queue))
+        return self._pool.statistics(len(self._queue))
 
     def _check_open(self) -> None:
         if not self._is_open:
             raise MisuseError(
                 "the processor is not open; use it inside `async with ParallelBatchProcessor() as processor:`"
             )
+
+    def _check_idle(self) -> None:
+        self._check_open()
+        if self._running is not None and not self._running.ended.is_set():
+            raise MisuseError("a batch is running already; run another one after it, or in another processor")
+
+
+class _Stream(AbstractAsyncContextManager[ResultStream[T]]):
+    """A batch of a processor, as a context manager."""
+
+    def __init__(self, processor: ParallelBatchProcessor[T], source: Any, *, unique: bool) -> None:
+        self._processor, self._source, self._unique = processor, source, unique
+        self._batch: StreamedBatch | None = None
+
+    async def __aenter__(self) -> ResultStream[T]:
+        processor = self._processor
+        processor._check_idle()  # noqa: SLF001 - a part of the processor
+        self._batch = processor._pool.stream(Intake(self._source, unique=self._unique))  # noqa: SLF001 - as above
+        processor._running = self._batch.batch  # noqa: SLF001 - as above
+        try:
+            return await self._batch.__aenter__()
+        except BaseException:
+            processor._running = None  # noqa: SLF001 - as above
+            raise
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        try:
+            if self._batch is not None:
+                await self._batch.__aexit__(kind, error, traceback)
+        finally:
+            self._processor._running = None  # noqa: SLF001 - as above
 
 
 class _Queue(Iterable[LLMWorkItem[T]]):

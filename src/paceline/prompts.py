@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable
+from collections.abc import AsyncIterable, Awaitable, Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from functools import partial
+from types import TracebackType
 from typing import TYPE_CHECKING, Any, Generic, Literal, TypeAlias, TypeVar, Unpack
 
 import anyio
@@ -16,10 +17,10 @@ from anyio.lowlevel import EventLoopToken, current_token
 
 from ._core.exceptions import ConfigurationError, InvalidWorkItemError
 from ._core.results import BatchResult
-from ._engine.engine import Engine
-from ._engine.guard import logger
+from ._engine.delivery import ResultStream
+from ._engine.foreign import logger
 from ._engine.intake import Intake
-from ._engine.outlets import ResultStream
+from ._engine.pool import Pool
 from .abc import LLMCallStrategy, LLMWorkItem
 from .processor import Options, ParallelBatchProcessor
 
@@ -64,16 +65,15 @@ async def process_prompts(
         SourceError: `prompts` raised, or yielded a value that is not a prompt. What was read before is in the error's `batch`.
         JournalError: The journal cannot be used; an UnsavedError has the results that it could not store.
     """
-    async with _engine(options) as engine:
-        return await engine.collect(_intake(strategy, prompts))
+    async with _private_pool(options) as pool:
+        return await pool.collect(intake_of(strategy, prompts))
 
 
-@asynccontextmanager
-async def open_stream(
+def open_stream(
     strategy: LLMCallStrategy[T],
     prompts: Prompts,
     **options: Unpack[Options],
-) -> AsyncIterator[ResultStream[T]]:
+) -> AbstractAsyncContextManager[ResultStream[T]]:
     """Answer every prompt, and hand over each result when it is complete.
 
         async with open_stream(strategy, prompts) as results:
@@ -89,15 +89,31 @@ async def open_stream(
         options: Arguments of `ParallelBatchProcessor`.
 
     Raises:
-        InvalidWorkItemError: `strategy` is not an `LLMCallStrategy`, `prompts` is not iterable, or it is a sequence and one of its
-            members is not a prompt.
+        InvalidWorkItemError: On entering: `strategy` is not an `LLMCallStrategy`, `prompts` is not iterable, or it is a sequence and one
+            of its members is not a prompt.
         SourceError: While iterating: `prompts` raised, or yielded a value that is not a prompt.
     """
-    async with (
-        _engine(options) as engine,
-        engine.stream(_intake(strategy, prompts)) as results,
-    ):
-        yield results
+    return _PromptStream(strategy, prompts, options)
+
+
+class _PromptStream(AbstractAsyncContextManager[ResultStream[T]]):
+    """A private pool and one batch in it, as a context manager."""
+
+    def __init__(self, strategy: LLMCallStrategy[T], prompts: Prompts, options: Options) -> None:
+        self._strategy, self._prompts, self._options = strategy, prompts, options
+        self._stack = AsyncExitStack()
+
+    async def __aenter__(self) -> ResultStream[T]:
+        async with AsyncExitStack() as stack:
+            pool = await stack.enter_async_context(_private_pool(self._options))
+            results = await stack.enter_async_context(pool.stream(intake_of(self._strategy, self._prompts)))
+            self._stack = stack.pop_all()
+        return results
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> bool | None:
+        return await self._stack.__aexit__(kind, error, traceback)
 
 
 def run_prompts(
@@ -183,12 +199,17 @@ def _run_in_thread(call: Callable[[], Awaitable[R]], backend: Backend) -> R:
     return results[0]  # there is one: only the interrupt above cancels the scope
 
 
-def _engine(options: Options) -> Engine[Any]:
-    """Return the engine of a processor with these arguments: prompts skip its queue."""
-    return ParallelBatchProcessor[Any](**options)._engine  # noqa: SLF001 - two surfaces of one library
+def _private_pool(options: Options) -> Pool:
+    """Return the pool of a processor with these arguments: prompts skip its queue."""
+    return ParallelBatchProcessor[Any](**options)._pool  # noqa: SLF001 - two surfaces of one library
 
 
-def _intake(strategy: LLMCallStrategy[T], prompts: Prompts) -> Intake:
+def intake_of(strategy: LLMCallStrategy[T], prompts: Prompts) -> Intake:
+    """Return the intake of a batch of prompts.
+
+    Raises:
+        InvalidWorkItemError: `strategy` is not an `LLMCallStrategy`, or `prompts` is not iterable.
+    """
     LLMWorkItem("0", strategy, "")  # a wrong strategy is reported before anything is read
     if isinstance(prompts, str):
         prompts = [prompts]

@@ -210,9 +210,11 @@ async def test_a_failing_observer_is_counted_and_harms_no_item(act):
     async with ParallelBatchProcessor(config, observers=[Failing(), recorder]) as processor:
         await add_all(processor, Echo(), ["a", "b"])
         batch = await processor.process_all()
-        stats = await processor.get_stats()
+    stats = await processor.get_stats()
     assert batch.succeeded == 2
-    assert stats["hook_failures"] == len(recorder.events)
+    assert stats["hook_failures"] + stats["dropped_events"] == len(recorder.events)
+    assert stats["hook_failures"] > 0
+    assert (stats["dropped_events"] > 0) == (act is _hang)
 
 
 async def test_an_observer_cannot_change_what_the_next_one_receives():
@@ -246,7 +248,7 @@ async def test_a_replaced_result_must_keep_its_place():
     assert (batch.results[0].index, batch.results[0].output) == (0, "A")
 
 
-async def test_a_cancellation_while_observers_handle_the_start_loses_no_item():
+async def test_a_slow_observer_delays_neither_the_calls_nor_their_results():
     class Slow(BaseObserver):
         async def on_event(self, event, data):
             await anyio.sleep(10)
@@ -255,7 +257,8 @@ async def test_a_cancellation_while_observers_handle_the_start_loses_no_item():
         await add_all(processor, Echo(), ["a", "b"])
         with anyio.move_on_after(5):
             await processor.process_all()
-        assert processor.batch.failures == {FaultKind.PENDING: 2}
+        assert processor.batch.succeeded == 2
+        assert processor.batch.seconds < 5
 
 
 async def test_items_that_are_all_skipped_let_other_tasks_run():
@@ -277,7 +280,7 @@ async def test_items_that_are_all_skipped_let_other_tasks_run():
             nursery.start_soon(tick)
             await processor.process_all()
             nursery.cancel_scope.cancel()
-    assert ticks > 10
+    assert ticks > 5
 
 
 async def test_an_answer_that_was_paid_for_survives_a_cancellation_while_observers_handle_a_change_of_pace():

@@ -78,15 +78,16 @@ async def test_a_transient_failure_of_prepare_is_retried():
     assert strategy.log == ["prepare"] * 4 + ["cleanup"]
 
 
-async def test_a_permanent_failure_of_prepare_is_the_fault_of_its_items_only():
+async def test_a_permanent_failure_of_prepare_leaves_its_items_pending_and_no_others():
     strategy = Managed(failures=[Status(400)])
     async with ParallelBatchProcessor() as processor:
         await add_all(processor, strategy, ["a", "b"])
         await add_all(processor, Echo(), ["c"])
         batch = await processor.process_all()
-    assert batch.failures == {FaultKind.REJECTED: 2}
+    assert batch.failures == {FaultKind.PENDING: 2}
     assert batch.succeeded == 1
-    assert all(r.error.message.startswith("prepare: ") for r in batch.results if r.error)
+    assert all("could not be prepared: rejected: prepare: " in r.error.message for r in batch.results if r.error)
+    assert [group.kind for group in batch.systematic] == [FaultKind.REJECTED]
     assert strategy.log == ["prepare", "cleanup"]  # a partial preparation can be released
 
 
@@ -109,7 +110,9 @@ async def test_a_prepare_that_hangs_ends_with_the_batch():
 
 async def test_a_prepare_that_always_hangs_is_a_timeout():
     batch = await process_prompts(Managed(seconds_to_prepare=1e9), ["a"], config=ProcessorConfig(timeout_per_item=10))
-    assert batch.failures == {FaultKind.TIMEOUT: 1}
+    assert batch.failures == {FaultKind.PENDING: 1}
+    assert batch.stopped is not None
+    assert "timeout: prepare: it took longer than 10 s" in batch.stopped.message
 
 
 async def test_cleanup_happens_when_cancelled_and_takes_bounded_time():

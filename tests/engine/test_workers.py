@@ -182,7 +182,7 @@ async def test_the_controller_receives_what_a_fault_says_about_the_provider(erro
     assert type(pace.signals[0]).__name__ == signal
 
 
-async def test_a_finished_batch_no_longer_listens_to_the_config():
+async def test_a_closed_processor_no_longer_listens_to_the_config():
     class Counted(ProcessorConfig):
         listening = 0
 
@@ -199,7 +199,8 @@ async def test_a_finished_batch_no_longer_listens_to_the_config():
     async with ParallelBatchProcessor(Counted()) as processor:
         await add_all(processor, Echo(), ["a"])
         await processor.process_all()
-        assert Counted.listening == 0
+        assert Counted.listening == 1
+    assert Counted.listening == 0
 
 
 async def test_a_batch_whose_controller_admits_nothing_can_be_cancelled():

@@ -106,6 +106,21 @@ class MisuseError(PacelineError, RuntimeError):
     """A method was called in a state in which it is not allowed."""
 
 
+class Busy(PacelineError):  # noqa: N818 - what it says, as in `trio.WouldBlock`
+    """A pool takes no further call now: too many wait, or its turn would come only after its timeout. Nothing was sent.
+
+    Args:
+        message: Why.
+        retry_after: Seconds after which it is worth trying again, as for the header Retry-After.
+        ahead: Calls that go before it.
+    """
+
+    def __init__(self, message: str, *, retry_after: float, ahead: int) -> None:
+        super().__init__(f"{message}; try again in {retry_after:.0f} s")
+        self.retry_after = retry_after
+        self.ahead = ahead
+
+
 class JournalError(PacelineError):
     """A journal cannot be read or written; the message names the file and the reason."""
 

@@ -127,6 +127,17 @@ class Backlog(Generic[T]):
             return self._new.pop()
         return heapq.heappop(self._aside)[3] if self._aside and self._aside_until <= now else None
 
+    def discard(self, job: T) -> None:
+        """Remove a job that waits here."""
+        for jobs in (self._new, self._returned):
+            if job in jobs:
+                jobs.remove(job)
+                return
+        self._delayed = [row for row in self._delayed if row[3] is not job]
+        self._aside = [row for row in self._aside if row[3] is not job]
+        heapq.heapify(self._delayed)
+        heapq.heapify(self._aside)
+
     def clear(self) -> list[T]:
         """Remove and return all jobs, also those that must wait."""
         jobs = list(self)

@@ -1,18 +1,18 @@
 """Engine: carries out the core's decisions with structured concurrency on AnyIO, the same on trio and on asyncio.
 
-The way of an item:
+A pool has lanes, prepared strategies and a supervisor. Its customers are batches and single calls. The way of an item, in one direction:
 
-    intake            reads the source, at most as far ahead as is useful
-      -> keeper       recalls a stored result; without one, or without a journal, the item goes on
-      -> lifecycle    prepares the item's strategy, once per instance
-      -> batch, job   the item waits in its lane; the batch decides which call starts next
-      -> worker       makes calls, one after the other
-      -> guard, attempt   awaits the strategy; turns what it returned or raised into a verdict
+    intake            reads the source of a batch, at most as far ahead as is useful; a single call brings its item itself
+      -> commits      recalls a stored result; without one, or without a journal, the item goes on
+      -> hooks        the middlewares see the item
+      -> strategies   prepares the item's strategy, once per instance while anybody uses it
+      -> scheduler    the item waits in its lane; the scheduler decides which call starts next
+      -> worker       makes calls, one after the other; a single call is made by the task that asks for it
+      -> calls        turns what the strategy returned or raised into a verdict
       -> settle       carries out the retry machine's decision: call again, move up a ladder, or publish the result
-      -> keeper       commits the result to the journal
-      -> ledger       closes the item: exactly one result for each accepted item
-      -> outlets      hands the result over: a list, or a stream
+      -> commits      stores the result in the journal
+      -> delivery     hands it over: a list, a stream, or the task that waits for it
 
-Beside it: `engine` owns what outlives a batch, `nursery` runs a batch and keeps its time (with `alarm`, `calls`, `ahead`),
-`hooks` calls middlewares and observers, `tally` counts.
+Beside it: `pool` owns it all, `batch` and `single_calls` are the two submitters, `supervisor` keeps the time (by `timers`), `watch` sees what
+calls say about their lane, `foreign` awaits code that is not ours, `statistics` counts.
 """

@@ -1,103 +1,122 @@
-"""Batch: the state that a batch's tasks share (its phase, lanes and calls in flight), and the decision which call starts next.
+"""Batch: the items of one source, from the first that is read to the last result.
 
-Nothing here awaits, so nothing changes between a decision and its being recorded: decisions need no locks.
+Rules owned here:
+
+1. A batch is a task of its pool, with the context variables of whoever started it; reading, calling, settling and committing are tasks
+   of its own nursery.
+2. A worker makes one call after the other. If no call may start, it waits for the next one: to end it and start another would cost more
+   than the call. No call is cancelled because there are too many workers.
+3. However the nursery ends, every accepted item has its result afterwards.
 """
 
 from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
+from contextvars import copy_context
 from typing import TYPE_CHECKING, Any
 
-from anyio import CancelScope, current_time
+from anyio import CancelScope, Event, create_task_group, current_time, lowlevel
 
-from .._core import pace
+from .._core import pace, retry
 from .._core.batch_state import BatchEvent, BatchState, step
 from .._core.config import ProcessorConfig
-from .._core.connections import Connections
-from .._core.fault import Fault, FaultKind, overdue_fault, pending_fault
-from .._core.fault_groups import provider_words
-from .._core.lanes import next_lane
-from .._core.provider_answers.classify import describe
-from .._core.systematic_failure import Ended, stop_message
-from .ahead import ReadAhead
-from .alarm import Alarm
-from .calls import Calls, ItemDeadlines
-from .guard import IN_SUMMARY, logger
-from .hooks import Hooks
-from .job import ConnectionUse, Job, Lane, LearnedQuota, connections_of
-from .ledger import Ledger, Outlet
-from .lifecycle import Lifecycle, Preparation
-from .tally import Tally
+from .._core.events import BatchStarted
+from .._core.fault import Fault, pending_fault
+from .._core.fault_groups import FaultGroup
+from .._core.results import BatchResult
+from .commits import CommitQueue
+from .delivery import Outlet
+from .foreign import is_cancelled
+from .intake import Intake
+from .job import Job
+from .settle import give_up, pass_middlewares
+from .submitter import Submitter
+from .worker import Worker
 
 if TYPE_CHECKING:
-    from .keeper import JournalKeeper
+    from .lane import Lane
+    from .services import Services
+
+_MAX_TASKS = 64  # tasks that settle dismissed jobs, and as many that pass new ones through the middlewares
+_MAX_IN_HOOKS = 4_000  # workers whose hooks are slow; no more calls start until one has ended
+_INTRODUCED_EVERY = 16  # items that one of these tasks passes on between two checkpoints
+_CHECKPOINT_EVERY = 64  # items settled between two checkpoints
 
 
-class Batch:
-    """The shared state of one batch. Owned by one task tree."""
+class Batch(Submitter):
+    """One batch of a pool.
 
-    def __init__(  # noqa: PLR0913 - what a processor passes to each of its batches
-        self,
-        *,
-        config: ProcessorConfig,
-        hooks: Hooks,
-        lifecycle: Lifecycle,
-        learned_of: Callable[[str], LearnedQuota],
-        draw: Callable[[], float],
-        outlet: Outlet,
+    Args:
+        services: What the pool lends to its batches.
+        intake: Source of the items.
+        outlet: Destination of the results.
+        priority: Higher goes first in a lane.
+        tenant: For whom the calls are made.
+    """
+
+    starts_afresh = True
+
+    def __init__(
+        self, services: Services, intake: Intake, outlet: Outlet, *, priority: int = 0, tenant: str = ""
     ) -> None:
-        self.config = config
-        self.hooks = hooks
-        self.lifecycle = lifecycle
-        self.draw = draw
-        """Returns a random number from 0 to 1, for the jitter of waits."""
-        self.tally: Tally = Tally()
-        self.ledger: Ledger = Ledger(outlet, self.tally)
-        self.lanes: dict[str, Lane] = {}
-        """By quota key."""
-        self.calls: Calls = Calls()
-        self.deadlines: ItemDeadlines = ItemDeadlines()
-        self.alarm: Alarm = Alarm()
-        self.ahead: ReadAhead = ReadAhead(self)
-        self.workers: int = 0
-        """Tasks that make calls."""
-        self.started_at: float = current_time()
-        self.stopped: Fault | None = None
-        """Why no more calls start in any lane."""
-        self.source_error: BaseException | None = None
-        self.start_soon: Callable[..., object] = _no_nursery
-        self.start_worker: Callable[[Job], object] = _no_nursery
-        self.preparations: dict[int, Preparation] = {}
-        """Strategies that are being prepared, by identity."""
-        self.one_strategy = False
-        """Whether all items have the same strategy, so that no other lane can be needed."""
-        self.reader: CancelScope | None = None
-        """The scope that reads the source, if the source need not be read to its end."""
-        self.unprepared: dict[int, Fault] = {}
-        """Strategies whose preparation failed, by identity, and why."""
-        self.settlers = 0
-        """Tasks that settle dismissed jobs."""
-        self.keeper: JournalKeeper | None = None
-        """Commits results to the journal; None: the batch runs without one."""
-        self.dismissed: deque[tuple[Job, Fault]] = deque()
-        """Jobs that were ended where nothing can be awaited, and why; the supervisor starts tasks that settle them."""
-        self._uses: dict[Connections, ConnectionUse] = {}
-        self._learned_of = learned_of
-        self._outlet = outlet
+        super().__init__(outlet, current_time())
+        self.priority, self.tenant = priority, tenant
+        self.context = copy_context()
+        """The context variables of whoever started the batch."""
+        self.ended: Event = Event()
+        """Set once every item has its result and no task runs."""
+        self._services = services
+        self._intake = intake
+        self._commits = None if services.journal is None else CommitQueue(self, services)
         self._state = BatchState.OPEN
-        self._halted = False
-        self._source_finished = False
-        self.next_start: float = math.inf
-        """The earliest time of the next call, as of the last decision."""
+        self._is_halted = False
+        self._is_read = False
+        self._source_error: BaseException | None = None
+        self._crash: BaseException | None = None
+        self.closed: Event = Event()
+        """Set once every item has its result and no more can come."""
+        self._scope = CancelScope()
+        self._start_soon: Any = None
+        """Starts a task in the batch's nursery; None while there is none."""
+        self._unstarted: list[tuple[Any, ...]] = []
+        """Tasks that wait for the nursery."""
+        self._parked: list[Worker] = []
+        self._workers = 0
+        self._dismissed: deque[tuple[Job, Fault]] = deque()
+        self._settlers = 0
+        self._new: deque[Job] = deque()
+        self._introducers = 0
+        self._result: BatchResult[Any] = BatchResult()
+        self._failure: BaseException | None = None
 
-    # -------------------------------------------------------------------------------------------- phase
+    # ------------------------------------------------------------------------------------------ phase
+
+    @property
+    def commits(self) -> CommitQueue | None:
+        """Commits results to the journal; None: there is none."""
+        return self._commits
+
+    @property
+    def config(self) -> ProcessorConfig:
+        """The pool's settings."""
+        return self._services.config
 
     @property
     def is_open(self) -> bool:
         """Whether calls may start."""
-        return self._state is BatchState.OPEN and not self._halted
+        return self._state is BatchState.OPEN and not self._is_halted
+
+    @property
+    def may_start(self) -> bool:
+        """Whether one of its waiting jobs may start a call."""
+        return (
+            self._state is BatchState.OPEN
+            and not self._is_halted
+            and self.has_room()
+            and self._in_hooks < _MAX_IN_HOOKS
+        )
 
     @property
     def is_closed(self) -> bool:
@@ -107,7 +126,8 @@ class Batch:
     @property
     def is_finished_calling(self) -> bool:
         """Whether no item can be called any more, including items that are not read yet."""
-        exhausted = self.one_strategy and bool(self.lanes) and all(lane.exhausted for lane in self.lanes.values())
+        lanes = self.lanes
+        exhausted = self._intake.has_one_strategy and bool(lanes) and len(self.exhausted) == len(lanes)
         return exhausted or not self.is_open
 
     @property
@@ -115,219 +135,304 @@ class Batch:
         """The time of the batch's deadline."""
         return self.started_at + self.config.deadline
 
+    @property
+    def deadline_fault(self) -> Fault | None:
+        """The fault of items that are not settled at the deadline; None: it has not passed."""
+        if current_time() < self.deadline:
+            return None
+        return pending_fault(f"the batch's deadline of {self.config.deadline:g} s passed")
+
+    @property
+    def crash(self) -> BaseException | None:
+        """The exception that ended the batch, such as a KeyboardInterrupt; None: there was none."""
+        return self._crash
+
+    @property
+    def source_error(self) -> BaseException | None:
+        """The exception that the source raised; None: it raised none."""
+        return self._source_error
+
+    def deny(self, fault: Fault, lane: Lane) -> None:
+        """Make no more calls: the provider of a lane does not know the caller."""
+        del lane  # the key of another lane is likely to be from the same hand
+        self.stop(pending_fault(f"the batch was stopped: {fault}"))
+
     def stop(self, reason: Fault) -> None:
         """Start no more calls; waiting items are settled with `reason`."""
         if self.is_open:
-            self.stopped = reason
+            self._stopped = reason
         if not self.is_closed:
             self._state = step(self._state, BatchEvent.STOP)
-        for preparation in self.preparations.values():
-            preparation.scope.cancel()
-        self._wake_all()
+        self._services.strategies.dismiss_jobs_of(self, self._stopped or reason)
+        self._services.scheduler.look_at_lanes_of(self)
+        self._wake_reader()
 
     def halt(self) -> None:
         """Start no more calls, because the batch's tasks are being cancelled: it ends without `stop`."""
-        self._halted = True
+        self._is_halted = True
 
-    def exhaust_lane(self, lane: Lane, reason: Fault) -> None:
-        """Start no more calls in a lane; items that wait there are settled with `reason`."""
-        lane.exhausted = lane.exhausted or reason
-        self._wake_all()
+    def cancel(self) -> None:
+        """Cancel the calls in flight; items that are not settled are pending."""
+        self.halt()
+        self._scope.cancel()
 
-    def _wake_all(self) -> None:
-        """Wake the tasks that may wait for calls that do not start any more."""
-        self.alarm.ring()
-        self.ahead.wake()
-        if self.is_finished_calling and self.reader is not None:
-            self.reader.cancel()
+    def give_up_lane(self, lane: Lane, reason: Fault) -> None:
+        """Start no more calls in a lane."""
+        super().give_up_lane(lane, reason)
+        self._wake_reader()
 
-    def finish_source(self) -> None:
-        """Record that no more items come from the source."""
-        self._source_finished = True
-        self._close_if_empty()
-
-    def _close_if_empty(self) -> None:
-        if self._source_finished and not self.ledger and not self.is_closed:
-            self._state = step(self._state, BatchEvent.EMPTY)
-            self.alarm.ring()
-            if self.keeper is not None:
-                self.keeper.wake()
-
-    # -------------------------------------------------------------------------------------------- items
-
-    def dismiss(self, job: Job, fault: Fault) -> None:
-        """End a job that is neither in a lane nor with a worker: it will be settled with `fault`."""
-        self.dismissed.append((job, fault))
-        self.alarm.ring()
-
-    def enqueue(self, job: Job) -> None:
-        """Let a job wait for its first call by its current strategy, in that strategy's lane."""
-        lane = self._lane_of(job)
-        if lane is None:
-            return
-        if job.attempts:
-            lane.put_back(job, -math.inf, current_time())  # it comes from a lower step of its ladder
-        else:
-            lane.add(job)
-        if lane.exhausted or not self.is_open:
-            self.alarm.ring()
-
-    def _lane_of(self, job: Job) -> Lane | None:
-        """Return the lane of a job's next call; if its quota key cannot be read, dismiss the job and return None."""
-        strategy = job.active_strategy
-        try:
-            quota = strategy.quota
-            lane = self.lanes.get(quota)
-            if not isinstance(quota, str):
-                raise TypeError(f"a quota key must be a string, not {type(quota).__name__}")
-        except Exception as error:  # noqa: BLE001 - a foreign property may raise anything, or be unhashable
-            self.dismiss(job, Fault(FaultKind.BUG, f"{type(strategy).__qualname__}.quota: {describe(error)}"))
-            return None
-        if lane is None:
-            lane = self.lanes[quota] = Lane(quota, self._learned_of(quota))
-            self._record_allowed()
-        connections = connections_of(strategy)
-        job.use = None if connections is None else self._uses.setdefault(connections, ConnectionUse(connections.limit))
-        return lane
-
-    def put_back(self, job: Job, not_before: float) -> None:
-        """Let a job wait for a further call until `not_before`, in its strategy's lane, which may differ from the last."""
-        now = current_time()
-        if now >= job.deadline:
-            self.dismiss(job, overdue_fault(self.config.deadline_per_item))
-            return
-        lane = self._lane_of(job)
-        if lane is None:
-            return
-        lane.put_back(job, not_before, now)
-        self.alarm.ring_by(min(job.deadline, lane.patience_ends_at(self.config.retry.patience)))
-        if lane.exhausted or not self.is_open:
-            self.alarm.ring()
-
-    def deliver(self, job: Job) -> None:
-        """Hand a job's result over; with a journal, once it is committed."""
-        if self.keeper is None:
-            self.hand_over(job)
-        else:
-            self.keeper.deliver(job)
-
-    def hand_over(self, job: Job) -> None:
-        """Hand a job's result over."""
-        self.ledger.deliver(job)
-        self._close_if_empty()
-
-    def withhold(self, job: Job) -> None:
-        """Close a job whose result could not be committed, without handing it over."""
-        self.ledger.withhold(job)
-        self._close_if_empty()
-
-    # -------------------------------------------------------------------------------------------- calls
-
-    def next_job(self, *, spare: int = 0) -> Job | None:
-        """Start the next call and return its job; None if no call may start now.
-
-        Args:
-            spare: 0 for a worker that is free, 1 to decide whether another worker is needed.
-        """
-        self.next_start = math.inf
-        if not self.is_open or self.workers + spare > self.config.max_workers or not self.has_room():
-            return None
-        now = current_time()
-        while True:
-            lane, at = next_lane(self.lanes.values(), now)
-            if lane is None:
-                self.next_start = at
-                self.alarm.ring_by(at)
-                return None
-            job = lane.backlog.take(now)
-            if job is not None and job.waiting:
-                lane.start(job, now)
-                self.ahead.wake_if_low()
-                return job
-
-    def start_workers(self) -> None:
-        """Start a worker for each call that may start now."""
-        while (job := self.next_job(spare=1)) is not None:
-            self.workers += 1
-            self.tally.max_workers = max(self.tally.max_workers, self.workers)
-            self.start_worker(job)
-
-    def retire_worker(self) -> None:
-        """Count a worker as ended; start another if a call may start."""
-        self.workers -= 1
-        self.start_workers()
-        if self.workers == 0:
-            self.ahead.wake()
-
-    def start_call(self, job: Job, scope: CancelScope) -> float:
-        """Count a call as in flight, ended early by cancelling `scope`; return the seconds it may take."""
-        now = current_time()
-        if job.deadline == math.inf and self.config.deadline_per_item < math.inf:
-            job.deadline = now + self.config.deadline_per_item
-            self.deadlines.add(job, len(self.ledger))
-        expires = min(now + self.config.timeout_per_item, job.deadline)
-        self.calls.start(job, scope, now, expires)
-        self.alarm.ring_by(expires)
-        return min(expires, self.deadline) - now
-
-    def settle_call(self, job: Job, lane: Lane, now: float, signal: pace.Signal) -> None:
-        """Report to the lane's controller how a started call ended."""
-        match signal:
-            case pace.Served():
-                lane.record_served(job)
-            case pace.Throttled():
-                lane.record_refusal(now)
-            case pace.Faulted() | pace.Abandoned() | pace.Excused():
-                pass
-        before = lane.pace.limit
-        lane.finish(job, now, signal)
-        if lane.pace.limit != before or not isinstance(signal, pace.Served):
-            self._record_allowed()
-
-    def watch(self, lane: Lane, event: Ended, name: str | None = None) -> None:
-        """Exhaust a lane whose calls all fail alike; stop the batch if no other lane is left.
-
-        Args:
-            lane: Lane of a call that has ended.
-            event: How it ended.
-            name: Name of the model; None: that of the lane is used.
-        """
-        if lane.is_worth_a_warning(event) and event.fault is not None:
-            words = provider_words(event.fault.message).rstrip(".")
-            logger.warning("%s; calls of %s are tried again", words, name or lane.quota)
-        config = self.config
-        evidence = lane.record_end(event, patience=config.retry.patience, keep_going=config.keep_going)
-        if evidence is None or lane.exhausted is not None:
-            return
-        self.tally.systematic.append(evidence.group)
-        reason = pending_fault(stop_message(evidence, name or lane.quota))
-        logger.warning("stopped: %s", reason.message, extra={IN_SUMMARY: True})
-        self.exhaust_lane(lane, reason)
-        if not self.preparations and all(other.exhausted for other in self.lanes.values()):
+    def stop_if_exhausted(self, reason: Fault) -> None:
+        """Stop if no lane is left in which a call may start."""
+        if len(self.exhausted) == len(self.lanes) and not self._services.strategies.is_preparing_for(self):
             self.stop(reason)
 
-    def deliver_rest(self, fault: Fault) -> None:
-        """Deliver a result for every open item, without waiting: the batch's tasks have ended."""
-        for job in self.settle_rest(fault):
+    def record_systematic(self, group: FaultGroup, reason: Fault) -> None:
+        """Record that all calls of a lane failed alike."""
+        self.tally.record_systematic(group)
+        self.stop_if_exhausted(reason)
+
+    def _wake_reader(self) -> None:
+        """Wake the reader, which may wait for calls that do not start any more."""
+        self._intake.wake()
+        if self.is_finished_calling:
+            self._intake.stop_reading()
+
+    def wake_reader(self) -> None:
+        """Wake the reader, to check whether to read on."""
+        self._intake.wake()
+
+    def finish_source(self, error: BaseException | None) -> None:
+        """Record that no more items come from the source, because it has ended or raised `error`."""
+        self._source_error = error
+        self._is_read = True
+        self.close_if_empty()
+
+    def close_if_empty(self) -> None:
+        """Close once every item has its result and no more can come."""
+        if self._is_read and not len(self.ledger) and not self.is_closed:
+            self._state = step(self._state, BatchEvent.EMPTY)
+            self.closed.set()
+            if self._commits is not None:
+                self._commits.wake()
+
+    # ------------------------------------------------------------------------------------------ items
+
+    def admit(self, job: Job) -> None:
+        """Pass an accepted job through the middlewares, and let it wait for its first call."""
+        if not self._services.hooks.rewrite_items:
+            self._services.strategies.route(job)
+            return
+        self._new.append(job)
+        if self._introducers < _MAX_TASKS:
+            self._introducers += 1
+            self._start(self._introduce)
+
+    def _start(self, function: Callable[..., Awaitable[None]], *args: Any) -> None:
+        """Start a task in the batch's nursery, which may not be open yet; after it was closed, do nothing."""
+        if self._start_soon is not None:
+            self._start_soon(function, *args)
+        elif not self._is_halted:
+            self._unstarted.append((function, *args))
+
+    def _start_what_waits(self) -> None:
+        for function, *args in self._unstarted:
+            self._start_soon(function, *args)
+        self._unstarted.clear()
+
+    async def _introduce(self) -> None:
+        """Pass new jobs through the middlewares."""
+        seen = 0
+        try:
+            while self._new:
+                job = self._new.popleft()
+                seen += 1
+                if seen % _INTRODUCED_EVERY == 0:
+                    await lowlevel.checkpoint()
+                if await pass_middlewares(self._services, job):
+                    self._services.strategies.route(job)
+                    self._services.scheduler.start_calls()
+                self._intake.wake_if_low()
+        finally:
+            self._introducers -= 1
+
+    def run(self, job: Job) -> None:
+        """Let a worker make the call of a started job."""
+        if self._parked:
+            self._parked.pop().resume(job)
+        else:
+            self._workers += 1
+            self._start(Worker(self._services, self).work, job)
+
+    def count_call(self, change: int) -> None:
+        """Count calls that started (1) or ended (-1); once one has started, the reader may be wanted."""
+        super().count_call(change)
+        if change > 0:
+            self._intake.wake_if_low()
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether a worker makes a call, or settles one."""
+        return self._workers > len(self._parked)
+
+    @property
+    def _in_hooks(self) -> int:
+        """Workers whose calls have ended, and whose hooks have not."""
+        return self._workers - len(self._parked) - self.in_flight
+
+    def park(self, worker: Worker) -> bool:
+        """Let a worker wait for its next job; return whether it may."""
+        if self.is_closed or self._is_halted:
+            return False
+        if self._in_hooks == _MAX_IN_HOOKS:
+            self._services.scheduler.touch_all(self)
+        self._parked.append(worker)
+        if not self.is_busy:
+            self._intake.wake()
+        return True
+
+    def retire(self) -> None:
+        """Count a worker as ended."""
+        self._workers -= 1
+        if not self.is_busy:
+            self._intake.wake()
+
+    def dismiss(self, job: Job, fault: Fault) -> None:
+        """End a job that is neither in a lane nor with a worker: it will be settled with `fault`, in a task of its own."""
+        self._dismissed.append((job, fault))
+        if self._settlers < (_MAX_TASKS if self._services.hooks.has_middlewares else 1):
+            self._settlers += 1
+            self._start(self._settle_dismissed)
+
+    async def _settle_dismissed(self) -> None:
+        settled = 0
+        try:
+            while self._dismissed:
+                await give_up(self._services, *self._dismissed.popleft())
+                settled += 1
+                if settled % _CHECKPOINT_EVERY == 0:
+                    await lowlevel.checkpoint()
+        finally:
+            self._settlers -= 1
+        self._intake.wake()
+
+    def leave_unprepared(self, job: Job, fault: Fault, effect: retry.Effect) -> None:
+        """End a job whose strategy could not be prepared: it was not called, and can run again."""
+        if isinstance(effect, retry.StopBatch):
+            self.dismiss(job, fault)
+            self.stop(pending_fault(f"the batch was stopped: {fault}"))
+            return
+        if job.was_called:  # on a lower step of its ladder
+            self.dismiss(job, fault)
+            return
+        reason = pending_fault(f"the strategy could not be prepared: {fault}")
+        self.tally.record_systematic(FaultGroup(fault.kind, 1, fault.message))
+        self.dismiss(job, reason)
+        if self._intake.has_one_strategy:
+            self.stop(reason)
+
+    # ------------------------------------------------------------------------------------------ its life
+
+    async def check(self) -> None:
+        """Raise InvalidWorkItemError if the source is a sequence with an item that cannot be run."""
+        await self._intake.check()
+
+    async def run_to_end(self) -> None:
+        """Run until every item has its result. The task of the batch; it is cancelled by `cancel`."""
+        try:
+            with self._scope:
+                await self._run()
+        except BaseException as error:
+            if is_cancelled():
+                raise
+            self._crash = error
+        finally:
+            self._services.scheduler.unregister(self)
+
+    def finish(self, result: BatchResult[Any], failure: BaseException | None) -> None:
+        """Record what has become of it: no task of it runs any more."""
+        self._result, self._failure = result, failure
+        self.ended.set()
+
+    @property
+    def result(self) -> BatchResult[Any]:
+        """Its figures, once it has ended; empty before."""
+        return self._result
+
+    @property
+    def failure(self) -> BaseException | None:
+        """The exception to raise where it was started, once it has ended; None: there is none."""
+        return self._failure
+
+    async def _run(self) -> None:
+        scheduler = self._services.scheduler
+        scheduler.register(self)
+        scheduler.alarm.ring_by(self.deadline)
+        try:
+            try:
+                async with create_task_group() as nursery:
+                    self._start_soon = nursery.start_soon
+                    self._start_what_waits()
+                    nursery.start_soon(self._read)
+                    if self._commits is not None:
+                        nursery.start_soon(self._commits.run)
+                    try:
+                        await self.closed.wait()
+                    except BaseException:
+                        self.halt()
+                        raise
+                    finally:
+                        self._start_soon = None
+                        for worker in self._parked:
+                            worker.resume(None)
+                        self._parked.clear()
+            finally:
+                self.halt()
+        except BaseException:
+            await self._settle_rest()
+            raise
+        await self._settle_rest()
+
+    async def _read(self) -> None:
+        self._services.hooks.publish(BatchStarted(total_items=self._intake.length))
+        await self._intake.feed(self, self._services)
+
+    async def _settle_rest(self) -> None:
+        """Settle the open items, and those that must be accepted, after the tasks have ended."""
+        fault = pending_fault("the batch was cancelled")
+        try:
+            with CancelScope(shield=True):
+                while self._intake.accept_rest(self, _CHECKPOINT_EVERY):
+                    await lowlevel.checkpoint()
+                if self._commits is not None:
+                    await self._commits.finish(fault)
+                await self._deliver_rest(fault)
+        finally:  # asyncio's own cancellation passes every shield: then without waiting
+            while self._intake.accept_rest(self, _CHECKPOINT_EVERY):
+                pass
+            for job in self.ledger.jobs():
+                self.settle_at_end(job, fault)
+                self.ledger.deliver(job)
+
+    async def _deliver_rest(self, fault: Fault) -> None:
+        for count, job in enumerate(self.ledger.jobs()):
+            self.settle_at_end(job, fault)
             self.ledger.deliver(job)
+            if count % _CHECKPOINT_EVERY == _CHECKPOINT_EVERY - 1:
+                await lowlevel.checkpoint()
 
-    def settle_rest(self, fault: Fault) -> list[Job]:
-        """Return the jobs of all open items, each with a result: `fault` where none is decided."""
-        now = current_time()
-        jobs = self.ledger.settle_open(fault)
-        for job in jobs:
-            if job.in_flight:
-                self.settle_call(job, job.lane_or_raise, now, pace.ABANDONED)
-        return jobs
+    def settle_at_end(self, job: Job, fault: Fault) -> None:
+        """Give a job a result, `fault` where none is decided: the batch's tasks have ended."""
+        if job.result is None:
+            job.settle(None, fault)
+        if job.in_flight:
+            self._services.scheduler.settle_call(job, job.lane_or_raise, current_time(), pace.ABANDONED)
 
-    def has_room(self) -> bool:
-        """Whether results are consumed and committed as fast as they come."""
-        return self._outlet.has_room() and (self.keeper is None or self.keeper.has_room())
-
-    def _record_allowed(self) -> None:
-        allowed = sum(lane.pace.limit for lane in self.lanes.values())
-        self.tally.record_allowed(min(self.config.max_workers, allowed))
-
-
-def _no_nursery(*_: Any) -> None:
-    raise AssertionError("no task can start outside the batch's nursery")
+    def check_deadline(self) -> float:
+        """End the batch if its deadline has passed; return the time of the deadline, or infinity if it has passed."""
+        fault = self.deadline_fault
+        if fault is None:
+            return self.deadline
+        if self.is_open:
+            self.stop(fault)
+        self._services.scheduler.calls.cancel_all(self)
+        return math.inf

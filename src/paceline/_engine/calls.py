@@ -1,82 +1,168 @@
-"""Calls: those in flight, and the deadlines of calls and items.
-
-A cancel scope with a deadline for each call would add 13 us on trio to the 22 us that the engine needs for an item.
-Deadlines of calls are mostly equal and seldom reached, so one time is kept, before which none can pass; the calls are examined
-one by one only when it has come.
-"""
+"""Calls: the verdict on one call, an output or a fault and never both, and the signal that it gives to the lane's controller."""
 
 from __future__ import annotations
 
-import heapq
-import math
-from collections.abc import Iterator
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any
 
-from anyio import CancelScope
+import attrs
 
-from .job import Job
+from .._core import pace
+from .._core.exceptions import CallError
+from .._core.fault import Fault, FaultKind
+from .._core.provider_answers.classify import describe
+from .._core.quota import QuotaHint
+from .._core.request import Request, plain_text
+from .._core.token_estimate import TokenCosts
+from .._core.usage import NO_USAGE, TokenUsage
+from ..abc import LLMCallStrategy
+from .foreign import is_leak, logger, unwrap
 
-_MAX_STALE = 8_000  # entries of settled items that are kept before it pays to remove them
-
-
-class Calls:
-    """The calls in flight of one batch."""
-
-    def __init__(self) -> None:
-        self._jobs: set[Job] = set()
-        self.next_expiry: float = math.inf
-        """No call expires before this time."""
-
-    def __len__(self) -> int:
-        return len(self._jobs)
-
-    def start(self, job: Job, scope: CancelScope, now: float, expires: float) -> None:
-        """Count a call as in flight; from `expires` on, it is ended by cancelling `scope`."""
-        job.scope, job.started, job.expires = scope, now, expires
-        self._jobs.add(job)
-        self.next_expiry = min(self.next_expiry, expires)
-
-    def finish(self, job: Job) -> None:
-        """Count a call as finished: its scope is not cancelled any more."""
-        job.scope = None
-        self._jobs.discard(job)
-
-    def cancel_all(self) -> None:
-        """Cancel every call."""
-        for job in self._jobs:
-            if job.scope is not None:
-                job.scope.cancel()
-
-    def cancel_expired(self, now: float) -> None:
-        """Cancel the calls that have expired."""
-        if now < self.next_expiry:
-            return
-        self.next_expiry = math.inf
-        for job in self._jobs:
-            if job.expires > now:
-                self.next_expiry = min(self.next_expiry, job.expires)
-            elif job.scope is not None:
-                job.scope.cancel()
+_PAIR = 2  # (output, tokens)
 
 
-class ItemDeadlines:
-    """The deadlines of all items that were ever called; an item's waits count."""
+@attrs.frozen
+class Verdict:
+    """The outcome of one call."""
 
-    def __init__(self) -> None:
-        self._heap: list[tuple[float, int, Job]] = []
+    output: Any
+    usage: TokenUsage = NO_USAGE
+    fault: Fault | None = None
+    """None: the call succeeded."""
+    quota: QuotaHint | None = None
+    """The quotas that the provider reported."""
 
-    @property
-    def next(self) -> float:
-        """The earliest deadline; inf: no item has one."""
-        return self._heap[0][0] if self._heap else math.inf
 
-    def add(self, job: Job, unsettled: int) -> None:
-        """Add the deadline of a job; `unsettled` is the number of the batch's items without a result."""
-        heapq.heappush(self._heap, (job.deadline, job.index, job))
-        if len(self._heap) > 2 * unsettled + _MAX_STALE:  # mostly items that were settled long ago
-            self._heap = [entry for entry in self._heap if entry[2].result is None]
-            heapq.heapify(self._heap)
+@attrs.frozen
+class EndedCall:
+    """A call that has ended."""
 
-    def pop_passed(self, now: float) -> Iterator[Job]:
-        """Remove and yield the jobs whose deadline has passed."""
-        while self._heap and self._heap[0][0] <= now:
-            yield heapq.heappop(self._heap)[2]
+    at: float
+    """The time of its end."""
+    verdict: Verdict
+    error: BaseException | None
+    """The exception of `execute`, if any."""
+    final: bool = False
+    """Whether the deadline of the item or the batch has passed, so that no other call may follow."""
+
+
+async def execute(strategy: LLMCallStrategy[Any], prompt: Any, attempt: int, timeout: float) -> Any:
+    """Make a call; a strategy that does not accept requests gets the text of one.
+
+    Raises:
+        CallError: The request is more than text.
+        Exception: Any exception of the strategy.
+    """
+    if isinstance(prompt, Request) and not strategy.takes_requests:
+        text = plain_text(prompt)
+        if text is None:
+            raise CallError(f"{strategy.objection(prompt)}", kind=FaultKind.REJECTED)
+        return await strategy.execute(text, attempt, timeout)
+    given: Any = prompt
+    return await strategy.execute(given, attempt, timeout)
+
+
+def judge(strategy: LLMCallStrategy[Any], value: Any, error: BaseException | None) -> Verdict:
+    """Return the verdict on a call, from what `execute` returned or raised."""
+    quota = take_quota_hint(strategy)
+    if error is not None:
+        usage = _usage(strategy, getattr(error, "usage", None)) if isinstance(error, CallError) else NO_USAGE
+        fault = fault_of(strategy, error)
+        if fault.quota is None and quota is not None:
+            fault = attrs.evolve(fault, quota=quota)
+        return Verdict(None, usage, fault, fault.quota)
+    if not isinstance(value, tuple) or len(value) != _PAIR:
+        name = type(strategy).__qualname__
+        message = f"{name}.execute must return (output, tokens), not {type(value).__name__}"
+        return Verdict(None, NO_USAGE, Fault(FaultKind.BUG, message))
+    output, tokens = value
+    return Verdict(output, _usage(strategy, tokens), None, quota)
+
+
+def fault_of(strategy: LLMCallStrategy[Any], error: BaseException) -> Fault:
+    """Return the fault that an exception of the strategy means, by its own classifier."""
+    if is_leak(error):
+        return Fault(FaultKind.CANCELLED, "a cancellation leaked out of the call")
+    error = unwrap(error)
+    try:
+        fault = strategy.error_classifier.classify(error)
+        if not isinstance(fault, Fault):
+            raise TypeError(f"classify must return a Fault, not {type(fault).__name__}")
+    except Exception as mistake:  # noqa: BLE001 - a user's code may raise anything
+        logger.exception("%s's error_classifier failed", type(strategy).__qualname__)
+        return Fault(FaultKind.BUG, f"error_classifier: {describe(mistake)}, while classifying {describe(error)}")
+    return fault
+
+
+def log_bug(strategy: LLMCallStrategy[Any], error: BaseException) -> None:
+    """Log an exception of a strategy that is a bug, with its traceback."""
+    logger.error("%s raised", type(strategy).__qualname__, exc_info=unwrap(error))
+
+
+def _usage(strategy: LLMCallStrategy[Any], tokens: Any) -> TokenUsage:
+    if tokens is None or isinstance(tokens, TokenUsage):
+        return tokens or NO_USAGE
+    try:
+        return TokenUsage.of(tokens)
+    except Exception as error:  # noqa: BLE001 - the output is valid and paid for: keep it, whatever its token counts are
+        logger.warning("%s: tokens not counted: %s", type(strategy).__qualname__, describe(error))
+        return NO_USAGE
+
+
+def take_quota_hint(strategy: LLMCallStrategy[Any]) -> QuotaHint | None:
+    """Return the quota hint of a strategy's latest reply, and reset it for the next."""
+    try:
+        hint: object = strategy.quota_hint
+        if hint is None:
+            return None
+        strategy.quota_hint = None
+    except Exception as error:  # noqa: BLE001 - a foreign property may raise anything
+        logger.warning("%s.quota_hint failed: %s", type(strategy).__qualname__, describe(error))
+        return None
+    if isinstance(hint, QuotaHint):
+        return hint
+    logger.warning("%s.quota_hint must be a QuotaHint, not %s", type(strategy).__qualname__, type(hint).__name__)
+    return None
+
+
+def signal_of(verdict: Verdict, costs: TokenCosts) -> pace.Signal:
+    """Return what a verdict says about the provider's limits; limits on input or output tokens in tokens of whole calls."""
+    fault, quota = verdict.fault, verdict.quota
+    if quota is not None:
+        quota = costs.as_total_tokens(quota)
+    if fault is not None and fault.kind is FaultKind.THROTTLED:
+        return pace.Throttled(fault.retry_after, quota)
+    signal = pace.SERVED if fault is None else SIGNALS[fault.kind]
+    tokens = verdict.usage.total_tokens
+    if isinstance(signal, pace.Served) and (tokens or quota is not None):
+        return pace.Served(float(tokens) if tokens else signal.tokens, quota, signal.accepted)
+    return signal
+
+
+_USELESS = pace.Served(accepted=False)
+
+
+SIGNALS: Mapping[FaultKind, pace.Signal] = MappingProxyType(
+    {
+        # the provider did the work, even if its result is unusable
+        FaultKind.INVALID: _USELESS,
+        FaultKind.TRUNCATED: _USELESS,
+        FaultKind.REFUSED: _USELESS,
+        FaultKind.REJECTED: pace.Served(tokens=0.0, accepted=False),  # read, but not worked on
+        # the provider, or the connection to it, failed
+        FaultKind.OVERLOADED: pace.Faulted(FaultKind.OVERLOADED),
+        FaultKind.TRANSIENT: pace.Faulted(FaultKind.TRANSIENT),
+        FaultKind.TIMEOUT: pace.Faulted(FaultKind.TIMEOUT),
+        FaultKind.DENIED: pace.Faulted(FaultKind.DENIED),
+        FaultKind.EXHAUSTED: pace.Faulted(FaultKind.EXHAUSTED),
+        # the caller's code failed
+        FaultKind.BUG: pace.Faulted(FaultKind.BUG),
+        FaultKind.CANCELLED: pace.Faulted(FaultKind.CANCELLED),
+        # the call never reached the provider, or was not let finish
+        FaultKind.SKIPPED: pace.ABANDONED,
+        FaultKind.PENDING: pace.ABANDONED,
+        FaultKind.THROTTLED: pace.Throttled(),
+    }
+)
+"""The signal of each kind of fault."""

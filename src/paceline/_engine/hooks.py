@@ -3,29 +3,53 @@
 Rules owned here:
 
 1. `before_process` and `on_retry` go through the middlewares in the order given, `after_process` in the opposite order, as
-   layers around the call.
+   layers around the call. None of them runs while the controller counts a call: `before_process` comes before it may start, the others
+   after it was settled.
 2. Each hook gets `hook_timeout` seconds; one that takes longer has raised TimeoutError.
 3. No hook can lose an item: a failure of `before_process` is the item's fault, any other is logged and counted.
+4. Observers hold up nobody: each has a queue of its own and receives the events in their order. From `_MAX_QUEUED` events on, new ones
+   are dropped; how many is logged and counted.
 """
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections import deque
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from typing import Any, TypeVar
 
+import attrs
+from anyio import Event as Signal
 from anyio import move_on_after
+from anyio.lowlevel import checkpoint
 
 from .._core.config import ProcessorConfig
-from .._core.events import Event, data_of
+from .._core.events import Event, ProcessingEvent, data_of
 from .._core.exceptions import ConfigurationError, MisuseError, Skip
 from .._core.fault import Fault, FaultKind
 from .._core.provider_answers.classify import describe
+from .._core.quantity import quantity
 from .._core.results import WorkItemResult, is_result
 from .._core.usage import TokenUsage
 from ..abc import BaseObserver, LLMWorkItem, Middleware
-from .guard import guarded, logger
+from .foreign import guarded, logger
 
 T = TypeVar("T")
+
+_LAST_STEPS = 100  # of the event loop, for the last events of a pool that closes
+_MAX_QUEUED = 20_000  # events: some seconds of thousands of calls, and about 10 MB
+
+
+@attrs.define(eq=False)
+class _Listener:
+    """An observer, and the events that it has not received yet."""
+
+    observer: BaseObserver
+    queue: deque[tuple[ProcessingEvent, Mapping[str, Any]]] = attrs.field(factory=deque)
+    is_running: bool = False
+    """Whether a task hands events to it."""
+    done: Signal = attrs.field(factory=Signal)
+    """Set once it has received all events."""
+    dropped: int = 0
 
 
 class Hooks:
@@ -40,14 +64,38 @@ class Hooks:
     ) -> None:
         self._config = config
         self._middlewares = tuple(_checked(Middleware, "middlewares", middlewares))
-        self._observers = tuple(_checked(BaseObserver, "observers", observers))
-        self.failures: int = 0
-        """Exceptions and timeouts of hooks that had no effect on an item."""
+        self._listeners = [_Listener(each) for each in _checked(BaseObserver, "observers", observers)]
+        self._failures = 0
+        self._start_soon: Callable[..., object] | None = None
+
+    def open(self, start_soon: Callable[..., object]) -> None:
+        """Let observers receive events, in tasks that `start_soon` starts."""
+        self._start_soon = start_soon
+
+    async def close(self) -> None:
+        """Hand the last events to the observers that do not wait for anything; others had their time in `flush`."""
+        for _ in range(_LAST_STEPS):
+            if not any(listener.is_running for listener in self._listeners):
+                break
+            await checkpoint()
+        self._start_soon = None
+        for listener in self._listeners:
+            left = len(listener.queue) + listener.is_running
+            if left:
+                name = type(listener.observer).__qualname__
+                logger.warning("%s did not receive the last %s", name, quantity(left, "event"))
+                listener.dropped += left
+                listener.queue.clear()
 
     @property
-    def exist(self) -> bool:
-        """Whether there are middlewares or observers."""
-        return bool(self._middlewares or self._observers)
+    def failures(self) -> int:
+        """Exceptions and timeouts of hooks that had no effect on an item."""
+        return self._failures
+
+    @property
+    def dropped_events(self) -> int:
+        """Events that observers did not receive, as they were too slow."""
+        return sum(listener.dropped for listener in self._listeners)
 
     @property
     def has_middlewares(self) -> bool:
@@ -62,7 +110,7 @@ class Hooks:
     @property
     def has_observers(self) -> bool:
         """Whether there are observers; if not, events need not be built."""
-        return bool(self._observers)
+        return bool(self._listeners)
 
     async def before_process(self, item: LLMWorkItem[Any]) -> tuple[LLMWorkItem[Any], Fault | None]:
         """Return the item as the middlewares left it, and the fault that settles it without a call, if any."""
@@ -95,11 +143,39 @@ class Hooks:
         for middleware in self._middlewares:
             await self.call(middleware.on_retry, item, attempt, error)
 
-    async def notify(self, event: Event) -> None:
-        """Report an event to the observers."""
+    def publish(self, event: Event) -> None:
+        """Report an event to the observers; does not wait for them."""
+        if self._start_soon is None:
+            return
         data = data_of(event)
-        for observer in self._observers:
-            await self.call(observer.on_event, event.name, dict(data))
+        for listener in self._listeners:
+            if len(listener.queue) >= _MAX_QUEUED:
+                if not listener.dropped:
+                    logger.warning("%s is too slow: events are dropped", type(listener.observer).__qualname__)
+                listener.dropped += 1
+                continue
+            listener.queue.append((event.name, data))
+            if not listener.is_running:
+                listener.is_running, listener.done = True, Signal()
+                self._start_soon(self._hand_events, listener)
+
+    async def _hand_events(self, listener: _Listener) -> None:
+        try:
+            while listener.queue:
+                name, data = listener.queue.popleft()
+                await self.call(listener.observer.on_event, name, dict(data))
+        finally:
+            listener.is_running = False
+            listener.done.set()
+
+    async def flush(self) -> None:
+        """Wait until the observers have received what was published, at most `hook_timeout` seconds."""
+        running = [listener for listener in self._listeners if listener.is_running]
+        if not running:
+            return
+        with move_on_after(self._config.hook_timeout):
+            for listener in running:
+                await listener.done.wait()
 
     async def call(self, function: Callable[..., Awaitable[Any]], *args: Any) -> None:
         """Await foreign code in bounded time; its failure is only logged and counted."""
@@ -116,7 +192,7 @@ class Hooks:
         return None, TimeoutError(f"took longer than hook_timeout ({seconds:g} s)")
 
     def _record_failure(self, function: Callable[..., Any], error: BaseException) -> None:
-        self.failures += 1
+        self._failures += 1
         name = getattr(function, "__qualname__", repr(function))
         logger.error("%s failed; no item was harmed", name, exc_info=error)
 

@@ -1,4 +1,4 @@
-"""Intake: reads the source lazily, accepts work items, and routes them to their lanes.
+"""Intake: reads the source of a batch lazily, and decides how far ahead.
 
 Rules owned here:
 
@@ -12,23 +12,26 @@ Rules owned here:
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, AsyncIterable, Awaitable, Callable, Iterable, Sequence, Sized
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
-from anyio import CancelScope, lowlevel
+from anyio import CancelScope, Event, lowlevel
 
-from .._core import retry
 from .._core.exceptions import DuplicateItemError, InvalidWorkItemError
-from .._core.fault import pending_fault
-from ..abc import LLMCallStrategy, LLMWorkItem
-from .batch import Batch
-from .guard import guarded
+from ..abc import LLMWorkItem
+from .delivery import checked_item
+from .foreign import guarded
 from .job import Job
-from .ledger import checked_item
-from .lifecycle import Preparation
+
+if TYPE_CHECKING:
+    from .batch import Batch
+    from .services import Services
 
 _CHECK_EVERY = 16  # items read between two checks whether more is wanted
 _RECALL_TOGETHER = 64  # items recalled from the journal at once: a multiple of the above
 _CHECKPOINT_EVERY = 512  # items read between two checkpoints
+_MAX_WAITING = 8_000  # items: the bound where one lane is full and reading on may find work for another
+_LOW_WATER = 0.75  # share of the bounds below which a waiting reader is woken
+_MAX_TO_SETTLE = 512  # items read only to be settled as pending, once none of them can be called
 
 Item: TypeAlias = LLMWorkItem[Any]
 Source: TypeAlias = Iterable[Item] | AsyncIterable[Item]
@@ -44,7 +47,7 @@ class Intake:
         unique: Whether all ids are known to differ, so that they need not be remembered.
 
     Raises:
-        InvalidWorkItemError: The source is not iterable, or it is a sequence with an item that cannot be run.
+        InvalidWorkItemError: The source is not iterable.
     """
 
     def __init__(
@@ -59,60 +62,79 @@ class Intake:
             raise InvalidWorkItemError(
                 f"a source of work must be iterable, not {type(source).__name__}; pass a list, an iterator or an async iterable"
             )
-        if isinstance(source, Sequence):
-            _check_sequence(source, make_item)
         self.length = len(source) if isinstance(source, Sized) and isinstance(source, Iterable) else None
         """The number of items that the source declares; None: unknown."""
+        self.has_one_strategy = make_item is not None
+        """Whether all items have the same strategy, so that no other lane can be needed."""
+        self._source = source
         self._make_item = make_item
         self._bounded = bounded
         self._unique = unique
         self._count = 0
         """Items read."""
         self._ended = False
+        self._error: BaseException | None = None
+        self._reading: CancelScope | None = None
+        """The scope that reads a source which need not be read to its end."""
+        self._wake_up: Event | None = None
+        """Set to wake the reader; None while it does not wait."""
+        self._batch: Batch | None = None
         self._iterator = iter(source) if isinstance(source, Iterable) else iter(())
         async_iterator = None if isinstance(source, Iterable) else aiter(source)
         self._anext = async_iterator.__anext__ if async_iterator is not None else None
         self._aclose = async_iterator.aclose if isinstance(async_iterator, AsyncGenerator) else None
 
-    async def feed(self, batch: Batch) -> None:
+    async def check(self) -> None:
+        """Check the members of a sequence.
+
+        Raises:
+            InvalidWorkItemError: One of them cannot be run.
+        """
+        if isinstance(self._source, Sequence):
+            await _check_sequence(self._source, self._make_item)
+
+    # ------------------------------------------------------------------------------------------ reading
+
+    async def feed(self, batch: Batch, services: Services) -> None:
         """Read the source into the batch until its end, or until no item can be called any more."""
+        self._batch = batch
         try:
             with CancelScope() as scope:
-                batch.reader = scope if self.length is None else None
-                await self._feed(batch)
+                self._reading = scope if self.length is None else None
+                await self._feed(batch, services)
         except BaseException:
             batch.halt()
             raise
         finally:
-            batch.reader = None
-            batch.finish_source()
-            batch.start_workers()
+            self._reading = None
+            batch.finish_source(self._error)
+            services.scheduler.start_calls()
             if self._aclose is not None:
                 with CancelScope(shield=True):  # bounded: every hook is
-                    await batch.hooks.call(self._aclose)
+                    await services.hooks.call(self._aclose)
 
-    async def _feed(self, batch: Batch) -> None:
+    async def _feed(self, batch: Batch, services: Services) -> None:
         since_wait = 0
-        batch.one_strategy = self._make_item is not None
+        start_calls = services.scheduler.start_calls
         while self._must_accept or not batch.is_finished_calling:
-            if self._bounded and since_wait % _CHECK_EVERY == 0 and not batch.ahead.is_wanted():
-                batch.start_workers()
+            if self._bounded and since_wait % _CHECK_EVERY == 0 and not self._is_wanted(batch):
+                start_calls()
                 since_wait = 0
-                await batch.ahead.wait()
+                await self._wait()
                 continue
             jobs = await self._read_jobs(batch)
-            if batch.keeper is not None and jobs:
-                await batch.keeper.recall_or_route(jobs)
+            if batch.commits is not None and jobs:
+                await batch.commits.recall_or_admit(jobs)
             else:
                 for job in jobs:
-                    route(batch, job)
-            if self._ended or batch.source_error is not None:
+                    batch.admit(job)
+            if self._ended or self._error is not None:
                 return
-            if self._anext or batch.workers == 0:
-                batch.start_workers()  # the next item may take long to come
+            if self._anext or not batch.is_busy:
+                start_calls()  # the next item may take long to come
             since_wait += len(jobs)
             if since_wait % _CHECKPOINT_EVERY == 0:
-                batch.start_workers()
+                start_calls()
                 await lowlevel.checkpoint()
 
     async def _read_jobs(self, batch: Batch) -> list[Job]:
@@ -121,7 +143,7 @@ class Intake:
             job = await self._read_async(batch, self._anext)
             return [] if job is None else [job]
         jobs: list[Job] = []
-        most = 1 if batch.keeper is None else _RECALL_TOGETHER
+        most = 1 if batch.commits is None else _RECALL_TOGETHER
         while (
             len(jobs) < most
             and (self._must_accept or not batch.is_finished_calling)
@@ -130,10 +152,15 @@ class Intake:
             jobs.append(job)
         return jobs
 
-    def accept_rest(self, batch: Batch) -> None:
-        """Accept the unread items of a source that is accepted completely, after the batch's tasks have ended."""
-        while self._must_accept and batch.source_error is None and (job := self._read(batch)) is not None:
-            route(batch, job)
+    def accept_rest(self, batch: Batch, most: int) -> bool:
+        """Accept at most so many unread items of a source that is accepted completely; return whether there may be more.
+
+        Called after the batch's tasks have ended.
+        """
+        for _ in range(most):
+            if not self._must_accept or self._error is not None or self._read(batch) is None:
+                return False
+        return True
 
     @property
     def _must_accept(self) -> bool:
@@ -147,7 +174,7 @@ class Intake:
             self._ended = True
             return None
         except Exception as error:  # noqa: BLE001 - rule 2
-            batch.source_error = error
+            self._error = error
             return None
         return self._accept(batch, value)
 
@@ -155,7 +182,7 @@ class Intake:
         value, error = await guarded(pull)
         if error is not None:
             self._ended = isinstance(error, StopAsyncIteration)
-            batch.source_error = None if self._ended else error
+            self._error = None if self._ended else error
             return None
         return self._accept(batch, value)
 
@@ -163,15 +190,51 @@ class Intake:
         try:
             item = value if self._make_item is None else self._make_item(self._count, value)
             is_unique = self._unique or isinstance(value, str)  # the id of a string is its position
-            job = batch.ledger.accept(item, known_unique=is_unique)
+            job = batch.ledger.accept(batch, item, known_unique=is_unique)
         except InvalidWorkItemError as error:
-            batch.source_error = error
+            self._error = error
             return None
         self._count += 1
         return job
 
+    # ------------------------------------------------------------------------------------------ how far ahead
 
-def _check_sequence(source: Sequence[Any], make_item: Callable[[int, Any], Item] | None) -> None:
+    def _is_wanted(self, batch: Batch, share: float = 1.0) -> bool:
+        """Whether to read on: a lane has room or no worker is busy, and less than `share` of the bounds is read ahead.
+
+        If no item can be called any more, items are read only to be settled, as fast as their results are consumed.
+        """
+        waiting = batch.waiting
+        if batch.is_finished_calling:
+            return waiting < _MAX_TO_SETTLE and batch.has_room()
+        has_room = batch.has_room()
+        if waiting >= share * _MAX_WAITING or not (batch.commits is None or has_room):
+            return False
+        return (has_room and not batch.is_busy) or any(lane.has_room(batch, share) for lane in batch.lanes.values())
+
+    async def _wait(self) -> None:
+        """Wait until reading on may be useful."""
+        self._wake_up = Event()
+        await self._wake_up.wait()
+
+    def wake(self) -> None:
+        """Wake the reader, to check whether to read on."""
+        if self._wake_up is not None:
+            self._wake_up.set()
+            self._wake_up = None
+
+    def wake_if_low(self) -> None:
+        """Wake the reader if it waits and little is left of what was read ahead."""
+        if self._wake_up is not None and self._batch is not None and self._is_wanted(self._batch, _LOW_WATER):
+            self.wake()
+
+    def stop_reading(self) -> None:
+        """Read no more of a source that need not be read to its end."""
+        if self._reading is not None:
+            self._reading.cancel()
+
+
+async def _check_sequence(source: Sequence[Any], make_item: Callable[[int, Any], Item] | None) -> None:
     """Raise InvalidWorkItemError if a member of a sequence cannot be run, before any is."""
     ids: set[str] = set()
     for index, value in enumerate(source):
@@ -181,6 +244,8 @@ def _check_sequence(source: Sequence[Any], make_item: Callable[[int, Any], Item]
         else:
             check_item(value, ids)
             ids.add(value.item_id)
+        if index % _CHECKPOINT_EVERY == _CHECKPOINT_EVERY - 1:
+            await lowlevel.checkpoint()
 
 
 def check_item(item: object, ids: set[str]) -> None:
@@ -188,48 +253,3 @@ def check_item(item: object, ids: set[str]) -> None:
     item_id = checked_item(item).item_id
     if item_id in ids:
         raise DuplicateItemError(item_id)
-
-
-def route(batch: Batch, job: Job) -> None:
-    """Send an accepted job to its lane, or let it wait until its strategy is prepared."""
-    strategy = job.origin
-    if batch.lifecycle.is_ready(strategy):
-        batch.enqueue(job)
-    elif (fault := batch.unprepared.get(id(strategy))) is not None:
-        batch.dismiss(job, fault)
-    elif (preparation := batch.preparations.get(id(strategy))) is not None:
-        preparation.jobs.append(job)
-    elif batch.stopped is not None:
-        batch.dismiss(job, batch.stopped)
-    else:
-        batch.preparations[id(strategy)] = preparation = Preparation(CancelScope(), [job])
-        batch.start_soon(_prepare, batch, strategy, preparation)
-
-
-async def add_to_batch(batch: Batch, job: Job) -> None:
-    """Recall or route a job that a running batch has accepted in addition to those of its source."""
-    if batch.keeper is not None:
-        await batch.keeper.recall_or_route([job])
-    else:
-        route(batch, job)
-    batch.start_workers()
-
-
-async def _prepare(batch: Batch, strategy: LLMCallStrategy[Any], preparation: Preparation) -> None:
-    failure = None
-    with preparation.scope:
-        failure = await batch.lifecycle.prepare(strategy)
-    del batch.preparations[id(strategy)]
-    if failure is not None:
-        fault, effect = failure
-        batch.unprepared[id(strategy)] = fault
-        if isinstance(effect, retry.StopBatch):
-            batch.stop(pending_fault(f"the batch was stopped: {fault}"))
-    for job in preparation.jobs:
-        if failure is not None:
-            batch.dismiss(job, failure[0])
-        elif batch.stopped is not None:
-            batch.dismiss(job, batch.stopped)
-        else:
-            batch.enqueue(job)
-    batch.start_workers()

@@ -1,133 +1,134 @@
-"""Settlement: reports the end of a call to the retry machine, and carries out its decision about the item."""
+"""Settlement: reports the end of a call to the retry machine, and carries out its decision about the item.
+
+Rules owned here:
+
+1. Everything that a call's end decides is decided before anything is awaited: a slow hook can neither lose a result, nor delay the end
+   of paid calls, nor hold the controller's ticket.
+2. Hooks come afterwards. Other calls start meanwhile.
+"""
 
 from __future__ import annotations
 
-import time
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import attrs
 from anyio import current_time
 
 from .._core import escalation, events, pace, retry
-from .._core.exhausted_lane import exhausted_lane_fault, reopens_in
-from .._core.fault import Fault, FaultKind, overdue_fault, pending_fault, too_large_fault
-from .._core.fault_groups import provider_words
+from .._core.fault import Fault, FaultKind, too_large_fault
 from .._core.pace import PaceChange
-from .._core.quota import QuotaHint
 from .._core.refusals import Blame
 from .._core.results import Attempt, WorkItemResult
-from .._core.systematic_failure import PASSING_KINDS, Ended
 from .._core.usage import NO_USAGE
 from ..abc import LLMCallStrategy
-from .attempt import Verdict, judge, log_bug, signal_of, take_quota_hint
-from .batch import Batch
-from .guard import IN_SUMMARY, logger, unwrap
-from .intake import route
-from .job import Job, Lane, model_of, own_refusal_fault, price_of
+from .calls import EndedCall, Verdict, judge, signal_of, take_quota_hint
+from .foreign import unwrap
+from .job import Job, model_of, price_of
+from .lane import Lane, own_refusal_fault
+from .watch import heed_end, heed_long_hint, stop_others
 
-_MOST_TRACEBACKS = 3  # of bugs that are alike: a million items may fail so
+if TYPE_CHECKING:
+    from .services import Services
 
 
-async def settle_reply(batch: Batch, job: Job, reply: tuple[Any, BaseException | None], now: float) -> None:
+async def pass_middlewares(services: Services, job: Job) -> bool:
+    """Pass an item through the middlewares before its first call; return whether it is to be called. If not, settle it."""
+    if job.seen_by_middlewares or job.result is not None:
+        return job.result is None
+    item, fault = await services.hooks.before_process(job.item)
+    job.pass_middlewares(item)
+    if fault is not None and job.result is None:
+        await give_up(services, job, fault)
+    return job.result is None
+
+
+async def settle_reply(services: Services, job: Job, reply: tuple[Any, BaseException | None], now: float) -> None:
     """Decide about an item whose call returned or raised."""
     value, error = reply
     verdict = judge(job.active_strategy, value, error)
-    await _decide(batch, job, _EndedCall(now, verdict, error))
+    await _decide(services, job, EndedCall(now, verdict, error))
 
 
-async def settle_timeout(batch: Batch, job: Job, now: float) -> None:
+async def settle_timeout(services: Services, job: Job, now: float) -> None:
     """Decide about an item whose call was cancelled at its own timeout, or at the deadline of the item or the batch."""
-    config = batch.config
-    final = True
+    config, final = services.config, True
     if job.strategy is not None:
         take_quota_hint(job.strategy)  # the hint of a call without a reply is discarded
-    if now >= batch.deadline:
-        fault = pending_fault(f"the batch's deadline of {config.deadline:g} s passed during the call")
+    fault = job.submitter.deadline_fault
+    if fault is not None:
+        fault = attrs.evolve(fault, message=f"{fault.message} during the call")
     elif now >= job.deadline:
-        fault = overdue_fault(config.deadline_per_item)
+        fault = job.submitter.overdue_fault(config)
     else:
         fault = Fault(FaultKind.TIMEOUT, f"the call took longer than {config.timeout_per_item:g} s")
         final = False
-    await _decide(batch, job, _EndedCall(now, Verdict(None, fault=fault), TimeoutError(fault.message), final))
+    await _decide(services, job, EndedCall(now, Verdict(None, fault=fault), TimeoutError(fault.message), final))
 
 
-async def give_up(batch: Batch, job: Job, fault: Fault) -> None:
+async def give_up(services: Services, job: Job, fault: Fault) -> None:
     """Settle an item with a fault that did not come from a call."""
-    job.step(batch.config.retry, retry.ENDED)
-    job.result = job.make_result(None, fault)
-    await _publish(batch, job)
+    job.step(services.config.retry, retry.ENDED)
+    job.settle(None, fault)
+    await _publish(services, job)
 
 
-@attrs.frozen
-class _EndedCall:
-    """A call that has ended."""
-
-    at: float
-    """The time of its end."""
-    verdict: Verdict
-    error: BaseException | None
-    """The exception of `execute`, if any."""
-    final: bool = False
-    """Whether the deadline of the item or the batch has passed, so that no other call may follow."""
-
-
-async def _decide(batch: Batch, job: Job, call: _EndedCall) -> None:
+async def _decide(services: Services, job: Job, call: EndedCall) -> None:
     lane, attempt = job.lane_or_raise, job.attempt
-    call, own = _report(batch, job, lane, call)
+    call, own = _report(services, job, lane, call)
     fault = call.verdict.fault
-    effect = job.step(batch.config.retry, _event(batch, lane, call, own=own))
+    effect = job.step(services.config.retry, _event(services, lane, call, own=own))
     if not isinstance(effect, (retry.CallAgain, escalation.MoveUp)):
-        job.result = job.make_result(call.verdict.output, fault)
-    _stop_others(batch, lane, effect, fault)
-    _watch(batch, job, lane, call)
-    _heed_outage(batch, job, lane, call)
-    # Nothing is awaited before here: a slow hook can neither lose a result nor delay the end of paid calls.
-    if call.error is not None:
-        await _notify_strategy(batch, job, call.error, attempt)
-    if batch.hooks.has_observers:
+        job.settle(call.verdict.output, fault)
+    if fault is not None:
+        stop_others(services, job, lane, effect, fault)
+    heed_end(services, job, lane, call)
+    hooks = services.hooks
+    if hooks.has_observers:
         for change in lane.unreported_changes():
-            await batch.hooks.notify(_pace_changed(lane, change))
+            hooks.publish(_pace_changed(lane, change))
+    if hooks.has_middlewares or call.error is not None:
+        services.scheduler.start_calls()  # rule 2
+    if call.error is not None:
+        await _notify_strategy(services, job, call.error, attempt)
     match effect:
         case retry.CallAgain(delay):
-            await _call_again(batch, job, delay, call)
+            await _call_again(services, job, delay, call)
         case escalation.MoveUp(step):
-            await _move_up(batch, job, step, call)
+            await _move_up(services, job, step, call)
         case _:
-            await _publish(batch, job)
+            await _publish(services, job)
 
 
-def _report(batch: Batch, job: Job, lane: Lane, call: _EndedCall) -> tuple[_EndedCall, bool]:
+def _report(services: Services, job: Job, lane: Lane, call: EndedCall) -> tuple[EndedCall, bool]:
     """Report a call to the controller and the accounts; return it, and whether its item is refused for its own sake."""
     fault, own = call.verdict.fault, False
     if fault is not None and fault.kind is FaultKind.THROTTLED:
-        batch.tally.refusals += 1
-        _heed_long_hint(batch, lane, call.at, fault)
-        call, signal, own = _refused(job, lane, call, fault, batch.config.retry.patience)
+        job.submitter.tally.record_refusal()
+        heed_long_hint(services, lane, call.at, fault)
+        call, signal, own = _refused(job, lane, call, fault, services.config.retry.patience)
         fault = call.verdict.fault
     else:
         signal = signal_of(call.verdict, lane.costs)
-    batch.settle_call(job, lane, call.at, signal)
+    services.scheduler.settle_call(job, lane, call.at, signal)
     if call.verdict.usage is not NO_USAGE:
         lane.costs.record(job.characters, call.verdict.usage)
     if fault is not None and fault.kind is FaultKind.THROTTLED:
-        job.refusals += 1
+        job.record_refusal()
     else:
         job.clear_refusals()
-        _record_attempt(batch, job, lane, call)
+        _record_attempt(job, lane, call)
     return call, own
 
 
 def _refused(
-    job: Job, lane: Lane, call: _EndedCall, fault: Fault, patience: float
-) -> tuple[_EndedCall, pace.Signal, bool]:
+    job: Job, lane: Lane, call: EndedCall, fault: Fault, patience: float
+) -> tuple[EndedCall, pace.Signal, bool]:
     """Record a refused call; return it, its signal to the controller, and whether the item is refused for its own sake."""
-    job.refused, blame = lane.refusals.record_refusal(job.refused, job.order, call.at, patience)
-    if lane.refusals.is_closed:
-        lane.backlog.record_closed()
+    blame = lane.blame(job, call.at, patience)
     if blame is Blame.LANE:
-        job.charged += (job.ticket,)
+        job.charge()
         return call, signal_of(call.verdict, lane.costs), False
-    signal, job.charged = pace.Excused(job.charged), ()
+    signal = pace.Excused(job.take_back_charges())
     if lane.is_too_large(job, fault.quota):
         fault = too_large_fault(fault.message)
     elif blame is Blame.FINAL:
@@ -137,91 +138,40 @@ def _refused(
     return attrs.evolve(call, verdict=attrs.evolve(call.verdict, fault=fault)), signal, True
 
 
-def _heed_long_hint(batch: Batch, lane: Lane, now: float, fault: Fault) -> None:
-    """Exhaust a lane whose refusals agree that it reopens only after a time that no batch waits for."""
-    asked = fault.retry_after or reopens_in(fault)
-    lane.long_hints = lane.long_hints.after(now, asked, batch.config.retry.patience)
-    if lane.long_hints.are_believed:
-        hint = attrs.evolve(fault.quota or QuotaHint(), reopens_in=asked)
-        spent = attrs.evolve(fault, quota=hint)
-        batch.exhaust_lane(lane, exhausted_lane_fault(lane.quota, spent, wall_time=time.time()))
-
-
-def _record_attempt(batch: Batch, job: Job, lane: Lane, call: _EndedCall) -> None:
+def _record_attempt(job: Job, lane: Lane, call: EndedCall) -> None:
     """Record an attempt and its cost."""
-    fault, usage, strategy = call.verdict.fault, call.verdict.usage, job.active_strategy
+    fault, usage, strategy, tally = call.verdict.fault, call.verdict.usage, job.active_strategy, job.submitter.tally
     model = model_of(strategy)
-    started, seconds = job.started - batch.started_at, call.at - job.started
-    job.attempts += (Attempt(job.attempt, started, seconds, lane.quota, usage, fault, model),)
-    account, accepted, name = batch.tally.account, fault is None, model or lane.quota
+    started, seconds = job.started - job.submitter.started_at, call.at - job.started
+    job.record_attempt(Attempt(job.attempt, started, seconds, lane.quota, usage, fault, model))
+    account, accepted, name = tally.account, fault is None, model or lane.quota
     account.book(name, usage, None if name in account else price_of(strategy), accepted=accepted)
     if accepted and job.ladder is not None:
         top = job.ladder.steps[-1]
         account.book_alone(model_of(top) or type(top).__qualname__, usage, price_of(top))
 
 
-def _event(batch: Batch, lane: Lane, call: _EndedCall, *, own: bool) -> retry.Event:
+def _event(services: Services, lane: Lane, call: EndedCall, *, own: bool) -> retry.Event:
     if call.verdict.fault is None:
         return retry.ANSWERED
     if call.final:
         return retry.ENDED
-    return retry.event_of(call.verdict.fault, starved=lane.starved(call.at), chance=batch.draw(), own=own)
+    return retry.event_of(call.verdict.fault, starved=lane.starved(call.at), chance=services.draw(), own=own)
 
 
-def _stop_others(batch: Batch, lane: Lane, effect: escalation.Effect, fault: Fault | None) -> None:
-    """Stop the batch or exhaust the lane, if that is the effect of a fault."""
-    if fault is None:
-        return
-    match effect:
-        case retry.StopBatch():
-            batch.stop(pending_fault(f"the batch was stopped: {fault}"))
-        case retry.ExhaustLane():
-            batch.exhaust_lane(lane, exhausted_lane_fault(lane.quota, fault, wall_time=time.time()))
-        case retry.Accept() | retry.CallAgain() | retry.GiveUp() | escalation.MoveUp():
-            pass
-
-
-def _watch(batch: Batch, job: Job, lane: Lane, call: _EndedCall) -> None:
-    """Report the end of a call to the lane's watch for calls that all fail alike."""
-    fault = call.verdict.fault
-    if call.final:  # the deadline is the item's or the batch's, and says nothing about the provider
-        event = Ended(call.at, lane.in_flight)
-    else:
-        event = Ended.of(fault, at=call.at, in_flight=lane.in_flight, is_final=job.result is not None)
-    if fault is not None and fault.kind is not FaultKind.THROTTLED and not call.final:
-        alike = batch.tally.record_fault(fault)
-        if fault.kind is FaultKind.BUG and call.error is not None and alike <= _MOST_TRACEBACKS:
-            log_bug(job.active_strategy, call.error)
-    batch.watch(lane, event, model_of(job.active_strategy))
-
-
-def _heed_outage(batch: Batch, job: Job, lane: Lane, call: _EndedCall) -> None:
-    """Exhaust a lane whose provider has been down for so long that its next call would start only after a time that no batch waits for."""
-    fault = call.verdict.fault
-    if fault is None or fault.kind not in PASSING_KINDS or call.final or lane.exhausted is not None:
-        return
-    if lane.record_passing_fault(job, call.at, batch.config.retry.patience):
-        reason = pending_fault(
-            f"{lane.quota} has served nothing for {call.at - lane.failing_since:.0f} s: {fault.kind}: "
-            f"{provider_words(fault.message).rstrip('.')}; run its items again later"
-        )
-        logger.warning("stopped: %s", reason.message, extra={IN_SUMMARY: True})
-        batch.exhaust_lane(lane, reason)
-
-
-async def _call_again(batch: Batch, job: Job, delay: float, call: _EndedCall) -> None:
+async def _call_again(services: Services, job: Job, delay: float, call: EndedCall) -> None:
     """Report that an item will be called again, and let it wait for that call in its lane."""
-    lane, fault = job.lane_or_raise, call.verdict.fault
+    lane, fault, hooks = job.lane_or_raise, call.verdict.fault, services.hooks
     not_before = current_time() + delay
     if not_before >= job.deadline:
-        await give_up(batch, job, overdue_fault(batch.config.deadline_per_item))
+        await give_up(services, job, job.submitter.overdue_fault(services.config))
         return
     if fault is not None and fault.kind is not FaultKind.THROTTLED:
         attempt = job.attempts[-1].number
-        if batch.hooks.has_middlewares:
-            await batch.hooks.on_retry(job.item, attempt, call.error or RuntimeError(fault.message))
-        if batch.hooks.has_observers:
-            await batch.hooks.notify(
+        if hooks.has_middlewares:
+            await hooks.on_retry(job.item, attempt, call.error or RuntimeError(fault.message))
+        if hooks.has_observers:
+            hooks.publish(
                 events.ItemRetried(
                     item_id=job.item.item_id,
                     quota=lane.quota,
@@ -231,21 +181,19 @@ async def _call_again(batch: Batch, job: Job, delay: float, call: _EndedCall) ->
                     error=fault.message,
                 )
             )
-    elif fault is not None and batch.hooks.has_observers:
-        await batch.hooks.notify(
-            events.RateLimitHit(item_id=job.item.item_id, quota=lane.quota, retry_after=fault.retry_after)
-        )
-    batch.put_back(job, not_before)
+    elif fault is not None and hooks.has_observers:
+        hooks.publish(events.RateLimitHit(item_id=job.item.item_id, quota=lane.quota, retry_after=fault.retry_after))
+    services.scheduler.put_back(job, not_before)
 
 
-async def _move_up(batch: Batch, job: Job, step: int, call: _EndedCall) -> None:
+async def _move_up(services: Services, job: Job, step: int, call: EndedCall) -> None:
     """Let an item wait for its first call on a higher step of its ladder."""
-    lane, fault = job.lane_or_raise, call.verdict.fault
+    lane, fault, hooks = job.lane_or_raise, call.verdict.fault, services.hooks
     job.move_up(step)
-    if fault is not None and batch.hooks.has_middlewares:
-        await batch.hooks.on_retry(job.item, job.attempts[-1].number, call.error or RuntimeError(fault.message))
-    if fault is not None and batch.hooks.has_observers:
-        await batch.hooks.notify(
+    if fault is not None and hooks.has_middlewares:
+        await hooks.on_retry(job.item, job.attempts[-1].number, call.error or RuntimeError(fault.message))
+    if fault is not None and hooks.has_observers:
+        hooks.publish(
             events.ItemEscalated(
                 item_id=job.item.item_id,
                 quota=lane.quota,
@@ -256,28 +204,29 @@ async def _move_up(batch: Batch, job: Job, step: int, call: _EndedCall) -> None:
                 error=fault.message,
             )
         )
-    route(batch, job)
+    services.strategies.route(job)
 
 
-async def _publish(batch: Batch, job: Job) -> None:
+async def _publish(services: Services, job: Job) -> None:
     """Pass an item's result through the middlewares, deliver it, and report it to the observers."""
-    result = job.result
+    result, hooks = job.result, services.hooks
     if result is None:
         raise AssertionError(f"item {job.item.item_id!r} has no result to publish")
-    if batch.hooks.has_middlewares:
-        job.result = result = await batch.hooks.after_process(result)
-    batch.deliver(job)
-    if batch.hooks.has_observers:
-        await batch.hooks.notify(_item_settled(result, job.lane.quota if job.lane else ""))
+    if hooks.has_middlewares:
+        result = await hooks.after_process(result)
+        job.set_result(result)
+    job.submitter.deliver(job)
+    if hooks.has_observers:
+        hooks.publish(_item_settled(result, job.lane.quota if job.lane else ""))
 
 
-async def _notify_strategy(batch: Batch, job: Job, error: BaseException, attempt: int) -> None:
+async def _notify_strategy(services: Services, job: Job, error: BaseException, attempt: int) -> None:
     """Call `on_error` of the item's own copy, if its class overrides it."""
     error = unwrap(error)
     strategy = job.strategy
     if strategy is None or type(strategy).on_error is LLMCallStrategy.on_error or not isinstance(error, Exception):
         return
-    await batch.hooks.call(strategy.on_error, error, attempt)
+    await services.hooks.call(strategy.on_error, error, attempt)
 
 
 def _pace_changed(lane: Lane, change: PaceChange) -> events.Event:

@@ -1,7 +1,7 @@
-"""Worker: a task that makes calls, one after the other, as long as one may start.
+"""Worker: a task that makes calls, one after the other; and the call itself, which single calls make in the caller's task.
 
 A worker lives in one cancel scope, which is replaced only after it was cancelled: one for each call would cost too much (see
-`calls`). The supervisor cancels the scope of a call that has expired. It may do so in the same step of the event loop in which the
+`timers`). The supervisor cancels the scope of a call that has expired. It may do so in the same step of the event loop in which the
 call returned; then the reply counts, and the worker leaves the scope before it awaits anything else.
 """
 
@@ -9,22 +9,26 @@ from __future__ import annotations
 
 import copy
 import enum
-from typing import Any, TypeAlias
+import math
+from typing import TYPE_CHECKING, Any, TypeAlias
 
-from anyio import CancelScope, current_time, lowlevel
+from anyio import CancelScope, Event, current_effective_deadline, current_time, lowlevel
 
 from .._core import events, pace
-from .._core.fault import Fault, FaultKind, overdue_fault, pending_fault
+from .._core.fault import Fault, FaultKind
 from .._core.provider_answers.classify import describe
 from .._core.request import Request
 from .._core.systematic_failure import Ended
 from ..abc import LLMCallStrategy
-from .attempt import execute
-from .batch import Batch
-from .guard import guarded, is_leak
-from .intake import route
+from .calls import execute
+from .foreign import guarded, is_leak, logger
 from .job import Job
 from .settle import give_up, settle_reply, settle_timeout
+from .watch import watch_lane
+
+if TYPE_CHECKING:
+    from .batch import Batch
+    from .services import Services
 
 _INSTANT = 5e-4  # seconds: a call that took less may not have let any other task run
 
@@ -34,51 +38,127 @@ class NoReply(enum.Enum):
 
     TIMED_OUT = enum.auto()
     """It was cancelled at its timeout or at a deadline."""
-    MOVED = enum.auto()
-    """It was not made: a middleware gave the item to another strategy."""
 
 
 Reply: TypeAlias = tuple[Any, BaseException | None] | Fault | NoReply
 """What a call returned or raised; or the fault because of which it was not made; or why there is neither."""
 
 
-async def work(batch: Batch, first: Job) -> None:
-    """Make the call of the job `first`, then others as long as one may start."""
-    job: Job | None = first
-    try:
-        while job is not None:
-            reply: Reply = NoReply.TIMED_OUT
+class Worker:
+    """A task of a batch that makes calls.
+
+    Args:
+        services: What the pool lends.
+        batch: The batch whose calls it makes.
+    """
+
+    def __init__(self, services: Services, batch: Batch) -> None:
+        self._services = services
+        self._batch = batch
+        self._resumed = Event()
+        self._next: Job | None = None
+
+    def resume(self, job: Job | None) -> None:
+        """Give a parked worker its next job; None: it ends."""
+        self._next = job
+        self._resumed.set()
+
+    async def work(self, first: Job) -> None:
+        """Make the call of the job `first`, which was started in its lane, then others until the batch is closed."""
+        job: Job | None = first
+        try:
+            while job is not None:
+                job = await self._work_in_scope(job)
+        except BaseException:
+            self._batch.halt()  # any exception that gets here ends the batch
+            raise
+        finally:
+            self._batch.retire()
+
+    async def _work_in_scope(self, job: Job) -> Job | None:
+        """Make calls until one is cancelled; return the worker's next job; None: it ends."""
+        reply: Reply = NoReply.TIMED_OUT
+        leak = ""
+        following: Job | None = job
+        try:
             with CancelScope() as scope:
-                while job is not None:
-                    reply = NoReply.TIMED_OUT
-                    reply = await _call(batch, job, scope)
-                    if scope.cancel_called:
+                usual = current_effective_deadline()
+                while following is not None:
+                    job, reply = following, NoReply.TIMED_OUT
+                    reply = await make_call(self._services, job, scope)
+                    if scope.cancel_called or current_effective_deadline() != usual:
                         break
-                    job = await _settle(batch, job, reply)
-            if job is not None:
-                job = await _settle(batch, job, reply)
-    except BaseException:
-        batch.halt()  # any exception that gets here ends the batch
-        raise
-    finally:
-        batch.retire_worker()
+                    following = await self._settle(job, reply)
+        except RuntimeError as error:
+            leak = leaked_scope(job, error)
+            if not leak:
+                raise
+        if leak:
+            if following is not None:
+                await settle_reply(self._services, job, (None, RuntimeError(leak)), current_time())
+            await guarded(self._batch.closed.wait)  # its stack of cancel scopes is broken: it makes no further call
+            return None
+        return None if following is None else await self._settle(job, reply)
+
+    async def _settle(self, job: Job, reply: Reply) -> Job | None:
+        """Settle a call, and return the worker's next job; None: the worker ends."""
+        now = current_time()
+        await settle(self._services, job, reply, now)
+        if isinstance(reply, tuple) and is_leak(reply[1]):
+            return None  # in a task whose cancellation was tampered with, no further call is made
+        scheduler, batch = self._services.scheduler, self._batch
+        following = scheduler.next_job()
+        while following is not None and following.submitter is not batch:
+            following.submitter.run(following)
+            following = scheduler.next_job()
+        if following is None:
+            return await self._park()
+        scheduler.start_calls()
+        if now - job.started < _INSTANT:
+            await guarded(lowlevel.checkpoint)
+        return following
+
+    async def _park(self) -> Job | None:
+        """Wait for the next job; None: the batch is closed."""
+        self._resumed = Event()
+        if not self._batch.park(self):
+            return None
+        await self._resumed.wait()
+        following, self._next = self._next, None
+        return following
 
 
-async def _call(batch: Batch, job: Job, scope: CancelScope) -> Reply:
-    """Make one call; before the first of an item, pass the item through the middlewares."""
+def leaked_scope(job: Job, error: RuntimeError) -> str:
+    """Return what a strategy did wrong that left a cancel scope or a nursery open; empty if the exception says nothing of it."""
+    text = str(error)
+    if "cancel scope" not in text.lower():
+        return ""
+    name = type(job.active_strategy).__qualname__
+    message = (
+        f"{name}.execute left a cancel scope or a nursery open; an async generator that yields inside one must be closed, "
+        "with contextlib.aclosing, before execute returns"
+    )
+    logger.error("%s", message)
+    return message
+
+
+async def make_call(services: Services, job: Job, scope: CancelScope) -> Reply:
+    """Make the call of a started job; `scope` is the innermost cancel scope around it."""
+    submitter, scheduler = job.submitter, services.scheduler
     strategy = job.strategy
     if strategy is None:
-        copied = await _copy_strategy(batch, job)
-        if not isinstance(copied, LLMCallStrategy):
+        copied = _copy_strategy(job)
+        if isinstance(copied, Fault):
             return copied
-        strategy = job.strategy = copied
+        strategy = copied
+        job.set_strategy(copied)
     attempt = job.attempt
-    if batch.hooks.has_observers:
+    if services.hooks.has_observers:
         quota = job.lane_or_raise.quota
-        await batch.hooks.notify(events.ItemStarted(item_id=job.item.item_id, quota=quota, attempt=attempt))
-    if (fault := _too_late(batch, job)) is not None:
+        services.hooks.publish(events.ItemStarted(item_id=job.item.item_id, quota=quota, attempt=attempt))
+    if (fault := _too_late(services, job)) is not None:
         return fault
-    timeout = batch.start_call(job, scope)
+    timeout = scheduler.start_call(job, scope)
     reply: Reply | None = None
     try:
         if isinstance(job.item.prompt, Request):
@@ -87,32 +167,22 @@ async def _call(batch: Batch, job: Job, scope: CancelScope) -> Reply:
             reply = await guarded(strategy.execute, job.item.prompt, attempt, timeout)
         return reply
     finally:
-        batch.calls.finish(job)
+        scheduler.calls.finish(job)
         if reply is None:
-            batch.tally.cut_off += 1
+            submitter.tally.record_cut_off()
 
 
-def _too_late(batch: Batch, job: Job) -> Fault | None:
-    """Return why a started job must not be called any more, as time passed while hooks were awaited; None: it may."""
-    now = current_time()
-    if now >= batch.deadline:
-        return pending_fault(f"the batch's deadline of {batch.config.deadline:g} s passed")
-    if now >= job.deadline:
-        return overdue_fault(batch.config.deadline_per_item)
-    return batch.stopped or job.lane_or_raise.exhausted
+def _too_late(services: Services, job: Job) -> Fault | None:
+    """Return why a started job must not be called any more; None: it may."""
+    if (fault := job.submitter.deadline_fault) is not None:
+        return fault
+    if job.deadline < math.inf and current_time() >= job.deadline:
+        return job.submitter.overdue_fault(services.config)
+    return job.submitter.stopped
 
 
-async def _copy_strategy(batch: Batch, job: Job) -> LLMCallStrategy[Any] | Fault | NoReply:
-    """Return the item's own copy of its strategy; or why the item is not called by it."""
-    if batch.hooks.has_middlewares and not job.seen_by_middlewares:
-        item, fault = await batch.hooks.before_process(job.item)
-        job.seen_by_middlewares = True
-        if fault is not None:
-            return fault
-        if item.strategy is not job.item.strategy:
-            job.replace_item(item)
-            return NoReply.MOVED
-        job.item = item
+def _copy_strategy(job: Job) -> LLMCallStrategy[Any] | Fault:
+    """Return the item's own copy of its strategy; or why there is none."""
     try:
         own: object = copy.copy(job.origin)
     except Exception as error:  # noqa: BLE001 - a foreign __copy__ may raise anything
@@ -127,25 +197,14 @@ async def _copy_strategy(batch: Batch, job: Job) -> LLMCallStrategy[Any] | Fault
     return own
 
 
-async def _settle(batch: Batch, job: Job, reply: Reply) -> Job | None:
-    """Settle a call, and return the worker's next job; None: the worker ends."""
-    now = current_time()
+async def settle(services: Services, job: Job, reply: Reply, now: float) -> None:
+    """Settle a call, however it ended."""
     if reply is NoReply.TIMED_OUT:
-        await settle_timeout(batch, job, now)
+        await settle_timeout(services, job, now)
     elif isinstance(reply, tuple):
-        await settle_reply(batch, job, reply, now)
-        if is_leak(reply[1]):
-            return None  # in a task whose cancellation was tampered with, no further call is made
+        await settle_reply(services, job, reply, now)
     else:
         lane = job.lane_or_raise
-        batch.settle_call(job, lane, now, pace.ABANDONED)
-        batch.watch(lane, Ended(now, lane.in_flight))
-        if isinstance(reply, Fault):
-            await give_up(batch, job, reply)
-        else:
-            route(batch, job)
-    following = batch.next_job()
-    batch.start_workers()
-    if following is not None and now - job.started < _INSTANT:
-        await guarded(lowlevel.checkpoint)
-    return following
+        services.scheduler.settle_call(job, lane, now, pace.ABANDONED)
+        watch_lane(services, lane, Ended(now, lane.in_flight))
+        await give_up(services, job, reply)

@@ -11,7 +11,7 @@ from collections import deque
 import attrs
 
 from .._core.fault_groups import FaultGroup
-from .._engine.tally import ProcessorStatistics
+from .._engine.statistics import ProcessorStatistics
 
 _WINDOW = 5.0  # seconds
 _PAIR = 2

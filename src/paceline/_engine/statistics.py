@@ -1,4 +1,4 @@
-"""Tally: the counts of a batch, and the statistics of a processor."""
+"""Statistics: the counts of a batch, and a snapshot of a pool or processor."""
 
 from __future__ import annotations
 
@@ -40,6 +40,8 @@ class ProcessorStatistics:
     """Tokens of all calls, over all batches; recalled results do not count."""
     hook_failures: int
     """Exceptions and timeouts of middlewares, observers, `on_error` and `cleanup` that had no effect on an item, over all batches."""
+    dropped_events: int = 0
+    """Events that slow observers did not receive, over all batches."""
     waiting: int
     """Items queued or accepted that are neither settled nor in flight, now."""
     in_flight: int
@@ -77,6 +79,28 @@ class Tally:
     """The fewest workers that the controllers allowed; None: not known yet."""
     max_allowed: int = 0
     """The most workers that the controllers allowed."""
+
+    def accept(self) -> int:
+        """Count an accepted item; return its index."""
+        self.accepted += 1
+        return self.accepted - 1
+
+    def record_refusal(self) -> None:
+        """Count a call that was throttled."""
+        self.refusals += 1
+
+    def record_cut_off(self) -> None:
+        """Count a call that was cancelled in flight."""
+        self.cut_off += 1
+
+    def record_in_flight(self, calls: int) -> None:
+        """Record how many calls are in flight."""
+        self.max_workers = max(self.max_workers, calls)
+
+    def record_systematic(self, group: FaultGroup) -> None:
+        """Record the fault because of which no more calls start in a lane; each one counts once."""
+        if not any(known.kind == group.kind and known.message == group.message for known in self.systematic):
+            self.systematic.append(group)
 
     def count(self, result: WorkItemResult[object], *, recalled: bool = False) -> None:
         """Count a settled item; `recalled`: it needed no call in this batch, so its tokens do not count."""

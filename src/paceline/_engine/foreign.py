@@ -1,4 +1,4 @@
-"""Guard: the one function that awaits foreign code: strategies, middlewares, observers and sources.
+"""Foreign code: the one function that awaits it: strategies, middlewares, observers and sources.
 
 Rules owned here:
 
@@ -17,6 +17,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
 
 from anyio import current_effective_deadline, get_cancelled_exc_class, sleep_forever
+from anyio.lowlevel import EventLoopToken
 
 T = TypeVar("T")
 
@@ -57,6 +58,13 @@ def unwrap(error: BaseException) -> BaseException:
     while type(error) in (ExceptionGroup, BaseExceptionGroup) and len(error.exceptions) == 1:  # type: ignore[attr-defined]  # mypy does not narrow by `type() in`
         error = error.exceptions[0]  # type: ignore[attr-defined]  # as above
     return error
+
+
+def call_in_loop(token: EventLoopToken, function: Callable[..., object], *args: object) -> None:
+    """Let an event loop call a function soon, from another thread; does not wait for it."""
+    loop: Any = token.native_token
+    soon = loop.call_soon_threadsafe if hasattr(loop, "call_soon_threadsafe") else loop.run_sync_soon
+    soon(function, *args)
 
 
 def _contains(error: BaseException, kinds: type[BaseException] | tuple[type[BaseException], ...]) -> bool:

@@ -1,4 +1,4 @@
-"""Keeper: commits results to the journal before they are handed over, and recalls stored results instead of calling again.
+"""Commits: stores results in the journal before they are handed over, and recalls stored results instead of calling again.
 
 Rules owned here:
 
@@ -13,39 +13,47 @@ Rules owned here:
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Mapping, Sequence
-from typing import Any
+from collections.abc import Hashable, Sequence
+from typing import TYPE_CHECKING, Any
 
 import attrs
 from anyio import CancelScope, Event, current_time, sleep_until
+from anyio.lowlevel import checkpoint
 
 from .._core.events import ItemRecalled
 from .._core.exceptions import JournalChangedError, JournalError
 from .._core.fault import Fault, pending_fault
-from .._core.pace import PaceKnowledge
 from .._core.provider_answers.classify import describe
 from .._core.results import BatchResult, UnsavedError, WorkItemResult, is_pending, is_result
 from .._core.usage import NO_USAGE
-from ..abc import Journal
-from .batch import Batch
-from .guard import logger
-from .intake import route
+from .foreign import logger
 from .job import Job
+
+if TYPE_CHECKING:
+    from .services import Services
+    from .submitter import Submitter
 
 _MAX_UNCOMMITTED = 1_024  # results
 _COMMIT_PERIOD = 0.004  # seconds between the starts of two commits
+_CHECKPOINT_EVERY = 64  # items settled between two checkpoints
 _PACE_PERIOD = 10.0  # seconds between two records of the pace
 
 
-class JournalKeeper:
-    """Commits and recalls the results of one batch."""
+class CommitQueue:
+    """Commits and recalls the results of one submitter.
 
-    def __init__(self, batch: Batch, journal: Journal, knowledge: Callable[[], Mapping[str, PaceKnowledge]]) -> None:
-        self.failure: JournalError | None = None
-        """Why the journal could not be read or written; None: it has not failed."""
-        self._batch = batch
-        self._journal = journal
-        self._knowledge = knowledge
+    Args:
+        submitter: Whose results they are.
+        services: What the pool lends; it has a journal.
+    """
+
+    def __init__(self, submitter: Submitter, services: Services) -> None:
+        if services.journal is None:
+            raise AssertionError("there is no journal to commit to")
+        self._submitter = submitter
+        self._services = services
+        self._journal = services.journal
+        self._failure: JournalError | None = None
         self._waiting: list[Job] = []
         """Settled jobs whose results are to be committed."""
         self._unsaved: list[WorkItemResult[Any]] = []
@@ -56,12 +64,17 @@ class JournalKeeper:
         self._leader_keys: dict[int, Hashable] = {}
         """The keys of leaders, by the index of their jobs."""
         self._followers = 0
-        self._next_pace_record = batch.started_at + _PACE_PERIOD
+        self._next_pace_record = submitter.started_at + _PACE_PERIOD
+
+    @property
+    def failure(self) -> JournalError | None:
+        """Why the journal could not be read or written; None: it has not failed."""
+        return self._failure
 
     # -------------------------------------------------------------------------------------------- items
 
-    async def recall_or_route(self, jobs: Sequence[Job]) -> None:
-        """Hand over stored results; route the other jobs to their lanes, or let them follow a leader."""
+    async def recall_or_admit(self, jobs: Sequence[Job]) -> None:
+        """Hand over stored results; admit the other jobs, or let them follow a leader."""
         # The jobs are accepted, and must not be left behind if the task that brought them is cancelled.
         with CancelScope(shield=True):
             keys, stored = await self._read_journal(jobs)
@@ -72,7 +85,7 @@ class JournalKeeper:
                     self._set_recalled(job, result)
                     self._hand_over(job)
                 elif self._leads(job, key):
-                    route(self._batch, job)
+                    self._submitter.admit(job)
 
     async def _read_journal(
         self, jobs: Sequence[Job]
@@ -103,12 +116,13 @@ class JournalKeeper:
 
     def _set_recalled(self, job: Job, result: WorkItemResult[Any]) -> None:
         """Set the result of a job that needs no call of its own, and report it to the observers."""
-        job.recalled = not is_pending(result)
-        job.result = attrs.evolve(result, item_id=job.item.item_id, index=job.index, context=job.item.context)
-        if self._batch.hooks.has_observers:
+        own = attrs.evolve(result, item_id=job.item.item_id, index=job.index, context=job.item.context)
+        job.set_result(own, recalled=not is_pending(result))
+        if self._services.hooks.has_observers:
             fault = result.error
-            event = ItemRecalled(item_id=job.item.item_id, kind=None if fault is None else fault.kind)
-            self._batch.start_soon(self._batch.hooks.notify, event)
+            self._services.hooks.publish(
+                ItemRecalled(item_id=job.item.item_id, kind=None if fault is None else fault.kind)
+            )
 
     # -------------------------------------------------------------------------------------------- results
 
@@ -123,7 +137,7 @@ class JournalKeeper:
     def _hand_over(self, job: Job) -> None:
         """Hand a job's result over, and settle its followers with it."""
         followers = self._remove_followers(job)
-        self._batch.hand_over(job)
+        self._submitter.hand_over(job)
         for other in followers:
             if job.result is not None:
                 self._set_recalled(other, attrs.evolve(job.result, usage=NO_USAGE, attempts=(), refusals=0))
@@ -134,9 +148,9 @@ class JournalKeeper:
         """Close a job whose result could not be committed: the result goes into the `UnsavedError`, its followers are pending."""
         followers = self._remove_followers(job)
         self._unsaved.append(_result_of(job))
-        self._batch.withhold(job)
+        self._submitter.withhold(job)
         for other in followers:
-            other.result = other.make_result(None, self._stopped)
+            other.settle(None, self._stopped)
             self._hand_over(other)
 
     def _remove_followers(self, job: Job) -> list[Job]:
@@ -144,6 +158,27 @@ class JournalKeeper:
         followers = self._sharing.pop(self._leader_keys.pop(job.index, None), [job])[1:]
         self._followers -= len(followers)
         return [other for other in followers if other.result is None]
+
+    def withdraw(self, job: Job) -> None:
+        """Forget a job without a result; the first of its followers is called in its stead."""
+        key = self._leader_keys.pop(job.index, None)
+        sharing = (
+            self._sharing.get(key, [])
+            if key is not None
+            else next((jobs for jobs in self._sharing.values() if job in jobs), [])
+        )
+        if job not in sharing:
+            return
+        sharing.remove(job)
+        if key is None:
+            self._followers -= 1
+        elif not sharing:
+            del self._sharing[key]
+        else:
+            self._followers -= 1
+            self._leader_keys[sharing[0].index] = key
+            self._submitter.admit(sharing[0])
+        self._wake_up.set()
 
     def wake(self) -> None:
         """Wake `run`, to check whether the batch is closed."""
@@ -155,13 +190,13 @@ class JournalKeeper:
 
     async def run(self) -> None:
         """Commit settled results until the batch is closed."""
-        while not self._batch.is_closed:
+        while not self._submitter.is_closed:
             next_start = current_time() + _COMMIT_PERIOD
-            if self.failure is None and self._waiting:
+            if self._failure is None and self._waiting:
                 await self._commit()
                 await self._record_pace_if_due()
                 await sleep_until(next_start)
-            elif self._waiting and len(self._waiting) + self._followers == len(self._batch.ledger):
+            elif self._waiting and len(self._waiting) + self._followers == len(self._submitter.ledger):
                 await self._commit_last()
             else:
                 self._wake_up = Event()
@@ -171,9 +206,16 @@ class JournalKeeper:
         """Commit what is left after the batch's tasks have ended; undecided items are settled with `fault`."""
         try:
             with CancelScope(shield=True):  # as long as the disk takes: a thread cannot be cancelled
-                for job in self._batch.settle_rest(fault):
-                    if job not in self._waiting:
+                jobs, waiting = self._submitter.ledger.jobs(), set(self._waiting)
+                for count, job in enumerate(jobs):  # all of them before the first is delivered: followers get their own
+                    self._submitter.settle_at_end(job, fault)
+                    if count % _CHECKPOINT_EVERY == _CHECKPOINT_EVERY - 1:
+                        await checkpoint()
+                for count, job in enumerate(jobs):
+                    if job not in waiting:
                         self.deliver(job)
+                    if count % _CHECKPOINT_EVERY == _CHECKPOINT_EVERY - 1:
+                        await checkpoint()
                 while self._waiting:
                     await self._commit_last()
                 await self._record_pace()
@@ -186,7 +228,8 @@ class JournalKeeper:
         group = self._waiting[:_MAX_UNCOMMITTED]
         with CancelScope(shield=True):  # what is committed is handed over
             try:
-                await self._journal.commit([_result_of(job) for job in group], self._batch.tally.account.prices)
+                async with self._services.journal_lock:
+                    await self._journal.commit([_result_of(job) for job in group], self._submitter.tally.account.prices)
             except Exception as error:  # noqa: BLE001 - a foreign journal may raise anything
                 self._fail(error)
                 return False
@@ -195,43 +238,43 @@ class JournalKeeper:
         for job in group:
             self._hand_over(job)
         if was_full:
-            self._batch.alarm.ring()
+            self._services.scheduler.touch_all(self._submitter)
         return True
 
     async def _commit_last(self) -> None:
         """Try to commit once more; withhold the results if it fails."""
         if not await self._commit():
             self._withhold_all()
-        self._batch.alarm.ring()
+        self._services.scheduler.touch_all(self._submitter)
 
     def _withhold_all(self, reason: JournalError | None = None) -> None:
-        self.failure = self.failure or reason
+        self._failure = self._failure or reason
         left, self._waiting = self._waiting, []
         for job in left:
             self._withhold(job)
 
     def _fail(self, error: Exception) -> None:
-        if self.failure is None:
+        if self._failure is None:
             if not isinstance(error, JournalError):
                 logger.error("the journal failed", exc_info=error)
                 error = JournalError(f"the journal failed: {describe(error)}")
-            self.failure = error
-        self._batch.stop(self._stopped)
+            self._failure = error
+        self._submitter.stop(self._stopped)
 
     @property
     def _stopped(self) -> Fault:
-        return pending_fault(f"the batch was stopped: {self.failure}")
+        return pending_fault(f"the batch was stopped: {self._failure}")
 
     def error(self, batch: BatchResult[Any]) -> JournalError | None:
         """Return the exception to raise at the end of the batch; None: the journal has every result."""
-        if self.failure is None or (isinstance(self.failure, JournalChangedError) and not self._unsaved):
-            return self.failure
-        return UnsavedError(str(self.failure), batch, self._unsaved)
+        if self._failure is None or (isinstance(self._failure, JournalChangedError) and not self._unsaved):
+            return self._failure
+        return UnsavedError(str(self._failure), batch, self._unsaved)
 
     def log_unsaved(self) -> None:
         """Log which results are not stored; for a batch that ends with another exception, such as a cancellation."""
         if self._unsaved:
-            logger.error("%s", UnsavedError(str(self.failure), BatchResult(), self._unsaved))
+            logger.error("%s", UnsavedError(str(self._failure), BatchResult(), self._unsaved))
 
     # -------------------------------------------------------------------------------------------- the pace
 
@@ -242,14 +285,15 @@ class JournalKeeper:
 
     async def _record_pace(self) -> None:
         """Store the changes of the pace since the last record, and what was learned; a failure is logged."""
-        started_at = self._batch.started_at
+        started_at = self._submitter.started_at
         changes = [
             (lane.quota, attrs.evolve(change, time=change.time - started_at))
-            for lane in self._batch.lanes.values()
+            for lane in self._submitter.lanes.values()
             for change in lane.unrecorded_changes()
         ]
         try:
-            await self._journal.note(changes, self._knowledge())
+            async with self._services.journal_lock:
+                await self._journal.note(changes, self._services.knowledge())
         except Exception as error:  # noqa: BLE001 - no result depends on it
             logger.warning("the journal could not record the pace: %s", describe(error))
 

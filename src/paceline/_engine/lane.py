@@ -1,0 +1,308 @@
+"""Lane: the jobs that share a quota, the rate controller that paces them, and what was learned about the quota."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import attrs
+
+from .._core import fault_warnings, systematic_failure
+from .._core.fair_queue import Customer, FairQueue
+from .._core.fault import Fault, FaultKind, FaultReason
+from .._core.long_hints import NO_LONG_HINTS, LongHints
+from .._core.pace import TRUST, PaceChange
+from .._core.pace.history import UnreadChanges
+from .._core.prompt import characters_of
+from .._core.provider_answers.classify import describe
+from .._core.quantity import quantity
+from .._core.quota import QuotaHint, Unit, positive_number
+from .._core.refusals import Blame, LaneRefusals
+from .._core.throughput import Throughput
+from .._core.token_estimate import TokenCosts
+from ..abc import LLMCallStrategy, RateController
+from .foreign import logger
+from .job import Job
+
+_REPEATEDLY = 2  # refusals between which others were served: a token estimate alone is too coarse to end an item
+_ENOUGH_FAILED = 3  # items: fewer may be bad themselves
+_MIN_READ_AHEAD = 64  # items per lane; two for each call that may be in flight if that is more
+_FIRST_REOPENING, _LAST_REOPENING = (
+    5.0,
+    300.0,
+)  # seconds until an exhausted lane is probed whose reopening is not known; it doubles
+
+
+@attrs.frozen
+class LearnedQuota:
+    """What is learned about a quota; it outlives a batch."""
+
+    pace: RateController
+    costs: TokenCosts = attrs.field(factory=TokenCosts)
+    unreported: UnreadChanges = attrs.field(factory=UnreadChanges)
+    """The observers' position in the history of the pace."""
+    unrecorded: UnreadChanges = attrs.field(factory=UnreadChanges)
+    """The journal's position in it."""
+
+
+class Lane:
+    """The jobs that share a quota, and the rate controller that paces them."""
+
+    def __init__(self, quota: str, learned: LearnedQuota) -> None:
+        self.quota = quota
+        self.pace: RateController = learned.pace
+        self.costs: TokenCosts = learned.costs
+        self.queue: FairQueue[Job] = FairQueue()
+        self._unreported = learned.unreported
+        self._unrecorded = learned.unrecorded
+        self._throughput = Throughput()
+        self._in_flight = 0
+        self._reopening = _FIRST_REOPENING
+        self._is_probing = False
+        self._exhausted: Fault | None = None
+        self._reopens_at = math.inf
+        self._start_afresh()
+
+    def _start_afresh(self) -> None:
+        """Forget what earlier calls said about now; what was learned about the quota is kept."""
+        self._refusals: LaneRefusals = LaneRefusals()
+        self._long_hints: LongHints = NO_LONG_HINTS
+        self._refused_since = math.inf
+        """The time since which calls are refused and none is served; inf: none was refused."""
+        self._failed: frozenset[int] = frozenset()
+        """Some items, by identity, whose calls failed for a passing reason since one was served."""
+        self._failing_since = math.inf
+        """When the first of these calls ended, in seconds; inf: none failed."""
+        self._warnings = fault_warnings.NO_WARNINGS
+        self._health = systematic_failure.NEW
+        self._is_suspended = False
+
+    # ------------------------------------------------------------------------------------------ its state
+
+    @property
+    def in_flight(self) -> int:
+        """Calls in flight."""
+        return self._in_flight
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether no job waits here and no call is in flight."""
+        return not self._in_flight and not len(self.queue)
+
+    @property
+    def load(self) -> float:
+        """Calls in flight over the limit."""
+        return self._in_flight / max(1, self.pace.limit)
+
+    @property
+    def exhausted(self) -> Fault | None:
+        """Why no more calls start here; None: they may."""
+        return self._exhausted
+
+    @property
+    def failing_since(self) -> float:
+        """When the first of the calls ended that failed for a passing reason since one was served; inf: none failed."""
+        return self._failing_since
+
+    def exhaust(self, reason: Fault, reopens_at: float | None, now: float) -> None:
+        """Start no more calls until `reopens_at`; if that is not known, until a while from now, which is longer each time."""
+        if self._exhausted is not None:
+            return
+        self._exhausted = reason
+        if reopens_at is None:
+            reopens_at = now + self._reopening
+            self._reopening = min(2 * self._reopening, _LAST_REOPENING)
+        self._reopens_at = reopens_at
+
+    def is_exhausted(self, now: float) -> bool:
+        """Whether no calls start here; if the time has come to try again, the next call is a probe."""
+        if self._exhausted is not None and now >= self._reopens_at:
+            self.reopen()
+            self._is_probing = True
+        return self._exhausted is not None
+
+    def reopen(self) -> None:
+        """Let calls start again, without regard to what earlier ones said about now."""
+        self._exhausted, self._reopens_at = None, math.inf
+        self._start_afresh()
+
+    def has_room(self, customer: Customer, share: float) -> bool:
+        """Whether the source should be read for this lane: fewer jobs wait than `share` of what is read ahead for it."""
+        if self._exhausted is not None:
+            return False
+        return self.queue.in_turn_of(customer) < share * max(_MIN_READ_AHEAD, 2 * self.pace.limit)
+
+    def seconds_ahead(self, priority: int, now: float) -> tuple[int, float | None]:
+        """Return how many jobs go before a new one of this priority, and how long they take; None: it is not known."""
+        ahead = self.queue.ahead_of(priority)
+        rate = self._throughput.rate(now)
+        return ahead, None if not rate else ahead / rate
+
+    # ------------------------------------------------------------------------------------------ jobs
+
+    def ready_at(self, now: float) -> float:
+        """Return the earliest time of the next call; inf: an event must come first, such as a new job."""
+        if self._exhausted is not None or self._is_suspended or (self._is_probing and self._in_flight):
+            return math.inf
+        job = self.queue.peek(now)
+        if job is None:
+            return self.queue.ready_at(now)
+        if job.use is not None and not job.use.has_room:
+            return math.inf
+        return self.pace.admit_at(now, job.cost or self._estimate_cost(job))
+
+    def add(self, job: Job) -> None:
+        """Let a job wait for its first call."""
+        if not self._in_flight and not len(self.queue):
+            self._refused_since = math.inf  # the lane was idle: earlier refusals say nothing about now
+        job.wait()
+        self.queue.add(job.customer, job)
+
+    def put_back(self, job: Job, not_before: float, now: float, *, is_new_here: bool) -> None:
+        """Let a job wait for a further call; `is_new_here`: the last one was in another lane."""
+        if is_new_here and self.is_idle:
+            self._refused_since = job.refused.since  # it may go from lane to lane, and be refused in each
+        job.wait(estimate_again=True)
+        step_back = job.refused.step_back
+        if job.refused.is_own:  # its next refusal tells nothing new before a call that starts from now on is served
+            step_back += self._in_flight
+        self.queue.put_back(job.customer, job, not_before, now, step_back)
+
+    def start(self, job: Job, now: float) -> None:
+        """Count a call as started."""
+        order = self._refusals.record_start()
+        job.start(now, order, self.pace.started(now, job.cost or self._estimate_cost(job)))
+        self._throughput.record(now)
+        self._in_flight += 1
+        if self._in_flight == 1:
+            self.queue.set_idle(idle=False)
+
+    def finish(self, job: Job, now: float, signal: Any) -> None:
+        """Count a call as ended."""
+        self._in_flight -= 1
+        if not self._in_flight:
+            self.queue.set_idle(idle=True)
+        self.pace.settled(job.finish(), now, signal)
+
+    def _estimate_cost(self, job: Job) -> float:
+        """Set and return the token estimate of a job's next call."""
+        prompt = job.item.prompt
+        characters = characters_of(prompt)
+        strategy = job.active_strategy
+        estimate = None
+        if type(strategy).expected_tokens is not LLMCallStrategy.expected_tokens:
+            estimate = _expected_tokens(strategy, prompt)
+        job.estimate(estimate or self.costs.expected(characters), characters)
+        return job.cost
+
+    def is_too_large(self, job: Job, quota: QuotaHint | None) -> bool:
+        """Whether a job that was refused repeatedly is larger than the whole limit that the provider names."""
+        if quota is None or job.refused.counted < _REPEATEDLY:
+            return False
+        whole = self.costs.as_total_tokens(quota) or quota
+        limits = (each.limit for each in whole.limits if each.unit is Unit.TOKENS)
+        return any(limit is not None and 0 < limit < job.cost for limit in limits)
+
+    # ------------------------------------------------------------------------------------------ what calls say
+
+    def record_served(self, job: Job) -> None:
+        """Record that the provider served a job's call: patience starts from the beginning."""
+        self._refused_since = math.inf
+        self._is_probing, self._reopening = False, _FIRST_REOPENING
+        if self._failed:
+            self._failed, self._failing_since = frozenset(), math.inf
+        self._long_hints = NO_LONG_HINTS
+        self._refusals.record_served(job.refused, job.order)
+        self.queue.record_served()
+
+    def record_refusal(self, now: float) -> None:
+        """Record that the provider refused a call."""
+        self._refused_since = min(self._refused_since, now)
+
+    def blame(self, job: Job, now: float, patience: float) -> Blame:
+        """Record that a job's call was refused; return whom that tells about."""
+        refused, blame = self._refusals.record_refusal(job.refused, job.order, now, patience)
+        job.refuse(refused)
+        if self._refusals.is_closed:
+            self.queue.record_closed()
+        return blame
+
+    def believes_long_hint(self, now: float, asked: float | None, patience: float) -> bool:
+        """Record the seconds that a refusal asked to wait; return whether refusals agree that they are more than anyone waits."""
+        self._long_hints = self._long_hints.after(now, asked, patience)
+        return self._long_hints.are_believed
+
+    def record_passing_fault(self, job: Job, now: float, patience: float) -> bool:
+        """Record that a job's call failed for a passing reason; return whether the lane is down for longer than anyone waits.
+
+        It is if the controller lets the next call start only after `patience` seconds, as every call failed for even longer.
+        """
+        self._failing_since = min(self._failing_since, now)
+        if len(self._failed) < _ENOUGH_FAILED:
+            self._failed |= {id(job)}
+        if self._in_flight or self.pace.admit_at(now, job.cost) - now <= patience:
+            return False
+        return len(self._failed) >= _ENOUGH_FAILED or all(other.was_called for other in self.queue)
+
+    def record_end(
+        self, event: systematic_failure.Ended, *, patience: float, keep_going: bool
+    ) -> systematic_failure.Evidence | None:
+        """Record how a call ended; return the evidence if all calls so far failed alike, so that no more are made."""
+        if self._health is systematic_failure.SERVED:
+            return None
+        self._health = systematic_failure.step(self._health, event, patience=patience, keep_going=keep_going)
+        self._is_suspended = isinstance(self._health, systematic_failure.Suspended)
+        return self._health.evidence if isinstance(self._health, systematic_failure.Failing) else None
+
+    def is_worth_a_warning(self, event: systematic_failure.Ended) -> bool:
+        """Record how a call ended; return whether the log should have a warning about it."""
+        self._warnings, is_worth_it = fault_warnings.step(self._warnings, event)
+        return is_worth_it
+
+    # ------------------------------------------------------------------------------------------ patience
+
+    @property
+    def is_starving(self) -> bool:
+        """Whether calls have been refused without one being served."""
+        return self._refused_since < math.inf
+
+    def starved(self, now: float) -> float:
+        """Return for how many seconds calls have been refused without one being served."""
+        return max(0.0, now - self._refused_since)
+
+    def patience_ends_at(self, patience: float) -> float:
+        """Return when the jobs that wait here are given up; inf: nothing waits, or nothing is refused."""
+        if self._refused_since == math.inf or self._exhausted is not None or not len(self.queue):
+            return math.inf
+        return self._refused_since + (min(patience, TRUST) if self.has_only_suspects else patience)
+
+    @property
+    def has_only_suspects(self) -> bool:
+        """Whether all jobs that wait here are refused for their own sake, more likely than by chance."""
+        return not self._in_flight and not self.queue.in_turn and all(job.refused.is_own for job in self.queue)
+
+    # ------------------------------------------------------------------------------------------ its history
+
+    def unreported_changes(self) -> Sequence[PaceChange]:
+        """Return the changes of the pace since the last call of this method, the oldest first."""
+        return self._unreported.read(self.pace.history)
+
+    def unrecorded_changes(self) -> Sequence[PaceChange]:
+        """Return, for the journal, the changes of the pace since the last call of this method."""
+        return self._unrecorded.read(self.pace.history)
+
+
+def own_refusal_fault(lane: Lane, job: Job, message: str = "") -> Fault:
+    """Return the fault of an item that is refused for its own sake; `message`: the provider's words."""
+    text = f"refused {quantity(job.refused.times, 'time')} in a row, whereas {lane.quota} served others"
+    return Fault(FaultKind.THROTTLED, f"{text}: {message}" if message else text, reason=FaultReason.REFUSED_ALONE)
+
+
+def _expected_tokens(strategy: LLMCallStrategy[Any], prompt: Any) -> float | None:
+    """Return a strategy's own token estimate; None if it has none or it is invalid."""
+    try:
+        return positive_number(strategy.expected_tokens(prompt))
+    except Exception as error:  # noqa: BLE001 - a user's code may raise anything
+        logger.warning("%s.expected_tokens failed: %s", type(strategy).__qualname__, describe(error))
+        return None

@@ -1,0 +1,498 @@
+"""Pool: what its batches and single calls share: lanes, prepared strategies, the journal, the observers, and what was learned about quotas.
+
+Rules owned here:
+
+1. A pool owns one nursery, for its supervisor, its batches, the preparation of strategies and the observers.
+2. Leaving a pool waits for what runs; leaving it by an exception or a cancellation cancels what runs. Strategies are cleaned up, and the
+   journal is closed, only afterwards.
+3. No fault ends a pool: a batch that crashes raises in the task that started it.
+"""
+
+from __future__ import annotations
+
+import math
+import random
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType, TracebackType
+from typing import Any, TypeAlias, TypeVar
+
+import attrs
+from anyio import CancelScope, Lock, NoEventLoopError, create_task_group, current_time
+from anyio.lowlevel import EventLoopToken, checkpoint, current_token
+
+from .._core import events
+from .._core.config import ProcessorConfig
+from .._core.exceptions import MisuseError
+from .._core.exhausted_lane import exhausted_lanes_fault
+from .._core.fault import DRAINED, Fault, FaultKind, pending_fault
+from .._core.pace import PaceKnowledge
+from .._core.pace.warm_start import checked
+from .._core.provider_answers.classify import describe
+from .._core.quantity import quantity
+from .._core.results import BatchResult, SourceError, WorkItemResult
+from .._core.waiting_room import RoomLimits
+from ..abc import Journal, LLMWorkItem, RateController
+from .batch import Batch
+from .delivery import Collector, Handover, Outlet, ResultStream
+from .foreign import call_in_loop, logger
+from .hooks import Hooks
+from .intake import Intake
+from .lane import LearnedQuota
+from .scheduler import Scheduler
+from .services import Services
+from .single_calls import SingleCalls
+from .statistics import ProcessorStatistics, Tally
+from .strategies import Strategies
+from .supervisor import supervise
+
+T = TypeVar("T")
+
+NewPace: TypeAlias = Callable[[PaceKnowledge | None], RateController]
+"""Creates the rate controller of a quota key, from what is known of the quota or None."""
+NO_KNOWLEDGE: Mapping[str, PaceKnowledge] = MappingProxyType({})
+
+
+class Pool:
+    """Runs batches and single calls. Its arguments come from `open_pool` and `ParallelBatchProcessor`, which document them.
+
+    Raises:
+        ConfigurationError: A number in `knowledge` is out of its bounds.
+    """
+
+    def __init__(
+        self,
+        config: ProcessorConfig,
+        hooks: Hooks,
+        pace: NewPace,
+        knowledge: Mapping[str, PaceKnowledge],
+        journal: Journal | None,
+        room: RoomLimits | None = None,
+    ) -> None:
+        self.config = config
+        self._hooks = hooks
+        self._new_pace = pace
+        self._knowledge = checked(knowledge)
+        self._learned: dict[str, LearnedQuota] = {}
+        self._journal = journal
+        self._journal_is_open = False
+        self._room = room or RoomLimits()
+        self._scheduler = Scheduler(config, self._learned_of)
+        draw = random.Random().random  # noqa: S311 - jitter, not cryptography
+        self._strategies = Strategies(config, hooks, self._scheduler, draw, self._start_task)
+        self._services = Services(
+            config, hooks, draw, self._scheduler, self._strategies, journal, Lock(), self.knowledge
+        )
+        self._calls: SingleCalls | None = None
+        self._batches: list[Batch] = []
+        self._nursery: Any = None
+        self._token: EventLoopToken | None = None
+        self._thread = 0
+        self._is_open = False
+        self._releases_idle = False
+        self._last: BatchResult[Any] = BatchResult()
+        self._last_end = 0.0  # seconds of the event loop's clock: when the latest batch ended
+        self._past = Tally()  # sums over the batches that have ended
+
+    # ------------------------------------------------------------------------------------------ open and close
+
+    async def __aenter__(self) -> Pool:
+        if self._nursery is not None:
+            raise MisuseError("the pool is open already")
+        await self._open_journal()
+        self._token, self._thread = current_token(), threading.get_ident()
+        self._nursery = create_task_group()
+        await self._nursery.__aenter__()
+        self._hooks.open(self._start_task)
+        self._unsubscribe = self.config.subscribe(self._on_setting)
+        self._nursery.start_soon(supervise, self, self._services)
+        self._is_open = True
+        return self
+
+    async def _open_journal(self) -> None:
+        journal = self._journal
+        if journal is None:
+            return
+        stored = await journal.open(share=not self._hooks.rewrite_items)
+        try:
+            self._knowledge = {**checked(stored), **self._knowledge}
+        except BaseException:
+            with CancelScope(shield=True):
+                await journal.close()
+            raise
+        self._journal_is_open = True
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._is_open = False
+        try:
+            if error is not None:
+                await self._end("the pool was closed by an exception")
+            else:
+                try:
+                    await self._end(None)
+                    await self._hooks.flush()
+                except BaseException:
+                    await self._end("the pool was closed")
+                    raise
+        finally:
+            await self._close()
+
+    async def _end(self, reason: str | None) -> None:
+        """Wait for what runs; with a reason, cancel it."""
+        with CancelScope(shield=reason is not None):
+            for batch in self._batches:
+                if reason is not None:
+                    batch.cancel()
+            if self._calls is not None:
+                await self._calls.close(None if reason is None else pending_fault(reason))
+            for batch in tuple(self._batches):
+                await batch.ended.wait()
+
+    async def _close(self) -> None:
+        try:
+            with CancelScope(shield=True):  # bounded: every hook is
+                await self._hooks.close()
+                await self._strategies.release_all()
+        finally:
+            self._unsubscribe()
+            self._nursery.cancel_scope.cancel()
+            try:
+                await self._nursery.__aexit__(None, None, None)
+            except BaseExceptionGroup as group:
+                if group.subgroup(KeyboardInterrupt) is not None:
+                    raise KeyboardInterrupt from group  # what a program expects of Ctrl-C
+                raise
+            finally:
+                self._nursery, self._calls = None, None
+                if self._journal is not None and self._journal_is_open:
+                    self._journal_is_open = False
+                    with CancelScope(shield=True):  # as long as the disk takes
+                        await self._journal.close()
+
+    def _start_task(self, function: Callable[..., Any], *args: Any) -> None:
+        if self._nursery is None:
+            raise MisuseError("the pool is not open")
+        self._nursery.start_soon(function, *args)
+
+    def _on_setting(self) -> None:
+        self._in_loop(self._scheduler.touch_all)
+
+    def _in_loop(self, function: Callable[..., object], *args: object) -> None:
+        """Call a function in the pool's thread: at once, or soon if this is another one."""
+        if self._token is None or threading.get_ident() == self._thread:
+            function(*args)
+        else:
+            call_in_loop(self._token, function, *args)
+
+    # ------------------------------------------------------------------------------------------ batches
+
+    @property
+    def batches(self) -> Sequence[Batch]:
+        """The batches that run now."""
+        return self._batches
+
+    @property
+    def has_journal(self) -> bool:
+        """Whether results are committed to a journal."""
+        return self._journal is not None
+
+    @property
+    def last(self) -> BatchResult[Any]:
+        """The latest batch that has ended, also if it was cancelled or failed."""
+        return self._last
+
+    async def collect(self, intake: Intake, *, priority: int = 0, tenant: str = "") -> BatchResult[Any]:
+        """Run a batch, and return it with all its results.
+
+        Raises:
+            InvalidWorkItemError: The source is a sequence with an item that cannot be run.
+            SourceError: The source raised; the error has the batch.
+            JournalError: The journal failed; an UnsavedError has the batch and the results that are not stored.
+        """
+        collector: Collector[Any] = Collector()
+        return await self.run_batch(self.new_batch(intake, collector, priority=priority, tenant=tenant), collector)
+
+    def new_batch(self, intake: Intake, outlet: Outlet, *, priority: int = 0, tenant: str = "") -> Batch:
+        """Return a batch that has not started yet."""
+        return Batch(self._services, intake, outlet, priority=priority, tenant=tenant)
+
+    async def run_batch(self, batch: Batch, collector: Collector[Any]) -> BatchResult[Any]:
+        """Run a batch, and return it with all its results. The exceptions are those of `collect`."""
+        await batch.check()
+        self._start(batch, collector.results)
+        await self._wait_for(batch)
+        await self._hooks.flush()
+        if batch.failure is not None:
+            raise batch.failure
+        return batch.result
+
+    async def add_to_batch(self, batch: Batch, item: LLMWorkItem[Any], ids: set[str]) -> None:
+        """Add an item to a batch that runs, beside those of its source; `ids` are those of the batch, and get its id."""
+        job = batch.ledger.accept(batch, item)
+        ids.add(item.item_id)
+        if batch.commits is not None:
+            await batch.commits.recall_or_admit([job])
+        else:
+            batch.admit(job)
+        self._scheduler.start_calls()
+
+    def stream(self, intake: Intake, *, priority: int = 0, tenant: str = "") -> StreamedBatch:
+        """Return a context manager that runs a batch beside its block; the block iterates over the results.
+
+        At its end the iteration raises the exceptions that `collect` raises.
+        """
+        handover: Handover[Any] = Handover(lambda: self._scheduler.touch_all(batch))
+        batch = self.new_batch(intake, handover, priority=priority, tenant=tenant)
+        return StreamedBatch(self, batch, handover)
+
+    def _start(
+        self, batch: Batch, results: Sequence[WorkItemResult[Any]], handover: Handover[Any] | None = None
+    ) -> Batch:
+        self._check_open()
+        self._batches.append(batch)
+        batch.context.run(self._start_task, self._run, batch, results, handover)
+        return batch
+
+    async def _run(self, batch: Batch, results: Sequence[WorkItemResult[Any]], handover: Handover[Any] | None) -> None:
+        """Run a batch: the task of the batch, which nothing that happens in the batch ends with an exception."""
+        try:
+            await batch.run_to_end()
+        finally:
+            self._batches.remove(batch)
+            self._last_end = current_time()
+            self._past.add(batch.tally)
+            result = self._last = _result_of(batch, results)
+            batch.finish(result, _failure(batch, result))
+            if handover is not None:
+                handover.finish(result, batch.failure)
+            if batch.crash is not None and batch.commits is not None:
+                batch.commits.log_unsaved()
+            _log_end(result)
+            self._hooks.publish(
+                events.BatchCompleted(
+                    total_items=result.total_items,
+                    succeeded=result.succeeded,
+                    failed=result.failed,
+                    pending=result.pending,
+                    seconds=result.seconds,
+                )
+            )
+
+    async def _wait_for(self, batch: Batch) -> None:
+        try:
+            await batch.ended.wait()
+        except BaseException:
+            await self.abandon(batch)
+            raise
+
+    async def abandon(self, batch: Batch) -> None:
+        """Cancel a batch, and wait until it has ended."""
+        batch.cancel()
+        with CancelScope(shield=True):
+            await batch.ended.wait()
+        if batch.commits is not None:
+            batch.commits.log_unsaved()
+
+    def drain(self, reason: str = DRAINED) -> None:
+        """Start no more calls in the batches that run: calls in flight finish, the other items become pending. From any thread."""
+        self._in_loop(self._drain, reason)
+
+    def _drain(self, reason: str) -> None:
+        for batch in self._batches:
+            batch.stop(pending_fault(reason))
+
+    def drain_batch(self, batch: Batch, reason: str) -> None:
+        """Do the same in one batch. From any thread."""
+        self._in_loop(batch.stop, pending_fault(reason))
+
+    def close_to_calls(self, reason: str = DRAINED) -> None:
+        """Take no more single calls: those in flight finish, the others are settled as pending. From any thread."""
+        self._in_loop(self._single_calls().stop, pending_fault(reason))
+
+    # ------------------------------------------------------------------------------------------ single calls
+
+    async def call(
+        self, item: LLMWorkItem[Any], *, timeout: float | None = None, priority: int = 0, tenant: str = ""
+    ) -> WorkItemResult[Any]:
+        """Make a call, and return its result."""
+        await checkpoint()
+        self._check_open()
+        return await self._single_calls().call(item, timeout=timeout, priority=priority, tenant=tenant)
+
+    def _single_calls(self) -> SingleCalls:
+        calls = self._calls
+        if calls is None or (calls.has_failed and not len(calls.ledger)):
+            calls = self._calls = SingleCalls(self._services, self._room)
+            self._scheduler.register(calls)
+            if calls.commits is not None:
+                self._start_task(calls.commits.run)
+        return calls
+
+    def _check_open(self) -> None:
+        if not self._is_open:
+            raise MisuseError("the pool is not open; use it inside `async with`")
+        if threading.get_ident() != self._thread:
+            raise MisuseError("a pool belongs to the event loop that opened it; use another one in another loop")
+
+    # ------------------------------------------------------------------------------------------ what it does not need any more
+
+    def keep_only_what_is_used(self) -> None:
+        """Let go of strategies that are idle for long, instead of keeping them until the pool closes."""
+        self._releases_idle = True
+
+    @property
+    def next_release(self) -> float:
+        """When a strategy or a lane has been idle for long; inf: the pool keeps all."""
+        return self._strategies.next_release if self._releases_idle else math.inf
+
+    async def release_idle(self, now: float) -> None:
+        """Let go of the strategies that were idle for long."""
+        if self._releases_idle and now >= self._strategies.next_release:
+            await self._strategies.release_idle(now)
+
+    # ------------------------------------------------------------------------------------------ knowledge and figures
+
+    def _learned_of(self, quota: str) -> LearnedQuota:
+        learned = self._learned.get(quota)
+        if learned is None:
+            learned = self._learned[quota] = LearnedQuota(self._new_pace(self._known_of(quota)))
+        return learned
+
+    def _known_of(self, quota: str) -> PaceKnowledge | None:
+        """Return what is known of a quota that is not used yet, its time converted to the event loop's clock."""
+        known = self._knowledge.get(quota)
+        if known is None:
+            return None
+        age = max(0.0, time.time() - known.learned)
+        return attrs.evolve(known, learned=current_time() - age)
+
+    def knowledge(self) -> dict[str, PaceKnowledge]:
+        """Return what is known of each quota; that of quotas not used here is unchanged."""
+        known = dict(self._knowledge)
+        now, wall_time = self._now(), time.time()
+        for quota, learned in self._learned.items():
+            new = learned.pace.knowledge(now)
+            if new is not None:
+                known[quota] = attrs.evolve(new, learned=wall_time)
+        return known
+
+    def _now(self) -> float:
+        try:
+            return current_time()
+        except NoEventLoopError:  # called after the event loop has ended
+            return self._last_end
+
+    def statistics(self, queued: int = 0) -> ProcessorStatistics:
+        """Return a snapshot; `queued` is the number of items that wait for a batch."""
+        sums = Tally()
+        sums.add(self._past)
+        submitters = self._scheduler.submitters
+        for submitter in submitters:
+            sums.add(submitter.tally)
+        running = [batch.tally.workers_range for batch in self._batches]
+        return ProcessorStatistics(
+            total_items=sums.accepted,
+            succeeded=sums.succeeded,
+            failed=sums.failed,
+            failures=dict(sums.failures),
+            pending=sums.failures[FaultKind.PENDING],
+            faults=sums.call_faults.most_frequent(),
+            cut_off=sums.cut_off,
+            recalled=sums.recalled,
+            rate_limit_count=sums.refusals,
+            usage=sums.usage,
+            hook_failures=self._hooks.failures,
+            dropped_events=self._hooks.dropped_events,
+            waiting=queued + sum(submitter.waiting for submitter in submitters),
+            in_flight=self._scheduler.in_flight,
+            workers=self._scheduler.in_flight,
+            workers_range=running[-1] if running else self._last.workers,
+            lanes={quota: learned.pace.statistics() for quota, learned in self._learned.items()},
+        )
+
+
+class StreamedBatch:
+    """The context manager of a batch whose results are iterated over."""
+
+    def __init__(self, pool: Pool, batch: Batch, handover: Handover[Any]) -> None:
+        self._pool, self._batch, self._handover = pool, batch, handover
+
+    @property
+    def batch(self) -> Batch:
+        """The batch that it runs."""
+        return self._batch
+
+    async def __aenter__(self) -> ResultStream[Any]:
+        await self._batch.check()
+        self._pool._start(self._batch, (), self._handover)  # noqa: SLF001 - two halves of one thing
+        return ResultStream(self._handover, lambda reason: self._pool.drain_batch(self._batch, reason))
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        await self._pool.abandon(self._batch)
+        await checkpoint()
+        if error is None and self._batch.crash is not None:
+            raise self._batch.crash
+
+
+def _result_of(batch: Batch, results: Sequence[WorkItemResult[Any]]) -> BatchResult[Any]:
+    tally = batch.tally
+    return BatchResult(
+        results=tuple(results),
+        succeeded=tally.succeeded,
+        failures=dict(tally.failures),
+        usage=tally.usage,
+        models=tally.account.models,
+        top_alone=tally.account.top_alone,
+        seconds=current_time() - batch.started_at,
+        refusals=tally.refusals,
+        workers=tally.workers_range,
+        most_in_flight=tally.max_workers,
+        recalled=tally.recalled,
+        messages=tally.item_faults.representative(),
+        faults=tally.call_faults.most_frequent(),
+        cut_off=tally.cut_off,
+        systematic=tuple(tally.systematic),
+        stopped=_stop_reason(batch),
+    )
+
+
+def _log_end(result: BatchResult[Any]) -> None:
+    logger.info(
+        "batch ended after %.1f s: %d succeeded, %d failed, %d pending",
+        result.seconds,
+        result.succeeded,
+        result.failed - result.pending,
+        result.pending,
+    )
+    for group in result.messages:
+        logger.info("failed: %s", group)
+
+
+def _stop_reason(batch: Batch) -> Fault | None:
+    """Return why a batch left work undone: it was stopped, or quotas were exhausted; None: it did not."""
+    exhausted = [reason for reason in batch.exhausted.values() if reason.kind is FaultKind.PENDING]
+    return batch.stopped or exhausted_lanes_fault(exhausted)
+
+
+def _failure(batch: Batch, result: BatchResult[Any]) -> BaseException | None:
+    """Return the exception to raise at the end: that which ended the batch, the journal's failure, or that of the source."""
+    if batch.crash is not None:
+        return batch.crash
+    journal_failure = batch.commits.error(result) if batch.commits is not None else None
+    return journal_failure or _source_failure(batch, result)
+
+
+def _source_failure(batch: Batch, result: BatchResult[Any]) -> SourceError | None:
+    error = batch.source_error
+    if error is None:
+        return None
+    failure = SourceError(
+        f"the source of work raised after {quantity(result.total_items, 'item')}: {describe(error)}", result
+    )
+    failure.__cause__ = error
+    return failure

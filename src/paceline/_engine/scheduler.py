@@ -1,0 +1,343 @@
+"""Scheduler: the lanes of a pool, and the decision which call starts next.
+
+Nothing here awaits, so nothing changes between a decision and its being recorded: decisions need no locks.
+
+Rules owned here:
+
+1. Among the lanes that may start a call, the least loaded goes first; in a lane, its queue decides.
+2. A lane is looked at again only when something has happened to it, or its time has come: two thousand lanes cost no more than one.
+3. At most `max_workers` calls are in flight, over all lanes.
+4. A lane whose provider refuses to go on serves nobody of the batches that run now. New batches and single calls try it again.
+"""
+
+from __future__ import annotations
+
+import heapq
+import math
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import attrs
+from anyio import CancelScope, current_time
+
+from .._core import pace
+from .._core.config import ProcessorConfig
+from .._core.connections import Connections
+from .._core.exhausted_lane import reopens_in
+from .._core.fault import Fault, FaultKind
+from .._core.provider_answers.classify import describe
+from ..abc import LLMCallStrategy
+from .job import ConnectionUse, Job, connections_of
+from .lane import Lane, LearnedQuota
+from .submitter import Submitter
+from .timers import Alarm, CallsInFlight, ItemDeadlines
+
+
+class Scheduler:
+    """Lanes and the calls in flight. Owned by one pool.
+
+    Args:
+        config: Settings of the pool.
+        learned_of: Function from a quota key to what was learned about the quota.
+    """
+
+    def __init__(self, config: ProcessorConfig, learned_of: Callable[[str], LearnedQuota]) -> None:
+        self.config = config
+        self.alarm: Alarm = Alarm()
+        self.calls: CallsInFlight = CallsInFlight()
+        self.deadlines: ItemDeadlines = ItemDeadlines()
+        self.lanes: dict[str, Lane] = {}
+        """By quota key."""
+        self._learned_of = learned_of
+        self._submitters: list[Submitter] = []
+        self._uses: dict[Connections, ConnectionUse] = {}
+        self._in_flight = 0
+        self._next_start = math.inf
+        self._ready = _ReadyLanes()
+        self._starving: dict[str, Lane] = {}
+        self._unreachable: dict[str, Lane] = {}
+
+    # ------------------------------------------------------------------------------------------ submitters
+
+    @property
+    def submitters(self) -> tuple[Submitter, ...]:
+        """Whose items are called now."""
+        return tuple(self._submitters)
+
+    def register(self, submitter: Submitter) -> None:
+        """Let a submitter's items be called."""
+        self._submitters.append(submitter)
+
+    def unregister(self, submitter: Submitter) -> None:
+        """Forget a submitter that has ended."""
+        self._submitters.remove(submitter)
+        for lane in submitter.lanes.values():
+            lane.queue.clear(submitter)
+
+    # ------------------------------------------------------------------------------------------ jobs come
+
+    def enqueue(self, job: Job) -> None:
+        """Let a job wait for its first call by its current strategy, in that strategy's lane."""
+        former = job.lane
+        lane = self._enter_lane(job)
+        if lane is None:
+            return
+        if job.attempts:
+            lane.put_back(
+                job, -math.inf, current_time(), is_new_here=lane is not former
+            )  # from a lower step of its ladder
+        else:
+            lane.add(job)
+        self._touch(lane)
+        if not job.submitter.is_open:
+            self._look_at(lane)
+
+    def put_back(self, job: Job, not_before: float) -> None:
+        """Let a job wait for a further call until `not_before`, in its strategy's lane, which may differ from the last."""
+        now = current_time()
+        if now >= job.deadline:
+            job.submitter.dismiss(job, job.submitter.overdue_fault(self.config))
+            return
+        former = job.lane
+        lane = self._enter_lane(job)
+        if lane is None:
+            return
+        lane.put_back(job, not_before, now, is_new_here=lane is not former)
+        self._touch(lane)
+        if lane.is_starving:
+            self._starving[lane.quota] = lane
+        self.alarm.ring_by(min(job.deadline, lane.patience_ends_at(self.config.retry.patience)))
+        if not job.submitter.is_open:
+            self._look_at(lane)
+
+    def _enter_lane(self, job: Job) -> Lane | None:
+        """Return the lane of a job's next call; dismiss the job and return None if it can have none."""
+        strategy, submitter = job.active_strategy, job.submitter
+        try:
+            quota = strategy.quota
+            lane = self.lanes.get(quota)
+            if not isinstance(quota, str):
+                raise TypeError(f"a quota key must be a string, not {type(quota).__name__}")
+        except Exception as error:  # noqa: BLE001 - a foreign property may raise anything, or be unhashable
+            fault = Fault(FaultKind.BUG, f"{type(strategy).__qualname__}.quota: {describe(error)}")
+            submitter.dismiss(job, fault)
+            return None
+        if lane is None:
+            lane = self.lanes[quota] = Lane(quota, self._learned_of(quota))
+        if quota not in submitter.lanes:
+            if submitter.starts_afresh and lane.is_idle:
+                lane.reopen()
+            submitter.use_lane(lane, self.config.max_workers)
+        reason = submitter.exhausted.get(quota)
+        if reason is None and lane.exhausted is not None and lane.is_exhausted(current_time()):
+            reason = lane.exhausted
+            submitter.give_up_lane(lane, reason)
+        if reason is not None:
+            submitter.dismiss(job, _left_by(job, reason))
+            return None
+        connections = connections_of(strategy)
+        use = None if connections is None else self._uses.setdefault(connections, ConnectionUse(connections.limit))
+        job.enter(lane, use)
+        return lane
+
+    def lane_of(self, strategy: LLMCallStrategy[Any]) -> Lane | None:
+        """Return the lane of a strategy's calls; None: it has none yet."""
+        try:
+            return self.lanes.get(strategy.quota)
+        except Exception:  # noqa: BLE001 - a foreign property may raise anything; `enqueue` says so
+            return None
+
+    def withdraw(self, job: Job) -> None:
+        """Take a job out of its lane, whether it waits there or its call is in flight."""
+        lane = job.lane
+        if lane is None:
+            return
+        if job.in_flight:
+            self.settle_call(job, lane, current_time(), pace.ABANDONED)
+        elif job.waiting:
+            job.leave_queue()
+            lane.queue.discard(job.customer, job)
+        self._touch(lane)
+        self.alarm.ring()
+
+    # ------------------------------------------------------------------------------------------ jobs go
+
+    @property
+    def next_start(self) -> float:
+        """The earliest time of the next call, as of the last decision."""
+        return self._next_start
+
+    @property
+    def in_flight(self) -> int:
+        """Calls in flight."""
+        return self._in_flight
+
+    def next_job(self) -> Job | None:
+        """Start the next call and return its job; None if no call may start now."""
+        self._next_start = math.inf
+        if self._in_flight >= self.config.max_workers:
+            return None
+        now = current_time()
+        while (lane := self._ready.next(now)) is not None:
+            job = lane.queue.take(now)
+            if job is not None and job.waiting:
+                lane.start(job, now)
+                self._in_flight += 1
+                job.submitter.count_call(1)
+                self._touch(lane)
+                return job
+            self._touch(lane)
+        self._next_start = self._ready.next_time
+        self.alarm.ring_by(self._next_start)
+        return None
+
+    def start_calls(self) -> None:
+        """Start every call that may start now."""
+        while (job := self.next_job()) is not None:
+            job.submitter.run(job)
+
+    def start_call(self, job: Job, scope: CancelScope) -> float:
+        """Count a call as in flight, ended early by cancelling `scope`; return the seconds it may take."""
+        now, config, submitter = current_time(), self.config, job.submitter
+        if job.deadline == math.inf and config.deadline_per_item < math.inf:
+            job.end_by(now + config.deadline_per_item)
+            self.deadlines.add(job, len(submitter.ledger))
+        expires = min(now + config.timeout_per_item, job.deadline)
+        self.calls.start(job, scope, now, expires)
+        self.alarm.ring_by(expires)
+        return min(expires, submitter.deadline) - now
+
+    def settle_call(self, job: Job, lane: Lane, now: float, signal: pace.Signal) -> None:
+        """Report to the lane's controller how a started call ended."""
+        match signal:
+            case pace.Served():
+                lane.record_served(job)
+                self._starving.pop(lane.quota, None)
+            case pace.Throttled():
+                lane.record_refusal(now)
+                self._starving[lane.quota] = lane
+            case pace.Faulted() | pace.Abandoned() | pace.Excused():
+                pass
+        before, use = lane.pace.limit, job.use
+        if use is not None and not use.has_room:  # other lanes may wait for the same connections
+            self.touch_all()
+        lane.finish(job, now, signal)
+        self._in_flight -= 1
+        job.submitter.count_call(-1)
+        self._touch(lane)
+        if lane.pace.limit != before:
+            self._change_allowed(lane, lane.pace.limit - before)
+
+    def _touch(self, lane: Lane) -> None:
+        """Look at a lane again when the next call is chosen: something has happened to it."""
+        self._ready.add(lane)
+
+    def touch_all(self, submitter: Submitter | None = None) -> None:
+        """Look at all lanes again, or at those of a submitter that may start calls again."""
+        for lane in (self if submitter is None else submitter).lanes.values():
+            self._ready.add(lane)
+        self.alarm.ring()
+
+    # ------------------------------------------------------------------------------------------ exhausted lanes
+
+    def exhaust_lane(self, lane: Lane, reason: Fault) -> None:
+        """Start no more calls in a lane; items that wait there are settled with `reason`."""
+        now = current_time()
+        wait = reopens_in(reason)
+        lane.exhaust(reason, None if wait is None else now + wait, now)
+        for submitter in self._submitters:
+            if submitter.lanes.get(lane.quota) is lane:
+                submitter.give_up_lane(lane, reason)
+        self._look_at(lane)
+
+    def look_at_lanes_of(self, submitter: Submitter) -> None:
+        """Dismiss soon what waits of a submitter that has stopped."""
+        for lane in submitter.lanes.values():
+            self._look_at(lane)
+        self.alarm.ring()
+
+    def _look_at(self, lane: Lane) -> None:
+        self._unreachable[lane.quota] = lane
+        self.alarm.ring()
+
+    def take_unreachable(self) -> Iterable[Lane]:
+        """Return the lanes with jobs that may have to be dismissed, and forget them."""
+        lanes, self._unreachable = self._unreachable, {}
+        return lanes.values()
+
+    @property
+    def starving(self) -> tuple[Lane, ...]:
+        """Lanes that refuse calls and serve none."""
+        return tuple(self._starving.values()) if self._starving else ()
+
+    def _change_allowed(self, lane: Lane, change: int) -> None:
+        """Record that a controller allows more or fewer calls in flight than before."""
+        for submitter in self._submitters:
+            if lane.quota in submitter.lanes:
+                submitter.change_allowed(change, self.config.max_workers)
+
+
+def _left_by(job: Job, reason: Fault) -> Fault:
+    """Return the fault of a job that is left in an exhausted lane: one that was never called is pending."""
+    return reason if job.was_called else attrs.evolve(reason, kind=FaultKind.PENDING)
+
+
+class _ReadyLanes:
+    """The lanes that may start a call, the least loaded first, and those whose time comes later (rule 2)."""
+
+    def __init__(self) -> None:
+        self._changed: dict[Lane, None] = {}
+        self._ready: list[tuple[float, int, Lane]] = []  # load, number, lane
+        self._later: list[tuple[float, int, Lane]] = []  # time, number, lane
+        self._numbers: dict[Lane, int] = {}  # of the entry of each lane that counts
+        self._count = 0
+
+    def add(self, lane: Lane) -> None:
+        """Look at a lane again."""
+        self._changed[lane] = None
+
+    def next(self, now: float) -> Lane | None:
+        """Return the least loaded lane that may start a call now; None: there is none before `next_time`."""
+        if self._later and self._later[0][0] <= now:
+            self._pop_later(now)
+        while True:
+            if self._changed:
+                if len(self._changed) == 1 and not self._ready:
+                    (lane,) = self._changed
+                    if lane.ready_at(now) <= now:
+                        return lane
+                self._sort(now)
+            while self._ready:
+                _, number, lane = self._ready[0]
+                if self._numbers.get(lane) == number:
+                    if lane.ready_at(now) <= now:
+                        return lane
+                    self._changed[lane] = None
+                heapq.heappop(self._ready)
+            if not self._changed:
+                return None
+
+    def _sort(self, now: float) -> None:
+        """Put each changed lane where it belongs now."""
+        changed, self._changed = self._changed, {}
+        for lane in changed:
+            at = lane.ready_at(now)
+            self._count += 1
+            self._numbers[lane] = self._count
+            if at <= now:
+                heapq.heappush(self._ready, (lane.load, self._count, lane))
+            elif at < math.inf:
+                heapq.heappush(self._later, (at, self._count, lane))
+
+    def _pop_later(self, now: float) -> None:
+        while self._later and self._later[0][0] <= now:
+            _, number, lane = heapq.heappop(self._later)
+            if self._numbers.get(lane) == number:
+                self._changed[lane] = None
+
+    @property
+    def next_time(self) -> float:
+        """When the next lane may start a call; inf: after an event."""
+        while self._later and self._numbers.get(self._later[0][2]) != self._later[0][1]:
+            heapq.heappop(self._later)
+        return self._later[0][0] if self._later else math.inf

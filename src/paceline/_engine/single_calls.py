@@ -1,0 +1,336 @@
+"""Single calls: each is made by the task that asks for it, with its context variables and inside its cancel scopes.
+
+The scheduler decides when; the task waits for its turn, makes the call, and settles it.
+
+Rules owned here:
+
+1. Cancelling the task withdraws an item that waits, and cancels a call in flight.
+2. A fault ends one call, or the calls of its lane for a while; never the others.
+3. A call that would wait too long is refused at once.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import attrs
+from anyio import CancelScope, Event, current_time
+
+from .._core import retry
+from .._core.batch_state import BatchEvent, BatchState, step
+from .._core.config import ProcessorConfig
+from .._core.exceptions import Busy, JournalError, MisuseError
+from .._core.fault import Fault, FaultKind, pending_fault
+from .._core.prompt import characters_of
+from .._core.results import BatchResult, UnsavedError, WorkItemResult
+from .._core.waiting_room import RoomLimits, refusal
+from ..abc import LLMWorkItem
+from .commits import CommitQueue
+from .job import Job
+from .settle import give_up, pass_middlewares, settle_reply
+from .submitter import Submitter
+from .worker import NoReply, Reply, leaked_scope, make_call, settle
+
+if TYPE_CHECKING:
+    from .lane import Lane
+    from .services import Services
+
+
+@attrs.define(eq=False)
+class _Turn:
+    """What the task of a call has to do next."""
+
+    changed: Event = attrs.field(factory=Event)
+    is_new: bool = False
+    """Whether the item is to pass the middlewares."""
+    may_call: bool = False
+    fault: Fault | None = None
+    """The fault with which the item is to be settled."""
+    result: WorkItemResult[Any] | None = None
+    failure: JournalError | None = None
+    """Why the result could not be stored."""
+
+    def set(self) -> None:
+        """Wake the task."""
+        self.changed.set()
+
+
+@attrs.define(eq=False)
+class _Waiting:
+    """The calls of one tenant and priority, which wait together."""
+
+    priority: int
+    tenant: str
+    may_start: bool = True
+
+
+class _Turns:
+    """The tasks that wait for a result, by the index of their items; the outlet of single calls."""
+
+    def __init__(self) -> None:
+        self._turns: dict[int, _Turn] = {}
+
+    def has_room(self) -> bool:
+        """Return True: a task waits for each result."""
+        return True
+
+    def open(self, job: Job) -> _Turn:
+        """Return the turn of a new job."""
+        turn = self._turns[job.index] = _Turn()
+        return turn
+
+    def of(self, job: Job) -> _Turn | None:
+        """Return the turn of a job; None: its task has left."""
+        return self._turns.get(job.index)
+
+    def close(self, job: Job) -> None:
+        """Forget a job."""
+        self._turns.pop(job.index, None)
+
+    def put(self, result: WorkItemResult[Any]) -> None:
+        """Give a result to its task."""
+        turn = self._turns.get(result.index)
+        if turn is not None:
+            turn.result = result
+            turn.set()
+
+
+class SingleCalls(Submitter):
+    """The single calls of one pool.
+
+    Args:
+        services: What the pool lends.
+        limits: Bounds of the waiting room.
+    """
+
+    starts_afresh = False
+    priority = 0
+    tenant = ""
+    may_start = True
+
+    def __init__(self, services: Services, limits: RoomLimits) -> None:
+        self._turns = _Turns()
+        super().__init__(self._turns, current_time())
+        self._services = services
+        self._limits = limits
+        self._commits = None if services.journal is None else CommitQueue(self, services)
+        self._customers: dict[tuple[int, str], _Waiting] = {}
+        self._characters = 0
+        self._state = BatchState.OPEN
+        self._active = 0
+        """Tasks that are in `call`."""
+        self._left = Event()
+        self._cut_off: Fault | None = None
+
+    # ------------------------------------------------------------------------------------------ one call
+
+    async def call(
+        self, item: LLMWorkItem[Any], *, timeout: float | None, priority: int, tenant: str
+    ) -> WorkItemResult[Any]:
+        """Make a call and return its result. The arguments and exceptions are those of `Pool.call`."""
+        self._check_room(item, timeout, priority)
+        job = self.ledger.accept(self, item, known_unique=True)
+        characters = characters_of(item.prompt) or 0
+        job.wait_as(self._customer(priority, tenant))
+        turn = self._turns.open(job)
+        self._characters += characters
+        self._active += 1
+        try:
+            if timeout is not None:
+                job.end_by(current_time() + timeout)
+                self._services.scheduler.deadlines.add(job, len(self.ledger))
+                self._services.scheduler.alarm.ring_by(job.deadline)
+            if self._commits is not None:
+                await self._commits.recall_or_admit([job])
+            else:
+                self.admit(job)
+            return await self._carry_out(job, turn)
+        finally:
+            self._active -= 1
+            self._characters -= characters
+            self._turns.close(job)
+            if job.result is None or turn.result is None:
+                self._withdraw(job)
+            if not self._active:
+                self._left.set()
+
+    async def _carry_out(self, job: Job, turn: _Turn) -> WorkItemResult[Any]:
+        services = self._services
+        while turn.result is None:
+            if turn.failure is not None:
+                raise turn.failure
+            services.scheduler.start_calls()
+            await turn.changed.wait()
+            turn.changed = Event()
+            if turn.is_new:
+                turn.is_new = False
+                if await pass_middlewares(services, job):
+                    services.strategies.route(job)
+            elif turn.fault is not None:
+                fault, turn.fault = turn.fault, None
+                await give_up(services, job, fault)
+            elif turn.may_call:
+                turn.may_call = False
+                await self._call(job)
+        return turn.result
+
+    async def _call(self, job: Job) -> None:
+        reply: Reply = NoReply.TIMED_OUT
+        try:
+            with CancelScope() as scope:
+                reply = await make_call(self._services, job, scope)
+        except RuntimeError as error:
+            leak = leaked_scope(job, error)
+            if not leak:
+                raise
+            await settle_reply(self._services, job, (None, RuntimeError(leak)), current_time())
+            return
+        await settle(self._services, job, reply, current_time())
+
+    def _withdraw(self, job: Job) -> None:
+        """Take back an item whose task was cancelled; a result that waits for its commit is stored all the same."""
+        if job.result is not None:
+            if not job.is_delivered:
+                self.deliver(job)
+            return
+        self._services.strategies.withdraw(job)
+        self._services.scheduler.withdraw(job)
+        if self._commits is not None:
+            self._commits.withdraw(job)
+        job.settle(None, pending_fault("the call was cancelled"))
+        self.ledger.deliver(job)
+
+    def _customer(self, priority: int, tenant: str) -> _Waiting:
+        key = priority, tenant
+        customer = self._customers.get(key)
+        if customer is None:
+            if len(self._customers) >= _MOST_CUSTOMERS:
+                self._customers.clear()  # those in use live on in their lanes
+            customer = self._customers[key] = _Waiting(priority, tenant)
+        return customer
+
+    def _check_room(self, item: LLMWorkItem[Any], timeout: float | None, priority: int) -> None:
+        if self._state is not BatchState.OPEN:
+            raise MisuseError(f"the pool takes no more calls: {self._stopped or 'it is closed'}")
+        lane = self._services.scheduler.lane_of(item.strategy)
+        ahead, seconds = (0, None) if lane is None else lane.seconds_ahead(priority, current_time())
+        refused = refusal(
+            self._limits,
+            calls=self.waiting,
+            characters=self._characters + (characters_of(item.prompt) or 0),
+            ahead=ahead,
+            seconds=seconds,
+            timeout=timeout,
+        )
+        if refused is not None:
+            raise Busy(refused.reason, retry_after=refused.retry_after, ahead=refused.ahead)
+
+    # ------------------------------------------------------------------------------------------ as a submitter
+
+    @property
+    def commits(self) -> CommitQueue | None:
+        """Commits results to the journal; None: there is none."""
+        return self._commits
+
+    @property
+    def is_open(self) -> bool:
+        """Whether calls may start."""
+        return self._state is BatchState.OPEN
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether every item has its result and no more can come."""
+        return self._state is BatchState.CLOSED
+
+    @property
+    def has_failed(self) -> bool:
+        """Whether the journal has failed, so that no more calls are made here."""
+        return self._commits is not None and self._commits.failure is not None
+
+    def admit(self, job: Job) -> None:
+        """Let the task pass the item through the middlewares, or let the item wait for its first call."""
+        if not self._services.hooks.rewrite_items:
+            self._services.strategies.route(job)
+        elif (turn := self._turns.of(job)) is not None:
+            turn.is_new = True
+            turn.set()
+
+    def run(self, job: Job) -> None:
+        """Let the task of a started job make its call."""
+        turn = self._turns.of(job)
+        if turn is not None:
+            turn.may_call = True
+            turn.set()
+
+    def dismiss(self, job: Job, fault: Fault) -> None:
+        """Let the task of a job settle it with a fault."""
+        turn = self._turns.of(job)
+        if turn is not None:
+            turn.fault = fault
+            turn.set()
+
+    def withhold(self, job: Job) -> None:
+        """Raise in the task of a job that its result could not be stored."""
+        super().withhold(job)
+        turn = self._turns.of(job)
+        if turn is not None and self._commits is not None and job.result is not None:
+            turn.failure = UnsavedError(str(self._commits.failure), BatchResult(), [job.result])
+            turn.set()
+
+    def leave_unprepared(self, job: Job, fault: Fault, effect: retry.Effect) -> None:
+        """Settle a job whose strategy could not be prepared with the fault of that."""
+        del effect
+        self.dismiss(job, fault)
+
+    def deny(self, fault: Fault, lane: Lane) -> None:
+        """Start no more calls in a lane for a while, as its provider does not know the caller."""
+        self._services.scheduler.exhaust_lane(lane, fault)
+
+    def stop(self, reason: Fault) -> None:
+        """Take no more calls; waiting items are settled with `reason`."""
+        if self.is_open:
+            self._stopped = reason
+            self._state = step(self._state, BatchEvent.STOP)
+            self._services.strategies.dismiss_jobs_of(self, reason)
+            for job in self.ledger.jobs():
+                if job.waiting:
+                    job.leave_queue()
+                    self.dismiss(job, reason)
+
+    def give_up_lane(self, lane: Lane, reason: Fault) -> None:
+        """Do nothing: the lane is tried again."""
+
+    @property
+    def deadline_fault(self) -> Fault | None:
+        """The fault of calls that were in flight when the pool was cancelled; None: it was not."""
+        return self._cut_off
+
+    def overdue_fault(self, config: ProcessorConfig) -> Fault:
+        """Return the fault of a call whose timeout has passed."""
+        return Fault(FaultKind.TIMEOUT, "the call was not answered within its timeout")
+
+    def settle_at_end(self, job: Job, fault: Fault) -> None:
+        """Give a job a result, `fault` where none is decided."""
+        if job.result is None:
+            job.settle(None, fault)
+
+    def close_if_empty(self) -> None:
+        """Do nothing: more calls may come; see `close`."""
+
+    async def close(self, reason: Fault | None) -> None:
+        """Wait until every task has its result. With a reason, waiting items are settled with it and calls in flight are cancelled."""
+        if reason is not None:
+            self.stop(reason)
+            self._cut_off = reason
+            self._services.scheduler.calls.cancel_all(self)
+        while self._active:
+            self._left = Event()
+            await self._left.wait()
+        if not self.is_closed:
+            self._state = step(self._state, BatchEvent.EMPTY)
+        if self._commits is not None:
+            self._commits.wake()
+
+
+_MOST_CUSTOMERS = 10_000
+"""Tenants whose names are remembered."""

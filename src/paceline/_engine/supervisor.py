@@ -1,0 +1,91 @@
+"""Supervisor: the one task of a pool that keeps its time.
+
+It wakes at the earliest of all awaited times: the deadline of a call, an item or a batch, a not-before time, a controller's permission, the
+end of a lane's patience. No call and no wait has a timer of its own.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import attrs
+from anyio import current_time
+
+from .._core.fair_queue import Customer
+from .._core.fault import Fault, FaultKind
+from .job import Job
+from .lane import Lane, own_refusal_fault
+
+if TYPE_CHECKING:
+    from .pool import Pool
+    from .services import Services
+
+
+async def supervise(pool: Pool, services: Services) -> None:
+    """Do what is due, and wait for what is due next, until the task is cancelled."""
+    scheduler = services.scheduler
+    while True:
+        scheduler.alarm.reset()
+        await pool.release_idle(current_time())
+        at = _do_due(pool, services)
+        await scheduler.alarm.wait(at)
+
+
+def _do_due(pool: Pool, services: Services) -> float:
+    """Do everything that is due; return when something is due next."""
+    scheduler, now, patience = services.scheduler, current_time(), services.config.retry.patience
+    due = min((batch.check_deadline() for batch in pool.batches), default=math.inf)
+    scheduler.calls.cancel_expired(now)
+    for job in scheduler.deadlines.pop_passed(now):
+        if job.waiting:  # one in a call expires with it
+            job.leave_queue()
+            job.submitter.dismiss(job, job.submitter.overdue_fault(services.config))
+    for lane in scheduler.starving:
+        if now >= lane.patience_ends_at(patience):
+            _end_patience(services, lane, now)
+    for lane in scheduler.take_unreachable():
+        _dismiss_unreachable(lane)
+    scheduler.start_calls()
+    for batch in pool.batches:
+        batch.wake_reader()
+    times = [due, scheduler.next_start, scheduler.calls.next_expiry, scheduler.deadlines.next, pool.next_release]
+    times += [lane.patience_ends_at(patience) for lane in scheduler.starving]
+    return min(times)
+
+
+def _end_patience(services: Services, lane: Lane, now: float) -> None:
+    """Give up the jobs of a lane that serves nobody; if they are refused for their own sake, only them."""
+    if lane.has_only_suspects:
+        for job in _waiting(lane):
+            job.submitter.dismiss(job, own_refusal_fault(lane, job))
+        return
+    message = f"the quota {lane.quota} has served nothing for {lane.starved(now):g} s; run its items again later"
+    starved = Fault(FaultKind.THROTTLED, message)
+    if all(job.was_called for job in lane.queue):  # of a slow source, the next item may be served
+        for job in _waiting(lane):
+            job.submitter.dismiss(job, starved)
+        return
+    services.scheduler.exhaust_lane(lane, starved)
+
+
+def _dismiss_unreachable(lane: Lane) -> None:
+    """Dismiss the jobs of a lane that is exhausted, and those of submitters that have stopped."""
+    for customer in lane.queue.customers:
+        first = next(lane.queue.jobs_of(customer), None)
+        if first is None:
+            continue
+        submitter = first.submitter
+        reason = lane.exhausted or submitter.exhausted.get(lane.quota) or submitter.stopped
+        if reason is not None:
+            for job in _waiting(lane, customer):
+                submitter.dismiss(job, reason if job.was_called else attrs.evolve(reason, kind=FaultKind.PENDING))
+
+
+def _waiting(lane: Lane, customer: Customer | None = None) -> Iterator[Job]:
+    """Remove and yield the jobs of a customer that wait in a lane; None: of all customers."""
+    for job in lane.queue.clear(customer):
+        if job.waiting:
+            job.leave_queue()
+            yield job

@@ -1,0 +1,203 @@
+"""Pool: single calls and batches, at once and from any number of tasks, at the pace that their providers allow."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterable, Iterable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
+from itertools import count
+from os import PathLike
+from types import TracebackType
+from typing import Any, TypeVar
+
+from ._core.config import ProcessorConfig
+from ._core.fault import DRAINED
+from ._core.pace import PaceController, PaceKnowledge
+from ._core.prompt import Media
+from ._core.request import Request
+from ._core.results import BatchResult, WorkItemResult
+from ._core.waiting_room import RoomLimits
+from ._engine.delivery import ResultStream
+from ._engine.hooks import Hooks
+from ._engine.intake import Intake
+from ._engine.pool import NO_KNOWLEDGE, NewPace
+from ._engine.pool import Pool as _Pool
+from ._engine.statistics import ProcessorStatistics
+from .abc import BaseObserver, Journal, LLMCallStrategy, LLMWorkItem, Middleware
+from .processor import as_journal
+from .prompts import Prompts, intake_of
+
+T = TypeVar("T")
+
+INTERACTIVE = 1
+"""Priority of single calls, unless they have another."""
+BACKGROUND = 0
+"""Priority of batches, unless they have another."""
+
+
+def open_pool(  # noqa: PLR0913 - all have good defaults
+    config: ProcessorConfig | None = None,
+    *,
+    journal: Journal | str | PathLike[str] | None = None,
+    middlewares: Sequence[Middleware] = (),
+    observers: Sequence[BaseObserver] = (),
+    pace: NewPace = PaceController,
+    knowledge: Mapping[str, PaceKnowledge] = NO_KNOWLEDGE,
+    max_waiting: int = 10_000,
+    max_waiting_characters: int = 256_000_000,
+) -> Pool:
+    """Return a pool, to be entered with `async with`. It is ready on entry.
+
+        async with open_pool() as pool:
+            result = await pool.call(strategy, "Classify: ...", timeout=20)
+
+    Leaving the block waits for what runs; leaving it by an exception, or being cancelled, cancels what runs. Afterwards, and never
+    before, strategies are cleaned up and the journal is closed. The block must be entered and left in the same task.
+
+    Args:
+        config: Settings; `deadline` concerns each batch. Assigning to a field takes effect at once, from any thread. None: the defaults.
+        journal: Path of a journal file, or a `paceline.journal.SqliteJournal`. Every result is committed before it is handed over.
+        middlewares: Middlewares, outermost first; they see the items of batches and of single calls.
+        observers: Observers, each of which receives every event.
+        pace: Function that creates the rate controller of a new quota key, from what is known of the quota or None.
+        knowledge: What is known of quotas, by quota key, from an earlier `knowledge()`.
+        max_waiting: Single calls that may wait for their turn at once; one more raises `Busy`.
+        max_waiting_characters: Characters that their prompts may have, all together.
+
+    Raises:
+        ConfigurationError: A middleware, an observer or the journal is of another type, or a number is out of its bounds.
+        JournalError: On entering: the journal cannot be written, another process writes it, or the file is not a journal.
+    """
+    config = ProcessorConfig() if config is None else config
+    room = RoomLimits(max_waiting, max_waiting_characters)
+    hooks = Hooks(config, middlewares, observers)
+    return Pool(_Pool(config, hooks, pace, knowledge, as_journal(journal), room))
+
+
+class Pool:
+    """Lanes, prepared strategies and a pace that single calls and batches share. Made by `open_pool`.
+
+    Calls of a lane start in this order: the highest priority goes first, while each lower one that waits keeps 5 % of the calls; tenants
+    of one priority take turns, and so do the batches of one tenant. Nobody starves.
+
+    All methods must be called in the event loop that entered the pool, except for those that say "from any thread".
+    """
+
+    def __init__(self, pool: _Pool) -> None:
+        self._pool = pool
+        self._numbers = count(1)
+
+    async def __aenter__(self) -> Pool:
+        await self._pool.__aenter__()
+        self._pool.keep_only_what_is_used()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        await self._pool.__aexit__(kind, error, traceback)
+
+    @property
+    def config(self) -> ProcessorConfig:
+        """The settings; assigning to one of its fields takes effect at once, from any thread."""
+        return self._pool.config
+
+    async def call(  # noqa: PLR0913 - all have good defaults
+        self,
+        strategy: LLMCallStrategy[T],
+        prompt: str | Sequence[str | Media] | Request,
+        *,
+        timeout: float | None = None,  # noqa: ASYNC109 - it counts from here and includes the wait, and its end is a result
+        priority: int = INTERACTIVE,
+        tenant: str = "",
+        item_id: str | None = None,
+        context: Any = None,
+    ) -> WorkItemResult[T]:
+        """Answer one prompt, and return its result: an output, or a fault. `result.unwrap()` returns the output or raises.
+
+        Any number of tasks may call at once. The call is made by the calling task, so that it has its context variables and its
+        cancel scopes, also when it is repeated. Cancelling withdraws an item that waits, and cancels a call in flight.
+
+        Args:
+            strategy: Strategy that answers; prepared once while anybody uses it.
+            prompt: Prompt.
+            timeout: Seconds from now to the result, waits and repeated calls included; then the result has a fault of the kind `TIMEOUT`.
+                None: as long as it takes.
+            priority: Higher goes first.
+            tenant: For whom the call is made; tenants of one priority take turns.
+            item_id: Id of the result, and in the journal; None: one that the pool makes, `call-1`, `call-2`, ...
+            context: Any value; the result has it too.
+
+        Raises:
+            Busy: Too many calls wait, or its turn would come only after `timeout` at the pace measured lately. Nothing was sent.
+            InvalidWorkItemError: `strategy` or `prompt` is of another type.
+            MisuseError: The pool is not open, takes no more calls, or belongs to another event loop.
+            JournalError: The journal failed; an UnsavedError has the result.
+        """
+        name = f"call-{next(self._numbers)}" if item_id is None else item_id
+        item: LLMWorkItem[T] = LLMWorkItem(name, strategy, prompt, context)
+        return await self._pool.call(item, timeout=timeout, priority=priority, tenant=tenant)
+
+    async def process_prompts(
+        self,
+        strategy: LLMCallStrategy[T],
+        prompts: Prompts,
+        *,
+        priority: int = BACKGROUND,
+        tenant: str = "",
+    ) -> BatchResult[T]:
+        """Answer every prompt as one batch, and return all results. Several batches may run at once.
+
+        The arguments and exceptions are those of `paceline.process_prompts`; `priority` and `tenant` are those of `call`. Cancelling it
+        cancels the calls in flight and returns no results.
+        """
+        return await self._pool.collect(intake_of(strategy, prompts), priority=priority, tenant=tenant)
+
+    async def process(
+        self,
+        items: Iterable[LLMWorkItem[T]] | AsyncIterable[LLMWorkItem[T]],
+        *,
+        priority: int = BACKGROUND,
+        tenant: str = "",
+    ) -> BatchResult[T]:
+        """Run work items, which may have different strategies, as one batch, and return all results.
+
+        Raises:
+            InvalidWorkItemError: `items` is a sequence with a member that cannot be run.
+            SourceError: `items` raised; the error has the batch.
+            JournalError: The journal cannot be used; an UnsavedError has the results that it could not store.
+        """
+        return await self._pool.collect(Intake(items), priority=priority, tenant=tenant)
+
+    def stream(
+        self,
+        strategy: LLMCallStrategy[T],
+        prompts: Prompts,
+        *,
+        priority: int = BACKGROUND,
+        tenant: str = "",
+    ) -> AbstractAsyncContextManager[ResultStream[T]]:
+        """Answer every prompt as one batch, and hand over each result when it is complete.
+
+            async with pool.stream(strategy, prompts) as results:
+                async for result in results: ...
+
+        The arguments and exceptions are those of `paceline.open_stream`; `priority` and `tenant` are those of `call`.
+        """
+        return self._pool.stream(intake_of(strategy, prompts), priority=priority, tenant=tenant)
+
+    def drain(self, reason: str = DRAINED) -> None:
+        """Start no more calls: calls in flight finish, other items become pending, and later calls raise MisuseError. From any thread.
+
+        Args:
+            reason: Message of the pending items' faults.
+        """
+        self._pool.drain(reason)
+        self._pool.close_to_calls(reason)
+
+    def knowledge(self) -> dict[str, PaceKnowledge]:
+        """Return what was learned about each quota, by quota key; a later pool that receives it starts near this pace."""
+        return self._pool.knowledge()
+
+    def statistics(self) -> ProcessorStatistics:
+        """Return a snapshot: sums over all batches and calls, and the current state."""
+        return self._pool.statistics()
