@@ -7,7 +7,7 @@ from contextlib import AbstractAsyncContextManager
 from itertools import count
 from os import PathLike
 from types import TracebackType
-from typing import Any, TypeVar
+from typing import Any, Self, TypeVar
 
 from ._core.config import ProcessorConfig
 from ._core.fault import DRAINED
@@ -86,7 +86,7 @@ class Pool:
         self._pool = pool
         self._numbers = count(1)
 
-    async def __aenter__(self) -> Pool:
+    async def __aenter__(self) -> Self:
         await self._pool.__aenter__()
         self._pool.keep_only_what_is_used()
         return self
@@ -106,7 +106,7 @@ class Pool:
         strategy: LLMCallStrategy[T],
         prompt: str | Sequence[str | Media] | Request,
         *,
-        timeout: float | None = None,  # noqa: ASYNC109 - it counts from here and includes the wait, and its end is a result
+        timeout: float | None = None,
         priority: int = INTERACTIVE,
         tenant: str = "",
         item_id: str | None = None,

@@ -16,7 +16,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType, TracebackType
-from typing import Any, TypeAlias, TypeVar
+from typing import Any, Self, TypeAlias, TypeVar
 
 import attrs
 from anyio import CancelScope, Lock, NoEventLoopError, create_task_group, current_time
@@ -61,7 +61,7 @@ class Pool:
         ConfigurationError: A number in `knowledge` is out of its bounds.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913, PLR0917 - what a pool is given
         self,
         config: ProcessorConfig,
         hooks: Hooks,
@@ -97,7 +97,7 @@ class Pool:
 
     # ------------------------------------------------------------------------------------------ open and close
 
-    async def __aenter__(self) -> Pool:
+    async def __aenter__(self) -> Self:
         if self._nursery is not None:
             raise MisuseError("the pool is open already")
         await self._open_journal()

@@ -305,7 +305,7 @@ class SingleCalls(Submitter):
         """The fault of calls that were in flight when the pool was cancelled; None: it was not."""
         return self._cut_off
 
-    def overdue_fault(self, config: ProcessorConfig) -> Fault:
+    def overdue_fault(self, config: ProcessorConfig) -> Fault:  # noqa: ARG002 - of a base class
         """Return the fault of a call whose timeout has passed."""
         return Fault(FaultKind.TIMEOUT, "the call was not answered within its timeout")
 
