@@ -106,7 +106,6 @@ class SingleCalls(Submitter):
     starts_afresh = False
     priority = 0
     tenant = ""
-    may_start = True
 
     def __init__(self, services: Services, limits: RoomLimits) -> None:
         self._turns = _Turns()
@@ -231,6 +230,11 @@ class SingleCalls(Submitter):
     def commits(self) -> CommitQueue | None:
         """Commits results to the journal; None: there is none."""
         return self._commits
+
+    @property
+    def may_start(self) -> bool:
+        """Return True: a task waits for each result."""
+        return True
 
     @property
     def is_open(self) -> bool:
