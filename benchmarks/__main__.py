@@ -14,8 +14,9 @@ from .journal import journal
 from .memory import memory
 from .overhead import overhead
 from .page import about, machine, section, write
+from .stages import stages
 
-_BENCHMARKS = ("overhead", "memory", "journal", "long-batch", "typed", "gemini", "savings", "faults")
+_BENCHMARKS = ("overhead", "memory", "journal", "stages", "long-batch", "typed", "gemini", "savings", "faults")
 
 
 def main() -> None:
@@ -36,6 +37,7 @@ def _measure(name: str, arguments: argparse.Namespace) -> str:
         "overhead": lambda: overhead(arguments.rounds, arguments.items, arguments.peer_items, _report),
         "memory": lambda: memory(arguments.memory_rounds, arguments.streamed, arguments.peer_streamed, _report),
         "journal": lambda: journal(arguments.rounds, arguments.items, report=_report),
+        "stages": lambda: stages(arguments.rounds, arguments.items, report=_report),
         "long-batch": lambda: (
             f"{about(long_batch)}\n\n{long_batch.long_batch(arguments.long_batch_items, report=_report)}"
         ),
@@ -54,10 +56,13 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--write", type=_page, metavar="PAGE", help="write the tables into this Markdown page")
     parser.add_argument(
-        "--rounds", type=_count, default=5, help="rounds of overhead and journal (default: %(default)s)"
+        "--rounds", type=_count, default=5, help="rounds of overhead, journal and stages (default: %(default)s)"
     )
     parser.add_argument(
-        "--items", type=_count, default=20_000, help="items in each run of overhead and journal (default: %(default)s)"
+        "--items",
+        type=_count,
+        default=20_000,
+        help="items in each run of overhead, journal and stages (default: %(default)s)",
     )
     parser.add_argument(
         "--peer-items", type=_count, default=2_000, help="--items of async-batch-llm (default: %(default)s)"
