@@ -253,3 +253,13 @@ def test_items_of_a_strategy_that_cannot_be_prepared_are_pending_with_the_reason
         f"gpt-5-mni could not be prepared, so no call was made: {kind}: 404: no model gpt-5-mni"
     )
     assert ".;" not in found.message
+
+
+def test_a_server_that_answers_with_pages_stops_a_lane_as_soon_as_one_that_is_not_reached():
+    page = Fault(FaultKind.TRANSIENT, "the server answered HTML", reason="not_the_api")
+    times = [n * UNREACHED_SECONDS / (PASSING - 1) for n in range(PASSING)]
+    ends = [Ended.of(page, at=at, in_flight=0, is_final=False) for at in times]
+    assert isinstance(after(*ends[:-1]), Watching)
+    state = after(*ends)
+    assert isinstance(state, Failing)
+    assert "check the server's address: it must be that of the API" in stop_message(state.evidence, "m")

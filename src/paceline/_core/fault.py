@@ -55,6 +55,9 @@ class FaultReason(enum.StrEnum):
 
     TOO_LARGE = "too_large"
     """`rejected`: the request alone is larger than the limit."""
+    NOT_THE_API = "not_the_api"
+    """`transient` or `rejected`: a web page came instead of an answer, so the address is not that of the provider's API, or a proxy's page
+    stands before it."""
     REFUSED_ALONE = "refused_alone"
     """`throttled`: the item was refused each time, whereas others were served."""
     POLICY = "policy"
@@ -138,6 +141,11 @@ class Fault:
 
     def __str__(self) -> str:
         return f"{self.kind}: {self.message}" if self.message else str(self.kind)
+
+    @property
+    def misses_api(self) -> bool:
+        """Whether the call did not get to the provider's API: the server was not reached, or is another one."""
+        return self.is_unreached or self.reason is FaultReason.NOT_THE_API
 
 
 def overdue_fault(seconds: float) -> Fault:

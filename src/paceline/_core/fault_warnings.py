@@ -3,7 +3,7 @@
 Rules owned here:
 
 1. A passing fault amid calls that are served is daily life: the call is made again, and its count is in the statistics.
-2. `REPEATED` of them in a row, without a call served in between, are worth a warning. A single one is if it says that the server could not
+2. `REPEATED` of them in a row, without a call served in between, are worth a warning. A single one is if it says that the API could not
    be reached and the lane has served nothing yet: then its address is probably wrong.
 3. After a warning the next one follows only after a minute, and that time doubles, as a million calls may fail so.
 """
@@ -52,7 +52,7 @@ def step(state: FaultWarnings, event: Ended) -> tuple[FaultWarnings, bool]:
     if fault is None or fault.kind not in PASSING_KINDS:
         return state, False
     state = attrs.evolve(state, in_a_row=state.in_a_row + 1)
-    is_repeated = state.in_a_row >= REPEATED or (fault.is_unreached and not state.has_served)
+    is_repeated = state.in_a_row >= REPEATED or (fault.misses_api and not state.has_served)
     if not is_repeated or event.at < state.not_before:
         return state, False
     return attrs.evolve(state, not_before=event.at + state.gap, gap=2 * state.gap), True

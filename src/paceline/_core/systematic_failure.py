@@ -202,7 +202,7 @@ def _found(state: Watching, patience: float) -> Evidence | None:
 
 
 def _is_lasting(evidence: Evidence, patience: float) -> bool:
-    least = UNREACHED_SECONDS if evidence.fault.is_unreached else patience
+    least = UNREACHED_SECONDS if evidence.fault.misses_api else patience
     return evidence.count >= PASSING and evidence.until - evidence.since >= least
 
 
@@ -218,10 +218,18 @@ _ADVICE: Mapping[FaultKind, str] = MappingProxyType(
 )
 
 
+_ADVICE_BY_REASON: Mapping[FaultReason, str] = MappingProxyType(
+    {
+        FaultReason.TOO_LARGE: "shorten the prompts, use a model that takes more, or have the limit raised",
+        FaultReason.NOT_THE_API: "check the server's address: it must be that of the API, with its path such as /v1",
+    }
+)
+
+
 def advice_for(fault: Fault) -> str:
     """Return what a user can do about calls that all fail so."""
-    if fault.reason is FaultReason.TOO_LARGE:
-        return "shorten the prompts, or have the limit raised"
+    if fault.reason is not None and fault.reason in _ADVICE_BY_REASON:
+        return _ADVICE_BY_REASON[fault.reason]
     return "check the server's address, and that it is running" if fault.is_unreached else _ADVICE.get(fault.kind, "")
 
 

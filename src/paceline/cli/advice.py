@@ -42,7 +42,8 @@ _ADVICE: Mapping[FaultKind, str] = MappingProxyType(
 )
 _BY_REASON: Mapping[FaultReason, str] = MappingProxyType(
     {
-        FaultReason.TOO_LARGE: "items are larger than the provider's limit allows: shorten them, or have the limit raised",
+        FaultReason.TOO_LARGE: "items are larger than the limit allows: shorten them, use a model that takes more, or have the limit raised",
+        FaultReason.NOT_THE_API: "a web page came instead of answers: check the server's address, and proxies before it",
         FaultReason.REFUSED_ALONE: "some items were refused each time although others were served: see the provider's message; shorten them, "
         "or have the limit raised",
         FaultReason.POLICY: "the provider's content policy does not allow these prompts: change them, or use another model",

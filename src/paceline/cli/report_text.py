@@ -10,7 +10,7 @@ from typing import Any
 import attrs
 
 from .._codec import fault_group_data, model_use_data
-from .._core.fault import TRANSIENT_KINDS, FaultKind
+from .._core.fault import TRANSIENT_KINDS, FaultKind, FaultReason
 from .._core.fault_groups import FaultGroup
 from .._core.quantity import all_of, quantity, verb
 from .._core.results import BatchResult
@@ -22,6 +22,7 @@ from .console import print_json, print_lines, print_message
 from .exit_codes import exit_code
 
 _MODEL_MAY_BE_WRONG = {FaultKind.REJECTED, FaultKind.TRANSIENT}
+_ADDRESS_MAY_BE_WRONG = {None, FaultReason.NOT_THE_API}
 _SYSTEMATIC = (
     "all calls to a model failed alike, so no more were made, and the items that are left are pending; "
     "--keep-going makes all calls in any case"
@@ -154,7 +155,10 @@ def print_advice(report: RunReport) -> None:
         )
     if report.journal is not None:
         _print_journal(report, report.journal)
-        if any(group.kind in _MODEL_MAY_BE_WRONG and group.reason is None for group in report.batch.systematic):
+        if any(
+            group.kind in _MODEL_MAY_BE_WRONG and group.reason in _ADDRESS_MAY_BE_WRONG
+            for group in report.batch.systematic
+        ):
             command = f"{resume_command(report.journal.path)} --model NAME --allow-changes"
             print_message(f"if the model's name or address is wrong, resume with: {command}")
         elif needs_other_model(report.batch):

@@ -112,7 +112,9 @@ class ChatStrategy(Priced[T], Generic[T]):
         if endpoint is not None and is_same_host(endpoint.url, endpoint.home):
             self._listed_as = (self._name, self._provider.name)
         self._quota = quota or self._default_quota()
-        self.error_classifier: ErrorClassifier = ProviderErrorClassifier(secret=self._client.api_key)
+        self.error_classifier: ErrorClassifier = ProviderErrorClassifier(
+            secret=self._client.api_key, server=self.server
+        )
 
     def __repr__(self) -> str:
         return f"{type(self).__qualname__}(model={self.model!r})"

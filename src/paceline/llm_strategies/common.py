@@ -24,7 +24,7 @@ import attrs
 
 from .._core.accounting import Price
 from .._core.exceptions import CallError, ConfigurationError
-from .._core.fault import Fault, FaultKind, without_secret
+from .._core.fault import Fault, FaultKind, FaultReason, without_secret
 from .._core.media_type import ANSWERED_HTML, is_html
 from .._core.provider_answers.classify import classify, fault_of_answer
 from .._core.provider_answers.finish_reasons import unfinished
@@ -45,13 +45,15 @@ class ProviderErrorClassifier:
 
     Args:
         secret: API key that a gateway may echo; it is blanked in every message.
+        server: Server that is called, for people: named where a web page came instead of an answer.
     """
 
     read_error: ClassVar[Callable[[BaseException], Fault | None] | None] = None
     """Returns the fault of an exception that needs rules of its own; None leaves it to the default rules."""
 
-    def __init__(self, *, secret: str | None = None) -> None:
+    def __init__(self, *, secret: str | None = None, server: str | None = None) -> None:
         self._secret = secret
+        self._server = server
 
     def __repr__(self) -> str:
         return f"{type(self).__qualname__}()"
@@ -59,6 +61,8 @@ class ProviderErrorClassifier:
     def classify(self, exception: BaseException) -> Fault:
         """Return the fault."""
         fault = classify(exception, wall_time=time.time(), read=type(self).read_error)
+        if fault.reason is FaultReason.NOT_THE_API and self._server:
+            fault = attrs.evolve(fault, message=f"{fault.message.removesuffix('?')} ({self._server})?")
         return fault if not self._secret else without_secret(fault, self._secret)
 
 
@@ -175,8 +179,10 @@ def parse_object(body: str | bytes) -> dict[str, Any]:
     try:
         reply = json.loads(body)
     except (ValueError, RecursionError) as error:
-        words = f"{ANSWERED_HTML}: is the URL right?" if is_html(body) else f"the reply is not JSON: {error}"
-        raise CallError(words, kind=FaultKind.TRANSIENT) from error
+        if is_html(body):
+            words, reason = f"{ANSWERED_HTML}: is the URL right?", FaultReason.NOT_THE_API
+            raise CallError(words, kind=FaultKind.TRANSIENT, reason=reason) from error
+        raise CallError(f"the reply is not JSON: {error}", kind=FaultKind.TRANSIENT) from error
     if not isinstance(reply, dict):
         raise CallError(f"the reply is a JSON {type(reply).__name__}, not an object", kind=FaultKind.TRANSIENT)
     return reply

@@ -27,7 +27,7 @@ from typing import TypeAlias
 import attrs
 
 from ..exceptions import CallError
-from ..fault import Fault, FaultKind, too_large_fault
+from ..fault import Fault, FaultKind, FaultReason, too_large_fault
 from ..media_type import ANSWERED_HTML, is_html
 from ..quota import QuotaHint, positive_number
 from ..server_url import shown_url
@@ -101,6 +101,7 @@ _OTHER_LOOP = (
     "is not the running loop",
 )
 """Words of asyncio's errors for objects of another event loop."""
+_IS_URL_RIGHT = ": is the URL right?"
 _MOST_CAUSES = 8
 _LONGEST_WORDS = 120  # characters of an error's own words in a longer message
 _LONGEST_TEXT = 16_000  # characters of a foreign text that are read
@@ -136,10 +137,16 @@ def describe(error: BaseException) -> str:
 def _message(error: BaseException, answer: Answer) -> str:
     """Return an exception as text; of one whose text is a web page, only the HTTP status."""
     text = describe(error)
-    if answer.status is None or not is_html(text.partition(": ")[2]):
+    if answer.status is None or not (is_html(text.partition(": ")[2]) or _is_page(answer)):
         return text
     is_of_url = answer.status in {HTTPStatus.NOT_FOUND, HTTPStatus.METHOD_NOT_ALLOWED}
-    return f"HTTP {answer.status}: {ANSWERED_HTML}{': is the URL right?' if is_of_url else ''}"
+    return f"HTTP {answer.status}: {ANSWERED_HTML}{_IS_URL_RIGHT if is_of_url else ''}"
+
+
+def _is_page(answer: Answer) -> bool:
+    """Whether an answer says that it is a web page, and no data was found in it."""
+    has_data = len(answer.body.entries) > 1  # the first is the exception itself
+    return answer.headers.get("content-type", "").lower().startswith("text/html") and not has_data
 
 
 def _members(error: BaseException) -> Iterator[BaseException]:
@@ -173,7 +180,10 @@ def _fault_of(error: BaseException, wall_time: float, read: ErrorReader | None) 
         reason = connection_failure(error, describe)
         if reason is not None:
             return Fault(kind, reason, asked, is_unreached=True)
-    return fault_of_answer(kind, answer, _message(error, answer), wall_time=wall_time, asked=asked)
+    message = _message(error, answer)
+    fault = fault_of_answer(kind, answer, message, wall_time=wall_time, asked=asked)
+    is_page = message.endswith(_IS_URL_RIGHT)
+    return attrs.evolve(fault, reason=fault.reason or FaultReason.NOT_THE_API) if is_page else fault
 
 
 def _fault_of_set_up(error: BaseException, answer: Answer) -> Fault | None:

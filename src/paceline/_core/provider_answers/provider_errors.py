@@ -71,6 +71,8 @@ _CODES: tuple[tuple[Finding, str, str], ...] = (  # finding, codes in lower case
     (_ITEM, "invalid_prompt moderation_blocked", "OpenAI: the prompt was flagged by its usage policy"),
     (_ITEM, "data_inspection_failed datainspectionfailed", "DashScope docs: error codes"),
     (_ITEM, "sensitivecontentdetected safety_check_failed", "Volcengine Ark and ZenMux docs"),
+    # ---- the size of the content: the item
+    (_TOO_LARGE, "context_length_exceeded", "OpenAI docs: error codes; Groq"),
     # ---- the model's answer, which the provider could not read: the item, and it may be asked again
     (
         _ANSWER,
@@ -162,6 +164,9 @@ _TEXTS = (  # a text with ^ is the beginning of the message; statuses; source
     _words(_ITEM, "403", r"^Content violates usage guidelines", "xAI: a safety check failed"),
     _words(_ITEM, "403", r"^The request is prohibited due to a violation of provider Terms Of Service", "OpenRouter"),
     _words(_ITEM, "400", r"^Output blocked by content filtering policy", "Anthropic"),
+    # ---- the size of the content: the item
+    _words(_TOO_LARGE, "400", r"^(?:The input token count|This model's maximum context length is|prompt is too long\b|Input is too long)",
+           "Gemini, vLLM and its like, Anthropic docs: errors, Amazon Bedrock docs"),
     # ---- credit and spending limits: the lane
     _words(_CREDIT, "400 403", r"^Your credit balance is too low", "anthropics/claude-code#66314, #91322; Anthropic: 400 invalid_request_error"),
     _words(_CREDIT, "400 403 429", r"^You have reached your specified (?:workspace )?API usage limits", "anthropics/claude-code#38035"),

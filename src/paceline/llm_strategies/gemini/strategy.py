@@ -154,7 +154,9 @@ class GeminiStrategy(Priced[T], Generic[T]):
         self._system_frame = LastFrame()  # by the system text of a request
         self.is_sampled: bool = is_sampled(settings_of(self._config))
         self._connections: PerLoop[Connection] = PerLoop()
-        self.error_classifier: ErrorClassifier = GeminiErrorClassifier(secret=_secret(self._access, self._given))
+        self.error_classifier: ErrorClassifier = GeminiErrorClassifier(
+            secret=_secret(self._access, self._given), server=self.server
+        )
 
     def __repr__(self) -> str:
         return f"{type(self).__qualname__}(model={self.model!r})"
