@@ -6,7 +6,7 @@ import httpx2
 from hypothesis import given
 from hypothesis import strategies as st
 
-from paceline.llm_strategies._request_template import RequestTemplate
+from paceline.llm_strategies._request_template import RequestTemplate, text_of
 
 URL = "http://server.test/v1/call?alt=json"
 SAMPLE = b'{"the": "sample"}'
@@ -57,3 +57,25 @@ def test_its_representation_shows_neither_headers_nor_body():
     shown = repr(RequestTemplate.of(written(b"private" + SAMPLE, **{"x-key": "secret"}), SAMPLE))
     assert "secret" not in shown
     assert "private" not in shown
+
+
+CHARSETS = [
+    "",
+    "; charset=utf-8",
+    "; charset=UTF-8",
+    ";charset=utf-8",
+    "; charset=latin-1",
+    "; charset=none",
+]
+
+
+@given(st.binary(), st.sampled_from(["application/json", "Application/JSON", "text/html"]), st.sampled_from(CHARSETS))
+def test_the_text_of_a_reply_is_that_of_httpx(content, kind, charset):
+    response = httpx2.Response(200, headers={"content-type": kind + charset}, content=content)
+    assert text_of(response) == response.text
+
+
+@given(st.text())
+def test_so_is_that_of_a_reply_without_a_content_type(text):
+    response = httpx2.Response(200, content=text.encode("utf-8", "replace"))
+    assert text_of(response) == response.text

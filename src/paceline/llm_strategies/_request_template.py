@@ -19,6 +19,8 @@ from typing import Any
 import attrs
 import httpx2
 
+_UTF_8 = {"application/json", "application/json; charset=utf-8"}
+"""Content types, in lower case, of JSON in UTF-8."""
 _WRITTEN_ANEW = {b"content-length"}
 """Headers that differ from request to request, in lower case."""
 
@@ -68,3 +70,9 @@ class RequestTemplate:
             stream=httpx2.ByteStream(body),
             extensions=self._extensions,
         )
+
+
+def text_of(response: httpx2.Response) -> str:
+    """Return a reply's body as `response.text` does; its content type is parsed only if it is not one of the usual ones."""
+    content_type = response.headers.get("content-type", "")
+    return response.content.decode("utf-8", "replace") if content_type.lower() in _UTF_8 else response.text

@@ -71,7 +71,7 @@ def header_quota(headers: Mapping[str, str], *, wall_time: float, refused: str |
     """
     named = _canonical(headers)
     limits: tuple[QuotaLimit, ...] = ()
-    now = response_time(headers, wall_time)
+    now = response_time(headers, wall_time) if named else wall_time  # a date is parsed only if it is needed
     if named:
         limits = (*_openai(named, now), *_anthropic(named, now))
         if refused is not None:
@@ -108,6 +108,8 @@ def retry_after(headers: Mapping[str, str], *, wall_time: float) -> float | None
         return positive_number(milliseconds / 1_000)
     for name in _WAIT_NAMES:
         text = _named(headers, name)
+        if text is None:
+            continue
         number = positive_number(text)
         if number is None or number > FIRST_TIMESTAMP:  # a time
             now, date = response_time(headers, wall_time), http_date(text)

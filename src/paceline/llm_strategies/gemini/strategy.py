@@ -31,6 +31,7 @@ from ..._core.request import Request
 from ..._core.usage import TokenUsage
 from ...abc import ErrorClassifier
 from .._loops import PerLoop, connections_of
+from .._request_template import text_of
 from ..common import check_arguments, fingerprint, quota_hint
 from ..option_conflicts import check_gemini
 from ..output_types.output_type import NO_REQUESTS, OutputType
@@ -285,7 +286,7 @@ class GeminiStrategy(Priced[T], Generic[T]):
                 response = await connection.send(frame, texts)
             if response is not None:
                 self.quota_hint = quota_hint(response.headers)
-                return response.text
+                return text_of(response)
         return await self._send_by_sdk(connection, [*frame.context, content_of(prompt)], frame.config)
 
     async def _send_by_sdk(
