@@ -250,11 +250,10 @@ def test_a_changed_input_is_explained_and_refused_unless_allowed(paceline, jsonl
     source.write_text("".join(json.dumps(row) + "\n" for row in [*rows[:20], {"id": "new", "prompt": "new"}]))
     refused = paceline("run", source, "-o", out, "-m", FAST, "-q")
     assert refused.code == 2
-    assert refused.err.splitlines() == [
-        f"paceline: {out}.journal: the prompt of 'q3' has changed",
-        f"{out}.journal: 10 items of the journal are no longer in the input",
-        f"{out}.journal: say --allow-changes to accept this, or start again with another --journal",
-    ]
+    assert refused.err == (
+        f"paceline: {out}.journal: the prompt of 'q3' has changed; 10 items of the journal are no longer in the input; "
+        "say --allow-changes to accept this: 1 changed prompt is called and paid for again; or start again with another --journal\n"
+    )
     assert len(rows_of(out)) == 30
     assert paceline("run", source, "-o", out, "-m", FAST, "-q", "--allow-changes").code == 0
     assert {row["id"] for row in rows_of(out)} == {*(f"q{i}" for i in range(20)), "new"}

@@ -129,3 +129,31 @@ def test_another_model_is_refused_with_both_names_and_growing_does_not_excuse_it
     with pytest.raises(JournalChangedError) as refused:
         runs.run(options(model=FAST))
     assert refused.value.changes == (f"service was {EXACT}, is {FAST}",)
+
+
+def test_changes_of_prompt_and_settings_are_one_sentence_with_what_is_paid_for_again(tmp_path):
+    table = tmp_path / "in.csv"
+    table.write_text("text\na\nb\nc\n")
+    before = RunOptions(input=table, model=EXACT, prompt="Sum up {text}", temperature=0.5)
+    runs.run(before)
+    after = attrs.evolve(before, prompt="Classify {text}", model=FAST, temperature=0.7)
+    parts = (
+        "--prompt was 'Sum up {text}', is 'Classify {text}'",
+        f"service was {EXACT}, is {FAST}",
+        "temperature was 0.5, is 0.7",
+        "the prompts of 3 items have changed, the first is that of '1'",
+    )
+    paid = (
+        "3 changed prompts are called and paid for again; "
+        "other answers that are there stay, and only what has none is called with the new settings"
+    )
+    with pytest.raises(JournalChangedError) as refused:
+        runs.run(after)
+    assert refused.value.changes == parts
+    assert str(refused.value).endswith(
+        f"; say --allow-changes to accept this: {paid}; or start again with another --journal"
+    )
+    assert "\n" not in str(refused.value)
+    messages = []
+    report = runs.run(attrs.evolve(after, allow_changes=True), on_message=messages.append)
+    assert (messages, report.batch.total_items) == (["; ".join([*parts, paid])], 3)

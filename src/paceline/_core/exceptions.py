@@ -140,11 +140,11 @@ class JournalChangedError(JournalError):
     Args:
         path: Path of the journal.
         changes: Descriptions of the changes, a sentence each.
-        advice: What the user can do, as the last sentence of the message.
+        advice: What the user can do. The message is then one sentence, with the changes and this.
     """
 
     def __init__(self, path: str, changes: Sequence[str], *, advice: str | None = None) -> None:
-        sentences = [*changes, advice] if advice else changes
+        sentences = changes if advice is None else ["; ".join([*changes, advice])]
         super().__init__("\n".join(f"{path}: {sentence}" for sentence in sentences))
         self.changes: tuple[str, ...] = tuple(changes)
 

@@ -25,6 +25,8 @@ from .schema import CONTENT_INDEX
 
 _SHOWN = 10  # changes that are described one by one in a message
 _FINGERPRINT = re.compile(r"[0-9a-f]{16}")
+_SETTINGS = "settings"  # of an identity: its members are known by the names that users give them
+_WORDS = {"system_instruction": "the system instruction", "output_type": "the output type", "schema": "the schema"}
 _PARAMETERS = 500  # in one statement; SQLite allows 999 in old versions
 
 
@@ -60,14 +62,14 @@ def differences(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str
 
 def _differences(path: str, before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterator[str]:
     for name in sorted({*before, *after}):
-        old, new, place = before.get(name), after.get(name), f"{path}{name}"
+        old, new, place = before.get(name), after.get(name), f"{path}{_WORDS.get(name, name)}"
         if old == new:
             continue
         if _are_mappings(old, new):
-            yield from _differences(f"{place}.", old or {}, new or {})
+            yield from _differences(path if name == _SETTINGS else f"{place}.", old or {}, new or {})
         elif isinstance(old, list) and isinstance(new, list) and _have_mappings(old, new):
-            for index, (one, other) in enumerate(zip(old, new, strict=True)):
-                yield from _differences(f"{place}[{index}].", one, other)
+            for number, (one, other) in enumerate(zip(old, new, strict=True), 1):
+                yield from _differences(f"{path}{name.removesuffix('s')} {number}: ", one, other)
         elif _is_fingerprint(old) and _is_fingerprint(new):
             yield f"{place} has changed"
         else:

@@ -143,13 +143,14 @@ def _checked_input(
             source = stack.enter_context(open_checked_input(options, strategy, visit=registry.visit))
             found = registry.finish(reading_changes(before, options))
             if found.changes and not options.allow_changes:
-                advice = "say --allow-changes to accept this, or start again with another --journal"
+                accepted = f": {found.consequence}" if found.consequence else ""
+                advice = f"say --allow-changes to accept this{accepted}; or start again with another --journal"
                 raise JournalChangedError(store.path, found.changes, advice=advice)
             record_input(store, RegisteredInput.of(source, options, has_requests=registry.has_requests))
             if found.changes or found.returned or has_lost_items:
                 restart_output(store)
-        for change in found.changes:
-            on_message(change)
+        if found.changes:
+            on_message("; ".join(filter(None, [*found.changes, found.consequence])))
         if found.new:
             on_message(render_added(found.new, found.kept))
         _report_bad_lines(source.complaints(), on_message)
@@ -186,6 +187,8 @@ class RegistryChanges:
 
     changes: tuple[str, ...]
     """What must be allowed, a sentence each."""
+    consequence: str
+    """What is paid for if it is allowed, as the end of a sentence; empty: nothing is."""
     new: int
     """Items that the journal did not have; 0 for a new journal."""
     returned: int
@@ -238,6 +241,7 @@ class ItemRegistry:
         new = present + gone - self._known
         return RegistryChanges(
             changes=tuple(self._differences.sentences(gone=gone - missing, reading=reading)),
+            consequence=self._differences.consequence(),
             new=new if self._known else 0,
             returned=self._gone - missing,
             kept=present - new,

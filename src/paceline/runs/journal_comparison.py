@@ -51,8 +51,9 @@ class Differences:
 
     def add(self, change: ItemChange) -> None:
         """Add one change."""
-        if not change.content:
+        if change.before != change.after:
             self._settings |= dict.fromkeys(change.strategy_changes)
+        if not change.content:
             return
         self._changed += 1
         self._first = self._first or change
@@ -76,6 +77,16 @@ class Differences:
             sentences.append(f"{quantity(gone, 'item')} of the journal {verb(gone)} no longer in the input")
         causes = [text for name, text in reading.items() if gone or (self._changed and name not in _SELECTION)]
         return [*causes, *sentences]
+
+    def consequence(self) -> str:
+        """Return what is paid for if the changes are accepted, as the end of a sentence; empty if nothing is asked otherwise than before."""
+        ends = []
+        if self._changed:
+            ends.append(f"{quantity(self._changed, 'changed prompt')} {verb(self._changed)} called and paid for again")
+        if self._settings:
+            whose = "other answers" if self._changed else "answers"
+            ends.append(f"{whose} that are there stay, and only what has none is called with the new settings")
+        return "; ".join(ends)
 
 
 def reading_changes(before: RegisteredInput | None, options: RunOptions) -> dict[str, str]:
