@@ -1,14 +1,13 @@
-"""A simulated provider, and virtual time: for tests, benchmarks, demos, and users' own tests.
+"""A simulated provider, virtual time, a recorder of events, and tests of strategies and journals: for users' own tests.
 
-In virtual time a batch of five minutes takes a second. On trio:
-
-    from trio.testing import MockClock
+In virtual time a batch of five minutes takes a second, on trio and on asyncio:
 
     provider = SimulatedProvider(Service(limits=(TokenBucket(100, 200),)))
-    trio.run(main, SimulatedStrategy(provider), clock=MockClock(autojump_threshold=0))
+    run_in_virtual_time(main, SimulatedStrategy(provider))
     assert provider.statistics().refused == 0
 
-On asyncio, use `VirtualTimeLoop`. A provider reads only the event loop's clock, so any other virtual clock works as well.
+A provider reads only the event loop's clock, so any other virtual clock works as well: a `MockClock` of trio's, or a `VirtualTimeLoop`.
+Fixtures for pytest are in `paceline.testing.pytest_plugin`.
 """
 
 from .journal_conformance import check_journal as check_journal
@@ -20,15 +19,20 @@ from .models import SimulatedStrategy as SimulatedStrategy
 from .models import parse_model as parse_model
 from .provider import ProviderStatistics as ProviderStatistics
 from .provider import SimulatedProvider as SimulatedProvider
+from .recorder import EventRecorder as EventRecorder
 from .replies import Reply as Reply
 from .replies import SimulatedError as SimulatedError
 from .replies import SimulatedResponse as SimulatedResponse
 from .service import Service as Service
+from .strategy_conformance import StrategyConformance as StrategyConformance
+from .strategy_conformance import check_strategy as check_strategy
 from .virtual_time import HangError as HangError
 from .virtual_time import VirtualTimeLoop as VirtualTimeLoop
+from .virtual_time import run_in_virtual_time as run_in_virtual_time
 
 __all__ = [
     "ConcurrencyCap",
+    "EventRecorder",
     "FixedWindow",
     "HangError",
     "Limit",
@@ -39,8 +43,11 @@ __all__ = [
     "SimulatedProvider",
     "SimulatedResponse",
     "SimulatedStrategy",
+    "StrategyConformance",
     "TokenBucket",
     "VirtualTimeLoop",
     "check_journal",
+    "check_strategy",
     "parse_model",
+    "run_in_virtual_time",
 ]

@@ -1,6 +1,7 @@
-"""Virtual time on asyncio, as trio has it with its MockClock: a sleep takes no time, and a hang is an error.
+"""Virtual time: a sleep takes no time, and a hang is an error. On asyncio by an event loop, on trio by its MockClock.
 
-    anyio.run(main, backend="asyncio", backend_options={"loop_factory": VirtualTimeLoop})
+    run_in_virtual_time(main)
+    run_in_virtual_time(main, backend="asyncio")
 
 Whenever no task is ready to run, the clock jumps to the next timer; trio can wait first (`autojump_threshold`), this loop cannot.
 Sockets and threads are polled but never waited for, so code that waits for the outside world does not work here.
@@ -10,6 +11,12 @@ from __future__ import annotations
 
 import asyncio
 import selectors
+from collections.abc import Awaitable, Callable
+from typing import Any, Literal, TypeVar
+
+import anyio
+
+R = TypeVar("R")
 
 
 class HangError(RuntimeError):
@@ -46,3 +53,29 @@ class VirtualTimeLoop(asyncio.SelectorEventLoop):
     def time(self) -> float:
         """Return the virtual seconds since the loop was made."""
         return self._virtual.now
+
+
+def run_in_virtual_time(
+    main: Callable[..., Awaitable[R]], *args: Any, backend: Literal["trio", "asyncio"] = "trio"
+) -> R:
+    """Run an async function from code that is not async, in virtual time, and return its value.
+
+    Args:
+        main: Async function.
+        args: Its arguments.
+        backend: Event loop to run.
+
+    Raises:
+        HangError: On asyncio: no task can run and none waits for a timer.
+        Exception: What `main` raises.
+    """
+    return anyio.run(main, *args, backend=backend, backend_options=virtual_backend_options(backend))
+
+
+def virtual_backend_options(backend: str) -> dict[str, Any]:
+    """Return the options of `anyio.run` with which an event loop runs in virtual time."""
+    if backend == "asyncio":
+        return {"loop_factory": VirtualTimeLoop}
+    from trio.testing import MockClock  # noqa: PLC0415 - not needed on asyncio
+
+    return {"clock": MockClock(autojump_threshold=0)}
