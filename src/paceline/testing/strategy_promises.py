@@ -27,6 +27,7 @@ Make: TypeAlias = Callable[[], LLMCallStrategy[Any]]
 _TIMEOUT = 60.0  # seconds: passed to `execute`
 _AT_ONCE = 5  # calls of different items
 _CANCELLED_AFTER = range(12)  # checkpoints of another task: from before the call's first to well within most calls
+_PREPARE_CANCELLED_AFTER = (0, 1, 5)  # checkpoints, as above; fewer, as making a client may take long
 _ENDING = 10  # checkpoints in which a task that is ending ends
 _PAIR = 2  # (output, tokens)
 _CONTAINERS = (list, dict, set, deque, bytearray)
@@ -162,7 +163,7 @@ async def has_a_lifecycle(case: Case) -> None:
             await step.prepare()
             await case.call(copy.copy(step))
             await step.cleanup()
-        for checkpoints in _CANCELLED_AFTER:
+        for checkpoints in _PREPARE_CANCELLED_AFTER:
             await _cancel_after(checkpoints, step.prepare)
             try:
                 await step.cleanup()

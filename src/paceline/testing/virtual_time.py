@@ -10,6 +10,7 @@ Sockets and threads are polled but never waited for, so code that waits for the 
 from __future__ import annotations
 
 import asyncio
+import math
 import selectors
 from collections.abc import Awaitable, Callable
 from typing import Any, Literal, TypeVar
@@ -29,12 +30,13 @@ class _Selector(selectors.DefaultSelector):
     def __init__(self) -> None:
         super().__init__()
         self.now = 0.0
+        self.next_timer: Callable[[], float] = lambda: 0.0
 
     def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
         """Return what is ready; if nothing is, advance the clock by `timeout` seconds."""
         ready = super().select(0)
         if not ready:
-            if timeout is None:
+            if timeout is None or self.next_timer() == math.inf:  # as of `anyio.sleep_forever`
                 raise HangError("every task waits for an event that no task will set")
             self.now += max(0.0, timeout)
         return ready
@@ -45,6 +47,7 @@ class VirtualTimeLoop(asyncio.SelectorEventLoop):
 
     def __init__(self) -> None:
         self._virtual = _Selector()
+        self._virtual.next_timer = self._next_timer
         super().__init__(self._virtual)
         self._clock_resolution = (
             1e-6  # seconds: well above the rounding of a time of years, or a timer would never be due
@@ -53,6 +56,10 @@ class VirtualTimeLoop(asyncio.SelectorEventLoop):
     def time(self) -> float:
         """Return the virtual seconds since the loop was made."""
         return self._virtual.now
+
+    def _next_timer(self) -> float:
+        timers: list[asyncio.TimerHandle] = self._scheduled  # type: ignore[attr-defined]  # a heap; asyncio has no public name for it
+        return timers[0].when() if timers else math.inf
 
 
 def run_in_virtual_time(
