@@ -16,7 +16,7 @@ The rest is in modules of its own:
     paceline.observers        the events that observers receive
     paceline.exceptions       every exception
     paceline.typing           types that are returned, and rarely constructed
-    paceline.testing          a simulated provider
+    paceline.testing          a simulated provider, and tests of your own strategies and journals
 """
 
 from importlib import import_module

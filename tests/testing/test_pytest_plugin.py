@@ -57,8 +57,8 @@ def test_a_hang_on_asyncio_is_an_error(hang):
         run_in_virtual_time(hang, backend="asyncio")
 
 
-def test_a_journal_resumes_a_batch(virtual_time, simulated_strategy, journal_path):
+def test_a_journal_resumes_a_batch(simulated_strategy, journal_path):
     assert not journal_path.exists()
     for recalled in (0, 50):
-        batch = virtual_time(lambda: process_prompts(simulated_strategy, PROMPTS, journal=journal_path))
+        batch = run_in_virtual_time(lambda: process_prompts(simulated_strategy, PROMPTS, journal=journal_path))
         assert (batch.succeeded, batch.recalled) == (50, recalled)

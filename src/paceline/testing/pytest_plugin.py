@@ -50,7 +50,7 @@ def event_recorder() -> EventRecorder:
 
 @pytest.fixture
 def journal_path(tmp_path: Path) -> Path:
-    """Return the path of a journal that does not exist yet: `journal=journal_path`."""
+    """Return the path of a journal that does not exist yet: `journal=journal_path`. In virtual time on trio only."""
     return tmp_path / "run.journal"
 
 

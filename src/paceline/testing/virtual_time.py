@@ -36,7 +36,7 @@ class _Selector(selectors.DefaultSelector):
         """Return what is ready; if nothing is, advance the clock by `timeout` seconds."""
         ready = super().select(0)
         if not ready:
-            if timeout is None or self.next_timer() == math.inf:  # as of `anyio.sleep_forever`
+            if timeout is None or (timeout > 0 and self.next_timer() == math.inf):  # as of `anyio.sleep_forever`
                 raise HangError("every task waits for an event that no task will set")
             self.now += max(0.0, timeout)
         return ready
