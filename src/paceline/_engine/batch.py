@@ -29,10 +29,9 @@ from .._core.results import BatchResult
 from .commits import CommitQueue
 from .delivery import Outlet
 from .foreign import is_cancelled
-from .intake import Intake
+from .intake import Intake, ReadItems
 from .job import Job
 from .settle import give_up, pass_middlewares
-from .submitter import Submitter
 from .worker import Worker
 
 if TYPE_CHECKING:
@@ -45,7 +44,7 @@ _INTRODUCED_EVERY = 16  # items that one of these tasks passes on between two ch
 _CHECKPOINT_EVERY = 64  # items settled between two checkpoints
 
 
-class Batch(Submitter):
+class Batch(ReadItems):
     """One batch of a pool.
 
     Args:
@@ -152,7 +151,7 @@ class Batch(Submitter):
         """The exception that the source raised; None: it raised none."""
         return self._source_error
 
-    def deny(self, fault: Fault, lane: Lane) -> None:
+    def deny(self, fault: Fault, lane: Lane[Job]) -> None:
         """Make no more calls: the provider of a lane does not know the caller."""
         del lane  # the key of another lane is likely to be from the same hand
         self.stop(pending_fault(f"the batch was stopped: {fault}"))
@@ -176,7 +175,7 @@ class Batch(Submitter):
         self.halt()
         self._scope.cancel()
 
-    def give_up_lane(self, lane: Lane, reason: Fault) -> None:
+    def give_up_lane(self, lane: Lane[Job], reason: Fault) -> None:
         """Start no more calls in a lane."""
         super().give_up_lane(lane, reason)
         self._wake_reader()
@@ -289,6 +288,10 @@ class Batch(Submitter):
         if not self.is_busy:
             self._intake.wake()
         return True
+
+    def owns(self, job: Job) -> bool:
+        """Whether a job is one of its items."""
+        return job.submitter is self
 
     def retire(self) -> None:
         """Count a worker as ended."""

@@ -31,7 +31,7 @@ from .job import Job
 
 if TYPE_CHECKING:
     from .services import Services
-    from .submitter import Submitter
+    from .submitter import AcceptedItems
 
 _MAX_UNCOMMITTED = 1_024  # results
 _COMMIT_PERIOD = 0.004  # seconds between the starts of two commits
@@ -47,7 +47,7 @@ class CommitQueue:
         services: What the pool lends; it has a journal.
     """
 
-    def __init__(self, submitter: Submitter, services: Services) -> None:
+    def __init__(self, submitter: AcceptedItems, services: Services) -> None:
         if services.journal is None:
             raise AssertionError("there is no journal to commit to")
         self._submitter = submitter

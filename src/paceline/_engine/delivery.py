@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
 from anyio import Event
 from anyio.lowlevel import checkpoint
@@ -24,11 +24,8 @@ from .._core.exceptions import DuplicateItemError, InvalidWorkItemError
 from .._core.fault import DRAINED
 from .._core.results import BatchResult, WorkItemResult
 from ..abc import LLMWorkItem
-from .job import Job
+from .job import Job, Submitter
 from .statistics import Tally
-
-if TYPE_CHECKING:
-    from .submitter import Submitter
 
 T = TypeVar("T")
 

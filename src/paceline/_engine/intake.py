@@ -11,8 +11,9 @@ Rules owned here:
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import AsyncGenerator, AsyncIterable, Awaitable, Callable, Iterable, Sequence, Sized
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 from anyio import CancelScope, Event, lowlevel
 
@@ -21,9 +22,9 @@ from ..abc import LLMWorkItem
 from .delivery import checked_item
 from .foreign import guarded
 from .job import Job
+from .submitter import AcceptedItems, Commits
 
 if TYPE_CHECKING:
-    from .batch import Batch
     from .services import Services
 
 _CHECK_EVERY = 16  # items read between two checks whether more is wanted
@@ -35,6 +36,41 @@ _MAX_TO_SETTLE = 512  # items read only to be settled as pending, once none of t
 
 Item: TypeAlias = LLMWorkItem[Any]
 Source: TypeAlias = Iterable[Item] | AsyncIterable[Item]
+
+
+class Recalls(Commits, Protocol):
+    """What the reader knows of a batch's commits."""
+
+    async def recall_or_admit(self, jobs: Sequence[Job]) -> None:
+        """Hand over stored results; admit the other jobs."""
+        ...
+
+
+class ReadItems(AcceptedItems):
+    """Items that are read from a source: what the reader knows of its batch."""
+
+    @property
+    @abstractmethod
+    def commits(self) -> Recalls | None:
+        """Recalls stored results; None: there is no journal."""
+
+    @property
+    @abstractmethod
+    def is_finished_calling(self) -> bool:
+        """Whether no item can be called any more, including items that are not read yet."""
+
+    @property
+    @abstractmethod
+    def is_busy(self) -> bool:
+        """Whether a worker makes a call, or settles one."""
+
+    @abstractmethod
+    def halt(self) -> None:
+        """Start no more calls."""
+
+    @abstractmethod
+    def finish_source(self, error: BaseException | None) -> None:
+        """Record that no more items come from the source, because it has ended or raised `error`."""
 
 
 class Intake:
@@ -78,7 +114,7 @@ class Intake:
         """The scope that reads a source which need not be read to its end."""
         self._wake_up: Event | None = None
         """Set to wake the reader; None while it does not wait."""
-        self._batch: Batch | None = None
+        self._batch: ReadItems | None = None
         self._iterator = iter(source) if isinstance(source, Iterable) else iter(())
         async_iterator = None if isinstance(source, Iterable) else aiter(source)
         self._anext = async_iterator.__anext__ if async_iterator is not None else None
@@ -95,7 +131,7 @@ class Intake:
 
     # ------------------------------------------------------------------------------------------ reading
 
-    async def feed(self, batch: Batch, services: Services) -> None:
+    async def feed(self, batch: ReadItems, services: Services) -> None:
         """Read the source into the batch until its end, or until no item can be called any more."""
         self._batch = batch
         try:
@@ -113,7 +149,7 @@ class Intake:
                 with CancelScope(shield=True):  # bounded: every hook is
                     await services.hooks.call(self._aclose)
 
-    async def _feed(self, batch: Batch, services: Services) -> None:
+    async def _feed(self, batch: ReadItems, services: Services) -> None:
         since_wait = 0
         start_calls = services.scheduler.start_calls
         while self._must_accept or not batch.is_finished_calling:
@@ -137,7 +173,7 @@ class Intake:
                 start_calls()
                 await lowlevel.checkpoint()
 
-    async def _read_jobs(self, batch: Batch) -> list[Job]:
+    async def _read_jobs(self, batch: ReadItems) -> list[Job]:
         """Accept the next item; with a journal, which recalls many at once, the next few."""
         if self._anext is not None:
             job = await self._read_async(batch, self._anext)
@@ -152,7 +188,7 @@ class Intake:
             jobs.append(job)
         return jobs
 
-    def accept_rest(self, batch: Batch, most: int) -> bool:
+    def accept_rest(self, batch: ReadItems, most: int) -> bool:
         """Accept at most so many unread items of a source that is accepted completely; return whether there may be more.
 
         Called after the batch's tasks have ended.
@@ -167,7 +203,7 @@ class Intake:
         """Whether the next item must have a result in any case (rule 3); not beyond the length that the source declared."""
         return self.length is not None and self._count < self.length
 
-    def _read(self, batch: Batch) -> Job | None:
+    def _read(self, batch: ReadItems) -> Job | None:
         try:
             value = next(self._iterator)
         except StopIteration:
@@ -178,7 +214,7 @@ class Intake:
             return None
         return self._accept(batch, value)
 
-    async def _read_async(self, batch: Batch, pull: Callable[[], Awaitable[Any]]) -> Job | None:
+    async def _read_async(self, batch: ReadItems, pull: Callable[[], Awaitable[Any]]) -> Job | None:
         value, error = await guarded(pull)
         if error is not None:
             self._ended = isinstance(error, StopAsyncIteration)
@@ -186,7 +222,7 @@ class Intake:
             return None
         return self._accept(batch, value)
 
-    def _accept(self, batch: Batch, value: Any) -> Job | None:
+    def _accept(self, batch: ReadItems, value: Any) -> Job | None:
         try:
             item = value if self._make_item is None else self._make_item(self._count, value)
             is_unique = self._unique or isinstance(value, str)  # the id of a string is its position
@@ -199,7 +235,7 @@ class Intake:
 
     # ------------------------------------------------------------------------------------------ how far ahead
 
-    def _is_wanted(self, batch: Batch, share: float = 1.0) -> bool:
+    def _is_wanted(self, batch: ReadItems, share: float = 1.0) -> bool:
         """Whether to read on: a lane has room or no worker is busy, and less than `share` of the bounds is read ahead.
 
         If no item can be called any more, items are read only to be settled, as fast as their results are consumed.

@@ -1,49 +1,26 @@
-"""Job: an accepted item on its way to its result. Owned by the task that has it, or by the lane it waits in."""
+"""Job: an accepted item on its way to its result; and its submitter, to whom all that happens to it is reported."""
 
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any
+from abc import ABC, abstractmethod
+from typing import Any
 
 import attrs
 from anyio import CancelScope
 
 from .._core import escalation, retry
-from .._core.accounting import Price
-from .._core.connections import Connections
+from .._core.config import ProcessorConfig
 from .._core.fair_queue import Customer
 from .._core.fault import Fault
-from .._core.provider_answers.classify import describe
+from .._core.fault_groups import FaultGroup
 from .._core.refusals import NOT_REFUSED, RefusalRecord
 from .._core.results import Attempt, WorkItemResult, make_result
 from .._core.usage import NO_USAGE, TokenUsage
 from ..abc import Ladder, LLMCallStrategy, LLMWorkItem
-from .foreign import logger
-
-if TYPE_CHECKING:
-    from .lane import Lane
-    from .submitter import Submitter
-
-
-@attrs.define(eq=False)
-class ConnectionUse:
-    """How many connections of one client the calls in flight of one pool take. Counted by the jobs that take them."""
-
-    limit: int
-    taken: int = 0
-
-    @property
-    def has_room(self) -> bool:
-        """Whether another call may start. If not, a call is in flight, and its end is the next event."""
-        return self.taken < self.limit
-
-    def take(self) -> None:
-        """Count a connection as taken."""
-        self.taken += 1
-
-    def give_back(self) -> None:
-        """Count a connection as free."""
-        self.taken -= 1
+from .lane import ConnectionUse, Lane
+from .statistics import Tally
+from .strategy_values import ladder_of, model_of
 
 
 @attrs.define(eq=False)
@@ -58,7 +35,7 @@ class Job:
     origin: LLMCallStrategy[Any]
     """The strategy that is called for it: the item's own, or the step of its ladder."""
     ladder: Ladder | None = None
-    lane: Lane | None = None
+    lane: Lane[Job] | None = None
     state: retry.State | escalation.State = retry.NEW
     strategy: LLMCallStrategy[Any] | None = None
     """The item's own copy of `origin`, made before its first call there."""
@@ -107,14 +84,14 @@ class Job:
     def of(cls, submitter: Submitter, item: LLMWorkItem[Any], index: int) -> Job:
         """Return the job of an accepted item, which waits with the other jobs of its submitter."""
         job = cls(submitter, item, index, submitter, item.strategy)
-        if _ladder_of(item.strategy) is not None:
+        if ladder_of(item.strategy) is not None:
             job.replace_item(item)
         return job
 
     def replace_item(self, item: LLMWorkItem[Any]) -> None:
         """Set the item, which a middleware may have replaced, and start with its strategy."""
         self.item = item
-        self.ladder = _ladder_of(item.strategy)
+        self.ladder = ladder_of(item.strategy)
         if self.ladder is None:
             self.origin, self.state = item.strategy, retry.NEW
         else:
@@ -151,7 +128,7 @@ class Job:
         return self.origin if self.strategy is None else self.strategy
 
     @property
-    def lane_or_raise(self) -> Lane:
+    def lane_or_raise(self) -> Lane[Job]:
         """The lane of a job that has one: every job that waits or was called."""
         if self.lane is None:
             raise AssertionError(f"item {self.item.item_id!r} is in no lane")
@@ -159,7 +136,7 @@ class Job:
 
     # ------------------------------------------------------------------------------------------ its way
 
-    def enter(self, lane: Lane, use: ConnectionUse | None) -> None:
+    def enter(self, lane: Lane[Job], use: ConnectionUse | None) -> None:
         """Let its next call be one of this lane, and need one of these connections."""
         if self.lane is not lane:
             self.charged = ()  # tickets of another controller
@@ -288,37 +265,111 @@ class Job:
         )
 
 
-def model_of(strategy: LLMCallStrategy[Any]) -> str | None:
-    """Return the name of a strategy's model; None if it has none or it cannot be read."""
-    try:
-        model = strategy.model
-    except Exception:  # noqa: BLE001 - a foreign property may raise anything
-        return None
-    return model if isinstance(model, str) else None
+class Submitter(ABC):
+    """Whose items a pool calls: a batch, or the single calls of all tasks."""
 
+    starts_afresh: bool
+    """Whether its first call in a lane that nobody uses is made whatever earlier calls said of the lane."""
+    priority: int
+    """Of its calls: higher goes first."""
+    tenant: str
+    """For whom its calls are made."""
+    tally: Tally
+    """Its counts."""
+    started_at: float
+    """When it began, in seconds."""
+    lanes: dict[str, Lane[Job]]
+    """Lanes that its items were in, by quota key."""
+    exhausted: dict[str, Fault]
+    """Why no more calls of it start in some of these lanes."""
 
-def price_of(strategy: LLMCallStrategy[Any]) -> Price | None:
-    """Return a strategy's price; None if it has none or it cannot be read."""
-    try:
-        price = strategy.price
-    except Exception:  # noqa: BLE001 - as above
-        return None
-    return price if isinstance(price, Price) else None
+    @property
+    @abstractmethod
+    def may_start(self) -> bool:
+        """Whether one of its waiting jobs may start a call."""
 
+    @property
+    @abstractmethod
+    def is_open(self) -> bool:
+        """Whether calls may start, as far as it knows."""
 
-def connections_of(strategy: LLMCallStrategy[Any]) -> Connections | None:
-    """Return the connections of a strategy's client; None if they are not limited or cannot be read."""
-    try:
-        connections = strategy.connections
-    except Exception:  # noqa: BLE001 - as above
-        return None
-    return connections if isinstance(connections, Connections) else None
+    @property
+    @abstractmethod
+    def stopped(self) -> Fault | None:
+        """Why no more calls start in any lane; None: they may."""
 
+    @property
+    @abstractmethod
+    def deadline(self) -> float:
+        """The time by which all its items are settled; inf: there is none."""
 
-def _ladder_of(strategy: LLMCallStrategy[Any]) -> Ladder | None:
-    try:
-        ladder = strategy.ladder
-    except Exception as error:  # noqa: BLE001 - as above
-        logger.warning("%s.ladder failed: %s", type(strategy).__qualname__, describe(error))
-        return None
-    return ladder if isinstance(ladder, Ladder) else None
+    @property
+    @abstractmethod
+    def deadline_fault(self) -> Fault | None:
+        """The fault of items that are not settled at the deadline; None: it has not passed."""
+
+    @property
+    @abstractmethod
+    def unsettled(self) -> int:
+        """Items without a result."""
+
+    @property
+    @abstractmethod
+    def waiting(self) -> int:
+        """Items that are neither settled nor in flight."""
+
+    @abstractmethod
+    def open_jobs(self) -> list[Job]:
+        """Return the jobs of all items without a result."""
+
+    @abstractmethod
+    def admit(self, job: Job) -> None:
+        """Pass an accepted job through the middlewares, and let it wait for its first call."""
+
+    @abstractmethod
+    def run(self, job: Job) -> None:
+        """Make the call of a job that was started in its lane, in a task that has the submitter's context."""
+
+    @abstractmethod
+    def dismiss(self, job: Job, fault: Fault) -> None:
+        """End a job that is neither in a lane nor in a task: it will be settled with `fault`."""
+
+    @abstractmethod
+    def leave_unprepared(self, job: Job, fault: Fault, effect: retry.Effect) -> None:
+        """End a job whose strategy could not be prepared, for this fault; `effect`: what the fault means for a batch."""
+
+    @abstractmethod
+    def deliver(self, job: Job) -> None:
+        """Hand a job's result over; with a journal, once it is committed."""
+
+    @abstractmethod
+    def deny(self, fault: Fault, lane: Lane[Job]) -> None:
+        """Make no more calls in a lane whose provider does not know the caller, or none at all."""
+
+    @abstractmethod
+    def stop(self, reason: Fault) -> None:
+        """Start no more calls; waiting items are settled with `reason`."""
+
+    @abstractmethod
+    def give_up_lane(self, lane: Lane[Job], reason: Fault) -> None:
+        """Start no more calls in a lane."""
+
+    @abstractmethod
+    def record_systematic(self, group: FaultGroup, reason: Fault) -> None:
+        """Record that all calls of a lane failed alike."""
+
+    @abstractmethod
+    def use_lane(self, lane: Lane[Job], max_workers: int) -> None:
+        """Record that items of it go to a lane."""
+
+    @abstractmethod
+    def change_allowed(self, change: int, max_workers: int) -> None:
+        """Record that the controllers of its lanes allow more or fewer calls in flight than before."""
+
+    @abstractmethod
+    def count_call(self, change: int) -> None:
+        """Count calls that started (1) or ended (-1)."""
+
+    @abstractmethod
+    def overdue_fault(self, config: ProcessorConfig) -> Fault:
+        """Return the fault of an item whose deadline has passed."""

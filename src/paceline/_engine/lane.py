@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Generic, Protocol, TypeVar
 
 import attrs
 
@@ -18,12 +18,11 @@ from .._core.prompt import characters_of
 from .._core.provider_answers.classify import describe
 from .._core.quantity import quantity
 from .._core.quota import QuotaHint, Unit, positive_number
-from .._core.refusals import Blame, LaneRefusals
+from .._core.refusals import Blame, LaneRefusals, RefusalRecord
 from .._core.throughput import Throughput
 from .._core.token_estimate import TokenCosts
-from ..abc import LLMCallStrategy, RateController
+from ..abc import LLMCallStrategy, LLMWorkItem, RateController
 from .foreign import logger
-from .job import Job
 
 _REPEATEDLY = 2  # refusals between which others were served: a token estimate alone is too coarse to end an item
 _ENOUGH_FAILED = 3  # items: fewer may be bad themselves
@@ -32,6 +31,94 @@ _FIRST_REOPENING, _LAST_REOPENING = (
     5.0,
     300.0,
 )  # seconds until an exhausted lane is probed whose reopening is not known; it doubles
+
+
+@attrs.define(eq=False)
+class ConnectionUse:
+    """How many connections of one client the calls in flight of one pool take. Counted by the jobs that take them."""
+
+    limit: int
+    taken: int = 0
+
+    @property
+    def has_room(self) -> bool:
+        """Whether another call may start. If not, a call is in flight, and its end is the next event."""
+        return self.taken < self.limit
+
+    def take(self) -> None:
+        """Count a connection as taken."""
+        self.taken += 1
+
+    def give_back(self) -> None:
+        """Count a connection as free."""
+        self.taken -= 1
+
+
+class LaneJob(Protocol):
+    """What a lane knows of a job."""
+
+    @property
+    def item(self) -> LLMWorkItem[Any]:
+        """The item."""
+        ...
+
+    @property
+    def customer(self) -> Customer:
+        """With whose jobs it waits."""
+        ...
+
+    @property
+    def active_strategy(self) -> LLMCallStrategy[Any]:
+        """The strategy of its next call."""
+        ...
+
+    @property
+    def use(self) -> ConnectionUse | None:
+        """The connections that its next call needs one of; None: they are not limited."""
+        ...
+
+    @property
+    def cost(self) -> float:
+        """Token estimate of its next call; 0: not computed yet."""
+        ...
+
+    @property
+    def refused(self) -> RefusalRecord:
+        """Its latest refusals, in a row."""
+        ...
+
+    @property
+    def order(self) -> int:
+        """Number of its latest call in its lane."""
+        ...
+
+    @property
+    def was_called(self) -> bool:
+        """Whether a call of it has ended."""
+        ...
+
+    def wait(self, *, estimate_again: bool = False) -> None:
+        """Record that it waits in its lane's queue."""
+        ...
+
+    def estimate(self, cost: float, characters: int | None) -> None:
+        """Set the token estimate of its next call."""
+        ...
+
+    def start(self, now: float, order: int, ticket: Any) -> None:
+        """Record that its call may start."""
+        ...
+
+    def finish(self) -> Any:
+        """Record that its call has ended; return the controller's ticket."""
+        ...
+
+    def refuse(self, refused: RefusalRecord) -> None:
+        """Set its refusals in a row."""
+        ...
+
+
+J = TypeVar("J", bound=LaneJob)
 
 
 @attrs.frozen
@@ -46,14 +133,14 @@ class LearnedQuota:
     """The journal's position in it."""
 
 
-class Lane:
+class Lane(Generic[J]):
     """The jobs that share a quota, and the rate controller that paces them."""
 
     def __init__(self, quota: str, learned: LearnedQuota) -> None:
         self.quota = quota
         self.pace: RateController = learned.pace
         self.costs: TokenCosts = learned.costs
-        self.queue: FairQueue[Job] = FairQueue()
+        self.queue: FairQueue[J] = FairQueue()
         self._unreported = learned.unreported
         self._unrecorded = learned.unrecorded
         self._throughput = Throughput()
@@ -152,14 +239,14 @@ class Lane:
             return math.inf
         return self.pace.admit_at(now, job.cost or self._estimate_cost(job))
 
-    def add(self, job: Job) -> None:
+    def add(self, job: J) -> None:
         """Let a job wait for its first call."""
         if not self._in_flight and not len(self.queue):
             self._refused_since = math.inf  # the lane was idle: earlier refusals say nothing about now
         job.wait()
         self.queue.add(job.customer, job)
 
-    def put_back(self, job: Job, not_before: float, now: float, *, is_new_here: bool) -> None:
+    def put_back(self, job: J, not_before: float, now: float, *, is_new_here: bool) -> None:
         """Let a job wait for a further call; `is_new_here`: the last one was in another lane."""
         if is_new_here and self.is_idle:
             self._refused_since = job.refused.since  # it may go from lane to lane, and be refused in each
@@ -169,7 +256,7 @@ class Lane:
             step_back += self._in_flight
         self.queue.put_back(job.customer, job, not_before, now, step_back)
 
-    def start(self, job: Job, now: float) -> None:
+    def start(self, job: J, now: float) -> None:
         """Count a call as started."""
         order = self._refusals.record_start()
         job.start(now, order, self.pace.started(now, job.cost or self._estimate_cost(job)))
@@ -178,14 +265,14 @@ class Lane:
         if self._in_flight == 1:
             self.queue.set_idle(idle=False)
 
-    def finish(self, job: Job, now: float, signal: Any) -> None:
+    def finish(self, job: J, now: float, signal: Any) -> None:
         """Count a call as ended."""
         self._in_flight -= 1
         if not self._in_flight:
             self.queue.set_idle(idle=True)
         self.pace.settled(job.finish(), now, signal)
 
-    def _estimate_cost(self, job: Job) -> float:
+    def _estimate_cost(self, job: J) -> float:
         """Set and return the token estimate of a job's next call."""
         prompt = job.item.prompt
         characters = characters_of(prompt)
@@ -196,7 +283,7 @@ class Lane:
         job.estimate(estimate or self.costs.expected(characters), characters)
         return job.cost
 
-    def is_too_large(self, job: Job, quota: QuotaHint | None) -> bool:
+    def is_too_large(self, job: J, quota: QuotaHint | None) -> bool:
         """Whether a job that was refused repeatedly is larger than the whole limit that the provider names."""
         if quota is None or job.refused.counted < _REPEATEDLY:
             return False
@@ -206,7 +293,7 @@ class Lane:
 
     # ------------------------------------------------------------------------------------------ what calls say
 
-    def record_served(self, job: Job) -> None:
+    def record_served(self, job: J) -> None:
         """Record that the provider served a job's call: patience starts from the beginning."""
         self._refused_since = math.inf
         self._is_probing, self._reopening = False, _FIRST_REOPENING
@@ -220,7 +307,7 @@ class Lane:
         """Record that the provider refused a call."""
         self._refused_since = min(self._refused_since, now)
 
-    def blame(self, job: Job, now: float, patience: float) -> Blame:
+    def blame(self, job: J, now: float, patience: float) -> Blame:
         """Record that a job's call was refused; return whom that tells about."""
         refused, blame = self._refusals.record_refusal(job.refused, job.order, now, patience)
         job.refuse(refused)
@@ -233,7 +320,7 @@ class Lane:
         self._long_hints = self._long_hints.after(now, asked, patience)
         return self._long_hints.are_believed
 
-    def record_passing_fault(self, job: Job, now: float, patience: float) -> bool:
+    def record_passing_fault(self, job: J, now: float, patience: float) -> bool:
         """Record that a job's call failed for a passing reason; return whether the lane is down for longer than anyone waits.
 
         It is if the controller lets the next call start only after `patience` seconds, as every call failed for even longer.
@@ -293,7 +380,7 @@ class Lane:
         return self._unrecorded.read(self.pace.history)
 
 
-def own_refusal_fault(lane: Lane, job: Job, message: str = "") -> Fault:
+def own_refusal_fault(lane: Lane[J], job: J, message: str = "") -> Fault:
     """Return the fault of an item that is refused for its own sake; `message`: the provider's words."""
     text = f"refused {quantity(job.refused.times, 'time')} in a row, whereas {lane.quota} served others"
     return Fault(FaultKind.THROTTLED, f"{text}: {message}" if message else text, reason=FaultReason.REFUSED_ALONE)

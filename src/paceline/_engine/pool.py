@@ -10,7 +10,6 @@ Rules owned here:
 
 from __future__ import annotations
 
-import math
 import random
 import threading
 import time
@@ -90,7 +89,6 @@ class Pool:
         self._token: EventLoopToken | None = None
         self._thread = 0
         self._is_open = False
-        self._releases_idle = False
         self._last: BatchResult[Any] = BatchResult()
         self._last_end = 0.0  # seconds of the event loop's clock: when the latest batch ended
         self._past = Tally()  # sums over the batches that have ended
@@ -106,7 +104,7 @@ class Pool:
         await self._nursery.__aenter__()
         self._hooks.open(self._start_task)
         self._unsubscribe = self.config.subscribe(self._on_setting)
-        self._nursery.start_soon(supervise, self, self._services)
+        self._nursery.start_soon(supervise, self._services, self._batches)
         self._is_open = True
         return self
 
@@ -189,10 +187,9 @@ class Pool:
 
     # ------------------------------------------------------------------------------------------ batches
 
-    @property
-    def batches(self) -> Sequence[Batch]:
-        """The batches that run now."""
-        return self._batches
+    def keep_only_what_is_used(self) -> None:
+        """Let go of strategies that are idle for long, instead of keeping them until the pool closes."""
+        self._strategies.keep_only_what_is_used()
 
     @property
     def has_journal(self) -> bool:
@@ -336,22 +333,6 @@ class Pool:
             raise MisuseError("the pool is not open; use it inside `async with`")
         if threading.get_ident() != self._thread:
             raise MisuseError("a pool belongs to the event loop that opened it; use another one in another loop")
-
-    # ------------------------------------------------------------------------------------------ what it does not need any more
-
-    def keep_only_what_is_used(self) -> None:
-        """Let go of strategies that are idle for long, instead of keeping them until the pool closes."""
-        self._releases_idle = True
-
-    @property
-    def next_release(self) -> float:
-        """When a strategy or a lane has been idle for long; inf: the pool keeps all."""
-        return self._strategies.next_release if self._releases_idle else math.inf
-
-    async def release_idle(self, now: float) -> None:
-        """Let go of the strategies that were idle for long."""
-        if self._releases_idle and now >= self._strategies.next_release:
-            await self._strategies.release_idle(now)
 
     # ------------------------------------------------------------------------------------------ knowledge and figures
 

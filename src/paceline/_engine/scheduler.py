@@ -27,9 +27,9 @@ from .._core.exhausted_lane import reopens_in
 from .._core.fault import Fault, FaultKind
 from .._core.provider_answers.classify import describe
 from ..abc import LLMCallStrategy
-from .job import ConnectionUse, Job, connections_of
-from .lane import Lane, LearnedQuota
-from .submitter import Submitter
+from .job import Job, Submitter
+from .lane import ConnectionUse, Lane, LearnedQuota
+from .strategy_values import connections_of
 from .timers import Alarm, CallsInFlight, ItemDeadlines
 
 
@@ -46,7 +46,7 @@ class Scheduler:
         self.alarm: Alarm = Alarm()
         self.calls: CallsInFlight = CallsInFlight()
         self.deadlines: ItemDeadlines = ItemDeadlines()
-        self.lanes: dict[str, Lane] = {}
+        self.lanes: dict[str, Lane[Job]] = {}
         """By quota key."""
         self._learned_of = learned_of
         self._submitters: list[Submitter] = []
@@ -54,8 +54,8 @@ class Scheduler:
         self._in_flight = 0
         self._next_start = math.inf
         self._ready = _ReadyLanes()
-        self._starving: dict[str, Lane] = {}
-        self._unreachable: dict[str, Lane] = {}
+        self._starving: dict[str, Lane[Job]] = {}
+        self._unreachable: dict[str, Lane[Job]] = {}
 
     # ------------------------------------------------------------------------------------------ submitters
 
@@ -110,7 +110,7 @@ class Scheduler:
         if not job.submitter.is_open:
             self._look_at(lane)
 
-    def _enter_lane(self, job: Job) -> Lane | None:
+    def _enter_lane(self, job: Job) -> Lane[Job] | None:
         """Return the lane of a job's next call; dismiss the job and return None if it can have none."""
         strategy, submitter = job.active_strategy, job.submitter
         try:
@@ -140,7 +140,7 @@ class Scheduler:
         job.enter(lane, use)
         return lane
 
-    def lane_of(self, strategy: LLMCallStrategy[Any]) -> Lane | None:
+    def lane_of(self, strategy: LLMCallStrategy[Any]) -> Lane[Job] | None:
         """Return the lane of a strategy's calls; None: it has none yet."""
         try:
             return self.lanes.get(strategy.quota)
@@ -201,13 +201,13 @@ class Scheduler:
         now, config, submitter = current_time(), self.config, job.submitter
         if job.deadline == math.inf and config.deadline_per_item < math.inf:
             job.end_by(now + config.deadline_per_item)
-            self.deadlines.add(job, len(submitter.ledger))
+            self.deadlines.add(job, submitter.unsettled)
         expires = min(now + config.timeout_per_item, job.deadline)
         self.calls.start(job, scope, now, expires)
         self.alarm.ring_by(expires)
         return min(expires, submitter.deadline) - now
 
-    def settle_call(self, job: Job, lane: Lane, now: float, signal: pace.Signal) -> None:
+    def settle_call(self, job: Job, lane: Lane[Job], now: float, signal: pace.Signal) -> None:
         """Report to the lane's controller how a started call ended."""
         match signal:
             case pace.Served():
@@ -228,7 +228,7 @@ class Scheduler:
         if lane.pace.limit != before:
             self._change_allowed(lane, lane.pace.limit - before)
 
-    def _touch(self, lane: Lane) -> None:
+    def _touch(self, lane: Lane[Job]) -> None:
         """Look at a lane again when the next call is chosen: something has happened to it."""
         self._ready.add(lane)
 
@@ -240,7 +240,7 @@ class Scheduler:
 
     # ------------------------------------------------------------------------------------------ exhausted lanes
 
-    def exhaust_lane(self, lane: Lane, reason: Fault) -> None:
+    def exhaust_lane(self, lane: Lane[Job], reason: Fault) -> None:
         """Start no more calls in a lane; items that wait there are settled with `reason`."""
         now = current_time()
         wait = reopens_in(reason)
@@ -256,21 +256,21 @@ class Scheduler:
             self._look_at(lane)
         self.alarm.ring()
 
-    def _look_at(self, lane: Lane) -> None:
+    def _look_at(self, lane: Lane[Job]) -> None:
         self._unreachable[lane.quota] = lane
         self.alarm.ring()
 
-    def take_unreachable(self) -> Iterable[Lane]:
+    def take_unreachable(self) -> Iterable[Lane[Job]]:
         """Return the lanes with jobs that may have to be dismissed, and forget them."""
         lanes, self._unreachable = self._unreachable, {}
         return lanes.values()
 
     @property
-    def starving(self) -> tuple[Lane, ...]:
+    def starving(self) -> tuple[Lane[Job], ...]:
         """Lanes that refuse calls and serve none."""
         return tuple(self._starving.values()) if self._starving else ()
 
-    def _change_allowed(self, lane: Lane, change: int) -> None:
+    def _change_allowed(self, lane: Lane[Job], change: int) -> None:
         """Record that a controller allows more or fewer calls in flight than before."""
         for submitter in self._submitters:
             if lane.quota in submitter.lanes:
@@ -286,17 +286,17 @@ class _ReadyLanes:
     """The lanes that may start a call, the least loaded first, and those whose time comes later (rule 2)."""
 
     def __init__(self) -> None:
-        self._changed: dict[Lane, None] = {}
-        self._ready: list[tuple[float, int, Lane]] = []  # load, number, lane
-        self._later: list[tuple[float, int, Lane]] = []  # time, number, lane
-        self._numbers: dict[Lane, int] = {}  # of the entry of each lane that counts
+        self._changed: dict[Lane[Job], None] = {}
+        self._ready: list[tuple[float, int, Lane[Job]]] = []  # load, number, lane
+        self._later: list[tuple[float, int, Lane[Job]]] = []  # time, number, lane
+        self._numbers: dict[Lane[Job], int] = {}  # of the entry of each lane that counts
         self._count = 0
 
-    def add(self, lane: Lane) -> None:
+    def add(self, lane: Lane[Job]) -> None:
         """Look at a lane again."""
         self._changed[lane] = None
 
-    def next(self, now: float) -> Lane | None:
+    def next(self, now: float) -> Lane[Job] | None:
         """Return the least loaded lane that may start a call now; None: there is none before `next_time`."""
         if self._later and self._later[0][0] <= now:
             self._pop_later(now)

@@ -23,8 +23,9 @@ from .._core.usage import NO_USAGE
 from ..abc import LLMCallStrategy
 from .calls import EndedCall, Verdict, judge, signal_of, take_quota_hint
 from .foreign import unwrap
-from .job import Job, model_of, price_of
+from .job import Job
 from .lane import Lane, own_refusal_fault
+from .strategy_values import model_of, price_of
 from .watch import heed_end, heed_long_hint, stop_others
 
 if TYPE_CHECKING:
@@ -99,7 +100,7 @@ async def _decide(services: Services, job: Job, call: EndedCall) -> None:
             await _publish(services, job)
 
 
-def _report(services: Services, job: Job, lane: Lane, call: EndedCall) -> tuple[EndedCall, bool]:
+def _report(services: Services, job: Job, lane: Lane[Job], call: EndedCall) -> tuple[EndedCall, bool]:
     """Report a call to the controller and the accounts; return it, and whether its item is refused for its own sake."""
     fault, own = call.verdict.fault, False
     if fault is not None and fault.kind is FaultKind.THROTTLED:
@@ -121,7 +122,7 @@ def _report(services: Services, job: Job, lane: Lane, call: EndedCall) -> tuple[
 
 
 def _refused(
-    job: Job, lane: Lane, call: EndedCall, fault: Fault, patience: float
+    job: Job, lane: Lane[Job], call: EndedCall, fault: Fault, patience: float
 ) -> tuple[EndedCall, pace.Signal, bool]:
     """Record a refused call; return it, its signal to the controller, and whether the item is refused for its own sake."""
     blame = lane.blame(job, call.at, patience)
@@ -138,7 +139,7 @@ def _refused(
     return attrs.evolve(call, verdict=attrs.evolve(call.verdict, fault=fault)), signal, True
 
 
-def _record_attempt(job: Job, lane: Lane, call: EndedCall) -> None:
+def _record_attempt(job: Job, lane: Lane[Job], call: EndedCall) -> None:
     """Record an attempt and its cost."""
     fault, usage, strategy, tally = call.verdict.fault, call.verdict.usage, job.active_strategy, job.submitter.tally
     model = model_of(strategy)
@@ -151,7 +152,7 @@ def _record_attempt(job: Job, lane: Lane, call: EndedCall) -> None:
         account.book_alone(model_of(top) or type(top).__qualname__, usage, price_of(top))
 
 
-def _event(services: Services, lane: Lane, call: EndedCall, *, own: bool) -> retry.Event:
+def _event(services: Services, lane: Lane[Job], call: EndedCall, *, own: bool) -> retry.Event:
     if call.verdict.fault is None:
         return retry.ANSWERED
     if call.final:
@@ -229,7 +230,7 @@ async def _notify_strategy(services: Services, job: Job, error: BaseException, a
     await services.hooks.call(strategy.on_error, error, attempt)
 
 
-def _pace_changed(lane: Lane, change: PaceChange) -> events.Event:
+def _pace_changed(lane: Lane[Job], change: PaceChange) -> events.Event:
     return events.PaceChanged(
         quota=lane.quota, handle=change.handle, old=change.old, new=change.new, reason=change.reason
     )

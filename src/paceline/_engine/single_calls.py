@@ -28,7 +28,7 @@ from ..abc import LLMWorkItem
 from .commits import CommitQueue
 from .job import Job
 from .settle import give_up, pass_middlewares, settle_reply
-from .submitter import Submitter
+from .submitter import AcceptedItems
 from .worker import NoReply, Reply, leaked_scope, make_call, settle
 
 if TYPE_CHECKING:
@@ -95,7 +95,7 @@ class _Turns:
             turn.set()
 
 
-class SingleCalls(Submitter):
+class SingleCalls(AcceptedItems):
     """The single calls of one pool.
 
     Args:
@@ -286,7 +286,7 @@ class SingleCalls(Submitter):
         del effect
         self.dismiss(job, fault)
 
-    def deny(self, fault: Fault, lane: Lane) -> None:
+    def deny(self, fault: Fault, lane: Lane[Job]) -> None:
         """Start no more calls in a lane for a while, as its provider does not know the caller."""
         self._services.scheduler.exhaust_lane(lane, fault)
 
@@ -301,7 +301,7 @@ class SingleCalls(Submitter):
                     job.leave_queue()
                     self.dismiss(job, reason)
 
-    def give_up_lane(self, lane: Lane, reason: Fault) -> None:
+    def give_up_lane(self, lane: Lane[Job], reason: Fault) -> None:
         """Do nothing: the lane is tried again."""
 
     @property

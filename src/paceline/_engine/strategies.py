@@ -29,9 +29,8 @@ from ..abc import LLMCallStrategy
 from .calls import fault_of, log_bug
 from .foreign import guarded
 from .hooks import Hooks
-from .job import Job
+from .job import Job, Submitter
 from .scheduler import Scheduler
-from .submitter import Submitter
 
 _MAX_CONCURRENT = 64  # instances prepared at the same time
 _TRY_AGAIN = 5.0  # seconds after a failure before a single call prepares the instance again
@@ -112,6 +111,7 @@ class Strategies:
         self._preparations: dict[int, _Preparation] = {}
         self._failures: dict[int, _Failure] = {}
         self._limiter = CapacityLimiter(_MAX_CONCURRENT)
+        self._releases_idle = False
 
     # ------------------------------------------------------------------------------------------ jobs
 
@@ -241,16 +241,24 @@ class Strategies:
         """Let go of every instance, and clean up those that no other pool uses; exceptions are logged."""
         await self._release(list(self._uses))
 
+    def keep_only_what_is_used(self) -> None:
+        """Let go of instances that are idle for long, instead of keeping them until the pool closes."""
+        self._releases_idle = True
+
     async def release_idle(self, now: float) -> None:
         """Let go of the instances that had no items for a while."""
+        if now < self.next_release:
+            return
         idle = [key for key, use in self._uses.items() if now >= use.last + _IDLE]
         if idle:
-            busy = {id(job.origin) for each in self._scheduler.submitters for job in each.ledger.jobs()}
+            busy = {id(job.origin) for each in self._scheduler.submitters for job in each.open_jobs()}
             await self._release([key for key in idle if key not in busy])
 
     @property
     def next_release(self) -> float:
-        """When the next instance has had no items for a while; inf: none is in use."""
+        """When the next instance has had no items for a while; inf: none is in use, or all are kept."""
+        if not self._releases_idle:
+            return math.inf
         return min((use.last + _IDLE for use in self._uses.values()), default=math.inf)
 
     async def _release(self, keys: list[int]) -> None:

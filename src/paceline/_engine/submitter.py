@@ -1,26 +1,34 @@
-"""Submitter: whose items a pool calls: a batch, or the single calls of all tasks. It has the items until each has its result."""
+"""Accepted items: what both kinds of submitters do with their items: accept them, count them, and hand their results over."""
 
 from __future__ import annotations
 
 import math
-from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING
+from abc import abstractmethod
+from typing import Protocol
 
-from .._core import retry
 from .._core.config import ProcessorConfig
 from .._core.fault import Fault, overdue_fault
 from .._core.fault_groups import FaultGroup
 from .delivery import Ledger, Outlet
+from .job import Job, Submitter
+from .lane import Lane
 from .statistics import Tally
 
-if TYPE_CHECKING:
-    from .commits import CommitQueue
-    from .job import Job
-    from .lane import Lane
+
+class Commits(Protocol):
+    """Commits results to a journal."""
+
+    def has_room(self) -> bool:
+        """Whether results are committed as fast as they come."""
+        ...
+
+    def deliver(self, job: Job) -> None:
+        """Let a job's result wait for its commit; then hand it over."""
+        ...
 
 
-class Submitter(ABC):
-    """The items of one batch, or of single calls, and what has become of them.
+class AcceptedItems(Submitter):
+    """The items of one batch, or of single calls, until each has its result.
 
     Args:
         outlet: Destination of the results.
@@ -28,71 +36,26 @@ class Submitter(ABC):
     """
 
     def __init__(self, outlet: Outlet, now: float) -> None:
-        self.tally: Tally = Tally()
+        self.tally = Tally()
         self.ledger: Ledger = Ledger(outlet, self.tally)
         self.started_at = now
-        self.lanes: dict[str, Lane] = {}
-        """Lanes that its items were in, by quota key."""
+        self.lanes: dict[str, Lane[Job]] = {}
         self.exhausted: dict[str, Fault] = {}
-        """Why no more calls of it start in some of these lanes."""
         self.in_flight = 0
         """Calls in flight of it."""
         self._outlet = outlet
         self._stopped: Fault | None = None
         self._allowed = 0
 
-    # ------------------------------------------------------------------------------------------ what a subclass decides
-
-    starts_afresh: bool
-    """Whether its first call in a lane that nobody uses is made whatever earlier calls said of the lane."""
-    priority: int
-    """Of its calls: higher goes first."""
-    tenant: str
-    """For whom its calls are made."""
-
     @property
     @abstractmethod
-    def may_start(self) -> bool:
-        """Whether one of its waiting jobs may start a call."""
-
-    @property
-    @abstractmethod
-    def commits(self) -> CommitQueue | None:
+    def commits(self) -> Commits | None:
         """Commits results to the journal; None: there is none."""
-
-    @property
-    @abstractmethod
-    def is_open(self) -> bool:
-        """Whether calls may start."""
 
     @property
     @abstractmethod
     def is_closed(self) -> bool:
         """Whether every item has its result and no more items can come."""
-
-    @abstractmethod
-    def admit(self, job: Job) -> None:
-        """Pass an accepted job through the middlewares, and let it wait for its first call."""
-
-    @abstractmethod
-    def run(self, job: Job) -> None:
-        """Make the call of a job that was started in its lane, in a task that has the submitter's context."""
-
-    @abstractmethod
-    def dismiss(self, job: Job, fault: Fault) -> None:
-        """End a job that is neither in a lane nor in a task: it will be settled with `fault`."""
-
-    @abstractmethod
-    def leave_unprepared(self, job: Job, fault: Fault, effect: retry.Effect) -> None:
-        """End a job whose strategy could not be prepared, for this fault; `effect`: what the fault means for a batch."""
-
-    @abstractmethod
-    def deny(self, fault: Fault, lane: Lane) -> None:
-        """Make no more calls in a lane whose provider does not know the caller, or none at all."""
-
-    @abstractmethod
-    def stop(self, reason: Fault) -> None:
-        """Start no more calls; waiting items are settled with `reason`."""
 
     @abstractmethod
     def settle_at_end(self, job: Job, fault: Fault) -> None:
@@ -101,8 +64,6 @@ class Submitter(ABC):
     @abstractmethod
     def close_if_empty(self) -> None:
         """Close once every item has its result and no more can come."""
-
-    # ------------------------------------------------------------------------------------------ for all
 
     @property
     def stopped(self) -> Fault | None:
@@ -118,6 +79,15 @@ class Submitter(ABC):
     def deadline_fault(self) -> Fault | None:
         """The fault of items that are not settled at the deadline; None: it has not passed."""
         return None
+
+    @property
+    def unsettled(self) -> int:
+        """Items without a result."""
+        return len(self.ledger)
+
+    def open_jobs(self) -> list[Job]:
+        """Return the jobs of all items without a result."""
+        return self.ledger.jobs()
 
     @property
     def waiting(self) -> int:
@@ -136,7 +106,7 @@ class Submitter(ABC):
         commits = self.commits
         return self._outlet.has_room() and (commits is None or commits.has_room())
 
-    def use_lane(self, lane: Lane, max_workers: int) -> None:
+    def use_lane(self, lane: Lane[Job], max_workers: int) -> None:
         """Record that items of it go to a lane."""
         self.lanes[lane.quota] = lane
         self.change_allowed(lane.pace.limit, max_workers)
@@ -146,7 +116,7 @@ class Submitter(ABC):
         self._allowed += change
         self.tally.record_allowed(min(max_workers, self._allowed))
 
-    def give_up_lane(self, lane: Lane, reason: Fault) -> None:
+    def give_up_lane(self, lane: Lane[Job], reason: Fault) -> None:
         """Start no more calls in a lane."""
         self.exhausted.setdefault(lane.quota, reason)
 

@@ -7,7 +7,7 @@ end of a lane's patience. No call and no wait has a timer of its own.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 import attrs
@@ -19,24 +19,24 @@ from .job import Job
 from .lane import Lane, own_refusal_fault
 
 if TYPE_CHECKING:
-    from .pool import Pool
+    from .batch import Batch
     from .services import Services
 
 
-async def supervise(pool: Pool, services: Services) -> None:
+async def supervise(services: Services, batches: Sequence[Batch]) -> None:
     """Do what is due, and wait for what is due next, until the task is cancelled."""
     scheduler = services.scheduler
     while True:
         scheduler.alarm.reset()
-        await pool.release_idle(current_time())
-        at = _do_due(pool, services)
+        await services.strategies.release_idle(current_time())
+        at = _do_due(services, batches)
         await scheduler.alarm.wait(at)
 
 
-def _do_due(pool: Pool, services: Services) -> float:
+def _do_due(services: Services, batches: Sequence[Batch]) -> float:
     """Do everything that is due; return when something is due next."""
     scheduler, now, patience = services.scheduler, current_time(), services.config.retry.patience
-    due = min((batch.check_deadline() for batch in pool.batches), default=math.inf)
+    due = min((batch.check_deadline() for batch in batches), default=math.inf)
     scheduler.calls.cancel_expired(now)
     for job in scheduler.deadlines.pop_passed(now):
         if job.waiting:  # one in a call expires with it
@@ -48,14 +48,20 @@ def _do_due(pool: Pool, services: Services) -> float:
     for lane in scheduler.take_unreachable():
         _dismiss_unreachable(lane)
     scheduler.start_calls()
-    for batch in pool.batches:
+    for batch in batches:
         batch.wake_reader()
-    times = [due, scheduler.next_start, scheduler.calls.next_expiry, scheduler.deadlines.next, pool.next_release]
+    times = [
+        due,
+        scheduler.next_start,
+        scheduler.calls.next_expiry,
+        scheduler.deadlines.next,
+        services.strategies.next_release,
+    ]
     times += [lane.patience_ends_at(patience) for lane in scheduler.starving]
     return min(times)
 
 
-def _end_patience(services: Services, lane: Lane, now: float) -> None:
+def _end_patience(services: Services, lane: Lane[Job], now: float) -> None:
     """Give up the jobs of a lane that serves nobody; if they are refused for their own sake, only them."""
     if lane.has_only_suspects:
         for job in _waiting(lane):
@@ -70,7 +76,7 @@ def _end_patience(services: Services, lane: Lane, now: float) -> None:
     services.scheduler.exhaust_lane(lane, starved)
 
 
-def _dismiss_unreachable(lane: Lane) -> None:
+def _dismiss_unreachable(lane: Lane[Job]) -> None:
     """Dismiss the jobs of a lane that is exhausted, and those of submitters that have stopped."""
     for customer in lane.queue.customers:
         first = next(lane.queue.jobs_of(customer), None)
@@ -83,7 +89,7 @@ def _dismiss_unreachable(lane: Lane) -> None:
                 submitter.dismiss(job, reason if job.was_called else attrs.evolve(reason, kind=FaultKind.PENDING))
 
 
-def _waiting(lane: Lane, customer: Customer | None = None) -> Iterator[Job]:
+def _waiting(lane: Lane[Job], customer: Customer | None = None) -> Iterator[Job]:
     """Remove and yield the jobs of a customer that wait in a lane; None: of all customers."""
     for job in lane.queue.clear(customer):
         if job.waiting:

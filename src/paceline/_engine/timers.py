@@ -14,8 +14,7 @@ from typing import TYPE_CHECKING
 from anyio import CancelScope, Event
 
 if TYPE_CHECKING:
-    from .job import Job
-    from .submitter import Submitter
+    from .job import Job, Submitter
 
 _MAX_STALE = 8_000  # entries of settled items that are kept before it pays to remove them
 

@@ -15,8 +15,9 @@ from .._core.quota import QuotaHint
 from .._core.systematic_failure import PASSING_KINDS, Ended, stop_message
 from .calls import EndedCall, log_bug
 from .foreign import IN_SUMMARY, logger
-from .job import Job, model_of
+from .job import Job
 from .lane import Lane
+from .strategy_values import model_of
 
 if TYPE_CHECKING:
     from .services import Services
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 _MOST_TRACEBACKS = 3  # of bugs that are alike: a million items may fail so
 
 
-def stop_others(services: Services, job: Job, lane: Lane, effect: escalation.Effect, fault: Fault | None) -> None:
+def stop_others(services: Services, job: Job, lane: Lane[Job], effect: escalation.Effect, fault: Fault | None) -> None:
     """Stop the submitter or exhaust the lane, if that is the effect of a fault."""
     if fault is None:
         return
@@ -37,7 +38,7 @@ def stop_others(services: Services, job: Job, lane: Lane, effect: escalation.Eff
             pass
 
 
-def heed_long_hint(services: Services, lane: Lane, now: float, fault: Fault) -> None:
+def heed_long_hint(services: Services, lane: Lane[Job], now: float, fault: Fault) -> None:
     """Exhaust a lane whose refusals agree that it reopens only after a time that no batch waits for."""
     asked = fault.retry_after or reopens_in(fault)
     if lane.believes_long_hint(now, asked, services.config.retry.patience):
@@ -46,7 +47,7 @@ def heed_long_hint(services: Services, lane: Lane, now: float, fault: Fault) -> 
         services.scheduler.exhaust_lane(lane, exhausted_lane_fault(lane.quota, spent, wall_time=time.time()))
 
 
-def heed_end(services: Services, job: Job, lane: Lane, call: EndedCall) -> None:
+def heed_end(services: Services, job: Job, lane: Lane[Job], call: EndedCall) -> None:
     """Report the end of a call to the lane's watch for calls that all fail alike, and for outages."""
     fault = call.verdict.fault
     if call.final:  # the deadline is the item's or the batch's, and says nothing about the provider
@@ -61,12 +62,12 @@ def heed_end(services: Services, job: Job, lane: Lane, call: EndedCall) -> None:
     _heed_outage(services, job, lane, call)
 
 
-def watch_lane(services: Services, lane: Lane, event: Ended, name: str | None = None) -> None:
+def watch_lane(services: Services, lane: Lane[Job], event: Ended, name: str | None = None) -> None:
     """Exhaust a lane whose calls all fail alike; stop the batches that have no other lane left.
 
     Args:
         services: What the pool lends.
-        lane: Lane of a call that has ended.
+        lane: Lane[Job] of a call that has ended.
         event: How it ended.
         name: Name of the model; None: that of the lane is used.
     """
@@ -85,7 +86,7 @@ def watch_lane(services: Services, lane: Lane, event: Ended, name: str | None = 
             submitter.record_systematic(evidence.group, reason)
 
 
-def _heed_outage(services: Services, job: Job, lane: Lane, call: EndedCall) -> None:
+def _heed_outage(services: Services, job: Job, lane: Lane[Job], call: EndedCall) -> None:
     """Exhaust a lane whose provider has been down for so long that its next call would start only after a time that no batch waits for."""
     fault = call.verdict.fault
     if fault is None or fault.kind not in PASSING_KINDS or call.final or lane.exhausted is not None:

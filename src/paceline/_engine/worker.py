@@ -10,7 +10,7 @@ from __future__ import annotations
 import copy
 import enum
 import math
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 from anyio import CancelScope, Event, current_effective_deadline, current_time, lowlevel
 
@@ -27,7 +27,6 @@ from .settle import give_up, settle_reply, settle_timeout
 from .watch import watch_lane
 
 if TYPE_CHECKING:
-    from .batch import Batch
     from .services import Services
 
 _INSTANT = 5e-4  # seconds: a call that took less may not have let any other task run
@@ -44,6 +43,29 @@ Reply: TypeAlias = tuple[Any, BaseException | None] | Fault | NoReply
 """What a call returned or raised; or the fault because of which it was not made; or why there is neither."""
 
 
+class Crew(Protocol):
+    """What a worker knows of its batch."""
+
+    closed: Event
+    """Set once every item has its result."""
+
+    def owns(self, job: Job) -> bool:
+        """Whether a job is one of its items."""
+        ...
+
+    def halt(self) -> None:
+        """Start no more calls: a worker has failed."""
+        ...
+
+    def park(self, worker: Worker) -> bool:
+        """Let a worker wait for its next job; return whether it may."""
+        ...
+
+    def retire(self) -> None:
+        """Count a worker as ended."""
+        ...
+
+
 class Worker:
     """A task of a batch that makes calls.
 
@@ -52,7 +74,7 @@ class Worker:
         batch: The batch whose calls it makes.
     """
 
-    def __init__(self, services: Services, batch: Batch) -> None:
+    def __init__(self, services: Services, batch: Crew) -> None:
         self._services = services
         self._batch = batch
         self._resumed = Event()
@@ -108,7 +130,7 @@ class Worker:
             return None  # in a task whose cancellation was tampered with, no further call is made
         scheduler, batch = self._services.scheduler, self._batch
         following = scheduler.next_job()
-        while following is not None and following.submitter is not batch:
+        while following is not None and not batch.owns(following):
             following.submitter.run(following)
             following = scheduler.next_job()
         if following is None:
