@@ -221,8 +221,10 @@ def test_a_second_process_is_refused_with_the_first_ones_number(begin, jsonl, tm
     source, out = jsonl(300), tmp_path / "out.jsonl"
     first = begin(source, "-o", out, "-m", SLOW, "--max-workers", WORKERS, "-q")
     wait_until(lambda: calls_in(tmp_path), first)
+    first.send_signal(signal.SIGSTOP)  # otherwise it may have ended before the second has started
     second = begin(source, "-o", out, "-m", SLOW, "-q")
     _, err = second.communicate(timeout=30)
+    first.send_signal(signal.SIGCONT)
     assert second.returncode == 2
     assert (
         err

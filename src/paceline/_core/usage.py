@@ -45,6 +45,8 @@ class TokenUsage:
     def __add__(self, other: TokenUsage) -> TokenUsage:
         if not isinstance(other, TokenUsage):
             return NotImplemented
+        if self is NO_USAGE or other is NO_USAGE:  # most sums: an item with one call has two of them
+            return other if self is NO_USAGE else self
         return TokenUsage(
             self.input_tokens + other.input_tokens,
             self.output_tokens + other.output_tokens,
