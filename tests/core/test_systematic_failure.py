@@ -249,9 +249,7 @@ def test_items_of_a_strategy_that_cannot_be_prepared_are_pending_with_the_reason
     )
     found = unprepared_fault(fault, "gpt-5-mni")
     assert (found.kind, found.reason) == (FaultKind.PENDING, "no_access")
-    assert found.message.startswith(
-        f"gpt-5-mni could not be prepared, so no call was made: {kind}: 404: no model gpt-5-mni"
-    )
+    assert found.message.startswith(f"gpt-5-mni could not be prepared: {kind}: 404: no model gpt-5-mni")
     assert ".;" not in found.message
 
 

@@ -12,10 +12,7 @@ from paceline import FaultKind, LLMWorkItem, ParallelBatchProcessor, ProcessorCo
 
 from .support import Echo, Status, add_all
 
-pytestmark = [
-    pytest.mark.anyio,
-    pytest.mark.xfail(strict=True, reason="items of a strategy that cannot be prepared fail, each by itself"),
-]
+pytestmark = pytest.mark.anyio
 
 
 class Unprepared(Echo):
@@ -41,20 +38,18 @@ def words(batch):
     ("error", "kind"),
     [
         (lambda: Status(404), FaultKind.REJECTED),
-        (lambda: Status(401), FaultKind.DENIED),
         (lambda: Status(402), FaultKind.EXHAUSTED),
         (lambda: KeyError("no such setting"), FaultKind.BUG),
         (lambda: ConnectionRefusedError(111, "Connection refused"), FaultKind.TRANSIENT),
     ],
-    ids=["rejected", "denied", "exhausted", "bug", "unreached"],
+    ids=["rejected", "exhausted", "bug", "unreached"],
 )
 async def test_all_items_are_pending_and_the_batch_says_why(error, kind):
     strategy = Unprepared(error)
     batch = await process_prompts(strategy, [str(number) for number in range(1_000)])
     assert (batch.succeeded, batch.failures) == (0, {FaultKind.PENDING: 1_000})
     assert [group.kind for group in batch.systematic] == [kind]
-    assert "gpt-5-mni" in words(batch)
-    assert f"{kind}: " in words(batch)
+    assert f"could not be prepared: {kind}: " in words(batch)
     assert all(not result.attempts and result.error == batch.stopped for result in batch.results)
     assert strategy.board.calls.total() == 0
 
@@ -65,7 +60,30 @@ async def test_items_of_other_strategies_are_run():
         await add_all(processor, Echo(), ["c", "d"])
         batch = await processor.process_all()
     assert (batch.succeeded, batch.failures) == (2, {FaultKind.PENDING: 2})
-    assert "gpt-5-mni" in words(batch)
+    assert [group.kind for group in batch.systematic] == [FaultKind.REJECTED]
+
+
+@pytest.mark.xfail(strict=True, reason="only batches that were stopped say why")
+async def test_the_reason_is_that_of_the_batch_also_if_others_were_run():
+    async with ParallelBatchProcessor() as processor:
+        await add_all(processor, Unprepared(lambda: Status(404)), ["a", "b"])
+        await add_all(processor, Echo(), ["c", "d"])
+        batch = await processor.process_all()
+    assert "could not be prepared: rejected: " in words(batch)
+
+
+@pytest.mark.xfail(strict=True, reason="the reason does not name the model and what to do: see unprepared_fault")
+async def test_the_reason_names_the_model_and_what_to_do():
+    batch = await process_prompts(Unprepared(lambda: Status(404)), ["a"])
+    assert words(batch).startswith("gpt-5-mni could not be prepared: rejected: ")
+    assert words(batch).endswith("check the model's name, its options and the prompts")
+
+
+@pytest.mark.xfail(strict=True, reason="items of a denied preparation fail, though none was called")
+async def test_items_of_a_strategy_whose_key_is_denied_in_prepare_are_pending():
+    batch = await process_prompts(Unprepared(lambda: Status(401)), ["a", "b"])
+    assert batch.failures == {FaultKind.PENDING: 2}
+    assert "denied: " in words(batch)
 
 
 async def test_a_source_without_an_end_is_not_read_on():

@@ -257,9 +257,7 @@ def unprepared_fault(fault: Fault, name: str) -> Fault:
         name: Name of the model, or else of the lane.
     """
     advice = advice_for(fault)
-    message = (
-        f"{name} could not be prepared, so no call was made: {fault.kind}: {provider_words(fault.message).rstrip('.')}"
-    )
+    message = f"{name} could not be prepared: {fault.kind}: {provider_words(fault.message).rstrip('.')}"
     return Fault(
         FaultKind.PENDING, f"{message}; {advice}" if advice else message, None, fault.quota, reason=fault.reason
     )
