@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import attrs
 
+from .quantity import quantity, verb
 from .validators import is_at_least_one
 
 _UNKNOWN = 1.0  # seconds to wait where no pace was measured
@@ -62,9 +63,13 @@ def refusal(  # noqa: PLR0913 - the numbers of one decision
     """
     if calls >= limits.calls or (calls and characters > limits.characters):
         wait = seconds / 2 if seconds else _UNKNOWN  # half of those ahead have started by then
-        full = f"{calls} calls wait" if calls >= limits.calls else f"prompts of {characters} characters wait"
+        full = (
+            f"{quantity(calls, 'call')} {verb(calls, 'waits', 'wait')}"
+            if calls >= limits.calls
+            else f"prompts of {quantity(characters, 'character')} wait"
+        )
         return Refusal(f"the waiting room is full: {full}", max(wait, _UNKNOWN), ahead)
     if timeout is not None and seconds is not None and seconds > timeout:
-        reason = f"{ahead} calls are ahead, which take about {seconds:.0f} s, and the call waits at most {timeout:g} s"
+        reason = f"{quantity(ahead, 'call')} {verb(ahead)} ahead, for about {seconds:.0f} s, and the call waits at most {timeout:g} s"
         return Refusal(reason, seconds - timeout, ahead)
     return None
