@@ -74,18 +74,14 @@ async def check_strategy(  # noqa: PLR0913 - all but the first have defaults
 class StrategyConformance:
     """Tests of a strategy: subclass it, and define `make`. Each test runs on every one of `backends`.
 
-    class TestMyStrategy(StrategyConformance):
-        secrets = ("sk-test",)
+        class TestMyStrategy(StrategyConformance):
+            secrets = ("sk-test",)
+            def make(self):
+                return MyStrategy(api_key="sk-test", base_url=FAKE_SERVER)
+            def failing(self):
+                return {FaultKind.DENIED: lambda: MyStrategy(api_key="wrong", base_url=FAKE_SERVER)}
 
-        @pytest.fixture(autouse=True)
-        def _use_server(self, server):
-            self.server = server
-
-        def make(self):
-            return MyStrategy(api_key="sk-test", base_url=self.server.url)
-
-        def failing(self):
-            return {FaultKind.DENIED: lambda: MyStrategy(api_key="wrong", base_url=self.server.url)}
+    A fixture of yours reaches `make` by an attribute that another fixture, with `autouse=True`, assigns to `self`.
     """
 
     prompt: ClassVar[Prompt] = PROMPT

@@ -293,7 +293,6 @@ class _AfterCall:
 
     async def look(self) -> None:
         with CancelScope():
-            deadline = current_effective_deadline()
             before = {task.id for task in anyio.get_running_tasks()}
             try:
                 await self.call()
@@ -305,8 +304,6 @@ class _AfterCall:
             except get_cancelled_exc_class():
                 self.broken.append("a call does not cancel the task that makes it")
                 raise
-            if current_effective_deadline() != deadline:
-                self.broken.append(_OPEN_SCOPE)
             left = [task for task in anyio.get_running_tasks() if task.id not in before]
             if left:
                 self.broken.append(f"a call leaves no task running; {left[0].name} is")
