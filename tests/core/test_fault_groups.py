@@ -18,6 +18,7 @@ from paceline._core.fault_groups import (
     group_faults,
     provider_words,
 )
+from paceline.typing import FaultReason
 
 OPENAI = (
     "NotFoundError: Error code: 404 - {'error': {'message': 'The model `gpt-5-mni` does not exist', 'type': "
@@ -139,3 +140,10 @@ def test_memory_is_bounded_and_a_frequent_message_is_found_among_many_rare_ones(
     (top,) = groups.most_frequent(1)
     assert (top.kind, top.message) == (FaultKind.REJECTED, "frequent")
     assert top.count > 500
+
+
+def test_a_group_has_the_first_reason_that_is_known():
+    groups = FaultGroups()
+    for reason in (None, FaultReason.TOO_LARGE, None):
+        groups.add(FaultKind.REJECTED, "no", reason=reason)
+    assert [(group.count, group.reason) for group in groups.most_frequent()] == [(3, FaultReason.TOO_LARGE)]

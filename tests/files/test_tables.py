@@ -221,3 +221,8 @@ def test_an_answer_that_was_not_accepted_has_a_column_and_only_then():
         assert good["error_answer"] in {"", None}
         assert bad["error_answer"] == '{"a": '
     assert "error_answer" not in read_csv([GOOD, BAD])[0]
+
+
+def test_of_two_columns_with_the_ids_the_one_called_id_is_that_of_the_ids():
+    for rows in both([row("a", "x", {"ID": "a", "id": "a"})]):
+        assert list(rows[0])[:2] == ["id", "ID"]
