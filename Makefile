@@ -39,7 +39,7 @@ types: $(VENV)/.dev
 		|| { grep -B1 'error:' $(VENV)/verifytypes.txt; tail -n 22 $(VENV)/verifytypes.txt; exit 1; }
 
 spelling: $(VENV)/.dev
-	$(BIN)/codespell src tests docs benchmarks README.md CHANGELOG.md $(wildcard CONTRIBUTING.md)
+	$(BIN)/codespell src tests docs benchmarks examples README.md CHANGELOG.md $(wildcard CONTRIBUTING.md)
 	$(BIN)/validate-pyproject pyproject.toml
 
 contracts: $(VENV)/.dev

@@ -8,6 +8,7 @@ from itertools import count
 from os import PathLike
 from types import TracebackType
 from typing import Any, Self, TypeVar
+from uuid import uuid4
 
 from ._core.config import ProcessorConfig
 from ._core.fault import DRAINED
@@ -85,6 +86,7 @@ class Pool:
     def __init__(self, pool: _Pool) -> None:
         self._pool = pool
         self._numbers = count(1)
+        self._prefix = f"call-{uuid4().hex[:12]}" if pool.has_journal else "call"
 
     async def __aenter__(self) -> Self:
         await self._pool.__aenter__()
@@ -124,7 +126,8 @@ class Pool:
                 None: as long as it takes.
             priority: Higher goes first.
             tenant: For whom the call is made; tenants of one priority take turns.
-            item_id: Id of the result, and in the journal; None: one that the pool makes, `call-1`, `call-2`, ...
+            item_id: Id of the result, and in the journal; None: one that the pool makes: `call-1`, `call-2`, ..., with a journal
+                `call-3f09b2c41d7e-1`, ..., which no other pool makes.
             context: Any value; the result has it too.
 
         Raises:
@@ -133,7 +136,7 @@ class Pool:
             MisuseError: The pool is not open, takes no more calls, or belongs to another event loop.
             JournalError: The journal failed; an UnsavedError has the result.
         """
-        name = f"call-{next(self._numbers)}" if item_id is None else item_id
+        name = f"{self._prefix}-{next(self._numbers)}" if item_id is None else item_id
         item: LLMWorkItem[T] = LLMWorkItem(name, strategy, prompt, context)
         return await self._pool.call(item, timeout=timeout, priority=priority, tenant=tenant)
 

@@ -6,7 +6,10 @@ import pytest
 
 from .wordlist import ROOT, findings, texts
 
-READ = [ROOT / name for name in ("src", "tests", "docs", "benchmarks", "README.md", "CHANGELOG.md", "CONTRIBUTING.md")]
+READ = [
+    ROOT / name
+    for name in ("src", "tests", "docs", "benchmarks", "examples", "README.md", "CHANGELOG.md", "CONTRIBUTING.md")
+]
 
 
 def test_no_text_has_a_word_of_the_list():

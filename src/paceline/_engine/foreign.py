@@ -38,7 +38,8 @@ async def guarded(function: Callable[..., Awaitable[T]], *args: Any) -> tuple[T 
         if is_cancelled():
             if isinstance(error, get_cancelled_exc_class()):
                 raise
-            logger.warning("exception during a cancellation dropped: %s", type(error).__name__)
+            if not _is_only_cancellation(error):
+                logger.warning("exception during a cancellation dropped: %s", type(error).__name__)
             await sleep_forever()  # raises our own cancellation
         return None, error
 
@@ -65,6 +66,11 @@ def call_in_loop(token: EventLoopToken, function: Callable[..., object], *args: 
     loop: Any = token.native_token
     soon = loop.call_soon_threadsafe if hasattr(loop, "call_soon_threadsafe") else loop.run_sync_soon
     soon(function, *args)
+
+
+def _is_only_cancellation(error: BaseException) -> bool:
+    """Whether an exception is a group of cancellations, as a nursery raises that was cancelled from outside."""
+    return isinstance(error, BaseExceptionGroup) and error.split(get_cancelled_exc_class())[1] is None
 
 
 def _contains(error: BaseException, kinds: type[BaseException] | tuple[type[BaseException], ...]) -> bool:

@@ -223,8 +223,13 @@ class Lane(Generic[J]):
     def seconds_ahead(self, priority: int, now: float) -> tuple[int, float | None]:
         """Return how many jobs go before a new one of this priority, and how long they take; None: it is not known."""
         ahead = self.queue.ahead_of(priority)
-        rate = self._throughput.rate(now)
-        return ahead, None if not rate else ahead / rate
+        rate = min(self._throughput.rate(now) or math.inf, self.pace.rate)
+        return ahead, ahead / rate if 0 < rate < math.inf else None
+
+    def call_seconds(self, now: float) -> float:
+        """Return how many seconds a call takes in flight, usually; 0: it is not known."""
+        known = self.pace.knowledge(now)
+        return 0.0 if known is None else known.latency
 
     # ------------------------------------------------------------------------------------------ jobs
 

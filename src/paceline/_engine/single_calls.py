@@ -211,14 +211,15 @@ class SingleCalls(AcceptedItems):
     def _check_room(self, item: LLMWorkItem[Any], timeout: float | None, priority: int) -> None:
         if self._state is not BatchState.OPEN:
             raise MisuseError(f"the pool takes no more calls: {self._stopped or 'it is closed'}")
-        lane = self._services.scheduler.lane_of(item.strategy)
-        ahead, seconds = (0, None) if lane is None else lane.seconds_ahead(priority, current_time())
+        now, lane = current_time(), self._services.scheduler.lane_of(item.strategy)
+        ahead, seconds = (0, None) if lane is None else lane.seconds_ahead(priority, now)
         refused = refusal(
             self._limits,
             calls=self.waiting,
             characters=self._characters + (characters_of(item.prompt) or 0),
             ahead=ahead,
             seconds=seconds,
+            duration=0.0 if lane is None or not ahead or timeout is None else lane.call_seconds(now),
             timeout=timeout,
         )
         if refused is not None:
