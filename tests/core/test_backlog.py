@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from paceline._core.lanes import Backlog
+from paceline._core.backlog import Backlog
 
 from ..search import examples
 

@@ -1,7 +1,8 @@
-"""A waiting room refuses at once a call that would wait in vain, and no other."""
+"""Waiting room: a call that would wait in vain is refused at once, and no other; a refusal says when to come back."""
 
 from __future__ import annotations
 
+import attrs
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -9,65 +10,133 @@ from hypothesis import strategies as st
 from paceline._core.waiting_room import RoomLimits, refusal
 from paceline.exceptions import ConfigurationError
 
-NUMBERS = st.integers(0, 10_000)
-SECONDS = st.floats(0, 1e6)
-NEW = {"calls": 0, "characters": 10, "ahead": 0, "seconds": None, "duration": 0.0, "timeout": None}
+LIMITS = RoomLimits(100, 5_000)
 
 
-def refused(limits=RoomLimits(), **numbers):  # noqa: B008 - frozen
-    return refusal(limits, **{**NEW, **numbers})
+@attrs.frozen
+class Asked:
+    calls: int
+    characters: int
+    ahead: int
+    rate: float | None
+    duration: float
+    timeout: float | None
+
+    def answer(self, **changes):
+        return refusal(LIMITS, **(attrs.asdict(self) | changes))
 
 
-@given(characters=NUMBERS, ahead=NUMBERS, seconds=st.none() | SECONDS, duration=SECONDS)
-def test_a_call_without_a_timeout_may_wait_while_there_is_room(characters, ahead, seconds, duration):
-    assert refused(characters=characters, ahead=ahead, seconds=seconds, duration=duration) is None
+asked = st.builds(
+    Asked,
+    calls=st.integers(0, 150),
+    characters=st.integers(0, 10_000),
+    ahead=st.integers(0, 10**6),
+    rate=st.none() | st.floats(1e-6, 1e4),
+    duration=st.just(0.0) | st.floats(0, 1e3),
+    timeout=st.none() | st.floats(0, 1e5),
+)
 
 
-@given(duration=SECONDS, timeout=SECONDS)
-def test_a_call_that_none_is_ahead_of_is_never_refused(duration, timeout):
-    assert refused(ahead=0, seconds=0.0, duration=duration, timeout=timeout) is None
+@given(asked)
+def test_every_refusal_has_a_reason_the_calls_ahead_and_a_time_of_a_second_or_more(asked):
+    refused = asked.answer()
+    if refused is not None:
+        assert refused.reason
+        assert refused.ahead == asked.ahead
+        assert 1 <= refused.retry_after < 1e13
 
 
-@given(ahead=NUMBERS, duration=SECONDS, timeout=SECONDS)
-def test_where_no_pace_was_measured_a_call_may_wait(ahead, duration, timeout):
-    assert refused(ahead=ahead, seconds=None, duration=duration, timeout=timeout) is None
+@given(asked)
+def test_an_empty_room_refuses_only_what_is_hopeless(asked):
+    refused = asked.answer(calls=0)
+    if asked.timeout is None or asked.rate is None:
+        assert refused is None
+    elif refused is not None:
+        assert asked.ahead / asked.rate + 1.25 * asked.duration > asked.timeout
+    elif asked.ahead:
+        assert asked.ahead / asked.rate + asked.duration <= asked.timeout
 
 
-@given(ahead=st.integers(1, 1000), seconds=st.floats(0.01, 1e3), duration=st.floats(0, 1e3), timeout=st.floats(0, 1e4))
-def test_a_call_that_could_not_end_before_its_timeout_is_refused_until_it_could(ahead, seconds, duration, timeout):
-    refusal_ = refused(ahead=ahead, seconds=seconds, duration=duration, timeout=timeout)
-    if seconds + duration > timeout:
-        assert refusal_ is not None
-        assert refusal_.ahead == ahead
-        assert refusal_.retry_after >= seconds + duration - timeout
-    if refusal_ is not None:
-        assert refusal_.retry_after > 0
-        later = max(0.0, seconds - 1.0001 * refusal_.retry_after)
-        assert refused(ahead=ahead, seconds=later, duration=duration, timeout=timeout) is None or not later
+@given(asked)
+def test_a_call_that_is_next_is_never_too_late(asked):
+    assert asked.answer(calls=0, ahead=0) is None
+
+
+@given(asked)
+def test_a_pace_that_is_not_known_is_no_reason_to_refuse(asked):
+    assert asked.answer(calls=0, rate=None) is None
+
+
+@given(asked, st.integers(0, 1000))
+def test_more_calls_ahead_never_let_a_call_in(asked, more):
+    if asked.answer() is not None:
+        assert asked.answer(ahead=asked.ahead + more) is not None
+
+
+@given(asked, st.floats(0, 1e5))
+def test_more_patience_never_gets_a_call_refused(asked, more):
+    if asked.answer() is None:
+        assert asked.answer(timeout=None) is None
+        if asked.timeout is not None:
+            assert asked.answer(timeout=asked.timeout + more) is None
+
+
+@given(asked, st.integers(0, 100), st.integers(0, 5_000))
+def test_more_calls_or_characters_never_let_a_call_in(asked, calls, characters):
+    if asked.answer() is not None:
+        assert asked.answer(calls=asked.calls + calls, characters=asked.characters + characters) is not None
+
+
+@given(asked)
+def test_the_room_never_holds_more_calls_or_characters_than_its_bounds_except_one_long_prompt(asked):
+    if asked.answer() is None:
+        assert asked.calls < LIMITS.calls
+        assert asked.characters <= LIMITS.characters or not asked.calls
+
+
+@given(asked)
+def test_who_comes_back_after_the_time_named_is_let_in_if_the_pace_holds(asked):
+    refused = asked.answer(calls=1, characters=1)
+    if refused is not None:
+        ahead = max(0, asked.ahead - 1.0001 * refused.retry_after * asked.rate)
+        assert asked.answer(calls=1, characters=1, ahead=int(ahead)) is None
+
+
+@pytest.mark.parametrize(
+    ("asked", "reason"),
+    [
+        (Asked(100, 10, 100, 2.0, 1.0, None), "the waiting room is full: 100 calls wait"),
+        (
+            Asked(1, 5_001, 0, None, 0.0, None),
+            "the waiting room is full: with this prompt, 5,001 characters would wait",
+        ),
+        (Asked(1, 10, 1, 0.1, 0.0, 5.0), "1 call is ahead, for about 10.0 s, and its timeout is 5 s"),
+        (
+            Asked(1, 10, 50, 50.0, 1.0, 2.0),
+            "50 calls are ahead, for about 1.0 s, the call itself takes about 1.0 s, and its timeout is 2 s",
+        ),
+    ],
+)
+def test_the_reason_says_what_there_is_too_much_of(asked, reason):
+    assert asked.answer().reason == reason
 
 
 def test_a_call_whose_turn_comes_in_time_is_refused_if_it_could_not_end_in_time():
-    assert refused(ahead=50, seconds=1.0, duration=1.0, timeout=2.0) is not None
-    assert refused(ahead=50, seconds=1.0, duration=0.5, timeout=2.0) is None
+    assert Asked(1, 10, 50, 50.0, 1.0, 2.0).answer() is not None
+    assert Asked(1, 10, 50, 50.0, 0.5, 2.0).answer() is None
 
 
-def test_the_reason_names_what_is_ahead_and_how_long_it_takes():
-    found = refused(ahead=50, seconds=1.0, duration=1.0, timeout=2.0)
-    assert (
-        found.reason == "50 calls are ahead, for about 1.0 s, the call itself takes about 1.0 s, and its timeout is 2 s"
-    )
+def test_who_finds_the_room_full_comes_back_when_half_of_those_ahead_have_started():
+    assert Asked(100, 10, 100, 10.0, 1.0, None).answer().retry_after == 5.0
+    assert Asked(100, 10, 100, None, 1.0, None).answer().retry_after == 1.0
 
 
-def test_a_full_room_refuses_by_number_and_by_size():
-    limits = RoomLimits(calls=2, characters=100)
-    assert refused(limits, calls=1, characters=100) is None
-    assert refused(limits, calls=2).retry_after == 1.0
-    assert refused(limits, calls=2, ahead=100, seconds=10.0).retry_after == 5.0
-    assert refused(limits, calls=1, characters=101) is not None
-    assert refused(limits, calls=0, characters=101) is None, "a prompt larger than the room may be alone in it"
+def test_a_prompt_larger_than_the_room_may_be_alone_in_it():
+    assert Asked(0, 5_001, 0, None, 0.0, None).answer() is None
+    assert Asked(1, 5_000, 0, None, 0.0, None).answer() is None
 
 
-@pytest.mark.parametrize("bounds", [(0, 1), (1, 0), (1.5, 1)])
-def test_a_room_has_space_for_one(bounds):
+@pytest.mark.parametrize("bounds", [(0, 1), (1, 0), (-1, 1), (1.5, 1), (1, True)])
+def test_bounds_are_whole_numbers_of_1_or_more(bounds):
     with pytest.raises(ConfigurationError):
         RoomLimits(*bounds)

@@ -1,36 +1,39 @@
-"""Fair queue: the jobs that wait in one lane, by the customers they belong to, and whose job goes next.
+"""Fair queue: the jobs that wait in one lane, by the customers they belong to, and the choice of the next one.
 
 A customer is a batch, or the single calls of one tenant. Its jobs wait in a backlog of its own.
 
 Rules owned here:
 
-1. The highest priority goes first. While it does, each lower one that waits keeps `LOWER_SHARE` of the calls: nobody starves.
+1. The highest priority goes first. Meanwhile each lower priority that waits gets `LOWER_SHARE` of the calls, so that it does not starve;
+   all of them together get at most half, so that they do not displace the highest.
 2. Tenants of one priority take turns, and so do the customers of one tenant, whatever the number of their jobs.
-3. A customer that may not start a call now is passed over, and so is one whose jobs must all wait: a lane with work that may be done does
-   it.
+3. A customer that may not start a call keeps its turn while others go. So a lane is never idle while it has work that may be done.
+4. A customer that comes, or comes back, goes after those that wait already.
 
-Lower priorities that wait share at most half of the calls, so that many of them do not displace the highest.
+A customer whose jobs all wait for a time sleeps: it is not looked at before that time, or before something happens to it.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections import OrderedDict
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Generic, Protocol, TypeVar
 
 import attrs
 
-from .lanes import Backlog
+from .backlog import Backlog
+from .heap import Heap
 
 T = TypeVar("T")
 
 LOWER_SHARE = 0.05
-"""Share of a lane's calls that each lower priority keeps while a higher one waits."""
-_ALL_LOWER = 0.5  # the most that all lower priorities keep together
+"""Share of a lane's calls that each lower priority gets while a higher one waits."""
+_ALL_LOWER = 0.5  # the most that all lower priorities get together
 
 
 class Customer(Protocol):
-    """Whose jobs wait together. Told apart by identity."""
+    """The owner of jobs that wait together. Customers are told apart by identity; priority and tenant never change."""
 
     @property
     def priority(self) -> int:
@@ -53,50 +56,97 @@ class _Flow(Generic[T]):
     """The waiting jobs of one customer."""
 
     customer: Customer
+    band: _Band[T]
     backlog: Backlog[T] = attrs.field(factory=Backlog)
+
+    @property
+    def startable(self) -> int:
+        """Number of its jobs that wait for nothing but their turn."""
+        return self.backlog.ready if self.customer.may_start else 0
 
 
 @attrs.define(eq=False)
 class _Band(Generic[T]):
-    """The customers of one priority, by tenant; the first tenant and its first customer are next in turn."""
+    """The customers of one priority that do not sleep, by tenant; the first tenant's first customer is next in turn."""
 
     priority: int
-    tenants: dict[str, dict[int, _Flow[T]]] = attrs.field(factory=dict)
+    tenants: OrderedDict[str, OrderedDict[_Flow[T], None]] = attrs.field(factory=OrderedDict)
     credit: float = 0.0
     """Calls that it may start before higher priorities."""
+    size: int = 0
+    """Number of its customers, also of those that sleep."""
 
-    def next(self, now: float) -> _Flow[T] | None:
-        """Return the next flow that may start a call."""
+    def __iter__(self) -> Iterator[_Flow[T]]:
         for flows in self.tenants.values():
-            for flow in flows.values():
-                if flow.customer.may_start and flow.backlog.peek(now) is not None:
-                    return flow
-        return None
+            yield from flows
 
-    def take_turn(self, flow: _Flow[T]) -> None:
-        """Let the others go before this flow."""
+    def append(self, flow: _Flow[T]) -> None:
+        """Let a flow take its turn after all others."""
         tenant = flow.customer.tenant
-        flows = self.tenants[tenant]
-        if len(flows) > 1:
-            flows[id(flow.customer)] = flows.pop(id(flow.customer))
-        if len(self.tenants) > 1:
-            self.tenants[tenant] = self.tenants.pop(tenant)
+        flows = self.tenants.get(tenant)
+        if flows is None:
+            flows = self.tenants[tenant] = OrderedDict()
+        flows[flow] = None
+
+    def remove(self, flow: _Flow[T]) -> None:
+        """Take a flow out of the turns, if it is there."""
+        tenant = flow.customer.tenant
+        flows = self.tenants.get(tenant)
+        if flows is not None and flow in flows:
+            del flows[flow]
+            if not flows:
+                del self.tenants[tenant]
+
+    def end_turn(self, flow: _Flow[T]) -> None:
+        """Let all others go before a flow."""
+        tenant = flow.customer.tenant
+        self.tenants[tenant].move_to_end(flow)
+        self.tenants.move_to_end(tenant)
+
+    def ahead_of(self, customer: Customer, own: _Flow[T] | None) -> int:
+        """Return how many of its jobs start before a new one of a customer; `own`: the customer's flow."""
+        waiting = 0 if own is None else own.backlog.ready
+        flows: Iterable[_Flow[T]] = self.tenants.get(customer.tenant, ())
+        of_tenant = waiting + _of_others(((flow is own, flow.startable) for flow in flows), waiting)
+        tenants = (
+            (tenant == customer.tenant, sum(flow.startable for flow in flows)) for tenant, flows in self.tenants.items()
+        )
+        return of_tenant + _of_others(tenants, of_tenant)
+
+
+def _of_others(in_turn: Iterable[tuple[bool, int]], own: int) -> int:
+    """Return how many jobs of others go before one's own job that comes after `own` earlier ones, if all take turns.
+
+    Args:
+        in_turn: Of each that takes turns, in their order: whether it is oneself, and its number of jobs.
+        own: Number of jobs that one has already.
+    """
+    total, is_before = 0, 1
+    for is_own, jobs in in_turn:
+        if is_own:
+            is_before = 0
+        else:
+            total += min(jobs, own + is_before)
+    return total
 
 
 class FairQueue(Generic[T]):
     """The waiting jobs of one lane. Owned by one task tree; no method awaits."""
 
     def __init__(self) -> None:
-        self._flows: dict[int, _Flow[T]] = {}  # by identity of the customer
+        self._flows: dict[Customer, _Flow[T]] = {}
+        """Those with jobs; an only one may be empty, as its next job is likely to come soon."""
         self._only: _Flow[T] | None = None
-        """The flow, if there is only one."""
-        self._bands: list[_Band[T]] = []  # the highest priority first
-        self._stepped_back: dict[int, _Flow[T]] = {}
+        """The flow, if there is only one. It never sleeps."""
+        self._bands: list[_Band[T]] = []
+        """The highest priority first."""
+        self._sleeping: Heap[_Flow[T]] = Heap()
+        """By the time at which a job of theirs may start."""
+        self._stepped_back: dict[Customer, _Flow[T]] = {}
+        """Those with jobs that may have stepped back."""
         self._idle = True
 
     def __len__(self) -> int:
-        if self._only is not None:
-            return len(self._only.backlog)
         return sum(len(flow.backlog) for flow in self._flows.values())
 
     def __iter__(self) -> Iterator[T]:
@@ -104,13 +154,18 @@ class FairQueue(Generic[T]):
             yield from flow.backlog
 
     @property
+    def is_empty(self) -> bool:
+        """Whether no job waits."""
+        return not len(self._only.backlog) if self._only is not None else not self._flows
+
+    @property
     def customers(self) -> tuple[Customer, ...]:
         """Whose jobs wait."""
-        return tuple(flow.customer for flow in self._flows.values())
+        return () if self.is_empty else tuple(self._flows)
 
     def jobs_of(self, customer: Customer) -> Iterator[T]:
         """Yield the waiting jobs of a customer."""
-        flow = self._flows.get(id(customer))
+        flow = self._flows.get(customer)
         return iter(()) if flow is None else iter(flow.backlog)
 
     @property
@@ -120,12 +175,22 @@ class FairQueue(Generic[T]):
 
     def in_turn_of(self, customer: Customer) -> int:
         """Return how many jobs of a customer wait and have not stepped back."""
-        flow = self._flows.get(id(customer))
+        flow = self._flows.get(customer)
         return 0 if flow is None else flow.backlog.in_turn
 
-    def ahead_of(self, priority: int) -> int:
-        """Return how many jobs wait that go before a new one of this priority."""
-        return sum(len(flow.backlog) for flow in self._flows.values() if flow.customer.priority >= priority)
+    def ahead_of(self, customer: Customer) -> int:
+        """Return how many jobs start before a new one of a customer, if no others come.
+
+        Jobs of lower priorities, and those that wait for a time or whose customers may not start, are not counted.
+        """
+        own = self._flows.get(customer)
+        above = of_priority = 0
+        for band in self._bands:
+            if band.priority > customer.priority:
+                above += sum(flow.startable for flow in band)
+            elif band.priority == customer.priority:
+                of_priority = band.ahead_of(customer, own)
+        return of_priority + min(above, math.ceil((of_priority + 1) / LOWER_SHARE))
 
     # ------------------------------------------------------------------------------------------ jobs come
 
@@ -140,18 +205,23 @@ class FairQueue(Generic[T]):
         """Put back a job that was called; the arguments are those of `Backlog.put_back`."""
         flow = self._flow_of(customer)
         flow.backlog.put_back(job, not_before, now, step_back)
-        if step_back:
-            self._stepped_back[id(customer)] = flow
+        if step_back and customer not in self._stepped_back:
+            self._stepped_back[customer] = flow
+            flow.backlog.idle = self._idle
 
     def _flow_of(self, customer: Customer) -> _Flow[T]:
-        flow = self._flows.get(id(customer))
+        """Return the flow of a customer, awake."""
+        flow = self._flows.get(customer)
         if flow is None:
-            if self._only is not None and not len(self._only.backlog):
+            if self._only is not None and self.is_empty:
                 self._remove(self._only)
-            flow = self._flows[id(customer)] = _Flow(customer)
-            flow.backlog.idle = self._idle
-            self._band_of(customer.priority).tenants.setdefault(customer.tenant, {})[id(customer)] = flow
+            band = self._band_of(customer.priority)
+            flow = self._flows[customer] = _Flow(customer, band)
+            band.append(flow)
+            band.size += 1
             self._find_only()
+        else:
+            self._wake(flow)
         return flow
 
     def _band_of(self, priority: int) -> _Band[T]:
@@ -167,82 +237,104 @@ class FairQueue(Generic[T]):
 
     def peek(self, now: float) -> T | None:
         """Return the next job that may start now, without removing it; None if no job may."""
-        flow = self._next(now)
-        return None if flow is None else flow.backlog.peek(now)
+        flow = self._only
+        if flow is None:
+            turns = self._turns(now)
+            if not turns:
+                return None
+            flow = _first(turns)
+        return flow.backlog.peek(now) if flow.customer.may_start else None
 
     def take(self, now: float) -> T | None:
         """Remove and return the next job that may start now; None if no job may."""
-        flow = self._next(now)
-        if flow is None:
+        flow = self._only
+        if flow is not None:
+            return flow.backlog.take(now) if flow.customer.may_start else None
+        turns = self._turns(now)
+        if not turns:
             return None
+        flow = _first(turns)
         job = flow.backlog.take(now)
-        if self._only is None:
-            self._account(flow, now)
-            self._drop_if_empty(flow)
+        if len(turns) > 1:
+            _share_out(turns, flow.band)
+        flow.band.end_turn(flow)
+        self._drop_if_empty(flow)
         return job
 
     def ready_at(self, now: float) -> float:
-        """Return when the next job may start: `now`, a later time, or infinity if an event must come first."""
+        """Return when to ask for the next job: `now` if one may start; otherwise when the next may, or before; infinity: after an event."""
         flow = self._only
         if flow is not None:
             return flow.backlog.ready_at(now) if flow.customer.may_start else math.inf
-        times = (flow.backlog.ready_at(now) for flow in self._flows.values() if flow.customer.may_start)
-        return min(times, default=math.inf)
+        if self._turns(now):
+            return now
+        return self._sleeping.key
 
     def discard(self, customer: Customer, job: T) -> None:
-        """Remove a waiting job of a customer."""
-        flow = self._flows.get(id(customer))
+        """Remove a job that waits here."""
+        flow = self._flows.get(customer)
         if flow is not None:
             flow.backlog.discard(job)
             self._drop_if_empty(flow)
 
     def clear(self, customer: Customer | None = None) -> list[T]:
         """Remove and return the waiting jobs of a customer; None: of all customers."""
-        flows = list(self._flows.values()) if customer is None else [self._flows.get(id(customer))]
+        flows = list(self._flows.values()) if customer is None else [self._flows.get(customer)]
         jobs: list[T] = []
         for flow in flows:
             if flow is not None:
                 jobs.extend(flow.backlog.clear())
-                self._drop_if_empty(flow)
+                self._remove(flow)
         return jobs
 
-    def _next(self, now: float) -> _Flow[T] | None:
-        flow = self._only
-        if flow is not None:
-            return flow if flow.customer.may_start and flow.backlog.peek(now) is not None else None
-        chosen: _Flow[T] | None = None
+    def _turns(self, now: float) -> list[_Flow[T]]:
+        """Return of each priority the flow that goes next in it, the highest priority first."""
+        while self._sleeping.is_due(now):
+            self._wake(self._sleeping.first)
+        turns: list[_Flow[T]] = []
         for band in self._bands:
-            if (chosen is None or band.credit >= 1.0) and (flow := band.next(now)) is not None:
-                if band.credit >= 1.0:
-                    return flow
-                chosen = flow
-        return chosen
+            flow = self._next_of(band, now)
+            if flow is not None:
+                turns.append(flow)
+        return turns
 
-    def _account(self, taken: _Flow[T], now: float) -> None:
-        """Give credit to the lower priorities that wait, and take it from the one that started a call before its turn."""
-        band = self._band_of(taken.customer.priority)
-        band.take_turn(taken)
-        waiting = [other for other in self._bands if other is not band and other.next(now) is not None]
-        lower = [other for other in waiting if other is not self._bands[0]]
-        if any(other.priority > band.priority for other in waiting):
-            band.credit -= 1.0
-        else:
-            band.credit = 0.0
-        for other in lower:
-            other.credit = min(1.0, other.credit + min(LOWER_SHARE, _ALL_LOWER / len(lower)))
+    def _next_of(self, band: _Band[T], now: float) -> _Flow[T] | None:
+        waiting: list[tuple[_Flow[T], float]] = []
+        found: _Flow[T] | None = None
+        for flow in band:
+            if flow.customer.may_start:
+                at = flow.backlog.ready_at(now)
+                if at <= now:
+                    found = flow
+                    break
+                waiting.append((flow, at))
+        for flow, at in waiting:
+            band.remove(flow)
+            self._sleeping.push(at, flow)
+        return found
+
+    def _wake(self, flow: _Flow[T]) -> None:
+        if self._sleeping.discard(flow):
+            flow.band.append(flow)
 
     # ------------------------------------------------------------------------------------------ calls of the lane
 
     def set_idle(self, *, idle: bool) -> None:
         """Record whether the lane has no call in flight."""
         self._idle = idle
-        for flow in self._flows.values():
+        for flow in self._stepped_back.values():
             flow.backlog.idle = idle
+            if idle:
+                self._wake(flow)
 
     def record_served(self) -> None:
         """Record that the lane has served a call: jobs that stepped back for it step forward."""
-        for flow in self._stepped_back.values():
+        for customer, flow in tuple(self._stepped_back.items()):
             flow.backlog.record_served()
+            if flow.backlog.ready:
+                self._wake(flow)
+            if not flow.backlog.may_step_forward:
+                del self._stepped_back[customer]
 
     def record_closed(self) -> None:
         """Record that the lane has refused a call, as it did all others lately: the next ones come from the other end."""
@@ -252,22 +344,41 @@ class FairQueue(Generic[T]):
     # ------------------------------------------------------------------------------------------ customers
 
     def _drop_if_empty(self, flow: _Flow[T]) -> None:
-        """Forget a customer without waiting jobs, unless it is the only one: its next job is likely to come soon."""
-        if len(self._flows) > 1 and not len(flow.backlog):
+        """Forget a customer without jobs, unless it is the only one."""
+        if self._only is None and not len(flow.backlog):
             self._remove(flow)
 
     def _remove(self, flow: _Flow[T]) -> None:
-        customer = flow.customer
-        del self._flows[id(customer)]
-        self._stepped_back.pop(id(customer), None)
-        band = self._band_of(customer.priority)
-        flows = band.tenants[customer.tenant]
-        del flows[id(customer)]
-        if not flows:
-            del band.tenants[customer.tenant]
-            if not band.tenants:
-                self._bands.remove(band)
+        del self._flows[flow.customer]
+        self._stepped_back.pop(flow.customer, None)
+        self._sleeping.discard(flow)
+        band = flow.band
+        band.remove(flow)
+        band.size -= 1
+        if not band.size:
+            self._bands.remove(band)
         self._find_only()
 
     def _find_only(self) -> None:
-        self._only = next(iter(self._flows.values())) if len(self._flows) == 1 else None
+        if len(self._flows) == 1:
+            (self._only,) = self._flows.values()
+            self._wake(self._only)
+        else:
+            self._only = None
+
+
+def _first(turns: Sequence[_Flow[T]]) -> _Flow[T]:
+    """Return the flow that goes first: a lower priority's if it has the credit for it."""
+    for flow in turns[1:]:
+        if flow.band.credit >= 1.0:
+            return flow
+    return turns[0]
+
+
+def _share_out(turns: Sequence[_Flow[T]], taken: _Band[T]) -> None:
+    """Give the lower priorities that wait their share of a call; take it from the one that was chosen."""
+    share = min(LOWER_SHARE, _ALL_LOWER / (len(turns) - 1))
+    for flow in turns[1:]:
+        flow.band.credit += share
+        if flow.band is taken:
+            taken.credit -= 1.0

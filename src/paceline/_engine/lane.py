@@ -175,7 +175,7 @@ class Lane(Generic[J]):
     @property
     def is_idle(self) -> bool:
         """Whether no job waits here and no call is in flight."""
-        return not self._in_flight and not len(self.queue)
+        return not self._in_flight and self.queue.is_empty
 
     @property
     def load(self) -> float:
@@ -220,11 +220,10 @@ class Lane(Generic[J]):
             return False
         return self.queue.in_turn_of(customer) < share * max(_MIN_READ_AHEAD, 2 * self.pace.limit)
 
-    def seconds_ahead(self, priority: int, now: float) -> tuple[int, float | None]:
-        """Return how many jobs go before a new one of this priority, and how long they take; None: it is not known."""
-        ahead = self.queue.ahead_of(priority)
+    def starts_per_second(self, now: float) -> float | None:
+        """Return how many calls start in a second while jobs wait; None: it is not known."""
         rate = min(self._throughput.rate(now) or math.inf, self.pace.rate)
-        return ahead, ahead / rate if 0 < rate < math.inf else None
+        return rate if 0 < rate < math.inf else None
 
     def call_seconds(self, now: float) -> float:
         """Return how many seconds a call takes in flight, usually; 0: it is not known."""
@@ -246,8 +245,10 @@ class Lane(Generic[J]):
 
     def add(self, job: J) -> None:
         """Let a job wait for its first call."""
-        if not self._in_flight and not len(self.queue):
-            self._refused_since = math.inf  # the lane was idle: earlier refusals say nothing about now
+        if self.queue.is_empty:
+            self._throughput.reset()
+            if not self._in_flight:
+                self._refused_since = math.inf  # the lane was idle: earlier refusals say nothing about now
         job.wait()
         self.queue.add(job.customer, job)
 
@@ -255,6 +256,8 @@ class Lane(Generic[J]):
         """Let a job wait for a further call; `is_new_here`: the last one was in another lane."""
         if is_new_here and self.is_idle:
             self._refused_since = job.refused.since  # it may go from lane to lane, and be refused in each
+        if self.queue.is_empty:
+            self._throughput.reset()
         job.wait(estimate_again=True)
         step_back = job.refused.step_back
         if job.refused.is_own:  # its next refusal tells nothing new before a call that starts from now on is served
@@ -365,7 +368,7 @@ class Lane(Generic[J]):
 
     def patience_ends_at(self, patience: float) -> float:
         """Return when the jobs that wait here are given up; inf: nothing waits, or nothing is refused."""
-        if self._refused_since == math.inf or self._exhausted is not None or not len(self.queue):
+        if self._refused_since == math.inf or self._exhausted is not None or self.queue.is_empty:
             return math.inf
         return self._refused_since + (min(patience, TRUST) if self.has_only_suspects else patience)
 

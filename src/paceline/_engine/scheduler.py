@@ -4,15 +4,13 @@ Nothing here awaits, so nothing changes between a decision and its being recorde
 
 Rules owned here:
 
-1. Among the lanes that may start a call, the least loaded goes first; in a lane, its queue decides.
-2. A lane is looked at again only when something has happened to it, or its time has come: two thousand lanes cost no more than one.
-3. At most `max_workers` calls are in flight, over all lanes.
-4. A lane whose provider refuses to go on serves nobody of the batches that run now. New batches and single calls try it again.
+1. `ReadyLanes` decides which lane goes first; in a lane, its queue decides.
+2. At most `max_workers` calls are in flight, over all lanes.
+3. A lane whose provider refuses to go on serves nobody of the batches that run now. New batches and single calls try it again.
 """
 
 from __future__ import annotations
 
-import heapq
 import math
 from collections.abc import Callable, Iterable
 from typing import Any
@@ -26,6 +24,7 @@ from .._core.connections import Connections
 from .._core.exhausted_lane import reopens_in
 from .._core.fault import Fault, FaultKind
 from .._core.provider_answers.classify import describe
+from .._core.ready_lanes import ReadyLanes
 from ..abc import LLMCallStrategy
 from .job import Job, Submitter
 from .lane import ConnectionUse, Lane, LearnedQuota
@@ -53,7 +52,7 @@ class Scheduler:
         self._uses: dict[Connections, ConnectionUse] = {}
         self._in_flight = 0
         self._next_start = math.inf
-        self._ready = _ReadyLanes()
+        self._ready: ReadyLanes[Lane[Job]] = ReadyLanes()
         self._starving: dict[str, Lane[Job]] = {}
         self._unreachable: dict[str, Lane[Job]] = {}
 
@@ -155,10 +154,15 @@ class Scheduler:
         if job.in_flight:
             self.settle_call(job, lane, current_time(), pace.ABANDONED)
         elif job.waiting:
-            job.leave_queue()
-            lane.queue.discard(job.customer, job)
-        self._touch(lane)
+            self.leave_queue(job)
         self.alarm.ring()
+
+    def leave_queue(self, job: Job) -> None:
+        """Take a waiting job out of its lane's queue."""
+        job.leave_queue()
+        lane = job.lane_or_raise
+        lane.queue.discard(job.customer, job)
+        self._touch(lane)
 
     # ------------------------------------------------------------------------------------------ jobs go
 
@@ -280,64 +284,3 @@ class Scheduler:
 def _left_by(job: Job, reason: Fault) -> Fault:
     """Return the fault of a job that is left in an exhausted lane: one that was never called is pending."""
     return reason if job.was_called else attrs.evolve(reason, kind=FaultKind.PENDING)
-
-
-class _ReadyLanes:
-    """The lanes that may start a call, the least loaded first, and those whose time comes later (rule 2)."""
-
-    def __init__(self) -> None:
-        self._changed: dict[Lane[Job], None] = {}
-        self._ready: list[tuple[float, int, Lane[Job]]] = []  # load, number, lane
-        self._later: list[tuple[float, int, Lane[Job]]] = []  # time, number, lane
-        self._numbers: dict[Lane[Job], int] = {}  # of the entry of each lane that counts
-        self._count = 0
-
-    def add(self, lane: Lane[Job]) -> None:
-        """Look at a lane again."""
-        self._changed[lane] = None
-
-    def next(self, now: float) -> Lane[Job] | None:
-        """Return the least loaded lane that may start a call now; None: there is none before `next_time`."""
-        if self._later and self._later[0][0] <= now:
-            self._pop_later(now)
-        while True:
-            if self._changed:
-                if len(self._changed) == 1 and not self._ready:
-                    (lane,) = self._changed
-                    if lane.ready_at(now) <= now:
-                        return lane
-                self._sort(now)
-            while self._ready:
-                _, number, lane = self._ready[0]
-                if self._numbers.get(lane) == number:
-                    if lane.ready_at(now) <= now:
-                        return lane
-                    self._changed[lane] = None
-                heapq.heappop(self._ready)
-            if not self._changed:
-                return None
-
-    def _sort(self, now: float) -> None:
-        """Put each changed lane where it belongs now."""
-        changed, self._changed = self._changed, {}
-        for lane in changed:
-            at = lane.ready_at(now)
-            self._count += 1
-            self._numbers[lane] = self._count
-            if at <= now:
-                heapq.heappush(self._ready, (lane.load, self._count, lane))
-            elif at < math.inf:
-                heapq.heappush(self._later, (at, self._count, lane))
-
-    def _pop_later(self, now: float) -> None:
-        while self._later and self._later[0][0] <= now:
-            _, number, lane = heapq.heappop(self._later)
-            if self._numbers.get(lane) == number:
-                self._changed[lane] = None
-
-    @property
-    def next_time(self) -> float:
-        """When the next lane may start a call; inf: after an event."""
-        while self._later and self._numbers.get(self._later[0][2]) != self._later[0][1]:
-            heapq.heappop(self._later)
-        return self._later[0][0] if self._later else math.inf

@@ -127,10 +127,11 @@ class SingleCalls(AcceptedItems):
         self, item: LLMWorkItem[Any], *, timeout: float | None, priority: int, tenant: str
     ) -> WorkItemResult[Any]:
         """Make a call and return its result. The arguments and exceptions are those of `Pool.call`."""
-        self._check_room(item, timeout, priority)
+        customer = self._customer(priority, tenant)
+        self._check_room(item, timeout, customer)
         job = self.ledger.accept(self, item, known_unique=True)
         characters = characters_of(item.prompt) or 0
-        job.wait_as(self._customer(priority, tenant))
+        job.wait_as(customer)
         turn = self._turns.open(job)
         self._characters += characters
         self._active += 1
@@ -208,17 +209,17 @@ class SingleCalls(AcceptedItems):
             customer = self._customers[key] = _Waiting(priority, tenant)
         return customer
 
-    def _check_room(self, item: LLMWorkItem[Any], timeout: float | None, priority: int) -> None:
+    def _check_room(self, item: LLMWorkItem[Any], timeout: float | None, customer: _Waiting) -> None:
         if self._state is not BatchState.OPEN:
             raise MisuseError(f"the pool takes no more calls: {self._stopped or 'it is closed'}")
         now, lane = current_time(), self._services.scheduler.lane_of(item.strategy)
-        ahead, seconds = (0, None) if lane is None else lane.seconds_ahead(priority, now)
+        ahead = 0 if lane is None else lane.queue.ahead_of(customer)
         refused = refusal(
             self._limits,
             calls=self.waiting,
             characters=self._characters + (characters_of(item.prompt) or 0),
             ahead=ahead,
-            seconds=seconds,
+            rate=None if lane is None else lane.starts_per_second(now),
             duration=0.0 if lane is None or not ahead or timeout is None else lane.call_seconds(now),
             timeout=timeout,
         )
@@ -299,7 +300,7 @@ class SingleCalls(AcceptedItems):
             self._services.strategies.dismiss_jobs_of(self, reason)
             for job in self.ledger.jobs():
                 if job.waiting:
-                    job.leave_queue()
+                    self._services.scheduler.leave_queue(job)
                     self.dismiss(job, reason)
 
     def give_up_lane(self, lane: Lane[Job], reason: Fault) -> None:

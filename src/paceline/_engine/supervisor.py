@@ -40,7 +40,7 @@ def _do_due(services: Services, batches: Sequence[Batch]) -> float:
     scheduler.calls.cancel_expired(now)
     for job in scheduler.deadlines.pop_passed(now):
         if job.waiting:  # one in a call expires with it
-            job.leave_queue()
+            scheduler.leave_queue(job)
             job.submitter.dismiss(job, job.submitter.overdue_fault(services.config))
     for lane in scheduler.starving:
         if now >= lane.patience_ends_at(patience):
