@@ -122,6 +122,33 @@ class BacklogAgainstLists(RuleBasedStateMachine):
             self.take()
         assert self.backlog.take(self.now) is None
 
+    @precondition(lambda self: self.waiting())
+    @rule(data=st.data(), comes_back=st.sampled_from([None, None, 0, 2]))
+    def discard(self, data, comes_back):
+        job = data.draw(st.sampled_from(self.waiting()))
+        self.arrived()
+        self.backlog.discard(job)
+        self.new = [other for other in self.new if other != job]
+        self.again = [row for row in self.again if row[2] != job]
+        self.aside = [row for row in self.aside if row[3] != job]
+        if comes_back is not None:
+            self.backlog.put_back(job, self.now + comes_back, self.now)
+            self.arrivals += 1
+            self.again.append((self.now + comes_back, self.arrivals, job, 0))
+        else:
+            self.put_in[job] -= 1
+
+    @rule(data=st.data(), jobs=st.integers(1, 150))
+    def many_come_and_most_are_discarded(self, data, jobs):
+        come = range(self.jobs + 1, self.jobs + 1 + jobs)
+        for _ in come:
+            self.add()
+        gone = data.draw(st.permutations(come))[: jobs - jobs // 8]
+        for job in gone:
+            self.backlog.discard(job)
+            self.put_in[job] -= 1
+        self.new = [job for job in self.new if job not in gone]
+
     @rule()
     def clear(self):
         assert Counter(self.backlog.clear()) == Counter(self.waiting())
@@ -151,10 +178,13 @@ class BacklogAgainstLists(RuleBasedStateMachine):
         assert len(self.backlog) == len(self.waiting())
 
     @invariant()
-    def jobs_that_stepped_back_are_not_in_turn(self):
+    def jobs_that_stepped_back_are_not_in_turn_and_those_that_are_due_are_ready(self):
         self.backlog.peek(self.now)
         self.arrived()
         assert self.backlog.in_turn == len(self.new) + len(self.again)
+        assert self.backlog.ready == len(self.new) + sum(row[0] <= self.now for row in self.again)
+        if self.aside:
+            assert self.backlog.may_step_forward
 
 
 TestABacklogAgreesWithNaiveLists = BacklogAgainstLists.TestCase
@@ -188,6 +218,25 @@ def test_jobs_due_at_the_same_time_come_as_they_were_put_back(times):
     for job, time in enumerate(times):
         backlog.put_back(job, time, now=0)
     assert [backlog.take(5) for _ in times] == sorted(range(len(times)), key=lambda job: times[job])
+
+
+def test_discarding_a_job_does_not_search_the_others():
+    compared = []
+
+    class AJob:
+        def __eq__(self, other):
+            compared.append(other)
+            return self is other
+
+        __hash__ = object.__hash__
+
+    backlog, jobs = Backlog(), [AJob() for _ in range(500)]
+    for job in jobs:
+        backlog.add(job)
+    for job in jobs[1:-1:2]:
+        backlog.discard(job)
+    assert len(backlog) == len(jobs) - len(jobs[1:-1:2])
+    assert len(compared) < len(jobs)
 
 
 def test_jobs_need_not_be_comparable():
