@@ -11,6 +11,7 @@ from typing import Any, Self, TypeVar
 from uuid import uuid4
 
 from ._core.config import ProcessorConfig
+from ._core.exceptions import ConfigurationError
 from ._core.fault import DRAINED
 from ._core.pace import PaceController, PaceKnowledge
 from ._core.prompt import Media
@@ -132,10 +133,14 @@ class Pool:
 
         Raises:
             Busy: Too many calls wait, or its turn would come only after `timeout` at the pace measured lately. Nothing was sent.
+            ConfigurationError: `timeout` is not a number of seconds.
             InvalidWorkItemError: `strategy` or `prompt` is of another type.
             MisuseError: The pool is not open, takes no more calls, or belongs to another event loop.
             JournalError: The journal failed; an UnsavedError has the result.
         """
+        given: object = timeout
+        if given is not None and not (isinstance(given, int | float) and given >= 0):
+            raise ConfigurationError(f"timeout must be a number of seconds, 0 or more, not {given!r}")
         name = f"{self._prefix}-{next(self._numbers)}" if item_id is None else item_id
         item: LLMWorkItem[T] = LLMWorkItem(name, strategy, prompt, context)
         return await self._pool.call(item, timeout=timeout, priority=priority, tenant=tenant)

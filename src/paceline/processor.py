@@ -205,6 +205,7 @@ class ParallelBatchProcessor(Generic[T]):
 
     async def get_stats(self) -> dict[str, Any]:
         """Return `statistics()` as a dict: `rate_limit_count`, `workers`, `succeeded`, `failed`, and the rest."""
+        await checkpoint()
         return attrs.asdict(self.statistics())
 
     def statistics(self) -> ProcessorStatistics:

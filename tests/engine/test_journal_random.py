@@ -131,9 +131,9 @@ async def run_scenario(scenario: Scenario, strategy: Acts, journal: MemoryJourna
                 outcome.begun = True
                 await processor.process_all()
             else:
-                outcome.begun = True
                 sources = {"list": lambda: items, "generator": lambda: iter(items), "async": source_async}
                 async with processor.stream(sources[scenario.source]()) as results:
+                    outcome.begun = True
                     try:
                         async for result in results:
                             if not is_pending(result):

@@ -261,9 +261,8 @@ async def test_on_error_receives_the_only_exception_of_a_nurserys_group():
 async def test_an_interrupt_passes_and_every_item_has_a_result():
     async with ParallelBatchProcessor() as processor:
         await add_all(processor, Scripted({"b": [KeyboardInterrupt()]}, seconds=1), ["a", "b", "c"])
-        with pytest.raises(BaseExceptionGroup) as caught:
+        with pytest.raises(KeyboardInterrupt):
             await processor.process_all()
-        assert caught.value.subgroup(KeyboardInterrupt) is not None
         assert processor.batch.total_items == 3
 
 

@@ -28,7 +28,7 @@ from .._core.fault_groups import FaultGroup
 from .._core.results import BatchResult
 from .commits import CommitQueue
 from .delivery import Outlet
-from .foreign import is_cancelled
+from .foreign import interrupt_of, is_cancelled
 from .intake import Intake, ReadItems
 from .job import Job
 from .settle import give_up, pass_middlewares
@@ -226,6 +226,20 @@ class Batch(ReadItems):
             self._introducers += 1
             self._start(self._introduce)
 
+    async def recall(self, job: Job) -> None:
+        """Recall or admit a job that another task brought, in a task of the batch, as that other one may be cancelled."""
+        done = Event()
+        self._start(self._recall, job, done)
+        await done.wait()
+
+    async def _recall(self, job: Job, done: Event) -> None:
+        try:
+            if self._commits is not None:
+                await self._commits.recall_or_admit([job])
+        finally:
+            done.set()
+            self._services.scheduler.start_calls()
+
     def _start(self, function: Callable[..., Awaitable[None]], *args: Any) -> None:
         """Start a task in the batch's nursery, which may not be open yet; after it was closed, do nothing."""
         if self._start_soon is not None:
@@ -347,7 +361,7 @@ class Batch(ReadItems):
         except BaseException as error:
             if is_cancelled():
                 raise
-            self._crash = error
+            self._crash = interrupt_of(error)
         finally:
             self._services.scheduler.unregister(self)
 

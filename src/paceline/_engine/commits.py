@@ -61,8 +61,8 @@ class CommitQueue:
         self._wake_up = Event()
         self._sharing: dict[Hashable, list[Job]] = {}
         """Open jobs by key; the first of each is the leader."""
-        self._leader_keys: dict[int, Hashable] = {}
-        """The keys of leaders, by the index of their jobs."""
+        self._keys: dict[int, Hashable] = {}
+        """Their keys, by the index of the jobs."""
         self._followers = 0
         self._next_pace_record = submitter.started_at + _PACE_PERIOD
 
@@ -77,29 +77,50 @@ class CommitQueue:
         """Hand over stored results; admit the other jobs, or let them follow a leader."""
         # The jobs are accepted, and must not be left behind if the task that brought them is cancelled.
         with CancelScope(shield=True):
-            keys, stored = await self._read_journal(jobs)
-            for job, key, result in zip(jobs, keys, stored, strict=True):
-                if job.result is not None:  # the batch has ended meanwhile
-                    continue
-                if result is not None:
-                    self._set_recalled(job, result)
-                    self._hand_over(job)
-                elif self._leads(job, key):
-                    self._submitter.admit(job)
+            try:
+                keys, stored = await self._read_journal(jobs)
+            except JournalError as error:
+                self._fail(error)
+                keys = stored = [None] * len(jobs)
+            self._admit(jobs, keys, stored)
+
+    async def recall_or_raise(self, job: Job) -> None:
+        """Do the same with the job of a single call, whose failure concerns no other.
+
+        Raises:
+            JournalError: The journal cannot be read, or has the item with another prompt.
+        """
+        keys, stored = await self._read_journal([job])
+        self._admit([job], keys, stored)
+
+    def _admit(
+        self, jobs: Sequence[Job], keys: Sequence[Hashable], stored: Sequence[WorkItemResult[Any] | None]
+    ) -> None:
+        for job, key, result in zip(jobs, keys, stored, strict=True):
+            if job.result is not None:  # the batch has ended meanwhile
+                continue
+            if result is not None:
+                self._set_recalled(job, result)
+                self._hand_over(job)
+            elif self._leads(job, key):
+                self._submitter.admit(job)
 
     async def _read_journal(
         self, jobs: Sequence[Job]
     ) -> tuple[Sequence[Hashable], Sequence[WorkItemResult[Any] | None]]:
-        """Return the keys of jobs and their stored results; if the journal fails, None for each."""
+        """Return the keys of jobs and their stored results.
+
+        Raises:
+            JournalError: The journal fails.
+        """
         items = [job.item for job in jobs]
         try:
             stored = _checked(await self._journal.recall(items), len(items))
             keys = [self._journal.key_of(item) for item in items]
             frozenset(keys)  # raises if one is not hashable
-            return keys, stored
-        except Exception as error:  # noqa: BLE001 - a foreign journal may raise anything
-            self._fail(error)
-            return [None] * len(jobs), [None] * len(jobs)
+        except Exception as error:
+            raise _journal_error(error) from error
+        return keys, stored
 
     def _leads(self, job: Job, key: Hashable) -> bool:
         """Return whether a job needs a call of its own; otherwise register it as a follower."""
@@ -107,11 +128,11 @@ class CommitQueue:
             return True
         sharing = self._sharing.setdefault(key, [])
         sharing.append(job)
+        self._keys[job.index] = key
         if len(sharing) > 1:
             self._followers += 1
             self._wake_up.set()
             return False
-        self._leader_keys[job.index] = key
         return True
 
     def _set_recalled(self, job: Job, result: WorkItemResult[Any]) -> None:
@@ -136,9 +157,14 @@ class CommitQueue:
 
     def _hand_over(self, job: Job) -> None:
         """Hand a job's result over, and settle its followers with it."""
+        key = self._keys.get(job.index)
         followers = self._remove_followers(job)
         self._submitter.hand_over(job)
+        if followers and not self._submitter.may_share_result(job):
+            self._lead_with(followers, key)
+            return
         for other in followers:
+            self._keys.pop(other.index, None)
             if job.result is not None:
                 self._set_recalled(other, attrs.evolve(job.result, usage=NO_USAGE, attempts=(), refusals=0))
                 self.deliver(other)
@@ -150,34 +176,42 @@ class CommitQueue:
         self._unsaved.append(_result_of(job))
         self._submitter.withhold(job)
         for other in followers:
+            self._keys.pop(other.index, None)
             other.settle(None, self._stopped)
             self._hand_over(other)
 
     def _remove_followers(self, job: Job) -> list[Job]:
         """End a job's lead; return its followers that have no result yet."""
-        followers = self._sharing.pop(self._leader_keys.pop(job.index, None), [job])[1:]
-        self._followers -= len(followers)
-        return [other for other in followers if other.result is None]
+        key = self._keys.pop(job.index, None)
+        sharing = self._sharing.get(key)
+        if sharing is None or sharing[0] is not job:
+            return []
+        del self._sharing[key]
+        self._followers -= len(sharing) - 1
+        return [other for other in sharing[1:] if other.result is None]
+
+    def _lead_with(self, jobs: list[Job], key: Hashable) -> None:
+        """Let the first of some jobs be called, and the others follow it."""
+        self._sharing[key] = jobs
+        self._followers += len(jobs) - 1
+        self._submitter.admit(jobs[0])
+        self._services.scheduler.alarm.ring()
+        self._wake_up.set()
+
+    def follows(self, job: Job) -> bool:
+        """Whether a job waits for the result of another."""
+        sharing = self._sharing.get(self._keys.get(job.index))
+        return sharing is not None and sharing[0] is not job
 
     def withdraw(self, job: Job) -> None:
         """Forget a job without a result; the first of its followers is called in its stead."""
-        key = self._leader_keys.pop(job.index, None)
-        sharing = (
-            self._sharing.get(key, [])
-            if key is not None
-            else next((jobs for jobs in self._sharing.values() if job in jobs), [])
-        )
-        if job not in sharing:
-            return
-        sharing.remove(job)
-        if key is None:
+        key = self._keys.get(job.index)
+        if self.follows(job):
+            del self._keys[job.index]
+            self._sharing[key].remove(job)
             self._followers -= 1
-        elif not sharing:
-            del self._sharing[key]
-        else:
-            self._followers -= 1
-            self._leader_keys[sharing[0].index] = key
-            self._submitter.admit(sharing[0])
+        elif followers := self._remove_followers(job):
+            self._lead_with(followers, key)
         self._wake_up.set()
 
     def wake(self) -> None:
@@ -255,10 +289,7 @@ class CommitQueue:
 
     def _fail(self, error: Exception) -> None:
         if self._failure is None:
-            if not isinstance(error, JournalError):
-                logger.error("the journal failed", exc_info=error)
-                error = JournalError(f"the journal failed: {describe(error)}")
-            self._failure = error
+            self._failure = _journal_error(error)
         self._submitter.stop(self._stopped)
 
     @property
@@ -296,6 +327,14 @@ class CommitQueue:
                 await self._journal.note(changes, self._services.knowledge())
         except Exception as error:  # noqa: BLE001 - no result depends on it
             logger.warning("the journal could not record the pace: %s", describe(error))
+
+
+def _journal_error(error: Exception) -> JournalError:
+    """Return what an exception of a journal is to its callers."""
+    if isinstance(error, JournalError):
+        return error
+    logger.error("the journal failed", exc_info=error)
+    return JournalError(f"the journal failed: {describe(error)}")
 
 
 def _checked(results: Sequence[Any], count: int) -> Sequence[WorkItemResult[Any] | None]:

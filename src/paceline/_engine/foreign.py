@@ -11,13 +11,15 @@ Rules owned here:
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import math
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from typing import Any, TypeVar
 
-from anyio import current_effective_deadline, get_cancelled_exc_class, sleep_forever
-from anyio.lowlevel import EventLoopToken
+from anyio import CancelScope, current_effective_deadline, get_cancelled_exc_class, sleep_forever
+from anyio.lowlevel import EventLoopToken, current_token
 
 T = TypeVar("T")
 
@@ -61,11 +63,68 @@ def unwrap(error: BaseException) -> BaseException:
     return error
 
 
+def open_nurseries() -> int:
+    """Return how many nurseries the current task has open, which `close_leaks` is to leave open; on asyncio always 0."""
+    task = _trio_task()
+    return 0 if task is None else len(task.child_nurseries)
+
+
+def close_leaks(scope: CancelScope, nurseries: int) -> None:
+    """Close what foreign code has left open inside `scope`, and `scope` itself, whose exit has failed because of that.
+
+    There is no public way: an async generator holds what is open, and nobody can be made to close it. Without this, asyncio's task raises
+    once more when it ends, and trio's does if a nursery is open.
+
+    Args:
+        scope: Scope of this task, around the foreign code.
+        nurseries: What `open_nurseries` returned before.
+    """
+    task = _trio_task()
+    if task is not None:  # trio has closed the scopes itself
+        for nursery in task.child_nurseries[nurseries:]:
+            nursery.cancel_scope.cancel()
+            task._child_nurseries.remove(nursery)  # noqa: SLF001 - see above
+        return
+    from anyio._backends import _asyncio  # noqa: PLC0415 - see above
+
+    state: Any = _asyncio._task_states.get(asyncio.current_task())  # type: ignore[arg-type]  # noqa: SLF001 - see above
+    while state is not None and state.cancel_scope is not None:
+        inner = state.cancel_scope
+        if inner is not scope:
+            inner.cancel()  # the tasks of a nursery
+        inner.__exit__(None, None, None)
+        if inner is scope:
+            return
+
+
+def _trio_task() -> Any:
+    """Return the current task of trio; None on asyncio."""
+    if _is_asyncio(current_token()):
+        return None
+    import trio  # noqa: PLC0415 - not needed on asyncio
+
+    return trio.lowlevel.current_task()
+
+
+def _is_asyncio(token: EventLoopToken) -> bool:
+    return hasattr(token.native_token, "call_soon_threadsafe")
+
+
+def interrupt_of(error: BaseException) -> BaseException:
+    """Return the exception that a program expects of Ctrl-C where a nursery's group has one; any other exception unwrapped."""
+    if isinstance(error, BaseExceptionGroup) and error.subgroup(KeyboardInterrupt) is not None:
+        interrupt = KeyboardInterrupt()
+        interrupt.__cause__ = error
+        return interrupt
+    return unwrap(error)
+
+
 def call_in_loop(token: EventLoopToken, function: Callable[..., object], *args: object) -> None:
-    """Let an event loop call a function soon, from another thread; does not wait for it."""
+    """Let an event loop call a function soon, from another thread; does not wait for it. Where the loop has ended, nothing is called."""
     loop: Any = token.native_token
-    soon = loop.call_soon_threadsafe if hasattr(loop, "call_soon_threadsafe") else loop.run_sync_soon
-    soon(function, *args)
+    soon = loop.call_soon_threadsafe if _is_asyncio(token) else loop.run_sync_soon
+    with suppress(RuntimeError):  # that it has ended
+        soon(function, *args)
 
 
 def _is_only_cancellation(error: BaseException) -> bool:

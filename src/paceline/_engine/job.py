@@ -334,6 +334,9 @@ class Submitter(ABC):
     def dismiss(self, job: Job, fault: Fault) -> None:
         """End a job that is neither in a lane nor in a task: it will be settled with `fault`."""
 
+    def expire(self, job: Job) -> None:
+        """End a job whose deadline has passed, if it waits for something else than a lane, a preparation or its call."""
+
     @abstractmethod
     def leave_unprepared(self, job: Job, fault: Fault, effect: retry.Effect) -> None:
         """End a job whose strategy could not be prepared, for this fault; `effect`: what the fault means for a batch."""

@@ -35,7 +35,7 @@ from .._core.waiting_room import RoomLimits
 from ..abc import Journal, LLMWorkItem, RateController
 from .batch import Batch
 from .delivery import Collector, Handover, Outlet, ResultStream
-from .foreign import call_in_loop, logger
+from .foreign import call_in_loop, interrupt_of, logger
 from .hooks import Hooks
 from .intake import Intake
 from .lane import LearnedQuota
@@ -84,6 +84,8 @@ class Pool:
             config, hooks, draw, self._scheduler, self._strategies, journal, Lock(), self.knowledge
         )
         self._calls: SingleCalls | None = None
+        self._drained: Fault | None = None
+        """Why no more single calls are taken; None: they are."""
         self._batches: list[Batch] = []
         self._nursery: Any = None
         self._token: EventLoopToken | None = None
@@ -98,6 +100,7 @@ class Pool:
     async def __aenter__(self) -> Self:
         if self._nursery is not None:
             raise MisuseError("the pool is open already")
+        await checkpoint()
         await self._open_journal()
         self._token, self._thread = current_token(), threading.get_ident()
         self._nursery = create_task_group()
@@ -105,7 +108,7 @@ class Pool:
         self._hooks.open(self._start_task)
         self._unsubscribe = self.config.subscribe(self._on_setting)
         self._nursery.start_soon(supervise, self._services, self._batches)
-        self._is_open = True
+        self._is_open, self._drained = True, None
         return self
 
     async def _open_journal(self) -> None:
@@ -161,7 +164,7 @@ class Pool:
                 await self._nursery.__aexit__(None, None, None)
             except BaseExceptionGroup as group:
                 if group.subgroup(KeyboardInterrupt) is not None:
-                    raise KeyboardInterrupt from group  # what a program expects of Ctrl-C
+                    raise interrupt_of(group) from group
                 raise
             finally:
                 self._nursery, self._calls = None, None
@@ -179,8 +182,10 @@ class Pool:
         self._in_loop(self._scheduler.touch_all)
 
     def _in_loop(self, function: Callable[..., object], *args: object) -> None:
-        """Call a function in the pool's thread: at once, or soon if this is another one."""
-        if self._token is None or threading.get_ident() == self._thread:
+        """Call a function in the pool's thread: at once, or soon if this is another one; not at all if the pool is closed."""
+        if self._nursery is None or self._token is None:
+            return
+        if threading.get_ident() == self._thread:
             function(*args)
         else:
             call_in_loop(self._token, function, *args)
@@ -231,7 +236,7 @@ class Pool:
         job = batch.ledger.accept(batch, item)
         ids.add(item.item_id)
         if batch.commits is not None:
-            await batch.commits.recall_or_admit([job])
+            await batch.recall(job)
         else:
             batch.admit(job)
         self._scheduler.start_calls()
@@ -307,7 +312,12 @@ class Pool:
 
     def close_to_calls(self, reason: str = DRAINED) -> None:
         """Take no more single calls: those in flight finish, the others are settled as pending. From any thread."""
-        self._in_loop(self._single_calls().stop, pending_fault(reason))
+        self._in_loop(self._close_to_calls, reason)
+
+    def _close_to_calls(self, reason: str) -> None:
+        self._drained = pending_fault(reason)
+        if self._calls is not None:
+            self._calls.stop(self._drained)
 
     # ------------------------------------------------------------------------------------------ single calls
 
@@ -321,17 +331,23 @@ class Pool:
 
     def _single_calls(self) -> SingleCalls:
         calls = self._calls
-        if calls is None or (calls.has_failed and not len(calls.ledger)):
+        if calls is None or (calls.has_failed and not calls.is_busy):
+            if calls is not None:  # try the journal again
+                calls.finish()
+                self._scheduler.unregister(calls)
+                self._past.add(calls.tally)
             calls = self._calls = SingleCalls(self._services, self._room)
             self._scheduler.register(calls)
             if calls.commits is not None:
                 self._start_task(calls.commits.run)
+            if self._drained is not None:
+                calls.stop(self._drained)
         return calls
 
     def _check_open(self) -> None:
         if not self._is_open:
             raise MisuseError("the pool is not open; use it inside `async with`")
-        if threading.get_ident() != self._thread:
+        if current_token() != self._token:
             raise MisuseError("a pool belongs to the event loop that opened it; use another one in another loop")
 
     # ------------------------------------------------------------------------------------------ knowledge and figures
@@ -407,6 +423,7 @@ class StreamedBatch:
         return self._batch
 
     async def __aenter__(self) -> ResultStream[Any]:
+        await checkpoint()
         await self._batch.check()
         self._pool._start(self._batch, (), self._handover)  # noqa: SLF001 - two halves of one thing
         return ResultStream(self._handover, lambda reason: self._pool.drain_batch(self._batch, reason))

@@ -77,6 +77,9 @@ class Scheduler:
 
     def enqueue(self, job: Job) -> None:
         """Let a job wait for its first call by its current strategy, in that strategy's lane."""
+        if job.deadline < math.inf and current_time() >= job.deadline:
+            job.submitter.dismiss(job, job.submitter.overdue_fault(self.config))
+            return
         former = job.lane
         lane = self._enter_lane(job)
         if lane is None:

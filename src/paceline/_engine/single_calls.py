@@ -26,6 +26,7 @@ from .._core.results import BatchResult, UnsavedError, WorkItemResult
 from .._core.waiting_room import RoomLimits, refusal
 from ..abc import LLMWorkItem
 from .commits import CommitQueue
+from .foreign import close_leaks, open_nurseries
 from .job import Job
 from .settle import give_up, pass_middlewares, settle_reply
 from .submitter import AcceptedItems
@@ -141,7 +142,7 @@ class SingleCalls(AcceptedItems):
                 self._services.scheduler.deadlines.add(job, len(self.ledger))
                 self._services.scheduler.alarm.ring_by(job.deadline)
             if self._commits is not None:
-                await self._commits.recall_or_admit([job])
+                await self._commits.recall_or_raise(job)
             else:
                 self.admit(job)
             return await self._carry_out(job, turn)
@@ -176,13 +177,15 @@ class SingleCalls(AcceptedItems):
 
     async def _call(self, job: Job) -> None:
         reply: Reply = NoReply.TIMED_OUT
+        scope, nurseries = CancelScope(), open_nurseries()
         try:
-            with CancelScope() as scope:
+            with scope:
                 reply = await make_call(self._services, job, scope)
         except RuntimeError as error:
             leak = leaked_scope(job, error)
             if not leak:
                 raise
+            close_leaks(scope, nurseries)
             await settle_reply(self._services, job, (None, RuntimeError(leak)), current_time())
             return
         await settle(self._services, job, reply, current_time())
@@ -210,6 +213,8 @@ class SingleCalls(AcceptedItems):
         return customer
 
     def _check_room(self, item: LLMWorkItem[Any], timeout: float | None, customer: _Waiting) -> None:
+        if self._commits is not None and self._commits.failure is not None:
+            raise JournalError(f"{self._commits.failure}")
         if self._state is not BatchState.OPEN:
             raise MisuseError(f"the pool takes no more calls: {self._stopped or 'it is closed'}")
         now, lane = current_time(), self._services.scheduler.lane_of(item.strategy)
@@ -249,6 +254,11 @@ class SingleCalls(AcceptedItems):
         return self._state is BatchState.CLOSED
 
     @property
+    def is_busy(self) -> bool:
+        """Whether a task has not got its result yet."""
+        return self._active > 0
+
+    @property
     def has_failed(self) -> bool:
         """Whether the journal has failed, so that no more calls are made here."""
         return self._commits is not None and self._commits.failure is not None
@@ -282,6 +292,17 @@ class SingleCalls(AcceptedItems):
         if turn is not None and self._commits is not None and job.result is not None:
             turn.failure = UnsavedError(str(self._commits.failure), BatchResult(), [job.result])
             turn.set()
+
+    def expire(self, job: Job) -> None:
+        """End a job whose timeout has passed while it waits for the result of another."""
+        if self._commits is not None and self._commits.follows(job):
+            self._commits.withdraw(job)
+            self.dismiss(job, self.overdue_fault(self._services.config))
+
+    def may_share_result(self, job: Job) -> bool:
+        """Whether a result is also that of the calls with the same prompt: a timeout of its own is not."""
+        error = None if job.result is None else job.result.error
+        return error is None or error.kind is not FaultKind.TIMEOUT or current_time() < job.deadline
 
     def leave_unprepared(self, job: Job, fault: Fault, effect: retry.Effect) -> None:
         """Settle a job whose strategy could not be prepared with the fault of that."""
@@ -332,6 +353,10 @@ class SingleCalls(AcceptedItems):
         while self._active:
             self._left = Event()
             await self._left.wait()
+        self.finish()
+
+    def finish(self) -> None:
+        """Record that every task has its result and no more can come."""
         if not self.is_closed:
             self._state = step(self._state, BatchEvent.EMPTY)
         if self._commits is not None:

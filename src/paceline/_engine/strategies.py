@@ -60,7 +60,7 @@ _SHARED: RunVar[dict[int, _Shared]] = RunVar("paceline_strategies")
 class _Preparation:
     """A preparation in progress, and the jobs that wait for it."""
 
-    jobs: list[Job]
+    jobs: dict[Job, None]
     scope: CancelScope = attrs.field(factory=CancelScope)
 
 
@@ -135,12 +135,14 @@ class Strategies:
         preparation, failure = self._preparations.get(key), self._failures.get(key)
         if submitter.stopped is not None:
             submitter.dismiss(job, submitter.stopped)
+        elif now >= job.deadline:
+            submitter.dismiss(job, submitter.overdue_fault(self._config))
         elif failure is not None and self._still_holds(failure, submitter, now):
             submitter.leave_unprepared(job, failure.fault, failure.effect)
         elif preparation is not None:
-            preparation.jobs.append(job)
+            preparation.jobs[job] = None
         else:
-            self._preparations[key] = preparation = _Preparation([job])
+            self._preparations[key] = preparation = _Preparation({job: None})
             self._start_soon(self._prepare, job.origin, preparation)
 
     def _still_holds(self, failure: _Failure, submitter: Submitter, now: float) -> bool:
@@ -159,14 +161,16 @@ class Strategies:
                 self._remove(preparation, job)
                 submitter.dismiss(job, reason)
 
-    def withdraw(self, job: Job) -> None:
-        """Forget a job that waits for a preparation."""
+    def withdraw(self, job: Job) -> bool:
+        """Forget a job that waits for a preparation; return whether it does."""
         preparation = self._preparations.get(id(job.origin))
-        if preparation is not None and job in preparation.jobs:
-            self._remove(preparation, job)
+        if preparation is None or job not in preparation.jobs:
+            return False
+        self._remove(preparation, job)
+        return True
 
     def _remove(self, preparation: _Preparation, job: Job) -> None:
-        preparation.jobs.remove(job)
+        del preparation.jobs[job]
         if not preparation.jobs:
             preparation.scope.cancel()
 

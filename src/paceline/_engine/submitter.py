@@ -101,6 +101,10 @@ class AcceptedItems(Submitter):
     def record_systematic(self, group: FaultGroup, reason: Fault) -> None:
         """Record that all calls of a lane failed alike."""
 
+    def may_share_result(self, job: Job) -> bool:  # noqa: ARG002 - single calls look at it
+        """Whether a result is also that of the items with the same prompt, which wait for it."""
+        return True
+
     def has_room(self) -> bool:
         """Whether results are consumed and committed as fast as they come."""
         commits = self.commits

@@ -39,9 +39,13 @@ def _do_due(services: Services, batches: Sequence[Batch]) -> float:
     due = min((batch.check_deadline() for batch in batches), default=math.inf)
     scheduler.calls.cancel_expired(now)
     for job in scheduler.deadlines.pop_passed(now):
-        if job.waiting:  # one in a call expires with it
+        if services.strategies.withdraw(job):
+            job.submitter.dismiss(job, job.submitter.overdue_fault(services.config))
+        elif job.waiting:  # one in a call expires with it
             scheduler.leave_queue(job)
             job.submitter.dismiss(job, job.submitter.overdue_fault(services.config))
+        elif job.result is None:
+            job.submitter.expire(job)
     for lane in scheduler.starving:
         if now >= lane.patience_ends_at(patience):
             _end_patience(services, lane, now)

@@ -21,7 +21,7 @@ from .._core.request import Request
 from .._core.systematic_failure import Ended
 from ..abc import LLMCallStrategy
 from .calls import execute
-from .foreign import guarded, is_leak, logger
+from .foreign import close_leaks, guarded, is_leak, logger
 from .job import Job
 from .settle import give_up, settle_reply, settle_timeout
 from .watch import watch_lane
@@ -116,9 +116,9 @@ class Worker:
             if not leak:
                 raise
         if leak:
+            close_leaks(scope, 0)
             if following is not None:
                 await settle_reply(self._services, job, (None, RuntimeError(leak)), current_time())
-            await guarded(self._batch.closed.wait)  # its stack of cancel scopes is broken: it makes no further call
             return None
         return None if following is None else await self._settle(job, reply)
 

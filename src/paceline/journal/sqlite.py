@@ -13,12 +13,13 @@ from __future__ import annotations
 
 import logging
 import sqlite3
+import threading
 from collections.abc import Callable, Collection, Hashable, Mapping, Sequence
 from os import PathLike
 from typing import Any, Literal, TypeAlias, TypeVar
 
 import attrs
-from anyio import CapacityLimiter, to_thread
+from anyio import CancelScope, CapacityLimiter, to_thread
 
 from .._core.accounting import Price
 from .._core.config import Durability
@@ -42,6 +43,13 @@ _MOST_REMEMBERED = 1_000  # strategies whose identity number is cached
 _ADVICE = "set SqliteJournal(accept_changes=True) to accept this, or use another journal"
 
 logger: logging.Logger = logging.getLogger("paceline")
+
+
+@attrs.define
+class _Opening:
+    """A call of `open`, and whether its task was cancelled before the thread had opened the file."""
+
+    is_abandoned: bool = False
 
 
 class SqliteJournal:
@@ -88,6 +96,7 @@ class SqliteJournal:
         self._writer: JournalWriter | None = None
         self._is_registered = False
         self._thread = CapacityLimiter(1)
+        self._lock = threading.Lock()
         self._identities: dict[int, tuple[LLMCallStrategy[Any], int]] = {}
         self._contents: dict[int, tuple[LLMWorkItem[Any], bytes]] = {}
         """The content keys of the items that were recalled last, by the identity of the item."""
@@ -117,9 +126,18 @@ class SqliteJournal:
         """
         self._dedupe = self._given_dedupe if share else False
         self._thread = CapacityLimiter(1)  # of the event loop that runs the batch, wherever the journal was made
-        return await self._run(self._open)
+        opening = _Opening()
+        try:
+            return await self._run(self._open, opening)
+        except BaseException:  # asyncio's own cancellation passes every shield, and leaves the thread to open the file
+            opening.is_abandoned = True
+            with CancelScope(shield=True):
+                await self._run(self._close)
+            raise
 
-    def _open(self) -> dict[str, PaceKnowledge]:
+    def _open(self, opening: _Opening) -> dict[str, PaceKnowledge]:
+        if opening.is_abandoned:
+            return {}
         if self._writer is None:
             self._writer = JournalWriter(self.path, durability=self._durability, connect=self._connect)
         try:
@@ -191,7 +209,11 @@ class SqliteJournal:
         return self._writer
 
     async def _run(self, function: Callable[..., R], *args: Any) -> R:
-        return await to_thread.run_sync(function, *args, limiter=self._thread)
+        return await to_thread.run_sync(self._call, function, *args, limiter=self._thread)
+
+    def _call(self, function: Callable[..., R], *args: Any) -> R:
+        with self._lock:  # a task that asyncio cancels leaves its thread running, and the next one has another
+            return function(*args)
 
     # ---------------------------------------------------------------------------------------------- recall
 

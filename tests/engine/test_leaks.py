@@ -1,0 +1,107 @@
+"""Strategies that leave a cancel scope or a nursery open: each costs at most its item, and the message names the strategy."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+import anyio
+import pytest
+
+from paceline import FaultKind, ProcessorConfig, RetryPolicy, open_pool, process_prompts
+from paceline.typing import Backoff
+
+from .support import USAGE, Echo
+
+ONCE = RetryPolicy(max_attempts=1, backoff=Backoff(base=0.1))
+
+
+class Leaky(Echo):
+    """Returns out of an async generator that is suspended inside a scope or a nursery.
+
+    Args:
+        leaking: The prompts whose calls leak.
+        kind: What they leave open.
+    """
+
+    def __init__(self, leaking: set[str], kind: str, seconds: float = 0.1) -> None:
+        super().__init__(seconds)
+        self.leaking, self.kind = leaking, kind
+        self.held: list[Any] = []
+
+    async def _open(self) -> Any:
+        if self.kind == "nursery":
+            async with anyio.create_task_group() as nursery:
+                nursery.start_soon(anyio.sleep, 0.5)
+                yield None
+        elif self.kind == "scope":
+            with anyio.CancelScope():
+                yield None
+        else:
+            with anyio.fail_after(5):
+                yield None
+
+    async def execute(self, prompt: str, attempt: int, timeout: float) -> Any:
+        if prompt in self.leaking:
+            generator = self._open()
+            if self.kind in {"nursery", "held timeout"}:  # the garbage collector closes the others
+                self.held.append(generator)
+            async for _ in generator:
+                return "leaked", USAGE
+        return await super().execute(prompt, attempt, timeout)
+
+
+KINDS = pytest.mark.parametrize("kind", ["timeout", "held timeout", "scope", "nursery"])
+PROMPTS = [str(i) for i in range(20)]
+
+
+@KINDS
+async def test_a_leak_costs_a_batch_at_most_its_item(kind, caplog):
+    caplog.set_level(logging.ERROR)
+    with anyio.fail_after(1_000):
+        batch = await process_prompts(Leaky({"3", "7"}, kind), PROMPTS, config=ProcessorConfig(retry=ONCE))
+    assert batch.total_items == 20
+    assert {result.item_id for result in batch.results if result.error} <= {"3", "7"}
+    for result in batch.results:
+        if result.error:
+            assert result.error.kind is FaultKind.BUG
+            assert "Leaky.execute left a cancel scope or a nursery open" in result.error.message
+    assert "Leaky.execute left a cancel scope or a nursery open" in caplog.text
+
+
+@KINDS
+async def test_a_leak_costs_a_pool_only_its_call_and_not_the_task_that_made_it(kind):
+    finished = []
+    strategy = Leaky({"3", "7"}, kind)
+
+    async def call(prompt):
+        with anyio.fail_after(1_000) as scope:
+            async with anyio.create_task_group() as nursery:
+                nursery.start_soon(anyio.sleep, 0.01)
+                result = await pool.call(strategy, prompt)
+            await anyio.sleep(0.1)
+            again = await pool.call(strategy, "again")
+        finished.append((prompt, result, again.success, scope.cancelled_caught))
+
+    async with open_pool(ProcessorConfig(retry=ONCE)) as pool:
+        async with anyio.create_task_group() as nursery:
+            for prompt in PROMPTS[:10]:
+                nursery.start_soon(call, prompt)
+        assert pool.statistics().in_flight == 0
+    assert len(finished) == 10
+    for prompt, result, again, cancelled in finished:
+        assert result.success == (prompt not in {"3", "7"})
+        assert result.success or "Leaky.execute left" in result.error.message
+        assert again
+        assert not cancelled
+
+
+async def test_a_strategy_that_always_leaks_stops_no_batch_of_another():
+    async with open_pool(ProcessorConfig(retry=ONCE, keep_going=True)) as pool:
+        leaking = Leaky(set(PROMPTS), "timeout")
+        leaking.lane = "leaking"
+        with anyio.fail_after(1_000):
+            bad = await pool.process_prompts(leaking, PROMPTS)
+            good = await pool.process_prompts(Echo(0.1), PROMPTS)
+    assert bad.total_items == 20
+    assert good.succeeded == 20
