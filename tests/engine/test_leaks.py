@@ -9,9 +9,17 @@ import anyio
 import pytest
 
 from paceline import FaultKind, ProcessorConfig, RetryPolicy, open_pool, process_prompts
+from paceline.testing import run_in_virtual_time
 from paceline.typing import Backoff
 
 from .support import USAGE, Echo
+
+# the generators are garbage before they have ended: that is what is tested
+pytestmark = [
+    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
+    pytest.mark.filterwarnings("ignore::ResourceWarning"),
+    pytest.mark.parametrize("backend", ["trio", "asyncio"]),
+]
 
 ONCE = RetryPolicy(max_attempts=1, backoff=Backoff(base=0.1))
 
@@ -56,10 +64,13 @@ PROMPTS = [str(i) for i in range(20)]
 
 
 @KINDS
-async def test_a_leak_costs_a_batch_at_most_its_item(kind, caplog):
+def test_a_leak_costs_a_batch_at_most_its_item(backend, kind, caplog):
+    async def main():
+        with anyio.fail_after(1_000):
+            return await process_prompts(Leaky({"3", "7"}, kind), PROMPTS, config=ProcessorConfig(retry=ONCE))
+
     caplog.set_level(logging.ERROR)
-    with anyio.fail_after(1_000):
-        batch = await process_prompts(Leaky({"3", "7"}, kind), PROMPTS, config=ProcessorConfig(retry=ONCE))
+    batch = run_in_virtual_time(main, backend=backend)
     assert batch.total_items == 20
     assert {result.item_id for result in batch.results if result.error} <= {"3", "7"}
     for result in batch.results:
@@ -70,11 +81,11 @@ async def test_a_leak_costs_a_batch_at_most_its_item(kind, caplog):
 
 
 @KINDS
-async def test_a_leak_costs_a_pool_only_its_call_and_not_the_task_that_made_it(kind):
+def test_a_leak_costs_a_pool_only_its_call_and_not_the_task_that_made_it(backend, kind):
     finished = []
     strategy = Leaky({"3", "7"}, kind)
 
-    async def call(prompt):
+    async def call(pool, prompt):
         with anyio.fail_after(1_000) as scope:
             async with anyio.create_task_group() as nursery:
                 nursery.start_soon(anyio.sleep, 0.01)
@@ -83,11 +94,14 @@ async def test_a_leak_costs_a_pool_only_its_call_and_not_the_task_that_made_it(k
             again = await pool.call(strategy, "again")
         finished.append((prompt, result, again.success, scope.cancelled_caught))
 
-    async with open_pool(ProcessorConfig(retry=ONCE)) as pool:
-        async with anyio.create_task_group() as nursery:
-            for prompt in PROMPTS[:10]:
-                nursery.start_soon(call, prompt)
-        assert pool.statistics().in_flight == 0
+    async def main():
+        async with open_pool(ProcessorConfig(retry=ONCE)) as pool:
+            async with anyio.create_task_group() as nursery:
+                for prompt in PROMPTS[:10]:
+                    nursery.start_soon(call, pool, prompt)
+            return pool.statistics().in_flight
+
+    assert run_in_virtual_time(main, backend=backend) == 0
     assert len(finished) == 10
     for prompt, result, again, cancelled in finished:
         assert result.success == (prompt not in {"3", "7"})
@@ -96,12 +110,15 @@ async def test_a_leak_costs_a_pool_only_its_call_and_not_the_task_that_made_it(k
         assert not cancelled
 
 
-async def test_a_strategy_that_always_leaks_stops_no_batch_of_another():
-    async with open_pool(ProcessorConfig(retry=ONCE, keep_going=True)) as pool:
-        leaking = Leaky(set(PROMPTS), "timeout")
-        leaking.lane = "leaking"
-        with anyio.fail_after(1_000):
-            bad = await pool.process_prompts(leaking, PROMPTS)
-            good = await pool.process_prompts(Echo(0.1), PROMPTS)
+def test_a_strategy_that_always_leaks_stops_no_batch_of_another(backend):
+    leaking = Leaky(set(PROMPTS), "timeout")
+    leaking.lane = "leaking"
+
+    async def main():
+        async with open_pool(ProcessorConfig(retry=ONCE, keep_going=True)) as pool:
+            with anyio.fail_after(1_000):
+                return await pool.process_prompts(leaking, PROMPTS), await pool.process_prompts(Echo(0.1), PROMPTS)
+
+    bad, good = run_in_virtual_time(main, backend=backend)
     assert bad.total_items == 20
     assert good.succeeded == 20
