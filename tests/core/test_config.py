@@ -81,13 +81,13 @@ def test_settings_are_keyword_only():
 # ---------------------------------------------------------------------------------------------- listeners
 
 
-def test_a_listener_is_called_just_before_each_assignment_takes_effect():
+def test_a_listener_is_called_once_an_assignment_has_taken_effect():
     config = ProcessorConfig(max_workers=5)
     heard = []
     config.subscribe(lambda: heard.append(config.max_workers))
     config.max_workers = 6
     config.max_workers = 7
-    assert heard == [5, 6]
+    assert heard == [6, 7]
     assert config.max_workers == 7
 
 

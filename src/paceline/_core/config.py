@@ -21,7 +21,10 @@ Durability: TypeAlias = Literal["normal", "full"]
 commits. `full`: a power failure too."""
 
 
-def _notify(config: ProcessorConfig, _: attrs.Attribute[Any], value: Any) -> Any:
+def _notify(config: ProcessorConfig, field: attrs.Attribute[Any], value: Any) -> Any:
+    object.__setattr__(
+        config, field.name, value
+    )  # now, as attrs would do it only after this: a listener may wake another thread
     for listener in tuple(config._listeners):  # noqa: SLF001 - a hook of the class itself
         listener()
     return value
@@ -53,6 +56,6 @@ class ProcessorConfig:
     _listeners: list[Callable[[], None]] = attrs.field(init=False, factory=list, repr=False, eq=False)
 
     def subscribe(self, listener: Callable[[], None]) -> Callable[[], None]:
-        """Call `listener` just before each assignment; return a function that unsubscribes it."""
+        """Call `listener` after each assignment; return a function that unsubscribes it."""
         self._listeners.append(listener)
         return lambda: self._listeners.remove(listener)
