@@ -167,11 +167,21 @@ class ManyCustomers(RuleBasedStateMachine):
     @precondition(lambda self: self.taken)
     @rule(data=st.data(), wait=st.sampled_from([-5, 0, 1, 2, 10]), step_back=st.sampled_from([0, 0, 1, 2, 8]))
     def put_back(self, data, wait, step_back):
-        model, job = self.taken.pop(data.draw(st.integers(0, len(self.taken) - 1)))
+        self.put_back_job(data.draw(st.integers(0, len(self.taken) - 1)), wait, step_back)
+
+    def put_back_job(self, place, wait, step_back):
+        model, job = self.taken.pop(place)
         self.queue.put_back(model.customer, job, self.now + wait, self.now, step_back)
         model.backlog.put_back(job, self.now + wait, self.now, step_back)
         self.due[job] = self.now + wait
         self.put_in[job] += 1
+
+    @rule(jobs=st.integers(1, 8), wait=st.sampled_from([1, 10]), step_back=st.sampled_from([0, 0, 1, 2]))
+    def calls_are_refused(self, jobs, wait, step_back):
+        for _ in range(jobs):
+            self.take()
+            if self.taken:
+                self.put_back_job(len(self.taken) - 1, wait, step_back)
 
     # ------------------------------------------------------------------------------------------ jobs go
 

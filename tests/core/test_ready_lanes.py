@@ -47,6 +47,7 @@ class ReadyLanesAgainstSearch(RuleBasedStateMachine):
         self.ready_lanes = ReadyLanes()
         self.lanes = []
         self.now = 0.0
+        self.waits_longer = set()
 
     def ready(self):
         return [lane for lane in self.lanes if lane.at <= self.now]
@@ -63,6 +64,14 @@ class ReadyLanesAgainstSearch(RuleBasedStateMachine):
         for lane in data.draw(st.lists(st.sampled_from(self.lanes), min_size=1, max_size=3)):
             lane.load, lane.at = load, self.now + wait
             self.ready_lanes.add(lane)
+            self.waits_longer.discard(lane)
+
+    @precondition(lambda self: self.lanes)
+    @rule(data=st.data(), wait=st.sampled_from([0.5, 3, math.inf]))
+    def a_lane_must_wait_longer_without_being_added(self, data, wait):
+        lane = data.draw(st.sampled_from(self.lanes))
+        lane.at = max(lane.at, self.now + wait)
+        self.waits_longer.add(lane)
 
     @precondition(lambda self: self.lanes)
     @rule(data=st.data())
@@ -82,7 +91,9 @@ class ReadyLanesAgainstSearch(RuleBasedStateMachine):
             assert lane.load == min(other.load for other in expected)
         else:
             assert lane is None
-            assert self.ready_lanes.next_time == min((other.at for other in self.lanes), default=math.inf)
+            assert self.now < self.ready_lanes.next_time <= min((other.at for other in self.lanes), default=math.inf)
+            if not self.waits_longer:
+                assert self.ready_lanes.next_time == min((other.at for other in self.lanes), default=math.inf)
 
     @rule(step=st.sampled_from([0.25, 0.5]), wait=st.sampled_from([0, 0, 2, math.inf]))
     def start_every_call(self, step, wait):
@@ -156,3 +167,16 @@ def test_lanes_to_which_nothing_happens_are_not_looked_at():
         assert ready_lanes.next(NOW) is busy
         ready_lanes.add(busy)
     assert {lane.looks for lane in lanes} == {1}
+
+
+def test_a_lane_that_must_wait_longer_is_skipped_even_if_it_was_not_added():
+    first, second = ALane(0.0, NOW), ALane(0.5, NOW)
+    ready_lanes = ReadyLanes()
+    ready_lanes.add(first)
+    ready_lanes.add(second)
+    assert ready_lanes.next(NOW) is first
+    first.at = NOW + 5
+    assert ready_lanes.next(NOW) is second
+    second.at = math.inf
+    assert ready_lanes.next(NOW) is None
+    assert ready_lanes.next_time == NOW + 5

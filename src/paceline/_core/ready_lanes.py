@@ -34,7 +34,8 @@ L = TypeVar("L", bound=LaneView)
 class ReadyLanes(Generic[L]):
     """The lanes that may start a call, the least loaded first, and those whose time comes later.
 
-    A lane must be added whenever something has happened that its load or `ready_at` depends on, except that time has passed.
+    A lane must be added whenever its load has changed, or something has happened after which its next call may start earlier. That it may
+    only start later is noticed when its turn comes.
     """
 
     def __init__(self) -> None:
@@ -83,5 +84,5 @@ class ReadyLanes(Generic[L]):
 
     @property
     def next_time(self) -> float:
-        """When the next lane may start a call, once `next` has found none for now; infinity: after an event."""
+        """When the next lane may start a call, or earlier, once `next` has found none for now; infinity: after an event."""
         return self._later.key
