@@ -33,7 +33,7 @@ _ALL_LOWER = 0.5  # the most that all lower priorities get together
 
 
 class Customer(Protocol):
-    """The owner of jobs that wait together. Customers are told apart by identity; priority and tenant never change."""
+    """The owner of jobs that wait together, compared by identity. Its priority and tenant never change."""
 
     @property
     def priority(self) -> int:
@@ -190,7 +190,7 @@ class FairQueue(Generic[T]):
                 above += sum(flow.startable for flow in band)
             elif band.priority == customer.priority:
                 of_priority = band.ahead_of(customer, own)
-        return of_priority + min(above, math.ceil((of_priority + 1) / LOWER_SHARE))
+        return of_priority + min(above, math.ceil((of_priority + 1) * (1 / LOWER_SHARE - 1)))
 
     # ------------------------------------------------------------------------------------------ jobs come
 

@@ -16,7 +16,7 @@ from .heap import Heap
 
 
 class LaneView(Protocol):
-    """What the choice needs to know of a lane. Lanes are told apart by identity."""
+    """What the choice needs to know of a lane. Lanes are compared by identity."""
 
     @property
     def load(self) -> float:
@@ -50,7 +50,7 @@ class ReadyLanes(Generic[L]):
         self._changed[lane] = None
 
     def next(self, now: float) -> L | None:
-        """Return the least loaded lane that may start a call now; None: there is none before `next_time`.
+        """Return the least loaded lane that may start a call now; None: no lane may before `next_time`.
 
         A lane that starts a call, or refuses to, has changed.
         """
