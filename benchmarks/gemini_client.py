@@ -8,7 +8,7 @@ Rules owned here:
 2. The contenders take turns, round after round, so that other load on the machine affects them all. The ratio is to google-genai alone
    with as many calls in flight, of the least CPU of all rounds. Ratios hold on other machines, microseconds do not.
 3. CPU is that of the client's process, the event loop included. A prompt has 1.9 kB, a reply 1 kB, over plain HTTP. All run on trio,
-   and all but `process_prompts` with one task for each call in flight. `process_prompts` includes its pace, which it learns anew each time.
+   and all but `process_prompts` with one task for each call in flight. `process_prompts` includes its pace, which it learns from scratch each time.
 """
 
 from __future__ import annotations

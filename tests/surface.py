@@ -28,6 +28,8 @@ MODULES = (
     "paceline.llm_strategies.openai",
     "paceline.middleware",
     "paceline.observers",
+    "paceline.pool",
+    "paceline.processor",
     "paceline.runs",
     "paceline.testing",
     "paceline.typing",

@@ -79,7 +79,7 @@ class Pool:
     """Lanes, prepared strategies and a pace that single calls and batches share. Made by `open_pool`.
 
     Calls of a lane start in this order: the highest priority goes first, while each lower one that waits keeps 5 % of the calls; tenants
-    of one priority take turns, and so do the batches of one tenant. Nobody starves.
+    of one priority take turns, and so do the batches of one tenant. No customer starves.
 
     All methods must be called in the event loop that entered the pool, except for those that say "from any thread".
     """

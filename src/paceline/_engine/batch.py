@@ -78,7 +78,7 @@ class Batch(ReadItems):
         """Set once every item has its result and no more can come."""
         self._scope = CancelScope()
         self._start_soon: Any = None
-        """Starts a task in the batch's nursery; None while there is none."""
+        """Starts a task in the batch's nursery; None while the batch has no nursery."""
         self._unstarted: list[tuple[Any, ...]] = []
         """Tasks that wait for the nursery."""
         self._parked: list[Worker] = []
@@ -94,7 +94,7 @@ class Batch(ReadItems):
 
     @property
     def commits(self) -> CommitQueue | None:
-        """Commits results to the journal; None: there is none."""
+        """Commits results to the journal; None without a journal."""
         return self._commits
 
     @property
@@ -143,7 +143,7 @@ class Batch(ReadItems):
 
     @property
     def crash(self) -> BaseException | None:
-        """The exception that ended the batch, such as a KeyboardInterrupt; None: there was none."""
+        """The exception that ended the batch, such as a KeyboardInterrupt; None: it ended in the usual way."""
         return self._crash
 
     @property
@@ -377,7 +377,7 @@ class Batch(ReadItems):
 
     @property
     def failure(self) -> BaseException | None:
-        """The exception to raise where it was started, once it has ended; None: there is none."""
+        """The exception to raise where it was started, once it has ended; None: it has not failed."""
         return self._failure
 
     async def _run(self) -> None:

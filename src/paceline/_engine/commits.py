@@ -49,7 +49,7 @@ class CommitQueue:
 
     def __init__(self, submitter: AcceptedItems, services: Services) -> None:
         if services.journal is None:
-            raise AssertionError("there is no journal to commit to")
+            raise AssertionError("commits need a journal")
         self._submitter = submitter
         self._services = services
         self._journal = services.journal

@@ -72,7 +72,7 @@ def open_nurseries() -> int:
 def close_leaks(scope: CancelScope, nurseries: int) -> None:
     """Close what foreign code has left open inside `scope`, and `scope` itself, whose exit has failed because of that.
 
-    There is no public way: an async generator holds what is open, and nobody can be made to close it. Without this, asyncio's task raises
+    There is no public way: an async generator holds what is open, and cannot be made to close it. Without this, asyncio's task raises
     once more when it ends, and trio's does if a nursery is open.
 
     Args:

@@ -7,7 +7,7 @@ Rules owned here:
    after it was settled.
 2. Each hook gets `hook_timeout` seconds; one that takes longer has raised TimeoutError.
 3. No hook can lose an item: a failure of `before_process` is the item's fault, any other is logged and counted.
-4. Observers hold up nobody: each has a queue of its own and receives the events in their order. From `_MAX_QUEUED` events on, new ones
+4. Observers delay no item: each has a queue of its own and receives the events in their order. From `_MAX_QUEUED` events on, new ones
    are dropped; how many is logged and counted.
 """
 

@@ -52,7 +52,7 @@ class ReadItems(AcceptedItems):
     @property
     @abstractmethod
     def commits(self) -> Recalls | None:
-        """Recalls stored results; None: there is no journal."""
+        """Recalls stored results; None without a journal."""
 
     @property
     @abstractmethod

@@ -269,7 +269,7 @@ class Submitter(ABC):
     """Whose items a pool calls: a batch, or the single calls of all tasks."""
 
     starts_afresh: bool
-    """Whether its first call in a lane that nobody uses is made whatever earlier calls said of the lane."""
+    """Whether its first call in an idle lane is made even if the lane is exhausted."""
     priority: int
     """Of its calls: higher goes first."""
     tenant: str
@@ -301,7 +301,7 @@ class Submitter(ABC):
     @property
     @abstractmethod
     def deadline(self) -> float:
-        """The time by which all its items are settled; inf: there is none."""
+        """The time by which all its items are settled; inf: it has no deadline."""
 
     @property
     @abstractmethod

@@ -6,7 +6,7 @@ Rules owned here:
 
 1. `ReadyLanes` decides which lane goes first; in a lane, its queue decides.
 2. At most `max_workers` calls are in flight, over all lanes.
-3. A lane whose provider refuses to go on serves nobody of the batches that run now. New batches and single calls try it again.
+3. In an exhausted lane no more calls of the batches that run now are made. New batches and single calls try it again.
 """
 
 from __future__ import annotations

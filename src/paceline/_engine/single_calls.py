@@ -235,7 +235,7 @@ class SingleCalls(AcceptedItems):
 
     @property
     def commits(self) -> CommitQueue | None:
-        """Commits results to the journal; None: there is none."""
+        """Commits results to the journal; None without a journal."""
         return self._commits
 
     @property

@@ -1,4 +1,4 @@
-"""Strategies: prepares each one before its first call, and cleans it up when nobody uses it any more.
+"""Strategies: prepares each one before its first call, and cleans it up when its last user has left.
 
 Rules owned here:
 

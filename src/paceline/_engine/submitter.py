@@ -50,7 +50,7 @@ class AcceptedItems(Submitter):
     @property
     @abstractmethod
     def commits(self) -> Commits | None:
-        """Commits results to the journal; None: there is none."""
+        """Commits results to the journal; None without a journal."""
 
     @property
     @abstractmethod

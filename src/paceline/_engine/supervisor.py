@@ -66,7 +66,7 @@ def _do_due(services: Services, batches: Sequence[Batch]) -> float:
 
 
 def _end_patience(services: Services, lane: Lane[Job], now: float) -> None:
-    """Give up the jobs of a lane that serves nobody; if they are refused for their own sake, only them."""
+    """Give up the jobs of a lane that serves no calls; if they are refused for their own sake, only them."""
     if lane.has_only_suspects:
         for job in _waiting(lane):
             job.submitter.dismiss(job, own_refusal_fault(lane, job))

@@ -204,7 +204,7 @@ def _too_late(services: Services, job: Job) -> Fault | None:
 
 
 def _copy_strategy(job: Job) -> LLMCallStrategy[Any] | Fault:
-    """Return the item's own copy of its strategy; or why there is none."""
+    """Return the item's own copy of its strategy, or why it cannot have one."""
     try:
         own: object = copy.copy(job.origin)
     except Exception as error:  # noqa: BLE001 - a foreign __copy__ may raise anything

@@ -39,7 +39,7 @@ class RequestTemplate:
 
     @classmethod
     def of(cls, request: httpx2.Request, sample: bytes) -> RequestTemplate | None:
-        """Return the template of a request; None if there is none, under rule 2.
+        """Return the template of a request; None if it has none, under rule 2.
 
         Args:
             request: Request with a body of JSON.

@@ -6,8 +6,8 @@ Rules owned here:
 2. The client lives from `prepare` to `cleanup`, for all users of the strategy in one loop.
 3. Replies are parsed here, from their JSON. The SDK's models refuse, or warn of, fields that they do not know yet, and take
    a fifth of the CPU time of a call.
-4. google-genai writes one request for a strategy's texts, and this is sent with one text after another (`frame.py`): writing each anew
-   takes half of the CPU time of a call.
+4. google-genai writes one request for a strategy's texts, and this is sent with one text after another (`frame.py`): writing each
+   from scratch takes half of the CPU time of a call.
 5. A request in Gemini's format is sent unchanged, with only the strategy's model. The SDK receives it as an extra body, which
    replaces its own: its models would refuse, or lose, unknown fields. The complete reply is the output.
 """
