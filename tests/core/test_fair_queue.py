@@ -1,4 +1,4 @@
-"""Fair queue: nothing is lost, nobody starves, priorities get their shares, and tenants and customers take turns."""
+"""Fair queue: nothing is lost, no customer starves, priorities get their shares, and tenants and customers take turns."""
 
 from __future__ import annotations
 

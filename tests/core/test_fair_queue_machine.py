@@ -208,7 +208,7 @@ class ManyCustomers(RuleBasedStateMachine):
         self.fresh()
 
     def count_turn(self, taken, startable):
-        """Nobody waits while another one has two turns."""
+        """No customer waits while another one has two turns."""
         for model in self.models.values():
             if model is taken:
                 model.since.clear()

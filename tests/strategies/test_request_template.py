@@ -1,4 +1,4 @@
-"""RequestTemplate: what it replaces in a request, and when there is none."""
+"""RequestTemplate: what it replaces in a request, and when it has none."""
 
 from __future__ import annotations
 
