@@ -162,7 +162,7 @@ class BacklogAgainstLists(RuleBasedStateMachine):
         return [*self.new, *(row[2] for row in self.again), *(row[3] for row in self.aside)]
 
     @invariant()
-    def the_next_start_is_known(self):
+    def before_any_job_is_looked_at_the_next_start_is_known(self):
         at = self.backlog.ready_at(self.now)
         assert at >= self.now
         if self.expected()[0] is not None:
@@ -286,6 +286,14 @@ def test_a_job_that_stepped_back_goes_once_no_call_is_in_flight_or_after_some_se
     backlog.idle = True
     assert backlog.ready_at(2.0) == 2.0
     assert backlog.take(2.0) == "refused"
+
+
+def test_a_job_that_steps_back_once_its_time_has_come_is_not_ready_then():
+    backlog = Backlog()
+    backlog.idle = False
+    backlog.put_back("refused", 2.0, 0.0, 3)
+    assert backlog.ready_at(3.0) == 2.0 + ASIDE
+    assert backlog.take(3.0) is None
 
 
 def test_while_a_lane_refuses_everything_new_jobs_come_from_both_ends():

@@ -268,6 +268,18 @@ def test_a_job_that_stepped_back_goes_once_the_lane_has_served_enough_calls_of_a
     assert (owner, "refused") in [queue.take(NOW) for _ in crowd]
 
 
+def test_a_job_that_steps_back_once_its_time_has_come_delays_no_other_customer():
+    queue, refused, other = FairQueue(), ACustomer(0, "a"), ACustomer(0, "b")
+    queue.set_idle(idle=False)
+    queue.put_back(refused, "refused", NOW + 1, NOW, step_back=2)
+    fill(queue, [other], 1)
+    other.may_start = False
+    assert queue.ready_at(NOW + 1) > NOW + 1
+    other.may_start = True
+    assert queue.take(NOW + 1) == (other, 0)
+    assert queue.ready_at(NOW + 1) > NOW + 1
+
+
 @given(crowds)
 def test_jobs_that_stepped_back_go_once_no_call_is_in_flight(crowd):
     queue = FairQueue()

@@ -132,10 +132,12 @@ class ManyCustomers(RuleBasedStateMachine):
     @initialize(
         crowd=st.lists(
             st.builds(ACustomer, st.sampled_from([0, 0, 1, 5]), st.sampled_from("aab")), min_size=2, max_size=6
-        )
+        ),
+        idle=st.booleans(),
     )
-    def customers(self, crowd):
+    def customers(self, crowd, idle):
         self.models = {customer: Model(customer) for customer in crowd}
+        self.calls_start_or_end(idle)
 
     def pick(self, data):
         return data.draw(st.sampled_from(list(self.models.values())))

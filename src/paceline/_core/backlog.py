@@ -108,7 +108,11 @@ class Backlog(Generic[T]):
         """Return when the next job may start: `now`, a later time, or infinity for an empty backlog."""
         if self._returned or self._new:
             return now
-        if not self._delayed.rows and not self._aside.rows:
+        if self._delayed.rows:
+            self._promote(now)  # a job whose time has come may step back
+            if self._returned:
+                return now
+        elif not self._aside.rows:
             return math.inf
         return max(now, min(self._delayed.key, self._aside_until))
 

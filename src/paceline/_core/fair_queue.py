@@ -115,11 +115,11 @@ class _Band(Generic[T]):
 
 
 def _of_others(in_turn: Iterable[tuple[bool, int]], own: int) -> int:
-    """Return how many jobs of others go before one's own job that comes after `own` earlier ones, if all take turns.
+    """Return how many jobs of others start before a customer's or a tenant's job after its `own` earlier ones, if all take turns.
 
     Args:
-        in_turn: Of each that takes turns, in their order: whether it is oneself, and its number of jobs.
-        own: Number of jobs that one has already.
+        in_turn: Of each that takes turns, in their order: whether it is that one, and its number of jobs.
+        own: Number of jobs of that one.
     """
     total, is_before = 0, 1
     for is_own, jobs in in_turn:
@@ -262,7 +262,10 @@ class FairQueue(Generic[T]):
         return job
 
     def ready_at(self, now: float) -> float:
-        """Return when to ask for the next job: `now` if one may start; otherwise when the next may, or before; infinity: after an event."""
+        """Return when the next job may start: `now`, or a later time, or infinity if an event must come first.
+
+        A later time may be too early: a job may step back by then, or its customer may not start.
+        """
         flow = self._only
         if flow is not None:
             return flow.backlog.ready_at(now) if flow.customer.may_start else math.inf
