@@ -13,7 +13,7 @@ from __future__ import annotations
 import random
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from types import MappingProxyType, TracebackType
 from typing import Any, Self, TypeAlias, TypeVar
 
@@ -88,6 +88,7 @@ class Pool:
         """Why no more single calls are taken; None: they are."""
         self._batches: list[Batch] = []
         self._nursery: Any = None
+        self._kept: list[CancelScope] = []
         self._token: EventLoopToken | None = None
         self._thread = 0
         self._is_open = False
@@ -107,7 +108,7 @@ class Pool:
         await self._nursery.__aenter__()
         self._hooks.open(self._start_task)
         self._unsubscribe = self.config.subscribe(self._on_setting)
-        self._nursery.start_soon(supervise, self._services, self._batches)
+        self._nursery.start_soon(self._keep, supervise, self._services, self._batches)
         self._is_open, self._drained = True, None
         return self
 
@@ -160,6 +161,9 @@ class Pool:
         finally:
             self._unsubscribe()
             self._nursery.cancel_scope.cancel()
+            for scope in self._kept:
+                scope.cancel()
+            self._kept.clear()
             try:
                 await self._nursery.__aexit__(None, None, None)
             except BaseExceptionGroup as group:
@@ -177,6 +181,12 @@ class Pool:
         if self._nursery is None:
             raise MisuseError("the pool is not open")
         self._nursery.start_soon(function, *args)
+
+    async def _keep(self, function: Callable[..., Awaitable[None]], *args: Any) -> None:
+        """Run a task that others need to end, until the pool closes: cancelling the pool from outside does not cancel it."""
+        with CancelScope(shield=True) as scope:
+            self._kept.append(scope)
+            await function(*args)
 
     def _on_setting(self) -> None:
         self._in_loop(self._scheduler.touch_all)
@@ -339,7 +349,7 @@ class Pool:
             calls = self._calls = SingleCalls(self._services, self._room)
             self._scheduler.register(calls)
             if calls.commits is not None:
-                self._start_task(calls.commits.run)
+                self._start_task(self._keep, calls.commits.run)
             if self._drained is not None:
                 calls.stop(self._drained)
         return calls
