@@ -173,6 +173,7 @@ class SingleCalls(AcceptedItems):
             elif turn.may_call:
                 turn.may_call = False
                 await self._call(job)
+        services.scheduler.start_calls()  # its end made room for another one
         return turn.result
 
     async def _call(self, job: Job) -> None:
