@@ -14,8 +14,8 @@ from typing import Any
 
 import uvicorn
 from starlette.applications import Starlette
-from starlette.requests import Request
-from starlette.responses import JSONResponse
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from paceline.testing import Reply, Service, SimulatedError, SimulatedProvider, TokenBucket
@@ -49,10 +49,12 @@ def application(service: Service) -> Starlette:
     """Return the server's application."""
     provider = SimulatedProvider(service)
 
-    async def complete(request: Request) -> JSONResponse:
-        body = await request.json()
+    async def complete(request: Request) -> Response:
         try:
+            body = await request.json()
             reply = await provider.call(str(body["messages"][-1]["content"]))
+        except ClientDisconnect:  # the call was cancelled
+            return Response(status_code=400)
         except SimulatedError as error:
             return JSONResponse({"error": {"message": error.message}}, error.code, dict(error.response.headers))
         return JSONResponse(completion(reply))

@@ -88,29 +88,29 @@ def read_json(url: str) -> Any:
 def slow_service(**options: float) -> Iterator[Backend]:
     program = Path(__file__).with_name("slow_service.py")
     arguments = [f"--{name.replace('_', '-')}={value}" for name, value in options.items()]
-    with _running([sys.executable, str(program), *arguments], stdout=subprocess.PIPE) as process:
+    with running([sys.executable, str(program), *arguments], stdout=subprocess.PIPE) as process:
         yield Backend(int(process.stdout.readline()))
 
 
 @contextlib.contextmanager
 def nginx(folder: Path, backend: Backend, *, zone: str, limit: str) -> Iterator[Nginx]:
     """Run nginx with all of its files in `folder`, as one process, whoever the user is."""
-    port = _unused_port()
+    port = unused_port()
     file = folder / "nginx.conf"
     file.write_text(NGINX.format(zone=zone, limit=limit, port=port, backend=backend.port), "ascii")
     command = [_nginx_or_skip(), "-p", f"{folder}/", "-c", str(file), "-g", "daemon off;"]
-    with _running(command) as process:
-        _wait_for(port, process)
+    with running(command) as process:
+        wait_for(port, process)
         yield Nginx(f"http://127.0.0.1:{port}", folder)
 
 
 @contextlib.contextmanager
 def llmock(*options: str) -> Iterator[str]:
-    port = _unused_port()
+    port = unused_port()
     environment = {name: value for name, value in os.environ.items() if not name.startswith("LLMOCK_")}
     command = [sys.executable, "-m", "llmock.cli", "serve", "-h", "127.0.0.1", "-p", str(port), "--log-level", "error"]
-    with _running([*command, *options], env=environment, stdout=subprocess.DEVNULL) as process:
-        _wait_for(port, process)
+    with running([*command, *options], env=environment, stdout=subprocess.DEVNULL) as process:
+        wait_for(port, process)
         yield f"http://127.0.0.1:{port}"
 
 
@@ -123,7 +123,8 @@ def _nginx_or_skip() -> str:
 
 
 @contextlib.contextmanager
-def _running(command: list[str], **options: Any) -> Iterator[subprocess.Popen[bytes]]:
+def running(command: list[str], **options: Any) -> Iterator[subprocess.Popen[bytes]]:
+    """Run a program; end it, and wait for its end, on leaving."""
     with subprocess.Popen(command, **options) as process:
         try:
             yield process
@@ -135,12 +136,14 @@ def _running(command: list[str], **options: Any) -> Iterator[subprocess.Popen[by
                 process.kill()
 
 
-def _unused_port() -> int:
+def unused_port() -> int:
+    """Return a port that no program listens on."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         return server.getsockname()[1]
 
 
-def _wait_for(port: int, process: subprocess.Popen[bytes]) -> None:
+def wait_for(port: int, process: subprocess.Popen[bytes]) -> None:
+    """Wait until a program listens on a port."""
     give_up = time.monotonic() + PATIENCE
     while process.poll() is None and time.monotonic() < give_up:
         with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
