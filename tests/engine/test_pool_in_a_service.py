@@ -9,11 +9,9 @@ import anyio
 import pytest
 import trio
 
-from paceline import FaultKind, LLMCallStrategy, ProcessorConfig, open_pool
+from paceline import FaultKind, LLMCallStrategy, open_pool
 from paceline.exceptions import Busy
 from paceline.testing import Service, SimulatedProvider, SimulatedStrategy, TokenBucket
-
-from .support import Echo
 
 pytestmark = pytest.mark.anyio
 
@@ -63,20 +61,6 @@ async def test_a_fresh_pool_refuses_by_the_pace_that_it_was_given():
         for number in range(200):
             group.start_soon(call, number)
     assert refused >= 120
-
-
-async def test_calls_that_wait_for_a_free_worker_start_when_one_ends():
-    ends = []
-
-    async def call(prompt: str) -> None:
-        await pool.call(strategy, prompt)
-        ends.append(anyio.current_time() - began)
-
-    strategy, began = Echo(1), anyio.current_time()
-    async with open_pool(ProcessorConfig(max_workers=2)) as pool, anyio.create_task_group() as group:
-        for prompt in "abcdef":
-            group.start_soon(call, prompt)
-    assert ends == pytest.approx([1, 1, 2, 2, 3, 3], abs=0.1)
 
 
 class Nursery(LLMCallStrategy[str]):

@@ -17,7 +17,7 @@ from collections.abc import Hashable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import attrs
-from anyio import CancelScope, Event, current_time, sleep_until
+from anyio import CancelScope, Event, Lock, current_time, sleep_until
 from anyio.lowlevel import checkpoint
 
 from .._core.events import ItemRecalled
@@ -59,6 +59,11 @@ class CommitQueue:
         self._unsaved: list[WorkItemResult[Any]] = []
         """Results that could not be committed."""
         self._wake_up = Event()
+        self._arrived: list[Job] = []
+        """Jobs of single calls that are to be recalled."""
+        self._reading = Lock()
+        self._unread: dict[int, JournalError] = {}
+        """Why they could not be, by the index of the jobs."""
         self._sharing: dict[Hashable, list[Job]] = {}
         """Open jobs by key; the first of each is the leader."""
         self._keys: dict[int, Hashable] = {}
@@ -87,11 +92,36 @@ class CommitQueue:
     async def recall_or_raise(self, job: Job) -> None:
         """Do the same with the job of a single call, whose failure concerns no other.
 
+        The journal is read once for all jobs that came while it was read before.
+
         Raises:
             JournalError: The journal cannot be read, or has the item with another prompt.
         """
-        keys, stored = await self._read_journal([job])
-        self._admit([job], keys, stored)
+        self._arrived.append(job)
+        async with self._reading:
+            if job in self._arrived:  # otherwise the task of another one has read for it
+                arrived, self._arrived = self._arrived, []
+                try:
+                    with CancelScope(shield=True):
+                        await self._recall_together(arrived)
+                except BaseException:  # asyncio's own cancellation passes every shield
+                    self._arrived += [other for other in arrived if other is not job]
+                    raise
+        error = self._unread.pop(job.index, None)
+        if error is not None:
+            raise error
+
+    async def _recall_together(self, jobs: Sequence[Job]) -> None:
+        try:
+            keys, stored = await self._read_journal(jobs)
+        except JournalError as error:
+            if len(jobs) == 1:
+                self._unread[jobs[0].index] = error
+            else:  # it may be about one of them
+                for job in jobs:
+                    await self._recall_together([job])
+        else:
+            self._admit(jobs, keys, stored)
 
     def _admit(
         self, jobs: Sequence[Job], keys: Sequence[Hashable], stored: Sequence[WorkItemResult[Any] | None]
