@@ -63,7 +63,7 @@ class Heap(Generic[T]):
         """Remove and return the item that goes first, where there is one."""
         item: T = heapq.heappop(self.rows)[3]
         del self._row_of[item]
-        self._trim()
+        self._remove_empty_rows()
         return item
 
     def discard(self, item: T) -> bool:
@@ -72,11 +72,7 @@ class Heap(Generic[T]):
         if row is None:
             return False
         row[3] = _EMPTY
-        if len(self.rows) > 2 * len(self._row_of):
-            self.rows = list(self._row_of.values())
-            heapq.heapify(self.rows)
-        else:
-            self._trim()
+        self._remove_empty_rows()
         return True
 
     def clear(self) -> None:
@@ -84,6 +80,11 @@ class Heap(Generic[T]):
         self.rows.clear()
         self._row_of.clear()
 
-    def _trim(self) -> None:
-        while self.rows and self.rows[0][3] is _EMPTY:
-            heapq.heappop(self.rows)
+    def _remove_empty_rows(self) -> None:
+        rows = self.rows
+        if len(rows) > 2 * len(self._row_of):
+            rows[:] = self._row_of.values()
+            heapq.heapify(rows)
+        else:
+            while rows and rows[0][3] is _EMPTY:
+                heapq.heappop(rows)

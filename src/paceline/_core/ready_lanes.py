@@ -74,8 +74,8 @@ class ReadyLanes(Generic[L]):
         """Put each changed lane where it belongs now."""
         changed, self._changed = self._changed, {}
         for lane in changed:
-            self._ready.discard(lane)
-            self._later.discard(lane)
+            if not self._ready.discard(lane) and self._later.rows:
+                self._later.discard(lane)
             at = lane.ready_at(now)
             if at <= now:
                 self._ready.push(lane.load, lane)
