@@ -47,6 +47,8 @@ def step(state: FaultWarnings, event: Ended) -> tuple[FaultWarnings, bool]:
         event: End of one of its calls.
     """
     if event.is_served:
+        if state.has_served and not state.in_a_row:
+            return state, False
         return attrs.evolve(state, in_a_row=0, has_served=True), False
     fault = event.fault
     if fault is None or fault.kind not in PASSING_KINDS:

@@ -83,6 +83,8 @@ class Batch(ReadItems):
         """Tasks that wait for the nursery."""
         self._parked: list[Worker] = []
         self._workers = 0
+        self._calling: Worker | None = None
+        """The worker that began a call last."""
         self._dismissed: deque[tuple[Job, Fault]] = deque()
         self._settlers = 0
         self._new: deque[Job] = deque()
@@ -113,8 +115,9 @@ class Batch(ReadItems):
         return (
             self._state is BatchState.OPEN
             and not self._is_halted
-            and self.has_room()
-            and self._in_hooks < _MAX_IN_HOOKS
+            and self._outlet.has_room()
+            and (self._commits is None or self._commits.has_room())
+            and self._workers - len(self._parked) - self.in_flight < _MAX_IN_HOOKS
         )
 
     @property
@@ -302,6 +305,14 @@ class Batch(ReadItems):
         if not self.is_busy:
             self._intake.wake()
         return True
+
+    def enter_call(self, worker: Worker) -> None:
+        """Record that a worker begins a call."""
+        self._calling = worker
+
+    def leave_call(self, worker: Worker) -> bool:
+        """Record that a worker's call has ended; return whether another worker has begun one meanwhile: then the loop has gone round."""
+        return self._calling is not worker
 
     def owns(self, job: Job) -> bool:
         """Whether a job is one of its items."""

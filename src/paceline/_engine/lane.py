@@ -143,6 +143,7 @@ class Lane(Generic[J]):
         self.queue: FairQueue[J] = FairQueue()
         self._unreported = learned.unreported
         self._unrecorded = learned.unrecorded
+        self._limit = self.pace.limit
         self._throughput = Throughput()
         self._in_flight = 0
         self._reopening = _FIRST_REOPENING
@@ -273,12 +274,14 @@ class Lane(Generic[J]):
         if self._in_flight == 1:
             self.queue.set_idle(idle=False)
 
-    def finish(self, job: J, now: float, signal: Any) -> None:
-        """Count a call as ended."""
+    def finish(self, job: J, now: float, signal: Any) -> int:
+        """Count a call as ended; return by how much the limit on calls in flight changed."""
         self._in_flight -= 1
         if not self._in_flight:
             self.queue.set_idle(idle=True)
         self.pace.settled(job.finish(), now, signal)
+        before, self._limit = self._limit, self.pace.limit
+        return self._limit - before
 
     def _estimate_cost(self, job: J) -> float:
         """Set and return the token estimate of a job's next call."""
@@ -349,6 +352,11 @@ class Lane(Generic[J]):
         self._health = systematic_failure.step(self._health, event, patience=patience, keep_going=keep_going)
         self._is_suspended = isinstance(self._health, systematic_failure.Suspended)
         return self._health.evidence if isinstance(self._health, systematic_failure.Failing) else None
+
+    @property
+    def is_healthy(self) -> bool:
+        """Whether a call was served before, and the latest calls did not fail: the end of one that was served says nothing new."""
+        return self._health is systematic_failure.SERVED and not self._warnings.in_a_row and self._warnings.has_served
 
     def is_worth_a_warning(self, event: systematic_failure.Ended) -> bool:
         """Record how a call ended; return whether the log should have a warning about it."""

@@ -34,6 +34,7 @@ from .._core.results import BatchResult, SourceError, WorkItemResult
 from .._core.waiting_room import RoomLimits
 from ..abc import Journal, LLMWorkItem, RateController
 from .batch import Batch
+from .clock import Clock
 from .delivery import Collector, Handover, Outlet, ResultStream
 from .foreign import call_in_loop, interrupt_of, logger
 from .hooks import Hooks
@@ -77,11 +78,12 @@ class Pool:
         self._journal = journal
         self._journal_is_open = False
         self._room = room or RoomLimits()
-        self._scheduler = Scheduler(config, self._learned_of)
+        self._clock = Clock()
+        self._scheduler = Scheduler(config, self._clock, self._learned_of)
         draw = random.Random().random  # noqa: S311 - jitter, not cryptography
         self._strategies = Strategies(config, hooks, self._scheduler, draw, self._start_task)
         self._services = Services(
-            config, hooks, draw, self._scheduler, self._strategies, journal, Lock(), self.knowledge
+            config, self._clock, hooks, draw, self._scheduler, self._strategies, journal, Lock(), self.knowledge
         )
         self._calls: SingleCalls | None = None
         self._drained: Fault | None = None
@@ -104,6 +106,7 @@ class Pool:
         await checkpoint()
         await self._open_journal()
         self._token, self._thread = current_token(), threading.get_ident()
+        self._clock.open()
         self._nursery = create_task_group()
         await self._nursery.__aenter__()
         self._hooks.open(self._start_task)

@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 import attrs
-from anyio import CancelScope, current_time
+from anyio import CancelScope
 
 from .._core import pace
 from .._core.config import ProcessorConfig
@@ -26,6 +26,7 @@ from .._core.fault import Fault, FaultKind
 from .._core.provider_answers.classify import describe
 from .._core.ready_lanes import ReadyLanes
 from ..abc import LLMCallStrategy
+from .clock import Clock
 from .job import Job, Submitter
 from .lane import ConnectionUse, Lane, LearnedQuota
 from .strategy_values import connections_of
@@ -37,11 +38,13 @@ class Scheduler:
 
     Args:
         config: Settings of the pool.
+        clock: Clock of the pool's event loop.
         learned_of: Function from a quota key to what was learned about the quota.
     """
 
-    def __init__(self, config: ProcessorConfig, learned_of: Callable[[str], LearnedQuota]) -> None:
+    def __init__(self, config: ProcessorConfig, clock: Clock, learned_of: Callable[[str], LearnedQuota]) -> None:
         self.config = config
+        self._clock = clock
         self.alarm: Alarm = Alarm()
         self.calls: CallsInFlight = CallsInFlight()
         self.deadlines: ItemDeadlines = ItemDeadlines()
@@ -86,7 +89,7 @@ class Scheduler:
             return
         if job.attempts:
             lane.put_back(
-                job, -math.inf, current_time(), is_new_here=lane is not former
+                job, -math.inf, self._clock.now(), is_new_here=lane is not former
             )  # from a lower step of its ladder
         else:
             lane.add(job)
@@ -96,7 +99,7 @@ class Scheduler:
 
     def put_back(self, job: Job, not_before: float) -> None:
         """Let a job wait for a further call until `not_before`, in its strategy's lane, which may differ from the last."""
-        now = current_time()
+        now = self._clock.now()
         if now >= job.deadline:
             job.submitter.dismiss(job, job.submitter.overdue_fault(self.config))
             return
@@ -131,7 +134,7 @@ class Scheduler:
                 lane.reopen()
             submitter.use_lane(lane, self.config.max_workers)
         reason = submitter.exhausted.get(quota)
-        if reason is None and lane.exhausted is not None and lane.is_exhausted(current_time()):
+        if reason is None and lane.exhausted is not None and lane.is_exhausted(self._clock.now()):
             reason = lane.exhausted
             submitter.give_up_lane(lane, reason)
         if reason is not None:
@@ -155,7 +158,7 @@ class Scheduler:
         if lane is None:
             return
         if job.in_flight:
-            self.settle_call(job, lane, current_time(), pace.ABANDONED)
+            self.settle_call(job, lane, self._clock.now(), pace.ABANDONED)
         elif job.waiting:
             self.leave_queue(job)
         self.alarm.ring()
@@ -179,12 +182,13 @@ class Scheduler:
         """Calls in flight."""
         return self._in_flight
 
-    def next_job(self) -> Job | None:
-        """Start the next call and return its job; None if no call may start now."""
+    def next_job(self, now: float | None = None) -> Job | None:
+        """Start the next call and return its job; None if no call may start now, which is at `now` if that is known."""
         self._next_start = math.inf
         if self._in_flight >= self.config.max_workers:
             return None
-        now = current_time()
+        if now is None:
+            now = self._clock.now()
         while (lane := self._ready.next(now)) is not None:
             job = lane.queue.take(now)
             if job is not None and job.waiting:
@@ -198,14 +202,14 @@ class Scheduler:
         self.alarm.ring_by(self._next_start)
         return None
 
-    def start_calls(self) -> None:
-        """Start every call that may start now."""
-        while (job := self.next_job()) is not None:
+    def start_calls(self, now: float | None = None) -> None:
+        """Start every call that may start now, which is at `now` if that is known."""
+        while (job := self.next_job(now)) is not None:
             job.submitter.run(job)
 
     def start_call(self, job: Job, scope: CancelScope) -> float:
         """Count a call as in flight, ended early by cancelling `scope`; return the seconds it may take."""
-        now, config, submitter = current_time(), self.config, job.submitter
+        now, config, submitter = job.started, self.config, job.submitter
         if job.deadline == math.inf and config.deadline_per_item < math.inf:
             job.end_by(now + config.deadline_per_item)
             self.deadlines.add(job, submitter.unsettled)
@@ -216,24 +220,22 @@ class Scheduler:
 
     def settle_call(self, job: Job, lane: Lane[Job], now: float, signal: pace.Signal) -> None:
         """Report to the lane's controller how a started call ended."""
-        match signal:
-            case pace.Served():
-                lane.record_served(job)
+        if isinstance(signal, pace.Served):
+            lane.record_served(job)
+            if self._starving:
                 self._starving.pop(lane.quota, None)
-            case pace.Throttled():
-                lane.record_refusal(now)
-                self._starving[lane.quota] = lane
-            case pace.Faulted() | pace.Abandoned() | pace.Excused():
-                pass
-        before, use = lane.pace.limit, job.use
+        elif isinstance(signal, pace.Throttled):
+            lane.record_refusal(now)
+            self._starving[lane.quota] = lane
+        use = job.use
         if use is not None and not use.has_room:  # other lanes may wait for the same connections
             self.touch_all()
-        lane.finish(job, now, signal)
+        change = lane.finish(job, now, signal)
         self._in_flight -= 1
         job.submitter.count_call(-1)
         self._touch(lane)
-        if lane.pace.limit != before:
-            self._change_allowed(lane, lane.pace.limit - before)
+        if change:
+            self._change_allowed(lane, change)
 
     def _touch(self, lane: Lane[Job]) -> None:
         """Look at a lane again when the next call is chosen: something has happened to it."""
@@ -249,7 +251,7 @@ class Scheduler:
 
     def exhaust_lane(self, lane: Lane[Job], reason: Fault) -> None:
         """Start no more calls in a lane; items that wait there are settled with `reason`."""
-        now = current_time()
+        now = self._clock.now()
         wait = reopens_in(reason)
         lane.exhaust(reason, None if wait is None else now + wait, now)
         for submitter in self._submitters:

@@ -11,6 +11,7 @@ from anyio import Lock
 from .._core.config import ProcessorConfig
 from .._core.pace import PaceKnowledge
 from ..abc import Journal
+from .clock import Clock
 from .hooks import Hooks
 
 if TYPE_CHECKING:
@@ -23,6 +24,7 @@ class Services:
     """What every task of a pool uses."""
 
     config: ProcessorConfig
+    clock: Clock
     hooks: Hooks
     draw: Callable[[], float]
     """Returns a random number from 0 to 1, for the jitter of waits."""

@@ -80,9 +80,9 @@ async def _decide(services: Services, job: Job, call: EndedCall) -> None:
     effect = job.step(services.config.retry, _event(services, lane, call, own=own))
     if not isinstance(effect, (retry.CallAgain, escalation.MoveUp)):
         job.settle(call.verdict.output, fault)
-    if fault is not None:
+    if fault is not None or not lane.is_healthy:
         stop_others(services, job, lane, effect, fault)
-    heed_end(services, job, lane, call)
+        heed_end(services, job, lane, call)
     hooks = services.hooks
     if hooks.has_observers:
         for change in lane.unreported_changes():

@@ -9,10 +9,9 @@ from __future__ import annotations
 
 import copy
 import enum
-import math
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
-from anyio import CancelScope, Event, current_effective_deadline, current_time, lowlevel
+from anyio import CancelScope, Event, current_effective_deadline, current_time
 
 from .._core import events, pace
 from .._core.fault import Fault, FaultKind
@@ -29,7 +28,7 @@ from .watch import watch_lane
 if TYPE_CHECKING:
     from .services import Services
 
-_INSTANT = 5e-4  # seconds: a call that took less may not have let any other task run
+_LOOK_EVERY = 8  # calls of a worker between two looks for a cancel scope that a strategy left open
 
 
 class NoReply(enum.Enum):
@@ -48,6 +47,14 @@ class Crew(Protocol):
 
     closed: Event
     """Set once every item has its result."""
+
+    def enter_call(self, worker: Worker) -> None:
+        """Record that a worker begins a call."""
+        ...
+
+    def leave_call(self, worker: Worker) -> bool:
+        """Record that a worker's call has ended; return whether another worker has begun one meanwhile."""
+        ...
 
     def owns(self, job: Job) -> bool:
         """Whether a job is one of its items."""
@@ -77,13 +84,16 @@ class Worker:
     def __init__(self, services: Services, batch: Crew) -> None:
         self._services = services
         self._batch = batch
-        self._resumed = Event()
+        self._resumed: Event | None = None
+        """Set once a parked worker goes on."""
         self._next: Job | None = None
+        self._calls = 0
 
     def resume(self, job: Job | None) -> None:
         """Give a parked worker its next job; None: it ends."""
         self._next = job
-        self._resumed.set()
+        if self._resumed is not None:
+            self._resumed.set()
 
     async def work(self, first: Job) -> None:
         """Make the call of the job `first`, which was started in its lane, then others until the batch is closed."""
@@ -107,8 +117,10 @@ class Worker:
                 usual = current_effective_deadline()
                 while following is not None:
                     job, reply = following, NoReply.TIMED_OUT
+                    self._batch.enter_call(self)
                     reply = await make_call(self._services, job, scope)
-                    if scope.cancel_called or current_effective_deadline() != usual:
+                    self._calls += 1
+                    if scope.cancel_called or self._may_be_broken(reply, usual):
                         break
                     following = await self._settle(job, reply)
         except RuntimeError as error:
@@ -122,22 +134,31 @@ class Worker:
             return None
         return None if following is None else await self._settle(job, reply)
 
+    def _may_be_broken(self, reply: Reply, usual: float) -> bool:
+        """Whether a strategy may have left a cancel scope open: leaving ours tells. `usual`: the deadline without such a scope."""
+        if self._calls % _LOOK_EVERY:
+            return isinstance(reply, tuple) and is_leak(reply[1])
+        return current_effective_deadline() != usual
+
     async def _settle(self, job: Job, reply: Reply) -> Job | None:
         """Settle a call, and return the worker's next job; None: the worker ends."""
-        now = current_time()
-        await settle(self._services, job, reply, now)
+        services, batch = self._services, self._batch
+        has_let_others_run = batch.leave_call(self)
+        ended = services.clock.now()
+        await settle(services, job, reply, ended)
         if isinstance(reply, tuple) and is_leak(reply[1]):
             return None  # in a task whose cancellation was tampered with, no further call is made
-        scheduler, batch = self._services.scheduler, self._batch
-        following = scheduler.next_job()
+        now = None if services.hooks.has_middlewares else ended  # they take time
+        scheduler = services.scheduler
+        following = scheduler.next_job(now)
         while following is not None and not batch.owns(following):
             following.submitter.run(following)
-            following = scheduler.next_job()
+            following = scheduler.next_job(now)
         if following is None:
             return await self._park()
-        scheduler.start_calls()
-        if now - job.started < _INSTANT:
-            await guarded(lowlevel.checkpoint)
+        scheduler.start_calls(now)
+        if not has_let_others_run:
+            await guarded(services.clock.checkpoint)
         return following
 
     async def _park(self) -> Job | None:
@@ -146,6 +167,7 @@ class Worker:
         if not self._batch.park(self):
             return None
         await self._resumed.wait()
+        self._resumed = None
         following, self._next = self._next, None
         return following
 
@@ -196,11 +218,12 @@ async def make_call(services: Services, job: Job, scope: CancelScope) -> Reply:
 
 def _too_late(services: Services, job: Job) -> Fault | None:
     """Return why a started job must not be called any more; None: it may."""
-    if (fault := job.submitter.deadline_fault) is not None:
-        return fault
-    if job.deadline < math.inf and current_time() >= job.deadline:
-        return job.submitter.overdue_fault(services.config)
-    return job.submitter.stopped
+    submitter = job.submitter
+    if submitter.stopped is not None:
+        return submitter.deadline_fault or submitter.stopped
+    if job.started >= submitter.deadline:
+        return submitter.deadline_fault
+    return submitter.overdue_fault(services.config) if job.started >= job.deadline else None
 
 
 def _copy_strategy(job: Job) -> LLMCallStrategy[Any] | Fault:

@@ -1,0 +1,31 @@
+"""Clock: the time and the checkpoint of a pool's event loop, without looking for the backend each time, which costs 2 us."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+
+from anyio import current_time
+from anyio.lowlevel import checkpoint, current_token
+
+
+class Clock:
+    """The clock of one event loop."""
+
+    def __init__(self) -> None:
+        self._now: Callable[[], float] = current_time
+        self._checkpoint: Callable[[], Awaitable[None]] = checkpoint
+
+    def open(self) -> None:
+        """Use the event loop that runs now."""
+        backend = current_token().backend_class
+        self._now, self._checkpoint = backend.current_time, backend.checkpoint
+
+    @property
+    def now(self) -> Callable[[], float]:
+        """Returns the time in seconds."""
+        return self._now
+
+    @property
+    def checkpoint(self) -> Callable[[], Awaitable[None]]:
+        """Lets other tasks run, and raises a cancellation."""
+        return self._checkpoint
