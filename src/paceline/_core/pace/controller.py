@@ -44,6 +44,7 @@ _FRESH_FAULT = 2.0  # confirmation ages: a fault that took longer says nothing a
 _TICK, _MIN_WAIT = 1e-3, 1e-4  # seconds
 _PROVIDER_FAULTS = frozenset({FaultKind.OVERLOADED, FaultKind.TRANSIENT, FaultKind.TIMEOUT})
 _CALLER_FAULTS = frozenset({FaultKind.BUG, FaultKind.CANCELLED})
+_FIRST_ANSWERS = 16  # calls that show how long a call takes
 _IDLE = 1.0  # seconds without a call in flight
 _REFUSED, _USELESS = Outcome.REFUSED, Served(accepted=False)
 
@@ -72,6 +73,7 @@ class PaceController:
         self._in_flight = 0
         self._idle_since = 0.0
         self._served = self._throttled = 0
+        self._slowest = 0.0  # seconds that the slowest of the first calls took
         self._paced_until = self._full_at = self._judged_at = -math.inf
         self._full = False  # whether the limit delayed the next call
 
@@ -210,6 +212,9 @@ class PaceController:
         self._streaks.record_answer(call.started)
         self._breaker.record_answer(now)
         self._record_delivery(now, call, accepted=signal.accepted)
+        if self._served <= _FIRST_ANSWERS and self._knowledge is None and not self._throttled:
+            self._slowest = max(self._slowest, now - call.started)
+            self._dimensions.requests.start_one_by_one(self._slowest)
         if self._full and knee.starting and self._is_alone:
             cap.limit = max(cap.limit, knee.bound)
         self._judge(now)
@@ -244,6 +249,8 @@ class PaceController:
             )
 
     def _record_refusal(self, call: Call, now: float, signal: Throttled) -> None:
+        if not self._throttled and self._knowledge is None:
+            self._dimensions.requests.start_slowly()
         self._throttled += 1
         admissions, dimensions, cap = self._admissions, self._dimensions, self._cap
         asked = signal.retry_after

@@ -7,6 +7,8 @@ Rules owned here:
    holds its whole cost.
 2. Slow start: while the rate is unknown, the pace is twice the rate of recent admissions, and at least a few calls a second. While a
    refusal waits for its verdict, the pace is half the rate of recent admissions: at the double, the calls until then would be refused too.
+   Calls that are answered within some milliseconds are not made over a network. They may start as fast as one caller could make them, one
+   after the other, which is no haste.
 3. A call that costs more than a minute of the pace would keep all others waiting. It could not be within the limit at any time, or its
    cost is misjudged; so it waits and pays as a call of mean cost, and the provider decides.
 4. A claim (what the provider says about its limit, or what was learned long ago) can speed the start up or hold it back. It is not a
@@ -79,6 +81,7 @@ class Bucket:
 
 
 START = 5.0  # calls a second, before anything is known
+_LOCAL = 0.01  # seconds: what a call takes at most that is not made over a network
 _SLOW_START, _HELD = 2.0, 0.5  # times the rate of admission; while a refusal waits for its verdict
 _CLAIM_DOUBLES = 15.0  # seconds
 _MAX_DOUBLING = 8.0  # seconds, after an outage
@@ -156,6 +159,15 @@ class Pacer:
         excess = min(excess, _PLAUSIBLE * self.rate.mean)
         self.bucket.correct(excess)
         self.rate.admitted += excess
+
+    def start_one_by_one(self, latency: float) -> None:
+        """Start as fast as one caller would, whose calls take `latency` seconds, if they are local."""
+        if 0 < latency < _LOCAL:
+            self.start_rate = max(START, 1.0 / latency)
+
+    def start_slowly(self) -> None:
+        """Start as before anything was known: a call was refused."""
+        self.start_rate = min(self.start_rate, START)
 
     def hold_until(self, until: float) -> None:
         """Hold the slow start back until a refusal is judged, at time `until`."""
