@@ -246,13 +246,13 @@ class Batch(ReadItems):
     def _start(self, function: Callable[..., Awaitable[None]], *args: Any) -> None:
         """Start a task in the batch's nursery, which may not be open yet; after it was closed, do nothing."""
         if self._start_soon is not None:
-            self._start_soon(function, *args)
+            self.context.run(self._start_soon, function, *args)
         elif not self._is_halted:
             self._unstarted.append((function, *args))
 
     def _start_what_waits(self) -> None:
         for function, *args in self._unstarted:
-            self._start_soon(function, *args)
+            self.context.run(self._start_soon, function, *args)
         self._unstarted.clear()
 
     async def _introduce(self) -> None:

@@ -111,7 +111,7 @@ class Pool:
         await self._nursery.__aenter__()
         self._hooks.open(self._start_task)
         self._unsubscribe = self.config.subscribe(self._on_setting)
-        self._nursery.start_soon(self._keep, supervise, self._services, self._batches)
+        self._start_kept(supervise, self._services, self._batches)
         self._is_open, self._drained = True, None
         return self
 
@@ -185,11 +185,16 @@ class Pool:
             raise MisuseError("the pool is not open")
         self._nursery.start_soon(function, *args)
 
-    async def _keep(self, function: Callable[..., Awaitable[None]], *args: Any) -> None:
-        """Run a task that others need to end, until the pool closes: cancelling the pool from outside does not cancel it."""
-        with CancelScope(shield=True) as scope:
-            self._kept.append(scope)
-            await function(*args)
+    def _start_kept(self, function: Callable[..., Awaitable[None]], *args: Any) -> None:
+        """Start a task that others need to end, until the pool closes: cancelling the pool from outside does not cancel it."""
+        scope = CancelScope(shield=True)
+        self._kept.append(scope)
+
+        async def run() -> None:
+            with scope:
+                await function(*args)
+
+        self._start_task(run)
 
     def _on_setting(self) -> None:
         self._in_loop(self._scheduler.touch_all)
@@ -352,7 +357,7 @@ class Pool:
             calls = self._calls = SingleCalls(self._services, self._room)
             self._scheduler.register(calls)
             if calls.commits is not None:
-                self._start_task(self._keep, calls.commits.run)
+                self._start_kept(calls.commits.run)
             if self._drained is not None:
                 calls.stop(self._drained)
         return calls
