@@ -80,7 +80,7 @@ class Scheduler:
 
     def enqueue(self, job: Job) -> None:
         """Let a job wait for its first call by its current strategy, in that strategy's lane."""
-        if job.deadline < math.inf and current_time() >= job.deadline:
+        if job.deadline < math.inf and self._clock.now() >= job.deadline:
             job.submitter.dismiss(job, job.submitter.overdue_fault(self.config))
             return
         former = job.lane
