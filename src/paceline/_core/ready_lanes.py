@@ -60,8 +60,12 @@ class ReadyLanes(Generic[L]):
             if self._changed:
                 if len(self._changed) == 1 and not self._ready.rows:
                     (lane,) = self._changed
-                    if lane.ready_at(now) <= now:
+                    at = lane.ready_at(now)
+                    if at <= now:
                         return lane
+                    self._changed.clear()
+                    self._wait(lane, at)
+                    return None
                 self._sort(now)
             if not self._ready.rows:
                 return None
@@ -74,13 +78,19 @@ class ReadyLanes(Generic[L]):
         """Put each changed lane where it belongs now."""
         changed, self._changed = self._changed, {}
         for lane in changed:
-            if not self._ready.discard(lane) and self._later.rows:
-                self._later.discard(lane)
+            self._ready.discard(lane)
             at = lane.ready_at(now)
             if at <= now:
+                self._later.discard(lane)
                 self._ready.push(lane.load, lane)
-            elif at < math.inf:
-                self._later.push(at, lane)
+            else:
+                self._wait(lane, at)
+
+    def _wait(self, lane: L, at: float) -> None:
+        """Look at a lane again at `at`; infinity: once it has changed."""
+        self._later.discard(lane)
+        if at < math.inf:
+            self._later.push(at, lane)
 
     @property
     def next_time(self) -> float:

@@ -55,6 +55,7 @@ class Scheduler:
         self._uses: dict[Connections, ConnectionUse] = {}
         self._in_flight = 0
         self._next_start = math.inf
+        self._may_start_more = True
         self._ready: ReadyLanes[Lane[Job]] = ReadyLanes()
         self._starving: dict[str, Lane[Job]] = {}
         self._unreachable: dict[str, Lane[Job]] = {}
@@ -93,6 +94,7 @@ class Scheduler:
             )  # from a lower step of its ladder
         else:
             lane.add(job)
+        self._may_start_more = True
         self._touch(lane)
         if not job.submitter.is_open:
             self._look_at(lane)
@@ -108,6 +110,7 @@ class Scheduler:
         if lane is None:
             return
         lane.put_back(job, not_before, now, is_new_here=lane is not former)
+        self._may_start_more = True
         self._touch(lane)
         if lane.is_starving:
             self._starving[lane.quota] = lane
@@ -200,7 +203,13 @@ class Scheduler:
             self._touch(lane)
         self._next_start = self._ready.next_time
         self.alarm.ring_by(self._next_start)
+        self._may_start_more = False
         return None
+
+    @property
+    def may_start_more(self) -> bool:
+        """Whether more calls may start now than one for each that has ended."""
+        return self._may_start_more or len(self.lanes) > 1
 
     def start_calls(self, now: float | None = None) -> None:
         """Start every call that may start now, which is at `now` if that is known."""
@@ -235,6 +244,7 @@ class Scheduler:
         job.submitter.count_call(-1)
         self._touch(lane)
         if change:
+            self._may_start_more = True
             self._change_allowed(lane, change)
 
     def _touch(self, lane: Lane[Job]) -> None:
@@ -245,6 +255,7 @@ class Scheduler:
         """Look at all lanes again, or at those of a submitter that may start calls again."""
         for lane in (self if submitter is None else submitter).lanes.values():
             self._ready.add(lane)
+        self._may_start_more = True
         self.alarm.ring()
 
     # ------------------------------------------------------------------------------------------ exhausted lanes

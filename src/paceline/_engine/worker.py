@@ -156,7 +156,8 @@ class Worker:
             following = scheduler.next_job(now)
         if following is None:
             return await self._park()
-        scheduler.start_calls(now)
+        if scheduler.may_start_more:
+            scheduler.start_calls(now)
         if not has_let_others_run:
             await guarded(services.clock.checkpoint)
         return following
