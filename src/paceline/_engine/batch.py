@@ -282,7 +282,7 @@ class Batch(ReadItems):
     def count_call(self, change: int) -> None:
         """Count calls that started (1) or ended (-1); once one has started, the reader may be wanted."""
         super().count_call(change)
-        if change > 0:
+        if change > 0 and self._intake.is_waiting:
             self._intake.wake_if_low()
 
     @property

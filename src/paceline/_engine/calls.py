@@ -40,6 +40,8 @@ class EndedCall:
 
     at: float
     """The time of its end."""
+    number: int
+    """Number of the call of its item, from 1."""
     verdict: Verdict
     error: BaseException | None
     """The exception of `execute`, if any."""

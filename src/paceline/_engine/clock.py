@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 
-from anyio import current_time
+from anyio import current_effective_deadline, current_time
 from anyio.lowlevel import checkpoint, current_token
 
 
@@ -14,16 +14,23 @@ class Clock:
     def __init__(self) -> None:
         self._now: Callable[[], float] = current_time
         self._checkpoint: Callable[[], Awaitable[None]] = checkpoint
+        self._deadline: Callable[[], float] = current_effective_deadline
 
     def open(self) -> None:
         """Use the event loop that runs now."""
         backend = current_token().backend_class
         self._now, self._checkpoint = backend.current_time, backend.checkpoint
+        self._deadline = backend.current_effective_deadline
 
     @property
     def now(self) -> Callable[[], float]:
         """Returns the time in seconds."""
         return self._now
+
+    @property
+    def deadline(self) -> Callable[[], float]:
+        """Returns the nearest deadline of the cancel scopes around the running task; minus infinity: one was cancelled."""
+        return self._deadline
 
     @property
     def checkpoint(self) -> Callable[[], Awaitable[None]]:

@@ -253,6 +253,11 @@ class Intake:
         self._wake_up = Event()
         await self._wake_up.wait()
 
+    @property
+    def is_waiting(self) -> bool:
+        """Whether the reader waits until reading on may be useful."""
+        return self._wake_up is not None
+
     def wake(self) -> None:
         """Wake the reader, to check whether to read on."""
         if self._wake_up is not None:

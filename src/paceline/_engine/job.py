@@ -73,6 +73,8 @@ class Job:
     """The controller's ticket for that call."""
     scope: CancelScope | None = None
     """The cancel scope of its call, while it may be cancelled."""
+    number: int = 0
+    """The number of its latest call, from 1."""
     started: float = 0.0
     """The time at which its latest call started."""
     expires: float = math.inf
@@ -159,6 +161,7 @@ class Job:
     def start(self, now: float, order: int, ticket: Any) -> None:
         """Record that its call may start: the controller counts it."""
         self.waiting, self.in_flight = False, True
+        self.number = self.attempt
         self.started, self.order, self.ticket = now, order, ticket
         if self.use is not None:
             self.use.take()

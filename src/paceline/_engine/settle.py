@@ -3,16 +3,17 @@
 Rules owned here:
 
 1. Everything that a call's end decides is decided before anything is awaited: a slow hook can neither lose a result, nor delay the end
-   of paid calls, nor hold the controller's ticket.
-2. Hooks come afterwards. Other calls start meanwhile.
+   of paid calls, nor hold the controller's ticket. So these functions are not coroutines. Where hooks are to be awaited, they return
+   what remains to be done as an awaitable; else they have done it, and return None.
+2. Other calls start while hooks run.
 """
 
 from __future__ import annotations
 
+from collections.abc import Awaitable
 from typing import TYPE_CHECKING, Any
 
 import attrs
-from anyio import current_time
 
 from .._core import escalation, events, pace, retry
 from .._core.fault import Fault, FaultKind, too_large_fault
@@ -32,6 +33,10 @@ if TYPE_CHECKING:
     from .services import Services
 
 
+_GOES_ON = (retry.CallAgain, escalation.MoveUp)
+"""Effects after which an item is called again."""
+
+
 async def pass_middlewares(services: Services, job: Job) -> bool:
     """Pass an item through the middlewares before its first call; return whether it is to be called. If not, settle it."""
     if job.seen_by_middlewares or job.result is not None:
@@ -43,14 +48,16 @@ async def pass_middlewares(services: Services, job: Job) -> bool:
     return job.result is None
 
 
-async def settle_reply(services: Services, job: Job, reply: tuple[Any, BaseException | None], now: float) -> None:
+def settle_reply(
+    services: Services, job: Job, reply: tuple[Any, BaseException | None], now: float
+) -> Awaitable[None] | None:
     """Decide about an item whose call returned or raised."""
     value, error = reply
     verdict = judge(job.active_strategy, value, error)
-    await _decide(services, job, EndedCall(now, verdict, error))
+    return _settle(services, job, EndedCall(now, job.number, verdict, error))
 
 
-async def settle_timeout(services: Services, job: Job, now: float) -> None:
+def settle_timeout(services: Services, job: Job, now: float) -> Awaitable[None] | None:
     """Decide about an item whose call was cancelled at its own timeout, or at the deadline of the item or the batch."""
     config, final = services.config, True
     if job.strategy is not None:
@@ -63,41 +70,85 @@ async def settle_timeout(services: Services, job: Job, now: float) -> None:
     else:
         fault = Fault(FaultKind.TIMEOUT, f"the call took longer than {config.timeout_per_item:g} s")
         final = False
-    await _decide(services, job, EndedCall(now, Verdict(None, fault=fault), TimeoutError(fault.message), final))
+    return _settle(
+        services, job, EndedCall(now, job.number, Verdict(None, fault=fault), TimeoutError(fault.message), final)
+    )
 
 
-async def give_up(services: Services, job: Job, fault: Fault) -> None:
+def settle_without_call(services: Services, job: Job, fault: Fault) -> Awaitable[None] | None:
     """Settle an item with a fault that did not come from a call."""
     job.step(services.config.retry, retry.ENDED)
     job.settle(None, fault)
-    await _publish(services, job)
+    if services.hooks.has_middlewares:
+        return _publish_after_hooks(services, job)
+    _publish(services, job)
+    return None
 
 
-async def _decide(services: Services, job: Job, call: EndedCall) -> None:
-    lane, attempt = job.lane_or_raise, job.attempt
+async def give_up(services: Services, job: Job, fault: Fault) -> None:
+    """Settle an item with a fault that did not come from a call, and call its hooks."""
+    rest = settle_without_call(services, job, fault)
+    if rest is not None:
+        await rest
+
+
+def _settle(services: Services, job: Job, call: EndedCall) -> Awaitable[None] | None:
+    call, effect = _decide(services, job, call)
+    hooks, error = services.hooks, call.error
+    if not hooks.has_middlewares and (error is None or not _hears_of(job, error)):
+        _carry_out(services, job, effect, call)
+        return None
+    services.scheduler.start_calls()  # rule 2
+    return _carry_out_after_hooks(services, job, effect, call)
+
+
+def _decide(services: Services, job: Job, call: EndedCall) -> tuple[EndedCall, escalation.Effect]:
+    """Report a call to all that learn from it, and return it with the effect to carry out; an item that ends has its result then."""
+    lane = job.lane_or_raise
     call, own = _report(services, job, lane, call)
     fault = call.verdict.fault
     effect = job.step(services.config.retry, _event(services, lane, call, own=own))
-    if not isinstance(effect, (retry.CallAgain, escalation.MoveUp)):
+    if not isinstance(effect, _GOES_ON):
         job.settle(call.verdict.output, fault)
     if fault is not None or not lane.is_healthy:
         stop_others(services, job, lane, effect, fault)
         heed_end(services, job, lane, call)
-    hooks = services.hooks
-    if hooks.has_observers:
+    if services.hooks.has_observers:
         for change in lane.unreported_changes():
-            hooks.publish(_pace_changed(lane, change))
-    if hooks.has_middlewares or call.error is not None:
-        services.scheduler.start_calls()  # rule 2
-    if call.error is not None:
-        await _notify_strategy(services, job, call.error, attempt)
-    match effect:
-        case retry.CallAgain(delay):
-            await _call_again(services, job, delay, call)
-        case escalation.MoveUp(step):
-            await _move_up(services, job, step, call)
-        case _:
-            await _publish(services, job)
+            services.hooks.publish(_pace_changed(lane, change))
+    return call, effect
+
+
+def _carry_out(services: Services, job: Job, effect: escalation.Effect, call: EndedCall) -> None:
+    """Publish the result of an item, or let it wait for its next call."""
+    if job.result is not None:
+        _publish(services, job)
+    elif isinstance(effect, retry.CallAgain):
+        _call_again(services, job, effect.delay, call)
+    elif isinstance(effect, escalation.MoveUp):
+        _move_up(services, job, effect.step, call)
+
+
+async def _carry_out_after_hooks(services: Services, job: Job, effect: escalation.Effect, call: EndedCall) -> None:
+    """Do the same, after the hooks that hear of it."""
+    hooks, fault, error = services.hooks, call.verdict.fault, call.error
+    if error is not None and _hears_of(job, error):
+        strategy, error = job.active_strategy, unwrap(error)
+        await hooks.call(strategy.on_error, error, call.number)
+    if job.result is not None:
+        if hooks.has_middlewares:
+            job.set_result(await hooks.after_process(job.result))
+    elif fault is not None and fault.kind is not FaultKind.THROTTLED and hooks.has_middlewares:
+        await hooks.on_retry(job.item, call.number, call.error or RuntimeError(fault.message))
+    _carry_out(services, job, effect, call)
+
+
+def _hears_of(job: Job, error: BaseException) -> bool:
+    """Whether the item's own copy of its strategy is to hear of an exception."""
+    strategy = job.strategy
+    if strategy is None or type(strategy).on_error is LLMCallStrategy.on_error:
+        return False
+    return isinstance(unwrap(error), Exception)
 
 
 def _report(services: Services, job: Job, lane: Lane[Job], call: EndedCall) -> tuple[EndedCall, bool]:
@@ -144,7 +195,7 @@ def _record_attempt(job: Job, lane: Lane[Job], call: EndedCall) -> None:
     fault, usage, strategy, tally = call.verdict.fault, call.verdict.usage, job.active_strategy, job.submitter.tally
     model = model_of(strategy)
     started, seconds = job.started - job.submitter.started_at, call.at - job.started
-    job.record_attempt(Attempt(job.attempt, started, seconds, lane.quota, usage, fault, model))
+    job.record_attempt(Attempt(call.number, started, seconds, lane.quota, usage, fault, model))
     account, accepted, name = tally.account, fault is None, model or lane.quota
     account.book(name, usage, None if name in account else price_of(strategy), accepted=accepted)
     if accepted and job.ladder is not None:
@@ -160,45 +211,42 @@ def _event(services: Services, lane: Lane[Job], call: EndedCall, *, own: bool) -
     return retry.event_of(call.verdict.fault, starved=lane.starved(call.at), chance=services.draw(), own=own)
 
 
-async def _call_again(services: Services, job: Job, delay: float, call: EndedCall) -> None:
+def _call_again(services: Services, job: Job, delay: float, call: EndedCall) -> None:
     """Report that an item will be called again, and let it wait for that call in its lane."""
     lane, fault, hooks = job.lane_or_raise, call.verdict.fault, services.hooks
-    not_before = current_time() + delay
+    not_before = services.clock.now() + delay
     if not_before >= job.deadline:
-        await give_up(services, job, job.submitter.overdue_fault(services.config))
+        job.submitter.dismiss(job, job.submitter.overdue_fault(services.config))
         return
-    if fault is not None and fault.kind is not FaultKind.THROTTLED:
-        attempt = job.attempts[-1].number
-        if hooks.has_middlewares:
-            await hooks.on_retry(job.item, attempt, call.error or RuntimeError(fault.message))
-        if hooks.has_observers:
+    if hooks.has_observers and fault is not None:
+        if fault.kind is FaultKind.THROTTLED:
+            hooks.publish(
+                events.RateLimitHit(item_id=job.item.item_id, quota=lane.quota, retry_after=fault.retry_after)
+            )
+        else:
             hooks.publish(
                 events.ItemRetried(
                     item_id=job.item.item_id,
                     quota=lane.quota,
-                    attempt=attempt,
+                    attempt=call.number,
                     delay=delay,
                     kind=fault.kind,
                     error=fault.message,
                 )
             )
-    elif fault is not None and hooks.has_observers:
-        hooks.publish(events.RateLimitHit(item_id=job.item.item_id, quota=lane.quota, retry_after=fault.retry_after))
     services.scheduler.put_back(job, not_before)
 
 
-async def _move_up(services: Services, job: Job, step: int, call: EndedCall) -> None:
+def _move_up(services: Services, job: Job, step: int, call: EndedCall) -> None:
     """Let an item wait for its first call on a higher step of its ladder."""
     lane, fault, hooks = job.lane_or_raise, call.verdict.fault, services.hooks
     job.move_up(step)
-    if fault is not None and hooks.has_middlewares:
-        await hooks.on_retry(job.item, job.attempts[-1].number, call.error or RuntimeError(fault.message))
     if fault is not None and hooks.has_observers:
         hooks.publish(
             events.ItemEscalated(
                 item_id=job.item.item_id,
                 quota=lane.quota,
-                attempt=job.attempts[-1].number,
+                attempt=call.number,
                 step=step,
                 model=model_of(job.origin),
                 kind=fault.kind,
@@ -208,26 +256,21 @@ async def _move_up(services: Services, job: Job, step: int, call: EndedCall) -> 
     services.strategies.route(job)
 
 
-async def _publish(services: Services, job: Job) -> None:
-    """Pass an item's result through the middlewares, deliver it, and report it to the observers."""
+def _publish(services: Services, job: Job) -> None:
+    """Deliver an item's result, and report it to the observers."""
     result, hooks = job.result, services.hooks
     if result is None:
         raise AssertionError(f"item {job.item.item_id!r} has no result to publish")
-    if hooks.has_middlewares:
-        result = await hooks.after_process(result)
-        job.set_result(result)
     job.submitter.deliver(job)
     if hooks.has_observers:
         hooks.publish(_item_settled(result, job.lane.quota if job.lane else ""))
 
 
-async def _notify_strategy(services: Services, job: Job, error: BaseException, attempt: int) -> None:
-    """Call `on_error` of the item's own copy, if its class overrides it."""
-    error = unwrap(error)
-    strategy = job.strategy
-    if strategy is None or type(strategy).on_error is LLMCallStrategy.on_error or not isinstance(error, Exception):
-        return
-    await services.hooks.call(strategy.on_error, error, attempt)
+async def _publish_after_hooks(services: Services, job: Job) -> None:
+    """Pass an item's result through the middlewares, then publish it."""
+    if job.result is not None:
+        job.set_result(await services.hooks.after_process(job.result))
+    _publish(services, job)
 
 
 def _pace_changed(lane: Lane[Job], change: PaceChange) -> events.Event:

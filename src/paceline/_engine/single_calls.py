@@ -28,7 +28,7 @@ from ..abc import LLMWorkItem
 from .commits import CommitQueue
 from .foreign import close_leaks, open_nurseries
 from .job import Job
-from .settle import give_up, pass_middlewares, settle_reply
+from .settle import give_up, pass_middlewares
 from .submitter import AcceptedItems
 from .worker import NoReply, Reply, leaked_scope, make_call, settle
 
@@ -187,9 +187,10 @@ class SingleCalls(AcceptedItems):
             if not leak:
                 raise
             close_leaks(scope, nurseries)
-            await settle_reply(self._services, job, (None, RuntimeError(leak)), current_time())
-            return
-        await settle(self._services, job, reply, current_time())
+            reply = None, RuntimeError(leak)
+        rest = settle(self._services, job, reply, current_time())
+        if rest is not None:
+            await rest
 
     def _withdraw(self, job: Job) -> None:
         """Take back an item whose task was cancelled; a result that waits for its commit is stored all the same."""

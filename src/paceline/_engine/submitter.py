@@ -127,7 +127,8 @@ class AcceptedItems(Submitter):
     def count_call(self, change: int) -> None:
         """Count calls that started (1) or ended (-1)."""
         self.in_flight += change
-        self.tally.record_in_flight(self.in_flight)
+        if self.in_flight > self.tally.max_workers:
+            self.tally.record_in_flight(self.in_flight)
 
     def deliver(self, job: Job) -> None:
         """Hand a job's result over; with a journal, once it is committed."""

@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import copy
 import enum
+from collections.abc import Awaitable
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
-from anyio import CancelScope, Event, current_effective_deadline, current_time
+from anyio import CancelScope, Event
 
 from .._core import events, pace
 from .._core.fault import Fault, FaultKind
@@ -22,13 +23,14 @@ from ..abc import LLMCallStrategy
 from .calls import execute
 from .foreign import close_leaks, guarded, is_leak, logger
 from .job import Job
-from .settle import give_up, settle_reply, settle_timeout
+from .settle import settle_reply, settle_timeout, settle_without_call
 from .watch import watch_lane
 
 if TYPE_CHECKING:
     from .services import Services
 
-_LOOK_EVERY = 8  # calls of a worker between two looks for a cancel scope that a strategy left open
+
+_LOOK_EVERY = 8  # calls of a worker between two looks for a cancel scope that a strategy left open: one costs 5 us
 
 
 class NoReply(enum.Enum):
@@ -110,17 +112,19 @@ class Worker:
     async def _work_in_scope(self, job: Job) -> Job | None:
         """Make calls until one is cancelled; return the worker's next job; None: it ends."""
         reply: Reply = NoReply.TIMED_OUT
-        leak = ""
+        leak, deadline = "", self._services.clock.deadline
         following: Job | None = job
         try:
             with CancelScope() as scope:
-                usual = current_effective_deadline()
+                usual = deadline()
                 while following is not None:
                     job, reply = following, NoReply.TIMED_OUT
                     self._batch.enter_call(self)
                     reply = await make_call(self._services, job, scope)
                     self._calls += 1
-                    if scope.cancel_called or self._may_be_broken(reply, usual):
+                    if scope.cancel_called or _is_leaked(reply):
+                        break
+                    if self._calls % _LOOK_EVERY == 0 and deadline() != usual:
                         break
                     following = await self._settle(job, reply)
         except RuntimeError as error:
@@ -130,23 +134,31 @@ class Worker:
         if leak:
             close_leaks(scope, 0)
             if following is not None:
-                await settle_reply(self._services, job, (None, RuntimeError(leak)), current_time())
+                await self._settle_after_leak(job, reply)
             return None
         return None if following is None else await self._settle(job, reply)
 
-    def _may_be_broken(self, reply: Reply, usual: float) -> bool:
-        """Whether a strategy may have left a cancel scope open: leaving ours tells. `usual`: the deadline without such a scope."""
-        if self._calls % _LOOK_EVERY:
-            return isinstance(reply, tuple) and is_leak(reply[1])
-        return current_effective_deadline() != usual
+    async def _settle_after_leak(self, job: Job, reply: Reply) -> None:
+        """Settle the last call of a worker whose cancel scopes are in disorder; if it was cancelled by that, it is made again."""
+        services, now = self._services, self._services.clock.now()
+        if _is_leaked(reply):
+            services.scheduler.settle_call(job, job.lane_or_raise, now, pace.ABANDONED)
+            services.scheduler.put_back(job, now)
+        else:
+            rest = settle(services, job, reply, now)
+            if rest is not None:
+                await rest
+        services.scheduler.start_calls()
 
     async def _settle(self, job: Job, reply: Reply) -> Job | None:
         """Settle a call, and return the worker's next job; None: the worker ends."""
         services, batch = self._services, self._batch
         has_let_others_run = batch.leave_call(self)
         ended = services.clock.now()
-        await settle(services, job, reply, ended)
-        if isinstance(reply, tuple) and is_leak(reply[1]):
+        rest = settle(services, job, reply, ended)
+        if rest is not None:
+            await rest
+        if _is_leaked(reply):
             return None  # in a task whose cancellation was tampered with, no further call is made
         now = None if services.hooks.has_middlewares else ended  # they take time
         scheduler = services.scheduler
@@ -173,6 +185,11 @@ class Worker:
         return following
 
 
+def _is_leaked(reply: Reply) -> bool:
+    """Whether a call was cancelled, though not by us."""
+    return isinstance(reply, tuple) and reply[1] is not None and is_leak(reply[1])
+
+
 def leaked_scope(job: Job, error: RuntimeError) -> str:
     """Return what a strategy did wrong that left a cancel scope or a nursery open; empty if the exception says nothing of it."""
     text = str(error)
@@ -197,7 +214,7 @@ async def make_call(services: Services, job: Job, scope: CancelScope) -> Reply:
             return copied
         strategy = copied
         job.set_strategy(copied)
-    attempt = job.attempt
+    attempt = job.number
     if services.hooks.has_observers:
         quota = job.lane_or_raise.quota
         services.hooks.publish(events.ItemStarted(item_id=job.item.item_id, quota=quota, attempt=attempt))
@@ -243,14 +260,13 @@ def _copy_strategy(job: Job) -> LLMCallStrategy[Any] | Fault:
     return own
 
 
-async def settle(services: Services, job: Job, reply: Reply, now: float) -> None:
-    """Settle a call, however it ended."""
+def settle(services: Services, job: Job, reply: Reply, now: float) -> Awaitable[None] | None:
+    """Settle a call, however it ended; return what remains to be awaited, if anything does."""
+    if isinstance(reply, tuple):
+        return settle_reply(services, job, reply, now)
     if reply is NoReply.TIMED_OUT:
-        await settle_timeout(services, job, now)
-    elif isinstance(reply, tuple):
-        await settle_reply(services, job, reply, now)
-    else:
-        lane = job.lane_or_raise
-        services.scheduler.settle_call(job, lane, now, pace.ABANDONED)
-        watch_lane(services, lane, Ended(now, lane.in_flight))
-        await give_up(services, job, reply)
+        return settle_timeout(services, job, now)
+    lane = job.lane_or_raise
+    services.scheduler.settle_call(job, lane, now, pace.ABANDONED)
+    watch_lane(services, lane, Ended(now, lane.in_flight))
+    return settle_without_call(services, job, reply)

@@ -212,7 +212,7 @@ class PaceController:
         self._streaks.record_answer(call.started)
         self._breaker.record_answer(now)
         self._record_delivery(now, call, accepted=signal.accepted)
-        if self._served <= _FIRST_ANSWERS and self._knowledge is None and not self._throttled:
+        if signal.accepted and self._served <= _FIRST_ANSWERS and self._knowledge is None and not self._throttled:
             self._slowest = max(self._slowest, now - call.started)
             self._dimensions.requests.start_one_by_one(self._slowest)
         if self._full and knee.starting and self._is_alone:
