@@ -97,7 +97,8 @@ async def test_a_denied_key_in_prepare_stops_the_batch():
         await add_all(processor, strategy, ["a"])
         await add_all(processor, other, [f"o{i}" for i in range(10)])
         batch = await processor.process_all()
-    assert batch.failures == {FaultKind.DENIED: 1, FaultKind.PENDING: 8}
+    assert batch.failures == {FaultKind.PENDING: 9}
+    assert "could not be prepared: denied: " in batch.stopped.message
     assert batch.succeeded == 2
 
 

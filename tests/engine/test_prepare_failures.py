@@ -63,7 +63,6 @@ async def test_items_of_other_strategies_are_run():
     assert [group.kind for group in batch.systematic] == [FaultKind.REJECTED]
 
 
-@pytest.mark.xfail(strict=True, reason="only batches that were stopped say why")
 async def test_the_reason_is_that_of_the_batch_also_if_others_were_run():
     async with ParallelBatchProcessor() as processor:
         await add_all(processor, Unprepared(lambda: Status(404)), ["a", "b"])
@@ -72,14 +71,12 @@ async def test_the_reason_is_that_of_the_batch_also_if_others_were_run():
     assert "could not be prepared: rejected: " in words(batch)
 
 
-@pytest.mark.xfail(strict=True, reason="the reason does not name the model and what to do: see unprepared_fault")
 async def test_the_reason_names_the_model_and_what_to_do():
     batch = await process_prompts(Unprepared(lambda: Status(404)), ["a"])
     assert words(batch).startswith("gpt-5-mni could not be prepared: rejected: ")
     assert words(batch).endswith("check the model's name, its options and the prompts")
 
 
-@pytest.mark.xfail(strict=True, reason="items of a denied preparation fail, though none was called")
 async def test_items_of_a_strategy_whose_key_is_denied_in_prepare_are_pending():
     batch = await process_prompts(Unprepared(lambda: Status(401)), ["a", "b"])
     assert batch.failures == {FaultKind.PENDING: 2}

@@ -214,7 +214,8 @@ def test_every_item_has_exactly_one_result_whatever_happens(backend, plans, conf
                                 st.just("none")), max_size=25))  # fmt: skip
 @settings(deadline=None, max_examples=examples(60), suppress_health_check=[HealthCheck.too_slow])
 def test_both_backends_come_to_the_same_results(plans):
-    config = {"timeout_per_item": 5.0, "retry": RetryPolicy(backoff=Backoff(base=0.5, longest=0.5))}
+    # a systematic failure depends on the order of calls over all items, which differs; each item's own way does not
+    config = {"keep_going": True, "timeout_per_item": 5.0, "retry": RetryPolicy(backoff=Backoff(base=0.5, longest=0.5))}
     outcomes = []
     for backend, options in BACKENDS.items():
         processor = anyio.run(run_planned, plans, config, False, None, backend=backend, backend_options=options())

@@ -23,15 +23,17 @@ from .._core import pace, retry
 from .._core.batch_state import BatchEvent, BatchState, step
 from .._core.config import ProcessorConfig
 from .._core.events import BatchStarted
-from .._core.fault import Fault, pending_fault
+from .._core.fault import Fault, FaultKind, pending_fault
 from .._core.fault_groups import FaultGroup
 from .._core.results import BatchResult
+from .._core.systematic_failure import unprepared_fault
 from .commits import CommitQueue
 from .delivery import Outlet
 from .foreign import interrupt_of, is_cancelled
 from .intake import Intake, ReadItems
 from .job import Job
 from .settle import give_up, pass_middlewares
+from .strategy_values import model_of
 from .worker import Worker
 
 if TYPE_CHECKING:
@@ -85,6 +87,8 @@ class Batch(ReadItems):
         self._workers = 0
         self._calling: Worker | None = None
         """The worker that began a call last."""
+        self._unprepared: dict[str, Fault] = {}
+        """Why strategies could not be prepared, by message."""
         self._dismissed: deque[tuple[Job, Fault]] = deque()
         self._settlers = 0
         self._new: deque[Job] = deque()
@@ -344,19 +348,19 @@ class Batch(ReadItems):
         self._intake.wake()
 
     def leave_unprepared(self, job: Job, fault: Fault, effect: retry.Effect) -> None:
-        """End a job whose strategy could not be prepared: it was not called, and can run again."""
-        if isinstance(effect, retry.StopBatch):
-            self.dismiss(job, fault)
-            self.stop(pending_fault(f"the batch was stopped: {fault}"))
-            return
-        if job.was_called:  # on a lower step of its ladder
-            self.dismiss(job, fault)
-            return
-        reason = pending_fault(f"the strategy could not be prepared: {fault}")
-        self.tally.record_systematic(FaultGroup(fault.kind, 1, fault.message))
-        self.dismiss(job, reason)
-        if self._intake.has_one_strategy:
+        """End a job whose strategy could not be prepared: if it was not called, it can run again."""
+        reason = unprepared_fault(fault, model_of(job.origin) or type(job.origin).__qualname__)
+        self._unprepared.setdefault(reason.message, reason)
+        self.tally.record_systematic(FaultGroup(fault.kind, 1, fault.message, reason=fault.reason))
+        self.dismiss(job, fault if job.was_called else reason)  # on a lower step of its ladder it may have been
+        if isinstance(effect, retry.StopBatch) or (self._intake.has_one_strategy and not job.was_called):
             self.stop(reason)
+
+    @property
+    def reasons(self) -> list[Fault]:
+        """Why it left work undone, beside being stopped: lanes that are exhausted, and strategies that could not be prepared."""
+        exhausted = [reason for reason in self.exhausted.values() if reason.kind is FaultKind.PENDING]
+        return [*exhausted, *self._unprepared.values()]
 
     # ------------------------------------------------------------------------------------------ its life
 

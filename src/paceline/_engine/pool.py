@@ -490,9 +490,8 @@ def _log_end(result: BatchResult[Any]) -> None:
 
 
 def _stop_reason(batch: Batch) -> Fault | None:
-    """Return why a batch left work undone: it was stopped, or quotas were exhausted; None: it did not."""
-    exhausted = [reason for reason in batch.exhausted.values() if reason.kind is FaultKind.PENDING]
-    return batch.stopped or exhausted_lanes_fault(exhausted)
+    """Return why a batch left work undone; None: it did not."""
+    return batch.stopped or exhausted_lanes_fault(batch.reasons)
 
 
 def _failure(batch: Batch, result: BatchResult[Any]) -> BaseException | None:
