@@ -1,0 +1,601 @@
+"""Single calls of a pool: their timeouts, cancellations, contexts, faults and journal; on both backends, in virtual time."""
+
+from __future__ import annotations
+
+import asyncio
+from contextvars import ContextVar
+from typing import Any
+
+import anyio
+import attrs
+import pytest
+
+from paceline import FaultKind, LLMWorkItem, ParallelBatchProcessor, ProcessorConfig, RetryPolicy, open_pool
+from paceline.abc import Middleware
+from paceline.exceptions import Busy, ConfigurationError, InvalidWorkItemError, JournalError, MisuseError, UnsavedError
+from paceline.testing import run_in_virtual_time
+from paceline.typing import Backoff
+
+from .journals import MemoryJournal, at_commit, from_commit
+from .support import Echo, FixedPace, Scripted, Status
+
+pytestmark = pytest.mark.anyio
+
+NAME: ContextVar[str] = ContextVar("NAME", default="none")
+
+
+def wide(_known):
+    return FixedPace(1_000)
+
+
+def narrow(_known):
+    return FixedPace(1)
+
+
+class Prepared(Echo):
+    """Takes a while to prepare, and fails to as often as its script says."""
+
+    def __init__(self, prepare_seconds: float = 1.0, failures: tuple[BaseException, ...] = ()) -> None:
+        super().__init__()
+        self.prepare_seconds, self.failures = prepare_seconds, list(failures)
+        self.log: list[str] = []
+
+    async def prepare(self) -> None:
+        self.log.append("prepare")
+        await anyio.sleep(self.prepare_seconds)
+        if self.failures:
+            raise self.failures.pop(0)
+
+    async def cleanup(self) -> None:
+        self.log.append("cleanup")
+
+
+async def timed(call: Any) -> tuple[Any, float]:
+    start = anyio.current_time()
+    result = await call
+    return result, anyio.current_time() - start
+
+
+def is_quiet(pool: Any) -> bool:
+    """Whether nothing of a pool waits or is in flight."""
+    figures = pool.statistics()
+    return figures.waiting == figures.in_flight == 0 and all(lane.in_flight == 0 for lane in figures.lanes.values())
+
+
+# ---------------------------------------------------------------------------------------------- timeouts
+
+
+async def test_a_timeout_counts_from_submission_wherever_the_call_is():
+    retry = RetryPolicy(max_attempts=99, backoff=Backoff(base=2.0, longest=2.0))
+    async with open_pool(ProcessorConfig(retry=retry), pace=lambda _: FixedPace(1)) as pool:
+        async with anyio.create_task_group() as nursery:
+            nursery.start_soon(pool.call, Echo(50.0), "first")
+            await anyio.sleep(1)
+            for act in (
+                pool.call(Echo(), "waits for its turn", timeout=5),
+                pool.call(Echo(50.0, "slow"), "is in flight", timeout=5),
+                pool.call(Prepared(60.0), "is prepared", timeout=5),
+                pool.call(Scripted({"x": [Status(503)] * 99}, 0.1, "again"), "x", timeout=5),
+            ):
+                result, seconds = await timed(act)
+                assert result.error.kind is FaultKind.TIMEOUT
+                assert seconds == pytest.approx(5.0, abs=0.01) or "again" in str(result)
+                assert seconds <= 5.01
+        assert is_quiet(pool)
+
+
+async def test_a_timeout_passes_while_a_middleware_holds_the_call():
+    class Slow(Middleware):
+        async def before_process(self, work_item):
+            await anyio.sleep(8.0)
+
+    async with open_pool(middlewares=[Slow()]) as pool:
+        strategy = Echo()
+        result, seconds = await timed(pool.call(strategy, "a", timeout=5))
+        assert result.error.kind is FaultKind.TIMEOUT
+        assert seconds == pytest.approx(8.0)
+        assert not strategy.board.calls
+
+
+async def test_a_call_shares_the_answer_of_an_equal_one_but_not_its_timeout():
+    strategy, results = Echo(30.0), {}
+
+    async def call(timeout: float | None) -> None:
+        results[timeout] = await timed(pool.call(strategy, "same", timeout=timeout))
+
+    async with open_pool(journal=MemoryJournal()) as pool:
+        async with anyio.create_task_group() as nursery:
+            nursery.start_soon(call, 5)
+            await anyio.sleep(0.1)
+            nursery.start_soon(call, None)
+            await anyio.sleep(0.1)
+            nursery.start_soon(call, 10)
+        assert is_quiet(pool)
+    kinds = {timeout: result.error and result.error.kind for timeout, (result, _) in results.items()}
+    assert kinds == {5: FaultKind.TIMEOUT, 10: FaultKind.TIMEOUT, None: None}
+    assert results[5][1] == pytest.approx(5.0, abs=0.1)
+    assert results[10][1] == pytest.approx(10.0, abs=0.1)
+    assert strategy.board.calls["same"] == 2  # the first was cancelled at its timeout
+
+
+@pytest.mark.parametrize("timeout", [-1, float("nan"), "5"])
+async def test_a_timeout_is_a_number_of_seconds(timeout):
+    async with open_pool() as pool:
+        with pytest.raises(ConfigurationError, match="timeout"):
+            await pool.call(Echo(), "a", timeout=timeout)
+
+
+# ---------------------------------------------------------------------------------------------- cancellation
+
+
+class SlowHooks(Middleware):
+    async def before_process(self, work_item):
+        await anyio.sleep(1.0)
+
+    async def after_process(self, result):
+        await anyio.sleep(1.0)
+
+
+@pytest.mark.parametrize("native", [False, True])
+@pytest.mark.parametrize("hooked", [False, True])
+@pytest.mark.parametrize("at", [x / 4 + 0.1 for x in range(30)])
+def test_a_cancelled_call_leaves_nothing_behind_wherever_it_is(native, hooked, at):
+    journal = MemoryJournal(delay=0.5, recall_delay=0.5)
+    strategy = Prepared(1.0)
+
+    async def main():
+        hooks = [SlowHooks()] if hooked else []
+        async with open_pool(journal=journal, middlewares=hooks, pace=narrow) as pool:
+            async with anyio.create_task_group() as nursery:
+                nursery.start_soon(pool.call, strategy, "first")
+                await anyio.sleep(0.01)
+                if native:
+                    task = asyncio.create_task(pool.call(strategy, "second"))
+                    await asyncio.sleep(at)
+                    task.cancel()
+                    await asyncio.wait([task])
+                else:
+                    with anyio.move_on_after(at):
+                        await pool.call(strategy, "second")
+                with anyio.fail_after(1_000):
+                    assert (await pool.call(strategy, "third")).output == "THIRD"
+            assert is_quiet(pool)
+        assert strategy.log == ["prepare", "cleanup"]
+        answered = strategy.board.calls["second"] and journal.paid.count("second")
+        return answered
+
+    backends = ["asyncio"] if native else ["trio", "asyncio"]
+    for backend in backends:
+        journal.__init__(delay=0.5, recall_delay=0.5)
+        strategy.__init__(1.0)
+        run_in_virtual_time(main, backend=backend)
+        assert strategy.board.in_flight == 0
+
+
+async def test_a_result_whose_task_was_cancelled_before_its_commit_is_stored_all_the_same():
+    journal = MemoryJournal(delay=2.0)
+    async with open_pool(journal=journal, middlewares=[SlowHooks()]) as pool:
+        with anyio.move_on_after(2.5):  # it is answered after 2 s, and its hook ends after 3 s
+            await pool.call(Echo(), "a", item_id="one")
+        with anyio.move_on_after(3.5):  # and this one waits for its commit
+            await pool.call(Echo(), "b", item_id="two")
+    assert {item_id: result.output for item_id, result in journal.kept.items()} == {"one": "A", "two": "B"}
+
+
+async def test_a_cancelled_call_hands_its_lead_to_the_next_with_the_same_prompt():
+    strategy, results = Echo(5.0), []
+
+    async def call() -> None:
+        results.append((await pool.call(strategy, "same")).output)
+
+    async with open_pool(journal=MemoryJournal()) as pool:
+        async with anyio.create_task_group() as followers:
+            with anyio.move_on_after(1.0):
+                async with anyio.create_task_group() as leader:
+                    leader.start_soon(call)
+                    await anyio.sleep(0.5)
+                    followers.start_soon(call)
+                    followers.start_soon(call)
+                    await anyio.sleep(9)
+        assert is_quiet(pool)
+    assert results == ["SAME", "SAME"]
+
+
+async def test_many_cancelled_calls_leave_the_queue():
+    async with open_pool(pace=lambda _: FixedPace(1, gate=100.0)) as pool:
+        strategy = Echo()
+        async with anyio.create_task_group() as nursery:
+            for index in range(500):
+                nursery.start_soon(pool.call, strategy, str(index))
+            await anyio.sleep(1)
+            assert pool.statistics().waiting == 500
+            nursery.cancel_scope.cancel()
+        assert is_quiet(pool)
+        result, seconds = await timed(pool.call(strategy, "last", timeout=120))
+        assert result.success
+        assert seconds == pytest.approx(100.0)
+
+
+# ---------------------------------------------------------------------------------------------- contexts
+
+
+async def test_a_call_has_the_context_of_its_caller_also_in_hooks_and_when_it_is_repeated():
+    seen: list[tuple[str, str, str]] = []
+
+    class Notes(Middleware):
+        async def before_process(self, work_item):
+            seen.append((work_item.prompt, "before", NAME.get()))
+
+        async def after_process(self, result):
+            seen.append((result.context, "after", NAME.get()))
+
+        async def on_retry(self, work_item, attempt, error):
+            seen.append((work_item.prompt, "retry", NAME.get()))
+
+    class Named(Scripted):
+        async def execute(self, prompt, attempt, timeout):
+            seen.append((prompt, f"call {attempt}", NAME.get()))
+            return await super().execute(prompt, attempt, timeout)
+
+    strategy = Named({prompt: [Status(503), Status(429)] for prompt in "abc"})
+
+    async def call(name: str) -> None:
+        NAME.set(name)
+        assert (await pool.call(strategy, name, context=name)).success
+
+    async with open_pool(middlewares=[Notes()]) as pool:
+        NAME.set("pool")
+        async with anyio.create_task_group() as nursery:
+            for name in "abc":
+                nursery.start_soon(call, name)
+    assert len(seen) == 3 * 6
+    assert all(prompt == name for prompt, _, name in seen)
+
+
+async def test_a_batch_has_the_context_of_the_task_that_started_it():
+    seen = []
+
+    class Named(Echo):
+        async def execute(self, prompt, attempt, timeout):
+            seen.append(NAME.get())
+            return await super().execute(prompt, attempt, timeout)
+
+    async with open_pool() as pool:
+
+        async def batch(name: str) -> None:
+            NAME.set(name)
+            await pool.process_prompts(Named(), [name, name])
+
+        async with anyio.create_task_group() as nursery:
+            nursery.start_soon(batch, "a")
+            nursery.start_soon(batch, "b")
+    assert sorted(seen) == ["a", "a", "b", "b"]
+
+
+# ---------------------------------------------------------------------------------------------- the waiting room
+
+
+async def test_a_full_waiting_room_refuses_the_next_call():
+    async with open_pool(pace=lambda _: FixedPace(1, gate=50.0), max_waiting=3) as pool:
+        async with anyio.create_task_group() as nursery:
+            for prompt in "abc":
+                nursery.start_soon(pool.call, Echo(), prompt)
+            await anyio.sleep(1)
+            with pytest.raises(Busy) as caught:
+                await pool.call(Echo(), "d")
+        assert caught.value.ahead == 3
+        assert caught.value.retry_after > 0
+        assert (await pool.call(Echo(), "d")).success
+
+
+async def test_long_prompts_fill_the_waiting_room():
+    async with open_pool(pace=lambda _: FixedPace(1, gate=50.0), max_waiting_characters=100) as pool:
+        async with anyio.create_task_group() as nursery:
+            nursery.start_soon(pool.call, Echo(), "x" * 80)
+            await anyio.sleep(1)
+            with pytest.raises(Busy, match="characters"):
+                await pool.call(Echo(), "x" * 30)
+            assert (await pool.call(Echo(), "x" * 10)).success
+
+
+async def test_a_hopeless_deadline_is_refused_at_once():
+    async with open_pool(pace=narrow) as pool:
+        async with anyio.create_task_group() as nursery:
+            for index in range(60):
+                nursery.start_soon(pool.call, Echo(), str(index))
+            await anyio.sleep(10.5)
+            with pytest.raises(Busy) as caught:
+                await pool.call(Echo(), "late", timeout=5)
+            assert 10 < caught.value.retry_after < 100
+            nursery.start_soon(pool.call, Echo(), "patient")
+
+
+async def test_a_burst_after_a_quiet_time_is_not_refused():
+    strategy, answered = Echo(), []
+
+    async def call() -> None:
+        answered.append(str((await pool.call(strategy, "burst", timeout=20)).error))
+
+    async with open_pool(pace=lambda _: FixedPace(20)) as pool:
+        for _ in range(5):
+            await pool.call(strategy, "now and then")
+            await anyio.sleep(30)
+        async with anyio.create_task_group() as nursery:
+            for _ in range(100):
+                nursery.start_soon(call)
+    assert answered == ["None"] * 100
+
+
+async def test_calls_that_have_timed_out_are_not_ahead_of_later_ones():
+    async with open_pool(pace=lambda _: FixedPace(20, gate=100.0), max_waiting=100) as pool:
+        for _ in range(3):
+            async with anyio.create_task_group() as nursery:
+                for index in range(100):
+                    nursery.start_soon(lambda index=index: pool.call(Echo(), str(index), timeout=1))
+        result, seconds = await timed(pool.call(Echo(), "last", timeout=200))
+        assert result.success
+        assert seconds < 100.0
+
+
+# ---------------------------------------------------------------------------------------------- faults
+
+
+async def test_a_denied_lane_is_closed_for_a_while_and_reopens_by_a_probe():
+    denied = Scripted({"a": [Status(401)], "b": [Status(401)]}, quota="denied")
+    async with open_pool() as pool:
+        assert (await pool.call(denied, "a")).error.kind is FaultKind.DENIED
+        closed, seconds = await timed(pool.call(denied, "x"))
+        assert not closed.success
+        assert seconds == 0.0
+        assert (await pool.call(Echo(), "other")).success
+        await anyio.sleep(20)
+        assert (await pool.call(denied, "y")).success
+        assert (await pool.call(denied, "z")).success
+        assert denied.board.calls["x"] == 0
+
+
+async def test_while_a_lane_is_probed_only_one_call_is_in_flight_there():
+    strategy = Scripted({"a": [Status(401)]}, quota="denied")
+    async with open_pool(pace=wide) as pool:
+        await pool.call(strategy, "a")
+        await anyio.sleep(20)
+        async with anyio.create_task_group() as nursery:
+            for prompt in "bcdef":
+                nursery.start_soon(pool.call, strategy, prompt)
+            await anyio.sleep(0.5)
+            assert strategy.board.in_flight == 1
+            await anyio.sleep(1.0)
+            assert strategy.board.in_flight == 4
+
+
+@pytest.mark.parametrize("headers", [{}, {"retry-after": "40"}], ids=["unknown", "known"])
+async def test_an_exhausted_lane_reopens(headers):
+    class Exhausted(Echo):
+        until = 40.0
+
+        async def execute(self, prompt, attempt, timeout):
+            await anyio.sleep(0.1)
+            if anyio.current_time() < self.until:
+                error = Status(429, headers)
+                error.args = ("insufficient_quota: You exceeded your current quota",)
+                error.body = {"error": {"code": "insufficient_quota", "message": "quota"}}
+                raise error
+            return await super().execute(prompt, attempt, timeout)
+
+    strategy, answered = Exhausted(), []
+    async with open_pool() as pool:
+        while not answered and anyio.current_time() < 2_000:
+            result = await pool.call(strategy, "a", timeout=60)
+            if result.success:
+                answered.append(anyio.current_time())
+            await anyio.sleep(1)
+    assert answered
+    assert answered[0] < 40.0 + 120.0
+
+
+async def test_a_failed_prepare_is_tried_again_after_a_while():
+    strategy = Prepared(0.5, failures=(Status(400), Status(400)))
+    async with open_pool() as pool:
+        assert not (await pool.call(strategy, "a")).success
+        at_once, seconds = await timed(pool.call(strategy, "b"))
+        assert not at_once.success
+        assert seconds == 0.0
+        await anyio.sleep(10)
+        assert not (await pool.call(strategy, "c")).success
+        await anyio.sleep(10)
+        assert (await pool.call(strategy, "d")).success
+    assert strategy.log.count("prepare") == 3
+
+
+async def test_a_bug_of_a_call_disturbs_neither_another_call_nor_a_batch():
+    class Buggy(Echo):
+        async def execute(self, prompt, attempt, timeout):
+            if prompt == "bug":
+                raise LookupError("boo")
+            return await super().execute(prompt, attempt, timeout)
+
+    strategy = Buggy()
+    async with open_pool(pace=lambda _: FixedPace(3)) as pool:
+        batches = []
+
+        async def batch() -> None:
+            batches.append(await pool.process_prompts(strategy, [str(i) for i in range(30)]))
+
+        async with anyio.create_task_group() as nursery:
+            nursery.start_soon(batch)
+            await anyio.sleep(0.5)
+            assert (await pool.call(strategy, "bug")).error.kind is FaultKind.BUG
+            assert (await pool.call(strategy, "fine")).success
+    assert batches[0].succeeded == 30
+
+
+async def test_a_cancelled_batch_does_not_disturb_calls():
+    async with open_pool(pace=lambda _: FixedPace(2)) as pool:
+        strategy, outputs = Echo(), []
+
+        async def call(prompt: str) -> None:
+            outputs.append((await pool.call(strategy, prompt)).output)
+
+        async with anyio.create_task_group() as nursery:
+            with anyio.move_on_after(1.5):
+                nursery.start_soon(call, "a")
+                nursery.start_soon(call, "b")
+                await pool.process_prompts(strategy, [str(i) for i in range(30)])
+            nursery.start_soon(call, "c")
+        assert sorted(outputs) == ["A", "B", "C"]
+        assert is_quiet(pool)
+
+
+# ---------------------------------------------------------------------------------------------- closing and draining
+
+
+async def test_draining_answers_every_call_that_waits():
+    kinds: list[Any] = []
+    async with open_pool(pace=narrow) as pool:
+
+        async def call(strategy: Any, prompt: str) -> None:
+            result = await pool.call(strategy, prompt)
+            kinds.append(result.error and result.error.kind)
+
+        async with anyio.create_task_group() as nursery:
+            echo = Echo()
+            for prompt in "abc":
+                nursery.start_soon(call, echo, prompt)
+            nursery.start_soon(call, Prepared(50.0), "d")
+            nursery.start_soon(call, Scripted({"e": [Status(503)] * 9}, 0.1, "again"), "e")
+            await anyio.sleep(0.5)
+            pool.drain("closing time")
+            with pytest.raises(MisuseError, match="closing time"):
+                await pool.call(echo, "late")
+        assert sorted(map(str, kinds)) == ["None"] + ["pending"] * 4
+        assert is_quiet(pool)
+
+
+async def test_a_call_of_a_closed_pool_is_misuse():
+    pool = open_pool()
+    with pytest.raises(MisuseError, match="not open"):
+        await pool.call(Echo(), "a")
+    async with pool:
+        with pytest.raises(InvalidWorkItemError):
+            await pool.call("no strategy", "a")
+        with pytest.raises(InvalidWorkItemError):
+            await pool.call(Echo(), 5)
+    with pytest.raises(MisuseError, match="not open"):
+        await pool.call(Echo(), "a")
+
+
+# ---------------------------------------------------------------------------------------------- the journal
+
+
+async def test_calls_with_equal_prompts_share_one():
+    journal, strategy, outputs = MemoryJournal(), Echo(), []
+
+    async def call() -> None:
+        outputs.append((await pool.call(strategy, "same")).output)
+
+    async with open_pool(journal=journal) as pool:
+        async with anyio.create_task_group() as nursery:
+            for _ in range(5):
+                nursery.start_soon(call)
+    assert outputs == ["SAME"] * 5
+    assert strategy.board.calls["same"] == 1
+    assert len(journal.kept) == 5
+
+
+async def test_a_stored_result_needs_no_call():
+    journal, strategy = MemoryJournal(), Echo()
+    async with open_pool(journal=journal) as pool:
+        await pool.call(strategy, "a", item_id="one")
+        again = await pool.call(strategy, "a", item_id="one")
+    assert again.output == "A"
+    assert strategy.board.calls["a"] == 1
+
+
+async def test_a_commit_that_fails_raises_with_the_result_and_later_calls_are_stored():
+    journal = MemoryJournal(failing=at_commit(2, 3))
+    async with open_pool(journal=journal) as pool:
+        assert (await pool.call(Echo(), "a")).success
+        with pytest.raises(UnsavedError) as caught:
+            await pool.call(Echo(), "b")
+        assert [result.output for result in caught.value.unsaved] == ["B"]
+        for prompt in "cd":
+            assert (await pool.call(Echo(), prompt)).success
+        assert is_quiet(pool)
+    assert sorted(result.output for result in journal.kept.values()) == ["A", "C", "D"]
+
+
+async def test_no_paid_result_is_lost_when_the_journal_fails_under_many_calls():
+    journal, strategy = MemoryJournal(failing=from_commit(1), delay=0.5), Echo()
+    ends: list[str] = []
+
+    async def call(prompt: str) -> None:
+        try:
+            result = await pool.call(strategy, prompt)
+            ends.append("pending" if result.error else "answer")
+        except UnsavedError as error:
+            ends.extend(result.output.lower() for result in error.unsaved)
+        except JournalError:
+            ends.append("refused")
+
+    async with open_pool(journal=journal, pace=lambda _: FixedPace(4)) as pool:
+        async with anyio.create_task_group() as nursery:
+            for prompt in "abcdefgh":
+                nursery.start_soon(call, prompt)
+            await anyio.sleep(1.6)
+            nursery.start_soon(call, "late")
+        assert is_quiet(pool)
+    assert len(ends) == 9
+    assert set(strategy.board.calls) == {end for end in ends if len(end) == 1}
+
+
+async def test_a_recall_that_fails_concerns_its_call_only():
+    failing = ["bad"]
+    journal = MemoryJournal(recall_failing=lambda ids: JournalError("unreadable") if ids == failing else None)
+    async with open_pool(journal=journal) as pool:
+        outputs = []
+
+        async def call() -> None:
+            outputs.append((await pool.call(Echo(5.0), "good")).output)
+
+        async with anyio.create_task_group() as nursery:
+            nursery.start_soon(call)
+            await anyio.sleep(1)
+            with pytest.raises(JournalError, match="unreadable"):
+                await pool.call(Echo(), "x", item_id="bad")
+        assert outputs == ["GOOD"]
+        assert is_quiet(pool)
+
+
+# ---------------------------------------------------------------------------------------------- use of strategies
+
+
+async def test_an_idle_strategy_is_cleaned_up_and_prepared_again_when_it_is_used():
+    strategy = Prepared(0.5)
+    async with open_pool() as pool:
+        await pool.call(strategy, "a")
+        await anyio.sleep(2_000)
+        assert strategy.log == ["prepare", "cleanup"]
+        assert (await pool.call(strategy, "b")).success
+    assert strategy.log == ["prepare", "cleanup"] * 2
+
+
+async def test_a_processor_keeps_what_it_has_prepared():
+    strategy = Prepared(0.5)
+    async with ParallelBatchProcessor() as processor:
+        for name in "ab":
+            await processor.add_work(LLMWorkItem(name, strategy, name))
+            assert (await processor.process_all()).succeeded == 1
+            await anyio.sleep(2_000)
+    assert strategy.log == ["prepare", "cleanup"]
+
+
+async def test_a_middleware_may_replace_a_single_call_and_its_result():
+    class Changes(Middleware):
+        async def before_process(self, work_item):
+            return attrs.evolve(work_item, prompt=work_item.prompt * 2)
+
+        async def after_process(self, result):
+            return attrs.evolve(result, output=f"{result.output}!")
+
+    async with open_pool(middlewares=[Changes()]) as pool:
+        assert (await pool.call(Echo(), "ab")).output == "ABAB!"
