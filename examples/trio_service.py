@@ -57,7 +57,7 @@ async def answer_lines(pool: paceline.Pool, strategy: LLMCallStrategy[str], stre
 
 
 async def answer(pool: paceline.Pool, strategy: LLMCallStrategy[str], line: str) -> str:
-    """Return the answer to a line, or why there is none."""
+    """Return the answer to a line, or why it has none."""
     try:
         result = await pool.call(strategy, f"Positive or negative? {line}", timeout=20)
     except Busy as busy:

@@ -130,7 +130,7 @@ def _carry_out(services: Services, job: Job, effect: escalation.Effect, call: En
 
 
 async def _carry_out_after_hooks(services: Services, job: Job, effect: escalation.Effect, call: EndedCall) -> None:
-    """Do the same, after the hooks that hear of it."""
+    """Do the same, after the hooks that receive it."""
     hooks, fault, error = services.hooks, call.verdict.fault, call.error
     if error is not None and _hears_of(job, error):
         strategy, error = job.active_strategy, unwrap(error)
@@ -144,7 +144,7 @@ async def _carry_out_after_hooks(services: Services, job: Job, effect: escalatio
 
 
 def _hears_of(job: Job, error: BaseException) -> bool:
-    """Whether the item's own copy of its strategy is to hear of an exception."""
+    """Whether the item's own copy of its strategy is to receive an exception."""
     strategy = job.strategy
     if strategy is None or type(strategy).on_error is LLMCallStrategy.on_error:
         return False
