@@ -93,19 +93,29 @@ async def test_a_caller_that_is_cancelled_while_the_journal_is_read_leaves_the_o
     assert {f"p{number}" for number in range(1, 20, 2)} <= set(outputs)
 
 
-def test_a_native_cancellation_while_the_journal_is_read_leaves_the_others_to_be_answered(path):
+def test_a_native_cancellation_while_the_journal_is_read_for_others_too_leaves_them_to_be_answered(path):
+    readers, reading = [], asyncio.Event()
+
+    class Slow(SqliteJournal):
+        async def recall(self, items):
+            readers.append((asyncio.current_task(), len(items)))
+            reading.set()
+            await asyncio.sleep(0.05)
+            return await super().recall(items)
+
     async def answer(prompt: str) -> str:
         return prompt.upper()
 
     async def main() -> list[object]:
         strategy = CallableStrategy(answer)
-        async with open_pool(journal=path) as pool:
+        async with open_pool(journal=Slow(path)) as pool:
             tasks = [asyncio.create_task(pool.call(strategy, f"p{number}")) for number in range(20)]
-            await asyncio.sleep(0)
-            await asyncio.sleep(0)
-            for task in tasks[:2]:
-                task.cancel()
+            await reading.wait()
+            task, count = readers[0]
+            assert count > 10
+            task.cancel()
             return await asyncio.wait_for(asyncio.gather(*tasks, return_exceptions=True), 20)
 
     results = asyncio.run(main())
-    assert [result.output for result in results[2:]] == [f"P{number}" for number in range(2, 20)]
+    assert sum(isinstance(result, asyncio.CancelledError) for result in results) == 1
+    assert sum(getattr(result, "success", False) for result in results) == 19
