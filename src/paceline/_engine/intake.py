@@ -174,17 +174,15 @@ class Intake:
                 await lowlevel.checkpoint()
 
     async def _read_jobs(self, batch: ReadItems) -> list[Job]:
-        """Accept the next item; with a journal, which recalls many at once, the next few."""
+        """Accept the next few items; of an async source, which may take long for each, the next one."""
         if self._anext is not None:
             job = await self._read_async(batch, self._anext)
             return [] if job is None else [job]
         jobs: list[Job] = []
-        most = 1 if batch.commits is None else _RECALL_TOGETHER
-        while (
-            len(jobs) < most
-            and (self._must_accept or not batch.is_finished_calling)
-            and (job := self._read(batch)) is not None
-        ):
+        most = _CHECK_EVERY if batch.commits is None else _RECALL_TOGETHER
+        if self.length is not None and batch.is_finished_calling:
+            most = min(most, self.length - self._count)  # rule 3
+        while len(jobs) < most and (job := self._read(batch)) is not None:
             jobs.append(job)
         return jobs
 
