@@ -340,7 +340,7 @@ class Middleware:
     A hook that returns None leaves the item or result unchanged. No exception of a hook loses an item: if `before_process`
     raises, the item fails with a fault of the kind `bug`; an exception of the other hooks is logged and counted. Hooks of an
     item are awaited before its next step, in the order of the processor's `middlewares` (`after_process` in reverse), and are
-    cancelled with the batch.
+    cancelled with the batch. None of them delays other items' calls, or counts as a call in flight.
     """
 
     async def before_process(self, work_item: LLMWorkItem[Any]) -> LLMWorkItem[Any] | None:
@@ -366,7 +366,11 @@ class Middleware:
 
 
 class BaseObserver:
-    """Receives the events of a batch. An exception is logged and counted, and has no effect on any item."""
+    """Receives the events of batches and calls. It holds up nobody: an exception is logged and counted, and has no effect on any item.
+
+    Each observer receives the events in their order, one after the other, from a queue of its own. If 20,000 wait there, new ones are
+    dropped; how many is logged, and is `dropped_events` of the statistics.
+    """
 
     async def on_event(self, event: ProcessingEvent, data: dict[str, Any]) -> None:
         """Receive one event.
@@ -375,7 +379,8 @@ class BaseObserver:
             event: Kind of the event.
             data: Fields of the event's record in `paceline.observers`, as a dict of its own for each observer.
 
-        The item or the batch waits until it returns; cancelled with the batch.
+        A batch returns its results once the events were received, or after `hook_timeout` seconds. Cancelled when the processor or pool is
+        left and it has not returned.
         """
 
 

@@ -114,8 +114,9 @@ class Worker:
         reply: Reply = NoReply.TIMED_OUT
         leak, deadline = "", self._services.clock.deadline
         following: Job | None = job
+        scope = CancelScope()
         try:
-            with CancelScope() as scope:
+            with scope:
                 usual = deadline()
                 while following is not None:
                     job, reply = following, NoReply.TIMED_OUT
