@@ -378,6 +378,7 @@ class Batch(ReadItems):
                 raise
             self._crash = interrupt_of(error)
         finally:
+            self._services.strategies.forget_jobs_of(self)
             self._services.scheduler.unregister(self)
 
     def finish(self, result: BatchResult[Any], failure: BaseException | None) -> None:

@@ -156,10 +156,17 @@ class Strategies:
 
     def dismiss_jobs_of(self, submitter: Submitter, reason: Fault) -> None:
         """Dismiss the jobs of a submitter that wait for a preparation."""
+        for job in self.forget_jobs_of(submitter):
+            submitter.dismiss(job, reason)
+
+    def forget_jobs_of(self, submitter: Submitter) -> list[Job]:
+        """Remove and return the jobs of a submitter that wait for a preparation."""
+        jobs = []
         for preparation in self._preparations.values():
             for job in [job for job in preparation.jobs if job.submitter is submitter]:
                 self._remove(preparation, job)
-                submitter.dismiss(job, reason)
+                jobs.append(job)
+        return jobs
 
     def withdraw(self, job: Job) -> bool:
         """Forget a job that waits for a preparation; return whether it does."""
