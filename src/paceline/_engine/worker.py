@@ -127,6 +127,7 @@ class Worker:
                         break
                     if self._calls % _LOOK_EVERY == 0 and deadline() != usual:
                         break
+                    following = None  # should a cancellation come, and the scope be in disorder: it is settled
                     following = await self._settle(job, reply)
         except RuntimeError as error:
             leak = leaked_scope(job, error)
