@@ -13,7 +13,16 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from paceline import CallError, FaultKind, LLMCallStrategy, LLMWorkItem, ProcessorConfig, RetryPolicy, TokenUsage, open_pool
+from paceline import (
+    CallError,
+    FaultKind,
+    LLMCallStrategy,
+    LLMWorkItem,
+    ProcessorConfig,
+    RetryPolicy,
+    TokenUsage,
+    open_pool,
+)
 from paceline.abc import Middleware
 from paceline.exceptions import Busy, JournalError, MisuseError, UnsavedError
 from paceline.testing import run_in_virtual_time
@@ -204,7 +213,9 @@ async def run_program(program: Program, journal: MemoryJournal, strategies: list
             if act.kind == "call":
                 name = f"call {index}"
                 world.called.append(
-                    await pool.call(strategy, str(act.prompts[0]), item_id=name, timeout=act.timeout, priority=act.priority)
+                    await pool.call(
+                        strategy, str(act.prompts[0]), item_id=name, timeout=act.timeout, priority=act.priority
+                    )
                 )
             elif act.kind == "batch":
                 world.results.append([len(items), *(await pool.process(items, priority=act.priority)).results])
@@ -288,7 +299,7 @@ def _intake(items: list[LLMWorkItem[Any]]) -> Any:
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning", "ignore::ResourceWarning")
 @pytest.mark.parametrize("backend", ["trio", "asyncio"])
 @given(program=PROGRAMS)
-@settings(max_examples=examples(60), suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+@settings(max_examples=examples(100), suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
 def test_nothing_is_lost_and_nothing_left_whatever_the_customers_of_a_pool_do(backend, program):
     journal = MemoryJournal(
         delay=program.commit_seconds,
