@@ -16,7 +16,7 @@ import pytest
 
 from .programs import SERVERS, provider, web_service
 
-NIGHT = [f"Text {number}" for number in range(1150)]
+NIGHT = [f"Text {number}" for number in range(1300)]
 FIRST = 12.0  # seconds of the first life of the service
 CALLERS, VISITORS, EVERY = 200, 100, 1 / 20  # at once; one after the other; seconds between these
 TIMEOUT = 1.0  # seconds that a request may take
