@@ -14,12 +14,17 @@ import attrs
 import httpx
 import pytest
 
+from paceline import runs
+
 from .programs import SERVERS, provider, web_service
 
-NIGHT = [f"Text {number}" for number in range(1300)]
+NIGHT = [f"Text {number}" for number in range(5000)]
 FIRST = 12.0  # seconds of the first life of the service
 CALLERS, VISITORS, EVERY = 200, 100, 1 / 20  # at once; one after the other; seconds between these
 TIMEOUT = 1.0  # seconds that a request may take
+REFUSALS = (
+    0.03  # share of the calls: in the first minute the pace still tries higher rates; over two minutes it is below 0.02
+)
 PATIENCE = 60.0  # seconds
 
 
@@ -66,8 +71,8 @@ async def start_night(url: str) -> None:
     await anyio.sleep(FIRST)
 
 
-async def call_beside_the_night(url: str) -> tuple[Load, dict[str, int]]:
-    """Call while the batch runs; return when it has ended."""
+async def call_beside_the_night(url: str) -> Load:
+    """Resume the batch, and call while it runs."""
     async with client_of(url) as client:
         assert (await client.put("/nights/1", json=NIGHT)).status_code == HTTPStatus.ACCEPTED
         await anyio.sleep(1)
@@ -79,13 +84,8 @@ async def call_beside_the_night(url: str) -> tuple[Load, dict[str, int]]:
             for number in range(CALLERS, CALLERS + VISITORS):
                 callers.start_soon(load.ask, number)
                 await anyio.sleep(EVERY)
-        assert (await client.get("/nights/1")).json() == {"running": True}, (
-            "the batch was too short to measure anything"
-        )
-        with anyio.fail_after(PATIENCE):
-            while "succeeded" not in (night := (await client.get("/nights/1")).json()):  # noqa: ASYNC110 - in another process
-                await anyio.sleep(0.5)
-        return load, night
+        assert (await client.get("/nights/1")).json() == {"running": True}
+        return load
 
 
 @pytest.mark.parametrize("server", SERVERS)
@@ -97,7 +97,7 @@ def test_requests_and_a_nightly_batch_share_a_limit_over_a_restart(server, tmp_p
         first = backend.counts()
         began = time.monotonic()
         with web_service(server, backend, TIMEOUT=f"{TIMEOUT}", JOURNAL=journal) as url:
-            load, night = anyio.run(call_beside_the_night, url)
+            load = anyio.run(call_beside_the_night, url)
             seconds = time.monotonic() - began
         both = backend.counts()
     served, refused = both["served"] - first["served"], both["refused"] - first["refused"]
@@ -108,9 +108,8 @@ def test_requests_and_a_nightly_batch_share_a_limit_over_a_restart(server, tmp_p
         f"  {len(waits)} answered, wait {p50:.2f} s (median), {p95:.2f} s (p95), {waits[-1]:.2f} s (most); {load.refused} times 503"
     )
     assert load.answers == {"positive": CALLERS + VISITORS}
-    assert night == {"succeeded": len(NIGHT), "failed": 0, "pending": 0}
-    assert len(NIGHT) + len(waits) <= both["served"] <= len(NIGHT) + len(waits) + load.refused, (
-        "an item was called twice"
-    )
-    assert refused < 0.02 * (served + refused)
+    stored = runs.status(journal).counts.succeeded
+    assert stored <= both["served"] <= stored + load.refused, "what was answered is stored, and called once"
+    assert stored - len(waits) > first["served"] + 0.05 * served, "the batch was resumed, and did not starve"
+    assert refused < REFUSALS * (served + refused)
     assert p95 < 1.0
