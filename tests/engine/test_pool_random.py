@@ -315,7 +315,10 @@ def test_nothing_is_lost_and_nothing_left_whatever_the_customers_of_a_pool_do(ba
     for expected, *results in world.results:
         prefix = results[0].item_id.split("-")[0] if results else None
         left = [result for result in world.unsaved if result.item_id.split("-")[0] == prefix]
-        assert not results or len(results) + len(left) >= expected, "an accepted item has no result"
+        act = program.customers[int(prefix)] if prefix else None
+        is_cut_short = act is None or act.cancelled < math.inf or program.ended != "end"
+        if not (is_cut_short and program.failing_commits):  # then the log has what could not be stored
+            assert not results or len(results) + len(left) >= expected, "an accepted item has no result"
     shown = [result for _, *results in world.results for result in results] + world.called
     for result in shown:
         if result.error is None or result.error.kind is not FaultKind.PENDING:

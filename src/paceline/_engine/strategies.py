@@ -206,8 +206,7 @@ class Strategies:
         async with shared.lock:
             if shared.is_ready:
                 return None
-            shared.is_started = True
-            failure = await self._prepare_by_policy(strategy)
+            failure = await self._prepare_by_policy(shared)
             shared.is_ready = failure is None
             return failure
 
@@ -219,11 +218,11 @@ class Strategies:
             use = self._uses[id(strategy)] = _Use(shared, current_time())
         return use
 
-    async def _prepare_by_policy(self, strategy: LLMCallStrategy[Any]) -> tuple[Fault, retry.Effect] | None:
+    async def _prepare_by_policy(self, shared: _Shared) -> tuple[Fault, retry.Effect] | None:
         """Prepare an instance; if that fails, return the fault of its items and the effect on the batch."""
         state, since = retry.NEW, current_time()
         while True:
-            fault = await self._prepare_once(strategy)
+            fault = await self._prepare_once(shared)
             if fault is None:
                 return None
             event = retry.event_of(fault, starved=current_time() - since, chance=self._draw())
@@ -233,9 +232,10 @@ class Strategies:
             # For a throttled call the lane's controller determines the wait. There is no lane yet, so the wait is bounded here.
             await sleep(max(effect.delay, min(fault.retry_after or 1.0, self._config.retry.backoff.longest)))
 
-    async def _prepare_once(self, strategy: LLMCallStrategy[Any]) -> Fault | None:
-        seconds = self._config.timeout_per_item
+    async def _prepare_once(self, shared: _Shared) -> Fault | None:
+        strategy, seconds = shared.strategy, self._config.timeout_per_item
         async with self._limiter:
+            shared.is_started = True
             with move_on_after(seconds):
                 _, error = await guarded(strategy.prepare)
                 if error is None:
