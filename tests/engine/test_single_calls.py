@@ -182,6 +182,21 @@ async def test_a_result_whose_task_was_cancelled_before_its_commit_is_stored_all
     assert {item_id: result.output for item_id, result in journal.kept.items()} == {"one": "A", "two": "B"}
 
 
+async def test_a_call_that_is_cancelled_while_a_shared_result_is_committed_is_settled_once():
+    journal = MemoryJournal(delay=1.0)
+    async with open_pool(journal=journal) as pool:
+        async with anyio.create_task_group() as nursery:
+            nursery.start_soon(lambda: pool.call(Echo(), "same", item_id="leads"))
+            await anyio.sleep(0.5)
+            with anyio.move_on_after(
+                2.0
+            ):  # the answer comes after 1 s, and is committed after 2 s; then the commit of this one begins
+                await pool.call(Echo(), "same", item_id="follows")
+        assert (await pool.call(Echo(), "other")).success
+        assert is_quiet(pool)
+    assert {"leads", "follows"} <= set(journal.kept)
+
+
 async def test_a_cancelled_call_hands_its_lead_to_the_next_with_the_same_prompt():
     strategy, results = Echo(5.0), []
 
@@ -299,15 +314,14 @@ async def test_long_prompts_fill_the_waiting_room():
 
 
 async def test_a_hopeless_deadline_is_refused_at_once():
-    async with open_pool(pace=narrow) as pool:
-        async with anyio.create_task_group() as nursery:
-            for index in range(60):
-                nursery.start_soon(pool.call, Echo(), str(index))
-            await anyio.sleep(10.5)
-            with pytest.raises(Busy) as caught:
-                await pool.call(Echo(), "late", timeout=5)
-            assert 10 < caught.value.retry_after < 100
-            nursery.start_soon(pool.call, Echo(), "patient")
+    async with open_pool(pace=narrow) as pool, anyio.create_task_group() as nursery:
+        for index in range(60):
+            nursery.start_soon(pool.call, Echo(), str(index))
+        await anyio.sleep(10.5)
+        with pytest.raises(Busy) as caught:
+            await pool.call(Echo(), "late", timeout=5)
+        assert 10 < caught.value.retry_after < 100
+        nursery.start_soon(pool.call, Echo(), "patient")
 
 
 async def test_a_burst_after_a_quiet_time_is_not_refused():
@@ -493,10 +507,9 @@ async def test_calls_with_equal_prompts_share_one():
     async def call() -> None:
         outputs.append((await pool.call(strategy, "same")).output)
 
-    async with open_pool(journal=journal) as pool:
-        async with anyio.create_task_group() as nursery:
-            for _ in range(5):
-                nursery.start_soon(call)
+    async with open_pool(journal=journal) as pool, anyio.create_task_group() as nursery:
+        for _ in range(5):
+            nursery.start_soon(call)
     assert outputs == ["SAME"] * 5
     assert strategy.board.calls["same"] == 1
     assert len(journal.kept) == 5

@@ -169,6 +169,7 @@ class CommitQueue:
         """Set the result of a job that needs no call of its own, and report it to the observers."""
         own = attrs.evolve(result, item_id=job.item.item_id, index=job.index, context=job.item.context)
         job.set_result(own, recalled=not is_pending(result))
+        job.deliver()
         if self._services.hooks.has_observers:
             fault = result.error
             self._services.hooks.publish(
