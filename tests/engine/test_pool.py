@@ -67,10 +67,12 @@ class Prepared(Echo):
 @pytest.mark.parametrize("source", [list, iter], ids=["sized", "unsized"])
 async def test_work_may_be_added_as_the_first_statement_of_a_stream(journal, source):
     with anyio.fail_after(100):
-        async with ParallelBatchProcessor(journal=journal and journal()) as processor:
-            async with processor.stream(source([LLMWorkItem("a", Echo(), "a")])) as results:
-                await processor.add_work(LLMWorkItem("b", Echo(), "b"))
-                assert sorted([result.output async for result in results]) == ["A", "B"]
+        async with (
+            ParallelBatchProcessor(journal=journal and journal()) as processor,
+            processor.stream(source([LLMWorkItem("a", Echo(), "a")])) as results,
+        ):
+            await processor.add_work(LLMWorkItem("b", Echo(), "b"))
+            assert sorted([result.output async for result in results]) == ["A", "B"]
 
 
 async def test_work_may_be_added_to_a_stream_without_a_source():
@@ -85,13 +87,15 @@ def test_an_item_is_not_lost_if_asyncio_cancels_the_task_that_adds_it():
         await anyio.sleep(3)
 
     async def main():
-        async with ParallelBatchProcessor(journal=MemoryJournal(recall_delay=1)) as processor:
-            async with processor.stream(source()) as results:
-                task = asyncio.create_task(processor.add_work(LLMWorkItem("b", Echo(), "b")))
-                await asyncio.sleep(0.5)
-                task.cancel()
-                with anyio.fail_after(100):
-                    return sorted([result.output async for result in results])
+        async with (
+            ParallelBatchProcessor(journal=MemoryJournal(recall_delay=1)) as processor,
+            processor.stream(source()) as results,
+        ):
+            task = asyncio.create_task(processor.add_work(LLMWorkItem("b", Echo(), "b")))
+            await asyncio.sleep(0.5)
+            task.cancel()
+            with anyio.fail_after(100):
+                return sorted([result.output async for result in results])
 
     assert run_in_virtual_time(main, backend="asyncio") == ["A", "B"]
 

@@ -23,6 +23,7 @@ from paceline import (
     TokenUsage,
     open_pool,
 )
+from paceline._engine.intake import Intake
 from paceline.abc import Middleware
 from paceline.exceptions import Busy, JournalError, MisuseError, UnsavedError
 from paceline.testing import run_in_virtual_time
@@ -220,9 +221,7 @@ async def run_program(program: Program, journal: MemoryJournal, strategies: list
             elif act.kind == "batch":
                 world.results.append([len(items), *(await pool.process(items, priority=act.priority)).results])
             else:
-                prompts = [str(prompt) for prompt in act.prompts]
-                del prompts  # ids of a stream of prompts would be those of another
-                stream = pool._pool.stream(_intake(items), priority=act.priority)
+                stream = pool._pool.stream(Intake(items), priority=act.priority)
                 async with stream as results:
                     world.results.append([len(items)])
                     shown = world.results[-1]
@@ -290,12 +289,6 @@ async def run_program(program: Program, journal: MemoryJournal, strategies: list
     return world
 
 
-def _intake(items: list[LLMWorkItem[Any]]) -> Any:
-    from paceline._engine.intake import Intake
-
-    return Intake(items)
-
-
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning", "ignore::ResourceWarning")
 @pytest.mark.parametrize("backend", ["trio", "asyncio"])
 @given(program=PROGRAMS)
@@ -307,7 +300,7 @@ def test_nothing_is_lost_and_nothing_left_whatever_the_customers_of_a_pool_do(ba
     )
     strategies = [Acts(program, number) for number in range(3)]
     world = run_in_virtual_time(run_program, program, journal, strategies, backend, backend=backend)
-    for expected, *results in world.results:
+    for _, *results in world.results:
         ids = [result.item_id for result in results]
         unsaved = {result.item_id for result in world.unsaved}
         assert len(set(ids)) == len(ids), "two results of one item"
