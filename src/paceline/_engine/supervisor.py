@@ -89,8 +89,9 @@ def _dismiss_unreachable(lane: Lane[Job]) -> None:
         submitter = first.submitter
         reason = lane.exhausted or submitter.exhausted.get(lane.quota) or submitter.stopped
         if reason is not None:
+            uncalled = attrs.evolve(reason, kind=FaultKind.PENDING)  # one for all: there may be a million
             for job in _waiting(lane, customer):
-                submitter.dismiss(job, reason if job.was_called else attrs.evolve(reason, kind=FaultKind.PENDING))
+                submitter.dismiss(job, reason if job.was_called else uncalled)
 
 
 def _waiting(lane: Lane[Job], customer: Customer | None = None) -> Iterator[Job]:
