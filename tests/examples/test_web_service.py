@@ -22,9 +22,7 @@ NIGHT = [f"Text {number}" for number in range(5000)]
 FIRST = 12.0  # seconds of the first life of the service
 CALLERS, VISITORS, EVERY = 200, 100, 1 / 20  # at once; one after the other; seconds between these
 TIMEOUT = 1.0  # seconds that a request may take
-REFUSALS = (
-    0.03  # share of the calls: in the first minute the pace still tries higher rates; over two minutes it is below 0.02
-)
+REFUSALS = 0.03  # share of the calls: at first the pace still tries higher rates; over 90 s it is below 0.02
 PATIENCE = 60.0  # seconds
 
 
