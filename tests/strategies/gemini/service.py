@@ -66,7 +66,7 @@ class Service:
     async def has_received(self, number: int) -> None:
         """Wait until a number of requests has arrived."""
         with fail_after(30):
-            while self.requests < number:  # noqa: ASYNC110 - the server is a thread
+            while self.requests < number:
                 await sleep(0.01)
 
     def says(self, *answers: Answer) -> None:
