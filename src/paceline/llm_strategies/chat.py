@@ -108,12 +108,12 @@ class ChatStrategy(Priced[T], Generic[T]):
         endpoint = (
             None if client is not None else Endpoint.of(type(self).__qualname__, self._provider, api_key, base_url)
         )
-        self._client = ChatClient(self._provider, endpoint, given=client)
+        self._connection = ChatClient(self._provider, endpoint, given=client)
         if endpoint is not None and is_same_host(endpoint.url, endpoint.home):
             self._listed_as = (self._name, self._provider.name)
         self._quota = quota or self._default_quota()
         self.error_classifier: ErrorClassifier = ProviderErrorClassifier(
-            secret=self._client.api_key, server=self.server
+            secret=self._connection.api_key, server=self.server
         )
 
     def __repr__(self) -> str:
@@ -127,14 +127,14 @@ class ChatStrategy(Priced[T], Generic[T]):
     @property
     def server(self) -> str | None:  # type: ignore[override]  # follows from the client
         """Server that is called, for people, without credentials."""
-        return self._client.server
+        return self._connection.server
 
     @property
     def identity(self) -> Mapping[str, Any]:
         """What the outputs depend on besides the prompt, as plain data."""
         return {
             **super().identity,
-            "server": self._client.compatible_server,
+            "server": self._connection.compatible_server,
             "system_instruction": fingerprint(self._instruction or None),
             "options": fingerprint(self._without_options() or None),
             **({"settings": self._settings()} if self._options else {}),
@@ -149,7 +149,7 @@ class ChatStrategy(Priced[T], Generic[T]):
     @property
     def connections(self) -> Connections | None:  # type: ignore[override]  # follows from the client
         """Connections of a client given by the user; None: any number."""
-        return self._client.connections
+        return self._connection.connections
 
     async def prepare(self) -> None:
         """Make the client, and look up the price if the service is the provider's own and none was given.
@@ -157,13 +157,13 @@ class ChatStrategy(Priced[T], Generic[T]):
         Raises:
             ConfigurationError: The client has an HTTP client of its own, and was used in another event loop.
         """
-        if self._client.endpoint is not None:
+        if self._connection.endpoint is not None:
             await self._look_up_price()
-        self._client.open()  # no await follows, so each counted user is cleaned up once
+        self._connection.open()  # no await follows, so each counted user is cleaned up once
 
     async def cleanup(self) -> None:
         """Close the client if it was made here, once the last user leaves."""
-        await self._client.close()
+        await self._connection.close()
 
     async def execute(self, prompt: Prompt, attempt: int, timeout: float) -> tuple[T, TokenUsage]:  # noqa: ARG002
         """Make one request and return its answer.
@@ -192,7 +192,7 @@ class ChatStrategy(Priced[T], Generic[T]):
 
     async def _ask(self, prompt: Parts, instruction: str) -> tuple[T, TokenUsage]:
         request = {"model": self._name, **self._messages(prompt, instruction), **self._fixed}
-        headers, body = await self._send(self._open_client(), request)
+        headers, body = await self._send(self._client(), request)
         self.quota_hint = quota_hint(headers)
         text, usage = self._read(body)
         return self._output.read(text, usage), usage
@@ -205,7 +205,7 @@ class ChatStrategy(Priced[T], Generic[T]):
             self._switch_model(named)
         body = {**self._body_of(request), "model": self.model}
         path = self._provider.paths[request.dialect]
-        response = await self._open_client().post(path, cast_to=httpx2.Response, body=body)
+        response = await self._client().post(path, cast_to=httpx2.Response, body=body)
         self.quota_hint = quota_hint(response.headers)
         if request.reply == "complete":
             return self._read_complete(response.text)
@@ -241,8 +241,8 @@ class ChatStrategy(Priced[T], Generic[T]):
     def _read_complete(self, body: str) -> tuple[dict[str, Any], TokenUsage]:
         """Return a reply as data and its usage, for any finish reason."""
 
-    def _open_client(self) -> Any:
-        client = self._client.get()
+    def _client(self) -> Any:
+        client = self._connection.get()
         if client is None:
             raise MisuseError(f"{self!r}.execute() was called before prepare()")
         return client
@@ -307,5 +307,5 @@ class ChatStrategy(Priced[T], Generic[T]):
     def _default_quota(self) -> str:
         """Return the lane's name: the same model on another server has another lane."""
         name = f"{type(self).__qualname__}:{self._name}"
-        server = self._client.compatible_server
+        server = self._connection.compatible_server
         return f"{name}@{server}" if server else name
