@@ -50,7 +50,7 @@ def driven_by(pace: NewPace | None) -> Drive:
             deadline=world.origin + trial.seconds - anyio.current_time(),
         )
         async with ParallelBatchProcessor[str](config, **options) as processor:
-            processor._engine._draw = client.chance.random  # noqa: SLF001 - the jitter must be the same in each run
+            processor._pool._draw = client.chance.random  # noqa: SLF001 - the jitter must be the same in each run
             client.gauge = lambda: _gauge(processor, tokens=trial.tokens)
             async with processor.stream(_items(client)) as results:
                 async for result in results:

@@ -216,7 +216,7 @@ def default_controller() -> NewPace:
     """Return the function that makes the default controllers of a processor."""
     from paceline import ParallelBatchProcessor  # noqa: PLC0415 - imports the engine only for its default
 
-    return ParallelBatchProcessor[str]()._engine._new_pace  # noqa: SLF001 - there is no public access
+    return ParallelBatchProcessor[str]()._pool._new_pace  # noqa: SLF001 - there is no public access
 
 
 def main() -> None:

@@ -366,7 +366,7 @@ class Middleware:
 
 
 class BaseObserver:
-    """Receives the events of batches and calls. It holds up no caller: an exception is logged and counted, and has no effect on any item.
+    """Receives the events of batches and calls. No call waits for it: an exception is logged and counted, and has no effect on any item.
 
     Each observer receives the events in their order, one after the other, from a queue of its own. If 20,000 wait there, new ones are
     dropped; how many is logged, and is `dropped_events` of the statistics.

@@ -207,8 +207,9 @@ def vanishing(path, act):
 
     async def answer(prompt):
         called.append(prompt)
+        is_sixtieth = len(called) == 60
         await anyio.sleep(0.002)
-        if len(called) == 60:
+        if is_sixtieth:
             act()
         return prompt
 
@@ -283,8 +284,9 @@ async def test_the_journal_after_a_power_failure_is_consistent_and_resumes(path,
 
     async def answer(prompt):
         called.append(prompt)
+        is_twentieth = len(called) % 20 == 0 and len(called) < 150
         await anyio.sleep(0.001)
-        if len(called) % 20 == 0 and len(called) < 150:
+        if is_twentieth:
             copies.append(_copied(path, tmp_path / f"cut{len(copies)}"))
         return prompt
 

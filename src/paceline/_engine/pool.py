@@ -80,10 +80,10 @@ class Pool:
         self._room = room or RoomLimits()
         self._clock = Clock()
         self._scheduler = Scheduler(config, self._clock, self._learned_of)
-        draw = random.Random().random  # noqa: S311 - jitter, not cryptography
-        self._strategies = Strategies(config, hooks, self._scheduler, draw, self._start_task)
+        self._draw = random.Random().random  # noqa: S311 - jitter, not cryptography
+        self._strategies = Strategies(config, hooks, self._scheduler, self._chance, self._start_task)
         self._services = Services(
-            config, self._clock, hooks, draw, self._scheduler, self._strategies, journal, Lock(), self.knowledge
+            config, self._clock, hooks, self._chance, self._scheduler, self._strategies, journal, Lock(), self.knowledge
         )
         self._calls: SingleCalls | None = None
         self._drained: Fault | None = None
@@ -179,6 +179,10 @@ class Pool:
                     self._journal_is_open = False
                     with CancelScope(shield=True):  # as long as the disk takes
                         await self._journal.close()
+
+    def _chance(self) -> float:
+        """Return a random number from 0 to 1."""
+        return self._draw()
 
     def _start_task(self, function: Callable[..., Any], *args: Any) -> None:
         if self._nursery is None:

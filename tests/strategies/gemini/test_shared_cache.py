@@ -335,7 +335,7 @@ async def test_a_key_that_is_denied_stops_the_batch_before_any_call(verb):
     service = Simulation()
     service.scripts[verb] = [Answer(refusal(401, "UNAUTHENTICATED"), 401)]
     batch = await run(strategy(service), 500)
-    assert "denied" in batch.failures
+    assert [group.kind for group in batch.systematic] == ["denied"]
     assert batch.succeeded == 0
     assert (service.count(verb), service.count("generate")) == (1, 0)
 
@@ -369,7 +369,7 @@ async def test_a_context_that_is_too_small_stops_the_batch_where_that_is_wanted(
     service = Simulation()
     service.scripts["post"] = [Answer(refusal(400, "INVALID_ARGUMENT", message=TOO_SMALL), 400)]
     batch = await run(strategy(service, too_small="stop"), 20)
-    assert "denied" in batch.failures
+    assert [group.kind for group in batch.systematic] == ["denied"]
     assert batch.succeeded == 0
     assert service.count("generate") == 0
     assert any("1024" in str(result.error) for result in batch.results)
@@ -380,7 +380,7 @@ async def test_an_invalid_key_reported_as_400_is_not_taken_for_a_small_context()
     body = refusal(400, "INVALID_ARGUMENT", {"reason": "API_KEY_INVALID"})
     service.scripts["post"] = [Answer(body, 400)]
     batch = await run(strategy(service), 20)
-    assert "denied" in batch.failures
+    assert [group.kind for group in batch.systematic] == ["denied"]
     assert batch.succeeded == 0
 
 
