@@ -42,7 +42,7 @@ async def test_max_workers_that_another_thread_sets_take_effect():
                 await anyio.wait_all_tasks_blocked()
                 assert strategy.board.in_flight == 1
                 await to_thread.run_sync(setattr, pool.config, "max_workers", 5)
-                while strategy.board.in_flight < 5:  # noqa: ASYNC110 - there is no event of it
+                while strategy.board.in_flight < 5:
                     await anyio.sleep(QUICK)
                 gate.set()
     assert strategy.board.max_in_flight == 5
