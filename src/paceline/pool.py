@@ -24,9 +24,9 @@ from ._engine.intake import Intake
 from ._engine.pool import NO_KNOWLEDGE, NewPace
 from ._engine.pool import Pool as _Pool
 from ._engine.statistics import ProcessorStatistics
+from ._prompt_intake import Prompts, intake_of
 from .abc import BaseObserver, Journal, LLMCallStrategy, LLMWorkItem, Middleware
 from .processor import as_journal
-from .prompts import Prompts, intake_of
 
 T = TypeVar("T")
 
@@ -84,8 +84,8 @@ class Pool:
     All methods must be called in the event loop that entered the pool, except for those that say "from any thread".
     """
 
-    def __init__(self, pool: _Pool) -> None:
-        self._pool = pool
+    def __init__(self, pool: Any) -> None:
+        self._pool: _Pool = pool
         self._numbers = count(1)
         self._prefix = f"call-{uuid4().hex[:12]}" if pool.has_journal else "call"
 

@@ -3,29 +3,25 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import AsyncIterable, Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from functools import partial
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Generic, Literal, TypeAlias, TypeVar, Unpack
+from typing import Any, Literal, TypeAlias, TypeVar, Unpack
 
 import anyio
-import attrs
 from anyio import from_thread
 from anyio.lowlevel import EventLoopToken, current_token
 
-from ._core.exceptions import ConfigurationError, InvalidWorkItemError
+from ._core.exceptions import ConfigurationError
 from ._core.results import BatchResult
 from ._engine.delivery import ResultStream
 from ._engine.foreign import logger
-from ._engine.intake import Intake
 from ._engine.pool import Pool
-from .abc import LLMCallStrategy, LLMWorkItem
+from ._prompt_intake import Prompts, intake_of
+from .abc import LLMCallStrategy
 from .processor import Options, ParallelBatchProcessor
-
-if TYPE_CHECKING:
-    from .files import InputRecord
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -34,9 +30,6 @@ Backend: TypeAlias = Literal["trio", "asyncio"]
 """The event loop that code which is not async runs."""
 
 _BACKENDS = ("trio", "asyncio")
-
-Prompts: TypeAlias = "Iterable[str] | Iterable[InputRecord] | AsyncIterable[str] | AsyncIterable[InputRecord]"
-"""Prompts to answer: strings, or the records that `paceline.files.read` reads."""
 
 
 async def process_prompts(
@@ -202,43 +195,3 @@ def _run_in_thread(call: Callable[[], Awaitable[R]], backend: Backend) -> R:
 def _private_pool(options: Options) -> Pool:
     """Return the pool of a processor with these arguments: prompts skip its queue."""
     return ParallelBatchProcessor[Any](**options)._pool  # noqa: SLF001 - two surfaces of one library
-
-
-def intake_of(strategy: LLMCallStrategy[T], prompts: Prompts) -> Intake:
-    """Return the intake of a batch of prompts.
-
-    Raises:
-        InvalidWorkItemError: `strategy` is not an `LLMCallStrategy`, or `prompts` is not iterable.
-    """
-    LLMWorkItem("0", strategy, "")  # a wrong strategy is reported before anything is read
-    if isinstance(prompts, str):
-        prompts = [prompts]
-    return Intake(prompts, make_item=_ItemMaker(strategy), unique=getattr(prompts, "has_unique_ids", False))
-
-
-@attrs.define
-class _ItemMaker(Generic[T]):
-    """Makes work items from strings, whose positions are their ids, or from input records, which have ids; not from both."""
-
-    _strategy: LLMCallStrategy[T]
-    _makes_of_records: bool | None = None
-
-    def __call__(self, index: int, prompt: object) -> LLMWorkItem[T]:
-        if isinstance(prompt, str):
-            self._expect(records=False)
-            return LLMWorkItem(str(index), self._strategy, prompt)
-        from .files.types import BadLine, InputRecord  # noqa: PLC0415 - not needed for strings
-
-        if isinstance(prompt, BadLine):
-            raise InvalidWorkItemError(f"{prompt}; leave bad lines out, or read the file with bad_lines='skip'")
-        if isinstance(prompt, InputRecord):
-            self._expect(records=True)
-            return LLMWorkItem(prompt.id, self._strategy, prompt.prompt, prompt.context)
-        return LLMWorkItem(str(index), self._strategy, prompt)  # type: ignore[arg-type]  # a work item checks its prompt
-
-    def _expect(self, *, records: bool) -> None:
-        if self._makes_of_records not in {None, records}:
-            raise InvalidWorkItemError(
-                "prompts must be strings or input records, not both: their ids might be the same"
-            )
-        self._makes_of_records = records

@@ -1,0 +1,60 @@
+"""Intake of prompts: makes the work items of a batch from prompts, for processors and pools alike."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterable, Iterable
+from typing import TYPE_CHECKING, Generic, TypeAlias, TypeVar
+
+import attrs
+
+from ._core.exceptions import InvalidWorkItemError
+from ._engine.intake import Intake
+from .abc import LLMCallStrategy, LLMWorkItem
+
+if TYPE_CHECKING:
+    from .files import InputRecord
+
+T = TypeVar("T")
+
+Prompts: TypeAlias = "Iterable[str] | Iterable[InputRecord] | AsyncIterable[str] | AsyncIterable[InputRecord]"
+"""Prompts to answer: strings, or the records that `paceline.files.read` reads."""
+
+
+def intake_of(strategy: LLMCallStrategy[T], prompts: Prompts) -> Intake:
+    """Return the intake of a batch of prompts.
+
+    Raises:
+        InvalidWorkItemError: `strategy` is not an `LLMCallStrategy`, or `prompts` is not iterable.
+    """
+    LLMWorkItem("0", strategy, "")  # a wrong strategy is reported before anything is read
+    if isinstance(prompts, str):
+        prompts = [prompts]
+    return Intake(prompts, make_item=_ItemMaker(strategy), unique=getattr(prompts, "has_unique_ids", False))
+
+
+@attrs.define
+class _ItemMaker(Generic[T]):
+    """Makes work items from strings, whose positions are their ids, or from input records, which have ids; not from both."""
+
+    _strategy: LLMCallStrategy[T]
+    _makes_of_records: bool | None = None
+
+    def __call__(self, index: int, prompt: object) -> LLMWorkItem[T]:
+        if isinstance(prompt, str):
+            self._expect(records=False)
+            return LLMWorkItem(str(index), self._strategy, prompt)
+        from .files.types import BadLine, InputRecord  # noqa: PLC0415 - not needed for strings
+
+        if isinstance(prompt, BadLine):
+            raise InvalidWorkItemError(f"{prompt}; leave bad lines out, or read the file with bad_lines='skip'")
+        if isinstance(prompt, InputRecord):
+            self._expect(records=True)
+            return LLMWorkItem(prompt.id, self._strategy, prompt.prompt, prompt.context)
+        return LLMWorkItem(str(index), self._strategy, prompt)  # type: ignore[arg-type]  # a work item checks its prompt
+
+    def _expect(self, *, records: bool) -> None:
+        if self._makes_of_records not in {None, records}:
+            raise InvalidWorkItemError(
+                "prompts must be strings or input records, not both: their ids might be the same"
+            )
+        self._makes_of_records = records
