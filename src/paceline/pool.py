@@ -150,15 +150,24 @@ class Pool:
         strategy: LLMCallStrategy[T],
         prompts: Prompts,
         *,
+        name: str = "",
         priority: int = BACKGROUND,
         tenant: str = "",
     ) -> BatchResult[T]:
         """Answer every prompt as one batch, and return all results. Several batches may run at once.
 
-        The arguments and exceptions are those of `paceline.process_prompts`; `priority` and `tenant` are those of `call`. Cancelling it
-        cancels the calls in flight and returns no results.
+        The other arguments and the exceptions are those of `paceline.process_prompts`; `priority` and `tenant` are those of `call`.
+        Cancelling it cancels the calls in flight and returns no results.
+
+        Args:
+            strategy: Strategy that answers all prompts.
+            prompts: Prompts.
+            name: Name of the batch, with which the ids of its items begin: `nightly/0`, `nightly/1`, ... Batches that share a journal need
+                different names: for the same id, the journal has the same item.
+            priority: Higher goes first.
+            tenant: For whom the calls are made.
         """
-        return await self._pool.collect(intake_of(strategy, prompts), priority=priority, tenant=tenant)
+        return await self._pool.collect(intake_of(strategy, prompts, name), priority=priority, tenant=tenant)
 
     async def process(
         self,
@@ -181,6 +190,7 @@ class Pool:
         strategy: LLMCallStrategy[T],
         prompts: Prompts,
         *,
+        name: str = "",
         priority: int = BACKGROUND,
         tenant: str = "",
     ) -> AbstractAsyncContextManager[ResultStream[T]]:
@@ -189,9 +199,9 @@ class Pool:
             async with pool.stream(strategy, prompts) as results:
                 async for result in results: ...
 
-        The arguments and exceptions are those of `paceline.open_stream`; `priority` and `tenant` are those of `call`.
+        The arguments and exceptions are those of `paceline.open_stream`; `name`, `priority` and `tenant` are those of `process_prompts`.
         """
-        return self._pool.stream(intake_of(strategy, prompts), priority=priority, tenant=tenant)
+        return self._pool.stream(intake_of(strategy, prompts, name), priority=priority, tenant=tenant)
 
     def drain(self, reason: str = DRAINED) -> None:
         """Start no more calls: calls in flight finish, other items become pending, and later calls raise MisuseError. From any thread.

@@ -448,3 +448,17 @@ async def test_two_pools_in_one_loop_do_not_disturb_each_other():
             one.drain()
             assert (await other.call(strategy, "x")).success
     assert strategy.log == ["prepare", "ready", "cleanup", "closed"]
+
+
+# ---------------------------------------------------------------------------------------------- batches that share a journal
+
+
+async def test_batches_of_different_names_share_a_journal_and_each_has_its_own_answers():
+    journal = MemoryJournal()
+    async with open_pool(journal=journal) as pool:
+        first = await pool.process_prompts(Echo(), ["a", "b"], name="monday")
+        second = await pool.process_prompts(Echo(), ["c", "d"], name="tuesday")
+        async with pool.stream(Echo(), ["e"], name="wednesday") as results:
+            third = [result async for result in results]
+    assert [result.output for result in (*first.in_input_order(), *second.in_input_order(), *third)] == list("ABCDE")
+    assert set(journal.kept) == {"monday/0", "monday/1", "tuesday/0", "tuesday/1", "wednesday/0"}
