@@ -34,7 +34,11 @@ def intake_of(strategy: LLMCallStrategy[T], prompts: Prompts, name: str = "") ->
     LLMWorkItem("0", strategy, "")  # a wrong strategy is reported before anything is read
     if isinstance(prompts, str):
         prompts = [prompts]
-    return Intake(prompts, make_item=_ItemMaker(strategy, f"{name}/" if name else ""), unique=getattr(prompts, "has_unique_ids", False))
+    return Intake(
+        prompts,
+        make_item=_ItemMaker(strategy, f"{name}/" if name else ""),
+        unique=getattr(prompts, "has_unique_ids", False),
+    )
 
 
 @attrs.define
