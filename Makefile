@@ -35,11 +35,8 @@ lint: $(VENV)/.dev
 types: $(VENV)/.dev
 	$(BIN)/mypy
 	$(BIN)/basedpyright --pythonpath $(BIN)/python
-	$(VERIFYTYPES) || $(VERIFYTYPES) \
+	PATH="$(abspath $(BIN)):$$PATH" PYTHONPATH=src basedpyright --verifytypes paceline --ignoreexternal > $(VENV)/verifytypes.txt \
 		|| { grep -B1 'error:' $(VENV)/verifytypes.txt; tail -n 22 $(VENV)/verifytypes.txt; exit 1; }
-
-# Of classes that refer to each other, one run in about ten takes some for unknown that the next run knows.
-VERIFYTYPES = PYTHONPATH=src $(BIN)/basedpyright --pythonpath $(BIN)/python --verifytypes paceline --ignoreexternal > $(VENV)/verifytypes.txt
 
 spelling: $(VENV)/.dev
 	$(BIN)/codespell src tests docs benchmarks examples README.md CHANGELOG.md $(wildcard CONTRIBUTING.md)
