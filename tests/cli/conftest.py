@@ -97,12 +97,24 @@ def on_stdin(text):
         os.close(reading)
 
 
+# Not `preexec_fn`: a process with threads, as each worker of the tests is, may hang between fork and exec.
+LIMITED = """
+import json, os, resource, sys
+kind, soft, hard = json.loads(sys.argv[1])
+resource.setrlimit(kind, (soft, hard))
+os.execv(sys.executable, [sys.executable, *sys.argv[2:]])
+"""
+"""Program that lowers a limit of its process, and becomes the Python program of the remaining arguments."""
+
+
 @pytest.fixture
 def start():
     """Start the program as a process, which is killed after the test."""
     processes = []
 
-    def popen(*arguments, command=("-m", "paceline"), environment=None, **options):
+    def popen(*arguments, command=("-m", "paceline"), environment=None, limits=None, **options):
+        if limits is not None:
+            command = ("-c", LIMITED, json.dumps(limits), *command)
         process = subprocess.Popen(
             [sys.executable, *command, *map(str, arguments)],
             env=clean_environment() | (environment or {}),

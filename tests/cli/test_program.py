@@ -240,7 +240,7 @@ def test_a_file_that_cannot_grow_keeps_complete_rows_and_the_rest_is_counted(pro
     out = tmp_path / "out.jsonl"
     run = process(
         *("run", jsonl(500), "-o", out, "--no-journal", "-m", FAST),
-        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, 10_000)),
+        limits=(resource.RLIMIT_FSIZE, 10_000, 10_000),
     )
     saved = len(rows_of(out))
     assert run.code == 3

@@ -125,11 +125,8 @@ def test_a_full_disk_stops_the_calls_and_the_unsaved_items_are_named(begin, json
     assert begin(source, "-o", out, "-m", SLOW, "--limit", "1", "-q").wait(30) == 0
     room = Path(f"{out}.journal").stat().st_size + 400_000
 
-    def limited():
-        resource.setrlimit(resource.RLIMIT_FSIZE, (room, room))
-
     process = begin(source, "-o", "-", "--journal", f"{out}.journal", "--allow-changes", "-m", "counting:0.001", "-q",
-                    preexec_fn=limited, stdout=subprocess.DEVNULL)  # fmt: skip
+                    limits=(resource.RLIMIT_FSIZE, room, room), stdout=subprocess.DEVNULL)  # fmt: skip
     _, err = process.communicate(timeout=60)
     assert process.returncode == 3, err
     called = len(calls_in(tmp_path))
@@ -237,7 +234,7 @@ def test_a_second_process_is_refused_with_the_first_ones_number(begin, jsonl, tm
 def test_few_file_descriptors_are_enough_for_many_workers(begin, jsonl, tmp_path):
     out = tmp_path / "out.jsonl"
     process = begin(jsonl(100), "-o", out, "-m", SLOW, "--max-workers", "200", "-q",
-                    preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (64, 64)))  # fmt: skip
+                    limits=(resource.RLIMIT_NOFILE, 64, 64))  # fmt: skip
     _, err = process.communicate(timeout=60)
     assert process.returncode == 0, err
     assert whole(out, 100)

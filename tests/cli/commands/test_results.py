@@ -201,7 +201,7 @@ def test_a_full_disk_is_one_sentence_and_leaves_the_old_file(process, big, tmp_p
     out.write_text("before\n")
     run = process(
         *("results", big, "-o", out, "--overwrite", "--as", kind),
-        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000)),
+        limits=(resource.RLIMIT_FSIZE, 100_000, 100_000),
     )
     assert (run.code, run.err) == (3, f"paceline: {out}: File too large; the results are in {big}\n")
     assert out.read_text() == "before\n"
