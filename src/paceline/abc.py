@@ -193,8 +193,7 @@ class LLMCallStrategy(ABC, Generic[T_co]):
     def quota(self) -> str:
         """The quota key: strategies whose calls share a provider's quota return the same key and so share a lane.
 
-        By default the class's name and the model. Keep the number of keys small: every lane is examined whenever a call may
-        start. Read from the item's own copy before each further call, so that an item whose `on_error` selects another model
+        By default the class's name and the model. Each key has a lane and a controller of its own. Read from the item's own copy before each further call, so that an item whose `on_error` selects another model
         waits in that model's lane.
         """
         name = type(self).__qualname__

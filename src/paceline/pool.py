@@ -63,7 +63,7 @@ def open_pool(  # noqa: PLR0913 - all have good defaults
         pace: Function that creates the rate controller of a new quota key, from what is known of the quota or None.
         knowledge: What is known of quotas, by quota key, from an earlier `knowledge()`.
         max_waiting: Single calls that may wait for their turn at once; one more raises `Busy`.
-        max_waiting_characters: Characters that their prompts may have, all together.
+        max_waiting_characters: Characters that the prompts of single calls may have, all together, those in flight included.
 
     Raises:
         ConfigurationError: A middleware, an observer or the journal is of another type, or a number is out of its bounds.
