@@ -36,7 +36,7 @@ from paceline.typing import Attempt
 from .table import table
 
 _TOGETHER = 100  # results in one commit, as at several thousand calls per second
-_RECALLED = 64  # items that are recalled together, as the engine does
+_RECALLED = 256  # items that are recalled together, as the engine does
 _ANSWER = "an answer of about twenty words, as a classification with a short reason has it, no longer"
 
 

@@ -400,12 +400,22 @@ async def test_a_changed_item_stops_the_batch_and_results_of_earlier_calls_are_s
 
 async def test_a_changed_item_is_reported_even_if_commits_fail_too():
     journal = MemoryJournal(
-        recall_failing=lambda ids: JournalChangedError("run.db", ["changed"]) if "100" in ids else None,
+        recall_failing=lambda ids: JournalChangedError("run.db", ["changed"]) if "20" in ids else None,
         recall_delay=0.5,  # the first calls are in flight when the second recall fails
         failing=from_commit(1),
     )
     with pytest.raises(UnsavedError, match=r"changed; \d+ results could not be saved: '"):
         await process_prompts(Echo(), map(str, range(300)), journal=journal, pace=wide)
+
+
+async def test_a_source_is_recalled_in_parts_that_grow_so_that_the_first_calls_need_not_wait():
+    parts: list[int] = []
+    journal = MemoryJournal(recall_failing=lambda ids: parts.append(len(ids)))
+    batch = await process_prompts(Echo(), (str(i) for i in range(2_000)), journal=journal, pace=wide)
+    assert batch.succeeded == 2_000
+    assert parts[0] <= 16
+    assert all(later <= sum(parts[:number]) for number, later in enumerate(parts) if number)
+    assert max(parts) == 256
 
 
 async def test_unsaved_results_come_at_the_end_of_a_stream():

@@ -58,7 +58,8 @@ class CommitQueue:
         """Settled jobs whose results are to be committed."""
         self._unsaved: list[WorkItemResult[Any]] = []
         """Results that could not be committed."""
-        self._wake_up = Event()
+        self._wake_up: Event | None = None
+        """Set to wake `run`; None while it does not wait."""
         self._arrived: list[Job] = []
         """Jobs of single calls that are to be recalled."""
         self._reading = Lock()
@@ -161,7 +162,7 @@ class CommitQueue:
         self._keys[job.index] = key
         if len(sharing) > 1:
             self._followers += 1
-            self._wake_up.set()
+            self.wake()
             return False
         return True
 
@@ -184,7 +185,7 @@ class CommitQueue:
             self._hand_over(job)
         else:
             self._waiting.append(job)
-            self._wake_up.set()
+            self.wake()
 
     def _hand_over(self, job: Job) -> None:
         """Hand a job's result over, and settle its followers with it."""
@@ -199,7 +200,7 @@ class CommitQueue:
             if job.result is not None:
                 self._set_recalled(other, attrs.evolve(job.result, usage=NO_USAGE, attempts=(), refusals=0))
                 self.deliver(other)
-        self._wake_up.set()
+        self.wake()
 
     def _withhold(self, job: Job) -> None:
         """Close a job whose result could not be committed: the result goes into the `UnsavedError`, its followers are pending."""
@@ -214,10 +215,12 @@ class CommitQueue:
     def _remove_followers(self, job: Job) -> list[Job]:
         """End a job's lead; return its followers that have no result yet."""
         key = self._keys.pop(job.index, None)
-        sharing = self._sharing.get(key)
+        sharing = None if key is None else self._sharing.get(key)
         if sharing is None or sharing[0] is not job:
             return []
         del self._sharing[key]
+        if len(sharing) == 1:
+            return []
         self._followers -= len(sharing) - 1
         return [other for other in sharing[1:] if other.result is None]
 
@@ -227,7 +230,7 @@ class CommitQueue:
         self._followers += len(jobs) - 1
         self._submitter.admit(jobs[0])
         self._services.scheduler.alarm.ring()
-        self._wake_up.set()
+        self.wake()
 
     def follows(self, job: Job) -> bool:
         """Whether a job waits for the result of another."""
@@ -243,11 +246,13 @@ class CommitQueue:
             self._followers -= 1
         elif followers := self._remove_followers(job):
             self._lead_with(followers, key)
-        self._wake_up.set()
+        self.wake()
 
     def wake(self) -> None:
-        """Wake `run`, to check whether the batch is closed."""
-        self._wake_up.set()
+        """Wake `run`, to check whether there is something to commit, or the batch is closed."""
+        if self._wake_up is not None:
+            self._wake_up.set()
+            self._wake_up = None
 
     def has_room(self) -> bool:
         """Whether results are committed as fast as they come."""

@@ -29,6 +29,7 @@ _COUNTS = (
     *_WRITTEN,
 )  # in the order of TokenUsage
 _USAGE = ", ".join(_COUNTS)
+_NO_COUNTS = (0,) * len(_COUNTS)
 _MOST_TOKENS = 2**53 - 1  # more cannot be a real count, and beyond 2**63 SQLite fails
 
 _INSERT_ITEM = "INSERT OR IGNORE INTO items (id, content, strategy, place) VALUES"
@@ -159,6 +160,8 @@ def _insert(db: sqlite3.Connection, statement: str, rows: Sequence[tuple[Any, ..
 
 
 def _counts(usage: TokenUsage) -> tuple[int, ...]:
+    if usage is NO_USAGE:
+        return _NO_COUNTS
     counts = usage_counts(usage)
     return counts if max(counts) <= _MOST_TOKENS else tuple(min(count, _MOST_TOKENS) for count in counts)
 

@@ -98,8 +98,8 @@ class SqliteJournal:
         self._thread = CapacityLimiter(1)
         self._lock = threading.Lock()
         self._identities: dict[int, tuple[LLMCallStrategy[Any], int]] = {}
-        self._contents: dict[int, tuple[LLMWorkItem[Any], bytes]] = {}
-        """The content keys of the items that were recalled last, by the identity of the item."""
+        self._keys: dict[int, tuple[LLMWorkItem[Any], Hashable | None]] = {}
+        """What `key_of` returns for the items that were recalled last, by the identity of the item."""
 
     @classmethod
     def on(cls, writer: JournalWriter, *, dedupe: bool | None = None) -> SqliteJournal:
@@ -150,7 +150,7 @@ class SqliteJournal:
     async def close(self) -> None:
         """Close the file. A failure to record the end of the run is logged, not raised."""
         self._identities.clear()
-        self._contents = {}
+        self._keys = {}
         await self._run(self._close)
 
     def _close(self) -> None:
@@ -168,12 +168,13 @@ class SqliteJournal:
 
     def key_of(self, item: LLMWorkItem[Any]) -> Hashable | None:
         """Return the key of an item's prompt and strategy, shared by the items that need only one call; None if none share."""
+        recalled = self._keys.get(id(item))
+        if recalled is not None and recalled[0] is item:
+            return recalled[1]
         if not self._may_share(item):
             return None
         known = self._identities.get(id(item.strategy))
-        recalled = self._contents.get(id(item))
-        content = recalled[1] if recalled is not None and recalled[0] is item else content_key(item.prompt)
-        return content, known[1] if known is not None else -id(item.strategy)
+        return content_key(item.prompt), known[1] if known is not None else -id(item.strategy)
 
     async def recall(self, items: Sequence[LLMWorkItem[Any]]) -> Sequence[WorkItemResult[Any] | None]:
         """Register items; return each one's stored result, or None if it must be called.
@@ -221,9 +222,15 @@ class SqliteJournal:
         writer = self._open_writer
         registered = [RegisteredItem(item.item_id, content_key(item.prompt), self._strategy_of(item)) for item in items]
         pairs = [*zip(items, registered, strict=True)]
-        self._contents = {id(item): (item, row.content) for item, row in pairs}
+        may_share = [self._may_share(item) for item in items]
+        self._keys = {
+            id(item): (item, (row.content, row.strategy) if shares else None)
+            for (item, row), shares in zip(pairs, may_share, strict=True)
+        }
         with writer.transaction() as db:
-            known_contents = writer.items.contents(row.content for item, row in pairs if self._may_share(item))
+            known_contents = writer.items.contents(
+                row.content for row, shares in zip(registered, may_share, strict=True) if shares
+            )
             known_items = writer.items.added
             changes = writer.items.register(registered, accept_changes=self._accept_changes)
             if changes and not self._accept_changes:
@@ -236,8 +243,8 @@ class SqliteJournal:
                 db,
                 [
                     row
-                    for item, row in pairs
-                    if row.content in known_contents and storable(row.id) not in stored and self._may_share(item)
+                    for row, shares in zip(registered, may_share, strict=True)
+                    if shares and row.content in known_contents and storable(row.id) not in stored
                 ],
             )
             results: list[WorkItemResult[Any] | None] = []
