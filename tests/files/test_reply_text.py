@@ -7,7 +7,7 @@ import io
 import json
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from paceline import WorkItemResult
@@ -85,6 +85,8 @@ json_values = st.recursive(
 
 
 @given(st.dictionaries(st.sampled_from(["choices", "candidates", "content", "output"]), json_values), json_values)
+@example({"content": [{"type": []}]}, None)
+@example({"output": [{"type": {}, "content": [{"type": []}]}]}, None)
 def test_no_form_of_a_reply_raises(reply, usage):
     reply = {**reply, "usage": usage}
     assert isinstance(reply_text(reply), str)

@@ -6,7 +6,7 @@ import math
 from random import Random
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from paceline._core.pace import ABANDONED, SERVED, Excused, PaceKnowledge, Throttled
@@ -62,6 +62,7 @@ places = st.sets(st.integers(0, CALLS - 1), max_size=2)
 
 
 @given(st.lists(places, min_size=1, max_size=12))
+@example([{0, 6}, {0, 7}, {5, 6}, set(), {4}, {3}])  # the later ones prove a cap, which refunds them alone
 def test_excusing_all_refusals_restores_the_rate(refused):
     caller = warmed_up()
     for each in refused:

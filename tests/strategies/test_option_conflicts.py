@@ -48,6 +48,17 @@ def test_anthropic_options_that_exclude_each_other_are_named(options, words):
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize("value", [[], {}], ids=str)
+def test_a_value_of_another_type_is_compared_as_any_other(value):
+    AnthropicStrategy(
+        "claude-haiku-4-5", api_key=KEY, options={"tool_choice": {"type": value}, "thinking": {"type": value}}
+    )
+    with pytest.raises(ConfigurationError, match="temperature"):
+        AnthropicStrategy("claude-haiku-4-5", api_key=KEY, options={"thinking": ADAPTIVE, "temperature": value})
+    with pytest.raises(ConfigurationError, match="temperature"):
+        OpenAIStrategy("o3", api_key=KEY, options={"temperature": value})
+
+
 @pytest.mark.parametrize(
     ("model", "options"),
     [

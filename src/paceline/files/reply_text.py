@@ -89,7 +89,7 @@ def _parts(answer: object) -> list[object]:
 
 
 def _is_call(part: Mapping[str, Any]) -> bool:
-    return part.get("type") in {"tool_use", "function_call"} or any(name in part for name in _CALLS)
+    return part.get("type") in ("tool_use", "function_call") or any(name in part for name in _CALLS)
 
 
 def _mappings(value: object) -> list[Mapping[str, Any]]:

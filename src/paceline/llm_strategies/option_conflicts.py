@@ -16,7 +16,7 @@ from typing import Any
 from .._core.exceptions import ConfigurationError
 
 _LEAST_BUDGET = 1_024  # tokens of thought: Anthropic refuses less
-_THINKING = {"enabled", "adaptive"}
+_THINKING = ("enabled", "adaptive")
 _LEAST_TOP_P = 0.95  # with thinking
 _REASONS_ONLY = re.compile(r"(?:o[134](?:-|\Z)|gpt-5(?:-mini|-nano)?(?:-20\d\d-\d\d-\d\d)?\Z)")
 """OpenAI's models that cannot leave out reasoning; later ones can, by the effort `none`."""
@@ -37,13 +37,13 @@ def check_anthropic(options: Mapping[str, Any], model: str, *, is_own_service: b
         ConfigurationError: An option is not accepted; the message names it, and what it contradicts.
     """
     given = _flat(options)
-    forces = _mapping(given.get("tool_choice")).get("type") in {"any", "tool"}
+    forces = _mapping(given.get("tool_choice")).get("type") in ("any", "tool")
     if forces:
         raise _tool_is_forced()
     if not thinks(options) or not (is_own_service or "claude" in model.lower()):
         return
     # https://docs.claude.com/en/docs/build-with-claude/extended-thinking
-    if given.get("temperature") not in {None, 1} or given.get("top_k") is not None:
+    if given.get("temperature") not in (None, 1) or given.get("top_k") is not None:
         name = "top_k" if given.get("top_k") is not None else "temperature"
         raise ConfigurationError(f"options: {model} accepts no {name} while it thinks; remove {name} or thinking")
     top_p = given.get("top_p")
@@ -84,7 +84,7 @@ def check_openai(options: Mapping[str, Any], model: str, *, is_own_service: bool
     if not is_own_service or not _REASONS_ONLY.match(model):
         return
     for name, default in _DEFAULTS.items():
-        if given.get(name) not in {None, default}:
+        if given.get(name) not in (None, default):
             raise ConfigurationError(f"options: {model} reasons, and accepts no {name}; remove it")
     if given.get("max_tokens") is not None:
         raise ConfigurationError(f"options: {model} reasons, and accepts no max_tokens; use max_completion_tokens")

@@ -130,10 +130,22 @@ def test_the_cuts_of_another_pacer_stay():
     assert charges.take_back(1) is tokens
 
 
+def test_refunded_cuts_are_forgotten_and_those_before_them_are_not():
+    of, charges = pacer(), Charges()
+    for order in (0, 1, 2):
+        refuse(charges, of, order, 20.0 - order)
+    charges.forget(1 * INTERVAL)
+    assert charges.take_back(2) is None
+    assert charges.take_back(1) is None
+    assert of.rate.value < math.inf
+    assert charges.take_back(0) is of
+    assert of.rate.value == math.inf
+
+
 def test_forgotten_cuts_and_old_ones_stay():
     of, charges = pacer(), Charges()
     refuse(charges, of, 0, 20.0)
-    charges.forget()
+    charges.forget(0.0)
     assert charges.take_back(0) is None
     for order in range(1, KEPT + 2):
         refuse(charges, of, order, 20.0)

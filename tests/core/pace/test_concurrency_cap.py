@@ -34,9 +34,9 @@ class Provider:
     def refuse(self, *in_flight, rate=100.0):
         for number in in_flight:
             self.now += 1.0
-            refund = self.concurrency.record_refusal(number, self.now, rate)
-            if refund is not None:
-                self.refunds.append(refund)
+            proof = self.concurrency.record_refusal(number, self.now, rate)
+            if proof is not None:
+                self.refunds.append(proof.rate)
 
     @property
     def proven(self):
@@ -359,8 +359,8 @@ def test_the_limit_stays_within_its_bounds_after_any_sequence(history, most):
         if name == "admitted":
             concurrency.record_admission(number, now)
         elif name == "refused":
-            refund = concurrency.record_refusal(number, now, rate)
-            assert refund is None or refund >= rate
+            proof = concurrency.record_refusal(number, now, rate)
+            assert proof is None or (proof.rate >= rate and proof.since <= now)
         elif name == "grow":
             concurrency.grow(now, number)
         elif name == "fail_probe":

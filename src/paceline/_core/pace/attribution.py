@@ -68,12 +68,12 @@ class Attribution:
         pacer = self._dimensions.charge(call, self._last_tokens)
         if not pacer.is_known and not self._is_young and sum(self._latest_refused) < _MIN_REFUSED:
             return
-        refund = cap.record_refusal(in_flight, call.started, pacer.rate.value)
-        if refund is None:
+        proof = cap.record_refusal(in_flight, call.started, pacer.rate.value)
+        if proof is None:
             self._cut(now, pacer, call, in_flight)
             return
-        pacer.rate.restore(refund)
-        self._charges.forget()
+        pacer.rate.restore(proof.rate)
+        self._charges.forget(proof.since)
         breaker.reset()
         limit = int(cap.limit)
         self._recorder.record_all(

@@ -52,9 +52,9 @@ class Charges:
         self._latest.append(_Charge(order, pacer, cut, copy.copy(pacer.rate)))
         _make(pacer.rate, cut)
 
-    def forget(self) -> None:
-        """Forget the cuts: the rates were set for another reason since."""
-        self._latest.clear()
+    def forget(self, since: float) -> None:
+        """Forget the cuts for calls that started at `since` or later: they were refunded. Earlier ones may still be taken back."""
+        self._latest = deque((each for each in self._latest if each.cut.started < since), maxlen=_KEPT)
 
     def take_back(self, order: int) -> Pacer | None:
         """Take back the cuts for the refusal of call number `order`; return the pacer whose rate rose, if one did."""

@@ -44,6 +44,8 @@ class CapTest:
     """When the last refused call had started, in seconds."""
     rate: float
     """Highest rate before it was charged, in its own unit per second."""
+    since: float
+    """When the first refused call had started, in seconds: only what was charged from then on is refunded."""
     above: int = 0
     """Admissions with as many in flight, or more."""
     between: bool = False
@@ -129,11 +131,11 @@ class ConcurrencyCap:
         """Whether a cap is known and a call with that many in flight was at it or above."""
         return self.probed < math.inf and in_flight >= int(self.cap)
 
-    def record_refusal(self, in_flight: int, started: float, rate: float) -> float | None:
-        """Record a refusal; return what to refund to the rate if the refusal proves a cap, else None."""
+    def record_refusal(self, in_flight: int, started: float, rate: float) -> CapTest | None:
+        """Record a refusal; return the test if the refusal proves a cap, so that the rate gets back what it was charged, else None."""
         test = self.test
         if test is None:
-            self.test = CapTest(in_flight, 1, 0, started, rate)
+            self.test = CapTest(in_flight, 1, 0, started, rate, started)
             self.limit = max(self.limit, min(self.maximum, in_flight + 2.0))
             return None
         test.record_refusal(in_flight, started, rate)
@@ -144,7 +146,7 @@ class ConcurrencyCap:
         self.belief = max(0, self.belief - 1)
         self._step, self._failures = 1.0, 1.0
         self._wait_for(_PROBE_EVERY)
-        return test.rate
+        return test
 
     def fail_probe(self, cap: float) -> None:
         """Go back to the cap after a refusal above it, and probe later."""

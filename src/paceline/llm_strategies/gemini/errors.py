@@ -63,7 +63,7 @@ class GeminiErrorClassifier(ProviderErrorClassifier):
 
 def is_cache_gone(error: BaseException) -> bool:
     """Whether the service reports that the context cache does not exist, or is not visible to this caller."""
-    if not _is(error, _API_ERROR) or attribute(error, "code") not in {HTTPStatus.FORBIDDEN, HTTPStatus.NOT_FOUND}:
+    if not _is(error, _API_ERROR) or attribute(error, "code") not in (HTTPStatus.FORBIDDEN, HTTPStatus.NOT_FOUND):
         return False
     message = attribute(error, "message")
     return isinstance(message, str) and _CACHE.search(message) is not None
