@@ -45,7 +45,7 @@ def open_pool(  # noqa: PLR0913 - all have good defaults
     pace: NewPace = PaceController,
     knowledge: Mapping[str, PaceKnowledge] = NO_KNOWLEDGE,
     max_waiting: int = 10_000,
-    max_waiting_characters: int = 256_000_000,
+    max_waiting_bytes: int = 256_000_000,
 ) -> Pool:
     """Return a pool, to be entered with `async with`. It is ready on entry.
 
@@ -63,14 +63,15 @@ def open_pool(  # noqa: PLR0913 - all have good defaults
         pace: Function that creates the rate controller of a new quota key, from what is known of the quota or None.
         knowledge: What is known of quotas, by quota key, from an earlier `knowledge()`.
         max_waiting: Single calls that may wait for their turn at once; one more raises `Busy`.
-        max_waiting_characters: Characters that the prompts of single calls may have, all together, those in flight included.
+        max_waiting_bytes: Bytes that the prompts of these calls may take in memory, all together: a text takes one for each Latin character,
+            and two or four otherwise; media take those of their content.
 
     Raises:
         ConfigurationError: A middleware, an observer or the journal is of another type, or a number is out of its bounds.
         JournalError: On entering: the journal cannot be written, another process writes it, or the file is not a journal.
     """
     config = ProcessorConfig() if config is None else config
-    room = RoomLimits(max_waiting, max_waiting_characters)
+    room = RoomLimits(max_waiting, max_waiting_bytes)
     hooks = Hooks(config, middlewares, observers)
     return Pool(_Pool(config, hooks, pace, knowledge, as_journal(journal), room))
 
@@ -128,14 +129,16 @@ class Pool:
             priority: Higher goes first.
             tenant: For whom the call is made; tenants of one priority take turns.
             item_id: Id of the result, and in the journal; None: one that the pool makes: `call-1`, `call-2`, ..., with a journal
-                `call-3f09b2c41d7e-1`, ..., which no other pool makes.
+                `call-3f09b2c41d7e-1`, ..., which no other pool makes. If the journal has a result with this id, it is returned.
             context: Any value; the result has it too.
 
         Raises:
-            Busy: Too many calls wait, or its turn would come only after `timeout` at the pace measured lately. Nothing was sent.
+            Busy: Too many calls wait, or at the pace measured lately its answer would come only after `timeout`. Nothing was sent.
             ConfigurationError: `timeout` is not a number of seconds.
             InvalidWorkItemError: `strategy` or `prompt` is of another type.
-            MisuseError: The pool is not open, takes no more calls, or belongs to another event loop.
+            MisuseError: The pool is not open, takes no more calls, or belongs to another event loop; or it has a journal, and a call
+                with this `item_id` is in progress.
+            JournalChangedError: The journal has this `item_id` with another prompt or strategy.
             JournalError: The journal failed; an UnsavedError has the result.
         """
         given: object = timeout

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import math
+from collections import Counter
+
 import attrs
 import pytest
 from hypothesis import given
@@ -16,20 +19,20 @@ LIMITS = RoomLimits(100, 5_000)
 @attrs.frozen
 class Asked:
     calls: int
-    characters: int
+    size: int
     ahead: int
     rate: float | None
     duration: float
     timeout: float | None
 
     def answer(self, **changes):
-        return refusal(LIMITS, **(attrs.asdict(self) | changes))
+        return refusal(LIMITS, **(attrs.asdict(self) | {"chance": 0.0} | changes))
 
 
 asked = st.builds(
     Asked,
     calls=st.integers(0, 150),
-    characters=st.integers(0, 10_000),
+    size=st.integers(0, 10_000),
     ahead=st.integers(0, 10**6),
     rate=st.none() | st.floats(1e-6, 1e4),
     duration=st.just(0.0) | st.floats(0, 1e3),
@@ -82,24 +85,41 @@ def test_more_patience_never_gets_a_call_refused(asked, more):
 
 
 @given(asked, st.integers(0, 100), st.integers(0, 5_000))
-def test_more_calls_or_characters_never_let_a_call_in(asked, calls, characters):
+def test_more_calls_or_bytes_never_let_a_call_in(asked, calls, more):
     if asked.answer() is not None:
-        assert asked.answer(calls=asked.calls + calls, characters=asked.characters + characters) is not None
+        assert asked.answer(calls=asked.calls + calls, size=asked.size + more) is not None
 
 
 @given(asked)
-def test_the_room_never_holds_more_calls_or_characters_than_its_bounds_except_one_long_prompt(asked):
+def test_the_room_never_holds_more_calls_or_bytes_than_its_bounds_except_one_long_prompt(asked):
     if asked.answer() is None:
         assert asked.calls < LIMITS.calls
-        assert asked.characters <= LIMITS.characters or not asked.calls
+        assert asked.size <= LIMITS.bytes or not asked.calls
+
+
+@given(asked, st.floats(0, 1))
+def test_a_jitter_decides_nothing_and_never_makes_a_time_shorter(asked, chance):
+    plain, spread = asked.answer(), asked.answer(chance=chance)
+    assert (plain is None) == (spread is None)
+    if plain is not None and spread is not None:
+        assert plain.reason == spread.reason
+        assert plain.retry_after <= spread.retry_after <= 2 * plain.retry_after + 4
+
+
+@given(asked)
+def test_of_a_thousand_refused_calls_few_come_back_in_the_same_second(asked):
+    if asked.answer() is None:
+        return
+    seconds = Counter(math.ceil(asked.answer(chance=number / 1_000).retry_after) for number in range(1_000))
+    assert max(seconds.values()) <= 250 + 1
 
 
 @given(asked)
 def test_who_comes_back_after_the_time_named_is_let_in_if_the_pace_holds(asked):
-    refused = asked.answer(calls=1, characters=1)
+    refused = asked.answer(calls=1, size=1)
     if refused is not None:
         ahead = max(0, asked.ahead - 1.0001 * refused.retry_after * asked.rate)
-        assert asked.answer(calls=1, characters=1, ahead=int(ahead)) is None
+        assert asked.answer(calls=1, size=1, ahead=int(ahead)) is None
 
 
 @pytest.mark.parametrize(
@@ -108,7 +128,7 @@ def test_who_comes_back_after_the_time_named_is_let_in_if_the_pace_holds(asked):
         (Asked(100, 10, 100, 2.0, 1.0, None), "the waiting room is full: 100 calls wait"),
         (
             Asked(1, 5_001, 0, None, 0.0, None),
-            "the waiting room is full: with this prompt, 5,001 characters would wait",
+            "the waiting room is full: with this prompt, 5,001 bytes would wait",
         ),
         (Asked(1, 10, 1, 0.1, 0.0, 5.0), "1 call is ahead, for about 10.0 s, and its timeout is 5 s"),
         (

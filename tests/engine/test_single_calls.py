@@ -10,9 +10,16 @@ import anyio
 import attrs
 import pytest
 
-from paceline import FaultKind, LLMWorkItem, ParallelBatchProcessor, ProcessorConfig, RetryPolicy, open_pool
+from paceline import CallError, FaultKind, LLMWorkItem, ParallelBatchProcessor, ProcessorConfig, RetryPolicy, open_pool
 from paceline.abc import Middleware
-from paceline.exceptions import Busy, ConfigurationError, InvalidWorkItemError, JournalError, MisuseError, UnsavedError
+from paceline.exceptions import (
+    ConfigurationError,
+    InvalidWorkItemError,
+    JournalChangedError,
+    JournalError,
+    MisuseError,
+    UnsavedError,
+)
 from paceline.testing import run_in_virtual_time
 from paceline.typing import Backoff
 
@@ -285,91 +292,11 @@ async def test_a_batch_has_the_context_of_the_task_that_started_it():
     assert sorted(seen) == ["a", "a", "b", "b"]
 
 
-# ---------------------------------------------------------------------------------------------- the waiting room
-
-
-async def test_a_full_waiting_room_refuses_the_next_call():
-    async with open_pool(pace=lambda _: FixedPace(1, gate=50.0), max_waiting=3) as pool:
-        async with anyio.create_task_group() as nursery:
-            for prompt in "abc":
-                nursery.start_soon(pool.call, Echo(), prompt)
-            await anyio.sleep(1)
-            with pytest.raises(Busy) as caught:
-                await pool.call(Echo(), "d")
-        assert caught.value.ahead == 3
-        assert caught.value.retry_after > 0
-        assert (await pool.call(Echo(), "d")).success
-
-
-async def test_long_prompts_fill_the_waiting_room():
-    async with (
-        open_pool(pace=lambda _: FixedPace(1, gate=50.0), max_waiting_characters=100) as pool,
-        anyio.create_task_group() as nursery,
-    ):
-        nursery.start_soon(pool.call, Echo(), "x" * 80)
-        await anyio.sleep(1)
-        with pytest.raises(Busy, match="characters"):
-            await pool.call(Echo(), "x" * 30)
-        assert (await pool.call(Echo(), "x" * 10)).success
-
-
-async def test_a_hopeless_deadline_is_refused_at_once():
-    async with open_pool(pace=narrow) as pool, anyio.create_task_group() as nursery:
-        for index in range(60):
-            nursery.start_soon(pool.call, Echo(), str(index))
-        await anyio.sleep(10.5)
-        with pytest.raises(Busy) as caught:
-            await pool.call(Echo(), "late", timeout=5)
-        assert 10 < caught.value.retry_after < 100
-        nursery.start_soon(pool.call, Echo(), "patient")
-
-
-async def test_a_burst_after_a_quiet_time_is_not_refused():
-    strategy, answered = Echo(), []
-
-    async def call() -> None:
-        answered.append(str((await pool.call(strategy, "burst", timeout=20)).error))
-
-    async with open_pool(pace=lambda _: FixedPace(20)) as pool:
-        for _ in range(5):
-            await pool.call(strategy, "now and then")
-            await anyio.sleep(30)
-        async with anyio.create_task_group() as nursery:
-            for _ in range(100):
-                nursery.start_soon(call)
-    assert answered == ["None"] * 100
-
-
-async def test_calls_that_have_timed_out_are_not_ahead_of_later_ones():
-    async with open_pool(pace=lambda _: FixedPace(20, gate=100.0), max_waiting=100) as pool:
-        for _ in range(3):
-            async with anyio.create_task_group() as nursery:
-                for index in range(100):
-                    nursery.start_soon(lambda index=index: pool.call(Echo(), str(index), timeout=1))
-        result, seconds = await timed(pool.call(Echo(), "last", timeout=200))
-        assert result.success
-        assert seconds < 100.0
-
-
 # ---------------------------------------------------------------------------------------------- faults
 
 
-async def test_a_denied_lane_is_closed_for_a_while_and_reopens_by_a_probe():
-    denied = Scripted({"a": [Status(401)], "b": [Status(401)]}, quota="denied")
-    async with open_pool() as pool:
-        assert (await pool.call(denied, "a")).error.kind is FaultKind.DENIED
-        closed, seconds = await timed(pool.call(denied, "x"))
-        assert not closed.success
-        assert seconds == 0.0
-        assert (await pool.call(Echo(), "other")).success
-        await anyio.sleep(20)
-        assert (await pool.call(denied, "y")).success
-        assert (await pool.call(denied, "z")).success
-        assert denied.board.calls["x"] == 0
-
-
 async def test_while_a_lane_is_probed_only_one_call_is_in_flight_there():
-    strategy = Scripted({"a": [Status(401)]}, quota="denied")
+    strategy = Scripted({"a": [CallError("used up", kind=FaultKind.EXHAUSTED)]}, quota="exhausted")
     async with open_pool(pace=wide) as pool:
         await pool.call(strategy, "a")
         await anyio.sleep(20)
@@ -515,13 +442,94 @@ async def test_calls_with_equal_prompts_share_one():
     assert len(journal.kept) == 5
 
 
-async def test_a_stored_result_needs_no_call():
+@pytest.mark.parametrize("reopened", [False, True])
+async def test_a_call_with_the_id_of_a_stored_result_recalls_it(reopened):
     journal, strategy = MemoryJournal(), Echo()
     async with open_pool(journal=journal) as pool:
-        await pool.call(strategy, "a", item_id="one")
-        again = await pool.call(strategy, "a", item_id="one")
-    assert again.output == "A"
+        first = await pool.call(strategy, "a", item_id="one")
+        if not reopened:
+            again, seconds = await timed(pool.call(strategy, "a", item_id="one", context=5))
+    if reopened:
+        async with open_pool(journal=journal) as pool:
+            again, seconds = await timed(pool.call(strategy, "a", item_id="one", context=5))
+    assert (first.output, again.output, again.context) == ("A", "A", 5)
+    assert seconds < 1.0
     assert strategy.board.calls["a"] == 1
+
+
+@pytest.mark.parametrize("backend", ["trio", "asyncio"])
+def test_the_id_of_a_stored_result_with_another_prompt_is_an_error_before_anything_is_paid(tmp_path, backend):
+    strategy = Echo(0.0)
+
+    async def main() -> None:
+        async with open_pool(journal=tmp_path / "calls.db") as pool:
+            await pool.call(strategy, "a", item_id="one")
+            with pytest.raises(JournalChangedError, match="one"):
+                await pool.call(strategy, "b", item_id="one")
+            assert (await pool.call(strategy, "b", item_id="two")).success
+
+    anyio.run(main, backend=backend)
+    assert strategy.board.calls == {"a": 1, "b": 1}
+
+
+@pytest.mark.parametrize("prompt", ["same", "other"])
+async def test_of_two_calls_at_once_with_one_id_in_a_journal_the_second_is_misuse(prompt):
+    journal, strategy = MemoryJournal(delay=0.5), Echo()
+    async with open_pool(journal=journal) as pool:
+        async with anyio.create_task_group() as nursery:
+            nursery.start_soon(lambda: pool.call(strategy, "same", item_id="one"))
+            await anyio.sleep(0.5)
+            with pytest.raises(MisuseError, match="a call with the item_id 'one' is in progress"):
+                await pool.call(strategy, prompt, item_id="one")
+        assert strategy.board.calls == {"same": 1}
+        with anyio.move_on_after(0.5):
+            await pool.call(strategy, "cancelled", item_id="two")
+        assert (await pool.call(strategy, "cancelled", item_id="two")).success
+        assert is_quiet(pool)
+
+
+async def test_an_id_whose_result_is_still_to_be_stored_after_its_call_was_cancelled_is_in_use():
+    journal, strategy = MemoryJournal(delay=2.0), Echo()
+    async with open_pool(journal=journal) as pool:
+        with anyio.move_on_after(2.0):
+            await pool.call(strategy, "a", item_id="one")
+        with pytest.raises(MisuseError, match="'one'"):
+            await pool.call(strategy, "a", item_id="one")
+        await anyio.sleep(3.0)
+        assert (await pool.call(strategy, "a", item_id="one")).output == "A"
+    assert strategy.board.calls["a"] == 1
+
+
+async def test_without_a_journal_an_id_is_only_a_name():
+    results: list[Any] = []
+
+    async def call(prompt: str) -> None:
+        results.append(await pool.call(Echo(), prompt, item_id="one"))
+
+    async with open_pool() as pool, anyio.create_task_group() as nursery:
+        nursery.start_soon(call, "a")
+        nursery.start_soon(call, "b")
+    assert sorted(result.output for result in results) == ["A", "B"]
+
+
+async def test_what_a_call_hears_of_a_failed_journal_says_nothing_of_a_batch():
+    journal = MemoryJournal(failing=from_commit(1), delay=0.5)
+    texts: list[str] = []
+
+    async def call(prompt: str) -> None:
+        try:
+            texts.append(str((await pool.call(Echo(), prompt)).error))
+        except JournalError as error:
+            texts.append(str(error))
+
+    async with open_pool(journal=journal, pace=narrow) as pool, anyio.create_task_group() as nursery:
+        for prompt in ("a", "b", "same", "same"):
+            nursery.start_soon(call, prompt)
+        await anyio.sleep(1.8)
+        nursery.start_soon(call, "late")
+    assert len(texts) == 5
+    assert not [text for text in texts if "batch" in text]
+    assert [text for text in texts if text.startswith("pending: not called, because the journal failed: ")]
 
 
 async def test_a_commit_that_fails_raises_with_the_result_and_later_calls_are_stored():

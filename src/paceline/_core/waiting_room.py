@@ -2,10 +2,11 @@
 
 Rules owned here:
 
-1. The number of calls that wait at once is bounded, and so is the number of characters in their prompts.
+1. The number of calls that wait at once is bounded, and so are the bytes of their prompts.
 2. A call with others ahead of it is refused if, at the pace measured lately, its turn comes too late for a call of the usual duration to
    end before its timeout: it would be paid for and cut off.
-3. A refusal says how many calls are ahead, and after how many seconds it is worth trying again.
+3. A refusal says how many calls are ahead, and after how many seconds it is worth trying again. This time has a jitter, and is never shorter
+   than without it: a thousand calls that are refused at once do not come back at once.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from .quantity import quantity, verb
 from .validators import is_at_least_one
 
 _SOONEST = 1.0  # seconds; the header Retry-After has whole seconds
+_SPREAD = 4.0  # seconds over which refused calls come back, at least: in whole seconds a second would be no spread
 _SLOW = 1.25  # times the usual duration: seven of eight calls take less, as their durations commonly spread (sigma 0.2)
 
 
@@ -29,8 +31,8 @@ class RoomLimits:
 
     calls: int = attrs.field(default=10_000, validator=is_at_least_one)
     """Calls that wait at once."""
-    characters: int = attrs.field(default=256_000_000, validator=is_at_least_one)
-    """Characters in the prompts of these calls, all together."""
+    bytes: int = attrs.field(default=256_000_000, validator=is_at_least_one)
+    """Bytes of the prompts of these calls, all together."""
 
 
 @attrs.frozen
@@ -39,7 +41,7 @@ class Refusal:
 
     reason: str
     retry_after: float
-    """Seconds after which it is worth trying again; at least 1."""
+    """Seconds after which it is worth trying again, with a jitter; at least 1."""
     ahead: int
     """Calls that go before it."""
 
@@ -48,39 +50,46 @@ def refusal(  # noqa: PLR0913 - the numbers of one decision
     limits: RoomLimits,
     *,
     calls: int,
-    characters: int,
+    size: int,
     ahead: int,
     rate: float | None,
     duration: float,
     timeout: float | None,
+    chance: float,
 ) -> Refusal | None:
     """Return why a call may not wait; None: it may.
 
     Args:
         limits: Bounds of the waiting room.
         calls: Calls that wait already.
-        characters: Characters in their prompts and in that of the new call.
+        size: Bytes of their prompts and of that of the new call.
         ahead: Jobs that go before it in its lane.
         rate: Calls that the lane starts in a second, above 0; None: it is not known.
         duration: Seconds that a call takes in flight, usually; 0: it is not known.
         timeout: Seconds after which the new call is given up; None: it waits for as long as it takes.
+        chance: Random number from 0 to 1, for the jitter.
     """
     seconds = 0.0 if rate is None else ahead / rate
-    full = _full(limits, calls, characters)
+    full = _full(limits, calls, size)
     if full:
         # by then, half of those ahead have started
-        return Refusal(f"the waiting room is full: {full}", max(seconds / 2, _SOONEST), ahead)
+        return Refusal(f"the waiting room is full: {full}", _with_jitter(seconds / 2, chance), ahead)
     if timeout is not None and seconds and (late := seconds + _SLOW * duration - timeout) > 0:
         before = f"{quantity(ahead, 'call')} {verb(ahead)} ahead, for about {seconds:.1f} s"
         itself = f", the call itself takes about {duration:.1f} s" if duration else ""
-        return Refusal(f"{before}{itself}, and its timeout is {timeout:g} s", max(late, _SOONEST), ahead)
+        return Refusal(f"{before}{itself}, and its timeout is {timeout:g} s", _with_jitter(late, chance), ahead)
     return None
 
 
-def _full(limits: RoomLimits, calls: int, characters: int) -> str:
+def _with_jitter(seconds: float, chance: float) -> float:
+    soonest = max(seconds, _SOONEST)
+    return soonest + chance * max(soonest, _SPREAD)
+
+
+def _full(limits: RoomLimits, calls: int, size: int) -> str:
     """Return what fills the room; empty: it has room. An empty room has room for a prompt of any length."""
     if calls >= limits.calls:
         return f"{quantity(calls, 'call')} {verb(calls, 'waits', 'wait')}"
-    if calls and characters > limits.characters:
-        return f"with this prompt, {quantity(characters, 'character')} would wait"
+    if calls and size > limits.bytes:
+        return f"with this prompt, {quantity(size, 'byte')} would wait"
     return ""

@@ -58,6 +58,7 @@ class Batch(ReadItems):
     """
 
     starts_afresh = True
+    when_journal_fails = "the batch was stopped"
 
     def __init__(
         self, services: Services, intake: Intake, outlet: Outlet, *, priority: int = 0, tenant: str = ""
@@ -158,9 +159,9 @@ class Batch(ReadItems):
         """The exception that the source raised; None: it raised none."""
         return self._source_error
 
-    def deny(self, fault: Fault, lane: Lane[Job]) -> None:
+    def deny(self, job: Job, fault: Fault, lane: Lane[Job]) -> None:
         """Make no more calls: the provider of a lane does not know the caller."""
-        del lane  # the key of another lane is likely to be from the same hand
+        del job, lane  # the key of another lane is likely to be from the same hand
         self.stop(pending_fault(f"the batch was stopped: {fault}"))
 
     def stop(self, reason: Fault) -> None:

@@ -330,7 +330,7 @@ class CommitQueue:
 
     @property
     def _stopped(self) -> Fault:
-        return pending_fault(f"the batch was stopped: {self._failure}")
+        return pending_fault(f"{self._submitter.when_journal_fails}: {self._failure}")
 
     def error(self, batch: BatchResult[Any]) -> JournalError | None:
         """Return the exception to raise at the end of the batch; None: the journal has every result."""

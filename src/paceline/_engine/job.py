@@ -349,8 +349,8 @@ class Submitter(ABC):
         """Hand a job's result over; with a journal, once it is committed."""
 
     @abstractmethod
-    def deny(self, fault: Fault, lane: Lane[Job]) -> None:
-        """Make no more calls in a lane whose provider does not know the caller, or none at all."""
+    def deny(self, job: Job, fault: Fault, lane: Lane[Job]) -> None:
+        """Make no more calls that a provider will not answer either, as it does not know the caller of a job of this lane."""
 
     @abstractmethod
     def stop(self, reason: Fault) -> None:

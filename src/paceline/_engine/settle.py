@@ -159,6 +159,8 @@ def _report(services: Services, job: Job, lane: Lane[Job], call: EndedCall) -> t
         heed_long_hint(services, lane, call.at, fault)
         call, signal, own = _refused(job, lane, call, fault, services.config.retry.patience)
         fault = call.verdict.fault
+    elif call.final:
+        signal = pace.cut_off_signal(call.at - job.started, lane.call_seconds(call.at))
     else:
         signal = signal_of(call.verdict, lane.costs)
     services.scheduler.settle_call(job, lane, call.at, signal)

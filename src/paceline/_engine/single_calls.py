@@ -5,23 +5,28 @@ The scheduler decides when; the task waits for its turn, makes the call, and set
 Rules owned here:
 
 1. Cancelling the task withdraws an item that waits, and cancels a call in flight.
-2. A fault ends one call, or the calls of its lane for a while; never the others.
-3. A call that would wait too long is refused at once.
+2. A fault ends one call, or the calls of its lane for a while; never the others. A denial (401) is about the key, so it ends those of its
+   strategy instance, and no item of a batch: the batch's own calls tell about its key.
+3. A call that would wait too long is refused at once. One whose turn comes too late for an answer is not sent.
+4. With a journal, calls at the same time have different ids, as the journal has one result for each.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary
 
 import attrs
 from anyio import CancelScope, Event, current_time
 
 from .._core import retry
+from .._core.answer_times import AnswerTimes
 from .._core.batch_state import BatchEvent, BatchState, step
 from .._core.config import ProcessorConfig
+from .._core.denials import Denials
 from .._core.exceptions import Busy, JournalError, MisuseError
 from .._core.fault import Fault, FaultKind, pending_fault
-from .._core.prompt import characters_of
+from .._core.prompt import size_of
 from .._core.results import BatchResult, UnsavedError, WorkItemResult
 from .._core.waiting_room import RoomLimits, refusal
 from ..abc import LLMWorkItem
@@ -30,30 +35,12 @@ from .foreign import close_leaks, open_nurseries
 from .job import Job
 from .settle import give_up, pass_middlewares
 from .submitter import AcceptedItems
+from .turns import Turn, Turns
 from .worker import NoReply, Reply, leaked_scope, make_call, settle
 
 if TYPE_CHECKING:
     from .lane import Lane
     from .services import Services
-
-
-@attrs.define(eq=False)
-class _Turn:
-    """What the task of a call has to do next."""
-
-    changed: Event = attrs.field(factory=Event)
-    is_new: bool = False
-    """Whether the item is to pass the middlewares."""
-    may_call: bool = False
-    fault: Fault | None = None
-    """The fault with which the item is to be settled."""
-    result: WorkItemResult[Any] | None = None
-    failure: JournalError | None = None
-    """Why the result could not be stored."""
-
-    def set(self) -> None:
-        """Wake the task."""
-        self.changed.set()
 
 
 @attrs.define(eq=False)
@@ -65,37 +52,6 @@ class _Waiting:
     may_start: bool = True
 
 
-class _Turns:
-    """The tasks that wait for a result, by the index of their items; the outlet of single calls."""
-
-    def __init__(self) -> None:
-        self._turns: dict[int, _Turn] = {}
-
-    def has_room(self) -> bool:
-        """Return True: a task waits for each result."""
-        return True
-
-    def open(self, job: Job) -> _Turn:
-        """Return the turn of a new job."""
-        turn = self._turns[job.index] = _Turn()
-        return turn
-
-    def of(self, job: Job) -> _Turn | None:
-        """Return the turn of a job; None: its task has left."""
-        return self._turns.get(job.index)
-
-    def close(self, job: Job) -> None:
-        """Forget a job."""
-        self._turns.pop(job.index, None)
-
-    def put(self, result: WorkItemResult[Any]) -> None:
-        """Give a result to its task."""
-        turn = self._turns.get(result.index)
-        if turn is not None:
-            turn.result = result
-            turn.set()
-
-
 class SingleCalls(AcceptedItems):
     """The single calls of one pool.
 
@@ -105,17 +61,22 @@ class SingleCalls(AcceptedItems):
     """
 
     starts_afresh = False
+    when_journal_fails = "not called, because the journal failed"
     priority = 0
     tenant = ""
 
     def __init__(self, services: Services, limits: RoomLimits) -> None:
-        self._turns = _Turns()
+        self._turns = Turns()
         super().__init__(self._turns, current_time())
         self._services = services
         self._limits = limits
         self._commits = None if services.journal is None else CommitQueue(self, services)
         self._customers: dict[tuple[int, str], _Waiting] = {}
-        self._characters = 0
+        self._denials = Denials()
+        self._times: WeakKeyDictionary[Lane[Job], AnswerTimes] = WeakKeyDictionary()
+        """How long calls of each lane took; batches are not counted, as their prompts may be of another kind."""
+        self._ids: set[str] = set()
+        """Ids of the open calls, where there is a journal."""
         self._state = BatchState.OPEN
         self._active = 0
         """Tasks that are in `call`."""
@@ -131,14 +92,14 @@ class SingleCalls(AcceptedItems):
         customer = self._customer(priority, tenant)
         self._check_room(item, timeout, customer)
         job = self.ledger.accept(self, item, known_unique=True)
-        characters = characters_of(item.prompt) or 0
         job.wait_as(customer)
-        turn = self._turns.open(job)
-        self._characters += characters
+        turn = self._turns.open(job, current_time())
+        if self._commits is not None:
+            self._ids.add(item.item_id)
         self._active += 1
         try:
             if timeout is not None:
-                job.end_by(current_time() + timeout)
+                job.end_by(turn.asked + timeout)
                 self._services.scheduler.deadlines.add(job, len(self.ledger))
                 self._services.scheduler.alarm.ring_by(job.deadline)
             if self._commits is not None:
@@ -148,14 +109,13 @@ class SingleCalls(AcceptedItems):
             return await self._carry_out(job, turn)
         finally:
             self._active -= 1
-            self._characters -= characters
             self._turns.close(job)
             if job.result is None or turn.result is None:
                 self._withdraw(job)
             if not self._active:
                 self._left.set()
 
-    async def _carry_out(self, job: Job, turn: _Turn) -> WorkItemResult[Any]:
+    async def _carry_out(self, job: Job, turn: Turn) -> WorkItemResult[Any]:
         services = self._services
         while turn.result is None:
             if turn.failure is not None:
@@ -172,11 +132,27 @@ class SingleCalls(AcceptedItems):
                 await give_up(services, job, fault)
             elif turn.may_call:
                 turn.may_call = False
-                await self._call(job)
+                await self._call(job, turn)
         services.scheduler.start_calls()  # its end made room for another one
         return turn.result
 
-    async def _call(self, job: Job) -> None:
+    async def _call(self, job: Job, turn: Turn) -> None:
+        hopeless = self._hopeless_fault(job, turn)
+        if hopeless is None:
+            reply = await self._reply(job)
+            now = current_time()
+        else:
+            reply, now = hopeless, job.started
+        if job.result is None:
+            self._turns.wait(turn)
+        rest = settle(self._services, job, reply, now)
+        if job.result is not None and job.result.success:
+            self._denials.record_answer(job.origin)
+            self._times.setdefault(job.lane_or_raise, AnswerTimes()).record(now, now - job.started)
+        if rest is not None:
+            await rest
+
+    async def _reply(self, job: Job) -> Reply:
         reply: Reply = NoReply.TIMED_OUT
         scope, nurseries = CancelScope(), open_nurseries()
         try:
@@ -188,9 +164,19 @@ class SingleCalls(AcceptedItems):
                 raise
             close_leaks(scope, nurseries)
             reply = None, RuntimeError(leak)
-        rest = settle(self._services, job, reply, current_time())
-        if rest is not None:
-            await rest
+        return reply
+
+    def _hopeless_fault(self, job: Job, turn: Turn) -> Fault | None:
+        """Return the fault of a started job that could not be answered in the time that is left; None: it may be."""
+        times, now = self._times.get(job.lane_or_raise), job.started
+        left = job.deadline - now
+        if times is None or not times.is_hopeless(now, now - turn.asked, left):
+            return None
+        message = (
+            f"of its timeout only {left:.1f} s were left when its turn came, and the fastest answer lately took "
+            f"{times.fastest(now):.1f} s; it was not sent"
+        )
+        return Fault(FaultKind.TIMEOUT, message)
 
     def _withdraw(self, job: Job) -> None:
         """Take back an item whose task was cancelled; a result that waits for its commit is stored all the same."""
@@ -203,7 +189,7 @@ class SingleCalls(AcceptedItems):
         if self._commits is not None:
             self._commits.withdraw(job)
         job.settle(None, pending_fault("the call was cancelled"))
-        self.ledger.deliver(job)
+        self.hand_over(job)
 
     def _customer(self, priority: int, tenant: str) -> _Waiting:
         key = priority, tenant
@@ -219,19 +205,31 @@ class SingleCalls(AcceptedItems):
             raise JournalError(f"{self._commits.failure}")
         if self._state is not BatchState.OPEN:
             raise MisuseError(f"the pool takes no more calls: {self._stopped or 'it is closed'}")
+        if self._commits is not None and item.item_id in self._ids:
+            raise MisuseError(
+                f"a call with the item_id {item.item_id!r} is in progress, and the journal has one result for each id; wait for it, "
+                "or name another id"
+            )
         now, lane = current_time(), self._services.scheduler.lane_of(item.strategy)
         ahead = 0 if lane is None else lane.queue.ahead_of(customer)
         refused = refusal(
             self._limits,
             calls=self.waiting,
-            characters=self._characters + (characters_of(item.prompt) or 0),
+            size=self._turns.waiting_size + size_of(item.prompt),
             ahead=ahead,
             rate=None if lane is None else lane.starts_per_second(now),
-            duration=0.0 if lane is None or not ahead or timeout is None else lane.call_seconds(now),
+            duration=0.0 if lane is None or not ahead or timeout is None else self._call_seconds(lane, now),
             timeout=timeout,
+            chance=self._services.draw(),
         )
         if refused is not None:
             raise Busy(refused.reason, retry_after=refused.retry_after, ahead=refused.ahead)
+
+    def _call_seconds(self, lane: Lane[Job], now: float) -> float:
+        """Return how many seconds a call takes, usually; 0: it is not known."""
+        times = self._times.get(lane)
+        usual = None if times is None else times.usual(now)
+        return lane.call_seconds(now) if usual is None else usual
 
     # ------------------------------------------------------------------------------------------ as a submitter
 
@@ -267,7 +265,9 @@ class SingleCalls(AcceptedItems):
 
     def admit(self, job: Job) -> None:
         """Let the task pass the item through the middlewares, or let the item wait for its first call."""
-        if not self._services.hooks.rewrite_items:
+        if (reason := self._denials.reason(job.origin, current_time())) is not None:
+            self.dismiss(job, reason)
+        elif not self._services.hooks.rewrite_items:
             self._services.strategies.route(job)
         elif (turn := self._turns.of(job)) is not None:
             turn.is_new = True
@@ -277,8 +277,7 @@ class SingleCalls(AcceptedItems):
         """Let the task of a started job make its call."""
         turn = self._turns.of(job)
         if turn is not None:
-            turn.may_call = True
-            turn.set()
+            self._turns.start(turn)
 
     def dismiss(self, job: Job, fault: Fault) -> None:
         """Let the task of a job settle it with a fault."""
@@ -287,8 +286,14 @@ class SingleCalls(AcceptedItems):
             turn.fault = fault
             turn.set()
 
+    def hand_over(self, job: Job) -> None:
+        """Hand a job's result over to its task."""
+        self._ids.discard(job.item.item_id)
+        super().hand_over(job)
+
     def withhold(self, job: Job) -> None:
         """Raise in the task of a job that its result could not be stored."""
+        self._ids.discard(job.item.item_id)
         super().withhold(job)
         turn = self._turns.of(job)
         if turn is not None and self._commits is not None and job.result is not None:
@@ -311,9 +316,15 @@ class SingleCalls(AcceptedItems):
         del effect
         self.dismiss(job, fault)
 
-    def deny(self, fault: Fault, lane: Lane[Job]) -> None:
-        """Start no more calls in a lane for a while, as its provider does not know the caller."""
-        self._services.scheduler.exhaust_lane(lane, fault)
+    def deny(self, job: Job, fault: Fault, lane: Lane[Job]) -> None:
+        """Make no more calls of a job's strategy for a while, as its provider does not know the caller."""
+        now, strategy = current_time(), job.origin
+        self._denials.record(strategy, fault, now)
+        reason = self._denials.reason(strategy, now)
+        for other in [other for other in lane.queue if other.submitter is self and other.origin is strategy]:
+            if other.waiting and reason is not None:
+                self._services.scheduler.leave_queue(other)
+                self.dismiss(other, reason)
 
     def stop(self, reason: Fault) -> None:
         """Take no more calls; waiting items are settled with `reason`."""

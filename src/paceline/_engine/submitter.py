@@ -35,6 +35,9 @@ class AcceptedItems(Submitter):
         now: Current time, in seconds.
     """
 
+    when_journal_fails: str
+    """What becomes of its uncalled items when the journal fails, for messages."""
+
     def __init__(self, outlet: Outlet, now: float) -> None:
         self.tally = Tally()
         self.ledger: Ledger = Ledger(outlet, self.tally)

@@ -31,7 +31,7 @@ def stop_others(services: Services, job: Job, lane: Lane[Job], effect: escalatio
         return
     match effect:
         case retry.StopBatch():
-            job.submitter.deny(fault, lane)
+            job.submitter.deny(job, fault, lane)
         case retry.ExhaustLane():
             services.scheduler.exhaust_lane(lane, exhausted_lane_fault(lane.quota, fault, wall_time=time.time()))
         case retry.Accept() | retry.CallAgain() | retry.GiveUp() | escalation.MoveUp():

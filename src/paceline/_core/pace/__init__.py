@@ -13,3 +13,4 @@ from .signals import PaceStatistics as PaceStatistics
 from .signals import Served as Served
 from .signals import Signal as Signal
 from .signals import Throttled as Throttled
+from .signals import cut_off_signal as cut_off_signal

@@ -60,6 +60,20 @@ Signal: TypeAlias = Served | Throttled | Faulted | Abandoned | Excused
 """How a call ended."""
 SERVED, ABANDONED = Served(), Abandoned()
 
+_MUCH_LONGER = 3.0  # times the usual duration
+
+
+def cut_off_signal(seconds: float, usual: float) -> Signal:
+    """Return how a call ended that was cancelled by the caller's own deadline, and not by the timeout of calls.
+
+    It is a fault of the provider only if it took much longer than usual; otherwise the deadline was near, which is no evidence.
+
+    Args:
+        seconds: How long it was in flight.
+        usual: How long a call is in flight, usually; 0: it is not known.
+    """
+    return Faulted(FaultKind.TIMEOUT) if 0 < _MUCH_LONGER * usual <= seconds else ABANDONED
+
 
 @attrs.frozen
 class PaceChange:

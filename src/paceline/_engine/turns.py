@@ -1,0 +1,90 @@
+"""Turns: the tasks of single calls that wait for a result, what each has to do next, and how many bytes their prompts take meanwhile."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import attrs
+from anyio import Event
+
+from .._core.exceptions import JournalError
+from .._core.fault import Fault
+from .._core.prompt import size_of
+from .._core.results import WorkItemResult
+from .job import Job
+
+
+@attrs.define(eq=False)
+class Turn:
+    """What the task of a call has to do next."""
+
+    size: int
+    """Bytes of its prompt."""
+    asked: float
+    """When the call was asked for, in seconds."""
+    changed: Event = attrs.field(factory=Event)
+    is_new: bool = False
+    """Whether the item is to pass the middlewares."""
+    may_call: bool = False
+    is_waiting: bool = True
+    """Whether its call is not in flight."""
+    fault: Fault | None = None
+    """The fault with which the item is to be settled."""
+    result: WorkItemResult[Any] | None = None
+    failure: JournalError | None = None
+    """Why the result could not be stored."""
+
+    def set(self) -> None:
+        """Wake the task."""
+        self.changed.set()
+
+
+class Turns:
+    """The turns by the index of their items; the outlet of single calls."""
+
+    def __init__(self) -> None:
+        self._turns: dict[int, Turn] = {}
+        self.waiting_size: int = 0
+        """Bytes of the prompts whose calls are not in flight."""
+
+    def has_room(self) -> bool:
+        """Return True: a task waits for each result."""
+        return True
+
+    def open(self, job: Job, now: float) -> Turn:
+        """Return the turn of a new job."""
+        turn = self._turns[job.index] = Turn(size_of(job.item.prompt), now)
+        self.waiting_size += turn.size
+        return turn
+
+    def of(self, job: Job) -> Turn | None:
+        """Return the turn of a job; None: its task has left."""
+        return self._turns.get(job.index)
+
+    def start(self, turn: Turn) -> None:
+        """Let the task make its call."""
+        turn.may_call = True
+        self._count(turn, is_waiting=False)
+        turn.set()
+
+    def wait(self, turn: Turn) -> None:
+        """Record that the call of a turn is not in flight any more."""
+        self._count(turn, is_waiting=True)
+
+    def _count(self, turn: Turn, *, is_waiting: bool) -> None:
+        if turn.is_waiting is not is_waiting:
+            turn.is_waiting = is_waiting
+            self.waiting_size += turn.size if is_waiting else -turn.size
+
+    def close(self, job: Job) -> None:
+        """Forget a job."""
+        turn = self._turns.pop(job.index, None)
+        if turn is not None and turn.is_waiting:
+            self.waiting_size -= turn.size
+
+    def put(self, result: WorkItemResult[Any]) -> None:
+        """Give a result to its task."""
+        turn = self._turns.get(result.index)
+        if turn is not None:
+            turn.result = result
+            turn.set()
