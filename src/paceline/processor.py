@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import AsyncIterable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterable, Iterable, Iterator, Mapping, Sequence, Sized
 from contextlib import AbstractAsyncContextManager
 from os import PathLike
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Generic, TypedDict
 
 import attrs
+from anyio import CancelScope
 from anyio.lowlevel import checkpoint
 
 from ._core.config import ProcessorConfig
@@ -25,6 +26,7 @@ from ._engine.hooks import Hooks
 from ._engine.intake import Intake, check_item
 from ._engine.pool import NO_KNOWLEDGE, NewPace, Pool, StreamedBatch
 from ._engine.statistics import ProcessorStatistics
+from ._engine.steps import let_go
 from .abc import BaseObserver, Journal, LLMWorkItem, Middleware
 
 if TYPE_CHECKING:
@@ -90,6 +92,10 @@ class ParallelBatchProcessor(Generic[T]):
         self._pool = Pool(config, Hooks(config, middlewares, observers), pace, knowledge, as_journal(journal))
         self._running: Batch | None = None
         self._queue: deque[LLMWorkItem[T]] = deque()
+        self._is_mixed = False
+        """Whether the items that are queued have different strategies."""
+        self._unread: Sized = ()
+        """Items of the running batch that were queued and not read yet."""
         self._ids: set[str] = set()
         self._is_open = False
 
@@ -111,7 +117,16 @@ class ParallelBatchProcessor(Generic[T]):
             logger.warning(
                 "%s queued, and never run: call process_all before leaving", quantity(len(self._queue), "item")
             )
-        await self._pool.__aexit__(kind, error, traceback)
+        try:
+            await self._pool.__aexit__(kind, error, traceback)
+        finally:
+            await self._forget(self._queue, self._ids)
+
+    async def _forget(self, *containers: deque[LLMWorkItem[T]] | set[str]) -> None:
+        """Empty containers that may have a million members, in steps, also if this task is cancelled."""
+        with CancelScope(shield=True):
+            for container in containers:
+                await let_go(container)
 
     async def add_work(self, item: LLMWorkItem[T]) -> None:
         """Queue an item for `process_all`; while a batch is running, add it to that batch.
@@ -129,6 +144,7 @@ class ParallelBatchProcessor(Generic[T]):
         if batch is not None and batch.is_open:
             await self._pool.add_to_batch(batch, item, self._ids)
         else:
+            self._is_mixed = bool(self._queue) and (self._is_mixed or item.strategy is not self._queue[-1].strategy)
             self._queue.append(item)
             self._ids.add(item.item_id)
         await checkpoint()
@@ -145,15 +161,19 @@ class ParallelBatchProcessor(Generic[T]):
         """
         self._check_idle()
         queue, self._queue = self._queue, deque()
+        self._unread = queue
         collector: Collector[T] = Collector()
-        batch = self._pool.new_batch(Intake(_Queue(queue), bounded=False), collector)
+        # all of them are read at once where a later one may be for a lane that has room
+        intake = Intake(_Queue(queue), bounded=not self._is_mixed, unique=True)
+        batch = self._pool.new_batch(intake, collector)
         self._running = batch
         try:
             return await self._pool.run_batch(batch, collector)
         finally:
             if self._running is batch:
-                self._running = None
-            self._ids = {item.item_id for item in self._queue}
+                self._running, self._unread = None, ()
+            ids, self._ids = self._ids, {item.item_id for item in self._queue}
+            await self._forget(ids)
 
     def stream(
         self, source: Iterable[LLMWorkItem[T]] | AsyncIterable[LLMWorkItem[T]], *, unique: bool = False
@@ -168,7 +188,8 @@ class ParallelBatchProcessor(Generic[T]):
 
         Args:
             source: Work items. A source with a length is accepted completely: each of its items has a result.
-            unique: Whether all ids are known to differ; then they are not remembered, which saves about 100 bytes per item.
+            unique: Whether all ids are known to differ; then none is remembered. Otherwise an id that repeats one of the 65,536 before
+                it, or of those in a sequence, is an error.
 
         Raises:
             InvalidWorkItemError: On entering: the source is a sequence with an item that cannot be run.
@@ -210,7 +231,7 @@ class ParallelBatchProcessor(Generic[T]):
 
     def statistics(self) -> ProcessorStatistics:
         """Return a snapshot: sums over all batches, and the current state."""
-        return self._pool.statistics(len(self._queue))
+        return self._pool.statistics(len(self._queue) + len(self._unread))
 
     def _check_open(self) -> None:
         if not self._is_open:

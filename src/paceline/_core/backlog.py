@@ -160,15 +160,18 @@ class Backlog(Generic[T]):
         if len(self._discarded) > self.ready + _FEW:
             self._remove_discarded()
 
-    def clear(self) -> list[T]:
-        """Remove and return all jobs, also those that must wait."""
-        jobs = list(self)
-        self._new.clear()
-        self._returned.clear()
-        self._discarded.clear()
-        self._delayed.clear()
-        self._aside.clear()
-        return jobs
+    def clear(self, most: float = math.inf) -> list[T]:
+        """Remove and return all jobs, also those that must wait; at most so many of them."""
+        cleared: list[T] = []
+        for jobs in (self._returned, self._new):
+            while jobs and len(cleared) < most:
+                cleared.append(jobs.popleft())
+                if self._discarded:
+                    self._trim()
+        for heap in (self._delayed, self._aside):
+            while heap.rows and len(cleared) < most:
+                cleared.append(heap.pop())
+        return cleared
 
     def _promote(self, now: float) -> None:
         delayed = self._delayed

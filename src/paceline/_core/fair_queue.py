@@ -280,14 +280,15 @@ class FairQueue(Generic[T]):
             flow.backlog.discard(job)
             self._drop_if_empty(flow)
 
-    def clear(self, customer: Customer | None = None) -> list[T]:
-        """Remove and return the waiting jobs of a customer; None: of all customers."""
+    def clear(self, customer: Customer | None = None, most: float = math.inf) -> list[T]:
+        """Remove and return the waiting jobs of a customer, at most so many of them; None: of all customers."""
         flows = list(self._flows.values()) if customer is None else [self._flows.get(customer)]
         jobs: list[T] = []
         for flow in flows:
-            if flow is not None:
-                jobs.extend(flow.backlog.clear())
-                self._remove(flow)
+            if flow is not None and len(jobs) < most:
+                jobs += flow.backlog.clear(most - len(jobs))
+                if not len(flow.backlog):
+                    self._remove(flow)
         return jobs
 
     def _turns(self, now: float) -> list[_Flow[T]]:

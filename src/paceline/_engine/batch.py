@@ -33,6 +33,7 @@ from .foreign import interrupt_of, is_cancelled
 from .intake import Intake, ReadItems
 from .job import Job
 from .settle import give_up, pass_middlewares
+from .steps import STEP, in_steps, let_go
 from .strategy_values import model_of
 from .worker import Worker
 
@@ -43,7 +44,6 @@ if TYPE_CHECKING:
 _MAX_TASKS = 64  # tasks that settle dismissed jobs, and as many that pass new ones through the middlewares
 _MAX_IN_HOOKS = 4_000  # workers whose hooks are slow; no more calls start until one has ended
 _INTRODUCED_EVERY = 16  # items that one of these tasks passes on between two checkpoints
-_CHECKPOINT_EVERY = 64  # items settled between two checkpoints
 
 
 class Batch(ReadItems):
@@ -342,7 +342,7 @@ class Batch(ReadItems):
             while self._dismissed:
                 await give_up(self._services, *self._dismissed.popleft())
                 settled += 1
-                if settled % _CHECKPOINT_EVERY == 0:
+                if settled % STEP == 0:
                     await lowlevel.checkpoint()
         finally:
             self._settlers -= 1
@@ -435,24 +435,30 @@ class Batch(ReadItems):
         fault = pending_fault("the batch was cancelled")
         try:
             with CancelScope(shield=True):
-                while self._intake.accept_rest(self, _CHECKPOINT_EVERY):
-                    await lowlevel.checkpoint()
+                await self._leave_queues()
                 if self._commits is not None:
                     await self._commits.finish(fault)
-                await self._deliver_rest(fault)
+                await in_steps(self.ledger.jobs(), self._settle_open, fault)
+                while self._intake.accept_rest(self, STEP):
+                    await in_steps(self.ledger.jobs(), self._settle_open, fault)
+                await in_steps(self.ledger.jobs(), self._settle_open, fault)
         finally:  # asyncio's own cancellation passes every shield: then without waiting
-            while self._intake.accept_rest(self, _CHECKPOINT_EVERY):
+            while self._intake.accept_rest(self, STEP):
                 pass
             for job in self.ledger.jobs():
-                self.settle_at_end(job, fault)
-                self.ledger.deliver(job)
+                self._settle_open(job, fault)
 
-    async def _deliver_rest(self, fault: Fault) -> None:
-        for count, job in enumerate(self.ledger.jobs()):
-            self.settle_at_end(job, fault)
-            self.ledger.deliver(job)
-            if count % _CHECKPOINT_EVERY == _CHECKPOINT_EVERY - 1:
+    async def _leave_queues(self) -> None:
+        """Take its jobs out of the lanes and its own queues: what happens to them does not depend on these any more."""
+        for lane in tuple(self.lanes.values()):
+            while lane.queue.clear(self, STEP):
                 await lowlevel.checkpoint()
+        for queue in (self._new, self._dismissed):
+            await let_go(queue)
+
+    def _settle_open(self, job: Job, fault: Fault) -> None:
+        self.settle_at_end(job, fault)
+        self.ledger.deliver(job)
 
     def settle_at_end(self, job: Job, fault: Fault) -> None:
         """Give a job a result, `fault` where none is decided: the batch's tasks have ended."""

@@ -18,7 +18,6 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 from anyio import CancelScope, Event, Lock, current_time, sleep_until
-from anyio.lowlevel import checkpoint
 
 from .._core.events import ItemRecalled
 from .._core.exceptions import JournalChangedError, JournalError
@@ -28,6 +27,7 @@ from .._core.results import BatchResult, UnsavedError, WorkItemResult, is_pendin
 from .._core.usage import NO_USAGE
 from .foreign import logger
 from .job import Job
+from .steps import in_steps
 
 if TYPE_CHECKING:
     from .services import Services
@@ -35,7 +35,6 @@ if TYPE_CHECKING:
 
 _MAX_UNCOMMITTED = 1_024  # results
 _COMMIT_PERIOD = 0.004  # seconds between the starts of two commits
-_CHECKPOINT_EVERY = 64  # items settled between two checkpoints
 _PACE_PERIOD = 10.0  # seconds between two records of the pace
 
 
@@ -276,16 +275,10 @@ class CommitQueue:
         """Commit what is left after the batch's tasks have ended; undecided items are settled with `fault`."""
         try:
             with CancelScope(shield=True):  # as long as the disk takes: a thread cannot be cancelled
-                jobs, waiting = self._submitter.ledger.jobs(), set(self._waiting)
-                for count, job in enumerate(jobs):  # all of them before the first is delivered: followers get their own
-                    self._submitter.settle_at_end(job, fault)
-                    if count % _CHECKPOINT_EVERY == _CHECKPOINT_EVERY - 1:
-                        await checkpoint()
-                for count, job in enumerate(jobs):
-                    if job not in waiting:
-                        self.deliver(job)
-                    if count % _CHECKPOINT_EVERY == _CHECKPOINT_EVERY - 1:
-                        await checkpoint()
+                ledger, waiting = self._submitter.ledger, set(self._waiting)
+                # all of them before the first is delivered: followers get their own
+                await in_steps(ledger.jobs(), self._submitter.settle_at_end, fault)
+                await in_steps([job for job in ledger.jobs() if job not in waiting], self.deliver)
                 while self._waiting:
                     await self._commit_last()
                 await self._record_pace()

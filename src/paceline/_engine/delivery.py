@@ -4,7 +4,7 @@ Rules owned here:
 
 1. An item is open from its acceptance until its result is handed to the outlet, which happens exactly once.
 2. At the end of a batch the open items are settled: with their result if it is decided, otherwise with a given fault.
-3. An item whose id was accepted before is rejected. Only hashes of ids are kept, about 100 bytes per item.
+3. An item whose id was accepted lately is rejected: memory does not grow with the number of items.
 4. A consumer that falls behind stops new calls, not those in flight: at most `_MAX_READY` results, and one more for each call in
    flight, wait for it. Calls start again when it has consumed half of them, so that workers do not start and stop for each result.
 
@@ -22,6 +22,7 @@ from anyio.lowlevel import checkpoint
 
 from .._core.exceptions import DuplicateItemError, InvalidWorkItemError
 from .._core.fault import DRAINED
+from .._core.recent_ids import RecentIds
 from .._core.results import BatchResult, WorkItemResult
 from ..abc import LLMWorkItem
 from .job import Job, Submitter
@@ -67,7 +68,7 @@ class Ledger:
         self._outlet = outlet
         self._tally = tally
         self._open: dict[int, Job] = {}
-        self._ids: set[int] = set()
+        self._ids = RecentIds()
 
     def __len__(self) -> int:
         return len(self._open)
@@ -81,15 +82,12 @@ class Ledger:
             known_unique: Whether its id is known to differ from all others, so that it need not be remembered.
 
         Raises:
-            DuplicateItemError: Its id was accepted before.
+            DuplicateItemError: Its id was accepted lately.
             InvalidWorkItemError: It is not an `LLMWorkItem`.
         """
         checked_item(item)
-        if not known_unique:
-            key = hash(item.item_id)
-            if key in self._ids:
-                raise DuplicateItemError(item.item_id)
-            self._ids.add(key)
+        if not known_unique and not self._ids.add(item.item_id):
+            raise DuplicateItemError(item.item_id)
         job = Job.of(submitter, item, self._tally.accept())
         self._open[job.index] = job
         return job

@@ -12,7 +12,7 @@ Rules owned here:
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Any
 
 import attrs
@@ -97,7 +97,7 @@ class Scheduler:
         self._may_start_more = True
         self._touch(lane)
         if not job.submitter.is_open:
-            self._look_at(lane)
+            self.look_at(lane)
 
     def put_back(self, job: Job, not_before: float) -> None:
         """Let a job wait for a further call until `not_before`, in its strategy's lane, which may differ from the last."""
@@ -116,7 +116,7 @@ class Scheduler:
             self._starving[lane.quota] = lane
         self.alarm.ring_by(min(job.deadline, lane.patience_ends_at(self.config.retry.patience)))
         if not job.submitter.is_open:
-            self._look_at(lane)
+            self.look_at(lane)
 
     def _enter_lane(self, job: Job) -> Lane[Job] | None:
         """Return the lane of a job's next call; dismiss the job and return None if it can have none."""
@@ -268,22 +268,27 @@ class Scheduler:
         for submitter in self._submitters:
             if submitter.lanes.get(lane.quota) is lane:
                 submitter.give_up_lane(lane, reason)
-        self._look_at(lane)
+        self.look_at(lane)
 
     def look_at_lanes_of(self, submitter: Submitter) -> None:
         """Dismiss soon what waits of a submitter that has stopped."""
         for lane in submitter.lanes.values():
-            self._look_at(lane)
+            self.look_at(lane)
         self.alarm.ring()
 
-    def _look_at(self, lane: Lane[Job]) -> None:
+    def look_at(self, lane: Lane[Job]) -> None:
+        """Dismiss soon what waits in a lane and cannot be called."""
         self._unreachable[lane.quota] = lane
         self.alarm.ring()
 
-    def take_unreachable(self) -> Iterable[Lane[Job]]:
-        """Return the lanes with jobs that may have to be dismissed, and forget them."""
-        lanes, self._unreachable = self._unreachable, {}
-        return lanes.values()
+    def take_unreachable(self) -> Lane[Job] | None:
+        """Return a lane with jobs that may have to be dismissed, and forget it; None: there is none."""
+        return self._unreachable.popitem()[1] if self._unreachable else None
+
+    @property
+    def has_unreachable(self) -> bool:
+        """Whether there are lanes with jobs that may have to be dismissed."""
+        return bool(self._unreachable)
 
     @property
     def starving(self) -> tuple[Lane[Job], ...]:

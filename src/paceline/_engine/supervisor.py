@@ -17,6 +17,7 @@ from .._core.fair_queue import Customer
 from .._core.fault import Fault, FaultKind
 from .job import Job
 from .lane import Lane, own_refusal_fault
+from .steps import STEP
 
 if TYPE_CHECKING:
     from .batch import Batch
@@ -30,7 +31,10 @@ async def supervise(services: Services, batches: Sequence[Batch]) -> None:
         scheduler.alarm.reset()
         await services.strategies.release_idle(current_time())
         at = _do_due(services, batches)
-        await scheduler.alarm.wait(at)
+        if scheduler.has_unreachable:
+            await services.clock.checkpoint()
+        else:
+            await scheduler.alarm.wait(at)
 
 
 def _do_due(services: Services, batches: Sequence[Batch]) -> float:
@@ -49,8 +53,7 @@ def _do_due(services: Services, batches: Sequence[Batch]) -> float:
     for lane in scheduler.starving:
         if now >= lane.patience_ends_at(patience):
             _end_patience(services, lane, now)
-    for lane in scheduler.take_unreachable():
-        _dismiss_unreachable(lane)
+    _dismiss_unreachable(services)
     scheduler.start_calls()
     for batch in batches:
         batch.wake_reader()
@@ -80,23 +83,37 @@ def _end_patience(services: Services, lane: Lane[Job], now: float) -> None:
     services.scheduler.exhaust_lane(lane, starved)
 
 
-def _dismiss_unreachable(lane: Lane[Job]) -> None:
-    """Dismiss the jobs of a lane that is exhausted, and those of submitters that have stopped."""
-    for customer in lane.queue.customers:
-        first = next(lane.queue.jobs_of(customer), None)
-        if first is None:
-            continue
-        submitter = first.submitter
-        reason = lane.exhausted or submitter.exhausted.get(lane.quota) or submitter.stopped
-        if reason is not None:
-            uncalled = attrs.evolve(reason, kind=FaultKind.PENDING)  # one for all: there may be a million
-            for job in _waiting(lane, customer):
-                submitter.dismiss(job, reason if job.was_called else uncalled)
+def _dismiss_unreachable(services: Services) -> None:
+    """Dismiss jobs of lanes that are exhausted, and those of submitters that have stopped; lanes with more of them are next in turn."""
+    left = STEP  # to settle them takes longer, and is done in a task of their batch
+    while left > 0 and (lane := services.scheduler.take_unreachable()) is not None:
+        for customer in lane.queue.customers:
+            left -= _dismiss_jobs_of(customer, lane, left)
+        if left <= 0:
+            services.scheduler.look_at(lane)
 
 
-def _waiting(lane: Lane[Job], customer: Customer | None = None) -> Iterator[Job]:
-    """Remove and yield the jobs of a customer that wait in a lane; None: of all customers."""
-    for job in lane.queue.clear(customer):
+def _dismiss_jobs_of(customer: Customer, lane: Lane[Job], most: int) -> int:
+    """Dismiss at most so many jobs of a customer, if a lane has no more calls for it; return how many."""
+    first = next(lane.queue.jobs_of(customer), None) if most > 0 else None
+    if first is None:
+        return 0
+    submitter = first.submitter
+    reason = lane.exhausted or submitter.exhausted.get(lane.quota) or submitter.stopped
+    if reason is None:
+        return 0
+    jobs = lane.queue.clear(customer, most)
+    uncalled = attrs.evolve(reason, kind=FaultKind.PENDING)  # one for all of them
+    for job in jobs:
+        if job.waiting:
+            job.leave_queue()
+            submitter.dismiss(job, reason if job.was_called else uncalled)
+    return len(jobs)
+
+
+def _waiting(lane: Lane[Job]) -> Iterator[Job]:
+    """Remove and yield the jobs that wait in a lane."""
+    for job in lane.queue.clear():
         if job.waiting:
             job.leave_queue()
             yield job
