@@ -45,17 +45,33 @@ def _is_worth_logging(record: logging.LogRecord) -> bool:
     return record.levelno != logging.INFO or not _is_pooled.get() or _HTTP_LOGGER.isEnabledFor(logging.DEBUG)
 
 
-_recorder: ContextVar[list[httpx2.Request] | None] = ContextVar("_recorder", default=None)
+@attrs.frozen
+class _Recorder:
+    requests: list[httpx2.Request] = attrs.field(factory=list)
+    outcome: httpx2.Response | Exception | None = None
+
+    def record(self, request: httpx2.Request) -> httpx2.Response:
+        self.requests.append(request)
+        if isinstance(self.outcome, Exception):
+            raise self.outcome
+        return self.outcome or httpx2.Response(HTTPStatus.OK, json={}, request=request)
+
+
+_recorder: ContextVar[_Recorder | None] = ContextVar("_recorder", default=None)
 """Where the requests of the current task are recorded; None: they are sent."""
 
 
 @contextmanager
-def recorded() -> Iterator[list[httpx2.Request]]:
-    """Record the requests that the current task makes through a `ShardedClient`: they are not sent, and the answer to each is `{}`."""
-    requests: list[httpx2.Request] = []
-    token = _recorder.set(requests)
+def recorded(outcome: httpx2.Response | Exception | None = None) -> Iterator[list[httpx2.Request]]:
+    """Record the requests that the current task makes through a `ShardedClient`: they are not sent.
+
+    Args:
+        outcome: Answer to each, or exception that it raises; None: the answer is `{}`.
+    """
+    recorder = _Recorder(outcome=outcome)
+    token = _recorder.set(recorder)
     try:
-        yield requests
+        yield recorder.requests
     finally:
         _recorder.reset(token)
 
@@ -97,9 +113,8 @@ class ShardedClient(httpx2.AsyncClient):
         """Send a request, as `httpx2.AsyncClient.send` does."""
         if self.is_closed:
             raise RuntimeError("cannot send a request, as the client has been closed")
-        if (requests := _recorder.get()) is not None:
-            requests.append(request)
-            return httpx2.Response(HTTPStatus.OK, json={}, request=request)
+        if (recorder := _recorder.get()) is not None:
+            return recorder.record(request)
         pool = self._free.pop() if self._free else _Pool(httpx2.AsyncClient(**self._arguments, limits=_LIMITS))
         self._busy.add(pool)
         token = _is_pooled.set(True)

@@ -91,6 +91,7 @@ class AnthropicStrategy(ChatStrategy[T], Generic[T]):
         modes=("schema", "tool", "text"),
         hosts=(".anthropic.com",),
         body_names=frozenset({"temperature", "top_p", "top_k"}),  # newer models refuse them, older ones have them
+        methods=((AsyncMessages, "create"), (anthropic.AsyncAnthropic, "post"), (anthropic.AsyncAnthropic, "request")),
     )
     _type_options = frozenset({"tools", "tool_choice"})
     _check_conflicts = staticmethod(check_anthropic)

@@ -16,6 +16,7 @@ import os
 from abc import abstractmethod
 from collections.abc import Callable, Mapping
 from difflib import get_close_matches
+from functools import partial
 from typing import Any, ClassVar, Generic, TypedDict, Unpack, overload
 
 from typing_extensions import TypeVar
@@ -191,11 +192,18 @@ class ChatStrategy(Priced[T], Generic[T]):
         return request.objection(f"an {self._provider.title} model")
 
     async def _ask(self, prompt: Parts, instruction: str) -> tuple[T, TokenUsage]:
-        request = {"model": self._name, **self._messages(prompt, instruction), **self._fixed}
-        headers, body = await self._send(self._client(), request)
+        write, templates = partial(self._write, self._client(), instruction), self._connection.templates()
+        if templates is not None and isinstance(prompt, str):
+            headers, body = await templates.send(instruction, prompt, write)
+        else:
+            headers, body = await write(prompt)
         self.quota_hint = quota_hint(headers)
         text, usage = self._read(body)
         return self._output.read(text, usage), usage
+
+    async def _write(self, client: Any, instruction: str, prompt: Parts) -> tuple[Any, str]:
+        """Make one request by the package; return the headers and the body of the reply."""
+        return await self._send(client, {"model": self._name, **self._messages(prompt, instruction), **self._fixed})
 
     async def _send_unchanged(self, request: Request) -> tuple[Any, TokenUsage]:
         import httpx2  # noqa: PLC0415 - comes with the package, which is an extra

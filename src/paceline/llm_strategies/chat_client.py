@@ -8,13 +8,14 @@ Rules owned here:
 3. A client given by the user is never closed. If it has the package's own HTTP client, its copy with a pool as above makes the calls. With an
    HTTP client of the user's, it is used in one event loop, for as many calls at once as that has connections: a call does not wait for one.
 4. A variable of the environment applies where an argument is not given; a blank one is not set. A compatible server needs no key.
+5. Requests have templates only with a client that is made here: the settings of one that is given, such as its key, may change from call to call.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 import attrs
@@ -25,6 +26,9 @@ from .._core.request import Dialect
 from .._core.server_url import shown_url
 from ._loops import PerLoop, bind_to_loop, connections_of, without_pool_timeout
 from .common import server_setting, setting, shown_server
+
+if TYPE_CHECKING:
+    from .chat_templates import ChatTemplates
 
 _NO_KEY = "no-key-needed"  # sent to a compatible server if no key is given, as the packages require one
 _PLAIN = "AsyncHttpxClientWrapper"  # class of the HTTP client that both packages make if none is given
@@ -62,6 +66,8 @@ class Provider:
     """Ends of the names of hosts that are the provider's own service."""
     body_names: frozenset[str] = frozenset()
     """Names of fields of a request that the API takes and the package has no argument for."""
+    methods: tuple[tuple[type[Any], str], ...] = ()
+    """Classes of the package and the names of their methods that make a call: tracing packages wrap them."""
 
     def is_own_host(self, url: object) -> bool:
         """Whether a URL is that of the provider's own service; None stands for it."""
@@ -123,6 +129,7 @@ class _Connection:
 
     client: Any
     pool: Any
+    templates: ChatTemplates | None = None
     users: int = 0
 
 
@@ -200,6 +207,11 @@ class ChatClient:
         connection = self._connections.get()
         return connection.client if connection is not None else self._given
 
+    def templates(self) -> ChatTemplates | None:
+        """Return the templates of the running event loop's client; None: the package writes each request."""
+        connection = self._connections.get()
+        return None if connection is None else connection.templates
+
     @property
     def _is_plain(self) -> bool:
         """Whether the given client has the package's own HTTP client, which nothing but its settings distinguishes."""
@@ -209,6 +221,7 @@ class ChatClient:
         import httpx2  # noqa: PLC0415 - comes with the package, which is an extra
 
         from ._connection_pool import ShardedClient  # noqa: PLC0415 - needs httpx2
+        from .chat_templates import ChatTemplates  # noqa: PLC0415 - as above
 
         tls = httpx2.create_ssl_context()  # slow: made once for all connections
         pool = ShardedClient(verify=tls, timeout=None)
@@ -223,7 +236,7 @@ class ChatClient:
         )
         for name, value in self.endpoint.accounts.items():
             setattr(client, name, value)  # as above: a blank variable would be sent
-        return _Connection(client, pool)
+        return _Connection(client, pool, ChatTemplates(pool, self._provider.methods))
 
 
 def one_of(what: str, name: object, names: Sequence[str]) -> str:

@@ -101,6 +101,7 @@ class OpenAIStrategy(ChatStrategy[T], Generic[T]):
         arguments=frozenset(inspect.signature(AsyncCompletions.create).parameters) - {"self"},
         modes=("schema", "json", "text"),
         hosts=(".openai.com", ".azure.com"),
+        methods=((AsyncCompletions, "create"), (openai.AsyncOpenAI, "post"), (openai.AsyncOpenAI, "request")),
     )
     _type_options = frozenset({"response_format"})
     _check_conflicts = staticmethod(check_openai)
