@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from typing import Any
 
 from anyio import current_effective_deadline, current_time
 from anyio.lowlevel import checkpoint, current_token
+
+from .foreign import is_asyncio
 
 
 class Clock:
@@ -18,9 +21,15 @@ class Clock:
 
     def open(self) -> None:
         """Use the event loop that runs now."""
-        backend = current_token().backend_class
-        self._now, self._checkpoint = backend.current_time, backend.checkpoint
-        self._deadline = backend.current_effective_deadline
+        token = current_token()
+        self._deadline = token.backend_class.current_effective_deadline
+        if is_asyncio(token):
+            loop: Any = token.native_token
+            self._now, self._checkpoint = loop.time, token.backend_class.checkpoint
+        else:
+            import trio  # noqa: PLC0415 - not needed on asyncio
+
+            self._now, self._checkpoint = trio.lowlevel.current_clock().current_time, trio.lowlevel.checkpoint
 
     @property
     def now(self) -> Callable[[], float]:

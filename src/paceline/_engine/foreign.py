@@ -99,14 +99,15 @@ def close_leaks(scope: CancelScope, nurseries: int) -> None:
 
 def _trio_task() -> Any:
     """Return the current task of trio; None on asyncio."""
-    if _is_asyncio(current_token()):
+    if is_asyncio(current_token()):
         return None
     import trio  # noqa: PLC0415 - not needed on asyncio
 
     return trio.lowlevel.current_task()
 
 
-def _is_asyncio(token: EventLoopToken) -> bool:
+def is_asyncio(token: EventLoopToken) -> bool:
+    """Whether an event loop is one of asyncio's."""
     return hasattr(token.native_token, "call_soon_threadsafe")
 
 
@@ -122,7 +123,7 @@ def interrupt_of(error: BaseException) -> BaseException:
 def call_in_loop(token: EventLoopToken, function: Callable[..., object], *args: object) -> None:
     """Let an event loop call a function soon, from another thread; does not wait for it. Where the loop has ended, nothing is called."""
     loop: Any = token.native_token
-    soon = loop.call_soon_threadsafe if _is_asyncio(token) else loop.run_sync_soon
+    soon = loop.call_soon_threadsafe if is_asyncio(token) else loop.run_sync_soon
     with suppress(RuntimeError):  # that it has ended
         soon(function, *args)
 
