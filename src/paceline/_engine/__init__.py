@@ -8,7 +8,7 @@ A pool has lanes, prepared strategies and a supervisor. Its customers are batche
       -> strategies   prepares the item's strategy, once per instance while anybody uses it
       -> scheduler    the item waits in its lane; the scheduler decides which call starts next
       -> worker       makes calls, one after the other; a single call is made by the task that asks for it
-      -> calls        turns what the strategy returned or raised into a verdict
+      -> calls        turns what the strategy returned or raised into an answer or a fault
       -> settle       carries out the retry machine's decision: call again, move up a ladder, or publish the result
       -> commits      stores the result in the journal
       -> delivery     hands it over: a list, a stream, or the task that waits for it

@@ -35,7 +35,7 @@ from .job import Job
 from .settle import give_up, pass_middlewares
 from .steps import STEP, in_steps, let_go
 from .strategy_values import model_of
-from .worker import Worker
+from .worker import Crew, Worker
 
 if TYPE_CHECKING:
     from .lane import Lane
@@ -46,7 +46,7 @@ _MAX_IN_HOOKS = 4_000  # workers whose hooks are slow; no more calls start until
 _INTRODUCED_EVERY = 16  # items that one of these tasks passes on between two checkpoints
 
 
-class Batch(ReadItems):
+class Batch(ReadItems, Crew):
     """One batch of a pool.
 
     Args:
@@ -86,8 +86,6 @@ class Batch(ReadItems):
         """Tasks that wait for the nursery."""
         self._parked: list[Worker] = []
         self._workers = 0
-        self._calling: Worker | None = None
-        """The worker that began a call last."""
         self._unprepared: dict[str, Fault] = {}
         """Why strategies could not be prepared, by message."""
         self._dismissed: deque[tuple[Job, Fault]] = deque()
@@ -120,8 +118,8 @@ class Batch(ReadItems):
         return (
             self._state is BatchState.OPEN
             and not self._is_halted
-            and self._outlet.has_room()
-            and (self._commits is None or self._commits.has_room())
+            and self._outlet.has_room
+            and (self._commits is None or self._commits.has_room)
             and self._workers - len(self._parked) - self.in_flight < _MAX_IN_HOOKS
         )
 
@@ -167,10 +165,10 @@ class Batch(ReadItems):
     def stop(self, reason: Fault) -> None:
         """Start no more calls; waiting items are settled with `reason`."""
         if self.is_open:
-            self._stopped = reason
+            self.stopped = reason
         if not self.is_closed:
             self._state = step(self._state, BatchEvent.STOP)
-        self._services.strategies.dismiss_jobs_of(self, self._stopped or reason)
+        self._services.strategies.dismiss_jobs_of(self, self.stopped or reason)
         self._services.scheduler.look_at_lanes_of(self)
         self._wake_reader()
 
@@ -284,10 +282,10 @@ class Batch(ReadItems):
             self._workers += 1
             self._start(Worker(self._services, self).work, job)
 
-    def count_call(self, change: int) -> None:
-        """Count calls that started (1) or ended (-1); once one has started, the reader may be wanted."""
-        super().count_call(change)
-        if change > 0 and self._intake.is_waiting:
+    def record_start(self) -> None:
+        """Count a call that starts; once one has, the reader may be wanted."""
+        super().record_start()
+        if self._intake.is_waiting:
             self._intake.wake_if_low()
 
     @property
@@ -310,18 +308,6 @@ class Batch(ReadItems):
         if not self.is_busy:
             self._intake.wake()
         return True
-
-    def enter_call(self, worker: Worker) -> None:
-        """Record that a worker begins a call."""
-        self._calling = worker
-
-    def leave_call(self, worker: Worker) -> bool:
-        """Record that a worker's call has ended; return whether another worker has begun one meanwhile: then the loop has gone round."""
-        return self._calling is not worker
-
-    def owns(self, job: Job) -> bool:
-        """Whether a job is one of its items."""
-        return job.submitter is self
 
     def retire(self) -> None:
         """Count a worker as ended."""

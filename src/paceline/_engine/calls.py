@@ -1,10 +1,10 @@
-"""Calls: the verdict on one call, an output or a fault and never both, and the signal that it gives to the lane's controller."""
+"""Calls: what one call came to, an answer or a fault and never both, and the signal that it gives to the lane's controller."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import Any
+from typing import Any, TypeGuard
 
 import attrs
 
@@ -23,27 +23,17 @@ _PAIR = 2  # (output, tokens)
 
 
 @attrs.frozen
-class Verdict:
-    """The outcome of one call."""
-
-    output: Any
-    usage: TokenUsage = NO_USAGE
-    fault: Fault | None = None
-    """None: the call succeeded."""
-    quota: QuotaHint | None = None
-    """The quotas that the provider reported."""
-
-
-@attrs.frozen
-class EndedCall:
-    """A call that has ended."""
+class FailedCall:
+    """A call that has ended without an answer."""
 
     at: float
     """The time of its end."""
     number: int
     """Number of the call of its item, from 1."""
-    verdict: Verdict
-    error: BaseException | None
+    fault: Fault
+    """Why; with the quotas that the provider reported."""
+    usage: TokenUsage = NO_USAGE
+    error: BaseException | None = None
     """The exception of `execute`, if any."""
     final: bool = False
     """Whether the deadline of the item or the batch has passed, so that no other call may follow."""
@@ -65,21 +55,20 @@ async def execute(strategy: LLMCallStrategy[Any], prompt: Any, attempt: int, tim
     return await strategy.execute(given, attempt, timeout)
 
 
-def judge(strategy: LLMCallStrategy[Any], value: Any, error: BaseException | None) -> Verdict:
-    """Return the verdict on a call, from what `execute` returned or raised."""
-    quota = take_quota_hint(strategy)
-    if error is not None:
-        usage = _usage(strategy, getattr(error, "usage", None)) if isinstance(error, CallError) else NO_USAGE
-        fault = fault_of(strategy, error)
-        if fault.quota is None and quota is not None:
-            fault = attrs.evolve(fault, quota=quota)
-        return Verdict(None, usage, fault, fault.quota)
-    if not isinstance(value, tuple) or len(value) != _PAIR:
+def is_answer(value: Any) -> TypeGuard[tuple[Any, Any]]:
+    """Whether what `execute` returned is an output with its tokens."""
+    return isinstance(value, tuple) and len(value) == _PAIR
+
+
+def fault_without_answer(
+    strategy: LLMCallStrategy[Any], value: Any, error: BaseException | None, quota: QuotaHint | None
+) -> Fault:
+    """Return the fault of a call that raised `error`, or returned a `value` that is no answer."""
+    if error is None:
         name = type(strategy).__qualname__
-        message = f"{name}.execute must return (output, tokens), not {type(value).__name__}"
-        return Verdict(None, NO_USAGE, Fault(FaultKind.BUG, message))
-    output, tokens = value
-    return Verdict(output, _usage(strategy, tokens), None, quota)
+        return Fault(FaultKind.BUG, f"{name}.execute must return (output, tokens), not {type(value).__name__}")
+    fault = fault_of(strategy, error)
+    return attrs.evolve(fault, quota=quota) if fault.quota is None and quota is not None else fault
 
 
 def fault_of(strategy: LLMCallStrategy[Any], error: BaseException) -> Fault:
@@ -102,7 +91,8 @@ def log_bug(strategy: LLMCallStrategy[Any], error: BaseException) -> None:
     logger.error("%s raised", type(strategy).__qualname__, exc_info=unwrap(error))
 
 
-def _usage(strategy: LLMCallStrategy[Any], tokens: Any) -> TokenUsage:
+def usage_of(strategy: LLMCallStrategy[Any], tokens: Any) -> TokenUsage:
+    """Return the usage that a strategy returned as the tokens of a call."""
     if tokens is None or isinstance(tokens, TokenUsage):
         return tokens or NO_USAGE
     try:
@@ -128,15 +118,21 @@ def take_quota_hint(strategy: LLMCallStrategy[Any]) -> QuotaHint | None:
     return None
 
 
-def signal_of(verdict: Verdict, costs: TokenCosts) -> pace.Signal:
-    """Return what a verdict says about the provider's limits; limits on input or output tokens in tokens of whole calls."""
-    fault, quota = verdict.fault, verdict.quota
-    if quota is not None:
-        quota = costs.as_total_tokens(quota)
-    if fault is not None and fault.kind is FaultKind.THROTTLED:
+def answer_signal(usage: TokenUsage, quota: QuotaHint | None, costs: TokenCosts) -> pace.Signal:
+    """Return what an answer says about the provider's limits; limits on input or output tokens in tokens of whole calls."""
+    tokens = usage.total_tokens
+    if not tokens and quota is None:
+        return pace.SERVED
+    return pace.Served(float(tokens) if tokens else None, costs.as_total_tokens(quota))
+
+
+def fault_signal(fault: Fault, usage: TokenUsage, costs: TokenCosts) -> pace.Signal:
+    """Return what a fault says about them."""
+    quota = costs.as_total_tokens(fault.quota)
+    if fault.kind is FaultKind.THROTTLED:
         return pace.Throttled(fault.retry_after, quota)
-    signal = pace.SERVED if fault is None else SIGNALS[fault.kind]
-    tokens = verdict.usage.total_tokens
+    signal = SIGNALS[fault.kind]
+    tokens = usage.total_tokens
     if isinstance(signal, pace.Served) and (tokens or quota is not None):
         return pace.Served(float(tokens) if tokens else signal.tokens, quota, signal.accepted)
     return signal

@@ -253,6 +253,7 @@ class CommitQueue:
             self._wake_up.set()
             self._wake_up = None
 
+    @property
     def has_room(self) -> bool:
         """Whether results are committed as fast as they come."""
         return len(self._waiting) < _MAX_UNCOMMITTED
@@ -296,7 +297,7 @@ class CommitQueue:
             except Exception as error:  # noqa: BLE001 - a foreign journal may raise anything
                 self._fail(error)
                 return False
-        was_full = not self.has_room()
+        was_full = not self.has_room
         del self._waiting[: len(group)]
         for job in group:
             self._hand_over(job)

@@ -39,6 +39,7 @@ _MAX_READY = 256  # results: enough work for a consumer that wakes, and little m
 class Outlet(Protocol):
     """The destination of results."""
 
+    @property
     def has_room(self) -> bool:
         """Whether more calls may start; results of calls in flight are accepted in any case."""
         ...
@@ -88,7 +89,7 @@ class Ledger:
         checked_item(item)
         if not known_unique and not self._ids.add(item.item_id):
             raise DuplicateItemError(item.item_id)
-        job = Job.of(submitter, item, self._tally.accept())
+        job = Job(submitter, item, self._tally.accept())
         self._open[job.index] = job
         return job
 
@@ -117,16 +118,11 @@ class Ledger:
 class Collector(Generic[T]):
     """Collects every result."""
 
+    has_room = True
+
     def __init__(self) -> None:
         self.results: list[WorkItemResult[T]] = []
-
-    def has_room(self) -> bool:
-        """Return True: it is never full."""
-        return True
-
-    def put(self, result: WorkItemResult[T]) -> None:
-        """Append a result."""
-        self.results.append(result)
+        self.put = self.results.append
 
 
 class Handover(Generic[T]):
@@ -142,7 +138,8 @@ class Handover(Generic[T]):
         self._result: BatchResult[T] | None = None
         self._failure: BaseException | None = None
         self._changed = Event()
-        self._is_behind = False
+        self.has_room = True
+        """Whether the consumer keeps up."""
 
     @property
     def result(self) -> BatchResult[T] | None:
@@ -154,14 +151,10 @@ class Handover(Generic[T]):
         """The exception to raise after the last result."""
         return self._failure
 
-    def has_room(self) -> bool:
-        """Whether the consumer keeps up."""
-        return not self._is_behind
-
     def put(self, result: WorkItemResult[T]) -> None:
         """Hold a result."""
         self.ready.append(result)
-        self._is_behind = self._is_behind or len(self.ready) >= _MAX_READY
+        self.has_room = self.has_room and len(self.ready) < _MAX_READY
         self._changed.set()
 
     def finish(self, result: BatchResult[T], failure: BaseException | None) -> None:
@@ -179,8 +172,8 @@ class Handover(Generic[T]):
                 self._changed = Event()
             await self._changed.wait()
         result = self.ready.popleft()
-        if self._is_behind and len(self.ready) <= _MAX_READY // 2:
-            self._is_behind = False
+        if not self.has_room and len(self.ready) <= _MAX_READY // 2:
+            self.has_room = True
             self._on_room()
         return result
 

@@ -34,16 +34,21 @@ async def guarded(function: Callable[..., Awaitable[T]], *args: Any) -> tuple[T 
     """Await `function(*args)`; return its value and None, or None and its exception."""
     try:
         return await function(*args), None
-    except BaseException as error:
-        if _contains(error, _INTERRUPTS):
-            raise
-        if is_cancelled():
-            if isinstance(error, get_cancelled_exc_class()):
-                raise
-            if not _is_only_cancellation(error):
-                logger.warning("exception during a cancellation dropped: %s", type(error).__name__)
-            await sleep_forever()  # raises our own cancellation
-        return None, error
+    except BaseException as error:  # noqa: BLE001 - rule 1
+        return None, await caught(error)
+
+
+async def caught(error: BaseException) -> BaseException:
+    """Return an exception that foreign code has just raised. Raises it instead if it is an interrupt or our own cancellation."""
+    if _contains(error, _INTERRUPTS):
+        raise error
+    if is_cancelled():
+        if isinstance(error, get_cancelled_exc_class()):
+            raise error
+        if not _is_only_cancellation(error):
+            logger.warning("exception during a cancellation dropped: %s", type(error).__name__)
+        await sleep_forever()  # raises our own cancellation
+    return error
 
 
 def is_cancelled() -> bool:

@@ -65,6 +65,11 @@ class Hooks:
         self._config = config
         self._middlewares = tuple(_checked(Middleware, "middlewares", middlewares))
         self._listeners = [_Listener(each) for each in _checked(BaseObserver, "observers", observers)]
+        self.has_middlewares = bool(self._middlewares)
+        self.has_observers = bool(self._listeners)
+        """If there are none, events need not be built."""
+        self.rewrite_items = any(type(one).before_process is not Middleware.before_process for one in self._middlewares)
+        """Whether a middleware defines `before_process`, and so may change items before their calls."""
         self._failures = 0
         self._start_soon: Callable[..., object] | None = None
 
@@ -96,21 +101,6 @@ class Hooks:
     def dropped_events(self) -> int:
         """Events that observers did not receive, as they were too slow."""
         return sum(listener.dropped for listener in self._listeners)
-
-    @property
-    def has_middlewares(self) -> bool:
-        """Whether there are middlewares."""
-        return bool(self._middlewares)
-
-    @property
-    def rewrite_items(self) -> bool:
-        """Whether a middleware defines `before_process`, and so may change items before their calls."""
-        return any(type(one).before_process is not Middleware.before_process for one in self._middlewares)
-
-    @property
-    def has_observers(self) -> bool:
-        """Whether there are observers; if not, events need not be built."""
-        return bool(self._listeners)
 
     async def before_process(self, item: LLMWorkItem[Any]) -> tuple[LLMWorkItem[Any], Fault | None]:
         """Return the item as the middlewares left it, and the fault that settles it without a call, if any."""

@@ -114,8 +114,10 @@ class Intake:
         self._error: BaseException | None = None
         self._reading: CancelScope | None = None
         """The scope that reads a source which need not be read to its end."""
-        self._wake_up: Event | None = None
-        """Set to wake the reader; None while it does not wait."""
+        self._wake_up = Event()
+        """Set to wake the reader."""
+        self.is_waiting = False
+        """Whether the reader waits until reading on may be useful."""
         self._batch: ReadItems | None = None
         self._iterator = iter(source) if isinstance(source, Iterable) else iter(())
         async_iterator = None if isinstance(source, Iterable) else aiter(source)
@@ -246,31 +248,26 @@ class Intake:
         """
         waiting = batch.waiting
         if batch.is_finished_calling:
-            return waiting < _MAX_TO_SETTLE and batch.has_room()
-        has_room = batch.has_room()
+            return waiting < _MAX_TO_SETTLE and batch.has_room
+        has_room = batch.has_room
         if waiting >= share * _MAX_WAITING or not (batch.commits is None or has_room):
             return False
         return (has_room and not batch.is_busy) or any(lane.has_room(batch, share) for lane in batch.lanes.values())
 
     async def _wait(self) -> None:
         """Wait until reading on may be useful."""
-        self._wake_up = Event()
+        self._wake_up, self.is_waiting = Event(), True
         await self._wake_up.wait()
-
-    @property
-    def is_waiting(self) -> bool:
-        """Whether the reader waits until reading on may be useful."""
-        return self._wake_up is not None
 
     def wake(self) -> None:
         """Wake the reader, to check whether to read on."""
-        if self._wake_up is not None:
+        if self.is_waiting:
+            self.is_waiting = False
             self._wake_up.set()
-            self._wake_up = None
 
     def wake_if_low(self) -> None:
         """Wake the reader if it waits and little is left of what was read ahead."""
-        if self._wake_up is not None and self._batch is not None and self._is_wanted(self._batch, _LOW_WATER):
+        if self.is_waiting and self._batch is not None and self._is_wanted(self._batch, _LOW_WATER):
             self.wake()
 
     def stop_reading(self) -> None:

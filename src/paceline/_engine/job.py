@@ -6,7 +6,6 @@ import math
 from abc import ABC, abstractmethod
 from typing import Any
 
-import attrs
 from anyio import CancelScope
 
 from .._core import escalation, retry
@@ -23,17 +22,12 @@ from .statistics import Tally
 from .strategy_values import ladder_of, model_of
 
 
-@attrs.define(eq=False)
 class Job:
-    """An accepted item until it is settled. Its fields are set by its own methods only."""
+    """An accepted item until it is settled. Its fields are set by its own methods only.
 
-    submitter: Submitter
-    item: LLMWorkItem[Any]
-    index: int
-    customer: Customer
-    """With whose jobs it waits in a lane."""
-    origin: LLMCallStrategy[Any]
-    """The strategy that is called for it: the item's own, or the step of its ladder."""
+    A class by hand: an initializer that sets each of its fields would cost 2 us an item, and most fields of most items keep their defaults.
+    """
+
     ladder: Ladder | None = None
     lane: Lane[Job] | None = None
     state: retry.State | escalation.State = retry.NEW
@@ -73,6 +67,8 @@ class Job:
     """The controller's ticket for that call."""
     scope: CancelScope | None = None
     """The cancel scope of its call, while it may be cancelled."""
+    was_cancelled: bool = False
+    """Whether that scope was cancelled because of its latest call."""
     number: int = 0
     """The number of its latest call, from 1."""
     started: float = 0.0
@@ -80,15 +76,18 @@ class Job:
     expires: float = math.inf
     """The time at which the call in flight is cancelled."""
 
-    # ------------------------------------------------------------------------------------------ what it is
+    def __init__(self, submitter: Submitter, item: LLMWorkItem[Any], index: int) -> None:
+        self.submitter = submitter
+        self.item = item
+        self.index = index
+        self.customer: Customer = submitter
+        """With whose jobs it waits in a lane."""
+        self.origin: LLMCallStrategy[Any] = item.strategy
+        """The strategy that is called for it: the item's own, or the step of its ladder."""
+        if ladder_of(self.origin) is not None:
+            self.replace_item(item)
 
-    @classmethod
-    def of(cls, submitter: Submitter, item: LLMWorkItem[Any], index: int) -> Job:
-        """Return the job of an accepted item, which waits with the other jobs of its submitter."""
-        job = cls(submitter, item, index, submitter, item.strategy)
-        if ladder_of(item.strategy) is not None:
-            job.replace_item(item)
-        return job
+    # ------------------------------------------------------------------------------------------ what it is
 
     def replace_item(self, item: LLMWorkItem[Any]) -> None:
         """Set the item, which a middleware may have replaced, and start with its strategy."""
@@ -161,14 +160,20 @@ class Job:
     def start(self, now: float, order: int, ticket: Any) -> None:
         """Record that its call may start: the controller counts it."""
         self.waiting, self.in_flight = False, True
-        self.number = self.attempt
+        self.number = 1 if self.state is retry.NEW else self.attempt
         self.started, self.order, self.ticket = now, order, ticket
         if self.use is not None:
             self.use.take()
 
     def start_call(self, scope: CancelScope, now: float, expires: float) -> None:
         """Record that its call has started."""
-        self.scope, self.started, self.expires = scope, now, expires
+        self.scope, self.started, self.expires, self.was_cancelled = scope, now, expires, False
+
+    def cancel_call(self) -> None:
+        """Cancel its call."""
+        if self.scope is not None:
+            self.was_cancelled = True
+            self.scope.cancel()
 
     def finish_call(self) -> None:
         """Record that its call has returned, raised or was cancelled."""
@@ -285,6 +290,8 @@ class Submitter(ABC):
     """Lanes that its items were in, by quota key."""
     exhausted: dict[str, Fault]
     """Why no more calls of it start in some of these lanes."""
+    stopped: Fault | None
+    """Why no more calls start in any lane; None: they may."""
 
     @property
     @abstractmethod
@@ -295,11 +302,6 @@ class Submitter(ABC):
     @abstractmethod
     def is_open(self) -> bool:
         """Whether calls may start, as far as it knows."""
-
-    @property
-    @abstractmethod
-    def stopped(self) -> Fault | None:
-        """Why no more calls start in any lane; None: they may."""
 
     @property
     @abstractmethod
@@ -373,8 +375,12 @@ class Submitter(ABC):
         """Record that the controllers of its lanes allow more or fewer calls in flight than before."""
 
     @abstractmethod
-    def count_call(self, change: int) -> None:
-        """Count calls that started (1) or ended (-1)."""
+    def record_start(self) -> None:
+        """Count a call that starts."""
+
+    @abstractmethod
+    def record_end(self) -> None:
+        """Count a call that has ended."""
 
     @abstractmethod
     def overdue_fault(self, config: ProcessorConfig) -> Fault:

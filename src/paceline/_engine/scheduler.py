@@ -197,7 +197,7 @@ class Scheduler:
             if job is not None and job.waiting:
                 lane.start(job, now)
                 self._in_flight += 1
-                job.submitter.count_call(1)
+                job.submitter.record_start()
                 self._touch(lane)
                 return job
             self._touch(lane)
@@ -216,16 +216,22 @@ class Scheduler:
         while (job := self.next_job(now)) is not None:
             job.submitter.run(job)
 
-    def start_call(self, job: Job, scope: CancelScope) -> float:
-        """Count a call as in flight, ended early by cancelling `scope`; return the seconds it may take."""
-        now, config, submitter = job.started, self.config, job.submitter
+    def start_call(self, job: Job, scope: CancelScope, deadline: float) -> float:
+        """Count a call as in flight, ended early by cancelling `scope`; return the seconds it may take.
+
+        Args:
+            job: Its job.
+            scope: Cancel scope around the call.
+            deadline: The time of the submitter's deadline.
+        """
+        now, config = job.started, self.config
         if job.deadline == math.inf and config.deadline_per_item < math.inf:
             job.end_by(now + config.deadline_per_item)
-            self.deadlines.add(job, submitter.unsettled)
+            self.deadlines.add(job, job.submitter.unsettled)
         expires = min(now + config.timeout_per_item, job.deadline)
-        self.calls.start(job, scope, now, expires)
-        self.alarm.ring_by(expires)
-        return min(expires, submitter.deadline) - now
+        if self.calls.start(job, scope, now, expires):
+            self.alarm.ring_by(expires)
+        return min(expires, deadline) - now
 
     def settle_call(self, job: Job, lane: Lane[Job], now: float, signal: pace.Signal) -> None:
         """Report to the lane's controller how a started call ended."""
@@ -241,7 +247,7 @@ class Scheduler:
             self.touch_all()
         change = lane.finish(job, now, signal)
         self._in_flight -= 1
-        job.submitter.count_call(-1)
+        job.submitter.record_end()
         self._touch(lane)
         if change:
             self._may_start_more = True

@@ -16,18 +16,28 @@ from typing import TYPE_CHECKING, Any
 import attrs
 
 from .._core import escalation, events, pace, retry
+from .._core.exceptions import CallError
 from .._core.fault import Fault, FaultKind, too_large_fault
 from .._core.pace import PaceChange
+from .._core.quota import QuotaHint
 from .._core.refusals import Blame
 from .._core.results import Attempt, WorkItemResult
-from .._core.usage import NO_USAGE
+from .._core.usage import NO_USAGE, TokenUsage
 from ..abc import LLMCallStrategy
-from .calls import EndedCall, Verdict, judge, signal_of, take_quota_hint
+from .calls import (
+    FailedCall,
+    answer_signal,
+    fault_signal,
+    fault_without_answer,
+    is_answer,
+    take_quota_hint,
+    usage_of,
+)
 from .foreign import unwrap
 from .job import Job
 from .lane import Lane, own_refusal_fault
 from .strategy_values import model_of, price_of
-from .watch import heed_end, heed_long_hint, stop_others
+from .watch import heed_answer, heed_fault, heed_long_hint, stop_others
 
 if TYPE_CHECKING:
     from .services import Services
@@ -53,8 +63,14 @@ def settle_reply(
 ) -> Awaitable[None] | None:
     """Decide about an item whose call returned or raised."""
     value, error = reply
-    verdict = judge(job.active_strategy, value, error)
-    return _settle(services, job, EndedCall(now, job.number, verdict, error))
+    strategy = job.active_strategy
+    quota = take_quota_hint(strategy)
+    if error is None and is_answer(value):
+        output, tokens = value
+        return _settle_answer(services, job, output, usage_of(strategy, tokens), quota, now)
+    usage = usage_of(strategy, getattr(error, "usage", None)) if isinstance(error, CallError) else NO_USAGE
+    fault = fault_without_answer(strategy, value, error, quota)
+    return _settle_fault(services, job, FailedCall(now, job.number, fault, usage, error))
 
 
 def settle_timeout(services: Services, job: Job, now: float) -> Awaitable[None] | None:
@@ -70,9 +86,8 @@ def settle_timeout(services: Services, job: Job, now: float) -> Awaitable[None] 
     else:
         fault = Fault(FaultKind.TIMEOUT, f"the call took longer than {config.timeout_per_item:g} s")
         final = False
-    return _settle(
-        services, job, EndedCall(now, job.number, Verdict(None, fault=fault), TimeoutError(fault.message), final)
-    )
+    call = FailedCall(now, job.number, fault, error=TimeoutError(fault.message), final=final)
+    return _settle_fault(services, job, call)
 
 
 def settle_without_call(services: Services, job: Job, fault: Fault) -> Awaitable[None] | None:
@@ -92,7 +107,31 @@ async def give_up(services: Services, job: Job, fault: Fault) -> None:
         await rest
 
 
-def _settle(services: Services, job: Job, call: EndedCall) -> Awaitable[None] | None:
+def _settle_answer(  # noqa: PLR0913, PLR0917 - what an answer is
+    services: Services, job: Job, output: Any, usage: TokenUsage, quota: QuotaHint | None, now: float
+) -> Awaitable[None] | None:
+    """Settle an item with the answer to its call. Most calls end here, so it is short."""
+    lane, hooks = job.lane_or_raise, services.hooks
+    services.scheduler.settle_call(job, lane, now, answer_signal(usage, quota, lane.costs))
+    if usage is not NO_USAGE:
+        lane.costs.record(job.characters, usage)
+    job.clear_refusals()
+    _record_attempt(job, lane, now, usage, None)
+    job.step(services.config.retry, retry.ANSWERED)
+    job.settle(output, None)
+    if not lane.is_healthy:
+        heed_answer(services, job, lane, now)
+    if hooks.has_observers:
+        _report_pace(services, lane)
+    if hooks.has_middlewares:
+        services.scheduler.start_calls()  # rule 2
+        return _publish_after_hooks(services, job)
+    _publish(services, job)
+    return None
+
+
+def _settle_fault(services: Services, job: Job, call: FailedCall) -> Awaitable[None] | None:
+    """Decide about an item whose call failed."""
     call, effect = _decide(services, job, call)
     hooks, error = services.hooks, call.error
     if not hooks.has_middlewares and (error is None or not _hears_of(job, error)):
@@ -102,24 +141,27 @@ def _settle(services: Services, job: Job, call: EndedCall) -> Awaitable[None] | 
     return _carry_out_after_hooks(services, job, effect, call)
 
 
-def _decide(services: Services, job: Job, call: EndedCall) -> tuple[EndedCall, escalation.Effect]:
+def _decide(services: Services, job: Job, call: FailedCall) -> tuple[FailedCall, escalation.Effect]:
     """Report a call to all that learn from it, and return it with the effect to carry out; an item that ends has its result then."""
     lane = job.lane_or_raise
     call, own = _report(services, job, lane, call)
-    fault = call.verdict.fault
     effect = job.step(services.config.retry, _event(services, lane, call, own=own))
     if not isinstance(effect, _GOES_ON):
-        job.settle(call.verdict.output, fault)
-    if fault is not None or not lane.is_healthy:
-        stop_others(services, job, lane, effect, fault)
-        heed_end(services, job, lane, call)
+        job.settle(None, call.fault)
+    stop_others(services, job, lane, effect, call.fault)
+    heed_fault(services, job, lane, call)
     if services.hooks.has_observers:
-        for change in lane.unreported_changes():
-            services.hooks.publish(_pace_changed(lane, change))
+        _report_pace(services, lane)
     return call, effect
 
 
-def _carry_out(services: Services, job: Job, effect: escalation.Effect, call: EndedCall) -> None:
+def _report_pace(services: Services, lane: Lane[Job]) -> None:
+    """Report the changes of a lane's pace to the observers."""
+    for change in lane.unreported_changes():
+        services.hooks.publish(_pace_changed(lane, change))
+
+
+def _carry_out(services: Services, job: Job, effect: escalation.Effect, call: FailedCall) -> None:
     """Publish the result of an item, or let it wait for its next call."""
     if job.result is not None:
         _publish(services, job)
@@ -129,16 +171,16 @@ def _carry_out(services: Services, job: Job, effect: escalation.Effect, call: En
         _move_up(services, job, effect.step, call)
 
 
-async def _carry_out_after_hooks(services: Services, job: Job, effect: escalation.Effect, call: EndedCall) -> None:
+async def _carry_out_after_hooks(services: Services, job: Job, effect: escalation.Effect, call: FailedCall) -> None:
     """Do the same, after the hooks that receive it."""
-    hooks, fault, error = services.hooks, call.verdict.fault, call.error
+    hooks, fault, error = services.hooks, call.fault, call.error
     if error is not None and _hears_of(job, error):
         strategy, error = job.active_strategy, unwrap(error)
         await hooks.call(strategy.on_error, error, call.number)
     if job.result is not None:
         if hooks.has_middlewares:
             job.set_result(await hooks.after_process(job.result))
-    elif fault is not None and fault.kind is not FaultKind.THROTTLED and hooks.has_middlewares:
+    elif fault.kind is not FaultKind.THROTTLED and hooks.has_middlewares:
         await hooks.on_retry(job.item, call.number, call.error or RuntimeError(fault.message))
     _carry_out(services, job, effect, call)
 
@@ -151,37 +193,34 @@ def _hears_of(job: Job, error: BaseException) -> bool:
     return isinstance(unwrap(error), Exception)
 
 
-def _report(services: Services, job: Job, lane: Lane[Job], call: EndedCall) -> tuple[EndedCall, bool]:
-    """Report a call to the controller and the accounts; return it, and whether its item is refused for its own sake."""
-    fault, own = call.verdict.fault, False
-    if fault is not None and fault.kind is FaultKind.THROTTLED:
+def _report(services: Services, job: Job, lane: Lane[Job], call: FailedCall) -> tuple[FailedCall, bool]:
+    """Report a failed call to the controller and the accounts; return it, and whether its item is refused for its own sake."""
+    is_refused, own = call.fault.kind is FaultKind.THROTTLED, False
+    if is_refused:
         job.submitter.tally.record_refusal()
-        heed_long_hint(services, lane, call.at, fault)
-        call, signal, own = _refused(job, lane, call, fault, services.config.retry.patience)
-        fault = call.verdict.fault
+        heed_long_hint(services, lane, call.at, call.fault)
+        call, signal, own = _refused(job, lane, call, services.config.retry.patience)
     elif call.final:
         signal = pace.cut_off_signal(call.at - job.started, lane.call_seconds(call.at))
     else:
-        signal = signal_of(call.verdict, lane.costs)
+        signal = fault_signal(call.fault, call.usage, lane.costs)
     services.scheduler.settle_call(job, lane, call.at, signal)
-    if call.verdict.usage is not NO_USAGE:
-        lane.costs.record(job.characters, call.verdict.usage)
-    if fault is not None and fault.kind is FaultKind.THROTTLED:
+    if call.usage is not NO_USAGE:
+        lane.costs.record(job.characters, call.usage)
+    if call.fault.kind is FaultKind.THROTTLED:
         job.record_refusal()
     else:
         job.clear_refusals()
-        _record_attempt(job, lane, call)
+        _record_attempt(job, lane, call.at, call.usage, call.fault)
     return call, own
 
 
-def _refused(
-    job: Job, lane: Lane[Job], call: EndedCall, fault: Fault, patience: float
-) -> tuple[EndedCall, pace.Signal, bool]:
+def _refused(job: Job, lane: Lane[Job], call: FailedCall, patience: float) -> tuple[FailedCall, pace.Signal, bool]:
     """Record a refused call; return it, its signal to the controller, and whether the item is refused for its own sake."""
-    blame = lane.blame(job, call.at, patience)
+    fault, blame = call.fault, lane.blame(job, call.at, patience)
     if blame is Blame.LANE:
         job.charge()
-        return call, signal_of(call.verdict, lane.costs), False
+        return call, fault_signal(fault, call.usage, lane.costs), False
     signal = pace.Excused(job.take_back_charges())
     if lane.is_too_large(job, fault.quota):
         fault = too_large_fault(fault.message)
@@ -189,15 +228,15 @@ def _refused(
         fault = own_refusal_fault(lane, job, fault.message)
     else:
         return call, signal, False
-    return attrs.evolve(call, verdict=attrs.evolve(call.verdict, fault=fault)), signal, True
+    return attrs.evolve(call, fault=fault), signal, True
 
 
-def _record_attempt(job: Job, lane: Lane[Job], call: EndedCall) -> None:
+def _record_attempt(job: Job, lane: Lane[Job], ended: float, usage: TokenUsage, fault: Fault | None) -> None:
     """Record an attempt and its cost."""
-    fault, usage, strategy, tally = call.verdict.fault, call.verdict.usage, job.active_strategy, job.submitter.tally
+    strategy, tally = job.active_strategy, job.submitter.tally
     model = model_of(strategy)
-    started, seconds = job.started - job.submitter.started_at, call.at - job.started
-    job.record_attempt(Attempt(call.number, started, seconds, lane.quota, usage, fault, model))
+    started, seconds = job.started - job.submitter.started_at, ended - job.started
+    job.record_attempt(Attempt(job.number, started, seconds, lane.quota, usage, fault, model))
     account, accepted, name = tally.account, fault is None, model or lane.quota
     account.book(name, usage, None if name in account else price_of(strategy), accepted=accepted)
     if accepted and job.ladder is not None:
@@ -205,22 +244,20 @@ def _record_attempt(job: Job, lane: Lane[Job], call: EndedCall) -> None:
         account.book_alone(model_of(top) or type(top).__qualname__, usage, price_of(top))
 
 
-def _event(services: Services, lane: Lane[Job], call: EndedCall, *, own: bool) -> retry.Event:
-    if call.verdict.fault is None:
-        return retry.ANSWERED
+def _event(services: Services, lane: Lane[Job], call: FailedCall, *, own: bool) -> retry.Event:
     if call.final:
         return retry.ENDED
-    return retry.event_of(call.verdict.fault, starved=lane.starved(call.at), chance=services.draw(), own=own)
+    return retry.event_of(call.fault, starved=lane.starved(call.at), chance=services.draw(), own=own)
 
 
-def _call_again(services: Services, job: Job, delay: float, call: EndedCall) -> None:
+def _call_again(services: Services, job: Job, delay: float, call: FailedCall) -> None:
     """Report that an item will be called again, and let it wait for that call in its lane."""
-    lane, fault, hooks = job.lane_or_raise, call.verdict.fault, services.hooks
+    lane, fault, hooks = job.lane_or_raise, call.fault, services.hooks
     not_before = services.clock.now() + delay
     if not_before >= job.deadline:
         job.submitter.dismiss(job, job.submitter.overdue_fault(services.config))
         return
-    if hooks.has_observers and fault is not None:
+    if hooks.has_observers:
         if fault.kind is FaultKind.THROTTLED:
             hooks.publish(
                 events.RateLimitHit(item_id=job.item.item_id, quota=lane.quota, retry_after=fault.retry_after)
@@ -239,11 +276,11 @@ def _call_again(services: Services, job: Job, delay: float, call: EndedCall) -> 
     services.scheduler.put_back(job, not_before)
 
 
-def _move_up(services: Services, job: Job, step: int, call: EndedCall) -> None:
+def _move_up(services: Services, job: Job, step: int, call: FailedCall) -> None:
     """Let an item wait for its first call on a higher step of its ladder."""
-    lane, fault, hooks = job.lane_or_raise, call.verdict.fault, services.hooks
+    lane, fault, hooks = job.lane_or_raise, call.fault, services.hooks
     job.move_up(step)
-    if fault is not None and hooks.has_observers:
+    if hooks.has_observers:
         hooks.publish(
             events.ItemEscalated(
                 item_id=job.item.item_id,

@@ -64,6 +64,8 @@ class SingleCalls(AcceptedItems):
     when_journal_fails = "not called, because the journal failed"
     priority = 0
     tenant = ""
+    may_start = True
+    """A task waits for each result."""
 
     def __init__(self, services: Services, limits: RoomLimits) -> None:
         self._turns = Turns()
@@ -204,7 +206,7 @@ class SingleCalls(AcceptedItems):
         if self._commits is not None and self._commits.failure is not None:
             raise JournalError(f"{self._commits.failure}")
         if self._state is not BatchState.OPEN:
-            raise MisuseError(f"the pool takes no more calls: {self._stopped or 'it is closed'}")
+            raise MisuseError(f"the pool takes no more calls: {self.stopped or 'it is closed'}")
         if self._commits is not None and item.item_id in self._ids:
             raise MisuseError(
                 f"a call with the item_id {item.item_id!r} is in progress, and the journal has one result for each id; wait for it, "
@@ -237,11 +239,6 @@ class SingleCalls(AcceptedItems):
     def commits(self) -> CommitQueue | None:
         """Commits results to the journal; None without a journal."""
         return self._commits
-
-    @property
-    def may_start(self) -> bool:
-        """Return True: a task waits for each result."""
-        return True
 
     @property
     def is_open(self) -> bool:
@@ -329,7 +326,7 @@ class SingleCalls(AcceptedItems):
     def stop(self, reason: Fault) -> None:
         """Take no more calls; waiting items are settled with `reason`."""
         if self.is_open:
-            self._stopped = reason
+            self.stopped = reason
             self._state = step(self._state, BatchEvent.STOP)
             self._services.strategies.dismiss_jobs_of(self, reason)
             for job in self.ledger.jobs():

@@ -18,6 +18,7 @@ from .statistics import Tally
 class Commits(Protocol):
     """Commits results to a journal."""
 
+    @property
     def has_room(self) -> bool:
         """Whether results are committed as fast as they come."""
         ...
@@ -47,7 +48,7 @@ class AcceptedItems(Submitter):
         self.in_flight = 0
         """Calls in flight of it."""
         self._outlet = outlet
-        self._stopped: Fault | None = None
+        self.stopped: Fault | None = None
         self._allowed = 0
 
     @property
@@ -67,11 +68,6 @@ class AcceptedItems(Submitter):
     @abstractmethod
     def close_if_empty(self) -> None:
         """Close once every item has its result and no more can come."""
-
-    @property
-    def stopped(self) -> Fault | None:
-        """Why no more calls start in any lane; None: they may."""
-        return self._stopped
 
     @property
     def deadline(self) -> float:
@@ -108,10 +104,11 @@ class AcceptedItems(Submitter):
         """Whether a result is also that of the items with the same prompt, which wait for it."""
         return True
 
+    @property
     def has_room(self) -> bool:
         """Whether results are consumed and committed as fast as they come."""
         commits = self.commits
-        return self._outlet.has_room() and (commits is None or commits.has_room())
+        return self._outlet.has_room and (commits is None or commits.has_room)
 
     def use_lane(self, lane: Lane[Job], max_workers: int) -> None:
         """Record that items of it go to a lane."""
@@ -127,11 +124,15 @@ class AcceptedItems(Submitter):
         """Start no more calls in a lane."""
         self.exhausted.setdefault(lane.quota, reason)
 
-    def count_call(self, change: int) -> None:
-        """Count calls that started (1) or ended (-1)."""
-        self.in_flight += change
+    def record_start(self) -> None:
+        """Count a call that starts."""
+        self.in_flight += 1
         if self.in_flight > self.tally.max_workers:
             self.tally.record_in_flight(self.in_flight)
+
+    def record_end(self) -> None:
+        """Count a call that has ended."""
+        self.in_flight -= 1
 
     def deliver(self, job: Job) -> None:
         """Hand a job's result over; with a journal, once it is committed."""

@@ -55,15 +55,21 @@ class CallsInFlight:
         self._jobs: set[Job] = set()
         self.next_expiry: float = math.inf
         """No call expires before this time."""
+        self.latest: Job | None = None
+        """The job whose call began last."""
 
     def __len__(self) -> int:
         return len(self._jobs)
 
-    def start(self, job: Job, scope: CancelScope, now: float, expires: float) -> None:
-        """Count a call as in flight; from `expires` on, it is ended by cancelling `scope`."""
+    def start(self, job: Job, scope: CancelScope, now: float, expires: float) -> bool:
+        """Count a call as in flight, ended from `expires` on by cancelling `scope`; return whether it is the first to expire."""
         job.start_call(scope, now, expires)
         self._jobs.add(job)
-        self.next_expiry = min(self.next_expiry, expires)
+        self.latest = job
+        if expires >= self.next_expiry:
+            return False
+        self.next_expiry = expires
+        return True
 
     def finish(self, job: Job) -> None:
         """Count a call as finished: its scope is not cancelled any more."""
@@ -73,8 +79,8 @@ class CallsInFlight:
     def cancel_all(self, submitter: Submitter) -> None:
         """Cancel every call of a submitter."""
         for job in self._jobs:
-            if job.submitter is submitter and job.scope is not None:
-                job.scope.cancel()
+            if job.submitter is submitter:
+                job.cancel_call()
 
     def cancel_expired(self, now: float) -> None:
         """Cancel the calls that have expired."""
@@ -84,8 +90,8 @@ class CallsInFlight:
         for job in self._jobs:
             if job.expires > now:
                 self.next_expiry = min(self.next_expiry, job.expires)
-            elif job.scope is not None:
-                job.scope.cancel()
+            else:
+                job.cancel_call()
 
 
 class ItemDeadlines:

@@ -42,14 +42,13 @@ class Turn:
 class Turns:
     """The turns by the index of their items; the outlet of single calls."""
 
+    has_room = True
+    """A task waits for each result."""
+
     def __init__(self) -> None:
         self._turns: dict[int, Turn] = {}
         self.waiting_size: int = 0
         """Bytes of the prompts whose calls are not in flight."""
-
-    def has_room(self) -> bool:
-        """Return True: a task waits for each result."""
-        return True
 
     def open(self, job: Job, now: float) -> Turn:
         """Return the turn of a new job."""

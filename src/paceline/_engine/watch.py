@@ -13,7 +13,7 @@ from .._core.fault import Fault, FaultKind, pending_fault
 from .._core.fault_groups import provider_words
 from .._core.quota import QuotaHint
 from .._core.systematic_failure import PASSING_KINDS, Ended, stop_message
-from .calls import EndedCall, log_bug
+from .calls import FailedCall, log_bug
 from .foreign import IN_SUMMARY, logger
 from .job import Job
 from .lane import Lane
@@ -25,10 +25,8 @@ if TYPE_CHECKING:
 _MOST_TRACEBACKS = 3  # of bugs that are alike: a million items may fail so
 
 
-def stop_others(services: Services, job: Job, lane: Lane[Job], effect: escalation.Effect, fault: Fault | None) -> None:
+def stop_others(services: Services, job: Job, lane: Lane[Job], effect: escalation.Effect, fault: Fault) -> None:
     """Stop the submitter or exhaust the lane, if that is the effect of a fault."""
-    if fault is None:
-        return
     match effect:
         case retry.StopBatch():
             job.submitter.deny(job, fault, lane)
@@ -47,14 +45,20 @@ def heed_long_hint(services: Services, lane: Lane[Job], now: float, fault: Fault
         services.scheduler.exhaust_lane(lane, exhausted_lane_fault(lane.quota, spent, wall_time=time.time()))
 
 
-def heed_end(services: Services, job: Job, lane: Lane[Job], call: EndedCall) -> None:
-    """Report the end of a call to the lane's watch for calls that all fail alike, and for outages."""
-    fault = call.verdict.fault
+def heed_answer(services: Services, job: Job, lane: Lane[Job], now: float) -> None:
+    """Report an answer to the lane's watch for calls that all fail alike."""
+    event = Ended.of(None, at=now, in_flight=lane.in_flight, is_final=job.result is not None)
+    watch_lane(services, lane, event, model_of(job.active_strategy))
+
+
+def heed_fault(services: Services, job: Job, lane: Lane[Job], call: FailedCall) -> None:
+    """Report a failed call to the lane's watch for calls that all fail alike, and for outages."""
+    fault = call.fault
     if call.final:  # the deadline is the item's or the batch's, and says nothing about the provider
         event = Ended(call.at, lane.in_flight)
     else:
         event = Ended.of(fault, at=call.at, in_flight=lane.in_flight, is_final=job.result is not None)
-    if fault is not None and fault.kind is not FaultKind.THROTTLED and not call.final:
+    if fault.kind is not FaultKind.THROTTLED and not call.final:
         alike = job.submitter.tally.record_fault(fault)
         if fault.kind is FaultKind.BUG and call.error is not None and alike <= _MOST_TRACEBACKS:
             log_bug(job.active_strategy, call.error)
@@ -86,10 +90,10 @@ def watch_lane(services: Services, lane: Lane[Job], event: Ended, name: str | No
             submitter.record_systematic(evidence.group, reason)
 
 
-def _heed_outage(services: Services, job: Job, lane: Lane[Job], call: EndedCall) -> None:
+def _heed_outage(services: Services, job: Job, lane: Lane[Job], call: FailedCall) -> None:
     """Exhaust a lane whose provider has been down for so long that its next call would start only after a time that no batch waits for."""
-    fault = call.verdict.fault
-    if fault is None or fault.kind not in PASSING_KINDS or call.final or lane.exhausted is not None:
+    fault = call.fault
+    if fault.kind not in PASSING_KINDS or call.final or lane.exhausted is not None:
         return
     if lane.record_passing_fault(job, call.at, services.config.retry.patience):
         reason = pending_fault(

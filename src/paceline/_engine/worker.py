@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import copy
 import enum
+from abc import abstractmethod
 from collections.abc import Awaitable
-from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from anyio import CancelScope, Event
 
@@ -21,8 +22,8 @@ from .._core.request import Request
 from .._core.systematic_failure import Ended
 from ..abc import LLMCallStrategy
 from .calls import execute
-from .foreign import close_leaks, guarded, is_leak, logger
-from .job import Job
+from .foreign import caught, close_leaks, guarded, is_leak, logger
+from .job import Job, Submitter
 from .settle import settle_reply, settle_timeout, settle_without_call
 from .watch import watch_lane
 
@@ -44,35 +45,20 @@ Reply: TypeAlias = tuple[Any, BaseException | None] | Fault | NoReply
 """What a call returned or raised; or the fault because of which it was not made; or why there is neither."""
 
 
-class Crew(Protocol):
-    """What a worker knows of its batch."""
+class Crew(Submitter):
+    """A submitter whose calls are made by workers."""
 
-    closed: Event
-    """Set once every item has its result."""
-
-    def enter_call(self, worker: Worker) -> None:
-        """Record that a worker begins a call."""
-        ...
-
-    def leave_call(self, worker: Worker) -> bool:
-        """Record that a worker's call has ended; return whether another worker has begun one meanwhile."""
-        ...
-
-    def owns(self, job: Job) -> bool:
-        """Whether a job is one of its items."""
-        ...
-
+    @abstractmethod
     def halt(self) -> None:
         """Start no more calls: a worker has failed."""
-        ...
 
+    @abstractmethod
     def park(self, worker: Worker) -> bool:
         """Let a worker wait for its next job; return whether it may."""
-        ...
 
+    @abstractmethod
     def retire(self) -> None:
         """Count a worker as ended."""
-        ...
 
 
 class Worker:
@@ -120,10 +106,9 @@ class Worker:
                 usual = deadline()
                 while following is not None:
                     job, reply = following, NoReply.TIMED_OUT
-                    self._batch.enter_call(self)
                     reply = await make_call(self._services, job, scope)
                     self._calls += 1
-                    if scope.cancel_called or _is_leaked(reply):
+                    if job.was_cancelled or _is_leaked(reply):
                         break
                     if self._calls % _LOOK_EVERY == 0 and deadline() != usual:
                         break
@@ -135,15 +120,23 @@ class Worker:
                 raise
         if leak:
             close_leaks(scope, 0)
-            if following is not None:
-                await self._settle_after_leak(job, reply)
+        if following is None:
             return None
-        return None if following is None else await self._settle(job, reply)
+        if leak or _is_leaked(reply):
+            await self._settle_last(job, reply, again=bool(leak))
+            return None
+        return await self._settle(job, reply)
 
-    async def _settle_after_leak(self, job: Job, reply: Reply) -> None:
-        """Settle the last call of a worker whose cancel scopes are in disorder; if it was cancelled by that, it is made again."""
+    async def _settle_last(self, job: Job, reply: Reply, *, again: bool) -> None:
+        """Settle a call in a task whose cancellation was tampered with: it makes no further one.
+
+        Args:
+            job: Its job.
+            reply: What became of it.
+            again: Whether it is made again, in another task, if it was cancelled: its cancel scopes are in disorder.
+        """
         services, now = self._services, self._services.clock.now()
-        if _is_leaked(reply):
+        if again and _is_leaked(reply):
             services.scheduler.settle_call(job, job.lane_or_raise, now, pace.ABANDONED)
             services.scheduler.put_back(job, now)
         else:
@@ -155,17 +148,15 @@ class Worker:
     async def _settle(self, job: Job, reply: Reply) -> Job | None:
         """Settle a call, and return the worker's next job; None: the worker ends."""
         services, batch = self._services, self._batch
-        has_let_others_run = batch.leave_call(self)
+        scheduler = services.scheduler
+        has_let_others_run = scheduler.calls.latest is not job
         ended = services.clock.now()
         rest = settle(services, job, reply, ended)
         if rest is not None:
             await rest
-        if _is_leaked(reply):
-            return None  # in a task whose cancellation was tampered with, no further call is made
         now = None if services.hooks.has_middlewares else ended  # they take time
-        scheduler = services.scheduler
         following = scheduler.next_job(now)
-        while following is not None and not batch.owns(following):
+        while following is not None and following.submitter is not batch:
             following.submitter.run(following)
             following = scheduler.next_job(now)
         if following is None:
@@ -217,33 +208,28 @@ async def make_call(services: Services, job: Job, scope: CancelScope) -> Reply:
         strategy = copied
         job.set_strategy(copied)
     attempt = job.number
+    prompt: Any = job.item.prompt
     if services.hooks.has_observers:
         quota = job.lane_or_raise.quota
         services.hooks.publish(events.ItemStarted(item_id=job.item.item_id, quota=quota, attempt=attempt))
-    if (fault := _too_late(services, job)) is not None:
-        return fault
-    timeout = scheduler.start_call(job, scope)
+    deadline = submitter.deadline
+    if job.started >= deadline or job.started >= job.deadline or submitter.stopped is not None:
+        fault = submitter.deadline_fault or submitter.stopped
+        return fault or submitter.overdue_fault(services.config)
+    timeout = scheduler.start_call(job, scope, deadline)
     reply: Reply | None = None
     try:
-        if isinstance(job.item.prompt, Request):
-            reply = await guarded(execute, strategy, job.item.prompt, attempt, timeout)
+        if isinstance(prompt, Request):
+            reply = await execute(strategy, prompt, attempt, timeout), None
         else:
-            reply = await guarded(strategy.execute, job.item.prompt, attempt, timeout)
-        return reply
+            reply = await strategy.execute(prompt, attempt, timeout), None
+    except BaseException as error:  # noqa: BLE001 - as in `guarded`
+        reply = None, await caught(error)
     finally:
         scheduler.calls.finish(job)
         if reply is None:
             submitter.tally.record_cut_off()
-
-
-def _too_late(services: Services, job: Job) -> Fault | None:
-    """Return why a started job must not be called any more; None: it may."""
-    submitter = job.submitter
-    if submitter.stopped is not None:
-        return submitter.deadline_fault or submitter.stopped
-    if job.started >= submitter.deadline:
-        return submitter.deadline_fault
-    return submitter.overdue_fault(services.config) if job.started >= job.deadline else None
+    return reply
 
 
 def _copy_strategy(job: Job) -> LLMCallStrategy[Any] | Fault:
