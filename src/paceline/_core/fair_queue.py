@@ -331,6 +331,11 @@ class FairQueue(Generic[T]):
             if idle:
                 self._wake(flow)
 
+    @property
+    def may_step_forward(self) -> bool:
+        """Whether a job may have stepped back."""
+        return bool(self._stepped_back)
+
     def record_served(self) -> None:
         """Record that the lane has served a call: jobs that stepped back for it step forward."""
         for customer, flow in tuple(self._stepped_back.items()):

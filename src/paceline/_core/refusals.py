@@ -107,7 +107,8 @@ class LaneRefusals:
 
     def record_served(self, record: RefusalRecord, order: int) -> None:
         """Record that call number `order` was served, of an item with these refusals."""
-        self._last_served = max(self._last_served, order)
+        if order > self._last_served:  # noqa: PLR1730 - a condition is faster than max(), and this runs for each call
+            self._last_served = order
         if order > self._row_first:
             self._row = 0
         self._refused = self._refused * _KEEP + record.counted

@@ -86,26 +86,28 @@ class Ledger:
             DuplicateItemError: Its id was accepted lately.
             InvalidWorkItemError: It is not an `LLMWorkItem`.
         """
-        checked_item(item)
+        if type(item) is not LLMWorkItem:
+            checked_item(item)
         if not known_unique and not self._ids.add(item.item_id):
             raise DuplicateItemError(item.item_id)
         job = Job(submitter, item, self._tally.accept())
         self._open[job.index] = job
         return job
 
-    def deliver(self, job: Job) -> None:
-        """Close an item and hand its result over."""
-        self._outlet.put(self._close(job))
+    def deliver(self, job: Job) -> bool:
+        """Close an item and hand its result over; return whether no item is open any more."""
+        result = job.result
+        if self._open.pop(job.index, None) is None or result is None:
+            raise AssertionError(f"item {job.item.item_id!r} was settled twice, or without a result")
+        self._tally.count(result, recalled=job.recalled)
+        self._outlet.put(result)
+        return not self._open
 
     def withhold(self, job: Job) -> None:
         """Close an item without handing its result over."""
-        self._close(job)
-
-    def _close(self, job: Job) -> WorkItemResult[Any]:
         if self._open.pop(job.index, None) is None or job.result is None:
             raise AssertionError(f"item {job.item.item_id!r} was settled twice, or without a result")
         self._tally.count(job.result, recalled=job.recalled)
-        return job.result
 
     def jobs(self) -> list[Job]:
         """Return the jobs of all open items."""

@@ -270,9 +270,9 @@ class Lane(Generic[J]):
         order = self._refusals.record_start()
         job.start(now, order, self.pace.started(now, job.cost or self._estimate_cost(job)))
         self._throughput.record(now)
-        self._in_flight += 1
-        if self._in_flight == 1:
+        if not self._in_flight:
             self.queue.set_idle(idle=False)
+        self._in_flight += 1
 
     def finish(self, job: J, now: float, signal: Any) -> int:
         """Count a call as ended; return by how much the limit on calls in flight changed."""
@@ -312,7 +312,8 @@ class Lane(Generic[J]):
             self._failed, self._failing_since = frozenset(), math.inf
         self._long_hints = NO_LONG_HINTS
         self._refusals.record_served(job.refused, job.order)
-        self.queue.record_served()
+        if self.queue.may_step_forward:
+            self.queue.record_served()
 
     def record_refusal(self, now: float) -> None:
         """Record that the provider refused a call."""

@@ -57,6 +57,8 @@ class Scheduler:
         self._next_start = math.inf
         self._may_start_more = True
         self._ready: ReadyLanes[Lane[Job]] = ReadyLanes()
+        self._touch = self._ready.add
+        """Looks at a lane again when the next call is chosen: something has happened to it."""
         self._starving: dict[str, Lane[Job]] = {}
         self._unreachable: dict[str, Lane[Job]] = {}
 
@@ -123,20 +125,16 @@ class Scheduler:
         strategy, submitter = job.active_strategy, job.submitter
         try:
             quota = strategy.quota
-            lane = self.lanes.get(quota)
-            if not isinstance(quota, str):
+            lane = submitter.lanes.get(quota)
+            if lane is None and not isinstance(quota, str):
                 raise TypeError(f"a quota key must be a string, not {type(quota).__name__}")
         except Exception as error:  # noqa: BLE001 - a foreign property may raise anything, or be unhashable
             fault = Fault(FaultKind.BUG, f"{type(strategy).__qualname__}.quota: {describe(error)}")
             submitter.dismiss(job, fault)
             return None
         if lane is None:
-            lane = self.lanes[quota] = Lane(quota, self._learned_of(quota))
-        if quota not in submitter.lanes:
-            if submitter.starts_afresh and lane.is_idle:
-                lane.reopen()
-            submitter.use_lane(lane, self.config.max_workers)
-        reason = submitter.exhausted.get(quota)
+            lane = self._open_lane(quota, submitter)
+        reason = submitter.exhausted.get(quota) if submitter.exhausted else None
         if reason is None and lane.exhausted is not None and lane.is_exhausted(self._clock.now()):
             reason = lane.exhausted
             submitter.give_up_lane(lane, reason)
@@ -146,6 +144,16 @@ class Scheduler:
         connections = connections_of(strategy)
         use = None if connections is None else self._uses.setdefault(connections, ConnectionUse(connections.limit))
         job.enter(lane, use)
+        return lane
+
+    def _open_lane(self, quota: str, submitter: Submitter) -> Lane[Job]:
+        """Return the lane of a quota, to which items of a submitter go from now on."""
+        lane = self.lanes.get(quota)
+        if lane is None:
+            lane = self.lanes[quota] = Lane(quota, self._learned_of(quota))
+        if submitter.starts_afresh and lane.is_idle:
+            lane.reopen()
+        submitter.use_lane(lane, self.config.max_workers)
         return lane
 
     def lane_of(self, strategy: LLMCallStrategy[Any]) -> Lane[Job] | None:
@@ -252,10 +260,6 @@ class Scheduler:
         if change:
             self._may_start_more = True
             self._change_allowed(lane, change)
-
-    def _touch(self, lane: Lane[Job]) -> None:
-        """Look at a lane again when the next call is chosen: something has happened to it."""
-        self._ready.add(lane)
 
     def touch_all(self, submitter: Submitter | None = None) -> None:
         """Look at all lanes again, or at those of a submitter that may start calls again."""

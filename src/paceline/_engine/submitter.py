@@ -137,15 +137,16 @@ class AcceptedItems(Submitter):
     def deliver(self, job: Job) -> None:
         """Hand a job's result over; with a journal, once it is committed."""
         job.deliver()
-        if self.commits is None:
+        commits = self.commits
+        if commits is None:
             self.hand_over(job)
         else:
-            self.commits.deliver(job)
+            commits.deliver(job)
 
     def hand_over(self, job: Job) -> None:
         """Hand a job's result over."""
-        self.ledger.deliver(job)
-        self.close_if_empty()
+        if self.ledger.deliver(job):
+            self.close_if_empty()
 
     def withhold(self, job: Job) -> None:
         """Close a job whose result could not be committed, without handing it over."""

@@ -50,8 +50,9 @@ class Streaks:
     _first: int = 0  # lowest and highest order of the refused calls
     _last: int = 0
     _faults: int = 0
+    latest_faults: int = 0
+    """Faults among the latest calls."""
     _latest: deque[bool] = attrs.field(factory=lambda: deque(maxlen=_LATEST))
-    _latest_faults: int = 0
     _slowed_at: float = -math.inf
 
     def record_admission(self, started: float) -> None:
@@ -77,7 +78,10 @@ class Streaks:
         """Record an answer: it ends a row of faults."""
         if self._faults and started >= self.failed_since:
             self._faults = 0
-        self._add_latest(failed=False)
+        latest = self._latest
+        if self.latest_faults and len(latest) == _LATEST:
+            self.latest_faults -= latest[0]
+        latest.append(False)
 
     def record_fault(self, started: float, *, counts: bool) -> None:
         """Record a fault; `counts`: as a sign of degradation, too (not while the breaker is open)."""
@@ -85,7 +89,9 @@ class Streaks:
             self.failed_since = started
         self._faults += 1
         if counts and started >= self._slowed_at:
-            self._add_latest(failed=True)
+            latest = self._latest
+            self.latest_faults += 1 - (latest[0] if len(latest) == _LATEST else 0)
+            latest.append(True)
 
     def is_failing(self) -> bool:
         """Whether the row of faults shows that the provider answers nothing."""
@@ -93,24 +99,17 @@ class Streaks:
 
     def is_degraded(self, started: float) -> bool:
         """Whether too many of the latest calls failed, as judged at the answer to a call that started at `started`."""
-        faults = self._latest_faults
+        faults = self.latest_faults
         return bool(faults) and faults > _DEGRADED * max(_MIN_LATEST, len(self._latest)) and started > self._slowed_at
 
     def restart_share(self, now: float) -> None:
         """Start the share of faults from zero: the pace went down for what was counted so far."""
         self._latest.clear()
-        self._latest_faults, self._slowed_at = 0, now
+        self.latest_faults, self._slowed_at = 0, now
 
     def end_rows(self) -> None:
         """End the rows of refusals and of faults: the breaker has closed."""
         self._refusals = self._faults = 0
-
-    def _add_latest(self, *, failed: bool) -> None:
-        latest = self._latest
-        if len(latest) == _LATEST:
-            self._latest_faults -= latest[0]
-        latest.append(failed)
-        self._latest_faults += failed
 
 
 TRUST = 75.0  # seconds: a window of a minute, and a margin

@@ -131,7 +131,7 @@ class PaceController:
         if self._in_flight >= int(self._cap.limit):
             self._full, self._full_at = True, now
             return max(now, self._admissions.verdict_at()) + _TICK
-        wait = self._dimensions.wait(now, self._dimensions.paced_cost(now, cost))
+        wait = self._dimensions.wait(now, cost)
         if not wait:
             return now
         self._paced_until = now + wait + _IDLE
@@ -205,20 +205,24 @@ class PaceController:
     def _record_answer(self, call: Call, now: float, signal: Served) -> None:
         knee, cap = self._knee, self._cap
         self._admissions.record_answer(call)
+        breaker = self._breaker
         if signal.tokens is not None and (tokens := positive_number(signal.tokens, zero=True)) is not None:
             self._dimensions.tokens.correct(tokens - call.tokens)
         if signal.quota is not None:
             self._dimensions.apply_hint(now, signal.quota)
         self._streaks.record_answer(call.started)
-        self._breaker.record_answer(now)
-        self._record_delivery(now, call, accepted=signal.accepted)
+        if breaker.is_open:
+            breaker.record_answer(now)
+        if knee.record_answer(now, call.order, call.started, accepted=signal.accepted):
+            self._end_round(now)
+        cap.maximum = knee.bound
         if signal.accepted and self._served <= _FIRST_ANSWERS and self._knowledge is None and not self._throttled:
             self._slowest = max(self._slowest, now - call.started)
             self._dimensions.requests.start_one_by_one(self._slowest)
         if self._full and knee.starting and self._is_alone:
             cap.limit = max(cap.limit, knee.bound)
         self._judge(now)
-        if self._streaks.is_degraded(call.started):
+        if self._streaks.latest_faults and self._streaks.is_degraded(call.started):
             self._streaks.restart_share(now)
             cap.shrink(_SLOWDOWN)
             knee.end_start_up(now)
@@ -226,12 +230,6 @@ class PaceController:
             self._recorder.record_all(
                 now, "more than a fifth of the latest calls failed: less load, so that the provider can recover"
             )
-
-    def _record_delivery(self, now: float, call: Call, *, accepted: bool) -> None:
-        """Let the knee know that a call has ended by itself."""
-        if self._knee.record_answer(now, call.order, call.started, accepted=accepted):
-            self._end_round(now)
-        self._cap.maximum = self._knee.bound
 
     @property
     def _is_alone(self) -> bool:
@@ -310,17 +308,19 @@ class PaceController:
             if call.outcome is _REFUSED:
                 self._attribution.charge(now, call, admissions.in_flight(call))
             else:
-                self._record_admission(now, call, admissions.in_flight(call))
+                self._record_admission(now, call)
 
-    def _record_admission(self, now: float, call: Call, in_flight: int) -> None:
+    def _record_admission(self, now: float, call: Call) -> None:
+        cap, breaker, in_flight = self._cap, self._breaker, self._admissions.in_flight
         if self._attribution.record_admission(call):
             self._outage.record_refused_amid()
         self._streaks.record_admission(call.started)
         self._dimensions.record_admission(call)
-        if self._breaker.is_open and call.started >= self._breaker.since:
+        if breaker.is_open and call.started >= breaker.since:
             self._outage.end(now, call)
-        self._cap.record_admission(in_flight, call.started)
+        if cap.test is not None:
+            cap.record_admission(in_flight(call), call.started)
         if call.paced:
             self._dimensions.grow(call)
         if call.filled:
-            self._cap.grow(call.started, in_flight)
+            cap.grow(call.started, in_flight(call))

@@ -82,14 +82,15 @@ class Dimensions:
 
     def wait(self, now: float, cost: float) -> float:
         """Return the seconds until a call of `cost` tokens may start; 0: now."""
-        wait = self.requests.wait(now, 1.0)
-        if self.tokens.has_limit:
-            wait = max(wait, self.tokens.wait(now, cost))
+        wait, tokens = self.requests.wait(now, 1.0), self.tokens
+        if tokens.rate.value < math.inf or tokens.claimed < math.inf:
+            wait = max(wait, tokens.wait(now, tokens.paced_cost(now, cost)))
         return wait
 
     def paced_cost(self, now: float, cost: float) -> float:
         """Return the tokens that a call is paced by, which is expected to cost `cost` tokens."""
-        return self.tokens.paced_cost(now, cost)
+        tokens = self.tokens
+        return cost if cost <= tokens.rate.mean else tokens.paced_cost(now, cost)
 
     def spend(self, cost: float) -> None:
         """Spend the cost of a started call, in tokens."""

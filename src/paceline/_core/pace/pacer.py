@@ -106,7 +106,8 @@ class Pacer:
         self.recent_rate = recent_rate
         self.start_rate = START
         """Calls per second that may start before anything is known."""
-        self._claim = math.inf
+        self.claimed = math.inf
+        """Units per second that the provider states, or that were learned long ago; inf: none."""
         self._claimed_at = -math.inf
         self._doubles = _CLAIM_DOUBLES
         self._held_until = -math.inf
@@ -119,12 +120,12 @@ class Pacer:
     @property
     def has_limit(self) -> bool:
         """Whether a limit was measured or claimed."""
-        return self.rate.value < math.inf or self._claim < math.inf
+        return self.rate.value < math.inf or self.claimed < math.inf
 
     @property
     def limit(self) -> float:
         """Limit that was measured or else claimed, in units per second; inf: none."""
-        return self.rate.value if self.is_known else self._claim
+        return self.rate.value if self.is_known else self.claimed
 
     def pace(self, now: float) -> float:
         """Return the units per second that may start now."""
@@ -132,9 +133,9 @@ class Pacer:
             return self.rate.value
         growth = _SLOW_START if now >= self._held_until else _HELD
         slow = max(self.start_rate * self.rate.mean, growth * self.recent_rate())
-        if self._claim == math.inf:
+        if self.claimed == math.inf:
             return slow
-        return min(slow, self._claim * math.pow(2.0, min(60.0, (now - self._claimed_at) / self._doubles)))
+        return min(slow, self.claimed * math.pow(2.0, min(60.0, (now - self._claimed_at) / self._doubles)))
 
     def wait(self, now: float, cost: float) -> float:
         """Return the seconds until a call of `cost` units may start; 0: now."""
@@ -146,7 +147,7 @@ class Pacer:
         pace = self.pace(now)
         bucket.fill(now, pace, max(cost, rate.mean))
         wait = bucket.wait(pace, cost)
-        return wait if self._claim == math.inf else min(wait, self._doubles)  # and ask again: it has doubled by then
+        return wait if self.claimed == math.inf else min(wait, self._doubles)  # and ask again: it has doubled by then
 
     def paced_cost(self, now: float, cost: float) -> float:
         """Return the units that a call of `cost` units waits for and pays (rule 3)."""
@@ -176,8 +177,8 @@ class Pacer:
     def claim(self, now: float, limit: QuotaLimit) -> None:
         """Take what the provider says about its limit as a claim, unless a limit is known or claimed already."""
         rate = _rate_of(limit)
-        if rate is not None and rate > 0 and self.rate.value == math.inf and self._claim == math.inf:
-            self._claim, self._claimed_at, self._doubles = (
+        if rate is not None and rate > 0 and self.rate.value == math.inf and self.claimed == math.inf:
+            self.claimed, self._claimed_at, self._doubles = (
                 max(AIM * rate, MIN_RATE * self.rate.mean),
                 now,
                 _CLAIM_DOUBLES,
@@ -186,8 +187,8 @@ class Pacer:
     def warm_start(self, now: float, rate: float) -> None:
         """Start at a rate learned earlier, in units per second, as a claim."""
         rate = max(rate, MIN_RATE * self.rate.mean)
-        self._claim, self._claimed_at, self._doubles = AIM * rate, now, _CLAIM_DOUBLES
-        self.start_rate = max(self.start_rate, self._claim / self.rate.mean)
+        self.claimed, self._claimed_at, self._doubles = AIM * rate, now, _CLAIM_DOUBLES
+        self.start_rate = max(self.start_rate, self.claimed / self.rate.mean)
 
     def restart(self, now: float, outage: float) -> None:
         """Restart the slow start after an outage of `outage` seconds that says nothing about the limit.
@@ -195,12 +196,12 @@ class Pacer:
         It may have been an outage, or a limit of one call in such a time: the pace starts there, and doubles periodically.
         """
         self.rate.restore(math.inf)
-        self._claim, self._claimed_at = self.rate.mean * max(MIN_RATE, 1.0 / outage), now
+        self.claimed, self._claimed_at = self.rate.mean * max(MIN_RATE, 1.0 / outage), now
         self._doubles = min(_MAX_DOUBLING, max(1.0, outage / _DOUBLINGS))
 
     def drop_claim(self) -> None:
         """Drop the claim: the limit was met, and is measured from here on."""
-        self._claim = math.inf
+        self.claimed = math.inf
 
 
 def _rate_of(limit: QuotaLimit) -> float | None:
