@@ -8,7 +8,7 @@ UV := $(shell command -v uv 2>/dev/null)
 # Bytecode is kept: otherwise each of the many processes of the tests compiles all that it imports.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo test quick cover check lint types contracts spelling docs format versions bench bench-pace clean
+.PHONY: demo test quick cover check lint types contracts spelling docs format versions bench bench-check bench-pace clean
 
 demo: $(VENV)/.demo  ## watch a batch find its pace
 	$(BIN)/paceline demo
@@ -64,6 +64,9 @@ format: $(VENV)/.dev
 
 bench: $(VENV)/.dev  ## print the figures, beside their peers'
 	$(BIN)/python -m benchmarks
+
+bench-check: $(VENV)/.dev  ## fail if a ratio to a peer in the same run is 30 % worse than the stored one
+	$(BIN)/python -m benchmarks --check
 
 bench-pace: $(VENV)/.bench  ## measure the controllers of the pace; resumes where it was interrupted
 	$(BIN)/python -m benchmarks.pace --page docs/benchmarks/pace.md --rival-seeds 2

@@ -1,4 +1,7 @@
-"""Command line of the benchmarks: runs them and prints their tables. A missed target does not fail the run: the machine may be busy."""
+"""Command line of the benchmarks: runs them and prints their tables. A missed target does not fail the run: the machine may be busy.
+
+`--check` is a gate on ratios, which fails: see `ratios`.
+"""
 
 from __future__ import annotations
 
@@ -7,8 +10,9 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+from . import clients as provider_clients
 from . import faults as faulty_items
-from . import gemini_client, long_batch, savings
+from . import gate, long_batch, ratios, savings
 from . import typed as typed_answers
 from .journal import journal
 from .memory import memory
@@ -16,12 +20,14 @@ from .overhead import overhead
 from .page import about, machine, section, write
 from .stages import stages
 
-_BENCHMARKS = ("overhead", "memory", "journal", "stages", "long-batch", "typed", "gemini", "savings", "faults")
+_BENCHMARKS = ("overhead", "memory", "journal", "stages", "long-batch", "typed", "clients", "savings", "faults")
 
 
 def main() -> None:
     """Run the benchmarks that the command line names."""
     arguments = _parser().parse_args()
+    if arguments.check or arguments.store:
+        sys.exit(_check(arguments.only) if arguments.check else _store())
     sections = {}
     for name in arguments.names or _BENCHMARKS:
         where = machine()
@@ -30,6 +36,32 @@ def main() -> None:
         print(sections[name])
     if arguments.write is not None:
         write(arguments.write, sections)
+
+
+def _check(only: str) -> int:
+    """Compare the ratios with the stored ones; return the exit code."""
+    names = [name for name in gate.NAMES if only in name]
+    if not names:
+        print(f"no ratio has a name with {only!r}; the names are {'; '.join(gate.NAMES)}")
+        return 2
+    stored = {name: value for name, value in ratios.load().items() if only in name}
+    failures = ratios.check(stored, names, lambda wanted: gate.measure(wanted, _report), report=_report)
+    for failure in failures:
+        print(failure)
+    if failures:
+        print(
+            f"Find what costs more; if it is meant to, store the new ratios: python -m benchmarks --store ({ratios.STORED.name})"
+        )
+    else:
+        print(f"{len(names)} ratios are at most {ratios.MOST_WORSE:.0%} higher than those stored")
+    return 1 if failures else 0
+
+
+def _store() -> int:
+    """Store the ratios of now; return the exit code."""
+    ratios.store(gate.measure(gate.NAMES, _report))
+    print(f"stored in {ratios.STORED}")
+    return 0
 
 
 def _measure(name: str, arguments: argparse.Namespace) -> str:
@@ -42,7 +74,7 @@ def _measure(name: str, arguments: argparse.Namespace) -> str:
             f"{about(long_batch)}\n\n{long_batch.long_batch(arguments.long_batch_items, report=_report)}"
         ),
         "typed": lambda: f"{about(typed_answers)}\n\n{typed_answers.typed()}",
-        "gemini": lambda: f"{about(gemini_client)}\n\n{gemini_client.gemini()}",
+        "clients": lambda: f"{about(provider_clients)}\n\n{provider_clients.clients(report=_report)}",
         "savings": lambda: f"{about(savings)}\n\n{savings.savings()}",
         "faults": lambda: f"{about(faulty_items)}\n\n{faulty_items.faults()}",
     }
@@ -54,6 +86,12 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "names", nargs="*", type=_name, metavar="|".join(_BENCHMARKS), help="benchmarks to run (default: all)"
     )
+    gates = parser.add_mutually_exclusive_group()
+    gates.add_argument(
+        "--check", action="store_true", help="fail if a ratio to a peer is much worse than the stored one"
+    )
+    gates.add_argument("--store", action="store_true", help="store the ratios that --check compares with")
+    parser.add_argument("--only", default="", metavar="TEXT", help="check only ratios whose names contain this")
     parser.add_argument("--write", type=_page, metavar="PAGE", help="write the tables into this Markdown page")
     parser.add_argument(
         "--rounds", type=_count, default=5, help="rounds of overhead, journal and stages (default: %(default)s)"

@@ -13,7 +13,7 @@ _FRAME = """# Benchmarks
 
 These tables show what paceline costs in addition to the calls it makes, next to its peers in the same run. `make bench` prints them;
 `python -m benchmarks --write docs/benchmarks.md` rewrites this page. Name one benchmark (`overhead`, `memory`, `journal`,
-`stages`, `long-batch`, `typed`, `gemini`, `savings`, `faults`) before `--write` to rewrite only its section.
+`stages`, `long-batch`, `typed`, `clients`, `savings`, `faults`) before `--write` to rewrite only its section.
 
 The numbers are from one machine on one day, which may have had other work to do: trust the ratios.
 
@@ -25,7 +25,7 @@ _TITLES = {
     "stages": "Stages of a run with a journal",
     "long-batch": "A million items, killed and finished",
     "typed": "Typed answers",
-    "gemini": "Calls by google-genai",
+    "clients": "Calls by the providers' packages",
     "savings": "What escalation and feedback save",
     "faults": "Answers of no use, and refused items",
 }

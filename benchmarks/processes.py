@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import math
+import os
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 import attrs
@@ -36,24 +39,33 @@ class Answer:
     """In the unit of the question: microseconds an item, MB, or bytes an item."""
     complete: bool
     """Whether it gave every item's output, once."""
+    wall: float = math.nan
+    """Seconds that it took, if the question measures them."""
 
 
 class ContenderError(Exception):
     """A contender could not be run."""
 
 
-def ask(contender: Contender, question: str, items: int) -> Answer:
+def ask(contender: Contender, question: str, items: int, *, workers: int = 100) -> Answer:
     """Run a contender, and return its answer to a question.
+
+    Args:
+        contender: Program.
+        question: What is measured: see `contenders.task`.
+        items: Number of items.
+        workers: Calls at the same time.
 
     Raises:
         ContenderError: It could not be installed or run; the message is the last line of its output.
     """
     python = sys.executable if contender.requirement is None else _python_with(contender.requirement)
     module = f"benchmarks.contenders.{contender.module}"
-    answer = json.loads(_output(python, "-m", module, contender.entry, question, str(items)))
-    complete = answer.pop("complete")
+    environment = os.environ | {"BENCHMARK_WORKERS": str(workers)}
+    answer = json.loads(_output(python, "-m", module, contender.entry, question, str(items), environment=environment))
+    complete, wall = answer.pop("complete"), answer.pop("wall", math.nan)
     (value,) = answer.values()
-    return Answer(value, complete)
+    return Answer(value, complete, wall)
 
 
 def _python_with(requirement: str) -> str:
@@ -71,9 +83,11 @@ def _python_with(requirement: str) -> str:
     return str(python)
 
 
-def _output(*command: str) -> str:
+def _output(*command: str, environment: Mapping[str, str] | None = None) -> str:
     try:
-        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=_TIMEOUT, check=True)
+        done = subprocess.run(
+            command, cwd=ROOT, capture_output=True, text=True, timeout=_TIMEOUT, check=True, env=environment
+        )
     except subprocess.CalledProcessError as error:
         lines = (error.stderr or error.stdout).strip().splitlines() or [str(error)]
         raise ContenderError(lines[-1]) from error

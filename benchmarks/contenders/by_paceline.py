@@ -11,9 +11,21 @@ from typing import Any
 import anyio
 import trio
 
-from paceline import LLMCallStrategy, LLMWorkItem, ParallelBatchProcessor, ProcessorConfig, open_stream, process_prompts
+from paceline import (
+    LLMCallStrategy,
+    LLMWorkItem,
+    ParallelBatchProcessor,
+    ProcessorConfig,
+    open_pool,
+    open_stream,
+    process_prompts,
+)
+from paceline.abc import BaseObserver
+from paceline.observers import ProcessingEvent
 
-from .task import WORKERS, Entry, Take, bytes_in, main
+from .task import CLOCK, WORKERS, Entry, Take, bytes_in, main
+
+_LANES = 2_000
 
 # the default timeout is the same as the other contenders'
 _CONFIG = partial(ProcessorConfig, max_workers=WORKERS)
@@ -36,6 +48,31 @@ class _OnAsyncio(LLMCallStrategy[str]):
         return prompt, None
 
 
+class _InLane(LLMCallStrategy[str]):
+    """A call in a lane of its own, which lets other tasks run once."""
+
+    def __init__(self, strategy: LLMCallStrategy[str], quota: str) -> None:
+        self._strategy = strategy
+        self._quota = quota
+
+    @property
+    def quota(self) -> str:
+        return self._quota
+
+    async def execute(self, prompt: str, attempt: int, timeout: float) -> tuple[str, Any]:
+        return await self._strategy.execute(prompt, attempt, timeout)
+
+
+class _Counter(BaseObserver):
+    """Receives every event, and counts them."""
+
+    def __init__(self) -> None:
+        self.events = 0
+
+    async def on_event(self, event: ProcessingEvent, data: dict[str, Any]) -> None:
+        self.events += 1
+
+
 _PAUSING: dict[str, type[LLMCallStrategy[str]]] = {"trio": _OnTrio, "asyncio": _OnAsyncio}
 
 
@@ -44,6 +81,36 @@ async def _collected(backend: str, prompts: Iterable[str], take: Take, *, pauses
     for result in batch.results:
         take(result.output or "")
     return batch
+
+
+async def _warm(backend: str, prompts: Iterable[str], take: Take, *, pauses: bool) -> object:
+    """Measure the second batch in a pool: its lanes have their pace."""
+    strategy, known = _strategy(backend, pauses=pauses), list(prompts)
+    async with open_pool(_CONFIG()) as pool:
+        await pool.process_prompts(strategy, known)
+        CLOCK.start()
+        batch = await pool.process_prompts(strategy, known)
+        for result in batch.results:
+            take(result.output or "")
+    return batch
+
+
+async def _observed(backend: str, prompts: Iterable[str], take: Take, *, pauses: bool) -> object:
+    observers = [_Counter()]
+    batch = await process_prompts(_strategy(backend, pauses=pauses), prompts, config=_CONFIG(), observers=observers)
+    for result in batch.results:
+        take(result.output or "")
+    if observers[0].events < len(batch.results):
+        raise RuntimeError(f"the observer has seen {observers[0].events} events of {len(batch.results)} items")
+    return batch
+
+
+async def _in_lanes(backend: str, prompts: Iterable[str], take: Take, *, pauses: bool) -> None:
+    lanes = [_InLane(_strategy(backend, pauses=pauses), f"lane-{number}") for number in range(_LANES)]
+    items = (LLMWorkItem(prompt, lanes[number % _LANES], prompt) for number, prompt in enumerate(prompts))
+    async with ParallelBatchProcessor[str](_CONFIG()) as processor, processor.stream(items) as results:
+        async for result in results:
+            take(result.output or "")
 
 
 async def _streamed(backend: str, prompts: Iterable[str], take: Take, *, pauses: bool) -> None:
@@ -82,6 +149,9 @@ def _start(backend: str, function: Callable[[], Awaitable[Any]]) -> Any:
 
 _ENTRY_POINTS = {
     "process_prompts": _collected,
+    "warm": _warm,
+    "observed": _observed,
+    "lanes": _in_lanes,
     "open_stream": _streamed,
     "stream": _streamed_items,
     "journal": _journalled,

@@ -1,4 +1,4 @@
-"""Service of the google-genai benchmark: gives every prompt the same reply after 50 ms, and counts its connections."""
+"""Service of the packages' benchmark: gives every prompt its provider's reply after 50 ms, and counts its connections."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import json
 
 import trio
 
-from .gemini_client import REPLY
+from .clients import PACKAGES
 
 SECONDS = 0.05  # for a reply
 _HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n"
@@ -49,7 +49,7 @@ async def _body(line: bytes, *, first: bool) -> bytes:
         return json.dumps({"connections": COUNTS.connections}).encode()
     COUNTS.connections += first
     await trio.sleep(SECONDS)
-    return REPLY
+    return next(package.reply for package in PACKAGES if package.path in line)
 
 
 async def _main() -> None:
