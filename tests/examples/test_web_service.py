@@ -18,9 +18,9 @@ from paceline import runs
 
 from .programs import SERVERS, provider, web_service
 
-NIGHT = [f"Text {number}" for number in range(5000)]
-FIRST = 4.0  # seconds of the first life of the service
-CALLERS, VISITORS, EVERY = 200, 60, 1 / 20  # at once; one after the other; seconds between these
+NIGHT = [f"Text {number}" for number in range(2000)]
+FIRST = 2.0  # seconds of the first life of the service
+CALLERS, VISITORS, EVERY = 100, 30, 1 / 20  # at once; one after the other; seconds between these
 TIMEOUT = 1.0  # seconds that a request may take
 # Bounds that a busy machine keeps; on a quiet one, over 90 s, less than .02 are refused and a request waits for less than a second.
 REFUSALS, LONGEST = 0.06, 3.0  # share of the calls; seconds, for 95 % of the requests
