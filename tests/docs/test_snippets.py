@@ -10,6 +10,8 @@ import shlex
 import subprocess
 import sys
 import types
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from subprocess import CompletedProcess
 from unittest.mock import patch
@@ -41,11 +43,12 @@ from paceline.cli import main
 sys.exit(main())
 """
 """The program in virtual time, where simulated providers take no time."""
-OPEN = re.compile(r"Server|Client\(")
-"""What a snippet leaves open at its end."""
+SERVER = re.compile(r"HTTPServer")
+"""What takes real time, and is left open at the end of a snippet: that one runs in a process of its own."""
 IN_BACKGROUND = re.compile(r"&\s*(#.*)?$")
-COMMAND = re.compile(r"paceline ((?:[^|&;<>$`\\#]|'[^']*')+?)(?: \|\| test \$\? (?:=|-eq) (\d+))?")
-"""A command that needs no shell, and the exit code that it may have."""
+COMMAND = re.compile(r"paceline ((?:[^|&;<>$`\\#]|'[^']*')+?)(?: (<|>|2>) (\S+))?(?: \|\| test \$\? (?:=|-eq) (\d+))?")
+"""A command that needs no shell: its arguments, a stream and its file, and the exit code that it may have."""
+STREAMS = {"<": (0, "stdin"), ">": (1, "stdout"), "2>": (2, "stderr")}
 NEEDS_SHELL = re.compile(r"\b(cd|source|until|if) |&$|<<|\$!", re.MULTILINE)
 
 
@@ -87,6 +90,20 @@ def run_here(text: str, page: Path) -> None:
     gc.collect()
 
 
+@contextmanager
+def redirected(arrow: str, path: Path) -> Iterator[None]:
+    """Let a stream of this process be a file, as the shell does."""
+    number, name = STREAMS[arrow]
+    before = os.dup(number)
+    with path.open("r" if arrow == "<" else "w", encoding="utf-8") as file, patch.object(sys, name, file):
+        os.dup2(file.fileno(), number)
+        try:
+            yield
+        finally:
+            os.dup2(before, number)
+            os.close(before)
+
+
 def run_commands(text: str, folder: Path, programs: Path) -> None:
     """Run the commands of a console snippet: the program in this process, where nothing of a shell is used, else in bash."""
     commands = [line.removeprefix("$ ") for line in text.splitlines() if line.startswith("$ ")]
@@ -95,7 +112,8 @@ def run_commands(text: str, folder: Path, programs: Path) -> None:
         commands = ["\n".join(in_background(line) if IN_BACKGROUND.search(line) else line for line in commands)]
     for command in commands:
         if found := COMMAND.fullmatch(command):
-            assert main(shlex.split(found[1])) in {0, int(found[2] or 0)}, command
+            with redirected(found[2], folder / found[3]) if found[2] else nullcontext():
+                assert main(shlex.split(found[1])) in {0, int(found[4] or 0)}, command
         else:
             done = run(["bash", "-euo", "pipefail", "-c", command], folder, programs=programs)
             assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
@@ -118,7 +136,7 @@ def test_every_snippet_runs(page, tmp_path, programs, monkeypatch):
     monkeypatch.chdir(tmp_path)
     for language, text in blocks(page):
         match language:
-            case "python" if OPEN.search(text):
+            case "python" if SERVER.search(text):
                 done = run([sys.executable, "-W", "error", "-"], tmp_path, text)
                 assert done.returncode == 0, f"{text}\n{done.stdout}\n{done.stderr}"
             case "python":
