@@ -20,6 +20,7 @@ from paceline.testing.virtual_time import VirtualTimeLoop
 
 from .search import NORMAL
 
+_THRESHOLDS = (10_000, 20, 20)  # of the garbage collection: by default it takes an eighth of the time of the tests
 gc.disable()  # while modules are imported and tests are listed, nothing is garbage, and to look for some takes a third of the time
 
 for _name, _examples in {"quick": 15, "normal": NORMAL, "thorough": 300}.items():
@@ -40,6 +41,7 @@ def _trust_nobody(context: ssl.SSLContext, *_: object, **__: object) -> None:
 
 ssl.SSLContext.load_verify_locations = ssl.SSLContext.set_default_verify_paths = _trust_nobody
 
+_BESIDE = 100  # tests: the slow ones that run meanwhile, in about half a minute
 SLOW = (Path(__file__).with_name("slow.txt")).read_text("utf-8").split()
 """Files, folders and tests that start processes or servers, or take more than a second, the slowest first: `make quick` leaves them out."""
 
@@ -53,21 +55,26 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
 
 def pytest_collection_finish() -> None:
     """Collect garbage from now on, without a look at what has been imported."""
-    gc.enable()
     gc.collect()
     gc.freeze()
+    gc.set_threshold(*_THRESHOLDS)
+    gc.enable()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark the slow tests, and begin with them in the order of their list: no worker is left with a long test at the end.
 
-    Those of real servers come last, all at once: they measure a pace in real time, and mostly wait.
+    Those of real servers mostly wait: one after the other runs beside the slow tests.
     """
     ranks = {item: _rank(item.nodeid) for item in items}
     for item, rank in ranks.items():
         if rank < len(SLOW):
             item.add_marker(pytest.mark.slow)
-    items.sort(key=lambda item: (item.nodeid.startswith("tests/live/"), ranks[item]))
+    items.sort(key=ranks.__getitem__)
+    waiting = [item for item in items if item.nodeid.startswith("tests/live/")]
+    items[:] = [item for item in items if item not in waiting]
+    for number, item in enumerate(waiting):
+        items.insert(number * _BESIDE, item)
 
 
 def _rank(name: str) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from hypothesis import settings
 
-NORMAL = 60
+NORMAL = 50
 """Examples of a property in the profile `normal`."""
 
 

@@ -248,7 +248,7 @@ def test_a_file_that_cannot_grow_keeps_complete_rows_and_the_rest_is_counted(pro
     assert run.err.splitlines()[-1].endswith(f"File too large; {500 - saved} of 500 results could not be saved")
 
 
-def test_an_unwritable_output_is_one_message(process, jsonl, tmp_path):
-    run = process("run", jsonl(2), "-o", tmp_path, "-m", FAST)
+def test_an_unwritable_output_is_one_message(paceline, jsonl, tmp_path):
+    run = paceline("run", jsonl(2), "-o", tmp_path, "-m", FAST)
     assert run.code == 2
     assert run.err == f"paceline: {tmp_path}: cannot be written to: Is a directory\n"

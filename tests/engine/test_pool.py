@@ -285,7 +285,7 @@ async def test_ending_a_long_queue_lets_other_tasks_run(how, where):
     strategy = Echo(100.0) if where == "lane" else Prepared(prepare_seconds=100.0)
     beats = 0
     async with ParallelBatchProcessor(pace=lambda _: FixedPace(1)) as processor:
-        for index in range(20_000):
+        for index in range(10_000):
             await processor.add_work(LLMWorkItem(str(index), strategy, "x"))
         async with anyio.create_task_group() as nursery, anyio.create_task_group() as batch:
             batch.start_soon(processor.process_all)
@@ -297,14 +297,14 @@ async def test_ending_a_long_queue_lets_other_tasks_run(how, where):
 
             async def beat() -> None:
                 nonlocal beats
-                while processor.statistics().failed < 19_000:
+                while processor.statistics().failed < 9_500:
                     beats += 1
                     with anyio.CancelScope(shield=True):
                         await anyio.lowlevel.checkpoint()
 
             nursery.start_soon(beat)
-    assert processor.batch.total_items == 20_000
-    assert beats >= 19_000 / 100
+    assert processor.batch.total_items == 10_000
+    assert beats >= 9_500 / 100
 
 
 async def test_work_that_was_never_run_is_warned_of(caplog):
@@ -419,7 +419,7 @@ async def test_an_observer_that_hangs_does_not_hold_up_a_batch():
 # ---------------------------------------------------------------------------------------------- many lanes
 
 
-async def test_two_thousand_lanes_are_not_all_looked_at_for_each_call():
+async def test_a_thousand_lanes_are_not_all_looked_at_for_each_call():
     looks = 0
 
     class Counted(FixedPace):
@@ -428,13 +428,13 @@ async def test_two_thousand_lanes_are_not_all_looked_at_for_each_call():
             looks += 1
             return super().admit_at(now, cost)
 
-    strategies = [Echo(1.0, f"lane {i}") for i in range(2_000)]
+    strategies = [Echo(1.0, f"lane {i}") for i in range(1_000)]
     async with ParallelBatchProcessor(pace=lambda _: Counted(1)) as processor:
-        for index in range(6_000):
-            await processor.add_work(LLMWorkItem(str(index), strategies[index % 2_000], "x"))
+        for index in range(3_000):
+            await processor.add_work(LLMWorkItem(str(index), strategies[index % 1_000], "x"))
         batch = await processor.process_all()
-    assert batch.succeeded == 6_000
-    assert looks < 10 * 6_000
+    assert batch.succeeded == 3_000
+    assert looks < 10 * 3_000
 
 
 async def test_two_pools_in_one_loop_do_not_disturb_each_other():

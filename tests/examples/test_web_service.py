@@ -1,4 +1,4 @@
-"""The web service under real servers: 200 requests at once beside a nightly batch, at a provider that allows 50 calls a second.
+"""The web service under real servers: 100 requests at once beside a nightly batch, at a provider that allows 50 calls a second.
 
 `pytest tests/examples -s` prints what was measured.
 """
