@@ -56,6 +56,11 @@ class Backlog(Generic[T]):
         yield from self._aside
 
     @property
+    def is_empty(self) -> bool:
+        """Whether no job waits."""
+        return not (self._new or self._returned or self._delayed.rows or self._aside.rows)  # a discarded job is never alone
+
+    @property
     def ready(self) -> int:
         """Number of jobs that wait for nothing but their turn."""
         return len(self._new) + len(self._returned) - len(self._discarded)

@@ -156,7 +156,7 @@ class FairQueue(Generic[T]):
     @property
     def is_empty(self) -> bool:
         """Whether no job waits."""
-        return not len(self._only.backlog) if self._only is not None else not self._flows
+        return self._only.backlog.is_empty if self._only is not None else not self._flows
 
     @property
     def customers(self) -> tuple[Customer, ...]:

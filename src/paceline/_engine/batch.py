@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from contextvars import copy_context
 from typing import TYPE_CHECKING, Any
 
@@ -231,6 +231,14 @@ class Batch(ReadItems, Crew):
         if self._introducers < _MAX_TASKS:
             self._introducers += 1
             self._start(self._introduce)
+
+    def admit_all(self, jobs: Sequence[Job]) -> None:
+        """Do with each of these accepted jobs what `admit` does."""
+        if not self._services.hooks.rewrite_items:
+            self._services.strategies.route_all(jobs)
+            return
+        for job in jobs:
+            self.admit(job)
 
     async def recall(self, job: Job) -> None:
         """Recall or admit a job that another task brought, in a task of the batch, as that other one may be cancelled."""

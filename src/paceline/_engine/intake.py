@@ -71,6 +71,10 @@ class ReadItems(AcceptedItems):
         """Start no more calls."""
 
     @abstractmethod
+    def admit_all(self, jobs: Sequence[Job]) -> None:
+        """Do with each of these accepted jobs what `admit` does."""
+
+    @abstractmethod
     def finish_source(self, error: BaseException | None) -> None:
         """Record that no more items come from the source, because it has ended or raised `error`."""
 
@@ -118,6 +122,8 @@ class Intake:
         """Set to wake the reader."""
         self.is_waiting = False
         """Whether the reader waits until reading on may be useful."""
+        self._starts_left = 0.0
+        """Calls that start before little can be left of what was read ahead."""
         self._batch: ReadItems | None = None
         self._iterator = iter(source) if isinstance(source, Iterable) else iter(())
         async_iterator = None if isinstance(source, Iterable) else aiter(source)
@@ -166,8 +172,7 @@ class Intake:
             if batch.commits is not None and jobs:
                 await batch.commits.recall_or_admit(jobs)
             else:
-                for job in jobs:
-                    batch.admit(job)
+                batch.admit_all(jobs)
             if self._ended or self._error is not None:
                 return
             if self._anext or not batch.is_busy:
@@ -252,11 +257,11 @@ class Intake:
         has_room = batch.has_room
         if waiting >= share * _MAX_WAITING or not (batch.commits is None or has_room):
             return False
-        return (has_room and not batch.is_busy) or any(lane.has_room(batch, share) for lane in batch.lanes.values())
+        return (has_room and not batch.is_busy) or any(lane.surplus(batch, share) < 0 for lane in batch.lanes.values())
 
     async def _wait(self) -> None:
         """Wait until reading on may be useful."""
-        self._wake_up, self.is_waiting = Event(), True
+        self._wake_up, self.is_waiting, self._starts_left = Event(), True, 0.0
         await self._wake_up.wait()
 
     def wake(self) -> None:
@@ -266,9 +271,15 @@ class Intake:
             self._wake_up.set()
 
     def wake_if_low(self) -> None:
-        """Wake the reader if it waits and little is left of what was read ahead."""
-        if self.is_waiting and self._batch is not None and self._is_wanted(self._batch, _LOW_WATER):
+        """Wake the reader if it waits and little is left of what was read ahead. To be called for each call that starts."""
+        self._starts_left -= 1
+        if self._starts_left > 0 or self._batch is None or not self.is_waiting:
+            return
+        if self._is_wanted(self._batch, _LOW_WATER):
             self.wake()
+        else:
+            lanes = self._batch.lanes.values()
+            self._starts_left = min((lane.surplus(self._batch, _LOW_WATER) for lane in lanes), default=0.0)
 
     def stop_reading(self) -> None:
         """Read no more of a source that need not be read to its end."""

@@ -215,11 +215,14 @@ class Lane(Generic[J]):
         self._exhausted, self._reopens_at = None, math.inf
         self._start_afresh()
 
-    def has_room(self, customer: Customer, share: float) -> bool:
-        """Whether the source should be read for this lane: fewer jobs wait than `share` of what is read ahead for it."""
+    def surplus(self, customer: Customer, share: float) -> float:
+        """Return how many more jobs of a customer wait than `share` of what is read ahead for this lane.
+
+        Below 0, its source should be read on; inf: for this lane it need not be.
+        """
         if self._exhausted is not None:
-            return False
-        return self.queue.in_turn_of(customer) < share * max(_MIN_READ_AHEAD, 2 * self.pace.limit)
+            return math.inf
+        return self.queue.in_turn_of(customer) - share * max(_MIN_READ_AHEAD, 2 * self.pace.limit)
 
     def starts_per_second(self, now: float) -> float | None:
         """Return how many calls start in a second while jobs wait; None: it is not known."""
@@ -285,9 +288,8 @@ class Lane(Generic[J]):
 
     def _estimate_cost(self, job: J) -> float:
         """Set and return the token estimate of a job's next call."""
-        prompt = job.item.prompt
-        characters = characters_of(prompt)
-        strategy = job.active_strategy
+        prompt, strategy = job.item.prompt, job.active_strategy
+        characters = len(prompt) if isinstance(prompt, str) else characters_of(prompt)
         estimate = None
         if type(strategy).expected_tokens is not LLMCallStrategy.expected_tokens:
             estimate = _expected_tokens(strategy, prompt)

@@ -101,6 +101,13 @@ class Scheduler:
         if not job.submitter.is_open:
             self.look_at(lane)
 
+    @staticmethod
+    def enqueue_beside(former: Job, job: Job) -> None:
+        """Let a new job wait in the lane where another new one of the same batch and strategy has just begun to wait."""
+        lane = former.lane_or_raise
+        job.enter(lane, former.use)
+        lane.add(job)
+
     def put_back(self, job: Job, not_before: float) -> None:
         """Let a job wait for a further call until `not_before`, in its strategy's lane, which may differ from the last."""
         now = self._clock.now()
@@ -197,6 +204,7 @@ class Scheduler:
         """Start the next call and return its job; None if no call may start now, which is at `now` if that is known."""
         self._next_start = math.inf
         if self._in_flight >= self.config.max_workers:
+            self._may_start_more = False  # one more may for each call that ends; `touch_all` is called when the setting changes
             return None
         if now is None:
             now = self._clock.now()
@@ -258,7 +266,7 @@ class Scheduler:
         job.submitter.record_end()
         self._touch(lane)
         if change:
-            self._may_start_more = True
+            self._may_start_more = self._may_start_more or change > 0
             self._change_allowed(lane, change)
 
     def touch_all(self, submitter: Submitter | None = None) -> None:

@@ -15,7 +15,7 @@ Rules owned here:
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import attrs
@@ -129,6 +129,16 @@ class Strategies:
                 self._scheduler.enqueue(job)
                 return
         self._wait_for(job, key, now)
+
+    def route_all(self, jobs: Sequence[Job]) -> None:
+        """Do the same with new jobs of one batch."""
+        former: Job | None = None
+        for job in jobs:
+            if former is not None and former.origin is job.origin:
+                self._scheduler.enqueue_beside(former, job)
+                continue
+            self.route(job)
+            former = job if job.waiting else None
 
     def _wait_for(self, job: Job, key: int, now: float) -> None:
         submitter = job.submitter

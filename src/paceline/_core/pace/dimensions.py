@@ -90,7 +90,8 @@ class Dimensions:
     def paced_cost(self, now: float, cost: float) -> float:
         """Return the tokens that a call is paced by, which is expected to cost `cost` tokens."""
         tokens = self.tokens
-        return cost if cost <= tokens.rate.mean else tokens.paced_cost(now, cost)
+        has_limit = tokens.rate.value < math.inf or tokens.claimed < math.inf
+        return tokens.paced_cost(now, cost) if has_limit else cost
 
     def spend(self, cost: float) -> None:
         """Spend the cost of a started call, in tokens."""
