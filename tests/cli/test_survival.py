@@ -88,7 +88,7 @@ def test_kills_at_any_time_lose_nothing_and_repeat_no_more_than_was_in_flight(be
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-def test_the_first_signal_keeps_what_was_in_flight_and_a_second_run_does_the_rest(
+def test_the_first_signal_keeps_what_was_in_flight_and_a_second_run_does_the_rest(  # noqa: PLR0913, PLR0917 - fixtures
     begin, complete, jsonl, tmp_path, number, code
 ):
     source, out = jsonl(300), tmp_path / "out.jsonl"
