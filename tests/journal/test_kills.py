@@ -16,7 +16,7 @@ import pytest
 
 from .zygote import IN_FLIGHT, expected, prompt_of
 
-RANDOM_KILLS = int(os.environ.get("PACELINE_KILLS", "60"))
+RANDOM_KILLS = int(os.environ.get("PACELINE_KILLS", "40"))
 REPEATED = 3 * IN_FLIGHT
 """Upper bound of the mean number of repeated calls per kill: the calls in flight, and those answered while the journal
 commits, which are many where the disk is slow. A journal that commits only at the end repeats about a hundred."""
