@@ -31,7 +31,7 @@ _CHECK_EVERY = 16  # items read between two checks whether more is wanted
 _RECALL_TOGETHER = (
     256  # items recalled from the journal at once, of a source that has given as many: a third less for each than 64
 )
-_CHECKPOINT_EVERY = 512  # items read between two checkpoints
+_CHECKPOINT_EVERY = 2_048  # items read between two checkpoints
 _MAX_WAITING = 8_000  # items: the bound where one lane is full and reading on may find work for another
 _LOW_WATER = 0.75  # share of the bounds below which a waiting reader is woken
 _MAX_TO_SETTLE = 512  # items read only to be settled as pending, once none of them can be called
