@@ -56,6 +56,7 @@ class ReadyLanes(Generic[L]):
         """
         while self._later.is_due(now):
             self._changed[self._later.pop()] = None
+        sorted_now: dict[L, None] = {}
         while True:
             if self._changed:
                 if len(self._changed) == 1 and not self._ready.rows:
@@ -66,16 +67,16 @@ class ReadyLanes(Generic[L]):
                     self._changed.clear()
                     self._wait(lane, at)
                     return None
-                self._sort(now)
+                sorted_now = self._sort(now)
             if not self._ready.rows:
                 return None
             lane = self._ready.first
-            if lane.ready_at(now) <= now:
+            if lane in sorted_now or lane.ready_at(now) <= now:
                 return lane
             self._changed[lane] = None
 
-    def _sort(self, now: float) -> None:
-        """Put each changed lane where it belongs now."""
+    def _sort(self, now: float) -> dict[L, None]:
+        """Put each changed lane where it belongs now, and return them."""
         changed, self._changed = self._changed, {}
         for lane in changed:
             self._ready.discard(lane)
@@ -85,6 +86,11 @@ class ReadyLanes(Generic[L]):
                 self._ready.push(lane.load, lane)
             else:
                 self._wait(lane, at)
+        return changed
+
+    def has_others(self, now: float) -> bool:
+        """Whether a lane beside the one that started a call last may start one now."""
+        return len(self._ready) > len(self._changed) or len(self._changed) > 1 or self._later.is_due(now)
 
     def _wait(self, lane: L, at: float) -> None:
         """Look at a lane again at `at`; infinity: once it has changed."""

@@ -222,10 +222,9 @@ class Scheduler:
         self._may_start_more = False
         return None
 
-    @property
-    def may_start_more(self) -> bool:
+    def may_start_more(self, now: float) -> bool:
         """Whether more calls may start now than one for each that has ended."""
-        return self._may_start_more or len(self.lanes) > 1
+        return self._may_start_more or (len(self.lanes) > 1 and self._ready.has_others(now))
 
     def start_calls(self, now: float | None = None) -> None:
         """Start every call that may start now, which is at `now` if that is known."""

@@ -161,7 +161,7 @@ class Worker:
             following = scheduler.next_job(now)
         if following is None:
             return await self._park()
-        if scheduler.may_start_more:
+        if scheduler.may_start_more(ended):
             scheduler.start_calls(now)
         if not has_let_others_run:
             await guarded(services.clock.checkpoint)
