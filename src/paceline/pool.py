@@ -12,7 +12,7 @@ from uuid import uuid4
 
 from ._core.config import ProcessorConfig
 from ._core.exceptions import ConfigurationError
-from ._core.fault import DRAINED
+from ._core.fault import POOL_DRAINED
 from ._core.pace import PaceController, PaceKnowledge
 from ._core.prompt import Media
 from ._core.request import Request
@@ -133,11 +133,13 @@ class Pool:
             context: Any value; the result has it too.
 
         Raises:
-            Busy: Too many calls wait, or at the pace measured lately its answer would come only after `timeout`. Nothing was sent.
+            Busy: Nothing was sent; answer 503 with its `retry_after`. Too many calls wait; or at the pace measured lately the answer would come
+                only after `timeout`; or no call of the strategy is made for a while, as its key was denied or its quota is exhausted;
+                or the pool was drained or is being left.
             ConfigurationError: `timeout` is not a number of seconds.
             InvalidWorkItemError: `strategy` or `prompt` is of another type.
-            MisuseError: The pool is not open, takes no more calls, or belongs to another event loop; or it has a journal, and a call
-                with this `item_id` is in progress.
+            MisuseError: The pool is not open, or belongs to another event loop; or it has a journal, and a call with this `item_id` is in
+                progress.
             JournalChangedError: The journal has this `item_id` with another prompt or strategy.
             JournalError: The journal failed; an UnsavedError has the result.
         """
@@ -206,14 +208,30 @@ class Pool:
         """
         return self._pool.stream(intake_of(strategy, prompts, name), priority=priority, tenant=tenant)
 
-    def drain(self, reason: str = DRAINED) -> None:
-        """Start no more calls: calls in flight finish, other items become pending, and later calls raise MisuseError. From any thread.
+    def drain(self, reason: str = POOL_DRAINED) -> None:
+        """Finish what was accepted and take no more, as a service does at SIGTERM. From any thread. Until the pool is left:
+
+        - Single calls that wait or are in flight are answered, within their timeouts; new ones raise `Busy`.
+        - Batches and streams that run start no more calls. Calls in flight finish, and the other items are `PENDING`: of a sequence all of
+          them, of an iterator or async iterator those that were read; nothing more is read from it.
+        - Batches and streams that begin later make no call: they end at once, with all items of a sequence `PENDING` (with a journal, except
+          those whose results it has), and none of an iterator. Code that runs one batch after the other ends when `batch.stopped` is not None.
+
+        A second `drain` changes nothing.
 
         Args:
-            reason: Message of the pending items' faults.
+            reason: Message of the pending items' faults, and of `batch.stopped`.
         """
-        self._pool.drain(reason)
-        self._pool.close_to_calls(reason)
+        self._pool.take_no_more(reason)
+
+    def reopen(self) -> None:
+        """Make calls again at once where they are shut for a while. From any thread.
+
+        After a 401, and while a quota is exhausted, single calls raise `Busy` except for one now and then that tries again. Call this when you
+        know that the key is valid again, or the account has credit. A batch tries again without it, and so does a new strategy object
+        after a 401.
+        """
+        self._pool.reopen()
 
     def knowledge(self) -> dict[str, PaceKnowledge]:
         """Return what was learned about each quota, by quota key; a later pool that receives it starts near this pace."""

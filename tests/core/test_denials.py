@@ -47,7 +47,7 @@ def test_each_denial_after_a_trial_closes_for_twice_as_long_and_an_answer_ends_t
         while denials.reason(strategy, now) is not None:
             now += 1.0
         closed.append(now - before)
-    assert closed == [5.0, 10.0, 20.0, 40.0, 80.0, 160.0, 300.0, 300.0, 300.0]
+    assert closed == [5.0, 10.0, 20.0, 40.0, 60.0, 60.0, 60.0, 60.0, 60.0]
     denials.record_answer(strategy)
     denials.record(strategy, DENIED, now)
     assert denials.reason(strategy, now + 5.0) is None
@@ -67,7 +67,31 @@ def test_the_reason_quotes_the_denial():
     reason = denials.reason(strategy, 2.0)
     assert reason is not None
     assert reason.kind is FaultKind.PENDING
-    assert reason.message == "not called for 3 s, because the last call was denied: denied: 401 wrong key"
+    assert reason.message == "not called, because the last call was denied: 401 wrong key"
+    assert reason.retry_after == 3.0
+
+
+def test_the_first_denial_and_the_first_answer_after_it_are_told_apart_from_the_others():
+    strategy, denials = Strategy(), Denials()
+    assert not denials.record_answer(strategy)
+    assert [denials.record(strategy, DENIED, now) for now in (0.0, 1.0, 5.0, 15.0)] == [True, False, False, False]
+    assert [denials.record_answer(strategy) for _ in range(2)] == [True, False]
+    assert denials.record(strategy, DENIED, 20.0)
+
+
+def test_clearing_lets_calls_be_made_at_once_and_the_next_denial_closes_for_the_shortest_time():
+    strategy, denials, now = Strategy(), Denials(), 0.0
+    for _ in range(4):
+        denials.record(strategy, DENIED, now)
+        now += 60.0
+    denials.record(strategy, DENIED, now)
+    denials.clear()
+    assert denials.reason(strategy, now) is None
+    assert not denials.record(strategy, DENIED, now)
+    assert denials.reason(strategy, now + 4.9) is not None
+    assert denials.reason(strategy, now + 5.0) is None
+    denials.clear()
+    assert denials.record_answer(strategy)
 
 
 def test_a_service_with_an_instance_for_each_request_remembers_a_bounded_number():

@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from paceline._core.waiting_room import RoomLimits, refusal
+from paceline._core.fault import Fault, FaultKind
+from paceline._core.waiting_room import RoomLimits, closed_refusal, refusal, shut_refusal
 from paceline.exceptions import ConfigurationError
 
 LIMITS = RoomLimits(100, 5_000)
@@ -160,3 +161,17 @@ def test_a_prompt_larger_than_the_room_may_be_alone_in_it():
 def test_bounds_are_whole_numbers_of_1_or_more(bounds):
     with pytest.raises(ConfigurationError):
         RoomLimits(*bounds)
+
+
+@given(st.none() | st.floats(0.01, 1e6), st.floats(0, 1))
+def test_what_is_shut_is_worth_trying_once_it_is_tried_again_or_little_later(seconds, chance):
+    refused = shut_refusal(Fault(FaultKind.PENDING, "the key was denied", seconds), chance)
+    assert refused.reason == "the key was denied"
+    assert max(1.0, seconds or 0.0) <= refused.retry_after <= max(1.0, seconds or 0.0) + 4.0
+
+
+@given(st.floats(0, 1))
+def test_a_closed_pool_says_why_and_that_another_process_may_answer_soon(chance):
+    refused = closed_refusal("SIGTERM", chance)
+    assert refused.reason == "the pool takes no more calls: SIGTERM"
+    assert 1.0 <= refused.retry_after <= 5.0

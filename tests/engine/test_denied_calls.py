@@ -8,7 +8,9 @@ import anyio
 import pytest
 
 from paceline import FaultKind, open_pool
+from paceline.exceptions import Busy
 
+from .journals import MemoryJournal
 from .support import Echo, FixedPace, Scripted, Status
 
 pytestmark = pytest.mark.anyio
@@ -28,14 +30,19 @@ class WithKey(Echo):
         return answer
 
 
+def messages(caplog: Any) -> list[str]:
+    return [record.getMessage() for record in caplog.records if record.name == "paceline"]
+
+
 async def test_a_denied_strategy_is_not_called_for_a_while():
     denied = Scripted({"a": [Status(401)], "b": [Status(401)]}, quota="denied")
     async with open_pool() as pool:
         assert (await pool.call(denied, "a")).error.kind is FaultKind.DENIED
         at = anyio.current_time()
-        closed = await pool.call(denied, "x")
-        assert closed.error.kind is FaultKind.PENDING
+        with pytest.raises(Busy, match="the last call was denied: Status: status 401") as refused:
+            await pool.call(denied, "x")
         assert anyio.current_time() == at
+        assert 5.0 <= refused.value.retry_after <= 9.0
         assert (await pool.call(Echo(), "other")).success
         await anyio.sleep(20)
         assert (await pool.call(denied, "y")).success
@@ -83,6 +90,19 @@ async def test_a_denied_call_leaves_calls_by_another_key_alone():
     assert bad.board.calls.total() == 1
 
 
+async def test_calls_that_wait_when_their_key_is_denied_know_when_it_is_tried_again():
+    bad, waits = WithKey(is_valid=False), []
+
+    async def call(number: int) -> None:
+        result = await pool.call(bad, str(number))
+        waits.append((result.error.kind, result.error.retry_after))
+
+    async with open_pool(pace=lambda _: FixedPace(1)) as pool, anyio.create_task_group() as nursery:
+        for number in range(3):
+            nursery.start_soon(call, number)
+    assert sorted(waits, key=str) == [(FaultKind.DENIED, None)] + [(FaultKind.PENDING, 5.0)] * 2
+
+
 async def test_a_denied_batch_leaves_the_calls_of_its_lane_alone():
     good, bad, answered = WithKey(is_valid=True), WithKey(is_valid=False), []
     async with open_pool(pace=lambda _: FixedPace(1)) as pool:
@@ -98,17 +118,109 @@ async def test_a_denied_batch_leaves_the_calls_of_its_lane_alone():
     assert bad.board.calls.total() <= 2
 
 
-async def test_a_key_that_is_valid_again_serves_calls_again():
+async def test_a_key_that_is_valid_again_serves_calls_again(caplog):
     strategy = WithKey(is_valid=False, seconds=0.1)
     async with open_pool() as pool:
         for _ in range(3):
             await pool.call(strategy, "a")
             await anyio.sleep(30)
+        warnings = messages(caplog)
+        assert len(warnings) == 1
+        assert "calls of WithKey are refused" in warnings[0]
+        assert "status 401" in warnings[0]
         assert strategy.board.calls["a"] == 3
         strategy.is_valid = True
         assert (await pool.call(strategy, "a")).success
+        assert (await pool.call(strategy, "a")).success
+        assert messages(caplog)[1:] == ["calls of WithKey are answered again"]
         strategy.is_valid = False
         await pool.call(strategy, "a")
         strategy.is_valid = True
         await anyio.sleep(5)
         assert (await pool.call(strategy, "a")).success
+
+
+async def outcome_of(call: Any) -> str:
+    try:
+        result = await call
+    except Busy:
+        return "busy"
+    return "answer" if result.success else str(result.error.kind)
+
+
+@pytest.mark.parametrize("tries", [1, 4])
+async def test_reopening_a_pool_calls_a_denied_strategy_at_once(tries):
+    strategy = WithKey(is_valid=False, seconds=0.1)
+    async with open_pool() as pool:
+        pool.reopen()
+        for _ in range(tries):
+            await anyio.sleep(60)
+            assert await outcome_of(pool.call(strategy, "a")) == "denied"
+        assert await outcome_of(pool.call(strategy, "a")) == "busy"
+        pool.reopen()
+        assert await outcome_of(pool.call(strategy, "a")) == "denied"
+        assert await outcome_of(pool.call(strategy, "a")) == "busy"
+        strategy.is_valid = True
+        pool.reopen()
+        assert await outcome_of(pool.call(strategy, "a")) == "answer"
+
+
+async def test_a_new_strategy_and_a_batch_are_called_while_a_strategy_is_denied():
+    strategy = WithKey(is_valid=False, seconds=0.1)
+    async with open_pool() as pool:
+        assert await outcome_of(pool.call(strategy, "a")) == "denied"
+        strategy.is_valid = True
+        assert await outcome_of(pool.call(strategy, "a")) == "busy"
+        assert await outcome_of(pool.call(WithKey(is_valid=True), "a")) == "answer"
+        assert (await pool.process_prompts(strategy, ["a", "b"])).succeeded == 2
+
+
+async def test_what_the_journal_has_is_answered_while_its_strategy_is_denied():
+    strategy, journal = WithKey(is_valid=True, seconds=0.1), MemoryJournal()
+    async with open_pool(journal=journal) as pool:
+        assert await outcome_of(pool.call(strategy, "a", item_id="a")) == "answer"
+        strategy.is_valid = False
+        assert await outcome_of(pool.call(strategy, "b", item_id="b")) == "denied"
+        assert await outcome_of(pool.call(strategy, "a", item_id="a")) == "answer"
+        assert await outcome_of(pool.call(strategy, "c", item_id="c")) == "busy"
+        strategy.is_valid = True
+        pool.reopen()
+        assert await outcome_of(pool.call(strategy, "c", item_id="c")) == "answer"
+        assert pool.statistics().waiting == pool.statistics().in_flight == 0
+
+
+class Spent(Echo):
+    """The credit of its account is used up until it is paid for."""
+
+    is_paid = False
+
+    async def execute(self, prompt: str, attempt: int, timeout: float) -> Any:
+        answer = await super().execute(prompt, attempt, timeout)
+        if not self.is_paid:
+            error = Status(429)
+            error.args = ("insufficient_quota: You exceeded your current quota",)
+            error.body = {"error": {"code": "insufficient_quota", "message": "quota"}}
+            raise error
+        return answer
+
+
+async def test_calls_of_an_exhausted_lane_are_refused_at_once_until_it_is_tried_again_or_reopened(caplog):
+    strategy = Spent(0.1)
+    async with open_pool() as pool:
+        assert await outcome_of(pool.call(strategy, "a")) == "exhausted"
+        at = anyio.current_time()
+        with pytest.raises(Busy, match="quota") as refused:
+            await pool.call(strategy, "b")
+        assert anyio.current_time() == at
+        assert 4.9 <= refused.value.retry_after <= 9.0
+        await anyio.sleep(refused.value.retry_after)
+        assert await outcome_of(pool.call(strategy, "b")) == "exhausted"
+        assert await outcome_of(pool.call(strategy, "b")) == "busy"
+        strategy.is_paid = True
+        pool.reopen()
+        assert await outcome_of(pool.call(strategy, "b")) == "answer"
+        assert await outcome_of(pool.call(strategy, "b")) == "answer"
+    warnings = messages(caplog)
+    assert len(warnings) == 2
+    assert "calls of echo are refused until it is tried again" in warnings[0]
+    assert warnings[1] == "echo answers calls again"

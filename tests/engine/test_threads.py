@@ -9,7 +9,7 @@ import pytest
 from anyio import to_thread
 
 from paceline import LLMWorkItem, ParallelBatchProcessor, ProcessorConfig, open_pool
-from paceline.exceptions import MisuseError
+from paceline.exceptions import Busy, MisuseError
 
 from .support import Echo, FixedPace
 
@@ -56,7 +56,7 @@ async def test_another_thread_drains_a_pool(has_called):
                 assert (await pool.call(Echo(QUICK), "a")).success
             await to_thread.run_sync(pool.drain)
             await anyio.sleep(QUICK)
-            with pytest.raises(MisuseError, match="takes no more calls"):
+            with pytest.raises(Busy, match="takes no more calls"):
                 await pool.call(Echo(QUICK), "b")
 
 

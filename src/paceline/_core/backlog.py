@@ -58,7 +58,9 @@ class Backlog(Generic[T]):
     @property
     def is_empty(self) -> bool:
         """Whether no job waits."""
-        return not (self._new or self._returned or self._delayed.rows or self._aside.rows)  # a discarded job is never alone
+        return not (
+            self._new or self._returned or self._delayed.rows or self._aside.rows
+        )  # a discarded job is never alone
 
     @property
     def ready(self) -> int:

@@ -7,7 +7,7 @@
     ├── InvalidWorkItemError (ValueError)   a work item that cannot be run
     │   └── DuplicateItemError              its id is already in the batch
     ├── MisuseError (RuntimeError)          a method was called in the wrong order
-    ├── Busy                                a pool takes no further call now: too many wait
+    ├── Busy                                a pool takes no further call now: too many wait, it is shut or drained
     ├── SourceError                         the caller's source of work raised; carries the batch so far
     ├── JournalError                        a journal cannot be read or written
     │   ├── JournalInUseError               another process writes it

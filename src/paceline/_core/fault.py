@@ -173,6 +173,7 @@ def without_secret(fault: Fault, secret: str) -> Fault:
 
 
 DRAINED = "the batch was drained"
+POOL_DRAINED = "the pool was drained"
 
 
 def pending_fault(reason: str) -> Fault:

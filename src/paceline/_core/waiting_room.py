@@ -7,12 +7,14 @@ Rules owned here:
    end before its timeout: it would be paid for and cut off.
 3. A refusal says how many calls are ahead, and after how many seconds it is worth trying again. This time has a jitter, and is never shorter
    than without it: a thousand calls that are refused at once do not come back at once.
+4. A call of what is shut, or of a pool that takes no more, is refused in the same way: whoever calls has one thing to catch.
 """
 
 from __future__ import annotations
 
 import attrs
 
+from .fault import Fault
 from .quantity import quantity, verb
 from .validators import is_at_least_one
 
@@ -79,6 +81,26 @@ def refusal(  # noqa: PLR0913 - the numbers of one decision
         itself = f", the call itself takes about {duration:.1f} s" if duration else ""
         return Refusal(f"{before}{itself}, and its timeout is {timeout:g} s", _with_jitter(late, chance), ahead)
     return None
+
+
+def closed_refusal(reason: str, chance: float) -> Refusal:
+    """Return why a pool that was drained, or is being left, takes no call: another process may.
+
+    Args:
+        reason: Why it takes no more.
+        chance: Random number from 0 to 1, for the jitter.
+    """
+    return Refusal(f"the pool takes no more calls: {reason}", _with_jitter(0.0, chance), 0)
+
+
+def shut_refusal(reason: Fault, chance: float) -> Refusal:
+    """Return why no call of a strategy is made for a while.
+
+    Args:
+        reason: Fault of its calls, with the seconds until one is tried again.
+        chance: Random number from 0 to 1, for the jitter.
+    """
+    return Refusal(reason.message, max(reason.retry_after or 0.0, _SOONEST) + chance * _SPREAD, 0)
 
 
 def _with_jitter(seconds: float, chance: float) -> float:

@@ -189,6 +189,11 @@ class Lane(Generic[J]):
         return self._exhausted
 
     @property
+    def reopens_at(self) -> float:
+        """When a call is tried again, if no more start now; else inf."""
+        return self._reopens_at
+
+    @property
     def failing_since(self) -> float:
         """When the first of the calls ended that failed for a passing reason since one was served; inf: none failed."""
         return self._failing_since

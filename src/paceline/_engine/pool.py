@@ -31,7 +31,7 @@ from .._core.pace.warm_start import checked
 from .._core.provider_answers.classify import describe
 from .._core.quantity import quantity
 from .._core.results import BatchResult, SourceError, WorkItemResult
-from .._core.waiting_room import RoomLimits
+from .._core.waiting_room import RoomLimits, closed_refusal
 from ..abc import Journal, LLMWorkItem, RateController
 from .batch import Batch
 from .clock import Clock
@@ -42,7 +42,7 @@ from .intake import Intake
 from .lane import LearnedQuota
 from .scheduler import Scheduler
 from .services import Services
-from .single_calls import SingleCalls
+from .single_calls import SingleCalls, busy
 from .statistics import ProcessorStatistics, Tally
 from .strategies import Strategies
 from .supervisor import supervise
@@ -87,7 +87,7 @@ class Pool:
         )
         self._calls: SingleCalls | None = None
         self._drained: Fault | None = None
-        """Why no more single calls are taken; None: they are."""
+        """Why no more calls are made, except for single calls that were taken before; None: they are."""
         self._batches: list[Batch] = []
         self._nursery: Any = None
         self._kept: list[CancelScope] = []
@@ -276,6 +276,8 @@ class Pool:
         self, batch: Batch, results: Sequence[WorkItemResult[Any]], handover: Handover[Any] | None = None
     ) -> Batch:
         self._check_open()
+        if self._drained is not None:
+            batch.stop(self._drained)
         self._batches.append(batch)
         batch.context.run(self._start_task, self._run, batch, results, handover)
         return batch
@@ -332,14 +334,23 @@ class Pool:
         """Do the same in one batch. From any thread."""
         self._in_loop(batch.stop, pending_fault(reason))
 
-    def close_to_calls(self, reason: str = DRAINED) -> None:
-        """Take no more single calls: those in flight finish, the others are settled as pending. From any thread."""
-        self._in_loop(self._close_to_calls, reason)
+    def take_no_more(self, reason: str) -> None:
+        """Drain the batches that run and those that begin later, and refuse new single calls. From any thread."""
+        self._in_loop(self._take_no_more, reason)
 
-    def _close_to_calls(self, reason: str) -> None:
-        self._drained = pending_fault(reason)
+    def _take_no_more(self, reason: str) -> None:
+        if self._drained is None:
+            self._drained = pending_fault(reason)
+        self._drain(reason)
+
+    def reopen(self) -> None:
+        """Make calls again where they are shut for a while. From any thread."""
+        self._in_loop(self._reopen)
+
+    def _reopen(self) -> None:
+        self._scheduler.reopen_lanes()
         if self._calls is not None:
-            self._calls.stop(self._drained)
+            self._calls.reopen()
 
     # ------------------------------------------------------------------------------------------ single calls
 
@@ -348,6 +359,10 @@ class Pool:
     ) -> WorkItemResult[Any]:
         """Make a call, and return its result."""
         await checkpoint()
+        if self._drained is not None:
+            raise busy(closed_refusal(self._drained.message, self._draw()))
+        if self._nursery is not None and not self._is_open:
+            raise busy(closed_refusal("it is being left", self._draw()))
         self._check_open()
         return await self._single_calls().call(item, timeout=timeout, priority=priority, tenant=tenant)
 
@@ -362,8 +377,6 @@ class Pool:
             self._scheduler.register(calls)
             if calls.commits is not None:
                 self._start_kept(calls.commits.run)
-            if self._drained is not None:
-                calls.stop(self._drained)
         return calls
 
     def _check_open(self) -> None:

@@ -204,7 +204,9 @@ class Scheduler:
         """Start the next call and return its job; None if no call may start now, which is at `now` if that is known."""
         self._next_start = math.inf
         if self._in_flight >= self.config.max_workers:
-            self._may_start_more = False  # one more may for each call that ends; `touch_all` is called when the setting changes
+            self._may_start_more = (
+                False  # one more may for each call that ends; `touch_all` is called when the setting changes
+            )
             return None
         if now is None:
             now = self._clock.now()
@@ -286,6 +288,14 @@ class Scheduler:
             if submitter.lanes.get(lane.quota) is lane:
                 submitter.give_up_lane(lane, reason)
         self.look_at(lane)
+
+    def reopen_lanes(self) -> None:
+        """Let calls start again in every exhausted lane; the batches that run have given it up."""
+        for lane in self.lanes.values():
+            if lane.exhausted is not None:
+                lane.reopen()
+                self._touch(lane)
+        self.alarm.ring()
 
     def look_at_lanes_of(self, submitter: Submitter) -> None:
         """Dismiss soon what waits of a submitter that has stopped."""

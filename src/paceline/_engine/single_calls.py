@@ -7,12 +7,14 @@ Rules owned here:
 1. Cancelling the task withdraws an item that waits, and cancels a call in flight.
 2. A fault ends one call, or the calls of its lane for a while; never the others. A denial (401) is about the key, so it ends those of its
    strategy instance, and no item of a batch: the batch's own calls tell about its key.
-3. A call that would wait too long is refused at once. One whose turn comes too late for an answer is not sent.
+3. A call that would wait too long is refused at once, and so is one of a strategy or a lane that makes no calls for a while. One whose
+   turn comes too late for an answer is not sent.
 4. With a journal, calls at the same time have different ids, as the journal has one result for each.
 """
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
@@ -28,12 +30,13 @@ from .._core.exceptions import Busy, JournalError, MisuseError
 from .._core.fault import Fault, FaultKind, pending_fault
 from .._core.prompt import size_of
 from .._core.results import BatchResult, UnsavedError, WorkItemResult
-from .._core.waiting_room import RoomLimits, refusal
-from ..abc import LLMWorkItem
+from .._core.waiting_room import Refusal, RoomLimits, closed_refusal, refusal, shut_refusal
+from ..abc import LLMCallStrategy, LLMWorkItem
 from .commits import CommitQueue
-from .foreign import close_leaks, open_nurseries
+from .foreign import close_leaks, logger, open_nurseries
 from .job import Job
 from .settle import give_up, pass_middlewares
+from .strategy_values import model_of
 from .submitter import AcceptedItems
 from .turns import Turn, Turns
 from .worker import NoReply, Reply, leaked_scope, make_call, settle
@@ -75,6 +78,8 @@ class SingleCalls(AcceptedItems):
         self._commits = None if services.journal is None else CommitQueue(self, services)
         self._customers: dict[tuple[int, str], _Waiting] = {}
         self._denials = Denials()
+        self._shut: set[str] = set()
+        """Quota keys of lanes that were exhausted and have not answered a call since."""
         self._times: WeakKeyDictionary[Lane[Job], AnswerTimes] = WeakKeyDictionary()
         """How long calls of each lane took; batches are not counted, as their prompts may be of another kind."""
         self._ids: set[str] = set()
@@ -93,6 +98,8 @@ class SingleCalls(AcceptedItems):
         """Make a call and return its result. The arguments and exceptions are those of `Pool.call`."""
         customer = self._customer(priority, tenant)
         self._check_room(item, timeout, customer)
+        if self._commits is None and (refused := self._refusal_while_shut(item.strategy)) is not None:
+            raise busy(refused)
         job = self.ledger.accept(self, item, known_unique=True)
         job.wait_as(customer)
         turn = self._turns.open(job, current_time())
@@ -149,10 +156,18 @@ class SingleCalls(AcceptedItems):
             self._turns.wait(turn)
         rest = settle(self._services, job, reply, now)
         if job.result is not None and job.result.success:
-            self._denials.record_answer(job.origin)
-            self._times.setdefault(job.lane_or_raise, AnswerTimes()).record(now, now - job.started)
+            self._record_answer(job, now)
         if rest is not None:
             await rest
+
+    def _record_answer(self, job: Job, now: float) -> None:
+        lane = job.lane_or_raise
+        self._times.setdefault(lane, AnswerTimes()).record(now, now - job.started)
+        if self._denials.record_answer(job.origin):
+            logger.warning("calls of %s are answered again", _name(job.origin))
+        if self._shut and lane.quota in self._shut:
+            self._shut.remove(lane.quota)
+            logger.warning("%s answers calls again", lane.quota)
 
     async def _reply(self, job: Job) -> Reply:
         reply: Reply = NoReply.TIMED_OUT
@@ -206,7 +221,7 @@ class SingleCalls(AcceptedItems):
         if self._commits is not None and self._commits.failure is not None:
             raise JournalError(f"{self._commits.failure}")
         if self._state is not BatchState.OPEN:
-            raise MisuseError(f"the pool takes no more calls: {self.stopped or 'it is closed'}")
+            raise busy(closed_refusal(f"{self.stopped or 'it is closed'}", self._services.draw()))
         if self._commits is not None and item.item_id in self._ids:
             raise MisuseError(
                 f"a call with the item_id {item.item_id!r} is in progress, and the journal has one result for each id; wait for it, "
@@ -225,7 +240,15 @@ class SingleCalls(AcceptedItems):
             chance=self._services.draw(),
         )
         if refused is not None:
-            raise Busy(refused.reason, retry_after=refused.retry_after, ahead=refused.ahead)
+            raise busy(refused)
+
+    def _refusal_while_shut(self, strategy: LLMCallStrategy[Any]) -> Refusal | None:
+        """Return why no call of a strategy is made for a while; None: it is made."""
+        now, scheduler = current_time(), self._services.scheduler
+        reason, lane = self._denials.reason(strategy, now), scheduler.lane_of(strategy)
+        if reason is None and lane is not None and lane.exhausted is not None and lane.is_exhausted(now):
+            reason = _until_reopened(lane, lane.exhausted, now)
+        return None if reason is None else shut_refusal(reason, self._services.draw())
 
     def _call_seconds(self, lane: Lane[Job], now: float) -> float:
         """Return how many seconds a call takes, usually; 0: it is not known."""
@@ -262,12 +285,19 @@ class SingleCalls(AcceptedItems):
 
     def admit(self, job: Job) -> None:
         """Let the task pass the item through the middlewares, or let the item wait for its first call."""
-        if (reason := self._denials.reason(job.origin, current_time())) is not None:
-            self.dismiss(job, reason)
+        if self._commits is not None and (refused := self._refusal_while_shut(job.origin)) is not None:
+            self._refuse(job, refused)  # its result is not in the journal
         elif not self._services.hooks.rewrite_items:
             self._services.strategies.route(job)
         elif (turn := self._turns.of(job)) is not None:
             turn.is_new = True
+            turn.set()
+
+    def _refuse(self, job: Job, refused: Refusal) -> None:
+        """Raise in the task of a job that it is not called."""
+        turn = self._turns.of(job)
+        if turn is not None:
+            turn.failure = busy(refused)
             turn.set()
 
     def run(self, job: Job) -> None:
@@ -278,9 +308,9 @@ class SingleCalls(AcceptedItems):
 
     def dismiss(self, job: Job, fault: Fault) -> None:
         """Let the task of a job settle it with a fault."""
-        turn = self._turns.of(job)
+        turn, lane = self._turns.of(job), job.lane
         if turn is not None:
-            turn.fault = fault
+            turn.fault = fault if lane is None else _until_reopened(lane, fault, current_time())
             turn.set()
 
     def hand_over(self, job: Job) -> None:
@@ -316,7 +346,9 @@ class SingleCalls(AcceptedItems):
     def deny(self, job: Job, fault: Fault, lane: Lane[Job]) -> None:
         """Make no more calls of a job's strategy for a while, as its provider does not know the caller."""
         now, strategy = current_time(), job.origin
-        self._denials.record(strategy, fault, now)
+        if self._denials.record(strategy, fault, now):
+            message = "calls of %s are refused, and one is tried again after 5 s or longer: %s; with a valid key: pool.reopen()"
+            logger.warning(message, _name(strategy), fault)
         reason = self._denials.reason(strategy, now)
         for other in [other for other in lane.queue if other.submitter is self and other.origin is strategy]:
             if other.waiting and reason is not None:
@@ -335,7 +367,14 @@ class SingleCalls(AcceptedItems):
                     self.dismiss(job, reason)
 
     def give_up_lane(self, lane: Lane[Job], reason: Fault) -> None:
-        """Do nothing: the lane is tried again."""
+        """Say once that calls of a lane are refused; it is tried again."""
+        if lane.quota not in self._shut:
+            self._shut.add(lane.quota)
+            logger.warning("calls of %s are refused until it is tried again: %s", lane.quota, reason.message)
+
+    def reopen(self) -> None:
+        """Call again at once what is shut."""
+        self._denials.clear()
 
     @property
     def deadline_fault(self) -> Fault | None:
@@ -371,6 +410,21 @@ class SingleCalls(AcceptedItems):
             self._state = step(self._state, BatchEvent.EMPTY)
         if self._commits is not None:
             self._commits.wake()
+
+
+def busy(refused: Refusal) -> Busy:
+    """Return the exception of a refusal."""
+    return Busy(refused.reason, retry_after=refused.retry_after, ahead=refused.ahead)
+
+
+def _until_reopened(lane: Lane[Job], fault: Fault, now: float) -> Fault:
+    """Return a fault with the seconds until a lane that makes no calls is tried again."""
+    left = lane.reopens_at - now
+    return attrs.evolve(fault, retry_after=left) if fault.kind is FaultKind.PENDING and 0 < left < math.inf else fault
+
+
+def _name(strategy: LLMCallStrategy[Any]) -> str:
+    return model_of(strategy) or type(strategy).__qualname__
 
 
 _MOST_CUSTOMERS = 10_000

@@ -7,7 +7,7 @@ from typing import Any
 import attrs
 from anyio import Event
 
-from .._core.exceptions import JournalError
+from .._core.exceptions import Busy, JournalError
 from .._core.fault import Fault
 from .._core.prompt import size_of
 from .._core.results import WorkItemResult
@@ -31,8 +31,8 @@ class Turn:
     fault: Fault | None = None
     """The fault with which the item is to be settled."""
     result: WorkItemResult[Any] | None = None
-    failure: JournalError | None = None
-    """Why the result could not be stored."""
+    failure: JournalError | Busy | None = None
+    """Why the result could not be stored, or no call is made."""
 
     def set(self) -> None:
         """Wake the task."""
