@@ -32,7 +32,7 @@ class Case:
     contender: Contender
     workers: int = 100
     bound: float | None = None
-    """Target: the highest ratio to the yardstick; None: there is none."""
+    """Target: the highest ratio to the yardstick; None: any ratio is good."""
     question: str = "cpu"
     """What the call does: see `contenders.task`."""
 
@@ -125,7 +125,7 @@ def ask_all(
 
 
 def least(answers: Sequence[Answer]) -> float | None:
-    """Return the least value of some answers; None if there are none."""
+    """Return the least value of some answers; None without answers."""
     return min((answer.value for answer in answers), default=None)
 
 

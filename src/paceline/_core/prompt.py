@@ -104,6 +104,8 @@ def size_of(prompt: object) -> int:
                 unseen.extend(fields.values())
             case list() | tuple() as parts:
                 unseen.extend(parts)
+            case _:
+                pass
     return size
 
 

@@ -67,7 +67,7 @@ class Hooks:
         self._listeners = [_Listener(each) for each in _checked(BaseObserver, "observers", observers)]
         self.has_middlewares = bool(self._middlewares)
         self.has_observers = bool(self._listeners)
-        """If there are none, events need not be built."""
+        """Without observers, events need not be built."""
         self.rewrite_items = any(type(one).before_process is not Middleware.before_process for one in self._middlewares)
         """Whether a middleware defines `before_process`, and so may change items before their calls."""
         self._failures = 0

@@ -309,7 +309,7 @@ class Scheduler:
         self.alarm.ring()
 
     def take_unreachable(self) -> Lane[Job] | None:
-        """Return a lane with jobs that may have to be dismissed, and forget it; None: there is none."""
+        """Return a lane with jobs that may have to be dismissed, and forget it; None: no lane has."""
         return self._unreachable.popitem()[1] if self._unreachable else None
 
     @property

@@ -172,8 +172,7 @@ def big(tmp_path_factory):
 @pytest.mark.parametrize(
     ("number", "code", "words"), [(signal.SIGINT, 130, "paceline: interrupted\n"), (signal.SIGTERM, 143, "")]
 )
-def test_an_interruption_leaves_the_old_file(start, big, number, code, words):
-    tmp_path = big.parent
+def test_an_interruption_leaves_the_old_file(start, big, tmp_path, number, code, words):  # noqa: PLR0913, PLR0917 - fixtures
     out = tmp_path / "out.jsonl"
     out.write_text("before\n")
     started = start("results", big, "-o", out, "--overwrite", "--in-order")
