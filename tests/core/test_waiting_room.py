@@ -23,8 +23,9 @@ class Asked:
     size: int
     ahead: int
     rate: float | None
-    duration: float
+    slow: float
     timeout: float | None
+    shut: float = 0.0
 
     def answer(self, **changes):
         return refusal(LIMITS, **(attrs.asdict(self) | {"chance": 0.0} | changes))
@@ -36,9 +37,10 @@ asked = st.builds(
     size=st.integers(0, 10_000),
     ahead=st.integers(0, 10**6),
     rate=st.none() | st.floats(1e-6, 1e4),
-    duration=st.just(0.0) | st.floats(0, 1e3),
+    slow=st.just(0.0) | st.floats(0, 1e3),
     timeout=st.none() | st.floats(0, 1e5),
 )
+at_shut_lanes = st.builds(lambda asked, shut: attrs.evolve(asked, shut=shut), asked, st.floats(0.001, 1e4))
 
 
 @given(asked)
@@ -56,9 +58,9 @@ def test_an_empty_room_refuses_only_what_is_hopeless(asked):
     if asked.timeout is None or asked.rate is None:
         assert refused is None
     elif refused is not None:
-        assert asked.ahead / asked.rate + 1.25 * asked.duration > asked.timeout
+        assert 1.1 * asked.ahead / asked.rate + asked.slow > asked.timeout
     elif asked.ahead:
-        assert asked.ahead / asked.rate + asked.duration <= asked.timeout
+        assert asked.ahead / asked.rate + asked.slow <= asked.timeout
 
 
 @given(asked)
@@ -69,6 +71,23 @@ def test_a_call_that_is_next_is_never_too_late(asked):
 @given(asked)
 def test_a_pace_that_is_not_known_is_no_reason_to_refuse(asked):
     assert asked.answer(calls=0, rate=None) is None
+
+
+@given(at_shut_lanes)
+def test_a_call_is_refused_at_a_lane_that_opens_too_late_for_it_and_told_to_come_back_when_it_opens(asked):
+    refused = asked.answer(calls=0, ahead=0)
+    if asked.timeout is None:
+        assert refused is None
+    else:
+        assert (refused is not None) == (asked.shut + asked.slow > asked.timeout)
+    if refused is not None:
+        assert refused.retry_after == max(1.0, asked.shut)
+
+
+@given(asked, st.floats(0, 1e4))
+def test_a_shut_lane_lets_no_call_in_that_an_open_one_refuses(asked, shut):
+    if asked.answer() is not None:
+        assert asked.answer(shut=shut) is not None
 
 
 @given(asked, st.integers(0, 1000))
@@ -131,10 +150,15 @@ def test_who_comes_back_after_the_time_named_is_let_in_if_the_pace_holds(asked):
             Asked(1, 5_001, 0, None, 0.0, None),
             "the waiting room is full: with this prompt, 5,001 bytes would wait",
         ),
-        (Asked(1, 10, 1, 0.1, 0.0, 5.0), "1 call is ahead, for about 10.0 s, and its timeout is 5 s"),
+        (Asked(1, 10, 1, 0.1, 0.0, 5.0), "1 call is ahead, for about 11.0 s, and its timeout is 5 s"),
         (
             Asked(1, 10, 50, 50.0, 1.0, 2.0),
-            "50 calls are ahead, for about 1.0 s, the call itself takes about 1.0 s, and its timeout is 2 s",
+            "50 calls are ahead, for about 1.1 s, a call may take 1.0 s, and its timeout is 2 s",
+        ),
+        (
+            Asked(1, 10, 0, None, 1.0, 2.0, shut=30.0),
+            "no call starts for about 30.0 s, as the provider refused or failed all calls lately, a call may take 1.0 s, "
+            "and its timeout is 2 s",
         ),
     ],
 )
@@ -148,7 +172,7 @@ def test_a_call_whose_turn_comes_in_time_is_refused_if_it_could_not_end_in_time(
 
 
 def test_who_finds_the_room_full_comes_back_when_half_of_those_ahead_have_started():
-    assert Asked(100, 10, 100, 10.0, 1.0, None).answer().retry_after == 5.0
+    assert Asked(100, 10, 100, 10.0, 1.0, None).answer().retry_after == pytest.approx(5.5)
     assert Asked(100, 10, 100, None, 1.0, None).answer().retry_after == 1.0
 
 

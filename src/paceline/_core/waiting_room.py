@@ -3,9 +3,10 @@
 Rules owned here:
 
 1. The number of calls that wait at once is bounded, and so are the bytes of their prompts.
-2. A call with others ahead of it is refused if, at the pace measured lately, its turn comes too late for a call of the usual duration to
-   end before its timeout: it would be paid for and cut off.
-3. A refusal says how many calls are ahead, and after how many seconds it is worth trying again. This time has a jitter, and is never shorter
+2. A call with others ahead of it is refused if, at the pace measured lately, its turn comes so late that the call might not end before
+   its timeout: it would be paid for and cut off.
+3. So is a call whose lane is shut, as its provider refuses or fails everything, if the lane opens too late for it.
+4. A refusal says how many calls are ahead, and after how many seconds it is worth trying again. This time has a jitter, and is never shorter
    than without it: a thousand calls that are refused at once do not come back at once.
 4. A call of what is shut, or of a pool that takes no more, is refused in the same way: whoever calls has one thing to catch.
 """
@@ -20,7 +21,7 @@ from .validators import is_at_least_one
 
 _SOONEST = 1.0  # seconds; the header Retry-After has whole seconds
 _SPREAD = 4.0  # seconds over which refused calls come back, at least: in whole seconds a second would be no spread
-_SLOW = 1.25  # times the usual duration: seven of eight calls take less, as their durations commonly spread (sigma 0.2)
+_LATER = 1.1  # times the wait at the measured pace: other priorities get their share, and calls are repeated
 
 
 @attrs.frozen
@@ -55,7 +56,8 @@ def refusal(  # noqa: PLR0913 - the numbers of one decision
     size: int,
     ahead: int,
     rate: float | None,
-    duration: float,
+    shut: float,
+    slow: float,
     timeout: float | None,
     chance: float,
 ) -> Refusal | None:
@@ -67,20 +69,31 @@ def refusal(  # noqa: PLR0913 - the numbers of one decision
         size: Bytes of their prompts and of that of the new call.
         ahead: Jobs that go before it in its lane.
         rate: Calls that the lane starts in a second, above 0; None: it is not known.
-        duration: Seconds that a call takes in flight, usually; 0: it is not known.
+        shut: Seconds until the lane starts calls again; 0: it does.
+        slow: Seconds that a call may take in flight, by those measured lately; 0: it is not known.
         timeout: Seconds after which the new call is given up; None: it waits for as long as it takes.
         chance: Random number from 0 to 1, for the jitter.
     """
-    seconds = 0.0 if rate is None else ahead / rate
+    seconds = shut if rate is None else shut + _LATER * ahead / rate
     full = _full(limits, calls, size)
     if full:
         # by then, half of those ahead have started
-        return Refusal(f"the waiting room is full: {full}", _with_jitter(seconds / 2, chance), ahead)
-    if timeout is not None and seconds and (late := seconds + _SLOW * duration - timeout) > 0:
-        before = f"{quantity(ahead, 'call')} {verb(ahead)} ahead, for about {seconds:.1f} s"
-        itself = f", the call itself takes about {duration:.1f} s" if duration else ""
-        return Refusal(f"{before}{itself}, and its timeout is {timeout:g} s", _with_jitter(late, chance), ahead)
-    return None
+        return Refusal(f"the waiting room is full: {full}", _with_jitter(max(shut, seconds / 2), chance), ahead)
+    if timeout is None or not seconds or seconds + slow <= timeout:
+        return None
+    why: list[str] = []
+    if shut:
+        why.append(f"no call starts for about {shut:.1f} s, as the provider refused or failed all calls lately")
+    if ahead:
+        why.append(f"{quantity(ahead, 'call')} {verb(ahead)} ahead" + _for_about(seconds - shut))
+    if slow:
+        why.append(f"a call may take {slow:.1f} s")
+    late = max(shut, min(seconds, seconds + slow - timeout))
+    return Refusal(f"{', '.join(why)}, and its timeout is {timeout:g} s", _with_jitter(late, chance), ahead)
+
+
+def _for_about(seconds: float) -> str:
+    return f", for about {seconds:.1f} s" if seconds else ""
 
 
 def closed_refusal(reason: str, chance: float) -> Refusal:

@@ -8,7 +8,7 @@ from typing import Any
 
 from anyio import CancelScope
 
-from .._core import escalation, retry
+from .._core import escalation, pace, retry
 from .._core.config import ProcessorConfig
 from .._core.fair_queue import Customer
 from .._core.fault import Fault
@@ -361,6 +361,13 @@ class Submitter(ABC):
     @abstractmethod
     def give_up_lane(self, lane: Lane[Job], reason: Fault) -> None:
         """Start no more calls in a lane."""
+
+    def heed_shut(self, lane: Lane[Job], now: float) -> None:
+        """Heed that a lane starts no calls until a later time than before."""
+
+    def cut_off_signal(self, job: Job, now: float) -> pace.Signal:
+        """Return what a call says about its provider that was cut off by its own deadline or by that of its batch."""
+        return pace.cut_off_signal(now - job.started, job.lane_or_raise.call_seconds(now))
 
     @abstractmethod
     def record_systematic(self, group: FaultGroup, reason: Fault) -> None:

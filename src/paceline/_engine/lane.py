@@ -146,6 +146,10 @@ class Lane(Generic[J]):
         self._limit = self.pace.limit
         self._throughput = Throughput()
         self._in_flight = 0
+        self.shut_until: float = -math.inf
+        """Time before which the controller starts no calls, as everything is refused or fails; -inf: it does."""
+        self.shut_since: float = -math.inf
+        """When that began, in seconds."""
         self._reopening = _FIRST_REOPENING
         self._is_probing = False
         self._exhausted: Fault | None = None
@@ -290,6 +294,13 @@ class Lane(Generic[J]):
         self.pace.settled(job.finish(), now, signal)
         before, self._limit = self._limit, self.pace.limit
         return self._limit - before
+
+    def look_at_gate(self, now: float) -> bool:
+        """Look at whether the controller starts calls; return whether it starts none until a later time than before."""
+        before, self.shut_until = self.shut_until, self.pace.statistics().gate
+        if before == -math.inf:
+            self.shut_since = now
+        return self.shut_until > max(before, now)
 
     def _estimate_cost(self, job: J) -> float:
         """Set and return the token estimate of a job's next call."""

@@ -269,6 +269,14 @@ class Scheduler:
         if change:
             self._may_start_more = self._may_start_more or change > 0
             self._change_allowed(lane, change)
+        if lane.shut_until > -math.inf or not isinstance(signal, pace.Served):
+            self._look_at_gate(lane, now)
+
+    def _look_at_gate(self, lane: Lane[Job], now: float) -> None:
+        if lane.look_at_gate(now):
+            for submitter in self._submitters:
+                if submitter.lanes.get(lane.quota) is lane:
+                    submitter.heed_shut(lane, now)
 
     def touch_all(self, submitter: Submitter | None = None) -> None:
         """Look at all lanes again, or at those of a submitter that may start calls again."""

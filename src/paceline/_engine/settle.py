@@ -201,7 +201,7 @@ def _report(services: Services, job: Job, lane: Lane[Job], call: FailedCall) -> 
         heed_long_hint(services, lane, call.at, call.fault)
         call, signal, own = _refused(job, lane, call, services.config.retry.patience)
     elif call.final:
-        signal = pace.cut_off_signal(call.at - job.started, lane.call_seconds(call.at))
+        signal = job.submitter.cut_off_signal(job, call.at)
     else:
         signal = fault_signal(call.fault, call.usage, lane.costs)
     services.scheduler.settle_call(job, lane, call.at, signal)

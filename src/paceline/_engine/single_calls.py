@@ -7,21 +7,23 @@ Rules owned here:
 1. Cancelling the task withdraws an item that waits, and cancels a call in flight.
 2. A fault ends one call, or the calls of its lane for a while; never the others. A denial (401) is about the key, so it ends those of its
    strategy instance, and no item of a batch: the batch's own calls tell about its key.
-3. A call that would wait too long is refused at once, and so is one of a strategy or a lane that makes no calls for a while. One whose
-   turn comes too late for an answer is not sent.
-4. With a journal, calls at the same time have different ids, as the journal has one result for each.
+3. A call that would wait too long is refused at once, and so is one of a strategy or a lane that makes no calls for a while; so are those that
+   wait when a lane shuts for too long. One whose turn comes too late for an answer is not sent.
+4. A call that is cut off by its own timeout is evidence against its provider only if hardly any call takes so long.
+5. With a journal, calls at the same time have different ids, as the journal has one result for each.
 """
 
 from __future__ import annotations
 
 import math
+import time
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
 import attrs
 from anyio import CancelScope, Event, current_time
 
-from .._core import retry
+from .._core import pace, retry
 from .._core.answer_times import AnswerTimes
 from .._core.batch_state import BatchEvent, BatchState, step
 from .._core.config import ProcessorConfig
@@ -82,6 +84,8 @@ class SingleCalls(AcceptedItems):
         """Quota keys of lanes that were exhausted and have not answered a call since."""
         self._times: WeakKeyDictionary[Lane[Job], AnswerTimes] = WeakKeyDictionary()
         """How long calls of each lane took; batches are not counted, as their prompts may be of another kind."""
+        self._said_shut: WeakKeyDictionary[Lane[Job], float] = WeakKeyDictionary()
+        """Since when each lane was shut that the log says is shut."""
         self._ids: set[str] = set()
         """Ids of the open calls, where there is a journal."""
         self._state = BatchState.OPEN
@@ -159,10 +163,12 @@ class SingleCalls(AcceptedItems):
             self._record_answer(job, now)
         if rest is not None:
             await rest
+        if job.waiting:
+            self._refuse_late(job, now)
 
     def _record_answer(self, job: Job, now: float) -> None:
         lane = job.lane_or_raise
-        self._times.setdefault(lane, AnswerTimes()).record(now, now - job.started)
+        self._times_of(lane).record(now, now - job.started)
         if self._denials.record_answer(job.origin):
             logger.warning("calls of %s are answered again", _name(job.origin))
         if self._shut and lane.quota in self._shut:
@@ -185,14 +191,14 @@ class SingleCalls(AcceptedItems):
 
     def _hopeless_fault(self, job: Job, turn: Turn) -> Fault | None:
         """Return the fault of a started job that could not be answered in the time that is left; None: it may be."""
-        times, now = self._times.get(job.lane_or_raise), job.started
-        left = job.deadline - now
-        if times is None or not times.is_hopeless(now, now - turn.asked, left):
+        times, now = self._times_of(job.lane_or_raise), job.started
+        left, passed = job.deadline - now, now - turn.asked
+        others = self.waiting > 0 and self._turns.latest >= turn.asked + passed / 2  # not only those that came with it
+        if not times.is_hopeless(now, passed, left, others=others):
             return None
-        message = (
-            f"of its timeout only {left:.1f} s were left when its turn came, and the fastest answer lately took "
-            f"{times.fastest(now):.1f} s; it was not sent"
-        )
+        needed = times.needed(now, others=others)
+        why = "others wait that have more" if needed is None else f"by the latest answers a call needs {needed:.1f} s"
+        message = f"of its timeout only {left:.1f} s were left when its turn came, and {why}; it was not sent"
         return Fault(FaultKind.TIMEOUT, message)
 
     def _withdraw(self, job: Job) -> None:
@@ -229,13 +235,15 @@ class SingleCalls(AcceptedItems):
             )
         now, lane = current_time(), self._services.scheduler.lane_of(item.strategy)
         ahead = 0 if lane is None else lane.queue.ahead_of(customer)
+        shut = 0.0 if lane is None else max(0.0, lane.shut_until - now)
         refused = refusal(
             self._limits,
             calls=self.waiting,
             size=self._turns.waiting_size + size_of(item.prompt),
             ahead=ahead,
             rate=None if lane is None else lane.starts_per_second(now),
-            duration=0.0 if lane is None or not ahead or timeout is None else self._call_seconds(lane, now),
+            shut=shut,
+            slow=0.0 if lane is None or timeout is None or not (ahead or shut) else self._slow_seconds(lane, now),
             timeout=timeout,
             chance=self._services.draw(),
         )
@@ -250,11 +258,67 @@ class SingleCalls(AcceptedItems):
             reason = _until_reopened(lane, lane.exhausted, now)
         return None if reason is None else shut_refusal(reason, self._services.draw())
 
-    def _call_seconds(self, lane: Lane[Job], now: float) -> float:
-        """Return how many seconds a call takes, usually; 0: it is not known."""
+    def _slow_seconds(self, lane: Lane[Job], now: float) -> float:
+        """Return how many seconds a call may take in flight, by those measured lately; 0: it is not known."""
         times = self._times.get(lane)
-        usual = None if times is None else times.usual(now)
-        return lane.call_seconds(now) if usual is None else usual
+        slow = None if times is None else times.slow(now)
+        return _SLOW * lane.call_seconds(now) if slow is None else slow
+
+    def _times_of(self, lane: Lane[Job]) -> AnswerTimes:
+        times = self._times.get(lane)
+        if times is None:
+            times = self._times[lane] = AnswerTimes()
+        return times
+
+    # ------------------------------------------------------------------------------------------ a lane that is shut
+
+    def heed_shut(self, lane: Lane[Job], now: float) -> None:
+        """Refuse the calls that wait in a lane which opens too late for them; log once that it is shut."""
+        wait = lane.shut_until - now
+        if wait >= _LONG_SHUT and self._said_shut.get(lane) != lane.shut_since:
+            self._said_shut[lane] = lane.shut_since
+            logger.warning(
+                "%s is shut until %s, for %.0f s: its provider refused or failed all calls lately",
+                lane.quota,
+                time.strftime("%H:%M:%S", time.localtime(time.time() + wait)),
+                wait,
+            )
+        for job in [job for job in lane.queue if job.submitter is self and job.deadline < math.inf]:
+            self._refuse_late(job, now)
+
+    def _refuse_late(self, job: Job, now: float) -> None:
+        """Refuse a waiting call whose lane opens too late for it."""
+        lane, turn = job.lane_or_raise, self._turns.of(job)
+        if turn is None or not job.waiting or lane.shut_until <= now:
+            return
+        refused = refusal(
+            self._limits,
+            calls=0,
+            size=0,
+            ahead=0,
+            rate=None,
+            shut=lane.shut_until - now,
+            slow=self._slow_seconds(lane, now),
+            timeout=job.deadline - now,
+            chance=self._services.draw(),
+        )
+        if refused is None:
+            return
+        self._services.scheduler.leave_queue(job)
+        if job.was_called:
+            self.dismiss(job, Fault(FaultKind.TIMEOUT, f"{refused.reason}; it was not repeated"))
+        else:
+            turn.failure = busy(refused)
+            turn.set()
+
+    def cut_off_signal(self, job: Job, now: float) -> pace.Signal:
+        """Return what a call says about its provider that was cut off by its own timeout."""
+        times, seconds = self._times_of(job.lane_or_raise), now - job.started
+        is_blamed = times.blames_provider(now, seconds)
+        times.record_cut_off(seconds)
+        if is_blamed is None:
+            return super().cut_off_signal(job, now)
+        return pace.TIMED_OUT if is_blamed else pace.ABANDONED
 
     # ------------------------------------------------------------------------------------------ as a submitter
 
@@ -429,3 +493,7 @@ def _name(strategy: LLMCallStrategy[Any]) -> str:
 
 _MOST_CUSTOMERS = 10_000
 """Tenants whose names are remembered."""
+_SLOW = 1.25
+"""Times the usual duration, while it was not measured how calls spread: seven of eight take less, as they commonly spread (sigma 0.2)."""
+_LONG_SHUT = 5.0
+"""Seconds for which a lane is shut that are worth a line in the log."""

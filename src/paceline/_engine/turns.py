@@ -49,11 +49,14 @@ class Turns:
         self._turns: dict[int, Turn] = {}
         self.waiting_size: int = 0
         """Bytes of the prompts whose calls are not in flight."""
+        self.latest: float = 0.0
+        """When the latest call was asked for, in seconds."""
 
     def open(self, job: Job, now: float) -> Turn:
         """Return the turn of a new job."""
         turn = self._turns[job.index] = Turn(size_of(job.item.prompt), now)
         self.waiting_size += turn.size
+        self.latest = now
         return turn
 
     def of(self, job: Job) -> Turn | None:

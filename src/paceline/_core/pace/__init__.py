@@ -4,6 +4,7 @@ from .breaker import TRUST as TRUST
 from .controller import PaceController as PaceController
 from .signals import ABANDONED as ABANDONED
 from .signals import SERVED as SERVED
+from .signals import TIMED_OUT as TIMED_OUT
 from .signals import Abandoned as Abandoned
 from .signals import Excused as Excused
 from .signals import Faulted as Faulted

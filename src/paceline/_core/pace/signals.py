@@ -59,6 +59,7 @@ class Excused:
 Signal: TypeAlias = Served | Throttled | Faulted | Abandoned | Excused
 """How a call ended."""
 SERVED, ABANDONED = Served(), Abandoned()
+TIMED_OUT = Faulted(FaultKind.TIMEOUT)
 
 _MUCH_LONGER = 3.0  # times the usual duration
 
@@ -72,7 +73,7 @@ def cut_off_signal(seconds: float, usual: float) -> Signal:
         seconds: How long it was in flight.
         usual: How long a call is in flight, usually; 0: it is not known.
     """
-    return Faulted(FaultKind.TIMEOUT) if 0 < _MUCH_LONGER * usual <= seconds else ABANDONED
+    return TIMED_OUT if 0 < _MUCH_LONGER * usual <= seconds else ABANDONED
 
 
 @attrs.frozen
