@@ -157,8 +157,10 @@ def test_who_comes_back_after_the_time_named_is_let_in_if_the_pace_holds(asked):
         ),
         (
             Asked(1, 10, 0, None, 1.0, 2.0, shut=30.0),
-            "no call starts for about 30.0 s, as the provider refused or failed all calls lately, a call may take 1.0 s, "
-            "and its timeout is 2 s",
+            (
+                "no call starts for about 30.0 s, as the provider refused or failed all calls lately, a call may take 1.0 s, "
+                "and its timeout is 2 s"
+            ),
         ),
     ],
 )
