@@ -51,6 +51,21 @@ async def test_results_are_handed_over_as_they_come():
     assert results.undelivered == ()
 
 
+async def test_results_that_are_ready_are_taken_all_at_once_and_each_comes_once():
+    strategy, seen, most = Echo(seconds=0.01), [], 0
+    config = ProcessorConfig(max_workers=50)
+    async with open_stream(strategy, map(str, range(2_000)), config=config, pace=lambda _: FixedPace(100)) as results:
+        async for result in results:
+            ready = results.take_ready()
+            assert results.take_ready() == []
+            most = max(most, len(ready))
+            seen += [result.item_id, *(other.item_id for other in ready)]
+            await anyio.sleep(1)  # a slow consumer, whom calls wait for
+    assert sorted(map(int, seen)) == list(range(2_000))
+    assert 50 < most <= 256 + 50
+    assert results.undelivered == ()
+
+
 async def test_a_source_is_read_a_bounded_number_of_items_ahead():
     read = 0
 

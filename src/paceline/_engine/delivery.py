@@ -174,10 +174,21 @@ class Handover(Generic[T]):
                 self._changed = Event()
             await self._changed.wait()
         result = self.ready.popleft()
+        self._report_room()
+        return result
+
+    def take_ready(self) -> list[WorkItemResult[T]]:
+        """Return all results that are held, without waiting."""
+        results = list(self.ready)
+        self.ready.clear()
+        self._report_room()
+        return results
+
+    def _report_room(self) -> None:
+        """Report that there is room again, once half of the results were taken."""
         if not self.has_room and len(self.ready) <= _MAX_READY // 2:
             self.has_room = True
             self._on_room()
-        return result
 
 
 class ResultStream(Generic[T]):
@@ -196,6 +207,14 @@ class ResultStream(Generic[T]):
     def undelivered(self) -> tuple[WorkItemResult[T], ...]:
         """Results that were not consumed yet; after leaving the block early, those of all other items, pending ones included."""
         return tuple(self._handover.ready)
+
+    def take_ready(self) -> list[WorkItemResult[T]]:
+        """Return the results that wait to be consumed, without waiting for more: for a consumer that writes many at once.
+
+        async for result in results:
+            write([result, *results.take_ready()])
+        """
+        return self._handover.take_ready()
 
     @property
     def batch(self) -> BatchResult[T]:

@@ -213,9 +213,7 @@ class _Batch:
 
     async def _save_all(self, results: ResultStream[Any]) -> None:
         async for result in results:
-            self._unsaved.append(result)
-            for _ in results.undelivered:
-                self._unsaved.append(await anext(results))
+            self._unsaved += (result, *results.take_ready())
             await self._save_ready()
             self._drain_if_stopped()
 
