@@ -21,7 +21,8 @@ from ._core.waiting_room import RoomLimits
 from ._engine.delivery import ResultStream
 from ._engine.hooks import Hooks
 from ._engine.intake import Intake
-from ._engine.pool import NO_KNOWLEDGE, NewPace
+from ._engine.learned import NewPace
+from ._engine.pool import NO_KNOWLEDGE
 from ._engine.pool import Pool as _Pool
 from ._engine.statistics import ProcessorStatistics
 from ._prompt_intake import Prompts, intake_of

@@ -24,7 +24,8 @@ from ._engine.delivery import Collector, ResultStream
 from ._engine.foreign import logger
 from ._engine.hooks import Hooks
 from ._engine.intake import Intake, check_item
-from ._engine.pool import NO_KNOWLEDGE, NewPace, Pool, StreamedBatch
+from ._engine.learned import NewPace
+from ._engine.pool import NO_KNOWLEDGE, Pool, StreamedBatch
 from ._engine.statistics import ProcessorStatistics
 from ._engine.steps import let_go
 from .abc import BaseObserver, Journal, LLMWorkItem, Middleware

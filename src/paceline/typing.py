@@ -21,7 +21,7 @@ from ._core.prompt import Prompt as Prompt
 from ._core.results import Attempt as Attempt
 from ._core.results import make_result as make_result
 from ._core.retry import Backoff as Backoff
-from ._engine.pool import NewPace as NewPace
+from ._engine.learned import NewPace as NewPace
 from ._engine.statistics import ProcessorStatistics as ProcessorStatistics
 from .abc import Tokens as Tokens
 

@@ -49,6 +49,12 @@ class ReadyLanes(Generic[L]):
         """Look at a lane again."""
         self._changed[lane] = None
 
+    def discard(self, lane: L) -> None:
+        """Forget a lane."""
+        self._changed.pop(lane, None)
+        self._ready.discard(lane)
+        self._later.discard(lane)
+
     def next(self, now: float) -> L | None:
         """Return the least loaded lane that may start a call now; None: no lane may before `next_time`.
 

@@ -378,6 +378,10 @@ class Submitter(ABC):
         """Record that items of it go to a lane."""
 
     @abstractmethod
+    def leave_lane(self, lane: Lane[Job]) -> None:
+        """Forget a lane that is dropped."""
+
+    @abstractmethod
     def change_allowed(self, change: int, max_workers: int) -> None:
         """Record that the controllers of its lanes allow more or fewer calls in flight than before."""
 

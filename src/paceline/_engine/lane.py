@@ -13,7 +13,6 @@ from .._core.fair_queue import Customer, FairQueue
 from .._core.fault import Fault, FaultKind, FaultReason
 from .._core.long_hints import NO_LONG_HINTS, LongHints
 from .._core.pace import TRUST, PaceChange
-from .._core.pace.history import UnreadChanges
 from .._core.prompt import characters_of
 from .._core.provider_answers.classify import describe
 from .._core.quantity import quantity
@@ -23,6 +22,7 @@ from .._core.throughput import Throughput
 from .._core.token_estimate import TokenCosts
 from ..abc import LLMCallStrategy, LLMWorkItem, RateController
 from .foreign import logger
+from .learned import LearnedQuota
 
 _REPEATEDLY = 2  # refusals between which others were served: a token estimate alone is too coarse to end an item
 _ENOUGH_FAILED = 3  # items: fewer may be bad themselves
@@ -121,18 +121,6 @@ class LaneJob(Protocol):
 J = TypeVar("J", bound=LaneJob)
 
 
-@attrs.frozen
-class LearnedQuota:
-    """What is learned about a quota; it outlives a batch."""
-
-    pace: RateController
-    costs: TokenCosts = attrs.field(factory=TokenCosts)
-    unreported: UnreadChanges = attrs.field(factory=UnreadChanges)
-    """The observers' position in the history of the pace."""
-    unrecorded: UnreadChanges = attrs.field(factory=UnreadChanges)
-    """The journal's position in it."""
-
-
 class Lane(Generic[J]):
     """The jobs that share a quota, and the rate controller that paces them."""
 
@@ -150,6 +138,8 @@ class Lane(Generic[J]):
         """Time before which the controller starts no calls, as everything is refused or fails; -inf: it does."""
         self.shut_since: float = -math.inf
         """When that began, in seconds."""
+        self._idle_since = -math.inf
+        """When its latest call ended, as far as is known."""
         self._reopening = _FIRST_REOPENING
         self._is_probing = False
         self._exhausted: Fault | None = None
@@ -181,6 +171,13 @@ class Lane(Generic[J]):
     def is_idle(self) -> bool:
         """Whether no job waits here and no call is in flight."""
         return not self._in_flight and self.queue.is_empty
+
+    def idle_for(self, now: float) -> float:
+        """Return for how many seconds it had no job, as far as is known; 0 also for one whose exhaustion is to be remembered."""
+        is_exhausted = self._exhausted is not None and now < self._reopens_at
+        if is_exhausted or not self.is_idle or self._idle_since == -math.inf:
+            self._idle_since = now
+        return now - self._idle_since
 
     @property
     def load(self) -> float:
@@ -291,6 +288,7 @@ class Lane(Generic[J]):
         self._in_flight -= 1
         if not self._in_flight:
             self.queue.set_idle(idle=True)
+            self._idle_since = now
         self.pace.settled(job.finish(), now, signal)
         before, self._limit = self._limit, self.pace.limit
         return self._limit - before

@@ -12,12 +12,10 @@ from __future__ import annotations
 
 import random
 import threading
-import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from types import MappingProxyType, TracebackType
-from typing import Any, Self, TypeAlias, TypeVar
+from typing import Any, Self, TypeVar
 
-import attrs
 from anyio import CancelScope, Lock, NoEventLoopError, create_task_group, current_time
 from anyio.lowlevel import EventLoopToken, checkpoint, current_token
 
@@ -27,19 +25,18 @@ from .._core.exceptions import MisuseError
 from .._core.exhausted_lane import exhausted_lanes_fault
 from .._core.fault import DRAINED, Fault, FaultKind, pending_fault
 from .._core.pace import PaceKnowledge
-from .._core.pace.warm_start import checked
 from .._core.provider_answers.classify import describe
 from .._core.quantity import quantity
 from .._core.results import BatchResult, SourceError, WorkItemResult
 from .._core.waiting_room import RoomLimits, closed_refusal
-from ..abc import Journal, LLMWorkItem, RateController
+from ..abc import Journal, LLMWorkItem
 from .batch import Batch
 from .clock import Clock
 from .delivery import Collector, Handover, Outlet, ResultStream
 from .foreign import call_in_loop, interrupt_of, logger
 from .hooks import Hooks
 from .intake import Intake
-from .lane import LearnedQuota
+from .learned import LearnedQuotas, NewPace
 from .scheduler import Scheduler
 from .services import Services
 from .single_calls import SingleCalls, busy
@@ -49,8 +46,6 @@ from .supervisor import supervise
 
 T = TypeVar("T")
 
-NewPace: TypeAlias = Callable[[PaceKnowledge | None], RateController]
-"""Creates the rate controller of a quota key, from what is known of the quota or None."""
 NO_KNOWLEDGE: Mapping[str, PaceKnowledge] = MappingProxyType({})
 
 
@@ -72,14 +67,12 @@ class Pool:
     ) -> None:
         self.config = config
         self._hooks = hooks
-        self._new_pace = pace
-        self._knowledge = checked(knowledge)
-        self._learned: dict[str, LearnedQuota] = {}
+        self._learned = LearnedQuotas(pace, knowledge)
         self._journal = journal
         self._journal_is_open = False
         self._room = room or RoomLimits()
         self._clock = Clock()
-        self._scheduler = Scheduler(config, self._clock, self._learned_of)
+        self._scheduler = Scheduler(config, self._clock, self._learned)
         self._draw = random.Random().random  # noqa: S311 - jitter, not cryptography
         self._strategies = Strategies(config, hooks, self._scheduler, self._chance, self._start_task)
         self._services = Services(
@@ -121,7 +114,7 @@ class Pool:
             return
         stored = await journal.open(share=not self._hooks.rewrite_items)
         try:
-            self._knowledge = {**checked(stored), **self._knowledge}
+            self._learned.add_stored(stored)
         except BaseException:
             with CancelScope(shield=True):
                 await journal.close()
@@ -215,8 +208,9 @@ class Pool:
     # ------------------------------------------------------------------------------------------ batches
 
     def keep_only_what_is_used(self) -> None:
-        """Let go of strategies that are idle for long, instead of keeping them until the pool closes."""
+        """Let go of strategies and lanes that are idle for long, instead of keeping them until the pool closes."""
         self._strategies.keep_only_what_is_used()
+        self._scheduler.keep_only_what_is_used()
 
     @property
     def has_journal(self) -> bool:
@@ -387,29 +381,9 @@ class Pool:
 
     # ------------------------------------------------------------------------------------------ knowledge and figures
 
-    def _learned_of(self, quota: str) -> LearnedQuota:
-        learned = self._learned.get(quota)
-        if learned is None:
-            learned = self._learned[quota] = LearnedQuota(self._new_pace(self._known_of(quota)))
-        return learned
-
-    def _known_of(self, quota: str) -> PaceKnowledge | None:
-        """Return what is known of a quota that is not used yet, its time converted to the event loop's clock."""
-        known = self._knowledge.get(quota)
-        if known is None:
-            return None
-        age = max(0.0, time.time() - known.learned)
-        return attrs.evolve(known, learned=current_time() - age)
-
     def knowledge(self) -> dict[str, PaceKnowledge]:
         """Return what is known of each quota; that of quotas not used here is unchanged."""
-        known = dict(self._knowledge)
-        now, wall_time = self._now(), time.time()
-        for quota, learned in self._learned.items():
-            new = learned.pace.knowledge(now)
-            if new is not None:
-                known[quota] = attrs.evolve(new, learned=wall_time)
-        return known
+        return self._learned.knowledge(self._now())
 
     def _now(self) -> float:
         try:
@@ -442,7 +416,7 @@ class Pool:
             in_flight=self._scheduler.in_flight,
             workers=self._scheduler.in_flight,
             workers_range=running[-1] if running else self._last.workers,
-            lanes={quota: learned.pace.statistics() for quota, learned in self._learned.items()},
+            lanes={quota: learned.pace.statistics() for quota, learned in self._learned},
         )
 
 

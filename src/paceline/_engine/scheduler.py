@@ -12,8 +12,8 @@ Rules owned here:
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from typing import Any
+from weakref import WeakValueDictionary
 
 import attrs
 from anyio import CancelScope
@@ -28,9 +28,13 @@ from .._core.ready_lanes import ReadyLanes
 from ..abc import LLMCallStrategy
 from .clock import Clock
 from .job import Job, Submitter
-from .lane import ConnectionUse, Lane, LearnedQuota
+from .lane import ConnectionUse, Lane
+from .learned import LearnedQuotas
 from .strategy_values import connections_of
 from .timers import Alarm, CallsInFlight, ItemDeadlines
+
+_IDLE = 600.0  # seconds without a job after which a lane is dropped
+_SWEEP = 60.0  # seconds between two looks for such lanes
 
 
 class Scheduler:
@@ -39,10 +43,10 @@ class Scheduler:
     Args:
         config: Settings of the pool.
         clock: Clock of the pool's event loop.
-        learned_of: Function from a quota key to what was learned about the quota.
+        learned: What is learned about each quota.
     """
 
-    def __init__(self, config: ProcessorConfig, clock: Clock, learned_of: Callable[[str], LearnedQuota]) -> None:
+    def __init__(self, config: ProcessorConfig, clock: Clock, learned: LearnedQuotas) -> None:
         self.config = config
         self._clock = clock
         self.alarm: Alarm = Alarm()
@@ -50,9 +54,11 @@ class Scheduler:
         self.deadlines: ItemDeadlines = ItemDeadlines()
         self.lanes: dict[str, Lane[Job]] = {}
         """By quota key."""
-        self._learned_of = learned_of
+        self._learned = learned
+        self._next_sweep = math.inf
+        self._drops_idle = False
         self._submitters: list[Submitter] = []
-        self._uses: dict[Connections, ConnectionUse] = {}
+        self._uses: WeakValueDictionary[Connections, ConnectionUse] = WeakValueDictionary()
         self._in_flight = 0
         self._next_start = math.inf
         self._may_start_more = True
@@ -149,15 +155,23 @@ class Scheduler:
             submitter.dismiss(job, _left_by(job, reason))
             return None
         connections = connections_of(strategy)
-        use = None if connections is None else self._uses.setdefault(connections, ConnectionUse(connections.limit))
-        job.enter(lane, use)
+        job.enter(lane, None if connections is None else self._use_of(connections))
         return lane
+
+    def _use_of(self, connections: Connections) -> ConnectionUse:
+        use = self._uses.get(connections)
+        if use is None:
+            use = self._uses[connections] = ConnectionUse(connections.limit)
+        return use
 
     def _open_lane(self, quota: str, submitter: Submitter) -> Lane[Job]:
         """Return the lane of a quota, to which items of a submitter go from now on."""
         lane = self.lanes.get(quota)
         if lane is None:
-            lane = self.lanes[quota] = Lane(quota, self._learned_of(quota))
+            lane = self.lanes[quota] = Lane(quota, self._learned.of(quota))
+            if self._drops_idle and self._next_sweep == math.inf:
+                self._next_sweep = self._clock.now() + _SWEEP
+                self.alarm.ring_by(self._next_sweep)
         if submitter.starts_afresh and lane.is_idle:
             lane.reopen()
         submitter.use_lane(lane, self.config.max_workers)
@@ -329,6 +343,36 @@ class Scheduler:
     def starving(self) -> tuple[Lane[Job], ...]:
         """Lanes that refuse calls and serve none."""
         return tuple(self._starving.values()) if self._starving else ()
+
+    # ------------------------------------------------------------------------------------------ idle lanes
+
+    def keep_only_what_is_used(self) -> None:
+        """Drop lanes that are idle for long, instead of keeping them until the pool closes."""
+        self._drops_idle = True
+
+    @property
+    def next_sweep(self) -> float:
+        """When to look for idle lanes next; inf: there are none, or all are kept."""
+        return self._next_sweep
+
+    def drop_idle_lanes(self, now: float) -> None:
+        """Drop the lanes that had no job for a while, and that no running batch has used; what was learned about their quotas is kept."""
+        if now < self._next_sweep:
+            return
+        for lane in [lane for lane in self.lanes.values() if lane.idle_for(now) >= _IDLE]:
+            users = [submitter for submitter in self._submitters if lane.quota in submitter.lanes]
+            if not any(submitter.starts_afresh for submitter in users):
+                for submitter in users:
+                    submitter.leave_lane(lane)
+                self._drop(lane)
+        self._next_sweep = now + _SWEEP if self.lanes else math.inf
+
+    def _drop(self, lane: Lane[Job]) -> None:
+        del self.lanes[lane.quota]
+        self._ready.discard(lane)
+        self._starving.pop(lane.quota, None)
+        self._unreachable.pop(lane.quota, None)
+        self._learned.set_aside(lane.quota)
 
     def _change_allowed(self, lane: Lane[Job], change: int) -> None:
         """Record that a controller allows more or fewer calls in flight than before."""

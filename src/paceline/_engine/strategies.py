@@ -31,6 +31,7 @@ from .foreign import guarded
 from .hooks import Hooks
 from .job import Job, Submitter
 from .scheduler import Scheduler
+from .steps import in_steps
 
 _MAX_CONCURRENT = 64  # instances prepared at the same time
 _TRY_AGAIN = 5.0  # seconds after a failure before a single call prepares the instance again
@@ -112,6 +113,7 @@ class Strategies:
         self._failures: dict[int, _Failure] = {}
         self._limiter = CapacityLimiter(_MAX_CONCURRENT)
         self._releases_idle = False
+        self._next_release = math.inf
 
     # ------------------------------------------------------------------------------------------ jobs
 
@@ -226,6 +228,9 @@ class Strategies:
             shared = _shared_strategies().setdefault(id(strategy), _Shared(strategy))
             shared.users += 1
             use = self._uses[id(strategy)] = _Use(shared, current_time())
+            if self._releases_idle and self._next_release == math.inf:
+                self._next_release = use.last + _IDLE
+                self._scheduler.alarm.ring_by(self._next_release)
         return use
 
     async def _prepare_by_policy(self, shared: _Shared) -> tuple[Fault, retry.Effect] | None:
@@ -268,22 +273,29 @@ class Strategies:
 
     async def release_idle(self, now: float) -> None:
         """Let go of the instances that had no items for a while."""
-        if now < self.next_release:
+        if now < self._next_release:
             return
-        idle = [key for key, use in self._uses.items() if now >= use.last + _IDLE]
-        if idle:
-            busy = {id(job.origin) for each in self._scheduler.submitters for job in each.open_jobs()}
-            await self._release([key for key in idle if key not in busy])
+        if any(now >= use.last + _IDLE for use in self._uses.values()):
+            for submitter in self._scheduler.submitters:
+                await in_steps(submitter.open_jobs(), self._record_open, now)
+            await self._release([key for key, use in self._uses.items() if now >= use.last + _IDLE])
+        self._next_release = min((use.last + _IDLE for use in self._uses.values()), default=math.inf)
+
+    def _record_open(self, job: Job, now: float) -> None:
+        """Record that the instance of an open job is not idle."""
+        use = self._uses.get(id(job.origin))
+        if use is not None:
+            use.last = max(use.last, now)
 
     @property
     def next_release(self) -> float:
-        """When the next instance has had no items for a while; inf: none is in use, or all are kept."""
-        if not self._releases_idle:
-            return math.inf
-        return min((use.last + _IDLE for use in self._uses.values()), default=math.inf)
+        """When an instance may have had no items for a while; inf: none is in use, or all are kept."""
+        return self._next_release
 
     async def _release(self, keys: list[int]) -> None:
         uses = [self._uses.pop(key) for key in keys]
+        for key in keys:
+            self._failures.pop(key, None)  # another instance may come to have this identity
         if not uses:
             return
         with CancelScope(shield=True):  # bounded: every hook is

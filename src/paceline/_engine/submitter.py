@@ -115,6 +115,12 @@ class AcceptedItems(Submitter):
         self.lanes[lane.quota] = lane
         self.change_allowed(lane.pace.limit, max_workers)
 
+    def leave_lane(self, lane: Lane[Job]) -> None:
+        """Forget a lane that is dropped."""
+        del self.lanes[lane.quota]
+        self.exhausted.pop(lane.quota, None)
+        self._allowed -= lane.pace.limit
+
     def change_allowed(self, change: int, max_workers: int) -> None:
         """Record that the controllers of its lanes allow more or fewer calls in flight than before."""
         self._allowed += change

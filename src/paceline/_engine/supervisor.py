@@ -54,6 +54,7 @@ def _do_due(services: Services, batches: Sequence[Batch]) -> float:
         if now >= lane.patience_ends_at(patience):
             _end_patience(services, lane, now)
     _dismiss_unreachable(services)
+    scheduler.drop_idle_lanes(now)
     scheduler.start_calls()
     for batch in batches:
         batch.wake_reader()
@@ -62,6 +63,7 @@ def _do_due(services: Services, batches: Sequence[Batch]) -> float:
         scheduler.next_start,
         scheduler.calls.next_expiry,
         scheduler.deadlines.next,
+        scheduler.next_sweep,
         services.strategies.next_release,
     ]
     times += [lane.patience_ends_at(patience) for lane in scheduler.starving]
