@@ -75,9 +75,17 @@ def test_the_latencies_of_the_two_kinds_are_swapped_at_once():
 
 def test_a_few_answers_at_once_are_no_high_rate():
     delivery = Delivery()
-    for _ in range(FEWEST):
+    for _ in range(FEWEST + 1):
         delivery.record(1.0, 1.0, by_l=True, span=2.0, unloaded=1.0)
-    assert delivery.best == (FEWEST - 1) / 2.0
+    assert delivery.best == FEWEST / 2.0
+
+
+def test_the_rate_is_measured_at_the_first_answer_then_at_each_eighth_or_where_time_has_passed():
+    delivery = Delivery()
+    at_once = [delivery.record(1.0, 0.5, by_l=True, span=2.0, unloaded=0.5) for _ in range(17)]
+    assert at_once == [number % 8 == 0 for number in range(17)]
+    assert not delivery.record(1.0 + 2.0 / 257, 0.5, by_l=True, span=2.0, unloaded=0.5)
+    assert delivery.record(1.0 + 2.0 / 255, 0.5, by_l=True, span=2.0, unloaded=0.5)
 
 
 def test_the_best_rate_counts_for_a_time():

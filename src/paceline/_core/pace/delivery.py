@@ -7,12 +7,17 @@ product with L stays the number of calls in flight, such an answer counts as the
 
 from __future__ import annotations
 
+import math
 from collections import deque
 
 _RATE_CALLS = 16  # answers, at least, that a rate is measured over
 _BEST_SPAN, _BEST_SPAN_CALLS = 10.0, 2.0  # seconds, or times L: the best rate of that time counts
 _WEIGHT = 0.1  # of an answer's latency in the moving average of its class
 _HEAVIEST = 20.0  # times a call: what an answer may count as, at most
+_EVERY, _FINEST = (
+    8,
+    1 / 256,
+)  # answers, and share of the time that a rate is measured over: it is not measured more often
 
 
 class Delivery:
@@ -24,9 +29,11 @@ class Delivery:
         self._others = 0  # answers among them whose latency is not
         self._mean = self._other_mean = 0.0  # seconds that an answer takes lately; 0: none came
         self._rates: deque[tuple[float, float]] = deque()  # times and rates, descending: a running maximum
+        self._unmeasured = 0  # answers since the rate was measured, and when it was
+        self._measured_at = -math.inf
 
-    def record(self, now: float, latency: float, *, by_l: bool, span: float, unloaded: float) -> None:
-        """Record an answer.
+    def record(self, now: float, latency: float, *, by_l: bool, span: float, unloaded: float) -> bool:
+        """Record an answer; return whether the rate was measured.
 
         Args:
             now: Current time, in seconds.
@@ -35,13 +42,22 @@ class Delivery:
             span: Seconds, at least, that the rate is measured over.
             unloaded: L, in seconds; 0: not known.
         """
-        answers, rates = self._answers, self._rates
         if by_l:
             self._mean += (latency - self._mean) * (_WEIGHT if self._mean else 1.0)
         else:
             self._other_mean += (latency - self._other_mean) * (_WEIGHT if self._other_mean else 1.0)
             self._others += 1
+        answers = self._answers
         answers.append((now, by_l))
+        self._unmeasured += 1
+        if self._unmeasured < _EVERY and now - self._measured_at < _FINEST * span:
+            return False
+        self._measure(now, span, unloaded)
+        return True
+
+    def _measure(self, now: float, span: float, unloaded: float) -> None:
+        answers, rates = self._answers, self._rates
+        self._unmeasured, self._measured_at = 0, now
         while len(answers) > _RATE_CALLS and answers[0][0] < now - span:
             self._others -= not answers.popleft()[1]
         rate = (len(answers) - 1) / max(span, now - answers[0][0])
@@ -65,4 +81,4 @@ class Delivery:
         self._others = len(self._answers) - self._others
         self._mean, self._other_mean = self._other_mean, self._mean
         self._rates.clear()
-        self.best = 0.0
+        self.best, self._measured_at = 0.0, -math.inf

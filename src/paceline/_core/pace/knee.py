@@ -106,6 +106,7 @@ class Knee:
         self._gain = _START_GAIN
         self._round_began = 0.0  # in the future where a round waits for the effect of a change
         self._cut: _Cut | None = None
+        self._has_changed = True  # what the bound is set by, beside the delivery rate
         self._previous_limit = 0.0  # a round ago
         self._previous_latency = 0.0  # mean seconds of a call of the latest round
         self._trial: _Trial | None = None
@@ -131,7 +132,7 @@ class Knee:
 
     def end_start_up(self, now: float) -> None:
         """End the start-up because many calls fail: an overloaded server lets them time out, and start-up may be the cause."""
-        self.starting = False
+        self.starting, self._has_changed = False, True
         self._latencies, self._round_began = [], now + self.latency  # earlier calls say nothing about what follows
 
     @property
@@ -166,7 +167,7 @@ class Knee:
 
     def _start_rounds(self, now: float, median: float) -> None:
         """Start the first round, with L known, whose median is `median` seconds."""
-        self._median, self._round_began = median, now
+        self._median, self._round_began, self._has_changed = median, now, True
         self.latency = self._skew * median
 
     def record_answer(self, now: float, order: int, started: float, *, accepted: bool = True) -> bool:
@@ -175,15 +176,25 @@ class Knee:
         least, times = _SPAN_STARTING if self.starting else _SPAN
         span = max(least, times * (self.latency or _GUESS))
         by_l = accepted is not self._of_others
-        self._delivery.record(now, latency, by_l=by_l, span=span, unloaded=self.latency)
+        is_measured = self._delivery.record(now, latency, by_l=by_l, span=span, unloaded=self.latency)
         if self._of_others or not self.latency:
             self._measure_first(now, order, latency, accepted=accepted)
         if not self.latency:
             self.bound = min(self.ceiling, _FEW + _PER_ANSWER * self._answered)
             return False
+        if self.starting and by_l:
+            self._recent.append(latency)
+        if is_measured or self._has_changed:
+            self._set_bound()
+        if now < self._round_began or not by_l:
+            return False
+        self._latencies.append(latency)
+        return len(self._latencies) >= _ROUND and now - self._round_began >= max(self.latency, span)
+
+    def _set_bound(self) -> None:
+        """Set the bound by the delivery rate."""
+        self._has_changed = False
         if self.starting:
-            if by_l:
-                self._recent.append(latency)
             calm = sum(self._recent) < _CALM * self.latency * len(self._recent)
             gain = self._gain if calm else _GAIN
             self.bound = min(self.ceiling, max(_MIN_STARTING, gain * self._delivery.best * self.latency))
@@ -191,10 +202,6 @@ class Knee:
             self.bound = self._useful
         if self._trial is not None:
             self.bound = min(self.ceiling, max(self.bound, self._trial.target))
-        if now < self._round_began or not by_l:
-            return False
-        self._latencies.append(latency)
-        return len(self._latencies) >= _ROUND and now - self._round_began >= max(self.latency, span)
 
     def end_round(self, now: float, limit: float, *, alone: bool, binding: bool) -> float:
         """End a round; return the limit that is useful now.
@@ -205,6 +212,7 @@ class Knee:
             alone: Whether nothing else limits the calls: no rate, no concurrency cap.
             binding: Whether the limit delayed calls lately.
         """
+        self._has_changed = True
         latencies = sorted(self._latencies)
         delivered = len(latencies) / max(1e-9, now - self._round_began)
         self._latencies, self._round_began = [], now
