@@ -410,3 +410,43 @@ def test_thousands_of_sleeping_customers_are_not_looked_at():
         assert queue.ready_at(NOW) == NOW + 60
     assert max(looks.values()) == 1
     assert {queue.take(NOW + 60) for _ in crowd} == set(crowd)
+
+
+# ---------------------------------------------------------------------------------------------- many customers
+
+
+class Counting:
+    """A customer that counts how often it is looked at."""
+
+    looks = 0
+
+    def __init__(self, priority, tenant):
+        self.priority, self.tenant = priority, tenant
+
+    @property
+    def may_start(self):
+        Counting.looks += 1
+        return True
+
+
+@pytest.mark.parametrize("one_tenant", [False, True])
+@pytest.mark.parametrize("priority", [0, 1])
+def test_the_count_of_those_ahead_looks_at_a_bounded_number_of_customers(one_tenant, priority):
+    queue = FairQueue()
+    crowd = [Counting(1, "one" if one_tenant else str(number)) for number in range(2_000)]
+    fill(queue, crowd, 3)
+    Counting.looks = 0
+    ahead = queue.ahead_of(Counting(priority, "newcomer"))
+    assert Counting.looks <= 200
+    of_those_who_take_turns = 1 if one_tenant else 2_000
+    assert ahead == (of_those_who_take_turns if priority else 19)
+
+
+@given(st.lists(st.integers(1, 5), min_size=65, max_size=200), st.integers(0, 4))
+def test_the_estimate_of_those_ahead_is_within_the_bounds_of_what_is_possible(jobs_of, own):
+    queue, mine = FairQueue(), ACustomer(0, "mine")
+    for number, jobs in enumerate(jobs_of):
+        fill(queue, [ACustomer(0, str(number))], jobs)
+    if own:
+        fill(queue, [mine], own)
+    assert own + len(jobs_of) <= queue.ahead_of(mine) <= own + (own + 1) * len(jobs_of)

@@ -18,6 +18,7 @@ from __future__ import annotations
 import math
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
 from typing import Generic, Protocol, TypeVar
 
 import attrs
@@ -30,6 +31,7 @@ T = TypeVar("T")
 LOWER_SHARE = 0.05
 """Share of a lane's calls that each lower priority gets while a higher one waits."""
 _ALL_LOWER = 0.5  # the most that all lower priorities get together
+_LOOKED_AT = 64  # tenants, or customers of one, that are counted; others are estimated from these: a count for each call must be cheap
 
 
 class Customer(Protocol):
@@ -106,28 +108,46 @@ class _Band(Generic[T]):
     def ahead_of(self, customer: Customer, own: _Flow[T] | None) -> int:
         """Return how many of its jobs start before a new one of a customer; `own`: the customer's flow."""
         waiting = 0 if own is None else own.backlog.ready
-        flows: Iterable[_Flow[T]] = self.tenants.get(customer.tenant, ())
-        of_tenant = waiting + _of_others(((flow is own, flow.startable) for flow in flows), waiting)
-        tenants = (
-            (tenant == customer.tenant, sum(flow.startable for flow in flows)) for tenant, flows in self.tenants.items()
-        )
-        return of_tenant + _of_others(tenants, of_tenant)
+        flows = self.tenants.get(customer.tenant, OrderedDict())
+        flows_in_turn = ((flow is own, flow.startable) for flow in flows)
+        of_tenant = waiting + _of_others(flows_in_turn, len(flows) - (own in flows), waiting)
+        tenants = ((tenant == customer.tenant, _startable(flows)) for tenant, flows in self.tenants.items())
+        return of_tenant + _of_others(tenants, len(self.tenants) - (customer.tenant in self.tenants), of_tenant)
+
+    @property
+    def startable(self) -> int:
+        """Number of its jobs that wait for nothing but their turn; an estimate if it has many tenants."""
+        of_tenants = [_startable(flows) for flows in islice(self.tenants.values(), _LOOKED_AT)]
+        return _scaled(sum(of_tenants), len(of_tenants), len(self.tenants))
 
 
-def _of_others(in_turn: Iterable[tuple[bool, int]], own: int) -> int:
+def _startable(flows: OrderedDict[_Flow[T], None]) -> int:
+    """Return how many jobs of a tenant wait for nothing but their turn; an estimate if it has many customers."""
+    of_flows = [flow.startable for flow in islice(flows, _LOOKED_AT)]
+    return _scaled(sum(of_flows), len(of_flows), len(flows))
+
+
+def _of_others(in_turn: Iterable[tuple[bool, int]], number: int, own: int) -> int:
     """Return how many jobs of others start before a customer's or a tenant's job after its `own` earlier ones, if all take turns.
 
     Args:
         in_turn: Of each that takes turns, in their order: whether it is that one, and its number of jobs.
+        number: How many others there are; if they are many, the result is an estimate from the first of them.
         own: Number of jobs of that one.
     """
-    total, is_before = 0, 1
-    for is_own, jobs in in_turn:
+    total, others, is_before = 0, 0, 1
+    for is_own, jobs in islice(in_turn, _LOOKED_AT):
         if is_own:
             is_before = 0
         else:
+            others += 1
             total += min(jobs, own + is_before)
-    return total
+    return _scaled(total, others, number)
+
+
+def _scaled(total: int, number: int, of: int) -> int:
+    """Return the sum over all, from that over a number of them."""
+    return total if number >= of else round(total * of / number)
 
 
 class FairQueue(Generic[T]):
@@ -181,13 +201,14 @@ class FairQueue(Generic[T]):
     def ahead_of(self, customer: Customer) -> int:
         """Return how many jobs start before a new one of a customer, if no others come.
 
-        Jobs of lower priorities, and those that wait for a time or whose customers may not start, are not counted.
+        Jobs of lower priorities, and those that wait for a time or whose customers may not start, are not counted. Of many tenants, or
+        many customers of one, only the first are looked at, and the others estimated from them.
         """
         own = self._flows.get(customer)
         above = of_priority = 0
         for band in self._bands:
             if band.priority > customer.priority:
-                above += sum(flow.startable for flow in band)
+                above += band.startable
             elif band.priority == customer.priority:
                 of_priority = band.ahead_of(customer, own)
         return of_priority + min(above, math.ceil((of_priority + 1) * (1 / LOWER_SHARE - 1)))
