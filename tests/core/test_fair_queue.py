@@ -442,7 +442,7 @@ def test_the_count_of_those_ahead_looks_at_a_bounded_number_of_customers(one_ten
     assert ahead == (of_those_who_take_turns if priority else 19)
 
 
-@given(st.lists(st.integers(1, 5), min_size=65, max_size=200), st.integers(0, 4))
+@given(st.lists(st.integers(1, 5), min_size=17, max_size=100), st.integers(0, 4))
 def test_the_estimate_of_those_ahead_is_within_the_bounds_of_what_is_possible(jobs_of, own):
     queue, mine = FairQueue(), ACustomer(0, "mine")
     for number, jobs in enumerate(jobs_of):

@@ -31,7 +31,7 @@ T = TypeVar("T")
 LOWER_SHARE = 0.05
 """Share of a lane's calls that each lower priority gets while a higher one waits."""
 _ALL_LOWER = 0.5  # the most that all lower priorities get together
-_LOOKED_AT = 64  # tenants, or customers of one, that are counted; others are estimated from these: a count for each call must be cheap
+_LOOKED_AT = 16  # tenants, or customers of one, that are counted; others are estimated from these: a count for each call must be cheap
 
 
 class Customer(Protocol):
