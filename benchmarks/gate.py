@@ -30,7 +30,11 @@ _CASES: Mapping[str, Case] = {
     for case in (
         *OURS,
         *(
-            Case(Contender(f"open_stream with a journal, {backend}", "by_paceline", f"journal-{backend}"))
+            Case(
+                Contender(
+                    f"process_prompts with a journal, {backend}", "by_paceline", f"process_prompts-journal-{backend}"
+                )
+            )
             for backend in BACKENDS
         ),
     )

@@ -22,10 +22,13 @@ _PEER = "async-batch-llm==0.28.0"
 _YARDSTICK = Contender("asyncio: Semaphore, gather, wait_for", "by_hand", "gather-wait_for")
 _PLAIN = (
     _YARDSTICK,
+    Contender("paceline `process_prompts`, trio", "by_paceline", "process_prompts-trio"),
     Contender("paceline `open_stream`, trio", "by_paceline", "open_stream-trio"),
     Contender(f"{_NAME} `process_stream`", "by_async_batch_llm", "process_stream-bounded", _PEER),
 )
 _JOURNALLED = (
+    Contender("**paceline** `process_prompts(journal=...)`, trio", "by_paceline", "process_prompts-journal-trio"),
+    Contender("**paceline** `process_prompts(journal=...)`, asyncio", "by_paceline", "process_prompts-journal-asyncio"),
     Contender("**paceline** `open_stream(journal=...)`, trio", "by_paceline", "journal-trio"),
     Contender("**paceline** `open_stream(journal=...)`, asyncio", "by_paceline", "journal-asyncio"),
     Contender(f"{_NAME} `process_stream`, SqliteArtifactStore", "by_async_batch_llm", "journal", _PEER),
@@ -60,9 +63,14 @@ def journal(rounds: int, items: int, *, report: Callable[[str], None]) -> str:
         )
         for contender in cpu
     ]
-    ours = [size[contender][0].value for contender in _JOURNALLED[:2] if size[contender]]
+    ours = [size[contender][0].value for contender in _JOURNALLED[:4] if size[contender]]
     costs = [_least(cpu[contender]) for contender in _JOURNALLED[:2] if cpu[contender]]
-    cheap = verdict("at most 60 us of CPU an item, the engine included", max(costs, default=None), _CPU_TARGET, "us")
+    cheap = verdict(
+        "`process_prompts` with a journal costs at most 60 us of CPU an item, the engine included",
+        max(costs, default=None),
+        _CPU_TARGET,
+        "us",
+    )
     met = verdict("at most 500 bytes a record beside its output", max(ours, default=None), _TARGET, "bytes")
     head = ("", "CPU, us an item", "ratio", "bytes a record", "every item")
     return "\n\n".join((introduction, table(head, rows), cheap, met))

@@ -139,6 +139,15 @@ async def _journalled(backend: str, prompts: Iterable[str], take: Take, *, pause
         return bytes_in(folder)
 
 
+async def _collected_with_journal(backend: str, prompts: Iterable[str], take: Take, *, pauses: bool) -> int:
+    with TemporaryDirectory() as folder:
+        strategy, journal = _strategy(backend, pauses=pauses), f"{folder}/run.journal"
+        batch = await process_prompts(strategy, prompts, config=_CONFIG(), journal=journal)
+        for result in batch.results:
+            take(result.output or "")
+        return bytes_in(folder)
+
+
 def _strategy(backend: str, *, pauses: bool) -> LLMCallStrategy[str]:
     return _PAUSING[backend]() if pauses else _AtOnce()
 
@@ -155,6 +164,7 @@ _ENTRY_POINTS = {
     "open_stream": _streamed,
     "stream": _streamed_items,
     "journal": _journalled,
+    "process_prompts-journal": _collected_with_journal,
 }
 ENTRIES = {
     f"{name}-{backend}": Entry(partial(entry_point, backend), partial(_start, backend))
