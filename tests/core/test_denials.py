@@ -71,7 +71,7 @@ def test_the_reason_quotes_the_denial():
     assert reason.retry_after == 3.0
 
 
-def test_the_first_denial_and_the_first_answer_after_it_are_told_apart_from_the_others():
+def test_the_first_denial_and_the_first_answer_after_it_are_kept_apart_from_the_others():
     strategy, denials = Strategy(), Denials()
     assert not denials.record_answer(strategy)
     assert [denials.record(strategy, DENIED, now) for now in (0.0, 1.0, 5.0, 15.0)] == [True, False, False, False]

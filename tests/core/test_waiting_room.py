@@ -74,7 +74,7 @@ def test_a_pace_that_is_not_known_is_no_reason_to_refuse(asked):
 
 
 @given(at_shut_lanes)
-def test_a_call_is_refused_at_a_lane_that_opens_too_late_for_it_and_told_to_come_back_when_it_opens(asked):
+def test_a_call_is_refused_at_a_lane_that_opens_too_late_for_it_with_the_time_at_which_it_opens(asked):
     refused = asked.answer(calls=0, ahead=0)
     if asked.timeout is None:
         assert refused is None

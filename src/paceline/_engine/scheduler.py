@@ -352,7 +352,7 @@ class Scheduler:
 
     @property
     def next_sweep(self) -> float:
-        """When to look for idle lanes next; inf: there are none, or all are kept."""
+        """When to look for idle lanes next; inf: there are not any, or all are kept."""
         return self._next_sweep
 
     def drop_idle_lanes(self, now: float) -> None:
