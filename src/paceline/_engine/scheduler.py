@@ -80,10 +80,11 @@ class Scheduler:
         self._submitters.append(submitter)
 
     def unregister(self, submitter: Submitter) -> None:
-        """Forget a submitter that has ended."""
+        """Forget a submitter that has ended. If calls of it were cancelled, others may start in their place."""
         self._submitters.remove(submitter)
         for lane in submitter.lanes.values():
             lane.queue.clear(submitter)
+        self.touch_all(submitter)
 
     # ------------------------------------------------------------------------------------------ jobs come
 

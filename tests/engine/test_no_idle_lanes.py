@@ -1,0 +1,155 @@
+"""No job waits that may start: whatever happens to jobs and lanes, a call that its lane allows starts at once."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import anyio
+import attrs
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from paceline import LLMCallStrategy, ProcessorConfig, RetryPolicy, TokenUsage, open_pool
+from paceline.exceptions import Busy
+from paceline.testing import run_in_virtual_time
+from paceline._core.pace import PaceController
+from paceline.typing import Backoff
+
+from ..search import examples
+from .support import FixedPace, Status
+
+SECONDS = st.integers(0, 40).map(lambda quarter: quarter / 4)
+
+
+@attrs.frozen
+class Customer:
+    """A batch, or one call."""
+
+    start: float
+    prompts: tuple[int, ...]
+    lane: int
+    timeout: float | None
+    cancelled: float
+    priority: int
+
+
+@attrs.frozen
+class Program:
+    acts: tuple[str, ...]
+    """What becomes of the calls of a prompt, in turn."""
+    customers: tuple[Customer, ...]
+    pace: str
+    workers: int
+    changed: tuple[tuple[float, int], ...]
+    """When `max_workers` is set, and to what."""
+
+
+CUSTOMERS = st.builds(
+    Customer,
+    start=SECONDS,
+    prompts=st.lists(st.integers(0, 20), min_size=1, max_size=12).map(tuple),
+    lane=st.integers(0, 1),
+    timeout=st.sampled_from([None, None, 2.0, 6.0]),
+    cancelled=st.sampled_from([math.inf, math.inf, 1.5, 4.0]),
+    priority=st.integers(0, 1),
+)
+PROGRAMS = st.builds(
+    Program,
+    acts=st.lists(st.sampled_from(["answer", "answer", "throttle", "throttle", "overload"]), min_size=5, max_size=30).map(tuple),
+    customers=st.lists(CUSTOMERS, min_size=1, max_size=8).map(tuple),
+    pace=st.sampled_from(["1", "2", "5", "found"]),
+    workers=st.sampled_from([1, 3, 1_000]),
+    changed=st.lists(st.tuples(SECONDS, st.sampled_from([1, 2, 1_000])), max_size=2).map(tuple),
+)
+
+
+class Acts(LLMCallStrategy[str]):
+    """Follows the program."""
+
+    def __init__(self, program: Program, lane: int, starts: list[float]) -> None:
+        self.program, self.lane, self.starts, self.calls = program, lane, starts, 0
+
+    @property
+    def quota(self) -> str:
+        return f"lane {self.lane}"
+
+    async def execute(self, prompt: str, attempt: int, timeout: float) -> Any:
+        acts, number = self.program.acts, int(prompt)
+        self.starts.append(anyio.current_time())
+        act = acts[(number + 7 * self.calls) % len(acts)]
+        self.calls += 1
+        await anyio.sleep(0.25 + number % 5 / 4)
+        if act == "throttle":
+            raise Status(429, {"retry-after": "1"} if number % 2 else {})
+        if act == "overload":
+            raise Status(503)
+        return prompt, TokenUsage(10 * number, 1)
+
+
+async def run(program: Program) -> list[str]:
+    """Run a program, and return what waited without need."""
+    retry = RetryPolicy(max_attempts=2, patience=40.0, backoff=Backoff(base=0.5, longest=1.0))
+    starts: list[float] = []
+    strategies = [Acts(program, lane, starts) for lane in range(2)]
+    idle: list[str] = []
+    pool = open_pool(
+        ProcessorConfig(max_workers=program.workers, timeout_per_item=4.0, retry=retry),
+        pace=PaceController if program.pace == "found" else lambda _: FixedPace(int(program.pace)),
+    )
+
+    async def customer(each: Customer) -> None:
+        await anyio.sleep(each.start)
+        with anyio.move_on_after(each.cancelled):
+            if len(each.prompts) > 1:
+                prompts = [str(number) for number in each.prompts]
+                await pool.process_prompts(strategies[each.lane], prompts, priority=each.priority)
+            else:
+                try:
+                    await pool.call(
+                        strategies[each.lane], str(each.prompts[0]), timeout=each.timeout, priority=each.priority
+                    )
+                except Busy:
+                    pass
+
+    async def change(at: float, workers: int) -> None:
+        await anyio.sleep(at)
+        pool.config.max_workers = workers
+
+    def startable() -> list[str]:
+        scheduler, now = pool._pool._scheduler, anyio.current_time()
+        if scheduler.in_flight >= pool.config.max_workers:
+            return []
+        return [quota for quota, lane in scheduler.lanes.items() if lane.ready_at(now) <= now]
+
+    async def watch() -> None:
+        while True:
+            await anyio.sleep(0.03)
+            before = len(starts)
+            for _ in range(20):
+                await anyio.sleep(0)
+            waiting = startable()
+            if waiting:
+                await anyio.sleep(0.02)
+                still = set(waiting).intersection(startable())
+                if still and len(starts) == before:
+                    idle.append(f"{sorted(still)} at {anyio.current_time():.2f}")
+
+    with anyio.fail_after(1e4):
+        async with pool, anyio.create_task_group() as watchers:
+            watchers.start_soon(watch)
+            async with anyio.create_task_group() as nursery:
+                for each in program.customers:
+                    nursery.start_soon(customer, each)
+                for at, workers in program.changed:
+                    nursery.start_soon(change, at, workers)
+            watchers.cancel_scope.cancel()
+    return idle
+
+
+@pytest.mark.parametrize("backend", ["trio", "asyncio"])
+@given(program=PROGRAMS)
+@settings(deadline=None, max_examples=examples(100), suppress_health_check=[HealthCheck.too_slow])
+def test_no_job_waits_that_its_lane_may_start(backend, program):
+    assert run_in_virtual_time(run, program, backend=backend) == []
