@@ -3,24 +3,61 @@
 from __future__ import annotations
 
 import math
+from contextlib import suppress
 from typing import Any
 
 import anyio
+import anyio.lowlevel
 import attrs
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from paceline import LLMCallStrategy, ProcessorConfig, RetryPolicy, TokenUsage, open_pool
+from paceline._core.pace import Served, Throttled
 from paceline.exceptions import Busy
 from paceline.testing import run_in_virtual_time
-from paceline._core.pace import PaceController
 from paceline.typing import Backoff
 
 from ..search import examples
 from .support import FixedPace, Status
 
 SECONDS = st.integers(0, 40).map(lambda quarter: quarter / 4)
+
+
+class Rate(FixedPace):
+    """Lets a call start every 0.3 seconds."""
+
+    next_start = 0.0
+
+    def admit_at(self, now: float, cost: float) -> float:
+        return max(self.next_start, super().admit_at(now, cost))
+
+    def started(self, now: float, cost: float) -> Any:
+        self.next_start = now + 0.3
+        return super().started(now, cost)
+
+
+class Breaker(FixedPace):
+    """After a refusal, lets one call after the other start until one is served; its limit stays the same."""
+
+    is_open = False
+
+    def admit_at(self, now: float, cost: float) -> float:
+        return math.inf if self.is_open and self.in_flight else super().admit_at(now, cost)
+
+    def settled(self, ticket: Any, now: float, signal: Any) -> None:
+        super().settled(ticket, now, signal)
+        self.is_open = isinstance(signal, Throttled) or (self.is_open and not isinstance(signal, Served))
+
+
+PACES = {
+    "one": lambda _: FixedPace(1),
+    "two": lambda _: FixedPace(2),
+    "five": lambda _: FixedPace(5),
+    "rate": lambda _: Rate(5),
+    "breaker": lambda _: Breaker(5),
+}
 
 
 @attrs.frozen
@@ -50,16 +87,18 @@ CUSTOMERS = st.builds(
     Customer,
     start=SECONDS,
     prompts=st.lists(st.integers(0, 20), min_size=1, max_size=12).map(tuple),
-    lane=st.integers(0, 1),
+    lane=st.sampled_from([0, 0, 0, 1]),
     timeout=st.sampled_from([None, None, 2.0, 6.0]),
     cancelled=st.sampled_from([math.inf, math.inf, 1.5, 4.0]),
     priority=st.integers(0, 1),
 )
 PROGRAMS = st.builds(
     Program,
-    acts=st.lists(st.sampled_from(["answer", "answer", "throttle", "throttle", "overload"]), min_size=5, max_size=30).map(tuple),
+    acts=st.lists(
+        st.sampled_from(["answer", "answer", "throttle", "throttle", "overload"]), min_size=5, max_size=30
+    ).map(tuple),
     customers=st.lists(CUSTOMERS, min_size=1, max_size=8).map(tuple),
-    pace=st.sampled_from(["1", "2", "5", "found"]),
+    pace=st.sampled_from(sorted(PACES)),
     workers=st.sampled_from([1, 3, 1_000]),
     changed=st.lists(st.tuples(SECONDS, st.sampled_from([1, 2, 1_000])), max_size=2).map(tuple),
 )
@@ -88,7 +127,7 @@ class Acts(LLMCallStrategy[str]):
         return prompt, TokenUsage(10 * number, 1)
 
 
-async def run(program: Program) -> list[str]:
+async def run(program: Program) -> list[str]:  # noqa: C901 - a task for each part of it
     """Run a program, and return what waited without need."""
     retry = RetryPolicy(max_attempts=2, patience=40.0, backoff=Backoff(base=0.5, longest=1.0))
     starts: list[float] = []
@@ -96,7 +135,7 @@ async def run(program: Program) -> list[str]:
     idle: list[str] = []
     pool = open_pool(
         ProcessorConfig(max_workers=program.workers, timeout_per_item=4.0, retry=retry),
-        pace=PaceController if program.pace == "found" else lambda _: FixedPace(int(program.pace)),
+        pace=PACES[program.pace],
     )
 
     async def customer(each: Customer) -> None:
@@ -106,12 +145,10 @@ async def run(program: Program) -> list[str]:
                 prompts = [str(number) for number in each.prompts]
                 await pool.process_prompts(strategies[each.lane], prompts, priority=each.priority)
             else:
-                try:
+                with suppress(Busy):
                     await pool.call(
                         strategies[each.lane], str(each.prompts[0]), timeout=each.timeout, priority=each.priority
                     )
-                except Busy:
-                    pass
 
     async def change(at: float, workers: int) -> None:
         await anyio.sleep(at)
@@ -128,7 +165,7 @@ async def run(program: Program) -> list[str]:
             await anyio.sleep(0.03)
             before = len(starts)
             for _ in range(20):
-                await anyio.sleep(0)
+                await anyio.lowlevel.checkpoint()
             waiting = startable()
             if waiting:
                 await anyio.sleep(0.02)

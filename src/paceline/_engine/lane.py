@@ -320,8 +320,12 @@ class Lane(Generic[J]):
 
     # ------------------------------------------------------------------------------------------ what calls say
 
-    def record_served(self, job: J) -> None:
-        """Record that the provider served a job's call: patience starts from the beginning."""
+    def record_served(self, job: J) -> bool:
+        """Record that the provider served a job's call: patience starts from the beginning.
+
+        Return whether more calls than one may start now that could not before.
+        """
+        was_held = self._refused_since < math.inf or self._is_probing or bool(self._failed)
         self._refused_since = math.inf
         self._is_probing, self._reopening = False, _FIRST_REOPENING
         if self._failed:
@@ -330,6 +334,8 @@ class Lane(Generic[J]):
         self._refusals.record_served(job.refused, job.order)
         if self.queue.may_step_forward:
             self.queue.record_served()
+            return True
+        return was_held
 
     def record_refusal(self, now: float) -> None:
         """Record that the provider refused a call."""

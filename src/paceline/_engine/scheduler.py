@@ -268,12 +268,15 @@ class Scheduler:
     def settle_call(self, job: Job, lane: Lane[Job], now: float, signal: pace.Signal) -> None:
         """Report to the lane's controller how a started call ended."""
         if isinstance(signal, pace.Served):
-            lane.record_served(job)
+            if lane.record_served(job):
+                self._may_start_more = True
             if self._starving:
                 self._starving.pop(lane.quota, None)
-        elif isinstance(signal, pace.Throttled):
-            lane.record_refusal(now)
-            self._starving[lane.quota] = lane
+        else:
+            self._may_start_more = True
+            if isinstance(signal, pace.Throttled):
+                lane.record_refusal(now)
+                self._starving[lane.quota] = lane
         use = job.use
         if use is not None and not use.has_room:  # other lanes may wait for the same connections
             self.touch_all()
