@@ -187,6 +187,6 @@ async def run(program: Program) -> list[str]:  # noqa: C901 - a task for each pa
 
 @pytest.mark.parametrize("backend", ["trio", "asyncio"])
 @given(program=PROGRAMS)
-@settings(deadline=None, max_examples=examples(100), suppress_health_check=[HealthCheck.too_slow])
+@settings(deadline=None, max_examples=examples(60), suppress_health_check=[HealthCheck.too_slow])
 def test_no_job_waits_that_its_lane_may_start(backend, program):
     assert run_in_virtual_time(run, program, backend=backend) == []

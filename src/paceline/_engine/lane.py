@@ -168,6 +168,11 @@ class Lane(Generic[J]):
         return self._in_flight
 
     @property
+    def is_below_limit(self) -> bool:
+        """Whether its limit allows more than one further call, as of the last that has ended: something else holds them back."""
+        return self._in_flight + 1 < self._limit
+
+    @property
     def is_idle(self) -> bool:
         """Whether no job waits here and no call is in flight."""
         return not self._in_flight and self.queue.is_empty
@@ -320,12 +325,8 @@ class Lane(Generic[J]):
 
     # ------------------------------------------------------------------------------------------ what calls say
 
-    def record_served(self, job: J) -> bool:
-        """Record that the provider served a job's call: patience starts from the beginning.
-
-        Return whether more calls than one may start now that could not before.
-        """
-        was_held = self._refused_since < math.inf or self._is_probing or bool(self._failed)
+    def record_served(self, job: J) -> None:
+        """Record that the provider served a job's call: patience starts from the beginning."""
         self._refused_since = math.inf
         self._is_probing, self._reopening = False, _FIRST_REOPENING
         if self._failed:
@@ -334,8 +335,6 @@ class Lane(Generic[J]):
         self._refusals.record_served(job.refused, job.order)
         if self.queue.may_step_forward:
             self.queue.record_served()
-            return True
-        return was_held
 
     def record_refusal(self, now: float) -> None:
         """Record that the provider refused a call."""

@@ -268,15 +268,12 @@ class Scheduler:
     def settle_call(self, job: Job, lane: Lane[Job], now: float, signal: pace.Signal) -> None:
         """Report to the lane's controller how a started call ended."""
         if isinstance(signal, pace.Served):
-            if lane.record_served(job):
-                self._may_start_more = True
+            lane.record_served(job)
             if self._starving:
                 self._starving.pop(lane.quota, None)
-        else:
-            self._may_start_more = True
-            if isinstance(signal, pace.Throttled):
-                lane.record_refusal(now)
-                self._starving[lane.quota] = lane
+        elif isinstance(signal, pace.Throttled):
+            lane.record_refusal(now)
+            self._starving[lane.quota] = lane
         use = job.use
         if use is not None and not use.has_room:  # other lanes may wait for the same connections
             self.touch_all()
@@ -285,8 +282,9 @@ class Scheduler:
         job.submitter.record_end()
         self._touch(lane)
         if change:
-            self._may_start_more = self._may_start_more or change > 0
             self._change_allowed(lane, change)
+        if lane.is_below_limit:  # what held back its calls may have ended: a lower limit, a breaker, jobs that stepped back
+            self._may_start_more = True
         if lane.shut_until > -math.inf or not isinstance(signal, pace.Served):
             self._look_at_gate(lane, now)
 
