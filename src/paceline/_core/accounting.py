@@ -11,7 +11,7 @@ Rules owned here:
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 import attrs
 
@@ -127,14 +127,11 @@ class Account:
         self._uses: dict[str, _Row] = {}
         self._alone: dict[str, _Row] = {}
 
-    def __contains__(self, model: object) -> bool:
-        return model in self._uses
-
-    def book(self, model: str, usage: TokenUsage, price: Price | None, *, accepted: bool) -> None:
-        """Book a call on a model, at the price given with its first call."""
+    def book(self, model: str, usage: TokenUsage, price: Callable[[], Price | None], *, accepted: bool) -> None:
+        """Book a call on a model, at the price that `price` returns at its first call."""
         row = self._uses.get(model)
         if row is None:
-            row = self._uses[model] = _Row(price)
+            row = self._uses[model] = _Row(price())
         row.add(usage, accepted)
 
     def book_alone(self, top: str, usage: TokenUsage, price: Price | None) -> None:

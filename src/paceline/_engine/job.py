@@ -238,7 +238,18 @@ class Job:
 
     def settle(self, output: Any, fault: Fault | None) -> None:
         """Decide its result."""
-        self.result = self.make_result(output, fault)
+        attempts = self.attempts
+        self.result = make_result(
+            self.item.item_id,
+            self.index,
+            output,
+            fault,
+            self.item.context,
+            attempts[0].usage if len(attempts) == 1 else self.usage,
+            attempts,
+            self.refusals,
+            attempts[-1].model if attempts else model_of(self.active_strategy),
+        )
 
     def set_result(self, result: WorkItemResult[Any], *, recalled: bool = False) -> None:
         """Set its result, which a middleware or a journal may have made; `recalled`: it needed no call of its own."""
@@ -257,20 +268,6 @@ class Job:
             if attempt.usage is not NO_USAGE:
                 total = attempt.usage if total is NO_USAGE else total + attempt.usage
         return total
-
-    def make_result(self, output: Any, fault: Fault | None) -> WorkItemResult[Any]:
-        """Return the item's result with this output or fault."""
-        return make_result(
-            self.item.item_id,
-            self.index,
-            output,
-            fault,
-            self.item.context,
-            self.usage,
-            self.attempts,
-            self.refusals,
-            self.attempts[-1].model if self.attempts else model_of(self.active_strategy),
-        )
 
 
 class Submitter(ABC):

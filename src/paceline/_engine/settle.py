@@ -233,12 +233,12 @@ def _refused(job: Job, lane: Lane[Job], call: FailedCall, patience: float) -> tu
 
 def _record_attempt(job: Job, lane: Lane[Job], ended: float, usage: TokenUsage, fault: Fault | None) -> None:
     """Record an attempt and its cost."""
-    strategy, tally = job.active_strategy, job.submitter.tally
+    strategy, submitter = job.active_strategy, job.submitter
     model = model_of(strategy)
-    started, seconds = job.started - job.submitter.started_at, ended - job.started
+    started, seconds = job.started - submitter.started_at, ended - job.started
     job.record_attempt(Attempt(job.number, started, seconds, lane.quota, usage, fault, model))
-    account, accepted, name = tally.account, fault is None, model or lane.quota
-    account.book(name, usage, None if name in account else price_of(strategy), accepted=accepted)
+    account, accepted = submitter.tally.account, fault is None
+    account.book(model or lane.quota, usage, lambda: price_of(strategy), accepted=accepted)
     if accepted and job.ladder is not None:
         top = job.ladder.steps[-1]
         account.book_alone(model_of(top) or type(top).__qualname__, usage, price_of(top))

@@ -238,7 +238,7 @@ def _copy_strategy(job: Job) -> LLMCallStrategy[Any] | Fault:
         own: object = copy.copy(job.origin)
     except Exception as error:  # noqa: BLE001 - a foreign __copy__ may raise anything
         return Fault(FaultKind.BUG, f"the strategy could not be copied: {describe(error)}")
-    if not isinstance(own, LLMCallStrategy):
+    if type(own) is not type(job.origin) and not isinstance(own, LLMCallStrategy):
         return Fault(FaultKind.BUG, f"the copy of a strategy must be an LLMCallStrategy, not {type(own).__qualname__}")
     if job.previous is not None:
         try:
