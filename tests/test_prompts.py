@@ -8,10 +8,11 @@ import sys
 from types import SimpleNamespace
 
 import anyio
+import attrs
 import pytest
 import sniffio
 
-from paceline import CallableStrategy, run_prompts
+from paceline import CallableStrategy, ProcessorConfig, open_stream, process_prompts, run_prompts
 from paceline.exceptions import ConfigurationError, SourceError
 
 BACKENDS = ("trio", "asyncio")
@@ -92,3 +93,21 @@ def test_exceptions_are_those_of_process_prompts(backend):
 def _failing():
     yield "a"
     raise OSError("no more rows")
+
+
+@pytest.mark.parametrize("name", [field.name for field in attrs.fields(ProcessorConfig) if field.init])
+def test_a_setting_that_is_given_as_an_argument_says_where_it_goes(name):
+    value = getattr(ProcessorConfig(), name)
+    with pytest.raises(TypeError) as raised:
+        run_prompts(LOOP, ["a"], **{name: value})
+    assert str(raised.value) == f"{name} is a setting: pass config=ProcessorConfig({name}={value!r})"
+
+
+@pytest.mark.anyio
+async def test_several_settings_are_named_together_and_streams_and_awaited_batches_say_it_too():
+    words = r"max_workers and deadline are settings: pass config=ProcessorConfig\(max_workers=5, deadline=60\)"
+    with pytest.raises(TypeError, match=words):
+        await process_prompts(LOOP, ["a"], max_workers=5, deadline=60)
+    with pytest.raises(TypeError, match=words):
+        async with open_stream(LOOP, ["a"], max_workers=5, deadline=60):
+            pass

@@ -104,8 +104,13 @@ def _check_prompt(item: Any, _attribute: attrs.Attribute[Prompt], value: object)
         raise InvalidWorkItemError(f"item {item.item_id!r}: prompt has no parts")
     for index, part in enumerate(value):
         if not isinstance(part, (str, Media)):
-            name = type(part).__name__
-            raise InvalidWorkItemError(f"item {item.item_id!r}: prompt[{index}] must be a string or Media, not {name}")
+            name, hint = type(part).__name__, _CHAT_HINT if isinstance(part, Mapping) else ""
+            raise InvalidWorkItemError(
+                f"item {item.item_id!r}: prompt[{index}] must be a string or Media, not {name}{hint}"
+            )
+
+
+_CHAT_HINT = '; a chat in a provider\'s form is Request("openai", {"messages": ...})'
 
 
 @attrs.frozen

@@ -137,7 +137,7 @@ class Pool:
             Busy: Nothing was sent; answer 503 with its `retry_after`. Too many calls wait; or at the pace measured lately the answer would come
                 only after `timeout`; or no call of the strategy is made for a while, as its key was denied or its quota is exhausted;
                 or the pool was drained or is being left.
-            ConfigurationError: `timeout` is not a number of seconds.
+            ConfigurationError: `timeout` is not a number of seconds above 0.
             InvalidWorkItemError: `strategy` or `prompt` is of another type.
             MisuseError: The pool is not open, or belongs to another event loop; or it has a journal, and a call with this `item_id` is in
                 progress.
@@ -145,8 +145,8 @@ class Pool:
             JournalError: The journal failed; an UnsavedError has the result.
         """
         given: object = timeout
-        if given is not None and not (isinstance(given, int | float) and given >= 0):
-            raise ConfigurationError(f"timeout must be a number of seconds, 0 or more, not {given!r}")
+        if given is not None and not (isinstance(given, int | float) and given > 0):
+            raise ConfigurationError(f"timeout must be a number of seconds above 0, or None, not {given!r}")
         name = f"{self._prefix}-{next(self._numbers)}" if item_id is None else item_id
         item: LLMWorkItem[T] = LLMWorkItem(name, strategy, prompt, context)
         return await self._pool.call(item, timeout=timeout, priority=priority, tenant=tenant)

@@ -107,6 +107,10 @@ def test_a_prompt_that_is_neither_text_nor_parts_is_refused(prompt):
 
 def test_a_part_that_is_neither_text_nor_media_is_refused():
     assert refusal_of(prompt=["What is this?", b"..."]) == "item 'q7': prompt[1] must be a string or Media, not bytes"
+    chat = (
+        "item 'q7': prompt[0] must be a string or Media, not dict; a chat in a provider's form is Request(\"openai\", "
+    )
+    assert refusal_of(prompt=[{"role": "user"}]).startswith(chat)
     assert refusal_of(prompt=[]) == "item 'q7': prompt has no parts"
 
 

@@ -134,7 +134,8 @@ async def test_a_loop_of_batches_ends_at_a_drain_and_no_item_is_lost(source):
 
         async def nightly() -> None:
             for day in range(5):
-                done.append(await pool.process_prompts(strategy, source(["a", "b", "c", "d"]), name=f"{day}"))
+                batch = await pool.process_prompts(strategy, source(["a", "b", "c", "d"]), name=f"{day}")
+                done.append(batch)
 
         nursery.start_soon(nightly)
         await anyio.sleep(5.5)

@@ -126,10 +126,10 @@ async def test_a_call_shares_the_answer_of_an_equal_one_but_not_its_timeout():
     assert strategy.board.calls["same"] == 2  # the first was cancelled at its timeout
 
 
-@pytest.mark.parametrize("timeout", [-1, float("nan"), "5"])
+@pytest.mark.parametrize("timeout", [0, 0.0, -1, float("nan"), "5"])
 async def test_a_timeout_is_a_number_of_seconds(timeout):
     async with open_pool() as pool:
-        with pytest.raises(ConfigurationError, match="timeout"):
+        with pytest.raises(ConfigurationError, match="timeout must be a number of seconds above 0, or None, not"):
             await pool.call(Echo(), "a", timeout=timeout)
 
 

@@ -9,7 +9,7 @@ import anyio.lowlevel
 import pytest
 
 from paceline import CallableStrategy, open_pool
-from paceline.exceptions import JournalChangedError
+from paceline.exceptions import ConfigurationError, JournalChangedError
 from paceline.journal import SqliteJournal
 
 pytestmark = pytest.mark.anyio
@@ -119,3 +119,27 @@ def test_a_native_cancellation_while_the_journal_is_read_for_others_too_leaves_t
     results = asyncio.run(main())
     assert sum(isinstance(result, asyncio.CancelledError) for result in results) == 1
     assert sum(getattr(result, "success", False) for result in results) == 19
+
+
+async def test_two_batches_of_a_pool_with_the_same_ids_are_told_to_have_names(path):
+    async def answer(prompt: str) -> str:
+        return prompt.upper()
+
+    strategy = CallableStrategy(answer)
+    async with open_pool(journal=path) as pool:
+        await pool.process_prompts(strategy, ["a", "b"])
+        with pytest.raises(
+            JournalChangedError, match=r"the prompt of '0' has changed; .*process_prompts\(\.\.\., name="
+        ) as raised:
+            await pool.process_prompts(strategy, ["c", "d"])
+        assert "accept_changes" not in str(raised.value)
+        assert (await pool.process_prompts(strategy, ["c", "d"], name="second")).succeeded == 2
+    async with open_pool(journal=path) as pool:
+        with pytest.raises(JournalChangedError, match="accept_changes=True"):
+            await pool.process_prompts(strategy, ["e"])
+
+
+@pytest.mark.parametrize("make", [SqliteJournal, lambda path: open_pool(journal=path)])
+def test_an_empty_path_is_refused(make):
+    with pytest.raises(ConfigurationError, match="journal is an empty path; give the path of a file"):
+        make("")

@@ -13,10 +13,11 @@ import anyio
 import httpx2
 import openai
 import pytest
+import trio
 from google import genai
 from google.genai.types import HttpOptions
 
-from paceline import ProcessorConfig, process_prompts, run_prompts
+from paceline import CallableStrategy, ProcessorConfig, process_prompts, run_prompts
 from paceline.abc import DefaultErrorClassifier
 from paceline.llm_strategies import ModelEscalation, ValidationFeedback
 from paceline.llm_strategies.gemini import GeminiStrategy
@@ -135,6 +136,34 @@ def test_an_error_of_another_loop_says_what_to_do(error):
         assert fault.kind == "bug"
         assert fault.message.startswith("the client belongs to another event loop")
         assert "make a client in each event loop" in fault.message
+
+
+async def of_asyncio(prompt):
+    await asyncio.sleep(0.01)
+    return prompt
+
+
+async def of_asyncio_without_a_wait(prompt):
+    await asyncio.sleep(0)
+    return prompt
+
+
+async def of_trio(prompt):
+    await trio.sleep(0.01)
+    return prompt
+
+
+@pytest.mark.parametrize(
+    ("function", "needed", "backend"),
+    [(of_asyncio, "asyncio", "trio"), (of_asyncio_without_a_wait, "asyncio", "trio"), (of_trio, "trio", "asyncio")],
+)
+def test_a_function_for_another_kind_of_event_loop_says_which_one_to_name(function, needed, backend):
+    strategy = CallableStrategy(function)
+    (result,) = run_prompts(strategy, ["a"], backend=backend).results
+    assert result.error.kind == "bug"
+    assert result.error.message.startswith(f"the strategy needs {needed} (")
+    assert result.error.message.endswith(f'): pass backend="{needed}" to run_prompts or anyio.run')
+    assert outputs(run_prompts(strategy, ["a"], backend=needed)) == ["a"]
 
 
 # ---------------------------------------------------------------------------------------------- pools

@@ -78,6 +78,12 @@ def test_options_are_passed_to_the_strategy():
         ("gemni-2.5-flash", {}, "(did you mean gemini-2.5-flash?)"),
         ("GEMINI:x", {}, "(did you mean gemini?)"),
         ("llama", {}, "unknown model 'llama'; known are"),
+        (
+            "llama3.1:8b@http://h:9/v1",
+            {},
+            "'llama3.1:8b@http://h:9/v1' does not say which API it has; for OpenAI's form write openai:llama3.1:8b@http://h:9/v1",
+        ),
+        ("opneai:m@http://me:" + KEY + "@h:9/v1", {}, "unknown model 'opneai:m@http://h:9/v1' (did you mean openai?)"),
         ("simulated", {}, "unknown model 'simulated'"),
         ("openai:", {}, "the model's name is missing; write it after openai:"),
         ("openai: ", {}, "the model's name is missing; write it after openai:"),

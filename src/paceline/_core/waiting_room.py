@@ -8,7 +8,7 @@ Rules owned here:
 3. So is a call whose lane is shut, as its provider refuses or fails everything, if the lane opens too late for it.
 4. A refusal says how many calls are ahead, and after how many seconds it is worth trying again. This time has a jitter, and is never shorter
    than without it: a thousand calls that are refused at once do not come back at once.
-4. A call of what is shut, or of a pool that takes no more, is refused in the same way: whoever calls has one thing to catch.
+5. A call of what is shut, or of a pool that takes no more, is refused in the same way: whoever calls has one thing to catch.
 """
 
 from __future__ import annotations

@@ -147,6 +147,8 @@ class ItemTable:
         """Items that this table has added to the journal; those of a transaction that was rolled back are counted too."""
         self._numbers: dict[str, int] = {}
         self._identities: dict[int, Mapping[str, Any]] = {}
+        with transaction() as db:
+            self._before = int(db.execute("SELECT IFNULL(MAX(item), 0) FROM items").fetchone()[0])
 
     def count(self, *, gone: bool = False) -> int:
         """Return the number of items in the input, or of those that are gone."""
@@ -212,6 +214,12 @@ class ItemTable:
                 for item, (name, *_) in zip(items, rows, strict=True)
                 if (change := self._compare(db, item, stored[name], accept=accept_changes)) is not None
             ]
+
+    def is_added_here(self, name: str) -> bool:
+        """Return whether an item was added to the journal since this table was made."""
+        with self._transaction() as db:
+            row = db.execute("SELECT item FROM items WHERE id = ?", (storable(name),)).fetchone()
+        return row is not None and row[0] > self._before
 
     def contents(self, contents: Iterable[bytes]) -> set[bytes]:
         """Return those of some contents that a registered item has."""

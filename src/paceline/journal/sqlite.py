@@ -12,6 +12,7 @@ Rules owned here:
 from __future__ import annotations
 
 import logging
+import os
 import sqlite3
 import threading
 from collections.abc import Callable, Collection, Hashable, Mapping, Sequence
@@ -41,6 +42,7 @@ Retry: TypeAlias = Literal["transient", "failed", "none"] | Collection[FaultKind
 
 _MOST_REMEMBERED = 1_000  # strategies whose identity number is cached
 _ADVICE = "set SqliteJournal(accept_changes=True) to accept this, or use another journal"
+_NAME = "another item here has this id: give each batch a name, process_prompts(..., name=...), or each item an id of its own"
 
 logger: logging.Logger = logging.getLogger("paceline")
 
@@ -87,6 +89,8 @@ class SqliteJournal:
         dedupe: bool | None = None,
         connect: Connect = sqlite3.connect,
     ) -> None:
+        if not os.fspath(path):
+            raise ConfigurationError("journal is an empty path; give the path of a file")
         self.path = path
         self._durability: Durability = durability
         self._retry = kinds_to_retry(retry)
@@ -234,7 +238,8 @@ class SqliteJournal:
             known_items = writer.items.added
             changes = writer.items.register(registered, accept_changes=self._accept_changes)
             if changes and not self._accept_changes:
-                raise JournalChangedError(writer.path, describe_changes(changes), advice=_ADVICE)
+                advice = _NAME if any(writer.items.is_added_here(change.id) for change in changes) else _ADVICE
+                raise JournalChangedError(writer.path, describe_changes(changes), advice=advice)
             is_new = writer.items.added - known_items == len(items)
             stored = {} if is_new else self._stored(db, items)
             if is_new and not known_contents:

@@ -169,9 +169,12 @@ def _split(text: str) -> tuple[str, str]:
     providers = sorted({*_PROVIDERS, *_plugins()})
     near = get_close_matches(provider.lower(), providers if colon else (*providers, *_EXAMPLES), n=1)
     suggestion = f" (did you mean {near[0]}?)" if near else ""
-    shown = shown_url(text) if "://" in text else text
+    name, server = split_server(text) if "://" in text else (text, None)
+    given = name if server is None else f"{name}@{shown_url(server)}"
+    if server is not None and not near:
+        raise ConfigurationError(f"{given!r} does not say which API it has; for OpenAI's form write openai:{given}")
     raise ConfigurationError(
-        f"unknown model {shown!r}{suggestion}; known are {', '.join(f'{name}:...' for name in providers)}, "
+        f"unknown model {given!r}{suggestion}; known are {', '.join(f'{name}:...' for name in providers)}, "
         f"and models by names such as {', '.join(_EXAMPLES)}"
     )
 

@@ -101,6 +101,12 @@ _OTHER_LOOP = (
     "is not the running loop",
 )
 """Words of asyncio's errors for objects of another event loop."""
+_OTHER_BACKEND = {
+    "no running event loop": "asyncio",
+    "like asyncio? That won't work": "asyncio",  # trio's, of what asyncio yields
+    "must be called from async context": "trio",
+}
+"""Words of errors for code of another kind of event loop, and which it needs."""
 _IS_URL_RIGHT = ": is the URL right?"
 _MOST_CAUSES = 8
 _LONGEST_WORDS = 120  # characters of an error's own words in a longer message
@@ -196,6 +202,12 @@ def _fault_of_set_up(error: BaseException, answer: Answer) -> Fault | None:
         )
         return Fault(FaultKind.REJECTED, message)
     for cause in _causes(error):
+        if isinstance(cause, RuntimeError | TypeError) and (needed := _backend_needed_by(describe(cause))) is not None:
+            words = describe(cause)[:_LONGEST_WORDS]
+            return Fault(
+                FaultKind.BUG,
+                f'the strategy needs {needed} ({words}): pass backend="{needed}" to run_prompts or anyio.run',
+            )
         text = describe(cause).partition(": ")[2] if isinstance(cause, RuntimeError) else ""
         if any(words in text for words in _OTHER_LOOP):
             return Fault(
@@ -204,6 +216,11 @@ def _fault_of_set_up(error: BaseException, answer: Answer) -> Fault | None:
                 "or give the strategy a key in place of a client",
             )
     return None
+
+
+def _backend_needed_by(text: str) -> str | None:
+    """Return the kind of event loop that an error says is missing; None: it does not say so."""
+    return next((backend for words, backend in _OTHER_BACKEND.items() if words in text), None)
 
 
 def _causes(error: BaseException) -> Iterator[BaseException]:
