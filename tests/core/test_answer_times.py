@@ -51,7 +51,7 @@ def test_more_time_never_makes_a_call_hopeless(answers, passed, left, more):
 @given(ANSWERS.filter(lambda answers: len(answers) < 8), st.booleans())
 def test_nothing_is_known_of_fewer_than_eight_answers(answers, others):
     times, now, _ = recorded(answers)
-    assert times.usual(now) is times.slow(now) is times.needed(now, others=others) is None
+    assert times.usual(now) is times.slow(now, 1.0) is times.needed(now, others=others) is None
     assert times.blames_provider(now, 1_000.0) is None
     assert times.is_hopeless(now, 1_000.0, 0.0, others=others) == others  # the others have more time
 
@@ -59,13 +59,13 @@ def test_nothing_is_known_of_fewer_than_eight_answers(answers, others):
 @given(ANSWERS, st.floats(240, 10_000))
 def test_what_is_old_is_forgotten(answers, later):
     times, now, _ = recorded(answers)
-    assert times.usual(now + later) is times.slow(now + later) is None
+    assert times.usual(now + later) is times.slow(now + later, 1.0) is None
 
 
 @given(st.lists(SECONDS, min_size=8, max_size=40))
 def test_the_answers_of_a_minute_are_all_known(seconds):
     times, now, _ = recorded([(1.0, each) for each in seconds])
-    assert times.slow(now) == max(seconds)
+    assert times.slow(now, 2 * max(seconds)) == max(seconds)
     assert times.needed(now, others=False) == 0.8 * min(seconds)
     assert abs(times.usual(now) - sum(seconds) / len(seconds)) < 1e-6
 
@@ -83,6 +83,21 @@ def test_with_others_a_call_needs_what_nine_of_ten_take(seconds, repeat):
     for _ in range(repeat):
         needed = times.needed(now, others=True)
         assert sum(each <= needed for each in seconds) >= 0.9 * len(seconds)
+
+
+@given(st.lists(SECONDS, min_size=8, max_size=90), SECONDS, SECONDS)
+def test_what_a_call_may_take_is_no_more_than_the_slowest_answer_and_grows_with_its_timeout(seconds, timeout, more):
+    times, now, _ = recorded([(0.1, each) for each in seconds])
+    slow = times.slow(now, timeout)
+    assert 0 < slow <= max(seconds)
+    assert slow <= times.slow(now, timeout + more)
+
+
+def test_of_a_timeout_that_is_long_enough_a_fifth_may_be_spent_on_waiting():
+    times, now = spread(math.inf, calls=100)
+    assert times.slow(now, 10.0) < 5.0
+    assert times.slow(now, 3.0) == 0.8 * 3.0
+    assert times.slow(now, 0.9) > 0.8 * 0.9  # with less, many fewer would be answered
 
 
 def spread(patience, seed=1, calls=90):

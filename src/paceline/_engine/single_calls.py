@@ -24,7 +24,7 @@ import attrs
 from anyio import CancelScope, Event, current_time
 
 from .._core import pace, retry
-from .._core.answer_times import AnswerTimes
+from .._core.answer_times import PART, AnswerTimes
 from .._core.batch_state import BatchEvent, BatchState, step
 from .._core.config import ProcessorConfig
 from .._core.denials import Denials
@@ -243,7 +243,7 @@ class SingleCalls(AcceptedItems):
             ahead=ahead,
             rate=None if lane is None else lane.starts_per_second(now),
             shut=shut,
-            slow=0.0 if lane is None or timeout is None or not (ahead or shut) else self._slow_seconds(lane, now),
+            slow=0.0 if lane is None or timeout is None or not (ahead or shut) else self._slow_seconds(lane, now, timeout),
             timeout=timeout,
             chance=self._services.draw(),
         )
@@ -258,11 +258,11 @@ class SingleCalls(AcceptedItems):
             reason = _until_reopened(lane, lane.exhausted, now)
         return None if reason is None else shut_refusal(reason, self._services.draw())
 
-    def _slow_seconds(self, lane: Lane[Job], now: float) -> float:
-        """Return how many seconds a call may take in flight, by those measured lately; 0: it is not known."""
+    def _slow_seconds(self, lane: Lane[Job], now: float, timeout: float) -> float:
+        """Return how many seconds a call of this timeout may take in flight, by those measured lately; 0: it is not known."""
         times = self._times.get(lane)
-        slow = None if times is None else times.slow(now)
-        return _SLOW * lane.call_seconds(now) if slow is None else slow
+        slow = None if times is None else times.slow(now, timeout)
+        return min(_SLOW * lane.call_seconds(now), PART * timeout) if slow is None else slow
 
     def _times_of(self, lane: Lane[Job]) -> AnswerTimes:
         times = self._times.get(lane)
@@ -298,7 +298,7 @@ class SingleCalls(AcceptedItems):
             ahead=0,
             rate=None,
             shut=lane.shut_until - now,
-            slow=self._slow_seconds(lane, now),
+            slow=self._slow_seconds(lane, now, job.deadline - now),
             timeout=job.deadline - now,
             chance=self._services.draw(),
         )

@@ -60,6 +60,8 @@ class Call:
     """Whether the rate had delayed it."""
     filled: bool
     """Whether it brought the calls in flight up to the limit."""
+    spare: bool = False
+    """Whether it started at once, from the reserve."""
     outcome: Outcome = Outcome.UNKNOWN
     judged: bool = False
 
@@ -73,6 +75,8 @@ class Admissions:
         self.refusal_latency = _FIRST_AGE / 3
         """Median seconds that a refusal takes: about a round trip."""
         self.started = 0
+        self.latest_start = 0.0
+        """When the latest call started, in seconds."""
         self.admitted = 0
         self.completed = 0
         self._unjudged: deque[Call] = deque()
@@ -85,6 +89,7 @@ class Admissions:
         """Record a call that starts now, and return its ticket."""
         call = Call(self.started, now, tokens, self.completed, paced, filled)
         self.started += 1
+        self.latest_start = now
         self._unjudged.append(call)
         return call
 
@@ -163,6 +168,8 @@ class Admissions:
         self._recent_tokens = 0.0
 
     def _add_to_rate(self, call: Call) -> None:
+        if call.spare:
+            return
         recent = self._recent
         recent.append((call.started, call.tokens))
         self._recent_tokens += call.tokens

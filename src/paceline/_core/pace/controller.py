@@ -72,6 +72,7 @@ class PaceController:
         self._has_started = False
         self._in_flight = 0
         self._idle_since = 0.0
+        self._busy_since = 0, 0.0  # calls admitted before the latest idle time, and when that ended
         self._served = self._throttled = 0
         self._slowest = 0.0  # seconds that the slowest of the first calls took
         self._paced_until = self._full_at = self._judged_at = -math.inf
@@ -153,6 +154,9 @@ class PaceController:
         if self._breaker.is_open:
             self._breaker.start_probe(now)
             self._dimensions.empty_buckets(now)
+        elif self._dimensions.requests.on_reserve:
+            call.spare = True
+            self._dimensions.spend_reserve(cost)
         else:
             self._dimensions.spend(cost)
         self._dimensions.update_mean(cost, self._admissions.started)
@@ -188,6 +192,7 @@ class PaceController:
         self._idle_since = now
         self._outage.start(now)
         self._dimensions.start(now, cost)
+        self._busy_since = 0, now
         if self._knowledge is not None:
             warm_start(now, self._knowledge, self._dimensions, self._knee, self._cap)
         self._recorder.start()
@@ -199,6 +204,10 @@ class PaceController:
             self._outage.exclude(idle)
             self._breaker.exclude(idle)
             self._admissions.restart_rate()
+            admissions, (admitted, began) = self._admissions, self._busy_since
+            calls, seconds = admissions.admitted - admitted, admissions.latest_start - began
+            self._dimensions.requests.rest(now, self._idle_since, calls, seconds)
+            self._busy_since = admissions.admitted, now
 
     # ---------------------------------------------------------------------------------------- ends of calls
 
@@ -250,6 +259,7 @@ class PaceController:
         if not self._throttled and self._knowledge is None:
             self._dimensions.requests.start_slowly()
         self._throttled += 1
+        self._dimensions.requests.end_bursts()
         admissions, dimensions, cap = self._admissions, self._dimensions, self._cap
         asked = signal.retry_after
         if signal.quota is not None:

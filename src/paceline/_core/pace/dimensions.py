@@ -71,6 +71,7 @@ class Dimensions:
         for pacer, first in ((self.requests, 1.0), (self.tokens, cost)):
             pacer.rate.anchor(now)
             pacer.bucket.restart(now, first)
+        self.requests.allow_bursts()
 
     def warm_start(self, now: float, requests: float, tokens: float) -> None:
         """Start at rates learned earlier, per second; one that is not positive and finite is ignored."""
@@ -96,6 +97,12 @@ class Dimensions:
     def spend(self, cost: float) -> None:
         """Spend the cost of a started call, in tokens."""
         self.requests.bucket.spend(1.0)
+        self.tokens.bucket.spend(cost)
+
+    def spend_reserve(self, cost: float) -> None:
+        """Spend the cost of a call that started from the reserve, in tokens."""
+        self.requests.reserve -= 1.0
+        self.requests.on_reserve = False
         self.tokens.bucket.spend(cost)
 
     def give_back(self, call: Call) -> None:

@@ -9,9 +9,13 @@ Rules owned here:
    refusal waits for its verdict, the pace is half the rate of recent admissions: at the double, the calls until then would be refused too.
    Calls that are answered within some milliseconds are not made over a network. They may start as fast as one caller could make them, one
    after the other, which is no haste.
-3. A call that costs more than a minute of the pace would keep all others waiting. It could not be within the limit at any time, or its
+3. Before the first refusal a few calls may start at once, as a person's page makes them: a *reserve* beside the bucket. It is full at the start,
+   and fills while calls start as they come. After an idle time it is as large as what was admitted within seconds in the last minutes, and
+   the pace is at least the best rate of admission of these minutes. Calls from the reserve are not in the rate of admission: they came
+   faster than what was admitted for long.
+4. A call that costs more than a minute of the pace would keep all others waiting. It could not be within the limit at any time, or its
    cost is misjudged; so it waits and pays as a call of mean cost, and the provider decides.
-4. A claim (what the provider says about its limit, or what was learned long ago) can speed the start up or hold it back. It is not a
+5. A claim (what the provider says about its limit, or what was learned long ago) can speed the start up or hold it back. It is not a
    measurement, so it doubles periodically until a limit is met, and a false one does no harm for long.
 
 "Units" are requests or LLM tokens, whichever the pacer counts.
@@ -81,6 +85,9 @@ class Bucket:
 
 
 START = 5.0  # calls a second, before anything is known
+RESERVE = 4.0  # calls that may start at once beside the one in the bucket
+_BURST = 2.0  # seconds: calls that were admitted within these may start at once after an idle time
+_REMEMBERED = 300.0  # seconds
 _LOCAL = 0.01  # seconds: what a call takes at most that is not made over a network
 _SLOW_START, _HELD = 2.0, 0.5  # times the rate of admission; while a refusal waits for its verdict
 _CLAIM_DOUBLES = 15.0  # seconds
@@ -108,6 +115,17 @@ class Pacer:
         """Calls per second that may start before anything is known."""
         self.claimed = math.inf
         """Units per second that the provider states, or that were learned long ago; inf: none."""
+        self.reserve = 0.0
+        """Calls that may start at once, beside what is in the bucket."""
+        self.on_reserve = False
+        """Whether the next call would start from the reserve."""
+        self._has_reserve = False
+        self._burst = 0.0
+        """The most calls that were admitted within seconds, lately, and until when that is remembered."""
+        self._burst_until = -math.inf
+        self._best = 0.0
+        """The best rate of admission, lately, and until when it is remembered."""
+        self._best_until = -math.inf
         self._claimed_at = -math.inf
         self._doubles = _CLAIM_DOUBLES
         self._held_until = -math.inf
@@ -132,7 +150,13 @@ class Pacer:
         if self.is_known:
             return self.rate.value
         growth = _SLOW_START if now >= self._held_until else _HELD
-        slow = max(self.start_rate * self.rate.mean, growth * self.recent_rate())
+        recent = self.recent_rate()
+        slow = max(self.start_rate * self.rate.mean, growth * recent)
+        if self._has_reserve:
+            if recent > self._best or now > self._best_until:
+                self._best, self._best_until = recent, now + _REMEMBERED
+            elif self._best > slow:
+                slow = self._best
         if self.claimed == math.inf:
             return slow
         return min(slow, self.claimed * math.pow(2.0, min(60.0, (now - self._claimed_at) / self._doubles)))
@@ -145,12 +169,18 @@ class Pacer:
                 rate.exclude(unused)
             return bucket.wait(pace, cost)
         pace = self.pace(now)
-        bucket.fill(now, pace, max(cost, rate.mean))
+        unused = bucket.fill(now, pace, max(cost, rate.mean))
         wait = bucket.wait(pace, cost)
+        if self._has_reserve and pace >= START:
+            if unused and self.reserve < RESERVE:
+                self.reserve = min(RESERVE, self.reserve + unused * START)
+            self.on_reserve = wait > 0 and self.reserve >= 1.0
+            if self.on_reserve:
+                return 0.0
         return wait if self.claimed == math.inf else min(wait, self._doubles)  # and ask again: it has doubled by then
 
     def paced_cost(self, now: float, cost: float) -> float:
-        """Return the units that a call of `cost` units waits for and pays (rule 3)."""
+        """Return the units that a call of `cost` units waits for and pays (rule 4)."""
         if not self.has_limit or cost <= self.rate.mean:
             return cost
         return cost if cost <= _LARGEST * self.pace(now) else self.rate.mean
@@ -169,6 +199,28 @@ class Pacer:
     def start_slowly(self) -> None:
         """Start as before anything was known: a call was refused."""
         self.start_rate = min(self.start_rate, START)
+
+    def allow_bursts(self) -> None:
+        """Let a few calls start at once, from now on until a call is refused."""
+        self._has_reserve, self.reserve = True, RESERVE
+
+    def end_bursts(self) -> None:
+        """Let calls start evenly from now on: one was refused."""
+        self._has_reserve = self.on_reserve = False
+
+    def rest(self, now: float, ended: float, calls: float, seconds: float) -> None:
+        """Fill the reserve after an idle time.
+
+        Args:
+            now: Current time.
+            ended: When the last call had ended.
+            calls: Calls that were admitted between the idle time before and this one.
+            seconds: Time within which they started.
+        """
+        burst = calls if seconds <= _BURST else calls * _BURST / seconds
+        if burst >= self._burst or now > self._burst_until:
+            self._burst, self._burst_until = burst, ended + _REMEMBERED
+        self.reserve = max(RESERVE, self._burst if now <= self._burst_until else 0.0)
 
     def hold_until(self, until: float) -> None:
         """Hold the slow start back until a refusal is judged, at time `until`."""
