@@ -131,7 +131,7 @@ class Changing(LLMCallStrategy[str]):
         return prompt, USAGE
 
 
-@pytest.mark.parametrize(("behaviour", "paid"), [("fail", 150)])
+@pytest.mark.parametrize(("behaviour", "paid"), [("hang", 150), ("fail", 150)])
 async def test_at_a_provider_that_answers_nothing_callers_are_refused_at_once_and_served_soon_after_it_recovers(
     behaviour, paid, caplog
 ):

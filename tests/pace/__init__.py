@@ -1,4 +1,4 @@
-"""The fifteen laws of the pace, and the tests that hold the controller to them; explained in docs/explanation/pace.md.
+"""The sixteen laws of the pace, and the tests that hold the controller to them; explained in docs/explanation/pace.md.
 
 N is the number of calls that may be in flight, R a rate.
 
@@ -34,6 +34,9 @@ N is the number of calls that may be in flight, R a rate.
     test_steadiness: a_pause_..., no_measure_includes_a_pause, a_time_of_little_work_...; test_recovery: an_idle_time_...
 15. Refusals that come back late, as from a gateway that queues first, are attributed correctly.
     test_steadiness: refusals_that_come_late_are_attributed_correctly
+16. Callers that ask for it may start a few calls at once, and after an idle time as many as were admitted within two seconds of the last
+    minutes, until a call is refused.
+    test_first_calls
 
 Beyond the laws: test_excused (refusals for an item's own sake are no evidence, oversized calls keep no others waiting), test_history
 (every noticeable change has an entry), test_cost (a call costs a bounded number of arithmetic steps), test_soak (a simulated day of

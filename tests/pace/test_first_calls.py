@@ -1,4 +1,4 @@
-"""First calls: a few may start at once, and after an idle time as many as were admitted before, until a call is refused (law 16)."""
+"""First calls: where the caller asks for it a few may start at once, and after an idle time as many as were admitted before, until a call is refused (law 16)."""
 
 from __future__ import annotations
 
@@ -22,6 +22,7 @@ class Page:
 
     def __init__(self, latency):
         self.controller, self.now, self.latency = PaceController(), 0.0, latency
+        self.controller.allow_bursts()
 
     def load(self, calls, *, refuse_from=None):
         """Make these calls, and return how long each waited; from number `refuse_from` on they are refused, and not repeated."""
@@ -68,6 +69,15 @@ def test_calls_that_were_admitted_within_seconds_start_at_once_after_an_idle_tim
             assert again == [0.0] * calls
         else:
             assert again[-1] < first[-1]
+
+
+def test_a_caller_that_did_not_ask_for_it_starts_one_call_after_the_other():
+    page = Page(0.3)
+    page.controller = PaceController()
+    for _ in range(3):
+        waits = page.load(AT_ONCE)
+        assert sorted(set(waits)) == waits
+        page.rest(5.0)
 
 
 @given(st.integers(6, 20), seconds)

@@ -12,7 +12,7 @@ from .._core import fault_warnings, systematic_failure
 from .._core.fair_queue import Customer, FairQueue
 from .._core.fault import Fault, FaultKind, FaultReason
 from .._core.long_hints import NO_LONG_HINTS, LongHints
-from .._core.pace import TRUST, PaceChange
+from .._core.pace import TRUST, PaceChange, PaceController
 from .._core.prompt import characters_of
 from .._core.provider_answers.classify import describe
 from .._core.quantity import quantity
@@ -287,6 +287,8 @@ class Lane(Generic[J]):
         if not self._in_flight:
             self.queue.set_idle(idle=False)
         self._in_flight += 1
+        if self.shut_until > -math.inf:  # it is a probe
+            self.look_at_gate(now)
 
     def finish(self, job: J, now: float, signal: Any) -> int:
         """Count a call as ended; return by how much the limit on calls in flight changed."""
@@ -297,6 +299,11 @@ class Lane(Generic[J]):
         self.pace.settled(job.finish(), now, signal)
         before, self._limit = self._limit, self.pace.limit
         return self._limit - before
+
+    def allow_bursts(self) -> None:
+        """Let a few calls start at once, if the controller can: people wait for each of them."""
+        if isinstance(self.pace, PaceController):
+            self.pace.allow_bursts()
 
     def look_at_gate(self, now: float) -> bool:
         """Look at whether the controller starts calls; return whether it starts none until a later time than before."""

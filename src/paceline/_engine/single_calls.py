@@ -243,7 +243,9 @@ class SingleCalls(AcceptedItems):
             ahead=ahead,
             rate=None if lane is None else lane.starts_per_second(now),
             shut=shut,
-            slow=0.0 if lane is None or timeout is None or not (ahead or shut) else self._slow_seconds(lane, now, timeout),
+            slow=0.0
+            if lane is None or timeout is None or not (ahead or shut)
+            else self._slow_seconds(lane, now, timeout),
             timeout=timeout,
             chance=self._services.draw(),
         )
@@ -363,6 +365,11 @@ class SingleCalls(AcceptedItems):
         if turn is not None:
             turn.failure = busy(refused)
             turn.set()
+
+    def use_lane(self, lane: Lane[Job], max_workers: int) -> None:
+        """Record that calls go to a lane."""
+        lane.allow_bursts()
+        super().use_lane(lane, max_workers)
 
     def run(self, job: Job) -> None:
         """Let the task of a started job make its call."""

@@ -6,14 +6,16 @@ When it opens (`Streaks`):
 
 1. After some refusals in a row that make up most of the calls between the first and the last of them. While few calls were ever
    admitted one refusal is enough, because nothing known speaks against it.
-2. After some fast faults in a row.
+2. After some faults in a row, if they are fast; slow ones if their calls had started after the latest answer, and none has come since: then
+   nothing is answered any more, as by a server that hangs.
 3. Faults of more than a fifth of the latest calls do not open it; the provider is degraded, and the pace goes down. Only calls
    that started after the last such slowdown count, so that one degradation causes one slowdown.
 
 When it probes, and closes (`Breaker`):
 
 4. When the wait is over one call starts, the probe. An admitted probe closes the breaker, a refused one starts the next wait. A
-   probe that ends without evidence is followed by another at once.
+   probe that ends without evidence is followed by another at once. Where faults opened the breaker, a probe has to be answered, or to
+   last for twice as long as they did.
 5. The wait is a part of the time the breaker has been open, so it grows geometrically. It is at least a round trip, and at most
    what a number of calls would have taken: a probe costs one refusal, a wait costs all calls that were not made meanwhile.
 6. A wait that the provider asks for is obeyed up to TRUST seconds. One that proved too short is only a minimum. A longer one is
@@ -52,6 +54,9 @@ class Streaks:
     _faults: int = 0
     latest_faults: int = 0
     """Faults among the latest calls."""
+    answered_at: float = -math.inf
+    """When the latest answer came, in seconds."""
+    _silent: int = 0  # faults of calls that started since then
     _latest: deque[bool] = attrs.field(factory=lambda: deque(maxlen=_LATEST))
     _slowed_at: float = -math.inf
 
@@ -76,8 +81,10 @@ class Streaks:
 
     def record_answer(self, started: float) -> None:
         """Record an answer: it ends a row of faults."""
-        if self._faults and started >= self.failed_since:
-            self._faults = 0
+        if self._faults:
+            self._silent = 0
+            if started >= self.failed_since:
+                self._faults = 0
         latest = self._latest
         if self.latest_faults and len(latest) == _LATEST:
             self.latest_faults -= latest[0]
@@ -88,6 +95,7 @@ class Streaks:
         if not self._faults:
             self.failed_since = started
         self._faults += 1
+        self._silent += started >= self.answered_at
         if counts and started >= self._slowed_at:
             latest = self._latest
             self.latest_faults += 1 - (latest[0] if len(latest) == _LATEST else 0)
@@ -96,6 +104,10 @@ class Streaks:
     def is_failing(self) -> bool:
         """Whether the row of faults shows that the provider answers nothing."""
         return self._faults >= _FAULTS
+
+    def is_silent(self) -> bool:
+        """Whether all calls that started since the latest answer failed, and these are many."""
+        return self._silent >= _FAULTS
 
     def is_degraded(self, started: float) -> bool:
         """Whether too many of the latest calls failed, as judged at the answer to a call that started at `started`."""
@@ -109,7 +121,7 @@ class Streaks:
 
     def end_rows(self) -> None:
         """End the rows of refusals and of faults: the breaker has closed."""
-        self._refusals = self._faults = 0
+        self._refusals = self._faults = self._silent = 0
 
 
 TRUST = 75.0  # seconds: a window of a minute, and a margin
@@ -118,6 +130,7 @@ _LONG = 30.0  # seconds open, after which the smaller part holds in any case
 _MAX_CALLS = 50.0  # calls that a wait may cost
 _TOO_SHORT = 1.5  # times the wait asked for: after that long it was not true
 _MIN_WAIT = 0.05  # seconds: a provider that refuses faster is near, and need not be probed more often
+_OUTLIVED = 2.0  # times the seconds of a fault: a probe that lasts for longer is presumably being answered
 _TICK = 1e-3  # seconds after the moment at which a probe counts as admitted
 
 
@@ -134,6 +147,8 @@ class Breaker:
     """When the next probe may start, in seconds."""
     probe_started: float | None = None
     """When the probe in flight started, in seconds; None: no probe is in flight."""
+    fault_seconds: float = 0.0
+    """Seconds that the latest faulted call took, where faults opened it."""
     _probe_on_answer: bool = False
 
     def trip(self, since: float, *, by_faults: bool, asked: float | None) -> None:
@@ -191,7 +206,18 @@ class Breaker:
 
     def admit_at(self, confirmation_age: float) -> float:
         """Return when the next call may start while open; a probe older than `confirmation_age` seconds counts as admitted."""
-        return self.probe_at if self.probe_started is None else self.probe_started + confirmation_age + _TICK
+        if self.probe_started is None:
+            return self.probe_at
+        age = max(confirmation_age, _OUTLIVED * self.fault_seconds) if self.by_faults else confirmation_age
+        return self.probe_started + age + _TICK
+
+    def is_outlived(self, now: float) -> bool:
+        """Whether the probe lasts so much longer than the faults did that opened the breaker that it counts as admitted."""
+        return (
+            self.by_faults
+            and self.probe_started is not None
+            and now > self.probe_started + _OUTLIVED * self.fault_seconds
+        )
 
     def reset(self) -> None:
         """Close."""

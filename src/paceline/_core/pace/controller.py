@@ -29,7 +29,7 @@ from ..fault import FaultKind
 from ..quota import positive_number
 from .admissions import Admissions, Call, Outcome
 from .attribution import Attribution
-from .breaker import Breaker, Streaks
+from .breaker import TRUST, Breaker, Streaks
 from .concurrency_cap import ConcurrencyCap
 from .dimensions import Dimensions
 from .knee import Knee
@@ -46,7 +46,7 @@ _PROVIDER_FAULTS = frozenset({FaultKind.OVERLOADED, FaultKind.TRANSIENT, FaultKi
 _CALLER_FAULTS = frozenset({FaultKind.BUG, FaultKind.CANCELLED})
 _FIRST_ANSWERS = 16  # calls that show how long a call takes
 _IDLE = 1.0  # seconds without a call in flight
-_REFUSED, _USELESS = Outcome.REFUSED, Served(accepted=False)
+_ADMITTED, _REFUSED, _USELESS = Outcome.ADMITTED, Outcome.REFUSED, Served(accepted=False)
 
 
 class PaceController:
@@ -70,6 +70,7 @@ class PaceController:
         self._outage = Outage(*parts, self._streaks)
         self._knowledge = knowledge
         self._has_started = False
+        self._probe: Call | None = None
         self._in_flight = 0
         self._idle_since = 0.0
         self._busy_since = 0, 0.0  # calls admitted before the latest idle time, and when that ended
@@ -121,6 +122,11 @@ class PaceController:
             limit=self.limit, rate=self.rate, token_rate=self.token_rate, latency=self._knee.latency, learned=now
         )
 
+    def allow_bursts(self) -> None:
+        """Let a few calls start at once until one is refused: for callers who wait for each answer, not for the first of many items."""
+        if not self._throttled:
+            self._dimensions.requests.allow_bursts()
+
     def admit_at(self, now: float, cost: float) -> float:
         """Return when a call of `cost` tokens may start: `now`, a later time to ask again at, or inf: ask when a call ends."""
         if not self._has_started:
@@ -128,7 +134,10 @@ class PaceController:
         if now != self._judged_at:
             self._judge(now)
         if self._breaker.is_open:
-            return max(now, self._breaker.admit_at(self._admissions.confirmation_age))
+            at = self._breaker.admit_at(self._admissions.confirmation_age)
+            if at > now or self._probe is None or not self._breaker.is_outlived(now):
+                return max(now, at)
+            self._outage.end(now, self._probe)
         if self._in_flight >= int(self._cap.limit):
             self._full, self._full_at = True, now
             return max(now, self._admissions.verdict_at()) + _TICK
@@ -153,6 +162,7 @@ class PaceController:
             self._knee.record_start(now, call.order)
         if self._breaker.is_open:
             self._breaker.start_probe(now)
+            self._probe = call
             self._dimensions.empty_buckets(now)
         elif self._dimensions.requests.on_reserve:
             call.spare = True
@@ -220,8 +230,11 @@ class PaceController:
         if signal.quota is not None:
             self._dimensions.apply_hint(now, signal.quota)
         self._streaks.record_answer(call.started)
+        self._streaks.answered_at = now
         if breaker.is_open:
             breaker.record_answer(now)
+            if breaker.by_faults and call.judged and call.started >= breaker.since:
+                self._outage.end(now, call)
         if knee.record_answer(now, call.order, call.started, accepted=signal.accepted):
             self._end_round(now)
         cap.maximum = knee.bound
@@ -294,8 +307,12 @@ class PaceController:
         streaks.record_fault(call.started, counts=not breaker.is_open)
         if breaker.is_open:
             if breaker.is_probe(call.started):
+                breaker.fault_seconds = min(TRUST, now - call.started)
                 self._outage.schedule_probe(now, None)
-        elif streaks.is_failing() and now - call.started < _FRESH_FAULT * self._admissions.confirmation_age:
+        elif streaks.is_failing() and (
+            now - call.started < _FRESH_FAULT * self._admissions.confirmation_age or streaks.is_silent()
+        ):
+            breaker.fault_seconds = min(TRUST, now - call.started)
             streaks.restart_share(now)
             self._outage.begin(now, streaks.failed_since, None, by_faults=True)
 
@@ -326,7 +343,7 @@ class PaceController:
             self._outage.record_refused_amid()
         self._streaks.record_admission(call.started)
         self._dimensions.record_admission(call)
-        if breaker.is_open and call.started >= breaker.since:
+        if breaker.is_open and call.started >= breaker.since and (call.outcome is _ADMITTED or not breaker.by_faults):
             self._outage.end(now, call)
         if cap.test is not None:
             cap.record_admission(in_flight(call), call.started)

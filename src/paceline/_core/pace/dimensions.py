@@ -71,7 +71,6 @@ class Dimensions:
         for pacer, first in ((self.requests, 1.0), (self.tokens, cost)):
             pacer.rate.anchor(now)
             pacer.bucket.restart(now, first)
-        self.requests.allow_bursts()
 
     def warm_start(self, now: float, requests: float, tokens: float) -> None:
         """Start at rates learned earlier, per second; one that is not positive and finite is ignored."""

@@ -9,8 +9,8 @@ Rules owned here:
    refusal waits for its verdict, the pace is half the rate of recent admissions: at the double, the calls until then would be refused too.
    Calls that are answered within some milliseconds are not made over a network. They may start as fast as one caller could make them, one
    after the other, which is no haste.
-3. Before the first refusal a few calls may start at once, as a person's page makes them: a *reserve* beside the bucket. It is full at the start,
-   and fills while calls start as they come. After an idle time it is as large as what was admitted within seconds in the last minutes, and
+3. If the caller asks for it, a few calls may start at once before the first refusal, as one page of a service makes them: a *reserve*
+   beside the bucket. It is full at the start, and fills while calls start as they come. After an idle time it is as large as what was admitted within seconds in the last minutes, and
    the pace is at least the best rate of admission of these minutes. Calls from the reserve are not in the rate of admission: they came
    faster than what was admitted for long.
 4. A call that costs more than a minute of the pace would keep all others waiting. It could not be within the limit at any time, or its
