@@ -224,3 +224,22 @@ async def test_calls_of_an_exhausted_lane_are_refused_at_once_until_it_is_tried_
     assert len(warnings) == 2
     assert "calls of echo are refused until it is tried again" in warnings[0]
     assert warnings[1] == "echo answers calls again"
+
+
+async def test_the_statistics_say_in_how_many_seconds_a_lane_opens():
+    strategy = Spent(0.1)
+    async with open_pool() as pool:
+        assert (await pool.call(Echo(0.1, "other"), "a")).success
+        await pool.call(strategy, "a")
+        await anyio.sleep(2)
+        lanes = pool.statistics().lanes
+        assert lanes["echo"].opens_in == pytest.approx(3.0, abs=0.01)
+        assert lanes["other"].opens_in == 0.0
+    async with (
+        open_pool(pace=lambda _: FixedPace(1, gate=anyio.current_time() + 50)) as pool,
+        anyio.create_task_group() as group,
+    ):
+        group.start_soon(pool.call, strategy, "a")
+        await anyio.sleep(20)
+        assert pool.statistics().lanes["echo"].opens_in == pytest.approx(30.0)
+        group.cancel_scope.cancel()

@@ -18,6 +18,8 @@ from paceline import (
     TokenUsage,
     WorkItemResult,
     files,
+    model,
+    open_pool,
     open_stream,
     process_prompts,
     run_prompts,
@@ -156,3 +158,15 @@ class ReplacesResults(Middleware):
 def constructed() -> WorkItemResult[Person]:
     assert_type(make_result("a", 0, Person("a")), WorkItemResult[Person])
     return make_result("a", 0, error=Fault(FaultKind.BUG))
+
+
+async def models() -> None:
+    assert_type(model("gpt-5-mini", output_type=Person), LLMCallStrategy[Person])
+    assert_type(
+        model("gpt-5-mini", output_type=list[Person], temperature=0, base_url="http://h"), LLMCallStrategy[list[Person]]
+    )
+    assert_type(model("gpt-5-mini", system_instruction="Be brief."), LLMCallStrategy[Any])
+    assert_type(model("gpt-5-mini", output_type=OutputType.of_schema({}, "Person")), LLMCallStrategy[Any])
+    async with open_pool() as pool:
+        assert_type((await pool.call(model("gpt-5-mini", output_type=Person), "a")).unwrap(), Person)
+        assert_type(await pool.process_prompts(model("gpt-5-mini", output_type=Person), ["a"]), BatchResult[Person])

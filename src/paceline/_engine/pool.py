@@ -16,6 +16,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from types import MappingProxyType, TracebackType
 from typing import Any, Self, TypeVar
 
+import attrs
 from anyio import CancelScope, Lock, NoEventLoopError, create_task_group, current_time
 from anyio.lowlevel import EventLoopToken, checkpoint, current_token
 
@@ -24,7 +25,7 @@ from .._core.config import ProcessorConfig
 from .._core.exceptions import MisuseError
 from .._core.exhausted_lane import exhausted_lanes_fault
 from .._core.fault import DRAINED, Fault, FaultKind, pending_fault
-from .._core.pace import PaceKnowledge
+from .._core.pace import PaceKnowledge, PaceStatistics
 from .._core.provider_answers.classify import describe
 from .._core.quantity import quantity
 from .._core.results import BatchResult, SourceError, WorkItemResult
@@ -36,7 +37,7 @@ from .delivery import Collector, Handover, Outlet, ResultStream
 from .foreign import call_in_loop, interrupt_of, logger
 from .hooks import Hooks
 from .intake import Intake
-from .learned import LearnedQuotas, NewPace
+from .learned import LearnedQuota, LearnedQuotas, NewPace
 from .scheduler import Scheduler
 from .services import Services
 from .single_calls import SingleCalls, busy
@@ -416,8 +417,13 @@ class Pool:
             in_flight=self._scheduler.in_flight,
             workers=self._scheduler.in_flight,
             workers_range=running[-1] if running else self._last.workers,
-            lanes={quota: learned.pace.statistics() for quota, learned in self._learned},
+            lanes={quota: self._lane_statistics(quota, learned) for quota, learned in self._learned},
         )
+
+    def _lane_statistics(self, quota: str, learned: LearnedQuota) -> PaceStatistics:
+        figures, lane = learned.pace.statistics(), self._scheduler.lanes.get(quota)
+        opens_at = figures.gate if lane is None or lane.exhausted is None else max(figures.gate, lane.reopens_at)
+        return attrs.evolve(figures, opens_in=max(0.0, opens_at - self._now()))
 
 
 class StreamedBatch:

@@ -283,7 +283,9 @@ class Scheduler:
         self._touch(lane)
         if change:
             self._change_allowed(lane, change)
-        if lane.is_below_limit:  # what held back its calls may have ended: a lower limit, a breaker, jobs that stepped back
+        if (
+            lane.is_below_limit
+        ):  # what held back its calls may have ended: a lower limit, a breaker, jobs that stepped back
             self._may_start_more = True
         if lane.shut_until > -math.inf or not isinstance(signal, pace.Served):
             self._look_at_gate(lane, now)

@@ -18,7 +18,7 @@ from __future__ import annotations
 import math
 import time
 from typing import TYPE_CHECKING, Any
-from weakref import WeakKeyDictionary
+from weakref import WeakKeyDictionary, WeakSet
 
 import attrs
 from anyio import CancelScope, Event, current_time
@@ -80,8 +80,8 @@ class SingleCalls(AcceptedItems):
         self._commits = None if services.journal is None else CommitQueue(self, services)
         self._customers: dict[tuple[int, str], _Waiting] = {}
         self._denials = Denials()
-        self._shut: set[str] = set()
-        """Quota keys of lanes that were exhausted and have not answered a call since."""
+        self._shut: WeakSet[Lane[Job]] = WeakSet()
+        """Lanes that were exhausted and have not answered a call since."""
         self._times: WeakKeyDictionary[Lane[Job], AnswerTimes] = WeakKeyDictionary()
         """How long calls of each lane took; batches are not counted, as their prompts may be of another kind."""
         self._said_shut: WeakKeyDictionary[Lane[Job], float] = WeakKeyDictionary()
@@ -171,8 +171,8 @@ class SingleCalls(AcceptedItems):
         self._times_of(lane).record(now, now - job.started)
         if self._denials.record_answer(job.origin):
             logger.warning("calls of %s are answered again", _name(job.origin))
-        if self._shut and lane.quota in self._shut:
-            self._shut.remove(lane.quota)
+        if self._shut and lane in self._shut:
+            self._shut.remove(lane)
             logger.warning("%s answers calls again", lane.quota)
 
     async def _reply(self, job: Job) -> Reply:
@@ -439,8 +439,8 @@ class SingleCalls(AcceptedItems):
 
     def give_up_lane(self, lane: Lane[Job], reason: Fault) -> None:
         """Say once that calls of a lane are refused; it is tried again."""
-        if lane.quota not in self._shut:
-            self._shut.add(lane.quota)
+        if lane not in self._shut:
+            self._shut.add(lane)
             logger.warning("calls of %s are refused until it is tried again: %s", lane.quota, reason.message)
 
     def reopen(self) -> None:

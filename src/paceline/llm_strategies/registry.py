@@ -20,7 +20,7 @@ import re
 from collections.abc import Callable
 from difflib import get_close_matches
 from importlib import import_module, metadata
-from typing import Any
+from typing import Any, TypeVar, overload
 
 from .._core.exceptions import ConfigurationError, PacelineError
 from .._core.fault import redact
@@ -39,6 +39,8 @@ from ..abc import LLMCallStrategy
 from .common import fingerprint
 from .model_settings import anthropic_arguments, gemini_arguments, openai_arguments
 from .output_types.output_type import OutputType
+
+T = TypeVar("T")
 
 GROUP = "paceline.models"
 """Entry point group in which other packages register providers."""
@@ -60,6 +62,29 @@ _MODEL_NAMES = {  # beginnings of model names that imply a provider
 _EXAMPLES = ("gemini-2.5-flash", "gpt-5-mini", "claude-haiku-4-5")
 
 
+@overload
+def model(
+    text: str,
+    *,
+    output_type: type[T],
+    cached: bool = ...,
+    temperature: float | None = ...,
+    max_tokens: int | None = ...,
+    reasoning_effort: ReasoningEffort | None = ...,
+    seed: int | None = ...,
+    **options: Any,
+) -> LLMCallStrategy[T]: ...
+@overload
+def model(
+    text: str,
+    *,
+    cached: bool = ...,
+    temperature: float | None = ...,
+    max_tokens: int | None = ...,
+    reasoning_effort: ReasoningEffort | None = ...,
+    seed: int | None = ...,
+    **options: Any,
+) -> LLMCallStrategy[Any]: ...
 def model(  # noqa: PLR0913 - all but the name have defaults
     text: str,
     *,

@@ -110,7 +110,10 @@ class PaceStatistics:
     throttled: int
     """Calls refused so far."""
     gate: float
-    """Time before which nothing starts, because the breaker is open; -inf while it is closed."""
+    """Time of the event loop's clock before which nothing starts, because the breaker is open; -inf while it is closed."""
+    opens_in: float = 0.0
+    """Seconds until a call starts again, because the breaker is open or the quota is exhausted; 0: calls start. Only in the statistics of a
+    pool or a processor."""
 
 
 @attrs.frozen(kw_only=True)
