@@ -10,6 +10,8 @@ from types import TracebackType
 from typing import Any, Self, TypeVar
 from uuid import uuid4
 
+from anyio.lowlevel import checkpoint
+
 from ._core.config import ProcessorConfig
 from ._core.exceptions import ConfigurationError
 from ._core.fault import POOL_DRAINED
@@ -149,6 +151,7 @@ class Pool:
             raise ConfigurationError(f"timeout must be a number of seconds above 0, or None, not {given!r}")
         name = f"{self._prefix}-{next(self._numbers)}" if item_id is None else item_id
         item: LLMWorkItem[T] = LLMWorkItem(name, strategy, prompt, context)
+        await checkpoint()
         return await self._pool.call(item, timeout=timeout, priority=priority, tenant=tenant)
 
     async def process_prompts(

@@ -349,17 +349,16 @@ class Pool:
 
     # ------------------------------------------------------------------------------------------ single calls
 
-    async def call(
+    def call(
         self, item: LLMWorkItem[Any], *, timeout: float | None = None, priority: int = 0, tenant: str = ""
-    ) -> WorkItemResult[Any]:
-        """Make a call, and return its result."""
-        await checkpoint()
+    ) -> Awaitable[WorkItemResult[Any]]:
+        """Make a call, and return its result. Not a coroutine itself: a hundred thousand may wait, and each would take 300 bytes."""
         if self._drained is not None:
             raise busy(closed_refusal(self._drained.message, self._draw()))
         if self._nursery is not None and not self._is_open:
             raise busy(closed_refusal("it is being left", self._draw()))
         self._check_open()
-        return await self._single_calls().call(item, timeout=timeout, priority=priority, tenant=tenant)
+        return self._single_calls().call(item, timeout=timeout, priority=priority, tenant=tenant)
 
     def _single_calls(self) -> SingleCalls:
         calls = self._calls

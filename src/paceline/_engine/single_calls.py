@@ -119,7 +119,15 @@ class SingleCalls(AcceptedItems):
                 await self._commits.recall_or_raise(job)
             else:
                 self.admit(job)
-            return await self._carry_out(job, turn)
+            while turn.result is None:
+                if turn.failure is not None:
+                    raise turn.failure
+                self._services.scheduler.start_calls()
+                await turn.changed.wait()  # here, and in no coroutine of its own: a hundred thousand may wait
+                turn.changed = Event()
+                await self._go_on(job, turn)
+            self._services.scheduler.start_calls()  # its end made room for another one
+            return turn.result
         finally:
             self._active -= 1
             self._turns.close(job)
@@ -128,26 +136,18 @@ class SingleCalls(AcceptedItems):
             if not self._active:
                 self._left.set()
 
-    async def _carry_out(self, job: Job, turn: Turn) -> WorkItemResult[Any]:
-        services = self._services
-        while turn.result is None:
-            if turn.failure is not None:
-                raise turn.failure
-            services.scheduler.start_calls()
-            await turn.changed.wait()
-            turn.changed = Event()
-            if turn.is_new:
-                turn.is_new = False
-                if await pass_middlewares(services, job):
-                    services.strategies.route(job)
-            elif turn.fault is not None:
-                fault, turn.fault = turn.fault, None
-                await give_up(services, job, fault)
-            elif turn.may_call:
-                turn.may_call = False
-                await self._call(job, turn)
-        services.scheduler.start_calls()  # its end made room for another one
-        return turn.result
+    async def _go_on(self, job: Job, turn: Turn) -> None:
+        """Do what is to be done next about an item."""
+        if turn.is_new:
+            turn.is_new = False
+            if await pass_middlewares(self._services, job):
+                self._services.strategies.route(job)
+        elif turn.fault is not None:
+            fault, turn.fault = turn.fault, None
+            await give_up(self._services, job, fault)
+        elif turn.may_call:
+            turn.may_call = False
+            await self._call(job, turn)
 
     async def _call(self, job: Job, turn: Turn) -> None:
         hopeless = self._hopeless_fault(job, turn)
@@ -436,6 +436,11 @@ class SingleCalls(AcceptedItems):
                 if job.waiting:
                     self._services.scheduler.leave_queue(job)
                     self.dismiss(job, reason)
+
+    def leave_lane(self, lane: Lane[Job]) -> None:
+        """Forget a lane that is dropped."""
+        super().leave_lane(lane)
+        self._shut.discard(lane.quota)
 
     def give_up_lane(self, lane: Lane[Job], reason: Fault) -> None:
         """Say once that calls of a lane are refused; it is tried again."""
