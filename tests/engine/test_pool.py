@@ -437,6 +437,29 @@ async def test_a_thousand_lanes_are_not_all_looked_at_for_each_call():
     assert looks < 10 * 3_000
 
 
+async def test_nor_are_all_looked_at_for_each_call_while_enough_is_read_ahead():
+    looks = 0
+
+    class Counted(FixedPace):
+        @property
+        def limit(self):
+            nonlocal looks
+            looks += 1
+            return 1
+
+        @limit.setter
+        def limit(self, _):
+            pass
+
+    strategies = [Echo(0.01, f"lane {i}") for i in range(200)]
+    items = (
+        LLMWorkItem(str(index), strategies[index % 200], "x") for index in range(9_000)
+    )  # more than are read ahead
+    async with ParallelBatchProcessor(pace=lambda _: Counted(1)) as processor, processor.stream(items) as results:
+        assert len([result async for result in results]) == 9_000
+    assert looks < 10 * 9_000
+
+
 async def test_two_pools_in_one_loop_do_not_disturb_each_other():
     async with open_pool(pace=lambda _: FixedPace(1)) as one, open_pool(pace=wide) as other:
         strategy = Prepared(prepare_seconds=0.0)

@@ -278,8 +278,11 @@ class Intake:
         if self._is_wanted(self._batch, _LOW_WATER):
             self.wake()
         else:
-            lanes = self._batch.lanes.values()
-            self._starts_left = min((lane.surplus(self._batch, _LOW_WATER) for lane in lanes), default=0.0)
+            lanes, too_many = self._batch.lanes.values(), self._batch.waiting - _LOW_WATER * _MAX_WAITING
+            if too_many > 0:  # the lanes are not asked: there may be thousands
+                self._starts_left = too_many
+            else:
+                self._starts_left = min((lane.surplus(self._batch, _LOW_WATER) for lane in lanes), default=0.0)
 
     def stop_reading(self) -> None:
         """Read no more of a source that need not be read to its end."""
