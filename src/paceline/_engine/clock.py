@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from typing import Any
 
 from anyio import current_effective_deadline, current_time
 from anyio.lowlevel import checkpoint, current_token
 
-from .foreign import is_asyncio
+from .foreign import time_of
 
 
 class Clock:
@@ -22,14 +21,9 @@ class Clock:
     def open(self) -> None:
         """Use the event loop that runs now."""
         token = current_token()
-        self._deadline = token.backend_class.current_effective_deadline
-        if is_asyncio(token):
-            loop: Any = token.native_token
-            self._now, self._checkpoint = loop.time, token.backend_class.checkpoint
-        else:
-            import trio  # noqa: PLC0415 - not needed on asyncio
-
-            self._now, self._checkpoint = trio.lowlevel.current_clock().current_time, trio.lowlevel.checkpoint
+        backend = token.backend_class
+        self._now, self._checkpoint = time_of(token), backend.checkpoint
+        self._deadline = backend.current_effective_deadline
 
     @property
     def now(self) -> Callable[[], float]:

@@ -44,7 +44,7 @@ class Outlet(Protocol):
         """Whether more calls may start; results of calls in flight are accepted in any case."""
         ...
 
-    def put(self, result: WorkItemResult[Any]) -> None:
+    def put(self, result: WorkItemResult[Any], /) -> None:
         """Accept a result."""
         ...
 

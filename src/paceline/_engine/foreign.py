@@ -116,6 +116,16 @@ def is_asyncio(token: EventLoopToken) -> bool:
     return hasattr(token.native_token, "call_soon_threadsafe")
 
 
+def time_of(token: EventLoopToken) -> Callable[[], float]:
+    """Return the function that returns the time of the event loop that runs, in seconds."""
+    if is_asyncio(token):
+        loop: asyncio.AbstractEventLoop = token.native_token  # type: ignore[assignment]  # of AnyIO's asyncio it is one
+        return loop.time
+    import trio  # noqa: PLC0415 - not needed on asyncio
+
+    return trio.lowlevel.current_clock().current_time
+
+
 def interrupt_of(error: BaseException) -> BaseException:
     """Return the exception that a program expects of Ctrl-C where a nursery's group has one; any other exception unwrapped."""
     if isinstance(error, BaseExceptionGroup) and error.subgroup(KeyboardInterrupt) is not None:

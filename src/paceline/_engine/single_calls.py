@@ -69,8 +69,6 @@ class SingleCalls(AcceptedItems):
     when_journal_fails = "not called, because the journal failed"
     priority = 0
     tenant = ""
-    may_start = True
-    """A task waits for each result."""
 
     def __init__(self, services: Services, limits: RoomLimits) -> None:
         self._turns = Turns()
@@ -328,6 +326,11 @@ class SingleCalls(AcceptedItems):
     def commits(self) -> CommitQueue | None:
         """Commits results to the journal; None without a journal."""
         return self._commits
+
+    @property
+    def may_start(self) -> bool:
+        """Return True: a task waits for each result."""
+        return True
 
     @property
     def is_open(self) -> bool:

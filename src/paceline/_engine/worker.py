@@ -23,8 +23,9 @@ from .._core.systematic_failure import Ended
 from ..abc import LLMCallStrategy
 from .calls import execute
 from .foreign import caught, close_leaks, guarded, is_leak, logger
-from .job import Job, Submitter
+from .job import Job
 from .settle import settle_reply, settle_timeout, settle_without_call
+from .submitter import AcceptedItems
 from .watch import watch_lane
 
 if TYPE_CHECKING:
@@ -45,7 +46,7 @@ Reply: TypeAlias = tuple[Any, BaseException | None] | Fault | NoReply
 """What a call returned or raised; or the fault because of which it was not made; or why there is neither."""
 
 
-class Crew(Submitter):
+class Crew(AcceptedItems):
     """A submitter whose calls are made by workers."""
 
     @abstractmethod
@@ -217,7 +218,7 @@ async def make_call(services: Services, job: Job, scope: CancelScope) -> Reply:
         fault = submitter.deadline_fault or submitter.stopped
         return fault or submitter.overdue_fault(services.config)
     timeout = scheduler.start_call(job, scope, deadline)
-    reply: Reply | None = None
+    reply: Reply = NoReply.TIMED_OUT
     try:
         if isinstance(prompt, Request):
             reply = await execute(strategy, prompt, attempt, timeout), None
@@ -227,7 +228,7 @@ async def make_call(services: Services, job: Job, scope: CancelScope) -> Reply:
         reply = None, await caught(error)
     finally:
         scheduler.calls.finish(job)
-        if reply is None:
+        if reply is NoReply.TIMED_OUT:
             submitter.tally.record_cut_off()
     return reply
 
