@@ -5,6 +5,7 @@ Nothing optional is imported here, so that a missing package gives a message too
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 from collections.abc import Sequence
@@ -42,8 +43,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _main(arguments: Sequence[str]) -> int:
     try:
+        gc.disable()  # what is imported is no garbage, and to look for some takes a tenth of the start
         from .app import start  # noqa: PLC0415 - its packages may be missing
 
+        gc.enable()
         return start(arguments)
     except ModuleNotFoundError as error:
         if (error.name or "").partition(".")[0] not in _REQUIRED:
