@@ -44,9 +44,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _main(arguments: Sequence[str]) -> int:
     try:
         gc.disable()  # what is imported is no garbage, and to look for some takes a tenth of the start
-        from .app import start  # noqa: PLC0415 - its packages may be missing
-
-        gc.enable()
+        try:
+            from .app import start  # noqa: PLC0415 - its packages may be missing
+        finally:
+            gc.enable()
         return start(arguments)
     except ModuleNotFoundError as error:
         if (error.name or "").partition(".")[0] not in _REQUIRED:
