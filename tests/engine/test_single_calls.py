@@ -178,6 +178,41 @@ def test_a_cancelled_call_leaves_nothing_behind_wherever_it_is(native, hooked, a
         assert strategy.board.in_flight == 0
 
 
+@pytest.mark.parametrize("hooked", [False, True])
+@pytest.mark.parametrize("at", [x / 4 + 0.1 for x in range(16)])
+def test_a_call_whose_task_asyncio_cancels_is_cancelled_and_nothing_of_it_is_stored(hooked, at):
+    journal, strategy = MemoryJournal(delay=0.5, recall_delay=0.5), Echo(1.5)
+
+    async def main() -> None:
+        async with open_pool(journal=journal, middlewares=[SlowHooks()] if hooked else []) as pool:
+            task = asyncio.create_task(pool.call(strategy, "a", item_id="one"))
+            await asyncio.sleep(at)
+            is_done = task.done()
+            task.cancel()
+            await asyncio.wait([task])
+            is_decided = hooked and 2.5 < at  # its answer was paid, and is handed over after its hook
+            assert task.cancelled() or is_done or is_decided
+            if not (is_done or task.cancelled()):
+                assert task.result().output == "A"
+            await anyio.sleep(5)
+            assert [str(result.error) for result in journal.kept.values()] in ([], ["None"])
+            assert is_quiet(pool)
+            assert (await pool.call(strategy, "a", item_id="one")).output == "A"
+
+    run_in_virtual_time(main, backend="asyncio")
+
+
+def test_a_timeout_of_asyncio_around_a_call_raises_as_around_anything():
+    async def main() -> None:
+        async with open_pool() as pool:
+            with pytest.raises(TimeoutError):
+                async with asyncio.timeout(1):
+                    await pool.call(Echo(5.0), "a")
+            assert is_quiet(pool)
+
+    run_in_virtual_time(main, backend="asyncio")
+
+
 async def test_a_result_whose_task_was_cancelled_before_its_commit_is_stored_all_the_same():
     journal = MemoryJournal(delay=2.0)
     async with open_pool(journal=journal, middlewares=[SlowHooks()]) as pool:

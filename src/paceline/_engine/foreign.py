@@ -3,9 +3,9 @@
 Rules owned here:
 
 1. An exception of foreign code is returned as a value; it never unwinds the engine.
-2. Our own cancellation passes. An exception that foreign code raises during it is a consequence of it and is dropped; a value
+2. A cancellation of a scope around it passes, and so does asyncio's own of a caller's task. An exception that foreign code raises during it is a consequence of it and is dropped; a value
    that foreign code returns in spite of it counts.
-3. A cancellation exception while no scope around us is cancelled (a leak) is treated as any other exception.
+3. A cancellation exception without one of these (a leak) is treated as any other exception.
 4. KeyboardInterrupt and SystemExit pass: they concern the program, not a batch.
 """
 
@@ -16,7 +16,8 @@ import logging
 import math
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from typing import Any, TypeVar
+from contextvars import ContextVar
+from typing import Any, Self, TypeVar
 
 from anyio import CancelScope, current_effective_deadline, get_cancelled_exc_class, sleep_forever
 from anyio.lowlevel import EventLoopToken, current_token
@@ -48,6 +49,8 @@ async def caught(error: BaseException) -> BaseException:
         if not _is_only_cancellation(error):
             logger.warning("exception during a cancellation dropped: %s", type(error).__name__)
         await sleep_forever()  # raises our own cancellation
+    if _is_callers_cancellation():
+        raise get_cancelled_exc_class() from error
     return error
 
 
@@ -59,6 +62,36 @@ def is_cancelled() -> bool:
 def is_leak(error: BaseException | None) -> bool:
     """Whether an exception that `guarded` returned is a cancellation, which then was not ours."""
     return error is not None and not isinstance(error, Exception) and _contains(error, get_cancelled_exc_class())
+
+
+class CallersTask:
+    """Context manager: the current task is a caller's, so that asyncio itself may cancel it, as `asyncio.timeout` and Ctrl-C do.
+
+    Such a cancellation is of no scope. In a caller's task it passes; in a task of ours a strategy must have caused it.
+    """
+
+    def __enter__(self) -> Self:
+        self._task = asyncio.current_task() if is_asyncio(current_token()) else None
+        self._before = 0 if self._task is None else self._task.cancelling()
+        self._token = _CALLERS_TASK.set(self)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        _CALLERS_TASK.reset(self._token)
+
+    @property
+    def is_cancelled(self) -> bool:
+        """Whether asyncio has cancelled this task since."""
+        task = self._task
+        return task is not None and task is asyncio.current_task() and task.cancelling() > self._before
+
+
+_CALLERS_TASK: ContextVar[CallersTask | None] = ContextVar("paceline_callers_task", default=None)
+
+
+def _is_callers_cancellation() -> bool:
+    caller = _CALLERS_TASK.get()
+    return caller is not None and caller.is_cancelled
 
 
 def unwrap(error: BaseException) -> BaseException:

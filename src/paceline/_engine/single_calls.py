@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary, WeakSet
 
 import attrs
-from anyio import CancelScope, Event, current_time
+from anyio import CancelScope, Event, current_time, get_cancelled_exc_class
 
 from .._core import pace, retry
 from .._core.answer_times import PART, AnswerTimes
@@ -35,7 +35,7 @@ from .._core.results import BatchResult, UnsavedError, WorkItemResult
 from .._core.waiting_room import Refusal, RoomLimits, closed_refusal, refusal, shut_refusal
 from ..abc import LLMCallStrategy, LLMWorkItem
 from .commits import CommitQueue
-from .foreign import close_leaks, logger, open_nurseries
+from .foreign import CallersTask, close_leaks, logger, open_nurseries
 from .job import Job
 from .settle import give_up, pass_middlewares
 from .strategy_values import model_of
@@ -136,16 +136,19 @@ class SingleCalls(AcceptedItems):
 
     async def _go_on(self, job: Job, turn: Turn) -> None:
         """Do what is to be done next about an item."""
-        if turn.is_new:
-            turn.is_new = False
-            if await pass_middlewares(self._services, job):
-                self._services.strategies.route(job)
-        elif turn.fault is not None:
-            fault, turn.fault = turn.fault, None
-            await give_up(self._services, job, fault)
-        elif turn.may_call:
-            turn.may_call = False
-            await self._call(job, turn)
+        with CallersTask() as caller:
+            if turn.is_new:
+                turn.is_new = False
+                if await pass_middlewares(self._services, job):
+                    self._services.strategies.route(job)
+            elif turn.fault is not None:
+                fault, turn.fault = turn.fault, None
+                await give_up(self._services, job, fault)
+            elif turn.may_call:
+                turn.may_call = False
+                await self._call(job, turn)
+            if caller.is_cancelled and turn.result is None:
+                raise get_cancelled_exc_class()  # a strategy or a hook has caught it
 
     async def _call(self, job: Job, turn: Turn) -> None:
         hopeless = self._hopeless_fault(job, turn)
