@@ -446,7 +446,7 @@ class SingleCalls(AcceptedItems):
     def leave_lane(self, lane: Lane[Job]) -> None:
         """Forget a lane that is dropped."""
         super().leave_lane(lane)
-        self._shut.discard(lane.quota)
+        self._shut.discard(lane)
 
     def give_up_lane(self, lane: Lane[Job], reason: Fault) -> None:
         """Say once that calls of a lane are refused; it is tried again."""
