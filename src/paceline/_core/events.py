@@ -6,6 +6,9 @@ An observer gets the name and the record's fields as a dict. Records are built o
 from __future__ import annotations
 
 import enum
+from collections.abc import Callable
+from functools import cache
+from operator import attrgetter
 from typing import Any, ClassVar, TypeAlias
 
 import attrs
@@ -202,4 +205,14 @@ Event: TypeAlias = (
 
 def data_of(event: Event) -> dict[str, Any]:
     """Return the fields of an event by name: an observer's `data`."""
-    return {field.name: getattr(event, field.name) for field in attrs.fields(type(event))}
+    kind: type[Any] = type(event)
+    names, values_of = _fields_of(kind)
+    values = values_of(event)
+    return dict(zip(names, values, strict=True)) if len(names) > 1 else {names[0]: values}
+
+
+@cache
+def _fields_of(kind: type[Any]) -> tuple[tuple[str, ...], Callable[[Event], Any]]:
+    """Return the names of an event's fields, of which each has one at least, and the function that reads them all."""
+    names = tuple(field.name for field in attrs.fields(kind))
+    return names, attrgetter(*names)

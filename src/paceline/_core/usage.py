@@ -6,6 +6,7 @@ What providers call these counts, and which of them contain others, is in `repor
 from __future__ import annotations
 
 from collections.abc import Mapping
+from operator import attrgetter
 from typing import Any
 
 import attrs
@@ -84,3 +85,10 @@ class TokenUsage:
 
 
 NO_USAGE = TokenUsage()
+_NAMES = tuple(field.name for field in attrs.fields(TokenUsage))
+_counts_of = attrgetter(*_NAMES)
+
+
+def usage_data(usage: TokenUsage) -> dict[str, int]:
+    """Return the counts by name."""
+    return dict(zip(_NAMES, _counts_of(usage), strict=True))

@@ -22,7 +22,7 @@ from .._core.pace import PaceChange
 from .._core.quota import QuotaHint
 from .._core.refusals import Blame
 from .._core.results import Attempt, WorkItemResult
-from .._core.usage import NO_USAGE, TokenUsage
+from .._core.usage import NO_USAGE, TokenUsage, usage_data
 from ..abc import LLMCallStrategy
 from .calls import (
     FailedCall,
@@ -324,7 +324,7 @@ def _item_settled(result: WorkItemResult[Any], quota: str) -> events.Event:
         "quota": quota,
         "attempts": len(result.attempts),
         "seconds": result.seconds,
-        "tokens": attrs.asdict(result.usage),
+        "tokens": usage_data(result.usage),
     }
     if result.error is None:
         return events.ItemCompleted(**fields)
