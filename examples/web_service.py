@@ -11,7 +11,8 @@
 1. The lifespan opens the pool, so that it lives as long as the application.
 2. A request takes TIMEOUT seconds at most. One that would wait longer is answered at once, with 503 and Retry-After.
 3. Requests go first. The batch takes what they leave, and 5 % of the calls while they leave nothing.
-4. On SIGTERM the requests in flight are answered, and the batch starts no more calls. JOURNAL keeps its results: put the same night
+4. On SIGTERM the requests in flight are answered, if the server waits for longer than TIMEOUT (hypercorn waits for 3 seconds; see
+   `--graceful-timeout`), and the batch starts no more calls. JOURNAL keeps its results: put the same night
    again, and only what is missing is called.
 """
 
@@ -55,7 +56,10 @@ class State:
 async def lifespan(_: FastAPI) -> AsyncIterator[dict[str, Any]]:
     """Open the pool; at the end let the batch stop early."""
     strategy = paceline.model(os.environ.get("MODEL", "sim:rate=50"))
-    async with paceline.open_pool(journal=os.environ.get("JOURNAL")) as pool, anyio.create_task_group() as background:
+    async with (
+        paceline.open_pool(journal=os.environ.get("JOURNAL") or None) as pool,
+        anyio.create_task_group() as background,
+    ):
         yield {"shared": State(pool, strategy, background)}
         pool.drain()
 

@@ -166,7 +166,8 @@ class Pool:
         """Answer every prompt as one batch, and return all results. Several batches may run at once.
 
         The other arguments and the exceptions are those of `paceline.process_prompts`; `priority` and `tenant` are those of `call`.
-        Cancelling it cancels the calls in flight and returns no results.
+        Cancelling it cancels the calls in flight and returns no results. After `drain` the other items are `PENDING`: of a sequence all of them,
+        of an iterator or async iterator those that were read.
 
         Args:
             strategy: Strategy that answers all prompts.

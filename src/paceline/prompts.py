@@ -41,7 +41,9 @@ async def process_prompts(
 ) -> BatchResult[T]:
     """Answer every prompt, and return all results.
 
-    Cancelling it cancels the calls in flight and returns no results; use `open_stream` if they are needed.
+    Cancelling it cancels the calls in flight and returns no results; use `open_stream` if they are needed. Where a batch stops early, as by its
+    deadline, the other items are `PENDING`: of a sequence all of them; of an iterator or async iterator, which may be endless, those that were
+    read: it is read a bounded number ahead, and the rest is not counted.
 
     Args:
         strategy: Strategy that answers all prompts.

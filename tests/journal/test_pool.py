@@ -121,7 +121,7 @@ def test_a_native_cancellation_while_the_journal_is_read_for_others_too_leaves_t
     assert sum(getattr(result, "success", False) for result in results) == 19
 
 
-async def test_two_batches_of_a_pool_with_the_same_ids_are_told_to_have_names(path):
+async def test_two_batches_of_a_pool_with_the_same_ids_need_names_and_the_error_says_so(path):
     async def answer(prompt: str) -> str:
         return prompt.upper()
 
