@@ -7,9 +7,8 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Callable
-from functools import cache
 from operator import attrgetter
-from typing import Any, ClassVar, TypeAlias
+from typing import Any, ClassVar, TypeAlias, get_args
 
 import attrs
 
@@ -205,14 +204,15 @@ Event: TypeAlias = (
 
 def data_of(event: Event) -> dict[str, Any]:
     """Return the fields of an event by name: an observer's `data`."""
-    kind: type[Any] = type(event)
-    names, values_of = _fields_of(kind)
+    names, values_of = _FIELDS[type(event)]
     values = values_of(event)
-    return dict(zip(names, values, strict=True)) if len(names) > 1 else {names[0]: values}
+    return dict(zip(names, values, strict=True)) if len(names) > 1 else dict.fromkeys(names, values)
 
 
-@cache
-def _fields_of(kind: type[Any]) -> tuple[tuple[str, ...], Callable[[Event], Any]]:
-    """Return the names of an event's fields, of which each has one at least, and the function that reads them all."""
+def _fields_of(kind: type[Any]) -> tuple[tuple[str, ...], Callable[[Any], Any]]:
     names = tuple(field.name for field in attrs.fields(kind))
     return names, attrgetter(*names)
+
+
+_FIELDS = {kind: _fields_of(kind) for kind in get_args(Event)}
+"""Of each kind of event, which has one field at least, the names of the fields, and the function that reads them all."""
