@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import logging
+import sys
+from contextlib import asynccontextmanager
 from typing import Any
 
 import anyio
+import anyio.lowlevel
 import pytest
 
 from paceline import FaultKind, ProcessorConfig, RetryPolicy, open_pool, process_prompts
@@ -24,6 +27,13 @@ pytestmark = [
 ONCE = RetryPolicy(max_attempts=1, backoff=Backoff(base=0.1))
 
 
+@asynccontextmanager
+async def group() -> Any:
+    """Open a nursery, as clients of some services do."""
+    async with anyio.create_task_group() as nursery:
+        yield nursery
+
+
 class Leaky(Echo):
     """Returns out of an async generator that is suspended inside a scope or a nursery.
 
@@ -38,9 +48,13 @@ class Leaky(Echo):
         self.held: list[Any] = []
 
     async def _open(self) -> Any:
-        if self.kind == "nursery":
+        if "nursery" in self.kind:
             async with anyio.create_task_group() as nursery:
                 nursery.start_soon(anyio.sleep, 0.5)
+                yield None
+        elif self.kind == "manager":
+            async with group() as nursery:
+                nursery.start_soon(anyio.sleep_forever)
                 yield None
         elif self.kind == "scope":
             with anyio.CancelScope():
@@ -52,14 +66,14 @@ class Leaky(Echo):
     async def execute(self, prompt: str, attempt: int, timeout: float) -> Any:
         if prompt in self.leaking:
             generator = self._open()
-            if self.kind in {"nursery", "held timeout"}:  # the garbage collector closes the others
+            if "held" in self.kind:  # the garbage collector closes the others
                 self.held.append(generator)
             async for _ in generator:
                 return "leaked", USAGE
         return await super().execute(prompt, attempt, timeout)
 
 
-KINDS = pytest.mark.parametrize("kind", ["timeout", "held timeout", "scope", "nursery"])
+KINDS = pytest.mark.parametrize("kind", ["timeout", "held timeout", "scope", "held nursery", "nursery", "manager"])
 PROMPTS = [str(i) for i in range(20)]
 
 
@@ -122,3 +136,51 @@ def test_a_strategy_that_always_leaks_stops_no_batch_of_another(backend):
     bad, good = run_in_virtual_time(main, backend=backend)
     assert bad.total_items == 20
     assert good.succeeded == 20
+
+
+@pytest.mark.parametrize("count", [1, 8, 20])
+def test_nurseries_that_the_garbage_collector_would_close_stop_no_batch(backend, count):
+    async def main():
+        with anyio.fail_after(1_000):
+            batch = await process_prompts(
+                Leaky(set(PROMPTS[-count:]), "nursery"), PROMPTS, config=ProcessorConfig(retry=ONCE)
+            )
+            await anyio.sleep(10)
+            return batch
+
+    batch = run_in_virtual_time(main, backend=backend)
+    assert batch.total_items == 20
+    assert {result.item_id for result in batch.results if result.error} <= set(PROMPTS[-count:])
+
+
+def test_generators_without_a_nursery_are_closed_as_without_a_pool(backend):
+    closed = []
+
+    async def plain() -> Any:
+        try:
+            yield None
+        finally:
+            closed.append(await anyio.lowlevel.checkpoint())
+
+    async def main():
+        async with open_pool():
+            async for _ in plain():
+                break
+            await anyio.sleep(1)
+            inside = len(closed)
+        async for _ in plain():
+            break
+        await anyio.sleep(1)
+        return inside
+
+    assert run_in_virtual_time(main, backend=backend) == len(closed) - 1
+
+
+def test_a_pool_leaves_the_hooks_of_generators_as_they_were(backend):
+    async def main():
+        before = sys.get_asyncgen_hooks()
+        async with open_pool(), open_pool():
+            assert sys.get_asyncgen_hooks() != before
+        return sys.get_asyncgen_hooks() == before
+
+    assert run_in_virtual_time(main, backend=backend)

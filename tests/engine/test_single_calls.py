@@ -190,7 +190,7 @@ def test_a_call_whose_task_asyncio_cancels_is_cancelled_and_nothing_of_it_is_sto
             is_done = task.done()
             task.cancel()
             await asyncio.wait([task])
-            is_decided = hooked and 2.5 < at  # its answer was paid, and is handed over after its hook
+            is_decided = hooked and at > 2.5  # its answer was paid, and is handed over after its hook
             assert task.cancelled() or is_done or is_decided
             if not (is_done or task.cancelled()):
                 assert task.result().output == "A"

@@ -31,6 +31,7 @@ from .._core.quantity import quantity
 from .._core.results import BatchResult, SourceError, WorkItemResult
 from .._core.waiting_room import RoomLimits, closed_refusal
 from ..abc import Journal, LLMWorkItem
+from .abandoned import AbandonedGenerators
 from .batch import Batch
 from .clock import Clock
 from .delivery import Collector, Handover, Outlet, ResultStream
@@ -84,6 +85,7 @@ class Pool:
         """Why no more calls are made, except for single calls that were taken before; None: they are."""
         self._batches: list[Batch] = []
         self._nursery: Any = None
+        self._abandoned = AbandonedGenerators()
         self._kept: list[CancelScope] = []
         self._token: EventLoopToken | None = None
         self._thread = 0
@@ -101,6 +103,7 @@ class Pool:
         await self._open_journal()
         self._token, self._thread = current_token(), threading.get_ident()
         self._clock.open()
+        self._abandoned.open()
         self._nursery = create_task_group()
         await self._nursery.__aenter__()
         self._hooks.open(self._start_task)
@@ -156,6 +159,7 @@ class Pool:
                 await self._hooks.close()
                 await self._strategies.release_all()
         finally:
+            self._abandoned.close()
             self._unsubscribe()
             self._nursery.cancel_scope.cancel()
             for scope in self._kept:
