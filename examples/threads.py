@@ -22,11 +22,14 @@ from anyio.from_thread import BlockingPortal, start_blocking_portal
 from flask import Flask, Response, jsonify, request
 
 import paceline
-from paceline import BatchResult, CallError, LLMCallStrategy, WorkItemResult
+from paceline import BatchResult, CallError, FaultKind, LLMCallStrategy, WorkItemResult
 from paceline.exceptions import Busy
 from paceline.typing import ProcessorStatistics
 
 T = TypeVar("T")
+
+MAY_PASS = {FaultKind.TIMEOUT, FaultKind.THROTTLED, FaultKind.OVERLOADED, FaultKind.EXHAUSTED, FaultKind.PENDING}
+"""Kinds of faults after which it is worth trying again."""
 
 
 class PoolThread:
@@ -63,7 +66,7 @@ class PoolThread:
         return self._portal.call(self._pool.statistics)
 
     def drain(self) -> None:
-        """Start no more calls."""
+        """Finish what was accepted, and take no more."""
         self._pool.drain()
 
 
@@ -98,6 +101,8 @@ def answer_busy(busy: Busy) -> tuple[Response, int, dict[str, str]]:
 
 
 @app.errorhandler(CallError)
-def answer_fault(error: CallError) -> tuple[Response, int]:
+def answer_fault(error: CallError) -> tuple[Response, int, dict[str, str]]:
     """Answer a request whose call has failed."""
-    return jsonify(detail=str(error)), 502
+    if error.kind in MAY_PASS:
+        return jsonify(detail=str(error)), 503, {"Retry-After": str(math.ceil(error.retry_after or 1))}
+    return jsonify(detail=str(error)), 502, {}

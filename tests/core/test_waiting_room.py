@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections import Counter
 
 import attrs
@@ -153,19 +154,26 @@ def test_who_comes_back_after_the_time_named_is_let_in_if_the_pace_holds(asked):
         (Asked(1, 10, 1, 0.1, 0.0, 5.0), "1 call is ahead, for about 11.0 s, and its timeout is 5 s"),
         (
             Asked(1, 10, 50, 50.0, 1.0, 2.0),
-            "50 calls are ahead, for about 1.1 s, a call may take 1.0 s, and its timeout is 2 s",
+            "50 calls are ahead, for about 1.1 s, a call may take 1.0 s, which is 2.10 s in all, and its timeout is 2 s",
         ),
         (
             Asked(1, 10, 0, None, 1.0, 2.0, shut=30.0),
             (
                 "no call starts for about 30.0 s, as the provider refused or failed all calls lately, a call may take 1.0 s, "
-                "and its timeout is 2 s"
+                "which is 31.00 s in all, and its timeout is 2 s"
             ),
         ),
     ],
 )
 def test_the_reason_says_what_there_is_too_much_of(asked, reason):
     assert asked.answer().reason == reason
+
+
+@given(asked)
+def test_the_seconds_in_all_that_a_refusal_names_are_not_less_than_the_timeout(asked):
+    refused = asked.answer(calls=0)
+    if refused is not None and (found := re.search(r"which is ([\d.]+) s in all", refused.reason)):
+        assert float(found[1]) >= asked.timeout
 
 
 def test_a_call_whose_turn_comes_in_time_is_refused_if_it_could_not_end_in_time():

@@ -78,5 +78,7 @@ def test_the_flask_application_answers_and_says_when_it_cannot(example):
     with example.app.test_request_context():
         _, status, headers = example.answer_busy(Busy("full", retry_after=1.2, ahead=3))
         assert (status, headers["Retry-After"]) == (503, "2")
-        assert example.answer_fault(CallError("no", kind=FaultKind.REFUSED))[1] == 502
+        assert example.answer_fault(CallError("no", kind=FaultKind.REFUSED))[1:] == (502, {})
+        shut = CallError("no", kind=FaultKind.PENDING, retry_after=4.2)
+        assert example.answer_fault(shut)[1:] == (503, {"Retry-After": "5"})
     example.pool().__exit__(None, None, None)

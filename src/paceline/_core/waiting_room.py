@@ -13,6 +13,8 @@ Rules owned here:
 
 from __future__ import annotations
 
+import math
+
 import attrs
 
 from .fault import Fault
@@ -87,7 +89,8 @@ def refusal(  # noqa: PLR0913 - the numbers of one decision
     if ahead:
         why.append(f"{quantity(ahead, 'call')} {verb(ahead)} ahead" + _for_about(seconds - shut))
     if slow:
-        why.append(f"a call may take {slow:.1f} s")
+        total = math.ceil(100 * (seconds + slow)) / 100  # rounded up, so that it is never the timeout
+        why.append(f"a call may take {slow:.1f} s, which is {total:.2f} s in all")
     late = max(shut, min(seconds, seconds + slow - timeout))
     return Refusal(f"{', '.join(why)}, and its timeout is {timeout:g} s", _with_jitter(late, chance), ahead)
 
