@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 
 from . import clients as provider_clients
@@ -27,7 +27,10 @@ def main() -> None:
     """Run the benchmarks that the command line names."""
     arguments = _parser().parse_args()
     if arguments.check or arguments.store:
-        sys.exit(_check(arguments.only) if arguments.check else _store())
+        names = [name for name in gate.NAMES if arguments.only in name]
+        if not names:
+            sys.exit(f"no ratio has a name with {arguments.only!r}; the names are: {'; '.join(gate.NAMES)}")
+        sys.exit(_check(names) if arguments.check else _store(names))
     sections = {}
     for name in arguments.names or _BENCHMARKS:
         where = machine()
@@ -38,29 +41,25 @@ def main() -> None:
         write(arguments.write, sections)
 
 
-def _check(only: str) -> int:
-    """Compare the ratios with the stored ones; return the exit code."""
-    names = [name for name in gate.NAMES if only in name]
-    if not names:
-        print(f"no ratio has a name with {only!r}; the names are {'; '.join(gate.NAMES)}")
-        return 2
-    stored = {name: value for name, value in ratios.load().items() if only in name}
+def _check(names: Collection[str]) -> int:
+    """Compare ratios with the stored ones; return the exit code."""
+    stored = {name: value for name, value in ratios.load().items() if name in names or name not in gate.NAMES}
     failures = ratios.check(stored, names, lambda wanted: gate.measure(wanted, _report), report=_report)
     for failure in failures:
         print(failure)
     if failures:
-        print(
-            f"Find what costs more; if it is meant to, store the new ratios: python -m benchmarks --store ({ratios.STORED.name})"
-        )
+        advice = "Find what costs more; if it is meant to, store the new ratios: python -m benchmarks --store"
+        print(f"{advice} ({ratios.STORED.name})")
     else:
         print(f"{len(names)} ratios are at most {ratios.MOST_WORSE:.0%} higher than those stored")
     return 1 if failures else 0
 
 
-def _store() -> int:
-    """Store the ratios of now; return the exit code."""
-    ratios.store(gate.measure(gate.NAMES, _report))
-    print(f"stored in {ratios.STORED}")
+def _store(names: Collection[str]) -> int:
+    """Store these ratios of now, and keep the others that are measured; return the exit code."""
+    kept = {name: value for name, value in ratios.load().items() if name in gate.NAMES}
+    ratios.store(kept | gate.measure(names, _report))
+    print(f"{len(names)} ratios are stored in {ratios.STORED}")
     return 0
 
 
@@ -91,7 +90,9 @@ def _parser() -> argparse.ArgumentParser:
         "--check", action="store_true", help="fail if a ratio to a peer is much worse than the stored one"
     )
     gates.add_argument("--store", action="store_true", help="store the ratios that --check compares with")
-    parser.add_argument("--only", default="", metavar="TEXT", help="check only ratios whose names contain this")
+    parser.add_argument(
+        "--only", default="", metavar="TEXT", help="check or store only ratios whose names contain this"
+    )
     parser.add_argument("--write", type=_page, metavar="PAGE", help="write the tables into this Markdown page")
     parser.add_argument(
         "--rounds", type=_count, default=5, help="rounds of overhead, journal and stages (default: %(default)s)"

@@ -17,7 +17,7 @@ from .overhead import BACKENDS, OURS, Case
 from .processes import Contender
 
 _ROUNDS = 3
-_ITEMS = 10_000
+_ITEMS = 20_000
 _RUN_ITEMS = 30_000
 _CALLS = 1_000
 _IN_FLIGHT = 50
