@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import gc
 import sys
-from collections.abc import Callable
+from collections.abc import AsyncGenerator, Callable
 from contextlib import AbstractAsyncContextManager
 from types import MethodType
 from typing import Any
@@ -26,7 +26,7 @@ class AbandonedGenerators:
     """Looks at the generators that begin while it is open, before the event loop closes them. Of the thread that opens it."""
 
     def __init__(self) -> None:
-        self._former: Callable[[Any], object] | None = None
+        self._former: Callable[[AsyncGenerator[Any, Any]], None] | None = None
 
     def open(self) -> None:
         """Begin to look at them."""
@@ -38,7 +38,7 @@ class AbandonedGenerators:
         if sys.get_asyncgen_hooks().finalizer == self._finalize:
             sys.set_asyncgen_hooks(finalizer=self._former)
 
-    def _finalize(self, generator: Any) -> None:
+    def _finalize(self, generator: AsyncGenerator[Any, Any]) -> None:
         if is_inside_nursery(generator):
             _KEPT.append(generator)
         elif self._former is not None:
