@@ -12,7 +12,7 @@ import attrs
 import pytest
 import sniffio
 
-from paceline import CallableStrategy, ProcessorConfig, open_stream, process_prompts, run_prompts
+from paceline import CallableStrategy, ProcessorConfig, open_pool, open_stream, process_prompts, run_prompts
 from paceline.exceptions import ConfigurationError, SourceError
 
 BACKENDS = ("trio", "asyncio")
@@ -111,3 +111,7 @@ async def test_several_settings_are_named_together_and_streams_and_awaited_batch
     with pytest.raises(TypeError, match=words):
         async with open_stream(LOOP, ["a"], max_workers=5, deadline=60):
             pass
+    with pytest.raises(TypeError, match=words):
+        open_pool(max_workers=5, deadline=60)
+    with pytest.raises(TypeError, match="unexpected keyword argument 'max_wokers'"):
+        open_pool(max_wokers=5)

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterable, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterable, Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
+from functools import wraps
 from itertools import count
 from os import PathLike
 from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import Any, ParamSpec, Self, TypeVar
 from uuid import uuid4
 
 from anyio.lowlevel import checkpoint
 
-from ._core.config import ProcessorConfig
+from ._core.config import ProcessorConfig, refuse_settings
 from ._core.exceptions import ConfigurationError
 from ._core.fault import POOL_DRAINED
 from ._core.pace import PaceController, PaceKnowledge
@@ -32,6 +33,8 @@ from .abc import BaseObserver, Journal, LLMCallStrategy, LLMWorkItem, Middleware
 from .processor import as_journal
 
 T = TypeVar("T")
+_P = ParamSpec("_P")
+_R = TypeVar("_R")
 
 INTERACTIVE = 1
 """Priority of single calls, unless they have another."""
@@ -39,6 +42,18 @@ BACKGROUND = 0
 """Priority of batches, unless they have another."""
 
 
+def _explains_settings(function: Callable[_P, _R]) -> Callable[_P, _R]:
+    """Let a function say where a setting goes that was passed as an argument of its own."""
+
+    @wraps(function)
+    def call(*args: _P.args, **options: _P.kwargs) -> _R:
+        refuse_settings(options)
+        return function(*args, **options)
+
+    return call
+
+
+@_explains_settings
 def open_pool(  # noqa: PLR0913 - all have good defaults
     config: ProcessorConfig | None = None,
     *,

@@ -11,11 +11,10 @@ from types import TracebackType
 from typing import Any, Literal, TypeAlias, TypeVar, Unpack
 
 import anyio
-import attrs
 from anyio import from_thread
 from anyio.lowlevel import EventLoopToken, current_token
 
-from ._core.config import ProcessorConfig
+from ._core.config import refuse_settings
 from ._core.exceptions import ConfigurationError
 from ._core.results import BatchResult
 from ._engine.delivery import ResultStream
@@ -202,10 +201,5 @@ def _private_pool(options: Options) -> Pool:
     Raises:
         TypeError: One of them is a setting, or unknown.
     """
-    names = {field.name for field in attrs.fields(ProcessorConfig) if field.init}
-    given = {name: value for name, value in options.items() if name in names}
-    if given:
-        settings = ", ".join(f"{name}={value!r}" for name, value in given.items())
-        are = "is a setting" if len(given) == 1 else "are settings"
-        raise TypeError(f"{' and '.join(given)} {are}: pass config=ProcessorConfig({settings})")
+    refuse_settings(options)
     return ParallelBatchProcessor[Any](**options)._pool  # noqa: SLF001 - two surfaces of one library

@@ -9,8 +9,9 @@ import anyio.lowlevel
 import pytest
 
 from paceline import CallableStrategy, open_pool
-from paceline.exceptions import ConfigurationError, JournalChangedError
+from paceline.exceptions import ConfigurationError, JournalChangedError, JournalError
 from paceline.journal import SqliteJournal
+from paceline.journal.writer import JournalWriter
 
 pytestmark = pytest.mark.anyio
 
@@ -143,3 +144,8 @@ async def test_two_batches_of_a_pool_with_the_same_ids_need_names_and_the_error_
 def test_an_empty_path_is_refused(make):
     with pytest.raises(ConfigurationError, match="journal is an empty path; give the path of a file"):
         make("")
+
+
+def test_a_writer_refuses_an_empty_path_too():
+    with pytest.raises(JournalError, match="journal is an empty path"):
+        JournalWriter("")

@@ -7,7 +7,7 @@ a running batch.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Literal, TypeAlias
 
 import attrs
@@ -59,3 +59,16 @@ class ProcessorConfig:
         """Call `listener` after each assignment; return a function that unsubscribes it."""
         self._listeners.append(listener)
         return lambda: self._listeners.remove(listener)
+
+
+def refuse_settings(options: Mapping[str, object]) -> None:
+    """Raise for an option that is a setting: it belongs into the config.
+
+    Raises:
+        TypeError: One of `options` is the name of a setting.
+    """
+    given = {field.name: options[field.name] for field in attrs.fields(ProcessorConfig) if field.name in options}
+    if given:
+        settings = ", ".join(f"{name}={value!r}" for name, value in given.items())
+        are = "is a setting" if len(given) == 1 else "are settings"
+        raise TypeError(f"{' and '.join(given)} {are}: pass config=ProcessorConfig({settings})")

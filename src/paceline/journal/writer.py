@@ -68,6 +68,8 @@ class JournalWriter:
         if durability not in _SYNCHRONOUS:
             raise ConfigurationError(f"durability must be normal or full, not {durability!r}")
         self.path: str = os.fspath(path)
+        if not self.path:
+            raise JournalError("journal is an empty path; give the path of a file")
         self._absolute_path = os.path.abspath(self.path)  # noqa: PTH100 - a symbolic link stays one
         self._lock: int | None = None
         self._run = 0
