@@ -93,11 +93,11 @@ def test_what_a_call_may_take_is_no_more_than_the_slowest_answer_and_grows_with_
     assert slow <= times.slow(now, timeout + more)
 
 
-def test_of_a_timeout_that_is_long_enough_a_fifth_may_be_spent_on_waiting():
+def test_of_a_timeout_that_is_long_enough_a_tenth_may_be_spent_on_waiting():
     times, now = spread(math.inf, calls=100)
     assert times.slow(now, 10.0) < 5.0
-    assert times.slow(now, 3.0) == 0.8 * 3.0
-    assert times.slow(now, 0.9) > 0.8 * 0.9  # with less, many fewer would be answered
+    assert times.slow(now, 2.6) <= 0.9 * 2.6
+    assert times.slow(now, 0.9) > 0.9 * 0.9  # with less, many fewer would be answered
 
 
 def spread(patience, seed=1, calls=90):

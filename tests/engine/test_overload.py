@@ -64,7 +64,7 @@ def limited(latency: float = 0.3, sigma: float = 0.5, rate: float = 50) -> tuple
     return provider, SimulatedStrategy(provider)
 
 
-@pytest.mark.parametrize(("timeout", "share"), [(1.0, 0.9), (2.0, 0.97)])
+@pytest.mark.parametrize(("timeout", "share"), [(0.5, 0.75), (1.0, 0.93), (2.0, 0.97)])
 async def test_callers_whose_own_timeouts_cut_them_off_lock_nobody_out_of_an_idle_provider(timeout, share):
     _, strategy = limited()
     async with open_pool() as pool:

@@ -6,7 +6,7 @@ Rules owned here:
    take longer is Kaplan and Meier's estimate. Without them, callers with short timeouts would make a provider look fast.
 2. Where nothing is answered any more, cut-offs say nothing about the usual time: they count only once a later answer has come.
 3. A call may wait for as long as nearly every call ends in the rest of its timeout. Where the timeout is so short that this allows hardly any
-   wait, it may wait for a fifth of it, if that costs few of the answers that it would get without a wait.
+   wait, it may wait for a tenth of it, if that costs few of the answers that it would get without a wait.
 4. A call is hopeless if less time is left for it than even the fastest of the latest answers took, with a margin. If other calls wait,
    which have more time, it is hopeless if one call in ten takes longer than it has left: it would be paid for and cut off. Before some were
    answered lately it is hopeless only if such others wait.
@@ -27,7 +27,8 @@ _KEPT, _LONGEST = 100, 120.0  # latest calls; seconds
 _ENOUGH = 8  # answers: of so few, one in nine takes less time than the fastest, and one in twenty or so the margin less
 _MARGIN = 0.8  # times the fastest answer
 _SLOW, _RISKY = 0.99, 0.9  # shares of the calls that take no longer: what a call may need; what it should have left
-PART = 0.8  # of a timeout that a call needs at most: the rest of it may be spent on waiting
+PART = 0.9  # of a timeout that a call needs at most: the rest of it may be spent on waiting
+_NEARLY = 0.95  # of the answers without a wait
 _RARE, _MANY = 0.05, 20  # share of calls that take so long that the provider is to blame; answers that show it
 
 
@@ -97,7 +98,7 @@ class AnswerTimes:
         if known is None:
             return None
         without_wait = 1.0 - known.share_longer(timeout)
-        return min(known.within(_SLOW), max(PART * timeout, known.within(_RISKY * without_wait)))
+        return min(known.within(_SLOW), max(PART * timeout, known.within(_NEARLY * without_wait)))
 
     def needed(self, now: float, *, others: bool) -> float | None:
         """Return the seconds that a call must have left when it starts; None: too few answers are known.

@@ -46,6 +46,7 @@ _PROVIDER_FAULTS = frozenset({FaultKind.OVERLOADED, FaultKind.TRANSIENT, FaultKi
 _CALLER_FAULTS = frozenset({FaultKind.BUG, FaultKind.CANCELLED})
 _FIRST_ANSWERS = 16  # calls that show how long a call takes
 _IDLE = 1.0  # seconds without a call in flight
+_LIVELY = 5.0  # seconds since the latest answer: the provider is at work
 _ADMITTED, _REFUSED, _USELESS = Outcome.ADMITTED, Outcome.REFUSED, Served(accepted=False)
 
 
@@ -318,6 +319,8 @@ class PaceController:
 
     def _record_no_evidence(self, call: Call, now: float, *, excused: bool = False) -> None:
         self._knee.drop(call.order)
+        if now - call.started >= self._admissions.refusal_latency and now - self._streaks.answered_at < _LIVELY:
+            excused = True  # it was let in: a refusal would have come by then, and others are answered
         self._admissions.record_no_evidence(call, excused=excused)
         if self._breaker.is_probe(call.started):
             self._breaker.lose_probe(now)
