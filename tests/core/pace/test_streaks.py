@@ -131,3 +131,34 @@ def test_any_sequence_is_accepted(history, admitted):
         assert streaks.is_refusing(admitted) in (True, False)
         assert streaks.is_degraded(math.inf) in (True, False)
         assert not math.isnan(streaks.refused_since)
+
+
+def overdue(streaks, *starts):
+    for start in starts:
+        streaks.record_fault(start, counts=True, overdue=True)
+
+
+def test_five_overdue_calls_that_started_since_the_latest_answer_show_that_nothing_is_answered():
+    streaks = Streaks()
+    streaks.record_answer(1.0)
+    streaks.answered_at = 2.0
+    overdue(streaks, 1.5, 1.6, 1.7, 1.8, 1.9, 2.0, 2.1, 2.2, 2.3)
+    assert not streaks.is_silent()
+    overdue(streaks, 2.4)
+    assert streaks.is_silent()
+
+
+def test_an_answer_in_between_shows_that_some_are_answered():
+    streaks = Streaks()
+    overdue(streaks, 1.0, 2.0, 3.0, 4.0)
+    streaks.record_answer(0.5)
+    overdue(streaks, 5.0)
+    assert not streaks.is_silent()
+
+
+def test_other_faults_are_not_silence():
+    streaks = Streaks()
+    for number in range(20):
+        streaks.record_fault(float(number), counts=True)
+    assert streaks.is_failing()
+    assert not streaks.is_silent()

@@ -6,8 +6,8 @@ When it opens (`Streaks`):
 
 1. After some refusals in a row that make up most of the calls between the first and the last of them. While few calls were ever
    admitted one refusal is enough, because nothing known speaks against it.
-2. After some faults in a row, if they are fast; slow ones if their calls had started after the latest answer, and none has come since: then
-   nothing is answered any more, as by a server that hangs.
+2. After some fast faults in a row; or after some calls in a row that took longer than nearly all do, if they had started after the latest
+   answer, and none has come since: then nothing is answered any more, as by a server that hangs.
 3. Faults of more than a fifth of the latest calls do not open it; the provider is degraded, and the pace goes down. Only calls
    that started after the last such slowdown count, so that one degradation causes one slowdown.
 
@@ -56,7 +56,7 @@ class Streaks:
     """Faults among the latest calls."""
     answered_at: float = -math.inf
     """When the latest answer came, in seconds."""
-    _silent: int = 0  # faults of calls that started since then
+    _silent: int = 0  # overdue calls that started since then
     _latest: deque[bool] = attrs.field(factory=lambda: deque(maxlen=_LATEST))
     _slowed_at: float = -math.inf
 
@@ -90,12 +90,18 @@ class Streaks:
             self.latest_faults -= latest[0]
         latest.append(False)
 
-    def record_fault(self, started: float, *, counts: bool) -> None:
-        """Record a fault; `counts`: as a sign of degradation, too (not while the breaker is open)."""
+    def record_fault(self, started: float, *, counts: bool, overdue: bool = False) -> None:
+        """Record a fault.
+
+        Args:
+            started: When its call had started, in seconds.
+            counts: Whether it is a sign of degradation, too (not while the breaker is open).
+            overdue: Whether its call took longer than nearly all do.
+        """
         if not self._faults:
             self.failed_since = started
         self._faults += 1
-        self._silent += started >= self.answered_at
+        self._silent += overdue and started >= self.answered_at
         if counts and started >= self._slowed_at:
             latest = self._latest
             self.latest_faults += 1 - (latest[0] if len(latest) == _LATEST else 0)
@@ -106,7 +112,7 @@ class Streaks:
         return self._faults >= _FAULTS
 
     def is_silent(self) -> bool:
-        """Whether all calls that started since the latest answer failed, and these are many."""
+        """Whether many calls that started since the latest answer are overdue."""
         return self._silent >= _FAULTS
 
     def is_degraded(self, started: float) -> bool:

@@ -183,8 +183,8 @@ class PaceController:
                 self._record_answer(ticket, now, signal)
             case Throttled():
                 self._record_refusal(ticket, now, signal)
-            case Faulted(kind) if kind in _PROVIDER_FAULTS:
-                self._record_fault(ticket, now)
+            case Faulted(kind, overdue) if kind in _PROVIDER_FAULTS:
+                self._record_fault(ticket, now, overdue=overdue)
             case Faulted(kind) if kind in _CALLER_FAULTS and now > ticket.started and not self._breaker.is_open:
                 self._record_answer(ticket, now, _USELESS)  # presumably the caller's code failed over the answer
             case Excused(earlier):
@@ -300,12 +300,12 @@ class PaceController:
             self._attribution.charge_series(now, self._streaks.refused_since, call)
             self._outage.begin(now, self._streaks.refused_since, asked, by_faults=False)
 
-    def _record_fault(self, call: Call, now: float) -> None:
+    def _record_fault(self, call: Call, now: float, *, overdue: bool) -> None:
         breaker, streaks = self._breaker, self._streaks
         self._knee.drop(call.order)
         self._admissions.record_no_evidence(call)
         self._judge(now)
-        streaks.record_fault(call.started, counts=not breaker.is_open)
+        streaks.record_fault(call.started, counts=not breaker.is_open, overdue=overdue)
         if breaker.is_open:
             if breaker.is_probe(call.started):
                 breaker.fault_seconds = min(TRUST, now - call.started)

@@ -41,6 +41,8 @@ class Faulted:
 
     kind: FaultKind
     """Kind of the fault. Overload, transient faults and timeouts tell of the provider's health; a bug presumably followed an answer."""
+    overdue: bool = False
+    """Whether the call was cut off after a time in which nearly all calls are answered."""
 
 
 @attrs.frozen
@@ -59,7 +61,7 @@ class Excused:
 Signal: TypeAlias = Served | Throttled | Faulted | Abandoned | Excused
 """How a call ended."""
 SERVED, ABANDONED = Served(), Abandoned()
-TIMED_OUT = Faulted(FaultKind.TIMEOUT)
+TIMED_OUT = Faulted(FaultKind.TIMEOUT, overdue=True)
 
 _MUCH_LONGER = 3.0  # times the usual duration
 
