@@ -63,5 +63,5 @@ class Denials:
         denial = self._by_id.get(id(strategy)) if self._by_id else None
         if denial is None or now >= denial.until:
             return None
-        message = f"not called, because the last call was denied: {denial.fault.message}"
+        message = f"not called, because the last call was denied: {denial.fault.message.rstrip('.')}"
         return Fault(FaultKind.PENDING, message, denial.until - now)

@@ -424,8 +424,8 @@ class SingleCalls(AcceptedItems):
         """Make no more calls of a job's strategy for a while, as its provider does not know the caller."""
         now, strategy = current_time(), job.origin
         if self._denials.record(strategy, fault, now):
-            message = "calls of %s are refused, and one is tried again after 5 s or longer: %s; with a valid key: pool.reopen()"
-            logger.warning(message, _name(strategy), fault)
+            message = "calls of %s are refused, and one is tried again after 5 s or longer: %s; once the key is valid, call pool.reopen()"
+            logger.warning(message, _name(strategy), str(fault).rstrip("."))
         reason = self._denials.reason(strategy, now)
         for other in [other for other in lane.queue if other.submitter is self and other.origin is strategy]:
             if other.waiting and reason is not None:
