@@ -165,12 +165,12 @@ def _row(case: Case, answers: Answers) -> tuple[str, ...]:
 
 def _verdicts(answers: Answers, items: int) -> list[str]:
     lines = []
-    for bound in sorted({case.bound for case in OURS if case.bound is not None}):
-        cases = [case for case in OURS if case.bound == bound]
+    situations = dict.fromkeys((_situation(case), case.bound) for case in OURS if case.bound is not None)
+    for situation, bound in situations:
+        cases = [case for case in OURS if (_situation(case), case.bound) == (situation, bound)]
         ratios = [value for case in cases if (value := ratio(case, answers)) is not None]
         worst = max(ratios) if len(ratios) == len(cases) else None
-        names = " and ".join(dict.fromkeys(_situation(case) for case in cases))
-        lines.append(verdict(f"{names}: at most {bound:.1f} times the yardstick", worst, bound, "times"))
+        lines.append(verdict(f"{situation}: at most {bound:.1f} times the yardstick", worst, bound, "times"))
     if items == _ITEMS:
         cold = [answer for case in OURS[:2] for answer in answers[case]]
         slowest = max((min(a.wall for a in answers[case]) for case in OURS[:2] if answers[case]), default=None)
@@ -182,4 +182,5 @@ def _verdicts(answers: Answers, items: int) -> list[str]:
 def _situation(case: Case) -> str:
     if case.contender.entry.startswith("process_prompts"):
         return f"{case.workers:,} workers"
-    return case.contender.label.removeprefix("**paceline** ").rpartition(", ")[0].replace("`process_prompts`, ", "")
+    name = case.contender.label.removeprefix("**paceline** ").rpartition(", ")[0].replace("`process_prompts`, ", "")
+    return f"{name}, {case.workers:,} workers"
