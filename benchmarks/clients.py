@@ -169,7 +169,7 @@ ALONE, STRATEGY, COMPLETE = "{} alone", "**paceline** strategy's `execute`", "**
 CONTENDERS: dict[str, Callable[[Package, str, int], AbstractAsyncContextManager[Work]]] = {
     ALONE: lambda package, url, n: package_alone(package, url, n, httpx2.AsyncClient(timeout=None, limits=_LIMITS)),
     "{} with paceline's connections": lambda package, url, n: package_alone(
-        package, url, n, ShardedClient(timeout=None)
+        package, url, n, ShardedClient(timeout=None, verify=httpx2.create_ssl_context())
     ),
     STRATEGY: strategy_alone,
     COMPLETE: complete,
