@@ -14,7 +14,6 @@ from hypothesis import strategies as st
 from trio.testing import MockClock
 
 from paceline import (
-    CallError,
     FaultKind,
     LLMCallStrategy,
     LLMWorkItem,
@@ -29,6 +28,7 @@ from paceline.testing.virtual_time import VirtualTimeLoop
 from paceline.typing import Backoff
 
 from ..search import examples
+from .chaos import ACTS, perform
 from .support import Status
 from .test_streams import leak
 
@@ -37,10 +37,6 @@ BACKENDS = {
     "asyncio": lambda: {"loop_factory": VirtualTimeLoop},
 }
 
-ACTS = [
-    "answer", "answer", "answer", "throttle", "overload", "drop", "hang", "bug", "leak", "group", "invalid_reply",
-    "invalid", "truncated", "refused", "swallow", "instant",
-]  # fmt: skip
 LATE_ACTS = ["none", "none", "none", "raise", "leak", "hang"]
 EARLY_ACTS = [*LATE_ACTS, "skip", "replace", "move"]
 
@@ -75,37 +71,12 @@ class Planned(LLMCallStrategy[str]):
         if self.failing_prepare:
             raise Status(400)
 
-    async def execute(self, prompt: str, attempt: int, timeout: float) -> Any:  # noqa: C901 - one case for each act
+    async def execute(self, prompt: str, attempt: int, timeout: float) -> Any:
         acts = self.plans[int(prompt)].acts
         act = acts[self.calls] if self.calls < len(acts) else "answer"
         self.calls += 1  # of this item: each has its own copy
-        if act != "instant":
-            await anyio.sleep(0.25 + int(prompt) % 7 / 8)
-        match act:
-            case "throttle":
-                raise Status(429, {"retry-after": "2"})
-            case "overload":
-                raise Status(503)
-            case "drop":
-                raise ConnectionResetError
-            case "hang":
-                await anyio.sleep(math.inf)
-            case "bug":
-                raise LookupError("a bug")
-            case "leak":
-                await leak()
-            case "group":
-                raise ExceptionGroup("nursery", [Status(500), Status(429)])
-            case "invalid_reply":
-                return object()
-            case "invalid" | "truncated" | "refused":
-                raise CallError(act, kind=FaultKind(act), usage=TokenUsage(1, 1))
-            case "swallow":
-                try:
-                    await anyio.sleep(math.inf)
-                except anyio.get_cancelled_exc_class():
-                    return "late", None
-        return "answer", TokenUsage(2, 2)
+        reply = await perform(act, 0.25 + int(prompt) % 7 / 8, [])
+        return ("answer", TokenUsage(2, 2)) if reply is None else reply
 
 
 class PlannedHooks(Middleware, BaseObserver):
