@@ -13,6 +13,7 @@ from pathlib import Path
 
 from . import faults as faulty_items
 from . import long_batch, ratios, savings
+from . import scale as large
 from . import typed as typed_answers
 from .journal import journal
 from .memory import memory
@@ -20,7 +21,18 @@ from .overhead import overhead
 from .page import about, machine, section, write
 from .stages import stages
 
-_BENCHMARKS = ("overhead", "memory", "journal", "stages", "long-batch", "typed", "clients", "savings", "faults")
+_BENCHMARKS = (
+    "overhead",
+    "memory",
+    "journal",
+    "stages",
+    "long-batch",
+    "typed",
+    "clients",
+    "savings",
+    "faults",
+    "scale",
+)
 
 
 def main() -> None:
@@ -79,6 +91,9 @@ def _measure(name: str, arguments: argparse.Namespace) -> str:
         "clients": _clients,
         "savings": lambda: f"{about(savings)}\n\n{savings.savings()}",
         "faults": lambda: f"{about(faulty_items)}\n\n{faulty_items.faults()}",
+        "scale": lambda: (
+            f"{about(large)}\n\n{large.scale(arguments.waiting_items, 2 * arguments.items, report=_report)}"
+        ),
     }
     return measures[name]()
 
@@ -122,6 +137,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--long-batch-items", type=_count, default=1_000_000, help="items of the long batch (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--waiting-items", type=_count, default=1_000_000, help="items that wait in scale (default: %(default)s)"
     )
     parser.add_argument(
         "--peer-streamed", type=_count, default=20_000, help="--streamed of async-batch-llm (default: %(default)s)"
