@@ -158,22 +158,21 @@ if TYPE_CHECKING:
     ItemResult: TypeAlias = Succeeded[T] | Failed[T]
     """What a type checker takes `paceline.WorkItemResult` for."""
 
-    def make_result(  # noqa: PLR0913, PLR0917 - the fields of a result
-        item_id: str,
-        index: int,
-        output: T | None = None,
-        error: Fault | None = None,
-        context: Any = None,
-        usage: TokenUsage = NO_USAGE,
-        attempts: tuple[Attempt, ...] = (),
-        refusals: int = 0,
-        model: str | None = None,
-    ) -> ItemResult[T]:
-        """Return a `WorkItemResult` with these fields: for a type checker, which takes the class for a union; at run time it is the class."""
-        ...
 
-else:
-    make_result = WorkItemResult
+def make_result(  # noqa: PLR0913, PLR0917 - the fields of a result
+    item_id: str,
+    index: int,
+    output: T | None = None,
+    error: Fault | None = None,
+    context: Any = None,
+    usage: TokenUsage = NO_USAGE,
+    attempts: tuple[Attempt, ...] = (),
+    refusals: int = 0,
+    model: str | None = None,
+) -> ItemResult[T]:
+    """Return a `WorkItemResult` with these fields: what typed code calls in place of the class, which a type checker takes for a union."""
+    result = WorkItemResult(item_id, index, output, error, context, usage, attempts, refusals, model)
+    return cast("ItemResult[T]", result)
 
 
 def is_result(value: object) -> TypeGuard[ItemResult[Any]]:

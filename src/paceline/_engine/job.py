@@ -13,8 +13,9 @@ from .._core.config import ProcessorConfig
 from .._core.fair_queue import Customer
 from .._core.fault import Fault
 from .._core.fault_groups import FaultGroup
+from .._core.item_result import WorkItemResult as ItemResultClass
 from .._core.refusals import NOT_REFUSED, RefusalRecord
-from .._core.results import Attempt, WorkItemResult, make_result
+from .._core.results import Attempt, WorkItemResult
 from .._core.usage import NO_USAGE, TokenUsage
 from ..abc import Ladder, LLMCallStrategy, LLMWorkItem
 from .lane import ConnectionUse, Lane
@@ -239,7 +240,7 @@ class Job:
     def settle(self, output: Any, fault: Fault | None) -> None:
         """Decide its result."""
         attempts = self.attempts
-        self.result = make_result(
+        self.result = ItemResultClass(  # type: ignore[assignment]  # as `make_result`, without a call
             self.item.item_id,
             self.index,
             output,
