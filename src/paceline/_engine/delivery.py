@@ -212,7 +212,7 @@ class ResultStream(Generic[T]):
         """Return the results that wait to be consumed, without waiting for more: for a consumer that writes many at once.
 
             async for result in results:
-                write([result, *results.take_ready()])
+                write([result] + results.take_ready())
         """
         return self._handover.take_ready()
 
