@@ -16,7 +16,7 @@ from paceline import LLMCallStrategy, open_pool
 from paceline.exceptions import Busy
 from paceline.testing import Service, SimulatedProvider, SimulatedStrategy, TokenBucket
 
-from .support import USAGE, Status
+from .support import USAGE, Echo, FixedPace, Scripted, Status
 
 pytestmark = pytest.mark.anyio
 
@@ -155,3 +155,43 @@ async def test_at_a_provider_that_answers_nothing_callers_are_refused_at_once_an
     said = [record.getMessage() for record in caplog.records if " is shut until " in record.getMessage()]
     assert len(said) == 1, said
     assert math.isfinite(down.refusals[0][1])
+
+
+async def test_callers_that_wait_when_a_lane_shuts_for_longer_than_they_can_are_refused_at_once():
+    pace, outcomes = FixedPace(1), {}
+
+    async def call(name: str, timeout: float) -> None:
+        asked = anyio.current_time()
+        try:
+            outcomes[name] = (await pool.call(Echo(quota="lane"), name, timeout=timeout)).success
+        except Busy as busy:
+            outcomes[name] = anyio.current_time() - asked, busy.retry_after >= 60
+
+    async with open_pool(pace=lambda _: pace) as pool, anyio.create_task_group() as group:
+        group.start_soon(pool.call, Scripted({"first": [Status(503)]}, 2.0, quota="lane"), "first")
+        await anyio.sleep(0.5)
+        group.start_soon(call, "hasty", 10)
+        group.start_soon(call, "patient", 200)
+        await anyio.sleep(0.5)
+        pace.gate = anyio.current_time() + 61.0
+        await anyio.sleep(1.5)
+        with pytest.raises(Busy, match="no call starts for about 59"):
+            await pool.call(Echo(quota="lane"), "late", timeout=10)
+    assert outcomes == {"hasty": (pytest.approx(1.5), True), "patient": True}
+
+
+async def test_a_call_that_would_be_repeated_only_after_its_timeout_ends_at_once():
+    pace = FixedPace(1)
+    async with open_pool(pace=lambda _: pace) as pool, anyio.create_task_group() as group:
+        strategy = Scripted({"first": [Status(503)]}, 2.0)
+        asked = anyio.current_time()
+
+        async def shut() -> None:
+            await anyio.sleep(1.0)
+            pace.gate = anyio.current_time() + 60.0
+
+        group.start_soon(shut)
+        result = await pool.call(strategy, "first", timeout=20)
+        assert result.error.kind.value == "timeout"
+        assert "not repeated" in result.error.message
+        assert anyio.current_time() - asked < 5
