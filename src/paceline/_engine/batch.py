@@ -4,17 +4,14 @@ Rules owned here:
 
 1. A batch is a task of its pool, with the context variables of whoever started it; reading, calling, settling and committing are tasks
    of its own nursery.
-2. A worker makes one call after the other. If no call may start, it waits for the next one: to end it and start another would cost more
-   than the call. No call is cancelled because there are too many workers.
-3. However the nursery ends, every accepted item has its result afterwards.
+2. However the nursery ends, every accepted item has its result afterwards.
 """
 
 from __future__ import annotations
 
 import math
-from collections import deque
-from collections.abc import Awaitable, Callable, Sequence
-from contextvars import copy_context
+from collections.abc import Sequence
+from contextvars import Context
 from typing import TYPE_CHECKING, Any
 
 from anyio import CancelScope, Event, create_task_group, current_time, lowlevel
@@ -28,25 +25,20 @@ from .._core.fault_groups import FaultGroup
 from .._core.results import BatchResult
 from .._core.systematic_failure import unprepared_fault
 from .commits import CommitQueue
+from .crew import Crew
 from .delivery import Outlet
 from .foreign import interrupt_of, is_cancelled
 from .intake import Intake, ReadItems
 from .job import Job
-from .settle import give_up, pass_middlewares
-from .steps import STEP, in_steps, let_go
+from .steps import STEP, in_steps
 from .strategy_values import model_of
-from .worker import Crew, Worker
 
 if TYPE_CHECKING:
     from .lane import Lane
     from .services import Services
 
-_MAX_TASKS = 64  # tasks that settle dismissed jobs, and as many that pass new ones through the middlewares
-_MAX_IN_HOOKS = 4_000  # workers whose hooks are slow; no more calls start until one has ended
-_INTRODUCED_EVERY = 16  # items that one of these tasks passes on between two checkpoints
 
-
-class Batch(ReadItems, Crew):
+class Batch(ReadItems):
     """One batch of a pool.
 
     Args:
@@ -65,12 +57,11 @@ class Batch(ReadItems, Crew):
     ) -> None:
         super().__init__(outlet, current_time())
         self.priority, self.tenant = priority, tenant
-        self.context = copy_context()
-        """The context variables of whoever started the batch."""
         self.ended: Event = Event()
         """Set once every item has its result and no task runs."""
         self._services = services
         self._intake = intake
+        self._crew = Crew(services, self, intake)
         self._commits = None if services.journal is None else CommitQueue(self, services)
         self._state = BatchState.OPEN
         self._is_halted = False
@@ -80,18 +71,8 @@ class Batch(ReadItems, Crew):
         self.closed: Event = Event()
         """Set once every item has its result and no more can come."""
         self._scope = CancelScope()
-        self._start_soon: Any = None
-        """Starts a task in the batch's nursery; None while the batch has no nursery."""
-        self._unstarted: list[tuple[Any, ...]] = []
-        """Tasks that wait for the nursery."""
-        self._parked: list[Worker] = []
-        self._workers = 0
         self._unprepared: dict[str, Fault] = {}
         """Why strategies could not be prepared, by message."""
-        self._dismissed: deque[tuple[Job, Fault]] = deque()
-        self._settlers = 0
-        self._new: deque[Job] = deque()
-        self._introducers = 0
         self._result: BatchResult[Any] = BatchResult()
         self._failure: BaseException | None = None
 
@@ -113,6 +94,16 @@ class Batch(ReadItems, Crew):
         return self._state is BatchState.OPEN and not self._is_halted
 
     @property
+    def context(self) -> Context:
+        """The context variables of whoever started the batch."""
+        return self._crew.context
+
+    @property
+    def is_halted(self) -> bool:
+        """Whether no more calls start, because the batch's tasks are being cancelled."""
+        return self._is_halted
+
+    @property
     def may_start(self) -> bool:
         """Whether one of its waiting jobs may start a call."""
         return (
@@ -120,7 +111,7 @@ class Batch(ReadItems, Crew):
             and not self._is_halted
             and self._outlet.has_room
             and (self._commits is None or self._commits.has_room)
-            and self._workers - len(self._parked) - self.in_flight < _MAX_IN_HOOKS
+            and self._crew.has_room
         )
 
     @property
@@ -224,26 +215,23 @@ class Batch(ReadItems, Crew):
 
     def admit(self, job: Job) -> None:
         """Pass an accepted job through the middlewares, and let it wait for its first call."""
-        if not self._services.hooks.rewrite_items:
+        if self._services.hooks.rewrite_items:
+            self._crew.introduce(job)
+        else:
             self._services.strategies.route(job)
-            return
-        self._new.append(job)
-        if self._introducers < _MAX_TASKS:
-            self._introducers += 1
-            self._start(self._introduce)
 
     def admit_all(self, jobs: Sequence[Job]) -> None:
         """Do with each of these accepted jobs what `admit` does."""
-        if not self._services.hooks.rewrite_items:
+        if self._services.hooks.rewrite_items:
+            for job in jobs:
+                self._crew.introduce(job)
+        else:
             self._services.strategies.route_all(jobs)
-            return
-        for job in jobs:
-            self.admit(job)
 
     async def recall(self, job: Job) -> None:
         """Recall or admit a job that another task brought, in a task of the batch, as that other one may be cancelled."""
         done = Event()
-        self._start(self._recall, job, done)
+        self._crew.start(self._recall, job, done)
         await done.wait()
 
     async def _recall(self, job: Job, done: Event) -> None:
@@ -254,41 +242,9 @@ class Batch(ReadItems, Crew):
             done.set()
             self._services.scheduler.start_calls()
 
-    def _start(self, function: Callable[..., Awaitable[None]], *args: Any) -> None:
-        """Start a task in the batch's nursery, which may not be open yet; after it was closed, do nothing."""
-        if self._start_soon is not None:
-            self.context.run(self._start_soon, function, *args)
-        elif not self._is_halted:
-            self._unstarted.append((function, *args))
-
-    def _start_what_waits(self) -> None:
-        for function, *args in self._unstarted:
-            self.context.run(self._start_soon, function, *args)
-        self._unstarted.clear()
-
-    async def _introduce(self) -> None:
-        """Pass new jobs through the middlewares."""
-        seen = 0
-        try:
-            while self._new:
-                job = self._new.popleft()
-                seen += 1
-                if seen % _INTRODUCED_EVERY == 0:
-                    await lowlevel.checkpoint()
-                if await pass_middlewares(self._services, job):
-                    self._services.strategies.route(job)
-                    self._services.scheduler.start_calls()
-                self._intake.wake_if_low()
-        finally:
-            self._introducers -= 1
-
     def run(self, job: Job) -> None:
         """Let a worker make the call of a started job."""
-        if self._parked:
-            self._parked.pop().resume(job)
-        else:
-            self._workers += 1
-            self._start(Worker(self._services, self).work, job)
+        self._crew.run(job)
 
     def record_start(self) -> None:
         """Count a call that starts; once one has, the reader may be wanted."""
@@ -299,48 +255,11 @@ class Batch(ReadItems, Crew):
     @property
     def is_busy(self) -> bool:
         """Whether a worker makes a call, or settles one."""
-        return self._workers > len(self._parked)
-
-    @property
-    def _in_hooks(self) -> int:
-        """Workers whose calls have ended, and whose hooks have not."""
-        return self._workers - len(self._parked) - self.in_flight
-
-    def park(self, worker: Worker) -> bool:
-        """Let a worker wait for its next job; return whether it may."""
-        if self.is_closed or self._is_halted:
-            return False
-        if self._in_hooks == _MAX_IN_HOOKS:
-            self._services.scheduler.touch_all(self)
-        self._parked.append(worker)
-        if not self.is_busy:
-            self._intake.wake()
-        return True
-
-    def retire(self) -> None:
-        """Count a worker as ended."""
-        self._workers -= 1
-        if not self.is_busy:
-            self._intake.wake()
+        return self._crew.is_busy
 
     def dismiss(self, job: Job, fault: Fault) -> None:
         """End a job that is neither in a lane nor with a worker: it will be settled with `fault`, in a task of its own."""
-        self._dismissed.append((job, fault))
-        if self._settlers < (_MAX_TASKS if self._services.hooks.has_middlewares else 1):
-            self._settlers += 1
-            self._start(self._settle_dismissed)
-
-    async def _settle_dismissed(self) -> None:
-        settled = 0
-        try:
-            while self._dismissed:
-                await give_up(self._services, *self._dismissed.popleft())
-                settled += 1
-                if settled % STEP == 0:
-                    await lowlevel.checkpoint()
-        finally:
-            self._settlers -= 1
-        self._intake.wake()
+        self._crew.dismiss(job, fault)
 
     def leave_unprepared(self, job: Job, fault: Fault, effect: retry.Effect) -> None:
         """End a job whose strategy could not be prepared: if it was not called, it can run again."""
@@ -398,8 +317,7 @@ class Batch(ReadItems, Crew):
         try:
             try:
                 async with create_task_group() as nursery:
-                    self._start_soon = nursery.start_soon
-                    self._start_what_waits()
+                    self._crew.open(nursery.start_soon)
                     nursery.start_soon(self._read)
                     if self._commits is not None:
                         nursery.start_soon(self._commits.run)
@@ -409,10 +327,7 @@ class Batch(ReadItems, Crew):
                         self.halt()
                         raise
                     finally:
-                        self._start_soon = None
-                        for worker in self._parked:
-                            worker.resume(None)
-                        self._parked.clear()
+                        self._crew.close()
             finally:
                 self.halt()
         except BaseException:
@@ -447,8 +362,7 @@ class Batch(ReadItems, Crew):
         for lane in tuple(self.lanes.values()):
             while lane.queue.clear(self, STEP):
                 await lowlevel.checkpoint()
-        for queue in (self._new, self._dismissed):
-            await let_go(queue)
+        await self._crew.leave_queues()
 
     def _settle_open(self, job: Job, fault: Fault) -> None:
         self.settle_at_end(job, fault)

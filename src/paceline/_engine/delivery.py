@@ -211,8 +211,8 @@ class ResultStream(Generic[T]):
     def take_ready(self) -> list[WorkItemResult[T]]:
         """Return the results that wait to be consumed, without waiting for more: for a consumer that writes many at once.
 
-            async for result in results:
-                write([result] + results.take_ready())
+        async for result in results:
+            write([result] + results.take_ready())
         """
         return self._handover.take_ready()
 

@@ -66,6 +66,11 @@ class ReadItems(AcceptedItems):
     def is_busy(self) -> bool:
         """Whether a worker makes a call, or settles one."""
 
+    @property
+    @abstractmethod
+    def is_halted(self) -> bool:
+        """Whether no more calls start, because its tasks are being cancelled."""
+
     @abstractmethod
     def halt(self) -> None:
         """Start no more calls."""

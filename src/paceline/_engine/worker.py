@@ -9,9 +9,8 @@ from __future__ import annotations
 
 import copy
 import enum
-from abc import abstractmethod
 from collections.abc import Awaitable
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 from anyio import CancelScope, Event
 
@@ -23,9 +22,8 @@ from .._core.systematic_failure import Ended
 from ..abc import LLMCallStrategy
 from .calls import execute
 from .foreign import caught, close_leaks, guarded, is_leak, logger
-from .job import Job
+from .job import Job, Submitter
 from .settle import settle_reply, settle_timeout, settle_without_call
-from .submitter import AcceptedItems
 from .watch import watch_lane
 
 if TYPE_CHECKING:
@@ -46,20 +44,25 @@ Reply: TypeAlias = tuple[Any, BaseException | None] | Fault | NoReply
 """What a call returned or raised; or the fault because of which it was not made; or why there is neither."""
 
 
-class Crew(AcceptedItems):
-    """A submitter whose calls are made by workers."""
+class Colleagues(Protocol):
+    """What a worker knows of its batch's crew."""
 
-    @abstractmethod
+    @property
+    def batch(self) -> Submitter:
+        """Whose calls it makes."""
+        ...
+
     def halt(self) -> None:
         """Start no more calls: a worker has failed."""
+        ...
 
-    @abstractmethod
     def park(self, worker: Worker) -> bool:
         """Let a worker wait for its next job; return whether it may."""
+        ...
 
-    @abstractmethod
     def retire(self) -> None:
         """Count a worker as ended."""
+        ...
 
 
 class Worker:
@@ -67,12 +70,12 @@ class Worker:
 
     Args:
         services: What the pool lends.
-        batch: The batch whose calls it makes.
+        crew: Where it belongs: the tasks of a batch.
     """
 
-    def __init__(self, services: Services, batch: Crew) -> None:
+    def __init__(self, services: Services, crew: Colleagues) -> None:
         self._services = services
-        self._batch = batch
+        self._crew = crew
         self._resumed: Event | None = None
         """Set once a parked worker goes on."""
         self._next: Job | None = None
@@ -91,10 +94,10 @@ class Worker:
             while job is not None:
                 job = await self._work_in_scope(job)
         except BaseException:
-            self._batch.halt()  # any exception that gets here ends the batch
+            self._crew.halt()  # any exception that gets here ends the batch
             raise
         finally:
-            self._batch.retire()
+            self._crew.retire()
 
     async def _work_in_scope(self, job: Job) -> Job | None:
         """Make calls until one is cancelled; return the worker's next job; None: it ends."""
@@ -148,7 +151,7 @@ class Worker:
 
     async def _settle(self, job: Job, reply: Reply) -> Job | None:
         """Settle a call, and return the worker's next job; None: the worker ends."""
-        services, batch = self._services, self._batch
+        services, batch = self._services, self._crew.batch
         scheduler = services.scheduler
         has_let_others_run = scheduler.calls.latest is not job
         ended = services.clock.now()
@@ -171,7 +174,7 @@ class Worker:
     async def _park(self) -> Job | None:
         """Wait for the next job; None: the batch is closed."""
         self._resumed = Event()
-        if not self._batch.park(self):
+        if not self._crew.park(self):
             return None
         await self._resumed.wait()
         self._resumed = None
