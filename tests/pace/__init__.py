@@ -40,5 +40,5 @@ N is the number of calls that may be in flight, R a rate.
 
 Beyond the laws: test_excused (refusals for an item's own sake are no evidence, oversized calls keep no others waiting), test_history
 (every noticeable change has an entry), test_cost (a call costs a bounded number of arithmetic steps), test_soak (a simulated day of
-changing limits), and the rest of test_steadiness (what is allowed is used).
+changing limits), test_silence (a provider that hangs opens the breaker), and the rest of test_steadiness (what is allowed is used).
 """

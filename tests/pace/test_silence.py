@@ -93,6 +93,8 @@ def test_an_answer_closes_it(seconds):
         provider.cut_off([provider.start()])
     probe = provider.start()
     provider.now += seconds
+    provider.controller.admit_at(provider.now - 0.01, 100.0)
+    assert provider.is_open
     provider.controller.settled(probe, provider.now, SERVED)
     assert not provider.is_open
 
