@@ -23,19 +23,17 @@ from anyio.lowlevel import EventLoopToken, checkpoint, current_token
 from .._core import events
 from .._core.config import ProcessorConfig
 from .._core.exceptions import MisuseError
-from .._core.exhausted_lane import exhausted_lanes_fault
 from .._core.fault import DRAINED, Fault, FaultKind, pending_fault
 from .._core.pace import PaceKnowledge, PaceStatistics
-from .._core.provider_answers.classify import describe
-from .._core.quantity import quantity
-from .._core.results import BatchResult, SourceError, WorkItemResult
+from .._core.results import BatchResult, WorkItemResult
 from .._core.waiting_room import RoomLimits, closed_refusal
 from ..abc import Journal, LLMWorkItem
 from .abandoned import AbandonedGenerators
 from .batch import Batch
+from .batch_end import failure_of, log_end, result_of
 from .clock import Clock
 from .delivery import Collector, Handover, Outlet, ResultStream
-from .foreign import call_in_loop, interrupt_of, logger
+from .foreign import call_in_loop, interrupt_of
 from .hooks import Hooks
 from .intake import Intake
 from .learned import LearnedQuota, LearnedQuotas, NewPace
@@ -289,13 +287,13 @@ class Pool:
             self._batches.remove(batch)
             self._last_end = current_time()
             self._past.add(batch.tally)
-            result = self._last = _result_of(batch, results)
-            batch.finish(result, _failure(batch, result))
+            result = self._last = result_of(batch, results)
+            batch.finish(result, failure_of(batch, result))
             if handover is not None:
                 handover.finish(result, batch.failure)
             if batch.crash is not None and batch.commits is not None:
                 batch.commits.log_unsaved()
-            _log_end(result)
+            log_end(result)
             self._hooks.publish(
                 events.BatchCompleted(
                     total_items=result.total_items,
@@ -453,61 +451,3 @@ class StreamedBatch:
         await checkpoint()
         if error is None and self._batch.crash is not None:
             raise self._batch.crash
-
-
-def _result_of(batch: Batch, results: Sequence[WorkItemResult[Any]]) -> BatchResult[Any]:
-    tally = batch.tally
-    return BatchResult(
-        results=tuple(results),
-        succeeded=tally.succeeded,
-        failures=dict(tally.failures),
-        usage=tally.usage,
-        models=tally.account.models,
-        top_alone=tally.account.top_alone,
-        seconds=current_time() - batch.started_at,
-        refusals=tally.refusals,
-        workers=tally.workers_range,
-        most_in_flight=tally.max_workers,
-        recalled=tally.recalled,
-        messages=tally.item_faults.representative(),
-        faults=tally.call_faults.most_frequent(),
-        cut_off=tally.cut_off,
-        systematic=tuple(tally.systematic),
-        stopped=_stop_reason(batch),
-    )
-
-
-def _log_end(result: BatchResult[Any]) -> None:
-    logger.info(
-        "batch ended after %.1f s: %d succeeded, %d failed, %d pending",
-        result.seconds,
-        result.succeeded,
-        result.failed - result.pending,
-        result.pending,
-    )
-    for group in result.messages:
-        logger.info("failed: %s", group)
-
-
-def _stop_reason(batch: Batch) -> Fault | None:
-    """Return why a batch left work undone; None: it did not."""
-    return batch.stopped or exhausted_lanes_fault(batch.reasons)
-
-
-def _failure(batch: Batch, result: BatchResult[Any]) -> BaseException | None:
-    """Return the exception to raise at the end: that which ended the batch, the journal's failure, or that of the source."""
-    if batch.crash is not None:
-        return batch.crash
-    journal_failure = batch.commits.error(result) if batch.commits is not None else None
-    return journal_failure or _source_failure(batch, result)
-
-
-def _source_failure(batch: Batch, result: BatchResult[Any]) -> SourceError | None:
-    error = batch.source_error
-    if error is None:
-        return None
-    failure = SourceError(
-        f"the source of work raised after {quantity(result.total_items, 'item')}: {describe(error)}", result
-    )
-    failure.__cause__ = error
-    return failure
