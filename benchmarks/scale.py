@@ -35,7 +35,7 @@ _WAITING = {
     "calls": "`pool.call`, beside a task that waits for an event",
     "stream": "`stream` of the user's own items, from 200,000 to 400,000 of them",
 }
-_STALL, _RATIO, _BYTES = 50.0, 1.3, 1_100.0  # milliseconds, times, bytes
+_STALL, _RATIO, _BYTES = 50.0, 1.3, 1_000.0  # milliseconds, times, bytes
 
 
 def scale(waiting: int, items: int, report: Callable[[str], None]) -> str:
@@ -107,7 +107,7 @@ def _memory(report: Callable[[str], None]) -> tuple[str, ...]:
     return (
         "Memory of an item that waits, one of 100,000, beside the item itself; and of one that a stream has handed over.",
         table(("bytes an item", *_BACKENDS), rows),
-        verdict("about 1 kB an item that waits", worst, _BYTES, "bytes"),
+        verdict("less than 1 kB an item that waits", worst, _BYTES, "bytes"),
     )
 
 
