@@ -18,7 +18,8 @@ from .._core.refusals import NOT_REFUSED, RefusalRecord
 from .._core.results import Attempt, WorkItemResult
 from .._core.usage import NO_USAGE, TokenUsage
 from ..abc import Ladder, LLMCallStrategy, LLMWorkItem
-from .lane import ConnectionUse, Lane
+from .lane import Lane
+from .lane_job import ConnectionUse
 from .statistics import Tally
 from .strategy_values import ladder_of, model_of
 

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any, Generic, Protocol, TypeVar
-
-import attrs
+from typing import Any, Generic, TypeVar
 
 from .._core import fault_warnings, systematic_failure
 from .._core.fair_queue import Customer, FairQueue
@@ -17,11 +15,12 @@ from .._core.prompt import characters_of
 from .._core.provider_answers.classify import describe
 from .._core.quantity import quantity
 from .._core.quota import QuotaHint, Unit, positive_number
-from .._core.refusals import Blame, LaneRefusals, RefusalRecord
+from .._core.refusals import Blame, LaneRefusals
 from .._core.throughput import Throughput
 from .._core.token_estimate import TokenCosts
-from ..abc import LLMCallStrategy, LLMWorkItem, RateController
+from ..abc import LLMCallStrategy, RateController
 from .foreign import logger
+from .lane_job import LaneJob
 from .learned import LearnedQuota
 
 _REPEATEDLY = 2  # refusals between which others were served: a token estimate alone is too coarse to end an item
@@ -31,91 +30,6 @@ _FIRST_REOPENING, _LAST_REOPENING = (
     5.0,
     300.0,
 )  # seconds until an exhausted lane is probed whose reopening is not known; it doubles
-
-
-@attrs.define(eq=False)
-class ConnectionUse:
-    """How many connections of one client the calls in flight of one pool take. Counted by the jobs that take them."""
-
-    limit: int
-    taken: int = 0
-
-    @property
-    def has_room(self) -> bool:
-        """Whether another call may start. If not, a call is in flight, and its end is the next event."""
-        return self.taken < self.limit
-
-    def take(self) -> None:
-        """Count a connection as taken."""
-        self.taken += 1
-
-    def give_back(self) -> None:
-        """Count a connection as free."""
-        self.taken -= 1
-
-
-class LaneJob(Protocol):
-    """What a lane knows of a job."""
-
-    @property
-    def item(self) -> LLMWorkItem[Any]:
-        """The item."""
-        ...
-
-    @property
-    def customer(self) -> Customer:
-        """With whose jobs it waits."""
-        ...
-
-    @property
-    def active_strategy(self) -> LLMCallStrategy[Any]:
-        """The strategy of its next call."""
-        ...
-
-    @property
-    def use(self) -> ConnectionUse | None:
-        """The connections that its next call needs one of; None: they are not limited."""
-        ...
-
-    @property
-    def cost(self) -> float:
-        """Token estimate of its next call; 0: not computed yet."""
-        ...
-
-    @property
-    def refused(self) -> RefusalRecord:
-        """Its latest refusals, in a row."""
-        ...
-
-    @property
-    def order(self) -> int:
-        """Number of its latest call in its lane."""
-        ...
-
-    @property
-    def was_called(self) -> bool:
-        """Whether a call of it has ended."""
-        ...
-
-    def wait(self, *, estimate_again: bool = False) -> None:
-        """Record that it waits in its lane's queue."""
-        ...
-
-    def estimate(self, cost: float, characters: int | None) -> None:
-        """Set the token estimate of its next call."""
-        ...
-
-    def start(self, now: float, order: int, ticket: Any) -> None:
-        """Record that its call may start."""
-        ...
-
-    def finish(self) -> Any:
-        """Record that its call has ended; return the controller's ticket."""
-        ...
-
-    def refuse(self, refused: RefusalRecord) -> None:
-        """Set its refusals in a row."""
-        ...
 
 
 J = TypeVar("J", bound=LaneJob)

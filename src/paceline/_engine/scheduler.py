@@ -28,7 +28,8 @@ from .._core.ready_lanes import ReadyLanes
 from ..abc import LLMCallStrategy
 from .clock import Clock
 from .job import Job, Submitter
-from .lane import ConnectionUse, Lane
+from .lane import Lane
+from .lane_job import ConnectionUse
 from .learned import LearnedQuotas
 from .strategy_values import connections_of
 from .timers import Alarm, CallsInFlight, ItemDeadlines
