@@ -31,6 +31,7 @@ from ..abc import Journal, LLMWorkItem
 from .abandoned import AbandonedGenerators
 from .batch import Batch
 from .batch_end import failure_of, log_end, result_of
+from .call_refusals import busy
 from .clock import Clock
 from .delivery import Collector, Handover, Outlet, ResultStream
 from .foreign import call_in_loop, interrupt_of
@@ -39,7 +40,7 @@ from .intake import Intake
 from .learned import LearnedQuota, LearnedQuotas, NewPace
 from .scheduler import Scheduler
 from .services import Services
-from .single_calls import SingleCalls, busy
+from .single_calls import SingleCalls
 from .statistics import ProcessorStatistics, Tally
 from .strategies import Strategies
 from .supervisor import supervise
