@@ -120,7 +120,7 @@ class Ledger:
 class Collector(Generic[T]):
     """Collects every result."""
 
-    has_room = True
+    has_room: bool = True
 
     def __init__(self) -> None:
         self.results: list[WorkItemResult[T]] = []
@@ -140,7 +140,7 @@ class Handover(Generic[T]):
         self._result: BatchResult[T] | None = None
         self._failure: BaseException | None = None
         self._changed = Event()
-        self.has_room = True
+        self.has_room: bool = True
         """Whether the consumer keeps up."""
 
     @property

@@ -42,7 +42,7 @@ class Turn:
 class Turns:
     """The turns by the index of their items; the outlet of single calls."""
 
-    has_room = True
+    has_room: bool = True
     """A task waits for each result."""
 
     def __init__(self) -> None:
