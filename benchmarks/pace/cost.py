@@ -214,9 +214,9 @@ def costs(make: NewPace, *, calls: int = 30_000, rounds: int = 5) -> str:
 
 def default_controller() -> NewPace:
     """Return the function that makes the default controllers of a processor."""
-    from paceline import ParallelBatchProcessor  # noqa: PLC0415 - imports the engine only for its default
+    from paceline._core.pace import PaceController  # noqa: PLC0415 - imported only for its default
 
-    return ParallelBatchProcessor[str]()._pool._new_pace  # noqa: SLF001 - there is no public access
+    return PaceController
 
 
 def main() -> None:

@@ -8,6 +8,8 @@ from hypothesis import given, seed, settings
 from hypothesis import strategies as st
 
 from paceline._core.pace.controller import PaceController
+from paceline._core.pace.signals import Served
+from paceline._core.quota import QuotaHint, QuotaLimit, Unit
 
 from .limits import Bucket, Cap, Service
 from .world import World
@@ -114,6 +116,20 @@ def test_knowledge_sets_the_handles_from_the_first_call_on():
     assert 0.5 * known.rate <= controller.rate <= known.rate
     assert controller.token_rate <= known.token_rate
     assert known.rate * known.latency <= controller.limit <= max(20, known.limit)
+
+
+@given(st.floats(0.5, 500))
+def test_runs_that_meet_no_limit_do_not_lower_what_the_provider_has_claimed(claimed):
+    known, now = None, 0.0
+    for _ in range(6):
+        controller = PaceController(known)
+        for _ in range(3):
+            now = max(now + 1.0, controller.admit_at(now, 10.0))
+            hint = QuotaHint(limits=(QuotaLimit(limit=60 * claimed, period=60.0, unit=Unit.REQUESTS),))
+            controller.settled(controller.started(now, 10.0), now + 0.5, Served(quota=hint))
+        known = controller.knowledge(now + 1.0)
+        assert known is not None
+        assert known.rate >= 0.999 * claimed
 
 
 def test_old_knowledge_is_still_of_use():

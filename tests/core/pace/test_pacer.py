@@ -165,6 +165,16 @@ def test_a_warm_start_starts_at_the_learned_rate_as_a_claim(rate):
     assert not made.is_known
 
 
+@given(logarithmic(1e-2, 1e6), logarithmic(1e-2, 1e6))
+def test_what_is_learned_of_a_claim_is_the_claim_or_what_was_admitted_beyond_it(claimed, admitted):
+    made = pacer(admitted)
+    assert made.learned == math.inf, "without a claim nothing was learned about a limit"
+    made.warm_start(50.0, claimed)
+    assert made.learned == pytest.approx(max(claimed, admitted))
+    made.rate.value = 7.0
+    assert made.learned == 7.0, "a measurement is better than either"
+
+
 @given(logarithmic(0.1, 1e4))
 def test_a_restart_starts_at_one_call_per_outage_length_and_doubles_soon(closed):
     made = pacer(1e9)

@@ -119,8 +119,13 @@ class PaceController:
         """Return what was learned; before a call was answered what the controller started with, None after a cold start."""
         if not self._served:
             return None if self._knowledge is None else attrs.evolve(self._knowledge, learned=now)
+        requests, tokens = self._dimensions.requests, self._dimensions.tokens
         return PaceKnowledge(
-            limit=self.limit, rate=self.rate, token_rate=self.token_rate, latency=self._knee.latency, learned=now
+            limit=self.limit,
+            rate=requests.learned,
+            token_rate=tokens.learned,
+            latency=self._knee.latency,
+            learned=now,
         )
 
     def allow_bursts(self) -> None:

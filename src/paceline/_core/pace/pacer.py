@@ -145,6 +145,16 @@ class Pacer:
         """Limit that was measured or else claimed, in units per second; inf: none."""
         return self.rate.value if self.is_known else self.claimed
 
+    @property
+    def learned(self) -> float:
+        """Rate for the next controller to start with: the limit that was measured, or else what was claimed or admitted; inf: none.
+
+        A claim is no measurement: where more was admitted, that is the better start, and a run that met no limit lowers it for none after it.
+        """
+        if self.is_known or self.claimed == math.inf:
+            return self.rate.value
+        return max(self.claimed / AIM, self.recent_rate())
+
     def pace(self, now: float) -> float:
         """Return the units per second that may start now."""
         if self.is_known:
