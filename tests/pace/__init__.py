@@ -37,6 +37,8 @@ N is the number of calls that may be in flight, R a rate.
 16. Callers that ask for it may start a few calls at once, and after an idle time as many as were admitted within two seconds of the last
     minutes, until a call is refused.
     test_first_calls
+17. A wait that the provider asks for, and that is far too long, is waited out hardly more than once.
+    test_hints: a_wait_that_is_asked_for_and_far_too_long_...
 
 Beyond the laws: test_excused (refusals for an item's own sake are no evidence, oversized calls keep no others waiting), test_history
 (every noticeable change has an entry), test_cost (a call costs a bounded number of arithmetic steps), test_soak (a simulated day of

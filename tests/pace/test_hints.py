@@ -69,6 +69,28 @@ def test_a_quota_that_is_said_to_be_far_too_high_floods_nothing(rate, factor, ex
     assert world.use(100.0, 300.0) >= 0.85
 
 
+class ShutWhenEmpty(Bucket):
+    """A bucket that admits nothing for a second once it is empty."""
+
+    _until = 0.0
+
+    def wait(self, now, cost, in_flight):
+        if now >= self._until and super().wait(now, cost, in_flight):
+            self._until = now + 1.0
+        return max(0.0, self._until - now)
+
+
+@given(st.floats(5, 60), seeds)
+@in_worlds
+def test_a_wait_that_is_asked_for_and_far_too_long_is_waited_out_hardly_more_than_once(asked, seed):
+    service = Service(limits=(ShutWhenEmpty(25.0, 25.0),), refuse=lambda wait, chance: Throttled(asked))
+    world = World(service, seed=seed)
+    client = world.client()
+    world.run(400.0)
+    assert world.use(100.0 + asked, 400.0) >= 0.8
+    assert len(client.refused_at) <= 0.05 * len(client.served_at)
+
+
 @pytest.mark.parametrize("unit", [Unit.TOKENS, Unit.REQUESTS])
 def test_a_hint_with_the_wrong_dimension_does_not_hold_the_pace_down(unit):
     quota = QuotaHint(limits=(QuotaLimit(unit=unit, exceeded=True),))

@@ -28,16 +28,60 @@ def test_a_wait_longer_than_a_window_is_not_trusted(asked):
     assert 0 <= trusted_wait(asked) <= TRUST
 
 
-@given(st.floats(1, TRUST), st.floats(0, 1))
-def test_a_hint_that_is_not_yet_false_is_obeyed_exactly(asked, part):
-    breaker = opened(asked)
-    now = 100.0 + part * 1.5 * asked
-    breaker.schedule_probe(now, asked, **NORMAL)
-    assert breaker.probe_at == now + asked
+def outage(breaker, asked, length, *, constant):
+    """Run an outage of this length with a provider that asks for this wait, or for what is left of it; return the times of the probes."""
+    breaker.reset()
+    breaker.trip(100.0, by_faults=False, asked=asked)
+    now, probes = 100.0, []
+    while not probes or now < 100.0 + length:
+        breaker.schedule_probe(now, asked if constant else 100.0 + asked - now, **NORMAL)
+        now = breaker.probe_at
+        breaker.start_probe(now)
+        probes.append(now - 100.0)
+        assert len(probes) < 100
+    breaker.learn_wait()
+    return probes
+
+
+@given(st.floats(10, TRUST), st.booleans())
+def test_a_wait_that_is_true_costs_three_early_probes_and_then_none_for_twenty_outages(asked, constant):
+    breaker = Breaker()
+    assert outage(breaker, asked, asked, constant=constant) == pytest.approx(
+        [asked / 3, asked / 2, 0.75 * asked, asked]
+    )
+    for _ in range(20):
+        assert outage(breaker, asked, asked, constant=constant) == pytest.approx([asked])
+    assert len(outage(breaker, asked, asked, constant=constant)) == 1
+    assert outage(breaker, asked, asked, constant=constant)[0] == pytest.approx(asked / 3)
+
+
+@given(st.floats(10, TRUST), st.floats(0.02, 0.9))
+def test_a_wait_that_is_too_long_costs_its_own_length_once_and_soon_little_more_than_the_outage(asked, part):
+    breaker, length = Breaker(), part * asked
+    first = [outage(breaker, asked, length, constant=True)[-1] for _ in range(6)]
+    assert sum(first) <= asked + 6 * 1.5 * length
+    later = [outage(breaker, asked, length, constant=True) for _ in range(10)]
+    assert all(len(probes) <= 2 for probes in later)
+    assert all(probes[-1] <= 1.5 * length for probes in later)
+
+
+@given(st.floats(10, TRUST))
+def test_the_length_of_an_outage_is_measured_only_if_a_probe_before_its_end_was_refused(asked):
+    breaker = Breaker()
+    for length, is_measured in ((1.0, False), (asked, True), (asked, True)):
+        breaker.reset()
+        breaker.trip(100.0, by_faults=False, asked=asked)
+        breaker.schedule_probe(100.0, asked, **NORMAL)
+        while breaker.probe_at < 100.0 + length:
+            breaker.start_probe(breaker.probe_at)
+            breaker.schedule_probe(breaker.probe_at, asked, **NORMAL)
+        assert breaker.learn_wait() == is_measured
 
 
 def test_a_hint_that_proved_false_is_only_a_minimum():
     breaker = opened(1.0)
+    for now in (100.0, 100.4, 100.6, 100.8):  # up to the whole wait
+        breaker.schedule_probe(now, 1.0, **NORMAL)
     breaker.schedule_probe(110.0, 1.0, **NORMAL)
     assert breaker.probe_at == pytest.approx(110.0 + 50 * 0.1)
     breaker.schedule_probe(102.0, 1.9, **NORMAL)
@@ -147,10 +191,10 @@ def test_the_longest_hint_counts_until_a_probe_is_in_flight():
     breaker.extend_wait(101.0, 30.0)
     breaker.extend_wait(101.0, 20.0)
     breaker.extend_wait(101.0, 1e6)
-    assert breaker.probe_at == 131.0
+    assert breaker.probe_at == 101.0 + 30.0 / 3, "and of the longest, the part that is tried first"
     breaker.start_probe(131.0)
     breaker.extend_wait(131.0, 40.0)
-    assert breaker.probe_at == 131.0
+    assert breaker.probe_at == 101.0 + 30.0 / 3, "and of the longest, the part that is tried first"
 
 
 def test_a_reset_breaker_lets_calls_start_and_forgets_its_probe():

@@ -19,7 +19,9 @@ When it probes, and closes (`Breaker`):
 5. The wait is a part of the time the breaker has been open, so it grows geometrically. It is at least a round trip, and at most
    what a number of calls would have taken: a probe costs one refusal, a wait costs all calls that were not made meanwhile.
 6. A wait that the provider asks for is obeyed up to TRUST seconds. One that proved too short is only a minimum. A longer one is
-   ignored: if it is true, finding out costs a probe now and then; if it is not, it would cost all that time.
+   ignored: if it is true, finding out costs a probe now and then; if it is not, it would cost all that time. Many servers name a constant
+   that is far too long. So the first probe starts after a third of the wait. If it is refused, the wait is obeyed for the next 20 outages; if
+   not, the next outage is tried after a third of that.
 7. Unless the provider asked for a wait that is obeyed, one probe may start at the first answer that comes in: that is how a
    concurrency cap shows.
 """
@@ -134,6 +136,10 @@ TRUST = 75.0  # seconds: a window of a minute, and a margin
 _PART, _YOUNG_PART = 0.6, 1.5  # of the time open; while little is known
 _LONG = 30.0  # seconds open, after which the smaller part holds in any case
 _MAX_CALLS = 50.0  # calls that a wait may cost
+_EARLY_PROBE = 1 / 3  # of a wait that a provider asks for, or of the part that proved long enough: it may be shorter
+_LATER_PROBE = 1.5  # times: the next try, if it was refused
+_CONFIRMED_FOR = 20  # outages for which a wait that proved true is obeyed without an early probe: it costs a refusal
+_SMALLEST_PART = 1 / 243  # of the wait
 _TOO_SHORT = 1.5  # times the wait asked for: after that long it was not true
 _MIN_WAIT = 0.05  # seconds: a provider that refuses faster is near, and need not be probed more often
 _OUTLIVED = 2.0  # times the seconds of a fault: a probe that lasts for longer is presumably being answered
@@ -156,11 +162,18 @@ class Breaker:
     fault_seconds: float = 0.0
     """Seconds that the latest faulted call took, where faults opened it."""
     _probe_on_answer: bool = False
+    _asked: float = 0.0  # seconds that the provider asked to wait since it opened, and when; 0: it did not ask
+    _asked_at: float = 0.0
+    _tried: float = 1.0  # part of that wait after which the next probe starts, or the one in flight has
+    _was_refused: bool = False  # whether a probe after a smaller part was refused
+    _first_part: float = _EARLY_PROBE  # part of a wait that is tried first
+    _confirmed: int = 0  # outages until a smaller part is tried again
 
     def trip(self, since: float, *, by_faults: bool, asked: float | None) -> None:
         """Open; `schedule_probe` sets the wait."""
         self.is_open, self.by_faults, self.since = True, by_faults, since
         self._probe_on_answer = not by_faults and not trusted_wait(asked)
+        self._asked, self._was_refused = 0.0, False
 
     def schedule_probe(  # noqa: PLR0913 - what a wait is weighed against
         self, now: float, asked: float | None, *, refusal_latency: float, gap: float, average_gap: float, young: bool
@@ -180,7 +193,14 @@ class Breaker:
         part = _YOUNG_PART if young and open_for < _LONG else _PART
         wait = min(max(least, part * open_for), max(least, _MAX_CALLS * average_gap))
         hint = trusted_wait(asked)
-        self.probe_at = now + (max(wait, hint) if not hint or open_for > _TOO_SHORT * hint else hint)
+        if hint and not self._asked:
+            self._asked, self._asked_at, self._tried = hint, now, self._first_part
+            self.probe_at = now + max(least, self._tried * hint)
+        elif hint and self._tried < 1.0:
+            self._was_refused, self._tried = True, min(1.0, _LATER_PROBE * self._tried)
+            self.probe_at = max(now + least, self._asked_at + self._tried * self._asked)
+        else:
+            self.probe_at = now + (max(wait, hint) if not hint or open_for > _TOO_SHORT * hint else hint)
         self.probe_started = None
 
     def exclude(self, seconds: float) -> None:
@@ -190,13 +210,31 @@ class Breaker:
     def extend_wait(self, now: float, asked: float | None) -> None:
         """Put the next probe off by the wait that another refusal asked for, while none is in flight."""
         if self.probe_started is None:
-            self.probe_at = max(self.probe_at, now + trusted_wait(asked))
+            self.probe_at = max(
+                self.probe_at, now + (self._tried if self._asked else self._first_part) * trusted_wait(asked)
+            )
 
     def record_answer(self, now: float) -> None:
         """Record that a call was answered: the first answer may let a probe start at once."""
         if self.is_open and self._probe_on_answer and self.probe_started is None:
             self._probe_on_answer = False
             self.probe_at = min(self.probe_at, now)
+
+    def learn_wait(self) -> bool:
+        """Learn from the outage that ends whether the wait was true that the provider asked for; return whether its length was measured.
+
+        It was if no wait was asked for, so that probes found the end, or if a probe after a third of the wait was refused, lately at least.
+        """
+        if not self._asked:
+            return True
+        if self._was_refused:
+            self._first_part, self._confirmed = self._tried, _CONFIRMED_FOR
+        elif self._confirmed:
+            self._confirmed -= 1
+        else:
+            self._first_part = max(_SMALLEST_PART, _EARLY_PROBE * self._tried)
+            return False
+        return True
 
     def start_probe(self, now: float) -> None:
         """Start the probe."""
