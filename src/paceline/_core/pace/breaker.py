@@ -137,7 +137,7 @@ _PART, _YOUNG_PART = 0.6, 1.5  # of the time open; while little is known
 _LONG = 30.0  # seconds open, after which the smaller part holds in any case
 _MAX_CALLS = 50.0  # calls that a wait may cost
 _EARLY_PROBE = 1 / 3  # of a wait that a provider asks for, or of the part that proved long enough: it may be shorter
-_LATER_PROBE = 1.5  # times: the next try, if it was refused
+_LATER_PROBE = 2.0  # times: the next try, if it was refused
 _CONFIRMED_FOR = 20  # outages for which a wait that proved true is obeyed without an early probe: it costs a refusal
 _SMALLEST_PART = 1 / 243  # of the wait
 _TOO_SHORT = 1.5  # times the wait asked for: after that long it was not true
@@ -220,21 +220,16 @@ class Breaker:
             self._probe_on_answer = False
             self.probe_at = min(self.probe_at, now)
 
-    def learn_wait(self) -> bool:
-        """Learn from the outage that ends whether the wait was true that the provider asked for; return whether its length was measured.
-
-        It was if no wait was asked for, so that probes found the end, or if a probe after a third of the wait was refused, lately at least.
-        """
+    def learn_wait(self) -> None:
+        """Learn from the outage that ends whether the wait was true that the provider asked for, if it did."""
         if not self._asked:
-            return True
+            return
         if self._was_refused:
             self._first_part, self._confirmed = self._tried, _CONFIRMED_FOR
         elif self._confirmed:
             self._confirmed -= 1
         else:
             self._first_part = max(_SMALLEST_PART, _EARLY_PROBE * self._tried)
-            return False
-        return True
 
     def start_probe(self, now: float) -> None:
         """Start the probe."""

@@ -6,7 +6,6 @@ Rules owned here:
 2. A time of a few calls with the breaker open is an exhaustion like others. A longer one was a *window* if nothing had been refused
    amid admissions since the breaker was last closed, and no concurrency cap is known: the time from the start of one
    window to that of the next, with the calls in it, measures its rate. Otherwise it was an *outage*, which says nothing about limits.
-   So is a time whose length was not measured: no probe was tried before the wait was over that the provider had asked for.
 3. A window of hardly any calls, while nothing was measured before, says nothing: the slow start restarts.
 4. A time in which faults had opened the breaker, and an idle time, are excluded from the measures.
 """
@@ -83,7 +82,7 @@ class Outage:
         """Close the breaker for an admitted call."""
         breaker, dimensions = self._breaker, self._dimensions
         open_for, by_faults = call.started - breaker.since, breaker.by_faults
-        is_measured = breaker.learn_wait()
+        breaker.learn_wait()
         breaker.reset()
         self._streaks.end_rows()
         dimensions.empty_buckets(now)
@@ -95,7 +94,7 @@ class Outage:
         elif self._is_brief(open_for):
             self._refused_amid = True
         else:
-            if is_measured and not self._refused_amid and self._cap.probed == math.inf:
+            if not self._refused_amid and self._cap.probed == math.inf:
                 self._learn_window(now, call, open_for)
             self._recovered_at, self._refused_amid = call.started, False
             requests, tokens = dimensions.requests.rate, dimensions.tokens.rate
