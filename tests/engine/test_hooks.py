@@ -141,7 +141,9 @@ async def test_observers_receive_all_events_of_an_item_in_order():
     assert recorder.data(ProcessingEvent.RATE_LIMIT_HIT)["retry_after"] == 3
     assert recorder.data(ProcessingEvent.ITEM_RETRIED)["kind"] == "transient"
     changes = [data for name, data in recorder.events if name is ProcessingEvent.PACE_CHANGED]
-    assert ("gate", 3) in [(change["handle"], change["new"]) for change in changes]
+    assert ("gate", 1) in [
+        (change["handle"], change["new"]) for change in changes
+    ]  # a third of the wait is tried first
     assert "refus" in changes[0]["reason"]
     done = recorder.data(ProcessingEvent.BATCH_COMPLETED)
     assert (done["total_items"], done["succeeded"], done["failed"]) == (1, 1, 0)
