@@ -198,8 +198,8 @@ class LLMCallStrategy(ABC, Generic[T_co]):
     def quota(self) -> str:
         """The quota key: strategies whose calls share a provider's quota return the same key and so share a lane.
 
-        By default the class's name and the model. Each key has a lane and a controller of its own. Read from the item's own copy before each further call, so that an item whose `on_error` selects another model
-        waits in that model's lane.
+        By default the class's name and the model. Each key has a lane and a controller of its own. Read from the item's own copy before
+        each further call, so that an item whose `on_error` selects another model waits in that model's lane.
         """
         name = type(self).__qualname__
         return f"{name}:{self.model}" if self.model else name

@@ -58,9 +58,8 @@ class Backlog(Generic[T]):
     @property
     def is_empty(self) -> bool:
         """Whether no job waits."""
-        return not (
-            self._new or self._returned or self._delayed.rows or self._aside.rows
-        )  # a discarded job is never alone
+        # a discarded job is never alone
+        return not (self._new or self._returned or self._delayed.rows or self._aside.rows)
 
     @property
     def ready(self) -> int:

@@ -62,7 +62,7 @@ class ProcessorConfig:
 
 
 def refuse_settings(options: Mapping[str, object]) -> None:
-    """Raise for an option that is a setting: it belongs into the config.
+    """Raise for an option that is a setting: it belongs in the config.
 
     Raises:
         TypeError: One of `options` is the name of a setting.

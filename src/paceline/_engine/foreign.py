@@ -3,8 +3,8 @@
 Rules owned here:
 
 1. An exception of foreign code is returned as a value; it never unwinds the engine.
-2. A cancellation of a scope around it passes, and so does asyncio's own of a caller's task. An exception that foreign code raises during it is a consequence of it and is dropped; a value
-   that foreign code returns in spite of it counts.
+2. A cancellation of a scope around it passes, and so does asyncio's own of a caller's task. An exception that foreign code raises during
+   it is a consequence of it and is dropped; a value that foreign code returns in spite of it counts.
 3. A cancellation exception without one of these (a leak) is treated as any other exception.
 4. KeyboardInterrupt and SystemExit pass: they concern the program, not a batch.
 """

@@ -14,10 +14,8 @@ _RATE_CALLS = 16  # answers, at least, that a rate is measured over
 _BEST_SPAN, _BEST_SPAN_CALLS = 10.0, 2.0  # seconds, or times L: the best rate of that time counts
 _WEIGHT = 0.1  # of an answer's latency in the moving average of its class
 _HEAVIEST = 20.0  # times a call: what an answer may count as, at most
-_EVERY, _FINEST = (
-    8,
-    1 / 256,
-)  # answers, and share of the time that a rate is measured over: it is not measured more often
+_EVERY = 8  # answers: the rate is measured with each eighth one, and earlier once time has passed:
+_FINEST = 1 / 256  # of the time that it is measured over
 
 
 class Delivery:

@@ -10,9 +10,9 @@ Rules owned here:
    Calls that are answered within some milliseconds are not made over a network. They may start as fast as one caller could make them, one
    after the other, which is no haste.
 3. If the caller asks for it, a few calls may start at once before the first refusal, as one page of a service makes them: a *reserve*
-   beside the bucket. It is full at the start, and fills while calls start as they come. After an idle time it is as large as what was admitted within seconds in the last minutes, and
-   the pace is at least the best rate of admission of these minutes. Calls from the reserve are not in the rate of admission: they came
-   faster than what was admitted for long.
+   beside the bucket. It is full at the start, and fills while calls start as they come. After an idle time it is as large as what was
+   admitted within seconds in the last minutes, and the pace is at least the best rate of admission of these minutes. Calls from the reserve
+   are not in the rate of admission: they came faster than what was admitted for long.
 4. A call that costs more than a minute of the pace would keep all others waiting. It could not be within the limit at any time, or its
    cost is misjudged; so it waits and pays as a call of mean cost, and the provider decides.
 5. A claim (what the provider says about its limit, or what was learned long ago) can speed the start up or hold it back. It is not a
@@ -149,7 +149,7 @@ class Pacer:
     def learned(self) -> float:
         """Rate for the next controller to start with: the limit that was measured, or else what was claimed or admitted; inf: none.
 
-        A claim is no measurement: where more was admitted, that is the better start, and a run that met no limit lowers it for none after it.
+        A claim is no measurement: where more was admitted, that is the better start. A run that met no limit does not lower the claim.
         """
         if self.is_known or self.claimed == math.inf:
             return self.rate.value
