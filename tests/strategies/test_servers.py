@@ -1,4 +1,4 @@
-"""Servers: where calls go is what was set, is named without credentials, and is never another by a blank variable or a redirect."""
+"""Servers: where calls go is what was set, is named without credentials, and is never another by a blank variable."""
 
 from __future__ import annotations
 
@@ -161,34 +161,3 @@ async def test_blank_variables_of_the_account_are_not_sent(service, monkeypatch)
     (received,) = service.received
     assert "openai-organization" not in received.headers
     assert received.headers["openai-project"] == "proj-1"
-
-
-@pytest.mark.anyio
-@pytest.mark.parametrize("to", ["http://localhost:1/v1/chat/completions", "http://evil.invalid/"])
-async def test_a_redirect_to_another_server_is_not_followed(service, to):
-    service.says(Answer({}, 307, {"Location": to}))
-    strategy = OPENAI.at(f"{service.url}/v1")
-    async with prepared(strategy) as item:
-        with pytest.raises(openai.APIStatusError) as caught:
-            await item.execute("hello", 1, 60.0)
-    fault = strategy.error_classifier.classify(caught.value)
-    assert fault.kind == "rejected"
-    assert f"HTTP 307: the server redirects to {to.rstrip('/')}, where prompts are not sent" in fault.message
-
-
-@pytest.mark.anyio
-async def test_a_redirect_on_the_same_server_is_followed_with_the_prompt(service):
-    service.says(Answer({}, 308, {"Location": "/other"}), Answer(OPENAI.reply("yes")))
-    async with prepared(OPENAI.at(f"{service.url}/v1")) as item:
-        assert (await item.execute("hello", 1, 60.0))[0] == "yes"
-    first, second = service.received
-    assert (second.path, second.body) == ("/other", first.body)
-
-
-@pytest.mark.anyio
-async def test_a_redirect_that_would_lose_the_prompt_is_not_followed(service):
-    service.says(Answer({}, 301, {"Location": "/other"}))
-    async with prepared(OPENAI.at(f"{service.url}/v1")) as item:
-        with pytest.raises(openai.APIStatusError):
-            await item.execute("hello", 1, 60.0)
-    assert service.requests == 1

@@ -8,8 +8,8 @@ Rules owned here:
 1. A request takes the pool that became free last. So the number of connections never exceeds the largest number of concurrent requests
    so far, and those that are not needed stay idle.
 2. The number of requests is not limited: if no pool is free, another is opened. Limiting is the callers' task.
-3. A redirect is followed only on the same host, and only if the request stays the same: otherwise prompts and keys would go to a server that
-   the user has not named, or the prompt would be lost. The response with the redirect is returned.
+3. No redirect is followed: an attempt is one request, and keys and prompts go to no server but the one that the user has named. The response
+   with the redirect is returned.
 4. httpx2 logs each request at INFO. For requests from here that is done at DEBUG only: a batch has a million of them.
 5. A pool closes an idle connection only when it is used, so each request closes the pool that is idle for longest, once that is more than
    `IDLE_SECONDS`.
@@ -30,7 +30,6 @@ import attrs
 import httpx2
 from anyio import CancelScope, current_time
 
-_MOST_REDIRECTS = 5  # in a row
 IDLE_SECONDS = 30.0
 """Seconds after which an idle connection is closed: before load balancers close it."""
 
@@ -121,7 +120,7 @@ class ShardedClient(httpx2.AsyncClient):
         try:
             if self._free and current_time() - self._free[0].idle_since > IDLE_SECONDS:
                 await self._close_idle_pool()
-            return await _send(pool.client, request, {**options, "follow_redirects": False})
+            return await pool.client.send(request, **{**options, "follow_redirects": False})
         finally:
             _is_pooled.reset(token)
             if pool in self._busy:  # not closed meanwhile
@@ -158,21 +157,3 @@ class ShardedClient(httpx2.AsyncClient):
         pool = self._free.popleft()
         with CancelScope(shield=True):  # no list holds it any more, so no other caller would close it
             await pool.client.aclose()
-
-
-async def _send(client: httpx2.AsyncClient, request: httpx2.Request, options: dict[str, Any]) -> httpx2.Response:
-    """Send a request, under rule 3."""
-    response = await client.send(request, **options)
-    for _ in range(_MOST_REDIRECTS):
-        following = response.next_request
-        if following is None or following.method != request.method or not _is_same_server(request.url, following.url):
-            break
-        await response.aclose()
-        response = await client.send(following, **options)
-    return response
-
-
-def _is_same_server(url: httpx2.URL, other: httpx2.URL) -> bool:
-    """Whether two URLs name the same server, or the second the same host with encryption."""
-    is_encrypted = (url.scheme, url.port, other.scheme, other.port) == ("http", None, "https", None)
-    return url.host == other.host and (is_encrypted or (url.scheme, url.port) == (other.scheme, other.port))

@@ -64,13 +64,6 @@ async def test_every_prompt_is_sent_as_it_is(service, strategy, prompt):
     assert service.received[0].body.get("contents", [{}])[0]["parts"][0].get("text", "") == prompt
 
 
-async def test_a_redirection_is_followed(service, strategy):
-    service.says(Answer(b"\xff", 307, {"Location": "/elsewhere"}), Answer(reply("good")))
-    async with prepared(strategy) as item:
-        assert (await item.execute("hello", 1, 60.0))[0] == "good"
-    assert service.received[1].path == "/elsewhere"
-
-
 async def test_the_key_is_in_no_log(service, strategy, caplog):
     caplog.set_level(logging.DEBUG)
     service.says(Answer(reply()), Answer(b"", 500), Answer(hang_up=True))

@@ -196,10 +196,10 @@ def _fault_of_set_up(error: BaseException, answer: Answer) -> Fault | None:
     """Return the fault of an exception that is due to how the client was set up; None if it is not."""
     status, location = status_of_response(error), answer.headers.get("location")
     if status is not None and HTTPStatus.MULTIPLE_CHOICES <= status < HTTPStatus.BAD_REQUEST and location:
-        to = shown_url(location) or "another path"
-        message = (
-            f"HTTP {status}: the server redirects to {to}, where prompts are not sent; check the URL of the server"
-        )
+        url = attribute(attribute(error, "response"), "url")
+        asked = (shown_url(str(url)) if url is not None else None) or "the server"
+        to = shown_url(location) or "another of its paths"
+        message = f"HTTP {status}: {asked} redirects to {to}, where prompts and keys are not sent; check the URL of the server"
         return Fault(FaultKind.REJECTED, message)
     for cause in _causes(error):
         if isinstance(cause, RuntimeError | TypeError) and (needed := _backend_needed_by(describe(cause))) is not None:
