@@ -22,6 +22,7 @@ _GROUPS = {
     "all": (*SCENARIOS, *FAMILIES),
     "S": tuple(name for name in SCENARIOS if name.startswith("S")),
     "H": tuple(name for name in SCENARIOS if name.startswith("H")),
+    "R": tuple(name for name in SCENARIOS if name.startswith("R")),
     "families": tuple(FAMILIES),
 }
 

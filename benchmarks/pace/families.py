@@ -16,8 +16,7 @@ import attrs
 from paceline import FaultKind
 from paceline.testing import ConcurrencyCap, FixedWindow, TokenBucket
 
-from .scenarios import service
-from .trial import MEAN, Totals, Trial
+from .trial import MEAN, Totals, Trial, service
 
 _TEN_MINUTES = 600.0
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections import deque
 from collections.abc import Iterable, Sequence
+from statistics import fmean
 from typing import Any
 
 from .world import World
@@ -55,6 +56,9 @@ def measured(world: World) -> dict[str, Any]:
         figures["makespan"] = totals.ended if calls >= trial.items else None
     if trial.cap is not None:
         figures["taken"] = totals.busy / (trial.cap * totals.ended)
+    if trial.slots is not None:
+        second_half = world.series.in_flight[len(world.series.in_flight) // 2 :]
+        figures["load"] = fmean(second_half or [0]) / trial.slots
     if world.stopped_at is not None:
         figures["stopped_at"] = world.stopped_at
     refusals = ((at - world.origin, 1.0) for log in logs for at in log.refused_at)

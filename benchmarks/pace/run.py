@@ -7,13 +7,14 @@ import json
 import random
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import anyio
 import attrs
 from trio._core import _run
+from trio.abc import Instrument
 from trio.testing import MockClock
 
 from paceline.testing import VirtualTimeLoop
@@ -59,14 +60,48 @@ def run(job: Job) -> dict[str, Any]:
     trial, chosen = trial_of(job), contender(job.contender)
     world = World(trial, chosen.drive(), job.cpu)
     backend = job.backend or chosen.backend
+    chance = random.Random(f"{trial.name}-{trial.seed}-timers")
+    late = (lambda: chance.uniform(0.0, trial.late_timers)) if trial.late_timers else None
     if backend == "trio":
-        options: dict[str, Any] = {"clock": MockClock(autojump_threshold=0)}
+        clock = MockClock(autojump_threshold=0)
+        options: dict[str, Any] = {"clock": clock, "instruments": [] if late is None else [_LateTimers(clock, late)]}
     else:
-        options = {"loop_factory": VirtualTimeLoop}
+        options = {"loop_factory": VirtualTimeLoop if late is None else lambda: _LateLoop(late)}
     began = time.process_time()
     with _deterministic_scheduling(job.seed), _rare_collections():
         anyio.run(world.run, backend=backend, backend_options=options)
     return attrs.asdict(job) | {"about": trial.about, "cost": time.process_time() - began} | measured(world)
+
+
+class _LateTimers(Instrument):
+    """A busy machine, on trio: whenever all tasks have slept until a time, it is later by a random amount."""
+
+    def __init__(self, clock: MockClock, late: Callable[[], float]) -> None:
+        self._clock, self._late = clock, late
+        self._slept_at = clock.current_time()
+
+    def before_io_wait(self, timeout: float) -> None:
+        if (now := self._clock.current_time()) > self._slept_at:
+            self._clock.jump(self._late())
+            self._slept_at = self._clock.current_time()
+        else:
+            self._slept_at = now
+
+
+class _LateLoop(VirtualTimeLoop):
+    """The same, on asyncio."""
+
+    def __init__(self, late: Callable[[], float]) -> None:
+        super().__init__()
+        self._late = late
+        self._slept_at = self._delay = 0.0
+
+    def time(self) -> float:
+        now = super().time() + self._delay
+        if now > self._slept_at:
+            self._delay += self._late()
+            self._slept_at = now = super().time() + self._delay
+        return now
 
 
 @contextmanager

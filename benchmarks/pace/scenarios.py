@@ -1,4 +1,4 @@
-"""The fixed scenarios: twelve kinds of limits that providers have, and three that were held out of the design.
+"""The fixed scenarios: twelve kinds of limits that providers have, three that were held out of the design, and those of `real_servers`.
 
 Latency is lognormal with a median of 4 s and a sigma of 0.6, a refusal takes 0.15 s, unless a scenario says otherwise.
 """
@@ -11,42 +11,25 @@ from typing import Any
 import attrs
 
 from paceline import FaultKind
-from paceline.testing import ConcurrencyCap, FixedWindow, Service, TokenBucket
+from paceline.testing import ConcurrencyCap, FixedWindow, TokenBucket
 
-from .trial import MEAN, SPREAD, Totals, Trial
+from . import real_servers
+from .trial import MEAN, Trial, served_over, service, steady
 
 LATENCY = 4.0 * MEAN
 _S9_ITEMS, _S9_CAP = 50_000, 2_000
 _Build = Callable[[], dict[str, Any]]
 
 
-def service(*limits: Any, **fields: Any) -> Service:
-    """Return a service with the defaults of all trials, and the given fields."""
-    return Service(limits=limits, **({"latency": 4.0, "sigma": SPREAD, "output_tokens": 0} | fields))
-
-
-def _served_over(total: float) -> Callable[[Totals], float]:
-    return lambda totals: totals.served / total
-
-
-def _steady(rate: float, seconds: float, *, lag: float = LATENCY, extra: float = 0.0) -> dict[str, Any]:
-    """Return the fields of a trial whose oracle is served at one rate until `lag` seconds before the end."""
-    return {
-        "seconds": seconds,
-        "goodput": _served_over(rate * (seconds - lag) + extra),
-        "capacity": lambda _: rate,
-    }
-
-
 def _s1() -> dict[str, Any]:
-    return _steady(100, 300) | {
+    return steady(100, 300) | {
         "about": "a token bucket of 100/s, burst 2 s, hinted",
         "service": service(TokenBucket(100, 200), hint="ceil"),
     }
 
 
 def _s2() -> dict[str, Any]:
-    return _steady(36_000 / (343 - LATENCY), 343) | {
+    return steady(36_000 / (343 - LATENCY), 343) | {
         "about": "6,000 in each fixed minute, hinted",
         "service": service(FixedWindow(6_000, 60, offset=17), hint="exact"),
     }
@@ -54,7 +37,7 @@ def _s2() -> dict[str, Any]:
 
 def _s3() -> dict[str, Any]:
     bucket = TokenBucket(1e5, 5e5, per="tokens")
-    return _steady(1e5, 300, lag=4.0) | {
+    return steady(1e5, 300, lag=4.0) | {
         "about": "100,000 tokens/s, burst 5 s, heavy-tailed sizes, hinted",
         "service": service(bucket, latency=1.0, seconds_per_token=0.003, sigma=0.17, hint="ceil"),
         "tokens": True,
@@ -62,7 +45,7 @@ def _s3() -> dict[str, Any]:
 
 
 def _s4() -> dict[str, Any]:
-    return _steady(32 / LATENCY, 400) | {
+    return steady(32 / LATENCY, 400) | {
         "about": "at most 32 in flight",
         "service": service(ConcurrencyCap(32)),
         "cap": 32,
@@ -76,22 +59,23 @@ def _s5() -> dict[str, Any]:
         "service": fast,
         "steps": ((150.0, slow), (300.0, fast)),
         "seconds": 450,
-        "goodput": _served_over(200 * 150 + 50 * 150 + 200 * (150 - LATENCY)),
+        "goodput": served_over(200 * 150 + 50 * 150 + 200 * (150 - LATENCY)),
         "capacity": lambda t: 50.0 if 150 <= t < 300 else 200.0,
         "changes": (0.0, 150.0, 300.0),
     }
 
 
 def _s6() -> dict[str, Any]:
-    return _steady(40 / LATENCY, 400) | {
+    return steady(40 / LATENCY, 400) | {
         "about": "a server that works on 40 calls at full speed and shares it among more; calls time out after 60 s",
         "service": service(knee=40),
         "timeout": 60.0,
+        "slots": 40,
     }
 
 
 def _s7() -> dict[str, Any]:
-    return _steady(100, 480) | {
+    return steady(100, 480) | {
         "about": "four clients share 100/s; they start at 0, 5, 60 and 120 s",
         "service": service(TokenBucket(100, 100)),
         "starts": (0.0, 5.0, 60.0, 120.0),
@@ -100,7 +84,7 @@ def _s7() -> dict[str, Any]:
 
 
 def _s8() -> dict[str, Any]:
-    return _steady(99, 300) | {
+    return steady(99, 300) | {
         "about": "100/s, burst 1 s, and 1 % of calls fail with 503",
         "service": service(TokenBucket(100, 100), faults={FaultKind.OVERLOADED: 0.01}),
     }
@@ -121,14 +105,14 @@ def _s9() -> dict[str, Any]:
 
 
 def _s10() -> dict[str, Any]:
-    return _steady(100, 300) | {
+    return steady(100, 300) | {
         "about": "100/s, burst 1 s, and a refusal costs as much as a call",
         "service": service(TokenBucket(100, 100, refusal_cost=1.0)),
     }
 
 
 def _s11() -> dict[str, Any]:
-    return _steady(1.0, 900, extra=10) | {
+    return steady(1.0, 900, extra=10) | {
         "about": "60 a minute, 10 at once, hinted",
         "service": service(TokenBucket(1.0, 10), hint="ceil"),
         "horizon": 60.0,
@@ -144,13 +128,13 @@ def _s12() -> dict[str, Any]:
         "cap": 300,
         "steps": ((slow_from, attrs.evolve(before, latency=4.0 * times)),),
         "seconds": 450,
-        "goodput": _served_over(rate * (slow_from + (450 - LATENCY - slow_from) / times)),
+        "goodput": served_over(rate * (slow_from + (450 - LATENCY - slow_from) / times)),
         "capacity": lambda t: rate / (times if t >= slow_from else 1.0),
     }
 
 
 def _h1() -> dict[str, Any]:
-    return _steady(30, 600, lag=LATENCY + 13) | {
+    return steady(30, 600, lag=LATENCY + 13) | {
         "about": "30/s, burst 0.2 s, median latency 15 s",
         "service": service(TokenBucket(30, 6), latency=15.0),
     }
@@ -163,23 +147,24 @@ def _h2() -> dict[str, Any]:
         "service": high,
         "steps": ((200.0, low), (400.0, high)),
         "seconds": 600,
-        "goodput": _served_over((200 * 400 + 60 * 200) / LATENCY),
+        "goodput": served_over((200 * 400 + 60 * 200) / LATENCY),
         "capacity": lambda t: (60 if 200 <= t < 400 else 200) / LATENCY,
     }
 
 
 def _h3() -> dict[str, Any]:
-    return _steady(150 / (6 * MEAN), 500) | {
+    return steady(150 / (6 * MEAN), 500) | {
         "about": "a server with a knee at 150, median latency 6 s; calls time out after 60 s",
         "service": service(knee=150, latency=6.0),
         "timeout": 60.0,
+        "slots": 150,
     }
 
 
 _BUILDERS: dict[str, _Build] = {
     "S1": _s1, "S2": _s2, "S3": _s3, "S4": _s4, "S5": _s5, "S6": _s6, "S7": _s7, "S8": _s8, "S9": _s9, "S10": _s10,
     "S11": _s11, "S12": _s12, "H1": _h1, "H2": _h2, "H3": _h3,
-}  # fmt: skip
+} | real_servers.BUILDERS  # fmt: skip
 SCENARIOS = tuple(_BUILDERS)
 
 

@@ -116,6 +116,8 @@ def _besides(results: Sequence[Result]) -> str:
         parts.append(f"Jain {fmean(each['jain'] for each in results):.3f} (worst {worst:.3f})")
     if "taken" in first:
         parts.append(f"{fmean(each['taken'] for each in results):.1%} of places taken")
+    if "load" in first:
+        parts.append(f"{fmean(each['load'] for each in results):.2f} calls in flight per slot")
     if "makespan" in first:
         parts.append(f"makespan {_mean_seconds([each['makespan'] for each in results])} s")
     stops = [each["stopped_at"] for each in results if "stopped_at" in each]

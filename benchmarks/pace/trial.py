@@ -1,9 +1,10 @@
-"""Trials: a provider with its limits, how it is called, and what an oracle would achieve."""
+"""Trials: a provider with its limits, how it is called, and what an oracle would achieve; and the fields that many of them share."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from typing import Any
 
 import attrs
 
@@ -61,3 +62,35 @@ class Trial:
     """The cap, if it is constant and the share of its places in use is measured."""
     fair_from: float | None = None
     """Time from which on the clients' shares are compared; None: they are not."""
+    slots: int | None = None
+    """Calls that keep the server busy, if the calls in flight are compared with them."""
+    late_starts: float = 0.0
+    """Seconds, at most, from the moment at which a client lets a call start until it reaches the provider."""
+    late_timers: float = 0.0
+    """Seconds, at most, by which a busy client machine wakes up late: then everything that is due happens at once."""
+
+
+def service(*limits: Any, **fields: Any) -> Service:
+    """Return a service with the defaults of all trials, and the given fields."""
+    return Service(limits=limits, **({"latency": 4.0, "sigma": SPREAD, "output_tokens": 0} | fields))
+
+
+def served_over(total: float) -> Callable[[Totals], float]:
+    """Return the goodput of a trial whose oracle is served `total` units."""
+    return lambda totals: totals.served / total
+
+
+def steady(rate: float, seconds: float, *, lag: float = 4.0 * MEAN, extra: float = 0.0) -> dict[str, Any]:
+    """Return the fields of a trial whose oracle is served at one rate until `lag` seconds before the end.
+
+    Args:
+        rate: Units per second.
+        seconds: Length of the trial.
+        lag: Mean latency, in seconds: what starts later is not served before the end.
+        extra: Units beyond the rate, such as the burst of a bucket.
+    """
+    return {
+        "seconds": seconds,
+        "goodput": served_over(rate * (seconds - lag) + extra),
+        "capacity": lambda _: rate,
+    }

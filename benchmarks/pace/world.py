@@ -21,7 +21,6 @@ from .log import Log, Series
 from .trial import Totals, Trial
 
 _SAMPLES = 300  # of the handles, in one run
-_TOO_MANY_REQUESTS = 429
 _CHARACTERS_PER_TOKEN = 4
 _LARGEST = 20_000  # tokens
 
@@ -42,8 +41,14 @@ class Client:
     world: World
     number: int
     log: Log = attrs.field(factory=Log)
+    lateness: random.Random = attrs.field(init=False)
+    """Random generator of late starts, the same in each run."""
     gauge: Callable[[], Gauge] = lambda: Gauge(math.nan, math.inf)
     """Function that reads the handles; set by the driver."""
+
+    @lateness.default
+    def _lateness(self) -> random.Random:
+        return random.Random(f"{self.trial.name}-{self.trial.seed}-lateness-{self.number}")
 
     @property
     def trial(self) -> Trial:
@@ -72,11 +77,13 @@ class Client:
         """Call the provider, and log the call; raises what the provider raises."""
         world, log = self.world, self.log
         start = anyio.current_time()
+        if world.trial.late_starts:
+            await anyio.sleep(self.lateness.uniform(0.0, world.trial.late_starts))
         try:
             reply = await world.provider.call(prompt, attempt, system=system)
         except SimulatedError as error:
             end = anyio.current_time()
-            if error.code == _TOO_MANY_REQUESTS:
+            if error.is_refusal:
                 log.refuse(end)
             else:
                 log.fail(end)

@@ -130,7 +130,10 @@ def test_the_quota_is_the_complete_model_string_because_each_has_its_own_provide
         ("sim:sigma=9", "sigma must be a number from 0 to 5, not 9.0"),
         ("sim:output=nan", "output must be a number, 0 or more, not nan"),
         ("sim:seed=1.5", "seed must be a whole number, 0 or more, not '1.5'"),
-        ("sim:hint=maybe", "hint must be one of none, exact, ceil, one, not 'maybe'"),
+        (
+            "sim:hint=maybe",
+            "hint must be one of none, exact, ceil, one, or a number of seconds, 0 or more, not 'maybe'",
+        ),
         ("sim:faults=overloaded", "faults must be kind:probability+..., such as overloaded:0.01, not 'overloaded'"),
         ("sim:faults=tired:0.1", "faults has no kind 'tired' (given as tired:0.1); it has overloaded, transient, "),
         ("sim:faults=invalid:2", "invalid in faults must be a number from 0 to 1, not 2.0"),

@@ -64,6 +64,71 @@ async def test_a_call_is_answered_after_its_latency_with_its_tokens():
     assert anyio.current_time() - began == pytest.approx(1.0, abs=1e-5)
 
 
+@pytest.mark.parametrize("status", [429, 503, 529])
+async def test_a_limit_refuses_with_the_status_of_its_service(status):
+    provider = SimulatedProvider(service(TokenBucket(0.1, 1), refusal_status=status, hint=30))
+    await provider.call("first")
+    with pytest.raises(SimulatedError, match=f"{status} over the limit of 0.1 requests a second") as caught:
+        await provider.call("second")
+    assert (caught.value.code, caught.value.is_refusal) == (status, True)
+    assert caught.value.response.headers["retry-after"] == "30"
+    assert provider.statistics().refused == 1
+
+
+async def test_a_503_by_chance_is_a_fault_and_not_a_refusal():
+    provider = SimulatedProvider(Service(faults={FaultKind.OVERLOADED: 1.0}, refusal_status=503))
+    with pytest.raises(SimulatedError) as caught:
+        await provider.call("a prompt")
+    assert (caught.value.code, caught.value.is_refusal) == (503, False)
+
+
+async def test_a_share_of_the_calls_is_refused_by_chance_however_few_there_are():
+    provider = SimulatedProvider(service(shed_share=0.2))
+    ends = await gather(provider, [2.0 * i for i in range(1_000)])
+    assert words(ends).count("throttled") == provider.statistics().refused == pytest.approx(200, abs=40)
+
+
+async def test_a_call_that_was_refused_by_chance_is_admitted_in_the_end_and_its_times_are_forgotten():
+    provider = SimulatedProvider(service(shed_share=0.9))
+    tries = [0] * 50
+    for i in range(50):
+        while await outcome(provider, f"prompt {i}") != "served":
+            tries[i] += 1
+    assert statistics.mean(tries) == pytest.approx(9, rel=0.5)
+    assert len(set(tries)) > 5
+
+
+async def test_a_refusal_by_chance_takes_nothing_from_a_limit():
+    provider = SimulatedProvider(service(TokenBucket(0.001, 500), shed_share=0.5))
+    while provider.statistics().served < 500:
+        await outcome(provider, f"prompt {provider.statistics().served}")
+    assert provider.statistics().refused > 300
+
+
+async def test_a_bucket_that_shuts_admits_nothing_until_its_time_is_over():
+    ends = await gather(SimulatedProvider(service(TokenBucket(4, 2, shut_seconds=1.0))), [0.1 * i for i in range(16)])
+    assert words(ends) == ["served"] * 2 + ["throttled"] * 10 + ["served"] * 2 + ["throttled"] * 2
+
+
+async def test_calls_above_the_slots_wait_in_line_and_are_in_flight():
+    provider = SimulatedProvider(Service(latency=1.0, sigma=0.0, slots=2))
+    ends = await gather(provider, [0.0, 0.1, 0.2, 0.3, 0.4])
+    assert [round(at, 1) for _, at in ends] == [1.0, 1.1, 2.0, 2.1, 3.0]
+    assert provider.statistics().peak_in_flight == 5
+
+
+async def test_a_call_that_is_cancelled_in_line_frees_its_turn():
+    provider = SimulatedProvider(Service(latency=1.0, sigma=0.0, slots=1))
+    ends = await gather(provider, [0.0, 0.1, 5.0], patience=1.05)
+    assert words(ends) == ["served", "abandoned", "served"]
+
+
+async def test_a_change_of_the_slots_holds_for_the_calls_in_line():
+    few, many = (Service(latency=1.0, sigma=0.0, slots=slots) for slots in (1, 3))
+    ends = await gather(SimulatedProvider(few, steps=[(0.5, many)]), [0.0, 0.1, 0.2, 0.6])
+    assert [round(at, 1) for _, at in ends] == [1.0, 1.6, 1.6, 2.0]
+
+
 async def test_by_default_the_prompt_comes_back_marked_as_simulated():
     reply = await SimulatedProvider(STEADY).call("hello")
     assert reply.text == "simulated: hello"

@@ -79,6 +79,20 @@ def test_a_refusal_takes_its_time_give_or_take_thirty_percent():
     assert 1.29 < max(seconds) <= 1.3
 
 
+def test_a_range_of_refusal_seconds_is_used_evenly():
+    seconds = [Service(refusal_seconds=(1.5, 3.0)).refusal_seconds_of(chance) for chance in DRAWS]
+    assert 1.5 <= min(seconds) < 1.51
+    assert 2.99 < max(seconds) <= 3.0
+    assert statistics.mean(seconds) == pytest.approx(2.25, rel=0.02)
+
+
+def test_a_call_that_comes_again_is_drawn_again_and_the_same_in_each_run():
+    first = [Dice(5).draw_again("a prompt", 1, times) for times in range(500)]
+    assert first == [Dice(5).draw_again("a prompt", 1, times) for times in range(500)]
+    assert statistics.mean(first) == pytest.approx(0.5, abs=0.05)
+    assert first != [Dice(6).draw_again("a prompt", 1, times) for times in range(500)]
+
+
 @pytest.mark.parametrize(
     ("hint", "wait", "header"),
     [
@@ -92,6 +106,8 @@ def test_a_refusal_takes_its_time_give_or_take_thirty_percent():
         ("ceil", math.inf, None),
         ("one", 2.2, "1"),
         ("one", math.inf, "1"),
+        (30.0, 2.2, "30"),
+        (0.5, math.inf, "1"),
     ],
 )
 def test_each_hint_reports_the_wait_in_its_own_way(hint, wait, header):
@@ -115,7 +131,16 @@ def test_each_hint_reports_the_wait_in_its_own_way(hint, wait, header):
             {"faults": {FaultKind.INVALID: 0.7, FaultKind.DENIED: 0.7}},
             "the probabilities of faults must add up to 1 or less, not 1.4",
         ),
-        ({"hint": "two"}, "hint must be one of none, exact, ceil, one, not 'two'"),
+        ({"hint": "two"}, "hint must be one of none, exact, ceil, one, or a number of seconds, 0 or more, not 'two'"),
+        ({"hint": -1}, "hint must be one of none, exact, ceil, one, or a number of seconds, 0 or more, not -1"),
+        ({"refusal_status": 500}, "refusal_status must be one of 429, 503, 529, not 500"),
+        (
+            {"refusal_seconds": (3, 1)},
+            "refusal_seconds must be a number or a range such as (1.5, 3.0), the smaller number first",
+        ),
+        ({"refusal_seconds": -1}, "refusal_seconds must be a number, 0 or more, not -1"),
+        ({"shed_share": 1.5}, "shed_share must be a number from 0 to 1, not 1.5"),
+        ({"slots": 0}, "slots must be a whole number, 1 or more, not 0"),
         ({"output_tokens": math.nan}, "output_tokens must be a number, 0 or more, not nan"),
         ({"cached_share": 1.1}, "cached_share must be a number from 0 to 1, not 1.1"),
     ],

@@ -19,8 +19,8 @@ from .limits import ConcurrencyCap, Limit, LimitStatus, Meter
 class Refusal:
     """Why a call was not admitted."""
 
-    limit: Limit
-    """The first limit that refused it."""
+    limit: Limit | None
+    """The first limit that refused it; None: it was refused by chance."""
     wait: float
     """Seconds until it would be admitted if no other call were; inf if that depends on the calls in flight."""
 

@@ -46,6 +46,8 @@ class TokenBucket:
     """What is counted: requests or tokens."""
     refusal_cost: float = attrs.field(default=0.0, kw_only=True, validator=Number(at_least=0))
     """Share of its cost that a refused call removes, 0 or more, whichever limit refused it; the level stays above -burst."""
+    shut_seconds: float = attrs.field(default=0.0, kw_only=True, validator=Number(at_least=0))
+    """Seconds for which it admits no call after one that found it empty, 0 or more; it is refilled meanwhile."""
 
     def __str__(self) -> str:
         return f"{self.rate:g} {self.per} a second, {self.burst:g} at once"
@@ -158,13 +160,15 @@ class BucketMeter:
     level: float
     """Level at time `at`; it may be below 0 where refusals cost."""
     at: float
+    shut_until: float = -math.inf
 
     def wait(self, now: float, tokens: int, in_flight: int) -> float:  # noqa: ARG002 - a Meter
-        """Return the seconds until the bucket holds the cost of the call."""
+        """Return the seconds until the bucket holds the cost of the call, and is not shut."""
         self._refill(now)
         cost = self._cost(tokens)
         missing = cost - self.level
-        return missing / self.limit.rate if missing > cost * _COST_ROUNDING else 0.0
+        wait = missing / self.limit.rate if missing > cost * _COST_ROUNDING else 0.0
+        return max(wait, self.shut_until - now) if now < self.shut_until else wait
 
     def charge(self, now: float, tokens: int) -> None:
         """Remove the cost of the call."""
@@ -172,7 +176,9 @@ class BucketMeter:
         self.level -= self._cost(tokens)
 
     def refuse(self, now: float, tokens: int) -> None:
-        """Remove the cost of a refusal."""
+        """Remove the cost of a refusal, and shut if the call found too little."""
+        if self.limit.shut_seconds and now >= self.shut_until and self.wait(now, tokens, 0):
+            self.shut_until = now + self.limit.shut_seconds
         if self.limit.refusal_cost:
             self._refill(now)
             self.level = max(-self.limit.burst, self.level - self.limit.refusal_cost * self._cost(tokens))
@@ -182,7 +188,8 @@ class BucketMeter:
         if not isinstance(limit, TokenBucket):
             return limit.meter()
         self._refill(now)
-        return BucketMeter(limit, level=min(self.level, limit.burst), at=now)
+        shut_until = self.shut_until if limit.shut_seconds else -math.inf
+        return BucketMeter(limit, level=min(self.level, limit.burst), at=now, shut_until=shut_until)
 
     def status(self, now: float) -> LimitStatus:
         """Return the level, and the rate per minute."""

@@ -11,7 +11,9 @@
     latency=0.5        seconds, the median
     sigma=0.3          spread of the latency
     output=100         tokens of an answer, the median
-    hint=ceil          Retry-After on refusals: none, exact, ceil, one
+    hint=ceil          Retry-After on refusals: none, exact, ceil, one, or always so many seconds: hint=30
+    refusal=503        HTTP status of refusals: 429, 503, 529
+    shed=0.01          share of the calls that are refused by chance
     dialect=gemini     provider whose reports of limits it imitates: none, gemini, openai, anthropic
     faults=overloaded:0.01+invalid:0.02
     seed=7
@@ -41,7 +43,7 @@ from .answers import AnswerMaker, AnswerType
 from .limits import ConcurrencyCap, FixedWindow, Limit, TokenBucket
 from .provider import SimulatedProvider
 from .replies import DIALECTS
-from .service import FAULTS, HINTS, Service
+from .service import FAULTS, HINTS, REFUSAL_STATUSES, Service
 
 N = TypeVar("N", float, int)
 
@@ -255,6 +257,20 @@ def _one_of(words: tuple[str, ...]) -> Callable[[str, str], str]:
     return read
 
 
+def _hint(key: str, text: str) -> str | float:
+    try:
+        return _not_negative(key, text) if text not in HINTS else text
+    except ConfigurationError:
+        raise ConfigurationError(
+            f"{key} must be one of {', '.join(HINTS)}, or a number of seconds, 0 or more, not {text!r}"
+        ) from None
+
+
+def _refusal(key: str, text: str) -> int:
+    OneOf(tuple(map(str, REFUSAL_STATUSES))).check(key, text)
+    return int(text)
+
+
 def _faults(key: str, text: str) -> dict[FaultKind, float]:
     faults: dict[FaultKind, float] = {}
     for part in text.split("+"):
@@ -280,12 +296,14 @@ _READERS: dict[str, Callable[[str, str], Any]] = {
     "cap": _cap,
     "dialect": _one_of(DIALECTS),
     "faults": _faults,
-    "hint": _one_of(HINTS),
+    "hint": _hint,
     "knee": _whole_number(WholeNumber(at_least=1)),
     "latency": _not_negative,
     "output": _not_negative,
     "rate": _rate,
+    "refusal": _refusal,
     "seed": _whole_number(WholeNumber(at_least=0)),
+    "shed": _number(Number(at_least=0, at_most=1)),
     "sigma": _number(Number(at_least=0, at_most=5)),
     "tokens": _tokens,
     "window": _window,
@@ -298,5 +316,7 @@ _SETTING = {
     "knee": "knee",
     "latency": "latency",
     "output": "output_tokens",
+    "refusal": "refusal_status",
+    "shed": "shed_share",
     "sigma": "sigma",
 }

@@ -11,7 +11,8 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
 
 import anyio
 import attrs
@@ -21,7 +22,7 @@ from .._core.exceptions import ConfigurationError
 from .._core.fault import FaultKind
 from .._core.usage import TokenUsage
 from .._core.validators import Number
-from .admission import Admission
+from .admission import Admission, Refusal
 from .replies import NO_HEADERS, REPORTING_DIALECTS, Reply, fault_error, limit_headers, refusal_error
 from .saturation import SharedServer
 from .service import ANSWER_FAULTS, ARRIVAL_FAULTS, Chance, Dice, Service
@@ -40,7 +41,7 @@ class ProviderStatistics:
     served: int
     """Calls that were answered without a fault."""
     refused: int
-    """Calls that a limit refused with a 429."""
+    """Calls that a limit, or `shed_share`, refused."""
     faulted: int
     """Calls that ended in another fault."""
     abandoned: int
@@ -89,6 +90,8 @@ class _Run:
         self._steps = deque(steps)
         knees = [(start, float(each.knee or math.inf)) for start, each in ((0.0, service), *steps)]
         self.server = SharedServer(knees, self.origin) if any(knee < math.inf for _, knee in knees) else None
+        self.slots = anyio.CapacityLimiter(service.slots or math.inf)
+        self.has_slots = any(each.slots for each in (service, *(each for _, each in steps)))
 
     def now(self) -> float:
         """Return the seconds since the first call, after applying the steps that are due."""
@@ -96,6 +99,7 @@ class _Run:
         while self._steps and self._steps[0][0] <= now:
             start, self.service = self._steps.popleft()
             self.admission.change(self.service.limits, start)
+            self.slots.total_tokens = self.service.slots or math.inf
         return now
 
 
@@ -132,6 +136,9 @@ class SimulatedProvider:
         self._answer = answer
         self._tally = _Tally()
         self._run: _Run | None = None
+        self._shed: dict[
+            tuple[str, int], int
+        ] = {}  # times that a call was refused by chance and has not been admitted since
 
     async def call(self, prompt: str, attempt: int = 1, *, system: str = "") -> Reply:
         """Make one call. It is a checkpoint and may be cancelled at any time; a call that draws a timeout ends only by cancellation.
@@ -142,7 +149,8 @@ class SimulatedProvider:
             system: Text before the prompt: it costs tokens and changes nothing else.
 
         Raises:
-            SimulatedError: The provider answered with an HTTP error: 429 from its limits, 400, 401, 500 or 503 by chance.
+            SimulatedError: The provider answered with an HTTP error: 429 (or `refusal_status`) from its limits; 400, 401, 500 or 503
+                by chance.
             CallError: The quota is exhausted, or the answer is invalid, truncated or refused.
         """
         chance = self._dice.draw(prompt, attempt)
@@ -158,12 +166,17 @@ class SimulatedProvider:
                 self._tally.faulted += 1
                 raise fault_error(fault, TokenUsage())
             usage = service.usage_of(f"{system}{prompt}", chance)
-            refusal = run.admission.admit(now, usage.total_tokens, self._tally.in_flight)
+            refusal = None
+            if service.shed_share and self._is_shed(service, prompt, attempt):
+                refusal = Refusal(None, math.inf)
+            if refusal is None:
+                refusal = run.admission.admit(now, usage.total_tokens, self._tally.in_flight)
             if refusal is not None:
                 statuses = [] if service.dialect == "none" else run.admission.statuses(now, refusal)
                 await anyio.sleep(service.refusal_seconds_of(chance))
                 self._tally.refused += 1
-                raise refusal_error(refusal, service.retry_after(refusal.wait), service.dialect, statuses, now)
+                hint = service.retry_after(refusal.wait)
+                raise refusal_error(refusal, hint, service.dialect, statuses, now, service.refusal_status)
             report = NO_HEADERS
             if service.dialect in REPORTING_DIALECTS:
                 report = limit_headers(service.dialect, run.admission.statuses(now), now)
@@ -202,6 +215,14 @@ class SimulatedProvider:
             usage=TokenUsage(tally.input_tokens, tally.output_tokens, tally.cached_input_tokens),
         )
 
+    def _is_shed(self, service: Service, prompt: str, attempt: int) -> bool:
+        call = prompt, attempt
+        times = self._shed.pop(call, 0)
+        is_shed = self._dice.draw_again(prompt, attempt, times) < service.shed_share
+        if is_shed:
+            self._shed[call] = times + 1
+        return is_shed
+
     async def _work(self, run: _Run, usage: TokenUsage, fault: FaultKind | None, chance: Chance) -> None:
         tally = self._tally
         seconds = run.service.work_of(usage, chance)
@@ -209,12 +230,11 @@ class SimulatedProvider:
         tally.admitted += 1
         tally.admitted_tokens += usage.total_tokens
         try:
-            if fault is FaultKind.TIMEOUT:
-                await anyio.Event().wait()
-            elif run.server is not None:
-                await run.server.work(seconds)
+            if run.has_slots:
+                async with _slot(run.slots):
+                    await _do(run.server, seconds, fault)
             else:
-                await anyio.sleep(seconds)
+                await _do(run.server, seconds, fault)
         finally:
             self._change_in_flight(run, -1)
 
@@ -231,6 +251,26 @@ class SimulatedProvider:
         if self._run is None or self._run.loop is not loop:
             self._run = _Run(loop, self._service, self._steps)
         return self._run
+
+
+async def _do(server: SharedServer | None, seconds: float, fault: FaultKind | None) -> None:
+    if fault is FaultKind.TIMEOUT:
+        await anyio.Event().wait()
+    elif server is not None:
+        await server.work(seconds)
+    else:
+        await anyio.sleep(seconds)
+
+
+@asynccontextmanager
+async def _slot(slots: anyio.CapacityLimiter) -> AsyncIterator[None]:
+    """Hold a slot, as its own borrower: one task may make several calls at once."""
+    call = object()
+    await slots.acquire_on_behalf_of(call)
+    try:
+        yield
+    finally:
+        slots.release_on_behalf_of(call)
 
 
 def _check_steps(service: object, steps: object) -> None:

@@ -40,6 +40,7 @@ _EPOCH = (
     1_767_225_600.0  # 2026-01-01: the time of day at which every simulated run begins, for dialects that report times
 )
 _MINUTE, _DAY = 60.0, 86_400.0
+_TOO_MANY_REQUESTS = 429
 _METRIC = "generativelanguage.googleapis.com/generate_content_"
 
 
@@ -68,15 +69,17 @@ def limit_headers(dialect: Dialect, statuses: Iterable[LimitStatus], now: float)
     return NO_HEADERS
 
 
-def gemini_body(refused: LimitStatus | None, hint: str | None) -> dict[str, Any]:
+def gemini_body(refused: LimitStatus | None, hint: str | None, code: int = 429) -> dict[str, Any]:
     """Return the body of a refusal as Gemini sends it."""
+    if code != _TOO_MANY_REQUESTS:
+        return {"error": {"code": code, "message": "The model is overloaded.", "status": "UNAVAILABLE"}}
     details: list[dict[str, Any]] = []
     if refused is not None:
         details.append({"@type": "type.googleapis.com/google.rpc.QuotaFailure", "violations": [_violation(refused)]})
         if hint is not None:
             details.append({"@type": "type.googleapis.com/google.rpc.RetryInfo", "retryDelay": f"{hint}s"})
     message = "You exceeded your current quota."
-    return {"error": {"code": 429, "message": message, "status": "RESOURCE_EXHAUSTED", "details": details}}
+    return {"error": {"code": code, "message": message, "status": "RESOURCE_EXHAUSTED", "details": details}}
 
 
 def _violation(refused: LimitStatus) -> dict[str, str]:
@@ -111,7 +114,6 @@ def _rfc3339(seconds: float) -> str:
     return f"{datetime.fromtimestamp(math.ceil(seconds), UTC):%Y-%m-%dT%H:%M:%SZ}"
 
 
-_TOO_MANY_REQUESTS = 429
 _STATUS = {
     FaultKind.OVERLOADED: (503, "the model is overloaded"),
     FaultKind.TRANSIENT: (500, "an internal error occurred"),
@@ -162,39 +164,42 @@ class SimulatedError(Exception):
         headers: Headers of the response; `retry-after` on a 429 if the service gives hints.
         details: Body of the response, as google-genai's errors have it.
         type: Measure of the limit that refused, as openai's errors have it.
+        is_refusal: Whether a limit, or `shed_share`, refused the call; otherwise the error is a fault, whatever its status.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913, PLR0917 - what errors of different clients have
         self,
         code: int,
         message: str,
         headers: Mapping[str, str] = NO_HEADERS,
         details: Mapping[str, Any] | None = None,
         type: str | None = None,  # noqa: A002 - openai's name
+        is_refusal: bool = False,  # noqa: FBT001, FBT002 - an exception that can be pickled has positional arguments
     ) -> None:
-        super().__init__(code, message, headers, details, type)
+        super().__init__(code, message, headers, details, type, is_refusal)
         self.code = code
         self.message = message
         self.details = details
         self.type = type
+        self.is_refusal = is_refusal
         self.response: SimulatedResponse = SimulatedResponse(code, headers)
 
     def __str__(self) -> str:
         return f"{self.code} {self.message}"
 
 
-def refusal_error(
-    refusal: Refusal, hint: str | None, dialect: Dialect, statuses: Sequence[LimitStatus], now: float
+def refusal_error(  # noqa: PLR0913, PLR0917 - all that a refusal reports
+    refusal: Refusal, hint: str | None, dialect: Dialect, statuses: Sequence[LimitStatus], now: float, code: int = 429
 ) -> SimulatedError:
-    """Return the error of a call that a limit refused, in the service's dialect."""
-    message = f"over the limit of {refusal.limit}"
+    """Return the error of a call that was refused, in the service's dialect; `code`: its HTTP status."""
+    message = "refused by chance" if refusal.limit is None else f"over the limit of {refusal.limit}"
     refused_by = next((each for each in statuses if each.refused), None)
     if dialect == "gemini":
-        return SimulatedError(_TOO_MANY_REQUESTS, message, details=gemini_body(refused_by, hint))
+        return SimulatedError(code, message, details=gemini_body(refused_by, hint, code), is_refusal=True)
     retry_after = NO_HEADERS if hint is None else {"retry-after": hint}
     headers = {**limit_headers(dialect, statuses, now), **retry_after}
     measure = refused_by.per if refused_by is not None and dialect == "openai" else None
-    return SimulatedError(_TOO_MANY_REQUESTS, message, headers or NO_HEADERS, type=measure)
+    return SimulatedError(code, message, headers or NO_HEADERS, type=measure, is_refusal=True)
 
 
 def fault_error(kind: FaultKind, usage: TokenUsage) -> SimulatedError | CallError:
