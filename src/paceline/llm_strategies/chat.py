@@ -199,7 +199,7 @@ class ChatStrategy(Priced[T], Generic[T]):
             headers, body = await write(prompt)
         self.quota_hint = quota_hint(headers)
         text, usage = self._read(body)
-        return self._output.read(text, usage), usage
+        return await self._output.read(text, usage), usage
 
     async def _write(self, client: Any, instruction: str, prompt: Parts) -> tuple[Any, str]:
         """Make one request by the package; return the headers and the body of the reply."""
@@ -218,7 +218,7 @@ class ChatStrategy(Priced[T], Generic[T]):
         if request.reply == "complete":
             return self._read_complete(response.text)
         text, usage = self._read(response.text)
-        return self._output.read(text, usage), usage
+        return await self._output.read(text, usage), usage
 
     def _body_of(self, request: Request) -> Mapping[str, Any]:
         """Return the body of a request, completed if its reply is a text."""

@@ -286,3 +286,19 @@ def test_no_object_that_is_enforced_is_open(schema):
 def test_what_is_no_schema_is_none(schema):
     if not isinstance(schema, dict):
         assert enforced(schema, ANY) is None
+
+
+def test_a_schema_whose_definitions_refer_to_each_other_often_is_looked_at_once_each():
+    definitions = {
+        f"a{level}": {
+            "type": "object",
+            "properties": {name: {"$ref": f"#/$defs/a{level + 1}"} for name in "xy"},
+            "required": ["x", "y"],
+            "additionalProperties": False,
+        }
+        for level in range(60)
+    }
+    schema = {**definitions["a0"], "$defs": {**definitions, "a60": {"type": "string"}}}
+    found = enforced(schema, SchemaSupport(recursion=False))
+    assert found is not None
+    assert found["$defs"]["a60"] == {"type": "string"}

@@ -258,7 +258,7 @@ class GeminiStrategy(Priced[T], Generic[T]):
         else:
             body = await self._ask(connection, prompt)
         text, usage = read_reply(body)
-        return self._output.parse(text, usage), usage
+        return await self._output.parse_async(text, usage), usage
 
     def objection(self, request: Request) -> str | None:
         """Return why a request in a provider's format cannot be sent; None if it can."""

@@ -56,13 +56,13 @@ class AnswerFormat(Generic[T]):
         known = OutputType.of(make_dataclass("Answer", [(_FIELD, output_type)]))
         return cls(schema=_without_reference(known.schema or {}), type=known, wrapped=True)
 
-    def read(self, text: str, usage: TokenUsage) -> T:
-        """Parse an answer.
+    async def read(self, text: str, usage: TokenUsage) -> T:
+        """Parse an answer, without holding up the event loop.
 
         Raises:
             InvalidOutputError: The answer is not of the type.
         """
-        value = self._type.parse(text, usage)
+        value = await self._type.parse_async(text, usage)
         answer: T = getattr(value, _FIELD) if self._wrapped else value
         return answer
 

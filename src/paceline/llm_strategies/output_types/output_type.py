@@ -16,16 +16,20 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from functools import partial
 from typing import Any, Generic, TypeVar, overload
 
 import attrs
+from anyio import CapacityLimiter, to_thread
+from anyio.lowlevel import RunVar
 
 from ..._core.exceptions import ConfigurationError, InvalidOutputError
 from ..._core.json_values import decode_strict
 from ..._core.request import NO_REQUESTS
 from ..._core.usage import NO_USAGE, TokenUsage
 from ..common import fingerprint
-from .answer_text import read_json, root_kinds
+from .answer_text import JsonAnswer, read_json, root_kinds
+from .check_budget import CheckTooLong, at_most
 from .validation_errors import (
     MAX_FINDINGS,
     TOO_DEEP,
@@ -44,6 +48,8 @@ __all__ = ["NO_REQUESTS", "OutputType", "problems_of"]
 
 T = TypeVar("T")
 U = TypeVar("U")  # for static methods, where pyright does not know the class's own T
+_LONG = 50_000  # characters of an answer that takes some tens of milliseconds to read
+_STEPS_IN_LOOP, _SECONDS_IN_LOOP = 1_000, 0.01  # of a check that may hold up the event loop: some tens of milliseconds
 
 
 @attrs.frozen(eq=False)
@@ -58,6 +64,8 @@ class OutputType(Generic[T]):
     """Builds a value from the text without its fence and the decoded JSON."""
     _by_name: Callable[[str], T] | None = attrs.field(default=None, repr=False)
     """Builds a value from JSON text whose fields have their Python names; None if these are the names of the schema."""
+    _may_take_long: bool = attrs.field(default=False, repr=False, alias="may_take_long", kw_only=True)
+    """Whether an answer can make its check take long: under a schema of the user's, which may not be the programmer's."""
 
     @overload
     @staticmethod
@@ -113,7 +121,7 @@ class OutputType(Generic[T]):
         from .user_schema import schema_checker  # noqa: PLC0415 - needs an extra
 
         check = schema_checker(schema, name)
-        return OutputType(name, dict(schema), lambda _, data: check(data))
+        return OutputType(name, dict(schema), lambda _, data: check(data), may_take_long=True)
 
     def within(self, field: str, schema: Mapping[str, Any]) -> OutputType[T]:
         """Return the type of an object with one field of this type; parsing returns the field's value.
@@ -139,7 +147,7 @@ class OutputType(Generic[T]):
                 below = _findings_of(error, given[field])
                 raise Misfit([attrs.evolve(one, place=(field, *one.place)) for one in below]) from error
 
-        return OutputType(self.name, schema, structure)
+        return OutputType(self.name, schema, structure, may_take_long=self._may_take_long)
 
     def parse(self, text: str, usage: TokenUsage | Mapping[str, Any] | None = NO_USAGE) -> T:
         """Parse an answer.
@@ -153,17 +161,45 @@ class OutputType(Generic[T]):
         """
         if self._structure is None:
             return text  # type: ignore[return-value]  # T is str
+        return self._build(text, self._read(text), usage)
+
+    async def parse_async(self, text: str, usage: TokenUsage | Mapping[str, Any] | None = NO_USAGE) -> T:
+        """Parse an answer as `parse` does, without holding up the event loop: a long answer is read, and a long check made, in a worker thread.
+
+        Validators of your own classes run in the event loop.
+
+        Raises:
+            InvalidOutputError: The answer is not of the type, or its check took too long.
+        """
+        if self._structure is None:
+            return text  # type: ignore[return-value]  # T is str
+        if len(text) > _LONG:
+            answer = await _beside_the_loop(partial(self._read, text))
+            if self._may_take_long:
+                return await _beside_the_loop(partial(self._build, text, answer, usage))
+            return self._build(text, answer, usage)
+        if self._may_take_long:
+            with suppress(CheckTooLong), at_most(_STEPS_IN_LOOP, _SECONDS_IN_LOOP):
+                return self.parse(text, usage)
+            return await _beside_the_loop(partial(self.parse, text, usage))
+        return self.parse(text, usage)
+
+    def _read(self, text: str) -> JsonAnswer:
         kinds = root_kinds(self.schema or {})
-        answer = read_json(text, objects="object" in kinds, arrays="array" in kinds)
+        return read_json(text, objects="object" in kinds, arrays="array" in kinds)
+
+    def _build(self, text: str, answer: JsonAnswer, usage: TokenUsage | Mapping[str, Any] | None) -> T:
+        """Return the value of an answer that was read; raise if it is not of the type."""
+        structure: Any = self._structure
         data, found = answer.data, list(answer.findings)
         if not found:
             try:
-                return self._structure(answer.body, data)
+                return structure(answer.body, data)  # type: ignore[no-any-return]  # see _structure
             except Exception as error:  # noqa: BLE001 - rule 1
                 found = _findings_of(error, data)
             if (nested := _with_strings_read(data, found)) is not UNKNOWN:
                 with suppress(Exception):  # the problems of the answer as it is are reported
-                    return self._structure(json.dumps(nested), nested)
+                    return structure(json.dumps(nested), nested)  # type: ignore[no-any-return]  # as above
         right = () if data is UNKNOWN else _valid_fields(data, found)
         raise InvalidOutputError(text, [one.problem for one in found[:MAX_FINDINGS]], right=right, usage=usage)
 
@@ -185,6 +221,18 @@ class OutputType(Generic[T]):
     def identity(self) -> dict[str, Any]:
         """What distinguishes it from another type, as plain data."""
         return {"output_type": self.name, "schema": fingerprint(self.schema)}
+
+
+_threads: RunVar[CapacityLimiter] = RunVar("_threads")
+
+
+async def _beside_the_loop(work: Callable[[], U]) -> U:
+    """Do work in a worker thread, one at a time: more would take Python's lock from the event loop more often."""
+    limiter = _threads.get(None)
+    if limiter is None:
+        limiter = CapacityLimiter(1)
+        _threads.set(limiter)
+    return await to_thread.run_sync(work, abandon_on_cancel=True, limiter=limiter)
 
 
 def _with_strings_read(data: Any, found: list[Finding]) -> Any:
@@ -220,6 +268,8 @@ def _replaced(data: Any, place: Place, value: Any) -> Any:
 
 def _findings_of(error: Exception, data: Any) -> list[Finding]:
     """Return the problems of an answer that is JSON."""
+    if isinstance(error, CheckTooLong):
+        raise error
     if isinstance(error, Misfit):
         return list(error.found)
     try:

@@ -253,19 +253,24 @@ def _refuse_recursion(schema: Schema) -> None:
     """Raise `_OpenError` if a definition contains itself."""
     definitions: dict[str, Any] = {**schema.get("definitions", {}), **schema.get("$defs", {})}
 
-    def follow(node: object, above: frozenset[str]) -> None:
+    above: set[str] = set()
+    finished: set[str] = set()
+
+    def follow(node: object) -> None:
         if isinstance(node, Mapping):
             reference = node.get("$ref")
-            if isinstance(reference, str):
-                name = reference.rpartition("/")[2]
+            if isinstance(reference, str) and (name := reference.rpartition("/")[2]) not in finished:
                 if name in above:
                     raise _OpenError
-                follow(definitions.get(name), above | {name})
+                above.add(name)
+                follow(definitions.get(name))
+                above.remove(name)
+                finished.add(name)
             for key, child in node.items():
                 if key not in DEFINITIONS:
-                    follow(child, above)
+                    follow(child)
         elif isinstance(node, list):
             for child in node:
-                follow(child, above)
+                follow(child)
 
-    follow(schema, frozenset())
+    follow(schema)

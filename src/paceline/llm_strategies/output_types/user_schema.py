@@ -2,8 +2,8 @@
 
 Rules owned here:
 
-1. A schema is checked completely before the first call: it must be a JSON schema with valid patterns, and each `$ref` must resolve
-   within it. Other documents are never fetched.
+1. A schema is checked completely before the first call (see `schema_soundness`). The check of an answer is bounded (see `bounded_check`); one
+   that takes longer is a problem of the answer.
 2. `format` is checked too, as far as jsonschema supports it without further packages.
 3. A problem says what the value must be and never quotes it, as for every other type. For `anyOf` and `oneOf` the problems are
    those of the alternative that the answer is closest to; if it is close to none, the JSON kinds of all alternatives are named.
@@ -12,17 +12,21 @@ Rules owned here:
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
 from typing import Any
 
 from ..._core.exceptions import ConfigurationError, MissingExtraError
 from ..._core.json_values import SCHEMA_TYPE_NAMES
 from ..._core.quantity import quantity
+from .check_budget import MOST_SECONDS, MOST_STEPS, CheckTooLong, at_most, budget
 from .validation_errors import MAX_FINDINGS, Finding, Misfit, Place
 
 _MOST_CHOICES = 20
-_DATA_KEYWORDS = {"enum", "const", "default", "examples"}  # keywords whose values are data, not schemas
+_TOO_LONG = Finding(
+    (),
+    f"must be simpler: checking it under its schema took more than {MOST_STEPS:,} steps, or {MOST_SECONDS:g} s for patterns, and was ended",
+)
 _WORDS: dict[str, Callable[[Any], str]] = {
     "type": lambda rule: f"must be {_join_kinds(rule if isinstance(rule, list) else [rule])}",
     "enum": lambda rule: f"must be one of {_join_values(rule)}",
@@ -56,74 +60,36 @@ def schema_checker(schema: object, what: str) -> Callable[[Any], Any]:
         what: The schema's name, for messages.
 
     Raises:
-        ConfigurationError: `schema` is not a JSON schema, or has a reference that it does not define.
+        ConfigurationError: `schema` is not a JSON schema, or is not sound (see `schema_soundness`).
         MissingExtraError: The package jsonschema is not installed.
     """
     try:
-        from jsonschema.exceptions import SchemaError  # noqa: PLC0415 - an extra
-        from jsonschema.validators import Draft202012Validator, validator_for  # noqa: PLC0415 - as above
+        from jsonschema.validators import Draft202012Validator, validator_for  # noqa: PLC0415 - an extra
         from referencing.jsonschema import EMPTY_REGISTRY  # noqa: PLC0415 - as above
+
+        from .bounded_check import bounded  # noqa: PLC0415 - as above
+        from .schema_soundness import require_sound  # noqa: PLC0415 - as above
     except ImportError as error:
         raise MissingExtraError("a JSON schema", "cli") from error
     if not isinstance(schema, dict):
         raise ConfigurationError(f"{what}: a JSON schema must be an object, not {type(schema).__name__}")
-    validator = validator_for(schema, default=Draft202012Validator)
-    try:
-        validator.check_schema(schema)
-    except SchemaError as error:
-        place = ".".join(map(str, error.absolute_path)) or "the top level"
-        raise ConfigurationError(f"{what}: not a valid JSON schema: at {place}: {error.message[:200]}") from None
-    except RecursionError:
-        raise ConfigurationError(f"{what}: not a valid JSON schema: it is nested too deeply") from None
-    _check_references(schema, validator, what)
-    ready = validator(schema, registry=EMPTY_REGISTRY, format_checker=validator.FORMAT_CHECKER)
+    known = validator_for(schema, default=Draft202012Validator)
+    require_sound(schema, known, what)
+    ready = bounded(known)(schema, registry=EMPTY_REGISTRY, format_checker=known.FORMAT_CHECKER)
 
     def check(data: Any) -> Any:
+        if budget() is None:
+            try:
+                with at_most(MOST_STEPS, MOST_SECONDS):
+                    return check(data)
+            except CheckTooLong:
+                raise Misfit([_TOO_LONG]) from None
         found = list(islice(_findings_of_all(ready.iter_errors(data)), MAX_FINDINGS))
         if found:
             raise Misfit(found)
         return data
 
     return check
-
-
-def _check_references(schema: Mapping[str, Any], validator: Any, what: str) -> None:
-    """Raise for a reference that does not resolve: rule 1."""
-    from referencing import Registry, Specification  # noqa: PLC0415 - an extra
-    from referencing.exceptions import Unresolvable  # noqa: PLC0415 - as above
-
-    specification: Any = Specification.detect(validator.META_SCHEMA)
-    root = specification.create_resource(schema)
-    resolver = Registry().resolver_with_root(root)
-    named = any("$id" in node for node in _nodes(schema) if node is not schema)
-    for node in _nodes(schema):
-        reference = node.get("$ref")
-        if not isinstance(reference, str):
-            continue
-        try:
-            resolver.lookup(reference)
-        except Unresolvable:
-            if reference.startswith("#"):
-                if not named:
-                    raise ConfigurationError(
-                        f"{what}: $ref {reference[:200]!r} does not resolve; define it under $defs"
-                    ) from None
-            elif not named or "://" in reference:
-                raise ConfigurationError(
-                    f"{what}: $ref {reference[:200]!r} points to another document, which is never fetched; copy it into $defs"
-                ) from None
-
-
-def _nodes(schema: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
-    """Yield every object of a schema that may contain keywords."""
-    pending: list[Any] = [schema]
-    while pending:
-        node = pending.pop()
-        if isinstance(node, Mapping):
-            yield node
-            pending += [below for key, below in node.items() if key not in _DATA_KEYWORDS]
-        elif isinstance(node, list):
-            pending += node
 
 
 def _findings_of_all(errors: Iterator[Any]) -> Iterator[Finding]:
