@@ -89,6 +89,18 @@ def _tuned_batch(workers: int, cooldown: float) -> Contender:
     )
 
 
+def _ondine(name: str, most: int, attempts: int, label: str) -> Contender:
+    return Contender(
+        name=name,
+        label=f"ondine 2.1.1, {label}",
+        about=f"Its AdaptiveLimiter (Gradient2), 1 to {most:,} requests in parallel, of which all start at first. A refused row keeps its "
+        f"slot, which sleeps for 1 s, doubling up to 60 s; after {attempts:,} attempts it fails.",
+        drive=_rival("by_ondine", most=most, attempts=attempts),
+        backend="asyncio",
+        requirement=("ondine==2.1.1",),
+    )
+
+
 RIVALS = (
     *map(_pool, (5, 20, 100, 500)),
     Contender(
@@ -160,6 +172,9 @@ RIVALS = (
         backend="asyncio",
         requirement=_ASYNC_BATCH,
     ),
+    _ondine("ondine", 5, 3, "defaults, with adaptive concurrency"),
+    _ondine("ondine-100", 100, 20, "100 in parallel, 20 attempts"),
+    _ondine("ondine-4k", CEILING, 1_000, "4,000 in parallel, 1,000 attempts"),
     _tuned_batch(workers=100, cooldown=10.0),
     _tuned_batch(workers=500, cooldown=1.0),
 )
