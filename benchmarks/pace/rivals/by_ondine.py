@@ -13,7 +13,7 @@ import anyio
 from ondine.utils.adaptive_limiter import AdaptiveLimiter  # type: ignore[import-not-found]  # not in this environment
 from ondine.utils.retry_handler import RetryHandler  # type: ignore[import-not-found]  # as above
 
-from ..world import Client, Drive, Gauge
+from ..world import Drive, Gauge
 from .calls import Ending, Item
 from .workers import driven_by
 
