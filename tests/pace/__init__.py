@@ -25,8 +25,10 @@ N is the number of calls that may be in flight, R a rate.
     test_fairness
 11. Equal inputs give equal outputs.
     test_bounds: same_inputs_same_outputs, reading_changes_nothing, asking_twice_gives_the_same_answer
-12. Before the first refusal calls start at most at 20 a second, or at twice the rate of admission if that is more.
-    test_growth: before_the_first_refusal_calls_start_at_no_more_than_twice_..., a_cold_start_meets_its_first_refusal_gently
+12. Before the first refusal calls start at most at 20 a second, at the pace of one caller that makes one call after the other, or at twice
+    the rate of admission. Where nothing is refused that reaches the pace of a fixed pool within 25 round trips.
+    test_growth: before_the_first_refusal_calls_start_at_no_more_than_twice_..., a_cold_start_meets_its_first_refusal_gently,
+    where_nothing_limits_them_calls_reach_the_pace_of_a_fixed_pool_within_some_round_trips
 13. A warm start is at its rate within a few round trips, and knowledge that is not true any more does no lasting harm, except a
     latency that is far too low (the test that is expected to fail).
     test_warm_start; test_bounds: the_handles_stay_within_their_bounds_after_any_warm_start

@@ -16,11 +16,11 @@ from .test_bursts import SERVICES, warmed
 from .world import World
 from .worlds import buckets, caps, in_worlds, knees, logarithmic, seeds, windows
 
-LEAST_PACE = 20.0  # calls a second that may start before anything is known
+LEAST_PACE = 20.0  # calls a second that may start before anything is known, besides those of one caller that makes one after the other
 FEW = 120  # workers before anything is known: 20, and 4 for each of some 25 answers until the latency is known
 AHEAD = 3.0  # times the most calls that were ever in flight
 JUDGED = 0.6  # seconds after which a call counts as admitted, before a refusal was timed
-MEASURED = 16  # admissions that a rate is measured over, at least
+MEASURED = 16  # admissions that a rate is measured over, or all if there were fewer
 SLACK = 2.0  # calls: the bucket's depth, and timers
 
 
@@ -88,9 +88,8 @@ class Admissions:
         while self._judged < len(starts) and (starts[self._judged] <= now - JUDGED or self._judged < settled_by):
             last = self._judged
             self._judged += 1
-            if last >= MEASURED:
-                span = starts[last] - starts[last - MEASURED]
-                self.best = max(self.best, MEASURED / max(1e-9, span))
+            if calls := min(MEASURED, last):
+                self.best = max(self.best, calls / max(1e-9, starts[last] - starts[last - calls]))
         return max(LEAST_PACE, 2 * self.best)
 
 
@@ -102,10 +101,11 @@ def test_before_the_first_refusal_calls_start_at_no_more_than_twice_the_rate_at_
     world = World(Service(latency=latency, spread=spread), seed=seed)
     client = world.client(most=2_000, works=lambda _, client: len(client.started_at) < 3_000)
     known = Admissions(client)
+    one_by_one = math.exp(4 * spread) / latency  # calls a second of one caller, if all were as fast as the fastest
     allowed = [LEAST_PACE]
 
     def watch(now):
-        pace = known.pace(now, len(client.served_at))
+        pace = max(one_by_one, known.pace(now, len(client.served_at)))
         starts = client.started_at
         if len(allowed) < len(starts):
             allowed.append(pace)
@@ -116,6 +116,21 @@ def test_before_the_first_refusal_calls_start_at_no_more_than_twice_the_rate_at_
     client.watch = watch
     world.run(min(120.0, 10.0 + 2 * latency))
     assert len(client.started_at) > 20
+
+
+@given(logarithmic(0.001, 0.2), st.integers(20, 200), seeds)
+@settings(in_worlds)
+def test_where_nothing_limits_them_calls_reach_the_pace_of_a_fixed_pool_within_some_round_trips(latency, workers, seed):
+    calls, fixed = 200 * workers, workers / latency
+    world = World(Service(latency=latency, spread=0.2), seed=seed)
+    client = world.client(most=workers, works=lambda _, client: len(client.started_at) < calls)
+    world.run(25 * latency)
+    before = len(client.served_at)
+    world.run(35 * latency)
+    assert len(client.served_at) - before >= 0.9 * 10 * latency * fixed
+    world.run(300 * latency)
+    assert len(client.served_at) == calls
+    assert client.served_at[-1] <= 1.15 * calls / fixed
 
 
 @given(buckets(), seeds)

@@ -10,6 +10,8 @@ Rules owned here:
    Refused calls are not counted, however many were on their way.
 4. A refusal that comes later than expected had been counted as an admission. The count is corrected, and from then on calls are
    judged as late as that one would have needed.
+5. The rates of admission are measured over as long as a verdict takes. Before the first refusal that is two round trips, if these are
+   short: a pace that is doubled by each measure then grows with the round trips, as TCP's slow start does.
 """
 
 from __future__ import annotations
@@ -27,6 +29,7 @@ _AGE_MARGIN = 2.0  # times the slow quantile of the latest refusals' latencies
 _TIMED_REFUSALS = 20  # latest refusals whose latencies are kept
 _SLOW_QUANTILE = 0.9  # of their latencies: one straggler among many does not delay all evidence
 _MIN_RATE_CALLS = 16  # admissions that a rate is measured over
+_SPAN, _WEIGHT = 2.0, 0.1  # times the latency of the latest answers; weight of each in its moving average
 
 
 class Outcome(enum.Enum):
@@ -84,6 +87,8 @@ class Admissions:
         self._sorted_latencies: list[float] = []
         self._recent: deque[tuple[float, float]] = deque()  # start and tokens of the latest admissions
         self._recent_tokens = 0.0
+        self._latency = 0.0  # seconds that an answer takes lately, before the first refusal; 0: none came
+        self._span = _FIRST_AGE  # seconds, at least, that the rates of admission are measured over
 
     def record_start(self, now: float, tokens: float, *, paced: bool, filled: bool) -> Call:
         """Record a call that starts now, and return its ticket."""
@@ -123,10 +128,13 @@ class Admissions:
         """Return the latest time at which the next call can be judged; inf if no call is waiting."""
         return self._unjudged[0].started + self.confirmation_age if self._unjudged else math.inf
 
-    def record_answer(self, call: Call) -> None:
+    def record_answer(self, call: Call, now: float) -> None:
         """Record that a call was answered."""
         call.outcome = Outcome.ADMITTED
         self.completed += 1
+        if not self._latencies:  # before the first refusal
+            self._latency += (now - call.started - self._latency) * (_WEIGHT if self._latency else 1.0)
+            self._span = min(self.confirmation_age, _SPAN * self._latency)
 
     def record_refusal(self, call: Call, now: float) -> bool:
         """Record that a call was refused; return whether it had been counted as admitted."""
@@ -173,7 +181,7 @@ class Admissions:
         recent = self._recent
         recent.append((call.started, call.tokens))
         self._recent_tokens += call.tokens
-        oldest = call.started - self.confirmation_age
+        oldest = call.started - self._span
         while len(recent) > _MIN_RATE_CALLS and recent[0][0] < oldest:
             self._recent_tokens -= recent.popleft()[1]
 
@@ -192,3 +200,4 @@ class Admissions:
         slow = ordered[math.ceil(_SLOW_QUANTILE * len(ordered)) - 1]
         self.confirmation_age = max(_MIN_AGE, _AGE_MARGIN * slow)
         self.refusal_latency = ordered[len(ordered) // 2]
+        self._span = self.confirmation_age

@@ -229,7 +229,7 @@ class PaceController:
 
     def _record_answer(self, call: Call, now: float, signal: Served) -> None:
         knee, cap = self._knee, self._cap
-        self._admissions.record_answer(call)
+        self._admissions.record_answer(call, now)
         breaker = self._breaker
         if signal.tokens is not None and (tokens := positive_number(signal.tokens, zero=True)) is not None:
             self._dimensions.tokens.correct(tokens - call.tokens)

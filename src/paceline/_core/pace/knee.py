@@ -55,6 +55,7 @@ _FILLED_WITHIN = 6  # rounds: otherwise something other than the knee limits the
 _FASTER = 0.8  # times L: more than chance would make of a round
 
 _SPAN_STARTING, _SPAN = (1.0, 0.25), (2.0, 2.0)  # seconds, and times L, at least, that a delivery rate is measured over
+_SHORT_SPAN = 4.0  # times L: in start-up, if that is less than these seconds
 _GUESS = 2.0  # seconds: for L, while it is not known
 
 
@@ -174,6 +175,8 @@ class Knee:
         """Record the answer to call number `order` that started at `started`; return whether a round has ended."""
         latency = now - started
         least, times = _SPAN_STARTING if self.starting else _SPAN
+        if self.starting and self.latency:
+            least = min(least, _SHORT_SPAN * self.latency)
         span = max(least, times * (self.latency or _GUESS))
         by_l = accepted is not self._of_others
         is_measured = self._delivery.record(now, latency, by_l=by_l, span=span, unloaded=self.latency)

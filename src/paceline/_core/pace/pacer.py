@@ -7,8 +7,7 @@ Rules owned here:
    holds its whole cost.
 2. Slow start: while the rate is unknown, the pace is twice the rate of recent admissions, and at least a few calls a second. While a
    refusal waits for its verdict, the pace is half the rate of recent admissions: at the double, the calls until then would be refused too.
-   Calls that are answered within some milliseconds are not made over a network. They may start as fast as one caller could make them, one
-   after the other, which is no haste.
+   Calls may start as fast as one caller could make them, one after the other, which is no haste.
 3. If the caller asks for it, a few calls may start at once before the first refusal, as one page of a service makes them: a *reserve*
    beside the bucket. It is full at the start, and fills while calls start as they come. After an idle time it is as large as what was
    admitted within seconds in the last minutes, and the pace is at least the best rate of admission of these minutes. Calls from the reserve
@@ -88,7 +87,6 @@ START = 5.0  # calls a second, before anything is known
 RESERVE = 4.0  # calls that may start at once beside the one in the bucket
 _BURST = 2.0  # seconds: calls that were admitted within these may start at once after an idle time
 _REMEMBERED = 300.0  # seconds
-_LOCAL = 0.01  # seconds: what a call takes at most that is not made over a network
 _SLOW_START, _HELD = 2.0, 0.5  # times the rate of admission; while a refusal waits for its verdict
 _CLAIM_DOUBLES = 15.0  # seconds
 _MAX_DOUBLING = 8.0  # seconds, after an outage
@@ -202,8 +200,8 @@ class Pacer:
         self.rate.admitted += excess
 
     def start_one_by_one(self, latency: float) -> None:
-        """Start as fast as one caller would, whose calls take `latency` seconds, if they are local."""
-        if 0 < latency < _LOCAL:
+        """Start as fast as one caller would, whose calls take `latency` seconds."""
+        if latency > 0:
             self.start_rate = max(START, 1.0 / latency)
 
     def start_slowly(self) -> None:
