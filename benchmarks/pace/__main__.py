@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import sys
-import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -14,23 +12,15 @@ from paceline.testing.replies import DIALECTS
 from .contenders import CONTENDERS, PACELINE, contender
 from .families import FAMILIES
 from .jobs import Result, results
+from .options import GROUPS, Progress, trial_names
 from .run import Job
-from .scenarios import SCENARIOS
 from .tables import details, grouped, mean_of_families, overview, scenario_table
-
-_GROUPS = {
-    "all": (*SCENARIOS, *FAMILIES),
-    "S": tuple(name for name in SCENARIOS if name.startswith("S")),
-    "H": tuple(name for name in SCENARIOS if name.startswith("H")),
-    "R": tuple(name for name in SCENARIOS if name.startswith("R")),
-    "families": tuple(FAMILIES),
-}
 
 
 def main() -> None:
     """Run the trials that the command line names."""
     options = _parser().parse_args()
-    trials = options.scenarios or _GROUPS["S" if options.page is None else "all"]
+    trials = options.scenarios or GROUPS["S" if options.page is None else "all"]
     contenders = options.contenders or ((PACELINE.name,) if options.page is None else tuple(CONTENDERS))
     jobs = [
         Job(trial, seed, who, options.cpu, options.backend if not contender(who).requirement else None, options.dialect)
@@ -38,7 +28,7 @@ def main() -> None:
         for trial in trials
         for seed in range(options.first, options.first + _seeds_of(who, options))
     ]
-    found = results(jobs, processes=options.jobs, fresh=options.fresh, say=_Progress(len(jobs)).say)
+    found = results(jobs, processes=options.jobs, fresh=options.fresh, say=Progress(len(jobs)).say)
     if options.json is not None:
         options.json.write_text(json.dumps(found))
     if options.page is not None:
@@ -72,33 +62,13 @@ def _seeds_of(who: str, options: argparse.Namespace) -> int:
     return int(options.seeds if options.rival_seeds is None or not is_rival else options.rival_seeds)
 
 
-class _Progress:
-    """Shows progress, on one line if the output is a terminal."""
-
-    def __init__(self, jobs: int) -> None:
-        self._left = self._jobs = jobs
-        self._began = time.monotonic()
-
-    def say(self, result: Result) -> None:
-        """Count a result, and show it."""
-        self._left -= 1
-        word = "failed" if "error" in result else f"{result['good']:.3f}"
-        line = (
-            f"{self._jobs - self._left}/{self._jobs} {result['trial']} {result['seed']} {result['contender']}: {word}"
-        )
-        if sys.stderr.isatty():
-            print(f"\r\033[K{line}", end="" if self._left else "\n", file=sys.stderr, flush=True)
-        elif not self._left:
-            print(f"{self._jobs} runs, {time.monotonic() - self._began:.0f} s", file=sys.stderr)
-
-
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.pace", description="Measure controllers of the pace.")
     parser.add_argument(
         "--scenarios",
-        type=_trials,
+        type=trial_names,
         metavar="S1,win,...",
-        help=f"names, or {', '.join(_GROUPS)} (default: S, or all for a page)",
+        help=f"names, or {', '.join(GROUPS)} (default: S, or all for a page)",
     )
     parser.add_argument(
         "--contenders",
@@ -126,14 +96,6 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--fresh", action="store_true", help="run also what has a stored result")
     parser.add_argument("-v", "--verbose", action="store_true", help="show every run")
     return parser
-
-
-def _trials(text: str) -> tuple[str, ...]:
-    names = [name for part in text.split(",") for name in _GROUPS.get(part, (part,))]
-    for name in names:
-        if name not in SCENARIOS and name not in FAMILIES:
-            raise argparse.ArgumentTypeError(f"{name!r} is not one of {', '.join((*_GROUPS, *SCENARIOS, *FAMILIES))}")
-    return tuple(dict.fromkeys(names))
 
 
 def _contenders(text: str) -> tuple[str, ...]:

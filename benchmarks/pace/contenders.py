@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import attrs
 
 from .by_engine import CEILING, controller, driven_by
+from .rules import RULES, Rule
 from .world import Drive
 
 
@@ -27,6 +29,10 @@ class Contender:
     requirement: tuple[str, ...] = ()
     """Requirements from PyPI, for an environment of its own; empty: it runs in this one."""
     is_rival: bool = True
+    within: Callable[[], AbstractContextManager[None]] = nullcontext
+    """Function that returns the context in which it is made and runs."""
+    fingerprint: str = ""
+    """Text that changes with what it is made of beside its source files."""
 
 
 PACELINE = Contender(
@@ -181,14 +187,31 @@ RIVALS = (
 CONTENDERS = {each.name: each for each in (PACELINE, *RIVALS)}
 
 
+WITHOUT = "without:"
+
+
+def _without(rule: Rule) -> Contender:
+    return Contender(
+        name=f"{WITHOUT}{rule.name}",
+        label=f"without {rule.name}",
+        about=f"The engine with its defaults, but {rule.how}.",
+        drive=lambda: driven_by(None),
+        is_rival=False,
+        within=rule.switched_off,
+        fingerprint=rule.fingerprint,
+    )
+
+
 def contender(name: str) -> Contender:
-    """Return a contender by its name, or the engine with the controller at a dotted path.
+    """Return a contender by its name, the engine without a rule (`without:rate.patience`), or with the controller at a dotted path.
 
     Raises:
         LookupError: There is no such contender.
     """
     if name in CONTENDERS:
         return CONTENDERS[name]
+    if name.startswith(WITHOUT):
+        return _without(RULES[name.removeprefix(WITHOUT)])
     if ":" not in name:
         raise LookupError(f"{name!r} is neither package.module:controller nor one of {', '.join(CONTENDERS)}")
     pace = controller(name)

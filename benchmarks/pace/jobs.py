@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import os
 import signal
 import subprocess
@@ -27,18 +28,25 @@ from .run import Job, run
 ROOT = Path(__file__).parents[2]
 _KEPT = Path(__file__).parent / ".cache"
 _PROVIDER = ("src/paceline/testing", "benchmarks/pace")
-_ENGINE = ("src/paceline",)
+# The rest of the package takes no part in a run.
+_ENGINE = ("src/paceline/_core", "src/paceline/_engine", "src/paceline/abc.py", "src/paceline/processor.py")
 # Files without an effect on results.
 _NO_PART = frozenset(
-    {"tables.py", "page.py", "plots.py", "cost.py", "ablation.py", "bounds.py", "__main__.py", "jobs.py"}
-)
+    {
+        "tables.py", "page.py", "plots.py", "cost.py", "ablation.py", "leave_one_out.py", "bounds.py", "sawtooth.py", "__main__.py",
+        "jobs.py", "options.py",
+    }
+)  # fmt: skip
+_RULES = Path(__file__).parent / "rules"  # each has a fingerprint
 _NICENESS = 10
 _GRACE = 120.0  # seconds, beyond those that the run may use
 
 Result = dict[str, Any]
 
 
-def results(jobs: Sequence[Job], *, processes: int, fresh: bool, say: Callable[[Result], None]) -> list[Result]:
+def results(
+    jobs: Sequence[Job], *, processes: int, fresh: bool, say: Callable[[Result], None], series: bool = True
+) -> list[Result]:
     """Return the result of each job, in their order; those that failed have an `error`.
 
     Args:
@@ -46,17 +54,20 @@ def results(jobs: Sequence[Job], *, processes: int, fresh: bool, say: Callable[[
         processes: Number of processes.
         fresh: Whether to run also the jobs with a stored result.
         say: Function to call with each result as it comes.
+        series: Whether to keep the series for plots; without them a result takes a hundredth of the space.
     """
     found: dict[Job, Result] = {}
     for job in jobs:
-        kept = _path(job)
+        kept = _path(job, series=series)
         if kept.exists() and not fresh:
             found[job] = json.loads(kept.read_text())
             say(found[job])
     for job, result in _run_all([job for job in jobs if job not in found], processes):
+        if not series:
+            result.pop("series", None)
         found[job] = result
         if "error" not in result:
-            _keep(_path(job), result)
+            _keep(_path(job, series=series), result)
         say(result)
     return [found[job] for job in jobs]
 
@@ -66,8 +77,14 @@ def _run_all(jobs: Sequence[Job], processes: int) -> Iterator[tuple[Job, Result]
         return
     for needed in {contender(job.contender).requirement for job in jobs} - {()}:
         python_with(needed)  # made once, before several processes need it
-    with get_context("fork").Pool(min(processes, len(jobs)), os.nice, (_NICENESS,), maxtasksperchild=8) as pool:
+    with get_context("fork").Pool(min(processes, len(jobs)), _prepare, maxtasksperchild=8) as pool:
         yield from pool.imap_unordered(_run_one, jobs)
+
+
+def _prepare() -> None:
+    """Prepare a process: it runs when nothing else wants to, and logs no faults, which these trials are full of."""
+    os.nice(_NICENESS)
+    logging.getLogger("paceline").setLevel(logging.CRITICAL)
 
 
 def _run_one(job: Job) -> tuple[Job, Result]:
@@ -105,18 +122,27 @@ def _run_elsewhere(job: Job, chosen: Contender) -> Result:
     return result
 
 
-def _path(job: Job) -> Path:
-    parts = _PROVIDER if contender(job.contender).is_rival else _PROVIDER + _ENGINE
-    key = hashlib.sha256(f"{attrs.asdict(job)} {sys.version} {_digest(parts)}".encode()).hexdigest()[:20]
-    return _KEPT / f"{job.trial}-{job.seed}-{key}.json"
+def is_stored(job: Job) -> bool:
+    """Return whether a job has a stored result, with or without its series."""
+    return _path(job, series=False).exists()
+
+
+def _path(job: Job, *, series: bool) -> Path:
+    chosen = contender(job.contender)
+    parts = _PROVIDER if chosen.is_rival else _PROVIDER + _ENGINE
+    text = f"{attrs.asdict(job)} {chosen.fingerprint} {sys.version} {_digest(parts)}"
+    key = hashlib.sha256(text.encode()).hexdigest()[:20]
+    path = _KEPT / f"{job.trial}-{job.seed}-{key}.json"
+    return path if series or path.exists() else path.with_suffix(".figures.json")
 
 
 @cache
 def _digest(folders: Iterable[str]) -> str:
     digest = hashlib.sha256()
     for folder in folders:
-        for path in sorted((ROOT / folder).rglob("*.py")):
-            if path.name not in _NO_PART:
+        place = ROOT / folder
+        for path in [place] if place.is_file() else sorted(place.rglob("*.py")):
+            if path.name not in _NO_PART and path.parent != _RULES:
                 digest.update(path.read_bytes())
     return digest.hexdigest()
 

@@ -19,6 +19,7 @@ from trio.testing import MockClock
 
 from paceline.testing import VirtualTimeLoop
 from paceline.testing.replies import Dialect
+from paceline.testing.virtual_time import virtual_backend_options
 
 from .contenders import contender
 from .families import FAMILIES, member
@@ -58,19 +59,28 @@ def trial_of(job: Job) -> Trial:
 def run(job: Job) -> dict[str, Any]:
     """Run a job and return its figures."""
     trial, chosen = trial_of(job), contender(job.contender)
-    world = World(trial, chosen.drive(), job.cpu)
     backend = job.backend or chosen.backend
-    chance = random.Random(f"{trial.name}-{trial.seed}-timers")
-    late = (lambda: chance.uniform(0.0, trial.late_timers)) if trial.late_timers else None
-    if backend == "trio":
-        clock = MockClock(autojump_threshold=0)
-        options: dict[str, Any] = {"clock": clock, "instruments": [] if late is None else [_LateTimers(clock, late)]}
-    else:
-        options = {"loop_factory": VirtualTimeLoop if late is None else lambda: _LateLoop(late)}
+    options = backend_options(trial, backend)
     began = time.process_time()
-    with _deterministic_scheduling(job.seed), _rare_collections():
+    with chosen.within(), _deterministic_scheduling(job.seed), _rare_collections():
+        world = World(trial, chosen.drive(), job.cpu)
         anyio.run(world.run, backend=backend, backend_options=options)
     return attrs.asdict(job) | {"about": trial.about, "cost": time.process_time() - began} | measured(world)
+
+
+def backend_options(trial: Trial, backend: str) -> dict[str, Any]:
+    """Return the options of `anyio.run` for a trial in virtual time, on a machine that is as late as the trial says."""
+    chance = random.Random(f"{trial.name}-{trial.seed}-timers")
+    if not trial.late_timers:
+        return virtual_backend_options(backend)
+
+    def late() -> float:
+        return chance.uniform(0.0, trial.late_timers)
+
+    if backend == "asyncio":
+        return {"loop_factory": lambda: _LateLoop(late)}
+    clock = MockClock(autojump_threshold=0)
+    return {"clock": clock, "instruments": [_LateTimers(clock, late)]}
 
 
 class _LateTimers(Instrument):

@@ -1,0 +1,156 @@
+"""Rules of the number of calls in flight: `admissions`, `concurrency_cap`, `knee`, `delivery`."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from .rule import Always, Rule, Wrapped
+
+
+def _each_counts(original: Any, self: Any, *rest: Any) -> None:
+    """counts each refusal, also those without an admission between them."""
+    self.between = True
+    original(self, *rest)
+
+
+def _not_restarted(original: Any, self: Any, in_flight: int, *rest: Any) -> None:
+    """goes on at a lower number in flight."""
+    lowest, refused, admitted = self.lowest, self.refused, self.admitted
+    original(self, in_flight, *rest)
+    if in_flight < lowest - 1:
+        self.refused, self.admitted = refused + 1, admitted
+
+
+def _limit_stays(original: Any, self: Any, *rest: Any) -> Any:
+    """does not raise the limit at the first refusal."""
+    limit, is_first = self.limit, self.test is None
+    found = original(self, *rest)
+    if is_first and found is None:
+        self.limit = limit
+    return found
+
+
+def _cap_stays(original: Any, self: Any, *rest: Any) -> None:
+    """does not forget a known cap when a test is refuted."""
+    probed = self.probed
+    original(self, *rest)
+    if self.probed == math.inf:
+        self.probed = probed
+
+
+def _all_accepted(original: Any, self: Any, *rest: Any, **named: Any) -> Any:
+    """counts all answers alike."""
+    return original(self, *rest, **(named | {"accepted": True}))
+
+
+RULES = (
+    Rule(
+        "admissions.age",
+        "The age that confirms an admission follows the latencies of the latest refusals.",
+        {"admissions:Admissions._time_refusal": Always()},
+    ),
+    Rule(
+        "admissions.straggler",
+        "One slow refusal among many does not raise that age.",
+        {"admissions:_SLOW_QUANTILE": 1.0},
+    ),
+    Rule(
+        "admissions.late-refusal",
+        "A refusal that comes after its call was counted as admitted is taken out of the rate of admission.",
+        {"admissions:Admissions._remove_from_rate": Always()},
+    ),
+    Rule("cap.proof", "A rank test of refusals and admissions proves a cap.", {"concurrency_cap:_PROOF": math.inf}),
+    Rule("cap.doubt", "Each test that refuted a cap makes the next proof harder.", {"concurrency_cap:_DOUBT": 1.0}),
+    Rule(
+        "cap.racing",
+        "One admission at the number of a refusal is forgiven: a place is free before its answer is here.",
+        {"concurrency_cap:_RACING": 0, "concurrency_cap:_REFUTING": 1},
+    ),
+    Rule(
+        "cap.min-refusals",
+        "A cap is not proven by fewer than three refusals.",
+        {"concurrency_cap:_MIN_REFUSALS": 1},
+    ),
+    Rule(
+        "cap.between",
+        "Refusals without an admission between them count once.",
+        {"concurrency_cap:CapTest.record_refusal": Wrapped(_each_counts)},
+    ),
+    Rule(
+        "cap.restart",
+        "Refusals at ever lower numbers restart the test.",
+        {"concurrency_cap:CapTest.record_refusal": Wrapped(_not_restarted)},
+    ),
+    Rule(
+        "cap.room",
+        "The first refusal raises the limit slightly above its number, so that the test can go on.",
+        {"concurrency_cap:ConcurrencyCap.record_refusal": Wrapped(_limit_stays)},
+    ),
+    Rule(
+        "cap.refuted",
+        "A known cap is forgotten when more calls are admitted in flight.",
+        {"concurrency_cap:ConcurrencyCap.record_admission": Wrapped(_cap_stays)},
+    ),
+    Rule("cap.steps", "Probes above a cap go further while they succeed.", {"concurrency_cap:_MAX_STEP": 0.0}),
+    Rule("cap.failures", "After a failed probe the next one waits longer.", {"concurrency_cap:_MAX_FAILURES": 1.0}),
+    Rule(
+        "cap.slow-calls",
+        "Where admissions are slow to come a cap is probed after a time.",
+        {"concurrency_cap:_LONG_ENOUGH": math.inf},
+    ),
+    Rule(
+        "cap.slowed", "The first probe after a degraded provider waits longer.", {"concurrency_cap:_SLOWED_FOR": 60.0}
+    ),
+    Rule(
+        "knee.all",
+        "At a server that refuses nothing a number of calls in flight is useful, and no more.",
+        {"knee:_FEW": 4000.0, "knee:_MIN_STARTING": 4000.0, "knee:_MIN": 4000.0, "knee:_ABOVE": math.inf},
+    ),
+    Rule(
+        "knee.first-calls",
+        "Until the latency is known, calls in flight grow with those that were answered.",
+        {"knee:_FEW": 40.0, "knee:_PER_ANSWER": 0.0},
+    ),
+    Rule(
+        "knee.skew",
+        "The latency is the median of the first calls times a skew, which follows the rounds.",
+        {"knee:_SKEW": 1.0, "knee:_SKEW_WEIGHT": 0.0},
+    ),
+    Rule(
+        "knee.flat",
+        "Start-up ends when the delivery rate is flat for some rounds while the latency rose.",
+        {"knee:_FLAT": 0.0, "knee:_SLOW": math.inf},
+    ),
+    Rule("knee.slow", "A round of start-up in which calls take much longer counts as flat.", {"knee:_SLOW": math.inf}),
+    Rule("knee.calm", "Where the latest calls take longer, start-up uses the smaller gain.", {"knee:_CALM": math.inf}),
+    Rule("knee.restart", "Unloaded rounds with all workers busy start it again.", {"knee:_UNLOADED": 0.0}),
+    Rule(
+        "knee.restart-gain", "A start-up that restarts has a smaller gain than the first.", {"knee:_RESTART_GAIN": 3.0}
+    ),
+    Rule("knee.undo", "A cut that cost deliveries is undone: the work has changed.", {"knee:_DELIVERED_LESS": 0.0}),
+    Rule(
+        "knee.trial",
+        "Where calls take steadily longer, half as many more are tried to find the cause.",
+        {"knee:_FIRST_WAIT": 10**9, "knee:_LONGEST_WAIT": 10**9},
+    ),
+    Rule("knee.faster", "The latency follows at once where calls become faster.", {"knee:_FASTER": 0.0}),
+    Rule("knee.buried", "A server that is overloaded by far gets a deeper cut.", {"knee:_LOWER_BURIED": 0.8}),
+    Rule("knee.min-starting", "During start-up at least 40 calls are useful.", {"knee:_MIN_STARTING": 8.0}),
+    Rule(
+        "knee.unanswered",
+        "Calls that were not answered are left out of the measure of the latency.",
+        {"knee:Knee.drop": Always()},
+    ),
+    Rule(
+        "knee.useless",
+        "Answers of no use count in the delivery rate alone, in proportion to their latency.",
+        {"knee:Knee.record_answer": Wrapped(_all_accepted)},
+        unseen="answers that are rejected or invalid",
+    ),
+    Rule(
+        "delivery.best",
+        "The best delivery rate of the latest seconds counts.",
+        {"delivery:_BEST_SPAN": 0.0, "delivery:_BEST_SPAN_CALLS": 0.0},
+    ),
+)

@@ -1,0 +1,137 @@
+"""The leave-one-out ablation: each rule can be switched off, alone and for one run; and what its absence costs is computed."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+from benchmarks.pace import ablation, leave_one_out
+from benchmarks.pace.contenders import contender
+from benchmarks.pace.rules import RULES, Rule, constants
+from benchmarks.pace.run import Job, run
+
+from paceline._core.pace import breaker, concurrency_cap, pacer, rate
+
+SEED = 987_654  # nothing is stored for it
+
+
+def result(who, trial, seed, **figures):
+    return {"contender": who, "trial": trial, "seed": seed} | {"good": 0.9, "refusals": 0.01, "lost": 0.0} | figures
+
+
+@pytest.mark.parametrize("name", RULES)
+def test_a_rule_can_be_switched_off_and_is_back_afterwards(name):
+    rule = RULES[name]
+    assert not rule.is_gone, (
+        f"{name} patches what the controller does not have: delete the rule, or correct {list(rule.patches)}"
+    )
+    before = [dict(vars(module)) for module in (rate, pacer, breaker, concurrency_cap)]
+    with rule.switched_off():
+        pass
+    assert before == [dict(vars(module)) for module in (rate, pacer, breaker, concurrency_cap)]
+
+
+def test_a_constant_is_patched_wherever_it_was_imported():
+    with RULES["rate.aim"].switched_off():
+        assert rate.AIM == pacer.AIM == 1.0
+    assert rate.AIM == pacer.AIM == 0.97
+
+
+def test_a_function_is_patched_with_the_original_at_hand():
+    cap = concurrency_cap.ConcurrencyCap()
+    with RULES["cap.room"].switched_off():
+        assert cap.record_refusal(50, 0.0, 1.0) is None
+        assert cap.limit == 20.0
+        assert cap.test is not None
+    with RULES["attribution.cap"].switched_off():
+        cap.warm_start(5.0)
+        assert not cap.is_reached(5)
+    assert cap.is_reached(5)
+
+
+def test_no_two_rules_are_switched_off_alike_and_each_says_how():
+    assert len({rule.fingerprint for rule in RULES.values()}) == len(RULES)
+    assert len({rule.how for rule in RULES.values()}) == len(RULES)
+    assert RULES["rate.patience"].how == "_MAX_PATIENCE = 1"
+    assert RULES["breaker.refusals"].how == "Streaks.is_refusing is always False"
+
+
+def test_a_rule_whose_constant_does_not_exist_is_gone():
+    assert Rule("rate.former", "It did something.", {"rate:_FORMER": 1.0}).is_gone
+    assert Rule("former.rule", "It did something.", {"former:Module.function": 1.0}).is_gone
+
+
+def test_a_run_without_a_rule_differs_and_leaves_no_trace():
+    whole = run(Job("S11", 1, "paceline", backend="asyncio"))
+    without = run(Job("S11", 1, "without:rate.patience", backend="asyncio"))
+    again = run(Job("S11", 1, "paceline", backend="asyncio"))
+    assert without["series"]["rate"] != whole["series"]["rate"] == again["series"]["rate"]
+    assert contender("without:rate.patience").label == "without rate.patience"
+
+
+def test_a_loss_is_the_mean_difference_on_the_same_seeds():
+    found = [
+        result("paceline", "S1", 1, good=0.95),
+        result("paceline", "S1", 2, good=0.93),
+        result("paceline", "S1", 3, good=0.10),
+        result("without:rate.aim", "S1", 1, good=0.91, refusals=0.02),
+        result("without:rate.aim", "S1", 2, good=0.91, refusals=0.03),
+        result("without:rate.aim", "S1", 3, error="Traceback"),
+    ]
+    good, refusals, lost = leave_one_out.losses(found)["rate.aim"]
+    assert (good.trial, good.figure) == ("S1", "good")
+    assert good.mean == pytest.approx(0.03)
+    assert good.error == pytest.approx(0.01)
+    assert refusals.mean == pytest.approx(0.015)
+    assert good.counts
+    assert refusals.counts
+    assert not lost.counts
+
+
+@pytest.mark.parametrize(
+    ("mean", "error", "counts"),
+    [(0.004, 0.001, False), (0.006, 0.001, True), (0.006, 0.007, False), (0.006, math.inf, True)],
+)
+def test_a_loss_counts_if_it_is_large_and_not_explained_by_chance(mean, error, counts):
+    assert leave_one_out.Loss("S1", "good", mean, error).counts is counts
+
+
+def test_the_report_has_the_costliest_absence_first_and_lists_what_nobody_needs():
+    names = "cap.proof", "rate.aim", "pacer.slack"
+    found = [result("paceline", "S7", 1, jain=0.99)]
+    for name, good, share in zip(names, (0.5, 0.9, 0.89), (0.99, 0.99, 0.9), strict=True):
+        found.append(result(f"without:{name}", "S7", 1, good=good, jain=share))
+    text = leave_one_out.report(found, [RULES[name] for name in names])
+    table, rest = text.split("\n\n", 1)
+    assert [line.split("|")[1].strip() for line in table.splitlines()[2:]] == ["cap.proof", "pacer.slack", "rate.aim"]
+    assert "**0.4000 (S7)**" in table
+    assert "**0.0900 (S7)**" in table
+    assert rest == "Rules whose absence costs nothing in these trials:\n\n- rate.aim: " + RULES["rate.aim"].about
+
+
+def test_a_report_of_what_is_stored_runs_nothing():
+    jobs = leave_one_out.jobs_of([RULES["rate.aim"]], ["S1"], [SEED], "asyncio")
+    assert [(job.contender, job.seed) for job in jobs] == [("paceline", SEED), ("without:rate.aim", SEED)]
+    assert leave_one_out.measure(jobs, processes=1, stored_only=True, say=print) == []
+
+
+def test_the_listing_names_the_constants_that_no_rule_covers():
+    text = leave_one_out.listing()
+    assert "_PRICE" in constants()["rate"]
+    assert "_PRICE" in text.rpartition("- rate: ")[2].splitlines()[0]
+    assert "_MAX_PATIENCE" not in text.rpartition("- rate: ")[2].splitlines()[0]
+
+
+def test_rules_are_chosen_by_name_or_module():
+    options = ablation._parser().parse_args(
+        ["--each", "--rules", "rate.aim,delivery", "--scenarios", "R", "--seeds", "1,2"]
+    )
+    assert [rule.name for rule in options.rules] == ["rate.aim", "delivery.best"]
+    assert options.scenarios[:2] == ("R1", "R2")
+    assert options.seeds == [1, 2]
+
+
+def test_an_unknown_rule_is_refused(capsys):
+    with pytest.raises(SystemExit):
+        ablation._parser().parse_args(["--each", "--rules", "rate.former"])
+    assert "'rate.former' is neither a rule nor a module with rules; --list shows them" in capsys.readouterr().err
