@@ -1,7 +1,7 @@
 """Leave-one-out ablation: what each rule of the controller is worth (`python -m benchmarks.pace.ablation --each`).
 
 The engine runs every trial with the complete controller, and once more without each rule (`rules`), on the same seeds. A rule whose absence
-costs nothing anywhere is one that nobody needs. What is compared, each as the mean over the seeds of one trial:
+costs nothing anywhere is not needed. What is compared, each as the mean over the seeds of one trial:
 
 goodput    relative to the oracle's: lost
 refusals   per call served: more

@@ -96,7 +96,7 @@ def test_a_loss_counts_if_it_is_large_and_not_explained_by_chance(mean, error, c
     assert leave_one_out.Loss("S1", "good", mean, error).counts is counts
 
 
-def test_the_report_has_the_costliest_absence_first_and_lists_what_nobody_needs():
+def test_the_report_has_the_costliest_absence_first_and_lists_what_is_not_needed():
     names = "cap.proof", "rate.aim", "pacer.slack"
     found = [result("paceline", "S7", 1, jain=0.99)]
     for name, good, share in zip(names, (0.5, 0.9, 0.89), (0.99, 0.99, 0.9), strict=True):

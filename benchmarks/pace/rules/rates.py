@@ -127,10 +127,9 @@ RULES = (
         {"pacer:_HELD": 2.0},
     ),
     Rule(
-        "pacer.local",
-        "Calls that are answered within milliseconds may start as fast as one caller would make them.",
+        "pacer.one-by-one",
+        "Calls may start as fast as one caller would make them, one after the other.",
         {"pacer:Pacer.start_one_by_one": Always()},
-        unseen="calls of less than 10 ms",
     ),
     Rule(
         "pacer.reserve",

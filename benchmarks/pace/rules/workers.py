@@ -60,6 +60,11 @@ RULES = (
         "A refusal that comes after its call was counted as admitted is taken out of the rate of admission.",
         {"admissions:Admissions._remove_from_rate": Always()},
     ),
+    Rule(
+        "admissions.short-span",
+        "Before the first refusal the rate of admission is measured over two round trips, if these are short.",
+        {"admissions:_SPAN": math.inf},
+    ),
     Rule("cap.proof", "A rank test of refusals and admissions proves a cap.", {"concurrency_cap:_PROOF": math.inf}),
     Rule("cap.doubt", "Each test that refuted a cap makes the next proof harder.", {"concurrency_cap:_DOUBT": 1.0}),
     Rule(
@@ -124,6 +129,11 @@ RULES = (
     ),
     Rule("knee.slow", "A round of start-up in which calls take much longer counts as flat.", {"knee:_SLOW": math.inf}),
     Rule("knee.calm", "Where the latest calls take longer, start-up uses the smaller gain.", {"knee:_CALM": math.inf}),
+    Rule(
+        "knee.short-span",
+        "In start-up the delivery rate is measured over a few latencies, if these are short.",
+        {"knee:_SHORT_SPAN": math.inf},
+    ),
     Rule("knee.restart", "Unloaded rounds with all workers busy start it again.", {"knee:_UNLOADED": 0.0}),
     Rule(
         "knee.restart-gain", "A start-up that restarts has a smaller gain than the first.", {"knee:_RESTART_GAIN": 3.0}
