@@ -9,7 +9,7 @@ Rules owned here:
    the call that uses up a budget is the item's last.
 2. Being throttled uses no budget. It ends an item only if its lane had no success for `patience` seconds, or if the item is refused
    for its own sake (`refusals`). The item waits as long as the provider asked, unless that is absurdly long; other items run
-   meanwhile.
+   meanwhile. An overload by which the provider refused the call (`overloads`) uses no budget either.
 3. A fault that another call cannot cure ends the item at once. Two kinds end more than the item: a denied key stops the batch, an
    exhausted quota exhausts its lane.
 4. A settled item stays settled: a further event is a bug, and raises.
@@ -78,7 +78,8 @@ class RetryPolicy:
     """
 
     max_attempts: int = attrs.field(default=5, validator=is_at_least_one)
-    """Calls that may end in a passing failure (overloaded, transient, timeout) before the item is given up."""
+    """Calls that may end in a passing failure (overloaded, transient, timeout) before the item is given up. A fast `overloaded` does not
+    count while the provider serves others: many servers refuse calls above their limit so."""
     max_invalid: int = attrs.field(default=3, validator=is_at_least_one)
     """Calls that may end in an invalid output."""
     max_truncated: int = attrs.field(default=1, validator=is_at_least_one)
@@ -96,11 +97,13 @@ class Open:
     transient: int = 0
     invalid: int = 0
     truncated: int = 0
+    refused: int = 0
+    """Overloads that were refusals; there is no budget for them."""
 
     @property
     def attempt(self) -> int:
         """Number of the next call, from 1. A throttled call is repeated under the same number."""
-        return 1 + self.transient + self.invalid + self.truncated
+        return 1 + self.transient + self.invalid + self.truncated + self.refused
 
 
 @attrs.frozen
@@ -143,6 +146,8 @@ class Failed:
     """Random number for the jitter, uniform in [0, 1]."""
     retry_after: float | None = None
     """Seconds that the provider asked to wait."""
+    refused: bool = False
+    """Whether it is an overload by which the provider refused the call, while it served others."""
 
 
 @attrs.frozen
@@ -190,7 +195,7 @@ ANSWERED: Event = Answered()
 ENDED: Event = Ended()
 
 
-def event_of(fault: Fault, *, starved: float, chance: float, own: bool = False) -> Event:
+def event_of(fault: Fault, *, starved: float, chance: float, own: bool = False, refused: bool = False) -> Event:
     """Return the event for a failed call.
 
     Args:
@@ -198,10 +203,11 @@ def event_of(fault: Fault, *, starved: float, chance: float, own: bool = False) 
         starved: Seconds for which the lane was throttled without a success.
         chance: Random number for the jitter, uniform in [0, 1].
         own: Whether the item is refused for its own sake.
+        refused: Whether an overload is a refusal.
     """
     if fault.kind is FaultKind.THROTTLED:
         return Throttled(starved, fault.retry_after, own)
-    return Failed(fault.kind, chance, fault.retry_after)
+    return Failed(fault.kind, chance, fault.retry_after, refused)
 
 
 def step(policy: RetryPolicy, state: State, event: Event) -> tuple[State, Effect]:
@@ -237,6 +243,9 @@ def _failed(  # noqa: C901, PLR0911 - a total table, one case per kind
     match event.kind:
         case FaultKind.OVERLOADED | FaultKind.TRANSIENT | FaultKind.TIMEOUT:
             failures = state.transient + 1
+            if event.refused:
+                wait = delay(policy.backoff, failures, event.chance, event.retry_after)
+                return attrs.evolve(state, refused=state.refused + 1), CallAgain(wait)
             if failures >= policy.max_attempts:
                 return SETTLED, GIVE_UP
             wait = delay(policy.backoff, failures, event.chance, event.retry_after)

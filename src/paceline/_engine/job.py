@@ -44,6 +44,8 @@ class Job:
     """Its latest refusals by its lane, in a row."""
     order: int = 0
     """Number of its latest call in its lane."""
+    overloaded_at: float | None = None
+    """When its latest call ended to which the provider answered that it is overloaded; None: none did."""
     charged: tuple[Any, ...] = ()
     """The controller's tickets for these, as far as they were reported as evidence about the lane."""
     deadline: float = math.inf
@@ -232,6 +234,11 @@ class Job:
         """Return the tickets that it keeps, and keep none: its refusals are no evidence."""
         charged, self.charged = self.charged, ()
         return charged
+
+    def record_overload(self, now: float) -> float | None:
+        """Record that the provider was overloaded; return when it had been before, if it had."""
+        before, self.overloaded_at = self.overloaded_at, now
+        return before
 
     def clear_refusals(self) -> None:
         """Start afresh: its latest call was not refused, or was in another lane."""

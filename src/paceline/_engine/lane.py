@@ -10,6 +10,7 @@ from .._core import fault_warnings, systematic_failure
 from .._core.fair_queue import Customer, FairQueue
 from .._core.fault import Fault, FaultKind, FaultReason
 from .._core.long_hints import NO_LONG_HINTS, LongHints
+from .._core.overloads import LaneOverloads
 from .._core.pace import TRUST, PaceChange, PaceController
 from .._core.prompt import characters_of
 from .._core.provider_answers.classify import describe
@@ -47,6 +48,7 @@ class Lane(Generic[J]):
         self._unrecorded = learned.unrecorded
         self._limit = self.pace.limit
         self._throughput = Throughput()
+        self._overloads = LaneOverloads()
         self._in_flight = 0
         self.shut_until: float = -math.inf
         """Time before which the controller starts no calls, as everything is refused or fails; -inf: it does."""
@@ -196,6 +198,7 @@ class Lane(Generic[J]):
     def start(self, job: J, now: float) -> None:
         """Count a call as started."""
         order = self._refusals.record_start()
+        self._overloads.record_start(job, now)
         job.start(now, order, self.pace.started(now, job.cost or self._estimate_cost(job)))
         self._throughput.record(now)
         if not self._in_flight:
@@ -210,6 +213,7 @@ class Lane(Generic[J]):
         if not self._in_flight:
             self.queue.set_idle(idle=True)
             self._idle_since = now
+        self._overloads.record_end(job)
         self.pace.settled(job.finish(), now, signal)
         before, self._limit = self._limit, self.pace.limit
         return self._limit - before
@@ -246,8 +250,9 @@ class Lane(Generic[J]):
 
     # ------------------------------------------------------------------------------------------ what calls say
 
-    def record_served(self, job: J) -> None:
+    def record_served(self, job: J, now: float, *, accepted: bool = True) -> None:
         """Record that the provider served a job's call: patience starts from the beginning."""
+        self._overloads.record_answer(job.started, now, accepted=accepted)
         self._refused_since = math.inf
         self._is_probing, self._reopening = False, _FIRST_REOPENING
         if self._failed:
@@ -268,6 +273,21 @@ class Lane(Generic[J]):
         if self._refusals.is_closed:
             self.queue.record_closed()
         return blame
+
+    @property
+    def limits_by_overload(self) -> bool:
+        """Whether its overloads are the refusals of a limit."""
+        return self._overloads.is_limit
+
+    def is_refused_by_overload(self, job: J, now: float, before: float | None) -> bool:
+        """Record an overload of a job's call, which is still in flight; return whether it refused the call while others were served.
+
+        Args:
+            job: The job.
+            now: Current time, in seconds.
+            before: When the job's previous overload was; None: it had none.
+        """
+        return self._overloads.record_overload(job.started, now, before)
 
     def believes_long_hint(self, now: float, asked: float | None, patience: float) -> bool:
         """Record the seconds that a refusal asked to wait; return whether refusals agree that they are more than anyone waits."""

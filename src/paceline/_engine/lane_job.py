@@ -66,6 +66,11 @@ class LaneJob(Protocol):
         ...
 
     @property
+    def started(self) -> float:
+        """The time at which its latest call started."""
+        ...
+
+    @property
     def order(self) -> int:
         """Number of its latest call in its lane."""
         ...

@@ -269,7 +269,7 @@ class Scheduler:
     def settle_call(self, job: Job, lane: Lane[Job], now: float, signal: pace.Signal) -> None:
         """Report to the lane's controller how a started call ended."""
         if isinstance(signal, pace.Served):
-            lane.record_served(job)
+            lane.record_served(job, now, accepted=signal.accepted)
             if self._starving:
                 self._starving.pop(lane.quota, None)
         elif isinstance(signal, pace.Throttled):

@@ -180,7 +180,7 @@ async def _carry_out_after_hooks(services: Services, job: Job, effect: escalatio
     if job.result is not None:
         if hooks.has_middlewares:
             job.set_result(await hooks.after_process(job.result))
-    elif fault.kind is not FaultKind.THROTTLED and hooks.has_middlewares:
+    elif not call.is_refusal and hooks.has_middlewares:
         await hooks.on_retry(job.item, call.number, call.error or RuntimeError(fault.message))
     _carry_out(services, job, effect, call)
 
@@ -195,23 +195,28 @@ def _hears_of(job: Job, error: BaseException) -> bool:
 
 def _report(services: Services, job: Job, lane: Lane[Job], call: FailedCall) -> tuple[FailedCall, bool]:
     """Report a failed call to the controller and the accounts; return it, and whether its item is refused for its own sake."""
-    is_refused, own = call.fault.kind is FaultKind.THROTTLED, False
-    if is_refused:
-        job.submitter.tally.record_refusal()
+    kind, patience, own = call.fault.kind, services.config.retry.patience, False
+    was_refused = True
+    if kind is FaultKind.THROTTLED:
         heed_long_hint(services, lane, call.at, call.fault)
-        call, signal, own = _refused(job, lane, call, services.config.retry.patience)
+        call, signal, own = _refused(job, lane, call, patience)
     elif call.final:
-        signal = job.submitter.cut_off_signal(job, call.at)
+        signal, was_refused = job.submitter.cut_off_signal(job, call.at), False
+    elif kind is FaultKind.OVERLOADED and lane.is_refused_by_overload(job, call.at, job.record_overload(call.at)):
+        call, signal = _overloaded(job, lane, call, patience)
     else:
-        signal = fault_signal(call.fault, call.usage, lane.costs)
+        signal, was_refused = fault_signal(call.fault, call.usage, lane.costs), False
+    if kind is FaultKind.THROTTLED or call.by_limit:
+        job.submitter.tally.record_refusal()
     services.scheduler.settle_call(job, lane, call.at, signal)
     if call.usage is not NO_USAGE:
         lane.costs.record(job.characters, call.usage)
-    if call.fault.kind is FaultKind.THROTTLED:
+    if call.is_refusal:
         job.record_refusal()
-    else:
+        return call, own
+    if not was_refused:
         job.clear_refusals()
-        _record_attempt(job, lane, call.at, call.usage, call.fault)
+    _record_attempt(job, lane, call.at, call.usage, call.fault)
     return call, own
 
 
@@ -231,6 +236,23 @@ def _refused(job: Job, lane: Lane[Job], call: FailedCall, patience: float) -> tu
     return attrs.evolve(call, fault=fault), signal, True
 
 
+def _overloaded(job: Job, lane: Lane[Job], call: FailedCall, patience: float) -> tuple[FailedCall, pace.Signal]:
+    """Record a call that the provider refused as it was overloaded, while it served others; return it, and its signal to the controller.
+
+    The item may go on, unless it is refused for its own sake beyond any doubt, or all others are refused, too, for longer than patience.
+    """
+    blame, by_limit = lane.blame(job, call.at, 0.0), lane.limits_by_overload
+    if not by_limit:
+        signal = fault_signal(call.fault, call.usage, lane.costs)
+    elif blame is Blame.LANE:
+        job.charge()
+        signal = pace.Throttled(call.fault.retry_after, lane.costs.as_total_tokens(call.fault.quota))
+    else:
+        signal = pace.Excused(job.take_back_charges())
+    goes_on = blame is not Blame.FINAL and lane.starved(call.at) < patience
+    return attrs.evolve(call, passes_budget=goes_on, by_limit=by_limit and goes_on), signal
+
+
 def _record_attempt(job: Job, lane: Lane[Job], ended: float, usage: TokenUsage, fault: Fault | None) -> None:
     """Record an attempt and its cost."""
     strategy, submitter = job.active_strategy, job.submitter
@@ -247,7 +269,9 @@ def _record_attempt(job: Job, lane: Lane[Job], ended: float, usage: TokenUsage, 
 def _event(services: Services, lane: Lane[Job], call: FailedCall, *, own: bool) -> retry.Event:
     if call.final:
         return retry.ENDED
-    return retry.event_of(call.fault, starved=lane.starved(call.at), chance=services.draw(), own=own)
+    return retry.event_of(
+        call.fault, starved=lane.starved(call.at), chance=services.draw(), own=own, refused=call.passes_budget
+    )
 
 
 def _call_again(services: Services, job: Job, delay: float, call: FailedCall) -> None:
@@ -258,7 +282,7 @@ def _call_again(services: Services, job: Job, delay: float, call: FailedCall) ->
         job.submitter.dismiss(job, job.submitter.overdue_fault(services.config))
         return
     if hooks.has_observers:
-        if fault.kind is FaultKind.THROTTLED:
+        if call.is_refusal:
             hooks.publish(
                 events.RateLimitHit(item_id=job.item.item_id, quota=lane.quota, retry_after=fault.retry_after)
             )

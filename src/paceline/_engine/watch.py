@@ -58,7 +58,7 @@ def heed_fault(services: Services, job: Job, lane: Lane[Job], call: FailedCall) 
         event = Ended(call.at, lane.in_flight)
     else:
         event = Ended.of(fault, at=call.at, in_flight=lane.in_flight, is_final=job.result is not None)
-    if fault.kind is not FaultKind.THROTTLED and not call.final:
+    if not call.is_refusal and not call.final:
         alike = job.submitter.tally.record_fault(fault)
         if fault.kind is FaultKind.BUG and call.error is not None and alike <= _MOST_TRACEBACKS:
             log_bug(job.active_strategy, call.error)
