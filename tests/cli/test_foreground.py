@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 
 import anyio
 import pytest
 
+from paceline.cli import foreground as foreground_module
 from paceline.cli.foreground import Foreground
 from paceline.cli.progress.display import Progress
 
@@ -109,3 +111,46 @@ def test_before_the_first_call_a_signal_has_its_usual_effect():
         send(signal.SIGINT)
     assert foreground.signal is None
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+HELD_UP = """
+import os, re, signal, trio
+from paceline.cli import foreground
+from paceline.cli.progress.display import Progress
+
+async def main():
+    with foreground.Foreground(Progress(), verbose=False) as run, run.control.attached():
+        for _ in range(2):
+            os.kill(os.getpid(), signal.SIGINT)
+        re.match("(a|aa)+$", "a" * 60 + "b")  # for years, and holds Python's lock
+
+foreground._GRACE = 0.2
+trio.run(main)
+"""
+
+
+async def test_the_second_signal_ends_a_process_whose_event_loop_is_held_up():
+    process = await anyio.run_process([sys.executable, "-c", HELD_UP], check=False)
+    assert process.returncode == -signal.SIGALRM, process.stderr
+
+
+async def test_the_second_signal_does_not_end_a_process_whose_event_loop_runs(monkeypatch):
+    monkeypatch.setattr(foreground_module, "_GRACE", 60.0)
+    strategy, shelf = Held(busy=20), Shelf(480)
+    left = []
+
+    class Watched(Progress):
+        def finish(self, progress):
+            left.append(signal.getitimer(signal.ITIMER_REAL)[0])
+
+    async def interrupt():
+        await strategy.is_busy.wait()
+        send(signal.SIGTERM)
+        send(signal.SIGTERM)
+        left.append(signal.getitimer(signal.ITIMER_REAL)[0])
+
+    async with anyio.create_task_group() as nursery:
+        nursery.start_soon(interrupt)
+        await run(prompts(500), strategy, shelf, Watched())
+    assert left[0] > 0
+    assert left[1:] == [0.0]

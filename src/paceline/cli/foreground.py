@@ -1,7 +1,8 @@
 """Foreground: a run with its progress on the terminal, which signals stop.
 
 1. The first SIGINT, SIGTERM or SIGHUP starts no more calls and lets those in flight finish. The second cancels them. Before the first call, and
-   after the second signal, signals have the effect that the system gives them.
+   after the second signal, signals have the effect that the system gives them. If the event loop has not begun to cancel some seconds after the
+   second one, because code holds it up, the system ends the process. The journal survives that.
 2. The display begins with the first snapshot of the run; until then messages are printed as they are.
 """
 
@@ -18,6 +19,7 @@ from .console import print_message
 from .progress.display import Progress
 from .progress.logs import show_logs
 
+_GRACE = 10.0  # seconds
 _INTERRUPTED = "the run was interrupted"
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, *((signal.SIGHUP,) if hasattr(signal, "SIGHUP") else ()))  # not on Windows
 
@@ -36,7 +38,7 @@ class Foreground:
         """The first signal that was received during the run."""
         self._progress = progress
         self._verbose = verbose
-        self._is_shown = self._is_stopping = False
+        self._is_shown = self._is_stopping = self._is_ending = False
         self._shown = ExitStack()
 
     def __enter__(self) -> Self:
@@ -49,12 +51,14 @@ class Foreground:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         """End the display."""
+        self._end_process_after(None)
         self._shown.close()
         if not self.control.is_cancelled:
             self._restore()
 
     def on_progress(self, progress: RunProgress) -> None:
         """Show the figures."""
+        self._end_process_after(None)
         if not self._is_shown:
             self._is_shown = True
             self._shown.enter_context(self._progress)
@@ -80,7 +84,18 @@ class Foreground:
         else:
             for each in self._before:
                 signal.signal(each, signal.SIG_DFL)
+            self._end_process_after(_GRACE)
             self.control.cancel(_reason(number))
+
+    def _end_process_after(self, seconds: float | None) -> None:
+        """Let the system end the process by SIGALRM after a time; None: it need not, as the event loop runs."""
+        if seconds is not None and hasattr(signal, "setitimer"):  # not on Windows
+            signal.signal(signal.SIGALRM, signal.SIG_DFL)
+            signal.setitimer(signal.ITIMER_REAL, seconds)
+            self._is_ending = True
+        elif self._is_ending:
+            signal.setitimer(signal.ITIMER_REAL, 0.0)
+            self._is_ending = False
 
     def _restore(self) -> None:
         for number, handler in self._before.items():
