@@ -10,6 +10,7 @@ from __future__ import annotations
 import gc
 import os
 import ssl
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -40,6 +41,11 @@ def _trust_nobody(context: ssl.SSLContext, *_: object, **__: object) -> None:
 
 
 ssl.SSLContext.load_verify_locations = ssl.SSLContext.set_default_verify_paths = _trust_nobody
+
+_STATE = tempfile.TemporaryDirectory(prefix="paceline-state-")  # removed at the end
+os.environ["XDG_STATE_HOME"] = (
+    _STATE.name
+)  # also of the processes that tests start: the key that stamps journals is a new one
 
 _BESIDE = 100  # tests: the slow ones that run meanwhile, in about half a minute
 SLOW = (Path(__file__).with_name("slow.txt")).read_text("utf-8").split()

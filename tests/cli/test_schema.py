@@ -113,7 +113,7 @@ WRONG = [
     (b"[" * 100_000, "--schema: not readable as JSON"),
     (b"[]", "a JSON schema must be an object, not list"),
     (b'{"type": "strin"}', "not a valid JSON schema: at type: "),
-    (b'{"pattern": "("}', "not a valid JSON schema: at pattern: "),
+    (b'{"pattern": "("}', "not a valid JSON schema: the pattern "),
     (b'{"$ref": "#/$defs/x"}', "$ref '#/$defs/x' does not resolve"),
     (
         b'{"$ref": "http://127.0.0.1:9/x.json"}',

@@ -46,7 +46,7 @@ class Followed:
 
     def follow(self):
         output = Output(str(self.path), self.descriptor)
-        self.output = JournalOutput(self.reader, self.store, output, output_format=self.format)
+        self.output = JournalOutput(self.reader, self.store, output, path=str(self.path), output_format=self.format)
 
     def commit(self, count):
         names = range(self.next, min(self.next + count, ITEMS + 1))

@@ -36,7 +36,7 @@ def rows(path: Path) -> list[dict]:
 
 def test_an_unfinished_run_of_an_earlier_version_is_resumed_and_its_rows_stay(folder):
     before = (folder / "answers.jsonl").read_bytes()
-    assert main(["resume", str(folder / "answers.jsonl"), "--quiet"]) == 0
+    assert main(["resume", str(folder / "answers.jsonl"), "--yes", "--quiet"]) == 0
     assert (folder / "answers.jsonl").read_bytes().startswith(before)
     assert sorted(row["id"] for row in rows(folder / "answers.jsonl")) == sorted(f"q{n}" for n in range(40))
 
@@ -58,7 +58,7 @@ def test_the_same_command_line_continues_a_run_of_an_earlier_version(folder):
 
 def test_formats_and_limits_that_an_earlier_version_recorded_are_kept(folder):
     before = (folder / "openai.jsonl").read_bytes()
-    assert main(["resume", str(folder / "openai.jsonl"), "--quiet"]) == 0
+    assert main(["resume", str(folder / "openai.jsonl"), "--yes", "--quiet"]) == 0
     assert (folder / "openai.jsonl").read_bytes().startswith(before)
     assert sorted(row["custom_id"] for row in rows(folder / "openai.jsonl")) == sorted(f"q{n}" for n in range(12))
 
@@ -86,7 +86,7 @@ def test_a_journal_of_an_earlier_version_is_read_without_changing_it(folder, cap
 
 
 def test_a_resumed_journal_of_an_earlier_version_counts_tokens_written_to_a_cache(folder):
-    assert main(["resume", str(folder / "answers.jsonl"), "--quiet"]) == 0
+    assert main(["resume", str(folder / "answers.jsonl"), "--yes", "--quiet"]) == 0
     with closing(sqlite3.connect(folder / "answers.jsonl.journal")) as connection:
         rows = connection.execute("SELECT cache_written_tokens, cache_written_1h_tokens FROM results")
         assert set(rows) == {(0, 0)}

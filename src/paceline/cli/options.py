@@ -269,6 +269,9 @@ class ResumeArguments(_StartArguments):
     output_format: _FileFormat = None
     """Format: own (JSON lines), openai, gemini, anthropic, csv, parquet."""
 
+    trust_journal: Annotated[bool, _in_group("Journal", alias="--yes", **_FLAG)] = False
+    """Use the files and servers of a journal that came from elsewhere."""
+
     max_workers: Annotated[int | None, _in_group("Run", show_default=False, **_WHOLE)] = None
     """Upper bound on concurrent calls; rarely needed."""
     timeout: Annotated[float | None, _in_group("Run", metavar="SECONDS", show_default=False)] = None

@@ -147,7 +147,7 @@ def plan(options: RunOptions) -> RunPlan:
 
 def _output_state(options: RunOptions, source: os.stat_result, state: JournalState | None) -> OutputState:
     written = None if state is None else state.written
-    is_resumed = written is not None and written.is_at(options.output)
+    is_resumed = written is not None and written.is_own(options.output)
     return check_output(options.output, keep={"the input": source}, overwrite=options.overwrite, is_resumed=is_resumed)
 
 

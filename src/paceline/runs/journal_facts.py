@@ -2,6 +2,7 @@
 
 1. A fact that is missing, damaged, or written by another program is None: the caller says what that means.
 2. Facts that an earlier version stored are read.
+3. Options and the output have a stamp. Without a valid one they are not known to be this user's (see `stamps`).
 """
 
 from __future__ import annotations
@@ -25,8 +26,10 @@ from ..journal.reader import JournalReader
 from ..journal.writer import JournalWriter
 from .options import DEFAULT_SUFFIX, RunOptions
 from .options_data import FORMER_NAMES, from_data, to_data
+from .stamps import is_stamped, stamp
 
 _INPUT, _OPTIONS, _OUTPUT, _LATEST = "input", "options", "output", "latest run"
+_STAMP = "stamp of the options"
 _READING: Mapping[str, Any] = {
     "input_format": None,
     "prompt": None,
@@ -184,7 +187,14 @@ def recorded_options(journal: JournalWriter | JournalReader) -> RunOptions | Non
 
 def record_options(store: JournalWriter, options: RunOptions) -> None:
     """Record the options of a run."""
-    store.set_fact(_OPTIONS, to_data(options))
+    data = to_data(options)
+    store.set_fact(_OPTIONS, data)
+    store.set_fact(_STAMP, stamp({_OPTIONS: data}))
+
+
+def has_own_options(journal: JournalWriter | JournalReader) -> bool:
+    """Whether a run of this user on this machine recorded the options."""
+    return is_stamped({_OPTIONS: journal.fact(_OPTIONS)}, journal.fact(_STAMP))
 
 
 @attrs.frozen(kw_only=True)
@@ -201,6 +211,24 @@ class WrittenOutput:
     """Bytes up to the end of that result."""
     digest: str | None = None
     """Digest of a table, which is written as a whole, in hexadecimal digits; None: the output is lines."""
+    proved: int = 0
+    """Bytes of lines that a run has written, whether they are up to date or not."""
+    tail: str | None = None
+    """Digest of the last of these bytes, in hexadecimal digits; None: there are none, or the output is a table."""
+    stamp: str | None = None
+    """Stamp of all this; None: there was no key."""
+
+    def is_own(self, path: str) -> bool:
+        """Whether a run of this user on this machine has recorded this, of an output at `path`."""
+        return self.is_at(path) and is_stamped(self._fact, self.stamp)
+
+    @property
+    def _fact(self) -> dict[str, Any]:
+        return {_OUTPUT: attrs.asdict(attrs.evolve(self, stamp=None))}
+
+    def stamped(self) -> WrittenOutput:
+        """Return the same with a stamp."""
+        return attrs.evolve(self, stamp=stamp(self._fact))
 
     def is_at(self, path: str) -> bool:
         """Whether a path is that of this output."""
@@ -216,15 +244,19 @@ def recorded_output(journal: JournalWriter | JournalReader) -> WrittenOutput | N
 
 
 def record_output(store: JournalWriter, written: WrittenOutput) -> None:
-    """Record the state of an output."""
-    store.set_fact(_OUTPUT, attrs.asdict(written))
+    """Record the state of an output that this run has written."""
+    store.set_fact(_OUTPUT, attrs.asdict(written.stamped()))
 
 
 def restart_output(store: JournalWriter) -> None:
     """Record that rows of the output are out of date, so that the next run writes all rows again."""
     written = recorded_output(store)
     if written is not None and written.digest is None:
-        record_output(store, attrs.evolve(written, last=0, size=0))
+        is_own = written.is_own(written.path)
+        written = attrs.evolve(written, last=0, size=0)
+        store.set_fact(
+            _OUTPUT, attrs.asdict(written.stamped() if is_own else written)
+        )  # what was not proved is not proved now
 
 
 @attrs.frozen(kw_only=True)

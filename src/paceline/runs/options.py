@@ -254,6 +254,9 @@ class ResumeOptions:
     transient ones."""
     allow_changes: bool = False
     """Whether input, model and settings may differ from those in the journal; otherwise the run is refused. Default: False."""
+    trust_journal: bool = False
+    """Whether files and servers that the journal names are used although nothing proves that a run of yours on this machine recorded them.
+    Default: False, such a journal is refused, unless these options name them again."""
     max_workers: int | None = attrs.field(default=None, validator=at_least_1)
     """Upper bound of the calls in flight, 1 or more."""
     timeout: float | None = attrs.field(default=None, validator=seconds_above_0)

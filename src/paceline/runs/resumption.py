@@ -1,7 +1,9 @@
 """Resumption: `resume`, which starts a journal's run again and makes the calls that are missing.
 
 1. No option is required, as the journal has them all. Options that are given win, and are stored in the journal from then on.
-2. Which failed items are run again is not taken from the journal: paying for them once is no reason to pay on every resumption.
+2. A journal's word is data: files and servers that it names are used if a run of this user on this machine recorded them, if they are given
+   again, or if the user says so.
+3. Which failed items are run again is not taken from the journal: paying for them once is no reason to pay on every resumption.
 """
 
 from __future__ import annotations
@@ -15,7 +17,7 @@ from anyio import to_thread
 from .._core.exceptions import ConfigurationError
 from ..journal.reader import JournalReader
 from .file_run import run, run_async
-from .journal_facts import journal_at, recorded_options
+from .journal_facts import has_own_options, journal_at, recorded_options
 from .options import ResumeOptions, RunOptions, format_by_name
 from .report import RunReport
 from .runner import RunHooks
@@ -65,7 +67,9 @@ def resumed_options(journal: str | PathLike[str], options: ResumeOptions | None 
         JournalError: The journal cannot be read.
     """
     path = journal_at(journal)
+    options = options or ResumeOptions()
     with JournalReader(path) as reader:
+        is_own = has_own_options(reader)
         try:
             before = recorded_options(reader)
         except ConfigurationError as error:
@@ -74,7 +78,27 @@ def resumed_options(journal: str | PathLike[str], options: ResumeOptions | None 
         raise ConfigurationError(
             f"{path}: no options are stored: it was not started by paceline run, or that ended early; start it again as before"
         )
-    return with_changes(before, path, options or ResumeOptions())
+    if not is_own and not options.trust_journal:
+        _require_nothing_of_others(before, path, options)
+    return with_changes(before, path, options)
+
+
+def _require_nothing_of_others(before: RunOptions, path: str, options: ResumeOptions) -> None:
+    """Raise if a run would use files or servers that only a journal from elsewhere names."""
+    named = {
+        "it sends": None if options.input is not None else before.input,
+        "to the model": None if options.model is not None or options.escalate else ", ".join(before.models) or None,
+        "with the instruction in": before.system,
+        "with the schema in": before.schema,
+        "with the options": ", ".join(sorted(before.option.keys() - options.option.keys())) or None,
+        "and writes": None if options.output is not None else before.output,
+    }
+    words = [f"{verb} {value}" for verb, value in named.items() if value is not None]
+    if words:
+        raise ConfigurationError(
+            f"{path}: no run of yours on this machine has recorded what this journal asks for: {', '.join(words)}; if that is right, "
+            "add --yes (trust_journal=True), else name other files and models"
+        )
 
 
 def with_changes(before: RunOptions, journal: str, options: ResumeOptions) -> RunOptions:
@@ -90,6 +114,7 @@ def with_changes(before: RunOptions, journal: str, options: ResumeOptions) -> Ru
     """
     given = attrs.asdict(options, recurse=False)
     changes: dict[str, Any] = {name: value for name, value in given.items() if value not in (None, ())}
+    changes.pop("trust_journal", None)
     changes["option"] = {**before.option, **options.option}
     is_by_name = before.output_format is format_by_name(before.output)
     if options.output is not None and options.output_format is None and is_by_name:  # the new name decides, too

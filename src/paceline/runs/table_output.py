@@ -87,7 +87,7 @@ class TableOutput:
         self._overwrite = overwrite
         self._on_message = on_message
         written = recorded_output(store)
-        is_ours = written is not None and written.is_at(path)
+        is_ours = written is not None and written.is_own(path)
         check_output(path, keep=keep, overwrite=overwrite, is_resumed=is_ours)
         if not is_ours:
             self._record(WrittenOutput(path=str(Path(path).resolve()), form=str(form), last=0, size=0, digest=""))
@@ -127,7 +127,7 @@ class TableOutput:
         except OSError:
             return
         written = recorded_output(self._store)
-        is_ours = written is not None and written.is_at(self._path) and written.size == size
+        is_ours = written is not None and written.is_own(self._path) and written.size == size
         is_same = is_ours and written is not None and _digest(self._path, size) == written.digest
         if size and not is_same and not self._overwrite:
             self._on_message(f"{self._path}: differs from what was written; it is kept as {set_aside(self._path)}")
