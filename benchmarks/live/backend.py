@@ -1,8 +1,8 @@
-"""A slow service that speaks Gemini's language: a program of its own, so that it shares no loop with its client.
+"""A slow service in Gemini's and OpenAI's formats: a program of its own, so that it shares no loop with its client.
 
-1. A reply takes between half and one and a half times the mean latency, evenly spread.
-2. With a burst it refuses by a token bucket, and late: a gateway that lets a call queue before it says no.
-3. It counts what it answers; GET /counts tells.
+1. A reply takes between half and one and a half times the mean latency, evenly spread. Its format is that of the request's path.
+2. With a burst it refuses by a token bucket, after a time: as a gateway does that lets a call queue before it refuses.
+3. It counts what it answers; GET /counts returns the counts.
 
 It prints its port when it listens, and runs until it is ended. It knows as much of HTTP as nginx and httpx2 need.
 """
@@ -18,9 +18,17 @@ from functools import partial
 import attrs
 import trio
 
-ANSWER = {
+GEMINI = {
     "candidates": [{"content": {"role": "model", "parts": [{"text": "good"}]}, "finishReason": "STOP", "index": 0}],
     "usageMetadata": {"promptTokenCount": 7, "candidatesTokenCount": 3, "totalTokenCount": 10},
+}
+OPENAI = {
+    "id": "1",
+    "object": "chat.completion",
+    "created": 0,
+    "model": "tiny",
+    "choices": [{"index": 0, "message": {"role": "assistant", "content": "good"}, "finish_reason": "stop"}],
+    "usage": {"prompt_tokens": 7, "completion_tokens": 3, "total_tokens": 10},
 }
 REFUSAL = {"error": {"code": 429, "message": "too many", "status": "RESOURCE_EXHAUSTED"}}
 PHRASES = {200: "OK", 429: "Too Many Requests"}
@@ -69,7 +77,8 @@ class Service:
             await _send(stream, 200, {"served": self.counts[200], "refused": self.counts[429]})
             return
         if self._bucket.take():
-            status, body, seconds = 200, ANSWER, self._latency * self._chance.uniform(0.5, 1.5)
+            body = OPENAI if b"/chat/completions" in head.split(b"\r\n", 1)[0] else GEMINI
+            status, seconds = 200, self._latency * self._chance.uniform(0.5, 1.5)
         else:
             status, body, seconds = 429, REFUSAL, self._refusal_after
         await trio.sleep(seconds)

