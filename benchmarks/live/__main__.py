@@ -12,11 +12,11 @@ import time
 from pathlib import Path
 
 from .cases import CASES
-from .processes import NotStarted
+from .processes import StartError
 from .programs import PROGRAMS
 from .report import section, table_of
 from .run import run
-from .servers import Missing
+from .servers import MissingServerError
 
 
 def main() -> int:
@@ -34,7 +34,7 @@ def main() -> int:
         with tempfile.TemporaryDirectory(prefix="paceline-live-") as folder:
             try:
                 result = run(CASES[name], Path(folder), is_verbose=options.verbose)
-            except (Missing, NotStarted) as error:
+            except (MissingServerError, StartError) as error:
                 print(f"{name}: skipped: {error}", file=sys.stderr)
                 continue
         print(table_of([result]), end="\n\n", flush=True)
@@ -62,9 +62,7 @@ def _parser() -> argparse.ArgumentParser:
         prog="python -m benchmarks.live", description="Measure paceline against real servers on this machine."
     )
     parser.add_argument("--list", action="store_true", help="name the cases")
-    parser.add_argument(
-        "--server", nargs="+", choices=tuple(CASES), metavar="CASE", help="cases to run (default: all)"
-    )
+    parser.add_argument("--server", nargs="+", choices=tuple(CASES), metavar="CASE", help="cases to run (default: all)")
     parser.add_argument(
         "--install",
         nargs="*",

@@ -167,6 +167,14 @@ CASES = {
             cap=None,
         ),
         Case(
+            name="llmock-3",
+            about="llmock, no limit, 3 % of the calls refused at random with 429; compared with 32 in flight",
+            start=lambda folder, _: llmock(folder, "--latency-ms", "500", "--error-rate-429", "0.03"),
+            rate=32 / 0.5,
+            client="gemini",
+            path="/gemini",
+        ),
+        Case(
             name="litellm",
             about="LiteLLM's proxy (two retries of its own) before a service that allows 20/s and refuses with 429",
             start=lambda folder, backend: litellm(folder, backend, retries=2),

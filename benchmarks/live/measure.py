@@ -113,11 +113,12 @@ class Run:
         """Return the calls served per second between two times."""
         return sum(1 for time in self.served if start <= time < end) / max(end - start, 1e-9)
 
-    def figures(self, allowed: float, *, horizon: float = _HORIZON) -> dict[str, Any]:
+    def figures(self, allowed: float, *, free: int = 0, horizon: float = _HORIZON) -> dict[str, Any]:
         """Return the figures of the run as JSON values.
 
         Args:
             allowed: Calls per second that the server's configuration allows.
+            free: Calls that it allows besides, at the start.
             horizon: Seconds over which 90 % of them must be served.
         """
         count, busy = max(1, len(self.served)), self.busy
@@ -127,10 +128,10 @@ class Run:
         return {
             "items": sum(batch.total_items for batch in self.batches),
             "allowed": allowed,
-            "served": self.served_between(0.0, busy) / allowed,
+            "served": sum(1 for time in self.served if time < busy) / max(1e-9, allowed * busy + free),
             "served_later": self.served_between(busy / 2, busy) / allowed,
             "refusals": len(self.refused) / count,
-            "refusals_later": self._later([time for time in self.refused]),
+            "refusals_later": self._later(self.refused),
             "failed": len(self.failed) / count,
             "failed_later": self._later([time for time, _ in self.failed]),
             "failed_kinds": dict(Counter(kind for _, kind in self.failed)),

@@ -14,7 +14,7 @@ from pathlib import Path
 PATIENCE = 60.0  # seconds: for what must happen soon, on a busy machine too
 
 
-class NotStarted(Exception):
+class StartError(Exception):
     """A server did not start; the message has its last lines."""
 
 
@@ -80,4 +80,4 @@ def wait_for(port: int, process: subprocess.Popen[bytes], folder: Path) -> None:
     name = Path(str(process.args[0])).name  # type: ignore[index]
     log = (folder / f"{name}.log").read_text("utf-8", "replace").strip().splitlines()[-3:]
     ending = "is not listening yet" if process.poll() is None else f"ended with exit code {process.poll()}"
-    raise NotStarted(f"{name} {ending}: {' / '.join(log) or 'it logged nothing'}")
+    raise StartError(f"{name} {ending}: {' / '.join(log) or 'it logged nothing'}")

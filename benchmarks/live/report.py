@@ -8,7 +8,20 @@ from typing import Any
 from ..page import machine
 from ..table import table
 
-_HEAD = ("", "allowed", "served", "2nd half", "refusals", "2nd half", "failed", "lost", "unsuccessful", "N", "R, /s", "t90")
+_HEAD = (
+    "",
+    "allowed",
+    "served",
+    "2nd half",
+    "refusals",
+    "2nd half",
+    "failed",
+    "lost",
+    "unsuccessful",
+    "N",
+    "R, /s",
+    "t90",
+)
 
 
 def table_of(results: Sequence[dict[str, Any]]) -> str:

@@ -22,29 +22,31 @@ def run(case: Case, folder: Path, *, is_verbose: bool = False) -> dict[str, Any]
     """Run a case with all files in `folder`; return its figures.
 
     Raises:
-        Missing: The server is not on this machine.
-        NotStarted: It did not start.
+        MissingServerError: The server is not on this machine.
+        StartError: It did not start.
     """
     limits = {} if case.service_rate is None else {"rate": case.service_rate, "burst": 10}
     with (
         slow_service(folder, latency=case.latency, refusal_after=case.is_late, **limits) as backend,
         case.start(folder, backend) as server,
     ):
-        return trio.run(_measure, case, server, backend, is_verbose)
+        found = trio.run(_measure, case, server, backend)
+    course = found.pop("course")
+    if is_verbose:
+        print(course)
+    return found
 
 
-async def _measure(case: Case, server: Server, backend: Backend, is_verbose: bool) -> dict[str, Any]:
+async def _measure(case: Case, server: Server, backend: Backend) -> dict[str, Any]:
     allowed = case.rate if case.rate is not None else await _rate_of(case, server)
     items = math.ceil((allowed * case.seconds + case.free) / case.clients)
     strategies = [_strategy(case, server) for _ in range(case.clients)]
     found = await drive(strategies, items=items, longest=3 * case.seconds)
-    if is_verbose:
-        print(found.course())
-    figures = found.figures(allowed, horizon=case.window)
+    figures = found.figures(allowed, free=case.free, horizon=case.window)
     if served := (await trio.to_thread.run_sync(backend.counts))["served"]:
         figures["unused"] = served - len(found.served)
     about = {"case": case.name, "about": case.about, "version": server.version, "cap": case.cap}
-    return {**about, **figures, "date": time.strftime("%Y-%m-%d")}
+    return {**about, **figures, "date": time.strftime("%Y-%m-%d"), "course": found.course()}
 
 
 def _strategy(case: Case, server: Server) -> LLMCallStrategy[str]:
@@ -52,15 +54,15 @@ def _strategy(case: Case, server: Server) -> LLMCallStrategy[str]:
         from paceline.llm_strategies.gemini import GeminiStrategy  # noqa: PLC0415 - a second, for the cases that use it
 
         path = "" if case.path == "/v1" else case.path
-        return GeminiStrategy(api_key="any", base_url=server.url + path)
+        return GeminiStrategy(api_key=server.key, base_url=server.url + path)
     from paceline.llm_strategies.openai import OpenAIStrategy  # noqa: PLC0415
 
-    return OpenAIStrategy("tiny", api_key="any", base_url=server.url + case.path, options=case.options)
+    return OpenAIStrategy("tiny", api_key=server.key, base_url=server.url + case.path, options=case.options)
 
 
 async def _rate_of(case: Case, server: Server) -> float:
     """Return the calls that the server answers per second, with twice as many in flight as it works on at a time."""
-    assert case.cap is not None
+    at_once = 2 * (case.cap or 1)
     strategy = _strategy(case, server)
     await strategy.prepare()
     served: list[float] = []
@@ -73,7 +75,7 @@ async def _rate_of(case: Case, server: Server) -> float:
     began = trio.current_time()
     with trio.move_on_after(_REFERENCE):
         async with trio.open_nursery() as nursery:
-            for _ in range(2 * case.cap):
+            for _ in range(at_once):
                 nursery.start_soon(call)
     await strategy.cleanup()
     later = [at for at in served if at > began + _REFERENCE / 5]

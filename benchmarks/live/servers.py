@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import json
+import secrets
 import subprocess
 import sys
 import time
+import urllib.error
 import urllib.request
 from collections import Counter
 from collections.abc import Iterator
@@ -15,13 +17,13 @@ from typing import Any
 
 import attrs
 
-from .processes import PATIENCE, running, unused_port, wait_for
+from .processes import PATIENCE, StartError, running, unused_port, wait_for
 from .programs import PROGRAMS
 
-_TEMPLATES = Path(__file__).with_name("templates")
+TEMPLATES = Path(__file__).with_name("templates")
 
 
-class Missing(Exception):
+class MissingServerError(Exception):
     """A server is not on this machine; the message says how to get it."""
 
 
@@ -33,6 +35,8 @@ class Server:
     folder: Path
     """Its configuration and its logs."""
     version: str = ""
+    key: str = "any"
+    """The API key that it accepts."""
 
     def statuses(self, calls: int) -> Counter[str]:
         """Return how many calls nginx answered with each status; a call is logged just after its answer was sent."""
@@ -72,7 +76,6 @@ def slow_service(folder: Path, **options: float) -> Iterator[Backend]:
     program = Path(__file__).with_name("backend.py")
     arguments = [f"--{name.replace('_', '-')}={value}" for name, value in options.items()]
     with running([sys.executable, str(program), *arguments], folder, stdout=subprocess.PIPE) as process:
-        assert process.stdout is not None
         yield Backend(int(process.stdout.readline()))
 
 
@@ -80,7 +83,7 @@ def slow_service(folder: Path, **options: float) -> Iterator[Backend]:
 def nginx(folder: Path, backend: Backend, *, zone: str, limit: str) -> Iterator[Server]:
     """Run nginx as one process, whoever the user is, with these lines of its limits."""
     port, program = unused_port(), _program("nginx")
-    file = _configure("nginx.conf", folder, port=port, backend=backend.port, zone=zone, limit=limit)
+    file = configure("nginx.conf", folder, port=port, backend=backend.port, zone=zone, limit=limit)
     command = [program, "-p", f"{folder}/", "-c", str(file), "-g", "daemon off;"]
     with _listening("nginx", command, folder, port) as server:
         yield server
@@ -91,7 +94,7 @@ def haproxy(folder: Path, backend: Backend, *, limit: str = "", server: str = ""
     """Run HAProxy with these lines of its frontend, words of its server, and line of its defaults."""
     port, program = unused_port(), _program("haproxy")
     parts = {"limit": limit, "server": server, "queue": queue}
-    file = _configure("haproxy.cfg", folder, port=port, backend=backend.port, **parts)
+    file = configure("haproxy.cfg", folder, port=port, backend=backend.port, **parts)
     with _listening("haproxy", [program, "-db", "-f", str(file)], folder, port) as running_server:
         yield running_server
 
@@ -100,7 +103,7 @@ def haproxy(folder: Path, backend: Backend, *, limit: str = "", server: str = ""
 def envoy(folder: Path, backend: Backend, *, http_filter: str = "", breaker: str = "") -> Iterator[Server]:
     """Run Envoy with this filter before the router, and this line of the cluster."""
     port, program = unused_port(), _program("envoy")
-    file = _configure("envoy.yaml", folder, port=port, backend=backend.port, filter=http_filter, breaker=breaker)
+    file = configure("envoy.yaml", folder, port=port, backend=backend.port, filter=http_filter, breaker=breaker)
     command = [program, "-c", str(file), "--concurrency", "1", "--disable-hot-restart", "-l", "warning"]
     with _listening("envoy", command, folder, port) as server:
         yield server
@@ -119,7 +122,7 @@ def llmock(folder: Path, *options: str) -> Iterator[Server]:
 def aimock(folder: Path, *options: str) -> Iterator[Server]:
     """Run aimock with these options."""
     port, program = unused_port(), _program("aimock")
-    file = _configure("aimock.json", folder)
+    file = configure("aimock.json", folder)
     command = [program, "-h", "127.0.0.1", "-p", str(port), "-f", str(file), "--log-level", "warn", *options]
     with _listening("aimock", command, folder, port) as server:
         yield server
@@ -129,26 +132,28 @@ def aimock(folder: Path, *options: str) -> Iterator[Server]:
 def litellm(folder: Path, backend: Backend, *, retries: int) -> Iterator[Server]:
     """Run LiteLLM's proxy, which calls the service so many times more before it passes a refusal on."""
     port, program = unused_port(), _program("litellm")
-    file = _configure("litellm.yaml", folder, backend=backend.port, retries=retries)
+    file = configure("litellm.yaml", folder, backend=backend.port, retries=retries)
     command = [program, "--config", str(file), "--host", "127.0.0.1", "--port", str(port), "--telemetry", "False"]
-    local = {"LITELLM_LOCAL_MODEL_COST_MAP": "True", "NO_DOCS": "True"}  # it would ask the Internet
-    with _listening("litellm", command, folder, port, local) as server:
-        yield server
+    key = f"sk-{secrets.token_hex(24)}"  # it refuses to start with a weak one, or with none
+    settings = {"LITELLM_MASTER_KEY": key, "LITELLM_LOCAL_MODEL_COST_MAP": "True"}  # else it would ask the Internet
+    with _listening("litellm", command, folder, port, settings) as server:
+        yield attrs.evolve(server, key=key)
 
 
 @contextlib.contextmanager
 def smollm2(folder: Path, *, slots: int) -> Iterator[Server]:
     """Run llama.cpp's server with SmolLM2, and so many slots."""
     port, program = unused_port(), _program("smollm2")
-    command = [program, str(_TEMPLATES / "smollm2.py"), str(port), str(slots)]
+    command = [program, str(TEMPLATES / "smollm2.py"), str(port), str(slots)]
     with _listening("smollm2", command, folder, port) as server:
+        _wait_for_health(server)
         yield server
 
 
 def _program(name: str) -> str:
     path = PROGRAMS[name].find()
     if path is None:
-        raise Missing(f"{name} is not on this machine: {PROGRAMS[name].how}.")
+        raise MissingServerError(f"{name} is not on this machine: {PROGRAMS[name].how}.")
     return path
 
 
@@ -161,9 +166,20 @@ def _listening(
         yield Server(f"http://127.0.0.1:{port}", folder, PROGRAMS[name].version_at(command[0]))
 
 
-def _configure(name: str, folder: Path, **values: object) -> Path:
+def _wait_for_health(server: Server) -> None:
+    """Wait until a server says that it is ready: llama.cpp listens before it has loaded its model."""
+    give_up = time.monotonic() + PATIENCE
+    while time.monotonic() < give_up:
+        with contextlib.suppress(urllib.error.HTTPError):
+            read_json(f"{server.url}/health")
+            return
+        time.sleep(0.1)
+    raise StartError(f"{server.url} is not ready yet")
+
+
+def configure(name: str, folder: Path, **values: object) -> Path:
     """Write a configuration from its template; return its path."""
-    text = (_TEMPLATES / name).read_text("utf-8")
+    text = (TEMPLATES / name).read_text("utf-8")
     for key, value in values.items():
         text = text.replace(f"@{key}@", str(value))
     file = folder / name
