@@ -226,3 +226,21 @@ def test_an_answer_that_was_not_accepted_has_a_column_and_only_then():
 def test_of_two_columns_with_the_ids_the_one_called_id_is_that_of_the_ids():
     for rows in both([row("a", "x", {"ID": "a", "id": "a"})]):
         assert list(rows[0])[:2] == ["id", "ID"]
+
+
+FORMULAS = ["=1+1", "+cmd|' /C calc'!A0", "-2+3+cmd", "@SUM(A1)", "\t=1", "\r=1", '=HYPERLINK("http://evil.invalid")']
+
+
+@pytest.mark.parametrize("text", FORMULAS)
+def test_a_text_that_a_spreadsheet_would_evaluate_has_an_apostrophe_before_it(text):
+    rows = [row("a", {text: text}, {"note": text})]
+    (found,) = read_csv(rows)
+    assert (found["note"], found["'" + text]) == ("'" + text, "'" + text)
+    (found,) = read_csv(rows, raw=True)
+    assert (found["note"], found[text]) == (text, text)
+
+
+@pytest.mark.parametrize("text", ["-5", "+1.5", "-.5", "-1e-3", "plain", "", "a=b", "'=1"])
+def test_numbers_and_other_texts_have_none(text):
+    (found,) = read_csv([row("a", None, {"note": text, "number": -5})])
+    assert (found["note"], found["number"]) == (text, "-5")

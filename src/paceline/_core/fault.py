@@ -3,7 +3,8 @@
 Rules owned here:
 
 1. Every failure has exactly one kind; the set of kinds is closed, and every table over it is total.
-2. A fault contains no secrets: text that looks like a credential is replaced before it is stored.
+2. A fault contains no secrets: text that looks like a credential is replaced before it is stored. Nor does it contain what a terminal could
+   obey.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import re
 
 import attrs
 
+from .printable import printable
 from .quota import QuotaHint, positive_number
 
 
@@ -110,6 +112,10 @@ def _bounded(answer: str | None) -> str | None:
     return answer if answer is None or len(answer) <= _LONGEST_ANSWER else answer[: _LONGEST_ANSWER - 1] + "…"
 
 
+def _shown(message: str) -> str:
+    return printable(redact(message.replace("\r\n", "\n")))
+
+
 _is_text_or_none = attrs.validators.optional(attrs.validators.instance_of(str))
 
 
@@ -119,8 +125,8 @@ class Fault:
 
     kind: FaultKind = attrs.field(validator=attrs.validators.instance_of(FaultKind))
     """The kind, which decides what follows."""
-    message: str = attrs.field(default="", converter=redact)
-    """What happened, for people. Credentials are replaced."""
+    message: str = attrs.field(default="", converter=_shown)
+    """What happened, for people. Credentials are replaced, and control characters are escaped, but for line breaks and tabs."""
     retry_after: float | None = attrs.field(default=None, converter=positive_number)
     """Seconds that the provider asked to wait; None if it did not, or not for a positive, finite time."""
     quota: QuotaHint | None = attrs.field(

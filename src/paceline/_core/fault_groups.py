@@ -17,6 +17,7 @@ from collections.abc import Iterable
 import attrs
 
 from .fault import TOO_LARGE, Fault, FaultKind, FaultReason
+from .printable import printable
 
 SHOWN_GROUPS = 3
 """Groups that are shown to people, the most frequent ones."""
@@ -162,7 +163,7 @@ def group_faults(
 
 def _id_text(item_id: str) -> str:
     short = item_id if len(item_id) <= _LONGEST_ID else f"{item_id[: _LONGEST_ID - 1]}…"
-    return "".join(char if char.isprintable() else "�" for char in short)
+    return printable(short, keep="")
 
 
 def are_alike(one: Fault, other: Fault) -> bool:

@@ -2,8 +2,9 @@
 
 Rules owned here:
 
-1. A message starts with the program's name. A stderr that is closed or full is not an error.
+1. A message starts with the program's name, and is one line. A stderr that is closed or full is not an error.
 2. Output goes to stdout completely, or a message says why not; there is no traceback.
+3. Nothing that a terminal could obey is printed, whatever names, answers and journals hold.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import Any, Final
 
+from .._core.printable import printable
 from .exit_codes import SIGNALLED
 
 STDOUT: Final = 1
@@ -25,13 +27,13 @@ STDOUT: Final = 1
 
 def print_message(message: str) -> None:
     """Print a message to stderr, after the program's name."""
-    print_lines(f"paceline: {message}")
+    print_lines(f"paceline: {printable(message, keep='')}")
 
 
 def print_lines(text: str) -> None:
     """Print one or more lines to stderr."""
     with suppress(OSError):
-        print(text, file=sys.stderr, flush=True)
+        print(printable(text), file=sys.stderr, flush=True)
 
 
 def print_output(text: str) -> None:
@@ -44,7 +46,7 @@ def print_output(text: str) -> None:
         print_lines(text)
         return
     try:
-        _write(f"{text}\n".encode("utf-8", "backslashreplace"))
+        _write(f"{printable(text)}\n".encode("utf-8", "backslashreplace"))
     except BrokenPipeError:
         raise
     except OSError as error:

@@ -224,6 +224,8 @@ class RunArguments(_StartArguments):
     """File for results: .jsonl, .csv or .parquet; - for stdout. [default: INPUT.results.jsonl]"""
     output_format: _FileFormat = None
     """Format: own (JSON lines), openai, gemini, anthropic, csv, parquet. [default: by name, else own]"""
+    raw_csv: Annotated[bool, _in_group("Output", **_FLAG)] = False
+    """Leave texts in CSV that a spreadsheet would take for formulas as they are."""
 
     journal: Annotated[FilePath | None, _in_group("Journal", **_FILE)] = attrs.field(default=None, metadata=_IS_PATH)
     """Path of the journal. [default: OUTPUT.journal]"""
@@ -297,6 +299,8 @@ class ResultsArguments:
     """Order rows as in the input, not by completion."""
     only: Annotated[Literal["succeeded", "failed", "all"], Parameter(metavar="WHICH", show_choices=False)] = "all"
     """Results to export: succeeded, failed or all."""
+    raw_csv: Annotated[bool, Parameter(**_FLAG)] = False
+    """Leave texts in CSV that a spreadsheet would take for formulas as they are."""
     overwrite: Annotated[bool, Parameter(**_FLAG)] = False
     """Replace an output that has content."""
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import attrs
 
+from .._core.printable import printable
 from .._core.quantity import quantity, verb
 from ..runs.dry_run import CHARACTERS_PER_TOKEN, OUTPUT_TOKENS, PlannedModel, RunPlan
 from ..runs.item_registry import render_sharing
@@ -151,7 +152,7 @@ def _one_line(prompt: str) -> str:
     text = " ".join(prompt[: 2 * _SHOWN_CHARACTERS].split())
     if len(text) > _SHOWN_CHARACTERS or len(prompt) > 2 * _SHOWN_CHARACTERS:
         text = f"{text[:_SHOWN_CHARACTERS].rstrip()}…"
-    return "".join(char if char.isprintable() else "�" for char in text)
+    return printable(text)
 
 
 def _journal_lines(plan: RunPlan) -> Iterator[tuple[str, str]]:

@@ -79,6 +79,7 @@ def write(
     *,
     format: ResultFormat | ResultFormatName | None = None,  # noqa: A002 - the word that users look for
     overwrite: bool = False,
+    raw_csv: bool = False,
 ) -> WrittenFile:
     """Write results to a file, one row each, in the order in which they are given.
 
@@ -95,6 +96,7 @@ def write(
         format: "jsonl" (paceline's own rows), "openai", "gemini" or "anthropic" (output lines of their batch APIs), "csv" or
             "parquet". None: by the file's suffix: .jsonl, .ndjson, .csv, .parquet or .pq.
         overwrite: Whether a file that has content may be replaced.
+        raw_csv: Whether texts in CSV that a spreadsheet would take for formulas stay as they are; otherwise an apostrophe is put before them.
 
     Raises:
         ConfigurationError: An argument is not valid; the message names it and its bound.
@@ -111,7 +113,7 @@ def write(
                 write_parquet(map(result_row, count), file)
         else:
             output = Output(name, descriptor)
-            for chunk in _chunks(count, kind):
+            for chunk in _chunks(count, kind, raw_csv=raw_csv):
                 output.write(chunk)
     return WrittenFile(path=name, format=kind, succeeded=count.succeeded, failed=count.failed)
 
@@ -155,9 +157,9 @@ def _format_of(path: str, value: object) -> ResultFormat:
     return kind
 
 
-def _chunks(results: Iterable[WorkItemResult[Any]], kind: ResultFormat) -> Iterator[bytes]:
+def _chunks(results: Iterable[WorkItemResult[Any]], kind: ResultFormat, *, raw_csv: bool) -> Iterator[bytes]:
     if kind is ResultFormat.CSV:
-        yield from csv_chunks(map(result_row, results))
+        yield from csv_chunks(map(result_row, results), raw=raw_csv)
         return
     row_format = OutputFormat.OWN if kind is ResultFormat.JSONL else OutputFormat(kind.value)
     encode_one: Callable[[WorkItemResult[Any]], bytes] = partial(encode, row_format)

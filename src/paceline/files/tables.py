@@ -10,6 +10,8 @@
    rows are held in memory at a time.
 5. Of a provider's complete reply the column `output` has the text, and `finish_reason` why the model stopped. Objects with very many
    different keys are not taken apart.
+6. In CSV a text that a spreadsheet would take for a formula has an apostrophe before it, as answers and inputs may be written by others; a text
+   that is a number has none.
 """
 
 from __future__ import annotations
@@ -17,6 +19,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -65,6 +68,8 @@ _GROUP_ROWS = 10_000  # rows of a Parquet row group
 _GROUP_SIZE = 16 * 2**20  # characters of a row group, about
 _MOST_KEYS = 500  # different keys of objects that become columns: more is data, not a table
 _LARGEST = 2**63 - 1  # of Parquet's integers
+_FORMULA = ("=", "+", "-", "@", "\t", "\r")  # starts of a text that spreadsheets evaluate (OWASP, "CSV Injection")
+_NUMBER = re.compile(r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?")
 
 
 @attrs.frozen
@@ -147,17 +152,19 @@ class Survey:
         return columns
 
 
-def csv_chunks(rows: Iterable[Row], *, fields: Sequence[str] = ()) -> Iterator[bytes]:
+def csv_chunks(rows: Iterable[Row], *, fields: Sequence[str] = (), raw: bool = False) -> Iterator[bytes]:
     """Yield a table as CSV in UTF-8, a few rows per chunk; the first chunk is the header.
 
     Args:
         rows: Result rows.
         fields: Fields that outputs have by their schema.
+        raw: Whether texts that a spreadsheet would take for formulas stay as they are.
     """
+    cell = _cell if raw else _safe_cell
     with _surveyed(rows, fields) as (columns, records):
         buffer = io.StringIO(newline="")
         writer = csv.writer(buffer, lineterminator="\r\n")  # with another, a carriage return would not be quoted
-        writer.writerow([column.name for column in columns])
+        writer.writerow([cell(column.name) for column in columns])
         while True:
             yield buffer.getvalue().encode()
             buffer.seek(0)
@@ -165,7 +172,7 @@ def csv_chunks(rows: Iterable[Row], *, fields: Sequence[str] = ()) -> Iterator[b
             chunk = list(islice(records, _ROWS))
             if not chunk:
                 return
-            writer.writerows([_cell(column.value(row)) for column in columns] for row in chunk)
+            writer.writerows([cell(column.value(row)) for column in columns] for row in chunk)
 
 
 def write_parquet(rows: Iterable[Row], file: BinaryIO, *, fields: Sequence[str] = ()) -> int:
@@ -293,6 +300,13 @@ def _kind(value: object) -> Kind | None:
 def _cell(value: object) -> Any:
     """Return a value as CSV shows it."""
     return value if value is None or isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+
+
+def _safe_cell(value: object) -> Any:
+    """Return a value as CSV shows it, under rule 6."""
+    if isinstance(value, str) and value.startswith(_FORMULA) and not _NUMBER.fullmatch(value):
+        return f"'{value}"
+    return _cell(value)
 
 
 def _typed(kind: Kind, value: Any) -> Any:

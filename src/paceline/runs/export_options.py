@@ -75,6 +75,8 @@ class ExportOptions:
     """Whether rows are in the order of the input; otherwise in that of their commits. Default: False."""
     only: Selection = attrs.field(default="all", converter=_selection)
     """Items that are written: `succeeded`, `failed` or `all` with a result. Default: `all`."""
+    raw_csv: bool = False
+    """Whether texts in CSV that a spreadsheet would take for formulas stay as they are; otherwise an apostrophe is put before them. Default: False."""
     overwrite: bool = False
     """Whether an output with content is replaced; otherwise it is refused. Default: False."""
 

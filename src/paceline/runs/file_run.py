@@ -212,6 +212,7 @@ def _open_output(
         fields=fields_of(options),
         keep={"the input": source, "the journal": reader.path},
         overwrite=options.overwrite,
+        raw_csv=options.raw_csv,
         on_message=on_message,
     )
 

@@ -69,7 +69,7 @@ def export(journal: str | PathLike[str], options: ExportOptions) -> ExportReport
                     count = _write_lines(_selected(reader, options), options, descriptor)
                 else:
                     form = OutputFormat(options.file_format.value)
-                    write_table(rows, options.output, descriptor, form, fields=_fields(reader))
+                    write_table(rows, options.output, descriptor, form, fields=_fields(reader), raw_csv=options.raw_csv)
                     count = rows.count
         except json.JSONDecodeError as error:
             raise JournalError(f"{path}: is damaged: it has a value that is not JSON ({error})") from None

@@ -141,6 +141,8 @@ class RunOptions:
     )
     """Format of the output: lines in paceline's `own` format or that of a provider's batch API, or a table (`csv`, `parquet`), which is
     written when the run ends. Default: by the suffix of `output`, otherwise `own`."""
+    raw_csv: bool = False
+    """Whether texts in CSV that a spreadsheet would take for formulas stay as they are; otherwise an apostrophe is put before them. Default: False."""
     overwrite: bool = attrs.field(default=False, metadata={ONCE: True})
     """Whether an output with other content is replaced; otherwise it is refused. Default: False."""
 

@@ -61,6 +61,7 @@ class TableOutput:
         fields: Fields that outputs have by their schema.
         keep: Files that must not be written to.
         overwrite: Whether a file with other content may be replaced.
+        raw_csv: Whether texts that a spreadsheet would take for formulas stay as they are.
         on_message: Receives a sentence if a changed table is renamed.
     """
 
@@ -74,6 +75,7 @@ class TableOutput:
         fields: Sequence[str],
         keep: Keep,
         overwrite: bool,
+        raw_csv: bool,
         on_message: Callable[[str], None],
     ) -> None:
         self.saved: int = 0
@@ -85,6 +87,7 @@ class TableOutput:
         self._fields = fields
         self._keep = keep
         self._overwrite = overwrite
+        self._raw_csv = raw_csv
         self._on_message = on_message
         written = recorded_output(store)
         is_ours = written is not None and written.is_own(path)
@@ -105,7 +108,7 @@ class TableOutput:
         rows = StoredRows(lambda: self._reader.rows(in_input_order=True))
         try:
             with atomic_file(self._path, keep=self._keep, overwrite=True) as descriptor:
-                write_table(rows, self._path, descriptor, self._form, fields=self._fields)
+                write_table(rows, self._path, descriptor, self._form, fields=self._fields, raw_csv=self._raw_csv)
                 size = os.fstat(descriptor).st_size
         except OutputError as error:  # calls were made: it is not an error of usage any more
             raise OSError(errno.EIO, str(error)) from None
@@ -137,8 +140,14 @@ class TableOutput:
             record_output(self._store, written)
 
 
-def write_table(
-    rows: Iterable[Row], name: str, descriptor: int, form: OutputFormat, *, fields: Sequence[str] = ()
+def write_table(  # noqa: PLR0913 - all are needed
+    rows: Iterable[Row],
+    name: str,
+    descriptor: int,
+    form: OutputFormat,
+    *,
+    fields: Sequence[str] = (),
+    raw_csv: bool = False,
 ) -> None:
     """Write rows as a table to an open file.
 
@@ -148,6 +157,7 @@ def write_table(
         descriptor: Descriptor of the file; it is not closed.
         form: CSV or Parquet.
         fields: Fields that outputs have by their schema.
+        raw_csv: Whether texts in CSV that a spreadsheet would take for formulas stay as they are.
 
     Raises:
         OSError: The file cannot take more.
@@ -157,7 +167,7 @@ def write_table(
             write_parquet(rows, file, fields=fields)
         return
     output = Output(name, descriptor)
-    for chunk in csv_chunks(rows, fields=fields):
+    for chunk in csv_chunks(rows, fields=fields, raw=raw_csv):
         output.write(chunk)
 
 

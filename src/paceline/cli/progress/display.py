@@ -23,9 +23,10 @@ from rich.text import Text
 
 from ..._core.durations import format_clock
 from ..._core.fault_groups import FaultGroup
+from ..._core.printable import printable
 from ..._core.quantity import quantity
 from ...runs.progress import RunProgress
-from ..console import STDOUT, print_message
+from ..console import STDOUT, print_lines
 from .figures import SHOWN_FAULTS, PaceSteps, format_breaker, format_pace, format_rate
 
 _SHORTEST_WAIT = 1.0  # seconds: shorter waits are over before they are read
@@ -55,7 +56,7 @@ class Progress:
 
     def print(self, message: str) -> None:
         """Print a message, also if figures are not shown."""
-        print_message(message)
+        print_lines(f"paceline: {message}")  # a traceback has several
 
 
 class Lines(Progress):
@@ -131,7 +132,7 @@ class Display(Progress):
     def print(self, message: str) -> None:
         """Print a message above the picture."""
         with suppress(OSError):
-            self._console.print(Text(f"paceline: {message}"), soft_wrap=True)
+            self._console.print(Text(f"paceline: {printable(message)}"), soft_wrap=True)
 
 
 def line(progress: RunProgress) -> str:
