@@ -17,7 +17,6 @@ Rules owned here:
 from __future__ import annotations
 
 import math
-from collections.abc import Hashable
 
 import attrs
 
@@ -43,13 +42,13 @@ class LaneOverloads:
     _score: float = 0.0  # log-likelihood ratio
     _refused: float = -math.inf  # when the latest refused call had started
     _answered: float = -math.inf  # when the latest answer came
-    _in_flight: dict[Hashable, float] = attrs.field(factory=dict)  # starts of the calls in flight, in their order
+    _in_flight: dict[object, float] = attrs.field(factory=dict)  # starts of the calls in flight, in their order
 
-    def record_start(self, call: Hashable, now: float) -> None:
+    def record_start(self, call: object, now: float) -> None:
         """Record the start of a call."""
         self._in_flight[call] = now
 
-    def record_end(self, call: Hashable) -> None:
+    def record_end(self, call: object) -> None:
         """Record the end of a call."""
         del self._in_flight[call]
 
