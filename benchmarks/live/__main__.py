@@ -14,7 +14,7 @@ from pathlib import Path
 from .cases import CASES
 from .processes import StartError
 from .programs import PROGRAMS
-from .report import section, table_of
+from .report import section, table_of, write
 from .run import run
 from .servers import MissingServerError
 
@@ -42,8 +42,8 @@ def main() -> int:
         if options.json is not None:
             options.json.write_text(json.dumps(found, indent=1) + "\n", "utf-8")
     print(f"{len(found)} cases, {time.monotonic() - began:.0f} s", file=sys.stderr)
-    if options.write is not None and found:
-        options.write.write_text(section(found), "utf-8")
+    if options.page is not None and found:
+        write(options.page, section(found))
     return 0 if found else 1
 
 
@@ -71,7 +71,7 @@ def _parser() -> argparse.ArgumentParser:
         help="install servers that PyPI and npm have into build/servers (default: all of them)",
     )
     parser.add_argument("--json", type=Path, metavar="FILE", help="store the figures")
-    parser.add_argument("--write", type=Path, metavar="FILE", help="write a section of Markdown with the table")
+    parser.add_argument("--page", type=Path, metavar="FILE", help="replace the section of the page of the pace")
     parser.add_argument("-v", "--verbose", action="store_true", help="show the course of each run")
     return parser
 

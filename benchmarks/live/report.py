@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from ..page import machine
@@ -12,16 +14,34 @@ _HEAD = (
     "",
     "allowed",
     "served",
-    "2nd half",
+    "later",
     "refusals",
-    "2nd half",
+    "later",
     "failed",
     "lost",
     "unsuccessful",
     "N",
     "R, /s",
     "t90",
+    "latency",
 )
+_SECTION = re.compile(r"^## On real servers\n.*?(?=^## |\Z)", re.MULTILINE | re.DOTALL)
+_NEXT = "## What a controller costs\n"
+"""The heading before which the page gets the section if it has none yet."""
+
+
+def find(page: str) -> str:
+    """Return the section of a page; empty if there is none."""
+    found = _SECTION.search(page)
+    return found[0].rstrip() if found else ""
+
+
+def write(path: Path, text: str) -> None:
+    """Replace the section of a page, or add it."""
+    page = path.read_text("utf-8")
+    new = text.rstrip() + "\n\n"
+    page = _SECTION.sub(lambda _: new, page, count=1) if find(page) else page.replace(_NEXT, new + _NEXT, 1)
+    path.write_text(page.rstrip() + "\n", "utf-8")
 
 
 def table_of(results: Sequence[dict[str, Any]]) -> str:
@@ -35,17 +55,18 @@ def section(results: Sequence[dict[str, Any]]) -> str:
     loads = [each["load"] for each in results]
     return f"""## On real servers
 
-Real servers on one machine, in real time, with their clients; `python -m benchmarks.live --write docs/benchmarks/pace/real-servers.md`
-measures them again and rewrites this section. A server that is missing is skipped, with a sentence on how to get it.
+Real servers on one machine, in real time, with their clients; `python -m benchmarks.live --page docs/benchmarks/pace.md` measures them
+again and rewrites this section, in a quarter of an hour. A server that is missing is skipped, with a sentence on how to get it.
 
 {table_of(results)}
 
 - allowed: calls per second by the server's configuration, and at most so many at a time.
-- served: share of that while items wait; then the same of the second half of the time alone.
+- served: share of that while items wait; later: in the second half of that time.
 - refusals, failed: calls that were refused (429, or a 503 that only limits), and other failed attempts, per call served.
-- lost: items without exactly one result, and answers of the service that no item received.
+- lost: items without exactly one result; then answers of the service behind the limiter that no item received, if there were any.
 - N, R: calls in flight, and calls per second, that the controller allowed at the end; in brackets the mean number in flight in the second half.
 - t90: seconds until 90 % of the allowed rate was served over 5 s, or over the limiter's own window.
+- latency: median seconds of a call that was served at its first attempt.
 
 Measured: {machine()}; the load was {min(loads):.0f} to {max(loads):.0f} when the cases began. Calls, limiter, service and client share its cores,
 so a busy machine lowers what is served.
@@ -72,4 +93,5 @@ def _row(each: dict[str, Any]) -> tuple[str, ...]:
         f"{each['limit']} ({each['in_flight']:.0f})",
         rate,
         "never" if each["t90"] is None else f"{each['t90']:.0f} s",
+        f"{each['latency']:.2f} s",
     )

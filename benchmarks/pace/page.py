@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from statistics import fmean
 
+from ..live import report
 from ..page import machine
 from ..table import table
 from . import __doc__ as measures
@@ -42,6 +43,8 @@ The mean over the seeds (and the worst of them) / refusals per call served.
 
 {bounds}
 
+{real_servers}
+
 ## What a controller costs
 
 Microseconds of CPU per started call: all of `admit_at`, `started` and `settled`. Target: at most 10 us.
@@ -59,7 +62,7 @@ def write(path: Path, results: Sequence[Result]) -> None:
     complete = [result for result in results if "error" not in result]
     folder = path.with_suffix("")
     plots = [_section(name, group, folder) for name, group in grouped(results, "trial").items() if name in SCENARIOS]
-    kept = ablation.find(path.read_text(encoding="utf-8")) if path.exists() else ""
+    old = path.read_text(encoding="utf-8") if path.exists() else ""
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(
         _FRAME.format(
@@ -69,7 +72,8 @@ def write(path: Path, results: Sequence[Result]) -> None:
             scenarios=_matrix(results, SCENARIOS),
             plots="\n\n".join(plots),
             families=_matrix(results, tuple(FAMILIES)),
-            bounds=bounds.section(complete, kept),
+            bounds=bounds.section(complete, ablation.find(old)),
+            real_servers=report.find(old),
             costs=costs(default_controller()),
             contenders="\n".join(f"- {each.label}: {each.about}" for each in (PACELINE, *RIVALS)),
         ),

@@ -12,7 +12,7 @@ from benchmarks.live.cases import CASES
 from benchmarks.live.measure import Run, Sample
 from benchmarks.live.processes import StartError, running, unused_port, wait_for
 from benchmarks.live.programs import PROGRAMS, Program
-from benchmarks.live.report import section
+from benchmarks.live.report import find, section, write
 from benchmarks.live.servers import TEMPLATES, configure
 
 SLEEPING = [sys.executable, "-c", "import time; time.sleep(600)"]
@@ -93,3 +93,13 @@ def test_the_section_has_a_row_and_a_line_for_each_case():
     text = section(found)
     assert text.startswith("## On real servers\n")
     assert all(f"| {name} " in text and f"- **{name}**: " in text for name in CASES)
+
+
+def test_the_section_of_a_page_is_added_before_the_costs_and_replaced_later(tmp_path):
+    page = tmp_path / "page.md"
+    page.write_text("# The pace\n\n## What a controller costs\n\nLittle.\n", "utf-8")
+    write(page, "## On real servers\n\nOld.\n")
+    write(page, "## On real servers\n\nNew.\n")
+    text = page.read_text("utf-8")
+    assert text == "# The pace\n\n## On real servers\n\nNew.\n\n## What a controller costs\n\nLittle.\n"
+    assert find(text) == "## On real servers\n\nNew."
