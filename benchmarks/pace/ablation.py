@@ -145,8 +145,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--jobs", type=int, default=2, help="processes (default: %(default)s)")
     parser.add_argument(
         "--backend",
-        choices=("trio", "asyncio"),
-        default="asyncio",
+        choices=("trio", "asyncio", "core"),
+        default="core",
         help="event loop (default: %(default)s, which is faster)",
     )
     parser.add_argument("--stored", action="store_true", help="run nothing: show what was measured so far")

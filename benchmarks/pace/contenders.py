@@ -9,7 +9,7 @@ from typing import Any
 
 import attrs
 
-from .by_engine import CEILING, controller, driven_by
+from .by_engine import CEILING, NewPace, controller, driven_by
 from .rules import RULES, Rule
 from .world import Drive
 
@@ -31,6 +31,8 @@ class Contender:
     is_rival: bool = True
     within: Callable[[], AbstractContextManager[None]] = nullcontext
     """Function that returns the context in which it is made and runs."""
+    pace: NewPace | None = None
+    """Function that makes its controller, if it is another one than the engine's default."""
     fingerprint: str = ""
     """Text that changes with what it is made of beside its source files."""
 
@@ -219,6 +221,7 @@ def contender(name: str) -> Contender:
         name=name,
         label=f"`{name}`",
         about=f"The engine with the controller {name}.",
+        pace=pace,
         drive=lambda: driven_by(pace),
         is_rival=False,
     )

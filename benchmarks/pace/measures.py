@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from statistics import fmean
 from typing import Any
 
-from .world import World
+from .world import Run
 
 _ENOUGH = 0.9  # of the capacity
 _FIRST_LOOK = 0.8  # of the horizon: before that a burst at the start may fill it
@@ -18,7 +18,7 @@ Timed = tuple[float, float]
 """A time, and units."""
 
 
-def measured(world: World) -> dict[str, Any]:
+def measured(world: Run) -> dict[str, Any]:
     """Return every figure of a run, and its series, as JSON values."""
     trial, totals = world.trial, world.totals
     logs = [client.log for client in world.clients]
@@ -95,7 +95,7 @@ def jain(shares: Sequence[float]) -> float:
     return sum(shares) ** 2 / (len(shares) * squares) if squares else 0.0
 
 
-def _part(world: World) -> float:
+def _part(world: Run) -> float:
     """Return the share of its trial that a run has covered."""
     return 1.0 if not world.stopped_at else world.stopped_at / world.trial.seconds
 
@@ -105,7 +105,7 @@ def _or_none(seconds: float) -> float | None:
 
 
 def _series(
-    world: World, ended: float, served: Iterable[Timed], admitted: Iterable[Timed], refusals: Iterable[Timed]
+    world: Run, ended: float, served: Iterable[Timed], admitted: Iterable[Timed], refusals: Iterable[Timed]
 ) -> dict[str, Any]:
     width = max(1.0, ended / _BINS)
     seen = world.series

@@ -10,7 +10,8 @@ import math
 import random
 import time
 import zlib
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from typing import Protocol
 
 import anyio
 import attrs
@@ -48,7 +49,7 @@ class Client:
 
     @lateness.default
     def _lateness(self) -> random.Random:
-        return random.Random(f"{self.trial.name}-{self.trial.seed}-lateness-{self.number}")
+        return lateness_of(self.trial, self.number)
 
     @property
     def trial(self) -> Trial:
@@ -61,17 +62,8 @@ class Client:
         return random.Random(f"{self.trial.name}-{self.trial.seed}-client-{self.number}")
 
     def prompts(self) -> Iterator[str]:
-        """Yield prompts, each one different; in a trial that counts tokens their sizes are heavy-tailed."""
-        trial = self.trial
-        chance = random.Random(f"{trial.name}-{trial.seed}-sizes-{self.number}")
-        index = 0
-        while trial.items is None or index < trial.items:
-            prompt = f"{self.number}.{index}"
-            if trial.tokens:
-                size = int(min(_LARGEST, chance.lognormvariate(math.log(487), 1.2)))
-                prompt = prompt.ljust(_CHARACTERS_PER_TOKEN * max(3, size))
-            yield prompt
-            index += 1
+        """Return its prompts."""
+        return prompts_of(self.trial, self.number)
 
     async def call(self, prompt: str, attempt: int, *, system: str = "") -> Reply:
         """Call the provider, and log the call; raises what the provider raises."""
@@ -100,6 +92,91 @@ class Client:
         return reply
 
 
+class Run(Protocol):
+    """A run of a trial, as far as its figures depend on it."""
+
+    @property
+    def trial(self) -> Trial:
+        """The trial."""
+        ...
+
+    @property
+    def origin(self) -> float:
+        """When it began, in seconds of its clock."""
+        ...
+
+    @property
+    def stopped_at(self) -> float | None:
+        """Seconds after which it was stopped; None: it was not."""
+        ...
+
+    @property
+    def series(self) -> Series:
+        """The samples of the handles."""
+        ...
+
+    @property
+    def totals(self) -> Totals:
+        """The totals."""
+        ...
+
+    @property
+    def clients(self) -> Sequence[Logging]:
+        """The clients."""
+        ...
+
+
+class Logging(Protocol):
+    """What logs its calls."""
+
+    @property
+    def log(self) -> Log:
+        """The log."""
+        ...
+
+
+def prompts_of(trial: Trial, client: int) -> Iterator[str]:
+    """Yield a client's prompts, each one different; in a trial that counts tokens their sizes are heavy-tailed."""
+    chance = random.Random(f"{trial.name}-{trial.seed}-sizes-{client}")
+    index = 0
+    while trial.items is None or index < trial.items:
+        prompt = f"{client}.{index}"
+        if trial.tokens:
+            size = int(min(_LARGEST, chance.lognormvariate(math.log(487), 1.2)))
+            prompt = prompt.ljust(_CHARACTERS_PER_TOKEN * max(3, size))
+        yield prompt
+        index += 1
+
+
+def units_of(trial: Trial, prompt: str) -> float:
+    """Return what a call costs in the trial's unit."""
+    return len(prompt) // _CHARACTERS_PER_TOKEN if trial.tokens else 1.0
+
+
+def lateness_of(trial: Trial, client: int) -> random.Random:
+    """Return the random generator of a client's late starts."""
+    return random.Random(f"{trial.name}-{trial.seed}-lateness-{client}")
+
+
+def series_of(trial: Trial) -> Series:
+    """Return the empty series of a run."""
+    return Series(max(1.0, trial.seconds / _SAMPLES))
+
+
+def totals_of(run: Run, logs: Sequence[Log], admitted: float) -> Totals:
+    """Return the totals of a run so far; `admitted`: units that the provider admitted."""
+    trial = run.trial
+    ended = run.stopped_at or trial.seconds
+    if trial.items is not None and sum(len(log.served_at) for log in logs) >= trial.items:
+        ended = max(log.served_at[-1] for log in logs) - run.origin
+    return Totals(
+        served=sum(sum(log.units) for log in logs),
+        admitted=admitted,
+        busy=sum(log.busy for log in logs),
+        ended=ended,
+    )
+
+
 Drive = Callable[[Client], Awaitable[None]]
 """Calls the provider through a client until the trial's end, or until all items are served."""
 
@@ -118,7 +195,7 @@ class World:
         seed = zlib.crc32(f"{trial.name}-{trial.seed}".encode())
         self.provider = SimulatedProvider(trial.service, steps=trial.steps, seed=seed, answer=_nothing)
         self.clients = [Client(self, number) for number in range(len(trial.starts))]
-        self.series = Series(max(1.0, trial.seconds / _SAMPLES))
+        self.series = series_of(trial)
         self.stopped_at: float | None = None
         """When the run was stopped because it used too much CPU; None: it was not."""
         self.origin = 0.0
@@ -143,22 +220,14 @@ class World:
 
     def units_of(self, prompt: str) -> float:
         """Return what a call costs in the trial's unit."""
-        return len(prompt) // _CHARACTERS_PER_TOKEN if self.trial.tokens else 1.0
+        return units_of(self.trial, prompt)
 
     @property
     def totals(self) -> Totals:
         """The totals so far."""
         provider = self.provider.statistics()
-        logs = [client.log for client in self.clients]
-        ended = self.stopped_at or self.trial.seconds
-        if self.trial.items is not None and sum(len(log.served_at) for log in logs) >= self.trial.items:
-            ended = max(log.served_at[-1] for log in logs) - self.origin
-        return Totals(
-            served=sum(sum(log.units) for log in logs),
-            admitted=provider.admitted_tokens if self.trial.tokens else provider.admitted,
-            busy=sum(log.busy for log in logs),
-            ended=ended,
-        )
+        admitted = provider.admitted_tokens if self.trial.tokens else provider.admitted
+        return totals_of(self, [client.log for client in self.clients], float(admitted))
 
     async def _begin(self, client: Client, start: float) -> None:
         await anyio.sleep_until(self.origin + start)
