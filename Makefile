@@ -8,7 +8,7 @@ UV := $(shell command -v uv 2>/dev/null)
 # Bytecode is kept: otherwise each of the many processes of the tests compiles all that it imports.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo test quick cover check lint types contracts spelling docs format versions bench bench-check bench-pace clean
+.PHONY: demo test quick cover check lint types contracts spelling docs format versions bench bench-check bench-pace bench-live clean
 
 demo: $(VENV)/.demo  ## watch a batch find its pace
 	$(BIN)/paceline demo
@@ -70,6 +70,9 @@ bench-check: $(VENV)/.dev  ## fail if a ratio to a peer in the same run is 30 % 
 
 bench-pace: $(VENV)/.bench  ## measure the controllers of the pace; resumes where it was interrupted
 	$(BIN)/python -m benchmarks.pace --page docs/benchmarks/pace.md --rival-seeds 2
+
+bench-live: $(VENV)/.dev  ## measure the pace on real servers, in a quarter of an hour; `--install` of benchmarks.live gets most of them
+	$(BIN)/python -m benchmarks.live --json benchmarks/live/results.json --page docs/benchmarks/pace.md
 
 clean:
 	rm -rf $(VENV) build

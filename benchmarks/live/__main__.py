@@ -10,6 +10,7 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from typing import Any
 
 from .cases import CASES
 from .processes import StartError
@@ -28,6 +29,7 @@ def main() -> int:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # as Ctrl-C does: the servers end too
     if options.install is not None:
         return _install(options.install or [program.name for program in PROGRAMS.values() if not program.debian])
+    known = _stored(options.json)
     found = []
     began = time.monotonic()
     for name in options.server or CASES:
@@ -39,12 +41,20 @@ def main() -> int:
                 continue
         print(table_of([result]), end="\n\n", flush=True)
         found.append(result)
+        known[name] = result
         if options.json is not None:
-            options.json.write_text(json.dumps(found, indent=1) + "\n", "utf-8")
+            options.json.write_text(json.dumps(list(known.values()), indent=1) + "\n", "utf-8")
     print(f"{len(found)} cases, {time.monotonic() - began:.0f} s", file=sys.stderr)
     if options.page is not None and found:
-        write(options.page, section(found))
+        write(options.page, section([known[name] for name in CASES if name in known]))
     return 0 if found else 1
+
+
+def _stored(file: Path | None) -> dict[str, dict[str, Any]]:
+    """Return the stored figures by case: those of cases that are not run now are kept."""
+    if file is None or not file.exists():
+        return {}
+    return {each["case"]: each for each in json.loads(file.read_text("utf-8"))}
 
 
 def _install(names: list[str]) -> int:
@@ -70,11 +80,16 @@ def _parser() -> argparse.ArgumentParser:
         metavar="SERVER",
         help="install servers that PyPI and npm have into build/servers (default: all of them)",
     )
-    parser.add_argument("--json", type=Path, metavar="FILE", help="store the figures")
+    parser.add_argument(
+        "--json", type=Path, metavar="FILE", help="store the figures; stored ones of other cases are kept"
+    )
     parser.add_argument("--page", type=Path, metavar="FILE", help="replace the section of the page of the pace")
     parser.add_argument("-v", "--verbose", action="store_true", help="show the course of each run")
     return parser
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    try:
+        sys.exit(main())
+    except KeyboardInterrupt:
+        sys.exit(130)  # the servers have ended

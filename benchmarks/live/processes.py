@@ -11,7 +11,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-PATIENCE = 60.0  # seconds: for what must happen soon, on a busy machine too
+PATIENCE = 120.0  # seconds: for what must happen soon, on a busy machine too
 
 
 class StartError(Exception):

@@ -55,8 +55,8 @@ def section(results: Sequence[dict[str, Any]]) -> str:
     loads = [each["load"] for each in results]
     return f"""## On real servers
 
-Real servers on one machine, in real time, with their clients; `python -m benchmarks.live --page docs/benchmarks/pace.md` measures them
-again and rewrites this section, in a quarter of an hour. A server that is missing is skipped, with a sentence on how to get it.
+Real servers on one machine, in real time, with their clients; `make bench-live` measures them again and rewrites this
+section, in a quarter of an hour; `python -m benchmarks.live --server nginx-cap-503` prints one case. A server that is missing is skipped, with a sentence on how to get it.
 
 {table_of(results)}
 
