@@ -22,7 +22,7 @@ from paceline import BatchResult, LLMCallStrategy, LLMWorkItem, ParallelBatchPro
 from paceline.abc import BaseObserver
 from paceline.observers import ProcessingEvent
 
-from ..pace.measures import time_to
+from ..pace.measures import jain, time_to
 
 _EVERY = 5.0  # seconds of a line of the course
 _HORIZON = 5.0  # seconds over which 90 % of the rate must be served; a limiter's own window if that is longer
@@ -30,13 +30,13 @@ _HORIZON = 5.0  # seconds over which 90 % of the rate must be served; a limiter'
 
 @attrs.frozen
 class Sample:
-    """The processors of a run at one moment; sums over them."""
+    """The programs of a run at one moment: sums, and what the controller of each that has items waiting allows."""
 
     time: float
     waiting: int
     in_flight: int
-    limit: int
-    rate: float
+    limits: tuple[int, ...]
+    rates: tuple[float, ...]
 
 
 class _Log(BaseObserver):
@@ -137,8 +137,9 @@ class Run:
             "failed_kinds": dict(Counter(kind for _, kind in self.failed)),
             "lost": self.lost,
             "unsuccessful": dict(self.unsuccessful),
-            "limit": last[0].limit,
-            "rate": last[0].rate if math.isfinite(last[0].rate) else None,
+            "limit": sum(last[0].limits),
+            "rate": sum(last[0].rates) if math.isfinite(sum(last[0].rates)) else None,
+            "jain": jain(self._shares()),
             "in_flight": fmean(second_half or [0]),
             "t90": t90 if math.isfinite(t90) else None,
             "latency": median([seconds for log in self.logs for seconds in log.latencies] or [math.nan]),
@@ -148,7 +149,7 @@ class Run:
 
     def course(self) -> str:
         """Return a line for every few seconds, to read in a terminal."""
-        lines = [f"  {'seconds':>8}{'N':>7}{'R/s':>9}{'in flight':>11}{'served':>8}{'refused':>9}{'failed':>8}"]
+        lines = [f"  {'seconds':>8}{'in flight':>11}{'served':>8}{'refused':>9}{'failed':>8}  {'N':<4} R/s"]
         marks = [self.samples[0]]
         marks += [new for old, new in pairwise(self.samples) if new.time // _EVERY > old.time // _EVERY]
         for old, new in pairwise([*marks, self.samples[-1]]):
@@ -158,9 +159,15 @@ class Run:
             ]
             span = f"{old.time:.0f}-{new.time:.0f}"
             lines.append(
-                f"  {span:>8}{new.limit:>7}{new.rate:>9.1f}{new.in_flight:>11}{sums[0]:>8}{sums[1]:>9}{sums[2]:>8}"
+                f"  {span:>8}{new.in_flight:>11}{sums[0]:>8}{sums[1]:>9}{sums[2]:>8}  "
+                f"{'+'.join(map(str, new.limits)):<4} {'+'.join(f'{rate:.1f}' for rate in new.rates)}"
             )
         return "\n".join(lines)
+
+    def _shares(self) -> list[int]:
+        """Return how many calls of each program were served, while all of them had items waiting."""
+        end = min((log.served[-1] for log in self.logs if log.served), default=0.0)
+        return [sum(1 for time in log.served if time <= end) for log in self.logs]
 
     def _later(self, times: Sequence[float]) -> float:
         """Return how many of these times are in the second half, per call served then."""
@@ -210,11 +217,11 @@ async def _watch(processors: Sequence[ParallelBatchProcessor[str]], samples: lis
 
 def _sample(processors: Sequence[ParallelBatchProcessor[str]], time: float) -> Sample:
     now = [processor.statistics() for processor in processors]
-    lanes = [lane for each in now for lane in each.lanes.values()]
+    lanes = [lane for each in now if each.waiting for lane in each.lanes.values()]
     return Sample(
         time,
         sum(each.waiting for each in now),
         sum(each.in_flight for each in now),
-        sum(lane.limit for lane in lanes),
-        sum(lane.rate for lane in lanes),
+        tuple(lane.limit for lane in lanes),
+        tuple(lane.rate for lane in lanes),
     )

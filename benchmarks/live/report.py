@@ -79,9 +79,10 @@ def _row(each: dict[str, Any]) -> tuple[str, ...]:
     cap = "" if each["cap"] is None else f", {each['cap']}"
     rate = "-" if each["rate"] is None else f"{each['rate']:.1f}"
     kinds = ", ".join(f"{count} {kind}" for kind, count in each["unsuccessful"].items())
+    name = each["case"] if each["jain"] == 1.0 else f"{each['case']} (Jain {each['jain']:.3f})"
     unused = each.get("unused", 0)
     return (
-        each["case"],
+        name,
         f"{each['allowed']:.3g}/s{cap}",
         f"{each['served']:.2f}",
         f"{each['served_later']:.2f}",

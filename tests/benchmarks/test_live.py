@@ -74,7 +74,7 @@ def log_of(served, refused=(), failed=(), latencies=(0.5,)):
 
 def test_the_figures_of_a_run_relate_to_what_the_server_allows():
     log = log_of([number / 10 for number in range(100)], [1.0, 9.0], [(2.0, "overloaded")], [0.5, 1.0, 1.5])
-    samples = tuple(Sample(float(second), 10 - second, 4, 16, 9.5) for second in range(11))
+    samples = tuple(Sample(float(second), 10 - second, 4, (16,), (9.5,)) for second in range(11))
     figures = Run(batches=(), samples=samples, logs=(log,), lost=0, load=1.0).figures(20.0)
     assert figures["served"] == pytest.approx(0.5)
     assert figures["served_later"] == pytest.approx(0.5, abs=0.05)
@@ -84,7 +84,7 @@ def test_the_figures_of_a_run_relate_to_what_the_server_allows():
 
 
 def test_the_section_has_a_row_and_a_line_for_each_case():
-    samples = (Sample(0.0, 1, 1, 5, float("inf")), Sample(1.0, 0, 0, 5, float("inf")))
+    samples = (Sample(0.0, 1, 1, (5,), (float("inf"),)), Sample(1.0, 0, 0, (), ()))
     figures = Run(batches=(), samples=samples, logs=(log_of([0.5]),), lost=0, load=1.0).figures(1.0)
     found = [
         {"case": name, "about": case.about, "version": "1.0", "cap": case.cap, **figures}
@@ -103,3 +103,11 @@ def test_the_section_of_a_page_is_added_before_the_costs_and_replaced_later(tmp_
     text = page.read_text("utf-8")
     assert text == "# The pace\n\n## On real servers\n\nNew.\n\n## What a controller costs\n\nLittle.\n"
     assert find(text) == "## On real servers\n\nNew."
+
+
+def test_programs_that_share_a_server_are_compared_while_all_of_them_have_items():
+    fast, slow = log_of([0.1, 0.2, 0.3, 0.4]), log_of([0.2, 0.4, 5.0, 6.0])
+    samples = (Sample(0.0, 8, 2, (4, 4), (9.0, 9.0)), Sample(6.0, 0, 0, (), ()))
+    figures = Run(batches=(), samples=samples, logs=(fast, slow), lost=0, load=1.0).figures(1.0)
+    assert figures["jain"] == pytest.approx((4 + 2) ** 2 / (2 * (4**2 + 2**2)))
+    assert (figures["limit"], figures["rate"]) == (8, 18.0)
