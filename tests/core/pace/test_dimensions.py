@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import math
+from collections import deque
 from random import Random
 
 from hypothesis import given
 from hypothesis import strategies as st
 
+from paceline._core.pace import SERVED, PaceController, Throttled
 from paceline._core.pace.dimensions import DimensionTest
 
 from ...pace.histories import amounts
@@ -86,3 +89,16 @@ def test_sizes_that_hardly_differ_are_no_evidence_however_often(size, proportion
     for proportion in proportions:
         test.record_refusal(proportion * size, size)
     assert not test.tokens
+
+
+def test_a_late_refusal_says_nothing_about_sizes_as_estimates_change_with_time():
+    controller = PaceController()
+    now, calls = 0.0, deque()
+    for number in range(400):  # each call is refused or answered after 3 s, and the estimate falls as answers come
+        now += 0.02
+        while calls and calls[0][0] <= now:
+            _, index, ticket = calls.popleft()
+            controller.settled(ticket, now, Throttled() if index % 5 == 0 else SERVED)
+        calls.append((now + 3.0, number, controller.started(now, 1.0 + 100.0 / (1 + number / 20))))
+    assert controller.rate < math.inf
+    assert controller.token_rate == math.inf

@@ -52,8 +52,8 @@ class Attribution:
         after_refusals, self._consecutive = self._consecutive > 0, 0
         return after_refusals
 
-    def charge(self, now: float, call: Call, in_flight: int) -> None:
-        """Charge a refused call, given the number of calls in flight when it started."""
+    def charge(self, now: float, call: Call, in_flight: int, *, late: bool = False) -> None:
+        """Charge a refused call, given the number of calls in flight when it started; `late`: it had been counted as admitted."""
         self._consecutive += 1
         self._latest_refused.append(True)
         self._dimensions.record_refusal(call)
@@ -65,7 +65,8 @@ class Attribution:
             return
         if breaker.is_open and call.started > breaker.since:
             return
-        pacer = self._dimensions.charge(call, self._last_tokens)
+        # The call admitted last started later than one that was refused late: its estimate is from another time.
+        pacer = self._dimensions.charge(call, call.tokens if late else self._last_tokens)
         if not pacer.is_known and not self._is_young and sum(self._latest_refused) < _MIN_REFUSED:
             return
         proof = cap.record_refusal(in_flight, call.started, pacer.rate.value)

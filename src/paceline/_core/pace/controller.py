@@ -295,7 +295,7 @@ class PaceController:
         self._streaks.record_refusal(call.order, call.started)
         self._judge(now)
         if late:
-            self._attribution.charge(now, call, max(0, admissions.admitted - call.completed))
+            self._attribution.charge(now, call, max(0, admissions.admitted - call.completed), late=True)
         if self._breaker.is_open:
             if self._breaker.is_probe(call.started):
                 self._outage.schedule_probe(now, asked)
