@@ -99,6 +99,8 @@ def test_a_late_refusal_says_nothing_about_sizes_as_estimates_change_with_time()
         while calls and calls[0][0] <= now:
             _, index, ticket = calls.popleft()
             controller.settled(ticket, now, Throttled() if index % 5 == 0 else SERVED)
-        calls.append((now + 3.0, number, controller.started(now, 1.0 + 100.0 / (1 + number / 20))))
+        cost = 1.0 + 100.0 / (1 + number / 20)
+        controller.admit_at(now, cost)  # judges the calls that are old enough
+        calls.append((now + 3.0, number, controller.started(now, cost)))
     assert controller.rate < math.inf
     assert controller.token_rate == math.inf
