@@ -135,6 +135,7 @@ class Run:
             "failed": len(self.failed) / count,
             "failed_later": self._later([time for time, _ in self.failed]),
             "failed_kinds": dict(Counter(kind for _, kind in self.failed)),
+            "faults": [str(group) for batch in self.batches for group in batch.faults],
             "lost": self.lost,
             "unsuccessful": dict(self.unsuccessful),
             "limit": sum(last[0].limits),
