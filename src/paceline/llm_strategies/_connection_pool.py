@@ -11,7 +11,8 @@ Rules owned here:
 3. No redirect is followed: an attempt is one request, and keys and prompts go to no server but the one that the user has named. The response
    with the redirect is returned.
 4. httpx2 logs each request at INFO. For requests from here that is done at DEBUG only: a batch has a million of them.
-5. A pool closes an idle connection only when it is used, so each request closes the pool that is idle for longest, once that is more than
+5. The body of a reply is bounded (see `_reply_limit`), before any other hook reads it.
+6. A pool closes an idle connection only when it is used, so each request closes the pool that is idle for longest, once that is more than
    `IDLE_SECONDS`.
 """
 
@@ -29,6 +30,8 @@ from typing import Any
 import attrs
 import httpx2
 from anyio import CancelScope, current_time
+
+from ._reply_limit import ENCODING, ReplyLimit, reply_limit
 
 IDLE_SECONDS = 30.0
 """Seconds after which an idle connection is closed: before load balancers close it."""
@@ -99,9 +102,16 @@ class ShardedClient(httpx2.AsyncClient):
     """Sends each request through one of several clients, all made with the same arguments.
 
     Accepts the arguments of `httpx2.AsyncClient` except `limits` and `follow_redirects`. A streamed `send` is in flight until its headers arrive.
+
+    Raises:
+        ConfigurationError: The environment has an invalid limit of replies.
     """
 
     def __init__(self, **arguments: Any) -> None:
+        hooks = arguments.get("event_hooks", {})
+        bounded = [ReplyLimit(reply_limit()), *hooks.get("response", ())]
+        arguments["event_hooks"] = {**hooks, "response": bounded}
+        arguments["headers"] = {"accept-encoding": ENCODING} | dict(arguments.get("headers") or {})
         super().__init__(**arguments, limits=_LIMITS)
         self._arguments = arguments
         self._free: deque[_Pool] = deque()

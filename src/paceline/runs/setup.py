@@ -38,6 +38,7 @@ from .model_of_input import ReplacedModels
 from .options import RunOptions
 
 _BOM = "\ufeff"
+_LARGEST_TEXT = 16 * 10**6  # bytes of a system instruction, a template or a schema
 _NOT_WRITTEN = {".xlsx", ".xls", ".ods", ".tsv", ".gz", ".zip", ".feather", ".arrow"}
 """Suffixes of files that are not written."""
 
@@ -169,7 +170,13 @@ def schema_of(path: str) -> OutputType[Any]:
 
 def _text(path: str, option: str) -> str:
     try:
-        return Path(path).read_bytes().decode().removeprefix(_BOM)
+        with Path(path).open("rb") as file:
+            content = file.read(_LARGEST_TEXT + 1)
+        if len(content) > _LARGEST_TEXT:
+            raise ConfigurationError(
+                f"{path}: {option}: is larger than {_LARGEST_TEXT // 10**6} MB, which no model reads; give another file"
+            )
+        return content.decode().removeprefix(_BOM)
     except OSError as error:
         raise ConfigurationError(f"{path}: {option}: cannot be read: {error.strerror}") from None
     except UnicodeDecodeError as error:

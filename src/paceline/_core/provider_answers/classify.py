@@ -167,13 +167,7 @@ def _members(error: BaseException) -> Iterator[BaseException]:
 
 def _fault_of(error: BaseException, wall_time: float, read: ErrorReader | None) -> Fault:
     if isinstance(error, CallError):
-        if isinstance(error.fault, Fault):
-            return error.fault  # an item's, raised by `unwrap` in a strategy that runs a batch itself
-        quota = error.quota
-        asked = positive_number(error.retry_after) or (
-            positive_number(quota.retry_after) if quota is not None else None
-        )
-        return Fault(error.kind, describe(error), asked, quota, reason=error.reason, answer=error.answer)
+        return _fault_of_call_error(error)
     fault = read(error) if read is not None else None
     if fault is not None:
         return fault
@@ -183,6 +177,9 @@ def _fault_of(error: BaseException, wall_time: float, read: ErrorReader | None) 
     kind = _kind(error, answer) or FaultKind.BUG
     asked = positive_number(attribute(error, "retry_after"))
     if kind in _OF_CONNECTIONS and answer.status is None:
+        for cause in _causes(error):
+            if isinstance(cause, CallError):  # of a hook of ours, which the package took for a lost connection
+                return _fault_of_call_error(cause)
         reason = connection_failure(error, describe)
         if reason is not None:
             return Fault(kind, reason, asked, is_unreached=True)
@@ -190,6 +187,14 @@ def _fault_of(error: BaseException, wall_time: float, read: ErrorReader | None) 
     fault = fault_of_answer(kind, answer, message, wall_time=wall_time, asked=asked)
     is_page = message.endswith(_IS_URL_RIGHT)
     return attrs.evolve(fault, reason=fault.reason or FaultReason.NOT_THE_API) if is_page else fault
+
+
+def _fault_of_call_error(error: CallError) -> Fault:
+    if isinstance(error.fault, Fault):
+        return error.fault  # an item's, raised by `unwrap` in a strategy that runs a batch itself
+    quota = error.quota
+    asked = positive_number(error.retry_after) or (positive_number(quota.retry_after) if quota is not None else None)
+    return Fault(error.kind, describe(error), asked, quota, reason=error.reason, answer=error.answer)
 
 
 def _fault_of_set_up(error: BaseException, answer: Answer) -> Fault | None:
