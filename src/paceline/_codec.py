@@ -29,7 +29,7 @@ from ._core.fault_groups import FaultGroup
 from ._core.pace import PaceKnowledge
 from ._core.pace.warm_start import checked
 from ._core.results import WorkItemResult
-from ._core.usage import TokenUsage
+from ._core.usage import token_counts
 
 _KNOWLEDGE_VERSION = 1
 _MAY_BE_INFINITE = ("rate", "token_rate")
@@ -65,7 +65,7 @@ def row_line(  # noqa: PLR0913 - the fields of a row
         error: Kind and message of the fault, and the answer that was not accepted, if there is one; None for a success.
         context: Context as JSON text.
         model: Model that was called last, if any.
-        counts: Tokens over all attempts, in the order of `usage_counts`.
+        counts: Tokens over all attempts, in the order of `token_counts`.
         attempts: Number of attempts.
         seconds: Seconds from the start of the first attempt to the end of the last.
     """
@@ -79,18 +79,6 @@ def row_line(  # noqa: PLR0913 - the fields of a row
         f'"cache_written_tokens": {written}, "cache_written_1h_tokens": {written_1h}}}, '
         f'"attempts": {attempts}, "seconds": {round(seconds, _ROUNDING)}}}\n'
     ).encode()
-
-
-def usage_counts(usage: TokenUsage) -> tuple[int, int, int, int, int, int]:
-    """Return the counts of a usage in the order of its fields."""
-    return (
-        usage.input_tokens,
-        usage.output_tokens,
-        usage.cached_input_tokens,
-        usage.total_tokens,
-        usage.cache_written_tokens,
-        usage.cache_written_1h_tokens,
-    )
 
 
 def result_row(result: WorkItemResult[Any]) -> dict[str, Any]:
@@ -144,7 +132,7 @@ def encode_row(result: WorkItemResult[Any]) -> bytes:
         error=None if fault is None else (fault.kind, fault.message, fault.answer),
         context=data_text(result.context),
         model=result.model,
-        counts=usage_counts(result.usage),
+        counts=token_counts(result.usage),
         attempts=len(result.attempts),
         seconds=result.seconds,
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import os
+import sqlite3
 import threading
 from functools import partial
 
@@ -32,7 +33,7 @@ from paceline.exceptions import ConfigurationError, JournalChangedError, Journal
 from paceline.journal import SqliteJournal
 from paceline.journal.items import RegisteredItem
 from paceline.journal.reader import JournalReader
-from paceline.journal.sqlite import kinds_to_retry
+from paceline.journal.recall import kinds_to_retry
 from paceline.journal.writer import JournalWriter
 from paceline.llm_strategies import EscalationPolicy
 
@@ -486,3 +487,32 @@ def test_a_record_takes_at_most_500_bytes_beside_its_output(path):
             writer.commit([done(name, output, **fields) for name in names[start : start + 100]], {})
     beside = os.path.getsize(path) / number - len(json.dumps(output))  # noqa: PTH202 - a text
     assert beside <= 500, beside
+
+
+class _Refusing(sqlite3.Connection):
+    """A connection whose commits can be made to fail."""
+
+    refuses = False
+
+    def execute(self, sql, *parameters):
+        if sql == "COMMIT" and _Refusing.refuses:
+            raise sqlite3.OperationalError("disk I/O error")
+        return super().execute(sql, *parameters)
+
+
+@pytest.mark.anyio
+async def test_a_result_is_never_stored_for_an_item_that_has_the_number_of_one_whose_registration_failed(path):
+    journal = await opened(path, connect=partial(sqlite3.connect, factory=_Refusing))
+    await journal.recall([item("of the same strategy")])
+    _Refusing.refuses = True
+    try:
+        with pytest.raises(JournalError, match="disk I/O error"):
+            await journal.recall([item("a")])
+    finally:
+        _Refusing.refuses = False
+    await journal.recall([item("b")])
+    with pytest.raises(JournalError, match="not registered"):
+        await journal.commit([done("a")], {})
+    await journal.commit([done("b")], {})
+    await journal.close()
+    assert rows(path) == [("b",)]

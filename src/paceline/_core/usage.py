@@ -5,7 +5,7 @@ What providers call these counts, and which of them contain others, is in `repor
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from operator import attrgetter
 from typing import Any
 
@@ -18,8 +18,9 @@ def _is_count(_: object, attribute: attrs.Attribute[int], value: object) -> None
 
 
 def _sum(usage: TokenUsage) -> int:
+    sent, generated = usage.input_tokens, usage.output_tokens
     # runs before the validators, which reject a value that is not a count
-    return sum(count for count in (usage.input_tokens, usage.output_tokens) if type(count) is int)
+    return sent + generated if type(sent) is type(generated) is int else 0
 
 
 @attrs.frozen
@@ -48,14 +49,7 @@ class TokenUsage:
             return NotImplemented
         if self is NO_USAGE or other is NO_USAGE:  # most sums: an item with one call has two of them
             return other if self is NO_USAGE else self
-        return TokenUsage(
-            self.input_tokens + other.input_tokens,
-            self.output_tokens + other.output_tokens,
-            self.cached_input_tokens + other.cached_input_tokens,
-            self.total_tokens + other.total_tokens,
-            self.cache_written_tokens + other.cache_written_tokens,
-            self.cache_written_1h_tokens + other.cache_written_1h_tokens,
-        )
+        return _sum_of(self, other)
 
     @property
     def is_itemised(self) -> bool:
@@ -85,10 +79,27 @@ class TokenUsage:
 
 
 NO_USAGE = TokenUsage()
+_new = object.__new__
 _NAMES = tuple(field.name for field in attrs.fields(TokenUsage))
-_counts_of = attrgetter(*_NAMES)
+_set_input, _set_output, _set_cached, _set_total, _set_written, _set_written_1h = (
+    getattr(TokenUsage, name).__set__ for name in _NAMES
+)
+token_counts: Callable[[TokenUsage], tuple[int, int, int, int, int, int]] = attrgetter(*_NAMES)
+"""Returns the counts of a usage in the order of its fields."""
+
+
+def _sum_of(one: TokenUsage, other: TokenUsage) -> TokenUsage:
+    """Return the sum of two usages without checking it: that of counts is a count. Checking takes twice as long as adding."""
+    usage = _new(TokenUsage)
+    _set_input(usage, one.input_tokens + other.input_tokens)
+    _set_output(usage, one.output_tokens + other.output_tokens)
+    _set_cached(usage, one.cached_input_tokens + other.cached_input_tokens)
+    _set_total(usage, one.total_tokens + other.total_tokens)
+    _set_written(usage, one.cache_written_tokens + other.cache_written_tokens)
+    _set_written_1h(usage, one.cache_written_1h_tokens + other.cache_written_1h_tokens)
+    return usage
 
 
 def usage_data(usage: TokenUsage) -> dict[str, int]:
     """Return the counts by name."""
-    return dict(zip(_NAMES, _counts_of(usage), strict=True))
+    return dict(zip(_NAMES, token_counts(usage), strict=True))

@@ -15,19 +15,20 @@ import re
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
-from typing import Any
+from typing import Any, TypeAlias
 
 import attrs
 
 from .._core.quantity import quantity
-from .records import insert_items, marks, storable
-from .schema import CONTENT_INDEX
+from .contents import Contents
+from .inserts import insert_items, marks, storable
 
 _SHOWN = 10  # changes that are described one by one in a message
 _FINGERPRINT = re.compile(r"[0-9a-f]{16}")
 _SETTINGS = "settings"  # of an identity: its members are known by the names that users give them
 _WORDS = {"system_instruction": "the system instruction", "output_type": "the output type", "schema": "the schema"}
 _PARAMETERS = 500  # in one statement; SQLite allows 999 in old versions
+_MOST_REMEMBERED = 2**16  # items: more than can wait for their commit
 
 
 @attrs.frozen
@@ -103,6 +104,10 @@ def describe_changes(changes: Sequence[ItemChange]) -> list[str]:
     return [str(change) for change in changes[:_SHOWN]] + more
 
 
+ItemRow: TypeAlias = tuple[str, bytes, int, int | None]
+"""An item as it is stored: the values of a `RegisteredItem`."""
+
+
 @attrs.frozen
 class RegisteredItem:
     """An item as the journal registers it."""
@@ -147,18 +152,17 @@ class ItemTable:
         """Items that this table has added to the journal; those of a transaction that was rolled back are counted too."""
         self._numbers: dict[str, int] = {}
         self._identities: dict[int, Mapping[str, Any]] = {}
+        self._uncalled: dict[str, tuple[int, int]] = {}
+        """Numbers of items that were added in this run, and of their strategies, until a result or an attempt of theirs is stored."""
         with transaction() as db:
             self._before = int(db.execute("SELECT IFNULL(MAX(item), 0) FROM items").fetchone()[0])
+        self.contents: Contents = Contents(transaction, is_empty=not self._before)
+        """What the items contain."""
 
     def count(self, *, gone: bool = False) -> int:
         """Return the number of items in the input, or of those that are gone."""
         with self._transaction() as db:
             return int(db.execute("SELECT COUNT(*) FROM items WHERE gone = ?", (gone,)).fetchone()[0])
-
-    def are_unique(self) -> bool:
-        """Return whether all items differ in content."""
-        with self._transaction() as db:
-            return bool(db.execute("SELECT COUNT(*) = COUNT(DISTINCT content) FROM items").fetchone()[0])
 
     def strategies(self) -> set[int]:
         """Return the numbers of the strategies of the items in the input."""
@@ -202,44 +206,63 @@ class ItemTable:
             items: Items with different ids.
             accept_changes: Whether changed items are updated in the journal.
         """
+        rows = [(storable(item.id), item.content, item.strategy, item.place) for item in items]
+        with self._transaction():
+            is_new = self.add(rows) == len(rows)  # a new item is as it was registered
+            return [] if is_new else self.compare(items, accept_changes=accept_changes)
+
+    def compare(self, items: Sequence[RegisteredItem], *, accept_changes: bool) -> list[ItemChange]:
+        """Return the changes of items that the journal has, under rule 1.
+
+        Args:
+            items: Items with different ids.
+            accept_changes: Whether changed items are updated in the journal.
+        """
+        names = [storable(item.id) for item in items]
+        for name in names:
+            self._uncalled.pop(name, None)
         with self._transaction() as db:
-            rows = [(storable(item.id), item.content, item.strategy, item.place) for item in items]
-            new = insert_items(db, rows)
-            self.added += new
-            if new == len(rows):
-                return []
-            stored = self._select(db, [name for name, *_ in rows])  # a new item is as it was registered
+            stored = self._select(db, names)
             return [
                 change
-                for item, (name, *_) in zip(items, rows, strict=True)
+                for item, name in zip(items, names, strict=True)
                 if (change := self._compare(db, item, stored[name], accept=accept_changes)) is not None
             ]
+
+    def add(self, rows: Sequence[ItemRow]) -> int:
+        """Add those of some items whose ids are new, and return how many they are.
+
+        Args:
+            rows: Items with different ids.
+        """
+        with self._transaction() as db:
+            self.contents.add(content for _, content, _, _ in rows)
+            new = insert_items(db, rows)
+        self.added += new
+        return new
+
+    def last_number(self) -> int:
+        """Return the number of the item that was added last."""
+        with self._transaction() as db:
+            return int(db.execute("SELECT last_insert_rowid()").fetchone()[0])
+
+    def remember(self, rows: Sequence[ItemRow], last: int) -> None:
+        """Remember the numbers of items until their first commit, which need not look them up then.
+
+        Args:
+            rows: Items that one transaction has added, and no others. It is committed.
+            last: Number of the last one; the numbers of the others precede it.
+        """
+        if len(self._uncalled) > _MOST_REMEMBERED:
+            self._uncalled.clear()
+        for number, (name, _, strategy, _) in enumerate(rows, last - len(rows) + 1):
+            self._uncalled[name] = number, strategy
 
     def is_added_here(self, name: str) -> bool:
         """Return whether an item was added to the journal since this table was made."""
         with self._transaction() as db:
             row = db.execute("SELECT item FROM items WHERE id = ?", (storable(name),)).fetchone()
         return row is not None and row[0] > self._before
-
-    def contents(self, contents: Iterable[bytes]) -> set[bytes]:
-        """Return those of some contents that a registered item has."""
-        wanted, found = [*contents], set[bytes]()
-        with self._transaction() as db:
-            for start in range(0, len(wanted), _PARAMETERS):
-                part = wanted[start : start + _PARAMETERS]
-                query = f"SELECT content FROM items WHERE content IN ({marks(part)})"  # noqa: S608 - only question marks
-                found |= {content for (content,) in db.execute(query, part)}
-        return found
-
-    def drop_index(self) -> None:
-        """Drop the index of contents, which makes registering many items faster; `create_index` must follow in the same transaction."""
-        with self._transaction() as db:
-            db.execute("DROP INDEX items_by_content")
-
-    def create_index(self) -> None:
-        """Create the index of contents if it does not exist."""
-        with self._transaction() as db:
-            db.execute(f"CREATE INDEX IF NOT EXISTS {CONTENT_INDEX}")
 
     def _select(self, db: sqlite3.Connection, ids: list[str]) -> dict[str, Any]:
         """Return the stored fields of items by id."""
@@ -270,19 +293,27 @@ class ItemTable:
             )
         return change
 
-    def numbers(self, ids: Sequence[str], run: int) -> dict[str, tuple[int, int, int]]:
+    def numbers(self, names: Sequence[str], run: int) -> dict[str, tuple[int, int, int]]:
         """Return for each registered one of some items its number, that of its strategy, and how many attempts it has had in a run.
 
+        To be called for a commit, after which they may have more attempts.
+
         Args:
-            ids: Ids of items.
+            names: Ids of items, as they are stored.
             run: Number of the run.
         """
         found: dict[str, tuple[int, int, int]] = {}
-        names = [storable(name) for name in ids]
+        wanted: list[str] = []
+        for name in names:
+            known = self._uncalled.pop(name, None)
+            if known is None:
+                wanted.append(name)
+            else:
+                found[name] = (*known, 0)
         attempts = "(SELECT IFNULL(MAX(ordinal) + 1, 0) FROM attempts a WHERE a.item = i.item AND a.run = ?)"
         with self._transaction() as db:
-            for start in range(0, len(names), _PARAMETERS):
-                part = names[start : start + _PARAMETERS]
+            for start in range(0, len(wanted), _PARAMETERS):
+                part = wanted[start : start + _PARAMETERS]
                 query = f"SELECT id, item, strategy, {attempts} FROM items i WHERE id IN ({marks(part)})"  # noqa: S608 - constants
                 found |= {name: (item, strategy, had) for name, item, strategy, had in db.execute(query, (run, *part))}
         return found

@@ -23,8 +23,9 @@ from .._core.pace import PaceKnowledge
 from .._core.usage import TokenUsage
 from . import lock, schema
 from .connection import connect_to_read, journal_errors
+from .inserts import marks, storable
 from .items import KnownItem
-from .records import ResultRow, StoredResult, marks, select_result, storable
+from .records import ResultRow, StoredResult, select_result
 
 _FETCH_SIZE = 1_000  # results that are read into memory at once
 _MOST_MESSAGES = 10_000  # different messages that are grouped; of more, the rarest are left out

@@ -1,54 +1,31 @@
-"""Records: converts a result to rows of a journal, and back."""
+"""Records: converts the rows of a journal to results, and to the rows of an output."""
 
 from __future__ import annotations
 
 import json
-import sqlite3
-from collections.abc import Collection, Mapping, Sequence
-from itertools import chain
 from typing import Any, TypeAlias
 
 import attrs
 
-from .._codec import data_text, row_line, usage_counts
-from .._core.accounting import Price, cost_of
+from .._codec import row_line
 from .._core.fault import Fault, FaultKind, FaultReason
 from .._core.results import Attempt, WorkItemResult, make_result
-from .._core.usage import NO_USAGE, TokenUsage
+from .._core.usage import NO_USAGE, TokenUsage, token_counts
 from . import schema
+from .inserts import COUNTS
 
 _WRITTEN = ("cache_written_tokens", "cache_written_1h_tokens")
 """Columns that version 2 of the tables has added."""
 _OF_FAULT = ("reason", "answer")
 """Columns that version 3 has added."""
-_COUNTS = (
-    "input_tokens",
-    "output_tokens",
-    "cached_input_tokens",
-    "total_tokens",
-    *_WRITTEN,
-)  # in the order of TokenUsage
-_USAGE = ", ".join(_COUNTS)
-_NO_COUNTS = (0,) * len(_COUNTS)
-_MOST_TOKENS = 2**53 - 1  # more cannot be a real count, and beyond 2**63 SQLite fails
 
-_INSERT_ITEM = "INSERT OR IGNORE INTO items (id, content, strategy, place) VALUES"
-_INSERT_RESULT = f"""
-INSERT OR REPLACE INTO results (
-    seq, item, strategy, run, settled, kind, message, output, context, model, {_USAGE}, attempts, refusals, seconds, reason, answer
-) VALUES
-"""  # noqa: S608 - all parts are constants of this module
-_INSERT_ATTEMPT = f"""
-INSERT INTO attempts (item, run, ordinal, number, started, seconds, quota, model, {_USAGE}, cost, kind, message) VALUES
-"""  # noqa: S608 - as above
-_ROWS_TOGETHER = 20  # in one statement, which saves a quarter of its time; SQLite allows 999 parameters in old versions
 SELECT_RESULT = f"""
 SELECT r.seq, r.item, i.id, r.run, r.kind, r.message, r.output, r.context, r.model,
-    {", ".join(f"r.{name}" for name in _COUNTS)}, r.attempts, r.refusals, r.seconds, r.reason, r.answer
+    {", ".join(f"r.{name}" for name in COUNTS)}, r.attempts, r.refusals, r.seconds, r.reason, r.answer
 FROM results r JOIN items i ON i.item = r.item
-"""  # noqa: S608 - as above
+"""  # noqa: S608 - all parts are constants
 SELECT_ATTEMPTS = f"""
-SELECT item, number, started, seconds, quota, model, {_USAGE}, kind, message FROM attempts
+SELECT item, number, started, seconds, quota, model, {", ".join(COUNTS)}, kind, message FROM attempts
 """  # noqa: S608 - as above
 
 
@@ -63,7 +40,7 @@ def select_result(version: int) -> str:
 
 
 ResultRow: TypeAlias = tuple[Any, ...]
-"""A result as a row of `SELECT_RESULT`: its number, the item's number and id, the run, then `result_fields`."""
+"""A result as a row of `SELECT_RESULT`."""
 
 SEQ, KIND, OUTPUT = 0, 4, 6
 """Indices in a `ResultRow`."""
@@ -82,98 +59,6 @@ def line_of(row: ResultRow) -> bytes:
         attempts=attempts,
         seconds=seconds,
     )
-
-
-def result_fields(result: WorkItemResult[Any]) -> tuple[Any, ...]:
-    """Return what the journal stores of a result, in the order of `SELECT_RESULT`."""
-    fault, output, context, model = result.error, result.output, result.context, result.model
-    return (
-        None if fault is None else str(fault.kind),
-        None if fault is None else storable(fault.message),
-        None if output is None else data_text(output),
-        None if context is None else data_text(context),
-        None if model is None else storable(model),
-        *_counts(result.usage),
-        len(result.attempts),
-        result.refusals,
-        result.seconds,
-        None if fault is None or fault.reason is None else str(fault.reason),
-        None if fault is None or fault.answer is None else storable(fault.answer),
-    )
-
-
-def attempt_fields(attempt: Attempt, prices: Mapping[str, Price]) -> tuple[Any, ...]:
-    """Return what the journal stores of an attempt, in the order of `insert_attempts`."""
-    usage, fault, model = attempt.usage, attempt.fault, attempt.model
-    return (
-        attempt.number,
-        attempt.started,
-        attempt.seconds,
-        storable(attempt.quota),
-        None if model is None else storable(model),
-        *_counts(usage),
-        cost_of(usage, prices.get(model or attempt.quota)),
-        None if fault is None else str(fault.kind),
-        None if fault is None else storable(fault.message),
-    )
-
-
-def insert_items(db: sqlite3.Connection, rows: Sequence[tuple[Any, ...]]) -> int:
-    """Insert items whose ids are new; return their number.
-
-    Args:
-        db: Connection in a transaction.
-        rows: Id, content key, number of the strategy, position in the input.
-    """
-    return _insert(db, _INSERT_ITEM, rows)
-
-
-def insert_results(db: sqlite3.Connection, rows: Sequence[tuple[Any, ...]]) -> None:
-    """Insert results; each replaces the one that its item had.
-
-    Args:
-        db: Connection in a transaction.
-        rows: Number of the result, numbers of the item and of its strategy, the run, the wall-clock time, then `result_fields`.
-    """
-    _insert(db, _INSERT_RESULT, rows)
-
-
-def insert_attempts(db: sqlite3.Connection, rows: Sequence[tuple[Any, ...]]) -> None:
-    """Insert attempts.
-
-    Args:
-        db: Connection in a transaction.
-        rows: Number of the item, the run, place of the attempt among those of the item in the run, then `attempt_fields`.
-    """
-    _insert(db, _INSERT_ATTEMPT, rows)
-
-
-def _insert(db: sqlite3.Connection, statement: str, rows: Sequence[tuple[Any, ...]]) -> int:
-    """Insert rows; return how many were inserted."""
-    if not rows:
-        return 0
-    one = f"({marks(rows[0])})"
-    many = len(rows) - len(rows) % _ROWS_TOGETHER
-    groups = (chain.from_iterable(rows[start : start + _ROWS_TOGETHER]) for start in range(0, many, _ROWS_TOGETHER))
-    inserted = db.executemany(statement + ",".join([one] * _ROWS_TOGETHER), map(tuple, groups)).rowcount if many else 0
-    return inserted + (db.executemany(statement + one, rows[many:]).rowcount if many < len(rows) else 0)
-
-
-def _counts(usage: TokenUsage) -> tuple[int, ...]:
-    if usage is NO_USAGE:
-        return _NO_COUNTS
-    counts = usage_counts(usage)
-    return counts if max(counts) <= _MOST_TOKENS else tuple(min(count, _MOST_TOKENS) for count in counts)
-
-
-def marks(values: Collection[object]) -> str:
-    """Return a question mark for each value, for a list of parameters in a query."""
-    return ",".join("?" * len(values))
-
-
-def storable(text: str) -> str:
-    """Return a text that SQLite accepts: a lone surrogate is replaced by its escape."""
-    return text if text.isascii() else text.encode("utf-8", "backslashreplace").decode()
 
 
 @attrs.frozen
@@ -227,7 +112,7 @@ class StoredResult:
             error=None if self.kind is None else (self.kind, self.message or "", self.answer),
             context=self.context or "null",
             model=self.model,
-            counts=usage_counts(self.usage),
+            counts=token_counts(self.usage),
             attempts=self.attempts,
             seconds=self.seconds,
         )

@@ -20,10 +20,7 @@ from .._core.exceptions import JournalError
 
 APPLICATION_ID = 0x7061636C  # "pacl"
 
-CONTENT_INDEX = "items_by_content ON items (content)"
-"""Name and columns of the index of contents."""
-
-_TABLES = f"""
+_TABLES = """
 CREATE TABLE facts (
     name TEXT PRIMARY KEY,
     value TEXT NOT NULL
@@ -47,7 +44,7 @@ CREATE TABLE items (
     place INTEGER,
     gone INTEGER NOT NULL DEFAULT 0
 );
-CREATE INDEX {CONTENT_INDEX};
+CREATE INDEX items_by_content ON items (content);
 CREATE TABLE results (
     seq INTEGER PRIMARY KEY AUTOINCREMENT,
     item INTEGER NOT NULL UNIQUE REFERENCES items,

@@ -5,8 +5,6 @@ Rules owned here:
 1. SQLite runs in a worker thread, one call at a time: a slow commit never delays the event loop or the calls in flight.
 2. A write that is cancelled is completed first: a transaction is committed completely or not at all, and a thread cannot be
    interrupted.
-3. A result is stored as plain JSON data, and its strategy restores the output from it. If that fails, the item is called again.
-4. Of two items with the same prompt and strategies of the same identity only one is called, where `may_share_call` allows it.
 """
 
 from __future__ import annotations
@@ -15,34 +13,23 @@ import logging
 import os
 import sqlite3
 import threading
-from collections.abc import Callable, Collection, Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from os import PathLike
-from typing import Any, Literal, TypeAlias, TypeVar
+from typing import Any, TypeVar
 
 import attrs
 from anyio import CancelScope, CapacityLimiter, to_thread
 
 from .._core.accounting import Price
 from .._core.config import Durability
-from .._core.exceptions import ConfigurationError, JournalChangedError, JournalError, MisuseError
-from .._core.fault import TRANSIENT_KINDS, FaultKind
+from .._core.exceptions import ConfigurationError, JournalError, MisuseError
 from .._core.pace import PaceChange, PaceKnowledge
-from .._core.prompt import content_key, may_share_call
-from .._core.results import Attempt, WorkItemResult
-from .._core.usage import NO_USAGE
-from ..abc import LLMCallStrategy, LLMWorkItem
-from .items import RegisteredItem, describe_changes
-from .records import SELECT_ATTEMPTS, SELECT_RESULT, StoredResult, attempt_of, storable
+from .._core.results import WorkItemResult
+from ..abc import LLMWorkItem
+from .recall import Recall, Retry, kinds_to_retry
 from .writer import Connect, JournalWriter
 
 R = TypeVar("R")
-
-Retry: TypeAlias = Literal["transient", "failed", "none"] | Collection[FaultKind]
-"""Which failed items run again: those with a transient fault, all, none, or those with a fault of some kinds."""
-
-_MOST_REMEMBERED = 1_000  # strategies whose identity number is cached
-_ADVICE = "set SqliteJournal(accept_changes=True) to accept this, or use another journal"
-_NAME = "another item here has this id: give each batch a name, process_prompts(..., name=...), or each item an id of its own"
 
 logger: logging.Logger = logging.getLogger("paceline")
 
@@ -101,9 +88,8 @@ class SqliteJournal:
         self._is_registered = False
         self._thread = CapacityLimiter(1)
         self._lock = threading.Lock()
-        self._identities: dict[int, tuple[LLMCallStrategy[Any], int]] = {}
-        self._keys: dict[int, tuple[LLMWorkItem[Any], Hashable | None]] = {}
-        """What `key_of` returns for the items that were recalled last, by the identity of the item."""
+        self._recall: Recall | None = None
+        """Of the journal as it is open; None: no item was recalled yet."""
 
     @classmethod
     def on(cls, writer: JournalWriter, *, dedupe: bool | None = None) -> SqliteJournal:
@@ -111,7 +97,7 @@ class SqliteJournal:
 
         All items of the batch must be registered already, and have no results.
         """
-        journal = cls(writer.path, accept_changes=True, dedupe=False if writer.items.are_unique() else dedupe)
+        journal = cls(writer.path, accept_changes=True, dedupe=False if writer.items.contents.are_unique() else dedupe)
         journal._writer, journal._is_registered = writer, True
         return journal
 
@@ -153,8 +139,7 @@ class SqliteJournal:
 
     async def close(self) -> None:
         """Close the file. A failure to record the end of the run is logged, not raised."""
-        self._identities.clear()
-        self._keys = {}
+        self._recall = None
         await self._run(self._close)
 
     def _close(self) -> None:
@@ -172,13 +157,7 @@ class SqliteJournal:
 
     def key_of(self, item: LLMWorkItem[Any]) -> Hashable | None:
         """Return the key of an item's prompt and strategy, shared by the items that need only one call; None if none share."""
-        recalled = self._keys.get(id(item))
-        if recalled is not None and recalled[0] is item:
-            return recalled[1]
-        if not self._may_share(item):
-            return None
-        known = self._identities.get(id(item.strategy))
-        return content_key(item.prompt), known[1] if known is not None else -id(item.strategy)
+        return None if self._dedupe is False else self._open_recall.key_of(item)
 
     async def recall(self, items: Sequence[LLMWorkItem[Any]]) -> Sequence[WorkItemResult[Any] | None]:
         """Register items; return each one's stored result, or None if it must be called.
@@ -189,7 +168,7 @@ class SqliteJournal:
         """
         if self._is_registered and self._dedupe is False:
             return [None] * len(items)
-        return await self._run(self._recall, items)
+        return await self._run(self._open_recall.recall, items)
 
     async def commit(self, results: Sequence[WorkItemResult[Any]], prices: Mapping[str, Price]) -> None:
         """Store results in one transaction.
@@ -213,137 +192,17 @@ class SqliteJournal:
             raise MisuseError("the journal is not open: a processor opens it when it is entered")
         return self._writer
 
+    @property
+    def _open_recall(self) -> Recall:
+        if self._recall is None:
+            self._recall = Recall(
+                self._open_writer, retry=self._retry, accept_changes=self._accept_changes, dedupe=self._dedupe
+            )
+        return self._recall
+
     async def _run(self, function: Callable[..., R], *args: Any) -> R:
         return await to_thread.run_sync(self._call, function, *args, limiter=self._thread)
 
     def _call(self, function: Callable[..., R], *args: Any) -> R:
         with self._lock:  # a task that asyncio cancels leaves its thread running, and the next one has another
             return function(*args)
-
-    # ---------------------------------------------------------------------------------------------- recall
-
-    def _recall(self, items: Sequence[LLMWorkItem[Any]]) -> list[WorkItemResult[Any] | None]:
-        writer = self._open_writer
-        registered = [RegisteredItem(item.item_id, content_key(item.prompt), self._strategy_of(item)) for item in items]
-        pairs = [*zip(items, registered, strict=True)]
-        may_share = [self._may_share(item) for item in items]
-        self._keys = {
-            id(item): (item, (row.content, row.strategy) if shares else None)
-            for (item, row), shares in zip(pairs, may_share, strict=True)
-        }
-        with writer.transaction() as db:
-            known_contents = writer.items.contents(
-                row.content for row, shares in zip(registered, may_share, strict=True) if shares
-            )
-            known_items = writer.items.added
-            changes = writer.items.register(registered, accept_changes=self._accept_changes)
-            if changes and not self._accept_changes:
-                advice = _NAME if any(writer.items.is_added_here(change.id) for change in changes) else _ADVICE
-                raise JournalChangedError(writer.path, describe_changes(changes), advice=advice)
-            is_new = writer.items.added - known_items == len(items)
-            stored = {} if is_new else self._stored(db, items)
-            if is_new and not known_contents:
-                return [None] * len(items)
-            shared = self._shared(
-                db,
-                [
-                    row
-                    for row, shares in zip(registered, may_share, strict=True)
-                    if shares and row.content in known_contents and storable(row.id) not in stored
-                ],
-            )
-            results: list[WorkItemResult[Any] | None] = []
-            for item, row in pairs:
-                result = stored.get(storable(item.item_id)) or shared.get((row.content, row.strategy))
-                results.append(None if result is None else self._restored(item, *result))
-            copies = [
-                result
-                for item, result in zip(items, results, strict=True)
-                if result is not None and storable(item.item_id) not in stored
-            ]
-            writer.commit(copies, {})
-        return results
-
-    def _stored(
-        self, db: sqlite3.Connection, items: Sequence[LLMWorkItem[Any]]
-    ) -> dict[str, tuple[StoredResult, tuple[Attempt, ...]]]:
-        """Return the stored results that need no new call, with their attempts, by id."""
-        ids = [storable(item.item_id) for item in items]
-        rows = db.execute(f"{SELECT_RESULT} WHERE i.id IN ({','.join('?' * len(ids))})", ids).fetchall()
-        kept = {r.item: r for r in map(StoredResult.of, rows) if r.kind is None or r.kind not in self._retry}
-        attempts: dict[int, list[Attempt]] = {}
-        for result in kept.values():
-            query = f"{SELECT_ATTEMPTS} WHERE item = ? AND run = ? ORDER BY ordinal DESC LIMIT ?"
-            # Attempts before the latest `result.attempts` are of an earlier batch in the same run.
-            latest = db.execute(query, (result.item, result.run, result.attempts))
-            attempts[result.item] = [attempt_of(row) for row in latest][::-1]
-        return {result.id: (result, tuple(attempts[result.item])) for result in kept.values()}
-
-    def _shared(
-        self, db: sqlite3.Connection, items: Sequence[RegisteredItem]
-    ) -> dict[tuple[bytes, int], tuple[StoredResult, tuple[Attempt, ...]]]:
-        """Return outputs of other items with the same prompt and strategy, by content and strategy, without usage and attempts."""
-        if not items:
-            return {}
-        contents = sorted({item.content for item in items})
-        query = SELECT_RESULT.replace("SELECT", "SELECT i.content, r.strategy,", 1)
-        rows = db.execute(f"{query} WHERE r.kind IS NULL AND i.content IN ({','.join('?' * len(contents))})", contents)
-        return {
-            (content, strategy): (
-                attrs.evolve(StoredResult.of(tuple(row)), usage=NO_USAGE, attempts=0, refusals=0, seconds=0.0),
-                (),
-            )
-            for content, strategy, *row in rows
-        }
-
-    def _restored(
-        self, item: LLMWorkItem[Any], stored: StoredResult, attempts: tuple[Attempt, ...]
-    ) -> WorkItemResult[Any] | None:
-        """Return a stored result with the output that the strategy restores; None if it cannot."""
-        output = None
-        if stored.kind is None:
-            try:
-                output = item.strategy.restore(stored.data())
-            except Exception as error:  # noqa: BLE001 - a user's code may raise anything
-                logger.warning(
-                    "%s.restore failed, so %r runs again: %s",
-                    type(item.strategy).__qualname__,
-                    stored.id,
-                    type(error).__name__,
-                )
-                return None
-        result = stored.result(output, item.context, attempts)
-        return attrs.evolve(result, item_id=item.item_id)
-
-    def _may_share(self, item: LLMWorkItem[Any]) -> bool:
-        return may_share_call(item.prompt, is_sampled=item.strategy.is_sampled, dedupe=self._dedupe)
-
-    def _strategy_of(self, item: LLMWorkItem[Any]) -> int:
-        """Return the number of the identity of an item's strategy."""
-        strategy = item.strategy
-        known = self._identities.get(id(strategy))
-        if known is None:
-            if len(self._identities) >= _MOST_REMEMBERED:
-                self._identities.clear()
-            known = self._identities[id(strategy)] = (
-                strategy,
-                self._open_writer.items.strategy_number(strategy.identity),
-            )
-        return known[1]
-
-
-def kinds_to_retry(retry: Retry) -> frozenset[str]:
-    """Return the kinds of faults after which an item runs again.
-
-    Raises:
-        ConfigurationError: `retry` is neither a group nor kinds of faults.
-    """
-    named = {"transient": TRANSIENT_KINDS, "failed": frozenset(FaultKind), "none": frozenset[FaultKind]()}
-    if isinstance(retry, str):
-        if retry not in named:
-            raise ConfigurationError(f"retry must be {', '.join(named)}, or kinds of faults, not {retry!r}")
-        return frozenset(map(str, named[retry]))
-    try:
-        return frozenset(str(FaultKind(kind)) for kind in retry)
-    except (TypeError, ValueError):
-        raise ConfigurationError(f"retry must be {', '.join(named)}, or kinds of faults, not {retry!r}") from None

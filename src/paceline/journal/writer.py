@@ -32,8 +32,9 @@ from .._core.pace import PaceChange, PaceKnowledge
 from .._core.results import WorkItemResult, is_pending
 from . import lock, schema
 from .connection import connect_to_read, journal_errors
+from .inserts import CommitRows, storable
 from .items import ItemTable
-from .records import OUTPUT, SEQ, ResultRow, attempt_fields, insert_attempts, insert_results, result_fields, storable
+from .records import OUTPUT, SEQ, ResultRow
 
 _SYNCHRONOUS = {"normal": "NORMAL", "full": "FULL"}
 _BUSY_TIMEOUT = 30.0  # seconds: readers never block a writer for long
@@ -199,27 +200,26 @@ class JournalWriter:
         Raises:
             JournalError: Nothing was stored: the file cannot be written, or an item is not registered.
         """
-        now = time.time()
-        fields = [None if is_pending(result) else result_fields(result) for result in results]
-        attempts = [[attempt_fields(attempt, prices) for attempt in result.attempts] for result in results]
+        names = [storable(result.item_id) for result in results]
+        if len(set(names)) < len(names):  # an item may have two results, the later of which replaces the other
+            with self.transaction():
+                for result in results:
+                    self.commit([result], prices)
+            return
+        rows = CommitRows(self._run, time.time(), prices, keep=self._recent is not None)
         with self.transaction() as db:
-            numbers = self.items.numbers([result.item_id for result in results], self._run)
+            numbers = self.items.numbers(names, self._run)
+            if len(numbers) < len(names):
+                raise JournalError(f"{self.path}: cannot store the result of an item that is not registered")
             seq = self._last_number(db)
-            result_rows, attempt_rows = [], []
-            for result, stored, calls in zip(results, fields, attempts, strict=True):
-                name = storable(result.item_id)
-                if name not in numbers:
-                    raise JournalError(f"{self.path}: cannot store the result of an item that is not registered")
-                item, strategy, ordinal = numbers[name]
-                if stored is not None:
+            for name, result in zip(names, results, strict=True):
+                item, strategy, first = numbers[name]
+                if not is_pending(result):
                     seq += 1
-                    result_rows.append((seq, item, strategy, self._run, now, *stored))
-                    if self._recent is not None:
-                        self._uncommitted.append((seq, item, name, self._run, *stored))
-                attempt_rows += [(item, self._run, ordinal + place, *call) for place, call in enumerate(calls)]
-                numbers[name] = item, strategy, ordinal + len(calls)  # an item may have two results
-            insert_results(db, result_rows)
-            insert_attempts(db, attempt_rows)
+                    rows.add_result(seq, item, strategy, result)
+                rows.add_attempts(item, first, result.attempts)
+            rows.insert(db)
+            self._uncommitted += rows.recent or ()
 
     def keep_recent(self) -> None:
         """Keep results in memory from now on, for `take_recent`."""

@@ -219,7 +219,7 @@ class ItemRegistry:
         self._differences = Differences()
         store.items.mark_all_gone()
         if not self._known:
-            store.items.drop_index()
+            store.items.contents.drop_index()
 
     def visit(self, prompt: InputRecord) -> None:
         """Register an item."""
@@ -235,7 +235,7 @@ class ItemRegistry:
             reading: What was different when the input was read: see `reading_changes`.
         """
         self._flush()
-        self._store.items.create_index()
+        self._store.items.contents.create_index()
         missing = self._store.items.finish_marking()
         gone, present = self._store.items.count(gone=True), self._store.items.count()
         new = present + gone - self._known
