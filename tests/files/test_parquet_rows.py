@@ -14,7 +14,8 @@ import pyarrow as pa
 import pytest
 from pyarrow import parquet
 
-from paceline.files import InputKind, InputRecord, open_input
+from paceline.files import InputError, InputKind, InputRecord, open_input
+from paceline.files.parquet_rows import _page_size
 
 from .conftest import complaint, opened, prompts
 
@@ -209,3 +210,36 @@ def test_a_field_of_a_template_may_be_nested(table):
 
 def test_parquet_has_no_encoding_to_be_given(table):
     assert "--encoding is for files of text" in complaint(table({"prompt": ["x"]}), encoding="cp1252")
+
+
+def test_a_large_value_that_many_rows_share_is_held_once(tmp_path):
+    path = str(tmp_path / "in.parquet")
+    large, small = "x" * 5_000_000, "y"
+    texts = pa.DictionaryArray.from_arrays(pa.array([0, 1, None, 0] * 100, pa.int32()), pa.array([large, small]))
+    parquet.write_table(pa.table({"text": texts}), path, compression="zstd", dictionary_pagesize_limit=2**30)
+    assert Path(path).stat().st_size < 10_000
+    with open_input(path, template="{text}", skip_empty=True) as source:
+        records = list(source)
+    assert [record.prompt[:1] for record in records] == ["x", "y", "x"] * 100
+    assert len({id(record.context["text"]) for record in records}) <= 4  # two values, in each of two batches
+
+
+def test_a_column_that_expands_too_much_is_refused_before_it_is_read(tmp_path):
+    path = str(tmp_path / "in.parquet")
+    parquet.write_table(pa.table({"text": ["x" * 110_000_000]}), path, compression="zstd")
+    assert Path(path).stat().st_size < 100_000
+    with pytest.raises(
+        InputError, match=r"the column 'text' expands to 105 MiB, more than 50 times its size in the file"
+    ):
+        opened(path, template="{text}")
+
+
+@pytest.mark.parametrize("size", [1, 100, 5_000_000])
+@pytest.mark.parametrize("compression", ["none", "snappy", "zstd", "gzip"])
+def test_the_size_of_a_dictionary_is_read_from_its_page(tmp_path, size, compression):
+    path = tmp_path / "in.parquet"
+    texts = pa.DictionaryArray.from_arrays(pa.array([0, 0], pa.int32()), pa.array(["x" * size]))
+    parquet.write_table(pa.table({"text": texts}), path, compression=compression, dictionary_pagesize_limit=2**30)
+    column = parquet.ParquetFile(path).metadata.row_group(0).column(0)
+    with path.open("rb") as file:
+        assert _page_size(file, column.dictionary_page_offset) == size + 4  # with its length

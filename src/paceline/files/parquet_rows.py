@@ -5,6 +5,8 @@
    Bytes are not text: a row with bytes is bad if the template uses their column; in the context they are null.
 3. A value that cannot be read makes its row bad only if the prompt or the id needs it; otherwise it is null in the context. Pages that
    cannot be read make the file unusable.
+4. A small file is not expanded to a large one: a column of a row group that says it expands too much is refused. Values that a file holds once
+   for many rows (in a dictionary) are held once here too where they are large.
 """
 
 from __future__ import annotations
@@ -23,6 +25,11 @@ from .types import InputError, InputKind, InputRecord, LineError, Lines, RawReco
 
 _MOST_ROWS = 256  # of a batch
 _BATCH_SIZE = 4 * 2**20  # bytes of a batch, about: prompts may be long
+_LARGEST_EXPANSION = 100 * 2**20  # bytes of a column of a row group, decompressed
+_MOST_EXPANSION = 50  # times its size in the file, above that: texts are compressed to a third or a tenth
+_LARGE_DICTIONARY = 4 * 2**20  # bytes; writers end a dictionary at one or two MiB
+_PAGE_HEAD = 16  # bytes that hold the first two numbers of a page's header
+_THRIFT_I32 = 0x15
 _OFFSET = re.compile(r"([+-]\d\d)(\d\d)\Z")  # of a time zone, as Arrow writes it
 _UNREADABLE = (ValueError, ArithmeticError, LookupError, TypeError, AttributeError, NotImplementedError)
 """What pyarrow raises for a value that Python does not have."""
@@ -49,7 +56,12 @@ class ParquetFormat(TableFormat):
         position = 0
         try:
             file = parquet.ParquetFile(lines, pre_buffer=False, buffer_size=2**20)
-            self._set_columns(list(file.schema_arrow.names))
+            self._refuse_expansion(file.metadata)
+            names = list(file.schema_arrow.names)
+            self._set_columns(names)
+            shared = _large_dictionaries(lines, file.metadata)
+            if shared:
+                file = parquet.ParquetFile(lines, pre_buffer=False, buffer_size=2**20, read_dictionary=shared)
             for batch in file.iter_batches(batch_size=_rows_per_batch(file.metadata)):
                 rows = _Rows(batch, self._columns)
                 for index in range(batch.num_rows):
@@ -60,6 +72,18 @@ class ParquetFormat(TableFormat):
         except (arrow.ArrowException, OSError, ValueError) as error:
             message = " ".join(str(error).split())
             raise InputError(f"{self._name}: cannot be read as Parquet: {message:.200}") from None
+
+    def _refuse_expansion(self, metadata: Any) -> None:
+        """Raise under rule 4."""
+        for group in range(metadata.num_row_groups):
+            for index in range(metadata.num_columns):
+                column = metadata.row_group(group).column(index)
+                size = column.total_uncompressed_size
+                if size > max(_LARGEST_EXPANSION, _MOST_EXPANSION * column.total_compressed_size):
+                    raise InputError(
+                        f"{self._name}: the column {quote(column.path_in_schema)} expands to {size / 2**20:,.0f} MiB, more than "
+                        f"{_MOST_EXPANSION} times its size in the file; if that is right, write the file again without compression"
+                    )
 
     def read(self, record: RawRecord) -> InputRecord:
         """Return the prompt of a row."""
@@ -114,7 +138,12 @@ class _Rows:
 
 
 def _values_of(column: Any) -> list[Any]:
-    """Return the values of a column; where they cannot be converted together, one by one."""
+    """Return the values of a column; where they cannot be converted together, one by one. Equal ones of a dictionary are one object."""
+    if hasattr(column, "dictionary"):
+        indices = column.indices.to_pylist()
+        used = sorted({index for index in indices if index is not None})
+        shared = dict(zip(used, _values_of(column.dictionary.take(used)), strict=True)) if used else {}
+        return [shared.get(index) for index in indices]
     try:
         values: list[Any] = column.to_pylist()
     except _UNREADABLE:
@@ -163,6 +192,43 @@ def _time_text(text: str, arrow_type: Any) -> str:
         raise ValueError(text)
     text = text.replace(" ", "T", 1)
     return f"{text[:-1]}+00:00" if text.endswith("Z") else _OFFSET.sub(r"\1:\2", text)
+
+
+def _large_dictionaries(file: Any, metadata: Any) -> list[str]:
+    """Return the names of the columns that have a large dictionary in any row group."""
+    columns = (
+        metadata.row_group(group).column(index)
+        for group in range(metadata.num_row_groups)
+        for index in range(metadata.num_columns)
+    )
+    return sorted(
+        {
+            column.path_in_schema
+            for column in columns
+            if column.has_dictionary_page and _page_size(file, column.dictionary_page_offset) > _LARGE_DICTIONARY
+        }
+    )
+
+
+def _page_size(file: Any, offset: int) -> int:
+    """Return the size of a page, decompressed, as its header says: the second number of it, after the page's type.
+
+    The header is in Thrift's compact form (parquet.thrift, `PageHeader`): each field has a byte for its type, 0x15 for a number of 32 bits, and a
+    number is a zigzag varint.
+    """
+    file.seek(offset)
+    head = iter(file.read(_PAGE_HEAD))
+    number = 0
+    for _ in range(2):
+        if next(head, None) != _THRIFT_I32:
+            return _LARGE_DICTIONARY + 1  # not as writers write it
+        number = shift = 0
+        for byte in head:
+            number |= (byte & 0x7F) << shift
+            shift += 7
+            if byte < 0x80:  # noqa: PLR2004 - the last byte of a varint
+                break
+    return number >> 1
 
 
 def _rows_per_batch(metadata: Any) -> int:
