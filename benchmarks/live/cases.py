@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Literal
 
@@ -39,7 +39,9 @@ class Case:
     about: str
     start: Start
     rate: float | None
-    """Calls per second that the configuration allows; None: measured first, with a fixed number of calls in flight."""
+    """Calls per second that the configuration allows; None: measured first, with `pool` calls in flight."""
+    pool: int = 1
+    """Calls in flight with which the rate is measured if no configuration says it."""
     cap: int | None = None
     """Calls in flight that it allows, or that it works on at a time."""
     window: float = 0.0
@@ -68,7 +70,6 @@ def _nginx(zone: str, limit: str) -> Start:
 
 
 def _direct(folder: Path, backend: Backend) -> AbstractContextManager[Server]:
-    from contextlib import nullcontext  # noqa: PLC0415
 
     return nullcontext(Server(backend.url, folder, "the benchmark's own service"))
 
@@ -194,11 +195,24 @@ CASES = {
             path="",
         ),
         Case(
+            name="fast",
+            about="a service without a limit that answers in 20 ms; compared with 100 in flight",
+            start=_direct,
+            rate=None,
+            pool=100,
+            latency=0.02,
+            client="gemini",
+            path="",
+            seconds=15.0,
+        ),
+        Case(
             name="smollm2",
             about="llama.cpp with SmolLM2-135M, 4 slots on one core, never refuses; compared with 8 in flight",
             start=lambda folder, _: smollm2(folder, slots=4),
             rate=None,
+            pool=8,
             cap=4,
+            seconds=60.0,
             options={"grammar": "root ::= [a-z]{8}"},  # a short answer that ends by itself
         ),
     )

@@ -61,8 +61,7 @@ def _strategy(case: Case, server: Server) -> LLMCallStrategy[str]:
 
 
 async def _rate_of(case: Case, server: Server) -> float:
-    """Return the calls that the server answers per second, with twice as many in flight as it works on at a time."""
-    at_once = 2 * (case.cap or 1)
+    """Return the calls that the server answers per second, with a fixed number in flight."""
     strategy = _strategy(case, server)
     await strategy.prepare()
     served: list[float] = []
@@ -75,7 +74,7 @@ async def _rate_of(case: Case, server: Server) -> float:
     began = trio.current_time()
     with trio.move_on_after(_REFERENCE):
         async with trio.open_nursery() as nursery:
-            for _ in range(at_once):
+            for _ in range(case.pool):
                 nursery.start_soon(call)
     await strategy.cleanup()
     later = [at for at in served if at > began + _REFERENCE / 5]
