@@ -12,7 +12,9 @@ Rules owned here:
    with the redirect is returned.
 4. httpx2 logs each request at INFO. For requests from here that is done at DEBUG only: a batch has a million of them.
 5. The body of a reply is bounded (see `_reply_limit`), before any other hook reads it.
-6. A pool closes an idle connection only when it is used, so each request closes the pool that is idle for longest, once that is more than
+6. One response answers one request: a connection on which more has come than the response is closed, or the rest would be taken for the answer to the
+   next request.
+7. A pool closes an idle connection only when it is used, so each request closes the pool that is idle for longest, once that is more than
    `IDLE_SECONDS`.
 """
 
@@ -78,6 +80,7 @@ def recorded(outcome: httpx2.Response | Exception | None = None) -> Iterator[lis
         _recorder.reset(token)
 
 
+_logger = logging.getLogger("paceline")
 _HTTP_LOGGER = logging.getLogger("httpx2")
 _HTTP_LOGGER.addFilter(_is_worth_logging)
 
@@ -135,8 +138,13 @@ class ShardedClient(httpx2.AsyncClient):
             _is_pooled.reset(token)
             if pool in self._busy:  # not closed meanwhile
                 self._busy.remove(pool)
-                pool.idle_since = current_time()
-                self._free.append(pool)
+                if has_unread_bytes(pool.client):
+                    _logger.warning("%s sent more than one response; the connection is closed", request.url.host)
+                    with CancelScope(shield=True):
+                        await pool.client.aclose()
+                else:
+                    pool.idle_since = current_time()
+                    self._free.append(pool)
 
     def statistics(self) -> PoolStatistics:
         """Return a snapshot."""
@@ -167,3 +175,18 @@ class ShardedClient(httpx2.AsyncClient):
         pool = self._free.popleft()
         with CancelScope(shield=True):  # no list holds it any more, so no other caller would close it
             await pool.client.aclose()
+
+
+def has_unread_bytes(client: httpx2.AsyncClient) -> bool:
+    """Whether a connection of a client holds bytes behind the last response that it has read.
+
+    Bytes that arrive later are found when the connection is used again: the client then closes one that is readable. Neither httpx2 nor httpcore2
+    has a public place for those that were read already.
+    """
+    for transport in (client._transport, *client._mounts.values()):  # noqa: SLF001 - as above
+        pool = getattr(transport, "_pool", None)
+        for connection in pool.connections if pool is not None else ():
+            state = getattr(getattr(connection, "_connection", None), "_h11_state", None)
+            if state is not None and state.trailing_data[0]:
+                return True
+    return False
