@@ -68,8 +68,10 @@ bench: $(VENV)/.dev  ## print the figures, beside their peers'
 bench-check: $(VENV)/.dev  ## fail if a ratio to a peer in the same run is 30 % worse than the stored one
 	$(BIN)/python -m benchmarks --check
 
-bench-pace: $(VENV)/.bench  ## measure the controllers of the pace; resumes where it was interrupted
+bench-pace: $(VENV)/.bench  ## measure the controllers of the pace, and each rule, in some four hours; resumes where it was interrupted
 	$(BIN)/python -m benchmarks.pace --page docs/benchmarks/pace.md --rival-seeds 2
+	$(BIN)/python -m benchmarks.pace.ablation --page docs/benchmarks/pace.md
+	$(BIN)/python -m benchmarks.pace.ablation --each --page docs/benchmarks/pace.md
 
 bench-live: $(VENV)/.dev  ## measure the pace on real servers, in a quarter of an hour; `--install` of benchmarks.live gets most of them
 	$(BIN)/python -m benchmarks.live --json benchmarks/live/results.json --page docs/benchmarks/pace.md

@@ -14,7 +14,7 @@ from .families import FAMILIES
 from .jobs import Result, results
 from .options import GROUPS, Progress, trial_names
 from .run import Job
-from .tables import details, grouped, mean_of_families, overview, scenario_table
+from .tables import details, grouped, mean_of_families, overview, scenario_table, targets
 
 
 def main() -> None:
@@ -49,6 +49,8 @@ def _print(found: list[Result], contenders: Sequence[str], *, verbose: bool) -> 
     if len(contenders) > 1:
         print(overview(found), end="\n\n")
     for who in contenders:
+        if not contender(who).is_rival and (table := targets(found, who)):
+            print(f"{who}, and its targets (missed ones in bold)", table, "", sep="\n")
         if line := mean_of_families(found, who):
             print(line)
     for result in found:

@@ -5,9 +5,8 @@
     python -m benchmarks.pace.ablation --list                                  all rules, and the constants without one
 
 The length of a growth cycle has two opposite effects. Clients that share a limit are refused once per cycle, so long cycles cost
-fewer refusals (S7); a limit that jumps is followed a cycle late, so long cycles lose goodput (S5, the square waves). Every value
-runs in processes of its own, with the real engine. Only the runs with the built-in value are stored, which are those of the page.
-The next run of the page keeps the table.
+fewer refusals (S7); a limit that jumps is followed a cycle late, so long cycles lose goodput (S5, the square waves). The
+real engine runs every value; the runs with the built-in one are those of the page, which keeps the table.
 """
 
 from __future__ import annotations
@@ -16,17 +15,17 @@ import argparse
 import re
 import sys
 from collections.abc import Sequence
-from multiprocessing import get_context
 from pathlib import Path
 
 from paceline._core.pace import rate
 
 from ..table import table
 from . import leave_one_out
+from .contenders import PACELINE, WITH
 from .jobs import Result, results
 from .options import Progress, trial_names
 from .rules import RULES, Rule
-from .run import Job, run
+from .run import Job
 
 VALUES = (5.0, 7.0, 9.0, 12.0)  # seconds of the rate
 TRIALS = ("S7", "S5", "sq")
@@ -35,18 +34,10 @@ _TABLE = re.compile(r"^\| cycle .*?\n\n_Seeds: .*?_$|^\(not measured\)$", re.MUL
 
 
 def measure(cycle: float, seeds: Sequence[int], processes: int) -> dict[str, list[Result]]:
-    """Run the trials with growth cycles of `cycle` seconds; return the results by trial."""
-    jobs = [Job(trial, seed, "paceline") for trial in TRIALS for seed in seeds]
-    usual = rate._CYCLE  # noqa: SLF001 - an ablation changes a constant
-    if cycle == usual:
-        return _by_trial(jobs, results(jobs, processes=processes, fresh=False, say=lambda _: None))
-    rate._CYCLE = cycle  # noqa: SLF001 - the processes forked from here have it
-    try:
-        with get_context("fork").Pool(processes) as pool:
-            found = pool.map(run, jobs, chunksize=1)
-    finally:
-        rate._CYCLE = usual  # noqa: SLF001
-    return _by_trial(jobs, found)
+    """Run the trials with growth cycles of `cycle` seconds, unless they have stored results; return the results by trial."""
+    who = PACELINE.name if cycle == rate._CYCLE else f"{WITH}rate:_CYCLE={cycle:g}"  # noqa: SLF001 - an ablation changes a constant
+    jobs = [Job(trial, seed, who) for trial in TRIALS for seed in seeds]
+    return _by_trial(jobs, results(jobs, processes=processes, fresh=False, say=lambda _: None))
 
 
 def _by_trial(jobs: Sequence[Job], found: Sequence[Result]) -> dict[str, list[Result]]:
@@ -114,8 +105,7 @@ def _leave_one_out(options: argparse.Namespace) -> None:
     if options.verbose:
         print("", leave_one_out.in_full(found, {rule.name: rule for rule in rules}), sep="\n")
     if options.page is not None:
-        options.page.parent.mkdir(parents=True, exist_ok=True)
-        options.page.write_text(f"{measured}\n", encoding="utf-8")
+        leave_one_out.write(options.page, leave_one_out.section(measured, options.backend))
 
 
 def _vary_the_cycle(options: argparse.Namespace) -> None:
@@ -150,9 +140,7 @@ def _parser() -> argparse.ArgumentParser:
         help="event loop (default: %(default)s, which is faster)",
     )
     parser.add_argument("--stored", action="store_true", help="run nothing: show what was measured so far")
-    parser.add_argument(
-        "--page", type=Path, metavar="FILE", help="put the table into the page; with --each: into a file of its own"
-    )
+    parser.add_argument("--page", type=Path, metavar="FILE", help="put the table into the page")
     parser.add_argument("-v", "--verbose", action="store_true", help="show every difference that counts")
     return parser
 

@@ -10,7 +10,7 @@ from typing import Any
 import attrs
 
 from .by_engine import CEILING, NewPace, controller, driven_by
-from .rules import RULES, Rule
+from .rules import RULES, Rule, changed_constant
 from .world import Drive
 
 
@@ -189,13 +189,13 @@ RIVALS = (
 CONTENDERS = {each.name: each for each in (PACELINE, *RIVALS)}
 
 
-WITHOUT = "without:"
+WITHOUT, WITH = "without:", "with:"
 
 
-def _without(rule: Rule) -> Contender:
+def _patched(rule: Rule, name: str) -> Contender:
     return Contender(
-        name=f"{WITHOUT}{rule.name}",
-        label=f"without {rule.name}",
+        name=name,
+        label=name.replace(":", " ", 1),
         about=f"The engine with its defaults, but {rule.how}.",
         drive=lambda: driven_by(None),
         is_rival=False,
@@ -205,7 +205,8 @@ def _without(rule: Rule) -> Contender:
 
 
 def contender(name: str) -> Contender:
-    """Return a contender by its name, the engine without a rule (`without:rate.patience`), or with the controller at a dotted path.
+    """Return a contender by its name, the engine without a rule (`without:rate.patience`), with another value of a constant
+    (`with:rate:_CYCLE=7`), or with the controller at a dotted path.
 
     Raises:
         LookupError: There is no such contender.
@@ -213,7 +214,9 @@ def contender(name: str) -> Contender:
     if name in CONTENDERS:
         return CONTENDERS[name]
     if name.startswith(WITHOUT):
-        return _without(RULES[name.removeprefix(WITHOUT)])
+        return _patched(RULES[name.removeprefix(WITHOUT)], name)
+    if name.startswith(WITH):
+        return _patched(changed_constant(name.removeprefix(WITH)), name)
     if ":" not in name:
         raise LookupError(f"{name!r} is neither package.module:controller nor one of {', '.join(CONTENDERS)}")
     pace = controller(name)

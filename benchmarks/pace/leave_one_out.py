@@ -14,7 +14,9 @@ One seed or two show what is large. Small differences need more: the same seed g
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 from statistics import fmean, stdev
 from typing import Any
 
@@ -94,6 +96,39 @@ def losses(found: Iterable[Result]) -> dict[str, list[Loss]]:
                 differences = [sign * (without[figure] - whole[figure]) for whole, without in group]
                 mine.append(Loss(trial, figure, fmean(differences), _error(differences)))
     return found_losses
+
+
+_TITLE = "## What each rule is worth"
+_SECTION = re.compile(rf"^{_TITLE}\n.*?(?=^## |\Z)", re.MULTILINE | re.DOTALL)
+_NEXT = "## What a controller costs\n"
+_TEXT = """{title}
+
+The controller without one of its rules, on the same seeds: what that costs in goodput, refusals and fairness, in the trial where it costs
+most (bold: at least 0.005 of the goodput, 0.002 refusals per call or 0.01 of Jain's index, and more than the standard error); and what it
+gains elsewhere. `python -m benchmarks.pace.ablation --each --page docs/benchmarks/pace.md` measures it again, {how}, and rewrites this
+section; it can be stopped, and goes on where it was.
+
+{measured}
+"""
+_HOW = {"core": "with the controller alone (`benchmarks.pace.core`)"}
+
+
+def section(measured: str, backend: str) -> str:
+    """Return the section of the page."""
+    return _TEXT.format(title=_TITLE, how=_HOW.get(backend, "with the engine"), measured=measured)
+
+
+def find(page: str) -> str:
+    """Return the section of a page; empty if there is none."""
+    found = _SECTION.search(page)
+    return found[0].rstrip() if found else ""
+
+
+def write(path: Path, text: str) -> None:
+    """Replace the section of a page, or add it."""
+    page, new = path.read_text("utf-8"), f"{text.rstrip()}\n\n"
+    page = _SECTION.sub(lambda _: new, page, count=1) if find(page) else page.replace(_NEXT, new + _NEXT, 1)
+    path.write_text(f"{page.rstrip()}\n", "utf-8")
 
 
 def _error(differences: Sequence[float]) -> float:

@@ -10,14 +10,14 @@ from ..live import report
 from ..page import machine
 from ..table import table
 from . import __doc__ as measures
-from . import ablation, bounds
+from . import ablation, bounds, leave_one_out, real_servers
 from .contenders import PACELINE, RIVALS, contender
 from .cost import costs, default_controller
 from .families import FAMILIES
 from .jobs import Result
 from .plots import draw
 from .scenarios import SCENARIOS, scenario
-from .tables import cell, grouped, scenario_table
+from .tables import cell, grouped, scenario_table, targets
 
 _FRAME = """# The pace, measured
 
@@ -33,6 +33,12 @@ measured up to then.
 
 {scenarios}
 
+### As real servers limit
+
+{real}
+
+{targets}
+
 {plots}
 
 ## Families of limits
@@ -44,6 +50,8 @@ The mean over the seeds (and the worst of them) / refusals per call served.
 {bounds}
 
 {real_servers}
+
+{rules}
 
 ## What a controller costs
 
@@ -69,11 +77,14 @@ def write(path: Path, results: Sequence[Result]) -> None:
             measures=_measures(),
             where=machine(),
             seeds=_seeds(complete),
-            scenarios=_matrix(results, SCENARIOS),
+            scenarios=_matrix(results, [name for name in SCENARIOS if name not in real_servers.BUILDERS]),
+            real=_matrix(results, [name for name in SCENARIOS if name in real_servers.BUILDERS]),
+            targets=_targets(results),
             plots="\n\n".join(plots),
             families=_matrix(results, tuple(FAMILIES)),
             bounds=bounds.section(complete, ablation.find(old)),
             real_servers=report.find(old),
+            rules=leave_one_out.find(old),
             costs=costs(default_controller()),
             contenders="\n".join(f"- {each.label}: {each.about}" for each in (PACELINE, *RIVALS)),
         ),
@@ -87,6 +98,11 @@ def _matrix(results: Sequence[Result], trials: Sequence[str]) -> str:
         cells = grouped(group, "trial")
         rows.append((contender(name).label, *(cell(cells.get(trial, ())) for trial in trials)))
     return table(("", *(FAMILIES.get(trial, trial) for trial in trials)), rows)
+
+
+def _targets(results: Sequence[Result]) -> str:
+    reached = targets(results, PACELINE.name)
+    return f"What paceline reaches of its targets; what it misses is bold.\n\n{reached}" if reached else ""
 
 
 def _section(name: str, results: Sequence[Result], folder: Path) -> str:

@@ -21,7 +21,7 @@ from typing import Any
 
 from paceline.testing import ConcurrencyCap, FixedWindow, Service, TokenBucket
 
-from .trial import MEAN, service, steady
+from .trial import MEAN, Target, service, steady
 
 _FAST = 0.01  # seconds: what a refusal by a proxy takes
 
@@ -232,3 +232,18 @@ BUILDERS = {
     "R9c": _r9c, "R10": _r10, "R10b": _r10b, "R11": _r11, "R11b": _r11b, "R12": _r12, "R12b": _r12b, "R13": _r13, "R13b": _r13b,
     "R14": _r14, "R15": _r15,
 }  # fmt: skip
+
+_LIMITER = Target(good=0.95, refusals=0.03, lost=0.0)
+_HINTED = Target(good=0.93)
+_LATE = Target(good=0.93)
+_SLOW = Target(good=0.92, refusals=0.04)
+_TINY = Target(refusals=0.04)
+_FEW_SLOTS = Target(good=0.95, load=2.5)
+_AT_ONCE = Target(good=1 / 1.15, t90=1.0)
+TARGETS = {
+    "R1": _LIMITER, "R2": _LIMITER, "R3": _LIMITER, "R4": _HINTED, "R5": _HINTED, "R5b": _HINTED, "R6": Target(good=0.97),
+    "R7": Target(good=0.92), "R8": Target(good=0.80), "R9": _LATE, "R9b": _LATE, "R9c": _LATE, "R10": _SLOW, "R10b": _SLOW, "R11": _TINY,
+    "R11b": _TINY, "R12": _FEW_SLOTS, "R12b": _FEW_SLOTS, "R13": _AT_ONCE, "R13b": Target(good=1 / 1.15), "R14": Target(good=0.93),
+    "R15": Target(jain=0.97, refusals=0.015),
+}  # fmt: skip
+"""What paceline is to reach, as the mean over the seeds; set before the first measurement."""

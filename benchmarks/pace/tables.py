@@ -9,6 +9,8 @@ from ..table import table
 from .contenders import contender
 from .families import FAMILIES
 from .jobs import Result
+from .real_servers import TARGETS
+from .trial import AT_LEAST, Target
 
 _HEAD = ("", "goodput", "worst", "refusals", "errors", "lost", "t90, s", "worst", "besides", "CPU, s")
 
@@ -27,6 +29,38 @@ def overview(results: Sequence[Result]) -> str:
         cells = grouped(group, "contender")
         rows.append((trial, *(cell(cells.get(name, ())) for name in names)))
     return table(("", *(contender(name).label for name in names)), rows)
+
+
+def targets(results: Sequence[Result], who: str) -> str:
+    """Return the table of a contender's figures with their targets, those that are missed in bold; empty: no trial has any."""
+    rows = []
+    for trial, group in grouped(_complete(results), "trial").items():
+        mine = [each for each in group if each["contender"] == who]
+        if trial in TARGETS and mine:
+            rows.append((trial, mine[0]["about"], *(_reached(mine, TARGETS[trial], figure) for figure in _TARGETED)))
+    return table(("", "", *_TARGETED.values()), rows) if rows else ""
+
+
+_TARGETED = {
+    "good": "goodput", "refusals": "refusals", "lost": "lost", "jain": "Jain", "load": "in flight per slot", "t90": "t90, s",
+}  # fmt: skip
+
+
+def _reached(results: Sequence[Result], target: Target, figure: str) -> str:
+    """Return the mean of a figure, and its target."""
+    values = [each[figure] for each in results if figure in each]
+    if not values:
+        return ""
+    bound = target.bounds.get(figure)
+    if None in values:
+        return "never" if bound is None else f"**never** (<= {bound:g})"
+    mean = fmean(values)
+    shown = _share(mean) if figure in {"refusals", "lost"} else f"{mean:.3f}" if figure in AT_LEAST else f"{mean:.2f}"
+    if bound is None:
+        return shown
+    is_met = mean >= bound if figure in AT_LEAST else mean <= bound
+    sign = ">=" if figure in AT_LEAST else "<="
+    return f"{shown if is_met else f'**{shown}**'} ({sign} {bound:.3g})"
 
 
 def mean_of_families(results: Sequence[Result], who: str) -> str | None:

@@ -31,6 +31,33 @@ class Totals:
 
 
 @attrs.frozen(kw_only=True)
+class Target:
+    """Bounds of a trial's figures; None: there is none."""
+
+    good: float | None = None
+    """Least goodput."""
+    refusals: float | None = None
+    """Most refusals per call served."""
+    jain: float | None = None
+    """Least index of fairness."""
+    load: float | None = None
+    """Most calls in flight per slot."""
+    t90: float | None = None
+    """Most seconds until 90 % of the capacity is served."""
+    lost: float | None = None
+    """Most items lost, per item served."""
+
+    @property
+    def bounds(self) -> dict[str, float]:
+        """The bounds that there are, by figure."""
+        return {figure: bound for figure, bound in attrs.asdict(self).items() if bound is not None}
+
+
+AT_LEAST = frozenset({"good", "jain"})
+"""Figures whose bound is the least, not the most."""
+
+
+@attrs.frozen(kw_only=True)
 class Trial:
     """One provider, called for a time."""
 

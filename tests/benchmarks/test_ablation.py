@@ -122,6 +122,36 @@ def test_the_listing_names_the_constants_that_no_rule_covers():
     assert "_MAX_PATIENCE" not in text.rpartition("- rate: ")[2].splitlines()[0]
 
 
+def test_the_section_of_the_page_is_added_and_replaced(tmp_path):
+    page = tmp_path / "page.md"
+    page.write_text("# A page\n\n## What a controller costs\n\nMuch.\n")
+    for measured in ("| a table |", "| another table |"):
+        leave_one_out.write(page, leave_one_out.section(measured, "core"))
+        section = leave_one_out.find(page.read_text())
+        assert section.endswith(measured)
+        assert page.read_text() == f"# A page\n\n{section}\n\n## What a controller costs\n\nMuch.\n"
+    assert leave_one_out.find("# A page\n") == ""
+
+
+def test_a_constant_may_have_another_value():
+    with contender("with:rate:_CYCLE=7").within():
+        assert rate._CYCLE == 7.0
+    assert rate._CYCLE == 5.0
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("with:rate:_FORMER=7", "the controller has no constant rate:_FORMER"),
+        ("with:rate:_CYCLE=much", "'rate:_CYCLE=much' must be module:NAME=number"),
+        ("without:rate.former", "rate.former"),
+    ],
+)
+def test_a_change_that_cannot_be_made_is_refused(name, message):
+    with pytest.raises(LookupError, match=message):
+        contender(name)
+
+
 def test_rules_are_chosen_by_name_or_module():
     options = ablation._parser().parse_args(
         ["--each", "--rules", "rate.aim,delivery", "--scenarios", "R", "--seeds", "1,2"]

@@ -6,8 +6,10 @@ import anyio
 import pytest
 from benchmarks.pace.contenders import contender
 from benchmarks.pace.measures import measured
+from benchmarks.pace.real_servers import BUILDERS, TARGETS
 from benchmarks.pace.run import backend_options
 from benchmarks.pace.scenarios import SCENARIOS, scenario
+from benchmarks.pace.tables import targets
 from benchmarks.pace.trial import Trial, service, steady
 from benchmarks.pace.world import World
 
@@ -90,6 +92,27 @@ def test_a_window_with_a_constant_wait_has_whole_windows():
         assert (each.seconds + limit.offset) / limit.seconds == windows
         assert limit.amount == amount
         assert each.service.retry_after(0.1) == f"{limit.seconds:.0f}"
+
+
+def test_every_scenario_has_a_target():
+    assert TARGETS.keys() == BUILDERS.keys()
+
+
+def test_what_misses_its_target_is_bold():
+    each = {"contender": "paceline", "about": "A limit.", "lost": 0.0, "t90": 1.0}
+    found = [
+        each | {"trial": "R1", "good": 0.96, "refusals": 0.05},
+        each | {"trial": "R1", "good": 0.98, "refusals": 0.07},
+        each | {"trial": "R15", "good": 0.5, "refusals": 0.01, "jain": 0.9},
+        each | {"trial": "R13", "good": 0.9, "refusals": 0.0, "t90": None},
+        each | {"trial": "S1", "good": 0.5, "refusals": 0.0},
+    ]
+    first, fair, fast = targets(found, "paceline").splitlines()[2:]
+    assert "0.970 (>= 0.95)" in first
+    assert "**0.0600** (<= 0.03)" in first
+    assert "**0.900** (>= 0.97)" in fair
+    assert "**never** (<= 1)" in fast
+    assert targets(found, "fixed5") == targets(found[-1:], "paceline") == ""
 
 
 def test_there_is_a_scenario_for_each_kind_that_was_seen():

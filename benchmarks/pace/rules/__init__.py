@@ -14,6 +14,7 @@ from .rates import RULES as _RATES
 from .rule import Always as Always
 from .rule import Rule as Rule
 from .rule import Wrapped as Wrapped
+from .rule import changed_constant as changed_constant
 from .rule import constants as constants
 from .workers import RULES as _WORKERS
 

@@ -90,6 +90,22 @@ class Rule:
             yield
 
 
+def changed_constant(text: str) -> Rule:
+    """Return the change of a constant, such as `rate:_CYCLE=7`, as a rule that is switched off by it.
+
+    Raises:
+        LookupError: There is no such constant, or the value is not a number.
+    """
+    target, _, value = text.partition("=")
+    try:
+        change = Rule(text, f"{target} has its own value.", {target: float(value)})
+    except ValueError:
+        raise LookupError(f"{text!r} must be module:NAME=number, such as rate:_CYCLE=7") from None
+    if change.is_gone:
+        raise LookupError(f"the controller has no constant {target}")
+    return change
+
+
 def _shown(value: Any) -> str:
     return f"{value:g}" if isinstance(value, float) else str(value)
 
