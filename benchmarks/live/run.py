@@ -41,12 +41,18 @@ async def _measure(case: Case, server: Server, backend: Backend) -> dict[str, An
     allowed = case.rate if case.rate is not None else await _rate_of(case, server)
     items = math.ceil((allowed * case.seconds + case.free) / case.clients)
     strategies = [_strategy(case, server) for _ in range(case.clients)]
+    before = await _served_by(backend)
     found = await drive(strategies, items=items, longest=3 * case.seconds)
     figures = found.figures(allowed, free=case.free, horizon=case.window)
-    if served := (await trio.to_thread.run_sync(backend.counts))["served"]:
-        figures["unused"] = served - len(found.served)
+    after = await _served_by(backend)
+    if after > before:  # it stands behind the server
+        figures["unused"] = after - before - len(found.served)
     about = {"case": case.name, "about": case.about, "version": server.version, "cap": case.cap}
     return {**about, **figures, "date": time.strftime("%Y-%m-%d"), "course": found.course()}
+
+
+async def _served_by(backend: Backend) -> int:
+    return (await trio.to_thread.run_sync(backend.counts))["served"]
 
 
 def _strategy(case: Case, server: Server) -> LLMCallStrategy[str]:
