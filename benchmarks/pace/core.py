@@ -84,7 +84,7 @@ class _Client:
         self._units = world.units_of
 
     def take(self, now: float) -> _Item | None:
-        """Return the item to call next; None: there is none now."""
+        """Return the item to call next; None: nothing is left to call now."""
         later = self.later
         while later and later[0][0] <= now + _LATE:
             self.refused.append(heapq.heappop(later)[2])

@@ -119,7 +119,7 @@ def section(measured: str, backend: str) -> str:
 
 
 def find(page: str) -> str:
-    """Return the section of a page; empty if there is none."""
+    """Return the section of a page; empty if the page does not have it."""
     found = _SECTION.search(page)
     return found[0].rstrip() if found else ""
 

@@ -32,7 +32,7 @@ class Totals:
 
 @attrs.frozen(kw_only=True)
 class Target:
-    """Bounds of a trial's figures; None: there is none."""
+    """Bounds of a trial's figures; None: any value will do."""
 
     good: float | None = None
     """Least goodput."""

@@ -4,7 +4,7 @@
    controller has no switches.
 2. Whoever adds a rule to the controller adds it here; whoever deletes one deletes it here. A rule whose constant or function does not
    exist is *gone*: it is listed, and not run.
-3. A constant that no rule covers is a parameter: another value of it is another controller, but no value is none. `--list` names them.
+3. A constant that no rule covers is a parameter: another value of it is another controller, but no value switches it off. `--list` names them.
 """
 
 from __future__ import annotations
