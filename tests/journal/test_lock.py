@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 import signal
+import sqlite3
 import stat
 import subprocess
 import sys
 import threading
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -209,3 +211,18 @@ def test_a_journal_is_private_whatever_the_umask(path, umask):
     finally:
         os.umask(old)
     assert modes == dict.fromkeys(["run.db", "run.db-shm", "run.db-wal"], 0o600)
+
+
+def test_a_journal_that_others_may_read_is_made_private_and_another_file_is_left_as_it_is(tmp_path):
+    path = tmp_path / "run.db"
+    JournalWriter(path).close()
+    path.chmod(0o664)
+    JournalWriter(path).close()
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    other = tmp_path / "other.db"
+    with closing(sqlite3.connect(other)) as db:
+        db.execute("CREATE TABLE t (x)")
+    other.chmod(0o644)
+    with pytest.raises(JournalError):
+        JournalWriter(other)
+    assert stat.S_IMODE(other.stat().st_mode) == 0o644

@@ -9,6 +9,8 @@ import sys
 
 import pytest
 
+from paceline.cli import console, main
+
 from ..cli.conftest import FAST, clean_environment, rows_of
 
 KEYS = [
@@ -72,17 +74,27 @@ def test_an_error_before_the_first_call_is_a_sentence_with_json_too(paceline, js
 
 
 @pytest.mark.parametrize(
-    ("redirection", "words"),
-    [(">&-", '"items": 3'), (">/dev/full", "stdout: cannot be written to: No space left on device")],
+    ("redirection", "words", "code"),
+    [(">&-", '"items": 3', 0), (">/dev/full", "stdout: cannot be written to: No space left on device", 3)],
 )
-def test_a_closed_or_full_stdout_loses_no_result(jsonl, tmp_path, redirection, words):
+def test_a_closed_or_full_stdout_loses_no_result(jsonl, tmp_path, redirection, words, code):
     out = tmp_path / "out.jsonl"
     command = f"{sys.executable} -m paceline run {jsonl(3)} -o {out} -m {FAST} --json --quiet {redirection}"
     run = subprocess.run(["sh", "-c", command], capture_output=True, text=True, env=clean_environment(), check=False)
-    assert run.returncode == 0
+    assert run.returncode == code
     assert words in run.stderr
     assert len(run.stderr.splitlines()) == 1
     assert len(rows_of(out)) == 3
+
+
+def test_a_state_that_cannot_be_printed_is_not_exit_code_0(paceline, jsonl, tmp_path, monkeypatch):
+    out = tmp_path / "out.jsonl"
+    paceline("run", jsonl(3), "-o", out, "-m", FAST, "-q")
+    with open("/dev/full", "wb") as full:  # noqa: PTH123
+        monkeypatch.setattr(console, "STDOUT", full.fileno())
+        assert [main(["status", str(out), *more]) for more in ([], ["--json"])] == [3, 3]
+    monkeypatch.undo()
+    assert main(["status", str(out)]) == 0
 
 
 def test_paths_that_cannot_be_encoded_are_printed(tmp_path):

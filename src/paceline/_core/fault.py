@@ -38,7 +38,8 @@ class FaultKind(enum.StrEnum):
     REJECTED = "rejected"
     """The request itself is wrong or too large (400, 404, 413, another 4xx)."""
     DENIED = "denied"
-    """The credentials are wrong (401, an invalid key), or the account is closed: no call can succeed."""
+    """The credentials are wrong (401, an invalid key), the account is closed, or the server's certificate is not trusted: no call can
+    succeed."""
     EXHAUSTED = "exhausted"
     """The account gets no more answers from this model for a long time: a daily quota or the credit is used up, or the model or the
     country is not allowed."""
@@ -68,6 +69,8 @@ class FaultReason(enum.StrEnum):
     """`exhausted`: the account may not use the model."""
     REGION = "region"
     """`exhausted`: the provider does not serve this country, or not with this model."""
+    UNTRUSTED = "untrusted"
+    """`denied`: the server's certificate is not trusted, so that neither key nor prompt was sent."""
     CREDIT = "credit"
     """`exhausted`: credit, a budget or a spending limit is used up, or billing is not set up."""
 
@@ -98,6 +101,8 @@ _SECRET = re.compile(
 )
 _LONGEST_MESSAGE = 2_000  # characters: enough to act upon, and a million of them still fit in memory
 _LONGEST_ANSWER = 100_000  # characters: what a model writes with 25,000 tokens
+UNTRUSTED_ADVICE = "check the server's address, or name the certificate of its authority in SSL_CERT_FILE"
+"""What to do about a certificate that is not trusted."""
 TOO_LARGE = "refused as too large for the limit"
 """What precedes the provider's words in the fault of an item that is larger than the limit."""
 

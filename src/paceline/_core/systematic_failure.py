@@ -28,7 +28,7 @@ from typing import TypeAlias, assert_never
 
 import attrs
 
-from .fault import Fault, FaultKind, FaultReason
+from .fault import UNTRUSTED_ADVICE, Fault, FaultKind, FaultReason
 from .fault_groups import FaultGroup, comparable, provider_words
 from .quantity import quantity
 
@@ -221,6 +221,7 @@ _ADVICE: Mapping[FaultKind, str] = MappingProxyType(
 _ADVICE_BY_REASON: Mapping[FaultReason, str] = MappingProxyType(
     {
         FaultReason.TOO_LARGE: "shorten the prompts, use a model that takes more, or have the limit raised",
+        FaultReason.UNTRUSTED: UNTRUSTED_ADVICE,
         FaultReason.NOT_THE_API: "check the server's address: it must be that of the API, with its path such as /v1",
     }
 )

@@ -12,8 +12,8 @@ from collections.abc import Sequence
 
 from .._core.exceptions import MissingExtraError, PacelineError
 from .._core.fault import redact
-from .console import print_lines, print_message
-from .exit_codes import BROKEN_PIPE, SIGNALLED, USAGE
+from .console import has_lost_output, print_lines, print_message
+from .exit_codes import BROKEN_PIPE, OK, SIGNALLED, UNSAVED, USAGE
 
 _SIGINT = 2
 _REQUIRED = {"cyclopts", "rich"}
@@ -48,7 +48,9 @@ def _main(arguments: Sequence[str]) -> int:
             from .app import start  # noqa: PLC0415 - its packages may be missing
         finally:
             gc.enable()
-        return start(arguments)
+        has_lost_output()
+        code = start(arguments)
+        return UNSAVED if has_lost_output() and code == OK else code
     except ModuleNotFoundError as error:
         if (error.name or "").partition(".")[0] not in _REQUIRED:
             raise

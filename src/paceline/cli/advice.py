@@ -16,7 +16,7 @@ from typing import Any
 
 from .._core.durations import format_duration
 from .._core.exhausted_lane import reopens_in
-from .._core.fault import FaultKind, FaultReason
+from .._core.fault import UNTRUSTED_ADVICE, FaultKind, FaultReason
 from .._core.fault_groups import FaultGroup
 from .._core.quantity import quantity
 from .._core.results import BatchResult
@@ -44,6 +44,7 @@ _BY_REASON: Mapping[FaultReason, str] = MappingProxyType(
     {
         FaultReason.TOO_LARGE: "items are larger than the limit allows: shorten them, use a model that takes more, or have the limit raised",
         FaultReason.NOT_THE_API: "a web page came instead of answers: check the server's address, and proxies before it",
+        FaultReason.UNTRUSTED: f"no key and no prompt was sent: {UNTRUSTED_ADVICE}",
         FaultReason.REFUSED_ALONE: "some items were refused each time although others were served: see the provider's message; shorten them, "
         "or have the limit raised",
         FaultReason.POLICY: "the provider's content policy does not allow these prompts: change them, or use another model",

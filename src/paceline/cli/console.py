@@ -3,7 +3,8 @@
 Rules owned here:
 
 1. A message starts with the program's name, and is one line. A stderr that is closed or full is not an error.
-2. Output goes to stdout completely, or a message says why not; there is no traceback.
+2. Output goes to stdout completely, or a message says why not, and the exit code is that of results which could not be saved; there is no
+   traceback.
 3. Nothing that a terminal could obey is printed, whatever names, answers and journals hold.
 """
 
@@ -21,6 +22,7 @@ from typing import Any, Final
 from .._core.printable import printable
 from .exit_codes import SIGNALLED
 
+_lost: list[OSError] = []  # why output could not be printed
 STDOUT: Final = 1
 """File descriptor of stdout."""
 
@@ -51,6 +53,14 @@ def print_output(text: str) -> None:
         raise
     except OSError as error:
         print_message(f"stdout: cannot be written to: {error.strerror or os.strerror(error.errno or 0)}")
+        _lost.append(error)
+
+
+def has_lost_output() -> bool:
+    """Whether output could not be printed since the last call."""
+    lost = bool(_lost)
+    _lost.clear()
+    return lost
 
 
 def print_json(data: dict[str, Any], *, stdout_is_used: bool = False) -> None:

@@ -5,7 +5,7 @@
 | 0 | every item succeeded |
 | 1 | items failed, or the run ended early and items are pending, or lines of the input were skipped |
 | 2 | the command line, the input, the output or the journal is invalid, or the input could not be read to its end |
-| 3 | results could not be saved |
+| 3 | results could not be saved, or output could not be printed |
 | 128 + N | signal N stopped the run: 130 for SIGINT (Ctrl-C), 143 for SIGTERM, 129 for SIGHUP |
 | 141 | the reader of stdout closed it |
 
@@ -27,7 +27,7 @@ FAILED: Final = 1
 USAGE: Final = 2
 """The command line, the input, the output or the journal is invalid, or the input could not be read to its end."""
 UNSAVED: Final = 3
-"""Results could not be saved."""
+"""Results could not be saved, or output could not be printed."""
 SIGNALLED: Final = 128
 """Plus the number of the signal that stopped the run: 130 for SIGINT, 143 for SIGTERM, 129 for SIGHUP."""
 BROKEN_PIPE: Final = SIGNALLED + 13

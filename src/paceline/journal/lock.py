@@ -12,6 +12,7 @@ Rules owned here:
 from __future__ import annotations
 
 import os
+import stat
 import sys
 import threading
 import time
@@ -66,6 +67,18 @@ def _is_refused(descriptor: int) -> bool:
         except OSError:  # a file system without locks: running unguarded is better than not at all
             return False
     return False
+
+
+def make_private(path: str) -> None:
+    """Take from other users what they may do with a journal that was there before, such as a copy, and with the files beside it.
+
+    That of another user stays as it is.
+    """
+    for name in (path, f"{path}-wal", f"{path}-shm"):
+        with suppress(OSError):
+            mode = stat.S_IMODE(os.stat(name).st_mode)  # noqa: PTH116 - a path as the user gave it
+            if mode & ~_PRIVATE:
+                os.chmod(name, mode & _PRIVATE)  # noqa: PTH101 - as above
 
 
 def release(descriptor: int) -> None:

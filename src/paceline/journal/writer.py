@@ -104,6 +104,7 @@ class JournalWriter:
         try:
             with journal_errors(self.path):
                 schema.check(db, self.path)  # before anything is changed in a file of another program
+                lock.make_private(self.path)
                 db.execute("PRAGMA journal_mode = WAL")
                 db.execute(f"PRAGMA synchronous = {_SYNCHRONOUS[durability]}")
                 db.execute(f"PRAGMA cache_size = -{_CACHE_KIB}")

@@ -182,7 +182,7 @@ def test_a_type_that_cattrs_cannot_structure_is_a_bug():
         (anyio.EndOfStream(), FaultKind.TRANSIENT),
         (anyio.IncompleteRead(), FaultKind.TRANSIENT),
         (anyio.ConnectionFailed(), FaultKind.TRANSIENT),
-        (ssl.SSLCertVerificationError(), FaultKind.BUG),
+        (ssl.SSLCertVerificationError(), FaultKind.DENIED),
         (FileNotFoundError(errno.ENOENT, "x"), FaultKind.BUG),
         (PermissionError(errno.EACCES, "x"), FaultKind.BUG),
         (OSError(errno.ENOSPC, "x"), FaultKind.BUG),

@@ -32,7 +32,7 @@ from ..media_type import ANSWERED_HTML, is_html
 from ..quota import QuotaHint, positive_number
 from ..server_url import shown_url
 from .body_hints import quota_of_answer, requested_beyond_limit, wait_in_body
-from .connection_failure import connection_failure
+from .connection_failure import connection_failure, is_untrusted
 from .foreign_error import Answer, attribute, read_answer, status_of_response
 from .provider_errors import kind_of_answer, of_status, reason_of_answer, says_too_large
 from .waits import HOUR, MINUTE
@@ -86,7 +86,7 @@ _NAMES = {
         openai.APIConnectionError anthropic.APIConnectionError
         openai.APIError anthropic.APIError""",
     # Their base classes are passing failures, but no retry cures these.
-    FaultKind.BUG: "ssl.SSLCertVerificationError aiohttp.client_exceptions.ClientConnectorCertificateError",
+    FaultKind.DENIED: "ssl.SSLCertVerificationError aiohttp.client_exceptions.ClientConnectorCertificateError",
 }
 _BY_NAME = {name: kind for kind, names in _NAMES.items() for name in names.split()}
 _NETWORK = {
@@ -176,17 +176,27 @@ def _fault_of(error: BaseException, wall_time: float, read: ErrorReader | None) 
         return fault
     kind = _kind(error, answer) or FaultKind.BUG
     asked = positive_number(attribute(error, "retry_after"))
-    if kind in _OF_CONNECTIONS and answer.status is None:
-        for cause in _causes(error):
-            if isinstance(cause, CallError):  # of a hook of ours, which the package took for a lost connection
-                return _fault_of_call_error(cause)
-        reason = connection_failure(error, describe)
-        if reason is not None:
-            return Fault(kind, reason, asked, is_unreached=True)
+    if (fault := _fault_of_connection(error, kind, answer, asked)) is not None:
+        return fault
     message = _message(error, answer)
     fault = fault_of_answer(kind, answer, message, wall_time=wall_time, asked=asked)
     is_page = message.endswith(_IS_URL_RIGHT)
     return attrs.evolve(fault, reason=fault.reason or FaultReason.NOT_THE_API) if is_page else fault
+
+
+def _fault_of_connection(error: BaseException, kind: FaultKind, answer: Answer, asked: float | None) -> Fault | None:
+    """Return the fault of an exception that is due to the connection; None if it is not."""
+    if kind not in _OF_CONNECTIONS or answer.status is not None:
+        return None
+    for cause in _causes(error):
+        if isinstance(cause, CallError):  # of a hook of ours, which the package took for a lost connection
+            return _fault_of_call_error(cause)
+    reason = connection_failure(error, describe)
+    if reason is None:
+        return None
+    if is_untrusted(error):
+        return Fault(FaultKind.DENIED, reason, reason=FaultReason.UNTRUSTED)
+    return Fault(kind, reason, asked, is_unreached=True)
 
 
 def _fault_of_call_error(error: CallError) -> Fault:

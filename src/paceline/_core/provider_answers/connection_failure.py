@@ -4,8 +4,9 @@ Rules owned here:
 
 1. The reason is the first one known in the chain of causes of an exception, and in the members of its groups.
 2. Of the server's address only the scheme, the host and the port are named: the rest may hold a key.
-3. An error that came with an HTTP status is no failure of the connection, and neither is a timeout after the connection was made.
-4. Nothing here raises, even if a foreign exception does so when it is read.
+3. A certificate that is not trusted is the reason, whatever was raised over it.
+4. An error that came with an HTTP status is no failure of the connection, and neither is a timeout after the connection was made.
+5. Nothing here raises, even if a foreign exception does so when it is read.
 """
 
 from __future__ import annotations
@@ -40,6 +41,7 @@ _OTHER_TYPES = {  # of these the reason is not known
     ),
     *("aiohttp.client_exceptions.ClientConnectorError", "requests.exceptions.ConnectionError", "urllib.error.URLError"),
 }
+_UNTRUSTED_TYPES = {"aiohttp.client_exceptions.ClientConnectorCertificateError"}
 _NOT_BY_TYPE = {"openai.APITimeoutError", "anthropic.APITimeoutError"}  # subclasses of errors of the connection
 
 
@@ -55,12 +57,26 @@ def connection_failure(error: BaseException, describe: Callable[[BaseException],
     chain = list(_chain(error))
     address = next(filter(None, map(_address_of, chain)), None)
     server = address or "the server"
+    untrusted = next(filter(None, map(_reason_of_distrust, chain)), None)
+    if untrusted is not None:
+        return f"the certificate of {server} is not trusted: {untrusted}"
     reason = next(filter(None, (_reason(one, server) for one in chain)), None)
     if reason is None and any(_is_any(one, _OTHER_TYPES) and not _is_any(one, _NOT_BY_TYPE) for one in chain):
         return f"{server} cannot be reached ({describe(error)})"
     if reason is None:
         return None
     return f"{reason} ({type(error).__name__ if address else describe(error)})"
+
+
+def is_untrusted(error: BaseException) -> bool:
+    """Whether a server was not called because its certificate is not trusted."""
+    return any(_reason_of_distrust(one) is not None for one in _chain(error))
+
+
+def _reason_of_distrust(error: BaseException) -> str | None:
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return str(getattr(error, "verify_message", None) or error)
+    return str(error) if _is_any(error, _UNTRUSTED_TYPES) else None
 
 
 def _reason(error: BaseException, server: str) -> str | None:  # noqa: PLR0911 - a table, one line per reason
@@ -103,7 +119,7 @@ def _address_of(error: BaseException) -> str | None:
             return None
         host = f"[{url.hostname}]" if ":" in url.hostname else url.hostname
         return f"{url.scheme}://{host}" + ("" if url.port is None else f":{url.port}")
-    except Exception:  # noqa: BLE001 - rule 4
+    except Exception:  # noqa: BLE001 - rule 5
         return None
 
 
