@@ -6,12 +6,11 @@ then, whatever their load, or because they are down.
 Rules owned here:
 
 1. An overload is a *refusal* if it came sooner than an answer usually does, while the lane served others: a call was answered since the
-   item's previous overload, or one that had started earlier is still in flight. Any other overload is illness.
+   item's previous overload, or one is in flight that had started earlier by as much as the refusal took. Any other overload is illness.
 2. Some refusals are errors by chance. Too many of them for that show a limit. The log-likelihood ratio of "every second call is
-   refused" to "one in ten fails at random" is summed up over the ends of calls, and is never below zero (a CUSUM test, E. S. Page, "Continuous
-   Inspection Schemes", Biometrika 41, 1954). It is looked at when a call is answered that had started before the latest refusal:
-   then the provider was at work in between.
-3. Once a lane has shown a limit, its fast overloads are refusals, and evidence for the pace.
+   refused" to "one in ten fails at random" is summed up over the calls in the order of their starts, and is never below zero (a CUSUM
+   test: E. S. Page, "Continuous Inspection Schemes", Biometrika 41, 1954).
+3. Once a lane has shown a limit, all its fast overloads are refusals, and evidence for the pace. Before, they are none.
 """
 
 from __future__ import annotations
@@ -20,14 +19,10 @@ import math
 
 import attrs
 
-_LIMITED, _RANDOM = (
-    0.5,
-    0.1,
-)  # share of refused calls above a limit, as slow start doubles what is admitted; of failures by chance, at most
+# Share of refused calls above a limit, as slow start doubles what is admitted; of failures by chance, at most.
+_LIMITED, _RANDOM = 0.5, 0.1
 _FOR, _AGAINST = math.log(_LIMITED / _RANDOM), math.log((1 - _RANDOM) / (1 - _LIMITED))
-# As much as five refusals in a row, after which the breaker opens: odds of 3,000, so one false alarm in as many calls where one in ten fails
-# at random, and in millions at 3 %.
-_ENOUGH = 5 * _FOR
+_ENOUGH = math.log(1e5)  # one false alarm in 100,000 calls where one in ten fails at random; in tens of millions at 5 %
 _LATEST = 1 / 16  # weight of the latest answer in the usual time: it follows the load within some answers
 
 
@@ -39,14 +34,16 @@ class LaneOverloads:
     """Whether they are the refusals of a limit."""
     usual: float = math.inf
     """Seconds that an answer takes, a moving average; inf: there was none."""
-    _score: float = 0.0  # log-likelihood ratio
-    _refused: float = -math.inf  # when the latest refused call had started
     _answered: float = -math.inf  # when the latest answer came
-    _in_flight: dict[object, float] = attrs.field(factory=dict)  # starts of the calls in flight, in their order
+    _started: int = 0  # calls
+    _in_flight: dict[object, tuple[int, float]] = attrs.field(factory=dict)  # number and start of each, in their order
+    _refused: int = 0  # number of the latest call that was refused
+    _score: float = 0.0  # log-likelihood ratio
 
     def record_start(self, call: object, now: float) -> None:
         """Record the start of a call."""
-        self._in_flight[call] = now
+        self._started += 1
+        self._in_flight[call] = self._started, now
 
     def record_end(self, call: object) -> None:
         """Record the end of a call."""
@@ -58,27 +55,36 @@ class LaneOverloads:
         if accepted:
             seconds = now - started
             self.usual = seconds if self.usual == math.inf else self.usual + _LATEST * (seconds - self.usual)
-        if self._score:
-            if self._score >= _ENOUGH and started < self._refused:
-                self.is_limit = True
-            self._score = max(0.0, self._score - _AGAINST)
 
-    def record_overload(self, started: float, now: float, since: float | None) -> bool:
-        """Record an overload of a call that is still counted as in flight; return whether it was a refusal.
+    def record_overload(self, call: object, now: float, before: float | None) -> bool:
+        """Record the overload of a call in flight, before its end; return whether it was a refusal.
 
         Args:
-            started: When the call had started.
+            call: The call.
             now: Current time.
-            since: When the item's previous call ended, if that was an overload, too; else None.
+            before: When the item's previous overload was; None: it had none.
         """
-        seconds = now - started
-        if seconds > self.usual or not (self.is_limit or self._serves_others(started, seconds, since)):
+        order, started = self._in_flight[call]
+        if now - started > self.usual:
             return False
-        self._score += _FOR
-        self._refused = max(self._refused, started)
+        if not self.is_limit:
+            if not self._serves_others(started, now, before):
+                return False
+            self._weigh(order)
         return True
 
-    def _serves_others(self, started: float, seconds: float, since: float | None) -> bool:
-        if self._answered > (started if since is None else since):
+    def _serves_others(self, started: float, now: float, before: float | None) -> bool:
+        if self._answered > (started if before is None else before):
             return True
-        return next(iter(self._in_flight.values())) < started - seconds  # a refusal would have come by then
+        _, oldest = next(iter(self._in_flight.values()))
+        return oldest < started - (now - started)  # a refusal would have come by then
+
+    def _weigh(self, order: int) -> None:
+        """Weigh the refusal of call number `order`."""
+        admitted = order - self._refused - 1  # as far as is known: of those in flight some may be refused yet
+        if admitted >= 0:
+            self._score = max(0.0, self._score - admitted * _AGAINST) + _FOR
+            self._refused = order
+        else:
+            self._score += _FOR + _AGAINST  # it had counted as admitted
+        self.is_limit = self._score >= _ENOUGH

@@ -10,7 +10,6 @@ from .._core import fault_warnings, systematic_failure
 from .._core.fair_queue import Customer, FairQueue
 from .._core.fault import Fault, FaultKind, FaultReason
 from .._core.long_hints import NO_LONG_HINTS, LongHints
-from .._core.overloads import LaneOverloads
 from .._core.pace import TRUST, PaceChange, PaceController
 from .._core.prompt import characters_of
 from .._core.provider_answers.classify import describe
@@ -48,7 +47,7 @@ class Lane(Generic[J]):
         self._unrecorded = learned.unrecorded
         self._limit = self.pace.limit
         self._throughput = Throughput()
-        self._overloads = LaneOverloads()
+        self._overloads = learned.overloads
         self._in_flight = 0
         self.shut_until: float = -math.inf
         """Time before which the controller starts no calls, as everything is refused or fails; -inf: it does."""
@@ -287,7 +286,7 @@ class Lane(Generic[J]):
             now: Current time, in seconds.
             before: When the job's previous overload was; None: it had none.
         """
-        return self._overloads.record_overload(job.started, now, before)
+        return self._overloads.record_overload(job, now, before)
 
     def believes_long_hint(self, now: float, asked: float | None, patience: float) -> bool:
         """Record the seconds that a refusal asked to wait; return whether refusals agree that they are more than anyone waits."""

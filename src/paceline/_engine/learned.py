@@ -14,6 +14,7 @@ from typing import TypeAlias
 import attrs
 from anyio import current_time
 
+from .._core.overloads import LaneOverloads
 from .._core.pace import PaceKnowledge
 from .._core.pace.history import UnreadChanges
 from .._core.pace.warm_start import checked
@@ -31,6 +32,7 @@ class LearnedQuota:
 
     pace: RateController
     costs: TokenCosts = attrs.field(factory=TokenCosts)
+    overloads: LaneOverloads = attrs.field(factory=LaneOverloads)
     unreported: UnreadChanges = attrs.field(factory=UnreadChanges)
     """The observers' position in the history of the pace."""
     unrecorded: UnreadChanges = attrs.field(factory=UnreadChanges)

@@ -242,8 +242,9 @@ def _overloaded(job: Job, lane: Lane[Job], call: FailedCall, patience: float) ->
     The item may go on, unless it is refused for its own sake beyond any doubt, or all others are refused, too, for longer than patience.
     """
     blame, by_limit = lane.blame(job, call.at, 0.0), lane.limits_by_overload
+    signal: pace.Signal
     if not by_limit:
-        signal = fault_signal(call.fault, call.usage, lane.costs)
+        signal = pace.ABANDONED
     elif blame is Blame.LANE:
         job.charge()
         signal = pace.Throttled(call.fault.retry_after, lane.costs.as_total_tokens(call.fault.quota))
