@@ -1,7 +1,7 @@
 """Paceline against real servers, on 127.0.0.1 and in real time: `python -m benchmarks.live`.
 
 Each case starts a server with its own configuration, most of them as a limiter before a slow service, and runs a batch of about half a
-minute at paceline's defaults. Nothing of the server's limit is told to paceline.
+minute at paceline's defaults. Paceline knows nothing of the server's limit.
 
     served          calls served per second while items wait, as a share of what the configuration allows; also of the second half alone
     refusals        calls refused (429, or a 503 that is read as a refusal), per call served

@@ -31,7 +31,7 @@ _NEXT = "## What a controller costs\n"
 
 
 def find(page: str) -> str:
-    """Return the section of a page; empty if there is none."""
+    """Return the section of a page; empty if it has no such section."""
     found = _SECTION.search(page)
     return found[0].rstrip() if found else ""
 
