@@ -110,6 +110,16 @@ CASES = {
             client="gemini",
         ),
         Case(
+            name="nginx-cap-429-three",
+            about="nginx `limit_conn` 16, refuses with 429, for three programs that share it",
+            start=_nginx(NGINX_CAP_ZONE, f"{NGINX_CAP} limit_conn_status 429;"),
+            rate=16 / 0.64,
+            cap=16,
+            latency=0.64,
+            client="gemini",
+            clients=3,
+        ),
+        Case(
             name="nginx-cap-503-three",
             about="the same, for three programs that share it",
             start=_nginx(NGINX_CAP_ZONE, NGINX_CAP),
