@@ -5,15 +5,20 @@ from __future__ import annotations
 import subprocess
 import sys
 import time
+from functools import partial
 from types import SimpleNamespace
 
 import pytest
+import trio
 from benchmarks.live.cases import CASES
-from benchmarks.live.measure import Run, Sample
+from benchmarks.live.measure import Run, Sample, drive
 from benchmarks.live.processes import StartError, running, unused_port, wait_for
 from benchmarks.live.programs import PROGRAMS, Program
 from benchmarks.live.report import find, section, write
 from benchmarks.live.servers import TEMPLATES, configure
+from trio.testing import MockClock
+
+from paceline import CallableStrategy, CallError, FaultKind, RateLimitError
 
 SLEEPING = [sys.executable, "-c", "import time; time.sleep(600)"]
 
@@ -111,3 +116,20 @@ def test_programs_that_share_a_server_are_compared_while_all_of_them_have_items(
     figures = Run(batches=(), samples=samples, logs=(fast, slow), lost=0, load=1.0).figures(1.0)
     assert figures["jain"] == pytest.approx((4 + 2) ** 2 / (2 * (4**2 + 2**2)))
     assert (figures["limit"], figures["rate"]) == (8, 18.0)
+
+
+def test_a_run_counts_what_its_calls_came_to_and_every_item_once():
+    async def call(prompt):
+        await trio.sleep(0.5)
+        if prompt.startswith("Question q3:") and next(refusals):
+            raise RateLimitError("too many", retry_after=1.0)
+        if prompt.startswith("Question q5:"):
+            raise CallError("no such model", kind=FaultKind.REJECTED)
+        return "good", {"input_tokens": 1}
+
+    refusals = iter([True, False, False])
+    run = trio.run(partial(drive, [CallableStrategy(call)], items=20), clock=MockClock(autojump_threshold=0))
+    assert (len(run.served), len(run.refused), len(run.failed)) == (19, 1, 1)
+    assert (run.lost, dict(run.unsuccessful)) == (0, {"rejected": 1})
+    assert run.seconds >= 1.5  # the call, the wait and the call again
+    assert run.course().count("\n") >= 1
