@@ -21,10 +21,16 @@ class ALane:
     load: float
     at: float
     looks: int = 0
+    holders: tuple = ()
+    has_jobs: bool = True
+    only_customer: object = None
 
     def ready_at(self, now):
         self.looks += 1
         return self.at
+
+    def held_by(self, now):
+        return self.holders
 
 
 loads = st.sampled_from([0.0, 0.25, 0.5, 1.0, 1.5])

@@ -183,6 +183,11 @@ class FairQueue(Generic[T]):
         """Whose jobs wait."""
         return () if self.is_empty else tuple(self._flows)
 
+    @property
+    def only_customer(self) -> Customer | None:
+        """Whose jobs wait, if they are one customer's."""
+        return None if self._only is None else self._only.customer
+
     def jobs_of(self, customer: Customer) -> Iterator[T]:
         """Yield the waiting jobs of a customer."""
         flow = self._flows.get(customer)
@@ -293,6 +298,20 @@ class FairQueue(Generic[T]):
         if self._turns(now):
             return now
         return self._sleeping.key
+
+    def held_back(self, now: float) -> Sequence[Customer]:
+        """Return the customers whose jobs would go next, if these customers might start calls."""
+        flow = self._only
+        if flow is not None:
+            return () if flow.customer.may_start else (flow.customer,)
+        held: list[Customer] = []
+        for band in self._bands:
+            for flow in band:
+                if not flow.customer.may_start:
+                    held.append(flow.customer)
+                elif flow.backlog.ready_at(now) <= now:
+                    break
+        return held
 
     def discard(self, customer: Customer, job: T) -> None:
         """Remove a job that waits here."""

@@ -17,15 +17,19 @@ _EMPTY = object()
 
 
 class Heap(Generic[T]):
-    """Hashable items, each once; of equal keys, the first to come goes first."""
+    """Hashable items, each once; of equal keys, the first to come goes first.
+
+    Args:
+        order: Numbers the items; None: a counter of its own. Of heaps with a common one, the lowest first row has the item that goes first.
+    """
 
     __slots__ = ("_order", "_row_of", "rows")
 
-    def __init__(self) -> None:
+    def __init__(self, order: Iterator[int] | None = None) -> None:
         self.rows: list[list[Any]] = []
         """Key, order, value, item. The first row is never an empty one: the list is true if there are items."""
         self._row_of: dict[T, list[Any]] = {}
-        self._order = count()
+        self._order = count() if order is None else order
 
     def __len__(self) -> int:
         return len(self._row_of)
@@ -49,6 +53,11 @@ class Heap(Generic[T]):
         """The value of the item that goes first."""
         value: float = self.rows[0][2]
         return value
+
+    def key_of(self, item: T) -> float | None:
+        """Return the key of an item; None: it is not here."""
+        row = self._row_of.get(item)
+        return None if row is None else row[0]
 
     def is_due(self, number: float) -> bool:
         """Whether there is an item with a key that is not above a number."""

@@ -4,12 +4,17 @@ Rules owned here:
 
 1. Among the lanes that may start a call, the least loaded goes first; the load is the used share of the lane's own limit. So lanes
    share the common ceiling in proportion to what their providers allow, and a lane that must wait never delays another.
-2. A lane is looked at again only when it has changed, or its time has come: two thousand lanes cost no more than one.
+2. A lane is looked at only when its turn comes, and then again only when it has changed, or its time has come. So the work for a call
+   grows with the logarithm of the number of lanes.
+3. What holds a lane back, such as a customer that takes no more results, usually holds back others too. They are kept together,
+   and are not looked at one by one when it releases them.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Hashable, Sequence
+from itertools import count
 from typing import Generic, Protocol, TypeVar
 
 from .heap import Heap
@@ -23,27 +28,51 @@ class LaneView(Protocol):
         """Calls in flight divided by the limit: 0 is idle, 1 is full."""
         ...
 
+    @property
+    def has_jobs(self) -> bool:
+        """Whether jobs wait here."""
+        ...
+
+    @property
+    def only_customer(self) -> Hashable | None:
+        """The customer of all jobs that wait here; None: there are several, or none."""
+        ...
+
     def ready_at(self, now: float) -> float:
         """Return when its next call may start: `now` or earlier, a later time, or infinity if an event must come first."""
         ...
 
+    def held_by(self, now: float) -> Sequence[Hashable]:
+        """Return what holds it back that may hold back other lanes too: once one of these releases it, its next call may start earlier."""
+        ...
+
 
 L = TypeVar("L", bound=LaneView)
+_READY: Sequence[Hashable] = ("ready",)
+"""The place of a lane that may be ready."""
 
 
 class ReadyLanes(Generic[L]):
     """The lanes that may start a call, the least loaded first, and those whose time comes later.
 
-    A lane must be added whenever its load has changed, or something has happened after which its next call may start earlier. That it may
-    only start later is noticed when its turn comes.
+    A lane must be added whenever its load has changed, or something has happened to it after which its next call may start earlier;
+    where what held it back releases it, `release` is enough. That it may only start later is noticed when its turn comes.
     """
 
     def __init__(self) -> None:
         self._changed: dict[L, None] = {}
-        self._ready: Heap[L] = Heap()
-        """By load."""
+        self._order = count()
+        """One for all heaps by load: of equally loaded lanes, the first to come goes first."""
+        self._ready: Heap[L] = Heap(self._order)
+        """By load: lanes with jobs that are not known to be held back."""
+        self._held: dict[Hashable, Heap[L]] = {}
+        """By load: the lanes that each holder holds back, or did before it released them."""
+        self._released: set[Hashable] = set()
+        """The holders of the latter."""
         self._later: Heap[L] = Heap()
         """By the time at which they are ready."""
+        self._places: dict[L, Sequence[Hashable]] = {}
+        """Of each lane in a heap: its holders, or `_READY`."""
 
     def add(self, lane: L) -> None:
         """Look at a lane again."""
@@ -52,59 +81,101 @@ class ReadyLanes(Generic[L]):
     def discard(self, lane: L) -> None:
         """Forget a lane."""
         self._changed.pop(lane, None)
-        self._ready.discard(lane)
-        self._later.discard(lane)
+        self._remove(lane)
+
+    def release(self, holder: Hashable) -> None:
+        """Look again at the lanes that a holder holds back, when their turns come."""
+        if holder in self._held:
+            self._released.add(holder)
 
     def next(self, now: float) -> L | None:
         """Return the least loaded lane that may start a call now; None: no lane may before `next_time`.
 
-        A lane that starts a call, or refuses to, has changed.
+        A lane that is returned has changed: it starts a call, or refuses to.
         """
         while self._later.is_due(now):
             self._changed[self._later.pop()] = None
-        sorted_now: dict[L, None] = {}
-        while True:
-            if self._changed:
-                if len(self._changed) == 1 and not self._ready.rows:
-                    (lane,) = self._changed
-                    at = lane.ready_at(now)
-                    if at <= now:
-                        return lane
-                    self._changed.clear()
-                    self._wait(lane, at)
-                    return None
-                sorted_now = self._sort(now)
-            if not self._ready.rows:
-                return None
-            lane = self._ready.first
-            if lane in sorted_now or lane.ready_at(now) <= now:
-                return lane
-            self._changed[lane] = None
-
-    def _sort(self, now: float) -> dict[L, None]:
-        """Put each changed lane where it belongs now, and return them."""
-        changed, self._changed = self._changed, {}
-        for lane in changed:
-            self._ready.discard(lane)
+        changed = self._changed
+        if len(changed) == 1 and not (self._ready.rows or self._held):
+            (lane,) = changed
             at = lane.ready_at(now)
             if at <= now:
-                self._later.discard(lane)
-                self._ready.push(lane.load, lane)
-            else:
-                self._wait(lane, at)
-        return changed
+                return lane
+            self._remove(lane)
+            if at < math.inf or self._places:
+                changed.clear()
+                self._set_aside(lane, at, now)
+            return None  # the only lane there is stays among the changed ones: it need not be sorted
+        if changed:
+            self._sort()
+        while (heap := self._heap_of_next()) is not None:
+            lane = heap.first
+            at = lane.ready_at(now)
+            if at <= now:
+                heap.pop()
+                self._changed[lane] = None
+                return lane
+            self._remove(lane)
+            self._set_aside(lane, at, now)
+        return None
 
     def has_others(self, now: float) -> bool:
-        """Whether a lane beside the one that started a call last may start one now."""
-        return len(self._ready) > len(self._changed) or len(self._changed) > 1 or self._later.is_due(now)
-
-    def _wait(self, lane: L, at: float) -> None:
-        """Look at a lane again at `at`; infinity: once it has changed."""
-        self._later.discard(lane)
-        if at < math.inf:
-            self._later.push(at, lane)
+        """Whether a lane beside the one that was returned last may be ready."""
+        return bool(self._ready.rows or self._released) or len(self._changed) > 1 or self._later.is_due(now)
 
     @property
     def next_time(self) -> float:
         """When the next lane may start a call, or earlier, once `next` has found none for now; infinity: after an event."""
         return self._later.key
+
+    def _sort(self) -> None:
+        """Let the changed lanes that have jobs take their turns, among those that their only customer holds back if it does."""
+        changed, self._changed = self._changed, {}
+        for lane in changed:
+            load = lane.load
+            holder = lane.only_customer if self._held else None
+            heap = self._held.get(holder, self._ready)
+            if heap.key_of(lane) == load:
+                continue
+            self._remove(lane)
+            if lane.has_jobs:
+                heap.push(load, lane)
+                self._places[lane] = _READY if heap is self._ready else (holder,)
+
+    def _heap_of_next(self) -> Heap[L] | None:
+        """Return the heap whose first lane goes first; None: no lane may be ready."""
+        first = self._ready if self._ready.rows else None
+        if self._released:
+            for holder in tuple(self._released):
+                heap = self._held[holder]
+                if not heap.rows:
+                    del self._held[holder]
+                    self._released.remove(holder)
+                elif first is None or heap.rows[0] < first.rows[0]:
+                    first = heap
+        return first
+
+    def _set_aside(self, lane: L, at: float, now: float) -> None:
+        """Look at a lane again at `at`, or once it has changed or is released."""
+        holders = self._places[lane] = lane.held_by(now)
+        if at < math.inf:
+            self._later.push(at, lane)
+        for holder in holders:
+            heap = self._held.get(holder)
+            if heap is None:
+                heap = self._held[holder] = Heap(self._order)
+            heap.push(lane.load, lane)
+            self._released.discard(holder)  # it holds all of its lanes back again
+
+    def _remove(self, lane: L) -> None:
+        """Take a lane out of all heaps."""
+        holders = self._places.pop(lane, None)
+        if holders is None:
+            return
+        if holders is _READY:
+            self._ready.discard(lane)
+            return
+        self._later.discard(lane)
+        for holder in holders:
+            if holder in self._held:
+                self._held[holder].discard(lane)

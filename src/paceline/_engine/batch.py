@@ -107,9 +107,9 @@ class Batch(ReadItems):
     def may_start(self) -> bool:
         """Whether one of its waiting jobs may start a call."""
         return (
-            self._state is BatchState.OPEN
+            self._outlet.has_room
+            and self._state is BatchState.OPEN
             and not self._is_halted
-            and self._outlet.has_room
             and (self._commits is None or self._commits.has_room)
             and self._crew.has_room
         )

@@ -302,14 +302,14 @@ class CommitQueue:
         for job in group:
             self._hand_over(job)
         if was_full:
-            self._services.scheduler.touch_all(self._submitter)
+            self._services.scheduler.release(self._submitter)
         return True
 
     async def _commit_last(self) -> None:
         """Try to commit once more; withhold the results if it fails."""
         if not await self._commit():
             self._withhold_all()
-        self._services.scheduler.touch_all(self._submitter)
+        self._services.scheduler.release(self._submitter)
 
     def _withhold_all(self, reason: JournalError | None = None) -> None:
         self._failure = self._failure or reason

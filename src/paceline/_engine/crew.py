@@ -104,7 +104,8 @@ class Crew:
     @property
     def has_room(self) -> bool:
         """Whether hooks are fast enough for another call: few workers' calls have ended whose hooks have not."""
-        return self._workers - len(self._parked) - self.batch.in_flight < _MAX_IN_HOOKS
+        workers = self._workers
+        return workers < _MAX_IN_HOOKS or workers - len(self._parked) - self.batch.in_flight < _MAX_IN_HOOKS
 
     def park(self, worker: Worker) -> bool:
         """Let a worker wait for its next job; return whether it may."""
@@ -113,7 +114,7 @@ class Crew:
         had_room = self.has_room
         self._parked.append(worker)
         if not had_room:
-            self._services.scheduler.touch_all(self.batch)
+            self._services.scheduler.release(self.batch)
         if not self.is_busy:
             self._intake.wake()
         return True

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from typing import Any, Generic, TypeVar
 
 from .._core import fault_warnings, systematic_failure
@@ -20,7 +20,7 @@ from .._core.throughput import Throughput
 from .._core.token_estimate import TokenCosts
 from ..abc import LLMCallStrategy, RateController
 from .foreign import logger
-from .lane_job import LaneJob
+from .lane_job import ConnectionUse, LaneJob
 from .learned import LearnedQuota
 
 _REPEATEDLY = 2  # refusals between which others were served: a token estimate alone is too coarse to end an item
@@ -55,6 +55,8 @@ class Lane(Generic[J]):
         """When that began, in seconds."""
         self._idle_since = -math.inf
         """When its latest call ended, as far as is known."""
+        self._awaited: ConnectionUse | None = None
+        """Connections that were all taken when the next call needed one."""
         self._reopening = _FIRST_REOPENING
         self._is_probing = False
         self._exhausted: Fault | None = None
@@ -102,7 +104,17 @@ class Lane(Generic[J]):
     @property
     def load(self) -> float:
         """Calls in flight over the limit."""
-        return self._in_flight / max(1, self.pace.limit)
+        return self._in_flight / max(1, self.pace.limit) if self._in_flight else 0.0
+
+    @property
+    def has_jobs(self) -> bool:
+        """Whether a job waits here."""
+        return not self.queue.is_empty
+
+    @property
+    def only_customer(self) -> Customer | None:
+        """The customer of all jobs that wait here, if it is one."""
+        return self.queue.only_customer
 
     @property
     def exhausted(self) -> Fault | None:
@@ -169,9 +181,20 @@ class Lane(Generic[J]):
         job = self.queue.peek(now)
         if job is None:
             return self.queue.ready_at(now)
-        if job.use is not None and not job.use.has_room:
+        use = job.use
+        if use is not None and not use.has_room:
+            self._awaited = use
             return math.inf
         return self.pace.admit_at(now, job.cost or self._estimate_cost(job))
+
+    def held_by(self, now: float) -> Sequence[Hashable]:
+        """Return the customers, and the connections, that held its next call back when `ready_at` was asked last."""
+        if self._exhausted is not None or self._is_suspended:
+            return []
+        holders = self.queue.held_back(now)
+        if self._awaited is None or self._awaited.has_room:
+            return holders
+        return [*holders, self._awaited]
 
     def add(self, job: J) -> None:
         """Let a job wait for its first call."""

@@ -198,7 +198,7 @@ class Pool:
         self._start_task(run)
 
     def _on_setting(self) -> None:
-        self._in_loop(self._scheduler.touch_all)
+        self._in_loop(self._scheduler.allow_more)
 
     def _in_loop(self, function: Callable[..., object], *args: object) -> None:
         """Call a function in the pool's thread: at once, or soon if this is another one; not at all if the pool is closed."""
@@ -266,7 +266,7 @@ class Pool:
 
         At its end the iteration raises the exceptions that `collect` raises.
         """
-        handover: Handover[Any] = Handover(lambda: self._scheduler.touch_all(batch))
+        handover: Handover[Any] = Handover(lambda: self._scheduler.release(batch))
         batch = self.new_batch(intake, handover, priority=priority, tenant=tenant)
         return StreamedBatch(self, batch, handover)
 

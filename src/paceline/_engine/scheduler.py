@@ -12,6 +12,7 @@ Rules owned here:
 from __future__ import annotations
 
 import math
+from collections.abc import Hashable
 from typing import Any
 from weakref import WeakValueDictionary
 
@@ -85,7 +86,8 @@ class Scheduler:
         self._submitters.remove(submitter)
         for lane in submitter.lanes.values():
             lane.queue.clear(submitter)
-        self.touch_all(submitter)
+            self._touch(lane)
+        self.release(submitter)
 
     # ------------------------------------------------------------------------------------------ jobs come
 
@@ -221,7 +223,7 @@ class Scheduler:
         self._next_start = math.inf
         if self._in_flight >= self.config.max_workers:
             self._may_start_more = (
-                False  # one more may for each call that ends; `touch_all` is called when the setting changes
+                False  # one more may for each call that ends; `allow_more` is called when the setting changes
             )
             return None
         if now is None:
@@ -276,8 +278,8 @@ class Scheduler:
             lane.record_refusal(now)
             self._starving[lane.quota] = lane
         use = job.use
-        if use is not None and not use.has_room:  # other lanes may wait for the same connections
-            self.touch_all()
+        if use is not None and not use.has_room:  # lanes may wait for the connection that becomes free
+            self.release(use)
         change = lane.finish(job, now, signal)
         self._in_flight -= 1
         job.submitter.record_end()
@@ -297,10 +299,13 @@ class Scheduler:
                 if submitter.lanes.get(lane.quota) is lane:
                     submitter.heed_shut(lane, now)
 
-    def touch_all(self, submitter: Submitter | None = None) -> None:
-        """Look at all lanes again, or at those of a submitter that may start calls again."""
-        for lane in (self if submitter is None else submitter).lanes.values():
-            self._ready.add(lane)
+    def release(self, holder: Hashable) -> None:
+        """Look again at the lanes that a customer or connections have held back: they do not any more."""
+        self._ready.release(holder)
+        self.allow_more()
+
+    def allow_more(self) -> None:
+        """Start more calls soon, if there are any to start: something that has held them back does not any more."""
         self._may_start_more = True
         self.alarm.ring()
 
