@@ -43,7 +43,10 @@ class LaneView(Protocol):
         ...
 
     def held_by(self, now: float) -> Sequence[Hashable]:
-        """Return what holds it back that may hold back other lanes too: once one of these releases it, its next call may start earlier."""
+        """Return what holds it back that may hold back other lanes too: once one of these releases it, its next call may start earlier.
+
+        It is not asked where all jobs are one customer's and the next call starts at a known time: that one waits for nothing else.
+        """
         ...
 
 
@@ -157,7 +160,8 @@ class ReadyLanes(Generic[L]):
 
     def _set_aside(self, lane: L, at: float, now: float) -> None:
         """Look at a lane again at `at`, or once it has changed or is released."""
-        holders = self._places[lane] = lane.held_by(now)
+        waits_for_time = at < math.inf and lane.only_customer is not None
+        holders = self._places[lane] = () if waits_for_time else lane.held_by(now)
         if at < math.inf:
             self._later.push(at, lane)
         for holder in holders:

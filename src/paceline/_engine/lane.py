@@ -20,7 +20,7 @@ from .._core.throughput import Throughput
 from .._core.token_estimate import TokenCosts
 from ..abc import LLMCallStrategy, RateController
 from .foreign import logger
-from .lane_job import ConnectionUse, LaneJob
+from .lane_job import LaneJob
 from .learned import LearnedQuota
 
 _REPEATEDLY = 2  # refusals between which others were served: a token estimate alone is too coarse to end an item
@@ -55,8 +55,6 @@ class Lane(Generic[J]):
         """When that began, in seconds."""
         self._idle_since = -math.inf
         """When its latest call ended, as far as is known."""
-        self._awaited: ConnectionUse | None = None
-        """Connections that were all taken when the next call needed one."""
         self._reopening = _FIRST_REOPENING
         self._is_probing = False
         self._exhausted: Fault | None = None
@@ -181,20 +179,17 @@ class Lane(Generic[J]):
         job = self.queue.peek(now)
         if job is None:
             return self.queue.ready_at(now)
-        use = job.use
-        if use is not None and not use.has_room:
-            self._awaited = use
+        if job.use is not None and not job.use.has_room:
             return math.inf
         return self.pace.admit_at(now, job.cost or self._estimate_cost(job))
 
     def held_by(self, now: float) -> Sequence[Hashable]:
-        """Return the customers, and the connections, that held its next call back when `ready_at` was asked last."""
+        """Return the customers, and the connections, that hold its next call back."""
         if self._exhausted is not None or self._is_suspended:
             return []
-        holders = self.queue.held_back(now)
-        if self._awaited is None or self._awaited.has_room:
-            return holders
-        return [*holders, self._awaited]
+        held = self.queue.held_back(now)
+        job = self.queue.peek(now)
+        return held if job is None or job.use is None or job.use.has_room else [*held, job.use]
 
     def add(self, job: J) -> None:
         """Let a job wait for its first call."""
