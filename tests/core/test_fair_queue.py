@@ -11,7 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from paceline._core.fair_queue import LOWER_SHARE, FairQueue
+from paceline._core.fair_queue import FairQueue
+from paceline._core.priority_band import LOWER_SHARE
 
 NOW = 100.0
 

@@ -4,11 +4,10 @@ A customer is a batch, or the single calls of one tenant. Its jobs wait in a bac
 
 Rules owned here:
 
-1. The highest priority goes first. Meanwhile each lower priority that waits gets `LOWER_SHARE` of the calls, so that it does not starve;
-   all of them together get at most half, so that they do not displace the highest.
-2. Tenants of one priority take turns, and so do the customers of one tenant, whatever the number of their jobs.
-3. A customer that may not start a call keeps its turn while others go. So a lane is never idle while it has work that may be done.
-4. A customer that comes, or comes back, goes after those that wait already.
+1. The highest priority goes first. Meanwhile each lower one that waits gets a share of the calls, so that it does not starve. Whose turn
+   it is within a priority is a rule of its band (`priority_band`).
+2. A customer that may not start a call lets others go. So a lane is never idle while it has work that may be done.
+3. A customer that comes, or comes back, goes after those that wait already.
 
 A customer whose jobs all wait for a time sleeps: it is not looked at before that time, or before something happens to it.
 """
@@ -16,153 +15,28 @@ A customer whose jobs all wait for a time sleeps: it is not looked at before tha
 from __future__ import annotations
 
 import math
-from collections import OrderedDict
-from collections.abc import Iterable, Iterator, Sequence
-from itertools import islice
-from typing import Generic, Protocol, TypeVar
+from collections.abc import Iterator, Sequence
+from typing import Generic, TypeVar
 
-import attrs
-
-from .backlog import Backlog
 from .heap import Heap
+from .priority_band import LOWER_SHARE, Band, Customer, Flow, first_of, share_out
 
 T = TypeVar("T")
-
-LOWER_SHARE = 0.05
-"""Share of a lane's calls that each lower priority gets while a higher one waits."""
-_ALL_LOWER = 0.5  # the most that all lower priorities get together
-_LOOKED_AT = 16  # tenants, or customers of one, that are counted; others are estimated from these: a count for each call must be cheap
-
-
-class Customer(Protocol):
-    """The owner of jobs that wait together, compared by identity. Its priority and tenant never change."""
-
-    @property
-    def priority(self) -> int:
-        """Higher goes first."""
-        ...
-
-    @property
-    def tenant(self) -> str:
-        """For whom its calls are made."""
-        ...
-
-    @property
-    def may_start(self) -> bool:
-        """Whether one of its jobs may start a call."""
-        ...
-
-
-@attrs.define(eq=False)
-class _Flow(Generic[T]):
-    """The waiting jobs of one customer."""
-
-    customer: Customer
-    band: _Band[T]
-    backlog: Backlog[T] = attrs.field(factory=Backlog)
-
-    @property
-    def startable(self) -> int:
-        """Number of its jobs that wait for nothing but their turn."""
-        return self.backlog.ready if self.customer.may_start else 0
-
-
-@attrs.define(eq=False)
-class _Band(Generic[T]):
-    """The customers of one priority that do not sleep, by tenant; the first tenant's first customer is next in turn."""
-
-    priority: int
-    tenants: OrderedDict[str, OrderedDict[_Flow[T], None]] = attrs.field(factory=OrderedDict)
-    credit: float = 0.0
-    """Calls that it may start before higher priorities."""
-    size: int = 0
-    """Number of its customers, also of those that sleep."""
-
-    def __iter__(self) -> Iterator[_Flow[T]]:
-        for flows in self.tenants.values():
-            yield from flows
-
-    def append(self, flow: _Flow[T]) -> None:
-        """Let a flow take its turn after all others."""
-        tenant = flow.customer.tenant
-        flows = self.tenants.get(tenant)
-        if flows is None:
-            flows = self.tenants[tenant] = OrderedDict()
-        flows[flow] = None
-
-    def remove(self, flow: _Flow[T]) -> None:
-        """Take a flow out of the turns, if it is there."""
-        tenant = flow.customer.tenant
-        flows = self.tenants.get(tenant)
-        if flows is not None and flow in flows:
-            del flows[flow]
-            if not flows:
-                del self.tenants[tenant]
-
-    def end_turn(self, flow: _Flow[T]) -> None:
-        """Let all others go before a flow."""
-        tenant = flow.customer.tenant
-        self.tenants[tenant].move_to_end(flow)
-        self.tenants.move_to_end(tenant)
-
-    def ahead_of(self, customer: Customer, own: _Flow[T] | None) -> int:
-        """Return how many of its jobs start before a new one of a customer; `own`: the customer's flow."""
-        waiting = 0 if own is None else own.backlog.ready
-        flows = self.tenants.get(customer.tenant, OrderedDict())
-        flows_in_turn = ((flow is own, flow.startable) for flow in flows)
-        of_tenant = waiting + _of_others(flows_in_turn, len(flows) - (own in flows), waiting)
-        tenants = ((tenant == customer.tenant, _startable(flows)) for tenant, flows in self.tenants.items())
-        return of_tenant + _of_others(tenants, len(self.tenants) - (customer.tenant in self.tenants), of_tenant)
-
-    @property
-    def startable(self) -> int:
-        """Number of its jobs that wait for nothing but their turn; an estimate if it has many tenants."""
-        of_tenants = [_startable(flows) for flows in islice(self.tenants.values(), _LOOKED_AT)]
-        return _scaled(sum(of_tenants), len(of_tenants), len(self.tenants))
-
-
-def _startable(flows: OrderedDict[_Flow[T], None]) -> int:
-    """Return how many jobs of a tenant wait for nothing but their turn; an estimate if it has many customers."""
-    of_flows = [flow.startable for flow in islice(flows, _LOOKED_AT)]
-    return _scaled(sum(of_flows), len(of_flows), len(flows))
-
-
-def _of_others(in_turn: Iterable[tuple[bool, int]], number: int, own: int) -> int:
-    """Return how many jobs of others start before a customer's or a tenant's job after its `own` earlier ones, if all take turns.
-
-    Args:
-        in_turn: Of each that takes turns, in their order: whether it is that one, and its number of jobs.
-        number: How many others there are; if they are many, the result is an estimate from the first of them.
-        own: Number of jobs of that one.
-    """
-    total, others, is_before = 0, 0, 1
-    for is_own, jobs in islice(in_turn, _LOOKED_AT):
-        if is_own:
-            is_before = 0
-        else:
-            others += 1
-            total += min(jobs, own + is_before)
-    return _scaled(total, others, number)
-
-
-def _scaled(total: int, number: int, of: int) -> int:
-    """Return the sum over all, from that over a number of them."""
-    return total if number >= of else round(total * of / number)
 
 
 class FairQueue(Generic[T]):
     """The waiting jobs of one lane. Owned by one task tree; no method awaits."""
 
     def __init__(self) -> None:
-        self._flows: dict[Customer, _Flow[T]] = {}
+        self._flows: dict[Customer, Flow[T]] = {}
         """Those with jobs; an only one may be empty, as its next job is likely to come soon."""
-        self._only: _Flow[T] | None = None
+        self._only: Flow[T] | None = None
         """The flow, if there is only one. It never sleeps."""
-        self._bands: list[_Band[T]] = []
+        self._bands: list[Band[T]] = []
         """The highest priority first."""
-        self._sleeping: Heap[_Flow[T]] = Heap()
+        self._sleeping: Heap[Flow[T]] = Heap()
         """By the time at which a job of theirs may start."""
-        self._stepped_back: dict[Customer, _Flow[T]] = {}
+        self._stepped_back: dict[Customer, Flow[T]] = {}
         """Those with jobs that may have stepped back."""
         self._idle = True
 
@@ -235,14 +109,14 @@ class FairQueue(Generic[T]):
             self._stepped_back[customer] = flow
             flow.backlog.idle = self._idle
 
-    def _flow_of(self, customer: Customer) -> _Flow[T]:
+    def _flow_of(self, customer: Customer) -> Flow[T]:
         """Return the flow of a customer, awake."""
         flow = self._flows.get(customer)
         if flow is None:
             if self._only is not None and self.is_empty:
                 self._remove(self._only)
             band = self._band_of(customer.priority)
-            flow = self._flows[customer] = _Flow(customer, band)
+            flow = self._flows[customer] = Flow(customer, band)
             band.append(flow)
             band.size += 1
             self._find_only()
@@ -250,11 +124,11 @@ class FairQueue(Generic[T]):
             self._wake(flow)
         return flow
 
-    def _band_of(self, priority: int) -> _Band[T]:
+    def _band_of(self, priority: int) -> Band[T]:
         for band in self._bands:
             if band.priority == priority:
                 return band
-        band = _Band[T](priority)
+        band = Band[T](priority)
         self._bands.append(band)
         self._bands.sort(key=lambda band: -band.priority)
         return band
@@ -268,7 +142,7 @@ class FairQueue(Generic[T]):
             turns = self._turns(now)
             if not turns:
                 return None
-            flow = _first(turns)
+            flow = first_of(turns)
         return flow.backlog.peek(now) if flow.customer.may_start else None
 
     def take(self, now: float) -> T | None:
@@ -279,10 +153,10 @@ class FairQueue(Generic[T]):
         turns = self._turns(now)
         if not turns:
             return None
-        flow = _first(turns)
+        flow = first_of(turns)
         job = flow.backlog.take(now)
         if len(turns) > 1:
-            _share_out(turns, flow.band)
+            share_out(turns, flow.band)
         flow.band.end_turn(flow)
         self._drop_if_empty(flow)
         return job
@@ -304,14 +178,7 @@ class FairQueue(Generic[T]):
         flow = self._only
         if flow is not None:
             return () if flow.customer.may_start else (flow.customer,)
-        held: list[Customer] = []
-        for band in self._bands:
-            for flow in band:
-                if not flow.customer.may_start:
-                    held.append(flow.customer)
-                elif flow.backlog.ready_at(now) <= now:
-                    break
-        return held
+        return [customer for band in self._bands for customer in band.held_back(now)]
 
     def discard(self, customer: Customer, job: T) -> None:
         """Remove a job that waits here."""
@@ -331,33 +198,21 @@ class FairQueue(Generic[T]):
                     self._remove(flow)
         return jobs
 
-    def _turns(self, now: float) -> list[_Flow[T]]:
+    def _turns(self, now: float) -> list[Flow[T]]:
         """Return of each priority the flow that goes next in it, the highest priority first."""
         while self._sleeping.is_due(now):
             self._wake(self._sleeping.first)
-        turns: list[_Flow[T]] = []
+        turns: list[Flow[T]] = []
         for band in self._bands:
-            flow = self._next_of(band, now)
+            flow, waiting = band.next_at(now)
+            for at, sleeper in waiting:
+                band.remove(sleeper)
+                self._sleeping.push(at, sleeper)
             if flow is not None:
                 turns.append(flow)
         return turns
 
-    def _next_of(self, band: _Band[T], now: float) -> _Flow[T] | None:
-        waiting: list[tuple[_Flow[T], float]] = []
-        found: _Flow[T] | None = None
-        for flow in band:
-            if flow.customer.may_start:
-                at = flow.backlog.ready_at(now)
-                if at <= now:
-                    found = flow
-                    break
-                waiting.append((flow, at))
-        for flow, at in waiting:
-            band.remove(flow)
-            self._sleeping.push(at, flow)
-        return found
-
-    def _wake(self, flow: _Flow[T]) -> None:
+    def _wake(self, flow: Flow[T]) -> None:
         if self._sleeping.discard(flow):
             flow.band.append(flow)
 
@@ -392,12 +247,12 @@ class FairQueue(Generic[T]):
 
     # ------------------------------------------------------------------------------------------ customers
 
-    def _drop_if_empty(self, flow: _Flow[T]) -> None:
+    def _drop_if_empty(self, flow: Flow[T]) -> None:
         """Forget a customer without jobs, unless it is the only one."""
         if self._only is None and not len(flow.backlog):
             self._remove(flow)
 
-    def _remove(self, flow: _Flow[T]) -> None:
+    def _remove(self, flow: Flow[T]) -> None:
         del self._flows[flow.customer]
         self._stepped_back.pop(flow.customer, None)
         self._sleeping.discard(flow)
@@ -414,20 +269,3 @@ class FairQueue(Generic[T]):
             self._wake(self._only)
         else:
             self._only = None
-
-
-def _first(turns: Sequence[_Flow[T]]) -> _Flow[T]:
-    """Return the flow that goes first: a lower priority's if it has the credit for it."""
-    for flow in turns[1:]:
-        if flow.band.credit >= 1.0:
-            return flow
-    return turns[0]
-
-
-def _share_out(turns: Sequence[_Flow[T]], taken: _Band[T]) -> None:
-    """Give the lower priorities that wait their share of a call; take it from the one that was chosen."""
-    share = min(LOWER_SHARE, _ALL_LOWER / (len(turns) - 1))
-    for flow in turns[1:]:
-        flow.band.credit += share
-        if flow.band is taken:
-            taken.credit -= 1.0

@@ -13,7 +13,7 @@ Rules owned here:
 from __future__ import annotations
 
 import math
-from collections.abc import Hashable, Sequence
+from collections.abc import Sequence
 from itertools import count
 from typing import Generic, Protocol, TypeVar
 
@@ -34,7 +34,7 @@ class LaneView(Protocol):
         ...
 
     @property
-    def only_customer(self) -> Hashable | None:
+    def only_customer(self) -> object | None:
         """The customer of all jobs that wait here; None: there are several, or none."""
         ...
 
@@ -42,7 +42,7 @@ class LaneView(Protocol):
         """Return when its next call may start: `now` or earlier, a later time, or infinity if an event must come first."""
         ...
 
-    def held_by(self, now: float) -> Sequence[Hashable]:
+    def held_by(self, now: float) -> Sequence[object]:
         """Return what holds it back that may hold back other lanes too: once one of these releases it, its next call may start earlier.
 
         It is not asked where all jobs are one customer's and the next call starts at a known time: that one waits for nothing else.
@@ -51,7 +51,7 @@ class LaneView(Protocol):
 
 
 L = TypeVar("L", bound=LaneView)
-_READY: Sequence[Hashable] = ("ready",)
+_READY: Sequence[object] = ("ready",)
 """The place of a lane that may be ready."""
 
 
@@ -68,13 +68,13 @@ class ReadyLanes(Generic[L]):
         """One for all heaps by load: of equally loaded lanes, the first to come goes first."""
         self._ready: Heap[L] = Heap(self._order)
         """By load: lanes with jobs that are not known to be held back."""
-        self._held: dict[Hashable, Heap[L]] = {}
+        self._held: dict[object, Heap[L]] = {}
         """By load: the lanes that each holder holds back, or did before it released them."""
-        self._released: set[Hashable] = set()
+        self._released: set[object] = set()
         """The holders of the latter."""
         self._later: Heap[L] = Heap()
         """By the time at which they are ready."""
-        self._places: dict[L, Sequence[Hashable]] = {}
+        self._places: dict[L, Sequence[object]] = {}
         """Of each lane in a heap: its holders, or `_READY`."""
 
     def add(self, lane: L) -> None:
@@ -86,7 +86,7 @@ class ReadyLanes(Generic[L]):
         self._changed.pop(lane, None)
         self._remove(lane)
 
-    def release(self, holder: Hashable) -> None:
+    def release(self, holder: object) -> None:
         """Look again at the lanes that a holder holds back, when their turns come."""
         if holder in self._held:
             self._released.add(holder)

@@ -22,8 +22,8 @@ from .._core import pace
 from .._core.answer_times import PART, AnswerTimes
 from .._core.denials import Denials
 from .._core.exceptions import Busy
-from .._core.fair_queue import Customer
 from .._core.fault import Fault, FaultKind
+from .._core.priority_band import Customer
 from .._core.prompt import size_of
 from .._core.waiting_room import Refusal, RoomLimits, refusal, shut_refusal
 from ..abc import LLMCallStrategy, LLMWorkItem

@@ -10,10 +10,10 @@ from anyio import CancelScope
 
 from .._core import escalation, pace, retry
 from .._core.config import ProcessorConfig
-from .._core.fair_queue import Customer
 from .._core.fault import Fault
 from .._core.fault_groups import FaultGroup
 from .._core.item_result import WorkItemResult as ItemResultClass
+from .._core.priority_band import Customer
 from .._core.refusals import NOT_REFUSED, RefusalRecord
 from .._core.results import Attempt, WorkItemResult
 from .._core.usage import NO_USAGE, TokenUsage

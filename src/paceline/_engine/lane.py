@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Hashable, Sequence
+from collections.abc import Sequence
 from typing import Any, Generic, TypeVar
 
 from .._core import fault_warnings, systematic_failure
-from .._core.fair_queue import Customer, FairQueue
+from .._core.fair_queue import FairQueue
 from .._core.fault import Fault, FaultKind, FaultReason
 from .._core.long_hints import NO_LONG_HINTS, LongHints
 from .._core.pace import TRUST, PaceChange, PaceController
+from .._core.priority_band import Customer
 from .._core.prompt import characters_of
 from .._core.provider_answers.classify import describe
 from .._core.quantity import quantity
@@ -183,7 +184,7 @@ class Lane(Generic[J]):
             return math.inf
         return self.pace.admit_at(now, job.cost or self._estimate_cost(job))
 
-    def held_by(self, now: float) -> Sequence[Hashable]:
+    def held_by(self, now: float) -> Sequence[object]:
         """Return the customers, and the connections, that hold its next call back."""
         if self._exhausted is not None or self._is_suspended:
             return []

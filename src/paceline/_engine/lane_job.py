@@ -6,7 +6,7 @@ from typing import Any, Protocol
 
 import attrs
 
-from .._core.fair_queue import Customer
+from .._core.priority_band import Customer
 from .._core.refusals import RefusalRecord
 from ..abc import LLMCallStrategy, LLMWorkItem
 

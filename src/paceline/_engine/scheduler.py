@@ -12,7 +12,6 @@ Rules owned here:
 from __future__ import annotations
 
 import math
-from collections.abc import Hashable
 from typing import Any
 from weakref import WeakValueDictionary
 
@@ -299,7 +298,7 @@ class Scheduler:
                 if submitter.lanes.get(lane.quota) is lane:
                     submitter.heed_shut(lane, now)
 
-    def release(self, holder: Hashable) -> None:
+    def release(self, holder: object) -> None:
         """Look again at the lanes that a customer or connections have held back: they do not any more."""
         self._ready.release(holder)
         self.allow_more()

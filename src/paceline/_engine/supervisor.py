@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 import attrs
 from anyio import current_time
 
-from .._core.fair_queue import Customer
 from .._core.fault import Fault, FaultKind
+from .._core.priority_band import Customer
 from .job import Job
 from .lane import Lane, own_refusal_fault
 from .steps import STEP
