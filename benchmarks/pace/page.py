@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from statistics import fmean
 
@@ -33,13 +33,17 @@ measured up to then.
 
 {scenarios}
 
-### As real servers limit
+{plots}
+
+## As real servers limit
+
+Scenarios as they were seen at real servers; otherwise as above.
 
 {real}
 
 {targets}
 
-{plots}
+{real_plots}
 
 ## Families of limits
 
@@ -69,7 +73,9 @@ def write(path: Path, results: Sequence[Result]) -> None:
     """Write the page and its plots."""
     complete = [result for result in results if "error" not in result]
     folder = path.with_suffix("")
-    plots = [_section(name, group, folder) for name, group in grouped(results, "trial").items() if name in SCENARIOS]
+    plots = {
+        name: _section(name, group, folder) for name, group in grouped(results, "trial").items() if name in SCENARIOS
+    }
     old = path.read_text(encoding="utf-8") if path.exists() else ""
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(
@@ -78,9 +84,10 @@ def write(path: Path, results: Sequence[Result]) -> None:
             where=machine(),
             seeds=_seeds(complete),
             scenarios=_matrix(results, [name for name in SCENARIOS if name not in real_servers.BUILDERS]),
-            real=_matrix(results, [name for name in SCENARIOS if name in real_servers.BUILDERS]),
+            plots=_joined(text for name, text in plots.items() if name not in real_servers.BUILDERS),
+            real=_matrix(results, tuple(real_servers.BUILDERS)),
             targets=_targets(results),
-            plots="\n\n".join(plots),
+            real_plots=_joined(text for name, text in plots.items() if name in real_servers.BUILDERS),
             families=_matrix(results, tuple(FAMILIES)),
             bounds=bounds.section(complete, ablation.find(old)),
             real_servers=report.find(old),
@@ -98,6 +105,10 @@ def _matrix(results: Sequence[Result], trials: Sequence[str]) -> str:
         cells = grouped(group, "trial")
         rows.append((contender(name).label, *(cell(cells.get(trial, ())) for trial in trials)))
     return table(("", *(FAMILIES.get(trial, trial) for trial in trials)), rows)
+
+
+def _joined(paragraphs: Iterable[str]) -> str:
+    return "\n\n".join(paragraphs)
 
 
 def _targets(results: Sequence[Result]) -> str:
