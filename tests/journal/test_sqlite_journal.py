@@ -456,7 +456,7 @@ async def test_a_message_of_a_fault_may_be_odd(path):
         batch = await process_prompts(CallableStrategy(answer), ["x"], journal=path)
         assert batch.failures == {FaultKind.REFUSED: 1}
     assert batch.recalled == 1
-    assert batch.results[0].error.message == "CallError: a\0b\\ud800c"
+    assert batch.results[0].error.message == "CallError: a\\x00b\\ud800c"
 
 
 def test_an_output_that_is_not_a_json_number_is_null(path):

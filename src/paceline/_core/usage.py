@@ -7,9 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from operator import attrgetter
-from typing import Any
+from typing import Any, Final
 
 import attrs
+
+MOST_TOKENS: Final = 10**10
+"""More tokens than any call has: a larger count is not believed, so that the sum over 900 million calls fits in 64 bits."""
 
 
 def _is_count(_: object, attribute: attrs.Attribute[int], value: object) -> None:

@@ -9,6 +9,7 @@ import json
 import os
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from itertools import chain
 from os import PathLike
 from typing import Any, Self
 
@@ -20,8 +21,8 @@ from .._core.exceptions import ConfigurationError, JournalError
 from .._core.fault import FaultKind
 from .._core.fault_groups import SHOWN_GROUPS, FaultGroup, group_faults
 from .._core.pace import PaceKnowledge
-from .._core.usage import TokenUsage
-from . import lock, schema
+from .._core.usage import MOST_TOKENS, TokenUsage
+from . import damage, lock, schema
 from .connection import connect_to_read, journal_errors
 from .inserts import marks, storable
 from .items import KnownItem
@@ -160,9 +161,8 @@ class JournalReader:
 
     def strategies(self) -> dict[int, dict[str, Any]]:
         """Return the identities of all strategies by number."""
-        return {
-            number: self._data(identity) for number, identity in self._all("SELECT strategy, identity FROM strategies")
-        }
+        rows = self._all("SELECT strategy, identity FROM strategies")
+        return {number: json.loads(identity) for number, identity in self._sound(rows, damage.STRATEGY, "strategies")}
 
     def known(self) -> int:
         """Return the number of registered items, including those that are gone."""
@@ -177,7 +177,7 @@ class JournalReader:
         )
         return {
             names[name]: KnownItem(content, number, kind, bool(done), bool(gone), run)
-            for name, content, number, kind, done, gone, run in rows
+            for name, content, number, kind, done, gone, run in self._sound(rows, damage.ITEM, "items")
         }
 
     def answered(self, contents: Collection[bytes], strategy: int) -> set[bytes]:
@@ -207,6 +207,7 @@ class JournalReader:
         kinds = self._all(
             "SELECT kind, COUNT(*), SUM(refusals) FROM results r JOIN items i USING (item) WHERE NOT gone GROUP BY kind"
         )
+        kinds = list(self._sound(kinds, damage.STATE, "results"))
         return Counts(
             total=self._number("SELECT COUNT(*) FROM items WHERE NOT gone"),
             succeeded=sum(count for kind, count, _ in kinds if kind is None),
@@ -235,27 +236,30 @@ class JournalReader:
             (_MOST_MESSAGES,),
         )
         known = set(FaultKind)
-        return group_faults((row for row in rows if row[0] in known), most)
+        return group_faults((row for row in self._sound(rows, damage.MESSAGE, "faults") if row[0] in known), most)
 
     def models(self) -> list[tuple[ModelUse, float | None]]:
         """Return each model's use over all runs, with its cost in USD; the cost is None if a price was not known."""
         written = self._version >= schema.WRITTEN_TOKENS
         rows = self._all(f"""
-            SELECT IFNULL(model, quota), COUNT(*), SUM(kind IS NULL), SUM(input_tokens), SUM(output_tokens),
-                SUM(cached_input_tokens), SUM(total_tokens),
-                {"SUM(cache_written_tokens), SUM(cache_written_1h_tokens)" if written else "0, 0"},
+            SELECT IFNULL(model, quota), COUNT(*), SUM(kind IS NULL), {_sum("input_tokens")}, {_sum("output_tokens")},
+                {_sum("cached_input_tokens")}, {_sum("total_tokens")},
+                {f"{_sum('cache_written_tokens')}, {_sum('cache_written_1h_tokens')}" if written else "0, 0"},
                 CASE WHEN COUNT(cost) = COUNT(*) THEN SUM(cost) END
             FROM attempts GROUP BY 1 ORDER BY 1
         """)  # noqa: S608 - all parts are constants
         return [
             (ModelUse(model=name, calls=calls, accepted=accepted, usage=TokenUsage(*tokens)), cost)
-            for name, calls, accepted, *tokens, cost in rows
+            for name, calls, accepted, *tokens, cost in self._sound(rows, damage.MODEL, "attempts by model")
         ]
 
     def runs(self) -> list[RunRecord]:
         """Return the runs, oldest first."""
         rows = self._all("SELECT run, pid, version, began, ended FROM runs ORDER BY run")
-        return [RunRecord(run=run, pid=pid, version=v, began=began, ended=ended) for run, pid, v, began, ended in rows]
+        return [
+            RunRecord(run=run, pid=pid, version=v, began=began, ended=ended)
+            for run, pid, v, began, ended in self._sound(rows, damage.RUN, "runs")
+        ]
 
     def writer(self) -> int | None:
         """Return the id of the process that writes the journal now; None if no process does, or its run has not started."""
@@ -267,7 +271,7 @@ class JournalReader:
     def pace(self) -> list[PaceEntry]:
         """Return the changes of the pace over all runs, oldest first."""
         rows = self._all("SELECT run, at, quota, handle, old, new, reason FROM pace ORDER BY run, at, rowid")
-        return [PaceEntry(*row) for row in rows]
+        return [PaceEntry(*row) for row in self._sound(rows, damage.PACE, "changes of the pace")]
 
     def results(self, *, after: int = 0, in_input_order: bool = False, failed: bool = False) -> Iterator[StoredResult]:
         """Yield the results of the items in the input: see `rows`."""
@@ -285,14 +289,14 @@ class JournalReader:
         order = "i.place, i.item" if in_input_order else "r.seq"
         with self._as_journal_errors():
             rows = self._db.execute(f"{select_result(self._version)} {where} ORDER BY {order}", (after,))
-            while page := rows.fetchmany(_FETCH_SIZE):
-                yield from page
+            pages = iter(lambda: rows.fetchmany(_FETCH_SIZE), [])
+            yield from self._sound(chain.from_iterable(pages), damage.RESULT, "results")
 
     def pending_ids(self) -> Iterator[str]:
         """Yield the ids of items without a result, in the order of the input."""
         query = "SELECT id FROM items WHERE NOT gone AND item NOT IN (SELECT item FROM results) ORDER BY place, item"
         with self._as_journal_errors():
-            yield from (name for (name,) in self._db.execute(query))
+            yield from (name for (name,) in self._sound(self._db.execute(query), damage.ID, "items"))
 
     def places(
         self, *, failed: Iterable[str] | None = None, settled: bool = False, unsettled: bool = False
@@ -311,12 +315,15 @@ class JournalReader:
         conditions += ["r.item IS NULL"] if unsettled else []
         query = f"SELECT place FROM items i LEFT JOIN results r USING (item) WHERE NOT gone AND place IS NOT NULL AND ({' OR '.join(conditions)})"  # noqa: S608 - only question marks
         with self._as_journal_errors():
-            for (place,) in self._db.execute(query, kinds):
+            for (place,) in self._sound(self._db.execute(query, kinds), damage.PLACE, "items"):
                 byte, bit = divmod(place, 8)
                 if byte >= len(bits):
                     bits.extend(bytes(max(byte + 1 - len(bits), len(bits))))
                 bits[byte] |= 1 << bit
         return bits
+
+    def _sound(self, rows: Iterable[Any], columns: damage.Columns, table: str) -> Iterator[Any]:
+        return damage.sound(rows, columns, self.path, table)
 
     def _all(self, query: str, values: tuple[Any, ...] = ()) -> list[Any]:
         with self._as_journal_errors():
@@ -329,7 +336,10 @@ class JournalReader:
             raise JournalError(f"{self.path}: is damaged: it has a value that is not JSON") from None
 
     def _number(self, query: str, *values: int) -> int:
-        return int(self._all(query, values)[0][0])
+        found: object = self._all(query, values)[0][0]
+        if type(found) is not int:
+            raise JournalError(f"{self.path}: is damaged: it has {found!r:.40} where a number must be")
+        return found
 
     @contextmanager
     def _as_journal_errors(self) -> Iterator[None]:
@@ -338,6 +348,11 @@ class JournalReader:
                 yield
         except UnicodeDecodeError as error:  # raised for an SQLite message that quotes damaged text
             raise JournalError(f"{self.path}: is damaged, and cannot be read") from error
+
+
+def _sum(column: str) -> str:
+    """Return the expression of a sum that cannot overflow, whatever a server has claimed or an earlier version stored."""
+    return f"SUM(MIN({column}, {MOST_TOKENS}))"
 
 
 def has_place(bits: bytearray, place: int) -> bool:

@@ -135,9 +135,9 @@ def test_a_missing_count_is_the_rest_of_the_total(counts, usage):
 @pytest.mark.parametrize(
     ("value", "count"),
     [
-        *((12, 12), (12.0, 12), (11.5, 12), ("12", 12), (2**53 - 1, 2**53 - 1)),
+        *((12, 12), (12.0, 12), (11.5, 12), ("12", 12), (10**10, 10**10)),
         *((value, 0) for value in (None, True, -1, -1.5, "", "-3", "1e3", "٣", [5], {"n": 5})),
-        *((value, 0) for value in (10**30, 2**53, "9" * 400, float("nan"), float("inf"), 1e300)),
+        *((value, 0) for value in (10**30, 10**10 + 1, "9" * 400, float("nan"), float("inf"), 1e300)),
     ],
 )
 def test_a_count_is_read_from_any_form_and_ignored_if_it_is_not_plausible(value, count):

@@ -7,7 +7,7 @@ Rules owned here:
 2. A provider that reports thinking beside its other output gives it away by its total. What a total has beyond the counts is output, unless
    it equals the tokens of a cache, which some gateways count beside the prompt.
 3. If only the total and one of input and output are reported, the other is the rest. A total alone is kept as a total: its cost is unknown.
-4. A count may be missing, null, a float or a numeral. One that is not plausible (negative, not finite, 2**53 or more) is missing.
+4. A count may be missing, null, a float or a numeral. One that is not plausible (negative, not finite, more than `MOST_TOKENS`) is missing.
 """
 
 from __future__ import annotations
@@ -16,10 +16,9 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from ..usage import NO_USAGE, TokenUsage
+from ..usage import MOST_TOKENS, NO_USAGE, TokenUsage
 
-_LIMIT = 2**53  # counts from here on are not plausible
-_LONGEST_NUMERAL = 16  # digits of the largest plausible count
+_LONGEST_NUMERAL = len(str(MOST_TOKENS))  # digits of the largest plausible count
 
 
 def chat_usage(counts: object) -> TokenUsage:
@@ -124,7 +123,7 @@ def _plausible(value: object) -> int | None:
         value = int(value)
     if isinstance(value, float) and math.isfinite(value):
         value = math.ceil(value)  # half a token is billed as one
-    return value if type(value) is int and 0 <= value < _LIMIT else None
+    return value if type(value) is int and 0 <= value <= MOST_TOKENS else None
 
 
 def _first_mapping(counts: object, *names: str) -> Mapping[str, Any]:

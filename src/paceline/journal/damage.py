@@ -1,0 +1,147 @@
+"""Damage: values in a journal that no run has written, found where they are read.
+
+A journal may be damaged, edited, or made by someone else: SQLite stores any value in any column. Each row is checked before it is used, so that no
+other code has to expect a null, another type, or JSON that is broken over lines.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any, Final, TypeAlias
+
+from .._core.exceptions import JournalError
+from .._core.fault import FaultKind
+
+_KINDS = frozenset(map(str, FaultKind))
+_MOST = 2**63 - 1  # of counts: SQLite has no larger ones
+MOST_PLACES: Final = 2**30
+"""Items of one input: a place takes a bit of memory."""
+
+Check: TypeAlias = Callable[[Any], bool]
+Columns: TypeAlias = Sequence[tuple[str, Check, str]]
+"""Of each column its name, whether a value may be in it, and what it must be, in words."""
+
+
+def _is_count(value: object) -> bool:
+    return type(value) is int and 0 <= value <= _MOST
+
+
+def _is_number(value: object) -> bool:
+    return type(value) in {int, float} and math.isfinite(value)  # type: ignore[arg-type]  # one of both
+
+
+def _is_text(value: object) -> bool:
+    return type(value) is str
+
+
+def _is_kind(value: object) -> bool:
+    return value is None or value in _KINDS
+
+
+def _is_json_line(value: object) -> bool:
+    """Whether a value is JSON that a run has written: on one line, as it becomes a part of a line."""
+    if type(value) is not str or "\n" in value or "\r" in value:
+        return False
+    try:
+        json.loads(value)
+    except (ValueError, RecursionError):
+        return False
+    return True
+
+
+def _or_null(check: Check) -> Check:
+    return lambda value: value is None or check(value)
+
+
+def _counts(*names: str) -> Columns:
+    return [(name, _is_count, "a whole number, 0 or more") for name in names]
+
+
+def _texts(*names: str) -> Columns:
+    return [(name, _is_text, "a text") for name in names]
+
+
+def _texts_or_null(*names: str) -> Columns:
+    return [(name, _or_null(_is_text), "a text or null") for name in names]
+
+
+def _numbers(*names: str) -> Columns:
+    return [(name, _is_number, "a finite number") for name in names]
+
+
+def _numbers_or_null(*names: str) -> Columns:
+    return [(name, _or_null(_is_number), "a finite number or null") for name in names]
+
+
+_KIND: Columns = [("kind", _is_kind, "a kind of fault or null")]
+_USAGE = _counts(
+    "input_tokens",
+    "output_tokens",
+    "cached_input_tokens",
+    "total_tokens",
+    "cache_written_tokens",
+    "cache_written_1h_tokens",
+)
+RESULT: Final[Columns] = [
+    *_counts("seq", "item"),
+    *_texts("id"),
+    *_counts("run"),
+    *_KIND,
+    *_texts_or_null("message"),
+    ("output", _or_null(_is_json_line), "JSON on one line, or null"),
+    ("context", _or_null(_is_json_line), "JSON on one line, or null"),
+    *_texts_or_null("model"),
+    *_USAGE,
+    *_counts("attempts", "refusals"),
+    *_numbers("seconds"),
+    *_texts_or_null("reason", "answer"),
+]
+"""Columns of `SELECT_RESULT`."""
+RUN: Final[Columns] = [*_counts("run", "pid"), *_texts("version"), *_numbers("began"), *_numbers_or_null("ended")]
+PACE: Final[Columns] = [
+    *_counts("run"),
+    *_numbers("at"),
+    *_texts("quota", "handle"),
+    *_numbers_or_null("old", "new"),
+    *_texts("reason"),
+]
+STRATEGY: Final[Columns] = [*_counts("strategy"), ("identity", _is_json_line, "JSON on one line")]
+ITEM: Final[Columns] = [
+    *_texts("id"),
+    ("content", lambda value: type(value) is bytes, "bytes"),
+    *_counts("strategy"),
+    *_KIND,
+    *_counts("seq", "gone"),
+    ("run", _or_null(_is_count), "a whole number or null"),
+]
+PLACE: Final[Columns] = [
+    ("place", lambda value: type(value) is int and 0 <= value < MOST_PLACES, f"a whole number below {MOST_PLACES:,}")
+]
+STATE: Final[Columns] = [*_KIND, *_counts("number", "refusals")]
+MODEL: Final[Columns] = [*_texts("model"), *_counts("calls", "accepted"), *_USAGE, *_numbers_or_null("cost")]
+MESSAGE: Final[Columns] = [*_texts("kind", "message"), *_counts("number"), *_texts_or_null("reason")]
+ID: Final[Columns] = _texts("id")
+
+
+def sound(rows: Iterable[Sequence[Any]], columns: Columns, path: str, table: str) -> Iterator[Any]:
+    """Yield rows of a journal as they are read, each one checked.
+
+    Args:
+        rows: The rows.
+        columns: What may be in their columns.
+        path: Path of the journal, for the message.
+        table: What the rows are, for the message.
+
+    Raises:
+        JournalError: A row has a value that no run has written; the message names the row and the column.
+    """
+    checks = [check for _, check, _ in columns]
+    for number, row in enumerate(rows, 1):
+        if not all(check(value) for check, value in zip(checks, row, strict=True)):
+            name, words = next(
+                (name, words) for (name, check, words), value in zip(columns, row, strict=True) if not check(value)
+            )
+            raise JournalError(f"{path}: is damaged at row {number} of its {table}: {name} must be {words}")
+        yield row
