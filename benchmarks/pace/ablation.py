@@ -18,6 +18,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from paceline._core.pace import rate
+from paceline.testing.replies import DIALECTS
 
 from ..table import table
 from . import leave_one_out
@@ -48,7 +49,7 @@ def row(cycle: float, found: dict[str, list[Result]]) -> tuple[str, ...]:
     """Return a line of the table."""
 
     def mean(trial: str, figure: str) -> float:
-        return sum(result[figure] for result in found[trial]) / len(found[trial])
+        return float(sum(result[figure] for result in found[trial]) / len(found[trial]))
 
     return (
         f"{cycle:g} s",
@@ -86,7 +87,7 @@ def main() -> None:
 
 def _leave_one_out(options: argparse.Namespace) -> None:
     rules = options.rules or [rule for rule in RULES.values() if not rule.is_gone and not rule.unseen]
-    jobs = leave_one_out.jobs_of(rules, options.scenarios, options.seeds, options.backend)
+    jobs = leave_one_out.jobs_of(rules, options.scenarios, options.seeds, options.backend, options.dialect)
     found: list[Result] = []
     progress = Progress(len(jobs))
 
@@ -138,6 +139,9 @@ def _parser() -> argparse.ArgumentParser:
         choices=("trio", "asyncio", "core"),
         default="core",
         help="event loop (default: %(default)s, which is faster)",
+    )
+    parser.add_argument(
+        "--dialect", choices=DIALECTS, default="none", help="whose headers the provider uses (not with core)"
     )
     parser.add_argument("--stored", action="store_true", help="run nothing: show what was measured so far")
     parser.add_argument("--page", type=Path, metavar="FILE", help="put the table into the page")

@@ -22,6 +22,8 @@ from typing import Any
 
 import attrs
 
+from paceline.testing.replies import Dialect
+
 from ..table import table
 from .contenders import PACELINE, WITHOUT
 from .jobs import Result, is_stored, results
@@ -63,11 +65,13 @@ class Loss:
         return f"{self.mean:.4f} ({self.trial})"
 
 
-def jobs_of(rules: Iterable[Rule], trials: Sequence[str], seeds: Sequence[int], backend: str) -> list[Job]:
-    """Return the jobs, the complete controller first and a complete seed after the other: a run that is stopped has compared what it can."""
-    whole = [Job(trial, seed, PACELINE.name, backend=backend) for seed in seeds for trial in trials]
+def jobs_of(
+    rules: Iterable[Rule], trials: Sequence[str], seeds: Sequence[int], backend: str, dialect: Dialect = "none"
+) -> list[Job]:
+    """Return the jobs, the complete controller first and one seed after the other, so that a run that is stopped has compared what it can."""
+    whole = [Job(trial, seed, PACELINE.name, backend=backend, dialect=dialect) for seed in seeds for trial in trials]
     return whole + [
-        Job(trial, seed, f"{WITHOUT}{rule.name}", backend=backend)
+        Job(trial, seed, f"{WITHOUT}{rule.name}", backend=backend, dialect=dialect)
         for seed in seeds
         for rule in rules
         for trial in trials

@@ -76,6 +76,8 @@ def _run_core(job: Job, trial: Trial, chosen: Contender) -> dict[str, Any]:
     """Run a job with the controller alone."""
     if chosen.is_rival:
         raise ValueError(f"{chosen.name} has no controller that could run without it")
+    if job.dialect != "none":
+        raise ValueError(f"the controller alone is not given the headers of the dialect {job.dialect}")
     began = time.process_time()
     with chosen.within(), _rare_collections():
         world = CoreWorld(trial, chosen.pace or PaceController)
