@@ -6,26 +6,18 @@ import math
 from collections.abc import Sequence
 from typing import Any, Generic, TypeVar
 
-from .._core import fault_warnings, systematic_failure
 from .._core.fair_queue import FairQueue
-from .._core.fault import Fault, FaultKind, FaultReason
-from .._core.long_hints import NO_LONG_HINTS, LongHints
+from .._core.fault import Fault
+from .._core.lane_health import LaneHealth
 from .._core.pace import TRUST, PaceChange, PaceController
 from .._core.priority_band import Customer
-from .._core.prompt import characters_of
-from .._core.provider_answers.classify import describe
-from .._core.quantity import quantity
-from .._core.quota import QuotaHint, Unit, positive_number
 from .._core.refusals import Blame, LaneRefusals
 from .._core.throughput import Throughput
 from .._core.token_estimate import TokenCosts
-from ..abc import LLMCallStrategy, RateController
-from .foreign import logger
-from .lane_job import LaneJob
+from ..abc import RateController
+from .lane_job import LaneJob, estimate_cost
 from .learned import LearnedQuota
 
-_REPEATEDLY = 2  # refusals between which others were served: a token estimate alone is too coarse to end an item
-_ENOUGH_FAILED = 3  # items: fewer may be bad themselves
 _MIN_READ_AHEAD = 64  # items per lane; two for each call that may be in flight if that is more
 _FIRST_REOPENING, _LAST_REOPENING = (
     5.0,
@@ -65,16 +57,8 @@ class Lane(Generic[J]):
     def _start_afresh(self) -> None:
         """Forget what earlier calls said about now; what was learned about the quota is kept."""
         self._refusals: LaneRefusals = LaneRefusals()
-        self._long_hints: LongHints = NO_LONG_HINTS
-        self._refused_since = math.inf
-        """The time since which calls are refused and none is served; inf: none was refused."""
-        self._failed: frozenset[int] = frozenset()
-        """Some items, by identity, whose calls failed for a passing reason since one was served."""
-        self._failing_since = math.inf
-        """When the first of these calls ended, in seconds; inf: none failed."""
-        self._warnings = fault_warnings.NO_WARNINGS
-        self._health = systematic_failure.NEW
-        self._is_suspended = False
+        self.health: LaneHealth = LaneHealth()
+        """What they said; patience and outages are judged by it."""
 
     # ------------------------------------------------------------------------------------------ its state
 
@@ -125,11 +109,6 @@ class Lane(Generic[J]):
         """When a call is tried again, if no more start now; else inf."""
         return self._reopens_at
 
-    @property
-    def failing_since(self) -> float:
-        """When the first of the calls ended that failed for a passing reason since one was served; inf: none failed."""
-        return self._failing_since
-
     def exhaust(self, reason: Fault, reopens_at: float | None, now: float) -> None:
         """Start no more calls until `reopens_at`; if that is not known, until a while from now, which is longer each time."""
         if self._exhausted is not None:
@@ -175,18 +154,18 @@ class Lane(Generic[J]):
 
     def ready_at(self, now: float) -> float:
         """Return the earliest time of the next call; inf: an event must come first, such as a new job."""
-        if self._exhausted is not None or self._is_suspended or (self._is_probing and self._in_flight):
+        if self._exhausted is not None or self.health.is_suspended or (self._is_probing and self._in_flight):
             return math.inf
         job = self.queue.peek(now)
         if job is None:
             return self.queue.ready_at(now)
         if job.use is not None and not job.use.has_room:
             return math.inf
-        return self.pace.admit_at(now, job.cost or self._estimate_cost(job))
+        return self.pace.admit_at(now, job.cost or estimate_cost(job, self.costs))
 
     def held_by(self, now: float) -> Sequence[object]:
         """Return the customers, and the connections, that hold its next call back."""
-        if self._exhausted is not None or self._is_suspended:
+        if self._exhausted is not None or self.health.is_suspended:
             return []
         held = self.queue.held_back(now)
         job = self.queue.peek(now)
@@ -196,15 +175,15 @@ class Lane(Generic[J]):
         """Let a job wait for its first call."""
         if self.queue.is_empty:
             self._throughput.reset()
-            if not self._in_flight:
-                self._refused_since = math.inf  # the lane was idle: earlier refusals say nothing about now
+            if not self._in_flight and self.health.has_trouble:
+                self.health.refuse_since(math.inf)  # the lane was idle: earlier refusals say nothing about now
         job.wait()
         self.queue.add(job.customer, job)
 
     def put_back(self, job: J, not_before: float, now: float, *, is_new_here: bool) -> None:
         """Let a job wait for a further call; `is_new_here`: the last one was in another lane."""
         if is_new_here and self.is_idle:
-            self._refused_since = job.refused.since  # it may go from lane to lane, and be refused in each
+            self.health.refuse_since(job.refused.since)  # it may go from lane to lane, and be refused in each
         if self.queue.is_empty:
             self._throughput.reset()
         job.wait(estimate_again=True)
@@ -217,7 +196,7 @@ class Lane(Generic[J]):
         """Count a call as started."""
         order = self._refusals.record_start()
         self._overloads.record_start(job, now)
-        job.start(now, order, self.pace.started(now, job.cost or self._estimate_cost(job)))
+        job.start(now, order, self.pace.started(now, job.cost or estimate_cost(job, self.costs)))
         self._throughput.record(now)
         if not self._in_flight:
             self.queue.set_idle(idle=False)
@@ -248,41 +227,17 @@ class Lane(Generic[J]):
             self.shut_since = now
         return self.shut_until > max(before, now)
 
-    def _estimate_cost(self, job: J) -> float:
-        """Set and return the token estimate of a job's next call."""
-        prompt, strategy = job.item.prompt, job.active_strategy
-        characters = len(prompt) if isinstance(prompt, str) else characters_of(prompt)
-        estimate = None
-        if type(strategy).expected_tokens is not LLMCallStrategy.expected_tokens:
-            estimate = _expected_tokens(strategy, prompt)
-        job.estimate(estimate or self.costs.expected(characters), characters)
-        return job.cost
-
-    def is_too_large(self, job: J, quota: QuotaHint | None) -> bool:
-        """Whether a job that was refused repeatedly is larger than the whole limit that the provider names."""
-        if quota is None or job.refused.counted < _REPEATEDLY:
-            return False
-        whole = self.costs.as_total_tokens(quota) or quota
-        limits = (each.limit for each in whole.limits if each.unit is Unit.TOKENS)
-        return any(limit is not None and 0 < limit < job.cost for limit in limits)
-
     # ------------------------------------------------------------------------------------------ what calls say
 
     def record_served(self, job: J, now: float, *, accepted: bool = True) -> None:
         """Record that the provider served a job's call: patience starts from the beginning."""
         self._overloads.record_answer(job.started, now, accepted=accepted)
-        self._refused_since = math.inf
         self._is_probing, self._reopening = False, _FIRST_REOPENING
-        if self._failed:
-            self._failed, self._failing_since = frozenset(), math.inf
-        self._long_hints = NO_LONG_HINTS
+        if self.health.has_trouble:
+            self.health.record_served()
         self._refusals.record_served(job.refused, job.order)
         if self.queue.may_step_forward:
             self.queue.record_served()
-
-    def record_refusal(self, now: float) -> None:
-        """Record that the provider refused a call."""
-        self._refused_since = min(self._refused_since, now)
 
     def blame(self, job: J, now: float, patience: float) -> Blame:
         """Record that a job's call was refused; return whom that tells about."""
@@ -307,59 +262,24 @@ class Lane(Generic[J]):
         """
         return self._overloads.record_overload(job, now, before)
 
-    def believes_long_hint(self, now: float, asked: float | None, patience: float) -> bool:
-        """Record the seconds that a refusal asked to wait; return whether refusals agree that they are more than anyone waits."""
-        self._long_hints = self._long_hints.after(now, asked, patience)
-        return self._long_hints.are_believed
-
     def record_passing_fault(self, job: J, now: float, patience: float) -> bool:
         """Record that a job's call failed for a passing reason; return whether the lane is down for longer than anyone waits.
 
         It is if the controller lets the next call start only after `patience` seconds, as every call failed for even longer.
         """
-        self._failing_since = min(self._failing_since, now)
-        if len(self._failed) < _ENOUGH_FAILED:
-            self._failed |= {id(job)}
+        self.health.record_passing_fault(id(job), now)
         if self._in_flight or self.pace.admit_at(now, job.cost) - now <= patience:
             return False
-        return len(self._failed) >= _ENOUGH_FAILED or all(other.was_called for other in self.queue)
-
-    def record_end(
-        self, event: systematic_failure.Ended, *, patience: float, keep_going: bool
-    ) -> systematic_failure.Evidence | None:
-        """Record how a call ended; return the evidence if all calls so far failed alike, so that no more are made."""
-        if self._health is systematic_failure.SERVED:
-            return None
-        self._health = systematic_failure.step(self._health, event, patience=patience, keep_going=keep_going)
-        self._is_suspended = isinstance(self._health, systematic_failure.Suspended)
-        return self._health.evidence if isinstance(self._health, systematic_failure.Failing) else None
-
-    @property
-    def is_healthy(self) -> bool:
-        """Whether a call was served before, and the latest calls did not fail: the end of one that was served says nothing new."""
-        return self._health is systematic_failure.SERVED and not self._warnings.in_a_row and self._warnings.has_served
-
-    def is_worth_a_warning(self, event: systematic_failure.Ended) -> bool:
-        """Record how a call ended; return whether the log should have a warning about it."""
-        self._warnings, is_worth_it = fault_warnings.step(self._warnings, event)
-        return is_worth_it
+        return self.health.many_have_failed or all(other.was_called for other in self.queue)
 
     # ------------------------------------------------------------------------------------------ patience
 
-    @property
-    def is_starving(self) -> bool:
-        """Whether calls have been refused without one being served."""
-        return self._refused_since < math.inf
-
-    def starved(self, now: float) -> float:
-        """Return for how many seconds calls have been refused without one being served."""
-        return max(0.0, now - self._refused_since)
-
     def patience_ends_at(self, patience: float) -> float:
         """Return when the jobs that wait here are given up; inf: nothing waits, or nothing is refused."""
-        if self._refused_since == math.inf or self._exhausted is not None or self.queue.is_empty:
+        since = self.health.refused_since
+        if since == math.inf or self._exhausted is not None or self.queue.is_empty:
             return math.inf
-        return self._refused_since + (min(patience, TRUST) if self.has_only_suspects else patience)
+        return since + (min(patience, TRUST) if self.has_only_suspects else patience)
 
     @property
     def has_only_suspects(self) -> bool:
@@ -375,18 +295,3 @@ class Lane(Generic[J]):
     def unrecorded_changes(self) -> Sequence[PaceChange]:
         """Return, for the journal, the changes of the pace since the last call of this method."""
         return self._unrecorded.read(self.pace.history)
-
-
-def own_refusal_fault(lane: Lane[J], job: J, message: str = "") -> Fault:
-    """Return the fault of an item that is refused for its own sake; `message`: the provider's words."""
-    text = f"refused {quantity(job.refused.times, 'time')} in a row, whereas {lane.quota} served others"
-    return Fault(FaultKind.THROTTLED, f"{text}: {message}" if message else text, reason=FaultReason.REFUSED_ALONE)
-
-
-def _expected_tokens(strategy: LLMCallStrategy[Any], prompt: Any) -> float | None:
-    """Return a strategy's own token estimate; None if it has none or it is invalid."""
-    try:
-        return positive_number(strategy.expected_tokens(prompt))
-    except Exception as error:  # noqa: BLE001 - a user's code may raise anything
-        logger.warning("%s.expected_tokens failed: %s", type(strategy).__qualname__, describe(error))
-        return None

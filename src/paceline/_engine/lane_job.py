@@ -1,4 +1,4 @@
-"""Lane job: what a lane knows of a job, and the connections that jobs take."""
+"""Lane job: what a lane knows of a job, the connections that jobs take, and the tokens that their calls may cost."""
 
 from __future__ import annotations
 
@@ -6,9 +6,18 @@ from typing import Any, Protocol
 
 import attrs
 
+from .._core.fault import Fault, FaultKind, FaultReason
 from .._core.priority_band import Customer
+from .._core.prompt import characters_of
+from .._core.provider_answers.classify import describe
+from .._core.quantity import quantity
+from .._core.quota import QuotaHint, Unit, positive_number
 from .._core.refusals import RefusalRecord
+from .._core.token_estimate import TokenCosts
 from ..abc import LLMCallStrategy, LLMWorkItem
+from .foreign import logger
+
+_REPEATEDLY = 2  # refusals between which others were served: a token estimate alone is too coarse to end an item
 
 
 @attrs.define(eq=False)
@@ -99,3 +108,38 @@ class LaneJob(Protocol):
     def refuse(self, refused: RefusalRecord) -> None:
         """Set its refusals in a row."""
         ...
+
+
+def estimate_cost(job: LaneJob, costs: TokenCosts) -> float:
+    """Set and return the token estimate of a job's next call, in a lane with these costs."""
+    prompt, strategy = job.item.prompt, job.active_strategy
+    characters = len(prompt) if isinstance(prompt, str) else characters_of(prompt)
+    estimate = None
+    if type(strategy).expected_tokens is not LLMCallStrategy.expected_tokens:
+        estimate = _expected_tokens(strategy, prompt)
+    job.estimate(estimate or costs.expected(characters), characters)
+    return job.cost
+
+
+def _expected_tokens(strategy: LLMCallStrategy[Any], prompt: Any) -> float | None:
+    """Return a strategy's own token estimate; None if it has none or it is invalid."""
+    try:
+        return positive_number(strategy.expected_tokens(prompt))
+    except Exception as error:  # noqa: BLE001 - a user's code may raise anything
+        logger.warning("%s.expected_tokens failed: %s", type(strategy).__qualname__, describe(error))
+        return None
+
+
+def is_too_large(job: LaneJob, costs: TokenCosts, quota: QuotaHint | None) -> bool:
+    """Whether a job that was refused repeatedly is larger than the whole limit that the provider names, in a lane with these costs."""
+    if quota is None or job.refused.counted < _REPEATEDLY:
+        return False
+    whole = costs.as_total_tokens(quota) or quota
+    limits = (each.limit for each in whole.limits if each.unit is Unit.TOKENS)
+    return any(limit is not None and 0 < limit < job.cost for limit in limits)
+
+
+def own_refusal_fault(quota: str, job: LaneJob, message: str = "") -> Fault:
+    """Return the fault of an item that is refused for its own sake; `message`: the provider's words."""
+    text = f"refused {quantity(job.refused.times, 'time')} in a row, whereas {quota} served others"
+    return Fault(FaultKind.THROTTLED, f"{text}: {message}" if message else text, reason=FaultReason.REFUSED_ALONE)

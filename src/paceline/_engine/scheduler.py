@@ -130,7 +130,7 @@ class Scheduler:
         lane.put_back(job, not_before, now, is_new_here=lane is not former)
         self._may_start_more = True
         self._touch(lane)
-        if lane.is_starving:
+        if lane.health.is_starving:
             self._starving[lane.quota] = lane
         self.alarm.ring_by(min(job.deadline, lane.patience_ends_at(self.config.retry.patience)))
         if not job.submitter.is_open:
@@ -274,7 +274,7 @@ class Scheduler:
             if self._starving:
                 self._starving.pop(lane.quota, None)
         elif isinstance(signal, pace.Throttled):
-            lane.record_refusal(now)
+            lane.health.record_refusal(now)
             self._starving[lane.quota] = lane
         use = job.use
         if use is not None and not use.has_room:  # lanes may wait for the connection that becomes free

@@ -35,7 +35,8 @@ from .calls import (
 )
 from .foreign import unwrap
 from .job import Job
-from .lane import Lane, own_refusal_fault
+from .lane import Lane
+from .lane_job import is_too_large, own_refusal_fault
 from .strategy_values import model_of, price_of
 from .watch import heed_answer, heed_fault, heed_long_hint, stop_others
 
@@ -119,7 +120,7 @@ def _settle_answer(  # noqa: PLR0913, PLR0917 - what an answer is
     _record_attempt(job, lane, now, usage, None)
     job.step(services.config.retry, retry.ANSWERED)
     job.settle(output, None)
-    if not lane.is_healthy:
+    if not lane.health.is_good:
         heed_answer(services, job, lane, now)
     if hooks.has_observers:
         _report_pace(services, lane)
@@ -227,10 +228,10 @@ def _refused(job: Job, lane: Lane[Job], call: FailedCall, patience: float) -> tu
         job.charge()
         return call, fault_signal(fault, call.usage, lane.costs), False
     signal = pace.Excused(job.take_back_charges())
-    if lane.is_too_large(job, fault.quota):
+    if is_too_large(job, lane.costs, fault.quota):
         fault = too_large_fault(fault.message)
     elif blame is Blame.FINAL:
-        fault = own_refusal_fault(lane, job, fault.message)
+        fault = own_refusal_fault(lane.quota, job, fault.message)
     else:
         return call, signal, False
     return attrs.evolve(call, fault=fault), signal, True
@@ -250,7 +251,7 @@ def _overloaded(job: Job, lane: Lane[Job], call: FailedCall, patience: float) ->
         signal = pace.Throttled(call.fault.retry_after, lane.costs.as_total_tokens(call.fault.quota))
     else:
         signal = pace.Excused(job.take_back_charges())
-    goes_on = blame is not Blame.FINAL and lane.starved(call.at) < patience
+    goes_on = blame is not Blame.FINAL and lane.health.starved(call.at) < patience
     return attrs.evolve(call, passes_budget=goes_on, by_limit=by_limit and goes_on), signal
 
 
@@ -271,7 +272,7 @@ def _event(services: Services, lane: Lane[Job], call: FailedCall, *, own: bool) 
     if call.final:
         return retry.ENDED
     return retry.event_of(
-        call.fault, starved=lane.starved(call.at), chance=services.draw(), own=own, refused=call.passes_budget
+        call.fault, starved=lane.health.starved(call.at), chance=services.draw(), own=own, refused=call.passes_budget
     )
 
 

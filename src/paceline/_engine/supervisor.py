@@ -16,7 +16,8 @@ from anyio import current_time
 from .._core.fault import Fault, FaultKind
 from .._core.priority_band import Customer
 from .job import Job
-from .lane import Lane, own_refusal_fault
+from .lane import Lane
+from .lane_job import own_refusal_fault
 from .steps import STEP
 
 if TYPE_CHECKING:
@@ -74,9 +75,9 @@ def _end_patience(services: Services, lane: Lane[Job], now: float) -> None:
     """Give up the jobs of a lane that serves no calls; if they are refused for their own sake, only them."""
     if lane.has_only_suspects:
         for job in _waiting(lane):
-            job.submitter.dismiss(job, own_refusal_fault(lane, job))
+            job.submitter.dismiss(job, own_refusal_fault(lane.quota, job))
         return
-    message = f"the quota {lane.quota} has served nothing for {lane.starved(now):g} s; run its items again later"
+    message = f"the quota {lane.quota} has served nothing for {lane.health.starved(now):g} s; run its items again later"
     starved = Fault(FaultKind.THROTTLED, message)
     if all(job.was_called for job in lane.queue):  # of a slow source, the next item may be served
         for job in _waiting(lane):

@@ -39,7 +39,7 @@ def stop_others(services: Services, job: Job, lane: Lane[Job], effect: escalatio
 def heed_long_hint(services: Services, lane: Lane[Job], now: float, fault: Fault) -> None:
     """Exhaust a lane whose refusals agree that it reopens only after a time that no batch waits for."""
     asked = fault.retry_after or reopens_in(fault)
-    if lane.believes_long_hint(now, asked, services.config.retry.patience):
+    if lane.health.believes_long_hint(now, asked, services.config.retry.patience):
         hint = attrs.evolve(fault.quota or QuotaHint(), reopens_in=asked)
         spent = attrs.evolve(fault, quota=hint)
         services.scheduler.exhaust_lane(lane, exhausted_lane_fault(lane.quota, spent, wall_time=time.time()))
@@ -75,11 +75,11 @@ def watch_lane(services: Services, lane: Lane[Job], event: Ended, name: str | No
         event: How it ended.
         name: Name of the model; None: that of the lane is used.
     """
-    if lane.is_worth_a_warning(event) and event.fault is not None:
+    if lane.health.is_worth_a_warning(event) and event.fault is not None:
         words = provider_words(event.fault.message).rstrip(".")
         logger.warning("%s; calls of %s are tried again", words, name or lane.quota)
     config, scheduler = services.config, services.scheduler
-    evidence = lane.record_end(event, patience=config.retry.patience, keep_going=config.keep_going)
+    evidence = lane.health.record_end(event, patience=config.retry.patience, keep_going=config.keep_going)
     if evidence is None or lane.exhausted is not None:
         return
     reason = pending_fault(stop_message(evidence, name or lane.quota))
@@ -97,7 +97,7 @@ def _heed_outage(services: Services, job: Job, lane: Lane[Job], call: FailedCall
         return
     if lane.record_passing_fault(job, call.at, services.config.retry.patience):
         reason = pending_fault(
-            f"{lane.quota} has served nothing for {call.at - lane.failing_since:.0f} s: {fault.kind}: "
+            f"{lane.quota} has served nothing for {call.at - lane.health.failing_since:.0f} s: {fault.kind}: "
             f"{provider_words(fault.message).rstrip('.')}; run its items again later"
         )
         logger.warning("stopped: %s", reason.message, extra={IN_SUMMARY: True})
