@@ -8,7 +8,7 @@ Rules owned here:
 2. If the journal is slower than the calls, at most `_MAX_UNCOMMITTED` results wait for it, and no more calls start.
 3. When the journal fails, no more calls start. Calls in flight finish; then all waiting results are tried once more. Results
    that still cannot be committed are not handed over, but raised to the caller in an `UnsavedError`.
-4. Items with the same key share one call: the first is the leader, and its result becomes the result of its followers.
+4. Items with the same key share one call (`sharing`).
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ from .._core.results import BatchResult, UnsavedError, WorkItemResult, is_pendin
 from .._core.usage import NO_USAGE
 from .foreign import logger
 from .job import Job
+from .sharing import Ended, SharedCalls
 from .steps import in_steps
 
 if TYPE_CHECKING:
@@ -64,11 +65,7 @@ class CommitQueue:
         self._reading = Lock()
         self._unread: dict[int, JournalError] = {}
         """Why they could not be, by the index of the jobs."""
-        self._sharing: dict[Hashable, list[Job]] = {}
-        """Open jobs by key; the first of each is the leader."""
-        self._keys: dict[int, Hashable] = {}
-        """Their keys, by the index of the jobs."""
-        self._followers = 0
+        self._sharing = SharedCalls()
         self._next_pace_record = submitter.started_at + _PACE_PERIOD
 
     @property
@@ -126,14 +123,18 @@ class CommitQueue:
     def _admit(
         self, jobs: Sequence[Job], keys: Sequence[Hashable], stored: Sequence[WorkItemResult[Any] | None]
     ) -> None:
+        admitted: list[Job] = []
         for job, key, result in zip(jobs, keys, stored, strict=True):
             if job.result is not None:  # the batch has ended meanwhile
                 continue
             if result is not None:
                 self._set_recalled(job, result)
                 self._hand_over(job)
-            elif self._leads(job, key):
-                self._submitter.admit(job)
+            elif self._sharing.lead(job, key):
+                admitted.append(job)
+        self._submitter.admit_all(admitted)
+        if len(self._sharing):
+            self.wake()  # `run` may wait for nothing but followers
 
     async def _read_journal(
         self, jobs: Sequence[Job]
@@ -152,19 +153,6 @@ class CommitQueue:
             raise _journal_error(error) from error
         return keys, stored
 
-    def _leads(self, job: Job, key: Hashable) -> bool:
-        """Return whether a job needs a call of its own; otherwise register it as a follower."""
-        if key is None:
-            return True
-        sharing = self._sharing.setdefault(key, [])
-        sharing.append(job)
-        self._keys[job.index] = key
-        if len(sharing) > 1:
-            self._followers += 1
-            self.wake()
-            return False
-        return True
-
     def _set_recalled(self, job: Job, result: WorkItemResult[Any]) -> None:
         """Set the result of a job that needs no call of its own, and report it to the observers."""
         own = attrs.evolve(result, item_id=job.item.item_id, index=job.index, context=job.item.context)
@@ -180,71 +168,58 @@ class CommitQueue:
 
     def deliver(self, job: Job) -> None:
         """Let a job's result wait for its commit; hand it over at once if there is nothing to commit."""
-        if job.result is None or (is_pending(job.result) and not job.attempts):
+        result = job.result
+        if result is None or (result.error is not None and is_pending(result) and not job.attempts):
             self._hand_over(job)
         else:
             self._waiting.append(job)
-            self.wake()
+        self.wake()
 
     def _hand_over(self, job: Job) -> None:
         """Hand a job's result over, and settle its followers with it."""
-        key = self._keys.get(job.index)
-        followers = self._remove_followers(job)
+        ended = self._sharing.end(job)
         self._submitter.hand_over(job)
-        if followers and not self._submitter.may_share_result(job):
-            self._lead_with(followers, key)
+        if ended is None:
             return
-        for other in followers:
-            self._keys.pop(other.index, None)
-            if job.result is not None:
+        if not self._submitter.may_share_result(job):
+            self._lead_on(ended)
+            return
+        for other in ended.followers:
+            if other.result is None and job.result is not None:
+                self._sharing.end(other)
                 self._set_recalled(other, attrs.evolve(job.result, usage=NO_USAGE, attempts=(), refusals=0))
                 self.deliver(other)
-        self.wake()
 
     def _withhold(self, job: Job) -> None:
         """Close a job whose result could not be committed: the result goes into the `UnsavedError`, its followers are pending."""
-        followers = self._remove_followers(job)
-        self._unsaved.append(_result_of(job))
+        ended = self._sharing.end(job)
+        if job.result is not None:
+            self._unsaved.append(job.result)
         self._submitter.withhold(job)
-        for other in followers:
-            self._keys.pop(other.index, None)
-            other.settle(None, self._stopped)
-            self._hand_over(other)
+        for other in () if ended is None else ended.followers:
+            if other.result is None:
+                self._sharing.end(other)
+                other.settle(None, self._stopped)
+                self._hand_over(other)
 
-    def _remove_followers(self, job: Job) -> list[Job]:
-        """End a job's lead; return its followers that have no result yet."""
-        key = self._keys.pop(job.index, None)
-        sharing = None if key is None else self._sharing.get(key)
-        if sharing is None or sharing[0] is not job:
-            return []
-        del self._sharing[key]
-        if len(sharing) == 1:
-            return []
-        self._followers -= len(sharing) - 1
-        return [other for other in sharing[1:] if other.result is None]
-
-    def _lead_with(self, jobs: list[Job], key: Hashable) -> None:
-        """Let the first of some jobs be called, and the others follow it."""
-        self._sharing[key] = jobs
-        self._followers += len(jobs) - 1
-        self._submitter.admit(jobs[0])
-        self._services.scheduler.alarm.ring()
-        self.wake()
+    def _lead_on(self, ended: Ended) -> None:
+        """Let the first follower of a lead that has ended be called, and the others follow it."""
+        leader = self._sharing.succeed(ended)
+        if leader is not None:
+            self._submitter.admit(leader)
+            self._services.scheduler.alarm.ring()
+            self.wake()
 
     def follows(self, job: Job) -> bool:
         """Whether a job waits for the result of another."""
-        sharing = self._sharing.get(self._keys.get(job.index))
-        return sharing is not None and sharing[0] is not job
+        return self._sharing.follows(job)
 
     def withdraw(self, job: Job) -> None:
         """Forget a job without a result; the first of its followers is called in its stead."""
-        key = self._keys.get(job.index)
-        if self.follows(job):
-            del self._keys[job.index]
-            self._sharing[key].remove(job)
-            self._followers -= 1
-        elif followers := self._remove_followers(job):
-            self._lead_with(followers, key)
+        if self._sharing.follows(job):
+            self._sharing.stop_following(job)
+        elif (ended := self._sharing.end(job)) is not None:
+            self._lead_on(ended)
         self.wake()
 
     def wake(self) -> None:
@@ -266,7 +241,7 @@ class CommitQueue:
                 await self._commit()
                 await self._record_pace_if_due()
                 await sleep_until(next_start)
-            elif self._waiting and len(self._waiting) + self._followers == len(self._submitter.ledger):
+            elif self._waiting and len(self._waiting) + len(self._sharing) == len(self._submitter.ledger):
                 await self._commit_last()
             else:
                 self._wake_up = Event()
@@ -293,7 +268,8 @@ class CommitQueue:
         with CancelScope(shield=True):  # what is committed is handed over
             try:
                 async with self._services.journal_lock:
-                    await self._journal.commit([_result_of(job) for job in group], self._submitter.tally.account.prices)
+                    results = [job.result for job in group if job.result is not None]
+                    await self._journal.commit(results, self._submitter.tally.account.prices)
             except Exception as error:  # noqa: BLE001 - a foreign journal may raise anything
                 self._fail(error)
                 return False
@@ -301,6 +277,7 @@ class CommitQueue:
         del self._waiting[: len(group)]
         for job in group:
             self._hand_over(job)
+        self.wake()
         if was_full:
             self._services.scheduler.release(self._submitter)
         return True
@@ -371,9 +348,3 @@ def _checked(results: Sequence[Any], count: int) -> Sequence[WorkItemResult[Any]
     if len(results) != count or not all(result is None or is_result(result) for result in results):
         raise TypeError(f"recall must return a WorkItemResult or None for each item, {count} in all")
     return results
-
-
-def _result_of(job: Job) -> WorkItemResult[Any]:
-    if job.result is None:
-        raise AssertionError(f"item {job.item.item_id!r} has no result to commit")
-    return job.result

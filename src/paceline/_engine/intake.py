@@ -76,10 +76,6 @@ class ReadItems(AcceptedItems):
         """Start no more calls."""
 
     @abstractmethod
-    def admit_all(self, jobs: Sequence[Job]) -> None:
-        """Do with each of these accepted jobs what `admit` does."""
-
-    @abstractmethod
     def finish_source(self, error: BaseException | None) -> None:
         """Record that no more items come from the source, because it has ended or raised `error`."""
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from abc import abstractmethod
+from collections.abc import Sequence
 from typing import Protocol
 
 from .._core.config import ProcessorConfig
@@ -68,6 +69,11 @@ class AcceptedItems(Submitter):
     @abstractmethod
     def close_if_empty(self) -> None:
         """Close once every item has its result and no more can come."""
+
+    def admit_all(self, jobs: Sequence[Job]) -> None:
+        """Do with each of these accepted jobs what `admit` does."""
+        for job in jobs:
+            self.admit(job)
 
     @property
     def deadline(self) -> float:

@@ -36,7 +36,7 @@ _TOKENS = ("input_tokens", "output_tokens", "total_tokens")
 _CACHE = ("cached_input_tokens", "cache_written_tokens", "cache_written_1h_tokens")
 _MOST_TOKENS = 2**53 - 1  # more cannot be a real count, and beyond 2**63 SQLite fails
 _MOST_PARAMETERS = 900  # in one statement; SQLite allows 999 in old versions
-_MOST_ROWS = 64  # in one statement: more save little
+_MOST_ROWS = 32  # in one statement: more save little
 
 Row = tuple[Any, ...]
 
