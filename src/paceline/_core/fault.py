@@ -3,14 +3,19 @@
 Rules owned here:
 
 1. Every failure has exactly one kind; the set of kinds is closed, and every table over it is total.
-2. A fault contains no secrets: text that looks like a credential is replaced before it is stored. Nor does it contain what a terminal could
+2. A fault contains no secrets: text that looks like a credential, or is the one that a strategy knows, is replaced before it is stored or cut. Nor does it contain what a terminal could
    obey.
 """
 
 from __future__ import annotations
 
 import enum
+import json
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from urllib.parse import quote
 
 import attrs
 
@@ -107,14 +112,42 @@ TOO_LARGE = "refused as too large for the limit"
 """What precedes the provider's words in the fault of an item that is larger than the limit."""
 
 
+_REDACTED = "[redacted]"
+_secrets: ContextVar[tuple[str, ...]] = ContextVar("_secrets", default=())
+
+
+@contextmanager
+def blanking(secret: str | None) -> Iterator[None]:
+    """Let the faults that are made in the block not contain a secret: as it is, in a URL and in JSON.
+
+    Args:
+        secret: The secret; None: there is none.
+    """
+    forms = () if not secret else (secret, quote(secret, safe=""), json.dumps(secret)[1:-1])
+    token = _secrets.set(tuple(dict.fromkeys(forms)))
+    try:
+        yield
+    finally:
+        _secrets.reset(token)
+
+
+def _blanked(text: str) -> str:
+    for secret in _secrets.get():
+        text = text.replace(secret, _REDACTED)
+    return text
+
+
 def redact(text: str) -> str:
     """Return `text` with anything that looks like a credential replaced, cut to 2,000 characters."""
-    text = _SECRET.sub(r"\g<kept>[redacted]", text)
+    text = _SECRET.sub(r"\g<kept>[redacted]", _blanked(text))
     return text if len(text) <= _LONGEST_MESSAGE else text[: _LONGEST_MESSAGE - 1] + "…"
 
 
 def _bounded(answer: str | None) -> str | None:
-    return answer if answer is None or len(answer) <= _LONGEST_ANSWER else answer[: _LONGEST_ANSWER - 1] + "…"
+    if answer is None:
+        return None
+    answer = _blanked(answer)
+    return answer if len(answer) <= _LONGEST_ANSWER else answer[: _LONGEST_ANSWER - 1] + "…"
 
 
 def _shown(message: str) -> str:
@@ -172,15 +205,6 @@ def too_large_fault(message: str, quota: QuotaHint | None = None) -> Fault:
         quota: What the provider reported about its quotas.
     """
     return Fault(FaultKind.REJECTED, f"{TOO_LARGE}: {message}", None, quota, reason=FaultReason.TOO_LARGE)
-
-
-def without_secret(fault: Fault, secret: str) -> Fault:
-    """Return a fault whose texts do not contain a secret."""
-    if secret in fault.message:
-        fault = attrs.evolve(fault, message=fault.message.replace(secret, "[redacted]"))
-    if fault.answer is not None and secret in fault.answer:
-        fault = attrs.evolve(fault, answer=fault.answer.replace(secret, "[redacted]"))
-    return fault
 
 
 DRAINED = "the batch was drained"

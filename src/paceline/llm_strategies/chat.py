@@ -31,7 +31,7 @@ from .._core.request import Request, with_defaults
 from .._core.usage import TokenUsage
 from ..abc import ErrorClassifier
 from .chat_client import ChatClient, Endpoint, Provider, one_of
-from .common import ProviderErrorClassifier, check_arguments, fingerprint, is_same_host, quota_hint
+from .common import KeyHolder, ProviderErrorClassifier, check_arguments, fingerprint, is_same_host, quota_hint
 from .output_types.answer_format import AnswerFormat
 from .output_types.output_type import NO_REQUESTS
 from .prices import Priced
@@ -57,7 +57,7 @@ class Arguments(TypedDict, total=False):
     keep_model: bool
 
 
-class ChatStrategy(Priced[T], Generic[T]):
+class ChatStrategy(KeyHolder, Priced[T], Generic[T]):
     """Base of `OpenAIStrategy` and `AnthropicStrategy`, which document the arguments."""
 
     _provider: ClassVar[Provider]

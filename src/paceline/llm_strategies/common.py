@@ -16,7 +16,7 @@ import os
 import time
 from collections.abc import Callable, Mapping, Sequence
 from http import HTTPStatus
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NoReturn, Self, SupportsIndex
 from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
 
@@ -24,7 +24,7 @@ import attrs
 
 from .._core.accounting import Price
 from .._core.exceptions import CallError, ConfigurationError
-from .._core.fault import Fault, FaultKind, FaultReason, without_secret
+from .._core.fault import Fault, FaultKind, FaultReason, blanking
 from .._core.media_type import ANSWERED_HTML, is_html
 from .._core.provider_answers.classify import classify, fault_of_answer
 from .._core.provider_answers.finish_reasons import unfinished
@@ -38,6 +38,20 @@ from .._core.usage import NO_USAGE, TokenUsage
 _FINGERPRINT_LENGTH = 16  # hexadecimal digits: enough to distinguish one user's settings
 _TEXT_PARTS = (None, "text", "output_text")
 """Types of a content's parts whose text is the answer's; others hold thoughts, refusals and references."""
+
+
+class KeyHolder:
+    """A strategy that holds a key: it can be copied, but not pickled, as a pickle is a file like any other."""
+
+    def __copy__(self) -> Self:
+        twin = object.__new__(type(self))
+        twin.__dict__.update(self.__dict__)
+        return twin
+
+    def __reduce_ex__(self, protocol: SupportsIndex, /) -> NoReturn:
+        raise TypeError(
+            f"{type(self).__qualname__} cannot be pickled, as it may hold an API key: make it anew in the other process, from its arguments"
+        )
 
 
 class ProviderErrorClassifier:
@@ -60,10 +74,11 @@ class ProviderErrorClassifier:
 
     def classify(self, exception: BaseException) -> Fault:
         """Return the fault."""
-        fault = classify(exception, wall_time=time.time(), read=type(self).read_error)
-        if fault.reason is FaultReason.NOT_THE_API and self._server:
-            fault = attrs.evolve(fault, message=f"{fault.message.removesuffix('?')} ({self._server})?")
-        return fault if not self._secret else without_secret(fault, self._secret)
+        with blanking(self._secret):
+            fault = classify(exception, wall_time=time.time(), read=type(self).read_error)
+            if fault.reason is FaultReason.NOT_THE_API and self._server:
+                return attrs.evolve(fault, message=f"{fault.message.removesuffix('?')} ({self._server})?")
+            return attrs.evolve(fault)  # one that the exception carried has not been blanked
 
 
 def check_arguments(  # noqa: PLR0913 - one for each argument

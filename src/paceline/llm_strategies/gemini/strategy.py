@@ -32,7 +32,7 @@ from ..._core.usage import TokenUsage
 from ...abc import ErrorClassifier
 from .._loops import PerLoop, connections_of
 from .._request_template import text_of
-from ..common import check_arguments, fingerprint, quota_hint
+from ..common import KeyHolder, check_arguments, fingerprint, quota_hint
 from ..option_conflicts import check_gemini
 from ..output_types.output_type import NO_REQUESTS, OutputType
 from ..prices import Priced
@@ -62,7 +62,7 @@ class Options(TypedDict, total=False):
     quota: str | None
 
 
-class GeminiStrategy(Priced[T], Generic[T]):
+class GeminiStrategy(KeyHolder, Priced[T], Generic[T]):
     """Calls a Gemini model through the Gemini API or Vertex AI.
 
         GeminiStrategy()                                             # text answers
