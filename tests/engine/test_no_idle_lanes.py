@@ -190,3 +190,31 @@ async def run(program: Program) -> list[str]:  # noqa: C901 - a task for each pa
 @settings(deadline=None, max_examples=examples(60), suppress_health_check=[HealthCheck.too_slow])
 def test_no_job_waits_that_its_lane_may_start(backend, program):
     assert run_in_virtual_time(run, program, backend=backend) == []
+
+
+class OneFirst(FixedPace):
+    """Lets one call after the other start until one is served; its limit is the same all the time."""
+
+    def admit_at(self, now: float, cost: float) -> float:
+        has_served = any(isinstance(signal, Served) for signal in self.signals)
+        return super().admit_at(now, cost) if has_served or not self.in_flight else math.inf
+
+
+class Second(LLMCallStrategy[str]):
+    """Answers after a second."""
+
+    async def execute(self, prompt: str, attempt: int, timeout: float) -> Any:
+        await anyio.sleep(1)
+        return prompt, None
+
+
+@pytest.mark.parametrize("backend", ["trio", "asyncio"])
+def test_once_nothing_but_its_limit_holds_a_lane_back_as_many_calls_start_as_that_allows(backend):
+    async def seconds() -> float:
+        began = anyio.current_time()
+        async with open_pool(ProcessorConfig(max_workers=100), pace=lambda _: OneFirst(10)) as pool:
+            batch = await pool.process_prompts(Second(), [str(number) for number in range(101)])
+        assert batch.succeeded == 101
+        return anyio.current_time() - began
+
+    assert run_in_virtual_time(seconds, backend=backend) == pytest.approx(11, abs=0.1)

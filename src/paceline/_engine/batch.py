@@ -160,7 +160,7 @@ class Batch(ReadItems):
         if not self.is_closed:
             self._state = step(self._state, BatchEvent.STOP)
         self._services.strategies.dismiss_jobs_of(self, self.stopped or reason)
-        self._services.scheduler.look_at_lanes_of(self)
+        self._services.scheduler.stopped_lanes.look_at_lanes_of(self)
         self._wake_reader()
 
     def halt(self) -> None:

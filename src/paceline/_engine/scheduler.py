@@ -6,7 +6,6 @@ Rules owned here:
 
 1. `ReadyLanes` decides which lane goes first; in a lane, its queue decides.
 2. At most `max_workers` calls are in flight, over all lanes.
-3. In an exhausted lane no more calls of the batches that run now are made. New batches and single calls try it again.
 """
 
 from __future__ import annotations
@@ -21,7 +20,6 @@ from anyio import CancelScope
 from .._core import pace
 from .._core.config import ProcessorConfig
 from .._core.connections import Connections
-from .._core.exhausted_lane import reopens_in
 from .._core.fault import Fault, FaultKind
 from .._core.provider_answers.classify import describe
 from .._core.ready_lanes import ReadyLanes
@@ -31,6 +29,7 @@ from .job import Job, Submitter
 from .lane import Lane
 from .lane_job import ConnectionUse
 from .learned import LearnedQuotas
+from .stopped_lanes import StoppedLanes
 from .strategy_values import connections_of
 from .timers import Alarm, CallsInFlight, ItemDeadlines
 
@@ -66,8 +65,7 @@ class Scheduler:
         self._ready: ReadyLanes[Lane[Job]] = ReadyLanes()
         self._touch = self._ready.add
         """Looks at a lane again when the next call is chosen: something has happened to it."""
-        self._starving: dict[str, Lane[Job]] = {}
-        self._unreachable: dict[str, Lane[Job]] = {}
+        self.stopped_lanes: StoppedLanes = StoppedLanes(clock, self.alarm, self._submitters)
 
     # ------------------------------------------------------------------------------------------ submitters
 
@@ -108,7 +106,7 @@ class Scheduler:
         self._may_start_more = True
         self._touch(lane)
         if not job.submitter.is_open:
-            self.look_at(lane)
+            self.stopped_lanes.look_at(lane)
 
     @staticmethod
     def enqueue_beside(former: Job, job: Job) -> None:
@@ -131,10 +129,10 @@ class Scheduler:
         self._may_start_more = True
         self._touch(lane)
         if lane.health.is_starving:
-            self._starving[lane.quota] = lane
+            self.stopped_lanes.record_refusal(lane)
         self.alarm.ring_by(min(job.deadline, lane.patience_ends_at(self.config.retry.patience)))
         if not job.submitter.is_open:
-            self.look_at(lane)
+            self.stopped_lanes.look_at(lane)
 
     def _enter_lane(self, job: Job) -> Lane[Job] | None:
         """Return the lane of a job's next call; dismiss the job and return None if it can have none."""
@@ -221,9 +219,8 @@ class Scheduler:
         """Start the next call and return its job; None if no call may start now, which is at `now` if that is known."""
         self._next_start = math.inf
         if self._in_flight >= self.config.max_workers:
-            self._may_start_more = (
-                False  # one more may for each call that ends; `allow_more` is called when the setting changes
-            )
+            # one more may for each call that ends; `allow_more` is called when the setting changes
+            self._may_start_more = False
             return None
         if now is None:
             now = self._clock.now()
@@ -271,11 +268,10 @@ class Scheduler:
         """Report to the lane's controller how a started call ended."""
         if isinstance(signal, pace.Served):
             lane.record_served(job, now, accepted=signal.accepted)
-            if self._starving:
-                self._starving.pop(lane.quota, None)
+            self.stopped_lanes.record_served(lane)
         elif isinstance(signal, pace.Throttled):
             lane.health.record_refusal(now)
-            self._starving[lane.quota] = lane
+            self.stopped_lanes.record_refusal(lane)
         use = job.use
         if use is not None and not use.has_room:  # lanes may wait for the connection that becomes free
             self.release(use)
@@ -285,40 +281,16 @@ class Scheduler:
         self._touch(lane)
         if change:
             self._change_allowed(lane, change)
-        if (
-            lane.is_below_limit
-        ):  # what held back its calls may have ended: a lower limit, a breaker, jobs that stepped back
+        # what held back its calls may have ended: a lower limit, a breaker, jobs that stepped back
+        if lane.is_below_limit:
             self._may_start_more = True
         if lane.shut_until > -math.inf or not isinstance(signal, pace.Served):
-            self._look_at_gate(lane, now)
-
-    def _look_at_gate(self, lane: Lane[Job], now: float) -> None:
-        if lane.look_at_gate(now):
-            for submitter in self._submitters:
-                if submitter.lanes.get(lane.quota) is lane:
-                    submitter.heed_shut(lane, now)
+            self.stopped_lanes.heed_gate(lane, now)
 
     def release(self, holder: object) -> None:
         """Look again at the lanes that a customer or connections have held back: they do not any more."""
         self._ready.release(holder)
         self.allow_more()
-
-    def allow_more(self) -> None:
-        """Start more calls soon, if there are any to start: something that has held them back does not any more."""
-        self._may_start_more = True
-        self.alarm.ring()
-
-    # ------------------------------------------------------------------------------------------ exhausted lanes
-
-    def exhaust_lane(self, lane: Lane[Job], reason: Fault) -> None:
-        """Start no more calls in a lane; items that wait there are settled with `reason`."""
-        now = self._clock.now()
-        wait = reopens_in(reason)
-        lane.exhaust(reason, None if wait is None else now + wait, now)
-        for submitter in self._submitters:
-            if submitter.lanes.get(lane.quota) is lane:
-                submitter.give_up_lane(lane, reason)
-        self.look_at(lane)
 
     def reopen_lanes(self) -> None:
         """Let calls start again in every exhausted lane; the batches that run have given it up."""
@@ -328,30 +300,10 @@ class Scheduler:
                 self._touch(lane)
         self.alarm.ring()
 
-    def look_at_lanes_of(self, submitter: Submitter) -> None:
-        """Dismiss soon what waits of a submitter that has stopped."""
-        for lane in submitter.lanes.values():
-            self.look_at(lane)
+    def allow_more(self) -> None:
+        """Start more calls soon, if there are any to start: something that has held them back does not any more."""
+        self._may_start_more = True
         self.alarm.ring()
-
-    def look_at(self, lane: Lane[Job]) -> None:
-        """Dismiss soon what waits in a lane and cannot be called."""
-        self._unreachable[lane.quota] = lane
-        self.alarm.ring()
-
-    def take_unreachable(self) -> Lane[Job] | None:
-        """Return a lane with jobs that may have to be dismissed, and forget it; None: no lane has."""
-        return self._unreachable.popitem()[1] if self._unreachable else None
-
-    @property
-    def has_unreachable(self) -> bool:
-        """Whether there are lanes with jobs that may have to be dismissed."""
-        return bool(self._unreachable)
-
-    @property
-    def starving(self) -> tuple[Lane[Job], ...]:
-        """Lanes that refuse calls and serve none."""
-        return tuple(self._starving.values()) if self._starving else ()
 
     # ------------------------------------------------------------------------------------------ idle lanes
 
@@ -379,8 +331,7 @@ class Scheduler:
     def _drop(self, lane: Lane[Job]) -> None:
         del self.lanes[lane.quota]
         self._ready.discard(lane)
-        self._starving.pop(lane.quota, None)
-        self._unreachable.pop(lane.quota, None)
+        self.stopped_lanes.forget(lane)
         self._learned.set_aside(lane.quota)
 
     def _change_allowed(self, lane: Lane[Job], change: int) -> None:

@@ -32,7 +32,7 @@ async def supervise(services: Services, batches: Sequence[Batch]) -> None:
         scheduler.alarm.reset()
         await services.strategies.release_idle(current_time())
         at = _do_due(services, batches)
-        if scheduler.has_unreachable:
+        if scheduler.stopped_lanes.has_unreachable:
             await services.clock.checkpoint()
         else:
             await scheduler.alarm.wait(at)
@@ -51,7 +51,7 @@ def _do_due(services: Services, batches: Sequence[Batch]) -> float:
             job.submitter.dismiss(job, job.submitter.overdue_fault(services.config))
         elif job.result is None:
             job.submitter.expire(job)
-    for lane in scheduler.starving:
+    for lane in scheduler.stopped_lanes.starving:
         if now >= lane.patience_ends_at(patience):
             _end_patience(services, lane, now)
     _dismiss_unreachable(services)
@@ -67,7 +67,7 @@ def _do_due(services: Services, batches: Sequence[Batch]) -> float:
         scheduler.next_sweep,
         services.strategies.next_release,
     ]
-    times += [lane.patience_ends_at(patience) for lane in scheduler.starving]
+    times += [lane.patience_ends_at(patience) for lane in scheduler.stopped_lanes.starving]
     return min(times)
 
 
@@ -83,17 +83,17 @@ def _end_patience(services: Services, lane: Lane[Job], now: float) -> None:
         for job in _waiting(lane):
             job.submitter.dismiss(job, starved)
         return
-    services.scheduler.exhaust_lane(lane, starved)
+    services.scheduler.stopped_lanes.exhaust(lane, starved)
 
 
 def _dismiss_unreachable(services: Services) -> None:
     """Dismiss jobs of lanes that are exhausted, and those of submitters that have stopped; lanes with more of them are next in turn."""
     left = STEP  # to settle them takes longer, and is done in a task of their batch
-    while left > 0 and (lane := services.scheduler.take_unreachable()) is not None:
+    while left > 0 and (lane := services.scheduler.stopped_lanes.take_unreachable()) is not None:
         for customer in lane.queue.customers:
             left -= _dismiss_jobs_of(customer, lane, left)
         if left <= 0:
-            services.scheduler.look_at(lane)
+            services.scheduler.stopped_lanes.look_at(lane)
 
 
 def _dismiss_jobs_of(customer: Customer, lane: Lane[Job], most: int) -> int:

@@ -31,7 +31,9 @@ def stop_others(services: Services, job: Job, lane: Lane[Job], effect: escalatio
         case retry.StopBatch():
             job.submitter.deny(job, fault, lane)
         case retry.ExhaustLane():
-            services.scheduler.exhaust_lane(lane, exhausted_lane_fault(lane.quota, fault, wall_time=time.time()))
+            services.scheduler.stopped_lanes.exhaust(
+                lane, exhausted_lane_fault(lane.quota, fault, wall_time=time.time())
+            )
         case retry.Accept() | retry.CallAgain() | retry.GiveUp() | escalation.MoveUp():
             pass
 
@@ -42,7 +44,7 @@ def heed_long_hint(services: Services, lane: Lane[Job], now: float, fault: Fault
     if lane.health.believes_long_hint(now, asked, services.config.retry.patience):
         hint = attrs.evolve(fault.quota or QuotaHint(), reopens_in=asked)
         spent = attrs.evolve(fault, quota=hint)
-        services.scheduler.exhaust_lane(lane, exhausted_lane_fault(lane.quota, spent, wall_time=time.time()))
+        services.scheduler.stopped_lanes.exhaust(lane, exhausted_lane_fault(lane.quota, spent, wall_time=time.time()))
 
 
 def heed_answer(services: Services, job: Job, lane: Lane[Job], now: float) -> None:
@@ -84,7 +86,7 @@ def watch_lane(services: Services, lane: Lane[Job], event: Ended, name: str | No
         return
     reason = pending_fault(stop_message(evidence, name or lane.quota))
     logger.warning("stopped: %s", reason.message, extra={IN_SUMMARY: True})
-    scheduler.exhaust_lane(lane, reason)
+    scheduler.stopped_lanes.exhaust(lane, reason)
     for submitter in scheduler.submitters:
         if submitter.lanes.get(lane.quota) is lane:
             submitter.record_systematic(evidence.group, reason)
@@ -101,4 +103,4 @@ def _heed_outage(services: Services, job: Job, lane: Lane[Job], call: FailedCall
             f"{provider_words(fault.message).rstrip('.')}; run its items again later"
         )
         logger.warning("stopped: %s", reason.message, extra={IN_SUMMARY: True})
-        services.scheduler.exhaust_lane(lane, reason)
+        services.scheduler.stopped_lanes.exhaust(lane, reason)
