@@ -22,7 +22,7 @@ import attrs
 
 from paceline._core.fault import Fault, FaultKind
 from paceline._core.overloads import LaneOverloads
-from paceline._core.pace import SERVED, Excused, PaceController, Served, Signal, Throttled
+from paceline._core.pace import ABANDONED, SERVED, Excused, PaceController, Served, Signal, Throttled
 from paceline._core.refusals import NOT_REFUSED, Blame, LaneRefusals, RefusalRecord
 from paceline._core.retry import NEW, CallAgain, Open, RetryPolicy, event_of, step
 from paceline._core.token_estimate import TokenCosts
@@ -270,12 +270,12 @@ class CoreWorld:
         client, now = item.client, self._now
         if fault.kind is FaultKind.OVERLOADED:
             since, item.overloaded_at = item.overloaded_at, now
-            if not client.overloads.record_overload(item.started, now, since):
+            if not client.overloads.record_overload(item, now, since):
                 return fault_signal(fault, _NO_TOKENS, _COSTS), False, False
             blame = self._blame(item, 0.0)
             passes = blame is not Blame.FINAL and now - client.refused_since < self._policy.patience
             if not client.overloads.is_limit:
-                return fault_signal(fault, _NO_TOKENS, _COSTS), False, passes
+                return ABANDONED, False, passes
             client.refused_since = min(client.refused_since, now)
             if blame is Blame.LANE:
                 item.charged = (*item.charged, item.ticket)
