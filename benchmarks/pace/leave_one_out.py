@@ -32,6 +32,7 @@ from .run import Job
 
 LEAST = {"good": 0.005, "refusals": 0.002, "jain": 0.01, "lost": 1e-6}
 """Least loss that makes a rule worth having: goodput lost, refusals more, Jain lost, items lost."""
+_ERRORS = 3.0  # standard errors: of five seeds one trial in fifty shows as much by chance, and there are many trials
 _SIGN = {"good": -1.0, "refusals": 1.0, "jain": -1.0, "lost": 1.0}
 _NAMES = {"good": "goodput", "refusals": "refusals", "jain": "Jain", "lost": "items lost"}
 _HEAD = (
@@ -59,7 +60,7 @@ class Loss:
     @property
     def counts(self) -> bool:
         """Whether it is large enough to matter, and larger than chance makes it."""
-        return self.mean > LEAST[self.figure] and (math.isinf(self.error) or self.mean > self.error)
+        return self.mean > LEAST[self.figure] and (math.isinf(self.error) or self.mean > _ERRORS * self.error)
 
     def __str__(self) -> str:
         return f"{self.mean:.4f} ({self.trial})"
@@ -108,7 +109,7 @@ _NEXT = "## What a controller costs\n"
 _TEXT = """{title}
 
 The controller without one of its rules, on the same seeds: what that costs in goodput, refusals and fairness, in the trial where it costs
-most (bold: at least 0.005 of the goodput, 0.002 refusals per call or 0.01 of Jain's index, and more than the standard error); and what it
+most (bold: at least 0.005 of the goodput, 0.002 refusals per call or 0.01 of Jain's index, and more than three standard errors); and what it
 gains elsewhere. `python -m benchmarks.pace.ablation --each --page docs/benchmarks/pace.md` measures it again, {how}, and rewrites this
 section; it can be stopped, and goes on where it was.
 
