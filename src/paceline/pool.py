@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterable, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterable, Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from functools import wraps
 from itertools import count
@@ -161,13 +161,18 @@ class Pool:
             JournalChangedError: The journal has this `item_id` with another prompt or strategy.
             JournalError: The journal failed; an UnsavedError has the result.
         """
-        given: object = timeout
-        if given is not None and not (isinstance(given, int | float) and given > 0):
-            raise ConfigurationError(f"timeout must be a number of seconds above 0, or None, not {given!r}")
-        name = f"{self._prefix}-{next(self._numbers)}" if item_id is None else item_id
-        item: LLMWorkItem[T] = LLMWorkItem(name, strategy, prompt, context)
         await checkpoint()
-        return await self._pool.call(item, timeout=timeout, priority=priority, tenant=tenant)
+        return await self._call(strategy, prompt, item_id, context, timeout=timeout, priority=priority, tenant=tenant)
+
+    def _call(
+        self, strategy: LLMCallStrategy[T], prompt: Any, item_id: str | None, context: Any, **options: Any
+    ) -> Awaitable[WorkItemResult[T]]:
+        """Return what makes a call. Not in `call`: a hundred thousand may wait, and each would keep what is made here."""
+        timeout: object = options["timeout"]
+        if timeout is not None and not (isinstance(timeout, int | float) and timeout > 0):
+            raise ConfigurationError(f"timeout must be a number of seconds above 0, or None, not {timeout!r}")
+        name = f"{self._prefix}-{next(self._numbers)}" if item_id is None else item_id
+        return self._pool.call(LLMWorkItem(name, strategy, prompt, context), **options)
 
     async def process_prompts(
         self,

@@ -65,6 +65,8 @@ class Job:
     """Length of the prompt that `cost` was computed from."""
     use: ConnectionUse | None = None
     """The connections that its next call needs one of; None: they are not limited."""
+    turn: Any = None
+    """What the task of a single call has to do next; None: it is an item of a batch, or the task has left."""
     in_flight: bool = False
     """Whether the controller counts its call as in flight."""
     ticket: Any = None
@@ -112,6 +114,10 @@ class Job:
     def wait_as(self, customer: Customer) -> None:
         """Let it wait with the jobs of this customer."""
         self.customer = customer
+
+    def set_turn(self, turn: Any) -> None:
+        """Set what the task of a single call has to do next."""
+        self.turn = turn
 
     def end_by(self, deadline: float) -> None:
         """Set the time of its deadline."""

@@ -14,6 +14,7 @@ Rules owned here:
 from __future__ import annotations
 
 import math
+from collections.abc import Awaitable
 from typing import TYPE_CHECKING, Any
 
 import attrs
@@ -80,19 +81,25 @@ class SingleCalls(AcceptedItems):
 
     # ------------------------------------------------------------------------------------------ one call
 
-    async def call(
+    def call(
         self, item: LLMWorkItem[Any], *, timeout: float | None, priority: int, tenant: str
-    ) -> WorkItemResult[Any]:
-        """Make a call and return its result. The arguments and exceptions are those of `Pool.call`."""
+    ) -> Awaitable[WorkItemResult[Any]]:
+        """Accept an item; return what makes its call. The arguments and exceptions are those of `Pool.call`.
+
+        Not a coroutine itself: a hundred thousand may wait, and each would keep the arguments.
+        """
         customer = self._customer(priority, tenant)
         self._check_room(item, timeout, customer)
         if self._commits is None and (refused := self._refusals.while_shut(item.strategy)) is not None:
             raise busy(refused)
         job = self.ledger.accept(self, item, known_unique=True)
         job.wait_as(customer)
-        turn = self._turns.open(job, current_time())
         if self._commits is not None:
             self._ids.add(item.item_id)
+        return self._result_of(job, self._turns.open(job, current_time()), timeout)
+
+    async def _result_of(self, job: Job, turn: Turn, timeout: float | None) -> WorkItemResult[Any]:
+        """Wait for each turn of an accepted item and use it; return its result."""
         self._active += 1
         try:
             if timeout is not None:
@@ -285,6 +292,7 @@ class SingleCalls(AcceptedItems):
         """Hand a job's result over to its task."""
         self._ids.discard(job.item.item_id)
         super().hand_over(job)
+        self._turns.give(job)
 
     def withhold(self, job: Job) -> None:
         """Raise in the task of a job that its result could not be stored."""

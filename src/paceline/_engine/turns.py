@@ -14,7 +14,7 @@ from .._core.results import WorkItemResult
 from .job import Job
 
 
-@attrs.define(eq=False)
+@attrs.define(eq=False, weakref_slot=False)
 class Turn:
     """What the task of a call has to do next."""
 
@@ -40,13 +40,12 @@ class Turn:
 
 
 class Turns:
-    """The turns by the index of their items; the outlet of single calls."""
+    """The turns of all open jobs, each kept by its job; the outlet of single calls."""
 
     has_room: bool = True
     """A task waits for each result."""
 
     def __init__(self) -> None:
-        self._turns: dict[int, Turn] = {}
         self.waiting_size: int = 0
         """Bytes of the prompts whose calls are not in flight."""
         self.latest: float = 0.0
@@ -54,14 +53,17 @@ class Turns:
 
     def open(self, job: Job, now: float) -> Turn:
         """Return the turn of a new job."""
-        turn = self._turns[job.index] = Turn(size_of(job.item.prompt), now)
+        turn = Turn(size_of(job.item.prompt), now)
+        job.set_turn(turn)
         self.waiting_size += turn.size
         self.latest = now
         return turn
 
-    def of(self, job: Job) -> Turn | None:
+    @staticmethod
+    def of(job: Job) -> Turn | None:
         """Return the turn of a job; None: its task has left."""
-        return self._turns.get(job.index)
+        turn: Turn | None = job.turn
+        return turn
 
     def start(self, turn: Turn) -> None:
         """Let the task make its call."""
@@ -80,13 +82,17 @@ class Turns:
 
     def close(self, job: Job) -> None:
         """Forget a job."""
-        turn = self._turns.pop(job.index, None)
+        turn = self.of(job)
+        job.set_turn(None)
         if turn is not None and turn.is_waiting:
             self.waiting_size -= turn.size
 
     def put(self, result: WorkItemResult[Any]) -> None:
-        """Give a result to its task."""
-        turn = self._turns.get(result.index)
+        """Do nothing: `give` knows the task of a result."""
+
+    def give(self, job: Job) -> None:
+        """Give a job's result to its task."""
+        turn = self.of(job)
         if turn is not None:
-            turn.result = result
+            turn.result = job.result
             turn.set()

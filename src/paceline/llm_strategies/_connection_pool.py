@@ -33,6 +33,7 @@ import attrs
 import httpx2
 from anyio import CancelScope, current_time
 
+from ._open_connection import open_connection, send_over
 from ._reply_limit import ENCODING, ReplyLimit, reply_limit
 
 IDLE_SECONDS = 30.0
@@ -123,6 +124,13 @@ class ShardedClient(httpx2.AsyncClient):
 
     async def send(self, request: httpx2.Request, **options: Any) -> httpx2.Response:
         """Send a request, as `httpx2.AsyncClient.send` does."""
+        return await self._send(request, {**options, "follow_redirects": False}, is_written=False)
+
+    async def send_written(self, request: httpx2.Request) -> httpx2.Response:
+        """Send a request to which nothing is to be added, such as a template's: over the open connection, if there is one (`_open_connection`)."""
+        return await self._send(request, {"follow_redirects": False}, is_written=True)
+
+    async def _send(self, request: httpx2.Request, options: dict[str, Any], *, is_written: bool) -> httpx2.Response:
         if self.is_closed:
             raise RuntimeError("cannot send a request, as the client has been closed")
         if (recorder := _recorder.get()) is not None:
@@ -133,7 +141,10 @@ class ShardedClient(httpx2.AsyncClient):
         try:
             if self._free and current_time() - self._free[0].idle_since > IDLE_SECONDS:
                 await self._close_idle_pool()
-            return await pool.client.send(request, **{**options, "follow_redirects": False})
+            connection = open_connection(pool.client, request) if is_written else None
+            if connection is not None:
+                return await send_over(connection, pool.client, request)
+            return await pool.client.send(request, **options)
         finally:
             _is_pooled.reset(token)
             if pool in self._busy:  # not closed meanwhile

@@ -70,7 +70,7 @@ class ChatTemplates:
         request = template.request(_json(prompt))
         outcome: httpx2.Response | Exception
         try:
-            outcome = await self._pool.send(request)
+            outcome = await self._pool.send_written(request)
         except Exception as error:  # noqa: BLE001 - rule 2
             outcome = error
         if isinstance(outcome, httpx2.Response) and outcome.is_success:

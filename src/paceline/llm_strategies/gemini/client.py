@@ -228,7 +228,7 @@ class Connection:
     def __init__(
         self,
         client: genai.Client,
-        pool: httpx2.AsyncClient | None = None,
+        pool: ShardedClient | None = None,
         identity: Identity | None = None,
         templates: Templates | None = None,
     ) -> None:
@@ -292,7 +292,7 @@ class Connection:
         if template is None:
             return None
         bearer = None if self._identity is None else f"Bearer {await self._identity.token()}"
-        response = await self._pool.send(template.request(json_of(texts), authorization=bearer))
+        response = await self._pool.send_written(template.request(json_of(texts), authorization=bearer))
         await APIError.raise_for_async_response(response)
         return response
 
