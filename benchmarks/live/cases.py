@@ -187,7 +187,7 @@ CASES = {
         ),
         Case(
             name="litellm",
-            about="LiteLLM's proxy (two retries of its own) before a service that allows 20/s and refuses with 429",
+            about="LiteLLM's proxy, which itself repeats calls twice, before a service that allows 20/s and refuses with 429",
             start=lambda folder, backend: litellm(folder, backend, retries=2),
             rate=20.0,
             service_rate=20.0,

