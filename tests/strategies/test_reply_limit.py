@@ -33,8 +33,10 @@ def anyio_backend(request):
     return request.param
 
 
-async def fault_of(strategy):
+async def fault_of(strategy, *, answered=0):
     async with prepared(strategy) as item:
+        for _ in range(answered):  # by then the connection is open
+            await item.execute("hello", 1, 60.0)
         with pytest.raises(Exception) as caught:  # noqa: PT011 - each package has its own
             await item.execute("hello", 1, 60.0)
     return strategy.error_classifier.classify(caught.value)
@@ -52,10 +54,11 @@ async def test_a_reply_in_gzip_is_read(service, provider):
 
 @each
 @pytest.mark.parametrize("status", [200, 400, 503])
+@pytest.mark.parametrize("answered", [0, 2])
 @pytest.mark.anyio
-async def test_a_bomb_is_not_decompressed(service, provider, status, monkeypatch):
+async def test_a_bomb_is_not_decompressed(service, provider, status, answered, monkeypatch):
     monkeypatch.setenv(LIMIT_NAME, "1")
-    make, _ = PROVIDERS[provider]
+    make, answer = PROVIDERS[provider]
     expanded = []
     original = Decompression.pieces
 
@@ -65,8 +68,8 @@ async def test_a_bomb_is_not_decompressed(service, provider, status, monkeypatch
             yield piece
 
     monkeypatch.setattr(Decompression, "pieces", pieces)
-    service.says(Answer(BOMB, status, {"Content-Encoding": "gzip"}))
-    fault = await fault_of(make(service.url))
+    service.says(*[Answer(answer("good"))] * answered, Answer(BOMB, status, {"Content-Encoding": "gzip"}))
+    fault = await fault_of(make(service.url), answered=answered)
     assert sum(expanded) <= 1_000_000 + 2**16
     assert fault.kind == "rejected"
     assert f"the reply is larger than 1 MB; if that is right, set {LIMIT_NAME} to more" in fault.message
