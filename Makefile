@@ -8,7 +8,7 @@ UV := $(shell command -v uv 2>/dev/null)
 # Bytecode is kept: otherwise each of the many processes of the tests compiles all that it imports.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo test quick cover check lint types contracts spelling docs format versions bench bench-check bench-pace bench-live clean
+.PHONY: demo test quick cover check lint types contracts spelling docs format versions lowest lock bench bench-check bench-pace bench-live clean
 
 demo: $(VENV)/.demo  ## watch a batch find its pace
 	$(BIN)/paceline demo
@@ -55,6 +55,16 @@ versions:  ## the quick tests on each Python from 3.11 to 3.14 that uv finds on 
 		fi; \
 	done
 
+lowest:  ## the quick tests with the oldest versions that pyproject.toml allows of what paceline needs (with uv)
+	uv venv --quiet --clear --python $(PYTHON) .venvs/lowest
+	uv pip install --quiet --python .venvs/lowest/bin/python --resolution lowest-direct --editable '.[all]'
+	uv pip install --quiet --python .venvs/lowest/bin/python --group dev
+	PACELINE_SEARCH=quick .venvs/lowest/bin/python -m pytest -q -n auto -m "not slow"
+
+lock: ## write constraints.txt again (with uv)
+	uv pip compile --quiet --upgrade pyproject.toml --all-extras --group dev --universal \
+		--no-header --no-annotate --no-emit-index-url --output-file constraints.txt
+
 docs: $(VENV)/.dev  ## build the documentation site into build/docs, offline; warnings are errors
 	$(BIN)/python -m sphinx -q -W --keep-going -n -b html -d build/doctrees docs build/docs
 
@@ -89,10 +99,11 @@ else
 	$(BIN)/python -m pip install --quiet --upgrade pip
 endif
 
+# The newest versions that pyproject.toml allows are installed; with CONSTRAINTS=constraints.txt those that are known to work together.
 ifdef UV
-INSTALL := uv pip install --quiet --python $(BIN)/python
+INSTALL := uv pip install --quiet --python $(BIN)/python $(addprefix --constraints ,$(CONSTRAINTS))
 else
-INSTALL := $(BIN)/python -m pip install --quiet
+INSTALL := $(BIN)/python -m pip install --quiet $(addprefix --constraint ,$(CONSTRAINTS))
 endif
 
 $(VENV)/.demo: pyproject.toml | $(VENV)/bin/python
