@@ -41,6 +41,7 @@ async def _measure(case: Case, server: Server, backend: Backend) -> dict[str, An
     allowed = case.rate if case.rate is not None else await _rate_of(case, server)
     items = math.ceil((allowed * case.seconds + case.free) / case.clients)
     strategies = [_strategy(case, server) for _ in range(case.clients)]
+    await trio.sleep(2 * case.latency)  # LiteLLM makes a call of its own at its start
     before = await _served_by(backend)
     found = await drive(strategies, items=items, longest=3 * case.seconds)
     figures = found.figures(allowed, free=case.free, horizon=case.window)
