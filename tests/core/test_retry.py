@@ -181,6 +181,24 @@ def test_passing_failures_share_one_budget(kinds):
     assert [type(effect) for effect in ordered] == [CallAgain, CallAgain, GiveUp]
 
 
+# ---------------------------------------------------------------------------------------------- refused by overload
+
+refused_by_overload = st.builds(Failed, st.just(FaultKind.OVERLOADED), st.floats(0, 1), refused=st.just(True))
+
+
+@given(policies, st.lists(spending, max_size=18), st.data())
+def test_overloads_that_are_refusals_between_the_others_use_no_budget_and_each_has_a_number(policy, happened, data):
+    refusals = data.draw(st.lists(refused_by_overload, min_size=1, max_size=30))
+    mixed = data.draw(st.permutations([*happened, *refusals]))
+    without, _ = played(policy, [event for event in mixed if not event.refused])
+    states, effects = played(policy, mixed)
+    assert isinstance(states[-1], Settled) is isinstance(without[-1], Settled)
+    if isinstance(states[-1], Open):
+        assert states[-1].attempt == without[-1].attempt + len(refusals) == 1 + len(mixed)
+    waits = [effect for event, effect in zip(mixed, effects, strict=False) if event.refused]
+    assert set(waits) <= {CallAgain(0.0)}
+
+
 # ---------------------------------------------------------------------------------------------- throttling
 
 

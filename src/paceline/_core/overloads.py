@@ -65,7 +65,7 @@ class LaneOverloads:
             before: When the item's previous overload was; None: it had none.
         """
         order, started = self._in_flight[call]
-        if now - started > self.usual:
+        if now - started >= self.usual:
             return False
         if not self.is_limit:
             if not self._serves_others(started, now, before):

@@ -244,8 +244,7 @@ def _failed(  # noqa: C901, PLR0911 - a total table, one case per kind
         case FaultKind.OVERLOADED | FaultKind.TRANSIENT | FaultKind.TIMEOUT:
             failures = state.transient + 1
             if event.refused:
-                wait = delay(policy.backoff, failures, event.chance, event.retry_after)
-                return attrs.evolve(state, refused=state.refused + 1), CallAgain(wait)
+                return attrs.evolve(state, refused=state.refused + 1), _wait_as_asked(event.retry_after)
             if failures >= policy.max_attempts:
                 return SETTLED, GIVE_UP
             wait = delay(policy.backoff, failures, event.chance, event.retry_after)
