@@ -180,7 +180,7 @@ def test_a_short_outage_loses_nothing(backend, begins, seconds):
 
 
 @BOTH
-def test_a_refused_call_is_reported_as_such_once_a_limit_is_known(backend):
+def test_a_refused_call_is_reported_as_such_once_a_limit_is_known(backend, caplog):
     heard = Counter()
 
     class Ear(BaseObserver):
@@ -199,3 +199,6 @@ def test_a_refused_call_is_reported_as_such_once_a_limit_is_known(backend):
     assert heard[ProcessingEvent.RATE_LIMIT_HIT] == batch.refusals > 0
     retried = sum(len(result.attempts) - 1 for result in batch.results)
     assert 0 < heard[ProcessingEvent.ITEM_RETRIED] == retried < 30, "until it is"
+    warnings = [record for record in caplog.records if record.levelname == "WARNING"]
+    assert len(warnings) <= 1
+    assert batch.messages == () or sum(group.count for group in batch.messages) == retried

@@ -37,10 +37,10 @@ class FailedCall:
     """The exception of `execute`, if any."""
     final: bool = False
     """Whether the deadline of the item or the batch has passed, so that no other call may follow."""
-    passes_budget: bool = False
+    is_spared: bool = False
     """Whether the provider was overloaded and refused it while it served others, so that it uses up no attempt."""
     by_limit: bool = False
-    """Whether such overloads are the refusals of a limit."""
+    """Whether the overloads of its lane are the refusals of a limit."""
 
     @property
     def is_refusal(self) -> bool:

@@ -40,7 +40,7 @@ class Lane(Generic[J]):
         self._unrecorded = learned.unrecorded
         self._limit = self.pace.limit
         self._throughput = Throughput()
-        self._overloads = learned.overloads
+        self.overloads = learned.overloads
         self._in_flight = 0
         self.shut_until: float = -math.inf
         """Time before which the controller starts no calls, as everything is refused or fails; -inf: it does."""
@@ -195,7 +195,7 @@ class Lane(Generic[J]):
     def start(self, job: J, now: float) -> None:
         """Count a call as started."""
         order = self._refusals.record_start()
-        self._overloads.record_start(job, now)
+        self.overloads.record_start(job, now)
         job.start(now, order, self.pace.started(now, job.cost or estimate_cost(job, self.costs)))
         self._throughput.record(now)
         if not self._in_flight:
@@ -210,7 +210,7 @@ class Lane(Generic[J]):
         if not self._in_flight:
             self.queue.set_idle(idle=True)
             self._idle_since = now
-        self._overloads.record_end(job)
+        self.overloads.record_end(job)
         self.pace.settled(job.finish(), now, signal)
         before, self._limit = self._limit, self.pace.limit
         return self._limit - before
@@ -231,7 +231,7 @@ class Lane(Generic[J]):
 
     def record_served(self, job: J, now: float, *, accepted: bool = True) -> None:
         """Record that the provider served a job's call: patience starts from the beginning."""
-        self._overloads.record_answer(job.started, now, accepted=accepted)
+        self.overloads.record_answer(job.started, now, accepted=accepted)
         self._is_probing, self._reopening = False, _FIRST_REOPENING
         if self.health.has_trouble:
             self.health.record_served()
@@ -246,21 +246,6 @@ class Lane(Generic[J]):
         if self._refusals.is_closed:
             self.queue.record_closed()
         return blame
-
-    @property
-    def limits_by_overload(self) -> bool:
-        """Whether its overloads are the refusals of a limit."""
-        return self._overloads.is_limit
-
-    def is_refused_by_overload(self, job: J, now: float, before: float | None) -> bool:
-        """Record an overload of a job's call, which is still in flight; return whether it refused the call while others were served.
-
-        Args:
-            job: The job.
-            now: Current time, in seconds.
-            before: When the job's previous overload was; None: it had none.
-        """
-        return self._overloads.record_overload(job, now, before)
 
     def record_passing_fault(self, job: J, now: float, patience: float) -> bool:
         """Record that a job's call failed for a passing reason; return whether the lane is down for longer than anyone waits.

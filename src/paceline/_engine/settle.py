@@ -196,19 +196,19 @@ def _hears_of(job: Job, error: BaseException) -> bool:
 
 def _report(services: Services, job: Job, lane: Lane[Job], call: FailedCall) -> tuple[FailedCall, bool]:
     """Report a failed call to the controller and the accounts; return it, and whether its item is refused for its own sake."""
-    kind, patience, own = call.fault.kind, services.config.retry.patience, False
-    was_refused = True
-    if kind is FaultKind.THROTTLED:
+    kind, own, was_refused = call.fault.kind, False, True
+    if kind is FaultKind.OVERLOADED:
+        call = _judge_overload(job, lane, call)
+    elif kind is FaultKind.THROTTLED:
         heed_long_hint(services, lane, call.at, call.fault)
-        call, signal, own = _refused(job, lane, call, patience)
+    if call.is_refusal:
+        job.submitter.tally.record_refusal()
+    if kind is FaultKind.THROTTLED or call.is_spared:
+        call, signal, own = _refused(job, lane, call, services.config.retry.patience)
     elif call.final:
         signal, was_refused = job.submitter.cut_off_signal(job, call.at), False
-    elif kind is FaultKind.OVERLOADED and lane.is_refused_by_overload(job, call.at, job.record_overload(call.at)):
-        call, signal = _overloaded(job, lane, call, patience)
     else:
         signal, was_refused = fault_signal(call.fault, call.usage, lane.costs), False
-    if kind is FaultKind.THROTTLED or call.by_limit:
-        job.submitter.tally.record_refusal()
     services.scheduler.settle_call(job, lane, call.at, signal)
     if call.usage is not NO_USAGE:
         lane.costs.record(job.characters, call.usage)
@@ -221,38 +221,30 @@ def _report(services: Services, job: Job, lane: Lane[Job], call: FailedCall) -> 
     return call, own
 
 
+def _judge_overload(job: Job, lane: Lane[Job], call: FailedCall) -> FailedCall:
+    """Record a call whose provider was overloaded; return it with what that means for its item."""
+    is_spared = lane.overloads.record_overload(job, call.at, job.record_overload(call.at))
+    return attrs.evolve(call, is_spared=is_spared, by_limit=is_spared and lane.overloads.is_limit)
+
+
 def _refused(job: Job, lane: Lane[Job], call: FailedCall, patience: float) -> tuple[FailedCall, pace.Signal, bool]:
     """Record a refused call; return it, its signal to the controller, and whether the item is refused for its own sake."""
     fault, blame = call.fault, lane.blame(job, call.at, patience)
+    signal: pace.Signal = pace.ABANDONED  # it may have failed by chance, which is no evidence
     if blame is Blame.LANE:
-        job.charge()
-        return call, fault_signal(fault, call.usage, lane.costs), False
-    signal = pace.Excused(job.take_back_charges())
+        if call.is_refusal:
+            job.charge()
+            signal = pace.Throttled(fault.retry_after, lane.costs.as_total_tokens(fault.quota))
+        return call, signal, False
+    if call.is_refusal:
+        signal = pace.Excused(job.take_back_charges())
     if is_too_large(job, lane.costs, fault.quota):
         fault = too_large_fault(fault.message)
     elif blame is Blame.FINAL:
         fault = own_refusal_fault(lane.quota, job, fault.message)
     else:
         return call, signal, False
-    return attrs.evolve(call, fault=fault), signal, True
-
-
-def _overloaded(job: Job, lane: Lane[Job], call: FailedCall, patience: float) -> tuple[FailedCall, pace.Signal]:
-    """Record a call that the provider refused as it was overloaded, while it served others; return it, and its signal to the controller.
-
-    The item may go on, unless it is refused for its own sake beyond any doubt, or all others are refused, too, for longer than patience.
-    """
-    blame, by_limit = lane.blame(job, call.at, 0.0), lane.limits_by_overload
-    signal: pace.Signal
-    if not by_limit:
-        signal = pace.ABANDONED
-    elif blame is Blame.LANE:
-        job.charge()
-        signal = pace.Throttled(call.fault.retry_after, lane.costs.as_total_tokens(call.fault.quota))
-    else:
-        signal = pace.Excused(job.take_back_charges())
-    goes_on = blame is not Blame.FINAL and lane.health.starved(call.at) < patience
-    return attrs.evolve(call, passes_budget=goes_on, by_limit=by_limit and goes_on), signal
+    return attrs.evolve(call, fault=fault, by_limit=False), signal, True
 
 
 def _record_attempt(job: Job, lane: Lane[Job], ended: float, usage: TokenUsage, fault: Fault | None) -> None:
@@ -272,7 +264,7 @@ def _event(services: Services, lane: Lane[Job], call: FailedCall, *, own: bool) 
     if call.final:
         return retry.ENDED
     return retry.event_of(
-        call.fault, starved=lane.health.starved(call.at), chance=services.draw(), own=own, refused=call.passes_budget
+        call.fault, starved=lane.health.starved(call.at), chance=services.draw(), own=own, refused=call.is_spared
     )
 
 

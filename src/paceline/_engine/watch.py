@@ -56,9 +56,7 @@ def heed_answer(services: Services, job: Job, lane: Lane[Job], now: float) -> No
 def heed_fault(services: Services, job: Job, lane: Lane[Job], call: FailedCall) -> None:
     """Report a failed call to the lane's watch for calls that all fail alike, and for outages."""
     fault = call.fault
-    if (
-        call.final or call.by_limit
-    ):  # a deadline of the item or the batch, or a refusal, says nothing about the provider's health
+    if call.final:  # the deadline is the item's or the batch's, and says nothing about the provider
         event = Ended(call.at, lane.in_flight)
     else:
         event = Ended.of(fault, at=call.at, in_flight=lane.in_flight, is_final=job.result is not None)
@@ -97,7 +95,7 @@ def watch_lane(services: Services, lane: Lane[Job], event: Ended, name: str | No
 def _heed_outage(services: Services, job: Job, lane: Lane[Job], call: FailedCall) -> None:
     """Exhaust a lane whose provider has been down for so long that its next call would start only after a time that no batch waits for."""
     fault = call.fault
-    if fault.kind not in PASSING_KINDS or call.final or call.by_limit or lane.exhausted is not None:
+    if fault.kind not in PASSING_KINDS or call.final or lane.exhausted is not None:
         return
     if lane.record_passing_fault(job, call.at, services.config.retry.patience):
         reason = pending_fault(
