@@ -9,6 +9,7 @@ from typing import Any, Generic, TypeVar
 from .._core.fair_queue import FairQueue
 from .._core.fault import Fault
 from .._core.lane_health import LaneHealth
+from .._core.overloads import LaneOverloads
 from .._core.pace import TRUST, PaceChange, PaceController
 from .._core.priority_band import Customer
 from .._core.refusals import Blame, LaneRefusals
@@ -35,12 +36,12 @@ class Lane(Generic[J]):
         self.quota = quota
         self.pace: RateController = learned.pace
         self.costs: TokenCosts = learned.costs
+        self.overloads: LaneOverloads = learned.overloads
         self.queue: FairQueue[J] = FairQueue()
         self._unreported = learned.unreported
         self._unrecorded = learned.unrecorded
         self._limit = self.pace.limit
         self._throughput = Throughput()
-        self.overloads = learned.overloads
         self._in_flight = 0
         self.shut_until: float = -math.inf
         """Time before which the controller starts no calls, as everything is refused or fails; -inf: it does."""
