@@ -31,8 +31,8 @@ from .sharing import Ended, SharedCalls
 from .steps import in_steps
 
 if TYPE_CHECKING:
+    from .accepted_items import AcceptedItems
     from .services import Services
-    from .submitter import AcceptedItems
 
 _MAX_UNCOMMITTED = 1_024  # results
 _COMMIT_PERIOD = 0.004  # seconds between the starts of two commits

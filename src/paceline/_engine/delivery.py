@@ -25,8 +25,9 @@ from .._core.fault import DRAINED
 from .._core.recent_ids import RecentIds
 from .._core.results import BatchResult, WorkItemResult
 from ..abc import LLMWorkItem
-from .job import Job, Submitter
+from .job import Job
 from .statistics import Tally
+from .submitter import Submitter
 
 T = TypeVar("T")
 
@@ -74,7 +75,7 @@ class Ledger:
     def __len__(self) -> int:
         return len(self._open)
 
-    def accept(self, submitter: Submitter, item: LLMWorkItem[Any], *, known_unique: bool = False) -> Job:
+    def accept(self, submitter: Submitter[Job], item: LLMWorkItem[Any], *, known_unique: bool = False) -> Job:
         """Open an item, and return its job.
 
         Args:

@@ -19,10 +19,10 @@ from anyio import CancelScope, Event, lowlevel
 
 from .._core.exceptions import DuplicateItemError, InvalidWorkItemError
 from ..abc import LLMWorkItem
+from .accepted_items import AcceptedItems, Commits
 from .delivery import checked_item
 from .foreign import guarded
 from .job import Job
-from .submitter import AcceptedItems, Commits
 
 if TYPE_CHECKING:
     from .services import Services

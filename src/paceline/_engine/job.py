@@ -1,17 +1,14 @@
-"""Job: an accepted item on its way to its result; and its submitter, to whom all that happens to it is reported."""
+"""Job: an accepted item on its way to its result."""
 
 from __future__ import annotations
 
 import math
-from abc import ABC, abstractmethod
 from typing import Any
 
 from anyio import CancelScope
 
-from .._core import escalation, pace, retry
-from .._core.config import ProcessorConfig
+from .._core import escalation, retry
 from .._core.fault import Fault
-from .._core.fault_groups import FaultGroup
 from .._core.item_result import WorkItemResult as ItemResultClass
 from .._core.priority_band import Customer
 from .._core.refusals import NOT_REFUSED, RefusalRecord
@@ -20,8 +17,8 @@ from .._core.usage import NO_USAGE, TokenUsage
 from ..abc import Ladder, LLMCallStrategy, LLMWorkItem
 from .lane import Lane
 from .lane_job import ConnectionUse
-from .statistics import Tally
 from .strategy_values import ladder_of, model_of
+from .submitter import Submitter
 
 
 class Job:
@@ -82,7 +79,7 @@ class Job:
     expires: float = math.inf
     """The time at which the call in flight is cancelled."""
 
-    def __init__(self, submitter: Submitter, item: LLMWorkItem[Any], index: int) -> None:
+    def __init__(self, submitter: Submitter[Job], item: LLMWorkItem[Any], index: int) -> None:
         self.submitter = submitter
         self.item = item
         self.index = index
@@ -283,128 +280,3 @@ class Job:
             if attempt.usage is not NO_USAGE:
                 total = attempt.usage if total is NO_USAGE else total + attempt.usage
         return total
-
-
-class Submitter(ABC):
-    """Whose items a pool calls: a batch, or the single calls of all tasks."""
-
-    starts_afresh: bool
-    """Whether its first call in an idle lane is made even if the lane is exhausted."""
-    priority: int
-    """Of its calls: higher goes first."""
-    tenant: str
-    """For whom its calls are made."""
-    tally: Tally
-    """Its counts."""
-    started_at: float
-    """When it began, in seconds."""
-    lanes: dict[str, Lane[Job]]
-    """Lanes that its items were in, by quota key."""
-    exhausted: dict[str, Fault]
-    """Why no more calls of it start in some of these lanes."""
-    stopped: Fault | None
-    """Why no more calls start in any lane; None: they may."""
-
-    @property
-    @abstractmethod
-    def may_start(self) -> bool:
-        """Whether one of its waiting jobs may start a call."""
-
-    @property
-    @abstractmethod
-    def is_open(self) -> bool:
-        """Whether calls may start, as far as it knows."""
-
-    @property
-    @abstractmethod
-    def deadline(self) -> float:
-        """The time by which all its items are settled; inf: it has no deadline."""
-
-    @property
-    @abstractmethod
-    def deadline_fault(self) -> Fault | None:
-        """The fault of items that are not settled at the deadline; None: it has not passed."""
-
-    @property
-    @abstractmethod
-    def unsettled(self) -> int:
-        """Items without a result."""
-
-    @property
-    @abstractmethod
-    def waiting(self) -> int:
-        """Items that are neither settled nor in flight."""
-
-    @abstractmethod
-    def open_jobs(self) -> list[Job]:
-        """Return the jobs of all items without a result."""
-
-    @abstractmethod
-    def admit(self, job: Job) -> None:
-        """Pass an accepted job through the middlewares, and let it wait for its first call."""
-
-    @abstractmethod
-    def run(self, job: Job) -> None:
-        """Make the call of a job that was started in its lane, in a task that has the submitter's context."""
-
-    @abstractmethod
-    def dismiss(self, job: Job, fault: Fault) -> None:
-        """End a job that is neither in a lane nor in a task: it will be settled with `fault`."""
-
-    def expire(self, job: Job) -> None:
-        """End a job whose deadline has passed, if it waits for something else than a lane, a preparation or its call."""
-
-    @abstractmethod
-    def leave_unprepared(self, job: Job, fault: Fault, effect: retry.Effect) -> None:
-        """End a job whose strategy could not be prepared, for this fault; `effect`: what the fault means for a batch."""
-
-    @abstractmethod
-    def deliver(self, job: Job) -> None:
-        """Hand a job's result over; with a journal, once it is committed."""
-
-    @abstractmethod
-    def deny(self, job: Job, fault: Fault, lane: Lane[Job]) -> None:
-        """Make no more calls that a provider will not answer either, as it does not know the caller of a job of this lane."""
-
-    @abstractmethod
-    def stop(self, reason: Fault) -> None:
-        """Start no more calls; waiting items are settled with `reason`."""
-
-    @abstractmethod
-    def give_up_lane(self, lane: Lane[Job], reason: Fault) -> None:
-        """Start no more calls in a lane."""
-
-    def heed_shut(self, lane: Lane[Job], now: float) -> None:
-        """Heed that a lane starts no calls until a later time than before."""
-
-    def cut_off_signal(self, job: Job, now: float) -> pace.Signal:
-        """Return what a call says about its provider that was cut off by its own deadline or by that of its batch."""
-        return pace.cut_off_signal(now - job.started, job.lane_or_raise.call_seconds(now))
-
-    @abstractmethod
-    def record_systematic(self, group: FaultGroup, reason: Fault) -> None:
-        """Record that all calls of a lane failed alike."""
-
-    @abstractmethod
-    def use_lane(self, lane: Lane[Job], max_workers: int) -> None:
-        """Record that items of it go to a lane."""
-
-    @abstractmethod
-    def leave_lane(self, lane: Lane[Job]) -> None:
-        """Forget a lane that is dropped."""
-
-    @abstractmethod
-    def change_allowed(self, change: int, max_workers: int) -> None:
-        """Record that the controllers of its lanes allow more or fewer calls in flight than before."""
-
-    @abstractmethod
-    def record_start(self) -> None:
-        """Count a call that starts."""
-
-    @abstractmethod
-    def record_end(self) -> None:
-        """Count a call that has ended."""
-
-    @abstractmethod
-    def overdue_fault(self, config: ProcessorConfig) -> Fault:
-        """Return the fault of an item whose deadline has passed."""

@@ -25,12 +25,13 @@ from .._core.provider_answers.classify import describe
 from .._core.ready_lanes import ReadyLanes
 from ..abc import LLMCallStrategy
 from .clock import Clock
-from .job import Job, Submitter
+from .job import Job
 from .lane import Lane
 from .lane_job import ConnectionUse
 from .learned import LearnedQuotas
 from .stopped_lanes import StoppedLanes
 from .strategy_values import connections_of
+from .submitter import Submitter
 from .timers import Alarm, CallsInFlight, ItemDeadlines
 
 _IDLE = 600.0  # seconds without a job after which a lane is dropped
@@ -57,7 +58,7 @@ class Scheduler:
         self._learned = learned
         self._next_sweep = math.inf
         self._drops_idle = False
-        self._submitters: list[Submitter] = []
+        self._submitters: list[Submitter[Job]] = []
         self._uses: WeakValueDictionary[Connections, ConnectionUse] = WeakValueDictionary()
         self._in_flight = 0
         self._next_start = math.inf
@@ -70,15 +71,15 @@ class Scheduler:
     # ------------------------------------------------------------------------------------------ submitters
 
     @property
-    def submitters(self) -> tuple[Submitter, ...]:
+    def submitters(self) -> tuple[Submitter[Job], ...]:
         """Whose items are called now."""
         return tuple(self._submitters)
 
-    def register(self, submitter: Submitter) -> None:
+    def register(self, submitter: Submitter[Job]) -> None:
         """Let a submitter's items be called."""
         self._submitters.append(submitter)
 
-    def unregister(self, submitter: Submitter) -> None:
+    def unregister(self, submitter: Submitter[Job]) -> None:
         """Forget a submitter that has ended. If calls of it were cancelled, others may start in their place."""
         self._submitters.remove(submitter)
         for lane in submitter.lanes.values():
@@ -165,7 +166,7 @@ class Scheduler:
             use = self._uses[connections] = ConnectionUse(connections.limit)
         return use
 
-    def _open_lane(self, quota: str, submitter: Submitter) -> Lane[Job]:
+    def _open_lane(self, quota: str, submitter: Submitter[Job]) -> Lane[Job]:
         """Return the lane of a quota, to which items of a submitter go from now on."""
         lane = self.lanes.get(quota)
         if lane is None:

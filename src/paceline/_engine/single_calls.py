@@ -28,12 +28,12 @@ from .._core.fault import Fault, FaultKind, pending_fault
 from .._core.results import BatchResult, UnsavedError, WorkItemResult
 from .._core.waiting_room import Refusal, RoomLimits, closed_refusal
 from ..abc import LLMWorkItem
+from .accepted_items import AcceptedItems
 from .call_refusals import CallRefusals, busy, until_reopened
 from .commits import CommitQueue
 from .foreign import CallersTask, close_leaks, open_nurseries
 from .job import Job
 from .settle import give_up, pass_middlewares
-from .submitter import AcceptedItems
 from .turns import Turn, Turns
 from .worker import NoReply, Reply, leaked_scope, make_call, settle
 

@@ -15,8 +15,9 @@ from collections.abc import Sequence
 from .._core.exhausted_lane import reopens_in
 from .._core.fault import Fault
 from .clock import Clock
-from .job import Job, Submitter
+from .job import Job
 from .lane import Lane
+from .submitter import Submitter
 from .timers import Alarm
 
 
@@ -29,7 +30,7 @@ class StoppedLanes:
         submitters: Whose items are called now. The scheduler adds and removes them.
     """
 
-    def __init__(self, clock: Clock, alarm: Alarm, submitters: Sequence[Submitter]) -> None:
+    def __init__(self, clock: Clock, alarm: Alarm, submitters: Sequence[Submitter[Job]]) -> None:
         self._clock = clock
         self._alarm = alarm
         self._submitters = submitters
@@ -51,7 +52,7 @@ class StoppedLanes:
             for submitter in self._submitters_in(lane):
                 submitter.heed_shut(lane, now)
 
-    def _submitters_in(self, lane: Lane[Job]) -> list[Submitter]:
+    def _submitters_in(self, lane: Lane[Job]) -> list[Submitter[Job]]:
         return [submitter for submitter in self._submitters if submitter.lanes.get(lane.quota) is lane]
 
     def forget(self, lane: Lane[Job]) -> None:
@@ -77,7 +78,7 @@ class StoppedLanes:
 
     # ------------------------------------------------------------------------------------------ jobs that cannot be called
 
-    def look_at_lanes_of(self, submitter: Submitter) -> None:
+    def look_at_lanes_of(self, submitter: Submitter[Job]) -> None:
         """Dismiss soon what waits of a submitter that has stopped."""
         for lane in submitter.lanes.values():
             self.look_at(lane)

@@ -29,9 +29,10 @@ from ..abc import LLMCallStrategy
 from .calls import fault_of, log_bug
 from .foreign import guarded
 from .hooks import Hooks
-from .job import Job, Submitter
+from .job import Job
 from .scheduler import Scheduler
 from .steps import in_steps
+from .submitter import Submitter
 
 _MAX_CONCURRENT = 64  # instances prepared at the same time
 _TRY_AGAIN = 5.0  # seconds after a failure before a single call prepares the instance again
@@ -72,7 +73,7 @@ class _Failure:
     fault: Fault
     effect: retry.Effect
     at: float
-    known_to: set[Submitter] = attrs.field(factory=set)
+    known_to: set[Submitter[Job]] = attrs.field(factory=set)
 
 
 @attrs.define(eq=False)
@@ -157,21 +158,21 @@ class Strategies:
             self._preparations[key] = preparation = _Preparation({job: None})
             self._start_soon(self._prepare, job.origin, preparation)
 
-    def _still_holds(self, failure: _Failure, submitter: Submitter, now: float) -> bool:
+    def _still_holds(self, failure: _Failure, submitter: Submitter[Job], now: float) -> bool:
         if submitter.starts_afresh:
             return submitter in failure.known_to
         return now < failure.at + _TRY_AGAIN
 
-    def is_preparing_for(self, submitter: Submitter) -> bool:
+    def is_preparing_for(self, submitter: Submitter[Job]) -> bool:
         """Whether items of a submitter wait for a preparation."""
         return any(job.submitter is submitter for each in self._preparations.values() for job in each.jobs)
 
-    def dismiss_jobs_of(self, submitter: Submitter, reason: Fault) -> None:
+    def dismiss_jobs_of(self, submitter: Submitter[Job], reason: Fault) -> None:
         """Dismiss the jobs of a submitter that wait for a preparation."""
         for job in self.forget_jobs_of(submitter):
             submitter.dismiss(job, reason)
 
-    def forget_jobs_of(self, submitter: Submitter) -> list[Job]:
+    def forget_jobs_of(self, submitter: Submitter[Job]) -> list[Job]:
         """Remove and return the jobs of a submitter that wait for a preparation."""
         jobs = []
         for preparation in self._preparations.values():

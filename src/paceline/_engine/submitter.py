@@ -1,166 +1,145 @@
-"""Accepted items: what both kinds of submitters do with their items: accept them, count them, and hand their results over."""
+"""Submitter: whose items a pool calls, to whom all that happens to them is reported.
+
+The engine knows its customers by this class only; `accepted_items` has what both kinds of them do alike.
+"""
 
 from __future__ import annotations
 
-import math
-from abc import abstractmethod
-from collections.abc import Sequence
-from typing import Protocol
+from abc import ABC, abstractmethod
+from typing import Generic, TypeVar
 
+from .._core import pace, retry
 from .._core.config import ProcessorConfig
-from .._core.fault import Fault, overdue_fault
+from .._core.fault import Fault
 from .._core.fault_groups import FaultGroup
-from .delivery import Ledger, Outlet
-from .job import Job, Submitter
 from .lane import Lane
+from .lane_job import LaneJob
 from .statistics import Tally
 
-
-class Commits(Protocol):
-    """Commits results to a journal."""
-
-    @property
-    def has_room(self) -> bool:
-        """Whether results are committed as fast as they come."""
-        ...
-
-    def deliver(self, job: Job) -> None:
-        """Let a job's result wait for its commit; then hand it over."""
-        ...
+J = TypeVar("J", bound=LaneJob)
+"""A job, as the submitter knows it."""
 
 
-class AcceptedItems(Submitter):
-    """The items of one batch, or of single calls, until each has its result.
+class Submitter(ABC, Generic[J]):
+    """Whose items a pool calls: a batch, or the single calls of all tasks."""
 
-    Args:
-        outlet: Destination of the results.
-        now: Current time, in seconds.
-    """
-
-    when_journal_fails: str
-    """What becomes of its uncalled items when the journal fails, for messages."""
-
-    def __init__(self, outlet: Outlet, now: float) -> None:
-        self.tally = Tally()
-        self.ledger: Ledger = Ledger(outlet, self.tally)
-        self.started_at = now
-        self.lanes: dict[str, Lane[Job]] = {}
-        self.exhausted: dict[str, Fault] = {}
-        self.in_flight = 0
-        """Calls in flight of it."""
-        self._outlet = outlet
-        self.stopped: Fault | None = None
-        self._allowed = 0
+    starts_afresh: bool
+    """Whether its first call in an idle lane is made even if the lane is exhausted."""
+    priority: int
+    """Of its calls: higher goes first."""
+    tenant: str
+    """For whom its calls are made."""
+    tally: Tally
+    """Its counts."""
+    started_at: float
+    """When it began, in seconds."""
+    lanes: dict[str, Lane[J]]
+    """Lanes that its items were in, by quota key."""
+    exhausted: dict[str, Fault]
+    """Why no more calls of it start in some of these lanes."""
+    stopped: Fault | None
+    """Why no more calls start in any lane; None: they may."""
 
     @property
     @abstractmethod
-    def commits(self) -> Commits | None:
-        """Commits results to the journal; None without a journal."""
+    def may_start(self) -> bool:
+        """Whether one of its waiting jobs may start a call."""
 
     @property
     @abstractmethod
-    def is_closed(self) -> bool:
-        """Whether every item has its result and no more items can come."""
-
-    @abstractmethod
-    def settle_at_end(self, job: Job, fault: Fault) -> None:
-        """Give a job a result, `fault` where none is decided: no task of it runs any more."""
-
-    @abstractmethod
-    def close_if_empty(self) -> None:
-        """Close once every item has its result and no more can come."""
-
-    def admit_all(self, jobs: Sequence[Job]) -> None:
-        """Do with each of these accepted jobs what `admit` does."""
-        for job in jobs:
-            self.admit(job)
+    def is_open(self) -> bool:
+        """Whether calls may start, as far as it knows."""
 
     @property
+    @abstractmethod
     def deadline(self) -> float:
-        """The time by which all its items are settled."""
-        return math.inf
+        """The time by which all its items are settled; inf: it has no deadline."""
 
     @property
+    @abstractmethod
     def deadline_fault(self) -> Fault | None:
         """The fault of items that are not settled at the deadline; None: it has not passed."""
-        return None
 
     @property
+    @abstractmethod
     def unsettled(self) -> int:
         """Items without a result."""
-        return len(self.ledger)
-
-    def open_jobs(self) -> list[Job]:
-        """Return the jobs of all items without a result."""
-        return self.ledger.jobs()
 
     @property
+    @abstractmethod
     def waiting(self) -> int:
         """Items that are neither settled nor in flight."""
-        return len(self.ledger) - self.in_flight
 
-    def overdue_fault(self, config: ProcessorConfig) -> Fault:
-        """Return the fault of an item whose deadline has passed."""
-        return overdue_fault(config.deadline_per_item)
+    @abstractmethod
+    def open_jobs(self) -> list[J]:
+        """Return the jobs of all items without a result."""
 
+    @abstractmethod
+    def admit(self, job: J) -> None:
+        """Pass an accepted job through the middlewares, and let it wait for its first call."""
+
+    @abstractmethod
+    def run(self, job: J) -> None:
+        """Make the call of a job that was started in its lane, in a task that has the submitter's context."""
+
+    @abstractmethod
+    def dismiss(self, job: J, fault: Fault) -> None:
+        """End a job that is neither in a lane nor in a task: it will be settled with `fault`."""
+
+    def expire(self, job: J) -> None:
+        """End a job whose deadline has passed, if it waits for something else than a lane, a preparation or its call."""
+
+    @abstractmethod
+    def leave_unprepared(self, job: J, fault: Fault, effect: retry.Effect) -> None:
+        """End a job whose strategy could not be prepared, for this fault; `effect`: what the fault means for a batch."""
+
+    @abstractmethod
+    def deliver(self, job: J) -> None:
+        """Hand a job's result over; with a journal, once it is committed."""
+
+    @abstractmethod
+    def deny(self, job: J, fault: Fault, lane: Lane[J]) -> None:
+        """Make no more calls that a provider will not answer either, as it does not know the caller of a job of this lane."""
+
+    @abstractmethod
+    def stop(self, reason: Fault) -> None:
+        """Start no more calls; waiting items are settled with `reason`."""
+
+    @abstractmethod
+    def give_up_lane(self, lane: Lane[J], reason: Fault) -> None:
+        """Start no more calls in a lane."""
+
+    def heed_shut(self, lane: Lane[J], now: float) -> None:
+        """Heed that a lane starts no calls until a later time than before."""
+
+    @abstractmethod
+    def cut_off_signal(self, job: J, now: float) -> pace.Signal:
+        """Return what a call says about its provider that was cut off by its own deadline or by that of its batch."""
+
+    @abstractmethod
     def record_systematic(self, group: FaultGroup, reason: Fault) -> None:
         """Record that all calls of a lane failed alike."""
 
-    def may_share_result(self, job: Job) -> bool:  # noqa: ARG002 - single calls look at it
-        """Whether a result is also that of the items with the same prompt, which wait for it."""
-        return True
-
-    @property
-    def has_room(self) -> bool:
-        """Whether results are consumed and committed as fast as they come."""
-        commits = self.commits
-        return self._outlet.has_room and (commits is None or commits.has_room)
-
-    def use_lane(self, lane: Lane[Job], max_workers: int) -> None:
+    @abstractmethod
+    def use_lane(self, lane: Lane[J], max_workers: int) -> None:
         """Record that items of it go to a lane."""
-        self.lanes[lane.quota] = lane
-        self.change_allowed(lane.pace.limit, max_workers)
 
-    def leave_lane(self, lane: Lane[Job]) -> None:
+    @abstractmethod
+    def leave_lane(self, lane: Lane[J]) -> None:
         """Forget a lane that is dropped."""
-        del self.lanes[lane.quota]
-        self.exhausted.pop(lane.quota, None)
-        self._allowed -= lane.pace.limit
 
+    @abstractmethod
     def change_allowed(self, change: int, max_workers: int) -> None:
         """Record that the controllers of its lanes allow more or fewer calls in flight than before."""
-        self._allowed += change
-        self.tally.record_allowed(min(max_workers, self._allowed))
 
-    def give_up_lane(self, lane: Lane[Job], reason: Fault) -> None:
-        """Start no more calls in a lane."""
-        self.exhausted.setdefault(lane.quota, reason)
-
+    @abstractmethod
     def record_start(self) -> None:
         """Count a call that starts."""
-        self.in_flight += 1
-        if self.in_flight > self.tally.max_workers:
-            self.tally.record_in_flight(self.in_flight)
 
+    @abstractmethod
     def record_end(self) -> None:
         """Count a call that has ended."""
-        self.in_flight -= 1
 
-    def deliver(self, job: Job) -> None:
-        """Hand a job's result over; with a journal, once it is committed."""
-        job.deliver()
-        commits = self.commits
-        if commits is None:
-            self.hand_over(job)
-        else:
-            commits.deliver(job)
-
-    def hand_over(self, job: Job) -> None:
-        """Hand a job's result over."""
-        if self.ledger.deliver(job):
-            self.close_if_empty()
-
-    def withhold(self, job: Job) -> None:
-        """Close a job whose result could not be committed, without handing it over."""
-        self.ledger.withhold(job)
-        self.close_if_empty()
+    @abstractmethod
+    def overdue_fault(self, config: ProcessorConfig) -> Fault:
+        """Return the fault of an item whose deadline has passed."""

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING
 from anyio import CancelScope, Event
 
 if TYPE_CHECKING:
-    from .job import Job, Submitter
+    from .job import Job
+    from .submitter import Submitter
 
 _MAX_STALE = 8_000  # entries of settled items that are kept before it pays to remove them
 
@@ -76,7 +77,7 @@ class CallsInFlight:
         job.finish_call()
         self._jobs.discard(job)
 
-    def cancel_all(self, submitter: Submitter) -> None:
+    def cancel_all(self, submitter: Submitter[Job]) -> None:
         """Cancel every call of a submitter."""
         for job in self._jobs:
             if job.submitter is submitter:

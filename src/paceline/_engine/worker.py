@@ -22,8 +22,9 @@ from .._core.systematic_failure import Ended
 from ..abc import LLMCallStrategy
 from .calls import execute
 from .foreign import caught, close_leaks, guarded, is_leak, logger
-from .job import Job, Submitter
+from .job import Job
 from .settle import settle_reply, settle_timeout, settle_without_call
+from .submitter import Submitter
 from .watch import watch_lane
 
 if TYPE_CHECKING:
@@ -48,7 +49,7 @@ class Colleagues(Protocol):
     """What a worker knows of its batch's crew."""
 
     @property
-    def batch(self) -> Submitter:
+    def batch(self) -> Submitter[Job]:
         """Whose calls it makes."""
         ...
 
