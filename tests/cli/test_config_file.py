@@ -170,3 +170,8 @@ def test_a_setting_of_the_models_that_is_invalid_is_refused_with_the_file_and_th
     run = paceline("run", jsonl(2), "-o", "x", "-m", FAST, "--config", path)
     assert (run.code, run.err) == (2, run.err)
     assert f"{path}: {words}" in run.err
+
+
+def test_a_file_without_end_is_refused(paceline, jsonl):
+    run = paceline("run", jsonl(1), "--config", "/dev/zero")
+    assert (run.code, run.err) == (2, "paceline: /dev/zero: is larger than 1 MB; a file of options is not\n")

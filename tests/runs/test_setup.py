@@ -7,6 +7,10 @@ import sys
 
 import pytest
 
+from paceline.exceptions import ConfigurationError
+from paceline.runs import RunOptions
+from paceline.runs.setup import strategy_of
+
 from ..cli.conftest import KEYS
 from ..cli.test_program import block
 from ..strategies.chat_service import ANTHROPIC, OPENAI
@@ -132,3 +136,13 @@ def test_a_dry_run_names_the_server_of_each_model(paceline, jsonl, monkeypatch, 
         "http://127.0.0.1:1/v1",
     ]
     assert KEY not in run.out + run.err
+
+
+@pytest.mark.parametrize("option", ["system", "schema"])
+def test_a_file_without_end_is_refused(tmp_path, option):
+    (tmp_path / "in.txt").write_text("hello\n")
+    options = RunOptions(
+        input=str(tmp_path / "in.txt"), output=str(tmp_path / "o"), model="sim", **{option: "/dev/zero"}
+    )
+    with pytest.raises(ConfigurationError, match=rf"^/dev/zero: --{option}: is larger than 16 MB"):
+        strategy_of(options)

@@ -34,6 +34,7 @@ from ..runs.options import RunOptions
 from ..runs.options_data import absolute, path_fields, suggestion, value_of
 from .options import FORMER_OPTIONS, ResumeArguments, RunArguments
 
+_LARGEST = 10**6  # bytes of a file
 _CHECKED = frozenset(field.name for field in attrs.fields(RunOptions))
 _COMMANDS: Mapping[str, type] = {"run": RunArguments, "resume": ResumeArguments}
 _ALTERNATIVES = {
@@ -99,11 +100,17 @@ def _joined_options(options: Mapping[str, Any], values: Mapping[str, Any]) -> di
 
 def _read(path: str) -> dict[str, Any]:
     try:
-        return tomllib.loads(Path(path).read_bytes().decode())
+        with Path(path).open("rb") as file:
+            content = file.read(_LARGEST + 1)
+        if len(content) > _LARGEST:
+            raise ConfigurationError(f"{path}: is larger than {_LARGEST // 10**6} MB; a file of options is not")
+        return tomllib.loads(content.decode())
     except OSError as error:
         raise ConfigurationError(f"{path}: cannot be read: {error.strerror}") from None
     except UnicodeDecodeError as error:
         raise ConfigurationError(f"{path}: is not UTF-8 at byte {error.start + 1}") from None
+    except ConfigurationError:
+        raise
     except (ValueError, RecursionError) as error:  # ValueError: TOML's own errors, and numbers of too many digits
         raise ConfigurationError(f"{path}: is not TOML: {error}") from None
 
