@@ -187,9 +187,10 @@ CASES = {
         ),
         Case(
             name="litellm",
-            about="LiteLLM's proxy, which itself repeats calls twice, before a service that allows 20/s and refuses with 429",
+            about="LiteLLM's proxy, which itself repeats calls twice, before a service that allows 20/s and refuses with 429; compared with 40 in flight",
             start=lambda folder, backend: litellm(folder, backend, retries=2),
-            rate=20.0,
+            rate=None,
+            pool=40,
             service_rate=20.0,
             latency=0.8,
         ),

@@ -9,7 +9,7 @@ from typing import Any
 
 import trio
 
-from paceline import LLMCallStrategy
+from paceline import LLMCallStrategy, RateLimitError
 
 from .cases import Case
 from .measure import drive
@@ -75,8 +75,12 @@ async def _rate_of(case: Case, server: Server) -> float:
 
     async def call() -> None:
         while True:
-            await strategy.execute(f"Question {len(served)}: why do riders share the lead?", 1, 60.0)
-            served.append(trio.current_time())
+            try:
+                await strategy.execute(f"Question {len(served)}: why do riders share the lead?", 1, 60.0)
+            except RateLimitError:
+                await trio.sleep(1.0)
+            else:
+                served.append(trio.current_time())
 
     began = trio.current_time()
     with trio.move_on_after(_REFERENCE):
