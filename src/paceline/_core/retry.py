@@ -9,7 +9,7 @@ Rules owned here:
    the call that uses up a budget is the item's last.
 2. Being throttled uses no budget. It ends an item only if its lane had no success for `patience` seconds, or if the item is refused
    for its own sake (`refusals`). The item waits as long as the provider asked, unless that is absurdly long; other items run
-   meanwhile. An overload by which the provider refused the call (`overloads`) uses no budget either.
+   meanwhile. An overload that is a refusal (`overloads`) uses no budget either, but the next call has another number.
 3. A fault that another call cannot cure ends the item at once. Two kinds end more than the item: a denied key stops the batch, an
    exhausted quota exhausts its lane.
 4. A settled item stays settled: a further event is a bug, and raises.
