@@ -1,4 +1,4 @@
-"""Overloads: too many fast ones for chance are the refusals of a limit; slow ones, and those of a provider that serves nobody, are illness."""
+"""Overloads: too many fast ones for chance are the refusals of a limit; slow ones, and those of a provider that serves nothing, are illness."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """Providers that refuse calls above their limit with 503: the pace is learned, and no item ends while others are served.
 
-A server that fails now and then, is down, or fails one item each time is told apart from them.
+Servers that fail now and then, are down, or fail one item each time are not taken for them.
 """
 
 from __future__ import annotations

@@ -10,7 +10,7 @@ Rules owned here:
 2. Some refusals are errors by chance. Too many of them for that show a limit. The log-likelihood ratio of "every second call is
    refused" to "one in ten fails at random" is summed up over the calls in the order of their starts, and is never below zero (a CUSUM
    test: E. S. Page, "Continuous Inspection Schemes", Biometrika 41, 1954).
-3. Once a lane has shown a limit, all its fast overloads are refusals, and evidence for the pace. Before, they are none.
+3. Once a lane has shown a limit, all its fast overloads are refusals, and evidence for the pace. Before, they are no evidence.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ class LaneOverloads:
     is_limit: bool = False
     """Whether they are the refusals of a limit."""
     usual: float = math.inf
-    """Seconds that an answer takes, a moving average; inf: there was none."""
+    """Seconds that an answer takes, a moving average; inf: it is not known."""
     _answered: float = -math.inf  # when the latest answer came
     _started: int = 0  # calls
     _in_flight: dict[object, tuple[int, float]] = attrs.field(factory=dict)  # number and start of each, in their order
