@@ -8,13 +8,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from .._core.exceptions import JournalError
+from .._core.printable import printable
 
 _BUSY_TIMEOUT = 30.0  # seconds: a writer never blocks readers for long
 
 
 def _journal_error(path: str, error: sqlite3.Error) -> JournalError:
     """Return an SQLite error as a `JournalError` that names the file and, where one is known, a remedy."""
-    name = getattr(error, "sqlite_errorname", "")
+    name, words = getattr(error, "sqlite_errorname", ""), printable(str(error), keep="")  # it may quote what the file holds
     if name == "SQLITE_NOTADB":
         return JournalError(f"{path}: is not a journal; name another file")
     if name.startswith("SQLITE_FULL"):
@@ -25,10 +26,10 @@ def _journal_error(path: str, error: sqlite3.Error) -> JournalError:
         )
     if name.startswith("SQLITE_CORRUPT"):
         command = f"sqlite3 {path} .recover | sqlite3 NEW"
-        return JournalError(f"{path}: is damaged ({error}); recover what is readable with: {command}")
+        return JournalError(f"{path}: is damaged ({words}); recover what is readable with: {command}")
     if name.startswith("SQLITE_IOERR_WRITE"):
-        return JournalError(f"{path}: cannot be written ({error}): is a limit set on the size of files?")
-    return JournalError(f"{path}: {error}")
+        return JournalError(f"{path}: cannot be written ({words}): is a limit set on the size of files?")
+    return JournalError(f"{path}: {words}")
 
 
 @contextmanager
