@@ -15,6 +15,7 @@ from .cases import Case
 from .measure import drive
 from .servers import Backend, Server, slow_service
 
+_QUIET = 3.0  # seconds without an answer, after which no call is left
 _REFERENCE = 15.0  # seconds of the measurement of a server whose rate is not in its configuration
 
 
@@ -41,8 +42,7 @@ async def _measure(case: Case, server: Server, backend: Backend) -> dict[str, An
     allowed = case.rate if case.rate is not None else await _rate_of(case, server)
     items = math.ceil((allowed * case.seconds + case.free) / case.clients)
     strategies = [_strategy(case, server) for _ in range(case.clients)]
-    await trio.sleep(2 * case.latency)  # LiteLLM makes a call of its own at its start
-    before = await _served_by(backend)
+    before = await _served_by_then(backend)
     found = await drive(strategies, items=items, longest=3 * case.seconds)
     figures = found.figures(allowed, free=case.free, horizon=case.window)
     after = await _served_by(backend)
@@ -50,6 +50,15 @@ async def _measure(case: Case, server: Server, backend: Backend) -> dict[str, An
         figures["unused"] = after - before - len(found.served)
     about = {"case": case.name, "about": case.about, "version": server.version, "cap": case.cap}
     return {**about, **figures, "date": time.strftime("%Y-%m-%d"), "course": found.course()}
+
+
+async def _served_by_then(backend: Backend) -> int:
+    """Return the calls served, once no more are: LiteLLM makes one of its own at its start, and finishes those of a client that left."""
+    last, now = -1, await _served_by(backend)
+    while now != last:
+        await trio.sleep(_QUIET)
+        last, now = now, await _served_by(backend)
+    return now
 
 
 async def _served_by(backend: Backend) -> int:
