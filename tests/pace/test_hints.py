@@ -88,6 +88,9 @@ def test_a_wait_that_is_asked_for_and_far_too_long_is_waited_out_hardly_more_tha
     client = world.client()
     world.run(400.0)
     assert world.use(100.0 + asked, 400.0) >= 0.8
+    assert (
+        world.use(asked / 3 + 10, asked / 3 + 60) >= 0.3
+    )  # what that wait seems to measure does not hold the pace down
     assert len(client.refused_at) <= 0.05 * len(client.served_at)
 
 

@@ -89,6 +89,11 @@ RULES = (
         {"outage:Outage._learn_window": Always()},
     ),
     Rule(
+        "outage.unmeasured",
+        "A window whose end no probe measured is not remembered: it may have been shorter.",
+        {"breaker:Breaker.is_measured": Always(value=True)},
+    ),
+    Rule(
         "outage.even-start",
         "When the breaker closes calls start evenly, with nothing in the bucket.",
         {"dimensions:Dimensions.empty_buckets": Always()},

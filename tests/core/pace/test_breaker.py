@@ -53,6 +53,18 @@ def test_a_wait_that_is_true_costs_two_early_probes_and_then_none_for_twenty_out
     assert outage(breaker, asked, asked, constant=constant)[0] == pytest.approx(asked / 3)
 
 
+def test_the_end_of_an_outage_is_measured_by_a_refused_probe_a_wait_that_proved_true_or_waits_of_its_own():
+    breaker = Breaker()
+    outage(breaker, None, 10.0, constant=True)
+    assert breaker.is_measured
+    outage(breaker, 30.0, 1.0, constant=True)
+    assert not breaker.is_measured
+    outage(breaker, 30.0, 25.0, constant=True)
+    assert breaker.is_measured
+    outage(breaker, 30.0, 25.0, constant=True)
+    assert breaker.is_measured
+
+
 @given(st.floats(10, TRUST), st.floats(0.02, 0.9))
 def test_a_wait_that_is_too_long_costs_its_own_length_once_and_soon_little_more_than_the_outage(asked, part):
     breaker, length = Breaker(), part * asked

@@ -333,6 +333,14 @@ def test_a_window_is_a_measure_of_its_rate(calls, seconds):
     assert rate.best == (calls / seconds if calls >= 20 else 0.0)
 
 
+@given(st.integers(20, 2000), st.floats(1, 100), st.floats(0, 100))
+def test_a_window_whose_end_was_not_measured_is_not_remembered(calls, seconds, best):
+    rate = Rate(best=best)
+    rate.learn_window(calls, seconds, 0.3 * seconds, measured=False)
+    assert rate.value == max(LEAST, calls / seconds)
+    assert rate.best == best
+
+
 def test_several_windows_at_once_are_not_one_window():
     rate = Rate(value=10.0, window=100.0)
     rate.learn_window(301.0, 60.0, 2.0)

@@ -220,6 +220,13 @@ class Breaker:
             self._probe_on_answer = False
             self.probe_at = min(self.probe_at, now)
 
+    @property
+    def is_measured(self) -> bool:
+        """Whether the end of the outage is known. If the first probe is admitted, after a wait that the provider asked for and that did not
+        prove true lately, the outage may have ended at any time within that wait.
+        """
+        return not self._asked or self._was_refused or self._confirmed > 0
+
     def learn_wait(self) -> None:
         """Learn from the outage that ends whether the wait was true that the provider asked for, if it did."""
         if not self._asked:

@@ -6,6 +6,8 @@ Rules owned here:
 2. A time of a few calls with the breaker open is an exhaustion like others. A longer one was a *window* if nothing had been refused
    amid admissions since the breaker was last closed, and no concurrency cap is known: the time from the start of one
    window to that of the next, with the calls in it, measures its rate. Otherwise it was an *outage*, which says nothing about limits.
+   Where the breaker was open for no other reason than the wait that the provider asked for, the window may have been shorter: then the rate is
+   the least that is possible, and not remembered.
 3. A window of hardly any calls, while nothing was measured before, says nothing: the slow start restarts.
 4. A time in which faults had opened the breaker, and an idle time, are excluded from the measures.
 """
@@ -81,7 +83,7 @@ class Outage:
     def end(self, now: float, call: Call) -> None:
         """Close the breaker for an admitted call."""
         breaker, dimensions = self._breaker, self._dimensions
-        open_for, by_faults = call.started - breaker.since, breaker.by_faults
+        open_for, by_faults, measured = call.started - breaker.since, breaker.by_faults, breaker.is_measured
         breaker.learn_wait()
         breaker.reset()
         self._streaks.end_rows()
@@ -95,7 +97,7 @@ class Outage:
             self._refused_amid = True
         else:
             if not self._refused_amid and self._cap.probed == math.inf:
-                self._learn_window(now, call, open_for)
+                self._learn_window(now, call, open_for, measured=measured)
             self._recovered_at, self._refused_amid = call.started, False
             requests, tokens = dimensions.requests.rate, dimensions.tokens.rate
             self._admitted_before = (requests.admitted - 1.0, tokens.admitted - call.tokens)
@@ -113,7 +115,7 @@ class Outage:
         pace = rate.value if rate.value < math.inf else max(recent, 1e-9)
         return open_for < max(_BRIEF_CALLS * rate.mean / pace, _BRIEF_AGES * self._admissions.confirmation_age)
 
-    def _learn_window(self, now: float, call: Call, open_for: float) -> None:
+    def _learn_window(self, now: float, call: Call, open_for: float, *, measured: bool) -> None:
         pacer, seconds = self._dimensions.charged, max(_SHORTEST, open_for)
         rate, own = pacer.rate, pacer.cost(call)
         used = self._used - own
@@ -121,6 +123,7 @@ class Outage:
             self._admissions.restart_rate()
             pacer.restart(now, seconds)
         else:
-            rate.learn_window(max(own, used), max(_SHORTEST, call.started - self._recovered_at), seconds)
+            since = max(_SHORTEST, call.started - self._recovered_at)
+            rate.learn_window(max(own, used), since, seconds, measured=measured)
         self._cap.test = None
         self._recorder.record_rate(now, pacer, f"refused everything for {open_for:.3g} s: a window was used up")

@@ -241,16 +241,17 @@ class Rate:
         self.value = value
         self.start_cycle()
 
-    def learn_window(self, units: float, seconds: float, exhausted: float) -> None:
+    def learn_window(self, units: float, seconds: float, exhausted: float, *, measured: bool = True) -> None:
         """Learn from a window that was used up, now that the next one admits calls.
 
         Args:
             units: Units admitted in the window.
             seconds: Seconds from its start to the start of the next one.
             exhausted: Seconds for which it was used up.
+            measured: Whether these times are those of the window. Otherwise it may have been shorter, and the rate higher.
         """
         rate, calls = units / seconds, units / self.mean
-        if calls >= _SOUND:
+        if measured and calls >= _SOUND:
             self._remember(rate)
         if not self.window or calls <= _WINDOW_GROWS * max(self.window, 1):
             self.value, self.window = rate, calls
