@@ -155,7 +155,7 @@ def _measure_batch(folder: Path, items: int, rounds: _Rounds) -> None:
         store.begin_run()
         rounds.measure(
             "register and recall items",
-            lambda: [journal._open_recall.recall(part) for part in _parts(work, _RECALLED)],  # noqa: SLF001 - the part in the thread
+            lambda: [journal._recall.recall(part) for part in _parts(work, _RECALLED)],  # noqa: SLF001 - the part in the thread
             partial(_insert_items, folder / "peer-items", work),
         )
         rounds.measure("commit results", partial(_commit, store, results), partial(_insert, folder / "peer", results))

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from paceline._core.usage import NO_USAGE, TokenUsage
+from paceline._core.usage import NO_USAGE, TokenUsage, UsageSum
 
 NAMES = [
     *("input_tokens", "output_tokens", "cached_input_tokens", "total_tokens"),
@@ -98,3 +98,11 @@ def test_an_invalid_count_is_refused_by_name(name, value):
 def test_a_value_that_is_neither_usage_nor_mapping_is_refused(value):
     with pytest.raises(TypeError, match=r"^tokens must be a TokenUsage, a mapping or None, not "):
         TokenUsage.of(value)
+
+
+@given(st.lists(usages, max_size=5))
+def test_a_running_sum_is_the_sum(added):
+    total = UsageSum()
+    for usage in added:
+        total.add(usage)
+    assert total.usage == sum(added, TokenUsage())

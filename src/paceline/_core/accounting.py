@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable
 
 import attrs
 
-from .usage import NO_USAGE, TokenUsage
+from .usage import NO_USAGE, TokenUsage, UsageSum
 from .validators import is_price
 
 _MILLION = 1e6
@@ -106,18 +106,17 @@ def total(costs: Iterable[float | None]) -> float | None:
 class _Row:
     """The running sums of one model; mutable, as it is updated by every call."""
 
-    __slots__ = ("accepted", "calls", "price", "usage")
+    __slots__ = ("accepted", "calls", "price", "tokens")
 
     def __init__(self, price: Price | None) -> None:
         self.calls = self.accepted = 0
-        self.usage = NO_USAGE
+        self.tokens = UsageSum()
         self.price = price
 
     def add(self, usage: TokenUsage, accepted: bool) -> None:  # noqa: FBT001 - a count of 0 or 1
         self.calls += 1
         self.accepted += accepted
-        if usage is not NO_USAGE:
-            self.usage = usage if self.usage is NO_USAGE else self.usage + usage
+        self.tokens.add(usage)
 
 
 class Account:
@@ -160,6 +159,6 @@ class Account:
 
 def _uses(rows: dict[str, _Row]) -> tuple[ModelUse, ...]:
     return tuple(
-        ModelUse(model=model, calls=row.calls, accepted=row.accepted, usage=row.usage, price=row.price)
+        ModelUse(model=model, calls=row.calls, accepted=row.accepted, usage=row.tokens.usage, price=row.price)
         for model, row in rows.items()
     )

@@ -15,14 +15,9 @@ MOST_TOKENS: Final = 10**10
 """More tokens than any call has: a larger count is not believed, so that the sum over 900 million calls fits in 64 bits."""
 
 
-def _is_count(_: object, attribute: attrs.Attribute[int], value: object) -> None:
-    if type(value) is not int or value < 0:
-        raise ValueError(f"{attribute.name} must be a whole number of tokens, 0 or more, not {value!r}")
-
-
 def _sum(usage: TokenUsage) -> int:
     sent, generated = usage.input_tokens, usage.output_tokens
-    # runs before the validators, which reject a value that is not a count
+    # runs before the check, which rejects a value that is not a count
     return sent + generated if type(sent) is type(generated) is int else 0
 
 
@@ -34,18 +29,35 @@ class TokenUsage:
         ValueError: A count is not a whole number, 0 or more.
     """
 
-    input_tokens: int = attrs.field(default=0, validator=_is_count)
+    input_tokens: int = 0
     """Tokens sent, those read from a cache included."""
-    output_tokens: int = attrs.field(default=0, validator=_is_count)
+    output_tokens: int = 0
     """Tokens generated, those spent on thinking included."""
-    cached_input_tokens: int = attrs.field(default=0, validator=_is_count)
+    cached_input_tokens: int = 0
     """The part of `input_tokens` that was read from a cache."""
-    total_tokens: int = attrs.field(default=attrs.Factory(_sum, takes_self=True), validator=_is_count)
+    total_tokens: int = attrs.field(default=attrs.Factory(_sum, takes_self=True))
     """The total that the provider reports; by default input + output. If it is larger, the rest is of an unknown kind."""
-    cache_written_tokens: int = attrs.field(default=0, validator=_is_count)
+    cache_written_tokens: int = 0
     """The part of `input_tokens` that was written to a cache."""
-    cache_written_1h_tokens: int = attrs.field(default=0, validator=_is_count)
+    cache_written_1h_tokens: int = 0
     """The part of `cache_written_tokens` that the cache keeps for an hour, at a higher price."""
+
+    def __attrs_post_init__(self) -> None:
+        sent, generated, cached, total, written, written_1h = token_counts(self)
+        # written out, as every call makes one: a validator for each field takes four times as long
+        if (
+            type(sent) is type(generated) is type(cached) is type(total) is type(written) is type(written_1h) is int
+            and sent >= 0
+            and generated >= 0
+            and cached >= 0
+            and total >= 0
+            and written >= 0
+            and written_1h >= 0
+        ):
+            return
+        for name, count in zip(_NAMES, token_counts(self), strict=True):
+            if type(count) is not int or count < 0:
+                raise ValueError(f"{name} must be a whole number of tokens, 0 or more, not {count!r}")
 
     def __add__(self, other: TokenUsage) -> TokenUsage:
         if not isinstance(other, TokenUsage):
@@ -81,7 +93,6 @@ class TokenUsage:
         raise TypeError(f"tokens must be a TokenUsage, a mapping or None, not {type(value).__name__}")
 
 
-NO_USAGE = TokenUsage()
 _new = object.__new__
 _NAMES = tuple(field.name for field in attrs.fields(TokenUsage))
 _set_input, _set_output, _set_cached, _set_total, _set_written, _set_written_1h = (
@@ -89,6 +100,7 @@ _set_input, _set_output, _set_cached, _set_total, _set_written, _set_written_1h 
 )
 token_counts: Callable[[TokenUsage], tuple[int, int, int, int, int, int]] = attrgetter(*_NAMES)
 """Returns the counts of a usage in the order of its fields."""
+NO_USAGE = TokenUsage()
 
 
 def _sum_of(one: TokenUsage, other: TokenUsage) -> TokenUsage:
@@ -101,6 +113,32 @@ def _sum_of(one: TokenUsage, other: TokenUsage) -> TokenUsage:
     _set_written(usage, one.cache_written_tokens + other.cache_written_tokens)
     _set_written_1h(usage, one.cache_written_1h_tokens + other.cache_written_1h_tokens)
     return usage
+
+
+class UsageSum:
+    """A running sum of usages: adding to it makes no objects but numbers."""
+
+    __slots__ = ("_cached", "_generated", "_sent", "_total", "_written", "_written_1h")
+
+    def __init__(self) -> None:
+        self._sent = self._generated = self._cached = self._total = self._written = self._written_1h = 0
+
+    def add(self, usage: TokenUsage) -> None:
+        """Add a usage."""
+        if usage is NO_USAGE:
+            return
+        self._sent += usage.input_tokens
+        self._generated += usage.output_tokens
+        self._total += usage.total_tokens
+        if usage.cached_input_tokens or usage.cache_written_tokens or usage.cache_written_1h_tokens:
+            self._cached += usage.cached_input_tokens
+            self._written += usage.cache_written_tokens
+            self._written_1h += usage.cache_written_1h_tokens
+
+    @property
+    def usage(self) -> TokenUsage:
+        """The sum."""
+        return TokenUsage(self._sent, self._generated, self._cached, self._total, self._written, self._written_1h)
 
 
 def usage_data(usage: TokenUsage) -> dict[str, int]:

@@ -11,7 +11,7 @@ from .._core.fault import Fault, FaultKind
 from .._core.fault_groups import FaultGroup, FaultGroups
 from .._core.pace import PaceStatistics
 from .._core.results import WorkItemResult, is_pending
-from .._core.usage import NO_USAGE, TokenUsage
+from .._core.usage import TokenUsage, UsageSum
 
 
 @attrs.frozen(kw_only=True)
@@ -64,7 +64,7 @@ class Tally:
     refusals: int = 0
     cut_off: int = 0
     """Calls that were cancelled in flight."""
-    usage: TokenUsage = NO_USAGE
+    tokens: UsageSum = attrs.field(factory=UsageSum)
     account: Account = attrs.field(factory=Account)
     call_faults: FaultGroups = attrs.field(factory=FaultGroups)
     """Faults of calls, except for refusals."""
@@ -113,8 +113,8 @@ class Tally:
                 self.item_faults.add(error.kind, error.message, item_id=result.item_id, reason=error.reason)
         if recalled:
             self.recalled += 1
-        elif result.usage is not NO_USAGE:
-            self.usage += result.usage
+        else:
+            self.tokens.add(result.usage)
 
     def record_fault(self, fault: Fault) -> int:
         """Count the fault of a call; return how many were alike."""
@@ -134,9 +134,14 @@ class Tally:
         self.recalled += other.recalled
         self.refusals += other.refusals
         self.cut_off += other.cut_off
-        self.usage += other.usage
+        self.tokens.add(other.usage)
         self.call_faults.update(other.call_faults)
         self.item_faults.update(other.item_faults)
+
+    @property
+    def usage(self) -> TokenUsage:
+        """Tokens of all calls; recalled results do not count."""
+        return self.tokens.usage
 
     @property
     def failed(self) -> int:

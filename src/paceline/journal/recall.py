@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import logging
 import sqlite3
-from collections.abc import Collection, Hashable, Sequence
+from collections.abc import Callable, Collection, Hashable, Sequence
 from typing import Any, Literal, TypeAlias
 
 import attrs
@@ -44,16 +44,16 @@ class Recall:
     """Registers items, and recalls their results.
 
     Args:
-        writer: The journal.
+        writer: Function that returns the journal; it raises MisuseError if that is not open.
         retry: Kinds of faults after which an item runs again.
         accept_changes: Whether to accept an item that differs from what the journal has.
         dedupe: Whether items may share a call: see `SqliteJournal`.
     """
 
     def __init__(
-        self, writer: JournalWriter, *, retry: frozenset[str], accept_changes: bool, dedupe: bool | None
+        self, writer: Callable[[], JournalWriter], *, retry: frozenset[str], accept_changes: bool, dedupe: bool | None
     ) -> None:
-        self._writer = writer
+        self._open_writer = writer
         self._retry = retry
         self._accept_changes = accept_changes
         self._dedupe = dedupe
@@ -79,7 +79,7 @@ class Recall:
             JournalChangedError: An item has changed, and changes are not accepted.
             JournalError: The file cannot be written.
         """
-        writer = self._writer
+        writer = self._open_writer()
         rows: list[ItemRow] = []
         keys: list[_Key | None] = []
         strategy: LLMCallStrategy[Any] | None = None
@@ -131,7 +131,7 @@ class Recall:
             results.append(result)
             if result is not None and name not in stored:
                 copies.append(result)
-        self._writer.commit(copies, {})
+        self._open_writer().commit(copies, {})
         return results
 
     def _check_changes(self, items: Sequence[LLMWorkItem[Any]], rows: Sequence[ItemRow]) -> None:
@@ -140,11 +140,11 @@ class Recall:
             RegisteredItem(item.item_id, content, strategy)
             for item, (_, content, strategy, _) in zip(items, rows, strict=True)
         ]
-        table = self._writer.items
+        table = self._open_writer().items
         changes = table.compare(registered, accept_changes=self._accept_changes)
         if changes and not self._accept_changes:
             advice = _NAME if any(table.is_added_here(change.id) for change in changes) else _ADVICE
-            raise JournalChangedError(self._writer.path, describe_changes(changes), advice=advice)
+            raise JournalChangedError(self._open_writer().path, describe_changes(changes), advice=advice)
 
     def _stored(self, db: sqlite3.Connection, ids: Sequence[str]) -> dict[str, _Stored]:
         """Return the stored results that need no new call, with their attempts, by id."""
@@ -198,7 +198,7 @@ class Recall:
         if known is None:
             if len(self._strategies) >= _MOST_REMEMBERED:
                 self._strategies.clear()
-            number = self._writer.items.strategy_number(strategy.identity)
+            number = self._open_writer().items.strategy_number(strategy.identity)
             known = self._strategies[id(strategy)] = (strategy, number)
         return known[1]
 

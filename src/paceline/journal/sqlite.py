@@ -88,8 +88,7 @@ class SqliteJournal:
         self._is_registered = False
         self._thread = CapacityLimiter(1)
         self._lock = threading.Lock()
-        self._recall: Recall | None = None
-        """Of the journal as it is open; None: no item was recalled yet."""
+        self._recall = self._new_recall()
 
     @classmethod
     def on(cls, writer: JournalWriter, *, dedupe: bool | None = None) -> SqliteJournal:
@@ -115,6 +114,7 @@ class SqliteJournal:
             JournalError: The file cannot be written, or is not a journal.
         """
         self._dedupe = self._given_dedupe if share else False
+        self._recall = self._new_recall()
         self._thread = CapacityLimiter(1)  # of the event loop that runs the batch, wherever the journal was made
         opening = _Opening()
         try:
@@ -139,7 +139,7 @@ class SqliteJournal:
 
     async def close(self) -> None:
         """Close the file. A failure to record the end of the run is logged, not raised."""
-        self._recall = None
+        self._recall = self._new_recall()  # forgets items and strategies
         await self._run(self._close)
 
     def _close(self) -> None:
@@ -157,7 +157,7 @@ class SqliteJournal:
 
     def key_of(self, item: LLMWorkItem[Any]) -> Hashable | None:
         """Return the key of an item's prompt and strategy, shared by the items that need only one call; None if none share."""
-        return None if self._dedupe is False else self._open_recall.key_of(item)
+        return None if self._dedupe is False else self._recall.key_of(item)
 
     async def recall(self, items: Sequence[LLMWorkItem[Any]]) -> Sequence[WorkItemResult[Any] | None]:
         """Register items; return each one's stored result, or None if it must be called.
@@ -168,7 +168,7 @@ class SqliteJournal:
         """
         if self._is_registered and self._dedupe is False:
             return [None] * len(items)
-        return await self._run(self._open_recall.recall, items)
+        return await self._run(self._recall.recall, items)
 
     async def commit(self, results: Sequence[WorkItemResult[Any]], prices: Mapping[str, Price]) -> None:
         """Store results in one transaction.
@@ -192,13 +192,10 @@ class SqliteJournal:
             raise MisuseError("the journal is not open: a processor opens it when it is entered")
         return self._writer
 
-    @property
-    def _open_recall(self) -> Recall:
-        if self._recall is None:
-            self._recall = Recall(
-                self._open_writer, retry=self._retry, accept_changes=self._accept_changes, dedupe=self._dedupe
-            )
-        return self._recall
+    def _new_recall(self) -> Recall:
+        return Recall(
+            lambda: self._open_writer, retry=self._retry, accept_changes=self._accept_changes, dedupe=self._dedupe
+        )
 
     async def _run(self, function: Callable[..., R], *args: Any) -> R:
         return await to_thread.run_sync(self._call, function, *args, limiter=self._thread)

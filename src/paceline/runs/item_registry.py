@@ -29,7 +29,8 @@ from .._core.quantity import quantity, verb
 from .._core.request import DIALECTS, Request
 from ..abc import LLMCallStrategy
 from ..files import Input, InputError, InputRecord
-from ..journal.items import RegisteredItem
+from ..journal.inserts import storable
+from ..journal.items import ItemRow, RegisteredItem
 from ..journal.writer import JournalWriter
 from .journal_comparison import Differences, may_dedupe, reading_changes
 from .journal_facts import (
@@ -212,7 +213,7 @@ class ItemRegistry:
         self._store = store
         self._on_message = on_message
         self._strategy = store.items.strategy_number(identity)
-        self._items: list[RegisteredItem] = []
+        self._rows: list[ItemRow] = []
         self._checked = 0
         self._gone = store.items.count(gone=True)
         self._known = store.items.count() + self._gone
@@ -224,8 +225,8 @@ class ItemRegistry:
     def visit(self, prompt: InputRecord) -> None:
         """Register an item."""
         self.has_requests |= isinstance(prompt.prompt, Request)
-        self._items.append(RegisteredItem(prompt.id, content_key(prompt.prompt), self._strategy, prompt.position))
-        if len(self._items) == _AT_ONCE:
+        self._rows.append((storable(prompt.id), content_key(prompt.prompt), self._strategy, prompt.position))
+        if len(self._rows) == _AT_ONCE:
             self._flush()
 
     def finish(self, reading: Mapping[str, str]) -> RegistryChanges:
@@ -250,9 +251,11 @@ class ItemRegistry:
     def _flush(self) -> None:
         with suppress(RuntimeError):  # outside a worker thread of `run_async`
             from_thread.check_cancelled()
-        for change in self._store.items.register(self._items, accept_changes=True):
-            self._differences.add(change)
-        before, self._checked = self._checked, self._checked + len(self._items)
+        items, rows = self._store.items, self._rows
+        if items.add(rows) < len(rows):
+            for change in items.compare([RegisteredItem(*row) for row in rows], accept_changes=True):
+                self._differences.add(change)
+        before, self._checked = self._checked, self._checked + len(rows)
         if self._checked // _REPORT_EVERY > before // _REPORT_EVERY:
             self._on_message(f"{quantity(self._checked, 'prompt')} {verb(self._checked)} checked")
-        self._items.clear()
+        rows.clear()
