@@ -91,9 +91,7 @@ def _measure(name: str, arguments: argparse.Namespace) -> str:
         "clients": _clients,
         "savings": lambda: f"{about(savings)}\n\n{savings.savings()}",
         "faults": lambda: f"{about(faulty_items)}\n\n{faulty_items.faults()}",
-        "scale": lambda: (
-            f"{about(large)}\n\n{large.scale(arguments.waiting_items, 2 * arguments.items, report=_report)}"
-        ),
+        "scale": lambda: f"{about(large)}\n\n{large.scale(arguments.waiting_items, arguments.items, report=_report)}",
     }
     return measures[name]()
 

@@ -5,7 +5,8 @@ Rules owned here:
 1. Everything is measured in CPU time of the thread or in traced memory, so that other load on the machine changes little. Each
    measurement runs in a process of its own.
 2. A stall is the longest time between two turns of a heartbeat task. The full collections of Python's garbage collector are measured
-   apart: they take the longer the more objects a program has, whatever it does. A program with a million objects may call `gc.freeze()`.
+   apart: they take the longer the more objects a program has, whatever it does, and a million items that exist at once are a million
+   objects. Items that are made as they are read are not; docs/how-to/run-a-long-batch.md says what else helps.
 3. The ratio of workers and lanes is to 1,000 workers and one lane on the same backend.
 """
 
@@ -24,38 +25,37 @@ _BACKENDS = ("trio", "asyncio")
 _STALLS = {
     "cancelled": "`process_all`, cancelled",
     "drained": "`process_all`, drained: all that waits is dismissed",
-    "deadline": "`process_all`, its deadline passes",
     "left": "the processor is left, the items queued",
     "stream": "`stream` of prompts in a pool that is cancelled",
+    "made": "`stream` of items that a generator makes, to its end (a fifth as many)",
 }
 _CROWDS = ((1_000, 1), (10_000, 1), (1_000, 2_000), (10_000, 2_000))
 _WAITING = {
     "items": "the user's own items, `process_all`",
     "prompts": "`process_prompts`",
     "calls": "`pool.call`, beside a task that waits for an event",
-    "stream": "`stream` of the user's own items, from 200,000 to 400,000 of them",
 }
 _STALL, _RATIO, _BYTES = 50.0, 1.3, 1_000.0  # milliseconds, times, bytes
 
 
 def scale(waiting: int, items: int, report: Callable[[str], None]) -> str:
-    """Measure, and return the section of the page.
+    """Measure, and return the section of the page. Takes ten minutes on a quiet machine with the defaults.
 
     Args:
         waiting: Items that wait while the longest stall is measured.
         items: Items of each run with many workers or lanes.
         report: Function that receives progress messages.
     """
-    return "\n\n".join((*_stalls(waiting, report), *_costs(items, report), *_memory(report)))
+    ask = _Asking(report)
+    return "\n\n".join((*_stalls(waiting, ask), *_costs(items, ask), *_memory(ask)))
 
 
-def _stalls(waiting: int, report: Callable[[str], None]) -> tuple[str, ...]:
+def _stalls(waiting: int, ask: _Asking) -> tuple[str, ...]:
     rows, worst = [], 0.0
     for name, title in _STALLS.items():
         cells = []
         for backend in _BACKENDS:
-            report(f"scale: {title}, {backend}")
-            answer = _ask("stall", backend, name, str(waiting))
+            answer = ask(f"{title}, {backend}", "stall", backend, name, str(waiting))
             worst = max(worst, answer["stall"])
             cells += [f"{answer['stall']:.1f}", f"{answer['collector']:.0f}"]
         rows.append((title, *cells))
@@ -70,13 +70,13 @@ def _stalls(waiting: int, report: Callable[[str], None]) -> tuple[str, ...]:
     )
 
 
-def _costs(items: int, report: Callable[[str], None]) -> tuple[str, ...]:
+def _costs(items: int, ask: _Asking) -> tuple[str, ...]:
     rows, worst, yardstick = [], 0.0, {}
     for workers, lanes in _CROWDS:
         cells = []
         for backend in _BACKENDS:
-            report(f"scale: {workers:,} workers, {lanes:,} lanes, {backend}")
-            answer = _ask("cost", backend, str(workers), str(lanes), str(items))
+            title = f"{workers:,} workers, {lanes:,} lanes, {backend}"
+            answer = ask(title, "cost", backend, str(workers), str(lanes), str(items))
             yardstick.setdefault(backend, answer)
             for kind in ("cold", "warm"):
                 ratio = answer[kind] / yardstick[backend][kind]
@@ -94,25 +94,35 @@ def _costs(items: int, report: Callable[[str], None]) -> tuple[str, ...]:
     )
 
 
-def _memory(report: Callable[[str], None]) -> tuple[str, ...]:
+def _memory(ask: _Asking) -> tuple[str, ...]:
     rows, worst = [], 0.0
     for name, title in _WAITING.items():
         cells = []
         for backend in _BACKENDS:
-            report(f"scale: memory, {title}, {backend}")
-            answer = _ask("memory", backend, name)
+            answer = ask(f"memory, {title}, {backend}", "memory", backend, name)
             worst = max(worst, answer["bytes"])
             cells.append(f"{answer['bytes']:,.0f}")
         rows.append((title, *cells))
     return (
-        "Memory of an item that waits, one of 100,000, beside the item itself; and of one that a stream has handed over.",
+        "Memory of an item that waits, one of 20,000, beside the item itself.",
         table(("bytes an item", *_BACKENDS), rows),
         verdict("less than 1 kB an item that waits", worst, _BYTES, "bytes"),
     )
 
 
-def _ask(*arguments: str) -> dict[str, float]:
-    command = (sys.executable, "-m", "benchmarks.scale_run", *arguments)
-    done = subprocess.run(command, cwd=_ROOT, stdout=subprocess.PIPE, text=True, check=True)
-    answer: dict[str, float] = json.loads(done.stdout)
-    return answer
+class _Asking:
+    """Makes one measurement after the other, each in a process of its own, and reports how far it is."""
+
+    _ALL = len(_BACKENDS) * (len(_STALLS) + len(_CROWDS) + len(_WAITING))
+
+    def __init__(self, report: Callable[[str], None]) -> None:
+        self._report = report
+        self._done = 0
+
+    def __call__(self, title: str, *arguments: str) -> dict[str, float]:
+        self._done += 1
+        self._report(f"scale, {self._done} of {self._ALL}: {title}")
+        command = (sys.executable, "-m", "benchmarks.scale_run", *arguments)
+        done = subprocess.run(command, cwd=_ROOT, stdout=subprocess.PIPE, text=True, check=True)
+        answer: dict[str, float] = json.loads(done.stdout)
+        return answer

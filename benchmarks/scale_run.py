@@ -8,14 +8,13 @@ import sys
 import time
 import tracemalloc
 from collections.abc import Awaitable, Callable
-from typing import Any
 
 import anyio
 from anyio.lowlevel import checkpoint
 
 from paceline import LLMCallStrategy, LLMWorkItem, ParallelBatchProcessor, ProcessorConfig, open_pool, process_prompts
 
-_WAITING = 100_000  # items whose memory is measured
+_WAITING = 20_000  # items whose memory is measured: with tracemalloc, 100,000 tasks take minutes to start and to end
 
 
 class _Sleeping(LLMCallStrategy[str]):
@@ -102,12 +101,6 @@ async def _drained(waiting: int) -> None:
         processor.drain()
 
 
-async def _deadline(waiting: int) -> None:
-    async with ParallelBatchProcessor[str](ProcessorConfig(deadline=2)) as processor:
-        await _add(processor, waiting)
-        await processor.process_all()
-
-
 async def _left(waiting: int) -> None:
     async with ParallelBatchProcessor[str]() as processor:
         await _add(processor, waiting)
@@ -120,12 +113,20 @@ async def _stream(waiting: int) -> None:
             await anyio.sleep_forever()
 
 
+async def _made(waiting: int) -> None:
+    strategy = _Pausing("lane")
+    items = (LLMWorkItem(f"item {number}", strategy, "prompt") for number in range(waiting // 5))
+    async with ParallelBatchProcessor[str]() as processor, processor.stream(items) as results:
+        async for _ in results:
+            pass
+
+
 _WAYS: dict[str, Callable[[int], Awaitable[None]]] = {
     "cancelled": _cancelled,
     "drained": _drained,
-    "deadline": _deadline,
     "left": _left,
     "stream": _stream,
+    "made": _made,
 }
 
 
@@ -157,74 +158,85 @@ def _traced() -> int:
     return tracemalloc.get_traced_memory()[0]
 
 
+class _Case:
+    """Items that wait, whose memory is measured."""
+
+    def __init__(self) -> None:
+        self.before = 0
+        """Traced memory before they wait."""
+        self.count: Callable[[], int] = lambda: 0
+        """Returns how many wait."""
+
+    def begin(self, count: Callable[[], int]) -> None:
+        self.before, self.count = _traced(), count
+
+
 async def _memory(name: str) -> dict[str, float]:
-    if name == "stream":
-        return {"bytes": await _of_stream()}
     of_all = await _of_waiting(_USERS[name])
     beside = await _of_waiting(_wait_for_events) if name == "calls" else 0.0
     return {"bytes": of_all - beside}
 
 
-async def _of_waiting(use: Callable[[Any], Awaitable[None]]) -> float:
+async def _of_waiting(use: Callable[[_Case], Awaitable[None]]) -> float:
     tracemalloc.start()
+    case = _Case()
     async with anyio.create_task_group() as nursery:
-        before: list[int] = []
-        nursery.start_soon(use, before)
-        await anyio.sleep(15)
-        each = (_traced() - before[0]) / _WAITING
+        nursery.start_soon(use, case)
+        while case.count() < _WAITING:  # noqa: ASYNC110 - no event says it
+            await anyio.sleep(0.1)
+        await anyio.sleep(1)  # what was needed to begin is freed
+        each = (_traced() - case.before) / _WAITING
         nursery.cancel_scope.cancel()
     tracemalloc.stop()
     return each
 
 
-async def _items(before: list[int]) -> None:
+async def _items(case: _Case) -> None:
     strategy = _Sleeping(1_000)
     items = [LLMWorkItem(f"item {number}", strategy, f"prompt {number}") for number in range(_WAITING)]
-    before.append(_traced())
     async with ParallelBatchProcessor[str]() as processor:
+        added = 0
+        case.begin(lambda: added)
         for item in items:
             await processor.add_work(item)
+            added += 1
         await processor.process_all()
 
 
-async def _prompts(before: list[int]) -> None:
+async def _prompts(case: _Case) -> None:
     prompts = [f"prompt {number}" for number in range(_WAITING)]
-    before.append(_traced())
+    case.begin(lambda: _WAITING)  # they are read as they are needed
     await process_prompts(_Sleeping(1_000), prompts)
 
 
-async def _calls(before: list[int]) -> None:
+async def _calls(case: _Case) -> None:
     strategy = _Sleeping(1_000)
-    before.append(_traced())
     async with open_pool(max_waiting=2 * _WAITING) as pool, anyio.create_task_group() as nursery:
+
+        def count() -> int:
+            figures = pool.statistics()
+            return figures.waiting + figures.in_flight
+
+        case.begin(count)
         for _ in range(_WAITING):
             nursery.start_soon(pool.call, strategy, "prompt")
 
 
-async def _wait_for_events(before: list[int]) -> None:
+async def _wait_for_events(case: _Case) -> None:
+    waiting = 0
+
     async def wait() -> None:
+        nonlocal waiting
+        waiting += 1
         await anyio.Event().wait()
 
-    before.append(_traced())
+    case.begin(lambda: waiting)
     async with anyio.create_task_group() as nursery:
         for _ in range(_WAITING):
             nursery.start_soon(wait)
 
 
-_USERS: dict[str, Callable[[Any], Awaitable[None]]] = {"items": _items, "prompts": _prompts, "calls": _calls}
-
-
-async def _of_stream() -> float:
-    strategy, traced = _Pausing("lane"), []
-    items = (LLMWorkItem(f"item {number}", strategy, "prompt") for number in range(4 * _WAITING))
-    tracemalloc.start()
-    async with ParallelBatchProcessor[str]() as processor, processor.stream(items) as results:
-        count = 0
-        async for _ in results:
-            count += 1
-            if count in {2 * _WAITING, 4 * _WAITING - 1_000}:
-                traced.append(_traced())
-    return (traced[1] - traced[0]) / (2 * _WAITING)
+_USERS: dict[str, Callable[[_Case], Awaitable[None]]] = {"items": _items, "prompts": _prompts, "calls": _calls}
 
 
 def main() -> None:

@@ -34,7 +34,7 @@ from .commits import CommitQueue
 from .foreign import CallersTask, close_leaks, open_nurseries
 from .job import Job
 from .settle import give_up, pass_middlewares
-from .turns import Turn, Turns
+from .turns import Step, Turn, Turns
 from .worker import NoReply, Reply, leaked_scope, make_call, settle
 
 if TYPE_CHECKING:
@@ -96,16 +96,17 @@ class SingleCalls(AcceptedItems):
         job.wait_as(customer)
         if self._commits is not None:
             self._ids.add(item.item_id)
-        return self._result_of(job, self._turns.open(job, current_time()), timeout)
+        turn = self._turns.open(job, current_time())
+        if timeout is not None:
+            job.end_by(turn.asked + timeout)
+            self._services.scheduler.deadlines.add(job, len(self.ledger))
+            self._services.scheduler.alarm.ring_by(job.deadline)
+        return self._result_of(job, turn)
 
-    async def _result_of(self, job: Job, turn: Turn, timeout: float | None) -> WorkItemResult[Any]:
+    async def _result_of(self, job: Job, turn: Turn) -> WorkItemResult[Any]:
         """Wait for each turn of an accepted item and use it; return its result."""
         self._active += 1
         try:
-            if timeout is not None:
-                job.end_by(turn.asked + timeout)
-                self._services.scheduler.deadlines.add(job, len(self.ledger))
-                self._services.scheduler.alarm.ring_by(job.deadline)
             if self._commits is not None:
                 await self._commits.recall_or_raise(job)
             else:
@@ -130,15 +131,15 @@ class SingleCalls(AcceptedItems):
     async def _go_on(self, job: Job, turn: Turn) -> None:
         """Do what is to be done next about an item."""
         with CallersTask() as caller:
-            if turn.is_new:
-                turn.is_new = False
+            if turn.step is Step.PASS_MIDDLEWARES:
+                turn.step = None
                 if await pass_middlewares(self._services, job):
                     self._services.strategies.route(job)
             elif turn.fault is not None:
                 fault, turn.fault = turn.fault, None
                 await give_up(self._services, job, fault)
-            elif turn.may_call:
-                turn.may_call = False
+            elif turn.step is Step.CALL:
+                turn.step = None
                 await self._call(job, turn)
             if caller.is_cancelled and turn.result is None:
                 raise get_cancelled_exc_class()  # a strategy or a hook has caught it
@@ -267,7 +268,7 @@ class SingleCalls(AcceptedItems):
         elif not self._services.hooks.rewrite_items:
             self._services.strategies.route(job)
         elif (turn := self._turns.of(job)) is not None:
-            turn.is_new = True
+            turn.step = Step.PASS_MIDDLEWARES
             turn.set()
 
     def use_lane(self, lane: Lane[Job], max_workers: int) -> None:

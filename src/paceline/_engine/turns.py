@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import enum
 from typing import Any
 
 import attrs
@@ -14,6 +15,13 @@ from .._core.results import WorkItemResult
 from .job import Job
 
 
+class Step(enum.Enum):
+    """What is next for an item without a fault."""
+
+    PASS_MIDDLEWARES = enum.auto()
+    CALL = enum.auto()
+
+
 @attrs.define(eq=False, weakref_slot=False)
 class Turn:
     """What the task of a call has to do next."""
@@ -23,9 +31,7 @@ class Turn:
     asked: float
     """When the call was asked for, in seconds."""
     changed: Event = attrs.field(factory=Event)
-    is_new: bool = False
-    """Whether the item is to pass the middlewares."""
-    may_call: bool = False
+    step: Step | None = None
     is_waiting: bool = True
     """Whether its call is not in flight."""
     fault: Fault | None = None
@@ -67,7 +73,7 @@ class Turns:
 
     def start(self, turn: Turn) -> None:
         """Let the task make its call."""
-        turn.may_call = True
+        turn.step = Step.CALL
         self._count(turn, is_waiting=False)
         turn.set()
 
