@@ -137,7 +137,7 @@ def test_data_become_json_and_other_values_their_text(value, data):
 def test_a_lone_surrogate_is_replaced():
     assert output_of({"\ud800": ["é\udfff"]}) == {"?": ["é?"]}
     row = json.loads(encode_row(WorkItemResult("\ud800", 0, error=Fault(FaultKind.BUG, "\udc00"))))
-    assert (row["id"], row["error"]["message"]) == ("?", "?")
+    assert (row["id"], row["error"]["message"]) == ("?", "\\udc00")
 
 
 def test_a_value_that_cannot_be_converted_is_its_text_or_else_its_type():

@@ -139,6 +139,6 @@ texts = st.text(st.characters(codec="utf-8", exclude_characters="\0"))
 @given(st.lists(texts, min_size=1, max_size=5), st.sampled_from(["csv", "parquet"]))
 def test_outputs_written_as_a_table_are_read_as_prompts_unchanged(tmp_path_factory, outputs, kind):
     path = tmp_path_factory.mktemp("out") / f"out.{kind}"
-    files.write(path, [WorkItemResult(f"q{i}", i, output) for i, output in enumerate(outputs)])
+    files.write(path, [WorkItemResult(f"q{i}", i, output) for i, output in enumerate(outputs)], raw_csv=True)
     records = list(files.read(path, prompt="{output}"))
     assert [(record.id, record.prompt) for record in records] == [(f"q{i}", text) for i, text in enumerate(outputs)]

@@ -18,7 +18,7 @@ from paceline.llm_strategies.openai import OpenAIStrategy
 
 @pytest.fixture
 def impostor():
-    """A server with the certificate of an authority that nobody knows; yields its URL, and what it was sent."""
+    """A server with the certificate of an authority that no client knows; yields its URL, and what it was sent."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     trustme.CA().issue_cert("127.0.0.1").configure_cert(context)
     received = []

@@ -121,7 +121,7 @@ def blanking(secret: str | None) -> Iterator[None]:
     """Let the faults that are made in the block not contain a secret: as it is, in a URL and in JSON.
 
     Args:
-        secret: The secret; None: there is none.
+        secret: The secret; None: nothing is blanked.
     """
     forms = () if not secret else (secret, quote(secret, safe=""), json.dumps(secret)[1:-1])
     token = _secrets.set(tuple(dict.fromkeys(forms)))

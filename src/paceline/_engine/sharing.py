@@ -69,7 +69,7 @@ class SharedCalls:
         return Ended(key, followers)
 
     def succeed(self, ended: Ended) -> Job | None:
-        """Let the first follower without a result lead the others; return it, None if there is none."""
+        """Let the first follower without a result lead the others; return it, None if each has one."""
         waiting = [job for job in ended.followers if job.result is None]
         if not waiting:
             return None

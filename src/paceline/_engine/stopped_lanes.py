@@ -4,7 +4,7 @@ Rules owned here:
 
 1. In an exhausted lane no more calls of the batches that run now are made. They have given it up: if it reopens, only new batches and
    single calls try it again.
-2. A lane that its controller has shut reopens by itself. Its submitters are told, so that they may refuse what would wait too long.
+2. A lane that its controller has shut reopens by itself. Its submitters are notified, so that they may refuse what would wait too long.
 3. Jobs that cannot be called are dismissed soon: by the supervisor, a few at a time, because there may be a million of them.
 """
 

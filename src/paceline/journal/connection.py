@@ -15,7 +15,10 @@ _BUSY_TIMEOUT = 30.0  # seconds: a writer never blocks readers for long
 
 def _journal_error(path: str, error: sqlite3.Error) -> JournalError:
     """Return an SQLite error as a `JournalError` that names the file and, where one is known, a remedy."""
-    name, words = getattr(error, "sqlite_errorname", ""), printable(str(error), keep="")  # it may quote what the file holds
+    name, words = (
+        getattr(error, "sqlite_errorname", ""),
+        printable(str(error), keep=""),
+    )  # it may quote what the file holds
     if name == "SQLITE_NOTADB":
         return JournalError(f"{path}: is not a journal; name another file")
     if name.startswith("SQLITE_FULL"):

@@ -50,7 +50,7 @@ class KeyHolder:
 
     def __reduce_ex__(self, protocol: SupportsIndex, /) -> NoReturn:
         raise TypeError(
-            f"{type(self).__qualname__} cannot be pickled, as it may hold an API key: make it anew in the other process, from its arguments"
+            f"{type(self).__qualname__} cannot be pickled, as it may hold an API key: make another one in the other process, from its arguments"
         )
 
 

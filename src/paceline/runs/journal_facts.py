@@ -214,7 +214,7 @@ class WrittenOutput:
     proved: int = 0
     """Bytes of lines that a run has written, whether they are up to date or not."""
     tail: str | None = None
-    """Digest of the last of these bytes, in hexadecimal digits; None: there are none, or the output is a table."""
+    """Digest of the last of these bytes, in hexadecimal digits; None: the output is empty, or a table."""
     stamp: str | None = None
     """Stamp of all this; None: there was no key."""
 

@@ -60,7 +60,7 @@ def _path() -> Path:
 
 
 def _key() -> bytes | None:
-    """Return the user's key; None if there is none that proves anything."""
+    """Return the user's key; None if it does not exist, or proves nothing."""
     with suppress(OSError, RuntimeError, ValueError), _path().open("rb") as file:  # RuntimeError: there is no home
         found = os.fstat(file.fileno())
         is_own = not hasattr(os, "getuid") or (found.st_uid == os.getuid() and not found.st_mode & _WRITABLE_BY_OTHERS)
