@@ -65,6 +65,8 @@ class Call:
     """Whether it brought the calls in flight up to the limit."""
     spare: bool = False
     """Whether it started at once, from the reserve."""
+    in_burst: bool = False
+    """Whether it started at once too, to test what the refusal before it was for."""
     outcome: Outcome = Outcome.UNKNOWN
     judged: bool = False
 

@@ -14,6 +14,7 @@ Rules owned here:
 
 from __future__ import annotations
 
+import math
 from collections import deque
 
 from .admissions import Admissions, Call
@@ -23,6 +24,7 @@ from .concurrency_cap import ConcurrencyCap
 from .dimensions import Dimensions
 from .pacer import Pacer
 from .recorder import PaceRecorder
+from .shedding import BURST, Shedding
 
 _LATEST, _MIN_REFUSED = 8, 2  # fewer refusals than that among the latest 8 calls do not end the slow start
 
@@ -41,12 +43,17 @@ class Attribution:
         self._admissions, self._dimensions, self._cap = admissions, dimensions, cap
         self._breaker, self._recorder = breaker, recorder
         self._charges = Charges()
+        self._shedding = Shedding()
         self._latest_refused: deque[bool] = deque(maxlen=_LATEST)
         self._consecutive = 0  # refusals since the last admission
         self._last_tokens = 0.0  # of the call admitted last
 
-    def record_admission(self, call: Call) -> bool:
+    def record_admission(self, now: float, call: Call) -> bool:
         """Record an admission; return whether refusals came just before it."""
+        if call.in_burst:
+            self._record_burst(now, refused=False)
+        else:
+            self._shedding.record_admission()
         self._latest_refused.append(False)
         self._last_tokens = call.tokens
         after_refusals, self._consecutive = self._consecutive > 0, 0
@@ -54,6 +61,10 @@ class Attribution:
 
     def charge(self, now: float, call: Call, in_flight: int, *, late: bool = False) -> None:
         """Charge a refused call, given the number of calls in flight when it started; `late`: it had been counted as admitted."""
+        if call.in_burst:
+            self._dimensions.record_refusal(call)
+            self._record_burst(now, refused=True)
+            return
         self._consecutive += 1
         self._latest_refused.append(True)
         self._dimensions.record_refusal(call)
@@ -65,13 +76,20 @@ class Attribution:
             return
         if breaker.is_open and call.started > breaker.since:
             return
+        if self._shedding.record_refusal():
+            return
         # The call admitted last started later than one that was refused late: its estimate is from another time.
         pacer = self._dimensions.charge(call, call.tokens if late else self._last_tokens)
-        if not pacer.is_known and not self._is_young and sum(self._latest_refused) < _MIN_REFUSED:
+        if not pacer.is_known and not self._is_young and not self.is_shed and sum(self._latest_refused) < _MIN_REFUSED:
             return
         proof = cap.record_refusal(in_flight, call.started, pacer.rate.value)
         if proof is None:
+            is_first = pacer.is_known and call.started >= pacer.rate.last_cut  # of its exhaustion
+            by_size = pacer is self._dimensions.tokens  # so not by chance
+            early, age = pacer.rate.is_early, self._admissions.confirmation_age
             self._cut(now, pacer, call, in_flight)
+            if is_first and not by_size and self._shedding.record_cut(now, call.started, age, early=early):
+                self._dimensions.start_burst(BURST, now + age)
             return
         pacer.rate.restore(proof.rate)
         self._charges.forget(proof.since)
@@ -81,10 +99,18 @@ class Attribution:
             now, f"refused only with {limit} or more in flight, never with fewer: a cap on concurrency"
         )
 
+    def _record_burst(self, now: float, *, refused: bool) -> None:
+        pacer = self._dimensions.charged
+        if pacer is self._dimensions.requests and self._shedding.record_burst(refused=refused):
+            pacer.rate.restore(math.inf)
+            self._charges.forget(-math.inf)
+            self._cap.test = None
+            self._recorder.record_rate(now, pacer, "after refusals several calls at once were admitted: calls are refused by chance")
+
     def charge_series(self, now: float, since: float, call: Call) -> None:
         """Charge an unbroken series of refusals as one: from that of a call that started at `since` to that of `call`."""
         pacer = self._dimensions.charged
-        if pacer.is_known or self._is_young:
+        if pacer.is_known or self._is_young or self.is_shed:
             return
         cut = Cut(now, since, pacer.rate.mean, self._consecutive, pacer.recent_rate())
         self._charges.charge(call.order, pacer, cut)
@@ -98,6 +124,11 @@ class Attribution:
         pacer = self._charges.take_back(call.order)
         if pacer is not None:
             self._recorder.record_rate(now, pacer, "a call was refused for its own sake: its charge is taken back")
+
+    @property
+    def is_shed(self) -> bool:
+        """Whether a share of the calls is refused by chance, as far as is known."""
+        return self._shedding.share > 0
 
     @property
     def _is_young(self) -> bool:

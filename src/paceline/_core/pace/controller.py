@@ -170,6 +170,8 @@ class PaceController:
             self._breaker.start_probe(now)
             self._probe = call
             self._dimensions.empty_buckets(now)
+        elif self._dimensions.burst and self._dimensions.take_from_burst(now):
+            call.spare = call.in_burst = True
         elif self._dimensions.requests.on_reserve:
             call.spare = True
             self._dimensions.spend_reserve(cost)
@@ -286,7 +288,8 @@ class PaceController:
             asked = asked if positive_number(asked) is not None else signal.quota.retry_after
         self._knee.drop(call.order)
         late = admissions.record_refusal(call, now)
-        dimensions.hold_until(call.started + admissions.confirmation_age)
+        if not self._attribution.is_shed:
+            dimensions.hold_until(call.started + admissions.confirmation_age)
         if late:
             dimensions.retract_admission(call)
         if cap.limit > cap.cap:
@@ -347,7 +350,7 @@ class PaceController:
 
     def _record_admission(self, now: float, call: Call) -> None:
         cap, breaker, in_flight = self._cap, self._breaker, self._admissions.in_flight
-        if self._attribution.record_admission(call):
+        if self._attribution.record_admission(now, call):
             self._outage.record_refused_amid()
         self._streaks.record_admission(call.started)
         self._dimensions.record_admission(call)

@@ -62,6 +62,9 @@ class Dimensions:
         self.tokens = Pacer(_tokens_of, admissions.token_rate)
         self.charged = self.requests
         """The pacer that refusals are charged to."""
+        self.burst = 0
+        """Calls that may start at once now, and until when, in seconds."""
+        self._burst_until = -math.inf
         self._both = (self.requests, self.tokens)
         self._test = DimensionTest()
 
@@ -82,6 +85,8 @@ class Dimensions:
 
     def wait(self, now: float, cost: float) -> float:
         """Return the seconds until a call of `cost` tokens may start; 0: now."""
+        if self.burst and now <= self._burst_until:
+            return 0.0
         wait, tokens = self.requests.wait(now, 1.0), self.tokens
         if tokens.rate.value < math.inf or tokens.claimed < math.inf:
             wait = max(wait, tokens.wait(now, tokens.paced_cost(now, cost)))
@@ -97,6 +102,15 @@ class Dimensions:
         """Spend the cost of a started call, in tokens."""
         self.requests.bucket.spend(1.0)
         self.tokens.bucket.spend(cost)
+
+    def start_burst(self, calls: int, until: float) -> None:
+        """Let a number of calls start at once, if they start by the time `until`."""
+        self.burst, self._burst_until = calls, until
+
+    def take_from_burst(self, now: float) -> bool:
+        """Return whether a call that starts now is in the burst."""
+        self.burst = self.burst - 1 if now <= self._burst_until else 0
+        return now <= self._burst_until
 
     def spend_reserve(self, cost: float) -> None:
         """Spend the cost of a call that started from the reserve, in tokens."""

@@ -45,7 +45,7 @@ _CYCLE, _FIRST_CYCLE = 5.0, 2.0  # seconds of the rate; while nothing sound was 
 _MIN_CALLS, _MAX_CALLS = 12.0, 120.0  # in a cycle; patience stretches it up to this, or up to 6 times
 _MAX_PATIENCE, _MAX_STRETCH = 12.0, 6.0
 _PRICE = 0.006  # refusals per call that exhaustions may cost
-_EARLY = 0.25  # cycles: a refusal before that was not caused by growth
+_EARLY = 0.7  # cycles: a refusal before that was not caused by growth
 
 _STALE = 1.15  # times the measure: the rate has outgrown it
 _FRESH_WEIGHT = 0.7  # of the latest calls' rate then; the measure has the rest
@@ -125,7 +125,14 @@ class Rate:
             self._support = min(_MAX_SUPPORT, self._support + 1)
             self.best = max(rate, best + _FORGET / _MAX_SUPPORT * (rate - best))
         else:
+            if self._cycles < _EARLY:
+                self._support = 1
             self.best = best + _FORGET / self._support * (rate - best)
+
+    @property
+    def is_early(self) -> bool:
+        """Whether a refusal now would come too early in a growth cycle to be caused by growth."""
+        return self._cycles < _EARLY
 
     # ---------------------------------------------------------------------------------------- growing
 
@@ -222,7 +229,7 @@ class Rate:
         if self.value < _ROUGH * self.best:
             return  # the limit has fallen: the refusals are not the price of growth
         if self._cycles < _EARLY:
-            self.patience = max(1.0, self.patience / 2)
+            self.patience = 1.0
             return
         factor = math.sqrt(max(1.0, refusals) / max(1.0, calls) / _PRICE)
         self.patience = min(_MAX_PATIENCE, max(1.0, self.patience * min(_MAX_FACTOR, max(_MIN_FACTOR, factor))))
