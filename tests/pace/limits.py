@@ -126,6 +126,26 @@ class Cap(Meter):
         """A refusal takes no place."""
 
 
+class Shed(Meter):
+    """A share of all calls is refused by chance, whatever their pace."""
+
+    rate = math.inf
+
+    def __init__(self, share, seed=0):
+        self.share = share
+        self._chance = Random(seed)
+
+    def wait(self, now, cost, in_flight):
+        """Draw."""
+        return 0.01 if self._chance.random() < self.share else 0.0
+
+    def admit(self, now, cost):
+        """Do nothing: nothing is used up."""
+
+    def refuse(self, now, cost):
+        """Do nothing."""
+
+
 class Outage(Cap):
     """Everything is refused."""
 

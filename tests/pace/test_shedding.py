@@ -1,0 +1,189 @@
+"""Shedding: refusals by chance do not lower the rate (law 18), and no limit is taken for chance."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from paceline._core.pace.shedding import BURST, Shedding
+
+from ..search import examples
+from .limits import Bucket, Cap, Service, Shed
+from .tally import jain
+from .world import World
+from .worlds import buckets, in_worlds, logarithmic, seeds, windows
+
+AGE = 0.2  # seconds
+
+
+def shedding(share, seed, *, knee=60, limits=()):
+    """Return a service that refuses a share of the calls by chance."""
+    return Service(limits=(Shed(share, seed), *limits), latency=1.0, knee=knee, refusal_latency=(0.01, 0.03))
+
+
+@given(st.floats(0.0, 0.2), st.integers(20, 80), seeds)
+@settings(in_worlds, max_examples=examples(5, at_most=10))
+def test_refusals_by_chance_do_not_lower_the_rate(share, knee, seed):
+    world = World(shedding(share, seed, knee=knee), seed=seed)
+    client = world.client()
+    world.run(240.0)
+    assert world.use(60.0, 240.0) >= 0.75
+    assert client.controller.rate >= 0.4 * knee
+    assert client.refused.between(60, 240) <= (1.2 * share / (1 - share) + 0.01) * client.served.between(60, 240)
+
+
+@pytest.mark.parametrize(("share", "wanted"), [(0.01, 0.95), (0.03, 0.93), (0.1, 0.88)])
+def test_a_server_that_sheds_calls_is_used_nearly_as_well_as_one_that_does_not(share, wanted):
+    used = []
+    for seed in (1, 2):
+        world = World(shedding(share, seed), seed=seed)
+        world.client()
+        used.append(world.run(240.0).use(0.0, 240.0))
+    assert sum(used) / len(used) >= wanted
+
+
+@given(buckets(5, 60) | windows(), seeds)
+@settings(in_worlds, max_examples=examples(5, at_most=10))
+def test_no_limit_is_taken_for_chance(service, seed):
+    world = World(service, seed=seed)
+    client = world.client()
+    for until in range(30, 300, 10):
+        world.run(float(until))
+        assert not client.controller._attribution.is_shed
+
+
+def test_strangers_who_share_a_limit_do_not_take_each_other_for_chance():
+    for seed, starts in enumerate([(0.0, 1.0, 2.0, 3.0), (0.0, 10.0, 20.0, 30.0), (0.0, 5.0, 60.0, 90.0)]):
+        world = World(Service(limits=(Bucket(80.0, 80.0),), latency=4.0), seed=seed)
+        for start in starts:
+            world.client(start=start)
+        world.run(240.0)
+        assert not any(client.controller._attribution.is_shed for client in world.clients)
+        assert jain([client.served.between(180, 240) for client in world.clients]) >= 0.9
+
+
+@given(st.floats(0.02, 0.12), logarithmic(15, 40), seeds)
+@settings(in_worlds, max_examples=examples(3, at_most=6))
+def test_a_limit_that_follows_shedding_is_found(share, rate, seed):
+    limited = Service(limits=(Bucket(rate, rate),), latency=1.0, refusal_latency=(0.01, 0.03))
+    world = World(shedding(share, seed), [(120.0, limited)], seed=seed)
+    client = world.client()
+    world.run(300.0)
+    assert world.use(180.0, 300.0) >= 0.9
+    assert client.refused.between(180, 300) <= 0.06 * client.served.between(180, 300)
+
+
+@pytest.mark.parametrize("limit", [Bucket(40.0, 40.0), Cap(40)])
+def test_a_limit_beside_shedding_is_used(limit):
+    world = World(shedding(0.03, 1, knee=10**6, limits=(limit,)), seed=1)
+    client = world.client()
+    world.run(240.0)
+    rate = limit.rate if isinstance(limit, Bucket) else limit.calls
+    assert client.served.between(60, 240) >= 0.9 * rate * 180
+    assert client.refused.between(60, 240) <= 0.25 * client.served.between(60, 240)
+
+
+# ---------------------------------------------------------------------------------------- the test by itself
+
+
+def record(state, admitted):
+    """Record that as many calls were admitted, and then one refused; return whether chance explains it."""
+    for _ in range(admitted):
+        state.record_admission()
+    return state.record_refusal()
+
+
+def suspicious(state, *, at, early=True, refusals=100):
+    """Record cuts until one of them is followed by a burst; return how many there were."""
+    for number in range(1, refusals):
+        record(state, 30)
+        if state.record_cut(at + number, at + number, AGE, early=early):
+            return number
+    return None
+
+
+def believing(admitted=30):
+    """Return a state that has proof of shedding."""
+    state = Shedding()
+    now = 0.0
+    while not state.share:
+        record(state, admitted)
+        if state.record_cut(now, now, AGE, early=True):
+            for _ in range(BURST):
+                state.record_burst(refused=False)
+        now += 1.0
+    return state
+
+
+def test_early_refusals_are_suspected_and_others_never():
+    assert suspicious(Shedding(), at=0.0) == 4
+    assert suspicious(Shedding(), at=0.0, early=False) is None
+
+
+def test_each_verdict_for_a_limit_doubles_what_the_next_suspicion_takes():
+    state, found, now = Shedding(), [], 0.0
+    for _ in range(6):
+        found.append(suspicious(state, at=now))
+        now += 200.0
+        for _ in range(BURST):
+            assert not state.record_burst(refused=True)
+    assert found == [4, 8, 16, 32, 64, 64]
+    assert not state.share
+
+
+def test_bursts_that_are_admitted_prove_shedding_and_measure_its_share():
+    state = believing(admitted=19)
+    assert state.share == pytest.approx(0.05, rel=0.3)
+
+
+def test_one_burst_follows_at_a_time():
+    state = Shedding()
+    suspicious(state, at=0.0)
+    assert not state.record_cut(4.1, 4.1, AGE, early=True)
+    assert state.record_cut(4.3, 4.3, AGE, early=True)
+
+
+def test_a_provider_that_refuses_a_third_of_the_calls_is_never_thought_to_shed_them():
+    state = Shedding()
+    for number in range(200):
+        record(state, 2)
+        assert not state.record_cut(float(number), float(number), AGE, early=True)
+
+
+@given(st.integers(15, 60))
+def test_chance_explains_refusals_at_its_share_and_not_many_more(admitted):
+    state = believing(admitted)
+    assert all(record(state, admitted) for _ in range(50))
+    assert not all(record(state, 0) for _ in range(20))
+
+
+def test_a_share_that_is_not_seen_any_more_is_forgotten():
+    state = believing()
+    before = state.share
+    for _ in range(int(13 / before)):
+        state.record_admission()
+    assert state.share == before / 2
+
+
+def test_belief_survives_more_contradictions_the_more_often_it_was_confirmed():
+    state, survived = believing(), []
+    for _ in range(3):
+        contradictions = 0
+        while state.share:
+            contradictions += not record(state, 0)
+        survived.append(contradictions)
+        state = _reproved(state)
+    assert survived == [1, 2, 4]
+
+
+def _reproved(state):
+    now = 1000.0
+    while not state.share:
+        for _ in range(5):
+            record(state, 30)
+        if state.record_cut(now, now, AGE, early=True):
+            for _ in range(BURST):
+                state.record_burst(refused=False)
+        now += 1.0
+    return state
