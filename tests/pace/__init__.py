@@ -1,4 +1,4 @@
-"""The sixteen laws of the pace, and the tests that hold the controller to them; explained in docs/explanation/pace.md.
+"""The laws of the pace, and the tests that hold the controller to them; explained in docs/explanation/pace.md.
 
 N is the number of calls that may be in flight, R a rate.
 
@@ -41,6 +41,8 @@ N is the number of calls that may be in flight, R a rate.
     test_first_calls
 17. A wait that the provider asks for, and that is far too long, is waited out hardly more than once.
     test_hints: a_wait_that_is_asked_for_and_far_too_long_...
+18. Refusals by chance, whatever their share up to a fifth, do not lower the rate: never to a tenth of what is possible.
+    test_shedding
 
 Beyond the laws: test_excused (refusals for an item's own sake are no evidence, oversized calls keep no others waiting), test_history
 (every noticeable change has an entry), test_cost (a call costs a bounded number of arithmetic steps), test_soak (a simulated day of

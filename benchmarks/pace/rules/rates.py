@@ -1,4 +1,4 @@
-"""Rules of the rate: `rate`, `pacer`, `dimensions`, `attribution`, `charges`."""
+"""Rules of the rate: `rate`, `pacer`, `dimensions`, `attribution`, `shedding`, `charges`."""
 
 from __future__ import annotations
 
@@ -82,7 +82,11 @@ RULES = (
         {"rate:_CYCLE": 0.0, "rate:_FIRST_CYCLE": 0.0, "rate:_MIN_CALLS": 120.0},
     ),
     Rule("rate.patience", "Cycles are stretched until the refusals are rare enough.", {"rate:_MAX_PATIENCE": 1.0}),
-    Rule("rate.early-refusal", "A refusal early in a cycle lowers patience.", {"rate:_EARLY": -1.0}),
+    Rule(
+        "rate.early-refusal",
+        "A refusal early in a cycle ends patience; only such refusals may be by chance.",
+        {"rate:_EARLY": -1.0},
+    ),
     Rule(
         "rate.window-cycle", "Where the limit is a window no cycle is shorter than it.", {"rate:_FAR_BELOW": math.inf}
     ),
@@ -170,6 +174,26 @@ RULES = (
         unseen="errors that name the limit (--dialect gemini)",
     ),
     Rule("dimensions.close-sizes", "Sizes in a close proportion are no evidence.", {"dimensions:_MORE": 4}),
+    Rule(
+        "shedding.chance",
+        "Refusals by chance are not charged, once bursts have proved that they are.",
+        {"shedding:Shedding.record_cut": Always(value=False)},
+    ),
+    Rule(
+        "shedding.excess",
+        "Refusals beyond the share that chance explains end the belief in it.",
+        {"shedding:_TOO_MANY": math.inf},
+    ),
+    Rule(
+        "shedding.later",
+        "After each verdict for a limit the next suspicion takes twice as many refusals.",
+        {"shedding:_MAX_EARLY": 4},
+    ),
+    Rule(
+        "shedding.by-size",
+        "A limit on tokens is not tested.",
+        {"attribution:Attribution._is_by_size": Always(value=False)},
+    ),
     Rule(
         "attribution.slow-start",
         "A single refusal among the latest calls does not end the slow start.",

@@ -9,7 +9,9 @@ Rules owned here:
 4. Any other refusal is charged to a rate first, because that can be refunded, and counts as evidence for a cap. Once the cap is
    proven, the rate is refunded.
 5. An unbroken series of refusals, while no limit is known, is charged as one.
-6. What a refusal was charged is taken back if its item turns out to be refused for its own sake.
+6. A refusal that chance explains, where a share of all calls is refused whatever the pace (`shedding`), is not charged. Once bursts have
+   proved that this is so, the rate is refunded. A limit on tokens refuses large calls rather than small ones, so not by chance.
+7. What a refusal was charged is taken back if its item turns out to be refused for its own sake.
 """
 
 from __future__ import annotations
@@ -84,12 +86,8 @@ class Attribution:
             return
         proof = cap.record_refusal(in_flight, call.started, pacer.rate.value)
         if proof is None:
-            is_first = pacer.is_known and call.started >= pacer.rate.last_cut  # of its exhaustion
-            by_size = pacer is self._dimensions.tokens  # so not by chance
-            early, age = pacer.rate.is_early, self._admissions.confirmation_age
+            self._test_chance(now, pacer, call)
             self._cut(now, pacer, call, in_flight)
-            if is_first and not by_size and self._shedding.record_cut(now, call.started, age, early=early):
-                self._dimensions.start_burst(BURST, now + age)
             return
         pacer.rate.restore(proof.rate)
         self._charges.forget(proof.since)
@@ -99,13 +97,27 @@ class Attribution:
             now, f"refused only with {limit} or more in flight, never with fewer: a cap on concurrency"
         )
 
+    def _test_chance(self, now: float, pacer: Pacer, call: Call) -> None:
+        """Start a burst if the refusal of a call, the first one of an exhaustion, may be by chance."""
+        if not pacer.is_known or call.started < pacer.rate.last_cut or self._is_by_size:
+            return
+        until = now + self._admissions.confirmation_age
+        if self._shedding.record_cut(call.started, until, early=pacer.rate.is_early):
+            self._dimensions.start_burst(BURST, until)
+
+    @property
+    def _is_by_size(self) -> bool:
+        return self._dimensions.charged is self._dimensions.tokens
+
     def _record_burst(self, now: float, *, refused: bool) -> None:
-        pacer = self._dimensions.charged
-        if pacer is self._dimensions.requests and self._shedding.record_burst(refused=refused):
+        if not self._is_by_size and self._shedding.record_burst(refused=refused):
+            pacer = self._dimensions.charged
             pacer.rate.restore(math.inf)
             self._charges.forget(-math.inf)
             self._cap.test = None
-            self._recorder.record_rate(now, pacer, "after refusals several calls at once were admitted: calls are refused by chance")
+            self._recorder.record_rate(
+                now, pacer, "after refusals several calls at once were admitted: calls are refused by chance"
+            )
 
     def charge_series(self, now: float, since: float, call: Call) -> None:
         """Charge an unbroken series of refusals as one: from that of a call that started at `since` to that of `call`."""

@@ -10,6 +10,7 @@ the end of every call, and passes them to its parts:
     concurrency_cap  how many calls may be in flight, and whether a refusal was for that
     knee             how many calls in flight are useful, where nothing is refused
     attribution      what a refusal is charged to
+    shedding         whether refusals depend on the pace at all, or a share of all calls is refused by chance
     breaker          when nothing starts because everything is refused or fails; `Streaks`: whether it does
     outage           how long the breaker stays open, and what that time was
     warm_start       where to start, if the quota was learned before

@@ -13,7 +13,7 @@ Rules owned here:
 5. A cycle is counted in calls, in proportion to the rate: all clients that share a limit grow by the same share in the same time,
    and the larger ones are refused more often. That makes clients fair to each other that do not communicate.
 6. Patience stretches the cycles until exhaustions, each at the price of the refusals it costs, are rare enough. A refusal early in a
-   cycle was not caused by growth: it lowers patience.
+   cycle was not caused by growth, but presumably by others who share the limit: it ends patience, so that small clients do not grow slower.
 
 Prior art: the sawtooth is TCP's (Chiu and Jain, 1989); that the delivery rate at a bottleneck measures it is BBR's insight
 (Cardwell et al., 2016).
@@ -125,8 +125,6 @@ class Rate:
             self._support = min(_MAX_SUPPORT, self._support + 1)
             self.best = max(rate, best + _FORGET / _MAX_SUPPORT * (rate - best))
         else:
-            if self._cycles < _EARLY:
-                self._support = 1
             self.best = best + _FORGET / self._support * (rate - best)
 
     @property

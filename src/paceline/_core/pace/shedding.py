@@ -10,9 +10,7 @@ Rules owned here:
    shedding only its share. A sequential probability ratio test (Wald, 1945) decides between the two. After a verdict for a limit
    the next suspicion takes twice as many refusals.
 2. Where calls are shed, refusals are not charged as long as chance explains them. A cumulative sum (Page, 1954) shows when there are too
-   many: then there is a limit besides, and that refusal is charged. The belief ends with the first of these; later it survives more of
-   them, each time that bursts have confirmed it.
-3. The believed share halves when no call is refused for so long that it is unlikely.
+   many: then there is a limit besides or instead. That refusal is charged, and the belief ends.
 """
 
 from __future__ import annotations
@@ -29,7 +27,6 @@ _MAX_SHARE = 0.25  # a provider that refuses more should be called less, whateve
 _KEEP = 0.98  # of the sums that the share is measured by, at the next refusal: they cover some 50
 _TIMES, _MORE = 2.0, 0.05  # times the share, and beside it: refusals that are too many
 _TOO_MANY = 6.0  # log-likelihood ratio of these to the share
-_WITHOUT = 12.0  # times the calls between two refusals: so long without one has a chance of e^-12
 
 
 @attrs.define(eq=False)
@@ -41,10 +38,7 @@ class Shedding:
     _calls: float = 0.0  # calls that followed an admitted one, and the refused ones of these; sums that forget
     _refused: float = 0.0
     _was_refused: bool = False
-    _since_refusal: int = 0  # calls
     _excess: float = 0.0  # cumulative sum
-    _confirmed: int = 0
-    _lives: int = 0  # further refusals beyond the share that the belief survives
     _early: int = 0  # early refusals, less the others
     _enough: int = _MIN_EARLY
     _suspected: float = 0.0  # the share that is tested; 0: no test is in progress
@@ -62,9 +56,6 @@ class Shedding:
             self._calls += 1.0
         self._was_refused = False
         if self.share:
-            self._since_refusal += 1
-            if self._since_refusal * self.share > _WITHOUT:
-                self.share, self._since_refusal = self.share / 2, 0
             self._weigh_excess(refused=False)
 
     def record_refusal(self) -> bool:
@@ -72,29 +63,25 @@ class Shedding:
         if not self._was_refused:
             self._calls = _KEEP * self._calls + 1.0
             self._refused = _KEEP * self._refused + 1.0
-        self._was_refused, self._since_refusal = True, 0
+        self._was_refused = True
         if not self.share:
             return False
         self._weigh_excess(refused=True)
         if self._excess < _TOO_MANY:
             return True
-        self._excess = 0.0
-        self._lives -= 1
-        if self._lives < 0:
-            self.share = 0.0
+        self.share = 0.0
         return False
 
     def _weigh_excess(self, *, refused: bool) -> None:
         more = max(_TIMES * self.share, self.share + _MORE)
         self._excess = max(0.0, self._excess + _log_ratio(more, self.share, refused=refused))
 
-    def record_cut(self, now: float, started: float, age: float, *, early: bool) -> bool:
-        """Record that a refusal lowered the rate; return whether it is to be followed by a burst.
+    def record_cut(self, started: float, until: float, *, early: bool) -> bool:
+        """Record that a refusal lowers the rate; return whether it is to be followed by a burst.
 
         Args:
-            now: Current time, in seconds.
-            started: When the refused call had started.
-            age: Seconds within which the calls of a burst must start.
+            started: When the refused call had started, in seconds.
+            until: Until when the calls of a burst would have to start.
             early: Whether growth cannot have caused the refusal.
         """
         self._early = max(0, self._early + (1 if early else -1))
@@ -102,7 +89,7 @@ class Shedding:
             self._suspected, self._score = self.measured, 0.0
         if not self._suspected or started <= self._burst_until:
             return False
-        self._burst_until = now + age
+        self._burst_until = until
         return True
 
     def record_burst(self, *, refused: bool) -> bool:
@@ -114,10 +101,9 @@ class Shedding:
             return False
         is_proof = self._score >= _SHED
         if is_proof:
-            self.share, self._excess, self._since_refusal = self.measured, 0.0, 0
-            self._lives, self._confirmed, self._enough = self._confirmed, 2 * self._confirmed + 1, _MIN_EARLY
+            self.share, self._excess, self._enough = self.measured, 0.0, _MIN_EARLY
         else:
-            self._confirmed, self._enough = self._confirmed // 2, min(_MAX_EARLY, 2 * self._enough)
+            self._enough = min(_MAX_EARLY, 2 * self._enough)
         self._suspected, self._early = 0.0, 0
         return is_proof
 
