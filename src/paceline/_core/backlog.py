@@ -17,7 +17,7 @@ from __future__ import annotations
 import math
 from collections import deque
 from collections.abc import Iterator
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from .heap import Heap
 
@@ -25,6 +25,9 @@ T = TypeVar("T")
 _FROM_END = 16  # jobs
 _ASIDE = 5.0  # seconds that a job which stepped back waits at most for the calls in flight, as these may take long
 _FEW = 64  # discarded jobs that are not worth the search for them
+# what most backlogs never use, as there may be thousands of lanes; nothing is ever put into these
+_NO_JOBS: deque[Any] = deque()
+_NO_HEAP: Heap[Any] = Heap()
 
 
 class Backlog(Generic[T]):
@@ -34,12 +37,12 @@ class Backlog(Generic[T]):
 
     def __init__(self) -> None:
         self._new: deque[T] = deque()
-        self._returned: deque[T] = deque()
+        self._returned: deque[T] = _NO_JOBS
         self._discarded: set[T] = set()
         """Jobs that are in `_new` or `_returned` and do not wait any more; none of them is the first or last there."""
-        self._delayed: Heap[T] = Heap()
+        self._delayed: Heap[T] = _NO_HEAP
         """By not-before time; the value is when the job steps forward."""
-        self._aside: Heap[T] = Heap()
+        self._aside: Heap[T] = _NO_HEAP
         """By when the job steps forward, as the number of calls served; the value is the time at which it stepped back."""
         self._served = 0
         self._from_end = 0  # new jobs to take from the end
@@ -98,13 +101,15 @@ class Backlog(Generic[T]):
         if not_before <= now:
             self._arrive(forward_at, now, job)
         else:
+            if self._delayed is _NO_HEAP:
+                self._delayed = Heap()
             self._delayed.push(not_before, job, forward_at)
 
     def record_served(self) -> None:
         """Record that the lane has served a call: jobs that stepped back for it step forward."""
         self._served += 1
         while self._aside.is_due(self._served):
-            self._returned.append(self._aside.pop())
+            self._return(self._aside.pop())
 
     def record_closed(self) -> None:
         """Record that the lane has refused a call, as it did all others lately: the next one comes from the other end."""
@@ -187,9 +192,16 @@ class Backlog(Generic[T]):
 
     def _arrive(self, forward_at: float, at: float, job: T) -> None:
         if forward_at <= self._served:
-            self._returned.append(job)
-        else:
-            self._aside.push(forward_at, job, at)
+            self._return(job)
+            return
+        if self._aside is _NO_HEAP:
+            self._aside = Heap()
+        self._aside.push(forward_at, job, at)
+
+    def _return(self, job: T) -> None:
+        if self._returned is _NO_JOBS:
+            self._returned = deque()
+        self._returned.append(job)
 
     def _trim(self) -> None:
         """Remove discarded jobs from the ends."""

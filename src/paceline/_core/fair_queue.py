@@ -16,12 +16,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from .heap import Heap
 from .priority_band import LOWER_SHARE, Band, Customer, Flow, first_of, share_out
 
 T = TypeVar("T")
+_NO_HEAP: Heap[Any] = Heap()  # in most lanes no customer ever sleeps, and there may be thousands
 
 
 class FairQueue(Generic[T]):
@@ -34,7 +35,7 @@ class FairQueue(Generic[T]):
         """The flow, if there is only one. It never sleeps."""
         self._bands: list[Band[T]] = []
         """The highest priority first."""
-        self._sleeping: Heap[Flow[T]] = Heap()
+        self._sleeping: Heap[Flow[T]] = _NO_HEAP
         """By the time at which a job of theirs may start."""
         self._stepped_back: dict[Customer, Flow[T]] = {}
         """Those with jobs that may have stepped back."""
@@ -207,10 +208,15 @@ class FairQueue(Generic[T]):
             flow, waiting = band.next_at(now)
             for at, sleeper in waiting:
                 band.remove(sleeper)
-                self._sleeping.push(at, sleeper)
+                self._sleep(sleeper, at)
             if flow is not None:
                 turns.append(flow)
         return turns
+
+    def _sleep(self, flow: Flow[T], until: float) -> None:
+        if self._sleeping is _NO_HEAP:
+            self._sleeping = Heap()
+        self._sleeping.push(until, flow)
 
     def _wake(self, flow: Flow[T]) -> None:
         if self._sleeping.discard(flow):

@@ -14,22 +14,21 @@ from typing import Any, Generic, TypeVar
 
 T = TypeVar("T")
 _EMPTY = object()
+_ORDER = count()  # numbers the items of all heaps, as they come: only which of two is lower matters
 
 
 class Heap(Generic[T]):
     """Hashable items, each once; of equal keys, the first to come goes first.
 
-    Args:
-        order: Numbers the items; None: a counter of its own. Of heaps with a common one, the lowest first row has the item that goes first.
+    Of several heaps, the one with the lowest first row has the item that goes first.
     """
 
-    __slots__ = ("_order", "_row_of", "rows")
+    __slots__ = ("_row_of", "rows")
 
-    def __init__(self, order: Iterator[int] | None = None) -> None:
+    def __init__(self) -> None:
         self.rows: list[list[Any]] = []
         """Key, order, value, item. The first row is never an empty one: the list is true if there are items."""
         self._row_of: dict[T, list[Any]] = {}
-        self._order = count() if order is None else order
 
     def __len__(self) -> int:
         return len(self._row_of)
@@ -65,7 +64,7 @@ class Heap(Generic[T]):
 
     def push(self, key: float, item: T, value: float = 0.0) -> None:
         """Add an item, and a value to keep with it."""
-        row = self._row_of[item] = [key, next(self._order), value, item]
+        row = self._row_of[item] = [key, next(_ORDER), value, item]
         heapq.heappush(self.rows, row)
 
     def pop(self) -> T:

@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from itertools import count
 from typing import Generic, Protocol, TypeVar
 
 from .heap import Heap
@@ -64,9 +63,7 @@ class ReadyLanes(Generic[L]):
 
     def __init__(self) -> None:
         self._changed: dict[L, None] = {}
-        self._order = count()
-        """One for all heaps by load: of equally loaded lanes, the first to come goes first."""
-        self._ready: Heap[L] = Heap(self._order)
+        self._ready: Heap[L] = Heap()
         """By load: lanes with jobs that are not known to be held back."""
         self._held: dict[object, Heap[L]] = {}
         """By load: the lanes that each holder holds back, or did before it released them."""
@@ -114,11 +111,10 @@ class ReadyLanes(Generic[L]):
         while (heap := self._heap_of_next()) is not None:
             lane = heap.first
             at = lane.ready_at(now)
+            self._remove(lane)
             if at <= now:
-                heap.pop()
                 self._changed[lane] = None
                 return lane
-            self._remove(lane)
             self._set_aside(lane, at, now)
         return None
 
@@ -167,7 +163,7 @@ class ReadyLanes(Generic[L]):
         for holder in holders:
             heap = self._held.get(holder)
             if heap is None:
-                heap = self._held[holder] = Heap(self._order)
+                heap = self._held[holder] = Heap()
             heap.push(lane.load, lane)
             self._released.discard(holder)  # it holds all of its lanes back again
 
@@ -179,7 +175,8 @@ class ReadyLanes(Generic[L]):
         if holders is _READY:
             self._ready.discard(lane)
             return
-        self._later.discard(lane)
+        if self._later.rows:
+            self._later.discard(lane)
         for holder in holders:
             if holder in self._held:
                 self._held[holder].discard(lane)

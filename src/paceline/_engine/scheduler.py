@@ -231,9 +231,7 @@ class Scheduler:
                 lane.start(job, now)
                 self._in_flight += 1
                 job.submitter.record_start()
-                self._touch(lane)
                 return job
-            self._touch(lane)
         self._next_start = self._ready.next_time
         self.alarm.ring_by(self._next_start)
         self._may_start_more = False
