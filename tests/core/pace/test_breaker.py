@@ -60,9 +60,17 @@ def test_the_end_of_an_outage_is_measured_by_a_refused_probe_a_wait_that_proved_
     outage(breaker, 30.0, 1.0, constant=True)
     assert not breaker.is_measured
     outage(breaker, 30.0, 25.0, constant=True)
-    assert breaker.is_measured
+    assert breaker.is_measured  # a probe was refused
     outage(breaker, 30.0, 25.0, constant=True)
+    assert breaker.is_measured  # the complete wait proved true before
+
+
+def test_the_end_of_an_outage_is_not_measured_by_a_part_of_the_wait_however_often_it_was_long_enough():
+    breaker = Breaker()
+    assert outage(breaker, 60.0, 30.0, constant=True) == pytest.approx([20.0, 40.0])
     assert breaker.is_measured
+    assert outage(breaker, 60.0, 30.0, constant=True) == pytest.approx([40.0])
+    assert not breaker.is_measured
 
 
 @given(st.floats(10, TRUST), st.floats(0.02, 0.9))

@@ -222,10 +222,10 @@ class Breaker:
 
     @property
     def is_measured(self) -> bool:
-        """Whether the end of the outage is known. If the first probe is admitted, after a wait that the provider asked for and that did not
-        prove true lately, the outage may have ended at any time within that wait.
+        """Whether the end of the outage is known. If the first probe is admitted, after a part of the wait that the provider asked for, the
+        outage may have ended at any time within that part; so it may after a complete wait that did not prove true lately.
         """
-        return not self._asked or self._was_refused or self._confirmed > 0
+        return not self._asked or self._was_refused or (self._confirmed > 0 and self._tried >= 1.0)
 
     def learn_wait(self) -> None:
         """Learn from the outage that ends whether the wait was true that the provider asked for, if it did."""
