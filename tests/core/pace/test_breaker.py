@@ -59,9 +59,9 @@ def test_the_end_of_an_outage_is_measured_by_a_refused_probe_a_wait_that_proved_
     assert breaker.is_measured
     outage(breaker, 30.0, 1.0, constant=True)
     assert not breaker.is_measured
-    outage(breaker, 30.0, 25.0, constant=True)
+    outage(breaker, 30.0, 29.0, constant=True)
     assert breaker.is_measured  # a probe was refused
-    outage(breaker, 30.0, 25.0, constant=True)
+    outage(breaker, 30.0, 29.0, constant=True)
     assert breaker.is_measured  # the complete wait proved true before
 
 
