@@ -17,8 +17,7 @@ import math
 from collections.abc import Awaitable
 from typing import TYPE_CHECKING, Any
 
-import attrs
-from anyio import CancelScope, Event, current_time, get_cancelled_exc_class
+from anyio import Event, current_time, get_cancelled_exc_class
 
 from .._core import pace, retry
 from .._core.batch_state import BatchEvent, BatchState, step
@@ -31,24 +30,15 @@ from ..abc import LLMWorkItem
 from .accepted_items import AcceptedItems
 from .call_refusals import CallRefusals, busy, until_reopened
 from .commits import CommitQueue
-from .foreign import CallersTask, close_leaks, open_nurseries
+from .foreign import CallersTask
 from .job import Job
 from .settle import give_up, pass_middlewares
-from .turns import Step, Turn, Turns
-from .worker import NoReply, Reply, leaked_scope, make_call, settle
+from .turns import CallCustomer, CallCustomers, Step, Turn, Turns
+from .worker import make_call_in_callers_task, settle
 
 if TYPE_CHECKING:
     from .lane import Lane
     from .services import Services
-
-
-@attrs.define(eq=False)
-class _Waiting:
-    """The calls of one tenant and priority, which wait together."""
-
-    priority: int
-    tenant: str
-    may_start: bool = True
 
 
 class SingleCalls(AcceptedItems):
@@ -69,7 +59,7 @@ class SingleCalls(AcceptedItems):
         super().__init__(self._turns, current_time())
         self._services = services
         self._commits = None if services.journal is None else CommitQueue(self, services)
-        self._customers: dict[tuple[int, str], _Waiting] = {}
+        self._customers = CallCustomers()
         self._refusals = CallRefusals(services, limits, self._turns)
         self._ids: set[str] = set()
         """Ids of the open calls, where there is a journal."""
@@ -88,7 +78,7 @@ class SingleCalls(AcceptedItems):
 
         Not a coroutine itself: a hundred thousand may wait, and each would keep the arguments.
         """
-        customer = self._customer(priority, tenant)
+        customer = self._customers.of(priority, tenant)
         self._check_room(item, timeout, customer)
         if self._commits is None and (refused := self._refusals.while_shut(item.strategy)) is not None:
             raise busy(refused)
@@ -147,7 +137,7 @@ class SingleCalls(AcceptedItems):
     async def _call(self, job: Job, turn: Turn) -> None:
         hopeless = self._refusals.of_hopeless(job, turn, waiting=self.waiting)
         if hopeless is None:
-            reply = await self._reply(job)
+            reply = await make_call_in_callers_task(self._services, job)
             now = current_time()
         else:
             reply, now = hopeless, job.started
@@ -160,20 +150,6 @@ class SingleCalls(AcceptedItems):
             await rest
         if job.waiting:
             self._refuse_late(job, now)
-
-    async def _reply(self, job: Job) -> Reply:
-        reply: Reply = NoReply.TIMED_OUT
-        scope, nurseries = CancelScope(), open_nurseries()
-        try:
-            with scope:
-                reply = await make_call(self._services, job, scope)
-        except RuntimeError as error:
-            leak = leaked_scope(job, error)
-            if not leak:
-                raise
-            close_leaks(scope, nurseries)
-            reply = None, RuntimeError(leak)
-        return reply
 
     def _withdraw(self, job: Job) -> None:
         """Take back an item whose task was cancelled; a result that waits for its commit is stored all the same."""
@@ -188,16 +164,7 @@ class SingleCalls(AcceptedItems):
         job.settle(None, pending_fault("the call was cancelled"))
         self.hand_over(job)
 
-    def _customer(self, priority: int, tenant: str) -> _Waiting:
-        key = priority, tenant
-        customer = self._customers.get(key)
-        if customer is None:
-            if len(self._customers) >= _MOST_CUSTOMERS:
-                self._customers.clear()  # those in use live on in their lanes
-            customer = self._customers[key] = _Waiting(priority, tenant)
-        return customer
-
-    def _check_room(self, item: LLMWorkItem[Any], timeout: float | None, customer: _Waiting) -> None:
+    def _check_room(self, item: LLMWorkItem[Any], timeout: float | None, customer: CallCustomer) -> None:
         if self._commits is not None and self._commits.failure is not None:
             raise JournalError(f"{self._commits.failure}")
         if self._state is not BatchState.OPEN:
@@ -398,7 +365,3 @@ class SingleCalls(AcceptedItems):
             self._state = step(self._state, BatchEvent.EMPTY)
         if self._commits is not None:
             self._commits.wake()
-
-
-_MOST_CUSTOMERS = 10_000
-"""Tenants whose names are remembered."""

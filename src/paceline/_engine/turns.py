@@ -1,4 +1,7 @@
-"""Turns: the tasks of single calls that wait for a result, what each has to do next, and how many bytes their prompts take meanwhile."""
+"""Turns: the tasks of single calls that wait for a result, what each has to do next, and how many bytes their prompts take meanwhile.
+
+Calls of one tenant and priority wait together, as one customer.
+"""
 
 from __future__ import annotations
 
@@ -13,6 +16,8 @@ from .._core.fault import Fault
 from .._core.prompt import size_of
 from .._core.results import WorkItemResult
 from .job import Job
+
+_MOST_CUSTOMERS = 10_000  # tenants whose names are remembered
 
 
 class Step(enum.Enum):
@@ -102,3 +107,29 @@ class Turns:
         if turn is not None:
             turn.result = job.result
             turn.set()
+
+
+@attrs.define(eq=False)
+class CallCustomer:
+    """The calls of one tenant and priority, which wait together."""
+
+    priority: int
+    tenant: str
+    may_start: bool = True
+
+
+class CallCustomers:
+    """The customers whose calls were asked for lately."""
+
+    def __init__(self) -> None:
+        self._customers: dict[tuple[int, str], CallCustomer] = {}
+
+    def of(self, priority: int, tenant: str) -> CallCustomer:
+        """Return the customer of a tenant and a priority."""
+        key = priority, tenant
+        customer = self._customers.get(key)
+        if customer is None:
+            if len(self._customers) >= _MOST_CUSTOMERS:
+                self._customers.clear()  # those in use live on in their lanes
+            customer = self._customers[key] = CallCustomer(priority, tenant)
+        return customer

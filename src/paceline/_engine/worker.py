@@ -21,7 +21,7 @@ from .._core.request import Request
 from .._core.systematic_failure import Ended
 from ..abc import LLMCallStrategy
 from .calls import execute
-from .foreign import caught, close_leaks, guarded, is_leak, logger
+from .foreign import caught, close_leaks, guarded, is_leak, logger, open_nurseries
 from .job import Job
 from .settle import settle_reply, settle_timeout, settle_without_call
 from .submitter import Submitter
@@ -234,6 +234,22 @@ async def make_call(services: Services, job: Job, scope: CancelScope) -> Reply:
         scheduler.calls.finish(job)
         if reply is NoReply.TIMED_OUT:
             submitter.tally.record_cut_off()
+    return reply
+
+
+async def make_call_in_callers_task(services: Services, job: Job) -> Reply:
+    """Make the call of a started job in a task that is not a worker, in a cancel scope of its own."""
+    reply: Reply = NoReply.TIMED_OUT
+    scope, nurseries = CancelScope(), open_nurseries()
+    try:
+        with scope:
+            reply = await make_call(services, job, scope)
+    except RuntimeError as error:
+        leak = leaked_scope(job, error)
+        if not leak:
+            raise
+        close_leaks(scope, nurseries)
+        reply = None, RuntimeError(leak)
     return reply
 
 
