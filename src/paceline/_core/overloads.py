@@ -7,8 +7,8 @@ Rules owned here:
 
 1. An overload is a *refusal* if it came sooner than an answer usually does, while the lane served others: a call was answered since the
    item's previous overload, or one is in flight that had started earlier by as much as the refusal took. Any other overload is illness.
-2. Some refusals are errors by chance. Too many of them for that show a limit. The log-likelihood ratio of "every second call is
-   refused" to "one in ten fails at random" is summed up over the calls in the order of their starts, and is never below zero (a CUSUM
+2. Some refusals are errors by chance. Too many of them for that show a limit. The log-likelihood ratio of "three in ten are
+   refused" to "one in twenty fails at random" is summed up over the calls in the order of their starts, and is never below zero (a CUSUM
    test: E. S. Page, "Continuous Inspection Schemes", Biometrika 41, 1954).
 3. Once a lane has shown a limit, all its fast overloads are refusals, and evidence for the pace. Before, they are no evidence.
 """
@@ -19,10 +19,13 @@ import math
 
 import attrs
 
-# Share of refused calls above a limit, as slow start doubles what is admitted; of failures by chance, at most.
-_LIMITED, _RANDOM = 0.5, 0.1
+# Share of refused calls above a limit: half in the slow start, fewer where the caller itself cannot start more;
+# of failures by chance, at most.
+_LIMITED, _RANDOM = 0.3, 0.05
 _FOR, _AGAINST = math.log(_LIMITED / _RANDOM), math.log((1 - _RANDOM) / (1 - _LIMITED))
-_ENOUGH = math.log(1e5)  # one false alarm in 100,000 calls where one in ten fails at random; in tens of millions at 5 %
+_ENOUGH = math.log(
+    1e5
+)  # one false alarm in 100,000 calls or more where one in twenty fails at random; in ten millions at 3 %
 _LATEST = 1 / 16  # weight of the latest answer in the usual time: it follows the load within some answers
 
 
