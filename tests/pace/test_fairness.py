@@ -25,3 +25,19 @@ def test_four_clients_who_come_one_after_another_get_equal_shares(rate, later, s
     assert world.use(600.0, 900.0) >= 0.9
     refused = sum(client.refused.between(600, 900) for client in world.clients)
     assert refused <= 0.05 * sum(client.served.between(600, 900) for client in world.clients)
+
+
+def test_shares_are_equal_one_minute_after_the_last_client_has_come():
+    equality, refused, served = [], 0, 0
+    for seed, starts in enumerate([(0.0, 10.0, 20.0, 30.0), (0.0, 1.0, 2.0, 3.0), (0.0, 5.0, 60.0, 90.0)]):
+        world = World(Service(limits=(Bucket(100.0, 100.0),), latency=4.0, spread=0.6), seed=seed)
+        for start in starts:
+            world.client(start=start)
+        begin = int(max(starts)) + 60
+        world.run(begin + 60.0)
+        shares = [client.served.between(begin, begin + 60) for client in world.clients]
+        equality.append(jain(shares))
+        refused += sum(client.refused.between(begin, begin + 60) for client in world.clients)
+        served += sum(shares)
+    assert sum(equality) / len(equality) >= 0.93
+    assert refused <= 0.018 * served

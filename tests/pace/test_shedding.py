@@ -11,7 +11,7 @@ from paceline._core.pace.shedding import BURST, Shedding
 from ..search import examples
 from .limits import Bucket, Cap, Service, Shed
 from .tally import jain
-from .world import World
+from .world import World, heavy_tailed
 from .worlds import buckets, in_worlds, logarithmic, seeds, windows
 
 AGE = 0.2  # seconds
@@ -51,6 +51,15 @@ def test_no_limit_is_taken_for_chance(service, seed):
     for until in range(30, 300, 10):
         world.run(float(until))
         assert not client.controller._attribution.is_shed
+
+
+def test_a_limit_on_tokens_is_not_taken_for_chance():
+    world = World(Service(limits=(Bucket(1e5, 5e5, tokens=True),), latency=4.0, spread=0.6), seed=1, tokens=True)
+    client = world.client(cost=heavy_tailed)
+    for until in range(10, 200, 10):
+        world.run(float(until))
+        assert not client.controller._attribution.is_shed
+    assert client.refused.between(60, 190) <= 0.015 * len([at for at in client.served_at if at > 60])
 
 
 def test_strangers_who_share_a_limit_do_not_take_each_other_for_chance():

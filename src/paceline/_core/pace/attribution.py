@@ -30,6 +30,8 @@ from .shedding import BURST, Shedding
 
 _LATEST, _MIN_REFUSED = 8, 2  # fewer refusals than that among the latest 8 calls do not end the slow start
 
+_TESTED = 2.0  # calls a second: at a slower pace a burst would be a large share of the calls
+
 
 class Attribution:
     """Charges refusals to a rate or to the concurrency cap."""
@@ -99,7 +101,7 @@ class Attribution:
 
     def _test_chance(self, now: float, pacer: Pacer, call: Call) -> None:
         """Start a burst if the refusal of a call, the first one of an exhaustion, may be by chance."""
-        if not pacer.is_known or call.started < pacer.rate.last_cut or self._is_by_size:
+        if not _TESTED <= pacer.rate.value < math.inf or call.started < pacer.rate.last_cut or self._is_by_size:
             return
         until = now + self._admissions.confirmation_age
         if self._shedding.record_cut(call.started, until, early=pacer.rate.is_early):
