@@ -183,7 +183,7 @@ def _result(name: str, number: int) -> WorkItemResult[str]:
 def _output(path: Path, reader: JournalReader, store: JournalWriter, stack: ExitStack) -> JournalOutput:
     descriptor = os.open(path, os.O_CREAT | os.O_WRONLY)
     stack.callback(os.close, descriptor)
-    return JournalOutput(reader, store, Output(str(path), descriptor), output_format=OutputFormat.OWN)
+    return JournalOutput(reader, store, Output(str(path), descriptor), path=str(path), output_format=OutputFormat.OWN)
 
 
 def _commit(store: JournalWriter, results: Sequence[WorkItemResult[str]]) -> None:
