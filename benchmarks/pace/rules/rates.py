@@ -85,7 +85,7 @@ RULES = (
     Rule(
         "rate.early-refusal",
         "A refusal early in a cycle ends patience; only such refusals may be by chance.",
-        {"rate:_EARLY": -1.0},
+        {"rate:_EARLY": -1.0, "rate:_VERY_EARLY": -1.0},
     ),
     Rule(
         "rate.window-cycle", "Where the limit is a window no cycle is shorter than it.", {"rate:_FAR_BELOW": math.inf}
