@@ -268,10 +268,10 @@ def test_patience_follows_the_refusals_per_call_that_an_exhaustion_costs(patienc
     assert after_an_exhaustion(patience, calls=calls, refusals=refusals) == pytest.approx(expected)
 
 
-@pytest.mark.parametrize(("pace", "patience"), [(10.0, 1.0), (2.0, 4.0)])
-def test_a_refusal_early_in_a_cycle_ends_patience_and_lowers_it_where_a_cycle_has_few_calls(pace, patience):
+@pytest.mark.parametrize(("pace", "calls", "patience"), [(10.0, 5, 1.0), (2.0, 1, 4.0)])
+def test_a_refusal_early_in_a_cycle_ends_patience_and_lowers_it_where_a_cycle_has_few_calls(pace, calls, patience):
     rate = known(pace, best=pace, patience=8.0)
-    exhausted(rate, 0.5, 1, recent=pace)
+    exhausted(rate, 0.5, calls, recent=pace)
     assert rate.patience == patience
 
 
