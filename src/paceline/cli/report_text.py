@@ -15,7 +15,7 @@ from .._core.fault_groups import FaultGroup
 from .._core.quantity import all_of, quantity, verb
 from .._core.results import BatchResult
 from ..files.types import STREAM
-from ..journal.reader import Counts
+from ..journal.figures import Counts
 from ..runs.report import JournalSummary, RunReport
 from .advice import advice, cannot_succeed, needs_other_model
 from .console import print_json, print_lines, print_message

@@ -6,10 +6,10 @@
 """
 
 from .._core.fault import TRANSIENT_KINDS as TRANSIENT_KINDS
-from .reader import Counts as Counts
+from .figures import Counts as Counts
+from .figures import PaceEntry as PaceEntry
+from .figures import RunRecord as RunRecord
 from .reader import JournalReader as JournalReader
-from .reader import PaceEntry as PaceEntry
-from .reader import RunRecord as RunRecord
 from .records import StoredResult as StoredResult
 from .sqlite import SqliteJournal as SqliteJournal
 

@@ -7,13 +7,11 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import chain
 from os import PathLike
 from typing import Any, Self
-
-import attrs
 
 from .._codec import decode_knowledge
 from .._core.accounting import ModelUse
@@ -24,74 +22,13 @@ from .._core.pace import PaceKnowledge
 from .._core.usage import MOST_TOKENS, TokenUsage
 from . import damage, lock, schema
 from .connection import connect_to_read, journal_errors
+from .figures import Counts, PaceEntry, RunRecord
 from .inserts import marks, storable
 from .items import KnownItem
 from .records import ResultRow, StoredResult, select_result
 
 _FETCH_SIZE = 1_000  # results that are read into memory at once
 _MOST_MESSAGES = 10_000  # different messages that are grouped; of more, the rarest are left out
-
-
-@attrs.frozen(kw_only=True)
-class Counts:
-    """How many items of a batch are settled, and how."""
-
-    total: int
-    """Items in the input: registered, and not gone."""
-    succeeded: int
-    """Items with an output."""
-    failures: Mapping[str, int]
-    """Items that are settled without an output, by kind of fault."""
-    refusals: int
-    """Throttled calls of settled items."""
-    last: int
-    """Number of the latest result; 0 if there is no result."""
-
-    @property
-    def settled(self) -> int:
-        """Items with a result."""
-        return self.succeeded + sum(self.failures.values())
-
-    @property
-    def pending(self) -> int:
-        """Items without a result."""
-        return self.total - self.settled
-
-
-@attrs.frozen(kw_only=True)
-class RunRecord:
-    """One run on the journal."""
-
-    run: int
-    """Number of the run, from 1."""
-    pid: int
-    """Process id."""
-    version: str
-    """Version of paceline."""
-    began: float
-    """Wall-clock time of the start, in seconds since 1970."""
-    ended: float | None
-    """Wall-clock time of the end; None if the run is active or was killed."""
-
-
-@attrs.frozen
-class PaceEntry:
-    """One change of the pace."""
-
-    run: int
-    """Number of the run."""
-    at: float
-    """Seconds since the batch started."""
-    quota: str
-    """Quota key of the lane."""
-    handle: str
-    """What changed: see `PaceChanged.handle`."""
-    old: float | None
-    """Value before; None for no limit."""
-    new: float | None
-    """Value after; None for no limit."""
-    reason: str
-    """Why it changed, in a sentence."""
 
 
 class JournalReader:

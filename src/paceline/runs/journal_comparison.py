@@ -24,8 +24,9 @@ from .._core.request import Request
 from ..abc import LLMCallStrategy
 from ..files import InputRecord
 from ..files.seen_set import SeenSet
+from ..journal.figures import Counts
 from ..journal.items import ItemChange, KnownItem
-from ..journal.reader import Counts, JournalReader
+from ..journal.reader import JournalReader
 from .journal_facts import (
     RegisteredInput,
     WrittenOutput,

@@ -18,7 +18,8 @@ from .._core.accounting import ModelUse
 from .._core.exceptions import ConfigurationError
 from .._core.fault_groups import FaultGroup
 from .._core.usage import TokenUsage
-from ..journal.reader import Counts, JournalReader, PaceEntry, RunRecord
+from ..journal.figures import Counts, PaceEntry, RunRecord
+from ..journal.reader import JournalReader
 from .journal_facts import (
     LatestRun,
     RegisteredInput,

@@ -7,7 +7,7 @@ from typing import Any
 import attrs
 
 from .._core.results import BatchResult, SourceError, UnsavedError
-from ..journal.reader import Counts
+from ..journal.figures import Counts
 
 
 @attrs.frozen(kw_only=True)

@@ -15,7 +15,7 @@ from ..._core.durations import format_duration
 from ..._core.fault import redact
 from ..._core.quantity import quantity
 from ...files.types import STREAM
-from ...journal.reader import PaceEntry
+from ...journal.figures import PaceEntry
 from ...runs.journal_status import JournalStatus, RunSummary
 from ...runs.journal_status import status as read_status
 from ...runs.options_data import to_data
