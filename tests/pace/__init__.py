@@ -43,6 +43,9 @@ N is the number of calls that may be in flight, R a rate.
     test_hints: a_wait_that_is_asked_for_and_far_too_long_...
 18. Refusals by chance, whatever their share up to a fifth, do not lower the rate: never to a tenth of what is possible.
     test_shedding
+19. On a busy machine, whose timers are late and whose calls arrive late, what is allowed is used, a cap is found, and growth does not outrun
+    what is started by more than a growth step.
+    test_late_starts
 
 Beyond the laws: test_excused (refusals for an item's own sake are no evidence, oversized calls keep no others waiting), test_history
 (every noticeable change has an entry), test_cost (a call costs a bounded number of arithmetic steps), test_soak (a simulated day of

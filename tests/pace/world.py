@@ -33,9 +33,9 @@ SPIN = 1_000  # questions in a row to which a controller may answer "later" whil
 class Client:
     """One caller with one controller."""
 
-    def __init__(self, world, controller, *, start, most, cost, works):  # noqa: PLR0913 - the parts of a client
+    def __init__(self, world, controller, *, start, most, cost, works, late=0.0):  # noqa: PLR0913 - the parts of a client
         self.world, self.controller = world, controller
-        self.most, self.cost, self.works = most, cost, works
+        self.most, self.cost, self.works, self.late = most, cost, works, late
         self.admitted, self.served, self.refused = Tally(), Tally(), Tally()
         self.served_at, self.refused_at, self.started_at = array("d"), array("d"), array("d")
         self.faulted = self.asked = self.in_flight = self.peak = 0
@@ -66,6 +66,8 @@ class Client:
             at = controller.admit_at(now, self._next)
             if at > now:
                 self._turns += 1
+                if self.late:
+                    at += world.chance.uniform(0, self.late)
                 assert self._turns < SPIN, f"asked {SPIN} times in a row at {now}, it answers {at} and admits nothing"
                 if at < self._wake:
                     self._wake = at
@@ -76,9 +78,18 @@ class Client:
             self.in_flight += 1
             self.peak = max(self.peak, self.in_flight)
             self.started_at.append(now)
-            world.call(self, controller.started(now, cost), now, cost)
+            ticket = controller.started(now, cost)
+            if self.late:
+                world.at(now + world.chance.uniform(0, self.late), self.send, (ticket, cost))
+            else:
+                world.call(self, ticket, now, cost)
             if self.watch:
                 self.watch(now)
+
+    def send(self, call):
+        """Let a call reach the provider, on a busy machine later than the client started it."""
+        ticket, cost = call
+        self.world.call(self, ticket, self.world.now, cost)
 
     def settle(self, call):
         """End a call."""
@@ -138,10 +149,11 @@ class World:
         for at, changed in steps:
             self.at(at, self._become, changed)
 
-    def client(self, controller=None, *, start=None, most=MOST, cost=of_one, works=None):
-        """Add a client that starts at `start`, or now."""
+    def client(self, controller=None, *, start=None, most=MOST, cost=of_one, works=None, late=0.0):  # noqa: PLR0913 - as above
+        """Add a client that starts at `start`, or now, and wakes and sends its calls up to `late` seconds late."""
         controller = PaceController() if controller is None else controller
-        client = Client(self, controller, start=self.now if start is None else start, most=most, cost=cost, works=works)
+        start = self.now if start is None else start
+        client = Client(self, controller, start=start, most=most, cost=cost, works=works, late=late)
         self.clients.append(client)
         return client
 

@@ -27,6 +27,11 @@ def _whole_cost(_: Any, self: Any, now: float, cost: float) -> float:
     return cost
 
 
+def _however_few_start(original: Any, self: Any, cost: float, *_: Any) -> None:
+    """grows however few calls are started."""
+    original(self, cost, math.inf)
+
+
 def _fresh_window(original: Any, self: Any, units: float, *rest: Any) -> None:
     """does not compare the window with the one before."""
     self.window = 0.0
@@ -124,6 +129,13 @@ RULES = (
         "A time in which the rate was not used is excluded from the measure.",
         {"rate:Rate.exclude": Always()},
     ),
+    Rule(
+        "rate.ahead",
+        "The rate grows no further than a step above what is started.",
+        {"rate:Rate.grow": Wrapped(_however_few_start)},
+    ),
+    Rule("pacer.lateness", "The bucket is as deep as calls are late on a busy machine.", {"pacer:_LATE": 0.0}),
+    Rule("pacer.capped", "Under a known cap places that become free are taken at once.", {"pacer:_CAPPED": 2.0}),
     Rule("pacer.slack", "The bucket is a few milliseconds deeper than a call, for late timers.", {"pacer:_SLACK": 0.0}),
     Rule(
         "pacer.hold",

@@ -65,12 +65,19 @@ RULES = (
         "Before the first refusal the rate of admission is measured over two round trips, if these are short.",
         {"admissions:_SPAN": math.inf},
     ),
-    Rule("cap.proof", "A rank test of refusals and admissions proves a cap.", {"concurrency_cap:_PROOF": math.inf}),
+    Rule(
+        "cap.proof", "The odds of refusals and admissions under a cap prove it.", {"concurrency_cap:_PROOF": math.inf}
+    ),
     Rule("cap.doubt", "Each test that refuted a cap makes the next proof harder.", {"concurrency_cap:_DOUBT": 1.0}),
     Rule(
+        "cap.blur",
+        "The provider's count of the calls in flight may differ from the one here.",
+        {"concurrency_cap:_REFUSING": ((0.02, 0.8, 0.9, 0.95, 0.99),)},
+    ),
+    Rule(
         "cap.racing",
-        "One admission at the number of a refusal is forgiven: a place is free before its answer is here.",
-        {"concurrency_cap:_RACING": 0, "concurrency_cap:_REFUTING": 1},
+        "A refusal with one call fewer in flight than the known cap is for the cap all the same.",
+        {"concurrency_cap:_RACING": 0},
     ),
     Rule(
         "cap.min-refusals",
@@ -138,7 +145,7 @@ RULES = (
     Rule(
         "knee.restart-gain", "A start-up that restarts has a smaller gain than the first.", {"knee:_RESTART_GAIN": 3.0}
     ),
-    Rule("knee.undo", "A cut that cost deliveries is undone: the work has changed.", {"knee:_DELIVERED_LESS": 0.0}),
+    Rule("knee.undo", "A cut that cost deliveries is undone: the work has changed.", {"knee:_FELL": 0.0}),
     Rule(
         "knee.trial",
         "Where calls take steadily longer, half as many more are tried to find the cause.",

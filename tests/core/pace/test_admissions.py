@@ -158,7 +158,7 @@ def test_the_rate_is_measured_over_the_latest_admissions(gaps):
     admissions, starts, now = Admissions(), [], 0.0
     for gap, tokens in gaps:
         now += gap
-        admissions.record_answer(admissions.record_start(now, tokens, paced=False, filled=False), now)
+        admissions.record_answer(admissions.record_start(now, tokens, paced=False, filled=False), now + 1.0)
         assert admissions.next_judged(now) is not None
         starts.append((now, tokens))
     first = 0
@@ -175,7 +175,7 @@ def test_the_rate_is_measured_over_the_latest_admissions(gaps):
 
 def test_a_single_admission_gives_no_rate():
     admissions = Admissions()
-    admissions.record_answer(admissions.record_start(0.0, 5.0, paced=False, filled=False), 0.0)
+    admissions.record_answer(admissions.record_start(0.0, 5.0, paced=False, filled=False), 1.0)
     admissions.next_judged(0.0)
     assert admissions.rate() == admissions.token_rate() == 0.0
 

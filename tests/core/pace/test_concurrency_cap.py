@@ -13,9 +13,10 @@ from hypothesis import strategies as st
 from paceline._core.pace.concurrency_cap import ConcurrencyCap
 
 START = 20
-PROOF, DOUBT = 500.0, 5.0  # odds that prove a cap; factor for each earlier test that refuted one
+PROOF, DOUBT = 200.0, 5.0  # odds that prove a cap; factor for each earlier test that refuted one
 EVERY = 60  # admissions at a cap before it is probed
 OFTEN, LONG = 24, 30.0  # admissions and seconds that are enough together
+SURE = 0.8  # chance that a cap refuses a call with as many in flight, as far as is known
 
 
 class Provider:
@@ -56,12 +57,12 @@ def test_a_true_cap_is_proven_as_soon_as_chance_would_be_too_unlikely(cap, betwe
     provider.concurrency.limit = float(cap + 5)
     refused = admitted = 0
     while not provider.proven:
-        assert refused <= 2 + math.log2(PROOF), "a true cap is proven within a bounded number of refusals"
+        assert refused <= 4 + math.log2(PROOF), "a true cap is proven within a bounded number of refusals"
         provider.refuse(cap)
         refused += 1
         if provider.proven:
             break
-        assert refused < 3 or odds(refused, admitted) < PROOF
+        assert refused < 3 or 0.9 * SURE**refused * odds(refused, admitted) < PROOF
         below = [chance.randrange(cap) for _ in range(between)]
         provider.admit(*below)
         admitted += between
@@ -83,12 +84,12 @@ def test_refusals_without_an_admission_between_them_count_once(cap, row):
 
 
 @given(st.integers(2, 1000), st.integers(0, 500))
-def test_admissions_at_the_refused_number_refute_a_cap(cap, above):
+def test_admissions_above_the_refused_number_refute_a_cap(cap, above):
     provider = Provider()
     for _ in range(2):
         provider.refuse(cap)
         provider.admit(*[0] * 100)
-    provider.admit(cap + 2 + above)
+    provider.admit(*[cap + 3 + above] * 8)
     assert provider.concurrency.belief == 1
     provider.refuse(cap)
     assert not provider.proven
@@ -104,9 +105,25 @@ def test_one_call_admitted_as_a_place_becomes_free_refutes_nothing():
     assert provider.proven
     provider = Provider()
     provider.refuse(30)
-    provider.admit(30, 31)
+    provider.admit(*[30, 31, 32] * 5)
     assert provider.concurrency.test is None
     assert provider.concurrency.belief == 1
+
+
+@given(st.integers(8, 200), st.integers(0, 10**6))
+def test_a_cap_is_found_though_the_count_there_differs_by_a_few(cap, seed):
+    """As on a busy machine, whose calls arrive late and overtake each other."""
+    chance, provider = Random(seed), Provider()
+    for turn in itertools.count():
+        assert turn < 3_000
+        number = cap - abs(round(chance.gauss(0, 4)))
+        if number + chance.choice([-1, -1, 0, 0, 0, 1]) >= cap:
+            provider.refuse(number)
+        else:
+            provider.admit(number)
+        if provider.proven:
+            break
+    assert abs(provider.concurrency.limit - cap) <= 2
 
 
 def test_calls_that_started_before_the_refusal_are_no_evidence():
@@ -114,7 +131,7 @@ def test_calls_that_started_before_the_refusal_are_no_evidence():
     concurrency.record_refusal(30, 10.0, 5.0)
     concurrency.record_admission(100, 10.0)
     assert concurrency.test is not None
-    assert concurrency.test.admitted == 0
+    assert concurrency.test.admitted == [0, 0, 0, 0]
     concurrency.record_admission(100, 10.1)
     assert concurrency.test is None
 
@@ -173,7 +190,7 @@ def test_the_more_often_it_was_a_rate_the_longer_the_odds_must_be(belief):
         if not provider.proven:
             provider.admit(*[10] * 4)
             admitted += 4
-    assert odds(refused, admitted) >= needed > odds(refused - 1, admitted - 4)
+    assert odds(refused, admitted) >= needed > 0.9 * SURE ** (refused - 1) * odds(refused - 1, admitted - 4)
     assert provider.concurrency.belief == max(0, belief - 1)
 
 
@@ -274,8 +291,8 @@ def test_a_newly_proven_cap_is_probed_after_sixty():
 
 
 def test_where_admissions_are_slow_to_come_half_a_minute_of_them_is_enough():
-    assert admissions_until_it_grows(capped(), gap=2.0) == OFTEN
-    assert admissions_until_it_grows(capped(), gap=1.0) == math.ceil(LONG) + 1
+    assert admissions_until_it_grows(capped(), gap=2.0) == 2 * OFTEN, "twice as many after a probe that failed"
+    assert admissions_until_it_grows(capped(), gap=0.5) == 2 * LONG + 1
 
 
 def test_a_probe_is_made_only_where_it_will_fill_the_limit():
@@ -336,11 +353,11 @@ def test_a_shrunk_limit_is_treated_as_a_cap_and_probed_late(limit):
 
 
 @given(st.floats(1, 100), st.integers(0, 200))
-def test_a_cap_is_reached_where_it_is_known_and_as_many_calls_are_in_flight(cap, in_flight):
+def test_a_cap_is_reached_where_it_is_known_and_as_many_calls_are_in_flight_or_one_fewer(cap, in_flight):
     concurrency = ConcurrencyCap(maximum=4000.0)
     assert not concurrency.is_reached(in_flight)
     concurrency.warm_start(float(cap))
-    assert concurrency.is_reached(in_flight) == (in_flight >= int(cap))
+    assert concurrency.is_reached(in_flight) == (in_flight >= max(1, int(cap) - 1))
 
 
 moves = st.tuples(

@@ -7,10 +7,10 @@ import math
 from random import Random
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from paceline._core.pace.knee import Knee
+from paceline._core.pace.knee import Knee, _rise
 
 from ...pace.worlds import logarithmic
 from ...search import examples
@@ -74,12 +74,24 @@ class Server:
 
 @given(st.lists(logarithmic(0.01, 100), min_size=FIRST, max_size=FIRST), st.integers(0, 10**6))
 def test_the_latency_is_the_median_of_the_first_calls_plus_a_fifth(latencies, seed):
+    assume(_rise(latencies) <= 0.6)
     knee = Knee(CEILING)
     for order in range(FIRST):
         knee.record_start(0.0, order)
     for order in sorted(range(FIRST), key=latencies.__getitem__):
         knee.record_answer(latencies[order], order, 0.0)
     assert knee.latency == pytest.approx(MEAN * sorted(latencies)[FIRST // 2])
+
+
+@given(st.floats(0.1, 10), st.floats(0.01, 1))
+def test_the_latency_is_that_of_the_first_few_calls_if_each_takes_longer_than_the_one_before(first, more):
+    knee, now = Knee(CEILING), 0.0
+    for order in range(FIRST):
+        knee.record_start(0.0, order)
+    for order in range(FIRST):
+        now = first + order * more
+        knee.record_answer(now, order, 0.0)
+    assert knee.latency == pytest.approx(MEAN * (first + 2 * more))
 
 
 def test_later_calls_and_dropped_calls_are_not_measured():

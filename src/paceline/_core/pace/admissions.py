@@ -82,7 +82,9 @@ class Admissions:
         self.started = 0
         self.latest_start = 0.0
         """When the latest call started, in seconds."""
-        self.admitted = 0
+        self.first_start = 0.0
+        """When the first call started, in seconds."""
+        self.admitted = self.refused = 0
         self.completed = 0
         self._unjudged: deque[Call] = deque()
         self._latencies: deque[float] = deque()  # of the latest refusals, in order of arrival
@@ -94,6 +96,8 @@ class Admissions:
 
     def record_start(self, now: float, tokens: float, *, paced: bool, filled: bool) -> Call:
         """Record a call that starts now, and return its ticket."""
+        if not self.started:
+            self.first_start = now
         call = Call(self.started, now, tokens, self.completed, paced, filled)
         self.started += 1
         self.latest_start = now
@@ -126,6 +130,10 @@ class Admissions:
         admitted_before = self.admitted - (call.outcome is not _REFUSED)
         return max(0, admitted_before - call.completed)
 
+    def in_flight_before(self, call: Call) -> int:
+        """Return about how many admitted calls were in flight when a call started that was counted as admitted, and refused late."""
+        return max(0, min(self.admitted, call.order - self.refused) - call.completed)
+
     def verdict_at(self) -> float:
         """Return the latest time at which the next call can be judged; inf if no call is waiting."""
         return self._unjudged[0].started + self.confirmation_age if self._unjudged else math.inf
@@ -141,6 +149,7 @@ class Admissions:
     def record_refusal(self, call: Call, now: float) -> bool:
         """Record that a call was refused; return whether it had been counted as admitted."""
         call.outcome = Outcome.REFUSED
+        self.refused += 1
         if call.judged:
             self.completed += 1
             self._remove_from_rate(call)

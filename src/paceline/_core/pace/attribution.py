@@ -28,6 +28,7 @@ from .pacer import Pacer
 from .recorder import PaceRecorder
 from .shedding import BURST, Shedding
 
+_LATE = 0.5  # of the rate of admission, which is what a first refusal sets the rate to if it comes late
 _LATEST, _MIN_REFUSED = 8, 2  # fewer refusals than that among the latest 8 calls do not end the slow start
 
 _TESTED = 2.0  # calls a second: at a slower pace a burst would be a large share of the calls
@@ -73,9 +74,8 @@ class Attribution:
         self._latest_refused.append(True)
         self._dimensions.record_refusal(call)
         cap, breaker = self._cap, self._breaker
-        if cap.is_reached(in_flight):
-            if cap.limit > in_flight:
-                cap.fail_probe(max(1.0, float(in_flight)))
+        if cap.is_reached(in_flight, first=self._consecutive == 1):
+            if cap.fail_near(in_flight, now, call.started):
                 self._recorder.record_limit(now, f"refused with {in_flight} in flight, at the known cap")
             return
         if breaker.is_open and call.started > breaker.since:
@@ -89,9 +89,10 @@ class Attribution:
         proof = cap.record_refusal(in_flight, call.started, pacer.rate.value)
         if proof is None:
             self._test_chance(now, pacer, call)
-            self._cut(now, pacer, call, in_flight)
+            self._cut(now, pacer, call, in_flight, late=late)
             return
         pacer.rate.restore(proof.rate)
+        pacer.yield_to_cap()
         self._charges.forget(proof.since)
         breaker.reset()
         limit = int(cap.limit)
@@ -124,7 +125,7 @@ class Attribution:
     def charge_series(self, now: float, since: float, call: Call) -> None:
         """Charge an unbroken series of refusals as one: from that of a call that started at `since` to that of `call`."""
         pacer = self._dimensions.charged
-        if pacer.is_known or self._is_young or self.is_shed:
+        if pacer.is_known or self._is_young or self.is_shed or self._cap.probed < math.inf:
             return
         cut = Cut(now, since, pacer.rate.mean, self._consecutive, pacer.recent_rate())
         self._charges.charge(call.order, pacer, cut)
@@ -148,8 +149,12 @@ class Attribution:
     def _is_young(self) -> bool:
         return self._admissions.admitted < _LATEST
 
-    def _cut(self, now: float, pacer: Pacer, call: Call, in_flight: int) -> None:
-        cut = Cut(now, call.started, pacer.cost(call), self._consecutive, pacer.recent_rate())
+    def _cut(self, now: float, pacer: Pacer, call: Call, in_flight: int, *, late: bool) -> None:
+        recent = pacer.recent_rate()
+        if late and not pacer.is_known:
+            began = self._admissions.first_start
+            recent = _LATE * recent or pacer.rate.mean * call.order / max(1.0, call.started - began)
+        cut = Cut(now, call.started, pacer.cost(call), self._consecutive, recent)
         self._charges.charge(call.order, pacer, cut)
         pacer.drop_claim()
         reason = f"refused with {in_flight} in flight, where more were admitted before: a limit on the rate"

@@ -3,14 +3,15 @@
 Rules owned here:
 
 1. While no cap is known the limit grows by one with each admission that it had delayed.
-2. The first refusal opens a test at the number that was in flight. Under a cap all refusals have that number or more in flight,
-   and all admissions fewer; a later admission at that number or above refutes a cap there, and the rate is to blame. Under a
-   limit on the rate, `r` refusals lie above `a` admissions only by chance, once in (r + a choose r). When these odds are long enough
-   they prove a cap (a rank test), and what the rate was charged meanwhile is refunded. Refusals at ever lower numbers, as when
-   the calls in flight only drain, restart the test: a cap is one number.
+2. The first refusal opens a test at the number that was in flight. Under a limit on the rate any `r` of `r` + `a` calls are the refused ones
+   with the same chance, 1 in (r + a choose r). Under a cap the chance depends on the number in flight, though not sharply, because calls
+   arrive late and overtake each other. When the odds of the two are long enough they prove a cap, and what the rate was charged meanwhile is
+   refunded; when they are short, they refute it. Refusals at ever lower numbers, as when the calls in flight only drain, restart the
+   test: a cap is one number.
 3. A known cap is probed by one more call in flight after a number of admissions, or after a time where those are slow to come.
    A probe that fills and is not refused is repeated in doubling steps. A refusal above the cap takes it back at once, and the
-   next probe waits longer; so does the first one after the limit went down for a degraded provider.
+   next probe waits longer; so does the first one after the limit went down for a degraded provider. A refusal with one call fewer than the
+   cap in flight lowers it only if another one follows soon.
 """
 
 from __future__ import annotations
@@ -20,9 +21,17 @@ import math
 import attrs
 
 _START = 20.0  # calls in flight
-_PROOF, _DOUBT = 500.0, 5.0  # odds that prove a cap; factor on them for each earlier test that refuted one
+_PROOF, _DOUBT = 200.0, 5.0  # odds that prove a cap; factor on them for each earlier test that refuted one
 _MIN_REFUSALS = 3
-_RACING, _REFUTING = 1, 2  # a place is free at the provider before its answer is here: one call more may get in, once
+_REFUTED = 0.1  # odds
+# Chances that a cap refuses a call, with one fewer in flight than the cap, as many, one more, and so on. The provider's count may differ
+# from the one here: calls arrive late, and overtake each other; a place is free there before the answer is here.
+_REFUSING = (0.02, 0.8, 0.9, 0.95, 0.99), (0.02, 0.2, 0.3, 0.5, 0.8)  # on a machine that is on time, and on a busy one
+_WEIGHTS = 0.9, 0.1  # prior probabilities of the two
+_DOUBTED_FOR = 24  # admissions
+_RACING = 1  # calls: a refusal with that many fewer in flight than the known cap is for the cap all the same
+_MOST = 3  # calls more than the lowest that are told apart
+_CERTAIN = 100.0  # logarithm of the odds
 _MAX_BELIEF = 4
 _PROBE_EVERY, _MAX_FAILURES = 60.0, 3.0  # admissions at the cap; factor on them after failed probes
 _MIN_ADMISSIONS, _LONG_ENOUGH = 24.0, 30.0  # admissions and seconds: so a small cap is not left unprobed for minutes
@@ -32,39 +41,69 @@ _MAX_STEP = 0.2  # of the limit
 
 @attrs.define(eq=False)
 class CapTest:
-    """A rank test of whether a cap or a rate causes the refusals."""
+    """A test of whether a cap or a rate causes the refusals, by how many calls were in flight when each call started."""
 
     lowest: int
     """Lowest number in flight at which a call was refused."""
-    refused: int
-    """Refusals that count."""
-    admitted: int
-    """Admissions with fewer calls in flight."""
     last: float
     """When the last refused call had started, in seconds."""
     rate: float
     """Highest rate before it was charged, in its own unit per second."""
     since: float
     """When the first refused call had started, in seconds: only what was charged from then on is refunded."""
-    above: int = 0
-    """Admissions with as many in flight, or more."""
+    refused: list[int] = attrs.field(factory=lambda: [1, 0, 0, 0])
+    """Refusals that count, with so many more in flight than `lowest`; the last number: with as many or more."""
+    admitted: list[int] = attrs.field(factory=lambda: [0, 0, 0, 0])
+    """Admissions in the same way."""
+    fewer: int = 0
+    """Admissions with fewer in flight than `lowest`."""
     between: bool = False
     """Whether a call was admitted since the last refusal that counts."""
 
     def record_refusal(self, in_flight: int, started: float, rate: float) -> None:
         """Record another refusal."""
-        if in_flight < self.lowest - _RACING:
-            self.refused, self.admitted, self.between = 1, 0, False
-        elif self.between:
-            self.refused, self.between = self.refused + 1, False
+        above = in_flight - self.lowest
+        if above < -1:
+            self.refused, self.admitted, self.fewer, above = [0, 0, 0, 0], [0, 0, 0, 0], 0, 0
+            self.between = True
+        elif above < 0:
+            for counts in (self.refused, self.admitted):
+                counts[1:] = counts[0], counts[1], counts[2] + counts[3]
+                counts[0] = 0
+            above = 0
+        if self.between:
+            self.refused[min(above, _MOST)] += 1
+            self.between = False
         self.lowest, self.last, self.rate = min(self.lowest, in_flight), started, max(self.rate, rate)
+
+    def record_admission(self, in_flight: int) -> None:
+        """Record an admission; one far above `lowest` counts several times."""
+        self.between = True
+        above = in_flight - self.lowest
+        if above < 0:
+            self.fewer += 1
+        elif above < _MOST:
+            self.admitted[above] += 1
+        else:
+            self.admitted[_MOST] += above // _MOST
 
     @property
     def odds(self) -> float:
-        """How much likelier a cap than a rate is to have all refusals above all admissions; 0 after too few refusals."""
-        if self.refused < _MIN_REFUSALS:
-            return 0.0
-        return float(math.comb(self.refused + self.admitted, self.refused))
+        """How much likelier these refusals and admissions are under a cap than under a limit on the rate."""
+        refused, admitted = sum(self.refused), self.fewer + sum(self.admitted)
+        orders = math.log(math.comb(refused + admitted, refused))
+        return math.fsum(
+            weight * math.exp(min(_CERTAIN, orders + max(self._likelihood(refusing, below) for below in (0, 1))))
+            for weight, refusing in zip(_WEIGHTS, _REFUSING, strict=False)
+        )
+
+    def _likelihood(self, refusing: tuple[float, ...], below: int) -> float:
+        """Return the logarithm of the likelihood of these outcomes under a cap at `below` more than `lowest`."""
+        chances = refusing[1 - below :]
+        return math.fsum(
+            refused * math.log(chance) + admitted * math.log(1 - chance)
+            for refused, admitted, chance in zip(self.refused, self.admitted, chances, strict=False)
+        )
 
 
 @attrs.define(eq=False)
@@ -88,6 +127,8 @@ class ConcurrencyCap:
     _wait: float = math.inf  # admissions until the next probe; the fewer that are enough after a long time
     _short_wait: float = _MIN_ADMISSIONS
     _failures: float = 1.0  # factor on the wait
+    _lowered_at: float = -math.inf  # when such a refusal lowered the cap: others of its burst do not
+    _doubted_for: int = 0  # admissions for which another refusal with fewer calls in flight than the cap lowers it
 
     def grow(self, now: float, in_flight: int) -> None:
         """Grow for an admission that the limit had delayed."""
@@ -97,6 +138,7 @@ class ConcurrencyCap:
             self.limit = min(self.maximum, self.limit + 1)
             return
         self._waited += 1
+        self._doubted_for = max(0, self._doubted_for - 1)
         self._waited_since = min(self._waited_since, now)
         if in_flight + 1 >= int(self.limit) and self._is_probe_due(now):
             self.cap = max(self.cap, self.limit)
@@ -116,30 +158,26 @@ class ConcurrencyCap:
         test = self.test
         if test is None or started <= test.last:
             return
-        if in_flight >= test.lowest:
-            test.above += 1
-        if test.above >= _REFUTING or in_flight > test.lowest + _RACING:
+        test.record_admission(in_flight)
+        if in_flight >= test.lowest and test.odds < _REFUTED:
             self.test = None
             self.belief = min(_MAX_BELIEF, self.belief + 1)
             if in_flight >= self.probed:
                 self.probed = math.inf
-            return
-        test.admitted += 1
-        test.between = True
 
-    def is_reached(self, in_flight: int) -> bool:
-        """Whether a cap is known and a call with that many in flight was at it or above."""
-        return self.probed < math.inf and in_flight >= int(self.cap)
+    def is_reached(self, in_flight: int, *, first: bool = True) -> bool:
+        """Whether a refusal with that many calls in flight was for a known cap; `first`: the call before it was admitted."""
+        return self.probed < math.inf and in_flight >= max(1, int(self.cap) - (_RACING if first else 0))
 
     def record_refusal(self, in_flight: int, started: float, rate: float) -> CapTest | None:
         """Record a refusal; return the test if the refusal proves a cap, so that the rate gets back what it was charged, else None."""
         test = self.test
         if test is None:
-            self.test = CapTest(in_flight, 1, 0, started, rate, started)
+            self.test = CapTest(in_flight, started, rate, started)
             self.limit = max(self.limit, min(self.maximum, in_flight + 2.0))
             return None
         test.record_refusal(in_flight, started, rate)
-        if test.lowest < 1 or test.odds < _PROOF * _DOUBT**self.belief:
+        if test.lowest < 1 or sum(test.refused) < _MIN_REFUSALS or test.odds < _PROOF * _DOUBT**self.belief:
             return None
         self.limit = self.probed = self.cap = float(test.lowest)
         self.test = None
@@ -152,7 +190,21 @@ class ConcurrencyCap:
         """Go back to the cap after a refusal above it, and probe later."""
         self.limit = self.probed = self.cap = cap
         self._step, self._failures = 1.0, min(_MAX_FAILURES, 2 * self._failures)
-        self._wait_for(_PROBE_EVERY * self._failures)
+        self._wait_for(_PROBE_EVERY * self._failures, short=_MIN_ADMISSIONS * self._failures)
+
+    def fail_near(self, in_flight: int, now: float, started: float) -> bool:
+        """Go back to `in_flight` after a refusal, or if that was fewer than the cap, after two soon after one another; return whether it did.
+
+        Where a call was overtaken by another one a single refusal with fewer in flight than the cap is no news.
+        """
+        if self.limit <= in_flight or (
+            in_flight < int(self.cap) and (not self._doubted_for or started <= self._lowered_at)
+        ):
+            self._doubted_for = _DOUBTED_FOR
+            return False
+        self._lowered_at = now
+        self.fail_probe(max(1.0, float(in_flight)))
+        return True
 
     def warm_start(self, cap: float) -> None:
         """Start at a cap learned earlier, and probe above it soon."""

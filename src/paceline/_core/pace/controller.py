@@ -290,7 +290,7 @@ class PaceController:
         self._knee.drop(call.order)
         late = admissions.record_refusal(call, now)
         if not self._attribution.is_shed:
-            dimensions.hold_until(call.started + admissions.confirmation_age)
+            dimensions.hold(call.started, admissions.confirmation_age)
         if late:
             dimensions.retract_admission(call)
         if cap.limit > cap.cap:
@@ -299,7 +299,7 @@ class PaceController:
         self._streaks.record_refusal(call.order, call.started)
         self._judge(now)
         if late:
-            self._attribution.charge(now, call, max(0, admissions.admitted - call.completed), late=True)
+            self._attribution.charge(now, call, admissions.in_flight_before(call), late=True)
         if self._breaker.is_open:
             if self._breaker.is_probe(call.started):
                 self._outage.schedule_probe(now, asked)

@@ -145,16 +145,17 @@ class Dimensions:
 
     def grow(self, call: Call) -> None:
         """Grow for an admission that the pace had delayed."""
-        requests, tokens = self.requests.rate, self.tokens.rate
-        if requests.value < math.inf:
-            requests.grow(1.0)
-        if tokens.value < math.inf:
-            tokens.grow(call.tokens)
+        requests, tokens = self.requests, self.tokens
+        if requests.is_known:
+            requests.rate.grow(1.0, requests.recent_rate())
+        if tokens.is_known:
+            tokens.rate.grow(call.tokens, tokens.recent_rate())
 
-    def hold_until(self, until: float) -> None:
-        """Hold the slow start back until a refusal is judged, at time `until`."""
+    def hold(self, started: float, verdict: float) -> None:
+        """Hold the slow start back until the refusal of a call that had started at `started` is judged, `verdict` seconds later."""
         for pacer in self._both:
-            pacer.hold_until(until)
+            pacer.hold_until(started + verdict)
+            pacer.rate.verdict = verdict
 
     def shrink(self, factor: float) -> None:
         """Lower the rates by a factor, for a reason that is not a limit."""

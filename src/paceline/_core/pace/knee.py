@@ -6,7 +6,7 @@ product of x L calls. More calls only wait inside it. BBR keeps TCP's flows near
 Rules owned here:
 
 1. L is the median of the first calls, in the order of their starts, times 1.2, because a mean is above a median: they met the least
-   load from here. Until L is known, calls in flight grow with those that were answered, so that a small server is not buried
+   load from here. If nearly each of them took longer than the one before, they were a load already, and L is that of the first few. Until L is known, calls in flight grow with those that were answered, so that a small server is not buried
    before it could be measured.
 2. During start-up up to 3 times x L calls, and at least 40, are useful; afterwards 1.5 times, and at least 8.
 3. Start-up ends when the delivery rate is flat for three rounds while the latency rose, or when many calls fail. A round is 40
@@ -23,6 +23,7 @@ Rules owned here:
 
 from __future__ import annotations
 
+import math
 from bisect import insort
 from collections import deque
 
@@ -31,6 +32,7 @@ import attrs
 from .delivery import Delivery
 
 _FIRST = 20  # calls of which L is the median
+_RISING, _LEAST_LOADED = 0.6, 5  # rank correlation above which they show a load; calls of which L is the median then
 _SKEW, _SKEW_WEIGHT = 1.2, 0.3  # mean over median, at first; weight of a round's in its moving average
 _ROUND = 40  # completions
 _IN_A_ROW = 3  # rounds
@@ -47,7 +49,7 @@ _SLOW = 2.0  # times L: a round of start-up in which calls take longer counts as
 _UNLOADED = 1.15  # times L: faster calls show no load
 _ABOVE = 1.02  # times the useful calls: a higher limit is lowered
 _LOWER, _LOWER_BURIED = 0.8, 0.5  # times the limit: the deepest cut in a round
-_FELL, _DELIVERED_LESS = 0.65, 0.82  # times the limit, and the delivery rate, before a cut: the calls had been useful
+_FELL = 0.65  # times the limit before a cut: enough to see whether the calls had been useful
 
 _TRIAL, _AS_FAST = 1.5, 1.2  # times the limit; times the latency: sqrt(1.5), midway to what load would explain
 _FIRST_WAIT, _LONGEST_WAIT = 2, 32  # rounds between trials
@@ -96,7 +98,7 @@ class Knee:
         self._skew = _SKEW  # mean over median, a moving average
         self._latencies: list[float] = []  # of the round
         self._first: dict[int, float] = {}  # starts of the first calls that are still in flight
-        self._first_latencies: list[float] = []
+        self._first_latencies: list[tuple[int, float]] = []  # with the number of each call
         self._answered = 0
         self._other_latencies: list[float] = []  # of the first answers that were not accepted
         self._of_others = False  # whether L is of those
@@ -154,16 +156,20 @@ class Knee:
             return
         if not is_first:
             return
-        insort(self._first_latencies, latency)
+        self._first_latencies.append((order, latency))
         if len(self._first_latencies) <= _FIRST // 2:
             return
-        median = self._first_latencies[_FIRST // 2]
+        median = sorted(each for _, each in self._first_latencies)[_FIRST // 2]
         if all(now - started >= median for started in self._first.values()):
             if self._of_others:
                 self._of_others, self.starting, self._gain = False, True, _START_GAIN
                 self._flat_rounds, self._best_before, self._cut, self._trial = 0, 0.0, None, None
                 self._latencies = []
                 self._delivery.swap()
+            unanswered = [(number, now - started) for number, started in self._first.items()]
+            in_order = [each for _, each in sorted(self._first_latencies + unanswered)]
+            if _rise(in_order) > _RISING:
+                median = sorted(in_order[:_LEAST_LOADED])[_LEAST_LOADED // 2]
             self._start_rounds(now, median)
 
     def _start_rounds(self, now: float, median: float) -> None:
@@ -279,7 +285,9 @@ class Knee:
         cut, useful = self._cut, self._useful
         if cut is not None and limit <= _FELL * cut.limit:
             self._cut = None
-            if binding and delivered < _DELIVERED_LESS * cut.delivered:
+            if (
+                binding and delivered < math.sqrt(limit / cut.limit) * cut.delivered
+            ):  # midway to what useful calls would explain
                 self._median = max(self._median, latency / self._skew)
                 self.latency = self._skew * self._median
                 return cut.limit
@@ -293,3 +301,11 @@ class Knee:
             self.starting, self._flat_rounds, self._unloaded_rounds, self._gain = True, 0, 0, _RESTART_GAIN
             self._best_before = self._delivery.best
         return limit
+
+
+def _rise(values: list[float]) -> float:
+    """Return Spearman's rank correlation of values with their positions: 1 if each is more than the one before, about 0 by chance."""
+    count = len(values)
+    ranks = sorted(range(count), key=values.__getitem__)
+    distance = sum((rank - position) ** 2 for rank, position in enumerate(ranks))
+    return 1.0 - 6.0 * distance / (count * (count**2 - 1))

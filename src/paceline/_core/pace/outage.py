@@ -90,6 +90,7 @@ class Outage:
         dimensions.empty_buckets(now)
         self._recorder.record_breaker(now, "a call was admitted again")
         if by_faults:
+            self._admissions.restart_rate()  # or the outage would be a part of it
             self._streaks.restart_share(now)
             self.exclude(open_for)
             dimensions.restart_measures(now, call.started)

@@ -33,6 +33,8 @@ MAX_WAIT = 600.0  # seconds: no call waits longer for its turn, whatever it cost
 _MAX_DEBT = 60.0  # seconds of the rate: what calls cost beyond expectation, and the next ones wait for
 _LARGEST = 60.0  # seconds of the pace: what a call may cost to be paced by its cost; limits are for a minute at most, but a few
 _SLACK = 0.005  # seconds of the rate: what timers and event loops are late by
+_LATE, _LATENESS_WEIGHT = 2.0, 0.05  # times the mean lateness of a busy machine; weight of each in that moving average
+_LATEST = 0.1  # seconds: a caller that asks later had nothing to start
 
 
 class Bucket:
@@ -46,15 +48,16 @@ class Bucket:
         """Set the level, in units, at time `now`."""
         self._time, self._level = now, level
 
-    def fill(self, now: float, rate: float, largest: float) -> float:
+    def fill(self, now: float, rate: float, largest: float, slack: float = _SLACK) -> float:
         """Fill the bucket at `rate` units per second since it was last filled; return the seconds for which it was full.
 
         Args:
             now: Time in seconds.
             rate: Units per second, above 0.
-            largest: Cost, in units, that the bucket has room for; a little more fits, for late timers.
+            largest: Cost, in units, that the bucket has room for.
+            slack: Seconds of the rate that fit besides, because calls start late.
         """
-        depth = largest + _SLACK * rate
+        depth = largest + slack * rate
         level = self._level
         if level < 0:
             level = max(level, -_MAX_DEBT * rate)
@@ -88,6 +91,9 @@ RESERVE = 4.0  # calls that may start at once beside the one in the bucket
 _BURST = 2.0  # seconds: calls that were admitted within these may start at once after an idle time
 _REMEMBERED = 300.0  # seconds
 _SLOW_START, _HELD = 2.0, 0.5  # times the rate of admission; while a refusal waits for its verdict
+_CAPPED = (
+    8.0  # times the rate of admission, under a known cap: places become free in bursts, and are to be taken at once
+)
 _CLAIM_DOUBLES = 15.0  # seconds
 _MAX_DOUBLING = 8.0  # seconds, after an outage
 _DOUBLINGS = 8.0  # at least, in a time as long as the outage was
@@ -127,6 +133,9 @@ class Pacer:
         self._claimed_at = -math.inf
         self._doubles = _CLAIM_DOUBLES
         self._held_until = -math.inf
+        self._gain = _SLOW_START
+        self._due = math.inf  # when the call that waits may start
+        self._lateness = 0.0  # seconds by which the caller asks again too late, a moving average
 
     @property
     def is_known(self) -> bool:
@@ -157,7 +166,7 @@ class Pacer:
         """Return the units per second that may start now."""
         if self.is_known:
             return self.rate.value
-        growth = _SLOW_START if now >= self._held_until else _HELD
+        growth = self._gain if now >= self._held_until else _HELD
         recent = self.recent_rate()
         slow = max(self.start_rate * self.rate.mean, growth * recent)
         if self._has_reserve:
@@ -172,13 +181,19 @@ class Pacer:
     def wait(self, now: float, cost: float) -> float:
         """Return the seconds until a call of `cost` units may start; 0: now."""
         rate, bucket = self.rate, self.bucket
+        if now >= self._due:
+            self._learn_lateness(now - self._due)
+        slack = max(_SLACK, _LATE * self._lateness)
         if (pace := rate.value) < math.inf:
-            if unused := bucket.fill(now, pace, max(cost, rate.mean)):
+            if unused := bucket.fill(now, pace, max(cost, rate.mean), slack):
                 rate.exclude(unused)
-            return bucket.wait(pace, cost)
+            wait = bucket.wait(pace, cost)
+            self._due = now + wait if wait else math.inf
+            return wait
         pace = self.pace(now)
-        unused = bucket.fill(now, pace, max(cost, rate.mean))
+        unused = bucket.fill(now, pace, max(cost, rate.mean), slack)
         wait = bucket.wait(pace, cost)
+        self._due = now + wait if wait else math.inf
         if self._has_reserve and pace >= START:
             if unused and self.reserve < RESERVE:
                 self.reserve = min(RESERVE, self.reserve + unused * START)
@@ -186,6 +201,11 @@ class Pacer:
             if self.on_reserve:
                 return 0.0
         return wait if self.claimed == math.inf else min(wait, self._doubles)  # and ask again: it has doubled by then
+
+    def _learn_lateness(self, seconds: float) -> None:
+        """Learn from the time between the moment at which a call was due and that at which the caller asked again."""
+        if seconds <= _LATEST:
+            self._lateness += _LATENESS_WEIGHT * (seconds - self._lateness)
 
     def paced_cost(self, now: float, cost: float) -> float:
         """Return the units that a call of `cost` units waits for and pays (rule 4)."""
@@ -229,6 +249,10 @@ class Pacer:
         if burst >= self._burst or now > self._burst_until:
             self._burst, self._burst_until = burst, ended + _REMEMBERED
         self.reserve = max(RESERVE, self._burst if now <= self._burst_until else 0.0)
+
+    def yield_to_cap(self) -> None:
+        """Delay hardly any call while no limit is known here: a concurrency cap limits them."""
+        self._gain = _CAPPED
 
     def hold_until(self, until: float) -> None:
         """Hold the slow start back until a refusal is judged, at time `until`."""

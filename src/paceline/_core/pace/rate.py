@@ -10,6 +10,7 @@ Rules owned here:
    No cut goes below half of what is being admitted, nor, for a measure over few calls, below half of the rate before.
 4. The rate grows only with calls that it delayed: a few per cent in each growth cycle, faster the longer nothing is refused, and
    quickly below the best rate measured. The best rate is a memory: the more measures support it, the slower it is forgotten.
+   It does not grow by more than a growth step beyond what is started.
 5. A cycle is counted in calls, in proportion to the rate: all clients that share a limit grow by the same share in the same time,
    and the larger ones are refused more often. That makes clients fair to each other that do not communicate.
 6. Patience stretches the cycles until exhaustions, each at the price of the refusals it costs, are rare enough. A refusal early in a
@@ -43,6 +44,7 @@ _FIRST_GROWTH = 0.5  # of the rate, while nothing sound was measured
 _UNSURE_GROWTH = 0.12  # of the rate, while the last measure was a rough one
 
 _CYCLE, _FIRST_CYCLE = 5.0, 2.0  # seconds of the rate; while nothing sound was measured
+_VERDICTS = 3.0  # in a cycle, at least: growth does not see what it does before refusals come
 _MIN_CALLS, _MAX_CALLS = 12.0, 120.0  # in a cycle; patience stretches it up to this, or up to 6 times
 _MAX_PATIENCE, _MAX_STRETCH = 12.0, 6.0
 _PRICE = 0.006  # refusals per call that exhaustions may cost
@@ -85,6 +87,8 @@ class Rate:
     """Factor by which a cycle is stretched."""
     window: float = 0.0
     """Calls of one window, if the limit is a window: no cycle is shorter; 0: it is not, as far as is known."""
+    verdict: float = 0.0
+    """Seconds until a call is judged, at most."""
     admitted: float = 0.0
     """Units admitted so far."""
     refused: float = 0.0
@@ -137,11 +141,13 @@ class Rate:
 
     # ---------------------------------------------------------------------------------------- growing
 
-    def grow(self, cost: float) -> None:
-        """Grow for an admission of `cost` units that the rate had delayed."""
+    def grow(self, cost: float, recent: float = math.inf) -> None:
+        """Grow for an admission of `cost` units that the rate had delayed; `recent`: units admitted per second lately, 0: not known."""
         part = cost / (self.mean * self.cycle)
         self._cycles += part
-        self.value *= 1 + part * self._growth(self._cycles)
+        growth = self._growth(self._cycles)
+        if not recent or self.value <= (1 + max(growth, _LATER_GROWTH)) * max(recent, self._grown_from):
+            self.value *= 1 + part * growth
 
     def _growth(self, cycles: float) -> float:
         if self.value < _BACK_BELOW * self.best:
@@ -159,7 +165,8 @@ class Rate:
         self._cycles, self._grown_from = 0.0, self.value
         if self.value == math.inf:
             return
-        least = max(_MIN_CALLS, (_CYCLE if self.best else _FIRST_CYCLE) * self.value / self.mean)
+        seconds = max(_VERDICTS * self.verdict, _CYCLE if self.best else _FIRST_CYCLE)
+        least = max(_MIN_CALLS, seconds * self.value / self.mean)
         patience = 1.0 if self._rough or self.value < _BACK_BELOW * self.best else self.patience
         window = self.window if self.value >= _FAR_BELOW * self.best else 0.0
         self.cycle = max(least, min(patience * least, max(_MAX_CALLS, _MAX_STRETCH * least)), window)
