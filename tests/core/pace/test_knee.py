@@ -74,7 +74,8 @@ class Server:
 
 @given(st.lists(logarithmic(0.01, 100), min_size=FIRST, max_size=FIRST), st.integers(0, 10**6))
 def test_the_latency_is_the_median_of_the_first_calls_plus_a_fifth(latencies, seed):
-    assume(_rise(latencies) <= 0.6)
+    median = sorted(latencies)[FIRST // 2]
+    assume(_rise([min(median, each) for each in latencies]) <= 0.6)  # those that take longer are not answered yet
     knee = Knee(CEILING)
     for order in range(FIRST):
         knee.record_start(0.0, order)

@@ -24,7 +24,8 @@ Rules owned here:
 from __future__ import annotations
 
 import math
-from bisect import insort
+import operator
+from bisect import bisect_left, bisect_right, insort
 from collections import deque
 
 import attrs
@@ -304,8 +305,9 @@ class Knee:
 
 
 def _rise(values: list[float]) -> float:
-    """Return Spearman's rank correlation of values with their positions: 1 if each is more than the one before, about 0 by chance."""
-    count = len(values)
-    ranks = sorted(range(count), key=values.__getitem__)
-    distance = sum((rank - position) ** 2 for rank, position in enumerate(ranks))
-    return 1.0 - 6.0 * distance / (count * (count**2 - 1))
+    """Return the rank correlation (Spearman's) of values with their positions: 1 if each is more than the one before, about 0 by chance."""
+    middle, ordered = (len(values) - 1) / 2, sorted(values)
+    ranks = [(bisect_left(ordered, value) + bisect_right(ordered, value) - 1) / 2 - middle for value in values]
+    positions = [position - middle for position in range(len(values))]
+    variance = sum(rank * rank for rank in ranks) * sum(position * position for position in positions)
+    return sum(map(operator.mul, ranks, positions)) / math.sqrt(variance) if variance else 0.0
