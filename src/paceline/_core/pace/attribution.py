@@ -75,7 +75,8 @@ class Attribution:
         self._dimensions.record_refusal(call)
         cap, breaker = self._cap, self._breaker
         if cap.is_reached(in_flight, first=self._consecutive == 1):
-            if cap.fail_near(in_flight, now, call.started):
+            if cap.limit > in_flight >= cap.least:
+                cap.fail_probe(float(in_flight))
                 self._recorder.record_limit(now, f"refused with {in_flight} in flight, at the known cap")
             return
         if breaker.is_open and call.started > breaker.since:

@@ -11,7 +11,7 @@ Rules owned here:
 3. A known cap is probed by one more call in flight after a number of admissions, or after a time where those are slow to come.
    A probe that fills and is not refused is repeated in doubling steps. A refusal above the cap takes it back at once, and the
    next probe waits longer; so does the first one after the limit went down for a degraded provider. A refusal with one call fewer than the
-   cap in flight lowers it only if another one follows soon.
+   cap in flight counts only if another one came shortly before.
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ _REFUTED = 0.1  # odds
 _REFUSING = (0.02, 0.8, 0.9, 0.95, 0.99), (0.02, 0.2, 0.3, 0.5, 0.8)  # on a machine that is on time, and on a busy one
 _WEIGHTS = 0.9, 0.1  # prior probabilities of the two
 _DOUBTED_FOR = 24  # admissions
-_RACING = 1  # calls: a refusal with that many fewer in flight than the known cap is for the cap all the same
-_MOST = 3  # calls more than the lowest that are told apart
+_RACING = 1  # calls: a refusal with that many fewer in flight than the known cap may be for the cap
+_MOST = 3  # calls more than the lowest that are counted apart
 _CERTAIN = 100.0  # logarithm of the odds
 _MAX_BELIEF = 4
 _PROBE_EVERY, _MAX_FAILURES = 60.0, 3.0  # admissions at the cap; factor on them after failed probes
@@ -118,6 +118,8 @@ class ConcurrencyCap:
     """Highest limit that was tried since a cap is known; inf: no cap is known."""
     cap: float = math.inf
     """The cap, as far as it is proven; inf: none is known."""
+    proven: float = math.inf
+    """The cap as it was proven: probes went further."""
     test: CapTest | None = None
     belief: int = 0
     """How often a test ended for a rate, less how often for a cap; bounded."""
@@ -127,8 +129,7 @@ class ConcurrencyCap:
     _wait: float = math.inf  # admissions until the next probe; the fewer that are enough after a long time
     _short_wait: float = _MIN_ADMISSIONS
     _failures: float = 1.0  # factor on the wait
-    _lowered_at: float = -math.inf  # when such a refusal lowered the cap: others of its burst do not
-    _doubted_for: int = 0  # admissions for which another refusal with fewer calls in flight than the cap lowers it
+    _doubted_for: int = 0  # admissions for which another refusal with one call fewer than the cap counts against it
 
     def grow(self, now: float, in_flight: int) -> None:
         """Grow for an admission that the limit had delayed."""
@@ -165,9 +166,22 @@ class ConcurrencyCap:
             if in_flight >= self.probed:
                 self.probed = math.inf
 
+    @property
+    def least(self) -> int:
+        """Calls in flight at which a refusal lowers the cap: a little less than the cap if probes went further than was proven."""
+        return int(max(min(self.cap, self.proven), self.cap - _MOST))
+
     def is_reached(self, in_flight: int, *, first: bool = True) -> bool:
-        """Whether a refusal with that many calls in flight was for a known cap; `first`: the call before it was admitted."""
-        return self.probed < math.inf and in_flight >= max(1, int(self.cap) - (_RACING if first else 0))
+        """Whether a refusal with that many calls in flight was for a known cap; `first`: the call before it was admitted.
+
+        Where a call was overtaken by another one a single refusal with one fewer in flight than the cap says nothing new.
+        """
+        if self.probed == math.inf or in_flight >= self.least:
+            return self.probed < math.inf
+        is_near = first and in_flight >= max(1, int(self.cap) - _RACING) and not self._doubted_for
+        if is_near:
+            self._doubted_for = _DOUBTED_FOR
+        return is_near
 
     def record_refusal(self, in_flight: int, started: float, rate: float) -> CapTest | None:
         """Record a refusal; return the test if the refusal proves a cap, so that the rate gets back what it was charged, else None."""
@@ -179,7 +193,7 @@ class ConcurrencyCap:
         test.record_refusal(in_flight, started, rate)
         if test.lowest < 1 or sum(test.refused) < _MIN_REFUSALS or test.odds < _PROOF * _DOUBT**self.belief:
             return None
-        self.limit = self.probed = self.cap = float(test.lowest)
+        self.limit = self.probed = self.cap = self.proven = float(test.lowest)
         self.test = None
         self.belief = max(0, self.belief - 1)
         self._step, self._failures = 1.0, 1.0
@@ -191,20 +205,6 @@ class ConcurrencyCap:
         self.limit = self.probed = self.cap = cap
         self._step, self._failures = 1.0, min(_MAX_FAILURES, 2 * self._failures)
         self._wait_for(_PROBE_EVERY * self._failures, short=_MIN_ADMISSIONS * self._failures)
-
-    def fail_near(self, in_flight: int, now: float, started: float) -> bool:
-        """Go back to `in_flight` after a refusal, or if that was fewer than the cap, after two soon after one another; return whether it did.
-
-        Where a call was overtaken by another one a single refusal with fewer in flight than the cap is no news.
-        """
-        if self.limit <= in_flight or (
-            in_flight < int(self.cap) and (not self._doubted_for or started <= self._lowered_at)
-        ):
-            self._doubted_for = _DOUBTED_FOR
-            return False
-        self._lowered_at = now
-        self.fail_probe(max(1.0, float(in_flight)))
-        return True
 
     def warm_start(self, cap: float) -> None:
         """Start at a cap learned earlier, and probe above it soon."""
