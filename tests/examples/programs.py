@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import contextlib
 import os
+import socket
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import attrs
-
-from ..live.servers import read_json, running, unused_port, wait_for
+import pytest
+from benchmarks.live.processes import PATIENCE, unused_port
+from benchmarks.live.servers import read_json
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 
@@ -34,6 +38,30 @@ class Provider:
     def counts(self) -> dict[str, int]:
         """Return how many calls were served and how many refused."""
         return read_json(f"http://127.0.0.1:{self.port}/counts")
+
+
+@contextlib.contextmanager
+def running(command: list[str], **options: Any) -> Iterator[subprocess.Popen[bytes]]:
+    """Run a program; on leaving it receives SIGTERM, and ends on its own."""
+    with subprocess.Popen(command, **options) as process:
+        try:
+            yield process
+        finally:
+            process.terminate()
+            try:
+                process.wait(PATIENCE)
+            except subprocess.TimeoutExpired:
+                process.kill()
+
+
+def wait_for(port: int, process: subprocess.Popen[bytes]) -> None:
+    """Wait until a program listens on a port."""
+    give_up = time.monotonic() + PATIENCE
+    while process.poll() is None and time.monotonic() < give_up:
+        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
+            return
+        time.sleep(0.05)
+    pytest.fail(f"{process.args[0]} did not start (exit code {process.poll()})")
 
 
 @contextlib.contextmanager
