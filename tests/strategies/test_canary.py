@@ -50,14 +50,14 @@ def leaks(key, provider):
     }
 
 
-FINAL = {
+FINAL = (
     "error body",
     "unauthorized",
     "at the cut",
     "page",
     "redirect",
     "answer",
-}  # ways whose faults are not tried again
+)  # ways whose faults are not tried again
 
 
 def forms(key):
