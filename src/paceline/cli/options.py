@@ -225,7 +225,7 @@ class RunArguments(_StartArguments):
     output_format: _FileFormat = None
     """Format: own (JSON lines), openai, gemini, anthropic, csv, parquet. [default: by name, else own]"""
     raw_csv: Annotated[bool, _in_group("Output", **_FLAG)] = False
-    """Leave texts in CSV that a spreadsheet would take for formulas as they are."""
+    """Keep texts such as =1+1 unescaped in CSV."""
 
     journal: Annotated[FilePath | None, _in_group("Journal", **_FILE)] = attrs.field(default=None, metadata=_IS_PATH)
     """Path of the journal. [default: OUTPUT.journal]"""
@@ -300,7 +300,7 @@ class ResultsArguments:
     only: Annotated[Literal["succeeded", "failed", "all"], Parameter(metavar="WHICH", show_choices=False)] = "all"
     """Results to export: succeeded, failed or all."""
     raw_csv: Annotated[bool, Parameter(**_FLAG)] = False
-    """Leave texts in CSV that a spreadsheet would take for formulas as they are."""
+    """Keep texts such as =1+1 unescaped in CSV."""
     overwrite: Annotated[bool, Parameter(**_FLAG)] = False
     """Replace an output that has content."""
 

@@ -188,7 +188,7 @@ def test_of_many_runs_the_latest_are_shown(paceline, batch):
     assert sum(line.startswith("          ") for line in lines) == 5
 
 
-@pytest.mark.parametrize("began", [1e20, -1e20, "when"])
+@pytest.mark.parametrize("began", [1e20, -1e20])
 def test_an_invalid_time_is_shown_as_unknown(paceline, batch, began):
     journal = batch(prompts(2))
     with closing(sqlite3.connect(journal)) as db, db:
