@@ -15,7 +15,8 @@ Rules owned here:
    and the larger ones are refused more often. That makes clients fair to each other that do not communicate.
 6. Patience stretches the cycles until exhaustions, each at the price of the refusals it costs, are rare enough. A refusal early in a
    cycle was not caused by growth, but presumably by others who share the limit: it ends patience, so that small clients do not grow slower.
-   With few calls in a cycle it only lowers patience, and only if it came very early.
+   With few calls in a cycle it only lowers patience, and only if it came very early. Nor does it end patience where an exhaustion costs many
+   refusals, as those may go on into the next cycle.
 
 Prior art: the sawtooth is TCP's (Chiu and Jain, 1989); that the delivery rate at a bottleneck measures it is BBR's insight
 (Cardwell et al., 2016).
@@ -50,6 +51,7 @@ _MAX_PATIENCE, _MAX_STRETCH = 12.0, 6.0
 _PRICE = 0.006  # refusals per call that exhaustions may cost
 _EARLY = 0.7  # cycles: a refusal before that was hardly caused by growth, if a cycle is not of very few calls
 _VERY_EARLY = 0.25  # cycles: one before that was not
+_CHEAP = 10.0  # refusals of an exhaustion: more of them are its own
 _SHARED = 24.0  # calls of a cycle: with fewer, refusals are early by chance
 
 _STALE = 1.15  # times the measure: the rate has outgrown it
@@ -236,7 +238,7 @@ class Rate:
             self.window *= _WINDOW_SHRINKS
         if self.value < _ROUGH * self.best:
             return  # the limit has fallen: the refusals are not the price of growth
-        if self.is_early and before * _CYCLE >= _SHARED * self.mean:
+        if self.is_early and refusals <= _CHEAP and before * _CYCLE >= _SHARED * self.mean:
             self.patience = 1.0
             return
         if self._cycles < _VERY_EARLY:
