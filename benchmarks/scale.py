@@ -39,7 +39,7 @@ _STALL, _RATIO, _BYTES = 50.0, 1.3, 1_000.0  # milliseconds, times, bytes
 
 
 def scale(waiting: int, items: int, report: Callable[[str], None]) -> str:
-    """Measure, and return the section of the page. Takes ten minutes on a quiet machine with the defaults.
+    """Measure, and return the section of the page. It takes minutes with the defaults, and says how far it is.
 
     Args:
         waiting: Items that wait while the longest stall is measured.

@@ -13,6 +13,7 @@ from typing import Any, Final, TypeAlias
 
 from .._core.exceptions import JournalError
 from .._core.fault import FaultKind
+from .inserts import COUNTS
 
 _KINDS = frozenset(map(str, FaultKind))
 _MOST = 2**63 - 1  # of counts: SQLite has no larger ones
@@ -76,14 +77,7 @@ def _numbers_or_null(*names: str) -> Columns:
 
 
 _KIND: Columns = [("kind", _is_kind, "a kind of fault or null")]
-_USAGE = _counts(
-    "input_tokens",
-    "output_tokens",
-    "cached_input_tokens",
-    "total_tokens",
-    "cache_written_tokens",
-    "cache_written_1h_tokens",
-)
+_USAGE = _counts(*COUNTS)
 RESULT: Final[Columns] = [
     *_counts("seq", "item"),
     *_texts("id"),
