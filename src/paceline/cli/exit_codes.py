@@ -18,7 +18,7 @@ import errno
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from ..runs.report import RunReport
+    from ..runs.run_report import RunReport
 
 OK: Final = 0
 """Every item succeeded."""

@@ -16,7 +16,7 @@ from .._core.quantity import all_of, quantity, verb
 from .._core.results import BatchResult
 from ..files.types import STREAM
 from ..journal.figures import Counts
-from ..runs.report import JournalSummary, RunReport
+from ..runs.run_report import JournalSummary, RunReport
 from .advice import advice, cannot_succeed, needs_other_model
 from .console import print_json, print_lines, print_message
 from .exit_codes import exit_code

@@ -40,8 +40,8 @@ if TYPE_CHECKING:
     from .options import ResumeOptions as ResumeOptions
     from .options import RunOptions as RunOptions
     from .progress import RunProgress as RunProgress
-    from .report import JournalSummary as JournalSummary
-    from .report import RunReport as RunReport
+    from .run_report import JournalSummary as JournalSummary
+    from .run_report import RunReport as RunReport
     from .resumption import resume as resume
     from .resumption import resume_async as resume_async
     from .resumption import resumed_options as resumed_options
@@ -55,7 +55,7 @@ _HOMES = {
     "FailedReport": "failed_prompts",
     "JournalState": "journal_comparison",
     "JournalStatus": "journal_status",
-    "JournalSummary": "report",
+    "JournalSummary": "run_report",
     "PlannedModel": "dry_run",
     "RegisteredInput": "journal_facts",
     "ResumeOptions": "options",
@@ -64,7 +64,7 @@ _HOMES = {
     "RunOptions": "options",
     "RunPlan": "dry_run",
     "RunProgress": "progress",
-    "RunReport": "report",
+    "RunReport": "run_report",
     "RunSummary": "journal_status",
     "WrittenOutput": "journal_facts",
     "export": "journal_export",

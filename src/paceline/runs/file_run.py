@@ -43,7 +43,7 @@ from .journal_output import ROWS_AT_ONCE, JournalOutput, open_journal_output
 from .model_of_input import with_model
 from .options import RunOptions
 from .progress import ProgressMeter
-from .report import JournalSummary, RunReport
+from .run_report import JournalSummary, RunReport
 from .runner import Callbacks, Note, RunHooks, RunItems, Save, run_batch, work_items
 from .setup import check_files, fields_of, open_checked_input, servers_of, strategy_of
 from .table_output import TableOutput

@@ -19,7 +19,7 @@ from ..journal.reader import JournalReader
 from .file_run import run, run_async
 from .journal_facts import has_own_options, journal_at, recorded_options
 from .options import ResumeOptions, RunOptions, format_by_name
-from .report import RunReport
+from .run_report import RunReport
 from .runner import RunHooks
 
 

@@ -32,7 +32,7 @@ from ..files import InputRecord
 from ..processor import ParallelBatchProcessor
 from .control import RunControl
 from .progress import ProgressMeter, RunProgress
-from .report import RunReport
+from .run_report import RunReport
 
 Note: TypeAlias = Callable[[Sequence[FaultGroup]], None]
 """Records the faults of a run's calls. Called in a worker thread, one call at a time."""

@@ -30,7 +30,7 @@ from ...files import InputRecord
 from ...processor import ParallelBatchProcessor
 from ...prompts import run_blocking
 from ...runs.progress import ProgressMeter, RunProgress
-from ...runs.report import RunReport
+from ...runs.run_report import RunReport
 from ...runs.runner import Callbacks, RunItems, run_batch
 from ...testing import ConcurrencyCap, Service, SimulatedProvider, SimulatedStrategy, TokenBucket, parse_model
 from ..console import print_lines, print_message
