@@ -164,6 +164,7 @@ STRANGE = {  # values that Python does not have, with the text of the first
     "year 10000": (pa.array([253402300800, None], pa.timestamp("s")), "10000-01-01T00:00:00.000"),
     "date": (pa.array([4_000_000, None], pa.int32()).view(pa.date32()), "12921-08-18"),
     "duration": (pa.array([123456789, None], pa.duration("ns")), "123456789 ns"),
+    "whole duration": (pa.array([62_000_000_000, None], pa.duration("ns")), "0:01:02"),
     "nested": (
         pa.array(
             [{"at": [1704067200123456789], "n": 1}, None],

@@ -15,6 +15,8 @@ import json
 import math
 import re
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from datetime import timedelta
 from typing import Any
 
 import attrs
@@ -31,6 +33,9 @@ _LARGE_DICTIONARY = 4 * 2**20  # bytes; writers end a dictionary at one or two M
 _PAGE_HEAD = 16  # bytes that hold the first two numbers of a page's header
 _THRIFT_I32 = 0x15
 _OFFSET = re.compile(r"([+-]\d\d)(\d\d)\Z")  # of a time zone, as Arrow writes it
+_FOR_PANDAS = (
+    "duration[ns]"  # type whose values pyarrow makes with pandas where that is installed: their text would be another
+)
 _UNREADABLE = (ValueError, ArithmeticError, LookupError, TypeError, AttributeError, NotImplementedError)
 """What pyarrow raises for a value that Python does not have."""
 
@@ -144,11 +149,11 @@ def _values_of(column: Any) -> list[Any]:
         used = sorted({index for index in indices if index is not None})
         shared = dict(zip(used, _values_of(column.dictionary.take(used)), strict=True)) if used else {}
         return [shared.get(index) for index in indices]
-    try:
-        values: list[Any] = column.to_pylist()
-    except _UNREADABLE:
-        return [_value_or_reason(scalar) for scalar in column]
-    return values
+    if _FOR_PANDAS not in str(column.type):
+        with suppress(*_UNREADABLE):
+            values: list[Any] = column.to_pylist()
+            return values
+    return [_value_or_reason(scalar) for scalar in column]
 
 
 def _value_or_reason(scalar: Any) -> Any:
@@ -172,6 +177,9 @@ def _value_of(scalar: Any) -> Any:
         return [_value_of(inner) for inner in scalar.values]
     if isinstance(scalar, pa.DictionaryScalar):
         return _value_of(scalar.value)
+    if str(scalar.type) == _FOR_PANDAS:
+        microseconds, rest = divmod(scalar.value, 1000)
+        return _time_text(str(scalar.value), scalar.type) if rest else timedelta(microseconds=microseconds)
     try:
         return scalar.as_py()
     except UnicodeDecodeError:
