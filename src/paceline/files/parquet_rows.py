@@ -177,15 +177,24 @@ def _value_of(scalar: Any) -> Any:
         return [_value_of(inner) for inner in scalar.values]
     if isinstance(scalar, pa.DictionaryScalar):
         return _value_of(scalar.value)
-    if str(scalar.type) == _FOR_PANDAS:
-        microseconds, rest = divmod(scalar.value, 1000)
-        return _time_text(str(scalar.value), scalar.type) if rest else timedelta(microseconds=microseconds)
     try:
-        return scalar.as_py()
+        return _nanoseconds(scalar.value) if str(scalar.type) == _FOR_PANDAS else scalar.as_py()
     except UnicodeDecodeError:
         raise
     except _UNREADABLE:
         return _time_text(scalar.cast(pa.string()).as_py(), scalar.type)
+
+
+def _nanoseconds(count: int) -> timedelta:
+    """Return a duration.
+
+    Raises:
+        ValueError: It is not a whole number of microseconds: Python does not have it.
+    """
+    microseconds, rest = divmod(count, 1000)
+    if rest:
+        raise ValueError(count)
+    return timedelta(microseconds=microseconds)
 
 
 def _time_text(text: str, arrow_type: Any) -> str:

@@ -40,11 +40,11 @@ if TYPE_CHECKING:
     from .options import ResumeOptions as ResumeOptions
     from .options import RunOptions as RunOptions
     from .progress import RunProgress as RunProgress
-    from .run_report import JournalSummary as JournalSummary
-    from .run_report import RunReport as RunReport
     from .resumption import resume as resume
     from .resumption import resume_async as resume_async
     from .resumption import resumed_options as resumed_options
+    from .run_report import JournalSummary as JournalSummary
+    from .run_report import RunReport as RunReport
     from .runner import RunHooks as RunHooks
 
 _HOMES = {
