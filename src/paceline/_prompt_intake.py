@@ -52,7 +52,8 @@ class _ItemMaker(Generic[T]):
 
     def __call__(self, index: int, prompt: object) -> LLMWorkItem[T]:
         if isinstance(prompt, str):
-            self._expect(records=False)
+            if self._makes_of_records is not False:
+                self._expect(records=False)
             return LLMWorkItem(f"{self._prefix}{index}", self._strategy, prompt)
         from .files.types import BadLine, InputRecord  # noqa: PLC0415 - not needed for strings
 

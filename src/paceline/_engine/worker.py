@@ -7,7 +7,6 @@ call returned; then the reply counts, and the worker leaves the scope before it 
 
 from __future__ import annotations
 
-import copy
 import enum
 from collections.abc import Awaitable
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
@@ -15,14 +14,13 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 from anyio import CancelScope, Event
 
 from .._core import events, pace
-from .._core.fault import Fault, FaultKind
-from .._core.provider_answers.classify import describe
+from .._core.fault import Fault
 from .._core.request import Request
 from .._core.systematic_failure import Ended
-from ..abc import LLMCallStrategy
 from .calls import execute
 from .foreign import caught, close_leaks, guarded, is_leak, logger, open_nurseries
 from .job import Job
+from .own_copies import own_copy
 from .settle import settle_reply, settle_timeout, settle_without_call
 from .submitter import Submitter
 from .watch import watch_lane
@@ -207,7 +205,7 @@ async def make_call(services: Services, job: Job, scope: CancelScope) -> Reply:
     submitter, scheduler = job.submitter, services.scheduler
     strategy = job.strategy
     if strategy is None:
-        copied = _copy_strategy(job)
+        copied = own_copy(job)
         if isinstance(copied, Fault):
             return copied
         strategy = copied
@@ -251,22 +249,6 @@ async def make_call_in_callers_task(services: Services, job: Job) -> Reply:
         close_leaks(scope, nurseries)
         reply = None, RuntimeError(leak)
     return reply
-
-
-def _copy_strategy(job: Job) -> LLMCallStrategy[Any] | Fault:
-    """Return the item's own copy of its strategy, or why it cannot have one."""
-    try:
-        own: object = copy.copy(job.origin)
-    except Exception as error:  # noqa: BLE001 - a foreign __copy__ may raise anything
-        return Fault(FaultKind.BUG, f"the strategy could not be copied: {describe(error)}")
-    if type(own) is not type(job.origin) and not isinstance(own, LLMCallStrategy):
-        return Fault(FaultKind.BUG, f"the copy of a strategy must be an LLMCallStrategy, not {type(own).__qualname__}")
-    if job.previous is not None:
-        try:
-            own.take_over(job.previous)
-        except Exception as error:  # noqa: BLE001 - as above
-            return Fault(FaultKind.BUG, f"{type(own).__qualname__}.take_over: {describe(error)}")
-    return own
 
 
 def settle(services: Services, job: Job, reply: Reply, now: float) -> Awaitable[None] | None:
