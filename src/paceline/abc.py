@@ -80,13 +80,17 @@ def _check_item(item: LLMWorkItem[Any]) -> None:
         raise InvalidWorkItemError(f"item_id must be a non-empty string, not {item_id!r}")
     strategy: object = item.strategy
     if not isinstance(strategy, LLMCallStrategy):
-        raise InvalidWorkItemError(f"item {item_id!r}: strategy must be an LLMCallStrategy, not {_not_a_strategy(strategy)}")
+        raise InvalidWorkItemError(
+            f"item {item_id!r}: strategy must be an LLMCallStrategy, not {_not_a_strategy(strategy)}"
+        )
     prompt: object = item.prompt
     if isinstance(prompt, (str, Request)):
         return
     if not isinstance(prompt, tuple):
         name = type(prompt).__name__
-        raise InvalidWorkItemError(f"item {item_id!r}: prompt must be a string, a list of parts or a Request, not {name}")
+        raise InvalidWorkItemError(
+            f"item {item_id!r}: prompt must be a string, a list of parts or a Request, not {name}"
+        )
     if not prompt:
         raise InvalidWorkItemError(f"item {item_id!r}: prompt has no parts")
     for index, part in enumerate(prompt):

@@ -25,28 +25,34 @@ class Lane:
         self.verdicts = []
         self.limit_after = None
         self._ends = []
+        self._in_flight = {}
         self._calls = 0
 
     def start(self, seconds, *, refused, after=0.0):
         """Start a call once `after` seconds have passed."""
         self.pass_until(self.now + after)
         self._calls += 1
-        call = object()
-        self.overloads.record_start(call, self.now)
-        heapq.heappush(self._ends, (self.now + seconds, self._calls, call, self.now, refused))
+        order = self.overloads.record_start()
+        self._in_flight[order] = self.now
+        heapq.heappush(self._ends, (self.now + seconds, order, self.now, refused))
 
     def pass_until(self, time):
         """Let calls end until then."""
         while self._ends and self._ends[0][0] <= time:
-            self.now, _, call, started, refused = heapq.heappop(self._ends)
+            self.now, order, started, refused = heapq.heappop(self._ends)
             if refused:
-                self.verdicts.append(self.overloads.record_overload(call, self.now, None))
+                self.verdicts.append(self.overload(order, started))
                 if self.overloads.is_limit and self.limit_after is None:
                     self.limit_after = self._calls
-            self.overloads.record_end(call)
+            del self._in_flight[order]
             if not refused:
                 self.overloads.record_answer(started, self.now, accepted=True)
         self.now = max(self.now, time) if time < math.inf else self.now
+
+    def overload(self, order, started, before=None):
+        """Let a call in flight end with an overload; return whether it is a refusal."""
+        oldest = next(iter(self._in_flight.values()), started)
+        return self.overloads.record_overload(order, started, self.now, before=before, oldest=oldest)
 
     def end(self):
         self.pass_until(math.inf)
@@ -148,9 +154,9 @@ def test_an_item_that_is_called_again_is_refused_if_another_was_served_meanwhile
         lane.start(ANSWER, refused=False)
         lane.end()
     lane.now += gap
-    call = object()
-    lane.overloads.record_start(call, lane.now)
-    assert lane.overloads.record_overload(call, lane.now + REFUSAL, before) is served
+    order, started = lane.overloads.record_start(), lane.now
+    lane.now += REFUSAL
+    assert lane.overload(order, started, before) is served
 
 
 @given(st.lists(st.floats(0.7, 1.3), min_size=30, max_size=30), st.integers(2, 8))
@@ -171,9 +177,7 @@ def test_the_verdict_hardly_depends_on_the_order_in_which_refusals_come_back(spr
 def test_rejections_which_may_be_fast_do_not_make_an_overload_slow():
     lane = served_lane().end()
     for _ in range(100):
-        call = object()
-        lane.overloads.record_start(call, lane.now)
-        lane.overloads.record_end(call)
+        lane.overloads.record_start()
         lane.overloads.record_answer(lane.now - 0.001, lane.now, accepted=False)
     lane.start(ANSWER, refused=False)
     lane.start(REFUSAL, refused=True, after=0.1)

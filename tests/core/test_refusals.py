@@ -5,6 +5,7 @@ from __future__ import annotations
 import heapq
 import math
 from collections import Counter, deque
+from itertools import count
 from random import Random
 
 import pytest
@@ -27,17 +28,22 @@ class Lane:
         self.refusals = LaneRefusals()
         self.records = {}
         self.now = 0.0
+        self._started = count(1)
+
+    def start(self):
+        """Start a call; return its number."""
+        return next(self._started)
 
     def record(self, item):
         return self.records.get(item, NOT_REFUSED)
 
     def serve(self, item="other", order=None):
-        order = self.refusals.record_start() if order is None else order
+        order = self.start() if order is None else order
         self.refusals.record_served(self.record(item), order)
         self.records.pop(item, None)
 
     def refuse(self, item, order=None, patience=PATIENCE):
-        order = self.refusals.record_start() if order is None else order
+        order = self.start() if order is None else order
         self.records[item], blame = self.refusals.record_refusal(self.record(item), order, self.now, patience)
         return blame
 
@@ -56,7 +62,7 @@ def served_lane(calls=200):
 def test_any_order_of_events_gives_a_verdict_and_sound_numbers(ends):
     lane, in_flight = Lane(), deque()
     for started, served, delay, seconds in ends:
-        in_flight.append((started, lane.refusals.record_start()))
+        in_flight.append((started, lane.start()))
         lane.now += seconds
         if len(in_flight) > delay:
             item, order = in_flight.popleft() if delay % 2 else in_flight.pop()
@@ -95,7 +101,7 @@ def play(lane, seed, share, items, in_flight, poisoned=(), patience=AT_ONCE):  #
     while open_items:
         while len(calls) < in_flight and (queue or (aside and not calls)):
             job = queue.popleft() if queue else heapq.heappop(aside)[1]
-            calls.append((job, lane.refusals.record_start()))
+            calls.append((job, lane.start()))
         job, order = calls.pop(chance.randrange(len(calls)))
         lane.now += 0.01
         if job in poisoned or chance.random() < share:
@@ -210,14 +216,14 @@ def test_a_lane_is_not_closed_by_few_refusals_among_calls_that_are_still_in_flig
     lane = served_lane()
     for number in range(3):
         for _ in range(5):
-            lane.refusals.record_start()
+            lane.start()
         lane.refuse(number)
     assert not lane.refusals.is_closed
 
 
 def test_a_refusal_counts_only_if_a_call_that_started_after_the_last_one_was_served():
     lane = served_lane()
-    earlier = lane.refusals.record_start()
+    earlier = lane.start()
     lane.refuse("item")
     lane.serve(order=earlier)
     assert lane.refuse("item") is Blame.LANE

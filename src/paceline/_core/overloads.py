@@ -31,7 +31,7 @@ _LATEST = 1 / 16  # weight of the latest answer in the usual time: it follows th
 
 @attrs.define(eq=False)
 class LaneOverloads:
-    """The overloads of one lane. A call is any object that is compared by identity; times are seconds of one clock."""
+    """The overloads of one lane, whose calls are numbered as they start; times are seconds of one clock."""
 
     is_limit: bool = False
     """Whether they are the refusals of a limit."""
@@ -39,18 +39,13 @@ class LaneOverloads:
     """Seconds that an answer takes, a moving average; inf: it is not known."""
     _answered: float = -math.inf  # when the latest answer came
     _started: int = 0  # calls
-    _in_flight: dict[object, tuple[int, float]] = attrs.field(factory=dict)  # number and start of each, in their order
     _refused: int = 0  # number of the latest call that was refused
     _score: float = 0.0  # log-likelihood ratio
 
-    def record_start(self, call: object, now: float) -> None:
-        """Record the start of a call."""
+    def record_start(self) -> int:
+        """Record the start of a call; return its number, from 1."""
         self._started += 1
-        self._in_flight[call] = self._started, now
-
-    def record_end(self, call: object) -> None:
-        """Record the end of a call."""
-        del self._in_flight[call]
+        return self._started
 
     def record_answer(self, started: float, now: float, *, accepted: bool) -> None:
         """Record the answer to a call that had started at `started`; `accepted`: it is of use, and not a rejection, which may be fast."""
@@ -59,27 +54,27 @@ class LaneOverloads:
             seconds = now - started
             self.usual = seconds if self.usual == math.inf else self.usual + _LATEST * (seconds - self.usual)
 
-    def record_overload(self, call: object, now: float, before: float | None) -> bool:
-        """Record the overload of a call in flight, before its end; return whether it was a refusal.
+    def record_overload(self, order: int, started: float, now: float, *, before: float | None, oldest: float) -> bool:
+        """Record the overload of call number `order`; return whether it was a refusal.
 
         Args:
-            call: The call.
+            order: The number of the call.
+            started: When it had started.
             now: Current time.
             before: When the item's previous overload was; None: it had none.
+            oldest: When the oldest of the calls had started that were in flight until now.
         """
-        order, started = self._in_flight[call]
         if now - started >= self.usual:
             return False
         if not self.is_limit:
-            if not self._serves_others(started, now, before):
+            if not self._serves_others(started, now, before, oldest):
                 return False
             self._weigh(order)
         return True
 
-    def _serves_others(self, started: float, now: float, before: float | None) -> bool:
+    def _serves_others(self, started: float, now: float, before: float | None, oldest: float) -> bool:
         if self._answered > (started if before is None else before):
             return True
-        _, oldest = next(iter(self._in_flight.values()))
         return oldest < started - (now - started)  # a refusal would have come by then
 
     def _weigh(self, order: int) -> None:

@@ -74,9 +74,8 @@ NOT_REFUSED = RefusalRecord()
 
 @attrs.define
 class LaneRefusals:
-    """What a lane refuses and serves. Its calls are numbered as they start."""
+    """What a lane refuses and serves. Its calls are numbered from 0 or 1 as they start, by the caller."""
 
-    _started: int = 0
     _last_served: int = -1  # the highest number of a served call
     _refused: float = 0.0  # calls of items that were served in the end; sums that forget
     _called: float = 0.0
@@ -99,11 +98,6 @@ class LaneRefusals:
     def own_odds(self) -> float:
         """Odds that an item is refused for its own sake, at its first refusal."""
         return (self._own_items + _OWN_BEFORE) / (self._other_items + _OTHERS_BEFORE)
-
-    def record_start(self) -> int:
-        """Record the start of a call; return its number."""
-        self._started += 1
-        return self._started - 1
 
     def record_served(self, record: RefusalRecord, order: int) -> None:
         """Record that call number `order` was served, of an item with these refusals."""

@@ -172,9 +172,14 @@ class Job:
         if self.use is not None:
             self.use.take()
 
-    def start_call(self, scope: CancelScope, now: float, expires: float) -> None:
-        """Record that its call has started."""
-        self.scope, self.started, self.expires, self.was_cancelled = scope, now, expires, False
+    def start_call(self, scope: CancelScope, expires: float) -> None:
+        """Let its call be ended from `expires` on, by cancelling `scope`."""
+        self.scope, self.expires, self.was_cancelled = scope, expires, False
+
+    @property
+    def may_be_cancelled(self) -> bool:
+        """Whether its call is being made."""
+        return self.scope is not None
 
     def cancel_call(self) -> None:
         """Cancel its call."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any, Generic, TypeVar
 
 from .._core.fair_queue import FairQueue
@@ -42,7 +42,7 @@ class Lane(Generic[J]):
         self._unrecorded = learned.unrecorded
         self._limit = self.pace.limit
         self._throughput = Throughput()
-        self._in_flight = 0
+        self._calls: dict[J, None] = {}
         self.shut_until: float = -math.inf
         """Time before which the controller starts no calls, as everything is refused or fails; -inf: it does."""
         self.shut_since: float = -math.inf
@@ -65,18 +65,23 @@ class Lane(Generic[J]):
 
     @property
     def in_flight(self) -> int:
-        """Calls in flight."""
-        return self._in_flight
+        """Number of calls in flight."""
+        return len(self._calls)
+
+    @property
+    def calls(self) -> Collection[J]:
+        """The jobs whose calls are in flight, in the order of their starts."""
+        return self._calls.keys()
 
     @property
     def is_below_limit(self) -> bool:
         """Whether its limit allows more than one further call, as of the last that has ended: something else holds them back."""
-        return self._in_flight + 1 < self._limit
+        return len(self._calls) + 1 < self._limit
 
     @property
     def is_idle(self) -> bool:
         """Whether no job waits here and no call is in flight."""
-        return not self._in_flight and self.queue.is_empty
+        return not self._calls and self.queue.is_empty
 
     def idle_for(self, now: float) -> float:
         """Return for how many seconds it had no job, as far as is known; 0 also while it is to be remembered that no calls start here."""
@@ -88,7 +93,7 @@ class Lane(Generic[J]):
     @property
     def load(self) -> float:
         """Calls in flight over the limit."""
-        return self._in_flight / max(1, self.pace.limit) if self._in_flight else 0.0
+        return len(self._calls) / max(1, self.pace.limit) if self._calls else 0.0
 
     @property
     def has_jobs(self) -> bool:
@@ -155,7 +160,7 @@ class Lane(Generic[J]):
 
     def ready_at(self, now: float) -> float:
         """Return the earliest time of the next call; inf: an event must come first, such as a new job."""
-        if self._exhausted is not None or self.health.is_suspended or (self._is_probing and self._in_flight):
+        if self._exhausted is not None or self.health.is_suspended or (self._is_probing and self._calls):
             return math.inf
         job = self.queue.peek(now)
         if job is None:
@@ -176,7 +181,7 @@ class Lane(Generic[J]):
         """Let a job wait for its first call."""
         if self.queue.is_empty:
             self._throughput.reset()
-            if not self._in_flight and self.health.has_trouble:
+            if not self._calls and self.health.has_trouble:
                 self.health.refuse_since(math.inf)  # the lane was idle: earlier refusals say nothing about now
         job.wait()
         self.queue.add(job.customer, job)
@@ -190,28 +195,26 @@ class Lane(Generic[J]):
         job.wait(estimate_again=True)
         step_back = job.refused.step_back
         if job.refused.is_own:  # its next refusal tells nothing new before a call that starts from now on is served
-            step_back += self._in_flight
+            step_back += len(self._calls)
         self.queue.put_back(job.customer, job, not_before, now, step_back)
 
     def start(self, job: J, now: float) -> None:
         """Count a call as started."""
-        order = self._refusals.record_start()
-        self.overloads.record_start(job, now)
-        job.start(now, order, self.pace.started(now, job.cost or estimate_cost(job, self.costs)))
+        ticket = self.pace.started(now, job.cost or estimate_cost(job, self.costs))
+        job.start(now, self.overloads.record_start(), ticket)
         self._throughput.record(now)
-        if not self._in_flight:
+        if not self._calls:
             self.queue.set_idle(idle=False)
-        self._in_flight += 1
+        self._calls[job] = None
         if self.shut_until > -math.inf:  # it is a probe
             self.look_at_gate(now)
 
     def finish(self, job: J, now: float, signal: Any) -> int:
         """Count a call as ended; return by how much the limit on calls in flight changed."""
-        self._in_flight -= 1
-        if not self._in_flight:
+        del self._calls[job]
+        if not self._calls:
             self.queue.set_idle(idle=True)
             self._idle_since = now
-        self.overloads.record_end(job)
         self.pace.settled(job.finish(), now, signal)
         before, self._limit = self._limit, self.pace.limit
         return self._limit - before
@@ -240,6 +243,11 @@ class Lane(Generic[J]):
         if self.queue.may_step_forward:
             self.queue.record_served()
 
+    def record_overload(self, job: J, now: float, before: float | None) -> bool:
+        """Record that a job's call in flight ended with an overload, as one did at `before`; return whether it was a refusal."""
+        oldest = next(iter(self._calls)).started
+        return self.overloads.record_overload(job.order, job.started, now, before=before, oldest=oldest)
+
     def blame(self, job: J, now: float, patience: float) -> Blame:
         """Record that a job's call was refused; return whom that tells about."""
         refused, blame = self._refusals.record_refusal(job.refused, job.order, now, patience)
@@ -254,7 +262,7 @@ class Lane(Generic[J]):
         It is if the controller lets the next call start only after `patience` seconds, as every call failed for even longer.
         """
         self.health.record_passing_fault(id(job), now)
-        if self._in_flight or self.pace.admit_at(now, job.cost) - now <= patience:
+        if self._calls or self.pace.admit_at(now, job.cost) - now <= patience:
             return False
         return self.health.many_have_failed or all(other.was_called for other in self.queue)
 
@@ -270,7 +278,7 @@ class Lane(Generic[J]):
     @property
     def has_only_suspects(self) -> bool:
         """Whether all jobs that wait here are refused for their own sake, more likely than by chance."""
-        return not self._in_flight and not self.queue.in_turn and all(job.refused.is_own for job in self.queue)
+        return not self._calls and not self.queue.in_turn and all(job.refused.is_own for job in self.queue)
 
     # ------------------------------------------------------------------------------------------ its history
 

@@ -43,7 +43,7 @@ def own_copy(job: Job) -> LLMCallStrategy[Any] | Fault:
 def shallow_copy(value: Any) -> Any:
     """Return what `copy.copy` returns."""
     cls = type(value)
-    if not _is_plain(cls):
+    if not _is_plain(cls):  # type: ignore[arg-type]  # mypy does not take a class for hashable
         return copy.copy(value)
     own = object.__new__(cls)
     own.__dict__.update(value.__dict__)

@@ -51,10 +51,10 @@ class Scheduler:
         self.config = config
         self._clock = clock
         self.alarm: Alarm = Alarm()
-        self.calls: CallsInFlight = CallsInFlight()
-        self.deadlines: ItemDeadlines = ItemDeadlines()
         self.lanes: dict[str, Lane[Job]] = {}
         """By quota key."""
+        self.calls: CallsInFlight = CallsInFlight(self.lanes)
+        self.deadlines: ItemDeadlines = ItemDeadlines()
         self._learned = learned
         self._next_sweep = math.inf
         self._drops_idle = False
@@ -259,7 +259,7 @@ class Scheduler:
             job.end_by(now + config.deadline_per_item)
             self.deadlines.add(job, job.submitter.unsettled)
         expires = min(now + config.timeout_per_item, job.deadline)
-        if self.calls.start(job, scope, now, expires):
+        if self.calls.start(job, scope, expires):
             self.alarm.ring_by(expires)
         return min(expires, deadline) - now
 

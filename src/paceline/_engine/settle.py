@@ -223,7 +223,7 @@ def _report(services: Services, job: Job, lane: Lane[Job], call: FailedCall) -> 
 
 def _judge_overload(job: Job, lane: Lane[Job], call: FailedCall) -> FailedCall:
     """Record a call whose provider was overloaded; return it with what that means for its item."""
-    is_spared = lane.overloads.record_overload(job, call.at, job.record_overload(call.at))
+    is_spared = lane.record_overload(job, call.at, job.record_overload(call.at))
     return attrs.evolve(call, is_spared=is_spared, by_limit=is_spared and lane.overloads.is_limit)
 
 

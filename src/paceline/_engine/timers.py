@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import heapq
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
 from anyio import CancelScope, Event
 
 if TYPE_CHECKING:
     from .job import Job
+    from .lane import Lane
     from .submitter import Submitter
 
 _MAX_STALE = 8_000  # entries of settled items that are kept before it pays to remove them
@@ -50,36 +51,31 @@ class Alarm:
 
 
 class CallsInFlight:
-    """The calls in flight of one pool."""
+    """The calls in flight of one pool, in its lanes."""
 
-    def __init__(self) -> None:
-        self._jobs: set[Job] = set()
+    def __init__(self, lanes: Mapping[str, Lane[Job]]) -> None:
+        self._lanes = lanes
         self.next_expiry: float = math.inf
         """No call expires before this time."""
         self.latest: Job | None = None
         """The job whose call began last."""
 
-    def __len__(self) -> int:
-        return len(self._jobs)
+    def _jobs(self) -> Iterator[Job]:
+        for lane in self._lanes.values():
+            yield from lane.calls
 
-    def start(self, job: Job, scope: CancelScope, now: float, expires: float) -> bool:
-        """Count a call as in flight, ended from `expires` on by cancelling `scope`; return whether it is the first to expire."""
-        job.start_call(scope, now, expires)
-        self._jobs.add(job)
+    def start(self, job: Job, scope: CancelScope, expires: float) -> bool:
+        """Let a call in flight be ended from `expires` on, by cancelling `scope`; return whether it is the first to expire."""
+        job.start_call(scope, expires)
         self.latest = job
         if expires >= self.next_expiry:
             return False
         self.next_expiry = expires
         return True
 
-    def finish(self, job: Job) -> None:
-        """Count a call as finished: its scope is not cancelled any more."""
-        job.finish_call()
-        self._jobs.discard(job)
-
     def cancel_all(self, submitter: Submitter[Job]) -> None:
         """Cancel every call of a submitter."""
-        for job in self._jobs:
+        for job in self._jobs():
             if job.submitter is submitter:
                 job.cancel_call()
 
@@ -88,7 +84,9 @@ class CallsInFlight:
         if now < self.next_expiry:
             return
         self.next_expiry = math.inf
-        for job in self._jobs:
+        for job in self._jobs():
+            if not job.may_be_cancelled:
+                continue
             if job.expires > now:
                 self.next_expiry = min(self.next_expiry, job.expires)
             else:

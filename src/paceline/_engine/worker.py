@@ -229,7 +229,7 @@ async def make_call(services: Services, job: Job, scope: CancelScope) -> Reply:
     except BaseException as error:  # noqa: BLE001 - as in `guarded`
         reply = None, await caught(error)
     finally:
-        scheduler.calls.finish(job)
+        job.finish_call()
         if reply is NoReply.TIMED_OUT:
             submitter.tally.record_cut_off()
     return reply
