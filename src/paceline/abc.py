@@ -440,7 +440,7 @@ class Journal(Protocol):
 
         Args:
             results: Results of items that were recalled before.
-            prices: Known prices in USD, by model.
+            prices: Known prices in USD, by model; an attempt has its own cost.
 
         Raises:
             JournalError: Nothing was stored. It may be called again with the same results.

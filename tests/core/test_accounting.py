@@ -21,7 +21,7 @@ calls = st.lists(st.tuples(st.sampled_from(["lite", "pro"]), usages, st.booleans
 def test_the_uses_add_up_to_all_calls(booked):
     account = Account()
     for model, usage, accepted in booked:
-        account.book(model, usage, lambda: {"lite": LITE, "pro": PRO}[model], accepted=accepted)  # noqa: B023 - called at once
+        account.book(model, usage, {"lite": LITE, "pro": PRO}[model], accepted=accepted)
     assert sum(use.calls for use in account.models) == len(booked)
     assert sum(use.accepted for use in account.models) == sum(accepted for *_, accepted in booked)
     assert sum((use.usage for use in account.models), NO_USAGE) == sum((usage for _, usage, _ in booked), NO_USAGE)
@@ -63,9 +63,9 @@ def summary_of(*models, top_alone=()):
 
 
 def test_the_summary_has_the_cost_of_each_model_and_marks_the_estimate():
-    lite = ModelUse(model="lite", calls=10, accepted=7, usage=TokenUsage(1_000_000, 0), price=LITE)
-    pro = ModelUse(model="pro", calls=3, accepted=3, usage=TokenUsage(1_000_000, 0), price=PRO)
-    alone = ModelUse(model="pro", calls=10, accepted=10, usage=TokenUsage(4_000_000, 0), price=PRO)
+    lite = ModelUse(model="lite", calls=10, accepted=7, usage=TokenUsage(1_000_000, 0), price=LITE, cost=0.10)
+    pro = ModelUse(model="pro", calls=3, accepted=3, usage=TokenUsage(1_000_000, 0), price=PRO, cost=1.25)
+    alone = ModelUse(model="pro", calls=10, accepted=10, usage=TokenUsage(4_000_000, 0), price=PRO, cost=5.0)
     text = summary_of(lite, pro, top_alone=(alone,))
     assert "cost      $1.35" in text
     assert "lite: 10 calls, 7 accepted, $0.1" in text
@@ -78,12 +78,12 @@ def test_the_summary_has_no_costs_without_a_known_price():
 
 
 def test_the_summary_gives_no_partial_sum_as_the_cost():
-    text = summary_of(ModelUse(model="a", calls=1, price=LITE), ModelUse(model="b", calls=1))
+    text = summary_of(ModelUse(model="a", calls=1, price=LITE, cost=0.5), ModelUse(model="b", calls=1))
     assert "cost      unknown: no price is known" in text
 
 
 def test_there_is_no_estimate_without_a_price():
-    lite = ModelUse(model="lite", calls=1, price=LITE)
+    lite = ModelUse(model="lite", calls=1, price=LITE, cost=0.0)
     text = summary_of(lite, top_alone=(ModelUse(model="pro", calls=1),))
     assert "cost      $0" in text
     assert "alone" not in text
@@ -111,9 +111,57 @@ def test_prices_of_writing_are_prices(name):
 
 def test_a_total_without_its_parts_makes_the_cost_unknown():
     account = Account()
-    account.book("m", TokenUsage(10, 5), lambda: Price(1, 2), accepted=True)
+    account.book("m", TokenUsage(10, 5), Price(1, 2), accepted=True)
     (before,) = account.models
-    account.book("m", TokenUsage(0, 0, 0, 90), lambda: Price(1, 2), accepted=True)
+    account.book("m", TokenUsage(0, 0, 0, 90), Price(1, 2), accepted=True)
     (after,) = account.models
     assert before.cost == pytest.approx(20e-6)
     assert after.cost is None
+
+
+# ---------------------------------------------------------------------------------------------- costs of calls
+
+TIERED = Price(1, 10, tiers={1_000: Price(2, 15, 0.5), 5_000: Price(4, 20)})
+
+
+@given(st.lists(st.tuples(st.integers(0, 10_000), st.integers(0, 10_000))))
+def test_the_cost_of_a_model_is_the_sum_of_the_costs_of_its_calls(counted):
+    account, costs = Account(), []
+    for sent, generated in counted:
+        costs.append(account.book("m", TokenUsage(sent, generated), TIERED, accepted=True))
+        account.book_alone("top", TokenUsage(sent, generated), TIERED)
+    for use in (*account.models, *account.top_alone):
+        assert use.cost == pytest.approx(sum(costs))
+
+
+@pytest.mark.parametrize(("sent", "price"), [(1_000, 1), (1_001, 2), (5_000, 2), (5_001, 4)])
+def test_a_tier_holds_for_all_tokens_of_a_call_with_a_longer_prompt(sent, price):
+    assert TIERED.of(TokenUsage(sent, 0)) == pytest.approx(sent * price / 1e6)
+
+
+def test_the_cached_tokens_of_a_long_prompt_have_the_price_of_its_tier():
+    assert TIERED.of(TokenUsage(2_000, 100, 1_500)) == pytest.approx((500 * 2 + 1_500 * 0.5 + 100 * 15) / 1e6)
+
+
+@pytest.mark.parametrize(
+    "tiers", [{-1: Price(1, 2)}, {1.5: Price(1, 2)}, {10: 3}, {10: Price(1, 2, tiers={20: Price(1, 2)})}], ids=repr
+)
+def test_an_invalid_tier_is_refused(tiers):
+    with pytest.raises(ConfigurationError, match="tiers must be prices without tiers"):
+        Price(1, 2, tiers=tiers)
+
+
+def test_an_unpriced_call_makes_the_cost_of_its_model_unknown():
+    account = Account()
+    assert account.book("m", TokenUsage(10, 5), None, accepted=True) is None
+    assert account.book("m", TokenUsage(10, 5), Price(1, 2), accepted=True) is not None
+    assert account.models[0].cost is None
+    assert account.models[0].price == Price(1, 2)
+
+
+def test_the_estimate_of_the_top_alone_counts_the_calls_before_its_price_was_known():
+    account = Account()
+    account.book_alone("top", TokenUsage(1_000_000, 0), None)
+    assert account.top_alone[0].cost is None
+    account.book_alone("top", TokenUsage(1_000_000, 0), Price(3, 2))
+    assert account.top_alone[0].cost == pytest.approx(6)

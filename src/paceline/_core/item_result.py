@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Generic, Literal, TypeAlias, TypeGuard, T
 
 import attrs
 
+from .accounting import total
 from .exceptions import CallError, InvalidOutputError, RateLimitError
 from .fault import Fault, FaultKind
 from .usage import NO_USAGE, TokenUsage
@@ -37,6 +38,8 @@ class Attempt:
     """How it failed; None if its output was accepted."""
     model: str | None = None
     """The `model` of the strategy that made it, if it has one."""
+    cost: float | None = None
+    """Its cost in USD, failed calls included; None if the price is not known, or the kind of its tokens."""
 
 
 @attrs.frozen
@@ -83,6 +86,11 @@ class WorkItemResult(Generic[T]):
         if self.error is not None:
             raise _error_of(self.item_id, self.error, self.usage)
         return cast("T", self.output)
+
+    @property
+    def cost(self) -> float | None:
+        """Cost of all attempts in USD; None without an attempt, or if the cost of one is not known."""
+        return total(attempt.cost for attempt in self.attempts)
 
     @property
     def seconds(self) -> float:

@@ -252,9 +252,9 @@ def _record_attempt(job: Job, lane: Lane[Job], ended: float, usage: TokenUsage, 
     strategy, submitter = job.active_strategy, job.submitter
     model = model_of(strategy)
     started, seconds = job.started - submitter.started_at, ended - job.started
-    job.record_attempt(Attempt(job.number, started, seconds, lane.quota, usage, fault, model))
     account, accepted = submitter.tally.account, fault is None
-    account.book(model or lane.quota, usage, lambda: price_of(strategy), accepted=accepted)
+    cost = account.book(model or lane.quota, usage, price_of(strategy), accepted=accepted)
+    job.record_attempt(Attempt(job.number, started, seconds, lane.quota, usage, fault, model, cost))
     if accepted and job.ladder is not None:
         top = job.ladder.steps[-1]
         account.book_alone(model_of(top) or type(top).__qualname__, usage, price_of(top))

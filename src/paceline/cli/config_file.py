@@ -9,8 +9,8 @@
 Rules owned here:
 
 1. A key is the long name of an option, with - or _; `input` is the file to read. Keys at the top apply to every command that has the
-   option; those in a command's table apply to that command and override the top. The command line overrides both. Of `option`, which
-   is a table of a model's options, each key is overridden by itself.
+   option; those in a command's table apply to that command and override the top. The command line overrides both. Of `option`
+   and `price`, which are tables, each key is overridden by itself.
 2. An unknown key, or a value of a wrong type or out of its bounds, is refused with the file, the key and what is expected, also when
    the command line overrides it: an invalid file stays invalid.
 3. Relative paths start from the file's folder, so that a file next to its data works from any folder.
@@ -32,6 +32,7 @@ from .._core.exceptions import ConfigurationError
 from ..runs.option_values import OptionError, options_in
 from ..runs.options import RunOptions
 from ..runs.options_data import absolute, path_fields, suggestion, value_of
+from ..runs.price_options import prices_in
 from .options import FORMER_OPTIONS, ResumeArguments, RunArguments
 
 _LARGEST = 10**6  # bytes of a file
@@ -62,6 +63,8 @@ def apply_config(command: str, arguments: ArgumentCollection) -> None:
         if name == "option":
             texts = [f"{key}={json.dumps(member)}" for key, member in value.items()]
             argument.tokens[:0] = [Token(keyword=name, value=text, source=path) for text in texts]
+        elif name == "price":
+            argument.tokens[:0] = [Token(keyword=name, value=json.dumps(value), source=path)]
         elif not argument.tokens and not _is_overridden(name, by_name):
             argument.append(Token(keyword=name, implicit_value=value, source=path))
 
@@ -89,13 +92,17 @@ def read_config(path: str, command: str) -> dict[str, Any]:
 
 
 def _is_table(key: str, value: object) -> bool:
-    return isinstance(value, dict) and key != "option"
+    return isinstance(value, dict) and key not in {"option", "price"}
 
 
 def _joined_options(options: Mapping[str, Any], values: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the option of both tables in one, as the command line joins several; nothing if neither has one."""
-    found = [table["option"] for table in (options, values) if "option" in table]
-    return {"option": options_in(found)} if found else {}
+    """Return the option and the price of both tables in one, as the command line joins several."""
+    joined: dict[str, Any] = {}
+    for name, parse in (("option", options_in), ("price", prices_in)):
+        found = [table[name] for table in (options, values) if name in table]
+        if found:
+            joined[name] = parse(found)
+    return joined
 
 
 def _read(path: str) -> dict[str, Any]:

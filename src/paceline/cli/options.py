@@ -74,7 +74,7 @@ def to_models(_: Any, tokens: Sequence[Token]) -> tuple[str, ...]:
 
 
 def to_options(_: Any, tokens: Sequence[Token]) -> tuple[str, ...]:
-    """Return the texts given to --option, which `RunOptions` parses; those of a config file come first."""
+    """Return the texts given to --option or --price, which `RunOptions` parses; those of a config file come first."""
     return tuple(token.value for token in tokens)
 
 
@@ -137,6 +137,7 @@ _Effort: TypeAlias = Annotated[
 ]
 _Models: TypeAlias = Annotated[tuple[str, ...], _in_group("Model", **_MODELS)]
 _ModelOptions: TypeAlias = Annotated[tuple[str, ...], _in_group("Model", **_OPTIONS)]
+_Prices: TypeAlias = Annotated[tuple[str, ...], _in_group("Model", **_OPTIONS | {"metavar": "in=USD,out=USD"})]
 _Output: TypeAlias = Annotated[FilePath | None, _in_group("Output", alias="-o", **_FILE)]
 _FileFormat: TypeAlias = Annotated[FileFormat | None, _in_group("Output", show_default=False, **_FORMAT)]
 
@@ -198,6 +199,8 @@ class RunArguments(_StartArguments):
     """Seed for answers that can be repeated, if the provider has one."""
     option: _ModelOptions = ()
     """Set anything else that the provider takes, such as top_p=0.9; may be repeated."""
+    price: _Prices = ()
+    """Price in USD per million tokens: in=0.25,out=2.00[,cached=..,written=..], as=openai/gpt-5, or MODEL:in=..,out=.. for one of several. [default: a list]"""
 
     input_format: Annotated[InputFormat | None, _in_group("Input", **_FORMAT)] = None
     """Format: jsonl, json, openai, gemini, anthropic, csv, parquet or text. [default: by name and content]"""
@@ -262,6 +265,8 @@ class ResumeArguments(_StartArguments):
     """Seed from now on; needs --allow-changes."""
     option: _ModelOptions = ()
     """Option from now on; needs --allow-changes."""
+    price: _Prices = ()
+    """Price from now on: in=USD,out=USD per million tokens; may be repeated."""
 
     input: Annotated[FilePath | None, _in_group("Input", **_FILE)] = attrs.field(default=None, metadata=_IS_PATH)
     """Where the input is now, if it was moved or came from stdin."""

@@ -14,6 +14,7 @@ from ..runs.dry_run import CHARACTERS_PER_TOKEN, OUTPUT_TOKENS, PlannedModel, Ru
 from ..runs.item_registry import render_sharing
 from ..runs.journal_comparison import JournalState
 from ..runs.options import RunOptions
+from ..runs.price_options import how_to_price
 from ..runs.setup import schema_of
 
 _STATES = {
@@ -201,5 +202,5 @@ def _state_data(state: JournalState) -> dict[str, Any]:
 
 def _cost(model: PlannedModel) -> str:
     if model.cost is None:
-        return "unknown, as no price is known (install prices with: pip install 'paceline[prices]')"
+        return f"unknown, as no price is known of {model.name}; {how_to_price()}"
     return f"about ${model.cost:,.2f}" if model.cost >= 1 else f"about ${model.cost:.2g}"

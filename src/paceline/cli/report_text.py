@@ -16,6 +16,7 @@ from .._core.quantity import all_of, quantity, verb
 from .._core.results import BatchResult
 from ..files.types import STREAM
 from ..journal.figures import Counts
+from ..runs.price_options import how_to_price
 from ..runs.run_report import JournalSummary, RunReport
 from .advice import advice, cannot_succeed, needs_other_model
 from .console import print_json, print_lines, print_message
@@ -148,6 +149,8 @@ def print_advice(report: RunReport) -> None:
     else:
         for sentence in _hints_of(report):
             print_message(sentence)
+    if unpriced := _unpriced(report.batch):
+        print_message(f"the cost is unknown, as no price is known of {' and '.join(unpriced)}; {how_to_price()}")
     if report.bad_lines:
         were = verb(report.bad_lines, "is invalid and was", "are invalid and were")
         print_message(
@@ -164,6 +167,15 @@ def print_advice(report: RunReport) -> None:
         elif needs_other_model(report.batch):
             command = f"{resume_command(report.journal.path)} --model NAME --allow-changes"
             print_message(f"to use another model, resume with: {command}")
+
+
+def _unpriced(batch: BatchResult[Any]) -> list[str]:
+    """Return the models whose price is not known, other than simulated ones, which cost nothing."""
+    return [
+        use.model
+        for use in batch.models
+        if use.price is None and use.usage.total_tokens and use.model.partition(":")[0] != "sim"
+    ]
 
 
 def _hints_of(report: RunReport) -> list[str]:

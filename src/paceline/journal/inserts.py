@@ -126,7 +126,7 @@ class CommitRows:
     Args:
         run: Number of the run.
         now: Wall-clock time in seconds since 1970.
-        prices: Known prices by model, for the cost of each attempt.
+        prices: Known prices by model, for attempts without a cost.
         keep: Whether to keep the results as rows of `records.SELECT_RESULT`.
     """
 
@@ -208,7 +208,10 @@ class CommitRows:
             if model is not None:
                 row += (storable(model),)
                 shape = 1
-            if self._prices and (cost := cost_of(usage, self._prices.get(model or quota))) is not None:
+            cost = attempt.cost
+            if cost is None and self._prices:
+                cost = cost_of(usage, self._prices.get(model or quota))
+            if cost is not None:
                 row += (cost,)
                 shape |= 2
             if self._cached is not None:

@@ -186,7 +186,7 @@ class JournalReader:
             FROM attempts GROUP BY 1 ORDER BY 1
         """)  # noqa: S608 - all parts are constants
         return [
-            (ModelUse(model=name, calls=calls, accepted=accepted, usage=TokenUsage(*tokens)), cost)
+            (ModelUse(model=name, calls=calls, accepted=accepted, usage=TokenUsage(*tokens), cost=cost), cost)
             for name, calls, accepted, *tokens, cost in self._sound(rows, damage.MODEL, "attempts by model")
         ]
 

@@ -25,7 +25,7 @@ SELECT r.seq, r.item, i.id, r.run, r.kind, r.message, r.output, r.context, r.mod
 FROM results r JOIN items i ON i.item = r.item
 """  # noqa: S608 - all parts are constants
 SELECT_ATTEMPTS = f"""
-SELECT item, number, started, seconds, quota, model, {", ".join(COUNTS)}, kind, message FROM attempts
+SELECT item, number, started, seconds, quota, model, {", ".join(COUNTS)}, kind, message, cost FROM attempts
 """  # noqa: S608 - as above
 
 
@@ -136,6 +136,6 @@ class StoredResult:
 
 def attempt_of(row: tuple[Any, ...]) -> Attempt:
     """Create an attempt from a row of `SELECT_ATTEMPTS`."""
-    _, number, started, seconds, quota, model, *counts, kind, message = row
+    _, number, started, seconds, quota, model, *counts, kind, message, cost = row
     fault = None if kind is None else Fault(FaultKind(kind), message or "")
-    return Attempt(number, started, seconds, quota, TokenUsage(*counts), fault, model)
+    return Attempt(number, started, seconds, quota, TokenUsage(*counts), fault, model, cost)

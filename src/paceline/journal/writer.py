@@ -196,7 +196,7 @@ class JournalWriter:
 
         Args:
             results: Results of registered items.
-            prices: Known prices by model, for the cost of each attempt.
+            prices: Known prices by model, for attempts without a cost.
 
         Raises:
             JournalError: Nothing was stored: the file cannot be written, or an item is not registered.

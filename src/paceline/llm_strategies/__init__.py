@@ -13,6 +13,7 @@ from .common import quota_hint as quota_hint
 from .escalation import ModelEscalation as ModelEscalation
 from .feedback import ValidationFeedback as ValidationFeedback
 from .output_types import OutputType as OutputType
+from .prices import listed_price as listed_price
 from .registry import model as model
 
 __all__ = [
@@ -24,6 +25,7 @@ __all__ = [
     "QuotaHint",
     "QuotaLimit",
     "ValidationFeedback",
+    "listed_price",
     "model",
     "quota_hint",
 ]

@@ -6,6 +6,7 @@ import inspect
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Generic, TypeVar, cast, overload
 
+from .._core.accounting import Price
 from .._core.exceptions import ConfigurationError
 from .._core.usage import NO_USAGE, TokenUsage
 from ..abc import DefaultErrorClassifier, ErrorClassifier, LLMCallStrategy
@@ -25,6 +26,7 @@ class CallableStrategy(LLMCallStrategy[T], Generic[T]):
         function: Async function of the prompt.
         quota: Name of the lane; by default the function's name.
         model: Name of the model, for results.
+        price: Price of the tokens that it returns.
         error_classifier: Returns the fault of an exception.
 
     Raises:
@@ -38,6 +40,7 @@ class CallableStrategy(LLMCallStrategy[T], Generic[T]):
         *,
         quota: str | None = None,
         model: str | None = None,
+        price: Price | None = None,
         error_classifier: ErrorClassifier | None = None,
     ) -> None: ...
 
@@ -48,6 +51,7 @@ class CallableStrategy(LLMCallStrategy[T], Generic[T]):
         *,
         quota: str | None = None,
         model: str | None = None,
+        price: Price | None = None,
         error_classifier: ErrorClassifier | None = None,
     ) -> None: ...
 
@@ -57,6 +61,7 @@ class CallableStrategy(LLMCallStrategy[T], Generic[T]):
         *,
         quota: str | None = None,
         model: str | None = None,
+        price: Price | None = None,
         error_classifier: ErrorClassifier | None = None,
     ) -> None:
         if not callable(function):
@@ -67,6 +72,7 @@ class CallableStrategy(LLMCallStrategy[T], Generic[T]):
         self._name = str(getattr(function, "__qualname__", type(function).__qualname__))
         self._quota = quota or self._name
         self.model = model
+        self.price: Price | None = price
         self.error_classifier: ErrorClassifier = error_classifier or DefaultErrorClassifier()
 
     @property

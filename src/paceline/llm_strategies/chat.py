@@ -34,7 +34,7 @@ from .chat_client import ChatClient, Endpoint, Provider, one_of
 from .common import KeyHolder, ProviderErrorClassifier, check_arguments, fingerprint, is_same_host, quota_hint
 from .output_types.answer_format import AnswerFormat
 from .output_types.output_type import NO_REQUESTS
-from .prices import Priced
+from .prices import Priced, processing_of
 
 T = TypeVar("T", default=str)
 
@@ -98,6 +98,8 @@ class ChatStrategy(KeyHolder, Priced[T], Generic[T]):
         is_own_service = self.is_own_service(base_url, client)
         self._options = self._check_options(options, is_own_service=is_own_service)
         self._check_conflicts(self._options, self._name, is_own_service=is_own_service)
+        if self._provider.name == "openai":
+            self._processing = processing_of(self._options.get("service_tier"))
         self.is_sampled: bool = is_sampled(self._options)
         schema_text = self._output.instruction if self._mode in {"json", "text"} else ""
         self._fixed = self._fixed_arguments()

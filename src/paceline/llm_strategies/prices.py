@@ -2,78 +2,146 @@
 
 The package is an extra and takes a second to import, so the first lookup imports it, in a worker thread. Its list may be out of
 date: give a price if it matters.
+
+Rules owned here:
+
+1. A price is that of text. Where it depends on the length of the prompt, the price of long prompts is a tier.
+2. The list answers a kind of processing that it does not know with the standard price. So the price of batch, flex or priority
+   processing counts as known only if it differs from the standard one.
 """
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from functools import lru_cache
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, Literal, TypeAlias, TypeVar, get_args
 
 from anyio import to_thread
 
 from .._core.accounting import Price
+from .._core.exceptions import ConfigurationError, MissingExtraError
 from ..abc import LLMCallStrategy
 
 T_co = TypeVar("T_co", covariant=True)
 
+Processing: TypeAlias = Literal["standard", "batch", "flex", "priority"]
+"""How a provider processes a call, and so what it charges."""
+
 _SAMPLE = 1_000  # tokens; below every price tier for long prompts
 _MILLION = 1_000_000
-
-
+_CONTEXTS: Mapping[str, dict[str, str]] = {
+    "standard": {},
+    "batch": {"processing": "batch"},
+    "flex": {"service_tier": "flex"},
+    "priority": {"service_tier": "priority"},
+}
+"""What genai-prices calls each of them."""
+_PROVIDERS = {"gemini": "google"}
+"""Providers with another name there."""
 _WITHOUT_WRITES = (
     "google"  # its replies report no tokens written: a cache is made by a call of its own, at the price of input
 )
 
 
-async def find_price(model: str, provider: str) -> Price | None:
-    """Return `price_of(model, provider)` without blocking the event loop.
+async def find_price(model: str, provider: str | None, processing: Processing = "standard") -> Price | None:
+    """Return `price_of(model, provider, processing)` without blocking the event loop.
 
     On cancellation the thread is abandoned.
     """
-    return await to_thread.run_sync(price_of, model, provider, abandon_on_cancel=True)
+    return await to_thread.run_sync(price_of, model, provider, processing, abandon_on_cancel=True)
 
 
-def price_of(model: str, provider: str) -> Price | None:
-    """Return a model's present price; None if genai-prices is not installed or does not list the model.
+def price_of(model: str, provider: str | None, processing: Processing = "standard") -> Price | None:
+    """Return a model's present price; None if genai-prices is not installed, or does not list it.
 
-    Where the price depends on the length of the prompt, it is the lowest one, for text. Blocks for up to a second while the list
-    is read: not for an event loop. Never raises.
+    Blocks for up to a second while the list is read: not for an event loop. Never raises.
 
     Args:
         model: Name of the model; a path before it, such as `models/`, is skipped.
-        provider: `google`, `openai`, `anthropic` or another provider in genai-prices.
+        provider: `google`, `openai`, `anthropic` or another provider in genai-prices; None: any that has the model.
+        processing: How the calls are processed; of most models the list has the standard price only.
     """
     try:
-        from genai_prices import Usage, calc_price  # noqa: PLC0415 - an extra, and slow to import
-    except ImportError:
-        return None
-
-    def usd_per_million(**tokens: int) -> float:
-        usage: Any = Usage(**tokens)
-        return float(calc_price(usage, name, provider_id=provider).total_price * _MILLION / _SAMPLE)
-
-    name = model.rpartition("models/")[2]
-    try:
-        return Price(
-            input=usd_per_million(input_tokens=_SAMPLE),
-            output=usd_per_million(output_tokens=_SAMPLE),
-            cached_input=usd_per_million(input_tokens=_SAMPLE, cache_read_tokens=_SAMPLE),
-            **({} if provider == _WITHOUT_WRITES else _writing(usd_per_million)),
-        )
+        found = _listed(model, provider, processing)
     except Exception:  # noqa: BLE001 - a missing price must not stop a batch
         return None
+    if processing != "standard" and found == price_of(model, provider):
+        return None  # rule 2
+    return found
 
 
-def _writing(usd_per_million: Callable[..., float]) -> dict[str, float]:
-    """Return the prices of writing to a cache; that of input where the list has none of its own."""
-    tokens = {"input_tokens": _SAMPLE, "cache_write_tokens": _SAMPLE}
-    return {
-        "cache_written": usd_per_million(**tokens),
-        "cache_written_1h": usd_per_million(**tokens, cache_write_1h_tokens=_SAMPLE),
-    }
+def listed_price(name: str, *, processing: Processing = "standard") -> Price:
+    """Return the price that a model has in the list of genai-prices, for a server that runs it under another name or address.
+
+        OpenAIStrategy("my-deployment", base_url="https://gateway.example/v1", price=listed_price("openai/gpt-5"))
+
+    Blocks for up to a second at its first call.
+
+    Args:
+        name: Name of the model, with its provider before it: `openai/gpt-5`, `anthropic/claude-haiku-4-5`; or without, if one provider has it.
+        processing: How the calls are processed.
+
+    Raises:
+        ConfigurationError: The list does not have the model, or not the price of this processing.
+        MissingExtraError: genai-prices is not installed.
+    """
+    if processing not in _CONTEXTS:
+        raise ConfigurationError(f"processing must be one of {', '.join(get_args(Processing))}, not {processing!r}")
+    try:
+        import genai_prices  # noqa: F401, PLC0415 - an extra, and slow to import
+    except ImportError:
+        raise MissingExtraError("A listed price", "prices") from None
+    provider, slash, model = name.partition("/")
+    if not slash:
+        provider, model = "", name
+    price = price_of(model, _PROVIDERS.get(provider, provider) or None, processing)
+    if price is None:
+        kind = "price" if processing == "standard" else f"{processing} price"
+        raise ConfigurationError(
+            f"genai-prices lists no {kind} of {name!r}; name a model of it, such as openai/gpt-5, or give the price itself"
+        )
+    return price
+
+
+def _listed(model: str, provider: str | None, processing: Processing) -> Price:
+    from genai_prices import Usage, calc_price  # noqa: PLC0415 - as above
+
+    name, context = model.rpartition("models/")[2], _CONTEXTS[processing]
+
+    def cost(**tokens: int) -> Any:
+        usage: Any = Usage(**tokens)
+        return calc_price(usage, name, provider_id=provider, price_context=context or None)
+
+    sample = cost(input_tokens=_SAMPLE, output_tokens=_SAMPLE)
+    writes = sample.provider.id != _WITHOUT_WRITES
+
+    def prices(sent: int, tiers: Mapping[int, Price]) -> Price:
+        def usd_per_million(**tokens: int) -> float:
+            return float(cost(input_tokens=sent, **tokens).total_price * _MILLION / sent)
+
+        both = cost(input_tokens=sent, output_tokens=_SAMPLE).total_price - cost(input_tokens=sent).total_price
+        written = {
+            "cache_written": {"cache_write_tokens": sent},
+            "cache_written_1h": {"cache_write_tokens": sent, "cache_write_1h_tokens": sent},
+        }
+        return Price(
+            input=usd_per_million(),
+            output=float(both * _MILLION / _SAMPLE),
+            cached_input=usd_per_million(cache_read_tokens=sent),
+            tiers=tiers,
+            **({field: usd_per_million(**tokens) for field, tokens in written.items()} if writes else {}),
+        )
+
+    return prices(_SAMPLE, {start: prices(start + 1, {}) for start in sorted({*_tier_starts(sample.model_price)})})
+
+
+def _tier_starts(model_price: Any) -> Iterator[int]:
+    """Yield the numbers of input tokens above which a model has other prices."""
+    for price in vars(model_price).values():
+        for tier in getattr(price, "tiers", ()):
+            yield tier.start
 
 
 def known_price(strategy: LLMCallStrategy[Any]) -> Price | None:
@@ -97,22 +165,29 @@ class Priced(LLMCallStrategy[T_co], Generic[T_co]):
     _found_price: Price | None = None
     _listed_as: tuple[str, str] | None = None
     """Model and provider in the list; None if the price must not be looked up."""
+    _processing: Processing = "standard"
+    """How the provider processes the calls."""
 
     @property
     def price(self) -> Price | None:
         """Price of its tokens, in USD per million; None if it is not known, or not known yet."""
         known = self._given_price or self._found_price
         if known is None and self._listed_as is not None and _is_loaded():
-            return _remembered(*self._listed_as)
+            return _remembered(*self._listed_as, self._processing)
         return known
 
     @price.setter
     def price(self, price: Price | None) -> None:  # pyright: ignore[reportIncompatibleVariableOverride]  # it has a setter
         self._given_price = price
 
+    @property
+    def batch_price(self) -> Price | None:
+        """Price of the same calls in the provider's batch API, from the list; None: it is not known. Blocks as `price_of` does."""
+        return None if self._listed_as is None else _remembered(*self._listed_as, "batch")
+
     async def _look_up_price(self) -> None:
         if self._given_price is None and self._found_price is None and self._listed_as is not None:
-            self._found_price = await find_price(*self._listed_as)
+            self._found_price = await find_price(*self._listed_as, self._processing)
 
     def _switch_model(self, model: str) -> None:
         """Make an item's copy of the strategy call another model, at that model's price."""
@@ -120,6 +195,11 @@ class Priced(LLMCallStrategy[T_co], Generic[T_co]):
             self.model: str | None = model
             self._found_price = None
             self._listed_as = self._listed_as and (model, self._listed_as[1])
+
+
+def processing_of(service_tier: object) -> Processing:
+    """Return how calls with this `service_tier` are processed; `auto` and unknown ones count as standard."""
+    return "flex" if service_tier == "flex" else "priority" if service_tier == "priority" else "standard"
 
 
 def _is_loaded() -> bool:

@@ -153,7 +153,7 @@ def _output_state(options: RunOptions, source: os.stat_result, state: JournalSta
 
 def _planned(strategy: LLMCallStrategy[Any], usage: TokenUsage) -> PlannedModel:
     price = known_price(strategy)
-    cost = None if price is None else price.of(usage)
+    cost = None if price is None else attrs.evolve(price, tiers=()).of(usage)  # the usage is a sum over calls
     return PlannedModel(
         name=strategy.model or strategy.quota, quota=strategy.quota, server=strategy.server, price=price, cost=cost
     )

@@ -39,6 +39,7 @@ from .option_values import (
     to_output_format,
     to_path,
 )
+from .price_options import prices_in
 
 ONCE = "once"
 """Key of a field's metadata: the value applies to one start only and is not stored in the journal."""
@@ -110,6 +111,9 @@ class RunOptions:
     """Seed of the models, 0 or more: the same seed and prompt give similar answers. Default: None, no seed."""
     option: Mapping[str, Any] = attrs.field(factory=dict, converter=options_in, validator=options_are_valid)
     """Anything else that a request of the models takes, by the provider's names, as plain data. Default: nothing."""
+    price: Mapping[str, Mapping[str, Any]] = attrs.field(factory=dict, converter=prices_in)
+    """Prices of the models, which win over the list of the `prices` extra: a `paceline.Price` of all, a text as by `--price`, or both by the
+    name of the model, `{"my-model": Price(0.25, 2)}`. Default: the list's."""
 
     input_format: InputKind | None = attrs.field(default=None, converter=attrs.converters.optional(_input_format))
     """Format of the input. Default: None, determined from the file's name and content."""
@@ -241,6 +245,8 @@ class ResumeOptions:
     """Seed of the models, 0 or more."""
     option: Mapping[str, Any] = attrs.field(factory=dict, converter=options_in, validator=options_are_valid)
     """Options of the models' requests, added to those of the run before; an option of the same name is replaced."""
+    price: Mapping[str, Mapping[str, Any]] = attrs.field(factory=dict, converter=prices_in)
+    """Prices from now on, added to those of the run before; one of the same model is replaced."""
     input: str | None = attrs.field(default=None, converter=attrs.converters.optional(to_path), metadata={PATH: True})
     """Path of the input, if it was moved."""
     output: str | None = attrs.field(default=None, converter=attrs.converters.optional(to_path), metadata={PATH: True})

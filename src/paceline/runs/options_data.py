@@ -25,6 +25,7 @@ from ..files.types import STREAM
 from ..llm_strategies.output_types.structure import Hook, Unfit, structure_hook
 from .option_values import PATH, OptionError, kinds_in, models_in, options_are_valid, options_in
 from .options import ONCE, RunOptions
+from .price_options import prices_in
 
 FORMER_NAMES: Mapping[str, str] = {"source": "input", "form": "output_format", "format": "input_format"}
 """Names that options had before, and their names now."""
@@ -98,6 +99,8 @@ def value_of(name: str, value: object, record: type[attrs.AttrsInstance] = RunOp
         options = options_in(value)
         options_are_valid(None, field, options)
         return options
+    if name == "price":
+        return prices_in(value)
     if name in _PARSERS and _is_text(value):
         value = [str(one) for one in _PARSERS[name](value)]
     tp, hook = _hooks(record)[name]

@@ -116,6 +116,7 @@ def with_changes(before: RunOptions, journal: str, options: ResumeOptions) -> Ru
     changes: dict[str, Any] = {name: value for name, value in given.items() if value not in (None, ())}
     changes.pop("trust_journal", None)
     changes["option"] = {**before.option, **options.option}
+    changes["price"] = {**before.price, **options.price}
     is_by_name = before.output_format is format_by_name(before.output)
     if options.output is not None and options.output_format is None and is_by_name:  # the new name decides, too
         changes["output_format"] = format_by_name(options.output)

@@ -36,6 +36,7 @@ from ..llm_strategies.output_types.output_type import OutputType
 from ..llm_strategies.registry import model, provider_of
 from .model_of_input import ReplacedModels
 from .options import RunOptions
+from .price_options import set_prices
 
 _BOM = "\ufeff"
 _LARGEST_TEXT = 16 * 10**6  # bytes of a system instruction, a template or a schema
@@ -105,6 +106,7 @@ def strategy_of(options: RunOptions) -> LLMCallStrategy[Any]:
     if options.cache:
         arguments["cached"] = True
     strategies = [_strategy(name, arguments) for name in options.models]
+    set_prices(options.price, dict(zip(options.models, strategies, strict=True)))
     answering = strategies[0]
     if options.escalate:
         answering = ModelEscalation(strategies, EscalationPolicy(on=MAY_COUNT))
