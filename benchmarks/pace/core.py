@@ -70,7 +70,7 @@ class _Client:
     def __init__(self, world: CoreWorld, number: int, pace: RateController) -> None:
         self.log = Log()
         self.pace = pace
-        self.in_flight = 0
+        self.in_flight: dict[_Item, None] = {}  # in the order of the starts
         self.refusals: LaneRefusals = LaneRefusals()
         self.overloads = LaneOverloads()
         self.refused_since = math.inf
@@ -131,7 +131,6 @@ class CoreWorld:
         self._service = trial.service
         self._dice = Dice(zlib.crc32(f"{trial.name}-{trial.seed}".encode()))
         self._admission = Admission(trial.service.limits)
-        self._in_flight: dict[_Item, None] = {}
         self._in_service = 0
         self._line: deque[tuple[_Item, float]] = deque()
         self._working = 0
@@ -172,8 +171,9 @@ class CoreWorld:
             while heap and heap[0][0] <= now:
                 _, _, function, argument = heapq.heappop(heap)
                 function(argument)
-        for item in self._in_flight:
-            item.client.log.cut_off(item.started, trial.seconds, item.units)
+        for client in self.clients:
+            for item in client.in_flight:
+                client.log.cut_off(item.started, trial.seconds, item.units)
 
     def _at(self, time: float, function: Callable[[Any], None], argument: Any) -> None:
         heapq.heappush(self._heap, (time, next(self._order), function, argument))
@@ -199,7 +199,7 @@ class CoreWorld:
 
     def _pump(self, client: _Client) -> None:
         now, pace = self._now, client.pace
-        while client.in_flight < CEILING:
+        while len(client.in_flight) < CEILING:
             item = client.take(now)
             if item is None:
                 if client.later:
@@ -211,12 +211,10 @@ class CoreWorld:
                     self._wake_by(client, at)
                 return
             client.remove(item)
-            client.in_flight += 1
+            client.in_flight[item] = None
             item.ticket, item.started = pace.started(now, item.units), now
             item.calls += 1
-            item.order = client.refusals.record_start()
-            client.overloads.record_start(item, now)
-            self._in_flight[item] = None
+            item.order = client.overloads.record_start()
             if self.trial.late_starts:
                 self._at(now + client.lateness.uniform(0.0, self.trial.late_starts), self._arrive, item)
             else:
@@ -224,9 +222,7 @@ class CoreWorld:
 
     def _settle(self, item: _Item, signal: Any) -> None:
         client = item.client
-        client.in_flight -= 1
-        client.overloads.record_end(item)
-        del self._in_flight[item]
+        del client.in_flight[item]
         client.pace.settled(item.ticket, self._now, signal)
 
     def _serve(self, item: _Item) -> None:
@@ -269,8 +265,9 @@ class CoreWorld:
         """Return a fault's signal to the controller, whether the item is refused for its own sake, and whether it uses up no attempt."""
         client, now = item.client, self._now
         if fault.kind is FaultKind.OVERLOADED:
-            since, item.overloaded_at = item.overloaded_at, now
-            if not client.overloads.record_overload(item, now, since):
+            before, item.overloaded_at = item.overloaded_at, now
+            oldest = next(iter(client.in_flight)).started
+            if not client.overloads.record_overload(item.order, item.started, now, before=before, oldest=oldest):
                 return fault_signal(fault, _NO_TOKENS, _COSTS), False, False
             blame = self._blame(item, 0.0)
             passes = blame is not Blame.FINAL and now - client.refused_since < self._policy.patience
