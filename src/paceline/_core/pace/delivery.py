@@ -23,8 +23,8 @@ class Delivery:
 
     def __init__(self) -> None:
         self.best = 0.0
-        self._answers: deque[tuple[float, bool]] = deque()  # time, and whether its latency is measured by L
-        self._others = 0  # answers among them whose latency is not
+        self._answers = self._others = 0  # so far; those of the other class, whose latency L is not measured of
+        self._measures: deque[tuple[float, int, int]] = deque()  # times, and the answers and others before the one that came then
         self._mean = self._other_mean = 0.0  # seconds that an answer takes lately; 0: none came
         self._rates: deque[tuple[float, float]] = deque()  # times and rates, descending: a running maximum
         self._unmeasured = 0  # answers since the rate was measured, and when it was
@@ -45,22 +45,23 @@ class Delivery:
         else:
             self._other_mean += (latency - self._other_mean) * (_WEIGHT if self._other_mean else 1.0)
             self._others += 1
-        answers = self._answers
-        answers.append((now, by_l))
+        self._answers += 1
         self._unmeasured += 1
         if self._unmeasured < _EVERY and now - self._measured_at < _FINEST * span:
             return False
+        self._measures.append((now, self._answers - 1, self._others - (not by_l)))
         self._measure(now, span, unloaded)
         return True
 
     def _measure(self, now: float, span: float, unloaded: float) -> None:
-        answers, rates = self._answers, self._rates
+        measures, rates, answers = self._measures, self._rates, self._answers
         self._unmeasured, self._measured_at = 0, now
-        while len(answers) > _RATE_CALLS and answers[0][0] < now - span:
-            self._others -= not answers.popleft()[1]
-        rate = (len(answers) - 1) / max(span, now - answers[0][0])
-        if self._others:
-            rate *= 1.0 - self._others * (1.0 - self._part) / len(answers)
+        while measures[0][0] < now - span and answers - measures[1][1] >= _RATE_CALLS:
+            measures.popleft()
+        since, before, others_before = measures[0]
+        rate = (answers - before - 1) / max(span, now - since)
+        if others := self._others - others_before:
+            rate *= 1.0 - others * (1.0 - self._part) / (answers - before)
         while rates and rates[-1][1] <= rate:
             rates.pop()
         rates.append((now, rate))
@@ -75,8 +76,8 @@ class Delivery:
 
     def swap(self) -> None:
         """Swap the two classes of answers: L is measured of the other one from now on."""
-        self._answers = deque((time, not by_l) for time, by_l in self._answers)
-        self._others = len(self._answers) - self._others
+        self._measures = deque((time, answers, answers - others) for time, answers, others in self._measures)
+        self._others = self._answers - self._others
         self._mean, self._other_mean = self._other_mean, self._mean
         self._rates.clear()
         self.best, self._measured_at = 0.0, -math.inf

@@ -34,6 +34,7 @@ _MAX_DEBT = 60.0  # seconds of the rate: what calls cost beyond expectation, and
 _LARGEST = 60.0  # seconds of the pace: what a call may cost to be paced by its cost; limits are for a minute at most, but a few
 _SLACK = 0.005  # seconds of the rate: what timers and event loops are late by
 _LATE, _LATENESS_WEIGHT = 2.0, 0.05  # times the mean lateness of a busy machine; weight of each in that moving average
+_FILL_EVERY = 1e-3  # seconds: a bucket that holds enough is not filled more often, which delays no call
 _LATEST = 0.1  # seconds: a caller that asks later had nothing to start
 
 
@@ -71,6 +72,10 @@ class Bucket:
         overflow = level - max(depth, self._level)
         self._level = depth
         return max(0.0, overflow) / rate
+
+    def has(self, cost: float, now: float) -> bool:
+        """Whether it holds the cost of a call, and was filled just now."""
+        return self._level >= cost and now - self._time < _FILL_EVERY
 
     def wait(self, rate: float, cost: float) -> float:
         """Return the seconds until a call of `cost` units may start; 0: now."""
@@ -181,6 +186,8 @@ class Pacer:
     def wait(self, now: float, cost: float) -> float:
         """Return the seconds until a call of `cost` units may start; 0: now."""
         rate, bucket = self.rate, self.bucket
+        if self._due == math.inf and not self.on_reserve and bucket.has(cost, now):
+            return 0.0
         if now >= self._due:
             self._learn_lateness(now - self._due)
         slack = max(_SLACK, _LATE * self._lateness)
