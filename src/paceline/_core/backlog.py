@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, Generic, TypeVar
 
 from .heap import Heap
@@ -81,9 +81,14 @@ class Backlog(Generic[T]):
 
     def add(self, job: T) -> None:
         """Add a job that was never called."""
+        self.add_all((job,))
+
+    def add_all(self, jobs: Sequence[T]) -> None:
+        """Add jobs that were never called."""
         if self._discarded:
-            self._forget(job)
-        self._new.append(job)
+            for job in jobs:
+                self._forget(job)
+        self._new.extend(jobs)
 
     def put_back(self, job: T, not_before: float, now: float, step_back: int = 0) -> None:
         """Put back a job that was called, to be handed out at `not_before` or later; times are in seconds of one clock.

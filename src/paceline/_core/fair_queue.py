@@ -97,10 +97,14 @@ class FairQueue(Generic[T]):
 
     def add(self, customer: Customer, job: T) -> None:
         """Add a job that was never called."""
+        self.add_all(customer, (job,))
+
+    def add_all(self, customer: Customer, jobs: Sequence[T]) -> None:
+        """Add jobs that were never called."""
         flow = self._only
         if flow is None or flow.customer is not customer:
             flow = self._flow_of(customer)
-        flow.backlog.add(job)
+        flow.backlog.add_all(jobs)
 
     def put_back(self, customer: Customer, job: T, not_before: float, now: float, step_back: int = 0) -> None:
         """Put back a job that was called; the arguments are those of `Backlog.put_back`."""

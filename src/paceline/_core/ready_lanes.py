@@ -93,8 +93,9 @@ class ReadyLanes(Generic[L]):
 
         A lane that is returned has changed: it starts a call, or refuses to.
         """
-        while self._later.is_due(now):
-            self._changed[self._later.pop()] = None
+        if self._later.rows:
+            while self._later.is_due(now):
+                self._changed[self._later.pop()] = None
         changed = self._changed
         if len(changed) == 1 and not (self._ready.rows or self._held):
             (lane,) = changed

@@ -102,8 +102,8 @@ def log_bug(strategy: LLMCallStrategy[Any], error: BaseException) -> None:
 
 def usage_of(strategy: LLMCallStrategy[Any], tokens: Any) -> TokenUsage:
     """Return the usage that a strategy returned as the tokens of a call."""
-    if tokens is None or isinstance(tokens, TokenUsage):
-        return tokens or NO_USAGE
+    if isinstance(tokens, TokenUsage):
+        return tokens
     try:
         return TokenUsage.of(tokens)
     except Exception as error:  # noqa: BLE001 - the output is valid and paid for: keep it, whatever its token counts are

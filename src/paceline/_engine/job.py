@@ -156,6 +156,10 @@ class Job:
         if estimate_again:
             self.cost = 0.0
 
+    def wait_beside(self, other: Job) -> None:
+        """Record that it waits in the lane of another job, which needs one of the same connections."""
+        self.lane, self.use, self.waiting = other.lane, other.use, True
+
     def leave_queue(self) -> None:
         """Record that it waits no more; if it is still in the queue, it is skipped there."""
         self.waiting = False

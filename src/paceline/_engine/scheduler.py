@@ -11,6 +11,7 @@ Rules owned here:
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 from weakref import WeakValueDictionary
 
@@ -110,11 +111,11 @@ class Scheduler:
             self.stopped_lanes.look_at(lane)
 
     @staticmethod
-    def enqueue_beside(former: Job, job: Job) -> None:
-        """Let a new job wait in the lane where another new one of the same batch and strategy has just begun to wait."""
-        lane = former.lane_or_raise
-        job.enter(lane, former.use)
-        lane.add(job)
+    def enqueue_beside(former: Job, jobs: Sequence[Job]) -> None:
+        """Let new jobs wait in the lane where another new one of the same batch and strategy has just begun to wait."""
+        for job in jobs:
+            job.wait_beside(former)
+        former.lane_or_raise.queue.add_all(former.customer, jobs)
 
     def put_back(self, job: Job, not_before: float) -> None:
         """Let a job wait for a further call until `not_before`, in its strategy's lane, which may differ from the last."""

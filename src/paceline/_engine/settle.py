@@ -68,7 +68,8 @@ def settle_reply(
     quota = take_quota_hint(strategy)
     if error is None and is_answer(value):
         output, tokens = value
-        return _settle_answer(services, job, output, usage_of(strategy, tokens), quota, now)
+        usage = NO_USAGE if tokens is None else usage_of(strategy, tokens)
+        return _settle_answer(services, job, output, usage, quota, now)
     usage = usage_of(strategy, getattr(error, "usage", None)) if isinstance(error, CallError) else NO_USAGE
     fault = fault_without_answer(strategy, value, error, quota)
     return _settle_fault(services, job, FailedCall(now, job.number, fault, usage, error))

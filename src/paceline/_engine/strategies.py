@@ -134,14 +134,16 @@ class Strategies:
         self._wait_for(job, key, now)
 
     def route_all(self, jobs: Sequence[Job]) -> None:
-        """Do the same with new jobs of one batch."""
-        former: Job | None = None
-        for job in jobs:
-            if former is not None and former.origin is job.origin:
-                self._scheduler.enqueue_beside(former, job)
-                continue
-            self.route(job)
-            former = job if job.waiting else None
+        """Do the same with new jobs of one batch; those of one strategy that follow each other go to its lane together."""
+        start, length = 0, len(jobs)
+        while start < length:
+            first, end = jobs[start], start + 1
+            self.route(first)
+            while end < length and first.waiting and jobs[end].origin is first.origin:
+                end += 1
+            if end > start + 1:
+                self._scheduler.enqueue_beside(first, jobs[start + 1 : end])
+            start = end
 
     def _wait_for(self, job: Job, key: int, now: float) -> None:
         submitter = job.submitter
