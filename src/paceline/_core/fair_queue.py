@@ -133,10 +133,10 @@ class FairQueue(Generic[T]):
         for band in self._bands:
             if band.priority == priority:
                 return band
-        band = Band[T](priority)
-        self._bands.append(band)
+        added: Band[T] = Band(priority)
+        self._bands.append(added)
         self._bands.sort(key=lambda band: -band.priority)
-        return band
+        return added
 
     # ------------------------------------------------------------------------------------------ jobs go
 

@@ -38,6 +38,9 @@ if TYPE_CHECKING:
     from .services import Services
 
 
+_OPEN = BatchState.OPEN  # looking up a member of an enumeration costs more than comparing it
+
+
 class Batch(ReadItems):
     """One batch of a pool.
 
@@ -91,7 +94,7 @@ class Batch(ReadItems):
     @property
     def is_open(self) -> bool:
         """Whether calls may start."""
-        return self._state is BatchState.OPEN and not self._is_halted
+        return self._state is _OPEN and not self._is_halted
 
     @property
     def context(self) -> Context:
@@ -108,7 +111,7 @@ class Batch(ReadItems):
         """Whether one of its waiting jobs may start a call."""
         return (
             self._outlet.has_room
-            and self._state is BatchState.OPEN
+            and self._state is _OPEN
             and not self._is_halted
             and (self._commits is None or self._commits.has_room)
             and self._crew.has_room
@@ -129,7 +132,7 @@ class Batch(ReadItems):
     @property
     def deadline(self) -> float:
         """The time of the batch's deadline."""
-        return self.started_at + self.config.deadline
+        return self.started_at + self._services.config.deadline
 
     @property
     def deadline_fault(self) -> Fault | None:

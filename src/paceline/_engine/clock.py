@@ -14,28 +14,19 @@ class Clock:
     """The clock of one event loop."""
 
     def __init__(self) -> None:
-        self._now: Callable[[], float] = current_time
-        self._checkpoint: Callable[[], Awaitable[None]] = checkpoint
-        self._deadline: Callable[[], float] = current_effective_deadline
+        self.now: Callable[[], float] = current_time
+        """Returns the time in seconds."""
+        self.checkpoint: Callable[[], Awaitable[None]] = checkpoint
+        """Lets other tasks run, and raises a cancellation."""
+        self.deadline: Callable[[], float] = current_effective_deadline
+        """Returns the nearest deadline of the cancel scopes around the running task; minus infinity: one was cancelled."""
 
     def open(self) -> None:
         """Use the event loop that runs now."""
         token = current_token()
         backend = token.backend_class
-        self._now, self._checkpoint = time_of(token), backend.checkpoint
-        self._deadline = backend.current_effective_deadline
-
-    @property
-    def now(self) -> Callable[[], float]:
-        """Returns the time in seconds."""
-        return self._now
-
-    @property
-    def deadline(self) -> Callable[[], float]:
-        """Returns the nearest deadline of the cancel scopes around the running task; minus infinity: one was cancelled."""
-        return self._deadline
-
-    @property
-    def checkpoint(self) -> Callable[[], Awaitable[None]]:
-        """Lets other tasks run, and raises a cancellation."""
-        return self._checkpoint
+        self.now, self.checkpoint, self.deadline = (
+            time_of(token),
+            backend.checkpoint,
+            backend.current_effective_deadline,
+        )

@@ -24,7 +24,9 @@ class Delivery:
     def __init__(self) -> None:
         self.best = 0.0
         self._answers = self._others = 0  # so far; those of the other class, whose latency L is not measured of
-        self._measures: deque[tuple[float, int, int]] = deque()  # times, and the answers and others before the one that came then
+        self._measures: deque[tuple[float, int, int]] = (
+            deque()
+        )  # times, and the answers and others before the one that came then
         self._mean = self._other_mean = 0.0  # seconds that an answer takes lately; 0: none came
         self._rates: deque[tuple[float, float]] = deque()  # times and rates, descending: a running maximum
         self._unmeasured = 0  # answers since the rate was measured, and when it was

@@ -110,7 +110,8 @@ class Knee:
         self._gain = _START_GAIN
         self._round_began = 0.0  # in the future where a round waits for the effect of a change
         self._cut: _Cut | None = None
-        self._has_changed = True  # what the bound is set by, beside the delivery rate
+        self._has_changed = True  # what the bound and the span are set by, beside the delivery rate
+        self._span = _GUESS  # seconds
         self._previous_limit = 0.0  # a round ago
         self._previous_latency = 0.0  # mean seconds of a call of the latest round
         self._trial: _Trial | None = None
@@ -181,11 +182,9 @@ class Knee:
     def record_answer(self, now: float, order: int, started: float, *, accepted: bool = True) -> bool:
         """Record the answer to call number `order` that started at `started`; return whether a round has ended."""
         latency = now - started
-        least, times = _SPAN_STARTING if self.starting else _SPAN
-        if self.starting and self.latency:
-            least = min(least, _SHORT_SPAN * self.latency)
-        span = max(least, times * (self.latency or _GUESS))
-        by_l = accepted is not self._of_others
+        if self._has_changed:
+            self._set_span()
+        span, by_l = self._span, accepted is not self._of_others
         is_measured = self._delivery.record(now, latency, by_l=by_l, span=span, unloaded=self.latency)
         if self._of_others or not self.latency:
             self._measure_first(now, order, latency, accepted=accepted)
@@ -200,6 +199,13 @@ class Knee:
             return False
         self._latencies.append(latency)
         return len(self._latencies) >= _ROUND and now - self._round_began >= max(self.latency, span)
+
+    def _set_span(self) -> None:
+        """Set the seconds that a delivery rate is measured over by L."""
+        least, times = _SPAN_STARTING if self.starting else _SPAN
+        if self.starting and self.latency:
+            least = min(least, _SHORT_SPAN * self.latency)
+        self._span = max(least, times * (self.latency or _GUESS))
 
     def _set_bound(self) -> None:
         """Set the bound by the delivery rate."""
