@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any, Protocol
 
 import attrs
@@ -17,6 +18,7 @@ from .._core.token_estimate import TokenCosts
 from ..abc import LLMCallStrategy, LLMWorkItem
 from .foreign import logger
 
+_CLASSES = 256  # of strategies of which is known whether they estimate
 _REPEATEDLY = 2  # refusals between which others were served: a token estimate alone is too coarse to end an item
 
 
@@ -114,11 +116,16 @@ def estimate_cost(job: LaneJob, costs: TokenCosts) -> float:
     """Set and return the token estimate of a job's next call, in a lane with these costs."""
     prompt, strategy = job.item.prompt, job.active_strategy
     characters = len(prompt) if isinstance(prompt, str) else characters_of(prompt)
-    estimate = None
-    if type(strategy).expected_tokens is not LLMCallStrategy.expected_tokens:
-        estimate = _expected_tokens(strategy, prompt)
-    job.estimate(estimate or costs.expected(characters), characters)
-    return job.cost
+    estimate = _expected_tokens(strategy, prompt) if _estimates(type(strategy)) else None
+    cost = estimate or costs.expected(characters)
+    job.estimate(cost, characters)
+    return cost
+
+
+@lru_cache(_CLASSES)
+def _estimates(cls: type[LLMCallStrategy[Any]]) -> bool:
+    """Whether strategies of this class estimate tokens themselves."""
+    return cls.expected_tokens is not LLMCallStrategy.expected_tokens
 
 
 def _expected_tokens(strategy: LLMCallStrategy[Any], prompt: Any) -> float | None:

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from .services import Services
 
 
-_LOOK_EVERY = 8  # calls of a worker between two looks for a cancel scope that a strategy left open: one costs 5 us
+_LOOK_EVERY = 0.02  # seconds between two looks for a cancel scope that a strategy left open: one costs 5 us; no deadline passes sooner
 
 
 class NoReply(enum.Enum):
@@ -78,7 +78,8 @@ class Worker:
         self._resumed: Event | None = None
         """Set once a parked worker goes on."""
         self._next: Job | None = None
-        self._calls = 0
+        self._looked = 0.0
+        """When it has looked last for what a strategy left open, in seconds."""
 
     def resume(self, job: Job | None) -> None:
         """Give a parked worker its next job; None: it ends."""
@@ -101,22 +102,24 @@ class Worker:
     async def _work_in_scope(self, job: Job) -> Job | None:
         """Make calls until one is cancelled; return the worker's next job; None: it ends."""
         reply: Reply = NoReply.TIMED_OUT
-        leak, deadline = "", self._services.clock.deadline
+        leak, clock = "", self._services.clock
         following: Job | None = job
         scope = CancelScope()
         try:
             with scope:
-                usual = deadline()
+                usual = clock.deadline()
                 while following is not None:
                     job, reply = following, NoReply.TIMED_OUT
                     reply = await make_call(self._services, job, scope)
-                    self._calls += 1
                     if job.was_cancelled or _is_leaked(reply):
                         break
-                    if self._calls % _LOOK_EVERY == 0 and deadline() != usual:
-                        break
+                    now = clock.now()
+                    if now - self._looked >= _LOOK_EVERY:
+                        self._looked = now
+                        if clock.deadline() != usual:
+                            break
                     following = None  # should a cancellation come, and the scope be in disorder: it is settled
-                    following = await self._settle(job, reply)
+                    following = await self._settle(job, reply, now)
         except RuntimeError as error:
             leak = leaked_scope(job, error)
             if not leak:
@@ -128,7 +131,7 @@ class Worker:
         if leak or _is_leaked(reply):
             await self._settle_last(job, reply, again=bool(leak))
             return None
-        return await self._settle(job, reply)
+        return await self._settle(job, reply, clock.now())
 
     async def _settle_last(self, job: Job, reply: Reply, *, again: bool) -> None:
         """Settle a call in a task whose cancellation was tampered with: it makes no further one.
@@ -148,12 +151,11 @@ class Worker:
                 await rest
         services.scheduler.start_calls()
 
-    async def _settle(self, job: Job, reply: Reply) -> Job | None:
-        """Settle a call, and return the worker's next job; None: the worker ends."""
+    async def _settle(self, job: Job, reply: Reply, ended: float) -> Job | None:
+        """Settle a call that ended at `ended`, and return the worker's next job; None: the worker ends."""
         services, batch = self._services, self._crew.batch
         scheduler = services.scheduler
         has_let_others_run = scheduler.calls.latest is not job
-        ended = services.clock.now()
         rest = settle(services, job, reply, ended)
         if rest is not None:
             await rest

@@ -350,7 +350,7 @@ class PaceController:
                 self._record_admission(now, call)
 
     def _record_admission(self, now: float, call: Call) -> None:
-        cap, breaker, in_flight = self._cap, self._breaker, self._admissions.in_flight
+        cap, breaker, admissions = self._cap, self._breaker, self._admissions
         if self._attribution.record_admission(now, call):
             self._outage.record_refused_amid()
         self._streaks.record_admission(call.started)
@@ -358,8 +358,8 @@ class PaceController:
         if breaker.is_open and call.started >= breaker.since and (call.outcome is _ADMITTED or not breaker.by_faults):
             self._outage.end(now, call)
         if cap.test is not None:
-            cap.record_admission(in_flight(call), call.started)
+            cap.record_admission(admissions.in_flight(call), call.started)
         if call.paced:
             self._dimensions.grow(call)
         if call.filled:
-            cap.grow(call.started, in_flight(call))
+            cap.grow(call.started, admissions.in_flight(call))
