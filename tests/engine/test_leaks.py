@@ -94,6 +94,21 @@ def test_a_leak_costs_a_batch_at_most_its_item(backend, kind, caplog):
     assert "Leaky.execute left a cancel scope or a nursery open" in caplog.text
 
 
+@pytest.mark.parametrize("seconds", [0.1, 1.0])
+def test_a_deadline_that_was_left_open_cuts_off_no_later_call(backend, seconds):
+    strategy = Leaky({"3"}, "held timeout", seconds)
+
+    async def main():
+        with anyio.fail_after(1_000):
+            return await process_prompts(
+                strategy, [str(i) for i in range(100)], config=ProcessorConfig(max_workers=1, retry=ONCE)
+            )
+
+    batch = run_in_virtual_time(main, backend=backend)
+    assert {result.item_id for result in batch.results if result.error} <= {"3"}
+    assert batch.total_items == 100
+
+
 @KINDS
 def test_a_leak_costs_a_pool_only_its_call_and_not_the_task_that_made_it(backend, kind):
     finished = []
