@@ -8,6 +8,9 @@ type-checked constructs a result with `make_result`.
 from ._core.accounting import ModelUse as ModelUse
 from ._core.connections import Connections as Connections
 from ._core.fault import FaultReason as FaultReason
+from ._core.limitation import Limitation as Limitation
+from ._core.limitation import LimitBasis as LimitBasis
+from ._core.limitation import LimitReason as LimitReason
 from ._core.pace import Abandoned as Abandoned
 from ._core.pace import Excused as Excused
 from ._core.pace import Faulted as Faulted
@@ -33,6 +36,9 @@ __all__ = [
     "Excused",
     "FaultReason",
     "Faulted",
+    "LimitBasis",
+    "LimitReason",
+    "Limitation",
     "ModelUse",
     "NewPace",
     "PaceChange",

@@ -53,6 +53,10 @@ class LaneHealth:
         self.refused_since = since
         self.has_trouble = self.has_trouble or since < math.inf
 
+    def forgive(self, seconds: float, now: float) -> None:
+        """Take so many seconds, which have passed by `now`, out of the time since which calls are refused: none could be served."""
+        self.refused_since = min(now, self.refused_since + seconds) if self.is_starving else self.refused_since
+
     def record_refusal(self, now: float) -> None:
         """Record that the provider refused a call."""
         self.refuse_since(min(self.refused_since, now))

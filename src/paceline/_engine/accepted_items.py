@@ -122,6 +122,16 @@ class AcceptedItems(Submitter[Job]):
         commits = self.commits
         return self._outlet.has_room and (commits is None or commits.has_room)
 
+    @property
+    def commits_are_late(self) -> bool:
+        """Whether results are committed more slowly than they come."""
+        return self.commits is not None and not self.commits.has_room
+
+    @property
+    def reader_is_late(self) -> bool:
+        """Whether results are consumed more slowly than they come."""
+        return not self._outlet.has_room
+
     def use_lane(self, lane: Lane[Job], max_workers: int) -> None:
         """Record that items of it go to a lane."""
         self.lanes[lane.quota] = lane

@@ -130,6 +130,18 @@ class Batch(ReadItems):
         return exhausted or not self.is_open
 
     @property
+    def is_reading(self) -> bool:
+        """Whether more items may come from the source."""
+        return not self._is_read
+
+    @property
+    def hooks_are_late(self) -> bool:
+        """Whether hooks are slower than the calls: too many workers wait for theirs, or no item waits for a call, but some for a middleware."""
+        return not self._crew.has_room or (
+            self._crew.is_introducing and not any(lane.has_jobs for lane in self.lanes.values())
+        )
+
+    @property
     def deadline(self) -> float:
         """The time of the batch's deadline."""
         return self.started_at + self._services.config.deadline

@@ -107,6 +107,11 @@ class Crew:
         workers = self._workers
         return workers < _MAX_IN_HOOKS or workers - len(self._parked) - self.batch.in_flight < _MAX_IN_HOOKS
 
+    @property
+    def is_introducing(self) -> bool:
+        """Whether new jobs wait for the middlewares, or are in them."""
+        return self._introducers > 0
+
     def park(self, worker: Worker) -> bool:
         """Let a worker wait for its next job; return whether it may."""
         if self.batch.is_closed or self.batch.is_halted:

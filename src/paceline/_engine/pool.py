@@ -38,6 +38,7 @@ from .foreign import call_in_loop, interrupt_of
 from .hooks import Hooks
 from .intake import Intake
 from .learned import LearnedQuota, LearnedQuotas, NewPace
+from .monitor import Monitor, as_watched
 from .scheduler import Scheduler
 from .services import Services
 from .single_calls import SingleCalls
@@ -70,6 +71,7 @@ class Pool:
         self._hooks = hooks
         self._learned = LearnedQuotas(pace, knowledge)
         self._journal = journal
+        self._watched = as_watched(journal)
         self._journal_is_open = False
         self._room = room or RoomLimits()
         self._clock = Clock()
@@ -83,6 +85,7 @@ class Pool:
         self._drained: Fault | None = None
         """Why no more calls are made, except for single calls that were taken before; None: they are."""
         self._batches: list[Batch] = []
+        self._monitor = Monitor(self._services, self._batches, lambda: self._calls)
         self._nursery: Any = None
         self._abandoned = AbandonedGenerators()
         self._kept: list[CancelScope] = []
@@ -108,6 +111,8 @@ class Pool:
         self._hooks.open(self._start_task)
         self._unsubscribe = self.config.subscribe(self._on_setting)
         self._start_kept(supervise, self._services, self._batches)
+        if self._watched is not None:
+            self._start_kept(self._monitor.run, self._watched)
         self._is_open, self._drained = True, None
         return self
 
@@ -175,6 +180,8 @@ class Pool:
                 if self._journal is not None and self._journal_is_open:
                     self._journal_is_open = False
                     with CancelScope(shield=True):  # as long as the disk takes
+                        if self._watched is not None:
+                            await self._monitor.finish(self._watched)
                         await self._journal.close()
 
     def _chance(self) -> float:
@@ -277,6 +284,7 @@ class Pool:
         if self._drained is not None:
             batch.stop(self._drained)
         self._batches.append(batch)
+        self._monitor.wake()
         batch.context.run(self._start_task, self._run, batch, results, handover)
         return batch
 
@@ -361,6 +369,7 @@ class Pool:
         if self._nursery is not None and not self._is_open:
             raise busy(closed_refusal("it is being left", self._draw()))
         self._check_open()
+        self._monitor.wake()
         return self._single_calls().call(item, timeout=timeout, priority=priority, tenant=tenant)
 
     def _single_calls(self) -> SingleCalls:

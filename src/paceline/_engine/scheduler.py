@@ -64,6 +64,7 @@ class Scheduler:
         self._in_flight = 0
         self._next_start = math.inf
         self._may_start_more = True
+        self._paused_at: float | None = None
         self._ready: ReadyLanes[Lane[Job]] = ReadyLanes()
         self._touch = self._ready.add
         """Looks at a lane again when the next call is chosen: something has happened to it."""
@@ -220,7 +221,7 @@ class Scheduler:
     def next_job(self, now: float | None = None) -> Job | None:
         """Start the next call and return its job; None if no call may start now, which is at `now` if that is known."""
         self._next_start = math.inf
-        if self._in_flight >= self.config.max_workers:
+        if self._in_flight >= self.config.max_workers or self._paused_at is not None:
             # one more may for each call that ends; `allow_more` is called when the setting changes
             self._may_start_more = False
             return None
@@ -292,6 +293,25 @@ class Scheduler:
     def release(self, holder: object) -> None:
         """Look again at the lanes that a customer or connections have held back: they do not any more."""
         self._ready.release(holder)
+        self.allow_more()
+
+    @property
+    def is_paused(self) -> bool:
+        """Whether no calls start until `resume`."""
+        return self._paused_at is not None
+
+    def pause(self) -> None:
+        """Start no calls until `resume`; those in flight finish."""
+        if self._paused_at is None:
+            self._paused_at = self._clock.now()
+
+    def resume(self) -> None:
+        """Start calls again. The time of the pause does not count for patience."""
+        if self._paused_at is None:
+            return
+        now, paused_at, self._paused_at = self._clock.now(), self._paused_at, None
+        for lane in self.stopped_lanes.starving:
+            lane.health.forgive(now - paused_at, now)
         self.allow_more()
 
     def reopen_lanes(self) -> None:

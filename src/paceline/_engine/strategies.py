@@ -198,6 +198,11 @@ class Strategies:
 
     # ------------------------------------------------------------------------------------------ prepare
 
+    @property
+    def is_preparing(self) -> bool:
+        """Whether an instance is being prepared for jobs that wait."""
+        return bool(self._preparations)
+
     async def _prepare(self, strategy: LLMCallStrategy[Any], preparation: _Preparation) -> None:
         key, failure = id(strategy), None
         with preparation.scope:

@@ -51,7 +51,8 @@ def _do_due(services: Services, batches: Sequence[Batch]) -> float:
             job.submitter.dismiss(job, job.submitter.overdue_fault(services.config))
         elif job.result is None:
             job.submitter.expire(job)
-    for lane in scheduler.stopped_lanes.starving:
+    starving = () if scheduler.is_paused else scheduler.stopped_lanes.starving
+    for lane in starving:
         if now >= lane.patience_ends_at(patience):
             _end_patience(services, lane, now)
     _dismiss_unreachable(services)
@@ -67,7 +68,7 @@ def _do_due(services: Services, batches: Sequence[Batch]) -> float:
         scheduler.next_sweep,
         services.strategies.next_release,
     ]
-    times += [lane.patience_ends_at(patience) for lane in scheduler.stopped_lanes.starving]
+    times += [lane.patience_ends_at(patience) for lane in starving]
     return min(times)
 
 

@@ -101,6 +101,13 @@ PACE: Final[Columns] = [
     *_numbers_or_null("old", "new"),
     *_texts("reason"),
 ]
+LIMIT: Final[Columns] = [
+    *_counts("run"),
+    *_numbers("at"),
+    *_texts_or_null("quota"),
+    *_texts("reason"),
+    *_texts_or_null("basis"),
+]
 STRATEGY: Final[Columns] = [*_counts("strategy"), ("identity", _is_json_line, "JSON on one line")]
 ITEM: Final[Columns] = [
     *_texts("id"),

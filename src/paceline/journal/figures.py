@@ -50,6 +50,22 @@ class RunRecord:
 
 
 @attrs.frozen
+class LimitEntry:
+    """What limits a batch from one moment on."""
+
+    run: int
+    """Number of the run."""
+    at: float
+    """Seconds since the batch started."""
+    quota: str | None
+    """Quota key of the lane that is held back; None: the reason is not a lane's."""
+    reason: str
+    """What limits the batch: a value of `LimitReason`, or of a later version's; `ended`: the batch has ended."""
+    basis: str | None
+    """How a limit of the provider is known: a value of `LimitBasis`; None: it is not a provider's."""
+
+
+@attrs.frozen
 class PaceEntry:
     """One change of the pace."""
 

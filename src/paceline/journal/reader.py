@@ -22,7 +22,7 @@ from .._core.pace import PaceKnowledge
 from .._core.usage import MOST_TOKENS, TokenUsage
 from . import damage, lock, schema
 from .connection import connect_to_read, journal_errors
-from .figures import Counts, PaceEntry, RunRecord
+from .figures import Counts, LimitEntry, PaceEntry, RunRecord
 from .inserts import marks, storable
 from .items import KnownItem
 from .records import ResultRow, StoredResult, select_result
@@ -209,6 +209,16 @@ class JournalReader:
         """Return the changes of the pace over all runs, oldest first."""
         rows = self._all("SELECT run, at, quota, handle, old, new, reason FROM pace ORDER BY run, at, rowid")
         return [PaceEntry(*row) for row in self._sound(rows, damage.PACE, "changes of the pace")]
+
+    def limits(self) -> list[LimitEntry]:
+        """Return what limited the batch over all runs, oldest first: each entry from its time on, up to the next of its run.
+
+        Empty in a journal that was written by an earlier version.
+        """
+        if self._version < schema.SIGHT:
+            return []
+        rows = self._all("SELECT run, at, quota, reason, basis FROM limits ORDER BY run, at, rowid")
+        return [LimitEntry(*row) for row in self._sound(rows, damage.LIMIT, "limits")]
 
     def results(self, *, after: int = 0, in_input_order: bool = False, failed: bool = False) -> Iterator[StoredResult]:
         """Yield the results of the items in the input: see `rows`."""

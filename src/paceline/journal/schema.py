@@ -101,13 +101,34 @@ _WRITTEN_TOKENS = "".join(
 
 _ANSWERS = "ALTER TABLE results ADD COLUMN reason TEXT; ALTER TABLE results ADD COLUMN answer TEXT;"
 
-STEPS: Sequence[str] = (_TABLES, _WRITTEN_TOKENS, _ANSWERS)
+_SIGHT = """
+CREATE TABLE limits (
+    run INTEGER NOT NULL REFERENCES runs,
+    at REAL NOT NULL,
+    quota TEXT,
+    reason TEXT NOT NULL,
+    basis TEXT
+);
+CREATE TABLE control (
+    request INTEGER PRIMARY KEY AUTOINCREMENT,
+    run INTEGER NOT NULL REFERENCES runs,
+    asked REAL NOT NULL,
+    command TEXT NOT NULL,
+    workers INTEGER,
+    obeyed REAL,
+    answer TEXT
+);
+"""
+
+STEPS: Sequence[str] = (_TABLES, _WRITTEN_TOKENS, _ANSWERS, _SIGHT)
 """Migrations: number `n` changes version `n` into `n + 1`; the first creates the tables in an empty file."""
 
 WRITTEN_TOKENS = 2
 """Version from which on results and attempts have the tokens written to a cache. A reader does not migrate the tables."""
 ANSWERS = 3
 """Version from which on results have the reason of a fault, and the answer that was not accepted."""
+SIGHT = 4
+"""Version from which on a journal says what limited the batch, and can be used to control a run."""
 
 
 def ensure(connection: sqlite3.Connection, path: str, steps: Sequence[str] = STEPS) -> None:

@@ -23,6 +23,7 @@ from anyio import CancelScope, CapacityLimiter, to_thread
 from .._core.accounting import Price
 from .._core.config import Durability
 from .._core.exceptions import ConfigurationError, JournalError, MisuseError
+from .._core.limitation import Limitation
 from .._core.pace import PaceChange, PaceKnowledge
 from .._core.results import WorkItemResult
 from ..abc import LLMWorkItem
@@ -185,6 +186,14 @@ class SqliteJournal:
             JournalError: Nothing was stored.
         """
         await self._run(self._open_writer.record_pace, changes, knowledge)
+
+    async def record_limits(self, limits: Sequence[tuple[float, Limitation]]) -> None:
+        """Store what limits the batch from some times on, in seconds since the batch started.
+
+        Raises:
+            JournalError: Nothing was stored.
+        """
+        await self._run(self._open_writer.record_limits, limits)
 
     @property
     def _open_writer(self) -> JournalWriter:

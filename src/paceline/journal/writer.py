@@ -28,6 +28,7 @@ from .._codec import decode_knowledge, encode_knowledge
 from .._core.accounting import Price
 from .._core.config import Durability
 from .._core.exceptions import ConfigurationError, JournalError, JournalInUseError
+from .._core.limitation import Limitation
 from .._core.pace import PaceChange, PaceKnowledge
 from .._core.results import WorkItemResult, is_pending
 from . import lock, schema
@@ -188,6 +189,21 @@ class JournalWriter:
             if knowledge:
                 values = ("knowledge", encode_knowledge(knowledge).decode())
                 db.execute("INSERT OR REPLACE INTO facts VALUES (?, ?)", values)
+
+    def record_limits(self, limits: Sequence[tuple[float, Limitation]]) -> None:
+        """Store what limits the batch from some times on, in seconds since the batch started."""
+        rows = [
+            (
+                self._run,
+                at,
+                None if limit.quota is None else storable(limit.quota),
+                str(limit.reason),
+                None if limit.basis is None else str(limit.basis),
+            )
+            for at, limit in limits
+        ]
+        with self.transaction() as db:
+            db.executemany("INSERT INTO limits VALUES (?, ?, ?, ?, ?)", rows)
 
     # ---------------------------------------------------------------------------------------------- results
 

@@ -27,6 +27,7 @@ from collections import deque
 import attrs
 
 from ..fault import FaultKind
+from ..limitation import Limitation, LimitBasis, LimitReason
 from ..quota import positive_number
 from .admissions import Admissions, Call, Outcome
 from .attribution import Attribution
@@ -114,7 +115,21 @@ class PaceController:
             served=self._served,
             throttled=self._throttled,
             gate=breaker.admit_at(self._admissions.confirmation_age) if breaker.is_open else -math.inf,
+            limitation=self._limitation(),
         )
+
+    def _limitation(self) -> Limitation:
+        """Return what keeps a call from starting that waits, as of when a caller asked last."""
+        if self._breaker.is_open:
+            return Limitation(reason=LimitReason.OUTAGE)
+        if not self._has_started:
+            return Limitation(reason=LimitReason.STARTING)
+        if self._in_flight < self.limit:
+            return self._dimensions.limitation(self._judged_at)
+        if self._cap.probed < math.inf:
+            basis = LimitBasis.LEARNED if self._cap.proven < math.inf else None
+            return Limitation(reason=LimitReason.CONCURRENCY, basis=basis, value=self.limit)
+        return Limitation(reason=LimitReason.STARTING if self._knee.starting else LimitReason.SPEED, value=self.limit)
 
     def knowledge(self, now: float) -> PaceKnowledge | None:
         """Return what was learned; before a call was answered what the controller started with, None after a cold start."""

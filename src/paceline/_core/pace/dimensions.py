@@ -15,6 +15,7 @@ import math
 
 import attrs
 
+from ..limitation import Limitation, LimitReason
 from ..quota import QuotaHint, Unit
 from .admissions import Admissions, Call
 from .pacer import Pacer
@@ -91,6 +92,15 @@ class Dimensions:
         if tokens.rate.value < math.inf or tokens.claimed < math.inf:
             wait = max(wait, tokens.wait(now, tokens.paced_cost(now, cost)))
         return wait
+
+    def limitation(self, now: float) -> Limitation:
+        """Return what keeps a call of mean cost from starting that waits for its turn at `now`; nothing changes."""
+        requests, tokens = self.requests, self.tokens
+        wait = requests.waits_for(now, 1.0)
+        wait_for_tokens = tokens.waits_for(now, tokens.rate.mean) if tokens.has_limit else 0.0
+        if wait_for_tokens > wait or (wait_for_tokens == wait and self.charged is tokens):
+            return tokens.limitation(now, LimitReason.TOKENS)
+        return requests.limitation(now, LimitReason.REQUESTS)
 
     def paced_cost(self, now: float, cost: float) -> float:
         """Return the tokens that a call is paced by, which is expected to cost `cost` tokens."""

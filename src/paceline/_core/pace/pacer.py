@@ -25,6 +25,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 
+from ..limitation import Limitation, LimitBasis, LimitReason
 from ..quota import QuotaLimit
 from .admissions import Call
 from .rate import AIM, MIN_RATE, Rate
@@ -136,6 +137,8 @@ class Pacer:
         """The best rate of admission, lately, and until when it is remembered."""
         self._best_until = -math.inf
         self._claimed_at = -math.inf
+        self._basis: LimitBasis | None = None
+        """Where the claim is from; None: an outage suggested it."""
         self._doubles = _CLAIM_DOUBLES
         self._held_until = -math.inf
         self._gain = _SLOW_START
@@ -171,17 +174,25 @@ class Pacer:
         """Return the units per second that may start now."""
         if self.is_known:
             return self.rate.value
-        growth = self._gain if now >= self._held_until else _HELD
         recent = self.recent_rate()
-        slow = max(self.start_rate * self.rate.mean, growth * recent)
+        slow = self._slow_start(now, recent)
         if self._has_reserve:
             if recent > self._best or now > self._best_until:
                 self._best, self._best_until = recent, now + _REMEMBERED
             elif self._best > slow:
                 slow = self._best
+        return min(slow, self._claim(now))
+
+    def _slow_start(self, now: float, recent: float) -> float:
+        """Return the pace while nothing is known, given the rate of admission lately; without a reserve."""
+        growth = self._gain if now >= self._held_until else _HELD
+        return max(self.start_rate * self.rate.mean, growth * recent)
+
+    def _claim(self, now: float) -> float:
+        """Return the claim as it has doubled by `now`; inf: none."""
         if self.claimed == math.inf:
-            return slow
-        return min(slow, self.claimed * math.pow(2.0, min(60.0, (now - self._claimed_at) / self._doubles)))
+            return math.inf
+        return self.claimed * math.pow(2.0, min(60.0, (now - self._claimed_at) / self._doubles))
 
     def wait(self, now: float, cost: float) -> float:
         """Return the seconds until a call of `cost` units may start; 0: now."""
@@ -208,6 +219,20 @@ class Pacer:
             if self.on_reserve:
                 return 0.0
         return wait if self.claimed == math.inf else min(wait, self._doubles)  # and ask again: it has doubled by then
+
+    def waits_for(self, now: float, cost: float) -> float:
+        """Return the seconds for which a call of `cost` units had to wait when a caller asked last; nothing changes."""
+        pace = self.rate.value if self.is_known else min(self._slow_start(now, self.recent_rate()), self._claim(now))
+        return self.bucket.wait(pace, cost)
+
+    def limitation(self, now: float, reason: LimitReason) -> Limitation:
+        """Return what keeps a call from starting that waits for this pacer: its limit, or that it still starts."""
+        if self.is_known:
+            return Limitation(reason=reason, basis=LimitBasis.LEARNED, value=self.rate.value)
+        claim = self._claim(now)
+        if self._basis is None or self._slow_start(now, self.recent_rate()) < claim:
+            return Limitation(reason=LimitReason.STARTING)
+        return Limitation(reason=reason, basis=self._basis, value=claim)
 
     def _learn_lateness(self, seconds: float) -> None:
         """Learn from the time between the moment at which a call was due and that at which the caller asked again."""
@@ -274,11 +299,13 @@ class Pacer:
                 now,
                 _CLAIM_DOUBLES,
             )
+            self._basis = LimitBasis.STATED
 
     def warm_start(self, now: float, rate: float) -> None:
         """Start at a rate learned earlier, in units per second, as a claim."""
         rate = max(rate, MIN_RATE * self.rate.mean)
         self.claimed, self._claimed_at, self._doubles = AIM * rate, now, _CLAIM_DOUBLES
+        self._basis = LimitBasis.EARLIER
         self.start_rate = max(self.start_rate, self.claimed / self.rate.mean)
 
     def restart(self, now: float, outage: float) -> None:
@@ -288,6 +315,7 @@ class Pacer:
         """
         self.rate.restore(math.inf)
         self.claimed, self._claimed_at = self.rate.mean * max(MIN_RATE, 1.0 / outage), now
+        self._basis = None
         self._doubles = min(_MAX_DOUBLING, max(1.0, outage / _DOUBLINGS))
 
     def drop_claim(self) -> None:

@@ -5,11 +5,13 @@ Times are seconds of a monotonic clock, costs are tokens, unless a field says ot
 
 from __future__ import annotations
 
+import math
 from typing import Any, TypeAlias
 
 import attrs
 
 from ..fault import FaultKind
+from ..limitation import Limitation, LimitReason
 from ..quota import QuotaHint
 
 
@@ -113,9 +115,24 @@ class PaceStatistics:
     """Calls refused so far."""
     gate: float
     """Time of the event loop's clock before which nothing starts, because the breaker is open; -inf while it is closed."""
+    limitation: Limitation | None = None
+    """What keeps a call from starting that waits, if only the controller does; None: the controller does not say."""
     opens_in: float = 0.0
     """Seconds until a call starts again, because the breaker is open or the quota is exhausted; 0: calls start. Only in the statistics of a
     pool or a processor."""
+
+    @property
+    def holding(self) -> Limitation:
+        """What keeps a call from starting that waits; concluded from the numbers if the controller does not say."""
+        if self.limitation is not None:
+            return self.limitation
+        if self.in_flight >= self.limit:
+            return Limitation(reason=LimitReason.CONCURRENCY, value=self.limit)
+        if self.rate < math.inf:
+            return Limitation(reason=LimitReason.REQUESTS, value=self.rate)
+        if self.token_rate < math.inf:
+            return Limitation(reason=LimitReason.TOKENS, value=self.token_rate)
+        return Limitation(reason=LimitReason.STARTING)
 
 
 @attrs.frozen(kw_only=True)

@@ -1,0 +1,192 @@
+"""Monitor: what limits a pool now, seen by a look once a second, and recorded in the journal when it changes.
+
+Rules owned here:
+
+1. A look costs no call anything: it reads what is there, and nothing is counted for it.
+2. Nothing depends on what it sees or stores. A journal that fails here is logged once, and its results are stored as ever.
+3. While nothing runs, nothing is looked at.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
+
+from anyio import CancelScope, Event, current_time, sleep_until
+
+from .._core.limitation import LaneSituation, Limitation, LimitReason, RecentLimitations, Situation, limitation
+from .._core.provider_answers.classify import describe
+from .foreign import logger
+from .job import Job
+from .lane import Lane
+
+if TYPE_CHECKING:
+    from .batch import Batch
+    from .services import Services
+    from .single_calls import SingleCalls
+
+PERIOD = 1.0  # seconds between two looks: a run is watched by people
+_FIRST = 0.1  # seconds after the start until the first look: by then calls have started, or something holds them back
+_LATE = 0.1  # seconds: an event loop that lets a timer wait for so long also lets calls wait
+_BUSY = 0.9  # share of the time for which the thread of the event loop computes
+_MEASURED = 0.5  # seconds that the share is measured over, at least
+
+
+@runtime_checkable
+class WatchedJournal(Protocol):
+    """A journal that says what limits its run."""
+
+    async def record_limits(self, limits: Sequence[tuple[float, Limitation]]) -> None:
+        """Store what limits the batch from some times on, in seconds since the batch started."""
+        ...
+
+
+def as_watched(journal: object) -> WatchedJournal | None:
+    """Return a journal if it wants to know what limits its run; None: it does not."""
+    return journal if isinstance(journal, WatchedJournal) else None
+
+
+class Monitor:
+    """The look at one pool.
+
+    Args:
+        services: What the pool lends.
+        batches: Its batches that run.
+        calls: Returns its single calls; None: no call was made yet.
+    """
+
+    def __init__(self, services: Services, batches: Sequence[Batch], calls: Callable[[], SingleCalls | None]) -> None:
+        self._services = services
+        self._batches = batches
+        self._calls = calls
+        self._recent = RecentLimitations()
+        self._recorded: Limitation | None = None
+        self._started_at = 0.0
+        """When the batch started that runs, or ran last."""
+        self._started = Event()
+        self._has_failed = False
+        self._is_late = False
+        self._measured_at, self._computed = 0.0, 0.0
+
+    # ------------------------------------------------------------------------------------------ looking
+
+    @property
+    def is_running(self) -> bool:
+        """Whether something is left to do."""
+        calls = self._calls()
+        return bool(self._batches) or (calls is not None and calls.unsettled > 0)
+
+    def look(self, now: float) -> Limitation:
+        """Return what limits the pool, as the looks of the last seconds have seen it."""
+        return self._recent.add(now, limitation(self._situation(now)))
+
+    def _situation(self, now: float) -> Situation:
+        scheduler, strategies, batches = self._services.scheduler, self._services.strategies, self._batches
+        calls = self._calls()
+        late = [batch for batch in batches if batch.reader_is_late]
+        held = [batch for batch in batches if batch.hooks_are_late]
+        lanes = [_situation_of(lane, now) for lane in scheduler.lanes.values() if lane.has_jobs]
+        return Situation(
+            is_running=self.is_running,
+            is_paused=scheduler.is_paused,
+            is_stopping=bool(batches) and not any(batch.is_open for batch in batches),
+            commits_are_late=any(batch.commits_are_late for batch in batches)
+            or (calls is not None and calls.commits_are_late),
+            reader_is_late=bool(late) and len(late) == len(batches),
+            hooks_are_late=bool(held) and len(held) == len(batches),
+            processor_is_late=self._is_late,
+            in_flight=scheduler.in_flight,
+            max_workers=self._services.config.max_workers,
+            lanes=lanes,
+            is_preparing=strategies.is_preparing,
+            is_reading=any(batch.is_reading for batch in batches),
+        )
+
+    # ------------------------------------------------------------------------------------------ recording
+
+    def wake(self) -> None:
+        """Look from now on: something runs."""
+        self._started.set()
+
+    async def run(self, journal: WatchedJournal) -> None:
+        """Look once a second while something runs, and record what has changed, until the task is cancelled."""
+        while True:
+            await self._started.wait()
+            self._started = Event()
+            await self._watch(journal)
+
+    async def _watch(self, journal: WatchedJournal) -> None:
+        self._start_measuring()
+        due = current_time() + _FIRST
+        while self.is_running:
+            await sleep_until(due)
+            now = current_time()
+            self._measure(now, due)
+            if self.is_running:
+                self._started_at = min((batch.started_at for batch in self._batches), default=self._started_at)
+                limit = self._look_safely(now)
+                if limit is not None:
+                    await self._record(journal, now, limit)
+            due = max(due + PERIOD, now)
+        await self.finish(journal)
+
+    def _look_safely(self, now: float) -> Limitation | None:
+        """Return what a look sees; None if a controller of the user's raises, which is logged once."""
+        try:
+            return self.look(now)
+        except Exception as error:  # noqa: BLE001 - rule 2
+            self._log_once(f"it cannot be shown what limits the batch: {describe(error)}")
+            return None
+
+    def _log_once(self, message: str) -> None:
+        if not self._has_failed:
+            self._has_failed = True
+            logger.warning("%s", message)
+
+    async def finish(self, journal: WatchedJournal) -> None:
+        """Record that nothing limits the pool any more, if something did."""
+        if self._recorded is not None:
+            await self._record(journal, current_time(), Limitation(reason=LimitReason.ENDED))
+            self._recorded = None
+
+    async def _record(self, journal: WatchedJournal, now: float, limit: Limitation) -> None:
+        if limit == self._recorded:
+            return
+        self._recorded = limit
+        try:
+            with CancelScope(shield=True):  # as long as the disk takes
+                async with self._services.journal_lock:
+                    await journal.record_limits([(max(0.0, now - self._started_at), limit)])
+        except Exception as error:  # noqa: BLE001 - rule 2
+            self._log_once(f"the journal could not record what limits the batch: {describe(error)}")
+
+    # ------------------------------------------------------------------------------------------ this machine
+
+    def _start_measuring(self) -> None:
+        self._is_late = False
+        self._measured_at, self._computed = current_time(), time.thread_time()
+
+    def _measure(self, now: float, due: float) -> None:
+        """Measure whether the event loop is late or busy, at `now`, by a timer that was due at `due`."""
+        seconds, computed = now - self._measured_at, time.thread_time()
+        if seconds < _MEASURED:
+            return
+        self._is_late = now - due >= _LATE or computed - self._computed >= _BUSY * seconds
+        self._measured_at, self._computed = now, computed
+
+
+def _situation_of(lane: Lane[Job], now: float) -> LaneSituation:
+    """Return what holds back the calls that wait in a lane."""
+    queue, pace = lane.queue, lane.pace.statistics()
+    job = queue.peek(now)
+    opens_at = max(pace.gate, lane.reopens_at if lane.exhausted is not None else pace.gate)
+    return LaneSituation(
+        quota=lane.quota,
+        waiting=len(queue),
+        pace=pace.holding,
+        waits_for_time=job is None,
+        lacks_connection=job is not None and job.use is not None and not job.use.has_room,
+        is_suspended=lane.health.is_suspended,
+        opens_in=max(0.0, opens_at - now),
+    )
