@@ -30,6 +30,7 @@ from .options import (
     SIMILAR_OPTIONS,
     FailedArguments,
     FilePath,
+    ReportArguments,
     ResultsArguments,
     ResumeArguments,
     RunArguments,
@@ -179,6 +180,36 @@ def status(
     from .commands import status as verb  # noqa: PLC0415 - see above
 
     return verb.status(_path(journal), as_json=json, pace=pace)
+
+
+@app.command(sort_key=6, help_epilogue="")
+def report(journal: _Journal, /, options: ReportArguments | None = None) -> int:  # noqa: D417 - options have their own help
+    """Show on one page what a batch cost, took and was limited by.
+
+    Args:
+        journal: Journal of the batch, or the output that it belongs to.
+    """
+    from .commands import report as verb  # noqa: PLC0415 - see above
+
+    return verb.report(_path(journal), _restored(options or ReportArguments()))
+
+
+@app.command(sort_key=7, help_epilogue="")
+def explain(
+    journal: _Journal,
+    /,
+    *,
+    csv: Annotated[bool, Parameter(negative="", show_default=False)] = False,
+) -> int:
+    """Tell why the pace was what it was, decision by decision.
+
+    Args:
+        journal: Journal of the batch, or the output that it belongs to.
+        csv: Print every change as CSV.
+    """
+    from .commands import explain as verb  # noqa: PLC0415 - see above
+
+    return verb.explain(_path(journal), as_csv=csv)
 
 
 @app.command(sort_key=3, help_epilogue="")

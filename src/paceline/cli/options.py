@@ -325,3 +325,18 @@ class FailedArguments:
     """Where the input is now, if it was moved or came from stdin."""
     overwrite: Annotated[bool, Parameter(**_FLAG)] = False
     """Replace an output that has content."""
+
+
+@Parameter(name="*")
+@attrs.frozen(kw_only=True)
+class ReportArguments:
+    """Arguments of `report`."""
+
+    output: Annotated[FilePath | None, Parameter(metavar="FILE", alias="-o", show_default=False)] = None
+    """File for the page, such as report.html; - for stdout."""
+    with_text: Annotated[bool, Parameter(**_FLAG)] = False
+    """Include the beginnings of outputs and of rejected answers."""
+    json: Annotated[bool, Parameter(**_FLAG)] = False
+    """Print the figures as one JSON object."""
+    overwrite: Annotated[bool, Parameter(**_FLAG)] = False
+    """Replace a file that has content."""

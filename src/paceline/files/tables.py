@@ -160,7 +160,7 @@ def csv_chunks(rows: Iterable[Row], *, fields: Sequence[str] = (), raw: bool = F
         fields: Fields that outputs have by their schema.
         raw: Whether texts that a spreadsheet would take for formulas stay as they are.
     """
-    cell = _cell if raw else _safe_cell
+    cell = _cell if raw else safe_cell
     with _surveyed(rows, fields) as (columns, records):
         buffer = io.StringIO(newline="")
         writer = csv.writer(buffer, lineterminator="\r\n")  # with another, a carriage return would not be quoted
@@ -302,7 +302,7 @@ def _cell(value: object) -> Any:
     return value if value is None or isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
-def _safe_cell(value: object) -> Any:
+def safe_cell(value: object) -> Any:
     """Return a value as CSV shows it, under rule 6."""
     if isinstance(value, str) and value.startswith(_FORMULA) and not _NUMBER.fullmatch(value):
         return f"'{value}"

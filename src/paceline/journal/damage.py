@@ -56,74 +56,84 @@ def _or_null(check: Check) -> Check:
     return lambda value: value is None or check(value)
 
 
-def _counts(*names: str) -> Columns:
+def counts(*names: str) -> Columns:
+    """Return columns of whole numbers, 0 or more."""
     return [(name, _is_count, "a whole number, 0 or more") for name in names]
 
 
-def _texts(*names: str) -> Columns:
+def counts_or_null(*names: str) -> Columns:
+    """Return columns of whole numbers, 0 or more, or null."""
+    return [(name, _or_null(_is_count), "a whole number, 0 or more, or null") for name in names]
+
+
+def texts(*names: str) -> Columns:
+    """Return columns of texts."""
     return [(name, _is_text, "a text") for name in names]
 
 
-def _texts_or_null(*names: str) -> Columns:
+def texts_or_null(*names: str) -> Columns:
+    """Return columns of texts, or null."""
     return [(name, _or_null(_is_text), "a text or null") for name in names]
 
 
-def _numbers(*names: str) -> Columns:
+def numbers(*names: str) -> Columns:
+    """Return columns of finite numbers."""
     return [(name, _is_number, "a finite number") for name in names]
 
 
-def _numbers_or_null(*names: str) -> Columns:
+def numbers_or_null(*names: str) -> Columns:
+    """Return columns of finite numbers, or null."""
     return [(name, _or_null(_is_number), "a finite number or null") for name in names]
 
 
-_KIND: Columns = [("kind", _is_kind, "a kind of fault or null")]
-_USAGE = _counts(*COUNTS)
+KIND: Final[Columns] = [("kind", _is_kind, "a kind of fault or null")]
+_USAGE = counts(*COUNTS)
 RESULT: Final[Columns] = [
-    *_counts("seq", "item"),
-    *_texts("id"),
-    *_counts("run"),
-    *_KIND,
-    *_texts_or_null("message"),
+    *counts("seq", "item"),
+    *texts("id"),
+    *counts("run"),
+    *KIND,
+    *texts_or_null("message"),
     ("output", _or_null(_is_json_line), "JSON on one line, or null"),
     ("context", _or_null(_is_json_line), "JSON on one line, or null"),
-    *_texts_or_null("model"),
+    *texts_or_null("model"),
     *_USAGE,
-    *_counts("attempts", "refusals"),
-    *_numbers("seconds"),
-    *_texts_or_null("reason", "answer"),
+    *counts("attempts", "refusals"),
+    *numbers("seconds"),
+    *texts_or_null("reason", "answer"),
 ]
 """Columns of `SELECT_RESULT`."""
-RUN: Final[Columns] = [*_counts("run", "pid"), *_texts("version"), *_numbers("began"), *_numbers_or_null("ended")]
+RUN: Final[Columns] = [*counts("run", "pid"), *texts("version"), *numbers("began"), *numbers_or_null("ended")]
 PACE: Final[Columns] = [
-    *_counts("run"),
-    *_numbers("at"),
-    *_texts("quota", "handle"),
-    *_numbers_or_null("old", "new"),
-    *_texts("reason"),
+    *counts("run"),
+    *numbers("at"),
+    *texts("quota", "handle"),
+    *numbers_or_null("old", "new"),
+    *texts("reason"),
 ]
 LIMIT: Final[Columns] = [
-    *_counts("run"),
-    *_numbers("at"),
-    *_texts_or_null("quota"),
-    *_texts("reason"),
-    *_texts_or_null("basis"),
+    *counts("run"),
+    *numbers("at"),
+    *texts_or_null("quota"),
+    *texts("reason"),
+    *texts_or_null("basis"),
 ]
-STRATEGY: Final[Columns] = [*_counts("strategy"), ("identity", _is_json_line, "JSON on one line")]
+STRATEGY: Final[Columns] = [*counts("strategy"), ("identity", _is_json_line, "JSON on one line")]
 ITEM: Final[Columns] = [
-    *_texts("id"),
+    *texts("id"),
     ("content", lambda value: type(value) is bytes, "bytes"),
-    *_counts("strategy"),
-    *_KIND,
-    *_counts("seq", "gone"),
+    *counts("strategy"),
+    *KIND,
+    *counts("seq", "gone"),
     ("run", _or_null(_is_count), "a whole number or null"),
 ]
 PLACE: Final[Columns] = [
     ("place", lambda value: type(value) is int and 0 <= value < MOST_PLACES, f"a whole number below {MOST_PLACES:,}")
 ]
-STATE: Final[Columns] = [*_KIND, *_counts("number", "refusals")]
-MODEL: Final[Columns] = [*_texts("model"), *_counts("calls", "accepted"), *_USAGE, *_numbers_or_null("cost")]
-MESSAGE: Final[Columns] = [*_texts("kind", "message"), *_counts("number"), *_texts_or_null("reason")]
-ID: Final[Columns] = _texts("id")
+STATE: Final[Columns] = [*KIND, *counts("number", "refusals")]
+MODEL: Final[Columns] = [*texts("model"), *counts("calls", "accepted"), *_USAGE, *numbers_or_null("cost")]
+MESSAGE: Final[Columns] = [*texts("kind", "message"), *counts("number"), *texts_or_null("reason")]
+ID: Final[Columns] = texts("id")
 
 
 def sound(rows: Iterable[Sequence[Any]], columns: Columns, path: str, table: str) -> Iterator[Any]:

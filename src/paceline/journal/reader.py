@@ -179,9 +179,9 @@ class JournalReader:
         """Return each model's use over all runs, with its cost in USD; the cost is None if a price was not known."""
         written = self._version >= schema.WRITTEN_TOKENS
         rows = self._all(f"""
-            SELECT IFNULL(model, quota), COUNT(*), SUM(kind IS NULL), {_sum("input_tokens")}, {_sum("output_tokens")},
-                {_sum("cached_input_tokens")}, {_sum("total_tokens")},
-                {f"{_sum('cache_written_tokens')}, {_sum('cache_written_1h_tokens')}" if written else "0, 0"},
+            SELECT IFNULL(model, quota), COUNT(*), SUM(kind IS NULL), {bounded_sum("input_tokens")}, {bounded_sum("output_tokens")},
+                {bounded_sum("cached_input_tokens")}, {bounded_sum("total_tokens")},
+                {f"{bounded_sum('cache_written_tokens')}, {bounded_sum('cache_written_1h_tokens')}" if written else "0, 0"},
                 CASE WHEN COUNT(cost) = COUNT(*) THEN SUM(cost) END
             FROM attempts GROUP BY 1 ORDER BY 1
         """)  # noqa: S608 - all parts are constants
@@ -297,7 +297,7 @@ class JournalReader:
             raise JournalError(f"{self.path}: is damaged, and cannot be read") from error
 
 
-def _sum(column: str) -> str:
+def bounded_sum(column: str) -> str:
     """Return the expression of a sum that cannot overflow, whatever a server has claimed or an earlier version stored."""
     return f"SUM(MIN({column}, {MOST_TOKENS}))"
 

@@ -6,6 +6,7 @@
 plan      what a run would do, and what it might cost
 run       answer every prompt of a file; resume makes the calls that are missing
 status    how far a batch has come, also while it runs
+report    what a batch cost, took and was limited by, as figures; write_report as a page
 export    the results of a journal as JSONL, CSV or Parquet
 failed    the prompts of failed items as a new input
 
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from .export_options import ExportFormat as ExportFormat
     from .export_options import ExportOptions as ExportOptions
     from .export_options import FailedOptions as FailedOptions
+    from .export_options import ReportOptions as ReportOptions
     from .failed_prompts import FailedReport as FailedReport
     from .failed_prompts import failed as failed
     from .file_run import run as run
@@ -34,6 +36,9 @@ if TYPE_CHECKING:
     from .journal_export import export as export
     from .journal_facts import RegisteredInput as RegisteredInput
     from .journal_facts import WrittenOutput as WrittenOutput
+    from .journal_report import JournalReport as JournalReport
+    from .journal_report import report as report
+    from .journal_report import write_report as write_report
     from .journal_status import JournalStatus as JournalStatus
     from .journal_status import RunSummary as RunSummary
     from .journal_status import status as status
@@ -53,11 +58,13 @@ _HOMES = {
     "ExportReport": "journal_export",
     "FailedOptions": "export_options",
     "FailedReport": "failed_prompts",
+    "JournalReport": "journal_report",
     "JournalState": "journal_comparison",
     "JournalStatus": "journal_status",
     "JournalSummary": "run_report",
     "PlannedModel": "dry_run",
     "RegisteredInput": "journal_facts",
+    "ReportOptions": "export_options",
     "ResumeOptions": "options",
     "RunControl": "control",
     "RunHooks": "runner",
@@ -70,12 +77,14 @@ _HOMES = {
     "export": "journal_export",
     "failed": "failed_prompts",
     "plan": "dry_run",
+    "report": "journal_report",
     "resume": "resumption",
     "resume_async": "resumption",
     "resumed_options": "resumption",
     "run": "file_run",
     "run_async": "file_run",
     "status": "journal_status",
+    "write_report": "journal_report",
 }
 """Each name's module. It is loaded when the name is first used, so that SQLite and the engine are loaded by those who need them."""
 
@@ -85,11 +94,13 @@ __all__ = [
     "ExportReport",
     "FailedOptions",
     "FailedReport",
+    "JournalReport",
     "JournalState",
     "JournalStatus",
     "JournalSummary",
     "PlannedModel",
     "RegisteredInput",
+    "ReportOptions",
     "ResumeOptions",
     "RunControl",
     "RunHooks",
@@ -102,12 +113,14 @@ __all__ = [
     "export",
     "failed",
     "plan",
+    "report",
     "resume",
     "resume_async",
     "resumed_options",
     "run",
     "run_async",
     "status",
+    "write_report",
 ]
 
 if not TYPE_CHECKING:  # a type checker would take any name for a public one

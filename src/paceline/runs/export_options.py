@@ -1,4 +1,4 @@
-"""Export options: the frozen records of what an export and an extract of failed prompts are given.
+"""Export options: the frozen records of what an export, an extract of failed prompts and a report are given.
 
 The rules are those of `options`.
 """
@@ -116,3 +116,15 @@ class FailedOptions:
     """Path of the input, if it was moved. Default: None, as the journal has it."""
     overwrite: bool = False
     """Whether an output with content is replaced; otherwise it is refused. Default: False."""
+
+
+@attrs.frozen(kw_only=True)
+class ReportOptions:
+    """What `write_report` writes."""
+
+    output: str = attrs.field(converter=to_path, metadata={PATH: True})
+    """Path of the page; `-` is stdout. Required."""
+    with_text: bool = False
+    """Whether the beginnings of outputs, and of answers that were not accepted, are in the page. Default: False."""
+    overwrite: bool = False
+    """Whether a file with content is replaced; otherwise it is refused. Default: False."""

@@ -122,18 +122,16 @@ def status(journal: str | PathLike[str], *, pace: int = SHOWN_CHANGES) -> Journa
         JournalError: The file is not a journal, or cannot be read.
     """
     with JournalReader(journal_at(journal)) as reader:
-        writer, now = reader.writer(), time.time()
-        records = reader.runs()
-        latest = _latest(reader, records)
+        writer, runs = runs_of(reader)
+        latest = latest_run_of(reader, runs)
         counts = reader.counts()
-        runs = [_summary(record, is_last=record is records[-1], writer=writer, now=now) for record in records]
         calls_per_second, left = _rates(reader, runs, counts)
         return JournalStatus(
             journal=reader.path,
             writer=writer,
             counts=counts,
             input=recorded_input(reader),
-            options=_options(reader),
+            options=options_of(reader),
             identities=reader.identities(),
             models=reader.models(),
             runs=runs,
@@ -147,10 +145,25 @@ def status(journal: str | PathLike[str], *, pace: int = SHOWN_CHANGES) -> Journa
         )
 
 
-def _latest(reader: JournalReader, records: Sequence[RunRecord]) -> LatestRun | None:
+def runs_of(reader: JournalReader) -> tuple[int | None, list[RunSummary]]:
+    """Return the process that writes an open journal, and the runs, the oldest first."""
+    writer, now = reader.writer(), time.time()
+    records = reader.runs()
+    return writer, [_summary(record, is_last=record is records[-1], writer=writer, now=now) for record in records]
+
+
+def latest_run_of(reader: JournalReader, runs: Sequence[RunSummary]) -> LatestRun | None:
     """Return what is recorded of the latest run; None if nothing is, or only of an earlier one."""
     latest = recorded_latest_run(reader)
-    return latest if latest is not None and records and latest.run == records[-1].run else None
+    return latest if latest is not None and runs and latest.run == runs[-1].run else None
+
+
+def options_of(reader: JournalReader) -> RunOptions | None:
+    """Return the options of the latest run; None if they are not stored, or were stored by a later version."""
+    try:
+        return recorded_options(reader)
+    except ConfigurationError:
+        return None
 
 
 def _rates(reader: JournalReader, runs: Sequence[RunSummary], counts: Counts) -> tuple[float | None, float | None]:
@@ -162,17 +175,10 @@ def _rates(reader: JournalReader, runs: Sequence[RunSummary], counts: Counts) ->
     return calls / seconds, counts.pending * seconds / settled if settled else None
 
 
-def _options(reader: JournalReader) -> RunOptions | None:
-    try:
-        return recorded_options(reader)
-    except ConfigurationError:
-        return None
-
-
 def _summary(record: RunRecord, *, is_last: bool, writer: int | None, now: float) -> RunSummary:
     is_running = record.ended is None and is_last and writer is not None
-    started, ended = _time(record.began), _time(record.ended)
-    until = _time(now) if is_running else ended
+    started, ended = time_of(record.began), time_of(record.ended)
+    until = time_of(now) if is_running else ended
     seconds = None
     if started is not None and until is not None:
         seconds = round(max(0.0, (until - started).total_seconds()), 3)  # a clock may have been set back
@@ -187,7 +193,7 @@ def _summary(record: RunRecord, *, is_last: bool, writer: int | None, now: float
     )
 
 
-def _time(seconds: float | None) -> datetime | None:
+def time_of(seconds: float | None) -> datetime | None:
     """Parse a time of a journal, seconds since the epoch; None if it is absent or invalid."""
     try:
         return None if seconds is None else datetime.fromtimestamp(seconds, UTC)

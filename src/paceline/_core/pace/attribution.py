@@ -19,6 +19,7 @@ from __future__ import annotations
 import math
 from collections import deque
 
+from ..durations import format_wait
 from .admissions import Admissions, Call
 from .breaker import Breaker
 from .charges import Charges, Cut
@@ -158,7 +159,12 @@ class Attribution:
         cut = Cut(now, call.started, pacer.cost(call), self._consecutive, recent)
         self._charges.charge(call.order, pacer, cut)
         pacer.drop_claim()
-        reason = f"refused with {in_flight} in flight, where more were admitted before: a limit on the rate"
+        self._recorder.record_rate(now, pacer, self._reason_of_cut(call, in_flight))
+
+    def _reason_of_cut(self, call: Call, in_flight: int) -> str:
+        refused, (most, at) = f"refused with {in_flight} in flight", self._cap.admitted
         if not self._cap.belief:
-            reason = f"refused with {in_flight} in flight: presumably a limit on the rate"
-        self._recorder.record_rate(now, pacer, reason)
+            return f"{refused}: presumably a limit on the rate"
+        if most < in_flight or at >= call.started:
+            return f"{refused}, where more were admitted before: a limit on the rate"
+        return f"{refused}, but {most} were admitted {format_wait(call.started - at)} before: a limit on the rate"

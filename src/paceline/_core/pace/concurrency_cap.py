@@ -36,6 +36,7 @@ _MAX_BELIEF = 4
 _PROBE_EVERY, _MAX_FAILURES = 60.0, 3.0  # admissions at the cap; factor on them after failed probes
 _MIN_ADMISSIONS, _LONG_ENOUGH = 24.0, 30.0  # admissions and seconds: so a small cap is not left unprobed for minutes
 _SLOWED_FOR = 180.0  # admissions, however slow to come: a degraded provider is not probed soon
+_LATELY = 60.0  # seconds that an admission is remembered, for the reasons that are recorded
 _MAX_STEP = 0.2  # of the limit
 
 
@@ -121,6 +122,8 @@ class ConcurrencyCap:
     proven: float = math.inf
     """The cap as it was proven: probes went further."""
     test: CapTest | None = None
+    admitted: tuple[int, float] = (0, -math.inf)
+    """Most calls in flight, lately, at an admission that spoke against a cap as a call was refused with no more; and its start in seconds."""
     belief: int = 0
     """How often a test ended for a rate, less how often for a cap; bounded."""
     _step: float = 1.0  # calls: how far the next probe goes
@@ -160,7 +163,11 @@ class ConcurrencyCap:
         if test is None or started <= test.last:
             return
         test.record_admission(in_flight)
-        if in_flight >= test.lowest and test.odds < _REFUTED:
+        if in_flight < test.lowest:
+            return
+        if in_flight >= self.admitted[0] or started - self.admitted[1] > _LATELY:
+            self.admitted = in_flight, started
+        if test.odds < _REFUTED:
             self.test = None
             self.belief = min(_MAX_BELIEF, self.belief + 1)
             if in_flight >= self.probed:

@@ -17,6 +17,10 @@ from .signals import PaceChange
 
 WORKERS, CALLS, TOKENS, GATE = "workers", "calls a second", "tokens a second", "gate"
 """The handles: values of `PaceChange.handle`, which journals store."""
+BUSY = "all workers are busy, and no call is refused"
+DELAYED = "the pace delays calls, and none is refused"
+CLIMBS = frozenset({BUSY, DELAYED})
+"""The reasons of changes that come in many small steps; any other change is a decision."""
 
 _LENGTH = 200  # entries
 _STEP = 1.05  # factor: smaller climbs are not recorded

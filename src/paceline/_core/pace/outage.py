@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import math
 
+from ..quota import positive_number
 from .admissions import Admissions, Call
 from .breaker import Breaker, Streaks
 from .concurrency_cap import ConcurrencyCap
@@ -78,7 +79,9 @@ class Outage:
         latency = admissions.refusal_latency
         breaker.schedule_probe(now, asked, refusal_latency=latency, gap=gap, average_gap=average_gap, young=young)
         what = "failed" if breaker.by_faults else "was refused"
-        self._recorder.record_breaker(now, f"every call {what} for {now - breaker.since:.3g} s")
+        seconds = positive_number(asked)
+        wait = "" if seconds is None else f", and {seconds:.3g} s were asked for"
+        self._recorder.record_breaker(now, f"every call {what} for {now - breaker.since:.3g} s{wait}")
 
     def end(self, now: float, call: Call) -> None:
         """Close the breaker for an admitted call."""

@@ -5,11 +5,8 @@ from __future__ import annotations
 from .breaker import Breaker
 from .concurrency_cap import ConcurrencyCap
 from .dimensions import Dimensions
-from .history import CALLS, GATE, TOKENS, WORKERS, History
+from .history import BUSY, CALLS, DELAYED, GATE, TOKENS, WORKERS, History
 from .pacer import Pacer
-
-_BUSY = "all workers are busy, and no call is refused"
-_DELAYED = "the pace delays calls, and none is refused"
 
 
 class PaceRecorder:
@@ -54,8 +51,8 @@ class PaceRecorder:
         history, dimensions = self.history, self._dimensions
         recorded, climb = history.recorded, history.climb
         if (limit := int(self._cap.limit)) != recorded[WORKERS]:
-            climb(now, WORKERS, limit, _BUSY)
+            climb(now, WORKERS, limit, BUSY)
         if (calls := dimensions.requests.rate.value) != recorded[CALLS]:
-            climb(now, CALLS, calls, _DELAYED)
+            climb(now, CALLS, calls, DELAYED)
         if (tokens := dimensions.tokens.rate.value) != recorded[TOKENS]:
-            climb(now, TOKENS, tokens, _DELAYED)
+            climb(now, TOKENS, tokens, DELAYED)

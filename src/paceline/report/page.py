@@ -1,0 +1,379 @@
+"""Page: a report as one file of HTML, without scripts, that loads nothing.
+
+Rules owned here:
+
+1. Every text goes through `escape`. A policy in the page forbids everything but its own style, which it names by its hash: what slipped
+   through could neither run nor load anything.
+2. Each plot has a table with what it shows. What only colours say is said in words too.
+3. The page begins with the answer: what became of the batch, what it cost, how long it took, what limited it.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import datetime
+from functools import cache
+from importlib import metadata, resources
+from pathlib import Path
+
+from .._core.durations import format_clock, format_duration
+from .._core.quantity import quantity
+from ..journal.aggregates import ItemTotals
+from .charts import Chart, Charts
+from .figures import MOST_DECISIONS, JournalReport, Latency, ModelFigures, RunSpan
+from .story import in_order_of_time
+from .svg import escape, number
+
+_NAMES = 80  # characters of an id or a name that are shown
+
+
+def render(report: JournalReport) -> str:
+    """Return a report as a page of HTML."""
+    name, style = Path(report.journal).name, _style()
+    digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
+    policy = f"default-src 'none'; style-src 'sha256-{digest}'; base-uri 'none'; form-action 'none'"
+    body = "\n".join(_sections(report, Charts(report)))
+    return f"""<!DOCTYPE html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta http-equiv="Content-Security-Policy" content="{policy}">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta name="referrer" content="no-referrer">
+<meta name="generator" content="paceline {escape(metadata.version("paceline"))}">
+<title>Report on {escape(name, _NAMES)}</title>
+<style>{style}</style>
+</head>
+<body>
+<header>
+<h1>Report on {escape(name, _NAMES)}</h1>
+<p class="soft">{_made(report)}</p>
+</header>
+<main>
+{body}
+</main>
+<footer>Made by paceline {escape(metadata.version("paceline"))} from the journal of the batch. This file loads nothing and runs nothing.</footer>
+</body>
+</html>
+"""
+
+
+@cache
+def _style() -> str:
+    return resources.files(__package__).joinpath("style.css").read_text("utf-8")
+
+
+def _made(report: JournalReport) -> str:
+    state = "" if report.writer is None else f", while process {report.writer} was writing the journal"
+    return f"As of {_time(report.made)}{state}."
+
+
+def _sections(report: JournalReport, charts: Charts) -> Iterator[str]:
+    yield _outcome(report)
+    yield _over_time(report, charts)
+    yield _limits(report, charts)
+    yield _money(report)
+    yield _latency(report, charts)
+    yield _failures(report)
+    yield _items("Slowest items", report.slowest)
+    yield _items("Dearest items", report.dearest)
+    yield _decisions(report)
+    yield _runs(report)
+    yield _settings(report)
+
+
+# ---------------------------------------------------------------------------------------------- sections
+
+
+def _outcome(report: JournalReport) -> str:
+    counts = report.counts
+    failed = sum(counts.failures.values())
+    left = f", {counts.pending:,} pending" if counts.pending else ""
+    sentence = f"{counts.succeeded:,} of {quantity(counts.total, 'item')} succeeded, {failed:,} failed{left}."
+    if report.limits:
+        longest = report.limits[0]
+        what = "it" if len(report.lanes) == 1 else f"the lane {longest.quota}"
+        sentence += f" For {longest.share:.0%} of the time {what} was limited by {longest.limit}."
+    stopped = (
+        f"<p><b>The latest run ended early:</b> {escape(report.stopped, 600)}</p>"
+        if report.stopped and counts.pending
+        else ""
+    )
+    calls = sum(model.calls for model in report.models) + report.other_calls
+    usage = report.usage
+    per_second = counts.succeeded / report.seconds if report.seconds else 0.0
+    tiles = [
+        ("succeeded", f"{counts.succeeded:,}"),
+        ("failed", f"{failed:,}"),
+        ("pending", f"{counts.pending:,}"),
+        ("cost", _usd(report.cost)),
+        ("time of all runs", format_duration(report.seconds)),
+        ("items a second", number(per_second)),
+        ("calls", f"{calls:,}"),
+        ("throttled calls", f"{counts.refusals:,}"),
+        ("tokens in", number(usage.input_tokens)),
+        ("tokens out", number(usage.output_tokens)),
+    ]
+    cells = "".join(f"<li><b>{escape(value)}</b>{name}</li>" for name, value in tiles)
+    return f'<p class="lead">{escape(sentence, 600)}</p>\n{stopped}<ul class="tiles">{cells}</ul>'
+
+
+def _over_time(report: JournalReport, charts: Charts) -> str:
+    found = [_chart(chart) for chart in charts.over_time()]
+    if not found:
+        return "<h2>Over time</h2><p>No call has counted yet.</p>"
+    note = "Triangles are decisions of the controller: red lowers a limit, green raises one, black stops the lane."
+    if len(report.runs) > 1:
+        note += " The runs are laid end to end."
+    return f'<h2>Over time</h2><p class="soft">{note}</p><div class="grid2">{"".join(found)}</div>'
+
+
+def _limits(report: JournalReport, charts: Charts) -> str:
+    if not report.limits:
+        return ""
+    source = (
+        "Recorded by the runs."
+        if report.limits_are_recorded
+        else "Derived from the changes of the pace and from what the calls did."
+    )
+    rows = [
+        (
+            _Html(
+                f'<svg class="key" viewBox="0 0 14 12" aria-hidden="true"><rect class="band {share.kind}" width="14" height="12"/></svg>{escape(share.limit)}'
+            ),
+            share.quota,
+            format_duration(share.seconds),
+            f"{share.share:.0%}",
+        )
+        for share in report.limits
+    ]
+    strips = "".join(
+        f'<div class="chart"><p class="lane">{escape(quota, _NAMES)}</p>{drawing}</div>'
+        for quota, drawing in charts.limits()
+    )
+    table = _table(
+        "What limited the batch, and for how long",
+        ("what limited it", "lane", "for", "of the time"),
+        rows,
+        numbers=(2, 3),
+    )
+    return f'<h2>What limited the batch</h2><p class="soft">{source}</p>{strips}{table}'
+
+
+def _money(report: JournalReport) -> str:
+    has_tiers = any(model.tier is not None for model in report.models)
+    rows = [_model_row(model, has_tiers=has_tiers) for model in report.models]
+    if not rows:
+        return ""
+    tier = ("tier",) if has_tiers else ()
+    columns = ("model", *tier, "calls", "accepted", "tokens in", "cached", "written to cache", "tokens out", "cost")
+    first = 1
+    table = _table("Each model over all runs", columns, rows, numbers=range(first, len(columns)))
+    sentences = []
+    if report.cost is None:
+        sentences.append("The cost of some calls is not known.")
+    else:
+        sentences.append(f"All calls together cost {_usd(report.cost)}, failed and repeated ones included.")
+    if report.other_calls:
+        sentences.append(f"{report.other_calls:,} calls of other models are not listed.")
+    top = report.top_alone
+    if top is not None:
+        how = "" if top.is_exact else ", at the mean price of its tokens"
+        sentences.append(f"{top.model} alone would have cost about {_usd(top.cost)}{how} (estimate).")
+    return f"<h2>Cost and tokens</h2><p>{escape(' '.join(sentences), 800)}</p>{table}"
+
+
+def _model_row(model: ModelFigures, *, has_tiers: bool) -> tuple[str, ...]:
+    usage = model.usage
+    tier = ("" if model.tier is None else str(model.tier),) if has_tiers else ()
+    return (
+        model.model,
+        *tier,
+        f"{model.calls:,}",
+        f"{model.accepted:,}",
+        f"{usage.input_tokens:,}",
+        f"{usage.cached_input_tokens:,}",
+        f"{usage.cache_written_tokens:,}",
+        f"{usage.output_tokens:,}",
+        _usd(model.cost),
+    )
+
+
+def _latency(report: JournalReport, charts: Charts) -> str:
+    chart = charts.distribution()
+    if chart is None or report.latency is None:
+        return ""
+    rows = [(model.model, *_percentiles(model.latency)) for model in report.models if model.latency is not None]
+    if len(rows) != 1:
+        rows.append(("all", *_percentiles(report.latency)))
+    table = _table("Seconds that a call took", ("model", "half", "90 %", "99 %", "longest"), rows, numbers=(1, 2, 3, 4))
+    return f'<h2>Latency</h2><div class="grid2">{_chart(chart)}<div class="chart">{table}</div></div>'
+
+
+def _percentiles(latency: Latency) -> tuple[str, ...]:
+    return tuple(f"{value:,.3g}" for value in (latency.p50, latency.p90, latency.p99, latency.most))
+
+
+def _failures(report: JournalReport) -> str:
+    if not report.failures:
+        return "<h2>Failures</h2><p>No item failed.</p>"
+    kinds = sorted(report.counts.failures.items(), key=lambda one: (-one[1], one[0]))
+    table = _table(
+        "Items that failed, by kind", ("kind", "items"), [(kind, f"{count:,}") for kind, count in kinds], numbers=(1,)
+    )
+    groups = [
+        (
+            failure.kind,
+            f"{failure.count:,}",
+            failure.message or "(no message)",
+            _Html("<br>".join(escape(name, _NAMES) for name in failure.ids)),
+        )
+        for failure in report.failures
+    ]
+    messages = _table(
+        "The most frequent messages, numbers and ids aside",
+        ("kind", "items", "message", "for example"),
+        groups,
+        numbers=(1,),
+    )
+    answers = "".join(
+        f"<h3>{escape(failure.kind)}: {escape(failure.ids[0] if failure.ids else '', _NAMES)}</h3><pre>{escape(failure.answer, 600)}</pre>"
+        for failure in report.failures
+        if failure.answer
+    )
+    details = f"<details><summary>Answers that were not accepted</summary>{answers}</details>" if answers else ""
+    return f"<h2>Failures</h2>{table}{messages}{details}"
+
+
+def _items(title: str, items: Sequence[ItemTotals]) -> str:
+    if not items:
+        return ""
+    rows = [
+        (
+            item.id,
+            f"{item.seconds:,.3g}",
+            _usd(item.cost),
+            f"{item.attempts:,}",
+            f"{item.refusals:,}",
+            f"{item.tokens:,}",
+            item.model or "",
+            item.kind or "succeeded",
+        )
+        for item in items
+    ]
+    columns = ("item", "seconds", "cost", "calls", "throttled", "tokens", "model", "outcome")
+    table = _table(title, columns, rows, numbers=range(1, 6))
+    outputs = "".join(
+        f"<h3>{escape(item.id, _NAMES)}</h3><pre>{escape(item.output, 600)}</pre>" for item in items if item.output
+    )
+    details = f"<details><summary>Their outputs</summary>{outputs}</details>" if outputs else ""
+    return f"<h2>{title}</h2>{table}{details}"
+
+
+def _decisions(report: JournalReport) -> str:
+    if not report.pace:
+        return ""
+    rows = [
+        (str(line.entry.run), format_clock(max(0.0, line.entry.at)), line.entry.quota, line.text)
+        for line in in_order_of_time(report.pace)
+    ]
+    which = "the latest" if len(report.pace) == MOST_DECISIONS else "all"
+    table = _table(
+        "Time is counted from the start of the run",
+        ("run", "time", "lane", "what was observed, and what followed"),
+        rows,
+    )
+    return f"<h2>Decisions of the controller</h2><details><summary>Show {which}</summary>{table}</details>"
+
+
+def _runs(report: JournalReport) -> str:
+    if not report.runs:
+        return ""
+    rows = [_run_row(run) for run in report.runs]
+    more = f'<p class="soft">The latest of {report.run_count:,} runs.</p>' if report.run_count > len(rows) else ""
+    columns = ("run", "started", "state", "lasted", "calls", "accepted", "cost", "paceline")
+    return f"<h2>Runs</h2>{more}{_table('Each start of the batch', columns, rows, numbers=(3, 4, 5, 6))}"
+
+
+def _run_row(run: RunSpan) -> tuple[str, ...]:
+    return (
+        str(run.run),
+        _time(run.started),
+        run.state,
+        format_duration(run.seconds),
+        f"{run.calls:,}",
+        f"{run.accepted:,}",
+        _usd(run.cost),
+        run.version,
+    )
+
+
+def _settings(report: JournalReport) -> str:
+    rows = [*report.settings.items()]
+    return f"<h2>Settings</h2>{_table('What the batch was run with', ('option', 'value'), rows)}" if rows else ""
+
+
+# ---------------------------------------------------------------------------------------------- parts
+
+
+class _Html(str):
+    """A text that is HTML already; made in this module only."""
+
+    __slots__ = ()
+
+
+def _chart(chart: Chart) -> str:
+    keys = "".join(
+        f'<li><svg viewBox="0 0 22 10" aria-hidden="true">{_key(name)}</svg>{escape(words, _NAMES)}</li>'
+        for name, words in chart.legend
+    )
+    legend = f'<ul class="legend">{keys}</ul>' if keys else ""
+    numbers = range(len(chart.columns))
+    table = _table(chart.title, chart.columns, chart.rows, numbers=numbers)
+    return (
+        f'<div class="chart"><h3>{escape(chart.title)}</h3>{chart.svg}{legend}'
+        f"<details><summary>{escape(chart.title)} as a table</summary>{table}</details></div>"
+    )
+
+
+def _key(name: str) -> str:
+    if name in {"accepted", "flight", "cost"}:
+        return f'<rect class="area {name}" width="22" height="10"/>'
+    if name in {"refused", "failed"}:
+        return f'<rect class="bar {name}" width="22" height="10"/>'
+    return f'<line class="line {name}" x1="0" x2="22" y1="5" y2="5"/>'
+
+
+def _table(caption: str, columns: Sequence[str], rows: Iterable[Sequence[str]], *, numbers: Iterable[int] = ()) -> str:
+    """Return a table; a wide one scrolls by itself, also by keys."""
+    right = set(numbers)
+    head = "".join(
+        f'<th scope="col"{" class=n" if index in right else ""}>{escape(name, _NAMES)}</th>'
+        for index, name in enumerate(columns)
+    )
+    body = "".join(
+        "<tr>"
+        + "".join(f"<td{' class=n' if index in right else ''}>{_cell(value)}</td>" for index, value in enumerate(row))
+        + "</tr>"
+        for row in rows
+    )
+    return (
+        f'<div class="scroll" tabindex="0" role="region" aria-label="{escape(caption)}">'
+        f"<table><caption>{escape(caption)}</caption><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>"
+    )
+
+
+def _cell(value: str) -> str:
+    return value if isinstance(value, _Html) else escape(value, 600)
+
+
+def _usd(cost: float | None) -> str:
+    if cost is None:
+        return "unknown"
+    return f"${cost:,.2f}" if cost >= 1 else f"${cost:.4g}"
+
+
+def _time(time: datetime | None) -> str:
+    return "at an unknown time" if time is None else f"{time:%Y-%m-%d %H:%M:%S} UTC"
