@@ -27,6 +27,7 @@ PUBLIC_MODULES = (
     "paceline.llm_strategies.openai",
     "paceline.llm_strategies.anthropic",
     "paceline.files",
+    "paceline.report",
     "paceline.runs",
     "paceline.journal",
     "paceline.testing",

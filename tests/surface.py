@@ -30,6 +30,7 @@ MODULES = (
     "paceline.observers",
     "paceline.pool",
     "paceline.processor",
+    "paceline.report",
     "paceline.runs",
     "paceline.testing",
     "paceline.typing",

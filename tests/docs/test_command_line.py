@@ -11,14 +11,15 @@ from pathlib import Path
 import pytest
 
 from paceline.cli.app import app
+from paceline.cli.commands.report import report_data
 from paceline.cli.commands.status import status_data
 from paceline.cli.exit_codes import BROKEN_PIPE, FAILED, OK, SIGNALLED, UNSAVED, USAGE
 from paceline.journal.writer import JournalWriter
-from paceline.runs import status
+from paceline.runs import report, status
 
 PAGE = Path(__file__).parents[2] / "docs" / "reference" / "command-line.md"
 TABLE = re.compile(r"(?P<head><!-- options of (?P<command>\w+) -->\n)(?P<table>.*?)(?=<!-- end -->)", re.DOTALL)
-COMMANDS = ("run", "status", "results", "failed", "resume")
+COMMANDS = ("run", "status", "results", "failed", "resume", "report", "explain")
 
 
 def table_of(command: str) -> str:
@@ -89,6 +90,15 @@ def test_every_key_of_the_status_is_documented(tmp_path):
         key for line in re.findall(r"^\| (`[^|]+) \|", section, re.MULTILINE) for key in re.findall(r"`(\w+)`", line)
     }
     assert documented == {*data}
+
+
+def test_every_key_of_the_report_is_documented(tmp_path):
+    with JournalWriter(tmp_path / "x.journal") as writer:
+        writer.begin_run()
+    data = report_data(report(tmp_path / "x.journal"))
+    section = PAGE.read_text("utf-8").partition("\n## `paceline report")[2].partition("\n## ")[0]
+    keys = re.findall(r"^\| (`[^|]+) \|", section.partition("| key |")[2], re.MULTILINE)
+    assert {key for line in keys for key in re.findall(r"`(\w+)`", line)} == {*data}
 
 
 if __name__ == "__main__":

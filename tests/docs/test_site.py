@@ -28,6 +28,7 @@ PUBLIC_MODULES = (
     "paceline.llm_strategies.gemini",
     "paceline.middleware",
     "paceline.observers",
+    "paceline.report",
     "paceline.runs",
     "paceline.testing",
     "paceline.typing",

@@ -50,7 +50,7 @@ _SHORTEST: Final = 1e-3  # seconds
 _FIRST_STEP: Final = math.ceil(math.log(_SHORTEST) / _STEP)
 _BARS: Final = 32
 _FAILURES: Final = 20  # groups that are listed
-_TOO_CLOSE: Final = 0.05  # determinant of the mixes of tokens over its largest value: two prices cannot be told apart
+_TOO_CLOSE: Final = 0.05  # determinant of the mixes of tokens over its largest value: two prices cannot be separated
 
 
 # ---------------------------------------------------------------------------------------------- latencies
@@ -354,7 +354,7 @@ def top_alone(reader: JournalAggregates, models: Sequence[ModelTotals], ladder: 
 
 
 def _prices(mix: tuple[float, float, float, float, float]) -> tuple[float, float] | None:
-    """Return the prices of a token of input and of output, by least squares; None if they cannot be told apart."""
+    """Return the prices of a token of input and of output, by least squares; None if they cannot be separated."""
     inputs, outputs, both, input_costs, output_costs = mix
     largest = inputs * outputs
     determinant = largest - both * both

@@ -134,9 +134,9 @@ class LaneMoment:
     workers: float | None
     """Limit on calls in flight at its end; None: not recorded."""
     calls_per_second: float | None
-    """Limit on the rate of calls at its end; None: none is known."""
+    """Limit on the rate of calls at its end; None: not known."""
     tokens_per_second: float | None
-    """Limit on the rate of tokens at its end; None: none is known."""
+    """Limit on the rate of tokens at its end; None: not known."""
     stopped: float
     """Seconds for which no call started, because all were refused or failed."""
 
@@ -198,7 +198,7 @@ class Failure:
     ids: tuple[str, ...]
     """Ids of a few of them."""
     answer: str | None = None
-    """The beginning of an answer that was not accepted; None: there is none, or texts are left out."""
+    """The beginning of an answer that was not accepted; None: there is no such answer, or texts are left out."""
 
 
 @attrs.frozen(kw_only=True)

@@ -62,7 +62,7 @@ def render(report: JournalReport) -> str:
 
 @cache
 def _style() -> str:
-    return resources.files(__package__).joinpath("style.css").read_text("utf-8")
+    return resources.files("paceline.report").joinpath("style.css").read_text("utf-8")
 
 
 def _made(report: JournalReport) -> str:

@@ -22,6 +22,7 @@ from .._core.printable import printable
 _WIDTH, _HEIGHT = 480, 200  # units of the drawing
 _LEFT, _RIGHT, _TOP, _BOTTOM = 46, 10, 16, 26
 _TICKS: Final = 4  # on the axis of values, about
+_SMALLEST, _LARGEST = 1e-300, 1e300  # of an axis: beyond them steps underflow or overflow
 _STEPS: Final = (1, 2, 2.5, 5, 10)
 _LONGEST: Final = 2_000  # characters of a text from a journal that are read; what is shown is shorter
 
@@ -53,7 +54,7 @@ class Axis:
     @classmethod
     def up_to(cls, largest: float) -> Axis:
         """Return an axis of values that `largest` is on."""
-        if not 0 < largest < math.inf:
+        if not _SMALLEST < largest < _LARGEST:
             largest = 1.0
         raw = largest / _TICKS
         unit = 10.0 ** math.floor(math.log10(raw))

@@ -185,7 +185,7 @@ def _span(run: RunSummary) -> RunSpan:
 
 
 def _ladder(identities: Sequence[Mapping[str, Any]]) -> list[str]:
-    """Return the models of the ladder, cheapest first; empty if there is none, or strategies differ."""
+    """Return the models of the ladder, cheapest first; empty without a ladder, or if strategies differ."""
     steps = [identity.get("steps") for identity in identities]
     if len(steps) != 1 or not isinstance(steps[0], list):
         return []

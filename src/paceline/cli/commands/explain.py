@@ -108,4 +108,4 @@ def _utc(started: datetime | None, at: float) -> str | None:
 
 
 def _clock(time: datetime | None, at: float) -> str:
-    return f"{at:8.1f}s" if time is None else f"{time:%H:%M:%S}"
+    return f"{at:.5g} s" if time is None else f"{time:%H:%M:%S}"
