@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from .services import Services
 
 
-_LOOK_EVERY = 0.02  # seconds between two looks for a cancel scope that a strategy left open: one costs 5 us; no deadline passes sooner
+_LOOK_EVERY = 0.5  # seconds between two looks for a cancel scope that a strategy left open: one costs 5 us, and deadlines are longer
 
 
 class NoReply(enum.Enum):
