@@ -55,6 +55,7 @@ def make_journal(  # noqa: PLR0913 - one for each table
     calls: Iterable[Call] = (),
     results: Iterable[Result] = (),
     pace: Iterable[tuple] = (),
+    limits: Iterable[tuple] = (),
     version: int = len(schema.STEPS),
 ) -> str:
     """Write a journal with the tables of a version, and return its path."""
@@ -106,6 +107,8 @@ def make_journal(  # noqa: PLR0913 - one for each table
                 if result.answer is not None:
                     db.execute("UPDATE results SET answer = ? WHERE item = ?", (result.answer, result.item))
             db.executemany("INSERT INTO pace VALUES (?, ?, ?, ?, ?, ?, ?)", pace)
+            if version >= schema.SIGHT:
+                db.executemany("INSERT INTO limits VALUES (?, ?, ?, ?, ?)", limits)
     return str(path)
 
 

@@ -8,9 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from paceline.journal import PaceEntry
-from paceline.report import LaneFigures, LaneMoment, Moment
-from paceline.report.limits import derive, shares
+from paceline._core.limitation import LimitReason
+from paceline.journal.figures import LimitEntry, PaceEntry
+from paceline.report import LaneFigures, LaneMoment, Moment, RunSpan
+from paceline.report.limits import OTHER, Recorded, derive, shares
 
 CAP = "refused only with 30 or more in flight, never with fewer: a cap on concurrency"
 SLOW = "answers take longer, and no more of them come: more calls would only wait"
@@ -45,15 +46,15 @@ def kinds(lanes, reason=BUSY, most_workers=None, at=0.0):
 @pytest.mark.parametrize(
     ("changes", "reason", "most_workers", "kind"),
     [
-        ({"stopped": 8.0, "in_flight": 100.0}, BUSY, None, "stopped"),
-        ({"in_flight": 98.0}, CAP, None, "cap"),
+        ({"stopped": 8.0, "in_flight": 100.0}, BUSY, None, "outage"),
+        ({"in_flight": 98.0}, CAP, None, "concurrency"),
         ({"in_flight": 98.0}, SLOW, None, "speed"),
-        ({"in_flight": 98.0}, BUSY, 100, "workers"),
-        ({"in_flight": 98.0}, BUSY, 1000, "start"),
-        ({"calls_per_second": 11.0}, BUSY, None, "rate"),
-        ({"calls_per_second": 50.0}, BUSY, None, "caller"),
+        ({"in_flight": 98.0}, BUSY, 100, "max_workers"),
+        ({"in_flight": 98.0}, BUSY, 1000, "starting"),
+        ({"calls_per_second": 11.0}, BUSY, None, "requests"),
+        ({"calls_per_second": 50.0}, BUSY, None, "other"),
         ({"tokens_per_second": 900.0}, BUSY, None, "tokens"),
-        ({}, BUSY, None, "caller"),
+        ({}, BUSY, None, "other"),
     ],
 )
 def test_the_first_rule_that_applies_names_the_limit(changes, reason, most_workers, kind):
@@ -62,7 +63,7 @@ def test_the_first_rule_that_applies_names_the_limit(changes, reason, most_worke
 
 
 def test_before_anything_is_learned_the_start_is_the_limit():
-    assert kinds([lane(), lane()]) == ["start"]
+    assert kinds([lane(), lane()]) == ["starting"]
 
 
 def test_a_time_in_which_a_lane_did_nothing_has_no_limit():
@@ -92,6 +93,68 @@ def test_every_busy_interval_has_one_limit_and_the_shares_are_their_sum(lanes, r
     busy = sum(10.0 for one in lanes if one.started or one.in_flight > 0 or one.stopped > 0)
     assert sum(span.end - span.start for span in spans) == pytest.approx(busy)
     assert all(one.end <= other.start for one, other in pairwise(spans))
-    found = shares(spans, 10.0 * len(lanes))
+    found = shares({}, spans, 10.0 * len(lanes))
     assert sum(share.seconds for share in found) == pytest.approx(busy)
     assert [share.seconds for share in found] == sorted((share.seconds for share in found), reverse=True)
+
+
+# ---------------------------------------------------------------------------------------------- recorded
+
+
+def run_of(seconds, number=1):
+    return RunSpan(run=number, version="0", started=None, state="ended", seconds=seconds)
+
+
+ENTRY_TIMES = st.lists(st.floats(-1.0, 120.0), min_size=1, max_size=20).map(sorted)
+KINDS = st.sampled_from([*map(str, LimitReason), "a reason of a later version"])
+
+
+@given(st.data(), ENTRY_TIMES)
+def test_each_entry_holds_until_the_next_one_or_the_end_of_its_run(data, times):
+    entries = [
+        LimitEntry(
+            1,
+            at,
+            data.draw(st.sampled_from([None, "lane"])),
+            data.draw(KINDS),
+            data.draw(st.sampled_from([None, "learned", "x"])),
+        )
+        for at in times
+    ]
+    moments = [moment(10.0 * number) for number in range(10)]
+    found = Recorded(entries, [run_of(100.0)], moments)
+    expected = 0.0
+    for one, until in zip(entries, [*times[1:], 100.0], strict=True):
+        if one.reason != "ended":
+            expected += max(0.0, min(until, 100.0) - max(0.0, one.at))
+    assert sum(found.seconds.values()) == pytest.approx(expected)
+    spans = [*found.spans()]
+    assert all(one.end <= other.start for one, other in pairwise(spans))
+    assert all(0 <= span.start < span.end <= 100.0 for span in spans)
+    assert {span.kind for span in spans} <= {*map(str, LimitReason), OTHER}
+
+
+def test_the_spans_have_what_held_longest_in_each_interval():
+    entries = [
+        LimitEntry(1, 0.0, "a", "starting", None),
+        LimitEntry(1, 4.0, "a", "requests", "learned"),
+        LimitEntry(1, 17.0, None, "disk", None),
+    ]
+    moments = [moment(0.0), moment(10.0), moment(20.0)]
+    found = Recorded(entries, [run_of(30.0)], moments)
+    assert [(span.kind, span.start, span.end) for span in found.spans()] == [
+        ("requests", 0.0, 20.0),
+        ("disk", 20.0, 30.0),
+    ]
+    assert {limit.words: seconds for limit, seconds in found.seconds.items()} == {
+        "nothing yet: the pace still grows": 4.0,
+        "requests per minute of a, learned": 13.0,
+        "your disk: results wait to be committed to the journal": 13.0,
+    }
+
+
+def test_entries_of_runs_that_are_not_listed_are_left_out():
+    entries = [LimitEntry(7, 0.0, None, "disk", None)]
+    found = Recorded(entries, [run_of(30.0)], [moment(0.0)])
+    assert not found.seconds
+    assert found.runs == frozenset()

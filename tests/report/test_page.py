@@ -89,6 +89,7 @@ def hostile_journal(path, text):
             (1, 0.6, text, text, None, 2.0, text),
             (1, 2.0, text, "gate", 0.0, 3.0, "x"),
         ],
+        limits=[(1, 0.0, text, text, text), (1, 3.0, text, "requests", "learned")],
     )
 
 

@@ -39,6 +39,11 @@ def journal(tmp_path):
         calls=calls,
         results=results,
         pace=[(1, 0.2, "lane", "workers", 20.0, 30.0, "all workers are busy, and no call is refused")],
+        limits=[
+            (1, 0.1, "lane", "starting", None),
+            (1, 2.1, "lane", "requests", "learned"),
+            (1, 9.1, None, "ended", None),
+        ],
     )
     with closing(sqlite3.connect(path)) as db, db:
         identity = '{"strategy": "ModelEscalation", "steps": [{"model": "lite"}, {"model": "top"}]}'
@@ -64,11 +69,22 @@ def test_the_figures_are_those_of_the_tables(journal):
     assert sum(moment.refusals for moment in found.moments) == 3
     assert sum(moment.cost for moment in found.moments) == pytest.approx(0.025)
     assert [item.id for item in found.slowest] == ["b", "c", "a"]
-    assert next((item.id, item.cost) for item in found.dearest) == ("b", pytest.approx(0.021))
+    dearest = found.dearest[0]
+    assert (dearest.id, dearest.cost) == ("b", pytest.approx(0.021))
     assert found.failures[0].message == "declined"
     assert found.failures[0].ids == ("c",)
     assert found.top_alone.model == "top"
     assert found.settings == {"strategy": "ModelEscalation: lite, then top"}
+
+
+def test_what_the_runs_recorded_is_what_limited_them_and_the_rest_is_derived(journal):
+    found = report(journal)
+    longest = found.limits[0]
+    assert (longest.limit, longest.seconds) == (
+        "requests per minute of lane, learned",
+        pytest.approx(7.0),
+    )
+    assert {(span.run, span.is_recorded) for span in found.limit_spans} == {(1, True), (2, False)}
 
 
 def test_a_cost_that_is_not_known_makes_the_sum_unknown(journal):
@@ -124,6 +140,7 @@ DAMAGE = [
     ("results", "refusals", None, "results: refusals must be a whole number, 0 or more"),
     ("results", "kind", "odd", "results: kind must be a kind of fault or null"),
     ("pace", "reason", None, "changes of the pace: reason must be a text"),
+    ("limits", "at", None, "limits: at must be a finite number"),
     ("runs", "began", b"", "runs: began must be a finite number"),
 ]
 

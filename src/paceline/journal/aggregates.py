@@ -16,7 +16,7 @@ import attrs
 
 from .._core.usage import MOST_TOKENS, TokenUsage
 from . import damage, schema
-from .figures import PaceEntry
+from .figures import LimitEntry, PaceEntry
 from .inserts import marks
 from .reader import JournalReader, bounded_sum
 
@@ -271,6 +271,12 @@ class JournalAggregates(JournalReader):
         order = "quota, run, at" if by_lane else "run, at"
         rows = self._pages(f"SELECT run, at, quota, handle, old, new, reason FROM pace ORDER BY {order}, rowid")  # noqa: S608 - a constant
         yield from (PaceEntry(*row) for row in self._sound(rows, damage.PACE, "changes of the pace"))
+
+    def limit_entries(self) -> Iterator[LimitEntry]:
+        """Yield what limited the batch over all runs, oldest first, as `limits` returns it."""
+        if self._version >= schema.SIGHT:
+            rows = self._pages("SELECT run, at, quota, reason, basis FROM limits ORDER BY run, at, rowid")
+            yield from (LimitEntry(*row) for row in self._sound(rows, damage.LIMIT, "limits"))
 
     def failures(self) -> Iterator[tuple[str, str, int, str | None, str]]:
         """Yield kind, message (its beginning), number, reason and the id of one of them, for the items that failed."""

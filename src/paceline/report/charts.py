@@ -21,6 +21,7 @@ from .svg import Axis, Plot, Point, number, strip
 _LABELS: Final = 4  # of an axis, about
 _MARKS: Final = 60  # decisions that are drawn: the latest
 _LONG: Final = 1000.0  # seconds: from here on minutes are easier to read
+_BATCH: Final = "the batch"
 _LINES: Final = ("a", "b", "c", "d", "e", "f")
 """Classes of the lines of lanes."""
 
@@ -70,9 +71,14 @@ class Charts:
             yield self._money(moments)
 
     def limits(self) -> Iterator[tuple[str, str]]:
-        """Yield the name of each lane, and the strip of what limited it over time."""
+        """Yield the strips of what limited the batch over time, and where it is derived, each lane."""
         report = self._report
-        for quota in dict.fromkeys(span.quota for span in report.limit_spans):
+        names = {
+            span.is_recorded or span.quota: _BATCH if span.is_recorded else span.quota or ""
+            for span in report.limit_spans
+        }
+        for key, name in names.items():
+            spans = [span for span in report.limit_spans if (span.is_recorded or span.quota) == key]
             bands = [
                 (
                     self._at(span.run, span.start),
@@ -80,12 +86,14 @@ class Charts:
                     span.kind,
                     f"{span.limit}, for {format_duration(span.end - span.start)}",
                 )
-                for span in report.limit_spans
-                if span.quota == quota
+                for span in spans
             ]
-            longest = next((share for share in report.limits if share.quota == quota), None)
-            description = "" if longest is None else f"For {longest.share:.0%} of the time: {longest.limit}."
-            yield quota, strip(self._end, bands, f"What limited the lane {quota} over time", description)
+            sums: dict[str, float] = {}
+            for span in spans:
+                sums[span.limit] = sums.get(span.limit, 0.0) + span.end - span.start
+            limit, seconds = max(sums.items(), key=lambda one: one[1])
+            description = f"For {format_duration(seconds)}: {limit}."
+            yield name, strip(self._end, bands, f"What limited {name} over time", description)
 
     def distribution(self) -> Chart | None:
         """Return the distribution of latencies; None if no call counted."""

@@ -2,7 +2,8 @@
 
 Rules owned here:
 
-1. Time is that of the runs, laid end to end: the time between two runs is left out. It is cut into at most some `_INTERVALS` intervals.
+1. Time is that of the runs, laid end to end: the time between two runs is left out. It is cut into at most some `_INTERVALS` intervals; the
+   last one of a run is half as long again, or half as long, where that is its rest.
 2. The calls in flight of an interval are exact on average: those at its start, and of each call that starts or ends in it the rest of
    the interval.
 3. Latencies are counted on a logarithmic scale, so that memory does not grow with their number, and percentiles are accurate to 1 %.
@@ -179,7 +180,7 @@ class Timeline:
         self._spans = [span for span in spans if span.seconds > 0]
         self.width = interval(sum(span.seconds for span in self._spans))
         """Seconds of an interval."""
-        self._counts = {span.run: max(1, math.ceil(span.seconds / self.width)) for span in self._spans}
+        self._counts = {span.run: max(1, round(span.seconds / self.width)) for span in self._spans}
         self._sums: defaultdict[tuple[int, str | None], dict[int, _Sums]] = defaultdict(dict)
         last = max(self._counts.values(), default=1) - 1
         for run, quota, index, started, starts in reader.starts(self.width, last, quotas):
@@ -269,7 +270,7 @@ class Timeline:
         """Yield start and length of the intervals of a run."""
         for index in range(self._counts[span.run]):
             start = index * self.width
-            yield start, max(min(self.width, span.seconds - start), 1e-3)
+            yield start, span.seconds - start if index == self._counts[span.run] - 1 else self.width
 
     def _in_flight(self, span: RunSpan, lane: dict[int, _Sums]) -> Iterator[float]:
         """Yield the calls in flight of a lane, on average, for each interval of a run (rule 2)."""
@@ -321,7 +322,8 @@ class _LaneState:
             return
         for index in range(self._index(start), self._index(end) + 1):
             begin = index * self._width
-            self._stopped[index] += max(0.0, min(end, begin + self._width) - max(start, begin))
+            until = end if index == self._last else min(end, begin + self._width)
+            self._stopped[index] += max(0.0, until - max(start, begin))
 
     def _index(self, at: float) -> int:
         return max(0, min(self._last, int(max(-1e15, min(at / self._width, 1e15)))))

@@ -153,26 +153,26 @@ class LaneFigures:
 
 @attrs.frozen(kw_only=True)
 class LimitShare:
-    """For how long something was what limited a lane."""
+    """For how long something was what limited the batch."""
 
-    quota: str
-    """The lane."""
+    quota: str | None
+    """The lane that it held back; None: it is not a lane's."""
     limit: str
-    """What limited it, in words."""
+    """What limited the batch, in words."""
     seconds: float
     """For how long, over all runs."""
     share: float
     """The same as a share of the time of all runs, 0 to 1."""
     kind: str
-    """Key of it: `rate`, `tokens`, `cap`, `speed`, `stopped`, `workers`, `start`, `caller`, `other`."""
+    """A `reason` of the journal's table `limits`, or `other`."""
 
 
 @attrs.frozen(kw_only=True)
 class LimitSpan:
-    """What limited a lane from one time to another."""
+    """What limited the batch, or one lane, from one time to another."""
 
-    quota: str
-    """The lane."""
+    quota: str | None
+    """The lane; None: it is not a lane's."""
     run: int
     """Number of the run."""
     start: float
@@ -183,6 +183,8 @@ class LimitSpan:
     """What limited it, in words."""
     kind: str
     """As in `LimitShare`."""
+    is_recorded: bool
+    """Whether the run recorded it, for the batch as a whole; otherwise it is derived for the lane."""
 
 
 @attrs.frozen(kw_only=True)
@@ -238,11 +240,9 @@ class JournalReport:
     lanes: tuple[LaneFigures, ...]
     """The busiest lanes over time."""
     limits: tuple[LimitShare, ...]
-    """What limited each lane, the longest first."""
+    """What limited the batch, the longest first."""
     limit_spans: tuple[LimitSpan, ...]
     """The same in the order of time."""
-    limits_are_recorded: bool
-    """Whether the runs recorded what limited them; otherwise it is derived from the changes of the pace."""
     pace: tuple[PaceEntry, ...]
     """The latest decisions of the controller, without climbs; see `explain` for all."""
     pace_count: int

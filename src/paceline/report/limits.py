@@ -1,60 +1,144 @@
-"""Limits: what limited a batch, and for how long, derived from the changes of its pace and from what its calls did.
+"""Limits: what limited a batch, and for how long.
 
-It is derived interval by interval for each lane, by the first rule that applies:
+Rules owned here:
 
-1. While all calls were refused or failed, no call started: the lane was *stopped*.
-2. Where nearly as many calls were in flight as were allowed, that number was the limit. Whose it was, the reason of its latest
-   change says: the service's own cap, its speed, or the upper bound that the user gave.
-3. Where calls started nearly as fast as the known rate allows, the rate was the limit.
-4. Before anything was learned the pace was still rising.
-5. Otherwise nothing that a provider does: the input was read, or results were stored, slower than calls were answered.
+1. What a run has recorded counts: each entry holds until the next one of its run, or the end of the run. Its time is exact; the spans over
+   time have the reason that held longest in each interval.
+2. For a run without entries, of an earlier version, it is derived interval by interval for each lane, by the first of these that applies.
+   Where no call started because all were refused or failed: an outage. Where nearly as many calls were in flight as were allowed, that
+   number; whose it was, the reason of its latest change says: the provider's cap, its speed, or the bound that the user gave.
+   Where calls started nearly as fast as the known rate allows: the rate. Before anything was learned: the start. Otherwise nothing that a
+   provider does.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from typing import Final
 
 import attrs
 
+from .._core.limitation import Limitation, LimitBasis, LimitReason, describe_limitation
 from .._core.pace.history import WORKERS
-from ..journal.figures import PaceEntry
-from .figures import LaneFigures, LaneMoment, LimitShare, LimitSpan, Moment
+from ..journal.figures import LimitEntry, PaceEntry
+from .figures import LaneFigures, LaneMoment, LimitShare, LimitSpan, Moment, RunSpan
 
+OTHER: Final = "other"
+"""Key of what no reason names, and of the reasons of later versions."""
+MOST_SHARES: Final = 40
+"""Limits that are listed, those that held longest."""
 _FULL: Final = 0.85  # of the calls that may be in flight, on average: places are empty for moments between two calls
 _PACED: Final = 0.7  # of the known rate: the pace stays below it while the rate is measured
 _YOUNG: Final = 3  # intervals at the start of a run, in which nothing is known yet
-
-_WORDS: Final = {
-    "stopped": "the provider: all calls were refused or failed, so none was started",
-    "rate": "the provider's limit on requests, learned from its refusals",
-    "tokens": "the provider's limit on tokens, learned from its refusals",
-    "cap": "the provider's limit on calls at the same time, learned from its refusals",
-    "speed": "the provider's speed: more calls at the same time would only have waited",
-    "workers": "your upper bound on workers",
-    "start": "the start: the pace was still rising",
-    "caller": "nothing of the provider's: the input, your code or the disk was slower",
-    "other": "other",
-}
-"""What limited a lane, in words, by key."""
+_NOT_THE_PROVIDER: Final = "nothing of the provider's: the input, your code or the disk was slower"
+_KINDS: Final = frozenset(map(str, LimitReason))
+_OF_PROVIDER: Final = frozenset({LimitReason.REQUESTS, LimitReason.TOKENS, LimitReason.CONCURRENCY})
 
 
 @attrs.frozen
-class _Interval:
-    """What is known of one interval of a lane."""
+class Limit:
+    """What limited a batch or a lane."""
 
-    moment: Moment
-    lane: LaneMoment
-    workers_reason: str
-    """Reason of the latest change of the limit on calls in flight; empty: it has not changed."""
-    is_first: bool
-    """Whether it is one of the first of its run."""
+    kind: str
+    """A value of `LimitReason`, or `other`."""
+    words: str
+    """The same for people."""
+    quota: str | None
+    """The lane; None: it is not a lane's."""
+
+
+# ---------------------------------------------------------------------------------------------- recorded
+
+
+class Recorded:
+    """What the runs recorded, read once.
+
+    Args:
+        entries: The entries, in the order of runs and times.
+        runs: The runs that are listed.
+        moments: The batch over time.
+    """
+
+    def __init__(self, entries: Iterable[LimitEntry], runs: Sequence[RunSpan], moments: Sequence[Moment]) -> None:
+        self._ends = {run.run: run.seconds for run in runs}
+        self._moments: dict[int, list[Moment]] = {}
+        for moment in moments:
+            self._moments.setdefault(moment.run, []).append(moment)
+        self._in_moments: dict[int, list[dict[Limit, float]]] = {}
+        self.seconds: defaultdict[Limit, float] = defaultdict(float)
+        """For how long each limit held."""
+        self._limits: dict[tuple[str, str | None, str | None], Limit] = {}
+        latest: LimitEntry | None = None
+        for entry in entries:
+            if entry.run not in self._ends:
+                continue
+            if latest is not None:
+                self._add(latest, entry.at if entry.run == latest.run else self._ends[latest.run])
+            latest = entry
+        if latest is not None:
+            self._add(latest, self._ends[latest.run])
+
+    @property
+    def runs(self) -> frozenset[int]:
+        """Runs with entries."""
+        return frozenset(self._in_moments)
+
+    def spans(self) -> Iterator[LimitSpan]:
+        """Yield what limited the batch over time: of each interval what held longest in it."""
+        for run, sums in self._in_moments.items():
+            found = (
+                (moment, max(each, key=lambda limit: each[limit]))
+                for moment, each in zip(self._moments.get(run, ()), sums, strict=True)
+                if each
+            )
+            yield from _merged(found, is_recorded=True)
+
+    def _add(self, entry: LimitEntry, end: float) -> None:
+        moments = self._moments.get(entry.run, [])
+        sums = self._in_moments.setdefault(entry.run, [{} for _ in moments])
+        start, end = max(0.0, entry.at), min(end, self._ends[entry.run])
+        if entry.reason == LimitReason.ENDED or start >= end:
+            return
+        limit = self._limit(entry)
+        self.seconds[limit] += end - start
+        width = moments[0].seconds if moments else 1.0
+        first, last = (min(len(moments) - 1, int(at / width)) for at in (start, end))
+        for index in range(max(0, first), last + 1):
+            moment = moments[index]
+            shared = min(end, moment.at + moment.seconds) - max(start, moment.at)
+            if shared > 0:
+                sums[index][limit] = sums[index].get(limit, 0.0) + shared
+
+    def _limit(self, entry: LimitEntry) -> Limit:
+        key = (entry.reason, entry.quota, entry.basis)
+        found = self._limits.get(key)
+        if found is None:
+            basis = None
+            with suppress(ValueError):
+                basis = None if entry.basis is None else LimitBasis(entry.basis)
+            found = self._limits[key] = limit_of(entry.reason, entry.quota, basis)
+        return found
+
+
+def limit_of(reason: str, quota: str | None, basis: LimitBasis | None) -> Limit:
+    """Return a limit with its words, also for a reason of a later version."""
+    if reason not in _KINDS:
+        return Limit(OTHER, reason, quota)
+    words = describe_limitation(
+        Limitation(reason=LimitReason(reason), quota=quota, basis=basis), max_workers="your bound on workers"
+    )
+    return Limit(reason, words, quota)
+
+
+# ---------------------------------------------------------------------------------------------- derived
 
 
 def derive(
     moments: Sequence[Moment], lanes: Sequence[LaneFigures], pace: Iterable[PaceEntry], *, most_workers: int | None
 ) -> tuple[LimitSpan, ...]:
-    """Return what limited each lane, in the order of time.
+    """Return what limited each lane, in the order of time, from the changes of the pace (rule 2).
 
     Args:
         moments: The batch over time.
@@ -69,97 +153,107 @@ def derive(
     return tuple(
         span
         for lane in lanes
-        for span in _merged(lane.quota, _kinds(moments, lane, reasons, most_workers=most_workers))
+        for span in _merged(_derived(moments, lane, reasons, most_workers=most_workers), is_recorded=False)
     )
 
 
-def _kinds(
+def _derived(
     moments: Sequence[Moment],
     lane: LaneFigures,
-    reasons: dict[tuple[int, str], list[tuple[float, str]]],
+    reasons: Mapping[tuple[int, str], Sequence[tuple[float, str]]],
     *,
     most_workers: int | None,
-) -> Iterator[tuple[Moment, str]]:
+) -> Iterator[tuple[Moment, Limit]]:
     run, reason, count = 0, "", 0
     changes: list[tuple[float, str]] = []
     for moment, of_lane in zip(moments, lane.moments, strict=True):
         if moment.run != run:
             run, reason, count = moment.run, "", 0
-            changes = reasons.get((run, lane.quota), [])[::-1]
+            changes = list(reasons.get((run, lane.quota), ()))[::-1]
         while changes and changes[-1][0] <= moment.at + moment.seconds:
             reason = changes.pop()[1]
         if of_lane.started or of_lane.in_flight > 0 or of_lane.stopped > 0:
             count += 1
-            yield moment, limit_of(_Interval(moment, of_lane, reason, count <= _YOUNG), most_workers=most_workers)
+            found = _first_that_applies(moment, of_lane, reason, most_workers=most_workers)
+            if found is None:
+                found = LimitReason.STARTING if count <= _YOUNG else None
+            if found is None:
+                yield moment, Limit(OTHER, _NOT_THE_PROVIDER, lane.quota)
+            else:
+                yield moment, limit_of(found, lane.quota, LimitBasis.LEARNED if found in _OF_PROVIDER else None)
 
 
-def limit_of(interval: _Interval, *, most_workers: int | None) -> str:
-    """Return the key of what limited a lane in an interval."""
-    moment, lane = interval.moment, interval.lane
+def _first_that_applies(
+    moment: Moment, lane: LaneMoment, reason: str, *, most_workers: int | None
+) -> LimitReason | None:
+    """Return what limited a lane in an interval; None if nothing of the provider's did, as far as is known."""
     if lane.stopped > moment.seconds / 2:
-        return "stopped"
+        return LimitReason.OUTAGE
     if lane.workers and lane.in_flight >= _FULL * lane.workers:
-        return _of_workers(lane, interval.workers_reason, most_workers=most_workers)
-    started = lane.started / moment.seconds
-    if lane.calls_per_second is not None and started >= _PACED * lane.calls_per_second:
-        return "rate"
+        return _of_workers(lane, reason, most_workers=most_workers)
+    if lane.calls_per_second is not None and lane.started / moment.seconds >= _PACED * lane.calls_per_second:
+        return LimitReason.REQUESTS
     if lane.tokens_per_second is not None and lane.calls_per_second is None:
-        return "tokens"
-    if interval.is_first:
-        return "start"
-    return "caller"
+        return LimitReason.TOKENS
+    return None
 
 
-def _of_workers(lane: LaneMoment, reason: str, *, most_workers: int | None) -> str:
+def _of_workers(lane: LaneMoment, reason: str, *, most_workers: int | None) -> LimitReason:
     if most_workers is not None and (lane.workers or 0) >= most_workers:
-        return "workers"
+        return LimitReason.MAX_WORKERS
     if "cap" in reason:
-        return "cap"
+        return LimitReason.CONCURRENCY
     if "answers take longer" in reason or "more than a fifth" in reason:
-        return "speed"
-    return "start"
+        return LimitReason.SPEED
+    return LimitReason.STARTING
 
 
-def _merged(quota: str, kinds: Iterable[tuple[Moment, str]]) -> Iterator[LimitSpan]:
+# ---------------------------------------------------------------------------------------------- sums
+
+
+def _merged(found: Iterable[tuple[Moment, Limit]], *, is_recorded: bool) -> Iterator[LimitSpan]:
     """Yield neighbouring intervals with one limit as one span."""
     span: LimitSpan | None = None
-    for moment, kind in kinds:
-        if (
-            span is not None
-            and span.run == moment.run
-            and span.kind == kind
-            and span.end >= moment.at - moment.seconds / 2
-        ):
+    latest: Limit | None = None
+    for moment, limit in found:
+        follows = span is not None and span.run == moment.run and span.end >= moment.at - moment.seconds / 2
+        if span is not None and follows and limit == latest:
             span = attrs.evolve(span, end=moment.at + moment.seconds)
             continue
         if span is not None:
             yield span
+        latest = limit
         span = LimitSpan(
-            quota=quota,
+            quota=limit.quota,
             run=moment.run,
             start=moment.at,
             end=moment.at + moment.seconds,
-            limit=_WORDS[kind],
-            kind=kind,
+            limit=limit.words,
+            kind=limit.kind,
+            is_recorded=is_recorded,
         )
     if span is not None:
         yield span
 
 
-def shares(spans: Iterable[LimitSpan], seconds: float) -> tuple[LimitShare, ...]:
-    """Return for how long each thing limited each lane, the longest first.
+def shares(recorded: Mapping[Limit, float], derived: Iterable[LimitSpan], seconds: float) -> tuple[LimitShare, ...]:
+    """Return for how long each thing limited the batch or a lane, the longest first.
 
     Args:
-        spans: What limited the lanes over time.
+        recorded: For how long each limit held in the runs that recorded it.
+        derived: What limited the lanes in the other runs.
         seconds: Time of all runs.
     """
-    sums: dict[tuple[str, str, str], float] = {}
-    for span in spans:
-        key = (span.quota, span.limit, span.kind)
-        sums[key] = sums.get(key, 0.0) + span.end - span.start
+    sums: defaultdict[Limit, float] = defaultdict(float, recorded)
+    for span in derived:
+        sums[Limit(span.kind, span.limit, span.quota)] += span.end - span.start
     return tuple(
         LimitShare(
-            quota=quota, limit=limit, kind=kind, seconds=length, share=min(1.0, length / seconds) if seconds else 0.0
+            quota=limit.quota,
+            limit=limit.words,
+            kind=limit.kind,
+            seconds=length,
+            share=min(1.0, length / seconds) if seconds else 0.0,
         )
-        for (quota, limit, kind), length in sorted(sums.items(), key=lambda one: -one[1])
+        for limit, length in sorted(sums.items(), key=lambda one: -one[1])[:MOST_SHARES]
     )

@@ -94,8 +94,7 @@ def _outcome(report: JournalReport) -> str:
     sentence = f"{counts.succeeded:,} of {quantity(counts.total, 'item')} succeeded, {failed:,} failed{left}."
     if report.limits:
         longest = report.limits[0]
-        what = "it" if len(report.lanes) == 1 else f"the lane {longest.quota}"
-        sentence += f" For {longest.share:.0%} of the time {what} was limited by {longest.limit}."
+        sentence += f" What limited it for {longest.share:.0%} of the time: {longest.limit}."
     stopped = (
         f"<p><b>The latest run ended early:</b> {escape(report.stopped, 600)}</p>"
         if report.stopped and counts.pending
@@ -133,17 +132,17 @@ def _over_time(report: JournalReport, charts: Charts) -> str:
 def _limits(report: JournalReport, charts: Charts) -> str:
     if not report.limits:
         return ""
-    source = (
-        "Recorded by the runs."
-        if report.limits_are_recorded
-        else "Derived from the changes of the pace and from what the calls did."
-    )
+    recorded = {span.is_recorded for span in report.limit_spans}
+    source = "Recorded by the runs, second by second."
+    if recorded != {True}:
+        some = "Of runs that did not record it: derived" if True in recorded else "Derived"
+        source = f"{some} for each lane from the changes of its pace and from what its calls did."
     rows = [
         (
             _Html(
                 f'<svg class="key" viewBox="0 0 14 12" aria-hidden="true"><rect class="band {share.kind}" width="14" height="12"/></svg>{escape(share.limit)}'
             ),
-            share.quota,
+            share.quota or "",
             format_duration(share.seconds),
             f"{share.share:.0%}",
         )

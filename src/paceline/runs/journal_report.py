@@ -64,12 +64,11 @@ def report(journal: str | PathLike[str], *, with_text: bool = False) -> JournalR
         moments = timeline.moments()
         tape = _Tape(reader)
         lane_figures = timeline.lanes(lanes, tape)
-        spans_of_limits = limits.derive(
-            moments,
-            lane_figures,
-            tape.workers,
-            most_workers=None if options is None else options.max_workers,
+        recorded = limits.Recorded(reader.limit_entries(), spans, moments)
+        derived = limits.derive(
+            moments, lane_figures, tape.workers, most_workers=None if options is None else options.max_workers
         )
+        derived = tuple(span for span in derived if span.run not in recorded.runs)
         models = tuple(sorted((_model(one, ladder, by_model) for one in totals), key=_rank))
         is_priced = bool(totals) and not other_calls and all(one.priced == one.calls for one in totals)
         return JournalReport(
@@ -89,9 +88,8 @@ def report(journal: str | PathLike[str], *, with_text: bool = False) -> JournalR
             latency=latency,
             moments=moments,
             lanes=lane_figures,
-            limits=limits.shares(spans_of_limits, sum(span.seconds for span in spans)),
-            limit_spans=spans_of_limits,
-            limits_are_recorded=False,
+            limits=limits.shares(recorded.seconds, derived, sum(span.seconds for span in spans)),
+            limit_spans=(*recorded.spans(), *derived),
             pace=tuple(tape.decisions),
             pace_count=tape.count,
             failures=collect.failures(reader, characters=characters),
