@@ -9,15 +9,19 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import attrs
 
+from . import result_table
 from .accounting import ModelUse, total
 from .exceptions import JournalError, PacelineError
 from .fault import Fault, FaultKind
 from .fault_groups import FaultGroup, FaultGroups
 from .item_result import Attempt, is_pending, is_result, make_result
 from .quantity import quantity
+from .result_html import outcome_html
 from .usage import NO_USAGE, TokenUsage
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from .item_result import ItemResult as WorkItemResult
 else:
     from .item_result import WorkItemResult
@@ -122,6 +126,48 @@ class BatchResult(Generic[T]):
     def in_input_order(self) -> tuple[WorkItemResult[T], ...]:
         """Return the results in the order of the input."""
         return tuple(sorted(self.results, key=lambda result: result.index))
+
+    def to_dicts(self) -> list[dict[str, Any]]:
+        """Return a row for each item, in the order of the input, as a dictionary; empty if the results were delivered by a stream.
+
+        Each row has `id`, `output` and `context` (the objects themselves), `success`, `error_kind` and `error_message` (None: it succeeded),
+        `model`, the tokens over all attempts (`input_tokens`, `output_tokens`, `cached_input_tokens`, `total_tokens`,
+        `cache_written_tokens`, `cache_written_1h_tokens`), `cost` (USD; None: not known), `attempts`, `refusals`, and `seconds`.
+        """
+        return list(result_table.rows(self.in_input_order()))
+
+    def to_pandas(self) -> pd.DataFrame:
+        """Return the rows of `to_dicts` as a pandas frame.
+
+        Texts have the type `string`, outputs and contexts `object`, `success` `bool`, tokens, attempts and refusals `int64`,
+        seconds and cost `float64`. What is not known is missing: `pd.NA` in texts, NaN in the cost.
+
+        Raises:
+            MissingExtraError: pandas is not installed; the extra `pandas` has it.
+        """
+        return result_table.frame(self.in_input_order())
+
+    def _repr_html_(self) -> str:
+        """Return the outcome as a small table, as a notebook shows it."""
+        pending = f", {self.pending:,} pending" if self.pending else ""
+        head = f"{quantity(self.total_items, 'item')}: {self.succeeded:,} succeeded, {self.failed - self.pending:,} failed{pending}"
+        usage = self.usage
+        facts = [
+            ("time", f"{self.seconds:,.1f} s"),
+            ("cost", _usd(self.cost, self.models)),
+            (
+                "tokens",
+                f"{usage.input_tokens:,} in ({usage.cached_input_tokens:,} cached), {usage.output_tokens:,} out",
+            ),
+            ("throttled", quantity(self.refusals, "call")),
+        ]
+        if len(self.models) > 1:
+            facts += [(use.model, f"{quantity(use.calls, 'call')}, {_usd(use.cost, [use])}") for use in self.models]
+        if self.recalled:
+            facts.append(("recalled", f"{quantity(self.recalled, 'item')} without a call"))
+        if self.stopped is not None:
+            facts.append(("stopped", self.stopped.message))
+        return outcome_html(head, facts, self.failures, self.messages)
 
     def summary(self) -> str:
         """Return a few lines for people: items, failures by kind, refusals, workers, tokens, cost, wall-clock time."""

@@ -178,7 +178,7 @@ class Timeline:
 
     def __init__(self, reader: JournalAggregates, spans: Sequence[RunSpan], quotas: Sequence[str]) -> None:
         self._spans = [span for span in spans if span.seconds > 0]
-        self.width = interval(sum(span.seconds for span in self._spans))
+        self.width: float = interval(sum(span.seconds for span in self._spans))
         """Seconds of an interval."""
         self._counts = {span.run: max(1, round(span.seconds / self.width)) for span in self._spans}
         self._sums: defaultdict[tuple[int, str | None], dict[int, _Sums]] = defaultdict(dict)
