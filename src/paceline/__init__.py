@@ -27,6 +27,7 @@ from ._public import load
 
 if TYPE_CHECKING:
     from ._core.accounting import Price as Price
+    from ._core.budget import Budget as Budget
     from ._core.config import ProcessorConfig as ProcessorConfig
     from ._core.fault import Fault as Fault
     from ._core.fault import FaultKind as FaultKind
@@ -56,6 +57,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "BatchResult",
+    "Budget",
     "CallError",
     "CallableStrategy",
     "Fault",
@@ -85,6 +87,7 @@ __all__ = [
 
 _HOMES = {
     "BatchResult": "_core.results",
+    "Budget": "_core.budget",
     "CallError": "exceptions",
     "CallableStrategy": "llm_strategies.callable",
     "Fault": "_core.fault",

@@ -187,6 +187,8 @@ class LLMCallStrategy(ABC, Generic[T_co]):
     raises; the engine reads it after each call and resets it to None."""
     price: Price | None = None
     """The price of its tokens in USD, for the batch's accounting; None: unknown."""
+    max_output_tokens: int | None = None
+    """Upper bound on the tokens of an answer, for the reservation of a budget and for estimates; None: unknown."""
     server: str | None = None
     """Where its calls go, for people, such as `https://api.openai.com/v1`: without credentials. None: unknown. It is shown before a run."""
     connections: Connections | None = None

@@ -1,5 +1,6 @@
 """Every exception of paceline. `PacelineError` is the root of all but `Skip`, which a middleware raises to skip an item."""
 
+from ._core.exceptions import BudgetError as BudgetError
 from ._core.exceptions import Busy as Busy
 from ._core.exceptions import CallError as CallError
 from ._core.exceptions import ConfigurationError as ConfigurationError
@@ -20,6 +21,7 @@ from ._core.results import SourceError as SourceError
 from ._core.results import UnsavedError as UnsavedError
 
 __all__ = [
+    "BudgetError",
     "Busy",
     "CallError",
     "ConfigurationError",

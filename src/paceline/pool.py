@@ -13,7 +13,8 @@ from uuid import uuid4
 
 from anyio.lowlevel import checkpoint
 
-from ._core.config import ProcessorConfig, refuse_settings
+from ._core.budget import Budget
+from ._core.config import ProcessorConfig, refuse_settings, with_budget
 from ._core.exceptions import ConfigurationError
 from ._core.fault import POOL_DRAINED
 from ._core.pace import PaceController, PaceKnowledge
@@ -62,6 +63,7 @@ def open_pool(  # noqa: PLR0913 - all have good defaults
     observers: Sequence[BaseObserver] = (),
     pace: NewPace = PaceController,
     knowledge: Mapping[str, PaceKnowledge] = NO_KNOWLEDGE,
+    budget: Budget | None = None,
     max_waiting: int = 10_000,
     max_waiting_bytes: int = 256_000_000,
 ) -> Pool:
@@ -80,6 +82,7 @@ def open_pool(  # noqa: PLR0913 - all have good defaults
         observers: Observers, each of which receives every event.
         pace: Function that creates the rate controller of a new quota key, from what is known of the quota or None.
         knowledge: What is known of quotas, by quota key, from an earlier `knowledge()`.
+        budget: Cap on what all calls of the pool cost, in place of `ProcessorConfig(budget=...)`; None: that of `config`.
         max_waiting: Single calls that may wait for their turn at once; one more raises `Busy`.
         max_waiting_bytes: Bytes that the prompts of these calls may take in memory, all together: a text takes one for each Latin character,
             and two or four otherwise; media take those of their content.
@@ -88,7 +91,7 @@ def open_pool(  # noqa: PLR0913 - all have good defaults
         ConfigurationError: A middleware, an observer or the journal is of another type, or a number is out of its bounds.
         JournalError: On entering: the journal cannot be written, another process writes it, or the file is not a journal.
     """
-    config = ProcessorConfig() if config is None else config
+    config = with_budget(config, budget)
     room = RoomLimits(max_waiting, max_waiting_bytes)
     hooks = Hooks(config, middlewares, observers)
     return Pool(_Pool(config, hooks, pace, knowledge, as_journal(journal), room))
@@ -154,6 +157,7 @@ class Pool:
             Busy: Nothing was sent; answer 503 with its `retry_after`. Too many calls wait; or at the pace measured lately the answer would come
                 only after `timeout`; or no call of the strategy is made for a while, as its key was denied or its quota is exhausted;
                 or the pool was drained or is being left.
+            BudgetError: The pool's budget is used up; nothing was sent.
             ConfigurationError: `timeout` is not a number of seconds above 0.
             InvalidWorkItemError: `strategy` or `prompt` is of another type.
             MisuseError: The pool is not open, or belongs to another event loop; or it has a journal, and a call with this `item_id` is in

@@ -13,7 +13,8 @@ import attrs
 from anyio import CancelScope
 from anyio.lowlevel import checkpoint
 
-from ._core.config import ProcessorConfig
+from ._core.budget import Budget
+from ._core.config import ProcessorConfig, with_budget
 from ._core.exceptions import ConfigurationError, MisuseError
 from ._core.fault import DRAINED
 from ._core.pace import PaceController, PaceKnowledge
@@ -51,6 +52,7 @@ class Options(TypedDict, total=False):
     pace: NewPace
     knowledge: Mapping[str, PaceKnowledge]
     journal: Journal | str | PathLike[str] | None
+    budget: Budget | None
 
 
 class ParallelBatchProcessor(Generic[T]):
@@ -72,10 +74,11 @@ class ParallelBatchProcessor(Generic[T]):
             what the journal stored.
         journal: Path of a journal file, or a `paceline.journal.SqliteJournal`. Every result is committed before it is handed
             over, stored results are recalled without a call, and the pace is stored too. Opened when the processor is entered.
+        budget: Cap on what the calls cost, in place of `ProcessorConfig(budget=...)`; None: that of `config`.
 
     Raises:
-        ConfigurationError: A middleware, an observer or the journal is of another type, or a number in `knowledge` is out of its
-            bounds.
+        ConfigurationError: A middleware, an observer or the journal is of another type, a number in `knowledge` is out of its
+            bounds, or both `config` and `budget` are given. On entering: there is a budget, and a journal that cannot tell what was spent.
         JournalError: On entering: the journal cannot be written, another process writes it, or the file is not a journal.
     """
 
@@ -88,8 +91,9 @@ class ParallelBatchProcessor(Generic[T]):
         pace: NewPace = PaceController,
         knowledge: Mapping[str, PaceKnowledge] = NO_KNOWLEDGE,
         journal: Journal | str | PathLike[str] | None = None,
+        budget: Budget | None = None,
     ) -> None:
-        config = ProcessorConfig() if config is None else config
+        config = with_budget(config, budget)
         self._pool = Pool(config, Hooks(config, middlewares, observers), pace, knowledge, as_journal(journal))
         self._running: Batch | None = None
         self._queue: deque[LLMWorkItem[T]] = deque()

@@ -55,13 +55,16 @@ async def process_prompts(
     the journal gives each prompt a call, `dedupe=True` one to all that are equal.
 
     Raises:
+        ConfigurationError: There is a budget in USD, and a model without a price; nothing was called.
         InvalidWorkItemError: `strategy` is not an `LLMCallStrategy`, `prompts` is not iterable, or it is a sequence and one of its
             members is not a prompt.
         InputError: `prompts` is a file whose check has failed; nothing was called.
         SourceError: `prompts` raised, or yielded a value that is not a prompt. What was read before is in the error's `batch`.
         JournalError: The journal cannot be used; an UnsavedError has the results that it could not store.
     """
-    async with _private_pool(options) as pool:
+    pool = _private_pool(options)
+    await _require_prices(pool, strategy)
+    async with pool:
         return await pool.collect(intake_of(strategy, prompts))
 
 
@@ -101,7 +104,9 @@ class _PromptStream(AbstractAsyncContextManager[ResultStream[T]]):
 
     async def __aenter__(self) -> ResultStream[T]:
         async with AsyncExitStack() as stack:
-            pool = await stack.enter_async_context(_private_pool(self._options))
+            pool = _private_pool(self._options)
+            await _require_prices(pool, self._strategy)
+            await stack.enter_async_context(pool)
             results = await stack.enter_async_context(pool.stream(intake_of(self._strategy, self._prompts)))
             self._stack = stack.pop_all()
         return results
@@ -193,6 +198,15 @@ def _run_in_thread(call: Callable[[], Awaitable[R]], backend: Backend) -> R:
                 from_thread.run_sync(scope.cancel, token=token)
             raise
     return results[0]  # there is one: only the interrupt above cancels the scope
+
+
+async def _require_prices(pool: Pool, strategy: object) -> None:
+    """Raise ConfigurationError if a budget in USD cannot be kept, as a model has no price: before anything is paid."""
+    budget = pool.config.budget
+    if budget is not None and budget.has_usd and isinstance(strategy, LLMCallStrategy):
+        from .llm_strategies.prices import require_prices  # noqa: PLC0415 - only where it is needed
+
+        await require_prices(budget, strategy)
 
 
 def _private_pool(options: Options) -> Pool:

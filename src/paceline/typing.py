@@ -6,6 +6,7 @@ type-checked constructs a result with `make_result`.
 """
 
 from ._core.accounting import ModelUse as ModelUse
+from ._core.budget import Spent as Spent
 from ._core.connections import Connections as Connections
 from ._core.fault import FaultReason as FaultReason
 from ._core.limitation import Limitation as Limitation
@@ -48,6 +49,7 @@ __all__ = [
     "Prompt",
     "Served",
     "Signal",
+    "Spent",
     "Throttled",
     "Tokens",
     "make_result",

@@ -13,7 +13,7 @@ import pytest
 from paceline.cli.app import app
 from paceline.cli.commands.report import report_data
 from paceline.cli.commands.status import status_data
-from paceline.cli.exit_codes import BROKEN_PIPE, FAILED, OK, SIGNALLED, UNSAVED, USAGE
+from paceline.cli.exit_codes import BROKEN_PIPE, FAILED, OK, OVER_BUDGET, SIGNALLED, UNSAVED, USAGE
 from paceline.journal.writer import JournalWriter
 from paceline.runs import report, status
 
@@ -71,7 +71,15 @@ def test_every_command_has_a_section():
 def test_every_exit_code_is_documented():
     text = PAGE.read_text("utf-8").partition("\n## Exit codes\n")[2]
     documented = {int(code) for line in re.findall(r"^\| ([\d, ]+) \|", text, re.MULTILINE) for code in line.split(",")}
-    assert documented == {OK, FAILED, USAGE, UNSAVED, BROKEN_PIPE, *(SIGNALLED + number for number in (1, 2, 15))}
+    assert documented == {
+        OK,
+        FAILED,
+        USAGE,
+        UNSAVED,
+        OVER_BUDGET,
+        BROKEN_PIPE,
+        *(SIGNALLED + number for number in (1, 2, 15)),
+    }
 
 
 @pytest.mark.parametrize("command", COMMANDS)

@@ -102,6 +102,14 @@ class Price:
         ) / _MILLION
 
 
+def most_of(price: Price, sent: int, made: int) -> float:
+    """Return the cost in USD of a call with so many input and output tokens, none of which was read from a cache."""
+    for above, dearer in price.tiers:
+        if sent > above:
+            price = dearer
+    return (sent * price.input + made * price.output) / _MILLION
+
+
 def cost_of(usage: TokenUsage, price: Price | None) -> float | None:
     """Return the cost of one call in USD; None if the price is not known, or tokens are neither input nor output."""
     return None if price is None or not usage.is_itemised else price.of(usage)

@@ -13,6 +13,8 @@ from typing import Any, Literal, TypeAlias
 import attrs
 from attrs import setters
 
+from .budget import Budget
+from .exceptions import ConfigurationError
 from .retry import RetryPolicy
 from .validators import Instance, is_at_least_one, is_seconds
 
@@ -53,6 +55,9 @@ class ProcessorConfig:
     pending: a wrong model name, or a server that is not running, fails every item."""
     retry: RetryPolicy = attrs.field(factory=RetryPolicy, validator=Instance(RetryPolicy))
     """Budgets of one item, and waits between its calls."""
+    budget: Budget | None = attrs.field(default=None, validator=attrs.validators.optional(Instance(Budget)))
+    """Cap on what all calls cost, over all batches, and with a journal over all runs: at the cap a batch ends early, with pending items.
+    Assign a higher one to go on. None: no cap. A cap in USD needs the price of each model."""
     _listeners: list[Callable[[], None]] = attrs.field(init=False, factory=list, repr=False, eq=False)
 
     def subscribe(self, listener: Callable[[], None]) -> Callable[[], None]:
@@ -61,13 +66,27 @@ class ProcessorConfig:
         return lambda: self._listeners.remove(listener)
 
 
+def with_budget(config: ProcessorConfig | None, budget: Budget | None) -> ProcessorConfig:
+    """Return settings, or the default ones with a budget.
+
+    Raises:
+        ConfigurationError: Both are given.
+    """
+    if budget is None:
+        return ProcessorConfig() if config is None else config
+    if config is not None:
+        raise ConfigurationError("config has a field for the budget: give ProcessorConfig(budget=...) alone")
+    return ProcessorConfig(budget=budget)
+
+
 def refuse_settings(options: Mapping[str, object]) -> None:
     """Raise for an option that is a setting: it belongs in the config.
 
     Raises:
         TypeError: One of `options` is the name of a setting.
     """
-    given = {field.name: options[field.name] for field in attrs.fields(ProcessorConfig) if field.name in options}
+    names = {field.name for field in attrs.fields(ProcessorConfig)} - {"budget"}  # which is an argument, too
+    given = {name: options[name] for name in options if name in names}
     if given:
         settings = ", ".join(f"{name}={value!r}" for name, value in given.items())
         are = "is a setting" if len(given) == 1 else "are settings"

@@ -8,6 +8,7 @@
     │   └── DuplicateItemError              its id is already in the batch
     ├── MisuseError (RuntimeError)          a method was called in the wrong order
     ├── Busy                                a pool takes no further call now: too many wait, it is shut or drained
+    ├── BudgetError                         the budget of a pool is used up for a single call
     ├── SourceError                         the caller's source of work raised; carries the batch so far
     ├── JournalError                        a journal cannot be read or written
     │   ├── JournalInUseError               another process writes it
@@ -105,6 +106,10 @@ class DuplicateItemError(InvalidWorkItemError):
 
 class MisuseError(PacelineError, RuntimeError):
     """A method was called in a state in which it is not allowed."""
+
+
+class BudgetError(PacelineError):
+    """The budget of a pool is used up, or cannot be kept as a price is not known; the call was not made. A batch ends with pending items instead."""
 
 
 class Busy(PacelineError):  # noqa: N818 - what it says, as in `trio.WouldBlock`

@@ -78,6 +78,8 @@ class FaultReason(enum.StrEnum):
     """`denied`: the server's certificate is not trusted, so that neither key nor prompt was sent."""
     CREDIT = "credit"
     """`exhausted`: credit, a budget or a spending limit is used up, or billing is not set up."""
+    BUDGET = "budget"
+    """`pending`: the budget that was given here is used up, or cannot be kept as a price is not known."""
 
 
 TRANSIENT_KINDS = frozenset(

@@ -115,6 +115,16 @@ class Request:
             return str(reason)
         return None
 
+    @property
+    def output_bound(self) -> int | None:
+        """Its own upper bound on the tokens of the answer; None if it has none."""
+        for fields in (self.body, *map(self.body.get, _CONFIGS)):
+            if isinstance(fields, Mapping):
+                for name in _LIMITS:
+                    if type(bound := fields.get(name)) is int and bound > 0:
+                        return bound
+        return None
+
     def objection(self, whose: str) -> str | None:
         """Return why a model of another provider cannot answer the request, in a sentence; None if it can.
 

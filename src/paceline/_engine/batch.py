@@ -30,6 +30,7 @@ from .delivery import Outlet
 from .foreign import interrupt_of, is_cancelled
 from .intake import Intake, ReadItems
 from .job import Job
+from .spending import OverBudget
 from .steps import STEP, in_steps
 from .strategy_values import model_of
 
@@ -191,6 +192,16 @@ class Batch(ReadItems):
         """Start no more calls in a lane."""
         super().give_up_lane(lane, reason)
         self._wake_reader()
+
+    def heed_budget(self, job: Job, over: OverBudget) -> None:
+        """Make no more calls, or none of a model whose own budget is used up."""
+        lane = job.lane_or_raise
+        if over.of_model:
+            self.give_up_lane(lane, over.fault)
+            self._services.scheduler.stopped_lanes.look_at(lane)
+            self.stop_if_exhausted(over.fault)
+        else:
+            self.stop(over.fault)
 
     def stop_if_exhausted(self, reason: Fault) -> None:
         """Stop if no lane is left in which a call may start."""

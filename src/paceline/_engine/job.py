@@ -8,6 +8,7 @@ from typing import Any
 from anyio import CancelScope
 
 from .._core import escalation, retry
+from .._core.budget import Reserve
 from .._core.fault import Fault
 from .._core.item_result import WorkItemResult as ItemResultClass
 from .._core.priority_band import Customer
@@ -17,6 +18,7 @@ from .._core.usage import NO_USAGE, TokenUsage
 from ..abc import Ladder, LLMCallStrategy, LLMWorkItem
 from .lane import Lane
 from .lane_job import ConnectionUse
+from .spending import OverBudget
 from .strategy_values import ladder_of, model_of
 from .submitter import Submitter
 
@@ -62,6 +64,10 @@ class Job:
     """Length of the prompt that `cost` was computed from."""
     use: ConnectionUse | None = None
     """The connections that its next call needs one of; None: they are not limited."""
+    reservation: Reserve | None = None
+    """What is reserved for its call under a budget; None: nothing, or there is no budget."""
+    over_budget: OverBudget | None = None
+    """Why its call may not start; None: it may."""
     turn: Any = None
     """What the task of a single call has to do next; None: it is an item of a batch, or the task has left."""
     in_flight: bool = False
@@ -167,6 +173,10 @@ class Job:
     def estimate(self, cost: float, characters: int | None) -> None:
         """Set the token estimate of its next call."""
         self.cost, self.characters = cost, characters
+
+    def reserve(self, call: Reserve | None, over_budget: OverBudget | None) -> None:
+        """Set what is reserved for its call, or why it may not start."""
+        self.reservation, self.over_budget = call, over_budget
 
     def start(self, now: float, order: int, ticket: Any) -> None:
         """Record that its call may start: the controller counts it."""

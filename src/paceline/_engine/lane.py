@@ -18,6 +18,7 @@ from .._core.token_estimate import TokenCosts
 from ..abc import RateController
 from .lane_job import LaneJob, estimate_cost
 from .learned import LearnedQuota
+from .spending import Spending
 
 _MIN_READ_AHEAD = 64  # items per lane; two for each call that may be in flight if that is more
 _FIRST_REOPENING, _LAST_REOPENING = (
@@ -32,8 +33,9 @@ J = TypeVar("J", bound=LaneJob)
 class Lane(Generic[J]):
     """The jobs that share a quota, and the rate controller that paces them."""
 
-    def __init__(self, quota: str, learned: LearnedQuota) -> None:
+    def __init__(self, quota: str, learned: LearnedQuota, spending: Spending) -> None:
         self.quota = quota
+        self._spending = spending
         self.pace: RateController = learned.pace
         self.costs: TokenCosts = learned.costs
         self.overloads: LaneOverloads = learned.overloads
@@ -167,15 +169,23 @@ class Lane(Generic[J]):
             return self.queue.ready_at(now)
         if job.use is not None and not job.use.has_room:
             return math.inf
+        if self._spending.budget is not None and self._spending.must_wait(job, self.quota):
+            return math.inf
         return self.pace.admit_at(now, job.cost or estimate_cost(job, self.costs))
 
     def held_by(self, now: float) -> Sequence[object]:
-        """Return the customers, and the connections, that hold its next call back."""
+        """Return the customers, the connections and the budget that hold its next call back."""
         if self._exhausted is not None or self.health.is_suspended:
             return []
-        held = self.queue.held_back(now)
+        held: list[object] = [*self.queue.held_back(now)]
         job = self.queue.peek(now)
-        return held if job is None or job.use is None or job.use.has_room else [*held, job.use]
+        if job is None:
+            return held
+        if job.use is not None and not job.use.has_room:
+            held.append(job.use)
+        if self._spending.budget is not None and self._spending.must_wait(job, self.quota):
+            held.append(self._spending)
+        return held
 
     def add(self, job: J) -> None:
         """Let a job wait for its first call."""

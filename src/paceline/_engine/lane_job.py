@@ -7,6 +7,7 @@ from typing import Any, Protocol
 
 import attrs
 
+from .._core.budget import Reserve
 from .._core.fault import Fault, FaultKind, FaultReason
 from .._core.priority_band import Customer
 from .._core.prompt import characters_of
@@ -89,6 +90,15 @@ class LaneJob(Protocol):
     @property
     def was_called(self) -> bool:
         """Whether a call of it has ended."""
+        ...
+
+    @property
+    def reservation(self) -> Reserve | None:
+        """What is reserved for its call; None: nothing."""
+        ...
+
+    def reserve(self, call: Reserve | None, over_budget: Any) -> None:
+        """Set what is reserved for its call, or why it may not start."""
         ...
 
     def wait(self, *, estimate_again: bool = False) -> None:

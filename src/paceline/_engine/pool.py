@@ -21,8 +21,9 @@ from anyio import CancelScope, Lock, NoEventLoopError, create_task_group, curren
 from anyio.lowlevel import EventLoopToken, checkpoint, current_token
 
 from .._core import events
+from .._core.budget import Spent
 from .._core.config import ProcessorConfig
-from .._core.exceptions import MisuseError
+from .._core.exceptions import ConfigurationError, MisuseError
 from .._core.fault import DRAINED, Fault, FaultKind, pending_fault
 from .._core.pace import PaceKnowledge, PaceStatistics
 from .._core.results import BatchResult, WorkItemResult
@@ -76,6 +77,7 @@ class Pool:
         self._room = room or RoomLimits()
         self._clock = Clock()
         self._scheduler = Scheduler(config, self._clock, self._learned)
+        self._scheduler.set_budget(config.budget)
         self._draw = random.Random().random  # noqa: S311 - jitter, not cryptography
         self._strategies = Strategies(config, hooks, self._scheduler, self._chance, self._start_task)
         self._services = Services(
@@ -122,6 +124,8 @@ class Pool:
             return
         stored = await journal.open(share=not self._hooks.rewrite_items)
         try:
+            if self.config.budget is not None:
+                self._scheduler.spending.restart(await _spent(journal))
             self._learned.add_stored(stored)
         except BaseException:
             with CancelScope(shield=True):
@@ -205,7 +209,12 @@ class Pool:
         self._start_task(run)
 
     def _on_setting(self) -> None:
-        self._in_loop(self._scheduler.allow_more)
+        self._in_loop(self._heed_settings)
+
+    def _heed_settings(self) -> None:
+        if self.config.budget is not self._scheduler.spending.budget:
+            self._scheduler.set_budget(self.config.budget)
+        self._scheduler.allow_more()
 
     def _in_loop(self, function: Callable[..., object], *args: object) -> None:
         """Call a function in the pool's thread: at once, or soon if this is another one; not at all if the pool is closed."""
@@ -435,6 +444,22 @@ class Pool:
         figures, lane = learned.pace.statistics(), self._scheduler.lanes.get(quota)
         opens_at = figures.gate if lane is None or lane.exhausted is None else max(figures.gate, lane.reopens_at)
         return attrs.evolve(figures, opens_in=max(0.0, opens_at - self._now()))
+
+
+async def _spent(journal: Journal) -> Spent:
+    """Return what the calls that a journal has have cost.
+
+    Raises:
+        ConfigurationError: The journal cannot tell.
+    """
+    spent = getattr(journal, "spent", None)
+    if spent is None:
+        name = type(journal).__qualname__
+        raise ConfigurationError(
+            f"{name} cannot tell what its calls have cost, so a budget cannot be kept; define async spent()"
+        )
+    found: Spent = await spent()
+    return found
 
 
 class StreamedBatch:

@@ -19,6 +19,7 @@ import attrs
 from anyio import CancelScope
 
 from .._core import pace
+from .._core.budget import Budget
 from .._core.config import ProcessorConfig
 from .._core.connections import Connections
 from .._core.fault import Fault, FaultKind
@@ -30,6 +31,7 @@ from .job import Job
 from .lane import Lane
 from .lane_job import ConnectionUse
 from .learned import LearnedQuotas
+from .spending import Spending
 from .stopped_lanes import StoppedLanes
 from .strategy_values import connections_of
 from .submitter import Submitter
@@ -52,6 +54,8 @@ class Scheduler:
         self.config = config
         self._clock = clock
         self.alarm: Alarm = Alarm()
+        self.spending: Spending = Spending()
+        """What the calls have cost, and may."""
         self.lanes: dict[str, Lane[Job]] = {}
         """By quota key."""
         self.calls: CallsInFlight = CallsInFlight(self.lanes)
@@ -172,7 +176,7 @@ class Scheduler:
         """Return the lane of a quota, to which items of a submitter go from now on."""
         lane = self.lanes.get(quota)
         if lane is None:
-            lane = self.lanes[quota] = Lane(quota, self._learned.of(quota))
+            lane = self.lanes[quota] = Lane(quota, self._learned.of(quota), self.spending)
             if self._drops_idle and self._next_sweep == math.inf:
                 self._next_sweep = self._clock.now() + _SWEEP
                 self.alarm.ring_by(self._next_sweep)
@@ -230,6 +234,8 @@ class Scheduler:
         while (lane := self._ready.next(now)) is not None:
             job = lane.queue.take(now)
             if job is not None and job.waiting:
+                if self.spending.budget is not None:
+                    self.spending.reserve(job, lane.quota)
                 lane.start(job, now)
                 self._in_flight += 1
                 job.submitter.record_start()
@@ -278,6 +284,8 @@ class Scheduler:
         use = job.use
         if use is not None and not use.has_room:  # lanes may wait for the connection that becomes free
             self.release(use)
+        if self.spending.budget is not None:
+            self._release_reservation(job)
         change = lane.finish(job, now, signal)
         self._in_flight -= 1
         job.submitter.record_end()
@@ -290,8 +298,19 @@ class Scheduler:
         if lane.shut_until > -math.inf or not isinstance(signal, pace.Served):
             self.stopped_lanes.heed_gate(lane, now)
 
+    def _release_reservation(self, job: Job) -> None:
+        self.spending.release(job)
+        if self.spending.is_awaited:
+            self.spending.is_awaited = False
+            self.release(self.spending)
+
+    def set_budget(self, budget: Budget | None) -> None:
+        """Keep to another budget from now on."""
+        self.spending.set_budget(budget)
+        self.release(self.spending)
+
     def release(self, holder: object) -> None:
-        """Look again at the lanes that a customer or connections have held back: they do not any more."""
+        """Look again at the lanes that a customer, connections or the budget have held back: they do not any more."""
         self._ready.release(holder)
         self.allow_more()
 

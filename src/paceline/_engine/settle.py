@@ -118,7 +118,7 @@ def _settle_answer(  # noqa: PLR0913, PLR0917 - what an answer is
     if usage is not NO_USAGE:
         lane.costs.record(job.characters, usage)
     job.clear_refusals()
-    _record_attempt(job, lane, now, usage, None)
+    _record_attempt(services, job, lane, now, usage, None)
     job.step(services.config.retry, retry.ANSWERED)
     job.settle(output, None)
     if not lane.health.is_good:
@@ -218,7 +218,7 @@ def _report(services: Services, job: Job, lane: Lane[Job], call: FailedCall) -> 
         return call, own
     if not was_refused:
         job.clear_refusals()
-    _record_attempt(job, lane, call.at, call.usage, call.fault)
+    _record_attempt(services, job, lane, call.at, call.usage, call.fault)
     return call, own
 
 
@@ -248,7 +248,9 @@ def _refused(job: Job, lane: Lane[Job], call: FailedCall, patience: float) -> tu
     return attrs.evolve(call, fault=fault, by_limit=False), signal, True
 
 
-def _record_attempt(job: Job, lane: Lane[Job], ended: float, usage: TokenUsage, fault: Fault | None) -> None:
+def _record_attempt(  # noqa: PLR0913, PLR0917 - what an attempt is
+    services: Services, job: Job, lane: Lane[Job], ended: float, usage: TokenUsage, fault: Fault | None
+) -> None:
     """Record an attempt and its cost."""
     strategy, submitter = job.active_strategy, job.submitter
     model = model_of(strategy)
@@ -256,6 +258,8 @@ def _record_attempt(job: Job, lane: Lane[Job], ended: float, usage: TokenUsage, 
     account, accepted = submitter.tally.account, fault is None
     cost = account.book(model or lane.quota, usage, price_of(strategy), accepted=accepted)
     job.record_attempt(Attempt(job.number, started, seconds, lane.quota, usage, fault, model, cost))
+    if services.scheduler.spending.budget is not None:
+        services.scheduler.spending.spend(job, model or lane.quota, cost, usage)
     if accepted and job.ladder is not None:
         top = job.ladder.steps[-1]
         account.book_alone(model_of(top) or type(top).__qualname__, usage, price_of(top))

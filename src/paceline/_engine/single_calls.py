@@ -22,7 +22,7 @@ from anyio import Event, current_time, get_cancelled_exc_class
 from .._core import pace, retry
 from .._core.batch_state import BatchEvent, BatchState, step
 from .._core.config import ProcessorConfig
-from .._core.exceptions import JournalError, MisuseError
+from .._core.exceptions import BudgetError, JournalError, MisuseError
 from .._core.fault import Fault, FaultKind, pending_fault
 from .._core.results import BatchResult, UnsavedError, WorkItemResult
 from .._core.waiting_room import Refusal, RoomLimits, closed_refusal
@@ -135,6 +135,8 @@ class SingleCalls(AcceptedItems):
                 raise get_cancelled_exc_class()  # a strategy or a hook has caught it
 
     async def _call(self, job: Job, turn: Turn) -> None:
+        if job.over_budget is not None:
+            raise BudgetError(job.over_budget.fault.message)
         hopeless = self._refusals.of_hopeless(job, turn, waiting=self.waiting)
         if hopeless is None:
             reply = await make_call_in_callers_task(self._services, job)

@@ -29,6 +29,15 @@ def price_of(strategy: LLMCallStrategy[Any]) -> Price | None:
     return price if isinstance(price, Price) else None
 
 
+def output_bound_of(strategy: LLMCallStrategy[Any]) -> int | None:
+    """Return a strategy's upper bound on the tokens of an answer; None if it has none or it cannot be read."""
+    try:
+        bound = strategy.max_output_tokens
+    except Exception:  # noqa: BLE001 - as above
+        return None
+    return bound if type(bound) is int and bound > 0 else None
+
+
 def connections_of(strategy: LLMCallStrategy[Any]) -> Connections | None:
     """Return the connections of a strategy's client; None if they are not limited or cannot be read."""
     try:

@@ -14,6 +14,7 @@ from .._core.fault import Fault
 from .._core.fault_groups import FaultGroup
 from .lane import Lane
 from .lane_job import LaneJob
+from .spending import OverBudget
 from .statistics import Tally
 
 J = TypeVar("J", bound=LaneJob)
@@ -108,6 +109,9 @@ class Submitter(ABC, Generic[J]):
     @abstractmethod
     def give_up_lane(self, lane: Lane[J], reason: Fault) -> None:
         """Start no more calls in a lane."""
+
+    def heed_budget(self, job: J, over: OverBudget) -> None:
+        """Make no more calls like that of a job, for which the budget is used up."""
 
     def heed_shut(self, lane: Lane[J], now: float) -> None:
         """Heed that a lane starts no calls until a later time than before."""

@@ -217,6 +217,9 @@ async def make_call(services: Services, job: Job, scope: CancelScope) -> Reply:
     if services.hooks.has_observers:
         quota = job.lane_or_raise.quota
         services.hooks.publish(events.ItemStarted(item_id=job.item.item_id, quota=quota, attempt=attempt))
+    if job.over_budget is not None:
+        submitter.heed_budget(job, job.over_budget)
+        return job.over_budget.fault
     deadline = submitter.deadline
     if job.started >= deadline or job.started >= job.deadline or submitter.stopped is not None:
         fault = submitter.deadline_fault or submitter.stopped

@@ -53,7 +53,7 @@ _EXAMPLES = """Examples:
   paceline run prompts.jsonl --model gemini-2.5-flash
   paceline resume prompts.jsonl.results.jsonl"""
 _CODES = """Exit codes: 0 all items succeeded  1 items failed or pending, or lines skipped
-  2 usage, input or output     3 results could not be saved
+  2 usage, input or output     3 results could not be saved     4 budget used up
   129 hung up     130 interrupted     141 broken pipe     143 terminated"""
 
 

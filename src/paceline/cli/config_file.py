@@ -9,8 +9,8 @@
 Rules owned here:
 
 1. A key is the long name of an option, with - or _; `input` is the file to read. Keys at the top apply to every command that has the
-   option; those in a command's table apply to that command and override the top. The command line overrides both. Of `option`
-   and `price`, which are tables, each key is overridden by itself.
+   option; those in a command's table apply to that command and override the top. The command line overrides both. Of `option`,
+   `price` and `max-cost`, which may be tables, each key is overridden by itself.
 2. An unknown key, or a value of a wrong type or out of its bounds, is refused with the file, the key and what is expected, also when
    the command line overrides it: an invalid file stays invalid.
 3. Relative paths start from the file's folder, so that a file next to its data works from any folder.
@@ -29,6 +29,7 @@ import attrs
 from cyclopts import ArgumentCollection, Token
 
 from .._core.exceptions import ConfigurationError
+from ..runs.budget_options import max_costs_in
 from ..runs.option_values import OptionError, options_in
 from ..runs.options import RunOptions
 from ..runs.options_data import absolute, path_fields, suggestion, value_of
@@ -65,6 +66,9 @@ def apply_config(command: str, arguments: ArgumentCollection) -> None:
             argument.tokens[:0] = [Token(keyword=name, value=text, source=path) for text in texts]
         elif name == "price":
             argument.tokens[:0] = [Token(keyword=name, value=json.dumps(value), source=path)]
+        elif name == "max_cost":
+            texts = [f"{model}:{usd}" if model else str(usd) for model, usd in value.items()]
+            argument.tokens[:0] = [Token(keyword=name, value=text, source=path) for text in texts]
         elif not argument.tokens and not _is_overridden(name, by_name):
             argument.append(Token(keyword=name, implicit_value=value, source=path))
 
@@ -92,13 +96,13 @@ def read_config(path: str, command: str) -> dict[str, Any]:
 
 
 def _is_table(key: str, value: object) -> bool:
-    return isinstance(value, dict) and key not in {"option", "price"}
+    return isinstance(value, dict) and key not in {"option", "price", "max_cost"}
 
 
 def _joined_options(options: Mapping[str, Any], values: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the option and the price of both tables in one, as the command line joins several."""
+    """Return those options of both tables in one that the command line joins, too, if they are given several times."""
     joined: dict[str, Any] = {}
-    for name, parse in (("option", options_in), ("price", prices_in)):
+    for name, parse in (("option", options_in), ("price", prices_in), ("max_cost", max_costs_in)):
         found = [table[name] for table in (options, values) if name in table]
         if found:
             joined[name] = parse(found)

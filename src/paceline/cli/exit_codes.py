@@ -6,6 +6,7 @@
 | 1 | items failed, or the run ended early and items are pending, or lines of the input were skipped |
 | 2 | the command line, the input, the output or the journal is invalid, or the input could not be read to its end |
 | 3 | results could not be saved, or output could not be printed |
+| 4 | the budget is used up: items are pending, and a resumption with a higher one goes on |
 | 128 + N | signal N stopped the run: 130 for SIGINT (Ctrl-C), 143 for SIGTERM, 129 for SIGHUP |
 | 141 | the reader of stdout closed it |
 
@@ -16,6 +17,8 @@ from __future__ import annotations
 
 import errno
 from typing import TYPE_CHECKING, Final
+
+from .._core.fault import FaultReason
 
 if TYPE_CHECKING:
     from ..runs.run_report import RunReport
@@ -28,6 +31,8 @@ USAGE: Final = 2
 """The command line, the input, the output or the journal is invalid, or the input could not be read to its end."""
 UNSAVED: Final = 3
 """Results could not be saved, or output could not be printed."""
+OVER_BUDGET: Final = 4
+"""The budget is used up: items are pending, and a resumption with a higher one goes on."""
 SIGNALLED: Final = 128
 """Plus the number of the signal that stopped the run: 130 for SIGINT, 143 for SIGTERM, 129 for SIGHUP."""
 BROKEN_PIPE: Final = SIGNALLED + 13
@@ -49,4 +54,7 @@ def exit_code(report: RunReport, signal: int | None = None) -> int:
         return USAGE
     if signal is not None:
         return SIGNALLED + signal
+    stopped = report.batch.stopped
+    if stopped is not None and stopped.reason is FaultReason.BUDGET and report.unfinished:
+        return OVER_BUDGET
     return FAILED if report.unfinished or report.bad_lines else OK

@@ -138,6 +138,8 @@ _Effort: TypeAlias = Annotated[
 _Models: TypeAlias = Annotated[tuple[str, ...], _in_group("Model", **_MODELS)]
 _ModelOptions: TypeAlias = Annotated[tuple[str, ...], _in_group("Model", **_OPTIONS)]
 _Prices: TypeAlias = Annotated[tuple[str, ...], _in_group("Model", **_OPTIONS | {"metavar": "in=USD,out=USD"})]
+_MaxCost: TypeAlias = Annotated[tuple[str, ...], _in_group("Run", **_OPTIONS | {"metavar": "USD"})]
+_MaxTokens: TypeAlias = Annotated[int | None, _in_group("Run", show_default=False, **_WHOLE)]
 _Output: TypeAlias = Annotated[FilePath | None, _in_group("Output", alias="-o", **_FILE)]
 _FileFormat: TypeAlias = Annotated[FileFormat | None, _in_group("Output", show_default=False, **_FORMAT)]
 
@@ -243,6 +245,10 @@ class RunArguments(_StartArguments):
     """Maximum seconds per call."""
     keep_going: Annotated[bool, _in_group("Run", **_FLAG)] = False
     """Go on although the first calls all fail alike."""
+    max_cost: _MaxCost = ()
+    """Maximum cost in USD, earlier runs of the journal included, such as 5.00; MODEL:2.00 for one model; the rest stays pending."""
+    max_total_tokens: _MaxTokens = None
+    """Maximum tokens of all calls, input and output together; the rest stays pending."""
 
 
 @Parameter(name="*")
@@ -285,6 +291,10 @@ class ResumeArguments(_StartArguments):
     """Maximum seconds per call."""
     keep_going: Annotated[bool | None, _in_group("Run", **_FLAG)] = None
     """Go on although the first calls all fail alike."""
+    max_cost: _MaxCost = ()
+    """Maximum cost in USD from now on, earlier runs included; MODEL:2.00 for one model."""
+    max_total_tokens: _MaxTokens = None
+    """Maximum tokens from now on, earlier runs included."""
 
 
 @Parameter(name="*")

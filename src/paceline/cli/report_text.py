@@ -216,7 +216,11 @@ def _print_journal(report: RunReport, journal: JournalSummary) -> None:
             f"{counts.settled:,} of {quantity(counts.total, 'item')} {verb(counts.settled)} done{some}, "
             f"{counts.pending:,} {verb(counts.pending)} pending"
         )
-        print_message(f"{done}; resume with: {resume_command(journal.path)}")
+        stopped = report.batch.stopped
+        higher = (
+            " a higher --max-cost or --max-total-tokens" if stopped and stopped.reason is FaultReason.BUDGET else ""
+        )
+        print_message(f"{done}; resume with{higher}: {resume_command(journal.path)}")
     elif failed:
         command = next_command(journal.path, counts, report.batch.messages)
         end = (

@@ -21,6 +21,7 @@ import attrs
 from anyio import CancelScope, CapacityLimiter, to_thread
 
 from .._core.accounting import Price
+from .._core.budget import Spent
 from .._core.config import Durability
 from .._core.exceptions import ConfigurationError, JournalError, MisuseError
 from .._core.limitation import Limitation
@@ -194,6 +195,10 @@ class SqliteJournal:
             JournalError: Nothing was stored.
         """
         await self._run(self._open_writer.record_limits, limits)
+
+    async def spent(self) -> Spent:
+        """Return what the calls of all runs have cost, for a budget."""
+        return await self._run(self._open_writer.spent)
 
     @property
     def _open_writer(self) -> JournalWriter:

@@ -26,6 +26,7 @@ from typing import Any, Self, TypeAlias
 
 from .._codec import decode_knowledge, encode_knowledge
 from .._core.accounting import Price
+from .._core.budget import Spent
 from .._core.config import Durability
 from .._core.exceptions import ConfigurationError, JournalError, JournalInUseError
 from .._core.limitation import Limitation
@@ -33,6 +34,7 @@ from .._core.pace import PaceChange, PaceKnowledge
 from .._core.results import WorkItemResult, is_pending
 from . import lock, schema
 from .connection import connect_to_read, journal_errors
+from .costs import spent_in
 from .inserts import CommitRows, storable
 from .items import ItemTable
 from .records import OUTPUT, SEQ, ResultRow
@@ -237,6 +239,11 @@ class JournalWriter:
                 rows.add_attempts(item, first, result.attempts)
             rows.insert(db)
             self._uncommitted += rows.recent or ()
+
+    def spent(self) -> Spent:
+        """Return what the attempts of all runs have cost."""
+        with journal_errors(self.path):
+            return spent_in(self._db, self.path)
 
     def keep_recent(self) -> None:
         """Keep results in memory from now on, for `take_recent`."""

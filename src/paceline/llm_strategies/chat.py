@@ -31,7 +31,15 @@ from .._core.request import Request, with_defaults
 from .._core.usage import TokenUsage
 from ..abc import ErrorClassifier
 from .chat_client import ChatClient, Endpoint, Provider, one_of
-from .common import KeyHolder, ProviderErrorClassifier, check_arguments, fingerprint, is_same_host, quota_hint
+from .common import (
+    KeyHolder,
+    ProviderErrorClassifier,
+    check_arguments,
+    fingerprint,
+    is_same_host,
+    output_bound,
+    quota_hint,
+)
 from .output_types.answer_format import AnswerFormat
 from .output_types.output_type import NO_REQUESTS
 from .prices import Priced, processing_of
@@ -103,6 +111,7 @@ class ChatStrategy(KeyHolder, Priced[T], Generic[T]):
         self.is_sampled: bool = is_sampled(self._options)
         schema_text = self._output.instruction if self._mode in {"json", "text"} else ""
         self._fixed = self._fixed_arguments()
+        self.max_output_tokens: int | None = output_bound(self._fixed)
         texts = system_instruction, schema_text, self._tool_instruction
         self._instruction = "\n\n".join(filter(None, texts))
         self._keeps_model = keep_model

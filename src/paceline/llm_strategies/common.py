@@ -169,6 +169,13 @@ def shown_server(url: str) -> str:
     return shown_url(url) if is_direct else f"{shown_url(url)} through the proxy {shown_url(proxy or '')}"
 
 
+def output_bound(arguments: Mapping[str, Any]) -> int | None:
+    """Return the upper bound on the tokens of an answer to requests with these arguments; None if they have none."""
+    given = {**as_mapping(arguments.get("extra_body")), **arguments}
+    bounds = [given.get(name) for name in ("max_completion_tokens", "max_tokens", "max_output_tokens")]
+    return next((bound for bound in bounds if type(bound) is int and bound > 0), None)
+
+
 def is_same_host(url: str, other: str) -> bool:
     """Whether two URLs name the same host."""
     return urlsplit(url).hostname == urlsplit(other).hostname

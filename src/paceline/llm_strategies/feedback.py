@@ -77,6 +77,7 @@ class ValidationFeedback(LLMCallStrategy[T], Generic[T]):
 
     model: str | None = _inner()
     price: Price | None = _inner()
+    max_output_tokens: int | None = _inner()
     is_sampled: bool = _inner()
     server: str | None = _inner()
     connections: Connections | None = _inner()

@@ -21,6 +21,7 @@ from typing import Any, Generic, Literal, TypeAlias, TypeVar, get_args
 from anyio import to_thread
 
 from .._core.accounting import Price
+from .._core.budget import Budget
 from .._core.exceptions import ConfigurationError, MissingExtraError
 from ..abc import LLMCallStrategy
 
@@ -149,6 +150,23 @@ def known_price(strategy: LLMCallStrategy[Any]) -> Price | None:
     with suppress(ImportError):
         import genai_prices  # noqa: F401, PLC0415 - once imported, `Priced.price` looks the price up
     return strategy.price
+
+
+async def require_prices(budget: Budget, strategy: LLMCallStrategy[Any]) -> None:
+    """Check that the price is known of each model that a strategy may call, as far as a budget needs it.
+
+    Raises:
+        ConfigurationError: A price is not known.
+    """
+    for step in strategy.ladder.steps if strategy.ladder else (strategy,):
+        name = step.model or step.quota
+        if not budget.needs_price_of(name) or step.price is not None:
+            continue
+        if _is_loaded() or await to_thread.run_sync(known_price, step, abandon_on_cancel=True) is None:
+            raise ConfigurationError(
+                f"no price is known of {name}, so a budget in USD cannot be kept: give its strategy a price, such as price=Price(0.25, 2) "
+                'in USD per million tokens or price=listed_price("openai/gpt-5"), or give a budget in tokens'
+            )
 
 
 _remembered = lru_cache(maxsize=64)(price_of)

@@ -23,6 +23,7 @@ import attrs
 from anyio import CancelScope, to_thread
 
 from .._codec import encode_row
+from .._core.budget import Budget
 from .._core.exceptions import ConfigurationError, JournalError
 from .._core.fault import FaultKind
 from .._core.fault_groups import FaultGroup
@@ -45,7 +46,7 @@ from .options import RunOptions
 from .progress import ProgressMeter
 from .run_report import JournalSummary, RunReport
 from .runner import Callbacks, Note, RunHooks, RunItems, Save, run_batch, work_items
-from .setup import check_files, fields_of, open_checked_input, servers_of, strategy_of
+from .setup import budget_of_run, check_files, fields_of, open_checked_input, servers_of, strategy_of
 from .table_output import TableOutput
 
 T = TypeVar("T")
@@ -98,6 +99,7 @@ class _PreparedRun:
     """A run that has passed all checks; its files are open."""
 
     options: RunOptions
+    budget: Budget | None
     items: Iterable[LLMWorkItem[Any]]
     total: int
     done_before: int = 0
@@ -111,6 +113,7 @@ class _PreparedRun:
     async def execute(self, callbacks: Callbacks) -> RunReport:
         """Make the calls."""
         config = self.options.processor
+        config.budget = self.budget
         wanted = max(1, min(config.max_workers, self.total - self.done_before))
         workers = workers_within(wanted, models=len(self.options.models), on_message=callbacks.on_message)
         if workers < wanted:
@@ -127,14 +130,15 @@ def _prepared(options: RunOptions, callbacks: Callbacks) -> Iterator[_PreparedRu
     """Check all of a run, and open its files. Blocks."""
     check_files(options)
     strategy, journal = strategy_of(options), options.journal_file
+    budget = budget_of_run(options, strategy)
     announced = _after(servers_of(strategy), callbacks.on_message)
     if journal is None:
-        with _without_journal(options, strategy, announced) as prepared:
+        with _without_journal(options, strategy, budget, announced) as prepared:
             yield prepared
         return
     if options.output != STREAM and Path(options.output).resolve() == Path(journal).resolve():
         raise ConfigurationError(f"{journal}: is both the journal and the output; give one of them another name")
-    with _with_journal(options, strategy, journal, announced) as prepared:
+    with _with_journal(options, strategy, budget, journal, announced) as prepared:
         yield prepared
 
 
@@ -151,7 +155,11 @@ def _after(first: Iterable[str], on_message: Callable[[str], None]) -> Callable[
 
 @contextmanager
 def _with_journal(
-    options: RunOptions, strategy: LLMCallStrategy[Any], path: str, on_message: Callable[..., None]
+    options: RunOptions,
+    strategy: LLMCallStrategy[Any],
+    budget: Budget | None,
+    path: str,
+    on_message: Callable[..., None],
 ) -> Iterator[_PreparedRun]:
     is_new = not Path(path).exists()
     try:
@@ -168,6 +176,7 @@ def _with_journal(
                 on_message(render_sharing(shared, counts.pending))
             yield _PreparedRun(
                 options=options,
+                budget=budget,
                 items=work_items(registered.prompts(partial(has_place, wanted)), strategy),
                 total=counts.total,
                 done_before=counts.settled,
@@ -250,7 +259,7 @@ def _with_all_pending(batch: BatchResult[Any], pending: int) -> BatchResult[Any]
 
 @contextmanager
 def _without_journal(
-    options: RunOptions, strategy: LLMCallStrategy[Any], on_message: Callable[..., None]
+    options: RunOptions, strategy: LLMCallStrategy[Any], budget: Budget | None, on_message: Callable[..., None]
 ) -> Iterator[_PreparedRun]:
     with (
         open_checked_input(options, strategy) as source,
@@ -263,6 +272,7 @@ def _without_journal(
             on_message(note)
         yield _PreparedRun(
             options=options,
+            budget=budget,
             items=RunItems(source, strategy),
             total=len(source),
             save=partial(_write_rows, output, options.output_format),

@@ -23,6 +23,7 @@ from .._core.fault import TRANSIENT_KINDS, FaultKind
 from .._core.model_settings import IS_EFFORT, IS_SEED, IS_TEMPERATURE, IS_TOKENS, SETTINGS
 from ..files.output_formats import OutputFormat
 from ..files.types import STREAM, InputKind
+from .budget_options import max_costs_in
 from .option_values import (
     PATH,
     OptionError,
@@ -169,6 +170,11 @@ class RunOptions:
     """Seconds that this run may take, above 0; items not finished by then stay pending. Default: None, no bound."""
     keep_going: bool = False
     """Whether the run goes on although its first calls all fail alike; otherwise the rest stays pending. Default: False."""
+    max_cost: Mapping[str, float] = attrs.field(factory=dict, converter=max_costs_in)
+    """Most that all calls of the journal may cost, in USD, earlier runs and failed calls included: a number, a text as by `--max-cost`, or
+    numbers by the name of the model. At the cap the run ends, and the rest stays pending. Default: no cap."""
+    max_total_tokens: int | None = attrs.field(default=None, validator=at_least_1)
+    """Most tokens of all calls of the journal, input and output together, 1 or more. Default: None, no cap."""
 
     def __attrs_post_init__(self) -> None:
         if self.model is not None and self.escalate:
@@ -269,6 +275,10 @@ class ResumeOptions:
     """Upper bound of the calls in flight, 1 or more."""
     timeout: float | None = attrs.field(default=None, validator=seconds_above_0)
     """Seconds that one call may take, above 0."""
+    max_cost: Mapping[str, float] = attrs.field(factory=dict, converter=max_costs_in)
+    """Caps in USD from now on, added to those of the run before; one of the same model is replaced."""
+    max_total_tokens: int | None = attrs.field(default=None, validator=at_least_1)
+    """Most tokens of all calls of the journal, 1 or more."""
     deadline: float | None = attrs.field(default=None, validator=seconds_above_0)
     """Seconds that this run may take, above 0. Default: None, no bound."""
     keep_going: bool | None = None

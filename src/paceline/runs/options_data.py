@@ -23,6 +23,7 @@ from cattrs import Converter
 from .._core.exceptions import ConfigurationError
 from ..files.types import STREAM
 from ..llm_strategies.output_types.structure import Hook, Unfit, structure_hook
+from .budget_options import max_costs_in
 from .option_values import PATH, OptionError, kinds_in, models_in, options_are_valid, options_in
 from .options import ONCE, RunOptions
 from .price_options import prices_in
@@ -35,6 +36,8 @@ _PARSERS: Mapping[str, Callable[[str | list[str]], Iterable[str]]] = {
     "kinds": lambda value: kinds_in(value, "kinds"),
 }
 """Parsers of the options that are lists; each takes a string with commas, or the list."""
+_TABLES: Mapping[str, Callable[[object], Any]] = {"price": prices_in, "max_cost": max_costs_in}
+"""Parsers of the options that are tables, by model."""
 _LONGEST = 60  # characters of a value that a message quotes
 
 
@@ -99,8 +102,8 @@ def value_of(name: str, value: object, record: type[attrs.AttrsInstance] = RunOp
         options = options_in(value)
         options_are_valid(None, field, options)
         return options
-    if name == "price":
-        return prices_in(value)
+    if name in _TABLES:
+        return _TABLES[name](value)
     if name in _PARSERS and _is_text(value):
         value = [str(one) for one in _PARSERS[name](value)]
     tp, hook = _hooks(record)[name]

@@ -117,6 +117,7 @@ def with_changes(before: RunOptions, journal: str, options: ResumeOptions) -> Ru
     changes.pop("trust_journal", None)
     changes["option"] = {**before.option, **options.option}
     changes["price"] = {**before.price, **options.price}
+    changes["max_cost"] = {**before.max_cost, **options.max_cost}
     is_by_name = before.output_format is format_by_name(before.output)
     if options.output is not None and options.output_format is None and is_by_name:  # the new name decides, too
         changes["output_format"] = format_by_name(options.output)

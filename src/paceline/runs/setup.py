@@ -20,6 +20,7 @@ from typing import Any
 
 import attrs
 
+from .._core.budget import Budget
 from .._core.escalation import MAY_COUNT, EscalationPolicy
 from .._core.exceptions import ConfigurationError, MissingExtraError, MissingKeyError
 from .._core.model_settings import SETTINGS
@@ -34,6 +35,7 @@ from ..llm_strategies.escalation import ModelEscalation
 from ..llm_strategies.feedback import ValidationFeedback
 from ..llm_strategies.output_types.output_type import OutputType
 from ..llm_strategies.registry import model, provider_of
+from .budget_options import budget_of
 from .model_of_input import ReplacedModels
 from .options import RunOptions
 from .price_options import set_prices
@@ -111,6 +113,16 @@ def strategy_of(options: RunOptions) -> LLMCallStrategy[Any]:
     if options.escalate:
         answering = ModelEscalation(strategies, EscalationPolicy(on=MAY_COUNT))
     return answering if options.schema is None else ValidationFeedback(answering)
+
+
+def budget_of_run(options: RunOptions, strategy: LLMCallStrategy[Any]) -> Budget | None:
+    """Return the budget of a run; None if it has no cap. Blocks for up to a second to look prices up.
+
+    Raises:
+        ConfigurationError: A cap is on a model that the run does not have, or the price of a model is not known.
+    """
+    steps = strategy.ladder.steps if strategy.ladder else (strategy,)
+    return budget_of(options.max_cost, options.max_total_tokens, dict(zip(options.models, steps, strict=True)))
 
 
 def servers_of(strategy: LLMCallStrategy[Any]) -> list[str]:

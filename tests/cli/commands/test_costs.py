@@ -10,7 +10,7 @@ import pytest
 from ...strategies.chat_service import openai_reply
 from ...strategies.gemini.service import Answer, Service
 
-PRICE = {"in": 2.0, "out": 10.0, "cached": 0.5, "tiers": [{"above": 1_000, "in": 4, "out": 20, "cached": 1}]}
+PRICE = {"in": 2e3, "out": 1e4, "cached": 500, "tiers": [{"above": 20, "in": 4e3, "out": 2e4, "cached": 1e3}]}
 
 
 class Metered(Service):
@@ -23,7 +23,7 @@ class Metered(Service):
 
     def answer_to(self, received):
         number = int(str(received.body["messages"][-1]["content"]).split()[-1])
-        sent, made, cached = (1_500 if number % 3 == 0 else 800 + number), 20 + number, 10 * number
+        sent, made, cached = (30 if number % 3 == 0 else 10), 20 + number, number // 2
         usage = {
             "prompt_tokens": sent,
             "completion_tokens": made,
@@ -31,7 +31,7 @@ class Metered(Service):
             "prompt_tokens_details": {"cached_tokens": cached},
             "completion_tokens_details": {"reasoning_tokens": made - 5},
         }
-        rates = PRICE["tiers"][0] if sent > 1_000 else PRICE
+        rates = PRICE["tiers"][0] if sent > 20 else PRICE
         self.billed.append(((sent - cached) * rates["in"] + cached * rates["cached"] + made * rates["out"]) / 1e6)
         # the first answer to some prompts is empty: it is paid for, and asked for again
         is_first, self.seen = number not in self.seen, self.seen | {number}
@@ -91,3 +91,68 @@ def test_a_config_file_has_a_table_of_prices(paceline, arguments, tmp_path):
     config.write_text("[price]\nin = 1\n")
     run = paceline("run", *arguments, "--config", config)
     assert (run.code, f"{config}: price: needs both in and out" in run.err) == (2, True)
+
+
+# ---------------------------------------------------------------------------------------------- a cap
+
+
+def test_a_run_ends_at_the_cap_and_a_resumption_with_a_higher_one_goes_on(paceline, arguments, service, tmp_path):
+    priced = ("--price", json.dumps(PRICE), "--max-tokens", "50", "--json")
+    run = paceline("run", *arguments, *priced, "--max-cost", "2.5")
+    (report,) = run.rows
+    assert run.code == report["exit_code"] == 4
+    assert report["failed"] == 0
+    assert report["pending"] == 12 - report["succeeded"] > 0
+    assert report["cost"] == pytest.approx(sum(service.billed))
+    assert 1 < sum(service.billed) <= 2.5  # a call is expected to cost $1.15 at most
+    assert "the budget is used up: $" in report["stopped"]["message"]
+    assert "are pending; resume with a higher --max-cost or --max-total-tokens: paceline resume" in run.err
+
+    again = paceline("resume", tmp_path / "out.jsonl", "--json")  # the journal has the cap, and what was spent
+    assert (again.code, again.rows[0]["cost"]) == (4, None)
+    more = paceline("resume", tmp_path / "out.jsonl", "--max-cost", "50", "--json")
+    assert more.code == 0, more.err
+    (status,) = paceline("status", tmp_path / "out.jsonl", "--json").rows
+    assert status["cost"] == pytest.approx(sum(service.billed))
+    assert more.rows[0]["cost"] == pytest.approx(sum(service.billed) - report["cost"])
+    assert len(service.billed) == 15  # nothing was paid twice
+
+
+def test_a_cap_on_tokens_and_caps_in_a_config_file(paceline, arguments, service, tmp_path):
+    config = tmp_path / "paceline.toml"
+    config.write_text('max-cost = [4, "own:2.5"]\nprice = {in = 2_000, out = 10_000}\nmax_tokens = 50\n')
+    assert paceline("run", *arguments, "--config", config).code == 4
+    (status,) = paceline("status", tmp_path / "out.jsonl", "--json").rows
+    assert 1 < status["cost"] <= 2.5
+    run = paceline("run", *arguments, "--config", config, "--max-cost", "own:90", "--max-total-tokens", "500")
+    assert run.code == 4
+    assert "tokens are spent, and the next call may take up to" in run.err + run.out
+    (status,) = paceline("status", tmp_path / "out.jsonl", "--json").rows
+    assert 400 < status["usage"]["total_tokens"] <= 500
+    assert paceline("run", *arguments, "--config", config, "--max-cost", "own:90").code == 4  # the $4 of all calls hold
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        (
+            ["--max-cost", "5"],
+            "--max-cost: needs the price of each model, and none is known of own; give one with --price",
+        ),
+        (
+            ["--max-cost", "free"],
+            "--max-cost: must be an amount in USD above 0, such as 5.00, or MODEL:2.00; not 'free'",
+        ),
+        (["--max-cost", "-1"], "--max-cost: must be an amount in USD above 0"),
+        (
+            ["--max-cost", "gpt-5:1", "--price", "in=1,out=1"],
+            "--max-cost: no model of this run is 'gpt-5'; it has openai:own@",
+        ),
+        (["--max-total-tokens", "0"], "--max-total-tokens: must be 1 or more, not 0"),
+    ],
+    ids=str,
+)
+def test_a_cap_that_cannot_be_kept_is_refused_before_anything_is_paid(paceline, arguments, service, given, message):
+    run = paceline("run", *arguments, *given)
+    assert (run.code, message in run.err) == (2, True), run.err
+    assert not service.billed

@@ -32,7 +32,7 @@ from ..._core.usage import TokenUsage
 from ...abc import ErrorClassifier
 from .._loops import PerLoop, connections_of
 from .._request_template import text_of
-from ..common import KeyHolder, check_arguments, fingerprint, quota_hint
+from ..common import KeyHolder, check_arguments, fingerprint, output_bound, quota_hint
 from ..option_conflicts import check_gemini
 from ..output_types.output_type import NO_REQUESTS, OutputType
 from ..prices import Priced
@@ -151,6 +151,7 @@ class GeminiStrategy(KeyHolder, Priced[T], Generic[T]):
         schema = self._output.schema
         self._config = config_of(config, system_instruction, safety_settings, schema, given=self._given is not None)
         check_gemini(self._config, self._name, is_typed=schema is not None)
+        self.max_output_tokens: int | None = output_bound(self._config.model_dump(include={"max_output_tokens"}))
         self._frame = Frame(self._config)
         self._system_frame = LastFrame()  # by the system text of a request
         self.is_sampled: bool = is_sampled(settings_of(self._config))
