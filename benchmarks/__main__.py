@@ -13,6 +13,7 @@ from pathlib import Path
 
 from . import faults as faulty_items
 from . import long_batch, ratios, savings
+from . import report as pages
 from . import scale as large
 from . import typed as typed_answers
 from .journal import journal
@@ -32,6 +33,7 @@ _BENCHMARKS = (
     "savings",
     "faults",
     "scale",
+    "report",
 )
 
 
@@ -91,6 +93,7 @@ def _measure(name: str, arguments: argparse.Namespace) -> str:
         "clients": _clients,
         "savings": lambda: f"{about(savings)}\n\n{savings.savings()}",
         "faults": lambda: f"{about(faulty_items)}\n\n{faulty_items.faults()}",
+        "report": lambda: f"{about(pages)}\n\n{pages.report(arguments.report_items, _report)}",
         "scale": lambda: f"{about(large)}\n\n{large.scale(arguments.waiting_items, arguments.items, report=_report)}",
     }
     return measures[name]()
@@ -138,6 +141,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--waiting-items", type=_count, default=1_000_000, help="items that wait in scale (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--report-items", type=_count, default=1_000_000, help="items of the journal in report (default: %(default)s)"
     )
     parser.add_argument(
         "--peer-streamed", type=_count, default=20_000, help="--streamed of async-batch-llm (default: %(default)s)"
