@@ -24,6 +24,7 @@ from .._core.fault import Fault, FaultKind, pending_fault
 from .._core.fault_groups import FaultGroup
 from .._core.results import BatchResult
 from .._core.systematic_failure import unprepared_fault
+from .accepted_items import AcceptedItems
 from .commits import CommitQueue
 from .crew import Crew
 from .delivery import Outlet
@@ -274,7 +275,7 @@ class Batch(ReadItems):
 
     def record_start(self) -> None:
         """Count a call that starts; once one has, the reader may be wanted."""
-        super().record_start()
+        AcceptedItems.record_start(self)  # at half the cost of super(), as this runs for each call
         if self._intake.is_waiting:
             self._intake.wake_if_low()
 

@@ -33,7 +33,7 @@ _RECALL_TOGETHER = (
 )
 _CHECKPOINT_EVERY = 2_048  # items read between two checkpoints
 _MAX_WAITING = 8_000  # items: the bound where one lane is full and reading on may find work for another
-_LOW_WATER = 0.75  # share of the bounds below which a waiting reader is woken
+_LOW_WATER = 0.5  # share of the bounds below which a waiting reader is woken
 _MAX_TO_SETTLE = 512  # items read only to be settled as pending, once none of them can be called
 
 Item: TypeAlias = LLMWorkItem[Any]
