@@ -39,6 +39,7 @@ class NoReply(enum.Enum):
     """It was cancelled at its timeout or at a deadline."""
 
 
+_TIMED_OUT = NoReply.TIMED_OUT  # looking up a member of an enumeration costs more than comparing it
 Reply: TypeAlias = tuple[Any, BaseException | None] | Fault | NoReply
 """What a call returned or raised; or the fault because of which it was not made; or why there is neither."""
 
@@ -101,7 +102,7 @@ class Worker:
 
     async def _work_in_scope(self, job: Job) -> Job | None:
         """Make calls until one is cancelled; return the worker's next job; None: it ends."""
-        reply: Reply = NoReply.TIMED_OUT
+        reply: Reply = _TIMED_OUT
         leak, clock = "", self._services.clock
         following: Job | None = job
         scope = CancelScope()
@@ -109,7 +110,7 @@ class Worker:
             with scope:
                 usual = clock.deadline()
                 while following is not None:
-                    job, reply = following, NoReply.TIMED_OUT
+                    job, reply = following, _TIMED_OUT
                     reply = await make_call(self._services, job, scope)
                     if job.was_cancelled or _is_leaked(reply):
                         break
@@ -225,7 +226,7 @@ async def make_call(services: Services, job: Job, scope: CancelScope) -> Reply:
         fault = submitter.deadline_fault or submitter.stopped
         return fault or submitter.overdue_fault(services.config)
     timeout = scheduler.start_call(job, scope, deadline)
-    reply: Reply = NoReply.TIMED_OUT
+    reply: Reply = _TIMED_OUT
     try:
         if isinstance(prompt, Request):
             reply = await execute(strategy, prompt, attempt, timeout), None
@@ -235,14 +236,14 @@ async def make_call(services: Services, job: Job, scope: CancelScope) -> Reply:
         reply = None, await caught(error)
     finally:
         job.finish_call()
-        if reply is NoReply.TIMED_OUT:
+        if reply is _TIMED_OUT:
             submitter.tally.record_cut_off()
     return reply
 
 
 async def make_call_in_callers_task(services: Services, job: Job) -> Reply:
     """Make the call of a started job in a task that is not a worker, in a cancel scope of its own."""
-    reply: Reply = NoReply.TIMED_OUT
+    reply: Reply = _TIMED_OUT
     scope, nurseries = CancelScope(), open_nurseries()
     try:
         with scope:
@@ -260,7 +261,7 @@ def settle(services: Services, job: Job, reply: Reply, now: float) -> Awaitable[
     """Settle a call, however it ended; return what remains to be awaited, if anything does."""
     if isinstance(reply, tuple):
         return settle_reply(services, job, reply, now)
-    if reply is NoReply.TIMED_OUT:
+    if reply is _TIMED_OUT:
         return settle_timeout(services, job, now)
     lane = job.lane_or_raise
     services.scheduler.settle_call(job, lane, now, pace.ABANDONED)

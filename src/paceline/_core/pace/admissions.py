@@ -43,7 +43,7 @@ class Outcome(enum.Enum):
 
 
 # Looking up a member of an enumeration costs more than comparing it, and each call is compared several times.
-_UNKNOWN, _REFUSED = Outcome.UNKNOWN, Outcome.REFUSED
+_UNKNOWN, _ADMITTED, _REFUSED = Outcome.UNKNOWN, Outcome.ADMITTED, Outcome.REFUSED
 _EXCUSED, _NO_EVIDENCE = Outcome.EXCUSED, Outcome.NO_EVIDENCE
 
 
@@ -140,7 +140,7 @@ class Admissions:
 
     def record_answer(self, call: Call, now: float) -> None:
         """Record that a call was answered."""
-        call.outcome = Outcome.ADMITTED
+        call.outcome = _ADMITTED
         self.completed += 1
         if not self._latencies:  # before the first refusal
             self._latency += (now - call.started - self._latency) * (_WEIGHT if self._latency else 1.0)
@@ -148,7 +148,7 @@ class Admissions:
 
     def record_refusal(self, call: Call, now: float) -> bool:
         """Record that a call was refused; return whether it had been counted as admitted."""
-        call.outcome = Outcome.REFUSED
+        call.outcome = _REFUSED
         self.refused += 1
         if call.judged:
             self.completed += 1

@@ -198,7 +198,8 @@ class Knee:
         if now < self._round_began or not by_l:
             return False
         self._latencies.append(latency)
-        return len(self._latencies) >= _ROUND and now - self._round_began >= max(self.latency, span)
+        seconds = now - self._round_began
+        return seconds >= span and seconds >= self.latency and len(self._latencies) >= _ROUND
 
     def _set_span(self) -> None:
         """Set the seconds that a delivery rate is measured over by L."""
