@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from contextlib import closing
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -26,3 +27,18 @@ def test_a_key_keeps_its_first_number(pairs):
 def test_keys_with_the_same_beginning_differ_though_they_are_long():
     with closing(SeenSet()) as seen:
         assert [seen.add("x" * 100 + str(number), number) for number in range(100)] == list(range(100))
+
+
+def test_keys_keep_their_numbers_when_many_are_stored_together():
+    with closing(SeenSet()) as seen:
+        assert [seen.add(f"key {number}", number) for number in range(1_000)] == list(range(1_000))
+        assert [seen.add(f"key {number}", -1) for number in range(1_000)] == list(range(1_000))
+        assert (len(seen), seen.total()) == (1_000, sum(range(1_000)))
+
+
+def test_a_temporary_file_that_cannot_take_the_keys_is_an_os_error():
+    seen = SeenSet()
+    seen.close()
+    with pytest.raises(OSError, match="temporary file"):
+        for number in range(1_000):
+            seen.add(str(number), number)

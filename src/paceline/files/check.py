@@ -111,6 +111,7 @@ class Check:
         self._skip_empty = skip_empty
         self._refuse_undecodable = refuse_undecodable
         self._empty = EmptyFields(is_skipped=skip_empty)
+        self._ids_may_repeat: bool | None = None  # as the format says once it is known
         self._repeated = 0
         self._undecodable = 0
         self._reasons: set[str] = set()  # of the first bad lines
@@ -193,7 +194,9 @@ class Check:
             raise LineError(reason)
         if found.empty_field is not None and self._is_left_out(record, found.empty_field):
             return None
-        if self._format.ids_may_repeat and (first := ids.add(found.id, found.position)) != found.position:
+        if self._ids_may_repeat is None:
+            self._ids_may_repeat = self._format.ids_may_repeat
+        if self._ids_may_repeat and (first := ids.add(found.id, found.position)) != found.position:
             noun = self._nouns[0]
             self._repeated += 1
             raise LineError(f"id {quote(found.id)} is {'on' if noun == 'line' else 'in'} {noun} {first} already")

@@ -84,11 +84,17 @@ class ObjectRecords:
         else:
             unknown = ", ".join(map(quote, list(fields)[:20]))
             raise LineError(f"has no prompt; {template_advice([*fields])} (fields: {unknown or 'none'})")
-        key = self._id_key(fields)
-        name = self._number(position) if key is None else self._id_at(key, fields)
+        key: str | None
+        if "id" in fields and self._reading.id_column is None:  # as the branch below has it, without four calls
+            key, name = "id", id_text(fields["id"], "id")
+        else:
+            key = self._id_key(fields)
+            name = self._number(position) if key is None else self._id_at(key, fields)
         if key is not None:
             others.pop(key, None)
-        context = others if others and others.keys() != {"context"} else others.get("context")
+        context = None
+        if others:
+            context = others if others.keys() != {"context"} else others["context"]
         empty = "prompt" if isinstance(prompt, str) and not prompt.strip() else None
         return InputRecord(position, name, prompt, context, line=line, empty_field=empty)
 

@@ -66,9 +66,12 @@ class Reading:
     """Whether only a column named exactly `id` holds ids: the rule under which older journals were written."""
 
 
-@attrs.frozen
+@attrs.define(unsafe_hash=True)
 class InputRecord:
-    """One prompt read from an input, ready to become a work item."""
+    """One prompt read from an input, ready to become a work item.
+
+    To be treated as frozen. One is made of each line in each pass, and to make a frozen one takes three times as long.
+    """
 
     position: int
     """Line number from 1; for CSV and Parquet the row number below the header. Ascending."""
