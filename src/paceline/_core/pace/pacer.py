@@ -192,7 +192,8 @@ class Pacer:
         """Return the claim as it has doubled by `now`; inf: none."""
         if self.claimed == math.inf:
             return math.inf
-        return self.claimed * math.pow(2.0, min(60.0, (now - self._claimed_at) / self._doubles))
+        doublings = max(0.0, now - self._claimed_at) / self._doubles
+        return self.claimed * math.pow(2.0, min(60.0, doublings))
 
     def wait(self, now: float, cost: float) -> float:
         """Return the seconds until a call of `cost` units may start; 0: now."""
