@@ -17,7 +17,6 @@ Rules owned here:
 from __future__ import annotations
 
 import math
-from collections import deque
 
 from ..durations import format_wait
 from .admissions import Admissions, Call
@@ -31,6 +30,7 @@ from .shedding import BURST, Shedding
 
 _LATE = 0.5  # of the rate of admission, which is what a first refusal sets the rate to if it comes late
 _LATEST, _MIN_REFUSED = 8, 2  # fewer refusals than that among the latest 8 calls do not end the slow start
+_LATEST_BITS = (1 << _LATEST) - 1
 
 _TESTED = 2.0  # calls a second: at a slower pace a burst would be a large share of the calls
 
@@ -50,7 +50,7 @@ class Attribution:
         self._breaker, self._recorder = breaker, recorder
         self._charges = Charges()
         self._shedding = Shedding()
-        self._latest_refused: deque[bool] = deque(maxlen=_LATEST)
+        self._latest_refused = 0  # a bit for each of the latest calls, 1 if it was refused
         self._consecutive = 0  # refusals since the last admission
         self._last_tokens = 0.0  # of the call admitted last
 
@@ -60,7 +60,7 @@ class Attribution:
             self._record_burst(now, refused=False)
         else:
             self._shedding.record_admission()
-        self._latest_refused.append(False)
+        self._latest_refused = self._latest_refused << 1 & _LATEST_BITS
         self._last_tokens = call.tokens
         after_refusals, self._consecutive = self._consecutive > 0, 0
         return after_refusals
@@ -72,7 +72,7 @@ class Attribution:
             self._record_burst(now, refused=True)
             return
         self._consecutive += 1
-        self._latest_refused.append(True)
+        self._latest_refused = (self._latest_refused << 1 | 1) & _LATEST_BITS
         self._dimensions.record_refusal(call)
         cap, breaker = self._cap, self._breaker
         if cap.is_reached(in_flight, first=self._consecutive == 1):
@@ -86,7 +86,7 @@ class Attribution:
             return
         # The call admitted last started later than one that was refused late: its estimate is from another time.
         pacer = self._dimensions.charge(call, call.tokens if late else self._last_tokens)
-        if not pacer.is_known and not self._is_young and not self.is_shed and sum(self._latest_refused) < _MIN_REFUSED:
+        if not pacer.is_known and not self._is_young and not self.is_shed and self._latest_refused.bit_count() < _MIN_REFUSED:
             return
         proof = cap.record_refusal(in_flight, call.started, pacer.rate.value)
         if proof is None:

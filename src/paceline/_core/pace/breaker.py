@@ -29,7 +29,6 @@ When it probes, and closes (`Breaker`):
 from __future__ import annotations
 
 import math
-from collections import deque
 
 import attrs
 
@@ -39,6 +38,7 @@ _REFUSALS, _SHARE = 3, 0.6  # refusals in a row; share of the calls between the 
 _FEW = 20  # calls ever admitted: while there are fewer, one refusal is enough
 _FAULTS = 5  # faults in a row
 _LATEST, _MIN_LATEST = 50, 20  # latest calls that ended; fewest that a share is taken of
+_LATEST_BITS = (1 << _LATEST) - 1
 _DEGRADED = 0.2  # share of faults among them
 
 
@@ -59,7 +59,8 @@ class Streaks:
     answered_at: float = -math.inf
     """When the latest answer came, in seconds."""
     _silent: int = 0  # overdue calls that started since then
-    _latest: deque[bool] = attrs.field(factory=lambda: deque(maxlen=_LATEST))
+    _latest: int = 0  # a bit for each of the latest calls that ended, 1 if it was a fault, and their number
+    _latest_ended: int = 0
     _slowed_at: float = -math.inf
 
     def record_admission(self, started: float) -> None:
@@ -87,10 +88,10 @@ class Streaks:
             self._silent = 0
             if started >= self.failed_since:
                 self._faults = 0
-        latest = self._latest
-        if self.latest_faults and len(latest) == _LATEST:
-            self.latest_faults -= latest[0]
-        latest.append(False)
+        if self.latest_faults:
+            self._record_end(fault=False)
+        elif self._latest_ended < _LATEST:
+            self._latest_ended += 1
 
     def record_fault(self, started: float, *, counts: bool, overdue: bool = False) -> None:
         """Record a fault.
@@ -105,9 +106,12 @@ class Streaks:
         self._faults += 1
         self._silent += overdue and started >= self.answered_at
         if counts and started >= self._slowed_at:
-            latest = self._latest
-            self.latest_faults += 1 - (latest[0] if len(latest) == _LATEST else 0)
-            latest.append(True)
+            self._record_end(fault=True)
+
+    def _record_end(self, *, fault: bool) -> None:
+        self.latest_faults += fault - (self._latest >> (_LATEST - 1))
+        self._latest = (self._latest << 1 | fault) & _LATEST_BITS
+        self._latest_ended = min(_LATEST, self._latest_ended + 1)
 
     def is_failing(self) -> bool:
         """Whether the row of faults shows that the provider answers nothing."""
@@ -120,12 +124,12 @@ class Streaks:
     def is_degraded(self, started: float) -> bool:
         """Whether too many of the latest calls failed, as judged at the answer to a call that started at `started`."""
         faults = self.latest_faults
-        return bool(faults) and faults > _DEGRADED * max(_MIN_LATEST, len(self._latest)) and started > self._slowed_at
+        return bool(faults) and faults > _DEGRADED * max(_MIN_LATEST, self._latest_ended) and started > self._slowed_at
 
     def restart_share(self, now: float) -> None:
         """Start the share of faults from zero: the pace went down for what was counted so far."""
-        self._latest.clear()
-        self.latest_faults, self._slowed_at = 0, now
+        self._latest = self._latest_ended = self.latest_faults = 0
+        self._slowed_at = now
 
     def end_rows(self) -> None:
         """End the rows of refusals and of faults: the breaker has closed."""

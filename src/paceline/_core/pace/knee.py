@@ -210,7 +210,9 @@ class Knee:
 
     def _set_bound(self) -> None:
         """Set the bound by the delivery rate."""
-        self._has_changed = False
+        if self._has_changed:
+            self._has_changed = False
+            self._set_span()
         if self.starting:
             calm = sum(self._recent) < _CALM * self.latency * len(self._recent)
             gain = self._gain if calm else _GAIN
