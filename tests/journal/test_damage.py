@@ -12,12 +12,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from paceline.cli import main
+from paceline.cli.commands.explain import csv_lines, story_lines
+from paceline.cli.commands.status import render_status
 from paceline.exceptions import JournalError
 from paceline.journal import damage
 from paceline.journal.reader import JournalReader
-from paceline.runs import ExportOptions, RunOptions, export, run, status
+from paceline.report.page import render
+from paceline.runs import ExportOptions, RunOptions, export, report, run, status
+from paceline.runs.journal_report import pace_of
 
-TABLES = ("facts", "runs", "strategies", "items", "results", "attempts", "pace")
+TABLES = ("facts", "runs", "strategies", "items", "results", "attempts", "pace", "limits")
 VALUES = (
     st.none()
     | st.integers(-(2**63), 2**63 - 1)
@@ -69,7 +73,10 @@ def read_all(journal, folder):
         reader.counts(), reader.messages(), reader.models(), reader.runs(), reader.pace(), reader.strategies()
         reader.identities(), reader.knowledge(), reader.places(settled=True), reader.writer(), reader.known()
         reader.items(["q0", "q1"]), reader.shared(1), reader.progress_of(1)
-    status(journal)
+    render_status(status(journal))
+    render(report(journal, with_text=True))
+    with pace_of(journal) as pace:
+        list(story_lines(pace)), list(csv_lines(pace))
     for name in ("all.jsonl", "all.csv"):
         export(journal, ExportOptions(output=str(folder / name), overwrite=True))
 

@@ -128,15 +128,15 @@ def test_a_journal_that_is_being_written_has_a_report(tmp_path):
 
 
 DAMAGE = [
-    ("attempts", "seconds", None, "attempts: seconds must be a finite number"),
-    ("attempts", "started", "soon", "attempts: started must be a finite number"),
-    ("attempts", "cost", "9e999", "attempts: cost must be a finite number or null"),
+    ("attempts", "seconds", None, "attempts: seconds must be a number from -1e+15 to 1e+15"),
+    ("attempts", "started", "soon", "attempts: started must be a number from -1e+15 to 1e+15"),
+    ("attempts", "cost", "9e999", "attempts: cost must be a number from -1e+15 to 1e+15, or null"),
     ("attempts", "quota", b"x", "attempts: quota must be a text"),
     ("attempts", "model", 3, "attempts: model must be a text or null"),
     ("attempts", "input_tokens", -1, "attempts: input_tokens must be a whole number, 0 or more"),
     ("attempts", "cache_written_tokens", "many", "attempts: cache_written_tokens must be a whole number, 0 or more"),
     ("attempts", "run", None, "attempts: run must be a whole number, 0 or more"),
-    ("results", "settled", "now", "results: settled must be a finite number"),
+    ("results", "settled", "now", "results: settled must be a number from -1e+15 to 1e+15"),
     ("results", "refusals", None, "results: refusals must be a whole number, 0 or more"),
     ("results", "kind", "odd", "results: kind must be a kind of fault or null"),
     ("pace", "reason", None, "changes of the pace: reason must be a text"),
@@ -172,7 +172,7 @@ def test_a_count_with_a_fraction_is_named_too(journal):
         report(journal)
 
 
-@pytest.mark.parametrize("value", [1e300, -1e300, 2**62])
+@pytest.mark.parametrize("value", [1e14, -1e14, 2**40])
 def test_absurd_times_make_no_absurd_number_of_intervals(journal, value):
     with closing(sqlite3.connect(journal)) as db, db:
         db.execute("UPDATE attempts SET started = ? WHERE item = 1", (value,))

@@ -4,7 +4,8 @@ Rules owned here:
 
 1. Memory does not grow with the number of rows: sums are made by SQLite, and what is read row by row is yielded.
 2. Before a table is summed its columns are checked, in one pass. A sum would hide a value that no run has written.
-3. What a table can have without bound (models, lanes, messages) is cut to the most frequent; the rest is counted.
+3. What a table can have without bound (models, lanes, messages) is cut to the most frequent; the rest is counted. Of a text, which anyone may
+   have made as long as a file can be, the beginning is read.
 """
 
 from __future__ import annotations
@@ -23,27 +24,28 @@ from .reader import JournalReader, bounded_sum
 MOST_MESSAGES: Final = 100_000
 """Different messages of failed items that are read; failures with others are counted by kind alone."""
 _READ = 1_000  # characters of a message: fault groups compare no more
+_NAME = 400  # characters of an id, a model or a lane that are read
 _FETCH_SIZE = 2_000  # rows that are read into memory at once
 
 # What must hold of a value, in SQL; `{0}` is the column. In the order of values numbers come before texts, and texts before bytes, so that
 # a range tells the type: that takes a third of the time of `typeof`.
 _COUNT = "{0} BETWEEN 0 AND 9223372036854775807"
-_NUMBER = "{0} BETWEEN -9e307 AND 9e307"
+_NUMBER = f"{{0}} BETWEEN -{damage.MOST_SUMMAND} AND {damage.MOST_SUMMAND}"
 _TEXT = "({0} >= '' AND {0} < x'')"
 _TOKENS = ("input_tokens", "output_tokens", "cached_input_tokens", "total_tokens")
 _WRITTEN = ("cache_written_tokens", "cache_written_1h_tokens")
 
 _ATTEMPT: Final[damage.Columns] = [
     *damage.counts("run"),
-    *damage.numbers("started", "seconds"),
+    *damage.summands("started", "seconds"),
     *damage.texts("quota"),
     *damage.texts_or_null("model"),
-    *damage.numbers_or_null("cost"),
+    *damage.summands_or_null("cost"),
     *damage.counts(*_TOKENS),
 ]
 _RESULT: Final[damage.Columns] = [
     *damage.counts("run"),
-    *damage.numbers("settled", "seconds"),
+    *damage.summands("settled", "seconds"),
     *damage.counts("refusals"),
 ]
 _SQL_CHECKS: Final = {
@@ -65,6 +67,15 @@ _RUN_SUMS: Final[damage.Columns] = [
     *damage.numbers("ended"),
 ]
 _REFUSED: Final[damage.Columns] = damage.counts("run", "interval", "refusals")
+
+
+def _begin(column: str, characters: int = _NAME) -> str:
+    """Return the expression of the beginning of a text; a value of another type stays, and is found when it is read."""
+    return f"CASE WHEN typeof({column}) = 'text' THEN SUBSTR({column}, 1, {characters}) ELSE {column} END"
+
+
+_MODEL = f"SUBSTR(IFNULL(model, quota), 1, {_NAME})"  # their types were checked, as that of the next
+_LANE = f"SUBSTR(quota, 1, {_NAME})"
 
 
 @attrs.frozen(kw_only=True)
@@ -154,7 +165,7 @@ class JournalAggregates(JournalReader):
         sums = [bounded_sum(name) for name in names]
         accepted = [f"{total} FILTER (WHERE kind IS NULL)" for total in sums]
         rows = self._all(
-            f"SELECT IFNULL(model, quota), COUNT(*), SUM(kind IS NULL), TOTAL(cost), COUNT(cost), {', '.join([*sums, *accepted])} "  # noqa: S608 - constants
+            f"SELECT {_MODEL}, COUNT(*), SUM(kind IS NULL), TOTAL(cost), COUNT(cost), {', '.join([*sums, *accepted])} "  # noqa: S608 - constants
             "FROM attempts GROUP BY 1 ORDER BY 2 DESC, 1 LIMIT ?",
             (most,),
         )
@@ -182,7 +193,7 @@ class JournalAggregates(JournalReader):
         sent, answered = (f"1.0 * MIN({name}, {MOST_TOKENS})" for name in ("input_tokens", "output_tokens"))
         rows = self._all(
             f"SELECT TOTAL({sent} * {sent}), TOTAL({answered} * {answered}), TOTAL({sent} * {answered}), "  # noqa: S608 - constants
-            f"TOTAL(cost * {sent}), TOTAL(cost * {answered}) FROM attempts WHERE IFNULL(model, quota) = ? AND cost IS NOT NULL",
+            f"TOTAL(cost * {sent}), TOTAL(cost * {answered}) FROM attempts WHERE {_MODEL} = ? AND cost IS NOT NULL",
             (model,),
         )
         found: tuple[float, float, float, float, float] = rows[0]
@@ -204,12 +215,8 @@ class JournalAggregates(JournalReader):
         Args:
             most: Number of lanes.
         """
-        return [
-            quota
-            for (quota,) in self._all(
-                "SELECT quota FROM attempts GROUP BY 1 ORDER BY COUNT(*) DESC, 1 LIMIT ?", (most,)
-            )
-        ]
+        rows = self._all(f"SELECT {_LANE} FROM attempts GROUP BY 1 ORDER BY COUNT(*) DESC, 1 LIMIT ?", (most,))  # noqa: S608 - constants
+        return [quota for (quota,) in rows]
 
     def starts(
         self, width: float, last: int, quotas: Sequence[str]
@@ -260,7 +267,7 @@ class JournalAggregates(JournalReader):
 
     def latencies(self) -> Iterator[tuple[str, float]]:
         """Yield the model and the seconds of each call that counted."""
-        yield from self._pages("SELECT IFNULL(model, quota), seconds FROM attempts")
+        yield from self._pages(f"SELECT {_MODEL}, seconds FROM attempts")  # noqa: S608 - constants
 
     def pace_entries(self, *, by_lane: bool = False) -> Iterator[PaceEntry]:
         """Yield the changes of the pace over all runs, the oldest first.
@@ -269,20 +276,24 @@ class JournalAggregates(JournalReader):
             by_lane: Whether those of one lane come before those of the next.
         """
         order = "quota, run, at" if by_lane else "run, at"
-        rows = self._pages(f"SELECT run, at, quota, handle, old, new, reason FROM pace ORDER BY {order}, rowid")  # noqa: S608 - a constant
+        rows = self._pages(
+            f"SELECT run, at, {_begin('quota')}, {_begin('handle')}, old, new, {_begin('reason', _READ)} FROM pace ORDER BY {order}, rowid"  # noqa: S608 - constants
+        )
         yield from (PaceEntry(*row) for row in self._sound(rows, damage.PACE, "changes of the pace"))
 
     def limit_entries(self) -> Iterator[LimitEntry]:
         """Yield what limited the batch over all runs, oldest first, as `limits` returns it."""
         if self._version >= schema.SIGHT:
-            rows = self._pages("SELECT run, at, quota, reason, basis FROM limits ORDER BY run, at, rowid")
+            rows = self._pages(
+                f"SELECT run, at, {_begin('quota')}, {_begin('reason')}, {_begin('basis')} FROM limits ORDER BY run, at, rowid"  # noqa: S608 - constants
+            )
             yield from (LimitEntry(*row) for row in self._sound(rows, damage.LIMIT, "limits"))
 
     def failures(self) -> Iterator[tuple[str, str, int, str | None, str]]:
         """Yield kind, message (its beginning), number, reason and the id of one of them, for the items that failed."""
         reason = "MIN(r.reason)" if self._version >= schema.ANSWERS else "NULL"
         rows = self._pages(
-            f"SELECT r.kind, IFNULL(SUBSTR(r.message, 1, {_READ}), ''), COUNT(*), {reason}, MIN(i.id) FROM results r "  # noqa: S608 - constants
+            f"SELECT r.kind, IFNULL({_begin('r.message', _READ)}, ''), COUNT(*), {reason}, {_begin('MIN(i.id)')} FROM results r "  # noqa: S608 - constants
             "JOIN items i USING (item) WHERE r.kind IS NOT NULL AND NOT i.gone GROUP BY 1, 2 LIMIT ?",
             (MOST_MESSAGES,),
         )
@@ -323,8 +334,8 @@ class JournalAggregates(JournalReader):
         found = []
         for (item,) in self._all(query, (most,)):
             rows = self._all(
-                "SELECT i.id, r.seconds, (SELECT SUM(cost) FROM attempts a WHERE a.item = r.item), r.attempts, r.refusals, "
-                "MIN(r.total_tokens, ?), r.kind, r.model, SUBSTR(r.output, 1, ?) "
+                f"SELECT {_begin('i.id')}, r.seconds, (SELECT SUM(cost) FROM attempts a WHERE a.item = r.item), r.attempts, r.refusals, "  # noqa: S608 - constants
+                f"MIN(r.total_tokens, ?), r.kind, {_begin('r.model')}, SUBSTR(r.output, 1, ?) "
                 "FROM results r JOIN items i USING (item) WHERE item = ? AND NOT gone",
                 (2**53 - 1, characters, item),
             )
@@ -354,7 +365,7 @@ class JournalAggregates(JournalReader):
 
 
 def _lane(quotas: Sequence[str]) -> str:
-    return f"CASE WHEN quota IN ({marks(quotas)}) THEN quota END"
+    return f"CASE WHEN {_LANE} IN ({marks(quotas)}) THEN {_LANE} END"
 
 
 _INTERVAL = "MAX(0, MIN(?, CAST(MIN(({}) / ?, 1e15) AS INTEGER)))"

@@ -17,6 +17,8 @@ from .inserts import COUNTS
 
 _KINDS = frozenset(map(str, FaultKind))
 _MOST = 2**63 - 1  # of counts: SQLite has no larger ones
+MOST_SUMMAND: Final = 1e15
+"""Seconds or USD of one call, or seconds of Unix time: more is not a value that a run has written, and sums of more could overflow."""
 MOST_PLACES: Final = 2**30
 """Items of one input: a place takes a bit of memory."""
 
@@ -31,6 +33,10 @@ def _is_count(value: object) -> bool:
 
 def _is_number(value: object) -> bool:
     return type(value) in {int, float} and math.isfinite(value)  # type: ignore[arg-type]  # one of both
+
+
+def _is_summand(value: object) -> bool:
+    return _is_number(value) and -MOST_SUMMAND <= value <= MOST_SUMMAND  # type: ignore[operator]  # it is a number
 
 
 def _is_text(value: object) -> bool:
@@ -50,6 +56,10 @@ def _is_json_line(value: object) -> bool:
     except (ValueError, RecursionError):
         return False
     return True
+
+
+def _is_json_object(value: object) -> bool:
+    return _is_json_line(value) and isinstance(json.loads(value), dict)  # type: ignore[arg-type]  # it is a text
 
 
 def _or_null(check: Check) -> Check:
@@ -79,6 +89,19 @@ def texts_or_null(*names: str) -> Columns:
 def numbers(*names: str) -> Columns:
     """Return columns of finite numbers."""
     return [(name, _is_number, "a finite number") for name in names]
+
+
+def summands(*names: str) -> Columns:
+    """Return columns of numbers that can be summed up, however many there are."""
+    return [(name, _is_summand, f"a number from -{MOST_SUMMAND:.0e} to {MOST_SUMMAND:.0e}") for name in names]
+
+
+def summands_or_null(*names: str) -> Columns:
+    """Return columns of such numbers, or null."""
+    return [
+        (name, _or_null(_is_summand), f"a number from -{MOST_SUMMAND:.0e} to {MOST_SUMMAND:.0e}, or null")
+        for name in names
+    ]
 
 
 def numbers_or_null(*names: str) -> Columns:
@@ -118,7 +141,7 @@ LIMIT: Final[Columns] = [
     *texts("reason"),
     *texts_or_null("basis"),
 ]
-STRATEGY: Final[Columns] = [*counts("strategy"), ("identity", _is_json_line, "JSON on one line")]
+STRATEGY: Final[Columns] = [*counts("strategy"), ("identity", _is_json_object, "a JSON object on one line")]
 ITEM: Final[Columns] = [
     *texts("id"),
     ("content", lambda value: type(value) is bytes, "bytes"),

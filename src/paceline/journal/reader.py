@@ -92,9 +92,9 @@ class JournalReader:
     def identities(self) -> list[dict[str, Any]]:
         """Return the identities of the strategies of the items in the input."""
         rows = self._all(
-            "SELECT identity FROM strategies WHERE strategy IN (SELECT strategy FROM items WHERE NOT gone) ORDER BY strategy"
+            "SELECT strategy, identity FROM strategies WHERE strategy IN (SELECT strategy FROM items WHERE NOT gone) ORDER BY strategy"
         )
-        return [self._data(identity) for (identity,) in rows]
+        return [json.loads(identity) for _, identity in self._sound(rows, damage.STRATEGY, "strategies")]
 
     def strategies(self) -> dict[int, dict[str, Any]]:
         """Return the identities of all strategies by number."""

@@ -35,7 +35,7 @@ __all__ = ["JournalReport", "PaceReader", "pace_of", "report", "write_report"]
 _ITEMS = 15  # the slowest and the dearest
 _STRATEGIES = 20  # that are listed among the settings
 _CHARACTERS = 600  # of an output or an answer that is shown
-_LONGEST = 300  # characters of a setting
+_LONGEST = 600  # characters of a setting, and of why a run ended early
 _CHANGES = 10_000  # of the limit on calls in flight, each for another reason than the one before: the latest ones
 _NOT_SHOWN = {"input", "output", "model", "escalate", "journal"}
 
@@ -76,7 +76,7 @@ def report(journal: str | PathLike[str], *, with_text: bool = False) -> JournalR
             made=datetime.now(UTC),
             writer=writer,
             counts=reader.counts(),
-            stopped=None if latest is None else latest.stopped,
+            stopped=None if latest is None or latest.stopped is None else latest.stopped[:_LONGEST],
             settings=_settings(reader, options, identities, with_text=with_text),
             runs=spans,
             run_count=len(runs),
