@@ -26,7 +26,8 @@ from ._engine.foreign import logger
 from ._engine.hooks import Hooks
 from ._engine.intake import Intake, check_item
 from ._engine.learned import NewPace
-from ._engine.pool import NO_KNOWLEDGE, Pool, StreamedBatch
+from ._engine.pool import NO_KNOWLEDGE, Pool
+from ._engine.pool_batches import StreamedBatch
 from ._engine.statistics import ProcessorStatistics
 from ._engine.steps import let_go
 from .abc import BaseObserver, Journal, LLMWorkItem, Middleware

@@ -13,8 +13,8 @@ A pool has lanes, prepared strategies and a supervisor. Its customers are batche
       -> commits      stores the result in the journal
       -> delivery     hands it over: a list, a stream, or the task that waits for it
 
-Beside it: `pool` owns it all, `batch` and `single_calls` are the two submitters, `crew` has the tasks of a batch, `call_refusals` knows
-which single calls are not made, `supervisor` keeps the time (by `timers`), `watch` sees what calls say about their lane, `stopped_lanes`
-knows the lanes in which none start, `foreign` awaits code that is not ours, `abandoned` keeps generators that it left inside a nursery,
-`statistics` counts.
+Beside it: `pool` owns it all, `pool_batches` runs its batches, `batch` and `single_calls` are the two submitters, `crew` has the tasks of a
+batch, `call_refusals` knows which single calls are not made, `supervisor` keeps the time (by `timers`), `watch` sees what calls say about
+their lane, `stopped_lanes` knows the lanes in which none start, `own_copies` copies strategies, `foreign` awaits code that is not ours,
+`abandoned` keeps generators that it left inside a nursery, `statistics` counts.
 """

@@ -13,37 +13,36 @@ from __future__ import annotations
 import random
 import threading
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from functools import partial
 from types import MappingProxyType, TracebackType
 from typing import Any, Self, TypeVar
 
-import attrs
 from anyio import CancelScope, Lock, NoEventLoopError, create_task_group, current_time
 from anyio.lowlevel import EventLoopToken, checkpoint, current_token
 
-from .._core import events
 from .._core.budget import Spent
 from .._core.config import ProcessorConfig
 from .._core.exceptions import ConfigurationError, MisuseError
-from .._core.fault import DRAINED, Fault, FaultKind, pending_fault
-from .._core.pace import PaceKnowledge, PaceStatistics
+from .._core.fault import DRAINED, Fault, pending_fault
+from .._core.pace import PaceKnowledge
 from .._core.results import BatchResult, WorkItemResult
 from .._core.waiting_room import RoomLimits, closed_refusal
 from ..abc import Journal, LLMWorkItem
 from .abandoned import AbandonedGenerators
 from .batch import Batch
-from .batch_end import failure_of, log_end, result_of
 from .call_refusals import busy
 from .clock import Clock
-from .delivery import Collector, Handover, Outlet, ResultStream
+from .delivery import Collector, Handover, Outlet
 from .foreign import call_in_loop, interrupt_of
 from .hooks import Hooks
 from .intake import Intake
-from .learned import LearnedQuota, LearnedQuotas, NewPace
+from .learned import LearnedQuotas, NewPace
 from .monitor import Monitor, as_watched
+from .pool_batches import PoolBatches, StreamedBatch
 from .scheduler import Scheduler
 from .services import Services
 from .single_calls import SingleCalls
-from .statistics import ProcessorStatistics, Tally
+from .statistics import ProcessorStatistics
 from .strategies import Strategies
 from .supervisor import supervise
 
@@ -86,17 +85,14 @@ class Pool:
         self._calls: SingleCalls | None = None
         self._drained: Fault | None = None
         """Why no more calls are made, except for single calls that were taken before; None: they are."""
-        self._batches: list[Batch] = []
-        self._monitor = Monitor(self._services, self._batches, lambda: self._calls)
+        self._batches = PoolBatches(self._services, self._start_task)
+        self._monitor = Monitor(self._services, self._batches.running, lambda: self._calls)
         self._nursery: Any = None
         self._abandoned = AbandonedGenerators()
         self._kept: list[CancelScope] = []
         self._token: EventLoopToken | None = None
         self._thread = 0
         self._is_open = False
-        self._last: BatchResult[Any] = BatchResult()
-        self._last_end = 0.0  # seconds of the event loop's clock: when the latest batch ended
-        self._past = Tally()  # sums over the batches that have ended
 
     # ------------------------------------------------------------------------------------------ open and close
 
@@ -112,7 +108,7 @@ class Pool:
         await self._nursery.__aenter__()
         self._hooks.open(self._start_task)
         self._unsubscribe = self.config.subscribe(self._on_setting)
-        self._start_kept(supervise, self._services, self._batches)
+        self._start_kept(supervise, self._services, self._batches.running)
         if self._watched is not None:
             self._start_kept(self._monitor.run, self._watched)
         self._is_open, self._drained = True, None
@@ -153,13 +149,11 @@ class Pool:
     async def _end(self, reason: str | None) -> None:
         """Wait for what runs; with a reason, cancel it."""
         with CancelScope(shield=reason is not None):
-            for batch in self._batches:
-                if reason is not None:
-                    batch.cancel()
+            if reason is not None:
+                self._batches.cancel()
             if self._calls is not None:
                 await self._calls.close(None if reason is None else pending_fault(reason))
-            for batch in tuple(self._batches):
-                await batch.ended.wait()
+            await self._batches.wait_for_all()
 
     async def _close(self) -> None:
         try:
@@ -240,7 +234,7 @@ class Pool:
     @property
     def last(self) -> BatchResult[Any]:
         """The latest batch that has ended, also if it was cancelled or failed."""
-        return self._last
+        return self._batches.last
 
     async def collect(self, intake: Intake, *, priority: int = 0, tenant: str = "") -> BatchResult[Any]:
         """Run a batch, and return it with all its results.
@@ -260,8 +254,8 @@ class Pool:
     async def run_batch(self, batch: Batch, collector: Collector[Any]) -> BatchResult[Any]:
         """Run a batch, and return it with all its results. The exceptions are those of `collect`."""
         await batch.check()
-        self._start(batch, collector.results)
-        await self._wait_for(batch)
+        self.start(batch, collector.results)
+        await self._batches.wait_for(batch)
         await self._hooks.flush()
         if batch.failure is not None:
             raise batch.failure
@@ -284,66 +278,22 @@ class Pool:
         """
         handover: Handover[Any] = Handover(lambda: self._scheduler.release(batch))
         batch = self.new_batch(intake, handover, priority=priority, tenant=tenant)
-        return StreamedBatch(self, batch, handover)
+        start, drain = partial(self.start, batch, (), handover), partial(self.drain_batch, batch)
+        return StreamedBatch(batch, handover, start, drain)
 
-    def _start(
+    def start(
         self, batch: Batch, results: Sequence[WorkItemResult[Any]], handover: Handover[Any] | None = None
-    ) -> Batch:
+    ) -> None:
+        """Run a batch in a task of its own; the arguments are those of `PoolBatches.start`."""
         self._check_open()
         if self._drained is not None:
             batch.stop(self._drained)
-        self._batches.append(batch)
+        self._batches.start(batch, results, handover)
         self._monitor.wake()
-        batch.context.run(self._start_task, self._run, batch, results, handover)
-        return batch
-
-    async def _run(self, batch: Batch, results: Sequence[WorkItemResult[Any]], handover: Handover[Any] | None) -> None:
-        """Run a batch: the task of the batch, which nothing that happens in the batch ends with an exception."""
-        try:
-            await batch.run_to_end()
-        finally:
-            self._batches.remove(batch)
-            self._last_end = current_time()
-            self._past.add(batch.tally)
-            result = self._last = result_of(batch, results)
-            batch.finish(result, failure_of(batch, result))
-            if handover is not None:
-                handover.finish(result, batch.failure)
-            if batch.crash is not None and batch.commits is not None:
-                batch.commits.log_unsaved()
-            log_end(result)
-            self._hooks.publish(
-                events.BatchCompleted(
-                    total_items=result.total_items,
-                    succeeded=result.succeeded,
-                    failed=result.failed,
-                    pending=result.pending,
-                    seconds=result.seconds,
-                )
-            )
-
-    async def _wait_for(self, batch: Batch) -> None:
-        try:
-            await batch.ended.wait()
-        except BaseException:
-            await self.abandon(batch)
-            raise
-
-    async def abandon(self, batch: Batch) -> None:
-        """Cancel a batch, and wait until it has ended."""
-        batch.cancel()
-        with CancelScope(shield=True):
-            await batch.ended.wait()
-        if batch.commits is not None:
-            batch.commits.log_unsaved()
 
     def drain(self, reason: str = DRAINED) -> None:
         """Start no more calls in the batches that run: calls in flight finish, the other items become pending. From any thread."""
-        self._in_loop(self._drain, reason)
-
-    def _drain(self, reason: str) -> None:
-        for batch in self._batches:
-            batch.stop(pending_fault(reason))
+        self._in_loop(self._batches.drain, reason)
 
     def drain_batch(self, batch: Batch, reason: str) -> None:
         """Do the same in one batch. From any thread."""
@@ -356,7 +306,7 @@ class Pool:
     def _take_no_more(self, reason: str) -> None:
         if self._drained is None:
             self._drained = pending_fault(reason)
-        self._drain(reason)
+        self._batches.drain(reason)
 
     def reopen(self) -> None:
         """Make calls again where they are shut for a while. From any thread."""
@@ -387,7 +337,7 @@ class Pool:
             if calls is not None:  # try the journal again
                 calls.finish()
                 self._scheduler.unregister(calls)
-                self._past.add(calls.tally)
+                self._batches.add_past(calls.tally)
             calls = self._calls = SingleCalls(self._services, self._room)
             self._scheduler.register(calls)
             if calls.commits is not None:
@@ -410,40 +360,11 @@ class Pool:
         try:
             return current_time()
         except NoEventLoopError:  # called after the event loop has ended
-            return self._last_end
+            return self._batches.last_end
 
     def statistics(self, queued: int = 0) -> ProcessorStatistics:
         """Return a snapshot; `queued` is the number of items that wait for a batch."""
-        sums = Tally()
-        sums.add(self._past)
-        submitters = self._scheduler.submitters
-        for submitter in submitters:
-            sums.add(submitter.tally)
-        running = [batch.tally.workers_range for batch in self._batches]
-        return ProcessorStatistics(
-            total_items=sums.accepted,
-            succeeded=sums.succeeded,
-            failed=sums.failed,
-            failures=dict(sums.failures),
-            pending=sums.failures[FaultKind.PENDING],
-            faults=sums.call_faults.most_frequent(),
-            cut_off=sums.cut_off,
-            recalled=sums.recalled,
-            rate_limit_count=sums.refusals,
-            usage=sums.usage,
-            hook_failures=self._hooks.failures,
-            dropped_events=self._hooks.dropped_events,
-            waiting=queued + sum(submitter.waiting for submitter in submitters),
-            in_flight=self._scheduler.in_flight,
-            workers=self._scheduler.in_flight,
-            workers_range=running[-1] if running else self._last.workers,
-            lanes={quota: self._lane_statistics(quota, learned) for quota, learned in self._learned},
-        )
-
-    def _lane_statistics(self, quota: str, learned: LearnedQuota) -> PaceStatistics:
-        figures, lane = learned.pace.statistics(), self._scheduler.lanes.get(quota)
-        opens_at = figures.gate if lane is None or lane.exhausted is None else max(figures.gate, lane.reopens_at)
-        return attrs.evolve(figures, opens_in=max(0.0, opens_at - self._now()))
+        return self._batches.statistics(self._learned, queued=queued, now=self._now())
 
 
 async def _spent(journal: Journal) -> Spent:
@@ -460,29 +381,3 @@ async def _spent(journal: Journal) -> Spent:
         )
     found: Spent = await spent()
     return found
-
-
-class StreamedBatch:
-    """The context manager of a batch whose results are iterated over."""
-
-    def __init__(self, pool: Pool, batch: Batch, handover: Handover[Any]) -> None:
-        self._pool, self._batch, self._handover = pool, batch, handover
-
-    @property
-    def batch(self) -> Batch:
-        """The batch that it runs."""
-        return self._batch
-
-    async def __aenter__(self) -> ResultStream[Any]:
-        await checkpoint()
-        await self._batch.check()
-        self._pool._start(self._batch, (), self._handover)  # noqa: SLF001 - two halves of one thing
-        return ResultStream(self._handover, lambda reason: self._pool.drain_batch(self._batch, reason))
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        await self._pool.abandon(self._batch)
-        await checkpoint()
-        if error is None and self._batch.crash is not None:
-            raise self._batch.crash

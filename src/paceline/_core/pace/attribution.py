@@ -86,7 +86,12 @@ class Attribution:
             return
         # The call admitted last started later than one that was refused late: its estimate is from another time.
         pacer = self._dimensions.charge(call, call.tokens if late else self._last_tokens)
-        if not pacer.is_known and not self._is_young and not self.is_shed and self._latest_refused.bit_count() < _MIN_REFUSED:
+        if (
+            not pacer.is_known
+            and not self._is_young
+            and not self.is_shed
+            and self._latest_refused.bit_count() < _MIN_REFUSED
+        ):
             return
         proof = cap.record_refusal(in_flight, call.started, pacer.rate.value)
         if proof is None:
