@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
+import re
 from itertools import pairwise
 
 import attrs
 import pytest
 from hypothesis import given
 
-from paceline._core.pace import Throttled
+from paceline._core.pace import PaceController, Throttled
 from paceline._core.quota import QuotaHint, QuotaLimit
 
 from .histories import SECRET, Caller, hostile_histories
@@ -118,3 +119,41 @@ def test_a_change_names_its_handle():
         handles |= {entry.handle for entry in client.controller.history}
     assert "workers" in handles
     assert len(handles) >= 3, "a limit, a rate, the breaker"
+
+
+def test_a_cut_names_an_admission_with_as_many_calls_in_flight_and_when_it_was():
+    """Where the reason has numbers they are evidence: as many calls were in flight when that call was admitted, and it was earlier."""
+    world = World(Service(limits=(Bucket(20.0, 5.0),)), (), seed=4)
+    client = world.client(most=500)
+    seen = []
+    client.watch = lambda now: seen.append((now, client.in_flight))
+    world.run(120.0)
+    named = [
+        (entry, match)
+        for entry in client.controller.history
+        if (
+            match := re.fullmatch(
+                r"refused with (\d+) in flight, but (\d+) were admitted (.+) before: a limit on the rate", entry.reason
+            )
+        )
+    ]
+    assert len(named) >= 3
+    for entry, match in named:
+        refused, admitted = int(match[1]), int(match[2])
+        assert admitted >= refused
+        assert max(in_flight for now, in_flight in seen if now <= entry.time) >= admitted
+
+
+def test_the_wait_that_a_provider_asks_for_is_in_the_reason():
+    controller = PaceController()
+    now = 0.0
+    for _ in range(40):
+        while (at := controller.admit_at(now, 1.0)) > now:
+            if at == math.inf or any("asked for" in entry.reason for entry in controller.history):
+                break
+            now = at
+        ticket = controller.started(now, 1.0)
+        now += 0.01
+        controller.settled(ticket, now, Throttled(retry_after=17.0))
+    reasons = [entry.reason for entry in controller.history if entry.handle == "gate"]
+    assert any("17 s were asked for" in reason for reason in reasons)

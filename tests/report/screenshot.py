@@ -19,16 +19,16 @@ from paceline.testing import ConcurrencyCap, Service, SimulatedProvider, Simulat
 from .browser import chromium, require_chromium, visit
 
 PICTURE = Path(__file__).parents[2] / "docs" / "how-to" / "report" / "report.png"
-WIDTH, HEIGHT = 1000, 1000  # pixels
+WIDTH, HEIGHT = 1000, 1050  # pixels
 
 
 def strategy():
     """Return a ladder of two models; the limit of the cheap one falls after 50 seconds, and rises after 90."""
     first = Service(latency=1.2, limits=(TokenBucket(40, 10),), faults={FaultKind.INVALID: 0.06})
     steps = [(seconds, attrs.evolve(first, limits=(TokenBucket(rate, 10),))) for seconds, rate in ((50, 15), (90, 60))]
-    small = SimulatedStrategy(SimulatedProvider(first, steps=steps, seed=1), model="small")
+    small = SimulatedStrategy(SimulatedProvider(first, steps=steps, seed=1), model="small", quota="small")
     large_service = Service(latency=3.0, limits=(ConcurrencyCap(6),), faults={FaultKind.INVALID: 0.02})
-    large = SimulatedStrategy(SimulatedProvider(large_service, seed=2), model="large")
+    large = SimulatedStrategy(SimulatedProvider(large_service, seed=2), model="large", quota="large")
     small.price, large.price = Price(0.1, 0.4), Price(1.25, 10.0)
     return ModelEscalation([small, large])
 

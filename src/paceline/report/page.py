@@ -72,8 +72,8 @@ def _made(report: JournalReport) -> str:
 
 def _sections(report: JournalReport, charts: Charts) -> Iterator[str]:
     yield _outcome(report)
-    yield _over_time(report, charts)
     yield _limits(report, charts)
+    yield _over_time(report, charts)
     yield _money(report)
     yield _latency(report, charts)
     yield _failures(report)
