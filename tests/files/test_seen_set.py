@@ -40,5 +40,4 @@ def test_a_temporary_file_that_cannot_take_the_keys_is_an_os_error():
     seen = SeenSet()
     seen.close()
     with pytest.raises(OSError, match="temporary file"):
-        for number in range(1_000):
-            seen.add(str(number), number)
+        [seen.add(str(number), number) for number in range(1_000)]

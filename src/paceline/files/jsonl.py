@@ -92,9 +92,7 @@ class ObjectRecords:
             name = self._number(position) if key is None else self._id_at(key, fields)
         if key is not None:
             others.pop(key, None)
-        context = None
-        if others:
-            context = others if others.keys() != {"context"} else others["context"]
+        context = (others if others.keys() != {"context"} else others["context"]) if others else None
         empty = "prompt" if isinstance(prompt, str) and not prompt.strip() else None
         return InputRecord(position, name, prompt, context, line=line, empty_field=empty)
 

@@ -145,11 +145,12 @@ class CommitRows:
         self._cached: Row | None = None
         """Its counts of `_CACHE`; None: all are 0."""
 
-    def add_result(self, seq: int, item: int, strategy: int, result: WorkItemResult[Any]) -> None:
+    def add_result(self, seq: int, name: str, item: int, strategy: int, result: WorkItemResult[Any]) -> None:
         """Add a result of an item that has no other among the rows.
 
         Args:
             seq: Number of the result.
+            name: Id of the item, as it is stored.
             item: Number of the item.
             strategy: Number of the strategy that made it.
             result: The result.
@@ -186,7 +187,7 @@ class CommitRows:
             kind, message, reason, answer = of_fault
             sent, generated, total = self._tokens
             cached, written, written_1h = self._cached or (0, 0, 0)
-            head = (seq, item, storable(result.item_id), self._run, kind, message, output, context, model)
+            head = (seq, item, name, self._run, kind, message, output, context, model)
             counts = (sent, generated, cached, total, written, written_1h)
             self.recent.append((*head, *counts, attempts, refusals, seconds, reason, answer))
 

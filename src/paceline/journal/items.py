@@ -253,10 +253,20 @@ class ItemTable:
             rows: Items that one transaction has added, and no others. It is committed.
             last: Number of the last one; the numbers of the others precede it.
         """
+        for number, (name, _, strategy, _) in enumerate(rows, last - len(rows) + 1):
+            self.remember_one(name, number, strategy)
+
+    def remember_one(self, name: str, number: int, strategy: int) -> None:
+        """Remember the number of an item without results and attempts until its first commit, which need not look it up then.
+
+        Args:
+            name: Id of the item, as it is stored. Its transaction is committed.
+            number: Its number.
+            strategy: Number of its strategy.
+        """
         if len(self._uncalled) > _MOST_REMEMBERED:
             self._uncalled.clear()
-        for number, (name, _, strategy, _) in enumerate(rows, last - len(rows) + 1):
-            self._uncalled[name] = number, strategy
+        self._uncalled[name] = number, strategy
 
     def is_added_here(self, name: str) -> bool:
         """Return whether an item was added to the journal since this table was made."""

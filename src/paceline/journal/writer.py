@@ -235,7 +235,7 @@ class JournalWriter:
                 item, strategy, first = numbers[name]
                 if not is_pending(result):
                     seq += 1
-                    rows.add_result(seq, item, strategy, result)
+                    rows.add_result(seq, name, item, strategy, result)
                 rows.add_attempts(item, first, result.attempts)
             rows.insert(db)
             self._uncommitted += rows.recent or ()

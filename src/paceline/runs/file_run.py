@@ -171,13 +171,15 @@ def _with_journal(
         ):
             on_message()
             counts, wanted = reader.counts(), reader.places(unsettled=True)
-            shared = reader.shared(store.items.strategy_number(strategy.identity)) if registered.dedupe else 0
+            items = work_items(registered.prompts(partial(has_place, wanted)), strategy)
+            number = store.items.strategy_number(strategy.identity)
+            shared = reader.shared(number) if registered.dedupe else 0
             if shared:
                 on_message(render_sharing(shared, counts.pending))
             yield _PreparedRun(
                 options=options,
                 budget=budget,
-                items=work_items(registered.prompts(partial(has_place, wanted)), strategy),
+                items=registered.remembered(items, store.items, number),
                 total=counts.total,
                 done_before=counts.settled,
                 save=output.catch_up,

@@ -226,7 +226,8 @@ def open_checked_input(
     )
 
     def visit_each(record: InputRecord) -> None:
-        replaced.add(record)
+        if isinstance(record.prompt, Request):
+            replaced.add(record)
         if visit is not None:
             visit(record)
 
