@@ -8,6 +8,9 @@ UV := $(shell command -v uv 2>/dev/null)
 # Bytecode is kept: otherwise each of the many processes of the tests compiles all that it imports.
 unexport PYTHONDONTWRITEBYTECODE
 
+# pip cannot resolve to the lowest versions: without uv on the machine it is installed into .venv.
+LOWEST_UV := $(if $(UV),,$(BIN)/uv)
+
 .PHONY: demo test quick cover check lint types contracts spelling docs format versions lowest lock bench bench-check bench-pace bench-live clean
 
 demo: $(VENV)/.demo  ## watch a batch find its pace
@@ -55,11 +58,11 @@ versions:  ## the quick tests on each Python from 3.11 to 3.14 that uv finds on 
 		fi; \
 	done
 
-lowest:  ## the quick tests with the oldest versions that pyproject.toml allows of what paceline needs (with uv)
-	uv venv --quiet --clear --python $(PYTHON) .venvs/lowest
-	uv pip install --quiet --python .venvs/lowest/bin/python --resolution lowest-direct --editable '.[all]'
-	uv pip install --quiet --python .venvs/lowest/bin/python --group dev
-	PACELINE_SEARCH=quick .venvs/lowest/bin/python -m pytest -q -n auto -m "not slow"
+lowest: $(LOWEST_UV)  ## the quick tests with the oldest versions that pyproject.toml allows of what paceline needs; LOWEST=tests/cli for some
+	$(or $(UV),$(BIN)/uv) venv --quiet --clear --python $(PYTHON) .venvs/lowest
+	$(or $(UV),$(BIN)/uv) pip install --quiet --python .venvs/lowest/bin/python --resolution lowest-direct --editable '.[all]'
+	$(or $(UV),$(BIN)/uv) pip install --quiet --python .venvs/lowest/bin/python --group dev
+	PACELINE_SEARCH=quick .venvs/lowest/bin/python -m pytest -q -n auto -m "not slow" $(LOWEST)
 
 lock: ## write constraints.txt again (with uv)
 	uv pip compile --quiet --upgrade pyproject.toml --all-extras --group dev --universal \
@@ -98,6 +101,9 @@ else
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade pip
 endif
+
+$(VENV)/bin/uv: | $(VENV)/bin/python
+	$(BIN)/python -m pip install --quiet uv
 
 # The newest versions that pyproject.toml allows are installed; with CONSTRAINTS=constraints.txt those that are known to work together.
 ifdef UV

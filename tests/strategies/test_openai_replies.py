@@ -35,7 +35,7 @@ def test_half_a_surrogate_pair_is_replaced():
     assert read_reply(b'{"choices": [{"message": {"content": "a\\ud83d"}}]}')[0] == "a?"
 
 
-@pytest.mark.parametrize("count", ["-1", '"-3"', '"x"', "true", "null", "1e400", "[1]", "9007199254740993"])
+@pytest.mark.parametrize("count", ["-1", '"-3"', '"x"', "true", "null", "1e400", "[1]"])
 def test_an_invalid_token_count_is_zero(count):
     body = f'{{"choices": [{{"message": {{"content": "x"}}}}], "usage": {{"prompt_tokens": {count}}}}}'
     assert read_reply(body) == ("x", TokenUsage())

@@ -12,7 +12,7 @@ from typing import Any, Final
 import attrs
 
 MOST_TOKENS: Final = 10**10
-"""More tokens than any call has: a larger count is not believed, so that the sum over 900 million calls fits in 64 bits."""
+"""Most tokens of a call: a larger count is not believed, so that the sum over 900 million calls fits in 64 bits."""
 
 
 def _sum(usage: TokenUsage) -> int:
@@ -67,6 +67,11 @@ class TokenUsage:
         return _sum_of(self, other)
 
     @property
+    def is_plausible(self) -> bool:
+        """Whether one call can have so many tokens. If not, a server reports nonsense: its count is in no sum."""
+        return self.total_tokens <= MOST_TOKENS and self.input_tokens + self.output_tokens <= MOST_TOKENS
+
+    @property
     def is_itemised(self) -> bool:
         """Whether all tokens are known to be input or output, so that their cost can be known."""
         return self.total_tokens <= self.input_tokens + self.output_tokens
@@ -101,6 +106,8 @@ _set_input, _set_output, _set_cached, _set_total, _set_written, _set_written_1h 
 token_counts: Callable[[TokenUsage], tuple[int, int, int, int, int, int]] = attrgetter(*_NAMES)
 """Returns the counts of a usage in the order of its fields."""
 NO_USAGE = TokenUsage()
+UNKNOWN_USAGE = TokenUsage(total_tokens=1)
+"""Of a call whose count is not believed: a token that is neither input nor output, so that the cost is not known."""
 
 
 def _sum_of(one: TokenUsage, other: TokenUsage) -> TokenUsage:

@@ -53,6 +53,7 @@ class Lane(Generic[J]):
         """When its latest call ended, as far as is known."""
         self._reopening = _FIRST_REOPENING
         self._is_probing = False
+        self._doubts_usage = False
         self._exhausted: Fault | None = None
         self._reopens_at = math.inf
         self._start_afresh()
@@ -91,6 +92,11 @@ class Lane(Generic[J]):
         if is_exhausted or now < self.shut_until or not self.is_idle or self._idle_since == -math.inf:
             self._idle_since = now
         return now - self._idle_since
+
+    def doubts_usage(self) -> bool:
+        """Record that a call is said to have used more tokens than calls have; return whether it is the first one."""
+        is_first, self._doubts_usage = not self._doubts_usage, True
+        return is_first
 
     @property
     def load(self) -> float:

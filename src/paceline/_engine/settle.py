@@ -38,7 +38,7 @@ from .job import Job
 from .lane import Lane
 from .lane_job import is_too_large, own_refusal_fault
 from .strategy_values import model_of, price_of
-from .watch import heed_answer, heed_fault, heed_long_hint, stop_others
+from .watch import believed, heed_answer, heed_fault, heed_long_hint, stop_others
 
 if TYPE_CHECKING:
     from .services import Services
@@ -68,9 +68,11 @@ def settle_reply(
     quota = take_quota_hint(strategy)
     if error is None and is_answer(value):
         output, tokens = value
-        usage = NO_USAGE if tokens is None else usage_of(strategy, tokens)
+        usage = NO_USAGE if tokens is None else believed(job, usage_of(strategy, tokens))
         return _settle_answer(services, job, output, usage, quota, now)
-    usage = usage_of(strategy, getattr(error, "usage", None)) if isinstance(error, CallError) else NO_USAGE
+    usage = NO_USAGE
+    if isinstance(error, CallError):
+        usage = believed(job, usage_of(strategy, getattr(error, "usage", None)))
     fault = fault_without_answer(strategy, value, error, quota)
     return _settle_fault(services, job, FailedCall(now, job.number, fault, usage, error))
 

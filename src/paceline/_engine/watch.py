@@ -13,6 +13,7 @@ from .._core.fault import Fault, FaultKind, pending_fault
 from .._core.fault_groups import provider_words
 from .._core.quota import QuotaHint
 from .._core.systematic_failure import PASSING_KINDS, Ended, stop_message
+from .._core.usage import MOST_TOKENS, UNKNOWN_USAGE, TokenUsage
 from .calls import FailedCall, log_bug
 from .foreign import IN_SUMMARY, logger
 from .job import Job
@@ -45,6 +46,21 @@ def heed_long_hint(services: Services, lane: Lane[Job], now: float, fault: Fault
         hint = attrs.evolve(fault.quota or QuotaHint(), reopens_in=asked)
         spent = attrs.evolve(fault, quota=hint)
         services.scheduler.stopped_lanes.exhaust(lane, exhausted_lane_fault(lane.quota, spent, wall_time=time.time()))
+
+
+def believed(job: Job, usage: TokenUsage) -> TokenUsage:
+    """Return the usage of a call; if no call has so many tokens an unknown one, with one warning for its lane."""
+    if usage.is_plausible:
+        return usage
+    lane = job.lane_or_raise
+    if lane.doubts_usage():
+        logger.warning(
+            "%s: a call is said to have used more than %s tokens, which no call does: the tokens of such calls are not counted, "
+            "and their cost is unknown",
+            model_of(job.active_strategy) or lane.quota,
+            f"{MOST_TOKENS:,}",
+        )
+    return UNKNOWN_USAGE
 
 
 def heed_answer(services: Services, job: Job, lane: Lane[Job], now: float) -> None:

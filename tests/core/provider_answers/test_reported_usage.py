@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from paceline import Price, TokenUsage
 from paceline._core.accounting import cost_of
 from paceline._core.provider_answers.reported_usage import anthropic_usage, chat_usage, gemini_usage
+from paceline._core.usage import token_counts
 
 READERS = [chat_usage, anthropic_usage, gemini_usage]
 NAMES = [
@@ -137,13 +138,27 @@ def test_a_missing_count_is_the_rest_of_the_total(counts, usage):
     [
         *((12, 12), (12.0, 12), (11.5, 12), ("12", 12), (10**10, 10**10)),
         *((value, 0) for value in (None, True, -1, -1.5, "", "-3", "1e3", "٣", [5], {"n": 5})),
-        *((value, 0) for value in (10**30, 10**10 + 1, "9" * 400, float("nan"), float("inf"), 1e300)),
+        *((value, 0) for value in ("9" * 400, float("nan"), float("inf"))),
     ],
 )
 def test_a_count_is_read_from_any_form_and_ignored_if_it_is_not_plausible(value, count):
     assert chat_usage({"prompt_tokens": value, "completion_tokens": 3}) == TokenUsage(count, 3)
     assert anthropic_usage({"input_tokens": value, "output_tokens": 3}) == TokenUsage(count, 3)
     assert gemini_usage({"promptTokenCount": value, "candidatesTokenCount": 3}) == TokenUsage(count, 3)
+
+
+@pytest.mark.parametrize("value", [10**10 + 1, float(10**11), 2**53 - 1, 10**30, "9" * 30, 1e300])
+@pytest.mark.parametrize("at", [0, 1, 2, 3])
+def test_a_count_beyond_that_of_any_call_makes_the_usage_implausible_and_no_number_is_larger(value, at):
+    names = [
+        (chat_usage, ("prompt_tokens", "completion_tokens", "total_tokens", "cached_tokens")),
+        (anthropic_usage, ("input_tokens", "output_tokens", "cache_read_input_tokens", "cache_creation_input_tokens")),
+        (gemini_usage, ("promptTokenCount", "candidatesTokenCount", "totalTokenCount", "thoughtsTokenCount")),
+    ]
+    for read, fields in names:
+        usage = read({name: value if index == at else 3 for index, name in enumerate(fields)})
+        assert not usage.is_plausible
+        assert max(token_counts(usage)) < 10**11
 
 
 @given(st.tuples(*[st.integers(1, 10**6)] * 4), st.booleans(), st.booleans())

@@ -7,7 +7,8 @@ Rules owned here:
 2. A provider that reports thinking beside its other output gives it away by its total. What a total has beyond the counts is output, unless
    it equals the tokens of a cache, which some gateways count beside the prompt.
 3. If only the total and one of input and output are reported, the other is the rest. A total alone is kept as a total: its cost is unknown.
-4. A count may be missing, null, a float or a numeral. One that is not plausible (negative, not finite, more than `MOST_TOKENS`) is missing.
+4. A count may be missing, null, a float or a numeral. One that is negative or not finite is missing. One that is larger than any call's is
+   `MOST_TOKENS` + 1: none of that call's tokens are believed (`TokenUsage.is_plausible`).
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from typing import Any
 
 from ..usage import MOST_TOKENS, NO_USAGE, TokenUsage
 
-_LONGEST_NUMERAL = len(str(MOST_TOKENS))  # digits of the largest plausible count
+_LONGEST_NUMERAL = 40  # digits: longer ones are no numbers of anything
 
 
 def chat_usage(counts: object) -> TokenUsage:
@@ -107,23 +108,23 @@ def _usage(sent: int, made: int, read: int, total: int, written: int, for_an_hou
 
 
 def _first_count(counts: object, *names: str) -> int | None:
-    """Return the first plausible count among some names; None if all are missing."""
+    """Return the first count among some names; None if all are missing."""
     if not isinstance(counts, Mapping):
         return None
-    return next((count for name in names if (count := _plausible(counts.get(name))) is not None), None)
+    return next((count for name in names if (count := _whole(counts.get(name))) is not None), None)
 
 
 def _count(counts: object, name: str) -> int:
     return _first_count(counts, name) or 0
 
 
-def _plausible(value: object) -> int | None:
+def _whole(value: object) -> int | None:
     """Return a count as a whole number, under rule 4; None if it is missing."""
     if isinstance(value, str) and len(value) <= _LONGEST_NUMERAL and value.isascii() and value.isdecimal():
         value = int(value)
     if isinstance(value, float) and math.isfinite(value):
         value = math.ceil(value)  # half a token is billed as one
-    return value if type(value) is int and 0 <= value <= MOST_TOKENS else None
+    return min(value, MOST_TOKENS + 1) if type(value) is int and value >= 0 else None
 
 
 def _first_mapping(counts: object, *names: str) -> Mapping[str, Any]:
