@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
 import shutil
@@ -44,9 +45,11 @@ def require_chromium():
 @contextmanager
 def chromium(path) -> Iterator[object]:
     """Start Chromium without a window."""
-    playwright = pytest.importorskip("playwright.sync_api")
+    if not os.environ.get("PACELINE_LIVE"):
+        pytest.importorskip("playwright.sync_api")
+    playwright = importlib.import_module("playwright.sync_api")
     with playwright.sync_playwright() as driver:
-        browser = driver.chromium.launch(executable_path=path, args=["--no-sandbox", "--disable-gpu"])
+        browser = driver.chromium.launch(executable_path=path, args=["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"])
         try:
             yield browser
         finally:

@@ -19,7 +19,7 @@ from paceline.testing import ConcurrencyCap, Service, SimulatedProvider, Simulat
 from .browser import chromium, require_chromium, visit
 
 PICTURE = Path(__file__).parents[2] / "docs" / "how-to" / "report" / "report.png"
-WIDTH, HEIGHT = 1000, 1050  # pixels
+WIDTH, HEIGHT = 1000, 1400  # pixels
 
 
 def strategy():

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from paceline._core.limitation import LimitReason
 from paceline.journal.figures import LimitEntry, PaceEntry
-from paceline.report import LaneFigures, LaneMoment, Moment, RunSpan
-from paceline.report.limits import OTHER, Recorded, derive, shares
+from paceline.report import LaneFigures, LaneMoment, LimitSpan, Moment, RunSpan
+from paceline.report.limits import OTHER, Recorded, derive, shares, with_values
 
 CAP = "refused only with 30 or more in flight, never with fewer: a cap on concurrency"
 SLOW = "answers take longer, and no more of them come: more calls would only wait"
@@ -158,3 +158,44 @@ def test_entries_of_runs_that_are_not_listed_are_left_out():
     found = Recorded(entries, [run_of(30.0)], [moment(0.0)])
     assert not found.seconds
     assert found.runs == frozenset()
+
+
+def lane_of(rates):
+    return LaneFigures(quota="a", moments=tuple(lane(calls_per_second=rate) for rate in rates))
+
+
+def span_of(start, end, kind="requests"):
+    return LimitSpan(quota="a", run=1, start=start, end=end, limit="x", kind=kind, is_recorded=True)
+
+
+def test_a_span_is_divided_where_its_limit_became_another_one():
+    rates = [40.0] * 5 + [15.0] * 4 + [60.0] * 6
+    moments = [moment(10.0 * number) for number in range(15)]
+    found = with_values([span_of(0.0, 150.0)], moments, [lane_of(rates)])
+    assert [(span.start, span.end, span.value) for span in found] == [
+        (0.0, 50.0, 40.0),
+        (50.0, 90.0, 15.0),
+        (90.0, 150.0, 60.0),
+    ]
+
+
+def test_one_interval_with_another_limit_divides_nothing():
+    rates = [40.0] * 5 + [90.0] + [40.0] * 5
+    moments = [moment(10.0 * number) for number in range(11)]
+    (found,) = with_values([span_of(0.0, 110.0)], moments, [lane_of(rates)])
+    assert (found.start, found.end) == (0.0, 110.0)
+
+
+RATES = st.lists(st.none() | st.floats(0.1, 1000.0), min_size=1, max_size=40)
+
+
+@given(RATES, st.sampled_from(["requests", "tokens", "concurrency", "disk"]))
+def test_divided_spans_cover_the_same_time(rates, kind):
+    moments = [moment(10.0 * number) for number in range(len(rates))]
+    found = [*with_values([span_of(0.0, 10.0 * len(rates), kind)], moments, [lane_of(rates)])]
+    assert found[0].start == 0.0
+    assert found[-1].end == 10.0 * len(rates)
+    assert all(one.end == other.start for one, other in pairwise(found))
+    known = [rate for rate in rates if rate]
+    for span in found:
+        assert span.value is None or (kind == "concurrency") or min(known) * 0.999 <= span.value <= max(known) * 1.001

@@ -30,7 +30,7 @@ ATTRIBUTES = frozenset(
     re.findall(
         r"[\w-]+",
         "lang charset http-equiv content name class role aria-label aria-hidden scope tabindex "
-        "viewbox preserveaspectratio d points x y x1 x2 y1 y2 width height",
+        "viewbox open preserveaspectratio d points x y x1 x2 y1 y2 width height",
     )
 )
 VOID = {"meta", "br"}

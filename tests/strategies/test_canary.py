@@ -18,6 +18,7 @@ from paceline.llm_strategies.anthropic import AnthropicStrategy
 from paceline.llm_strategies.feedback import ValidationFeedback
 from paceline.llm_strategies.gemini import GeminiStrategy
 from paceline.llm_strategies.openai import OpenAIStrategy
+from paceline.runs import ReportOptions, write_report
 
 from .chat_service import ANTHROPIC, OPENAI
 from .gemini.service import Answer, prepared, reply
@@ -94,7 +95,7 @@ async def test_a_key_that_a_server_echoes_is_in_no_fault_and_no_log(service, pro
 
 @pytest.mark.parametrize("provider", CLASSES)
 @pytest.mark.parametrize("way", FINAL)
-def test_it_is_in_no_row_and_no_journal(service, provider, way, tmp_path, caplog):
+def test_it_is_in_no_row_no_journal_and_no_report(service, provider, way, tmp_path, caplog):
     caplog.set_level(logging.DEBUG)
     key = KEYS["with characters that URLs escape"]
     service.says(leaks(key, provider)[way])
@@ -102,8 +103,11 @@ def test_it_is_in_no_row_and_no_journal(service, provider, way, tmp_path, caplog
     batch = run_prompts(strategy, ["hello"], journal=tmp_path / "run.journal")
     assert batch.succeeded == 0
     files.write(tmp_path / "out.jsonl", batch)
+    write_report(tmp_path / "run.journal", ReportOptions(output=str(tmp_path / "report.html"), with_text=True))
     stored = [path.read_bytes().decode("utf-8", "replace") for path in tmp_path.iterdir()]
-    shown = "\n".join([repr(batch), batch.summary(), *own(caplog), *stored])
+    shown = "\n".join(
+        [repr(batch), batch.summary(), batch._repr_html_(), repr(batch.to_dicts()), *own(caplog), *stored]
+    )
     assert not [form for form in forms(key) if form in shown]
 
 

@@ -183,6 +183,8 @@ class LimitSpan:
     """What limited it, in words."""
     kind: str
     """As in `LimitShare`."""
+    value: float | None = None
+    """The limit, on average: calls or tokens a second, or calls in flight; None: it has no number, or that is not known."""
     is_recorded: bool
     """Whether the run recorded it, for the batch as a whole; otherwise it is derived for the lane."""
 

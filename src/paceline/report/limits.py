@@ -16,6 +16,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
+from statistics import fmean
 from typing import Final
 
 import attrs
@@ -33,6 +34,8 @@ _FULL: Final = 0.85  # of the calls that may be in flight, on average: places ar
 _PACED: Final = 0.7  # of the known rate: the pace stays below it while the rate is measured
 _YOUNG: Final = 3  # intervals at the start of a run, in which nothing is known yet
 _NOT_THE_PROVIDER: Final = "nothing of the provider's: the input, your code or the disk was slower"
+_NEAR: Final = 1.3  # factor: the pace of one limit moves by less than that
+_LASTS: Final = 3  # intervals, after which another value is another limit
 _KINDS: Final = frozenset(map(str, LimitReason))
 _OF_PROVIDER: Final = frozenset({LimitReason.REQUESTS, LimitReason.TOKENS, LimitReason.CONCURRENCY})
 
@@ -206,6 +209,75 @@ def _of_workers(lane: LaneMoment, reason: str, *, most_workers: int | None) -> L
     if "answers take longer" in reason or "more than a fifth" in reason:
         return LimitReason.SPEED
     return LimitReason.STARTING
+
+
+# ---------------------------------------------------------------------------------------------- values
+
+
+def with_values(
+    spans: Iterable[LimitSpan], moments: Sequence[Moment], lanes: Sequence[LaneFigures]
+) -> Iterator[LimitSpan]:
+    """Yield spans with the limits that their lanes had, each divided where its limit became another one.
+
+    Args:
+        spans: What limited the batch or the lanes over time.
+        moments: The batch over time.
+        lanes: Its lanes over the same time.
+    """
+    of_lane = {lane.quota: lane.moments for lane in lanes}
+    indices: dict[int, list[int]] = {}
+    for index, moment in enumerate(moments):
+        indices.setdefault(moment.run, []).append(index)
+    for span in spans:
+        figures = of_lane.get(span.quota or "")
+        inside = [index for index in indices.get(span.run, ()) if span.start <= moments[index].at < span.end]
+        values = [] if figures is None else [(index, _value(span.kind, figures[index])) for index in inside]
+        if not any(value for _, value in values):
+            yield span
+            continue
+        parts = list(_levels(values))
+        starts = [span.start, *(moments[part[0][0]].at for part in parts[1:])]
+        for part, start, end in zip(parts, starts, [*starts[1:], span.end], strict=True):
+            known = [value for _, value in part if value is not None]
+            yield attrs.evolve(span, start=start, end=end, value=fmean(known) if known else None)
+
+
+def _value(kind: str, lane: LaneMoment) -> float | None:
+    """Return the limit of a kind that a lane had in an interval."""
+    match kind:
+        case LimitReason.REQUESTS:
+            return lane.calls_per_second
+        case LimitReason.TOKENS:
+            return lane.tokens_per_second
+        case LimitReason.CONCURRENCY | LimitReason.SPEED:
+            return lane.workers
+        case _:
+            return None
+
+
+def _levels(values: Iterable[tuple[int, float | None]]) -> Iterator[list[tuple[int, float | None]]]:
+    """Yield neighbouring values that are about the same; a value that is not known belongs to those before it.
+
+    A change counts if it lasts: one value that differs, as while a new limit is sought, belongs to those before it too.
+    """
+    part: list[tuple[int, float | None]] = []
+    other: list[tuple[int, float | None]] = []
+    for index, value in values:
+        known = [each for _, each in part if each]
+        if value is None or not known or _is_near(value, fmean(known)):
+            part += [*other, (index, value)]
+            other = []
+            continue
+        other.append((index, value))
+        first = other[0][1]
+        if len(other) >= _LASTS and first is not None:
+            yield part
+            part, other = other, []
+    yield part + other
+
+
+def _is_near(value: float, mean: float) -> bool:
+    return mean / _NEAR <= value <= mean * _NEAR
 
 
 # ---------------------------------------------------------------------------------------------- sums

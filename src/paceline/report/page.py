@@ -22,10 +22,12 @@ from .._core.durations import format_clock, format_duration
 from .._core.quantity import quantity
 from ..journal.aggregates import ItemTotals
 from .charts import Chart, Charts
-from .figures import MOST_DECISIONS, JournalReport, Latency, ModelFigures, RunSpan
+from .figures import MOST_DECISIONS, JournalReport, Latency, LimitSpan, ModelFigures, RunSpan
 from .story import in_order_of_time
 from .svg import escape, number
 
+_MINUTE = 60.0  # seconds
+_SHOWN_SPANS = 12  # of time; more are folded up
 _NAMES = 80  # characters of an id or a name that are shown
 
 
@@ -158,7 +160,29 @@ def _limits(report: JournalReport, charts: Charts) -> str:
         rows,
         numbers=(2, 3),
     )
-    return f'<h2>What limited the batch</h2><p class="soft">{source}</p>{strips}{table}'
+    when = _table(
+        "What limited the batch, and when",
+        ("run", "from", "to", "what limited it", "the limit"),
+        [_span_row(span) for span in report.limit_spans],
+        numbers=(1, 2),
+    )
+    state = " open" if len(report.limit_spans) <= _SHOWN_SPANS else ""
+    times = f"<details{state}><summary>When each of them limited it</summary>{when}</details>"
+    return f'<h2>What limited the batch</h2><p class="soft">{source}</p>{strips}{table}{times}'
+
+
+def _span_row(span: LimitSpan) -> tuple[str, ...]:
+    value = "" if span.value is None else _limit_text(span.kind, span.value)
+    return (str(span.run), format_clock(span.start), format_clock(span.end), span.limit, value)
+
+
+def _limit_text(kind: str, value: float) -> str:
+    """Return a limit in the unit in which providers state it."""
+    if kind == "requests":
+        return f"about {_MINUTE * value:,.0f} requests a minute"
+    if kind == "tokens":
+        return f"about {_MINUTE * value:,.0f} tokens a minute"
+    return f"{value:,.0f} calls at once"
 
 
 def _money(report: JournalReport) -> str:

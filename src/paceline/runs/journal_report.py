@@ -89,7 +89,7 @@ def report(journal: str | PathLike[str], *, with_text: bool = False) -> JournalR
             moments=moments,
             lanes=lane_figures,
             limits=limits.shares(recorded.seconds, derived, sum(span.seconds for span in spans)),
-            limit_spans=(*recorded.spans(), *derived),
+            limit_spans=tuple(limits.with_values((*recorded.spans(), *derived), moments, lane_figures)),
             pace=tuple(tape.decisions),
             pace_count=tape.count,
             failures=collect.failures(reader, characters=characters),
