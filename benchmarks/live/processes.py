@@ -25,6 +25,7 @@ def running(
     *,
     environment: Mapping[str, str] | None = None,
     stdout: int | None = None,
+    runs_in: Path | None = None,
 ) -> Iterator[subprocess.Popen[bytes]]:
     """Run a program in a folder; end it and its children on leaving.
 
@@ -32,15 +33,15 @@ def running(
 
     Args:
         command: The program and its arguments.
-        folder: Where it runs, and where its output is logged.
+        folder: Where its output is logged.
         environment: Variables besides those of this process.
         stdout: `subprocess.PIPE` for a program whose output is read; by default the log.
+        runs_in: Where it runs; None: in `folder`.
     """
-    name = Path(command[0]).name
-    with (folder / f"{name}.log").open("ab") as log:
+    with log_of(command, folder).open("ab") as log:
         process = subprocess.Popen(
             command,
-            cwd=folder,
+            cwd=runs_in or folder,
             env={**os.environ, **(environment or {})},
             stdin=subprocess.DEVNULL,
             stdout=log if stdout is None else stdout,
@@ -64,6 +65,11 @@ def _end(process: subprocess.Popen[bytes]) -> None:
         process.stdout.close()
 
 
+def log_of(command: Sequence[str], folder: Path) -> Path:
+    """Return where the output of a program is logged."""
+    return folder / f"{Path(command[0]).name}.log"
+
+
 def unused_port() -> int:
     """Return a port that no program listens on."""
     with socket.create_server(("127.0.0.1", 0)) as server:
@@ -77,7 +83,7 @@ def wait_for(port: int, process: subprocess.Popen[bytes], folder: Path) -> None:
         with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
             return
         time.sleep(0.05)
-    name = Path(str(process.args[0])).name  # type: ignore[index]
-    log = (folder / f"{name}.log").read_text("utf-8", "replace").strip().splitlines()[-3:]
+    command: list[str] = process.args  # type: ignore[assignment]  # as `running` was called
+    log = log_of(command, folder).read_text("utf-8", "replace").strip().splitlines()[-3:]
     ending = "is not listening yet" if process.poll() is None else f"ended with exit code {process.poll()}"
-    raise StartError(f"{name} {ending}: {' / '.join(log) or 'it logged nothing'}")
+    raise StartError(f"{Path(command[0]).name} {ending}: {' / '.join(log) or 'it logged nothing'}")

@@ -4,17 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import os
-import socket
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from tempfile import TemporaryDirectory
 
 import attrs
-import pytest
-from benchmarks.live.processes import PATIENCE, unused_port
+from benchmarks.live.processes import log_of, running, unused_port, wait_for
 from benchmarks.live.servers import read_json
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
@@ -41,34 +38,14 @@ class Provider:
 
 
 @contextlib.contextmanager
-def running(command: list[str], **options: Any) -> Iterator[subprocess.Popen[bytes]]:
-    """Run a program; on leaving it receives SIGTERM, and ends on its own."""
-    with subprocess.Popen(command, **options) as process:
-        try:
-            yield process
-        finally:
-            process.terminate()
-            try:
-                process.wait(PATIENCE)
-            except subprocess.TimeoutExpired:
-                process.kill()
-
-
-def wait_for(port: int, process: subprocess.Popen[bytes]) -> None:
-    """Wait until a program listens on a port."""
-    give_up = time.monotonic() + PATIENCE
-    while process.poll() is None and time.monotonic() < give_up:
-        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
-            return
-        time.sleep(0.05)
-    pytest.fail(f"{process.args[0]} did not start (exit code {process.poll()})")
-
-
-@contextlib.contextmanager
 def provider(**options: float) -> Iterator[Provider]:
     """Run the provider of the examples."""
     arguments = [f"--{name}={value}" for name, value in options.items()]
-    with running([sys.executable, "provider.py", *arguments], cwd=EXAMPLES, stdout=subprocess.PIPE) as process:
+    command = [sys.executable, "provider.py", *arguments]
+    with (
+        TemporaryDirectory() as folder,
+        running(command, Path(folder), stdout=subprocess.PIPE, runs_in=EXAMPLES) as process,
+    ):
         yield Provider(int(process.stdout.readline()))
 
 
@@ -87,9 +64,14 @@ def web_service(server: str, backend: Provider, **environment: str) -> Iterator[
     options = [option.format(port=port) for option in options]
     options += [] if program == "hypercorn" else [str(port)]
     command = [sys.executable, "-m", program, "web_service:app", *options, "--log-level", "warning"]
-    with running(command, cwd=EXAMPLES, env=backend.environment | environment, stderr=subprocess.PIPE) as process:
-        wait_for(port, process)
+    variables = {**backend.environment, **environment, "NO_PROXY": "*", "no_proxy": "*"}
+    with (
+        TemporaryDirectory() as folder,
+        running(command, Path(folder), environment=variables, runs_in=EXAMPLES) as process,
+    ):
+        wait_for(port, process, Path(folder))
         yield f"http://127.0.0.1:{port}"
         process.terminate()
-        errors = process.communicate(timeout=30)[1].decode()
+        process.wait(30)
+        errors = log_of(command, Path(folder)).read_text()
         assert not errors, errors

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
-import socket
-import socketserver
-import subprocess
 import sys
-import time
 from collections.abc import Iterator
 
 import pytest
+from benchmarks.live import processes
 
 from .gemini.service import Service
 
@@ -33,38 +29,17 @@ def service() -> Iterator[Service]:
 
 @pytest.fixture
 def unused_port() -> int:
-    return _unused_port()
-
-
-def _unused_port() -> int:
-    with socketserver.TCPServer(("127.0.0.1", 0), socketserver.BaseRequestHandler) as server:
-        return server.server_address[1]
+    return processes.unused_port()
 
 
 @pytest.fixture(scope="session")
-def llmock() -> Iterator[str]:
+def llmock(tmp_path_factory) -> Iterator[str]:
     """The URL of a real llmock server that serves 120 requests at once, and then 120 a minute, for each key."""
-    port = _unused_port()
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("LLMOCK_")}
+    port, folder = processes.unused_port(), tmp_path_factory.mktemp("llmock")
     command = [sys.executable, "-m", "llmock.cli", "serve", "-h", "127.0.0.1", "-p", str(port), "--rpm", "120"]
-    with subprocess.Popen(
-        [*command, "--log-level", "error"], env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-    ) as process:
-        try:
-            _wait_for(port, process)
+    with pytest.MonkeyPatch.context() as patch:
+        for name in [name for name in os.environ if name.startswith("LLMOCK_")]:
+            patch.delenv(name)
+        with processes.running([*command, "--log-level", "error"], folder) as process:
+            processes.wait_for(port, process, folder)
             yield f"http://127.0.0.1:{port}"
-        finally:
-            process.terminate()
-            try:
-                process.wait(PATIENCE)
-            except subprocess.TimeoutExpired:
-                process.kill()
-
-
-def _wait_for(port: int, process: subprocess.Popen[bytes]) -> None:
-    give_up = time.monotonic() + PATIENCE
-    while process.poll() is None and time.monotonic() < give_up:
-        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
-            return
-        time.sleep(0.05)
-    pytest.fail(f"llmock did not start (exit code {process.poll()})")

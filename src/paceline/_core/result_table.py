@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 from .exceptions import MissingExtraError
-from .usage import token_counts
+from .usage import TOKEN_COUNTS, token_counts
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -27,12 +27,7 @@ DTYPES: Final[Mapping[str, str]] = {
     "error_kind": "string",
     "error_message": "string",
     "model": "string",
-    "input_tokens": "int64",
-    "output_tokens": "int64",
-    "cached_input_tokens": "int64",
-    "total_tokens": "int64",
-    "cache_written_tokens": "int64",
-    "cache_written_1h_tokens": "int64",
+    **dict.fromkeys(TOKEN_COUNTS, "int64"),
     "cost": "float64",
     "attempts": "int64",
     "refusals": "int64",

@@ -55,7 +55,7 @@ class TokenUsage:
             and written_1h >= 0
         ):
             return
-        for name, count in zip(_NAMES, token_counts(self), strict=True):
+        for name, count in zip(TOKEN_COUNTS, token_counts(self), strict=True):
             if type(count) is not int or count < 0:
                 raise ValueError(f"{name} must be a whole number of tokens, 0 or more, not {count!r}")
 
@@ -99,11 +99,12 @@ class TokenUsage:
 
 
 _new = object.__new__
-_NAMES = tuple(field.name for field in attrs.fields(TokenUsage))
+TOKEN_COUNTS: Final = tuple(field.name for field in attrs.fields(TokenUsage))
+"""Names of the counts, in the order of the fields: the columns of a journal and of a table have them too."""
 _set_input, _set_output, _set_cached, _set_total, _set_written, _set_written_1h = (
-    getattr(TokenUsage, name).__set__ for name in _NAMES
+    getattr(TokenUsage, name).__set__ for name in TOKEN_COUNTS
 )
-token_counts: Callable[[TokenUsage], tuple[int, int, int, int, int, int]] = attrgetter(*_NAMES)
+token_counts: Callable[[TokenUsage], tuple[int, int, int, int, int, int]] = attrgetter(*TOKEN_COUNTS)
 """Returns the counts of a usage in the order of its fields."""
 NO_USAGE = TokenUsage()
 UNKNOWN_USAGE = TokenUsage(total_tokens=1)
@@ -150,4 +151,4 @@ class UsageSum:
 
 def usage_data(usage: TokenUsage) -> dict[str, int]:
     """Return the counts by name."""
-    return dict(zip(_NAMES, token_counts(usage), strict=True))
+    return dict(zip(TOKEN_COUNTS, token_counts(usage), strict=True))

@@ -29,6 +29,7 @@ from typing import Any, BinaryIO, Literal, TypeAlias
 import attrs
 
 from .._core.exceptions import MissingExtraError
+from .._core.usage import TOKEN_COUNTS
 from .reply_text import finish_reason, is_reply, reply_text
 
 Row: TypeAlias = Mapping[str, Any]
@@ -37,15 +38,7 @@ Row: TypeAlias = Mapping[str, Any]
 Kind: TypeAlias = Literal["text", "bool", "int", "float"]
 """What the values of a column are; "text" stands for any mixture."""
 
-_COUNTS = (
-    "input_tokens",
-    "output_tokens",
-    "cached_input_tokens",
-    "total_tokens",
-    "cache_written_tokens",
-    "cache_written_1h_tokens",
-)
-_COUNT_KINDS: dict[str, Kind] = {name: "int" for name in _COUNTS}  # noqa: C420 - fromkeys loses the type
+_COUNT_KINDS: dict[str, Kind] = {name: "int" for name in TOKEN_COUNTS}  # noqa: C420 - fromkeys loses the type
 _AFTER: dict[str, Kind] = {
     "success": "bool",
     "error_kind": "text",
@@ -322,6 +315,6 @@ _RESULT_VALUES: Mapping[str, Any] = {
     "error_answer": lambda row: (row["error"] or {}).get("answer"),
     "context": lambda row: None if isinstance(row["context"], Mapping) else row["context"],
     "whole_context": lambda row: row["context"],
-    **{name: (lambda row, name=name: row["usage"][name]) for name in _COUNTS},
+    **{name: (lambda row, name=name: row["usage"][name]) for name in TOKEN_COUNTS},
 }
 """Values of a result that have another place in its row."""

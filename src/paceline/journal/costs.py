@@ -5,9 +5,8 @@ from __future__ import annotations
 import sqlite3
 
 from .._core.budget import Spent
-from .._core.usage import MOST_TOKENS, TokenUsage
+from .._core.usage import MOST_TOKENS, TOKEN_COUNTS, TokenUsage
 from . import damage
-from .inserts import COUNTS
 
 
 def spent_in(db: sqlite3.Connection, path: str) -> Spent:
@@ -24,7 +23,9 @@ def spent_in(db: sqlite3.Connection, path: str) -> Spent:
         f"SELECT IFNULL(model, quota), IFNULL(SUM(cost), 0.0), SUM(MIN(total_tokens, {MOST_TOKENS})) FROM attempts GROUP BY 1"  # noqa: S608 - a constant
     )
     known = list(damage.sound(sums, damage.SPENT, path, "attempts by model"))
-    query = f"SELECT IFNULL(model, quota), {', '.join(COUNTS)} FROM attempts WHERE cost IS NULL AND total_tokens > 0"  # noqa: S608 - as above
+    query = (
+        f"SELECT IFNULL(model, quota), {', '.join(TOKEN_COUNTS)} FROM attempts WHERE cost IS NULL AND total_tokens > 0"  # noqa: S608 - as above
+    )
     unpriced: dict[str, list[TokenUsage]] = {}
     for model, *counts in damage.sound(db.execute(query), damage.UNPRICED, path, "attempts without a cost"):
         unpriced.setdefault(model, []).append(TokenUsage(*counts))

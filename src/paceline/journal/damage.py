@@ -13,7 +13,7 @@ from typing import Any, Final, TypeAlias
 
 from .._core.exceptions import JournalError
 from .._core.fault import FaultKind
-from .inserts import COUNTS
+from .._core.usage import TOKEN_COUNTS
 
 _KINDS = frozenset(map(str, FaultKind))
 _MOST = 2**63 - 1  # of counts: SQLite has no larger ones
@@ -110,7 +110,7 @@ def numbers_or_null(*names: str) -> Columns:
 
 
 KIND: Final[Columns] = [("kind", _is_kind, "a kind of fault or null")]
-_USAGE = counts(*COUNTS)
+_USAGE = counts(*TOKEN_COUNTS)
 RESULT: Final[Columns] = [
     *counts("seq", "item"),
     *texts("id"),

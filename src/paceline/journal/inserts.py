@@ -23,15 +23,6 @@ from .._core.fault import Fault
 from .._core.results import Attempt, WorkItemResult
 from .._core.usage import NO_USAGE, TokenUsage
 
-COUNTS = (
-    "input_tokens",
-    "output_tokens",
-    "cached_input_tokens",
-    "total_tokens",
-    "cache_written_tokens",
-    "cache_written_1h_tokens",
-)
-"""Columns of the tokens, in the order of `TokenUsage`."""
 _TOKENS = ("input_tokens", "output_tokens", "total_tokens")
 _CACHE = ("cached_input_tokens", "cache_written_tokens", "cache_written_1h_tokens")
 _MOST_TOKENS = 2**53 - 1  # more cannot be a real count, and beyond 2**63 SQLite fails

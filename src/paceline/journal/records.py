@@ -10,9 +10,8 @@ import attrs
 from .._codec import row_line
 from .._core.fault import Fault, FaultKind, FaultReason
 from .._core.results import Attempt, WorkItemResult, make_result
-from .._core.usage import NO_USAGE, TokenUsage, token_counts
+from .._core.usage import NO_USAGE, TOKEN_COUNTS, TokenUsage, token_counts
 from . import schema
-from .inserts import COUNTS
 
 _WRITTEN = ("cache_written_tokens", "cache_written_1h_tokens")
 """Columns that version 2 of the tables has added."""
@@ -21,11 +20,11 @@ _OF_FAULT = ("reason", "answer")
 
 SELECT_RESULT = f"""
 SELECT r.seq, r.item, i.id, r.run, r.kind, r.message, r.output, r.context, r.model,
-    {", ".join(f"r.{name}" for name in COUNTS)}, r.attempts, r.refusals, r.seconds, r.reason, r.answer
+    {", ".join(f"r.{name}" for name in TOKEN_COUNTS)}, r.attempts, r.refusals, r.seconds, r.reason, r.answer
 FROM results r JOIN items i ON i.item = r.item
 """  # noqa: S608 - all parts are constants
 SELECT_ATTEMPTS = f"""
-SELECT item, number, started, seconds, quota, model, {", ".join(COUNTS)}, kind, message, cost FROM attempts
+SELECT item, number, started, seconds, quota, model, {", ".join(TOKEN_COUNTS)}, kind, message, cost FROM attempts
 """  # noqa: S608 - as above
 
 
