@@ -32,13 +32,13 @@ from .._core.quantity import quantity
 from .._core.results import WorkItemResult, is_result
 from .._core.usage import TokenUsage
 from ..abc import BaseObserver, LLMWorkItem, Middleware
-from .foreign import guarded, logger
+from .foreign import caught, guarded, logger
 
 T = TypeVar("T")
 
 _LAST_STEPS = 100  # of the event loop, for the last events of a pool that closes
 _MAX_QUEUED = 20_000  # events: some seconds of thousands of calls, and about 10 MB
-_HANDED_TOGETHER = 64  # events between two checkpoints
+_HANDED_FOR = 2e-3  # seconds between two checkpoints while events are handed over: more than thousands of calls a second make meanwhile
 _IDLE_STEPS = 3  # of the event loop without an event, after which the task that hands them over ends
 _EXACT = 1 / 64  # of `hook_timeout`: an observer may be cut off so much earlier
 
@@ -76,10 +76,11 @@ class Hooks:
         """Whether a middleware defines `before_process`, and so may change items before their calls."""
         self._failures = 0
         self._start_soon: Callable[..., object] | None = None
+        self._now: Callable[[], float] = current_time
 
-    def open(self, start_soon: Callable[..., object]) -> None:
-        """Let observers receive events, in tasks that `start_soon` starts."""
-        self._start_soon = start_soon
+    def open(self, start_soon: Callable[..., object], now: Callable[[], float]) -> None:
+        """Let observers receive events, in tasks that `start_soon` starts; `now` returns the time in seconds."""
+        self._start_soon, self._now = start_soon, now
 
     async def close(self) -> None:
         """Hand the last events to the observers that do not wait for anything; others had their time in `flush`."""
@@ -166,17 +167,17 @@ class Hooks:
 
     async def _hand_queue(self, listener: _Listener) -> None:
         """Hand over what is queued, in one cancel scope, whose deadline moves with the events; one for each would cost 13 us on trio."""
-        seconds, observer = self._config.hook_timeout, listener.observer
+        seconds, observer, queue = self._config.hook_timeout, listener.observer, listener.queue
         with move_on_after(seconds) as scope:
-            latest = -math.inf
-            for _ in range(min(len(listener.queue), _HANDED_TOGETHER)):
-                now = current_time()
+            began, latest = self._now(), -math.inf
+            while queue and (now := self._now()) - began <= _HANDED_FOR:
                 if now - latest > _EXACT * seconds:
                     latest, scope.deadline = now, now + seconds
-                event = listener.queue.popleft()
-                _, error = await guarded(observer.on_event, event.name, data_of(event))
-                if error is not None:
-                    self._record_failure(observer.on_event, error)
+                event = queue.popleft()
+                try:
+                    await observer.on_event(event.name, data_of(event))
+                except BaseException as error:  # noqa: BLE001 - as in `guarded`
+                    self._record_failure(observer.on_event, await caught(error))
             return
         self._record_failure(observer.on_event, TimeoutError(_too_slow(seconds)))
 

@@ -106,7 +106,7 @@ class Pool:
         self._abandoned.open()
         self._nursery = create_task_group()
         await self._nursery.__aenter__()
-        self._hooks.open(self._start_task)
+        self._hooks.open(self._start_task, self._clock.now)
         self._unsubscribe = self.config.subscribe(self._on_setting)
         self._start_kept(supervise, self._services, self._batches.running)
         if self._watched is not None:
