@@ -59,9 +59,9 @@ def test_five_faults_in_a_row_open_the_breaker():
         streaks.record_fault(10.0 + number, counts=True)
     assert streaks.is_failing()
     assert streaks.failed_since == 10.0
-    streaks.record_answer(9.0)
+    streaks.record_answer(9.0, 9.5)
     assert streaks.is_failing(), "that one had started before them"
-    streaks.record_answer(10.0)
+    streaks.record_answer(10.0, 10.5)
     assert not streaks.is_failing()
 
 
@@ -79,7 +79,7 @@ def test_ended_rows_count_from_zero():
 def test_faults_of_more_than_a_fifth_of_the_latest_fifty_calls_are_a_degradation(failures):
     streaks = Streaks()
     for failed in failures:
-        streaks.record_fault(1.0, counts=True) if failed else streaks.record_answer(1.0)
+        streaks.record_fault(1.0, counts=True) if failed else streaks.record_answer(1.0, 1.5)
     latest = failures[-50:]
     assert streaks.is_degraded(1.0) == (sum(latest) > 0.2 * max(20, len(latest)))
 
@@ -126,10 +126,13 @@ def test_any_sequence_is_accepted(history, admitted):
                 streaks.record_fault(time, counts=bool(order % 2))
             case "end_rows":
                 streaks.end_rows()
+            case "record_answer":
+                streaks.record_answer(time, time + order)
             case _:
                 getattr(streaks, name)(time)
         assert streaks.is_refusing(admitted) in (True, False)
         assert streaks.is_degraded(math.inf) in (True, False)
+        assert 0 <= streaks.latest_faults <= 50
         assert not math.isnan(streaks.refused_since)
 
 
@@ -140,8 +143,7 @@ def overdue(streaks, *starts):
 
 def test_five_overdue_calls_that_started_since_the_latest_answer_show_that_nothing_is_answered():
     streaks = Streaks()
-    streaks.record_answer(1.0)
-    streaks.answered_at = 2.0
+    streaks.record_answer(1.0, 2.0)
     overdue(streaks, 1.5, 1.6, 1.7, 1.8, 1.9, 2.0, 2.1, 2.2, 2.3)
     assert not streaks.is_silent()
     overdue(streaks, 2.4)
@@ -151,7 +153,7 @@ def test_five_overdue_calls_that_started_since_the_latest_answer_show_that_nothi
 def test_an_answer_in_between_shows_that_some_are_answered():
     streaks = Streaks()
     overdue(streaks, 1.0, 2.0, 3.0, 4.0)
-    streaks.record_answer(0.5)
+    streaks.record_answer(0.5, 2.5)
     overdue(streaks, 5.0)
     assert not streaks.is_silent()
 

@@ -82,8 +82,9 @@ class Streaks:
         enough = _REFUSALS if ever_admitted >= _FEW else 1
         return self._refusals >= enough and self._refusals >= _SHARE * (self._last - self._first + 1)
 
-    def record_answer(self, started: float) -> None:
-        """Record an answer: it ends a row of faults."""
+    def record_answer(self, started: float, now: float) -> None:
+        """Record the answer to a call that started at `started`: it ends a row of faults."""
+        self.answered_at = now
         if self._faults:
             self._silent = 0
             if started >= self.failed_since:

@@ -48,6 +48,7 @@ _PROVIDER_FAULTS = frozenset({FaultKind.OVERLOADED, FaultKind.TRANSIENT, FaultKi
 _CALLER_FAULTS = frozenset({FaultKind.BUG, FaultKind.CANCELLED})
 _FIRST_ANSWERS = 16  # calls that show how long a call takes
 _IDLE = 1.0  # seconds without a call in flight
+_NEVER = -math.inf
 _LIVELY = 5.0  # seconds since the latest answer: the provider is at work
 _ADMITTED, _REFUSED, _USELESS = Outcome.ADMITTED, Outcome.REFUSED, Served(accepted=False)
 
@@ -176,24 +177,25 @@ class PaceController:
         if not self._in_flight:
             self._exclude_idle_time(now)
         self._in_flight += 1
-        cost = self._dimensions.paced_cost(now, cost)
+        admissions, dimensions = self._admissions, self._dimensions
+        cost = dimensions.paced_cost(now, cost)
         full = self._in_flight >= int(self._cap.limit) or (self._full and now - self._full_at < _IDLE)
-        call = self._admissions.record_start(now, cost, paced=now <= self._paced_until, filled=full)
-        self._paced_until, self._full = -math.inf, False
+        call = admissions.record_start(now, cost, paced=now <= self._paced_until, filled=full)
+        self._paced_until, self._full = _NEVER, False
         if self._knee.is_measuring:
             self._knee.record_start(now, call.order)
         if self._breaker.is_open:
             self._breaker.start_probe(now)
             self._probe = call
-            self._dimensions.empty_buckets(now)
-        elif self._dimensions.burst and self._dimensions.take_from_burst(now):
+            dimensions.empty_buckets(now)
+        elif dimensions.burst and dimensions.take_from_burst(now):
             call.spare = call.in_burst = True
-        elif self._dimensions.requests.on_reserve:
+        elif dimensions.requests.on_reserve:
             call.spare = True
-            self._dimensions.spend_reserve(cost)
+            dimensions.spend_reserve(cost)
         else:
-            self._dimensions.spend(cost)
-        self._dimensions.update_mean(cost, self._admissions.started)
+            dimensions.spend(cost)
+        dimensions.update_mean(cost, admissions.started)
         return call
 
     def settled(self, ticket: Call, now: float, signal: Signal) -> None:
@@ -253,8 +255,7 @@ class PaceController:
             self._dimensions.tokens.correct(tokens - call.tokens)
         if signal.quota is not None:
             self._dimensions.apply_hint(now, signal.quota)
-        self._streaks.record_answer(call.started)
-        self._streaks.answered_at = now
+        self._streaks.record_answer(call.started, now)
         if breaker.is_open:
             breaker.record_answer(now)
             if breaker.by_faults and call.judged and call.started >= breaker.since:
@@ -265,8 +266,8 @@ class PaceController:
         if signal.accepted and self._served <= _FIRST_ANSWERS and self._knowledge is None and not self._throttled:
             self._slowest = max(self._slowest, now - call.started)
             self._dimensions.requests.start_one_by_one(self._slowest)
-        if self._full and knee.starting and self._is_alone:
-            cap.limit = max(cap.limit, knee.bound)
+        if self._full and cap.limit < knee.bound and knee.starting and self._is_alone:
+            cap.limit = knee.bound
         self._judge(now)
         if self._streaks.latest_faults and self._streaks.is_degraded(call.started):
             self._streaks.restart_share(now)

@@ -136,7 +136,7 @@ class Dimensions:
     def update_mean(self, cost: float, calls: int) -> None:
         """Update the mean token cost with the cost of call number `calls`."""
         rate = self.tokens.rate
-        rate.mean += (cost - rate.mean) * (1.0 / calls if calls < _MEAN_CALLS else 1.0 / _MEAN_CALLS)
+        rate.mean += (cost - rate.mean) / (calls if calls < _MEAN_CALLS else _MEAN_CALLS)  # noqa: FURB136 - faster than min()
 
     def record_admission(self, call: Call) -> None:
         """Record an admission."""
