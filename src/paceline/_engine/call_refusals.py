@@ -63,10 +63,36 @@ class CallRefusals:
 
     # ------------------------------------------------------------------------------------------ refusals
 
-    def of_new(
-        self, item: LLMWorkItem[Any], timeout: float | None, customer: Customer, *, waiting: int
+    def check(
+        self,
+        item: LLMWorkItem[Any],
+        timeout: float | None,
+        customer: Customer,
+        *,
+        waiting: int,
+        has_journal: bool,
+    ) -> None:
+        """Check that a new call may wait.
+
+        Args:
+            item: Its item.
+            timeout: Seconds for which its caller waits; None: any.
+            customer: With whose calls it waits.
+            waiting: Number of calls that wait.
+            has_journal: Whether its result may be stored already, so that it may wait though no call is made for a while.
+
+        Raises:
+            Busy: It may not.
+        """
+        refused = self._of_new(item, timeout, customer, waiting)
+        if refused is None and not has_journal:
+            refused = self.while_shut(item.strategy)
+        if refused is not None:
+            raise busy(refused)
+
+    def _of_new(
+        self, item: LLMWorkItem[Any], timeout: float | None, customer: Customer, waiting: int
     ) -> Refusal | None:
-        """Return why a new call may not wait, beside the `waiting` ones that do; None: it may."""
         now, lane = current_time(), self._services.scheduler.lane_of(item.strategy)
         ahead = 0 if lane is None else lane.queue.ahead_of(customer)
         shut = 0.0 if lane is None else max(0.0, lane.shut_until - now)

@@ -33,7 +33,7 @@ from .commits import CommitQueue
 from .foreign import CallersTask
 from .job import Job
 from .settle import give_up, pass_middlewares
-from .turns import CallCustomer, CallCustomers, Step, Turn, Turns
+from .turns import CallCustomers, Step, Turn, Turns
 from .worker import make_call_in_callers_task, settle
 
 if TYPE_CHECKING:
@@ -79,9 +79,8 @@ class SingleCalls(AcceptedItems):
         Not a coroutine itself: a hundred thousand may wait, and each would keep the arguments.
         """
         customer = self._customers.of(priority, tenant)
-        self._check_room(item, timeout, customer)
-        if self._commits is None and (refused := self._refusals.while_shut(item.strategy)) is not None:
-            raise busy(refused)
+        self._check_open(item)
+        self._refusals.check(item, timeout, customer, waiting=self.waiting, has_journal=self._commits is not None)
         job = self.ledger.accept(self, item, known_unique=True)
         job.wait_as(customer)
         if self._commits is not None:
@@ -166,7 +165,7 @@ class SingleCalls(AcceptedItems):
         job.settle(None, pending_fault("the call was cancelled"))
         self.hand_over(job)
 
-    def _check_room(self, item: LLMWorkItem[Any], timeout: float | None, customer: CallCustomer) -> None:
+    def _check_open(self, item: LLMWorkItem[Any]) -> None:
         if self._commits is not None and self._commits.failure is not None:
             raise JournalError(f"{self._commits.failure}")
         if self._state is not BatchState.OPEN:
@@ -176,9 +175,6 @@ class SingleCalls(AcceptedItems):
                 f"a call with the item_id {item.item_id!r} is in progress, and the journal has one result for each id; wait for it, "
                 "or name another id"
             )
-        refused = self._refusals.of_new(item, timeout, customer, waiting=self.waiting)
-        if refused is not None:
-            raise busy(refused)
 
     def _refuse_late(self, job: Job, now: float) -> None:
         """Refuse a waiting call whose lane opens too late for it."""
