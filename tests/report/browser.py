@@ -49,7 +49,9 @@ def chromium(path) -> Iterator[object]:
         pytest.importorskip("playwright.sync_api")
     playwright = importlib.import_module("playwright.sync_api")
     with playwright.sync_playwright() as driver:
-        browser = driver.chromium.launch(executable_path=path, args=["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"])
+        browser = driver.chromium.launch(
+            executable_path=path, args=["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"]
+        )
         try:
             yield browser
         finally:
