@@ -100,9 +100,10 @@ class ReadyLanes(Generic[L]):
         if len(changed) == 1 and not (self._ready.rows or self._held):
             (lane,) = changed
             at = lane.ready_at(now)
+            if self._places:
+                self._remove(lane)
             if at <= now:
                 return lane
-            self._remove(lane)
             if at < math.inf or self._places:
                 changed.clear()
                 self._set_aside(lane, at, now)

@@ -93,6 +93,8 @@ class Job:
         """With whose jobs it waits in a lane."""
         self.origin: LLMCallStrategy[Any] = item.strategy
         """The strategy that is called for it: the item's own, or the step of its ladder."""
+        self.active_strategy: LLMCallStrategy[Any] = self.origin
+        """The item's own copy that makes its calls; before the first call, the strategy it will be copied from."""
         if ladder_of(self.origin) is not None:
             self.replace_item(item)
 
@@ -106,6 +108,7 @@ class Job:
             self.origin, self.state = item.strategy, retry.NEW
         else:
             self.origin, self.state = self.ladder.steps[0], escalation.NEW
+        self.active_strategy = self.origin
 
     def pass_middlewares(self, item: LLMWorkItem[Any]) -> None:
         """Record that the middlewares have seen the item, and set it to what they left."""
@@ -135,11 +138,6 @@ class Job:
     def was_called(self) -> bool:
         """Whether a call of it has ended."""
         return bool(self.attempts or self.refusals)
-
-    @property
-    def active_strategy(self) -> LLMCallStrategy[Any]:
-        """The item's own copy that makes its calls; before the first call, the strategy it will be copied from."""
-        return self.origin if self.strategy is None else self.strategy
 
     @property
     def lane_or_raise(self) -> Lane[Job]:
@@ -215,7 +213,7 @@ class Job:
 
     def set_strategy(self, own: LLMCallStrategy[Any]) -> None:
         """Set its own copy of its strategy."""
-        self.strategy = own
+        self.strategy = self.active_strategy = own
 
     # ------------------------------------------------------------------------------------------ decisions
 
@@ -233,7 +231,8 @@ class Job:
         """Move to a higher step of the ladder."""
         if self.ladder is None:
             raise AssertionError(f"item {self.item.item_id!r} has no ladder")
-        self.origin, self.previous, self.strategy = self.ladder.steps[step], self.strategy, None
+        self.previous, self.strategy = self.strategy, None
+        self.origin = self.active_strategy = self.ladder.steps[step]
         self.clear_refusals()
 
     def record_attempt(self, attempt: Attempt) -> None:
