@@ -132,7 +132,8 @@ def mcnemar(only_first: int, only_second: int) -> float:
     for count in range(1, fewer + 1):
         ways = ways * (items - count + 1) // count
         tail += ways
-    return min(1.0, 2 * tail / 2**items)  # Python divides whole numbers of any size, and rounds once
+    of_all: int = 2**items
+    return min(1.0, 2 * tail / of_all)  # Python divides whole numbers of any size, and rounds once
 
 
 def paired_difference(differences: Sequence[float], confidence: float = CONFIDENCE) -> Interval:

@@ -98,6 +98,11 @@ def read_json(text: str, *, objects: bool, arrays: bool) -> JsonAnswer:
     return _of_parts(text, parts, "{" * objects + "[" * arrays)
 
 
+def without_thoughts(text: str) -> str:
+    """Return an answer without the model's thoughts and without surrounding white space, by rule 2. Never raises."""
+    return _Scan(text).outside.strip(_EDGES)
+
+
 def root_kinds(schema: Mapping[str, Any], node: Any = None, depth: int = 0) -> frozenset[str]:
     """Return which of `object` and `array` a schema accepts at its root; both if it does not say.
 
@@ -158,6 +163,11 @@ class _Scan:
             else:
                 position = self._pass_value(token.start())
         self._outside.append(text[begun:])
+
+    @property
+    def outside(self) -> str:
+        """All text outside of thoughts."""
+        return "".join(self._outside)
 
     def complete_pieces(self) -> Iterator[str]:
         """Yield what may be the complete value: all text outside of thoughts without a fence around it; or a fence's content."""

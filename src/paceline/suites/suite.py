@@ -1,0 +1,153 @@
+"""Suite: questions with known answers, how they are asked, and how an answer is scored.
+
+suite = Suite("capitals", [Question("de", {"country": "Germany"}, "Berlin")], "The capital of {country}?", normalised)
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any, Protocol, TypeAlias
+
+import attrs
+
+from .._core.exceptions import ConfigurationError
+from .._core.prompt import Prompt
+from ..files.template import parse_template
+from ..files.types import InputError, LineError
+
+_BETWEEN = "\n\n"  # one example and the next
+
+
+@attrs.frozen
+class Question:
+    """One item of a suite."""
+
+    id: str
+    """Not empty, and unique in the suite."""
+    fields: Mapping[str, Any] = attrs.field(repr=False)
+    """What the prompt is made of: JSON values by name."""
+    target: Any = attrs.field(default=None, repr=False)
+    """The right answer, or a list of right answers; what it means is the scorer's matter."""
+
+
+def _number(value: float) -> float:
+    return float(value) if isinstance(value, bool) else value
+
+
+def _is_share(_: object, attribute: attrs.Attribute[float], value: object) -> None:
+    if not isinstance(value, (int, float)) or not 0 <= value <= 1:
+        raise ValueError(f"{attribute.name} of a score must be a number from 0 to 1, not {value!r}")
+
+
+@attrs.frozen
+class Score:
+    """How good an answer is.
+
+    Raises:
+        ValueError: The value is not a number from 0 to 1.
+    """
+
+    value: float = attrs.field(converter=_number, validator=_is_share)
+    """1: right; 0: wrong; between: partly right."""
+    explanation: str = ""
+    """Why, for people: what was read from the answer and what it was compared with."""
+
+
+class Scorer(Protocol):
+    """Scores one answer: a plain function, or one that is awaited."""
+
+    def __call__(self, item: Question, output: Any, /) -> Score | Awaitable[Score]:
+        """Return the score of `output`, the strategy's output for `item`.
+
+        A plain function runs in a worker thread: it may block. An exception is a defect of the scorer: it is recorded as the
+        explanation of an unscored sample, and the suite goes on.
+        """
+        ...
+
+
+Questions: TypeAlias = "Iterable[Question] | Callable[[], Iterable[Question]]"
+"""Items of a suite, or a function that returns them."""
+
+
+def _non_empty(_: object, attribute: attrs.Attribute[str], value: object) -> None:
+    if not isinstance(value, str) or not value.strip():
+        raise ConfigurationError(f"{attribute.name} of a suite must be a non-empty string, not {value!r}")
+
+
+@attrs.frozen
+class Suite:
+    """Questions with known answers.
+
+    Args:
+        name: Name, for results and messages.
+        items: Questions, or a function that returns them; they are read anew for each run and must then be the same.
+        prompt: Template with the names of fields in braces, such as `{question}`; or a function of a question.
+        score: Scores an answer.
+        examples: Questions that are shown with their answers before each one (few-shot). Only with a template.
+        answer: Template of the answer in an example, in which `{target}` is the right answer.
+        source: Where the questions are from.
+        licence: Their licence.
+
+    Raises:
+        ConfigurationError: The name is empty, or a function has examples.
+    """
+
+    name: str = attrs.field(validator=_non_empty)
+    items: Questions = attrs.field(repr=False)
+    prompt: str | Callable[[Question], Prompt] = attrs.field(repr=False)
+    score: Scorer = attrs.field(repr=False)
+    examples: Sequence[Question] = attrs.field(default=(), converter=tuple, repr=False, kw_only=True)
+    answer: str = attrs.field(default="{target}", repr=False, kw_only=True)
+    source: str = attrs.field(default="", kw_only=True)
+    licence: str = attrs.field(default="", kw_only=True)
+
+    def __attrs_post_init__(self) -> None:
+        if self.examples and callable(self.prompt):
+            raise ConfigurationError(
+                f"suite {self.name}: a function that makes prompts shows its own examples; leave out `examples`"
+            )
+
+    def __iter__(self) -> Iterator[Question]:
+        return iter(self.items() if callable(self.items) else self.items)
+
+    def ask(self, item: Question) -> Prompt:
+        """Return the prompt of an item, after the examples.
+
+        Raises:
+            ConfigurationError: The template names a field that the item or an example does not have.
+        """
+        if callable(self.prompt):
+            return self.prompt(item)
+        shown = [
+            f"{self._fill(self.prompt, example)}{self._fill(self.answer, example, target=example.target)}"
+            for example in self.examples
+        ]
+        return _BETWEEN.join([*shown, self._fill(self.prompt, item)])
+
+    def _fill(self, template: str, item: Question, **more: Any) -> str:
+        fields = {**item.fields, **more}
+        try:
+            parsed = parse_template(
+                template, [*fields], f"suite {self.name}, item {item.id}", noun="field", nested=True
+            )
+            return parsed.fill(fields)[0]
+        except (InputError, LineError) as error:
+            raise ConfigurationError(str(error)) from None
+
+
+def targets_of(item: Question) -> list[str]:
+    """Return the right answers of an item as texts.
+
+    Raises:
+        ValueError: It has none.
+    """
+    given = item.target if isinstance(item.target, (list, tuple)) else [item.target]
+    targets = [
+        target if isinstance(target, str) else json.dumps(target, ensure_ascii=False)
+        for target in given
+        if target is not None
+    ]
+    if not targets:
+        raise ValueError(f"item {item.id} has no target")
+    return targets
