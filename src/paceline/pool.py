@@ -237,6 +237,16 @@ class Pool:
         """
         return self._pool.stream(intake_of(strategy, prompts, name), priority=priority, tenant=tenant)
 
+    def stream_items(
+        self,
+        items: Iterable[LLMWorkItem[T]] | AsyncIterable[LLMWorkItem[T]],
+        *,
+        priority: int = BACKGROUND,
+        tenant: str = "",
+    ) -> AbstractAsyncContextManager[ResultStream[T]]:
+        """Run work items, which may have different strategies, as one batch, and hand over each result when it is complete: see `stream`."""
+        return self._pool.stream(Intake(items), priority=priority, tenant=tenant)
+
     def drain(self, reason: str = POOL_DRAINED) -> None:
         """Finish what was accepted and take no more, as a service does at SIGTERM. From any thread. Until the pool is left:
 

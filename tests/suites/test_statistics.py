@@ -19,6 +19,12 @@ from paceline.suites.statistics import (
     wilson,
 )
 
+
+def of_samples(scores):
+    """The accuracy of lists of scores, one for each item."""
+    return accuracy([fmean(samples) for samples in scores if samples], sum(map(len, scores)))
+
+
 SCORES = st.lists(st.lists(st.floats(0, 1), max_size=4), max_size=30)
 
 
@@ -45,7 +51,7 @@ def test_wilson_s_interval_contains_the_observed_share_and_lies_within_0_to_1(co
 
 def test_nothing_is_known_without_trials():
     assert wilson(0, 0) == Interval(0, 1)
-    mean, interval = accuracy([[], []])
+    mean, interval = of_samples([[], []])
     assert math.isnan(mean)
     assert interval == Interval(0, 1)
 
@@ -64,7 +70,7 @@ def test_nineteen_of_twenty_intervals_contain_it_with_several_samples_of_items_o
     for _ in range(suites):
         chances = [draw.betavariate(0.5, 0.5) for _ in range(items)]  # most items are nearly always right, or wrong
         scores = [[float(draw.random() < chance) for _ in range(5)] for chance in chances]
-        hits += 0.5 in accuracy(scores)[1]
+        hits += 0.5 in of_samples(scores)[1]
         naive += 0.5 in wilson(sum(map(sum, scores)), 5 * items)
     assert 0.93 <= hits / suites <= 0.98
     assert naive / suites < 0.8  # as if samples of one item were items of their own
@@ -72,7 +78,7 @@ def test_nineteen_of_twenty_intervals_contain_it_with_several_samples_of_items_o
 
 @given(SCORES)
 def test_the_accuracy_is_the_mean_of_items_and_lies_in_its_interval(scores):
-    mean, interval = accuracy(scores)
+    mean, interval = of_samples(scores)
     if any(scores):
         assert mean == pytest.approx(fmean(fmean(samples) for samples in scores if samples))
         assert interval.low - 1e-9 <= mean <= interval.high + 1e-9
@@ -80,21 +86,21 @@ def test_the_accuracy_is_the_mean_of_items_and_lies_in_its_interval(scores):
 
 @given(st.lists(st.booleans(), min_size=1, max_size=200))
 def test_with_one_sample_that_is_right_or_wrong_it_is_wilson_s_interval(right):
-    _, interval = accuracy([[float(one)] for one in right])
+    _, interval = of_samples([[float(one)] for one in right])
     expected = wilson(sum(right), len(right))
     assert (interval.low, interval.high) == pytest.approx((expected.low, expected.high), abs=1e-9)
 
 
 @given(st.lists(st.booleans(), min_size=1, max_size=60), st.integers(1, 5))
 def test_copies_of_a_sample_say_nothing_new(right, copies):
-    once, many = accuracy([[float(one)] for one in right]), accuracy([[float(one)] * copies for one in right])
+    once, many = of_samples([[float(one)] for one in right]), of_samples([[float(one)] * copies for one in right])
     assert many[1].low == pytest.approx(once[1].low, abs=1e-9)
     assert many[1].high == pytest.approx(once[1].high, abs=1e-9)
 
 
 def test_a_score_beyond_its_bounds_is_refused():
     with pytest.raises(ValueError, match="between 0 and 1"):
-        accuracy([[0.5], [1.5]])
+        accuracy([0.5, 1.5], 2)
 
 
 @given(st.integers(1, 9).flatmap(lambda n: st.tuples(st.integers(0, n), st.just(n), st.integers(1, n))))

@@ -124,7 +124,7 @@ class Sandbox:
                 *_outer_limits(self.limits),
                 *_bubblewrap(source),
                 *_inner_limits(self.limits),
-                _python(),
+                _python() or "python3",
                 "-I",
                 "-S",
                 "-B",

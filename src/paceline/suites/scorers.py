@@ -1,7 +1,8 @@
 """Scorers: compare what a model wrote with the right answer.
 
     exact          the answer is a target
-    normalised     the same without case, punctuation, articles and white space
+    includes       a target stands in the answer; `begins`: at its start
+    normalised     it is a target without case, punctuation, articles and white space
     numeric        the final number of the answer is that of a target
     choice         the letter that the answer chooses is the target
     matches        the answer has a match of a pattern
@@ -51,6 +52,18 @@ def normalised(item: Question, output: Any) -> Score:
     """
     found, targets = _normal(text_of(output)), [_normal(target) for target in targets_of(item)]
     return Score(found in targets, _compared(found, targets))
+
+
+def includes(item: Question, output: Any) -> Score:
+    """Score whether a target stands anywhere in the answer."""
+    text, targets = text_of(output), targets_of(item)
+    return Score(any(target in text for target in targets), _compared(text.strip(), targets))
+
+
+def begins(item: Question, output: Any) -> Score:
+    """Score whether the answer begins with a target."""
+    text, targets = text_of(output).strip(), targets_of(item)
+    return Score(any(text.startswith(target.strip()) for target in targets), _compared(text, targets))
 
 
 def numeric(item: Question, output: Any) -> Score:

@@ -67,33 +67,32 @@ def wilson(successes: float, trials: float, confidence: float = CONFIDENCE) -> I
     return Interval(low, high)
 
 
-def accuracy(scores: Sequence[Sequence[float]], confidence: float = CONFIDENCE) -> tuple[float, Interval]:
+def accuracy(means: Sequence[float], samples: int, confidence: float = CONFIDENCE) -> tuple[float, Interval]:
     """Return the mean score of a suite and its interval.
 
-    The mean is that of the items' own means, so that an item counts once, however many samples it has. Samples of one item are
-    alike, so they say less than as many items: the interval is Wilson's with the number of items that would have the same
-    standard error.
+    Samples of one item are alike, so they say less than as many items: the interval is Wilson's with the number of items that would
+    have the same standard error.
 
     Args:
-        scores: For each item the scores of its samples, each 0 to 1; an item without any is left out.
+        means: For each item the mean score of its samples, 0 to 1; an item counts once, however many samples it has.
+        samples: Samples of all these items.
         confidence: As for `wilson`.
 
     Returns:
-        The mean, nan without scores; and the interval.
+        The mean, nan without items; and the interval.
 
     Raises:
-        ValueError: A score is not between 0 and 1.
+        ValueError: A mean is not between 0 and 1.
     """
-    means = [fmean(samples) for samples in scores if samples]
-    if any(not 0 <= score <= 1 for samples in scores for score in samples):
-        raise ValueError("scores must be between 0 and 1")
     if not means:
         return math.nan, Interval(0.0, 1.0)
+    if not (min(means) >= 0 and max(means) <= 1):
+        raise ValueError("scores must be between 0 and 1")
     mean, items = fmean(means), len(means)
     variance = (
         math.fsum((value - mean) ** 2 for value in means) / items
     )  # mean * (1 - mean) where each item is right or wrong
-    effective = items if variance == 0 else min(items * mean * (1 - mean) / variance, sum(map(len, scores)))
+    effective = items if variance == 0 else min(items * mean * (1 - mean) / variance, samples)
     return mean, wilson(min(mean * effective, effective), effective, confidence)
 
 

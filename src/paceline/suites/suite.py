@@ -52,6 +52,8 @@ class Score:
     """1: right; 0: wrong; between: partly right."""
     explanation: str = ""
     """Why, for people: what was read from the answer and what it was compared with."""
+    details: Mapping[str, Any] | None = attrs.field(default=None, repr=False)
+    """More for the transcript, as JSON: for example what a grader was asked and what it answered."""
 
 
 class Scorer(Protocol):
@@ -73,6 +75,10 @@ Questions: TypeAlias = "Iterable[Question] | Callable[[], Iterable[Question]]"
 def _non_empty(_: object, attribute: attrs.Attribute[str], value: object) -> None:
     if not isinstance(value, str) or not value.strip():
         raise ConfigurationError(f"{attribute.name} of a suite must be a non-empty string, not {value!r}")
+
+
+def _examples(value: Iterable[Question]) -> tuple[Question, ...]:
+    return tuple(value)
 
 
 @attrs.frozen
@@ -97,7 +103,7 @@ class Suite:
     items: Questions = attrs.field(repr=False)
     prompt: str | Callable[[Question], Prompt] = attrs.field(repr=False)
     score: Scorer = attrs.field(repr=False)
-    examples: Sequence[Question] = attrs.field(default=(), converter=tuple, repr=False, kw_only=True)
+    examples: Sequence[Question] = attrs.field(default=(), converter=_examples, repr=False, kw_only=True)
     answer: str = attrs.field(default="{target}", repr=False, kw_only=True)
     source: str = attrs.field(default="", kw_only=True)
     licence: str = attrs.field(default="", kw_only=True)
