@@ -34,6 +34,7 @@ from .options import (
     ResultsArguments,
     ResumeArguments,
     RunArguments,
+    SuiteArguments,
     UsageError,
     record_of,
     whole_number,
@@ -269,6 +270,62 @@ def demo(
     from .commands import demo as verb  # noqa: PLC0415 - see above
 
     return verb.demo(items=items, model=None if model is None else _path(model), seed=seed)
+
+
+suites: App = App(
+    name="suite",
+    help="Run benchmark suites, and compare what models came to.",
+    sort_key=6,
+    help_format="plaintext",
+    help_epilogue="",
+)
+app.command(suites)
+
+
+@suites.command(name="list", sort_key=1)
+def list_suites() -> int:
+    """List the suites that have names."""
+    from .commands import suite as verb  # noqa: PLC0415 - see above
+
+    return verb.list_suites()
+
+
+@suites.command(name="run", sort_key=2)
+def run_suite(
+    suite: Annotated[str, Parameter(name="SUITE", show_default=False)], /, options: SuiteArguments | None = None
+) -> int:
+    """Run a suite: ask a model its questions, and score the answers.
+
+    Run again, the same command calls and scores what is missing.
+
+    Args:
+        suite: Name of the suite, as `suite list` shows it, or a TOML file.
+    """
+    from ..runs.options import RunOptions  # noqa: PLC0415 - see above
+    from .commands import suite as verb  # noqa: PLC0415
+
+    arguments = _restored(options or SuiteArguments())
+    if arguments.model is None and not arguments.escalate:
+        raise UsageError("--model is missing: name the model that answers")
+    return verb.run(suite, record_of(RunOptions, arguments, input=suite, output=f"{suite}.jsonl"), arguments)
+
+
+@suites.command(sort_key=3)
+def compare(
+    *folders: Annotated[FilePath, Parameter(name="FOLDER", show_default=False)],
+    json: Annotated[bool, Parameter(negative="", show_default=False)] = False,
+) -> int:
+    """Compare results of one suite: each with the first.
+
+    Args:
+        folders: Folders of two or more results.
+        json: Print one JSON object.
+    """
+    from .commands import suite as verb  # noqa: PLC0415 - see above
+
+    if len(folders) < 2:  # noqa: PLR2004 - a pair
+        raise UsageError("FOLDER: name two or more folders of results")
+    return verb.compare(folders, as_json=json)
 
 
 @app.command(sort_key=9, help_epilogue="")

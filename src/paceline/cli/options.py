@@ -350,3 +350,51 @@ class ReportArguments:
     """Print the figures as one JSON object."""
     overwrite: Annotated[bool, Parameter(**_FLAG)] = False
     """Replace a file that has content."""
+
+
+@Parameter(name="*")
+@attrs.frozen(kw_only=True)
+class SuiteArguments:
+    """Arguments of `suite run`."""
+
+    model: Annotated[str | None, _in_group("Model", metavar="NAME", alias="-m")] = None
+    """Model: gemini-2.5-flash, gpt-5-mini, claude-haiku-4-5, openai:NAME@http://HOST/v1, or sim[:rate=50,...]."""
+    escalate: _Models = ()
+    """Models, cheapest first; a question with an invalid answer goes to the next."""
+    system: Annotated[FilePath | None, _in_group("Model", **_FILE)] = attrs.field(default=None, metadata=_IS_PATH)
+    """File with the system instruction, in UTF-8."""
+    schema: Annotated[FilePath | None, _in_group("Model", **_FILE)] = attrs.field(default=None, metadata=_IS_PATH)
+    """Validate answers against a JSON schema; retry mismatches."""
+    temperature: _Temperature = None
+    """Temperature from 0 to 2: how much answers differ."""
+    max_tokens: _Integer = None
+    """Upper bound on the tokens of an answer, reasoning included."""
+    reasoning_effort: _Effort = None
+    """Reasoning before the answer: none, minimal, low, medium, high, xhigh or max."""
+    seed: _Integer = None
+    """Seed of the first sample; each further sample has the next one."""
+    option: _ModelOptions = ()
+    """Set anything else that the provider takes, such as top_p=0.9; may be repeated."""
+    price: _Prices = ()
+    """Price in USD per million tokens: in=0.25,out=2.00, or MODEL:in=..,out=.. for one of several. [default: a list]"""
+
+    samples: Annotated[int, _in_group("Run", **_WHOLE)] = 1
+    """Samples of each item, each a call of its own; with more than one, pass@k is reported."""
+    limit: Annotated[int | None, _in_group("Input", **_WHOLE)] = None
+    """Run only the first N items."""
+    output: Annotated[FilePath | None, _in_group("Output", alias="-o", metavar="FOLDER", show_default=False)] = (
+        attrs.field(default=None, metadata=_IS_PATH)
+    )
+    """Folder for result, transcript and journal. [default: SUITE.MODEL]"""
+    max_workers: Annotated[int, _in_group("Run", **_WHOLE)] = 1_000
+    """Upper bound on concurrent calls; rarely needed."""
+    timeout: Annotated[float, _in_group("Run", metavar="SECONDS")] = 120.0
+    """Maximum seconds per call."""
+    keep_going: Annotated[bool, _in_group("Run", **_FLAG)] = False
+    """Go on although the first calls all fail alike."""
+    json: Annotated[bool, _in_group("Run", **_FLAG)] = False
+    """Print the result as one JSON object."""
+    quiet: Annotated[bool, _in_group("Run", alias="-q", **_FLAG)] = False
+    """Show the result only, no progress."""
+    verbose: Annotated[bool, _in_group("Run", alias="-v", **_FLAG)] = False
+    """Show the complete log, with tracebacks."""

@@ -18,14 +18,14 @@ from __future__ import annotations
 import inspect
 import json
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from functools import partial
 from itertools import islice
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, Unpack
 
 import attrs
-from anyio import CapacityLimiter, create_task_group, current_time, to_thread
+from anyio import CancelScope, CapacityLimiter, create_task_group, current_time, sleep, to_thread
 from anyio.abc import TaskGroup
 
 from .._core.config import ProcessorConfig
@@ -33,11 +33,13 @@ from .._core.exceptions import ConfigurationError
 from .._core.fault import FaultKind
 from .._core.prompt import Prompt
 from .._core.results import WorkItemResult
-from ..abc import BaseObserver, LLMCallStrategy, LLMWorkItem
+from ..abc import LLMCallStrategy, LLMWorkItem
 from ..journal import SqliteJournal
 from ..journal.reader import JournalReader
 from ..pool import Pool, open_pool
 from ..prompts import run_blocking
+from ..runs.progress import ProgressMeter
+from ..runs.runner import Callbacks, RunHooks
 from .graded import ModelGraded
 from .results import JOURNAL, SUMMARY, TRANSCRIPT, WRONG, SuiteResult, Tally, models_of
 from .scorers import text_of
@@ -69,8 +71,7 @@ async def evaluate(  # noqa: PLR0913 - all but two have good defaults
     limit: int | None = None,
     folder: str | os.PathLike[str] | None = None,
     config: ProcessorConfig | None = None,
-    observers: Sequence[BaseObserver] = (),
-    on_pool: Callable[[Pool], None] = lambda _: None,
+    **hooks: Unpack[RunHooks],
 ) -> SuiteResult:
     """Run a suite; return what it came to.
 
@@ -83,8 +84,7 @@ async def evaluate(  # noqa: PLR0913 - all but two have good defaults
         limit: Items to take from the start of the suite; None: all.
         folder: Where to keep the journal, the transcript and the summary; it is created. None: nothing is kept.
         config: Settings of the pool; None: the defaults.
-        observers: Receive the events of the calls.
-        on_pool: Receives the pool before the first call: to `drain` it, or to read its statistics.
+        hooks: Callbacks and control, see `paceline.runs.RunHooks`.
 
     Raises:
         ConfigurationError: An argument is out of its bounds, or the suite or its data cannot be used. Nothing was called.
@@ -98,10 +98,19 @@ async def evaluate(  # noqa: PLR0913 - all but two have good defaults
     if folder is not None:
         await to_thread.run_sync(partial(Path(folder).mkdir, parents=True, exist_ok=True))
         journal = SqliteJournal(Path(folder, JOURNAL), dedupe=False)
-    async with open_pool(config, journal=journal, observers=observers) as pool:
-        on_pool(pool)
+    callbacks = Callbacks(**hooks)
+    config = ProcessorConfig() if config is None else config
+    total = samples * await to_thread.run_sync(_count, suite, limit)
+    async with open_pool(config, journal=journal, observers=callbacks.observers) as pool:
         run = _Run(suite, strategy, samples, limit, pool, None if folder is None else Path(folder))
-        await run.execute()
+        with callbacks.control.attached() as requested:
+            async with create_task_group() as beside:
+                shown = _Shown(pool, ProgressMeter(total, config.max_workers), callbacks)
+                beside.start_soon(shown.obey, requested, run.scope)
+                beside.start_soon(shown.report_progress)
+                await run.execute()
+                beside.cancel_scope.cancel()
+        shown.report(is_finished=True)
     return await to_thread.run_sync(run.finish)
 
 
@@ -110,8 +119,42 @@ def run(suite: Suite, strategy: Strategies, **options: Any) -> SuiteResult:
     return run_blocking(partial(evaluate, suite, strategy, **options))
 
 
+def _count(suite: Suite, limit: int | None) -> int:
+    return sum(1 for _ in islice(suite, limit))
+
+
 def _same(strategy: LLMCallStrategy[Any], _: int) -> LLMCallStrategy[Any]:
     return strategy
+
+
+class _Shown:
+    """Shows a suite that runs, and stops it."""
+
+    def __init__(self, pool: Pool, meter: ProgressMeter, callbacks: Callbacks) -> None:
+        self._pool, self._meter, self._callbacks = pool, meter, callbacks
+
+    async def obey(self, requested: Callable[[], Awaitable[None]], scope: CancelScope) -> None:
+        """Carry out what the control requests, until it cancels."""
+        control = self._callbacks.control
+        while not control.is_cancelled:
+            await requested()
+            self._pool.drain(control.reason)
+            self.report()
+        scope.cancel()
+
+    async def report_progress(self) -> None:
+        """Hand over the figures periodically."""
+        while True:
+            self.report()
+            await sleep(self._callbacks.progress_period)
+
+    def report(self, *, is_finished: bool = False) -> None:
+        """Hand over the present figures."""
+        is_stopping = self._callbacks.control.is_stopped
+        figures = self._meter.read(
+            current_time(), self._pool.statistics(), is_stopping=is_stopping, is_finished=is_finished
+        )
+        self._callbacks.on_progress(figures)
 
 
 class _Run:
@@ -131,6 +174,8 @@ class _Run:
         self._tally = Tally(samples)
         self._rows: list[str] = []
         self._file: IO[str] | None = None
+        self.scope = CancelScope()
+        """Cancelling it cancels the calls in flight."""
         self._scoring = CapacityLimiter(_MOST_SCORED)
         self._seconds = 0.0
         self._answers = 0
@@ -140,9 +185,12 @@ class _Run:
         """Ask all questions, and score the answers."""
         started = current_time()
         try:
-            async with create_task_group() as nursery, self._pool.stream_items(self._items()) as results:
-                async for result in results:
-                    await self._take([result, *results.take_ready()], nursery)
+            with self.scope:
+                async with create_task_group() as nursery, self._pool.stream_items(self._items()) as results:
+                    async for result in results:
+                        await self._take([result, *results.take_ready()], nursery)
+            for _ in self._asked:
+                self._lose(_PENDING, 1)  # cancelled in flight
             for _ in self._questions:  # those that were not reached, as the pool was drained
                 self._tally.add_item()
                 self._lose(_PENDING, self._samples)

