@@ -135,6 +135,7 @@ class Sandbox:
             stderr=output,
             pass_fds=(source,),
             start_new_session=True,
+            env={"PATH": os.environ.get("PATH", os.defpath)},  # bubblewrap's own process can be seen from inside
             **nobody,
         )
         try:

