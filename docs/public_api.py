@@ -29,6 +29,7 @@ PUBLIC_MODULES = (
     "paceline.files",
     "paceline.report",
     "paceline.runs",
+    "paceline.suites",
     "paceline.journal",
     "paceline.testing",
 )

@@ -31,6 +31,7 @@ MODULES = (
     "paceline.pool",
     "paceline.processor",
     "paceline.report",
+    "paceline.suites",
     "paceline.runs",
     "paceline.testing",
     "paceline.typing",

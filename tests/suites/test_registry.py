@@ -7,8 +7,9 @@ import pytest
 
 from paceline import suites
 from paceline.exceptions import ConfigurationError
-from paceline.suites import packages, registry
+from paceline.suites import packages, plugins
 from paceline.suites.packages import Package
+from paceline.suites.scorer_names import find_scorer
 
 
 def test_a_built_in_suite_is_read_from_its_package(wheels):
@@ -86,14 +87,14 @@ def test_a_line_of_data_that_is_no_object_is_named(wheels):
 
 
 def _points(monkeypatch, **objects):
-    def entry_points(*, group, name=None):
+    def entry_points(*, group):
         return [
             SimpleNamespace(name=key, value=f"package:{key}", dist=None, load=load)
             for key, load in objects.items()
-            if (group == registry.SUITES) == key.startswith("suite") and name in {None, key}
+            if (group == plugins.SUITES) == key.startswith("suite")
         ]
 
-    monkeypatch.setattr(registry, "entry_points", entry_points)
+    monkeypatch.setattr(plugins, "entry_points", entry_points)
 
 
 def test_packages_may_register_suites_and_scorers(monkeypatch):
@@ -112,7 +113,7 @@ def test_packages_may_register_suites_and_scorers(monkeypatch):
     )
     assert suites.find("suite_a") is suites.find("suite_b") is suite
     assert "suite_a" in {one.name for one in suites.listed()}
-    assert registry.find_scorer("shout") is suites.exact
+    assert find_scorer("shout") is suites.exact
     with pytest.raises(
         ConfigurationError, match=r"suite_c of paceline.suites cannot be loaded: ImportError: no such thing"
     ):

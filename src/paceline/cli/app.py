@@ -291,7 +291,7 @@ def list_suites() -> int:
 
 
 @suites.command(name="run", sort_key=2)
-def run_suite(
+def run_suite(  # noqa: D417 - options have their own help
     suite: Annotated[str, Parameter(name="SUITE", show_default=False)], /, options: SuiteArguments | None = None
 ) -> int:
     """Run a suite: ask a model its questions, and score the answers.

@@ -27,7 +27,7 @@ from .._core.exceptions import ConfigurationError
 from ..files import read
 from .code import completed, unit_tests
 from .graded import GRADE, ModelGraded
-from .registry import find_scorer
+from .scorer_names import find_scorer
 from .suite import Question, Scorer, Suite
 
 _REQUIRED = ("name", "items", "prompt", "score")
