@@ -18,8 +18,10 @@ from paceline.journal.writer import JournalWriter
 from paceline.runs import report, status
 
 PAGE = Path(__file__).parents[2] / "docs" / "reference" / "command-line.md"
-TABLE = re.compile(r"(?P<head><!-- options of (?P<command>\w+) -->\n)(?P<table>.*?)(?=<!-- end -->)", re.DOTALL)
-COMMANDS = ("run", "status", "results", "failed", "resume", "report", "explain")
+TABLE = re.compile(
+    r"(?P<head><!-- options of (?P<command>\w+(?: \w+)?) -->\n)(?P<table>.*?)(?=<!-- end -->)", re.DOTALL
+)
+COMMANDS = ("run", "status", "results", "failed", "resume", "report", "explain", "suite run")
 
 
 def table_of(command: str) -> str:
@@ -42,7 +44,10 @@ def table_of(command: str) -> str:
 
 def arguments_of(command: str):
     """Return the arguments of a command in the order of its help."""
-    arguments = app[command].assemble_argument_collection(parse_docstring=True)
+    at = app
+    for name in command.split():
+        at = at[name]
+    arguments = at.assemble_argument_collection(parse_docstring=True)
     return sorted(arguments, key=lambda argument: argument.parameter.group[0].sort_key or 0)
 
 

@@ -36,7 +36,7 @@ class Comparison:
     p_value: float
     """How likely a split at least as uneven is if both are equally good: McNemar's exact test."""
     needed: int | None
-    """Items that would show this difference four times in five; None: there is none."""
+    """Items that would show this difference four times in five; None: they do not differ."""
 
     @property
     def is_shown(self) -> bool:

@@ -36,16 +36,14 @@ class ModelGraded:
     The grader's answer must have a line `GRADE: C` (correct, 1), `GRADE: P` (partly, 0.5) or `GRADE: I` (incorrect, 0); the last one counts.
     What the grader was asked and what it answered is in the transcript.
 
-    Args:
-        strategy: The grader.
-        prompt: Its prompt: `{answer}` stands for the answer, `{target}` for the right one, and other names for fields of the question.
-
     Raises:
         ConfigurationError: The prompt does not name the answer.
     """
 
     strategy: LLMCallStrategy[Any]
+    """The grader."""
     prompt: str = attrs.field(default=GRADE, repr=False)
+    """Its prompt: `{answer}` stands for the answer, `{target}` for the right one, and other names for fields of the question."""
 
     def __attrs_post_init__(self) -> None:
         if "{answer}" not in self.prompt:

@@ -36,6 +36,7 @@ class Listed:
     """A suite that can be run by name."""
 
     name: str
+    """Name, as commands take it."""
     source: str
     """Whose questions they are."""
     licence: str
@@ -73,7 +74,7 @@ def find(name: str) -> Suite:
     """Return the suite that a user names.
 
     Raises:
-        ConfigurationError: There is none, or it cannot be used; the message says what to change.
+        ConfigurationError: It does not exist, or cannot be used; the message says what to change.
     """
     if name in BUILT_IN:
         return BUILT_IN[name].open()

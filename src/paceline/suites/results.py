@@ -53,7 +53,7 @@ class SuiteResult:
     unscored: int
     """Samples with an answer on which the scorer raised."""
     accuracy: float
-    """Mean score of the items with a score, 0 to 1; nan if there is none."""
+    """Mean score of the items with a score, 0 to 1; nan without scores."""
     interval: Interval
     """Its interval, at 95 %."""
     pass_at: Mapping[int, float]
@@ -88,7 +88,7 @@ def read_result(folder: str | Path) -> SuiteResult:
     """Return the result in a folder.
 
     Raises:
-        ConfigurationError: There is none, or it cannot be read.
+        ConfigurationError: It does not exist, or cannot be read.
     """
     path = Path(folder, SUMMARY)
     try:

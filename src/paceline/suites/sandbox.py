@@ -34,7 +34,7 @@ from anyio.abc import Process
 from .._core.exceptions import ConfigurationError
 from .._core.validators import is_at_least_one, is_seconds
 
-_NOBODY: Final = 65534
+_USER: Final = 65534
 _TMP_BYTES = 16 * 2**20
 _FILES = 64  # open at once
 _GRACE = 5.0  # seconds until a killed sandbox is gone; it takes milliseconds
@@ -116,9 +116,9 @@ class Sandbox:
 
     async def _execute(self, source: int, output: int) -> tuple[bool, int | None]:
         """Run the program; return whether it ended in time, and its exit code."""
-        nobody: dict[str, Any] = {}
+        identity: dict[str, Any] = {}
         if os.geteuid() == 0:  # a bound on processes does not hold for root
-            nobody = {"user": _NOBODY, "group": _NOBODY, "extra_groups": []}
+            identity = {"user": _USER, "group": _USER, "extra_groups": []}
         process = await open_process(
             [
                 *_outer_limits(self.limits),
@@ -136,7 +136,7 @@ class Sandbox:
             pass_fds=(source,),
             start_new_session=True,
             env={"PATH": os.environ.get("PATH", os.defpath)},  # bubblewrap's own process can be seen from inside
-            **nobody,
+            **identity,
         )
         try:
             with move_on_after(self.limits.seconds) as scope:
@@ -222,7 +222,7 @@ def _inner_limits(limits: Limits) -> list[str]:
 
 
 def _bubblewrap(source: int) -> list[str]:
-    user = str(_NOBODY)
+    user = str(_USER)
     binds = ["--ro-bind", "/usr", "/usr"]
     for folder in ("bin", "lib", "lib64"):
         if Path("/", folder).is_symlink():

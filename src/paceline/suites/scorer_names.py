@@ -27,7 +27,7 @@ def find_scorer(name: str, **settings: Any) -> Scorer:
     """Return the scorer that a suite's file names.
 
     Raises:
-        ConfigurationError: There is none, or its settings are wrong.
+        ConfigurationError: It does not exist, or its settings are wrong.
     """
     if name in _PLAIN and not settings:
         return _PLAIN[name]

@@ -95,7 +95,7 @@ def choice(item: Question, output: Any) -> Score:
 def matches(pattern: str) -> Callable[[Question, Any], Score]:
     """Return a scorer of whether the answer has a match of a regular expression, in which `{target}` stands for a target's text.
 
-    The expression is one of the package `regex`, which has all that Python's `re` has. A match that takes over a second is none.
+    The expression is one of the package `regex`, which has all that Python's `re` has. A match that takes over a second does not count.
 
     Raises:
         ConfigurationError: It is not a regular expression.
@@ -147,7 +147,7 @@ def json_fields(weights: Mapping[str, float] | None = None) -> Callable[[Questio
             )
         answer = output if isinstance(output, Mapping) else read_json(text_of(output), objects=True, arrays=False).data
         if not isinstance(answer, Mapping):
-            return Score(0, "the answer is no JSON object")
+            return Score(0, "the answer is not a JSON object")
         of_field = weights or dict.fromkeys(item.target, 1.0)
         wrong = [
             field
@@ -167,7 +167,7 @@ def text_of(output: Any) -> str:
 
 
 def final_number(text: str) -> Decimal | None:
-    """Return the final number of a text by the rules of `numeric`; None if there is none."""
+    """Return the final number of a text by the rules of `numeric`; None if it has no number."""
     if _FINAL in text:
         found = _NUMBER.search(text.rpartition(_FINAL)[2])
         return None if found is None else _decimal(found.group())

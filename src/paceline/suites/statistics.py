@@ -162,7 +162,7 @@ def paired_difference(differences: Sequence[float], confidence: float = CONFIDEN
 
 
 def items_needed(only_first: int, only_second: int, items: int, confidence: float = CONFIDENCE) -> int | None:
-    """Return how many items would show the observed difference of two models four times in five; None: no number, as there is none.
+    """Return how many items would show the observed difference of two models four times in five; None: they do not differ.
 
     Args:
         only_first: Items that only the first model has right, 0 or more.

@@ -85,28 +85,26 @@ def _examples(value: Iterable[Question]) -> tuple[Question, ...]:
 class Suite:
     """Questions with known answers.
 
-    Args:
-        name: Name, for results and messages.
-        items: Questions, or a function that returns them; they are read anew for each run and must then be the same.
-        prompt: Template with the names of fields in braces, such as `{question}`; or a function of a question.
-        score: Scores an answer.
-        examples: Questions that are shown with their answers before each one (few-shot). Only with a template.
-        answer: Template of the answer in an example, in which `{target}` is the right answer.
-        source: Where the questions are from.
-        licence: Their licence.
-
     Raises:
         ConfigurationError: The name is empty, or a function has examples.
     """
 
     name: str = attrs.field(validator=_non_empty)
+    """Name, for results and messages."""
     items: Questions = attrs.field(repr=False)
+    """Questions, or a function that returns them; they are read again for each run and must then be the same."""
     prompt: str | Callable[[Question], Prompt] = attrs.field(repr=False)
+    """Template with the names of fields in braces, such as `{question}`; or a function of a question."""
     score: Scorer = attrs.field(repr=False)
+    """Scores an answer."""
     examples: Sequence[Question] = attrs.field(default=(), converter=_examples, repr=False, kw_only=True)
+    """Questions that are shown with their answers before each one (few-shot). Only with a template."""
     answer: str = attrs.field(default="{target}", repr=False, kw_only=True)
+    """Template of the answer in an example, in which `{target}` is the right answer."""
     source: str = attrs.field(default="", kw_only=True)
+    """Where the questions are from."""
     licence: str = attrs.field(default="", kw_only=True)
+    """Their licence."""
 
     def __attrs_post_init__(self) -> None:
         if self.examples and callable(self.prompt):
