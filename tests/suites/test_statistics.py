@@ -153,7 +153,6 @@ def test_the_interval_of_a_difference_is_repeatable_and_turns_with_its_sign(diff
     assert (found.low, found.high) == pytest.approx((-turned.high, -turned.low))
 
 
-@pytest.mark.slow
 def test_nineteen_of_twenty_intervals_contain_the_true_difference():
     draw = random.Random(3)
     chances = {1.0: 0.2, -1.0: 0.1, 0.0: 0.7}
