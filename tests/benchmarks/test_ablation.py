@@ -39,10 +39,12 @@ def test_a_constant_is_patched_wherever_it_was_imported():
 
 def test_a_function_is_patched_with_the_original_at_hand():
     cap = concurrency_cap.ConcurrencyCap()
-    with RULES["cap.room"].switched_off():
-        assert cap.record_refusal(50, 0.0, 1.0) is None
-        assert cap.limit == 20.0
-        assert cap.test is not None
+    with RULES["cap.refuted"].switched_off():
+        cap.warm_start(30.0)
+        cap.record_refusal(20, 1.0, 5.0)
+        cap.record_admission(40, 2.0)
+        assert cap.test is None, "the original did its work"
+        assert cap.probed == 30.0
     with RULES["attribution.cap"].switched_off():
         cap.warm_start(5.0)
         assert not cap.is_reached(5)

@@ -22,15 +22,6 @@ def _not_restarted(original: Any, self: Any, in_flight: int, *rest: Any) -> None
         self.refused, self.admitted = refused + 1, admitted
 
 
-def _limit_stays(original: Any, self: Any, *rest: Any) -> Any:
-    """does not raise the limit at the first refusal."""
-    limit, is_first = self.limit, self.test is None
-    found = original(self, *rest)
-    if is_first and found is None:
-        self.limit = limit
-    return found
-
-
 def _cap_stays(original: Any, self: Any, *rest: Any) -> None:
     """does not forget a known cap when a test is refuted."""
     probed = self.probed
@@ -80,11 +71,6 @@ RULES = (
         {"concurrency_cap:_RACING": 0},
     ),
     Rule(
-        "cap.min-refusals",
-        "A cap is not proven by fewer than three refusals.",
-        {"concurrency_cap:_MIN_REFUSALS": 1},
-    ),
-    Rule(
         "cap.between",
         "Refusals without an admission between them count once.",
         {"concurrency_cap:CapTest.record_refusal": Wrapped(_each_counts)},
@@ -93,11 +79,6 @@ RULES = (
         "cap.restart",
         "Refusals at ever lower numbers restart the test.",
         {"concurrency_cap:CapTest.record_refusal": Wrapped(_not_restarted)},
-    ),
-    Rule(
-        "cap.room",
-        "The first refusal raises the limit slightly above its number, so that the test can go on.",
-        {"concurrency_cap:ConcurrencyCap.record_refusal": Wrapped(_limit_stays)},
     ),
     Rule(
         "cap.refuted",
@@ -112,12 +93,9 @@ RULES = (
         {"concurrency_cap:_LONG_ENOUGH": math.inf},
     ),
     Rule(
-        "cap.slowed", "The first probe after a degraded provider waits longer.", {"concurrency_cap:_SLOWED_FOR": 60.0}
-    ),
-    Rule(
         "knee.all",
         "At a server that refuses nothing a number of calls in flight is useful, and no more.",
-        {"knee:_FEW": 4000.0, "knee:_MIN_STARTING": 4000.0, "knee:_MIN": 4000.0, "knee:_ABOVE": math.inf},
+        {"knee:_FEW": 4000.0, "knee:_MIN": 4000.0, "knee:_ABOVE": math.inf},
     ),
     Rule(
         "knee.first-calls",
@@ -135,15 +113,10 @@ RULES = (
         {"knee:_FLAT": 0.0, "knee:_SLOW": math.inf},
     ),
     Rule("knee.slow", "A round of start-up in which calls take much longer counts as flat.", {"knee:_SLOW": math.inf}),
-    Rule("knee.calm", "Where the latest calls take longer, start-up uses the smaller gain.", {"knee:_CALM": math.inf}),
     Rule(
         "knee.short-span",
         "In start-up the delivery rate is measured over a few latencies, if these are short.",
         {"knee:_SHORT_SPAN": math.inf},
-    ),
-    Rule("knee.restart", "Unloaded rounds with all workers busy start it again.", {"knee:_UNLOADED": 0.0}),
-    Rule(
-        "knee.restart-gain", "A start-up that restarts has a smaller gain than the first.", {"knee:_RESTART_GAIN": 3.0}
     ),
     Rule("knee.undo", "A cut that cost deliveries is undone: the work has changed.", {"knee:_FELL": 0.0}),
     Rule(
@@ -152,8 +125,6 @@ RULES = (
         {"knee:_FIRST_WAIT": 10**9, "knee:_LONGEST_WAIT": 10**9},
     ),
     Rule("knee.faster", "The latency follows at once where calls become faster.", {"knee:_FASTER": 0.0}),
-    Rule("knee.buried", "A server that is overloaded by far gets a deeper cut.", {"knee:_LOWER_BURIED": 0.8}),
-    Rule("knee.min-starting", "During start-up at least 40 calls are useful.", {"knee:_MIN_STARTING": 8.0}),
     Rule(
         "knee.unanswered",
         "Calls that were not answered are left out of the measure of the latency.",

@@ -62,12 +62,12 @@ def test_a_true_cap_is_proven_as_soon_as_chance_would_be_too_unlikely(cap, betwe
         refused += 1
         if provider.proven:
             break
-        assert refused < 3 or 0.9 * SURE**refused * odds(refused, admitted) < PROOF
+        assert refused < 2 or 0.9 * SURE**refused * odds(refused, admitted) < PROOF
         below = [chance.randrange(cap) for _ in range(between)]
         provider.admit(*below)
         admitted += between
     assert odds(refused, admitted) >= PROOF
-    assert refused >= 3
+    assert refused >= 2
     assert provider.concurrency.limit == provider.concurrency.cap == provider.concurrency.probed == cap
     assert provider.refunds == [100.0]
 
@@ -77,7 +77,7 @@ def test_refusals_without_an_admission_between_them_count_once(cap, row):
     provider = Provider()
     for _ in range(2):
         provider.refuse(*[cap] * row)
-        provider.admit(*[cap - 1] * 100)
+        provider.admit(*[cap - 1] * 10)
     assert not provider.proven
     provider.refuse(cap)
     assert provider.proven
@@ -88,7 +88,7 @@ def test_admissions_above_the_refused_number_refute_a_cap(cap, above):
     provider = Provider()
     for _ in range(2):
         provider.refuse(cap)
-        provider.admit(*[0] * 100)
+        provider.admit(*[0] * 10)
     provider.admit(*[cap + 3 + above] * 8)
     assert provider.concurrency.belief == 1
     provider.refuse(cap)
@@ -99,7 +99,7 @@ def test_one_call_admitted_as_a_place_becomes_free_refutes_nothing():
     provider = Provider()
     for _ in range(2):
         provider.refuse(30)
-        provider.admit(*[10] * 50)
+        provider.admit(*[10] * 20)
     provider.admit(31)
     provider.refuse(30)
     assert provider.proven
@@ -151,10 +151,10 @@ def test_a_restarted_test_counts_from_its_first_refusal():
     provider = Provider()
     for _ in range(2):
         provider.refuse(50)
-        provider.admit(*[10] * 20)
+        provider.admit(*[10] * 5)
     for _ in range(2):
         provider.refuse(30)
-        provider.admit(*[10] * 50)
+        provider.admit(*[10] * 10)
     assert not provider.proven
     provider.refuse(30)
     assert provider.proven
@@ -165,7 +165,7 @@ def test_refusals_at_nearly_one_number_prove_its_lowest():
     provider = Provider()
     for number in (31, 30, 30):
         provider.refuse(number)
-        provider.admit(*[10] * 40)
+        provider.admit(*[10] * 10)
     assert provider.proven
     assert provider.concurrency.cap == 30
 
@@ -175,7 +175,7 @@ def test_proof_of_a_cap_refunds_the_highest_rate_from_before_the_test(rate):
     provider = Provider()
     for charged in (50.0, float(rate), 20.0):
         provider.refuse(30, rate=charged)
-        provider.admit(*[10] * 60)
+        provider.admit(*[10] * 10)
     assert provider.refunds == [max(50.0, rate)]
 
 
@@ -211,15 +211,6 @@ def test_a_rate_is_hardly_ever_mistaken_for_a_cap():
             provider.refuse(number) if chance.random() < 0.15 else provider.admit(number)
         mistaken += provider.proven
     assert mistaken <= 9
-
-
-def test_a_first_refusal_leaves_room_above_it_to_be_refuted():
-    provider = Provider()
-    provider.refuse(40)
-    assert provider.concurrency.limit == 42
-    provider = Provider(ConcurrencyCap(maximum=41.0))
-    provider.refuse(40)
-    assert provider.concurrency.limit == 41
 
 
 def test_a_cap_of_zero_is_never_proven():
@@ -344,11 +335,11 @@ def test_a_cap_from_a_warm_start_is_probed_soon():
 
 
 @given(st.floats(1, 4000))
-def test_a_shrunk_limit_is_treated_as_a_cap_and_probed_late(limit):
+def test_a_shrunk_limit_is_treated_as_a_cap(limit):
     concurrency = ConcurrencyCap(maximum=1e9, limit=limit)
     concurrency.shrink(0.7)
     assert concurrency.limit == concurrency.cap == concurrency.probed == max(1.0, 0.7 * limit)
-    assert admissions_until_it_grows(concurrency, gap=10.0) == 3 * EVERY, "however slowly they come"
+    assert admissions_until_it_grows(concurrency) == EVERY
     assert concurrency.limit == pytest.approx(max(1.0, 0.7 * limit) + 1)
 
 

@@ -136,7 +136,7 @@ def test_a_warm_start_sets_the_latency_and_the_bound():
     knee.warm_start(2.0, 70)
     assert (knee.latency, knee.bound) == (2.0, 70.0)
     knee.warm_start(2.0, 7)
-    assert knee.bound == 40.0
+    assert knee.bound == 8.0
     knee.warm_start(2.0, 10**9)
     assert knee.bound == CEILING
 
@@ -149,7 +149,7 @@ def test_during_start_up_only_three_times_the_product_bounds_the_calls():
     for _ in range(12):
         server.round()
         delivered = server.in_flight / server.takes
-        assert server.knee.bound <= max(40.0, 3.1 * MEAN * delivered * server.latency)
+        assert server.knee.bound <= max(8.0, 3.1 * MEAN * delivered * server.latency)
         server.limit = server.knee.bound
     assert server.knee.starting
     assert server.knee.bound == CEILING
@@ -251,7 +251,7 @@ def delayed_server(useful=math.inf, slower=6.0, limit=100.0):
     return server
 
 
-@given(st.floats(2.5, 10), st.floats(40, 200))
+@given(st.floats(4, 10), st.floats(40, 200))
 @settings(max_examples=examples(6))
 def test_the_latency_follows_calls_that_take_as_long_under_more_load(slower, limit):
     server = delayed_server(slower=slower, limit=limit)

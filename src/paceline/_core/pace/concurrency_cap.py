@@ -10,8 +10,7 @@ Rules owned here:
    test: a cap is one number.
 3. A known cap is probed by one more call in flight after a number of admissions, or after a time where those are slow to come.
    A probe that fills and is not refused is repeated in doubling steps. A refusal above the cap takes it back at once, and the
-   next probe waits longer; so does the first one after the limit went down for a degraded provider. A refusal with one call fewer than the
-   cap in flight counts only if another one came shortly before.
+   next probe waits longer. A refusal with one call fewer than the cap in flight counts only if another one came shortly before.
 """
 
 from __future__ import annotations
@@ -22,7 +21,6 @@ import attrs
 
 _START = 20.0  # calls in flight
 _PROOF, _DOUBT = 200.0, 5.0  # odds that prove a cap; factor on them for each earlier test that refuted one
-_MIN_REFUSALS = 3
 _REFUTED = 0.1  # odds
 # Chances that a cap refuses a call, with one fewer in flight than the cap, as many, one more, and so on. The provider's count may differ
 # from the one here: calls arrive late, and overtake each other; a place is free there before the answer is here.
@@ -35,7 +33,6 @@ _CERTAIN = 100.0  # logarithm of the odds
 _MAX_BELIEF = 4
 _PROBE_EVERY, _MAX_FAILURES = 60.0, 3.0  # admissions at the cap; factor on them after failed probes
 _MIN_ADMISSIONS, _LONG_ENOUGH = 24.0, 30.0  # admissions and seconds: so a small cap is not left unprobed for minutes
-_SLOWED_FOR = 180.0  # admissions, however slow to come: a degraded provider is not probed soon
 _LATELY = 60.0  # seconds that an admission is remembered, for the reasons that are recorded
 _MAX_STEP = 0.2  # of the limit
 
@@ -195,10 +192,9 @@ class ConcurrencyCap:
         test = self.test
         if test is None:
             self.test = CapTest(in_flight, started, rate, started)
-            self.limit = max(self.limit, min(self.maximum, in_flight + 2.0))
             return None
         test.record_refusal(in_flight, started, rate)
-        if test.lowest < 1 or sum(test.refused) < _MIN_REFUSALS or test.odds < _PROOF * _DOUBT**self.belief:
+        if test.lowest < 1 or test.odds < _PROOF * _DOUBT**self.belief:
             return None
         self.limit = self.probed = self.cap = self.proven = float(test.lowest)
         self.test = None
@@ -222,4 +218,4 @@ class ConcurrencyCap:
         """Lower the limit by a factor, and treat it as the cap until probing shows otherwise."""
         self.limit = self.probed = self.cap = max(1.0, self.limit * factor)
         self._step = 1.0
-        self._wait_for(_SLOWED_FOR, short=math.inf)
+        self._wait_for(_PROBE_EVERY)

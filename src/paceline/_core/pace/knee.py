@@ -8,16 +8,15 @@ Rules owned here:
 1. L is the median of the first calls, in the order of their starts, times 1.2, because a mean is above a median: they met the least
    load from here. If nearly each of them took longer than the one before, they were a load already, and L is that of the first few. Until L is known, calls in flight grow with those that were answered, so that a small server is not buried
    before it could be measured.
-2. During start-up up to 3 times x L calls, and at least 40, are useful; afterwards 1.5 times, and at least 8.
+2. During start-up up to 3 times x L calls are useful, afterwards 1.5 times; at least 8.
 3. Start-up ends when the delivery rate is flat for three rounds while the latency rose, or when many calls fail. A round is 40
    completions, and at least L.
-4. Three unloaded rounds in a row, with all workers busy, start it again: the server has grown.
-5. If the limit fell by a third and the delivery rate with it, the calls had been useful: the work has changed, not the load. The
+4. If the limit fell by a third and the delivery rate with it, the calls had been useful: the work has changed, not the load. The
    limit is restored, and L follows.
-6. Where the bound delays calls and they take steadily longer than L, half as many more are tried for a while (a trial). If each
+5. Where the bound delays calls and they take steadily longer than L, half as many more are tried for a while (a trial). If each
    call still takes as long, the load was not to blame, and L follows. If not, the next trial waits twice as long. L follows at
    once where calls become faster, unless the limit grows: then the fast ones are merely the first to be answered.
-7. L and the rounds are of accepted answers. Those that were rejected, refused or invalid count in the delivery rate alone (`delivery`).
+6. L and the rounds are of accepted answers. Those that were rejected, refused or invalid count in the delivery rate alone (`delivery`).
    While few calls were accepted, L is of those others.
 """
 
@@ -26,7 +25,6 @@ from __future__ import annotations
 import math
 import operator
 from bisect import bisect_left, bisect_right, insort
-from collections import deque
 
 import attrs
 
@@ -39,17 +37,14 @@ _ROUND = 40  # completions
 _IN_A_ROW = 3  # rounds
 
 _FEW, _PER_ANSWER = 20.0, 4.0  # calls in flight while L is not known; more of them for each answer
-_MIN_STARTING, _MIN = 40.0, 8.0  # useful calls, at least: during start-up, and later
-_START_GAIN, _RESTART_GAIN, _GAIN = 3.0, 2.0, 1.5  # times x L: during start-up, when it is started again, and later
-_CALM_CALLS = 16  # latest calls
-_CALM = 1.6  # times L: where the latest calls take longer on average, start-up uses the later gain
+_MIN = 8.0  # useful calls, at least
+_START_GAIN, _GAIN = 3.0, 1.5  # times x L: during start-up, and later
 
 _FLAT = 1.25  # times the best delivery rate: less does not count as growth
-_LOADED, _BURIED = 1.5, 3.0  # times L: the server is loaded; it is overloaded by far
+_LOADED = 1.5  # times L: the server is loaded
 _SLOW = 2.0  # times L: a round of start-up in which calls take longer counts as flat
-_UNLOADED = 1.15  # times L: faster calls show no load
 _ABOVE = 1.02  # times the useful calls: a higher limit is lowered
-_LOWER, _LOWER_BURIED = 0.8, 0.5  # times the limit: the deepest cut in a round
+_LOWER = 0.8  # times the limit: the deepest cut in a round
 _FELL = 0.65  # times the limit before a cut: enough to see whether the calls had been useful
 
 _TRIAL, _AS_FAST = 1.5, 1.2  # times the limit; times the latency: sqrt(1.5), midway to what load would explain
@@ -95,7 +90,6 @@ class Knee:
         """L, in seconds; 0: not known."""
         self.starting = True
         self._median = 0.0  # seconds: L without the skew
-        self._recent: deque[float] = deque(maxlen=_CALM_CALLS)  # latencies, in start-up
         self._skew = _SKEW  # mean over median, a moving average
         self._latencies: list[float] = []  # of the round
         self._first: dict[int, float] = {}  # starts of the first calls that are still in flight
@@ -106,8 +100,6 @@ class Knee:
         self._delivery = Delivery()
         self._best_before = 0.0  # the best delivery rate of the rounds before
         self._flat_rounds = 0
-        self._unloaded_rounds = 0
-        self._gain = _START_GAIN
         self._round_began = 0.0  # in the future where a round waits for the effect of a change
         self._cut: _Cut | None = None
         self._has_changed = True  # what the bound and the span are set by, beside the delivery rate
@@ -119,7 +111,8 @@ class Knee:
 
     @property
     def _useful(self) -> float:
-        return min(self.ceiling, max(_MIN, _GAIN * self._delivery.best * self.latency))
+        gain = _START_GAIN if self.starting else _GAIN
+        return min(self.ceiling, max(_MIN, gain * self._delivery.best * self.latency))
 
     def record_start(self, now: float, order: int) -> None:
         """Record the start of call number `order`, while L is not known."""
@@ -133,7 +126,7 @@ class Knee:
     def warm_start(self, latency: float, limit: int) -> None:
         """Start at a latency, in seconds, and a limit that were learned earlier."""
         self.latency, self._median = latency, latency / self._skew
-        self.bound = min(self.ceiling, max(_MIN_STARTING, float(limit)))
+        self.bound = min(self.ceiling, max(_MIN, float(limit)))
 
     def end_start_up(self, now: float) -> None:
         """End the start-up because many calls fail: an overloaded server lets them time out, and start-up may be the cause."""
@@ -164,7 +157,7 @@ class Knee:
         median = sorted(each for _, each in self._first_latencies)[_FIRST // 2]
         if all(now - started >= median for started in self._first.values()):
             if self._of_others:
-                self._of_others, self.starting, self._gain = False, True, _START_GAIN
+                self._of_others, self.starting = False, True
                 self._flat_rounds, self._best_before, self._cut, self._trial = 0, 0.0, None, None
                 self._latencies = []
                 self._delivery.swap()
@@ -191,8 +184,6 @@ class Knee:
         if not self.latency:
             self.bound = min(self.ceiling, _FEW + _PER_ANSWER * self._answered)
             return False
-        if self.starting and by_l:
-            self._recent.append(latency)
         if is_measured or self._has_changed:
             self._set_bound()
         if now < self._round_began or not by_l:
@@ -213,12 +204,7 @@ class Knee:
         if self._has_changed:
             self._has_changed = False
             self._set_span()
-        if self.starting:
-            calm = sum(self._recent) < _CALM * self.latency * len(self._recent)
-            gain = self._gain if calm else _GAIN
-            self.bound = min(self.ceiling, max(_MIN_STARTING, gain * self._delivery.best * self.latency))
-        else:
-            self.bound = self._useful
+        self.bound = self._useful
         if self._trial is not None:
             self.bound = min(self.ceiling, max(self.bound, self._trial.target))
 
@@ -246,11 +232,8 @@ class Knee:
         if self._trial is not None:
             return limit
         if alone and self.starting:
-            self._flat_rounds = (
-                self._flat_rounds + 1
-                if self._delivery.best < _FLAT * self._best_before or latency > _SLOW * self.latency
-                else 0
-            )
+            is_flat = self._delivery.best < _FLAT * self._best_before or latency > _SLOW * self.latency
+            self._flat_rounds = self._flat_rounds + 1 if is_flat else 0
             self._best_before = max(self._best_before, self._delivery.best)
             if self._flat_rounds >= _IN_A_ROW and latency > _LOADED * self.latency:
                 self.starting, self._cut = False, None
@@ -305,11 +288,7 @@ class Knee:
             if self._cut is None:
                 self._cut = _Cut(limit, delivered)
             self._round_began = now + latency  # the effect of the cut shows when the calls from before it have ended
-            return max(useful, limit * (_LOWER_BURIED if latency > _BURIED * self.latency else _LOWER))
-        self._unloaded_rounds = self._unloaded_rounds + 1 if latency < _UNLOADED * self.latency and binding else 0
-        if self._unloaded_rounds >= _IN_A_ROW:
-            self.starting, self._flat_rounds, self._unloaded_rounds, self._gain = True, 0, 0, _RESTART_GAIN
-            self._best_before = self._delivery.best
+            return max(useful, limit * _LOWER)
         return limit
 
 
