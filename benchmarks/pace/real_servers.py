@@ -12,6 +12,13 @@ They were found with nginx, HAProxy, Envoy, LiteLLM's proxy, llmock and a model 
     R13, R13b     a fast service without a limit: the first second counts
     R14           one call in ten seconds
     R15           four processes of one account, soon after they have started
+
+Five more were found when rules were switched off: each is the trouble that one of them is for.
+
+    R16, R17      calls become slow, and the load is not the cause: at a limit on the rate, and at a server that is busy
+    R18           a server that answers nothing for a minute
+    R19           a server whose calls time out as soon as there are too many
+    R20           two calls in five fail for a minute, whatever their number
 """
 
 from __future__ import annotations
@@ -19,9 +26,12 @@ from __future__ import annotations
 import math
 from typing import Any
 
+import attrs
+
+from paceline import FaultKind
 from paceline.testing import ConcurrencyCap, FixedWindow, Service, TokenBucket
 
-from .trial import MEAN, Target, service, steady
+from .trial import MEAN, Target, served_over, service, steady
 
 _FAST = 0.01  # seconds: what a refusal by a proxy takes
 
@@ -227,10 +237,68 @@ def _r15() -> dict[str, Any]:
     }
 
 
+def _r16() -> dict[str, Any]:
+    before, after = (service(TokenBucket(20, 20), latency=latency) for latency in (1.0, 10.0))
+    return steady(20, 400, lag=10 * MEAN) | {
+        "about": "20/s; from 150 s on calls take ten times as long",
+        "service": before,
+        "steps": ((150.0, after),),
+    }
+
+
+def _r17() -> dict[str, Any]:
+    latency, before = 2 * MEAN, service(knee=40, latency=2.0)
+    return {
+        "about": "a server that works on 40 calls at full speed; from 200 s on calls take four times as long",
+        "service": before,
+        "steps": ((200.0, attrs.evolve(before, latency=8.0)),),
+        "seconds": 500,
+        "goodput": served_over(40 / latency * (200 + (300 - 4 * latency) / 4)),
+        "capacity": lambda t: 40 / latency / (4 if t >= 200 else 1),
+        "timeout": 120.0,
+    }
+
+
+def _for_a_minute(usual: Service, trouble: Service, rate: float, **fields: Any) -> dict[str, Any]:
+    return {
+        "service": usual,
+        "steps": ((100.0, trouble), (160.0, usual)),
+        "seconds": 300,
+        "goodput": served_over(rate * (240 - usual.latency * MEAN)),
+        "capacity": lambda t: 0.0 if 100 <= t < 160 else rate,
+    } | fields
+
+
+def _r18() -> dict[str, Any]:
+    usual = service(TokenBucket(50, 50), latency=1.0)
+    return _for_a_minute(usual, attrs.evolve(usual, faults={FaultKind.TIMEOUT: 1.0}), 50.0, timeout=20.0) | {
+        "about": "50/s; from 100 to 160 s nothing is answered; calls time out after 20 s"
+    }
+
+
+def _r19() -> dict[str, Any]:
+    return steady(10 / (4 * MEAN), 500) | {
+        "about": "a server that works on 10 calls at full speed; calls time out after 15 s",
+        "service": service(knee=10),
+        "timeout": 15.0,
+        "slots": 10,
+    }
+
+
+def _r20() -> dict[str, Any]:
+    # The oracle calls as ever during the minute, and three calls in five are served.
+    usual = service(ConcurrencyCap(30), latency=2.0)
+    trouble = attrs.evolve(usual, faults={FaultKind.TRANSIENT: 0.4}, fault_seconds=3.0)
+    return _for_a_minute(usual, trouble, 30 / (2 * MEAN)) | {
+        "about": "at most 30 in flight; from 100 to 160 s two calls in five fail",
+        "goodput": served_over(30 / (2 * MEAN) * (240 + 0.6 * 60 - 2 * MEAN)),
+    }
+
+
 BUILDERS = {
     "R1": _r1, "R2": _r2, "R3": _r3, "R4": _r4, "R5": _r5, "R5b": _r5b, "R6": _r6, "R7": _r7, "R8": _r8, "R9": _r9, "R9b": _r9b,
     "R9c": _r9c, "R10": _r10, "R10b": _r10b, "R11": _r11, "R11b": _r11b, "R12": _r12, "R12b": _r12b, "R13": _r13, "R13b": _r13b,
-    "R14": _r14, "R15": _r15,
+    "R14": _r14, "R15": _r15, "R16": _r16, "R17": _r17, "R18": _r18, "R19": _r19, "R20": _r20,
 }  # fmt: skip
 
 _LIMITER = Target(good=0.95, refusals=0.03, lost=0.0)
@@ -244,6 +312,7 @@ TARGETS = {
     "R1": _LIMITER, "R2": _LIMITER, "R3": _LIMITER, "R4": _HINTED, "R5": _HINTED, "R5b": _HINTED, "R6": Target(good=0.97),
     "R7": Target(good=0.92), "R8": Target(good=0.80), "R9": _LATE, "R9b": _LATE, "R9c": _LATE, "R10": _SLOW, "R10b": _SLOW, "R11": _TINY,
     "R11b": _TINY, "R12": _FEW_SLOTS, "R12b": _FEW_SLOTS, "R13": _AT_ONCE, "R13b": Target(good=1 / 1.15), "R14": Target(good=0.93),
-    "R15": Target(jain=0.97, refusals=0.015),
+    "R15": Target(jain=0.97, refusals=0.015), "R16": Target(good=0.85), "R17": Target(good=0.95), "R18": Target(good=0.95),
+    "R19": Target(good=0.85, lost=0.01), "R20": Target(good=0.6),
 }  # fmt: skip
 """What paceline is to reach, as the mean over the seeds; set before the first measurement."""

@@ -113,6 +113,7 @@ RULES = (
         {"knee:_FLAT": 0.0, "knee:_SLOW": math.inf},
     ),
     Rule("knee.slow", "A round of start-up in which calls take much longer counts as flat.", {"knee:_SLOW": math.inf}),
+    Rule("knee.calm", "Where the latest calls take longer, start-up uses the smaller gain.", {"knee:_CALM": math.inf}),
     Rule(
         "knee.short-span",
         "In start-up the delivery rate is measured over a few latencies, if these are short.",

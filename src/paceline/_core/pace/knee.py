@@ -8,7 +8,7 @@ Rules owned here:
 1. L is the median of the first calls, in the order of their starts, times 1.2, because a mean is above a median: they met the least
    load from here. If nearly each of them took longer than the one before, they were a load already, and L is that of the first few. Until L is known, calls in flight grow with those that were answered, so that a small server is not buried
    before it could be measured.
-2. During start-up up to 3 times x L calls are useful, afterwards 1.5 times; at least 8.
+2. During start-up up to 3 times x L calls are useful, unless the latest calls took long; otherwise 1.5 times. At least 8.
 3. Start-up ends when the delivery rate is flat for three rounds while the latency rose, or when many calls fail. A round is 40
    completions, and at least L.
 4. If the limit fell by a third and the delivery rate with it, the calls had been useful: the work has changed, not the load. The
@@ -25,6 +25,7 @@ from __future__ import annotations
 import math
 import operator
 from bisect import bisect_left, bisect_right, insort
+from collections import deque
 
 import attrs
 
@@ -39,6 +40,8 @@ _IN_A_ROW = 3  # rounds
 _FEW, _PER_ANSWER = 20.0, 4.0  # calls in flight while L is not known; more of them for each answer
 _MIN = 8.0  # useful calls, at least
 _START_GAIN, _GAIN = 3.0, 1.5  # times x L: during start-up, and later
+_CALM_CALLS = 16  # latest calls
+_CALM = 1.6  # times L: where the latest calls take longer on average, start-up uses the later gain
 
 _FLAT = 1.25  # times the best delivery rate: less does not count as growth
 _LOADED = 1.5  # times L: the server is loaded
@@ -90,6 +93,7 @@ class Knee:
         """L, in seconds; 0: not known."""
         self.starting = True
         self._median = 0.0  # seconds: L without the skew
+        self._recent: deque[float] = deque(maxlen=_CALM_CALLS)  # latencies, in start-up
         self._skew = _SKEW  # mean over median, a moving average
         self._latencies: list[float] = []  # of the round
         self._first: dict[int, float] = {}  # starts of the first calls that are still in flight
@@ -111,8 +115,8 @@ class Knee:
 
     @property
     def _useful(self) -> float:
-        gain = _START_GAIN if self.starting else _GAIN
-        return min(self.ceiling, max(_MIN, gain * self._delivery.best * self.latency))
+        calm = self.starting and sum(self._recent) < _CALM * self.latency * len(self._recent)
+        return min(self.ceiling, max(_MIN, (_START_GAIN if calm else _GAIN) * self._delivery.best * self.latency))
 
     def record_start(self, now: float, order: int) -> None:
         """Record the start of call number `order`, while L is not known."""
@@ -184,6 +188,8 @@ class Knee:
         if not self.latency:
             self.bound = min(self.ceiling, _FEW + _PER_ANSWER * self._answered)
             return False
+        if self.starting and by_l:
+            self._recent.append(latency)
         if is_measured or self._has_changed:
             self._set_bound()
         if now < self._round_began or not by_l:
