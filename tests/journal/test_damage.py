@@ -163,3 +163,55 @@ def test_counts_that_a_server_has_claimed_do_not_break_the_sums(original, tmp_pa
 def test_sound_rows_pass_unchanged(rows):
     columns = [("n", lambda value: type(value) is int, "a number"), ("t", lambda value: type(value) is str, "a text")]
     assert list(damage.sound(rows, columns, "x", "rows")) == rows
+
+
+COLUMNS = [
+    *damage.counts("count"),
+    *damage.counts_or_null("count or null"),
+    *damage.texts("text"),
+    *damage.texts_or_null("text or null"),
+    *damage.numbers("number"),
+    *damage.summands_or_null("summand or null"),
+    *damage.KIND,
+    *[column for column in damage.RESULT if column[0] == "output"],
+]
+SOUND_ROW = (0, None, "", None, 0.5, None, None, None)
+OTHER_VALUES = VALUES | st.sampled_from([True, 2**63, "1 ", ' {"a": 1}', '"a" "b"', "NaN", "nul"])
+
+
+@given(st.integers(0, 600), st.lists(st.tuples(st.integers(0, 599), st.integers(0, 7), OTHER_VALUES), max_size=3))
+def test_rows_that_are_checked_together_pass_as_if_each_were_checked_alone(count, changes):
+    rows = [SOUND_ROW] * count
+    for place, column, value in changes:
+        if place < count:
+            rows[place] = (*rows[place][:column], value, *rows[place][column + 1 :])
+    wrong = [
+        (number, name)
+        for number, row in enumerate(rows, 1)
+        for (name, check, _), value in zip(COLUMNS, row, strict=True)
+        if not check(value)
+    ]
+    passed = []
+    try:
+        for row in damage.sound(iter(rows), COLUMNS, "path {}", "results"):
+            passed.append(row)  # noqa: PERF402 - those before the error count
+        found = None
+    except JournalError as error:
+        found = str(error)
+    if not wrong:
+        assert (passed, found) == (rows, None)
+    else:
+        number, name = wrong[0]
+        assert passed == rows[: number - 1]
+        assert found.startswith(f"path {{}}: is damaged at row {number} of its results: {name} must be ")
+
+
+@given(st.text(alphabet='{}[]",:truefalsn1.eE-\\ \t', max_size=8) | st.sampled_from(["[" * 10_000, "1" * 5_000]))
+def test_a_value_is_json_on_a_line_if_it_can_be_loaded(text):
+    (check,) = [check for name, check, _ in damage.RESULT if name == "output"]
+    try:
+        json.loads(text)
+    except (ValueError, RecursionError):
+        assert not check(text)
+    else:
+        assert check(text)
