@@ -97,7 +97,8 @@ def _or_null(check: Check) -> Check:
 
 def _pass(check: Check, values: Sequence[Any]) -> bool:
     """Whether all of some values pass a check."""
-    return not values or _OF_COLUMN.get(check, lambda values: all(map(check, values)))(values)
+    many = _OF_COLUMN.get(check)
+    return not values or (all(map(check, values)) if many is None else many(values))
 
 
 def counts(*names: str) -> Columns:
