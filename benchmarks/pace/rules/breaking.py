@@ -69,11 +69,6 @@ RULES = (
         {"breaker:Breaker.is_outlived": Always(value=False)},
     ),
     Rule(
-        "breaker.extend",
-        "Another refusal's wait puts the next probe off.",
-        {"breaker:Breaker.extend_wait": Always()},
-    ),
-    Rule(
         "outage.brief",
         "A time of a few calls with the breaker open is an exhaustion like others.",
         {"outage:_BRIEF_CALLS": 0.0, "outage:_BRIEF_AGES": 0.0},

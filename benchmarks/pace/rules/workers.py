@@ -59,7 +59,12 @@ RULES = (
     Rule(
         "cap.proof", "The odds of refusals and admissions under a cap prove it.", {"concurrency_cap:_PROOF": math.inf}
     ),
-    Rule("cap.doubt", "Each test that refuted a cap makes the next proof harder.", {"concurrency_cap:_DOUBT": 1.0}),
+    Rule(
+        "cap.doubt",
+        "Each test that refuted a cap makes the next proof harder.",
+        {"concurrency_cap:_DOUBT": 1.0},
+        unseen="a cap that gives way to a limit on the rate (tests/pace/test_soak.py: 0.67 in place of 0.72)",
+    ),
     Rule(
         "cap.blur",
         "The provider's count of the calls in flight may differ from the one here.",
@@ -91,6 +96,7 @@ RULES = (
         "cap.slow-calls",
         "Where admissions are slow to come a cap is probed after a time.",
         {"concurrency_cap:_LONG_ENOUGH": math.inf},
+        unseen="a cap that gives way to a limit on the rate (tests/pace/test_soak.py: 0.63 in place of 0.72)",
     ),
     Rule(
         "knee.all",
@@ -113,7 +119,12 @@ RULES = (
         {"knee:_FLAT": 0.0, "knee:_SLOW": math.inf},
     ),
     Rule("knee.slow", "A round of start-up in which calls take much longer counts as flat.", {"knee:_SLOW": math.inf}),
-    Rule("knee.calm", "Where the latest calls take longer, start-up uses the smaller gain.", {"knee:_CALM": math.inf}),
+    Rule(
+        "knee.calm",
+        "Where the latest calls take longer, start-up uses the smaller gain.",
+        {"knee:_CALM": math.inf},
+        unseen="a warm start at a busy server (tests/pace/test_warm_start.py: 0.85 in place of 0.93)",
+    ),
     Rule(
         "knee.short-span",
         "In start-up the delivery rate is measured over a few latencies, if these are short.",

@@ -190,18 +190,6 @@ def test_an_answer_starts_no_second_probe():
     assert breaker.admit_at(AGE) > 101.5 + AGE
 
 
-def test_the_longest_hint_counts_until_a_probe_is_in_flight():
-    breaker = opened()
-    breaker.schedule_probe(101.0, None, **NORMAL)
-    breaker.extend_wait(101.0, 30.0)
-    breaker.extend_wait(101.0, 20.0)
-    breaker.extend_wait(101.0, 1e6)
-    assert breaker.probe_at == 101.0 + 30.0 / 3, "and of the longest, the part that is tried first"
-    breaker.start_probe(131.0)
-    breaker.extend_wait(131.0, 40.0)
-    assert breaker.probe_at == 101.0 + 30.0 / 3, "and of the longest, the part that is tried first"
-
-
 def test_a_reset_breaker_lets_calls_start_and_forgets_its_probe():
     breaker = opened(30.0)
     assert breaker.is_open
@@ -216,7 +204,7 @@ def test_a_reset_breaker_lets_calls_start_and_forgets_its_probe():
 
 
 moves = st.tuples(
-    st.sampled_from(["trip", "schedule", "extend", "record_answer", "start_probe", "lose", "reset"]),
+    st.sampled_from(["trip", "schedule", "record_answer", "start_probe", "lose", "reset"]),
     st.floats(0, 1e4),
     hints,
 )
@@ -231,8 +219,6 @@ def test_the_next_probe_is_due_within_a_bounded_time_after_any_sequence(history)
             breaker.trip(now, by_faults=False, asked=asked)
         if name in ("trip", "schedule") and breaker.is_open:
             breaker.schedule_probe(now, asked, **NORMAL)
-        elif name == "extend":
-            breaker.extend_wait(now, asked)
         elif name in ("lose", "reset"):
             breaker.lose_probe(now) if name == "lose" and breaker.is_open else breaker.reset()
         elif name in ("record_answer", "start_probe"):

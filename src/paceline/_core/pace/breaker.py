@@ -212,13 +212,6 @@ class Breaker:
         """Exclude an idle time: the breaker was open, but no caller had anything to start."""
         self.since += seconds
 
-    def extend_wait(self, now: float, asked: float | None) -> None:
-        """Put the next probe off by the wait that another refusal asked for, while none is in flight."""
-        if self.probe_started is None:
-            self.probe_at = max(
-                self.probe_at, now + (self._tried if self._asked else self._first_part) * trusted_wait(asked)
-            )
-
     def record_answer(self, now: float) -> None:
         """Record that a call was answered: the first answer may let a probe start at once."""
         if self.is_open and self._probe_on_answer and self.probe_started is None:

@@ -319,8 +319,6 @@ class PaceController:
         if self._breaker.is_open:
             if self._breaker.is_probe(call.started):
                 self._outage.schedule_probe(now, asked)
-            else:
-                self._breaker.extend_wait(now, asked)
         elif self._streaks.is_refusing(admissions.admitted):
             self._attribution.charge_series(now, self._streaks.refused_since, call)
             self._outage.begin(now, self._streaks.refused_since, asked, by_faults=False)
