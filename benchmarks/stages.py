@@ -24,13 +24,15 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from paceline import LLMCallStrategy, LLMWorkItem, TokenUsage, WorkItemResult
+from paceline.files import Input
 from paceline.files.input import open_input
 from paceline.files.output import Output
 from paceline.files.output_formats import OutputFormat
 from paceline.journal import JournalReader, SqliteJournal
 from paceline.journal.writer import JournalWriter
-from paceline.runs.item_registry import ItemRegistry
+from paceline.runs.item_registry import ItemRegistry, RegisteredItems
 from paceline.runs.journal_output import JournalOutput
+from paceline.runs.runner import work_items
 from paceline.typing import Attempt
 
 from .table import table
@@ -134,7 +136,7 @@ def _measure_run(folder: Path, items: int, rounds: _Rounds, stack: ExitStack) ->
     checked = stack.enter_context(open_input(str(source)))
     rounds.measure(
         "read the input again",
-        lambda: [LLMWorkItem(record.id, strategy, record.prompt, record.context) for record in checked],
+        partial(_read_again, checked, strategy, store),
         partial(_parse, source),
     )
     results = [_result(f"message-{number}", number) for number in range(items)]
@@ -166,6 +168,18 @@ def _register(store: JournalWriter, source: Path) -> None:
         registry = ItemRegistry(store, {"model": "m-1"}, lambda _: None)
         with open_input(str(source), visit=registry.visit):
             registry.finish({})
+
+
+def _read_again(checked: Input, strategy: LLMCallStrategy[str], store: JournalWriter) -> None:
+    registered = RegisteredItems(
+        identity=checked.identity,
+        prompts=checked.prompts,
+        bad_count=0,
+        dedupe=False,
+        numbers=range(1, len(checked) + 1),  # of a new journal
+    )
+    for _ in registered.remembered(work_items(checked, strategy), store.items, 1):
+        pass
 
 
 def _parse(source: Path) -> None:
