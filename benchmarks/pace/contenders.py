@@ -11,6 +11,7 @@ import attrs
 
 from .by_engine import CEILING, NewPace, controller, driven_by
 from .rules import RULES, Rule, changed_constant
+from .rules.cubic import CUBIC
 from .world import Drive
 
 
@@ -206,13 +207,15 @@ def _patched(rule: Rule, name: str) -> Contender:
 
 def contender(name: str) -> Contender:
     """Return a contender by its name, the engine without a rule (`without:rate.patience`), with another value of a constant
-    (`with:rate:_CYCLE=7`), or with the controller at a dotted path.
+    (`with:rate:_CYCLE=7`), with another kind of growth (`cubic`), or with the controller at a dotted path.
 
     Raises:
         LookupError: There is no such contender.
     """
     if name in CONTENDERS:
         return CONTENDERS[name]
+    if name == CUBIC.name:
+        return _patched(CUBIC, name)
     if name.startswith(WITHOUT):
         return _patched(RULES[name.removeprefix(WITHOUT)], name)
     if name.startswith(WITH):

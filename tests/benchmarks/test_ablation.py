@@ -59,6 +59,26 @@ def test_no_two_rules_are_switched_off_alike_and_each_says_how():
     assert RULES["breaker.refusals"].how == "Streaks.is_refusing is always False"
 
 
+def steps_of_growth(calls):
+    """Return the growth with each of some calls, after a cut to half of the best rate."""
+    grown, steps = rate.Rate(value=50.0, best=100.0, grown_from=50.0, cycle=100.0), []
+    for _ in range(calls):
+        before = grown.value
+        grown.grow(1.0)
+        steps.append(grown.value / before - 1)
+    return steps
+
+
+def test_cubic_growth_is_steep_flat_and_steep_again_and_only_while_it_is_a_contender():
+    own = steps_of_growth(10)
+    with contender("cubic").within():
+        steps = steps_of_growth(700)
+    flat = steps.index(min(steps))
+    assert 100 < flat < 600
+    assert steps[0] > 5 * steps[flat] < steps[-1]
+    assert steps_of_growth(10) == own
+
+
 def test_a_rule_whose_constant_does_not_exist_is_gone():
     assert Rule("rate.former", "It did something.", {"rate:_FORMER": 1.0}).is_gone
     assert Rule("former.rule", "It did something.", {"former:Module.function": 1.0}).is_gone
