@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from paceline.journal.aggregates import JournalAggregates
 from paceline.report import RunSpan
-from paceline.report.collect import Latencies, Timeline, complete_spans, interval, top_alone
+from paceline.report.collect import Timeline, complete_spans, interval, top_alone
+from paceline.report.latencies import Latencies
 
 from .journals import BEGAN, Call, Result, make_journal
 

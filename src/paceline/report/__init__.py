@@ -5,10 +5,12 @@
 
 # figures   the frozen records of a report
 # collect   the figures of a journal, from sums that SQLite makes
+# latencies how long calls took
 # limits    what limited the batch, and for how long
 # story     the decisions of the controllers in sentences
 # svg       axes, lines, areas and bars
 # charts    the plots of a report
+# markup    tables, plots with their tables, and values as people read them
 # page      the page, one file without scripts
 
 from ..journal.aggregates import ItemTotals as ItemTotals

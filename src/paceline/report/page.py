@@ -12,8 +12,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from collections.abc import Iterable, Iterator, Sequence
-from datetime import datetime
+from collections.abc import Iterator, Sequence
 from functools import cache
 from importlib import metadata, resources
 from pathlib import Path
@@ -21,14 +20,14 @@ from pathlib import Path
 from .._core.durations import format_clock, format_duration
 from .._core.quantity import quantity
 from ..journal.aggregates import ItemTotals
-from .charts import Chart, Charts
+from .charts import Charts
 from .figures import MOST_DECISIONS, JournalReport, Latency, LimitSpan, ModelFigures, RunSpan
+from .markup import NAMES, Html, chart_html, table, time_text, usd
 from .story import in_order_of_time
 from .svg import escape, number
 
 _MINUTE = 60.0  # seconds
 _SHOWN_SPANS = 12  # of time; more are folded up
-_NAMES = 80  # characters of an id or a name that are shown
 
 
 def render(report: JournalReport) -> str:
@@ -45,12 +44,12 @@ def render(report: JournalReport) -> str:
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <meta name="referrer" content="no-referrer">
 <meta name="generator" content="paceline {escape(metadata.version("paceline"))}">
-<title>Report on {escape(name, _NAMES)}</title>
+<title>Report on {escape(name, NAMES)}</title>
 <style>{style}</style>
 </head>
 <body>
 <header>
-<h1>Report on {escape(name, _NAMES)}</h1>
+<h1>Report on {escape(name, NAMES)}</h1>
 <p class="soft">{_made(report)}</p>
 </header>
 <main>
@@ -69,7 +68,7 @@ def _style() -> str:
 
 def _made(report: JournalReport) -> str:
     state = "" if report.writer is None else f", while process {report.writer} was writing the journal"
-    return f"As of {_time(report.made)}{state}."
+    return f"As of {time_text(report.made)}{state}."
 
 
 def _sections(report: JournalReport, charts: Charts) -> Iterator[str]:
@@ -109,7 +108,7 @@ def _outcome(report: JournalReport) -> str:
         ("succeeded", f"{counts.succeeded:,}"),
         ("failed", f"{failed:,}"),
         ("pending", f"{counts.pending:,}"),
-        ("cost", _usd(report.cost)),
+        ("cost", usd(report.cost)),
         ("time of all runs", format_duration(report.seconds)),
         ("items a second", number(per_second)),
         ("calls", f"{calls:,}"),
@@ -122,7 +121,7 @@ def _outcome(report: JournalReport) -> str:
 
 
 def _over_time(report: JournalReport, charts: Charts) -> str:
-    found = [_chart(chart) for chart in charts.over_time()]
+    found = [chart_html(chart) for chart in charts.over_time()]
     if not found:
         return "<h2>Over time</h2><p>No call has counted yet.</p>"
     note = "Triangles are decisions of the controller: red lowers a limit, green raises one, black stops the lane."
@@ -141,7 +140,7 @@ def _limits(report: JournalReport, charts: Charts) -> str:
         source = f"{some} for each lane from the changes of its pace and from what its calls did."
     rows = [
         (
-            _Html(
+            Html(
                 f'<svg class="key" viewBox="0 0 14 12" aria-hidden="true"><rect class="band {share.kind}" width="14" height="12"/></svg>{escape(share.limit)}'
             ),
             share.quota or "",
@@ -151,16 +150,16 @@ def _limits(report: JournalReport, charts: Charts) -> str:
         for share in report.limits
     ]
     strips = "".join(
-        f'<div class="chart"><p class="lane">{escape(quota, _NAMES)}</p>{drawing}</div>'
+        f'<div class="chart"><p class="lane">{escape(quota, NAMES)}</p>{drawing}</div>'
         for quota, drawing in charts.limits()
     )
-    table = _table(
+    found = table(
         "What limited the batch, and for how long",
         ("what limited it", "lane", "for", "of the time"),
         rows,
         numbers=(2, 3),
     )
-    when = _table(
+    when = table(
         "What limited the batch, and when",
         ("run", "from", "to", "what limited it", "the limit"),
         [_span_row(span) for span in report.limit_spans],
@@ -168,7 +167,7 @@ def _limits(report: JournalReport, charts: Charts) -> str:
     )
     state = " open" if len(report.limit_spans) <= _SHOWN_SPANS else ""
     times = f"<details{state}><summary>When each of them limited it</summary>{when}</details>"
-    return f'<h2>What limited the batch</h2><p class="soft">{source}</p>{strips}{table}{times}'
+    return f'<h2>What limited the batch</h2><p class="soft">{source}</p>{strips}{found}{times}'
 
 
 def _span_row(span: LimitSpan) -> tuple[str, ...]:
@@ -193,19 +192,19 @@ def _money(report: JournalReport) -> str:
     tier = ("tier",) if has_tiers else ()
     columns = ("model", *tier, "calls", "accepted", "tokens in", "cached", "written to cache", "tokens out", "cost")
     first = 1
-    table = _table("Each model over all runs", columns, rows, numbers=range(first, len(columns)))
+    found = table("Each model over all runs", columns, rows, numbers=range(first, len(columns)))
     sentences = []
     if report.cost is None:
         sentences.append("The cost of some calls is not known.")
     else:
-        sentences.append(f"All calls together cost {_usd(report.cost)}, failed and repeated ones included.")
+        sentences.append(f"All calls together cost {usd(report.cost)}, failed and repeated ones included.")
     if report.other_calls:
         sentences.append(f"{report.other_calls:,} calls of other models are not listed.")
     top = report.top_alone
     if top is not None:
         how = "" if top.is_exact else ", at the mean price of its tokens"
-        sentences.append(f"{top.model} alone would have cost about {_usd(top.cost)}{how} (estimate).")
-    return f"<h2>Cost and tokens</h2><p>{escape(' '.join(sentences), 800)}</p>{table}"
+        sentences.append(f"{top.model} alone would have cost about {usd(top.cost)}{how} (estimate).")
+    return f"<h2>Cost and tokens</h2><p>{escape(' '.join(sentences), 800)}</p>{found}"
 
 
 def _model_row(model: ModelFigures, *, has_tiers: bool) -> tuple[str, ...]:
@@ -220,7 +219,7 @@ def _model_row(model: ModelFigures, *, has_tiers: bool) -> tuple[str, ...]:
         f"{usage.cached_input_tokens:,}",
         f"{usage.cache_written_tokens:,}",
         f"{usage.output_tokens:,}",
-        _usd(model.cost),
+        usd(model.cost),
     )
 
 
@@ -231,8 +230,8 @@ def _latency(report: JournalReport, charts: Charts) -> str:
     rows = [(model.model, *_percentiles(model.latency)) for model in report.models if model.latency is not None]
     if len(rows) != 1:
         rows.append(("all", *_percentiles(report.latency)))
-    table = _table("Seconds that a call took", ("model", "half", "90 %", "99 %", "longest"), rows, numbers=(1, 2, 3, 4))
-    return f'<h2>Latency</h2><div class="grid2">{_chart(chart)}<div class="chart">{table}</div></div>'
+    found = table("Seconds that a call took", ("model", "half", "90 %", "99 %", "longest"), rows, numbers=(1, 2, 3, 4))
+    return f'<h2>Latency</h2><div class="grid2">{chart_html(chart)}<div class="chart">{found}</div></div>'
 
 
 def _percentiles(latency: Latency) -> tuple[str, ...]:
@@ -243,7 +242,7 @@ def _failures(report: JournalReport) -> str:
     if not report.failures:
         return "<h2>Failures</h2><p>No item failed.</p>"
     kinds = sorted(report.counts.failures.items(), key=lambda one: (-one[1], one[0]))
-    table = _table(
+    found = table(
         "Items that failed, by kind", ("kind", "items"), [(kind, f"{count:,}") for kind, count in kinds], numbers=(1,)
     )
     groups = [
@@ -251,23 +250,23 @@ def _failures(report: JournalReport) -> str:
             failure.kind,
             f"{failure.count:,}",
             failure.message or "(no message)",
-            _Html("<br>".join(escape(name, _NAMES) for name in failure.ids)),
+            Html("<br>".join(escape(name, NAMES) for name in failure.ids)),
         )
         for failure in report.failures
     ]
-    messages = _table(
+    messages = table(
         "The most frequent messages, numbers and ids aside",
         ("kind", "items", "message", "for example"),
         groups,
         numbers=(1,),
     )
     answers = "".join(
-        f"<h3>{escape(failure.kind)}: {escape(failure.ids[0] if failure.ids else '', _NAMES)}</h3><pre>{escape(failure.answer, 600)}</pre>"
+        f"<h3>{escape(failure.kind)}: {escape(failure.ids[0] if failure.ids else '', NAMES)}</h3><pre>{escape(failure.answer, 600)}</pre>"
         for failure in report.failures
         if failure.answer
     )
     details = f"<details><summary>Answers that were not accepted</summary>{answers}</details>" if answers else ""
-    return f"<h2>Failures</h2>{table}{messages}{details}"
+    return f"<h2>Failures</h2>{found}{messages}{details}"
 
 
 def _items(title: str, items: Sequence[ItemTotals]) -> str:
@@ -277,7 +276,7 @@ def _items(title: str, items: Sequence[ItemTotals]) -> str:
         (
             item.id,
             f"{item.seconds:,.3g}",
-            _usd(item.cost),
+            usd(item.cost),
             f"{item.attempts:,}",
             f"{item.refusals:,}",
             f"{item.tokens:,}",
@@ -287,12 +286,12 @@ def _items(title: str, items: Sequence[ItemTotals]) -> str:
         for item in items
     ]
     columns = ("item", "seconds", "cost", "calls", "throttled", "tokens", "model", "outcome")
-    table = _table(title, columns, rows, numbers=range(1, 6))
+    found = table(title, columns, rows, numbers=range(1, 6))
     outputs = "".join(
-        f"<h3>{escape(item.id, _NAMES)}</h3><pre>{escape(item.output, 600)}</pre>" for item in items if item.output
+        f"<h3>{escape(item.id, NAMES)}</h3><pre>{escape(item.output, 600)}</pre>" for item in items if item.output
     )
     details = f"<details><summary>Their outputs</summary>{outputs}</details>" if outputs else ""
-    return f"<h2>{title}</h2>{table}{details}"
+    return f"<h2>{title}</h2>{found}{details}"
 
 
 def _decisions(report: JournalReport) -> str:
@@ -303,12 +302,12 @@ def _decisions(report: JournalReport) -> str:
         for line in in_order_of_time(report.pace)
     ]
     which = "the latest" if len(report.pace) == MOST_DECISIONS else "all"
-    table = _table(
+    found = table(
         "Time is counted from the start of the run",
         ("run", "time", "lane", "what was observed, and what followed"),
         rows,
     )
-    return f"<h2>Decisions of the controller</h2><details><summary>Show {which}</summary>{table}</details>"
+    return f"<h2>Decisions of the controller</h2><details><summary>Show {which}</summary>{found}</details>"
 
 
 def _runs(report: JournalReport) -> str:
@@ -317,86 +316,22 @@ def _runs(report: JournalReport) -> str:
     rows = [_run_row(run) for run in report.runs]
     more = f'<p class="soft">The latest of {report.run_count:,} runs.</p>' if report.run_count > len(rows) else ""
     columns = ("run", "started", "state", "lasted", "calls", "accepted", "cost", "paceline")
-    return f"<h2>Runs</h2>{more}{_table('Each start of the batch', columns, rows, numbers=(3, 4, 5, 6))}"
+    return f"<h2>Runs</h2>{more}{table('Each start of the batch', columns, rows, numbers=(3, 4, 5, 6))}"
 
 
 def _run_row(run: RunSpan) -> tuple[str, ...]:
     return (
         str(run.run),
-        _time(run.started),
+        time_text(run.started),
         run.state,
         format_duration(run.seconds),
         f"{run.calls:,}",
         f"{run.accepted:,}",
-        _usd(run.cost),
+        usd(run.cost),
         run.version,
     )
 
 
 def _settings(report: JournalReport) -> str:
     rows = [*report.settings.items()]
-    return f"<h2>Settings</h2>{_table('What the batch was run with', ('option', 'value'), rows)}" if rows else ""
-
-
-# ---------------------------------------------------------------------------------------------- parts
-
-
-class _Html(str):
-    """A text that is HTML already; made in this module only."""
-
-    __slots__ = ()
-
-
-def _chart(chart: Chart) -> str:
-    keys = "".join(
-        f'<li><svg viewBox="0 0 22 10" aria-hidden="true">{_key(name)}</svg>{escape(words, _NAMES)}</li>'
-        for name, words in chart.legend
-    )
-    legend = f'<ul class="legend">{keys}</ul>' if keys else ""
-    numbers = range(len(chart.columns))
-    table = _table(chart.title, chart.columns, chart.rows, numbers=numbers)
-    return (
-        f'<div class="chart"><h3>{escape(chart.title)}</h3>{chart.svg}{legend}'
-        f"<details><summary>{escape(chart.title)} as a table</summary>{table}</details></div>"
-    )
-
-
-def _key(name: str) -> str:
-    if name in {"accepted", "flight", "cost"}:
-        return f'<rect class="area {name}" width="22" height="10"/>'
-    if name in {"refused", "failed"}:
-        return f'<rect class="bar {name}" width="22" height="10"/>'
-    return f'<line class="line {name}" x1="0" x2="22" y1="5" y2="5"/>'
-
-
-def _table(caption: str, columns: Sequence[str], rows: Iterable[Sequence[str]], *, numbers: Iterable[int] = ()) -> str:
-    """Return a table; a wide one scrolls by itself, also by keys."""
-    right = set(numbers)
-    head = "".join(
-        f'<th scope="col"{" class=n" if index in right else ""}>{escape(name, _NAMES)}</th>'
-        for index, name in enumerate(columns)
-    )
-    body = "".join(
-        "<tr>"
-        + "".join(f"<td{' class=n' if index in right else ''}>{_cell(value)}</td>" for index, value in enumerate(row))
-        + "</tr>"
-        for row in rows
-    )
-    return (
-        f'<div class="scroll" tabindex="0" role="region" aria-label="{escape(caption)}">'
-        f"<table><caption>{escape(caption)}</caption><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>"
-    )
-
-
-def _cell(value: str) -> str:
-    return value if isinstance(value, _Html) else escape(value, 600)
-
-
-def _usd(cost: float | None) -> str:
-    if cost is None:
-        return "unknown"
-    return f"${cost:,.2f}" if cost >= 1 else f"${cost:.4g}"
-
-
-def _time(time: datetime | None) -> str:
-    return "at an unknown time" if time is None else f"{time:%Y-%m-%d %H:%M:%S} UTC"
+    return f"<h2>Settings</h2>{table('What the batch was run with', ('option', 'value'), rows)}" if rows else ""

@@ -22,6 +22,7 @@ from ..journal.aggregates import JournalAggregates, ModelTotals
 from ..journal.figures import PaceEntry
 from ..report import collect, limits
 from ..report.figures import MOST_DECISIONS, MOST_LANES, MOST_MODELS, JournalReport, Latency, ModelFigures, RunSpan
+from ..report.latencies import latencies
 from ..report.page import render
 from ..report.story import is_decision
 from .export_options import ReportOptions
@@ -58,7 +59,7 @@ def report(journal: str | PathLike[str], *, with_text: bool = False) -> JournalR
         totals, other_calls = reader.model_totals(MOST_MODELS)
         identities, options, latest = reader.identities(), options_of(reader), latest_run_of(reader, runs)
         ladder = _ladder(identities)
-        latency, by_model = collect.latencies(reader, [one.model for one in totals])
+        latency, by_model = latencies(reader, [one.model for one in totals])
         lanes = reader.lanes(MOST_LANES)
         timeline = collect.Timeline(reader, spans, lanes)
         moments = timeline.moments()
@@ -191,7 +192,7 @@ def _ladder(identities: Sequence[Mapping[str, Any]]) -> list[str]:
     return [model for model in models if isinstance(model, str)]
 
 
-def _model(totals: ModelTotals, ladder: Sequence[str], latencies: Mapping[str, Latency | None]) -> ModelFigures:
+def _model(totals: ModelTotals, ladder: Sequence[str], by_model: Mapping[str, Latency | None]) -> ModelFigures:
     return ModelFigures(
         model=totals.model,
         tier=ladder.index(totals.model) + 1 if totals.model in ladder else None,
@@ -199,7 +200,7 @@ def _model(totals: ModelTotals, ladder: Sequence[str], latencies: Mapping[str, L
         accepted=totals.accepted,
         usage=totals.usage,
         cost=totals.cost if totals.priced == totals.calls else None,
-        latency=latencies.get(totals.model),
+        latency=by_model.get(totals.model),
     )
 
 
