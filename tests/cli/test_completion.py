@@ -39,7 +39,7 @@ def test_a_script_has_valid_syntax_for_its_shell(script, shell):
 @pytest.mark.parametrize(
     ("words", "expected"),
     [
-        (["r"], {"run", "results", "resume"}),
+        (["r"], {"run", "results", "resume", "report"}),
         (["s"], {"status"}),
         (["f"], {"failed"}),
         (["results", "x", "--in"], {"--in-order"}),

@@ -30,6 +30,7 @@ TREE = {
     "DuplicateItemError": {"InvalidWorkItemError"},
     "MisuseError": {"PacelineError", "RuntimeError"},
     "SourceError": {"PacelineError"},
+    "BudgetError": {"PacelineError"},
     "Busy": {"PacelineError"},
     "JournalError": {"PacelineError"},
     "JournalInUseError": {"JournalError"},

@@ -12,6 +12,7 @@ import attrs
 
 from .._core.durations import format_clock, format_duration
 from .._core.pace.history import GATE
+from .._core.quantity import quantity
 from ..journal.figures import PaceEntry
 from .collect import interval
 from .figures import JournalReport, Moment
@@ -104,11 +105,13 @@ class Charts:
         plot = Plot(len(latency.bars), axis)
         labels = []
         for index, (start, end, calls) in enumerate(latency.bars):
-            plot.bar(index, index + 1, calls, "calls", f"{_seconds(start)} to {_seconds(end)}: {calls:,} calls")
+            plot.bar(
+                index, index + 1, calls, "calls", f"{_seconds(start)} to {_seconds(end)}: {quantity(calls, 'call')}"
+            )
             if index % max(1, len(latency.bars) // _LABELS) == 0:
                 labels.append((float(index), _seconds(start)))
         description = (
-            f"Half of {latency.calls:,} calls took {_seconds(latency.p50)} at most, 90 % {_seconds(latency.p90)}, "
+            f"Of {quantity(latency.calls, 'call')} half took {_seconds(latency.p50)} at most, 90 % {_seconds(latency.p90)}, "
             f"99 % {_seconds(latency.p99)}, the longest {_seconds(latency.most)}."
         )
         return Chart(
@@ -162,7 +165,7 @@ class Charts:
                 legend.append((f"limit {name}", f"workers of {lane.quota}"))
         self._draw_decisions(plot)
         description = (
-            f"At most {number(highest)} calls were in flight, on average over {format_duration(moments[0].seconds)}."
+            f"The most calls in flight, on average over {format_duration(moments[0].seconds)}: {number(highest)}."
         )
         rows = tuple(
             (
@@ -184,7 +187,7 @@ class Charts:
             if moment.failed:
                 plot.bar(start, end, moment.failed, "failed", f"{moment.failed:,} failed")
         refused, failed = sum(one.refusals for one in moments), sum(one.failed for one in moments)
-        description = f"{refused:,} calls were throttled, and {failed:,} failed. A throttled call is shown when its item was settled."
+        description = f"Throttled: {quantity(refused, 'call')}, failed: {failed:,}. A throttled call is shown when its item was settled."
         rows = tuple(
             (*self._when(one), f"{one.refusals:,}", f"{one.failed:,}") for one in moments if one.refusals or one.failed
         )

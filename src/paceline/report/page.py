@@ -18,7 +18,7 @@ from importlib import metadata, resources
 from pathlib import Path
 
 from .._core.durations import format_clock, format_duration
-from .._core.quantity import quantity
+from .._core.quantity import quantity, verb
 from ..journal.aggregates import ItemTotals
 from .charts import Charts
 from .figures import MOST_DECISIONS, JournalReport, Latency, LimitSpan, ModelFigures, RunSpan
@@ -178,10 +178,10 @@ def _span_row(span: LimitSpan) -> tuple[str, ...]:
 def _limit_text(kind: str, value: float) -> str:
     """Return a limit in the unit in which providers state it."""
     if kind == "requests":
-        return f"about {_MINUTE * value:,.0f} requests a minute"
+        return f"about {quantity(round(_MINUTE * value), 'request')} a minute"
     if kind == "tokens":
-        return f"about {_MINUTE * value:,.0f} tokens a minute"
-    return f"{value:,.0f} calls at once"
+        return f"about {quantity(round(_MINUTE * value), 'token')} a minute"
+    return f"{quantity(round(value), 'call')} at once"
 
 
 def _money(report: JournalReport) -> str:
@@ -199,7 +199,9 @@ def _money(report: JournalReport) -> str:
     else:
         sentences.append(f"All calls together cost {usd(report.cost)}, failed and repeated ones included.")
     if report.other_calls:
-        sentences.append(f"{report.other_calls:,} calls of other models are not listed.")
+        sentences.append(
+            f"{quantity(report.other_calls, 'call')} of other models {verb(report.other_calls)} not listed."
+        )
     top = report.top_alone
     if top is not None:
         how = "" if top.is_exact else ", at the mean price of its tokens"

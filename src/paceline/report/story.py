@@ -18,6 +18,7 @@ import attrs
 
 from .._core.durations import format_wait
 from .._core.pace.history import CALLS, CLIMBS, GATE, TOKENS, WORKERS
+from .._core.quantity import quantity
 from ..journal.figures import PaceEntry
 
 _UNITS: Final = {CALLS: "calls/s", TOKENS: "tokens/s"}
@@ -60,7 +61,7 @@ class StoryLine:
         lasted = self.end - self.entry.at
         within = f" within {format_wait(lasted)}" if self.count > 1 else ""
         if is_decision(self.entry):
-            within = f" ({self.count:,} times{within})" if self.count > 1 else ""
+            within = f" ({quantity(self.count, 'time')}{within})" if self.count > 1 else ""
             return f"{reason}{within}; {', '.join(map(_change, self.changes))}"
         return f"{reason}; {', '.join(map(_change, self.changes))}{within if lasted >= _SHORT else ''}"
 
