@@ -28,6 +28,7 @@ PUBLIC_MODULES = (
     "paceline.llm_strategies.anthropic",
     "paceline.files",
     "paceline.report",
+    "paceline.telemetry",
     "paceline.runs",
     "paceline.suites",
     "paceline.journal",

@@ -33,6 +33,7 @@ MODULES = (
     "paceline.report",
     "paceline.suites",
     "paceline.runs",
+    "paceline.telemetry",
     "paceline.testing",
     "paceline.typing",
 )

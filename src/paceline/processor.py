@@ -95,7 +95,8 @@ class ParallelBatchProcessor(Generic[T]):
         budget: Budget | None = None,
     ) -> None:
         config = with_budget(config, budget)
-        self._pool = Pool(config, Hooks(config, middlewares, observers), pace, knowledge, as_journal(journal))
+        self._hooks = Hooks(config, middlewares, observers)
+        self._pool = Pool(config, self._hooks, pace, knowledge, as_journal(journal))
         self._running: Batch | None = None
         self._queue: deque[LLMWorkItem[T]] = deque()
         self._is_mixed = False
@@ -153,6 +154,7 @@ class ParallelBatchProcessor(Generic[T]):
             self._is_mixed = bool(self._queue) and (self._is_mixed or item.strategy is not self._queue[-1].strategy)
             self._queue.append(item)
             self._ids.add(item.item_id)
+            self._hooks.submit(item)
         await checkpoint()
 
     async def process_all(self) -> BatchResult[T]:

@@ -30,6 +30,7 @@ PUBLIC_MODULES = (
     "paceline.observers",
     "paceline.report",
     "paceline.runs",
+    "paceline.telemetry",
     "paceline.testing",
     "paceline.typing",
 )

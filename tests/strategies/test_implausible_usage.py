@@ -26,7 +26,7 @@ REPLIES = [
 @TWO_BACKENDS
 @pytest.mark.anyio
 @pytest.mark.parametrize(("strategy", "body", "usage", "name"), REPLIES, ids=["openai", "anthropic", "gemini"])
-async def test_tokens_that_no_call_has_are_unknown_and_said_once(
+async def test_tokens_that_no_call_has_are_unknown_and_said_once(  # noqa: PLR0913, PLR0917 - fixtures
     service, strategy, body, usage, name, caplog, tmp_path
 ):
     absurd = Answer({**body, usage: {**body[usage], name: ABSURD}})

@@ -34,6 +34,7 @@ from .job import Job
 from .spending import OverBudget
 from .steps import STEP, in_steps
 from .strategy_values import model_of
+from .tracing import BatchTrace
 
 if TYPE_CHECKING:
     from .lane import Lane
@@ -80,6 +81,7 @@ class Batch(ReadItems):
         """Why strategies could not be prepared, by message."""
         self._result: BatchResult[Any] = BatchResult()
         self._failure: BaseException | None = None
+        self._trace: BatchTrace | None = None
 
     # ------------------------------------------------------------------------------------------ phase
 
@@ -311,6 +313,7 @@ class Batch(ReadItems):
 
     async def run_to_end(self) -> None:
         """Run until every item has its result. The task of the batch; it is cancelled by `cancel`."""
+        self._start_trace()
         try:
             with self._scope:
                 await self._run()
@@ -325,7 +328,15 @@ class Batch(ReadItems):
     def finish(self, result: BatchResult[Any], failure: BaseException | None) -> None:
         """Record what has become of it: no task of it runs any more."""
         self._result, self._failure = result, failure
+        if self._trace is not None:
+            self._trace.end(None if self._scope.cancel_called or failure is not None else result)
         self.ended.set()
+
+    def _start_trace(self) -> None:
+        tracer = self._services.hooks.tracer
+        if tracer is not None:
+            self._trace = tracer.start_batch()
+            self.ledger.trace_with(self._trace)
 
     @property
     def result(self) -> BatchResult[Any]:

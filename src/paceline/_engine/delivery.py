@@ -28,6 +28,7 @@ from ..abc import LLMWorkItem
 from .job import Job
 from .statistics import Tally
 from .submitter import Submitter
+from .tracing import BatchTrace
 
 T = TypeVar("T")
 
@@ -71,6 +72,11 @@ class Ledger:
         self._tally = tally
         self._open: dict[int, Job] = {}
         self._ids = RecentIds()
+        self._trace: BatchTrace | None = None
+
+    def trace_with(self, trace: BatchTrace) -> None:
+        """Report each item that is accepted from now on."""
+        self._trace = trace
 
     def __len__(self) -> int:
         return len(self._open)
@@ -92,6 +98,8 @@ class Ledger:
         if not known_unique and not self._ids.add(item.item_id):
             raise DuplicateItemError(item.item_id)
         job = Job(submitter, item, self._tally.accept())
+        if self._trace is not None:
+            job.trace_with(self._trace.accept(item))
         self._open[job.index] = job
         return job
 
@@ -101,6 +109,8 @@ class Ledger:
         if self._open.pop(job.index, None) is None or result is None:
             raise AssertionError(f"item {job.item.item_id!r} was settled twice, or without a result")
         self._tally.count(result, recalled=job.recalled)
+        if job.trace is not None:
+            job.trace.settle(result)
         self._outlet.put(result)
         return not self._open
 
@@ -109,6 +119,8 @@ class Ledger:
         if self._open.pop(job.index, None) is None or job.result is None:
             raise AssertionError(f"item {job.item.item_id!r} was settled twice, or without a result")
         self._tally.count(job.result, recalled=job.recalled)
+        if job.trace is not None:
+            job.trace.settle(job.result)
 
     def jobs(self) -> list[Job]:
         """Return the jobs of all open items."""

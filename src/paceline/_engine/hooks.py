@@ -33,6 +33,7 @@ from .._core.results import WorkItemResult, is_result
 from .._core.usage import TokenUsage
 from ..abc import BaseObserver, LLMWorkItem, Middleware
 from .foreign import caught, guarded, logger
+from .tracing import Tracer
 
 T = TypeVar("T")
 
@@ -70,10 +71,16 @@ class Hooks:
         self._middlewares = tuple(_checked(Middleware, "middlewares", middlewares))
         self._listeners = [_Listener(each) for each in _checked(BaseObserver, "observers", observers)]
         self.has_middlewares = bool(self._middlewares)
-        self.has_observers = bool(self._listeners)
-        """Without observers, events need not be built."""
         self.rewrite_items = any(type(one).before_process is not Middleware.before_process for one in self._middlewares)
         """Whether a middleware defines `before_process`, and so may change items before their calls."""
+        self._tracer = next((each.observer for each in self._listeners if isinstance(each.observer, Tracer)), None)
+        self._listeners = [each for each in self._listeners if not isinstance(each.observer, Tracer)]
+        self.has_observers = bool(self._listeners)
+        """Without observers, events need not be built."""
+        self.tracer: Tracer | None = None
+        """Receives batches, items and calls as they happen; None: nothing does."""
+        self.reports_pace = self.has_observers
+        """Whether anything receives the changes of the pace."""
         self._failures = 0
         self._start_soon: Callable[..., object] | None = None
         self._now: Callable[[], float] = current_time
@@ -81,6 +88,13 @@ class Hooks:
     def open(self, start_soon: Callable[..., object], now: Callable[[], float]) -> None:
         """Let observers receive events, in tasks that `start_soon` starts; `now` returns the time in seconds."""
         self._start_soon, self._now = start_soon, now
+        self.tracer = self._tracer if self._tracer is not None and self._tracer.is_on else None
+        self.reports_pace = self.has_observers or self.tracer is not None
+
+    def submit(self, item: LLMWorkItem[Any]) -> None:
+        """Report an item that its batch accepts later."""
+        if self.tracer is not None:
+            self.tracer.submit(item)
 
     async def close(self) -> None:
         """Hand the last events to the observers that do not wait for anything; others had their time in `flush`."""

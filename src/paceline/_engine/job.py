@@ -21,6 +21,7 @@ from .lane_job import ConnectionUse
 from .spending import OverBudget
 from .strategy_values import ladder_of, model_of
 from .submitter import Submitter
+from .tracing import ItemTrace
 
 
 class Job:
@@ -64,6 +65,8 @@ class Job:
     """Length of the prompt that `cost` was computed from."""
     use: ConnectionUse | None = None
     """The connections that its next call needs one of; None: they are not limited."""
+    trace: ItemTrace | None = None
+    """Receives its calls and its result as they happen; None: nothing does."""
     reservation: Reserve | None = None
     """What is reserved for its call under a budget; None: nothing, or there is no budget."""
     over_budget: OverBudget | None = None
@@ -116,6 +119,10 @@ class Job:
         if item.strategy is not self.item.strategy:
             self.replace_item(item)
         self.item = item
+
+    def trace_with(self, trace: ItemTrace) -> None:
+        """Report its calls and its result as they happen."""
+        self.trace = trace
 
     def wait_as(self, customer: Customer) -> None:
         """Let it wait with the jobs of this customer."""
@@ -199,9 +206,13 @@ class Job:
             self.was_cancelled = True
             self.scope.cancel()
 
-    def finish_call(self) -> None:
-        """Record that its call has returned, raised or was cancelled."""
+    def finish_call(self, *, is_cut_off: bool) -> None:
+        """Record that its call has returned or raised; `is_cut_off`: that it was cancelled."""
         self.scope = None
+        if is_cut_off:
+            self.submitter.tally.record_cut_off()
+        if self.trace is not None:
+            self.trace.leave_call(is_cancelled=is_cut_off and not self.was_cancelled)
 
     def finish(self) -> Any:
         """Record that the controller counts its call no more; return the controller's ticket."""

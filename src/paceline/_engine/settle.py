@@ -125,7 +125,7 @@ def _settle_answer(  # noqa: PLR0913, PLR0917 - what an answer is
     job.settle(output, None)
     if not lane.health.is_good:
         heed_answer(services, job, lane, now)
-    if hooks.has_observers:
+    if hooks.reports_pace:
         _report_pace(services, lane)
     if hooks.has_middlewares:
         services.scheduler.start_calls()  # rule 2
@@ -154,7 +154,7 @@ def _decide(services: Services, job: Job, call: FailedCall) -> tuple[FailedCall,
         job.settle(None, call.fault)
     stop_others(services, job, lane, effect, call.fault)
     heed_fault(services, job, lane, call)
-    if services.hooks.has_observers:
+    if services.hooks.reports_pace:
         _report_pace(services, lane)
     return call, effect
 
@@ -162,7 +162,10 @@ def _decide(services: Services, job: Job, call: FailedCall) -> tuple[FailedCall,
 def _report_pace(services: Services, lane: Lane[Job]) -> None:
     """Report the changes of a lane's pace to the observers."""
     for change in lane.unreported_changes():
-        services.hooks.publish(_pace_changed(lane, change))
+        if services.hooks.tracer is not None:
+            services.hooks.tracer.change_pace(lane.quota, change)
+        if services.hooks.has_observers:
+            services.hooks.publish(_pace_changed(lane, change))
 
 
 def _carry_out(services: Services, job: Job, effect: escalation.Effect, call: FailedCall) -> None:
@@ -217,6 +220,8 @@ def _report(services: Services, job: Job, lane: Lane[Job], call: FailedCall) -> 
         lane.costs.record(job.characters, call.usage)
     if call.is_refusal:
         job.record_refusal()
+        if job.trace is not None:
+            job.trace.end_call(call.usage, None, call.fault)
         return call, own
     if not was_refused:
         job.clear_refusals()
@@ -260,6 +265,8 @@ def _record_attempt(  # noqa: PLR0913, PLR0917 - what an attempt is
     account, accepted = submitter.tally.account, fault is None
     cost = account.book(model or lane.quota, usage, price_of(strategy), accepted=accepted)
     job.record_attempt(Attempt(job.number, started, seconds, lane.quota, usage, fault, model, cost))
+    if job.trace is not None:
+        job.trace.end_call(usage, cost, fault)
     if services.scheduler.spending.budget is not None:
         services.scheduler.spending.spend(job, model or lane.quota, cost, usage)
     if accepted and job.ladder is not None:

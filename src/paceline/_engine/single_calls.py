@@ -58,6 +58,8 @@ class SingleCalls(AcceptedItems):
         self._turns = Turns()
         super().__init__(self._turns, current_time())
         self._services = services
+        if services.hooks.tracer is not None:
+            self.ledger.trace_with(services.hooks.tracer.single_calls())
         self._commits = None if services.journal is None else CommitQueue(self, services)
         self._customers = CallCustomers()
         self._refusals = CallRefusals(services, limits, self._turns)

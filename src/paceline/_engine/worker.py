@@ -228,6 +228,8 @@ async def make_call(services: Services, job: Job, scope: CancelScope) -> Reply:
     timeout = scheduler.start_call(job, scope, deadline)
     reply: Reply = _TIMED_OUT
     try:
+        if job.trace is not None:
+            job.trace.start_call(strategy, job.lane_or_raise.quota, attempt, prompt)
         if isinstance(prompt, Request):
             reply = await execute(strategy, prompt, attempt, timeout), None
         else:
@@ -235,9 +237,7 @@ async def make_call(services: Services, job: Job, scope: CancelScope) -> Reply:
     except BaseException as error:  # noqa: BLE001 - as in `guarded`
         reply = None, await caught(error)
     finally:
-        job.finish_call()
-        if reply is _TIMED_OUT:
-            submitter.tally.record_cut_off()
+        job.finish_call(is_cut_off=reply is _TIMED_OUT)
     return reply
 
 
