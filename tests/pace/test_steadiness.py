@@ -6,7 +6,7 @@ import math
 
 import attrs
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from paceline._core.fault import FaultKind
@@ -32,7 +32,7 @@ class Unmoved(PaceController):
 
 @given(
     buckets() | caps() | knees(),
-    st.floats(0.002, 0.012),
+    st.floats(0.005, 0.012),
     st.sampled_from([FaultKind.TRANSIENT, FaultKind.OVERLOADED, FaultKind.TIMEOUT, FaultKind.BUG]),
     seeds,
 )
@@ -41,7 +41,7 @@ def test_one_error_in_a_hundred_lowers_nothing(service, faults, kind, seed):
     world = World(attrs.evolve(service, faults=faults, kind=kind), seed=seed)
     client = world.client(Unmoved(), most=500)
     world.run(200.0)
-    assert client.faulted > 0
+    assume(client.faulted)
     assert world.use(100.0, 200.0) >= 0.9
 
 

@@ -275,6 +275,16 @@ def test_a_refusal_early_in_a_cycle_ends_patience_and_lowers_it_where_a_cycle_ha
     assert rate.patience == patience
 
 
+def test_further_refusals_of_one_exhaustion_shrink_no_window_however_slowly_calls_start():
+    rate = known(1.0, best=1.0)
+    rate.window = 60.0
+    rate.start_cycle()
+    grown(rate, 60)
+    for number in (1, 2, 3, 4):
+        exhausted(rate, 60.0 + number, 60 if number == 1 else 0, recent=1.0, consecutive=number)
+    assert rate.window == 60.0
+
+
 def test_refusals_at_a_fallen_limit_leave_patience_unchanged():
     rate = known(10.0, best=10.0, patience=3.0)
     for _ in range(30):

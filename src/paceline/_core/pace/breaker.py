@@ -18,10 +18,11 @@ When it probes, and closes (`Breaker`):
    last for twice as long as they did.
 5. The wait is a part of the time the breaker has been open, so it grows geometrically. It is at least a round trip, and at most
    what a number of calls would have taken: a probe costs one refusal, a wait costs all calls that were not made meanwhile.
-6. A wait that the provider asks for is obeyed up to TRUST seconds. One that proved too short is only a minimum. A longer one is
-   ignored: if it is true, finding out costs a probe now and then; if it is not, it would cost all that time. Many servers name a constant
-   that is far too long. So the first probe starts after a third of the wait. If it is refused, the wait is obeyed for the next 20 outages; if
-   not, the next outage is tried after a third of that.
+6. A wait that the provider asks for, of up to TRUST seconds, is believed if it counts down. Many servers name a constant that is far too
+   long. So the first probe starts after a part of the wait. If it is refused, and is asked to wait for what is left, that is obeyed, and
+   so are the waits of the next 8 outages. If it is asked for as much again, the waits are those of rule 5, and no less than asked for once
+   that has passed: if only that helps, as with a ban that each call renews, it is obeyed in the next 8 outages, too. A wait that was not true is tried after a third of the part the next time. A longer one than TRUST is ignored: if it is
+   true, finding out costs a probe now and then; if it is not, it would cost all that time.
 7. Unless the provider asked for a wait that is obeyed, one probe may start at the first answer that comes in: that is how a
    concurrency cap shows.
 """
@@ -141,11 +142,11 @@ TRUST = 75.0  # seconds: a window of a minute, and a margin
 _PART, _YOUNG_PART = 0.6, 1.5  # of the time open; while little is known
 _LONG = 30.0  # seconds open, after which the smaller part holds in any case
 _MAX_CALLS = 50.0  # calls that a wait may cost
-_EARLY_PROBE = 1 / 3  # of a wait that a provider asks for, or of the part that proved long enough: it may be shorter
-_LATER_PROBE = 2.0  # times: the next try, if it was refused
-_CONFIRMED_FOR = 20  # outages for which a wait that proved true is obeyed without an early probe: it costs a refusal
-_SMALLEST_PART = 1 / 243  # of the wait
-_TOO_SHORT = 1.5  # times the wait asked for: after that long it was not true
+_EARLY_PROBE = 1 / 9  # of a wait that a provider asks for: it may be shorter
+_FALSE = 1 / 3  # times that part, if it was
+_LEAST_PART = 1 / 243  # of the wait
+_COUNTED = 0.5  # of the time since it asked first: by as much less, at least, it asks for if it counts down, in whole seconds perhaps
+_TRUE_FOR = 8  # outages for which a wait that proved true is obeyed without an early probe: it costs a refusal
 _MIN_WAIT = 0.05  # seconds: a provider that refuses faster is near, and need not be probed more often
 _OUTLIVED = 2.0  # times the seconds of a fault: a probe that lasts for longer is presumably being answered
 _TICK = 1e-3  # seconds after the moment at which a probe counts as admitted
@@ -169,16 +170,16 @@ class Breaker:
     _probe_on_answer: bool = False
     _asked: float = 0.0  # seconds that the provider asked to wait since it opened, and when; 0: it did not ask
     _asked_at: float = 0.0
-    _tried: float = 1.0  # part of that wait after which the next probe starts, or the one in flight has
-    _was_refused: bool = False  # whether a probe after a smaller part was refused
-    _first_part: float = _EARLY_PROBE  # part of a wait that is tried first
-    _confirmed: int = 0  # outages until a smaller part is tried again
+    _obeyed: bool = False  # whether it waits for as long as was asked for
+    _was_refused: bool = False  # whether a probe was refused
+    _part: float = _EARLY_PROBE  # of a wait, after which the first probe starts
+    _true_for: int = 0  # outages until an early probe starts again
 
     def trip(self, since: float, *, by_faults: bool, asked: float | None) -> None:
         """Open; `schedule_probe` sets the wait."""
         self.is_open, self.by_faults, self.since = True, by_faults, since
         self._probe_on_answer = not by_faults and not trusted_wait(asked)
-        self._asked, self._was_refused = 0.0, False
+        self._asked, self._obeyed, self._was_refused = 0.0, False, False
 
     def schedule_probe(  # noqa: PLR0913 - what a wait is weighed against
         self, now: float, asked: float | None, *, refusal_latency: float, gap: float, average_gap: float, young: bool
@@ -197,16 +198,21 @@ class Breaker:
         least = max(_MIN_WAIT, refusal_latency, gap)
         part = _YOUNG_PART if young and open_for < _LONG else _PART
         wait = min(max(least, part * open_for), max(least, _MAX_CALLS * average_gap))
-        hint = trusted_wait(asked)
-        if hint and not self._asked:
-            self._asked, self._asked_at, self._tried = hint, now, self._first_part
-            self.probe_at = now + max(least, self._tried * hint)
-        elif hint and self._tried < 1.0:
-            self._was_refused, self._tried = True, min(1.0, _LATER_PROBE * self._tried)
-            self.probe_at = max(now + least, self._asked_at + self._tried * self._asked)
-        else:
-            self.probe_at = now + (max(wait, hint) if not hint or open_for > _TOO_SHORT * hint else hint)
+        self._was_refused = self._was_refused or self.probe_started is not None
+        if hint := trusted_wait(asked):
+            wait = self._heeded(now, hint, wait, least)
+        self.probe_at = now + wait
         self.probe_started = None
+
+    def _heeded(self, now: float, hint: float, wait: float, least: float) -> float:
+        """Return the seconds to wait where the provider asks for `hint`, and it would be `wait` otherwise, at least `least`."""
+        if not self._asked:
+            self._asked, self._asked_at, self._obeyed = hint, now, self._true_for > 0
+            return hint if self._obeyed else max(least, self._part * hint)
+        passed = now - self._asked_at
+        is_minimum = passed > self._asked
+        self._obeyed = hint >= wait if is_minimum else hint <= self._asked - _COUNTED * passed
+        return hint if self._obeyed else wait
 
     def exclude(self, seconds: float) -> None:
         """Exclude an idle time: the breaker was open, but no caller had anything to start."""
@@ -220,21 +226,17 @@ class Breaker:
 
     @property
     def is_measured(self) -> bool:
-        """Whether the end of the outage is known. If the first probe is admitted, after a part of the wait that the provider asked for, the
-        outage may have ended at any time within that part; so it may after a complete wait that did not prove true lately.
-        """
-        return not self._asked or self._was_refused or (self._confirmed > 0 and self._tried >= 1.0)
+        """Whether the end of the outage is known: not if the first probe is admitted, after a part of the wait that the provider asked for."""
+        return not self._asked or self._was_refused or self._obeyed
 
     def learn_wait(self) -> None:
         """Learn from the outage that ends whether the wait was true that the provider asked for, if it did."""
         if not self._asked:
             return
-        if self._was_refused:
-            self._first_part, self._confirmed = self._tried, _CONFIRMED_FOR
-        elif self._confirmed:
-            self._confirmed -= 1
+        if self._obeyed:
+            self._true_for = _TRUE_FOR if self._was_refused else self._true_for - 1
         else:
-            self._first_part = max(_SMALLEST_PART, _EARLY_PROBE * self._tried)
+            self._part, self._true_for = max(_LEAST_PART, _FALSE * self._part), 0
 
     def start_probe(self, now: float) -> None:
         """Start the probe."""

@@ -207,7 +207,7 @@ class Rate:
         if fresh:
             self.last_cut = now
             if before < math.inf:
-                self._learn_price(before)
+                self._learn_price(before, consecutive)
         self.start_cycle()
 
     def _cut_to_measure(  # noqa: PLR0913 - the measure, and the refusal that ended it
@@ -228,13 +228,13 @@ class Rate:
             floor = max(floor, _HALF * before)
         self.value = max(self.value, min(floor, before))
 
-    def _learn_price(self, before: float) -> None:
+    def _learn_price(self, before: float, consecutive: int) -> None:
         """Adjust patience to the refusals per call that this exhaustion cost."""
         admitted, refused = self._priced
         calls, refusals = (self.admitted - admitted) / self.mean, (self.refused - refused) / self.mean
         self._priced = (self.admitted, self.refused)
         self._rough = self._grown_from < _ROUGH * before
-        if self._is_early_in_window():
+        if consecutive == 1 and self._is_early_in_window():
             self.window *= _WINDOW_SHRINKS
         if self.value < _ROUGH * self.best:
             return  # the limit has fallen: the refusals are not the price of growth
