@@ -95,7 +95,9 @@ def _failing():
     raise OSError("no more rows")
 
 
-@pytest.mark.parametrize("name", [field.name for field in attrs.fields(ProcessorConfig) if field.init])
+@pytest.mark.parametrize(
+    "name", [field.name for field in attrs.fields(ProcessorConfig) if field.init and field.name != "budget"]
+)
 def test_a_setting_that_is_given_as_an_argument_says_where_it_goes(name):
     value = getattr(ProcessorConfig(), name)
     with pytest.raises(TypeError) as raised:
