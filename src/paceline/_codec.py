@@ -26,11 +26,14 @@ from cattrs import Converter
 
 from ._core.accounting import ModelUse
 from ._core.exceptions import ConfigurationError
+from ._core.fault import FaultKind
 from ._core.fault_groups import FaultGroup
+from ._core.limitation import Limitation, LimitBasis, LimitReason
 from ._core.pace import PaceKnowledge
 from ._core.pace.warm_start import checked
+from ._core.progress import Progress
 from ._core.results import WorkItemResult
-from ._core.usage import token_counts
+from ._core.usage import MOST_TOKENS, TokenUsage, token_counts
 
 _KNOWLEDGE_VERSION = 1
 _MAY_BE_INFINITE = ("rate", "token_rate")
@@ -173,6 +176,81 @@ def _known_of(quota: str, fields: object) -> PaceKnowledge:
         )
     values: dict[str, Any] = fields | {name: math.inf for name in _MAY_BE_INFINITE if fields[name] is None}
     return PaceKnowledge(**values)
+
+
+# ---------------------------------------------------------------------------------------------- progress
+
+_COUNTS = ("done", "failed", "in_flight", "workers", "refusals", "pending", "retries")
+_SECONDS = ("seconds", "rate", "items_rate", "wait", "time")
+_RATES = ("pace", "token_pace")  # null: infinite
+_MAY_LACK = ("total", "cost", "budget", "left")
+_FLAGS = ("is_paused", "is_stopping", "is_finished")
+_GROUPS = ("messages", "faults")
+_LONGEST = 200  # characters of a message or a quota key that are read
+
+
+def progress_data(progress: Progress) -> dict[str, Any]:
+    """Return progress as JSON data, without what can be concluded."""
+    data: dict[str, Any] = _converter.unstructure(progress)
+    return data | {name: [fault_group_data(group) for group in getattr(progress, name)] for name in _GROUPS}
+
+
+def decode_progress(data: object) -> Progress | None:
+    """Return the progress that a file holds; None: it is not what a run has written. Any program may have written it."""
+    try:
+        return _progress_of(data)
+    except (KeyError, TypeError, ValueError):
+        return None
+
+
+def _progress_of(data: Any) -> Progress:
+    fields: dict[str, Any] = {name: _number(data[name], whole=True) for name in _COUNTS}
+    fields |= {name: _number(data[name]) for name in _SECONDS}
+    fields |= {name: math.inf if data[name] is None else _number(data[name]) for name in _RATES}
+    fields |= {name: None if data[name] is None else _number(data[name], whole=name == "total") for name in _MAY_LACK}
+    fields |= {name: data[name] is True for name in _FLAGS}
+    fields |= {name: tuple(map(_group_of, data[name][:_COUNTED])) for name in _GROUPS}
+    estimate, limit, counts = data["estimate"], data["limitation"], data["usage"]
+    return Progress(
+        **fields,
+        failures={str(FaultKind(kind)): int(_number(count, whole=True)) for kind, count in data["failures"].items()},
+        usage=TokenUsage(**{name: int(_number(counts[name], whole=True)) for name in _TOKEN_NAMES}),
+        estimate=None if estimate is None else (_number(estimate[0]), _number(estimate[1])),
+        limitation=None if limit is None else _limitation_of(limit),
+    )
+
+
+def _limitation_of(data: Any) -> Limitation:
+    quota, basis, value, opens_in = data["quota"], data["basis"], data["value"], data["opens_in"]
+    return Limitation(
+        reason=LimitReason(data["reason"]),
+        quota=None if quota is None else _short(quota),
+        basis=None if basis is None else LimitBasis(basis),
+        value=None if value is None else _number(value),
+        opens_in=None if opens_in is None else _number(opens_in),
+    )
+
+
+def _group_of(data: Any) -> FaultGroup:
+    return FaultGroup(FaultKind(data["kind"]), int(_number(data["count"], whole=True)), _short(data["message"]))
+
+
+_COUNTED = 10  # groups of faults that are read
+_TOKEN_NAMES = tuple(field.name for field in attrs.fields(TokenUsage) if field.init)
+
+
+def _number(value: object, *, whole: bool = False) -> Any:
+    if type(value) is not int and (whole or type(value) is not float):
+        raise ValueError("not a number")
+    if not 0 <= value <= MOST_TOKENS:
+        raise ValueError("out of bounds")
+    return value
+
+
+def _short(value: object) -> str:
+    if type(value) is not str:
+        raise ValueError("not a text")
+    return value[:_LONGEST]
 
 
 _dumps = json.JSONEncoder(ensure_ascii=False, allow_nan=False).encode

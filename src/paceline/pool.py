@@ -263,6 +263,17 @@ class Pool:
         """
         self._pool.take_no_more(reason)
 
+    def pause(self) -> None:
+        """Start no calls until `resume`: those in flight finish, and what waits keeps its place. From any thread.
+
+        Deadlines and timeouts are not put off; patience with a provider that refuses everything is.
+        """
+        self._pool.pause()
+
+    def resume(self) -> None:
+        """Start calls again. From any thread."""
+        self._pool.resume()
+
     def reopen(self) -> None:
         """Make calls again at once where they are shut for a while. From any thread.
 

@@ -225,6 +225,17 @@ class ParallelBatchProcessor(Generic[T]):
         """
         self._pool.drain(reason)
 
+    def pause(self) -> None:
+        """Start no calls until `resume`: those in flight finish, and what waits keeps its place. From any thread.
+
+        Deadlines are not put off; patience with a provider that refuses everything is.
+        """
+        self._pool.pause()
+
+    def resume(self) -> None:
+        """Start calls again. From any thread."""
+        self._pool.resume()
+
     def knowledge(self) -> dict[str, PaceKnowledge]:
         """Return what was learned about each quota, by quota key; a later processor that receives it starts near this pace.
 

@@ -21,7 +21,7 @@ PAGE = Path(__file__).parents[2] / "docs" / "reference" / "command-line.md"
 TABLE = re.compile(
     r"(?P<head><!-- options of (?P<command>\w+(?: \w+)?) -->\n)(?P<table>.*?)(?=<!-- end -->)", re.DOTALL
 )
-COMMANDS = ("run", "status", "results", "failed", "resume", "report", "explain", "suite run")
+COMMANDS = ("run", "status", "results", "failed", "resume", "report", "explain", "control", "suite run")
 
 
 def table_of(command: str) -> str:

@@ -212,6 +212,12 @@ class Account:
         return {model: row.price for model, row in self._uses.items() if row.price is not None}
 
     @property
+    def cost(self) -> float | None:
+        """Cost of all calls in USD, 0 before the first; None if that of a call is not known."""
+        costs = [row.cost for row in self._uses.values()]
+        return None if None in costs else sum(cost for cost in costs if cost is not None)
+
+    @property
     def models(self) -> tuple[ModelUse, ...]:
         """Use of each model, in the order of first calls."""
         return _uses(self._uses)

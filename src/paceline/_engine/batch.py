@@ -134,6 +134,11 @@ class Batch(ReadItems):
         return exhausted or not self.is_open
 
     @property
+    def length(self) -> int | None:
+        """Items that its source declares; None: it has no length."""
+        return self._intake.length
+
+    @property
     def is_reading(self) -> bool:
         """Whether more items may come from the source."""
         return not self._is_read

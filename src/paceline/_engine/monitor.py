@@ -13,13 +13,17 @@ import time
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
-from anyio import CancelScope, Event, current_time, sleep_until
+from anyio import CancelScope, Event, create_task_group, current_time, sleep, sleep_until
 
 from .._core.limitation import LaneSituation, Limitation, LimitReason, RecentLimitations, Situation, limitation
+from .._core.progress import Progress
 from .._core.provider_answers.classify import describe
 from .foreign import logger
 from .job import Job
 from .lane import Lane
+from .progress import ProgressMeter
+from .remote_control import RemoteControl
+from .statistics import ProcessorStatistics
 
 if TYPE_CHECKING:
     from .batch import Batch
@@ -35,10 +39,22 @@ _MEASURED = 0.5  # seconds that the share is measured over, at least
 
 @runtime_checkable
 class WatchedJournal(Protocol):
-    """A journal that says what limits its run."""
+    """A journal that says how its run is doing, and by way of which it is controlled."""
 
     async def record_limits(self, limits: Sequence[tuple[float, Limitation]]) -> None:
         """Store what limits the batch from some times on, in seconds since the batch started."""
+        ...
+
+    async def record_progress(self, progress: Progress) -> None:
+        """Store the figures of this moment."""
+        ...
+
+    async def requests(self) -> Sequence[tuple[int, object, object]]:
+        """Return what is asked of the run: number, command and workers of each request."""
+        ...
+
+    async def answer_requests(self, answers: Sequence[tuple[int, str]]) -> None:
+        """Store what was done about requests."""
         ...
 
 
@@ -54,14 +70,27 @@ class Monitor:
         services: What the pool lends.
         batches: Its batches that run.
         calls: Returns its single calls; None: no call was made yet.
+        statistics: Returns its figures.
+        control: Obeys requests.
     """
 
-    def __init__(self, services: Services, batches: Sequence[Batch], calls: Callable[[], SingleCalls | None]) -> None:
+    def __init__(
+        self,
+        services: Services,
+        batches: Sequence[Batch],
+        calls: Callable[[], SingleCalls | None],
+        statistics: Callable[[], ProcessorStatistics],
+        control: RemoteControl,
+    ) -> None:
+        self._statistics = statistics
+        self._control = control
         self._services = services
         self._batches = batches
         self._calls = calls
         self._recent = RecentLimitations()
-        self._recorded: Limitation | None = None
+        self._noted: Limitation | None = None
+        self._unwritten: list[tuple[float, Limitation]] = []
+        """What limited the pool from some times on, which the journal has not got yet."""
         self._started_at = 0.0
         """When the batch started that runs, or ran last."""
         self._started = Event()
@@ -90,6 +119,7 @@ class Monitor:
         return Situation(
             is_running=self.is_running,
             is_paused=scheduler.is_paused,
+            is_out_of_budget=scheduler.spending.is_awaited,
             is_stopping=bool(batches) and not any(batch.is_open for batch in batches),
             commits_are_late=any(batch.commits_are_late for batch in batches)
             or (calls is not None and calls.commits_are_late),
@@ -110,28 +140,34 @@ class Monitor:
         self._started.set()
 
     async def run(self, journal: WatchedJournal) -> None:
-        """Look once a second while something runs, and record what has changed, until the task is cancelled."""
+        """While something runs, look once a second, store what has changed, and obey what is asked, until the task is cancelled.
+
+        A look does not wait for the disk: what limits the pool may be the disk.
+        """
         while True:
             await self._started.wait()
             self._started = Event()
-            await self._watch(journal)
+            async with create_task_group() as nursery:
+                nursery.start_soon(self._exchange_repeatedly, journal)
+                await self._watch()
+                nursery.cancel_scope.cancel()
+            await self.finish(journal)
 
-    async def _watch(self, journal: WatchedJournal) -> None:
-        self._start_measuring()
+    async def _watch(self) -> None:
+        """Look once a second, as long as something runs."""
+        self.start_measuring()
         due = current_time() + _FIRST
         while self.is_running:
             await sleep_until(due)
             now = current_time()
-            self._measure(now, due)
-            if self.is_running:
+            self.measure(now, due)
+            limit = self.look_safely(now)
+            if limit is not None and limit.reason is not LimitReason.ENDED:
                 self._started_at = min((batch.started_at for batch in self._batches), default=self._started_at)
-                limit = self._look_safely(now)
-                if limit is not None:
-                    await self._record(journal, now, limit)
+                self._note(now, limit)
             due = max(due + PERIOD, now)
-        await self.finish(journal)
 
-    def _look_safely(self, now: float) -> Limitation | None:
+    def look_safely(self, now: float) -> Limitation | None:
         """Return what a look sees; None if a controller of the user's raises, which is logged once."""
         try:
             return self.look(now)
@@ -139,35 +175,67 @@ class Monitor:
             self._log_once(f"it cannot be shown what limits the batch: {describe(error)}")
             return None
 
+    def _note(self, now: float, limit: Limitation) -> None:
+        if limit != self._noted:
+            self._noted = limit
+            self._unwritten.append((max(0.0, now - self._started_at), limit))
+
     def _log_once(self, message: str) -> None:
         if not self._has_failed:
             self._has_failed = True
             logger.warning("%s", message)
 
-    async def finish(self, journal: WatchedJournal) -> None:
-        """Record that nothing limits the pool any more, if something did."""
-        if self._recorded is not None:
-            await self._record(journal, current_time(), Limitation(reason=LimitReason.ENDED))
-            self._recorded = None
+    async def _exchange_repeatedly(self, journal: WatchedJournal) -> None:
+        meter = ProgressMeter(self.total)
+        while True:
+            await sleep(PERIOD)
+            await self._exchange(journal, meter)
 
-    async def _record(self, journal: WatchedJournal, now: float, limit: Limitation) -> None:
-        if limit == self._recorded:
-            return
-        self._recorded = limit
+    async def _exchange(self, journal: WatchedJournal, meter: ProgressMeter) -> None:
+        """Store what has changed, and obey what is asked."""
         try:
             with CancelScope(shield=True):  # as long as the disk takes
                 async with self._services.journal_lock:
-                    await journal.record_limits([(max(0.0, now - self._started_at), limit)])
+                    if requests := await journal.requests():
+                        answers = [(number, self._control.obey(*asked)) for number, *asked in requests]
+                        await journal.answer_requests(answers)
+                    await journal.record_progress(meter.read(current_time(), self._statistics(), wall_time=time.time()))
+                    await self._write(journal)
+        except Exception as error:  # noqa: BLE001 - rule 2
+            self._log_once(f"the journal could not record the progress: {describe(error)}")
+
+    async def _write(self, journal: WatchedJournal) -> None:
+        """Store the notes that are not stored yet; the journal's lock is held."""
+        unwritten, self._unwritten = self._unwritten, []
+        if unwritten:
+            await journal.record_limits(unwritten)
+
+    async def finish(self, journal: WatchedJournal) -> None:
+        """Record that nothing limits the pool any more, if something did."""
+        if self._noted is None:
+            return
+        self._note(current_time(), Limitation(reason=LimitReason.ENDED))
+        self._noted = None
+        try:
+            with CancelScope(shield=True):  # as long as the disk takes
+                async with self._services.journal_lock:
+                    await self._write(journal)
         except Exception as error:  # noqa: BLE001 - rule 2
             self._log_once(f"the journal could not record what limits the batch: {describe(error)}")
 
+    @property
+    def total(self) -> int | None:
+        """Items of the batches that run; None: a source has no length."""
+        lengths = [batch.length for batch in self._batches]
+        return None if None in lengths or not lengths else sum(length for length in lengths if length is not None)
+
     # ------------------------------------------------------------------------------------------ this machine
 
-    def _start_measuring(self) -> None:
+    def start_measuring(self) -> None:
         self._is_late = False
         self._measured_at, self._computed = current_time(), time.thread_time()
 
-    def _measure(self, now: float, due: float) -> None:
+    def measure(self, now: float, due: float) -> None:
         """Measure whether the event loop is late or busy, at `now`, by a timer that was due at `due`."""
         seconds, computed = now - self._measured_at, time.thread_time()
         if seconds < _MEASURED:

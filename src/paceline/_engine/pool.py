@@ -17,6 +17,7 @@ from functools import partial
 from types import MappingProxyType, TracebackType
 from typing import Any, Self, TypeVar
 
+import attrs
 from anyio import CancelScope, Lock, NoEventLoopError, create_task_group, current_time
 from anyio.lowlevel import EventLoopToken, checkpoint, current_token
 
@@ -39,6 +40,7 @@ from .intake import Intake
 from .learned import LearnedQuotas, NewPace
 from .monitor import Monitor, as_watched
 from .pool_batches import PoolBatches, StreamedBatch
+from .remote_control import RemoteControl
 from .scheduler import Scheduler
 from .services import Services
 from .single_calls import SingleCalls
@@ -86,7 +88,13 @@ class Pool:
         self._drained: Fault | None = None
         """Why no more calls are made, except for single calls that were taken before; None: they are."""
         self._batches = PoolBatches(self._services, self._start_task)
-        self._monitor = Monitor(self._services, self._batches.running, lambda: self._calls)
+        self._monitor = Monitor(
+            self._services,
+            self._batches.running,
+            lambda: self._calls,
+            self.statistics,
+            RemoteControl(self._scheduler, self.drain),
+        )
         self._nursery: Any = None
         self._abandoned = AbandonedGenerators()
         self._kept: list[CancelScope] = []
@@ -317,6 +325,14 @@ class Pool:
         if self._calls is not None:
             self._calls.reopen()
 
+    def pause(self) -> None:
+        """Start no calls until `resume`; those in flight finish. From any thread."""
+        self._in_loop(self._scheduler.pause)
+
+    def resume(self) -> None:
+        """Start calls again. From any thread."""
+        self._in_loop(self._scheduler.resume)
+
     # ------------------------------------------------------------------------------------------ single calls
 
     def call(
@@ -364,7 +380,9 @@ class Pool:
 
     def statistics(self, queued: int = 0) -> ProcessorStatistics:
         """Return a snapshot; `queued` is the number of items that wait for a batch."""
-        return self._batches.statistics(self._learned, queued=queued, now=self._now())
+        now = self._now()
+        found = self._batches.statistics(self._learned, queued=queued, now=now)
+        return attrs.evolve(found, limitation=self._monitor.look_safely(now))
 
 
 async def _spent(journal: Journal) -> Spent:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 
 import attrs
 
-from .._core.accounting import Account
+from .._core.accounting import Account, total
 from .._core.fault import Fault, FaultKind
 from .._core.fault_groups import FaultGroup, FaultGroups
+from .._core.limitation import Limitation
 from .._core.pace import PaceStatistics
 from .._core.results import WorkItemResult, is_pending
 from .._core.usage import TokenUsage, UsageSum
@@ -34,6 +36,18 @@ class ProcessorStatistics:
     """Calls that were cancelled in flight, by a timeout, a deadline or a cancellation, over all batches: they may be billed."""
     recalled: int = 0
     """Items that needed no call, over all batches: their results were in the journal, or another item had the same prompt."""
+    retries: int = 0
+    """Calls of settled items that were repeated because the one before failed, over all batches; throttled calls do not count."""
+    messages: tuple[FaultGroup, ...] = ()
+    """The most frequent messages of items that failed, over all batches."""
+    cost: float | None = None
+    """Cost of all calls in USD, over all batches; None: the price of a model is not known."""
+    max_workers: float = math.inf
+    """The bound on calls in flight that is set, now."""
+    limitation: Limitation | None = None
+    """What keeps the batches that run from being faster, now; None: unknown."""
+    is_paused: bool = False
+    """Whether no calls start until `resume`."""
     rate_limit_count: int
     """Calls that a provider throttled, over all batches."""
     usage: TokenUsage
@@ -73,6 +87,9 @@ class Tally:
     systematic: list[FaultGroup] = attrs.field(factory=list)
     """Faults that exhausted a lane, because all of its calls failed so."""
     recalled: int = 0
+    retries: int = 0
+    """Calls of settled items that were repeated because the one before failed."""
+    _cost_before: float | None = 0.0  # USD of the batches that were added
     max_workers: int = 0
     """The most workers that worked at once."""
     min_allowed: int | None = None
@@ -115,6 +132,7 @@ class Tally:
             self.recalled += 1
         else:
             self.tokens.add(result.usage)
+            self.retries += max(0, len(result.attempts) - 1)
 
     def record_fault(self, fault: Fault) -> int:
         """Count the fault of a call; return how many were alike."""
@@ -134,6 +152,8 @@ class Tally:
         self.recalled += other.recalled
         self.refusals += other.refusals
         self.cut_off += other.cut_off
+        self.retries += other.retries
+        self._cost_before = total([self._cost_before, other.cost])
         self.tokens.add(other.usage)
         self.call_faults.update(other.call_faults)
         self.item_faults.update(other.item_faults)
@@ -142,6 +162,11 @@ class Tally:
     def usage(self) -> TokenUsage:
         """Tokens of all calls; recalled results do not count."""
         return self.tokens.usage
+
+    @property
+    def cost(self) -> float | None:
+        """Cost of all calls in USD; None if that of a call is not known."""
+        return total([self._cost_before, self.account.cost])
 
     @property
     def failed(self) -> int:

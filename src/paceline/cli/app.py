@@ -214,6 +214,30 @@ def explain(
 
 
 @app.command(sort_key=3, help_epilogue="")
+def control(
+    journal: _Journal,
+    /,
+    *,
+    pause: Annotated[bool, Parameter(negative="", show_default=False)] = False,
+    go_on: Annotated[bool, Parameter(name="--continue", negative="", show_default=False)] = False,
+    max_workers: Annotated[int | None, whole_number(1)] = None,
+    drain: Annotated[bool, Parameter(negative="", show_default=False)] = False,
+) -> int:
+    """Change a batch that is running in another process.
+
+    Args:
+        journal: Journal of the batch, or the output that it belongs to.
+        pause: Start no calls until --continue; those in flight finish.
+        go_on: Start calls again.
+        max_workers: Change the upper bound on calls in flight.
+        drain: Start no more calls, and end the run once those in flight have finished; resume it later.
+    """
+    from .commands import control as verb  # noqa: PLC0415 - see above
+
+    return verb.control(_path(journal), pause=pause, go_on=go_on, max_workers=max_workers, drain=drain)
+
+
+@app.command(sort_key=3, help_epilogue="")
 def results(journal: _Journal, /, options: ResultsArguments) -> int:  # noqa: D417 - options have their own help
     """Export results from a journal.
 

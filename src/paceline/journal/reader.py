@@ -13,12 +13,13 @@ from itertools import chain
 from os import PathLike
 from typing import Any, Self
 
-from .._codec import decode_knowledge
+from .._codec import decode_knowledge, decode_progress
 from .._core.accounting import ModelUse
 from .._core.exceptions import ConfigurationError, JournalError
 from .._core.fault import FaultKind
 from .._core.fault_groups import SHOWN_GROUPS, FaultGroup, group_faults
 from .._core.pace import PaceKnowledge
+from .._core.progress import Progress
 from .._core.usage import MOST_TOKENS, TokenUsage
 from . import damage, lock, schema
 from .connection import connect_to_read, journal_errors
@@ -219,6 +220,18 @@ class JournalReader:
             return []
         rows = self._all("SELECT run, at, quota, reason, basis FROM limits ORDER BY run, at, rowid")
         return [LimitEntry(*row) for row in self._sound(rows, damage.LIMIT, "limits")]
+
+    def progress(self) -> tuple[int, Progress] | None:
+        """Return the number of the latest run that stored its figures, and these; None: none did, or they are not valid."""
+        fact = self.fact("progress")
+        run = fact.get("run") if isinstance(fact, dict) else None
+        progress = decode_progress(fact)
+        return None if type(run) is not int or progress is None else (run, progress)
+
+    def answer(self, request: int) -> str | None:
+        """Return what a run has done about a request, in words; None: it has not answered."""
+        rows = self._all("SELECT answer FROM control WHERE request = ? AND obeyed IS NOT NULL", (request,))
+        return str(rows[0][0]) if rows else None
 
     def results(self, *, after: int = 0, in_input_order: bool = False, failed: bool = False) -> Iterator[StoredResult]:
         """Yield the results of the items in the input: see `rows`."""

@@ -26,6 +26,7 @@ from .._core.config import Durability
 from .._core.exceptions import ConfigurationError, JournalError, MisuseError
 from .._core.limitation import Limitation
 from .._core.pace import PaceChange, PaceKnowledge
+from .._core.progress import Progress
 from .._core.results import WorkItemResult
 from ..abc import LLMWorkItem
 from .recall import Recall, Retry, kinds_to_retry
@@ -199,6 +200,30 @@ class SqliteJournal:
     async def spent(self) -> Spent:
         """Return what the calls of all runs have cost, for a budget."""
         return await self._run(self._open_writer.spent)
+
+    async def record_progress(self, progress: Progress) -> None:
+        """Store the figures of the run at this moment.
+
+        Raises:
+            JournalError: Nothing was stored.
+        """
+        await self._run(self._open_writer.record_progress, progress)
+
+    async def requests(self) -> Sequence[tuple[int, object, object]]:
+        """Return what `paceline control` asks of this run: number, command and workers of each request, none of them checked.
+
+        Raises:
+            JournalError: The file cannot be read.
+        """
+        return await self._run(self._open_writer.requests)
+
+    async def answer_requests(self, answers: Sequence[tuple[int, str]]) -> None:
+        """Store what was done about requests, given by their numbers.
+
+        Raises:
+            JournalError: Nothing was stored.
+        """
+        await self._run(self._open_writer.answer_requests, answers)
 
     @property
     def _open_writer(self) -> JournalWriter:

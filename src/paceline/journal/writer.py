@@ -24,13 +24,14 @@ from importlib.metadata import version
 from os import PathLike
 from typing import Any, Self, TypeAlias
 
-from .._codec import decode_knowledge, encode_knowledge
+from .._codec import decode_knowledge, encode_knowledge, progress_data
 from .._core.accounting import Price
 from .._core.budget import Spent
 from .._core.config import Durability
 from .._core.exceptions import ConfigurationError, JournalError, JournalInUseError
 from .._core.limitation import Limitation
 from .._core.pace import PaceChange, PaceKnowledge
+from .._core.progress import Progress
 from .._core.results import WorkItemResult, is_pending
 from . import lock, schema
 from .connection import connect_to_read, journal_errors
@@ -41,6 +42,7 @@ from .records import OUTPUT, SEQ, ResultRow
 
 _SYNCHRONOUS = {"normal": "NORMAL", "full": "FULL"}
 _BUSY_TIMEOUT = 30.0  # seconds: readers never block a writer for long
+_MOST_REQUESTS = 100  # that are read at once
 _CACHE_KIB = 16_384  # of the file in memory
 _MOST_RECENT = 4_096  # results in memory for an output that follows: more than one that keeps up needs
 _MOST_CHARACTERS = 8 * 2**20  # of their outputs
@@ -124,6 +126,8 @@ class JournalWriter:
         with self.transaction() as db:
             values = (os.getpid(), version("paceline"), time.time())
             self._run = db.execute("INSERT INTO runs (pid, version, began) VALUES (?, ?, ?)", values).lastrowid or 0
+            late = (time.time(), "not done: the run had ended")
+            db.execute("UPDATE control SET obeyed = ?, answer = ? WHERE obeyed IS NULL", late)
         return self._run
 
     @property
@@ -206,6 +210,22 @@ class JournalWriter:
         ]
         with self.transaction() as db:
             db.executemany("INSERT INTO limits VALUES (?, ?, ?, ?, ?)", rows)
+
+    def requests(self) -> list[tuple[int, Any, Any]]:
+        """Return what is asked of this run: number, command and workers of each request, which any program may have written."""
+        with self._mutex, journal_errors(self.path):
+            query = "SELECT request, command, workers FROM control WHERE obeyed IS NULL AND run = ? ORDER BY request LIMIT ?"
+            return self._db.execute(query, (self._run, _MOST_REQUESTS)).fetchall()
+
+    def answer_requests(self, answers: Sequence[tuple[int, str]]) -> None:
+        """Store what was done about requests, given by their numbers."""
+        rows = [(time.time(), answer, number) for number, answer in answers]
+        with self.transaction() as db:
+            db.executemany("UPDATE control SET obeyed = ?, answer = ? WHERE request = ?", rows)
+
+    def record_progress(self, progress: Progress) -> None:
+        """Store the figures of the run at this moment, in place of those before."""
+        self.set_fact("progress", {"run": self._run, **progress_data(progress)})
 
     # ---------------------------------------------------------------------------------------------- results
 

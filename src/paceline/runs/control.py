@@ -15,18 +15,18 @@ STOPPED = "the run was stopped"
 
 
 class RunControl:
-    """A handle of one run: `stop` it, or `cancel` it.
+    """A handle of one run: `pause` and `resume` it, `stop` it, or `cancel` it.
 
         control = RunControl()
         report = run(options, control=control)      # elsewhere: control.stop()
 
-    Both methods return at once, and may be called from any thread, from any task and from a signal handler, also before the run has
+    The methods return at once, and may be called from any thread, from any task and from a signal handler, also before the run has
     started: then it accepts its items and makes no call.
     """
 
     def __init__(self) -> None:
         self._reason = STOPPED
-        self._is_stopped = self._is_cancelled = False
+        self._is_stopped = self._is_cancelled = self._is_paused = False
         self._wake: Callable[[], object] | None = None
 
     @property
@@ -45,9 +45,24 @@ class RunControl:
         return self._is_cancelled
 
     @property
+    def is_paused(self) -> bool:
+        """Whether the run was paused here, and not resumed."""
+        return self._is_paused
+
+    @property
     def reason(self) -> str:
         """Why the run was stopped, in words."""
         return self._reason
+
+    def pause(self) -> None:
+        """Start no calls until `resume`; those in flight finish. Deadlines are not put off."""
+        self._is_paused = True
+        self._ring()
+
+    def resume(self) -> None:
+        """Start calls again."""
+        self._is_paused = False
+        self._ring()
 
     def stop(self, reason: str = STOPPED) -> None:
         """Start no more calls; those in flight finish, and items without a result stay pending.
@@ -72,6 +87,9 @@ class RunControl:
             self._reason = reason
         self._is_stopped = True
         self._is_cancelled |= cancel
+        self._ring()
+
+    def _ring(self) -> None:
         wake = self._wake
         if wake is not None:
             with suppress(RuntimeError):  # the event loop has ended meanwhile

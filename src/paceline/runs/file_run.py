@@ -37,7 +37,7 @@ from ..journal.reader import JournalReader, has_place
 from ..journal.writer import JournalWriter
 from ..processor import ParallelBatchProcessor
 from ..prompts import run_blocking
-from .file_limit import workers_within
+from .file_limit import DescriptorsError, workers_within
 from .item_registry import register_items, render_sharing
 from .journal_facts import LatestRun, record_latest_run
 from .journal_output import ROWS_AT_ONCE, JournalOutput, open_journal_output
@@ -119,10 +119,23 @@ class _PreparedRun:
         if workers < wanted:
             config.max_workers = workers
         processor = ParallelBatchProcessor[Any](config, observers=callbacks.observers, journal=self.new_journal())
-        meter = ProgressMeter(self.total, config.max_workers, self.done_before)
+        config.subscribe(partial(_keep_within_files, processor, len(self.options.models), callbacks.on_message))
+        meter = ProgressMeter(self.total, done_before=self.done_before)
         return await run_batch(
             self.items, meter, processor=processor, save=self.save, note=self.note, callbacks=callbacks
         )
+
+
+def _keep_within_files(processor: ParallelBatchProcessor[Any], models: int, on_message: Callable[[str], None]) -> None:
+    """Lower a bound on calls in flight that was raised during the run, if there are not as many file descriptors."""
+    config, in_flight = processor.config, processor.statistics().in_flight
+    if (more := config.max_workers - in_flight) > 0:
+        try:
+            allowed = in_flight + workers_within(more, models=models, on_message=on_message)
+        except DescriptorsError:
+            allowed = max(1, in_flight)
+        if allowed < config.max_workers:  # each assignment calls this function again
+            config.max_workers = allowed
 
 
 @contextmanager

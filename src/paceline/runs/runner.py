@@ -12,6 +12,7 @@ Rules owned here:
 
 from __future__ import annotations
 
+import time
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from typing import Any, Protocol, TypeAlias, TypedDict
 
@@ -160,6 +161,7 @@ class _Batch:
         self._meter = meter
         self._callbacks = callbacks
         self._control = callbacks.control
+        self._was_paused = False
         self._scope = CancelScope()
         self._unsaved: list[WorkItemResult[Any]] = []
 
@@ -167,7 +169,7 @@ class _Batch:
         """Carry out what the control requests, until it cancels."""
         while not self._control.is_cancelled:
             await requested()
-            self._processor.drain(self._control.reason)
+            self._heed_control()
             self.report()
         self._scope.cancel()
 
@@ -175,7 +177,9 @@ class _Batch:
         """Hand the present figures to the caller."""
         statistics, stopping = self._processor.statistics(), self._control.is_stopped
         self._callbacks.on_progress(
-            self._meter.read(current_time(), statistics, is_stopping=stopping, is_finished=is_finished)
+            self._meter.read(
+                current_time(), statistics, is_stopping=stopping, is_finished=is_finished, wall_time=time.time()
+            )
         )
 
     async def report_progress(self) -> None:
@@ -200,7 +204,7 @@ class _Batch:
         try:
             with self._scope:
                 async with self._processor.stream(items, unique=True) as results:
-                    self._drain_if_stopped()
+                    self._heed_control()
                     await self._save_all(results)
         except SourceError as error:
             self.source_error = error
@@ -216,6 +220,12 @@ class _Batch:
             self._unsaved += (result, *results.take_ready())
             await self._save_ready()
             self._drain_if_stopped()
+
+    def _heed_control(self) -> None:
+        if self._control.is_paused is not self._was_paused:
+            self._was_paused = self._control.is_paused
+            (self._processor.pause if self._was_paused else self._processor.resume)()
+        self._drain_if_stopped()
 
     def _drain_if_stopped(self) -> None:
         if self._control.is_stopped:

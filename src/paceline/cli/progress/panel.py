@@ -189,6 +189,7 @@ def bar(progress: RunProgress) -> RenderableType:
     line = Table.grid(expand=True, padding=(0, 1))
     line.add_column(ratio=1)
     line.add_column(justify="right", no_wrap=True)
-    done = f"{progress.done:,} of {progress.total:,}  {format_clock(progress.left)} left"
-    line.add_row(ProgressBar(total=max(1, progress.total), completed=progress.done), done)
+    of_all = "" if progress.total is None else f" of {progress.total:,}  {format_clock(progress.left)} left"
+    total = None if progress.total is None else max(1, progress.total)  # None: a bar that only moves
+    line.add_row(ProgressBar(total=total, completed=progress.done), f"{progress.done:,}{of_all}")
     return line

@@ -1,0 +1,106 @@
+"""Progress meter: makes progress out of the snapshots of a pool. Pure: the time is an argument.
+
+Rates are means over the last five seconds, so that they follow the run without flickering.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+
+import attrs
+
+from .._core.fault import FaultKind
+from .._core.progress import Progress
+from .statistics import ProcessorStatistics
+
+_WINDOW = 5.0  # seconds
+_PAIR = 2
+
+
+@attrs.frozen
+class _Mark:
+    time: float
+    served: int
+    done: int
+
+
+class ProgressMeter:
+    """Makes progress out of snapshots.
+
+    Args:
+        total: Items of the batch; None: unknown.
+        max_workers: Upper bound of the calls in flight, whatever the controllers allow; None: that of the snapshots' lanes.
+        done_before: Items that were done by earlier runs.
+    """
+
+    def __init__(self, total: int | None, max_workers: int | None = None, done_before: int = 0) -> None:
+        self.total = total
+        self._done_before = done_before
+        self._max_workers = math.inf if max_workers is None else max_workers
+        self._started: float | None = None
+        self._marks: deque[_Mark] = deque()
+
+    def read(
+        self,
+        now: float,
+        statistics: ProcessorStatistics,
+        *,
+        is_stopping: bool = False,
+        is_finished: bool = False,
+        wall_time: float = 0.0,
+    ) -> Progress:
+        """Return the figures at `now`, in seconds; it never goes back.
+
+        Args:
+            now: Current time.
+            statistics: The snapshot.
+            is_stopping: Whether the run was stopped.
+            is_finished: Whether it is the last snapshot.
+            wall_time: Current time in seconds since 1970.
+        """
+        lanes = statistics.lanes.values()
+        failed = statistics.failed - statistics.pending
+        done = self._done_before + statistics.succeeded + failed
+        mark = _Mark(now, sum(lane.served for lane in lanes), done)
+        self._marks.append(mark)
+        while len(self._marks) > _PAIR and now - self._marks[1].time >= _WINDOW:
+            self._marks.popleft()  # the last mark before the window stays, as the window may be empty
+        if self._started is None:
+            self._started = now
+        first = self._marks[0]
+        seconds = now - first.time
+        done_per_second = (done - first.done) / seconds if seconds > 0 else 0.0
+        unfinished = None if self.total is None else max(0, self.total - done)
+        allowed = sum(lane.limit for lane in lanes)
+        return Progress(
+            seconds=now - self._started,
+            total=self.total,
+            done=done,
+            failed=failed,
+            pending=unfinished if is_finished and unfinished is not None else statistics.pending,
+            retries=statistics.retries,
+            failures={
+                str(kind): count
+                for kind, count in statistics.failures.items()
+                if kind is not FaultKind.PENDING and count
+            },
+            messages=statistics.messages,
+            faults=statistics.faults,
+            usage=statistics.usage,
+            cost=statistics.cost,
+            in_flight=statistics.in_flight,
+            workers=int(min(self._max_workers, statistics.max_workers, allowed)) if lanes else 0,
+            pace=sum(lane.rate for lane in lanes) if lanes else math.inf,
+            token_pace=sum(lane.token_rate for lane in lanes) if lanes else math.inf,
+            rate=(mark.served - first.served) / seconds if seconds > 0 else 0.0,
+            items_rate=done_per_second,
+            refusals=statistics.rate_limit_count,
+            wait=max(0.0, min((lane.gate - now for lane in lanes), default=0.0)),
+            left=unfinished / done_per_second if unfinished is not None and done_per_second > 0 else None,
+            limitation=statistics.limitation,
+            is_paused=statistics.is_paused,
+            is_stopping=is_stopping,
+            is_finished=is_finished,
+            time=wall_time,
+        )
