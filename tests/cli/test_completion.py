@@ -40,7 +40,7 @@ def test_a_script_has_valid_syntax_for_its_shell(script, shell):
     ("words", "expected"),
     [
         (["r"], {"run", "results", "resume", "report"}),
-        (["s"], {"status"}),
+        (["s"], {"status", "suite"}),
         (["f"], {"failed"}),
         (["results", "x", "--in"], {"--in-order"}),
         (["resume", "sy"], {"system.txt"}),

@@ -134,7 +134,7 @@ def _keep_within_files(processor: ParallelBatchProcessor[Any], models: int, on_m
             allowed = in_flight + workers_within(more, models=models, on_message=on_message)
         except DescriptorsError:
             allowed = max(1, in_flight)
-        if allowed < config.max_workers:  # each assignment calls this function again
+        if allowed < config.max_workers:  # noqa: PLR1730 - each assignment calls this function again
             config.max_workers = allowed
 
 

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from .._core.progress import Progress
+from .._core.progress import Progress as RunProgress
 from .._engine.progress import ProgressMeter
-
-RunProgress = Progress
-"""The figures of one moment."""
 
 __all__ = ["ProgressMeter", "RunProgress"]

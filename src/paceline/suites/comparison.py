@@ -9,6 +9,7 @@ from statistics import fmean
 import attrs
 
 from .._core.exceptions import ConfigurationError
+from .._core.quantity import quantity
 from .results import SuiteResult, read_result, read_scores
 from .statistics import Interval, items_needed, mcnemar, paired_difference
 
@@ -50,9 +51,11 @@ class Comparison:
         if self.is_shown:
             better, other = (self.first, self.second) if self.difference > 0 else (self.second, self.first)
             return f"{better.model} is better than {other.model} by {points} ({between}; p = {self.p_value:.2g})."
-        text = f"These {self.items:,} items do not tell {self.first.model} and {self.second.model} apart ({points}, {between}; p = {self.p_value:.2g})."
+        text = f"On {quantity(self.items, 'item')}, {self.first.model} and {self.second.model} cannot be told apart ({points}, {between}; p = {self.p_value:.2g})."
         return (
-            text if self.needed is None else f"{text} About {self.needed:,} items would show a difference of this size."
+            text
+            if self.needed is None
+            else f"{text} About {quantity(self.needed, 'item')} would show a difference of this size."
         )
 
 

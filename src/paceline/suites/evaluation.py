@@ -103,9 +103,9 @@ async def evaluate(  # noqa: PLR0913 - all but two have good defaults
     total = samples * await to_thread.run_sync(_count, suite, limit)
     async with open_pool(config, journal=journal, observers=callbacks.observers) as pool:
         run = _Run(suite, strategy, samples, limit, pool, None if folder is None else Path(folder))
+        shown = _Shown(pool, ProgressMeter(total, config.max_workers), callbacks)
         with callbacks.control.attached() as requested:
             async with create_task_group() as beside:
-                shown = _Shown(pool, ProgressMeter(total, config.max_workers), callbacks)
                 beside.start_soon(shown.obey, requested, run.scope)
                 beside.start_soon(shown.report_progress)
                 await run.execute()

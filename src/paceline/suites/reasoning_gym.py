@@ -49,7 +49,7 @@ def _data(generator: str, values: dict[str, int]) -> Any:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", SyntaxWarning)  # of a package that it needs
-            import reasoning_gym  # noqa: PLC0415 - takes seconds
+            import reasoning_gym  # noqa: PLC0415 - takes seconds  # pyright: ignore[reportMissingImports]
     except ImportError:
         raise ConfigurationError(
             f"reasoning-gym:{generator}: needs the package {PACKAGE.name}: pip install reasoning-gym"

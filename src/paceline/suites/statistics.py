@@ -174,7 +174,9 @@ def items_needed(only_first: int, only_second: int, items: int, confidence: floa
         ValueError: An argument is out of its bounds.
     """
     if min(only_first, only_second) < 0 or items < max(1, only_first + only_second):
-        raise ValueError(f"{only_first} and {only_second} items of {items} are no counts of one table")
+        raise ValueError(
+            f"only_first and only_second must be 0 or more, and together at most items, not {only_first}, {only_second} and {items}"
+        )
     uneven, difference = (only_first + only_second) / items, abs(only_first - only_second) / items
     if difference == 0:
         return None

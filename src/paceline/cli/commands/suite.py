@@ -10,6 +10,7 @@ from typing import Any
 
 import attrs
 
+from ..._core.quantity import quantity
 from ...abc import LLMCallStrategy
 from ...runs.options import RunOptions
 from ...runs.setup import strategy_of
@@ -103,8 +104,8 @@ def compare(folders: tuple[str, ...], *, as_json: bool) -> int:
 def summary(result: SuiteResult) -> str:
     """Return what a suite came to, in a few lines."""
     lines = [
-        f"{result.suite}, {result.model}: {result.items:,} items"
-        + (f", {result.samples} samples each" if result.samples > 1 else "")
+        f"{result.suite}, {result.model}: {quantity(result.items, 'item')}"
+        + (f", {quantity(result.samples, 'sample')} each" if result.samples > 1 else "")
     ]
     if not math.isnan(result.accuracy):
         lines.append(f"accuracy    {_percent(result.accuracy)}   95 %: {_interval(result)}")
