@@ -21,13 +21,13 @@ from typing import Any
 import attrs
 
 from paceline._core.fault import Fault, FaultKind
-from paceline._core.overloads import LaneOverloads
+from paceline._core.health.overloads import LaneOverloads
+from paceline._core.health.refusals import NOT_REFUSED, Blame, LaneRefusals, RefusalRecord
 from paceline._core.pace import ABANDONED, SERVED, Excused, PaceController, Served, Signal, Throttled
-from paceline._core.refusals import NOT_REFUSED, Blame, LaneRefusals, RefusalRecord
 from paceline._core.retry import NEW, CallAgain, Open, RetryPolicy, event_of, step
 from paceline._core.token_estimate import TokenCosts
 from paceline._core.usage import TokenUsage
-from paceline._engine.calls import fault_signal
+from paceline._engine.calls.calls import fault_signal
 from paceline.abc import DefaultErrorClassifier, RateController
 from paceline.testing.admission import Admission, Refusal
 from paceline.testing.replies import fault_error, refusal_error

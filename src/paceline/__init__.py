@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from ._core.results import WorkItemResult as WorkItemResult
     from ._core.retry import RetryPolicy as RetryPolicy
     from ._core.usage import TokenUsage as TokenUsage
-    from ._engine.delivery import ResultStream as ResultStream
+    from ._engine.results.delivery import ResultStream as ResultStream
     from .abc import LLMCallStrategy as LLMCallStrategy
     from .abc import LLMWorkItem as LLMWorkItem
     from .exceptions import CallError as CallError
@@ -103,7 +103,7 @@ _HOMES = {
     "ProcessorConfig": "_core.config",
     "RateLimitError": "exceptions",
     "Request": "_core.request",
-    "ResultStream": "_engine.delivery",
+    "ResultStream": "_engine.results.delivery",
     "RetryPolicy": "_core.retry",
     "TokenUsage": "_core.usage",
     "WorkItemResult": "_core.results",

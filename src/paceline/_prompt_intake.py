@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Generic, TypeAlias, TypeVar
 import attrs
 
 from ._core.exceptions import InvalidWorkItemError
-from ._engine.intake import Intake
+from ._engine.customers.intake import Intake
 from .abc import LLMCallStrategy, LLMWorkItem
 
 if TYPE_CHECKING:

@@ -19,16 +19,16 @@ from ._core.exceptions import ConfigurationError
 from ._core.fault import POOL_DRAINED
 from ._core.pace import PaceController, PaceKnowledge
 from ._core.prompt import Media
+from ._core.queue.waiting_room import RoomLimits
 from ._core.request import Request
 from ._core.results import BatchResult, WorkItemResult
-from ._core.waiting_room import RoomLimits
-from ._engine.delivery import ResultStream
-from ._engine.hooks import Hooks
-from ._engine.intake import Intake
-from ._engine.learned import NewPace
+from ._engine.calls.hooks import Hooks
+from ._engine.customers.intake import Intake
+from ._engine.lanes.learned import NewPace
+from ._engine.lanes.statistics import ProcessorStatistics
 from ._engine.pool import NO_KNOWLEDGE
 from ._engine.pool import Pool as _Pool
-from ._engine.statistics import ProcessorStatistics
+from ._engine.results.delivery import ResultStream
 from ._prompt_intake import Prompts, intake_of
 from .abc import BaseObserver, Journal, LLMCallStrategy, LLMWorkItem, Middleware
 from .processor import as_journal

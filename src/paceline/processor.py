@@ -20,16 +20,16 @@ from ._core.fault import DRAINED
 from ._core.pace import PaceController, PaceKnowledge
 from ._core.quantity import quantity
 from ._core.results import BatchResult
-from ._engine.batch import Batch
-from ._engine.delivery import Collector, ResultStream
-from ._engine.foreign import logger
-from ._engine.hooks import Hooks
-from ._engine.intake import Intake, check_item
-from ._engine.learned import NewPace
+from ._engine.calls.hooks import Hooks
+from ._engine.customers.batch import Batch
+from ._engine.customers.intake import Intake, check_item
+from ._engine.customers.pool_batches import StreamedBatch
+from ._engine.lanes.learned import NewPace
+from ._engine.lanes.statistics import ProcessorStatistics
+from ._engine.loop.foreign import logger
+from ._engine.loop.steps import let_go
 from ._engine.pool import NO_KNOWLEDGE, Pool
-from ._engine.pool_batches import StreamedBatch
-from ._engine.statistics import ProcessorStatistics
-from ._engine.steps import let_go
+from ._engine.results.delivery import Collector, ResultStream
 from .abc import BaseObserver, Journal, LLMWorkItem, Middleware
 
 if TYPE_CHECKING:

@@ -17,9 +17,9 @@ from anyio.lowlevel import EventLoopToken, current_token
 from ._core.config import refuse_settings
 from ._core.exceptions import ConfigurationError
 from ._core.results import BatchResult
-from ._engine.delivery import ResultStream
-from ._engine.foreign import logger
+from ._engine.loop.foreign import logger
 from ._engine.pool import Pool
+from ._engine.results.delivery import ResultStream
 from ._prompt_intake import Prompts, intake_of
 from .abc import LLMCallStrategy
 from .processor import Options, ParallelBatchProcessor

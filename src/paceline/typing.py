@@ -25,8 +25,8 @@ from ._core.prompt import Prompt as Prompt
 from ._core.results import Attempt as Attempt
 from ._core.results import make_result as make_result
 from ._core.retry import Backoff as Backoff
-from ._engine.learned import NewPace as NewPace
-from ._engine.statistics import ProcessorStatistics as ProcessorStatistics
+from ._engine.lanes.learned import NewPace as NewPace
+from ._engine.lanes.statistics import ProcessorStatistics as ProcessorStatistics
 from .abc import Tokens as Tokens
 
 __all__ = [

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from paceline._engine.own_copies import shallow_copy
+from paceline._engine.calls.own_copies import shallow_copy
 from paceline.llm_strategies import CallableStrategy
 
 

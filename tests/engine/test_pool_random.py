@@ -22,7 +22,7 @@ from paceline import (
     RetryPolicy,
     open_pool,
 )
-from paceline._engine.intake import Intake
+from paceline._engine.customers.intake import Intake
 from paceline.abc import Middleware
 from paceline.exceptions import Busy, JournalError, MisuseError, UnsavedError
 from paceline.testing import run_in_virtual_time

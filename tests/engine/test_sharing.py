@@ -8,8 +8,8 @@ from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, rule
 
 from paceline import CallableStrategy, LLMWorkItem
 from paceline._core.fault import Fault, FaultKind
-from paceline._engine.job import Job
-from paceline._engine.sharing import SharedCalls
+from paceline._engine.lanes.job import Job
+from paceline._engine.results.sharing import SharedCalls
 
 from ..search import examples
 

@@ -21,8 +21,8 @@ from paceline import (
     process_prompts,
     run_prompts,
 )
+from paceline._core.health.systematic_failure import ALIKE, PASSING, PASSING_KINDS, UNREACHED_SECONDS
 from paceline._core.pace import PaceController
-from paceline._core.systematic_failure import ALIKE, PASSING, PASSING_KINDS, UNREACHED_SECONDS
 from paceline.journal import SqliteJournal
 from paceline.llm_strategies import ModelEscalation
 from paceline.typing import Backoff

@@ -17,4 +17,13 @@ Beside it: `pool` owns it all, `pool_batches` runs its batches, `batch` and `sin
 batch, `call_refusals` knows which single calls are not made, `supervisor` keeps the time (by `timers`), `watch` sees what calls say about
 their lane, `stopped_lanes` knows the lanes in which none start, `own_copies` copies strategies, `foreign` awaits code that is not ours,
 `abandoned` keeps generators that it left inside a nursery, `statistics` counts.
+
+The rooms, each of which imports only those below it:
+
+    pool          the owner; beside it supervisor, monitor and remote_control
+    customers/    batches and single calls
+    results/      from the end of an item to its consumer
+    calls/        from a prepared strategy to what follows from the end of a call
+    lanes/        the jobs of a quota, and which call starts next
+    loop/         the clock, foreign code, long work in steps
 """

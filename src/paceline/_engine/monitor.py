@@ -18,17 +18,17 @@ from anyio import CancelScope, Event, create_task_group, current_time, sleep, sl
 from .._core.limitation import LaneSituation, Limitation, LimitReason, RecentLimitations, Situation, limitation
 from .._core.progress import Progress
 from .._core.provider_answers.classify import describe
-from .foreign import logger
-from .job import Job
-from .lane import Lane
+from .lanes.job import Job
+from .lanes.lane import Lane
+from .lanes.statistics import ProcessorStatistics
+from .loop.foreign import logger
 from .progress import ProgressMeter
 from .remote_control import RemoteControl
-from .statistics import ProcessorStatistics
 
 if TYPE_CHECKING:
-    from .batch import Batch
-    from .services import Services
-    from .single_calls import SingleCalls
+    from .calls.services import Services
+    from .customers.batch import Batch
+    from .customers.single_calls import SingleCalls
 
 PERIOD = 1.0  # seconds between two looks: a run is watched by people
 _FIRST = 0.1  # seconds after the start until the first look: by then calls have started, or something holds them back

@@ -26,26 +26,26 @@ from .._core.config import ProcessorConfig
 from .._core.exceptions import ConfigurationError, MisuseError
 from .._core.fault import DRAINED, Fault, pending_fault
 from .._core.pace import PaceKnowledge
+from .._core.queue.waiting_room import RoomLimits, closed_refusal
 from .._core.results import BatchResult, WorkItemResult
-from .._core.waiting_room import RoomLimits, closed_refusal
 from ..abc import Journal, LLMWorkItem
-from .abandoned import AbandonedGenerators
-from .batch import Batch
-from .call_refusals import busy
-from .clock import Clock
-from .delivery import Collector, Handover, Outlet
-from .foreign import call_in_loop, interrupt_of
-from .hooks import Hooks
-from .intake import Intake
-from .learned import LearnedQuotas, NewPace
+from .calls.hooks import Hooks
+from .calls.services import Services
+from .calls.strategies import Strategies
+from .customers.batch import Batch
+from .customers.call_refusals import busy
+from .customers.intake import Intake
+from .customers.pool_batches import PoolBatches, StreamedBatch
+from .customers.single_calls import SingleCalls
+from .lanes.learned import LearnedQuotas, NewPace
+from .lanes.scheduler import Scheduler
+from .lanes.statistics import ProcessorStatistics
+from .loop.abandoned import AbandonedGenerators
+from .loop.clock import Clock
+from .loop.foreign import call_in_loop, interrupt_of
 from .monitor import Monitor, as_watched
-from .pool_batches import PoolBatches, StreamedBatch
 from .remote_control import RemoteControl
-from .scheduler import Scheduler
-from .services import Services
-from .single_calls import SingleCalls
-from .statistics import ProcessorStatistics
-from .strategies import Strategies
+from .results.delivery import Collector, Handover, Outlet
 from .supervisor import supervise
 
 T = TypeVar("T")

@@ -12,7 +12,7 @@ import attrs
 
 from .._core.fault import FaultKind
 from .._core.progress import Progress
-from .statistics import ProcessorStatistics
+from .lanes.statistics import ProcessorStatistics
 
 _WINDOW = 5.0  # seconds
 _PAIR = 2

@@ -7,7 +7,7 @@ from typing import assert_never
 
 from .._core.control_request import ControlCommand, checked_request
 from .._core.quantity import quantity, verb
-from .scheduler import Scheduler
+from .lanes.scheduler import Scheduler
 
 ASKED = "the run was drained by paceline control"
 """Message of the pending items of a run that was drained so."""

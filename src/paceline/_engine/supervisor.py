@@ -14,15 +14,15 @@ import attrs
 from anyio import current_time
 
 from .._core.fault import Fault, FaultKind
-from .._core.priority_band import Customer
-from .job import Job
-from .lane import Lane
-from .lane_job import own_refusal_fault
-from .steps import STEP
+from .._core.queue.priority_band import Customer
+from .lanes.job import Job
+from .lanes.lane import Lane
+from .lanes.lane_job import own_refusal_fault
+from .loop.steps import STEP
 
 if TYPE_CHECKING:
-    from .batch import Batch
-    from .services import Services
+    from .calls.services import Services
+    from .customers.batch import Batch
 
 
 async def supervise(services: Services, batches: Sequence[Batch]) -> None:

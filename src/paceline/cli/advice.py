@@ -15,9 +15,9 @@ from types import MappingProxyType
 from typing import Any
 
 from .._core.durations import format_duration
-from .._core.exhausted_lane import reopens_in
 from .._core.fault import UNTRUSTED_ADVICE, FaultKind, FaultReason
 from .._core.fault_groups import FaultGroup
+from .._core.health.exhausted_lane import reopens_in
 from .._core.quantity import quantity
 from .._core.results import BatchResult
 

@@ -27,7 +27,7 @@ from anyio import (
 
 from .._core.fault_groups import FaultGroup
 from .._core.results import SourceError, UnsavedError, WorkItemResult
-from .._engine.delivery import ResultStream
+from .._engine.results.delivery import ResultStream
 from ..abc import BaseObserver, LLMCallStrategy, LLMWorkItem
 from ..files import InputRecord
 from ..processor import ParallelBatchProcessor

@@ -1,0 +1,1 @@
+"""Queues: who waits in a lane, whose turn it is, and whether waiting makes sense."""

@@ -1,0 +1,1 @@
+"""Lanes: the jobs that share a quota, which call starts next, time limits, what is spent, and counts."""

@@ -1,0 +1,1 @@
+"""Results: stored, recalled, shared and handed over."""
