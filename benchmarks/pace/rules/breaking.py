@@ -57,7 +57,6 @@ RULES = (
         "The first probe starts after a part of the wait that the provider asked for.",
         {"breaker:Breaker.trip": Wrapped(_whole_wait)},
     ),
-    Rule("breaker.confirmed", "A wait that proved true is obeyed for the next outages.", {"breaker:_CONFIRMED_FOR": 0}),
     Rule(
         "breaker.answer-probe",
         "One probe may start at the first answer.",

@@ -17,7 +17,7 @@ import attrs
 
 import paceline._core.pace
 
-_PACKAGES = ("paceline._core.pace", "paceline._core")
+_PACKAGES = ("paceline._core.pace", "paceline._core.queue", "paceline._core.health", "paceline._core")
 
 
 @attrs.frozen

@@ -118,6 +118,7 @@ RULES = (
         "Start-up ends when the delivery rate is flat for some rounds while the latency rose.",
         {"knee:_FLAT": 0.0, "knee:_SLOW": math.inf},
     ),
+    Rule("knee.buried", "A server that is overloaded by far gets a deeper cut.", {"knee:_LOWER_BURIED": 0.8}),
     Rule("knee.slow", "A round of start-up in which calls take much longer counts as flat.", {"knee:_SLOW": math.inf}),
     Rule(
         "knee.calm",

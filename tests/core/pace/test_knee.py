@@ -225,6 +225,17 @@ def test_unloaded_rounds_with_idle_workers_are_no_evidence():
     assert not server.knee.starting
 
 
+@pytest.mark.parametrize(("times", "share"), [(2.0, 0.8), (10.0, 0.5)])
+def test_the_limit_falls_faster_where_the_server_is_overloaded_by_far(times, share):
+    server = Server(useful=20.0)
+    server.rounds(2)
+    server.knee.end_start_up(server.now)
+    server.limit = before = times * MEAN * server.useful
+    while server.round() == before:
+        pass
+    assert server.limit == pytest.approx(share * before)
+
+
 def test_a_cut_that_lowers_the_delivery_rate_is_undone():
     server = Server(1.0, 100, alone=True)
     server.rounds(60)

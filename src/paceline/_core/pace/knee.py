@@ -11,12 +11,14 @@ Rules owned here:
 2. During start-up up to 3 times x L calls are useful, unless the latest calls took long; otherwise 1.5 times. At least 8.
 3. Start-up ends when the delivery rate is flat for three rounds while the latency rose, or when many calls fail. A round is 40
    completions, and at least L.
-4. If the limit fell by a third and the delivery rate with it, the calls had been useful: the work has changed, not the load. The
+4. Where calls take longer than 1.5 times L, a round lowers the limit towards the useful calls by a fifth at most; by half at most where they
+   take longer than 3 times L, as then they are about to time out.
+5. If the limit fell by a third and the delivery rate with it, the calls had been useful: the work has changed, not the load. The
    limit is restored, and L follows.
-5. Where the bound delays calls and they take steadily longer than L, half as many more are tried for a while (a trial). If each
+6. Where the bound delays calls and they take steadily longer than L, half as many more are tried for a while (a trial). If each
    call still takes as long, the load was not to blame, and L follows. If not, the next trial waits twice as long. L follows at
    once where calls become faster, unless the limit grows: then the fast ones are merely the first to be answered.
-6. L and the rounds are of accepted answers. Those that were rejected, refused or invalid count in the delivery rate alone (`delivery`).
+7. L and the rounds are of accepted answers. Those that were rejected, refused or invalid count in the delivery rate alone (`delivery`).
    While few calls were accepted, L is of those others.
 """
 
@@ -44,10 +46,10 @@ _CALM_CALLS = 16  # latest calls
 _CALM = 1.6  # times L: where the latest calls take longer on average, start-up uses the later gain
 
 _FLAT = 1.25  # times the best delivery rate: less does not count as growth
-_LOADED = 1.5  # times L: the server is loaded
+_LOADED, _BURIED = 1.5, 3.0  # times L: the server is loaded; it is overloaded by far
 _SLOW = 2.0  # times L: a round of start-up in which calls take longer counts as flat
 _ABOVE = 1.02  # times the useful calls: a higher limit is lowered
-_LOWER = 0.8  # times the limit: the deepest cut in a round
+_LOWER, _LOWER_BURIED = 0.8, 0.5  # times the limit: the deepest cut in a round
 _FELL = 0.65  # times the limit before a cut: enough to see whether the calls had been useful
 
 _TRIAL, _AS_FAST = 1.5, 1.2  # times the limit; times the latency: sqrt(1.5), midway to what load would explain
@@ -294,7 +296,7 @@ class Knee:
             if self._cut is None:
                 self._cut = _Cut(limit, delivered)
             self._round_began = now + latency  # the effect of the cut shows when the calls from before it have ended
-            return max(useful, limit * _LOWER)
+            return max(useful, limit * (_LOWER_BURIED if latency > _BURIED * self.latency else _LOWER))
         return limit
 
 
