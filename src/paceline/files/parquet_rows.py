@@ -5,7 +5,7 @@
    Bytes are not text: a row with bytes is bad if the template uses their column; in the context they are null.
 3. A value that cannot be read makes its row bad only if the prompt or the id needs it; otherwise it is null in the context. Pages that
    cannot be read make the file unusable.
-4. A small file is not expanded to a large one: a column of a row group that says it expands too much is refused. Values that a file holds once
+4. A small file is not expanded to a large one: a column of a row group whose pages expand too much is refused. Values that a file holds once
    for many rows (in a dictionary) are held once here too where they are large.
 """
 
@@ -22,6 +22,7 @@ from typing import Any
 import attrs
 
 from .._core.exceptions import MissingExtraError
+from .parquet_pages import expanded_size
 from .table import TableFormat
 from .types import InputError, InputKind, InputRecord, LineError, Lines, RawRecord, Reading, quote
 
@@ -61,7 +62,7 @@ class ParquetFormat(TableFormat):
         position = 0
         try:
             file = parquet.ParquetFile(lines, pre_buffer=False, buffer_size=2**20)
-            self._refuse_expansion(file.metadata)
+            self._refuse_expansion(lines, file.metadata)
             names = list(file.schema_arrow.names)
             self._set_columns(names)
             shared = _large_dictionaries(lines, file.metadata)
@@ -78,12 +79,12 @@ class ParquetFormat(TableFormat):
             message = " ".join(str(error).split())
             raise InputError(f"{self._name}: cannot be read as Parquet: {message:.200}") from None
 
-    def _refuse_expansion(self, metadata: Any) -> None:
+    def _refuse_expansion(self, file: Any, metadata: Any) -> None:
         """Raise under rule 4."""
         for group in range(metadata.num_row_groups):
             for index in range(metadata.num_columns):
                 column = metadata.row_group(group).column(index)
-                size = column.total_uncompressed_size
+                size = max(column.total_uncompressed_size, _expanded_size(file, column))
                 if size > max(_LARGEST_EXPANSION, _MOST_EXPANSION * column.total_compressed_size):
                     raise InputError(
                         f"{self._name}: the column {quote(column.path_in_schema)} expands to {size / 2**20:,.0f} MiB, more than "
@@ -209,6 +210,14 @@ def _time_text(text: str, arrow_type: Any) -> str:
         raise ValueError(text)
     text = text.replace(" ", "T", 1)
     return f"{text[:-1]}+00:00" if text.endswith("Z") else _OFFSET.sub(r"\1:\2", text)
+
+
+def _expanded_size(file: Any, column: Any) -> int:
+    """Return the size of a column of a row group, decompressed, as the headers of its pages say it."""
+    start = column.data_page_offset
+    if column.has_dictionary_page:
+        start = min(start, column.dictionary_page_offset)
+    return expanded_size(file, start, column.total_compressed_size)
 
 
 def _large_dictionaries(file: Any, metadata: Any) -> list[str]:
