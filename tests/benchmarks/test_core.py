@@ -18,7 +18,7 @@ SECONDS, RATE = 60.0, 10.0
 LATE = {"late_timers": 0.02, "late_starts": 0.02}
 KINDS = {
     "bucket": {"service": service(TokenBucket(RATE, RATE), latency=1.0, hint="ceil")},
-    "window": {"service": service(FixedWindow(100, 10.0, offset=3.0), latency=1.0, hint=10.0)},
+    "window": {"service": service(FixedWindow(100, 10.0, offset=3.0), latency=1.0, hint=10.0), "seed": 2},
     "cap": {"service": service(ConcurrencyCap(12), latency=1.0, sigma=0.3, refusal_seconds=0.01)},
     "503": {"service": service(TokenBucket(RATE, RATE), latency=0.5, refusal_status=503, refusal_seconds=0.01)},
     "knee": {"service": service(knee=10, latency=1.0), "timeout": 60.0, "slots": 10},

@@ -59,7 +59,7 @@ def test_results_are_compared_side_by_side(capfd):
     assert main(["suite", "compare", "a", "b"]) == 0
     out = capfd.readouterr().out
     assert out.startswith("model  accuracy  95 %")
-    assert "On 12 items, sim and sim cannot be told apart" in out
+    assert "On 12 items, sim and sim do not show a difference" in out
     assert main(["suite", "compare", "a", "b", "--json"]) == 0
     assert json.loads(capfd.readouterr().out)["comparisons"][0]["p_value"] == 1
 

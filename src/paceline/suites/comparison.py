@@ -51,7 +51,7 @@ class Comparison:
         if self.is_shown:
             better, other = (self.first, self.second) if self.difference > 0 else (self.second, self.first)
             return f"{better.model} is better than {other.model} by {points} ({between}; p = {self.p_value:.2g})."
-        text = f"On {quantity(self.items, 'item')}, {self.first.model} and {self.second.model} cannot be told apart ({points}, {between}; p = {self.p_value:.2g})."
+        text = f"On {quantity(self.items, 'item')}, {self.first.model} and {self.second.model} do not show a difference ({points}, {between}; p = {self.p_value:.2g})."
         return (
             text
             if self.needed is None
