@@ -31,7 +31,7 @@ from ._core.fault_groups import FaultGroup
 from ._core.limitation import Limitation, LimitBasis, LimitReason
 from ._core.pace import PaceKnowledge
 from ._core.pace.warm_start import checked
-from ._core.progress import Progress
+from ._core.progress import RunProgress
 from ._core.results import WorkItemResult
 from ._core.usage import MOST_TOKENS, TokenUsage, token_counts
 
@@ -189,13 +189,13 @@ _GROUPS = ("messages", "faults")
 _LONGEST = 200  # characters of a message or a quota key that are read
 
 
-def progress_data(progress: Progress) -> dict[str, Any]:
+def progress_data(progress: RunProgress) -> dict[str, Any]:
     """Return progress as JSON data, without what can be concluded."""
     data: dict[str, Any] = _converter.unstructure(progress)
     return data | {name: [fault_group_data(group) for group in getattr(progress, name)] for name in _GROUPS}
 
 
-def decode_progress(data: object) -> Progress | None:
+def decode_progress(data: object) -> RunProgress | None:
     """Return the progress that a file holds; None: it is not what a run has written. Any program may have written it."""
     try:
         return _progress_of(data)
@@ -203,7 +203,7 @@ def decode_progress(data: object) -> Progress | None:
         return None
 
 
-def _progress_of(data: Any) -> Progress:
+def _progress_of(data: Any) -> RunProgress:
     fields: dict[str, Any] = {name: _number(data[name], whole=True) for name in _COUNTS}
     fields |= {name: _number(data[name]) for name in _SECONDS}
     fields |= {name: math.inf if data[name] is None else _number(data[name]) for name in _RATES}
@@ -211,7 +211,7 @@ def _progress_of(data: Any) -> Progress:
     fields |= {name: data[name] is True for name in _FLAGS}
     fields |= {name: tuple(map(_group_of, data[name][:_COUNTED])) for name in _GROUPS}
     estimate, limit, counts = data["estimate"], data["limitation"], data["usage"]
-    return Progress(
+    return RunProgress(
         **fields,
         failures={str(FaultKind(kind)): int(_number(count, whole=True)) for kind, count in data["failures"].items()},
         usage=TokenUsage(**{name: int(_number(counts[name], whole=True)) for name in _TOKEN_NAMES}),

@@ -15,7 +15,7 @@ NO_FAILURES: Mapping[str, int] = MappingProxyType({})
 
 
 @attrs.frozen(kw_only=True)
-class Progress:
+class RunProgress:
     """The figures of one moment."""
 
     seconds: float

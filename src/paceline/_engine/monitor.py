@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Protocol, runtime_checkable
 from anyio import CancelScope, Event, create_task_group, current_time, sleep, sleep_until
 
 from .._core.limitation import LaneSituation, Limitation, LimitReason, RecentLimitations, Situation, limitation
-from .._core.progress import Progress
+from .._core.progress import RunProgress
 from .._core.provider_answers.classify import describe
 from .lanes.job import Job
 from .lanes.lane import Lane
@@ -45,7 +45,7 @@ class WatchedJournal(Protocol):
         """Store what limits the batch from some times on, in seconds since the batch started."""
         ...
 
-    async def record_progress(self, progress: Progress) -> None:
+    async def record_progress(self, progress: RunProgress) -> None:
         """Store the figures of this moment."""
         ...
 

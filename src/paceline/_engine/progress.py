@@ -11,7 +11,7 @@ from collections import deque
 import attrs
 
 from .._core.fault import FaultKind
-from .._core.progress import Progress
+from .._core.progress import RunProgress
 from .lanes.statistics import ProcessorStatistics
 
 _WINDOW = 5.0  # seconds
@@ -49,7 +49,7 @@ class ProgressMeter:
         is_stopping: bool = False,
         is_finished: bool = False,
         wall_time: float = 0.0,
-    ) -> Progress:
+    ) -> RunProgress:
         """Return the figures at `now`, in seconds; it never goes back.
 
         Args:
@@ -73,7 +73,7 @@ class ProgressMeter:
         done_per_second = (done - first.done) / seconds if seconds > 0 else 0.0
         unfinished = None if self.total is None else max(0, self.total - done)
         allowed = sum(lane.limit for lane in lanes)
-        return Progress(
+        return RunProgress(
             seconds=now - self._started,
             total=self.total,
             done=done,

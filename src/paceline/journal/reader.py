@@ -19,7 +19,7 @@ from .._core.exceptions import ConfigurationError, JournalError
 from .._core.fault import FaultKind
 from .._core.fault_groups import SHOWN_GROUPS, FaultGroup, group_faults
 from .._core.pace import PaceKnowledge
-from .._core.progress import Progress
+from .._core.progress import RunProgress
 from .._core.usage import MOST_TOKENS, TokenUsage
 from . import damage, lock, schema
 from .connection import connect_to_read, journal_errors
@@ -221,7 +221,7 @@ class JournalReader:
         rows = self._all("SELECT run, at, quota, reason, basis FROM limits ORDER BY run, at, rowid")
         return [LimitEntry(*row) for row in self._sound(rows, damage.LIMIT, "limits")]
 
-    def progress(self) -> tuple[int, Progress] | None:
+    def progress(self) -> tuple[int, RunProgress] | None:
         """Return the number of the latest run that stored its figures, and these; None: none did, or they are not valid."""
         fact = self.fact("progress")
         run = fact.get("run") if isinstance(fact, dict) else None

@@ -26,7 +26,7 @@ from .._core.config import Durability
 from .._core.exceptions import ConfigurationError, JournalError, MisuseError
 from .._core.limitation import Limitation
 from .._core.pace import PaceChange, PaceKnowledge
-from .._core.progress import Progress
+from .._core.progress import RunProgress
 from .._core.results import WorkItemResult
 from ..abc import LLMWorkItem
 from .recall import Recall, Retry, kinds_to_retry
@@ -201,7 +201,7 @@ class SqliteJournal:
         """Return what the calls of all runs have cost, for a budget."""
         return await self._run(self._open_writer.spent)
 
-    async def record_progress(self, progress: Progress) -> None:
+    async def record_progress(self, progress: RunProgress) -> None:
         """Store the figures of the run at this moment.
 
         Raises:

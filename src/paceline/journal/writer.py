@@ -31,7 +31,7 @@ from .._core.config import Durability
 from .._core.exceptions import ConfigurationError, JournalError, JournalInUseError
 from .._core.limitation import Limitation
 from .._core.pace import PaceChange, PaceKnowledge
-from .._core.progress import Progress
+from .._core.progress import RunProgress
 from .._core.results import WorkItemResult, is_pending
 from . import lock, schema
 from .connection import connect_to_read, journal_errors
@@ -223,7 +223,7 @@ class JournalWriter:
         with self.transaction() as db:
             db.executemany("UPDATE control SET obeyed = ?, answer = ? WHERE request = ?", rows)
 
-    def record_progress(self, progress: Progress) -> None:
+    def record_progress(self, progress: RunProgress) -> None:
         """Store the figures of the run at this moment, in place of those before."""
         self.set_fact("progress", {"run": self._run, **progress_data(progress)})
 

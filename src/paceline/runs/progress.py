@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .._core.progress import Progress as RunProgress
+from .._core.progress import RunProgress
 from .._engine.progress import ProgressMeter
 
 __all__ = ["ProgressMeter", "RunProgress"]

@@ -153,13 +153,15 @@ class Tally:
 
     def __init__(self, samples: int) -> None:
         self._samples = samples
-        self._sums = array("d")
-        self._scored = array("L")
-        self._right = array("L")
+        self._sums: array[float] = array("d")
+        self._scored: array[int] = array("L")
+        self._right: array[int] = array("L")
         self.unanswered: dict[str, int] = {}
-        self.unscored = self.input_tokens = self.output_tokens = 0
-        self.cost = 0.0
-        self.has_unknown_cost = False
+        self.unscored: int = 0
+        self.input_tokens: int = 0
+        self.output_tokens: int = 0
+        self.cost: float = 0.0
+        self.has_unknown_cost: bool = False
 
     def add_item(self) -> int:
         """Add an item; return its number."""

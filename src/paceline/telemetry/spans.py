@@ -140,8 +140,11 @@ class _Call:
     __slots__ = ("attributes", "ended", "quota", "seconds", "span", "started", "token")
 
     def __init__(self, span: Span, attributes: dict[str, Any], quota: str, token: Any) -> None:
-        self.span, self.attributes, self.quota, self.token = span, attributes, quota, token
-        self.started = time.perf_counter()
+        self.span: Span = span
+        self.attributes: dict[str, Any] = attributes
+        self.quota: str = quota
+        self.token: Any = token
+        self.started: float = time.perf_counter()
         self.seconds: float | None = None
         self.ended: int | None = None
         """When it ended, in nanoseconds since 1970."""
