@@ -322,9 +322,9 @@ def test_no_text_raises_anything_but_invalid(text, output_type):
 )
 def test_a_long_text_is_read_in_time(unit):
     text = unit * (200_000 // len(unit))
-    began = time.perf_counter()
+    began = time.process_time()
     read(text)
-    assert time.perf_counter() - began < 10  # seconds: a read that grows with the square takes minutes
+    assert time.process_time() - began < 10  # seconds: a read that grows with the square takes minutes
 
 
 @pytest.mark.parametrize(
@@ -337,7 +337,7 @@ def test_a_long_text_is_read_in_time(unit):
     ids=["escaped quotes without an end", "one name twice", "all names twice"],
 )
 def test_so_is_a_large_object_that_is_cut_off_or_ambiguous(text):
-    began = time.perf_counter()
+    began = time.process_time()
     answer = read_json(text, objects=True, arrays=True)
     assert answer.findings
-    assert time.perf_counter() - began < 3
+    assert time.process_time() - began < 3
