@@ -315,4 +315,4 @@ TARGETS = {
     "R15": Target(jain=0.97, refusals=0.015), "R16": Target(good=0.85), "R17": Target(good=0.95), "R18": Target(good=0.95),
     "R19": Target(good=0.85, lost=0.01), "R20": Target(good=0.6),
 }  # fmt: skip
-"""What paceline is to reach, as the mean over the seeds; set before the first measurement."""
+"""What paceline is to reach, as the mean over the seeds; set before the first measurement, those of R16 to R20 after it."""

@@ -183,7 +183,7 @@ def _known_of(quota: str, fields: object) -> PaceKnowledge:
 _COUNTS = ("done", "failed", "in_flight", "workers", "refusals", "pending", "retries")
 _SECONDS = ("seconds", "rate", "items_rate", "wait", "time")
 _RATES = ("pace", "token_pace")  # null: infinite
-_MAY_LACK = ("total", "cost", "budget", "left")
+_MAY_LACK = ("total", "cost", "left")
 _FLAGS = ("is_paused", "is_stopping", "is_finished")
 _GROUPS = ("messages", "faults")
 _LONGEST = 200  # characters of a message or a quota key that are read
@@ -210,12 +210,11 @@ def _progress_of(data: Any) -> RunProgress:
     fields |= {name: None if data[name] is None else _number(data[name], whole=name == "total") for name in _MAY_LACK}
     fields |= {name: data[name] is True for name in _FLAGS}
     fields |= {name: tuple(map(_group_of, data[name][:_COUNTED])) for name in _GROUPS}
-    estimate, limit, counts = data["estimate"], data["limitation"], data["usage"]
+    limit, counts = data["limitation"], data["usage"]
     return RunProgress(
         **fields,
         failures={str(FaultKind(kind)): int(_number(count, whole=True)) for kind, count in data["failures"].items()},
         usage=TokenUsage(**{name: int(_number(counts[name], whole=True)) for name in _TOKEN_NAMES}),
-        estimate=None if estimate is None else (_number(estimate[0]), _number(estimate[1])),
         limitation=None if limit is None else _limitation_of(limit),
     )
 

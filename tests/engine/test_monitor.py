@@ -10,7 +10,8 @@ from typing import Any
 import anyio
 import pytest
 
-from paceline import ProcessorConfig, RetryPolicy, model, open_pool, open_stream, process_prompts
+from paceline import Budget, ProcessorConfig, RetryPolicy, model, open_pool, open_stream, process_prompts
+from paceline._core.budget import Spent
 from paceline._core.limitation import Limitation, LimitBasis, LimitReason
 from paceline.abc import Middleware
 from paceline.typing import PaceKnowledge
@@ -30,6 +31,9 @@ class Watched(MemoryJournal):
         self.figures: list[Any] = []
         self.asked: list[tuple[int, Any, Any]] = []
         self.answers: list[tuple[int, str]] = []
+
+    async def spent(self) -> Spent:
+        return Spent()
 
     async def record_limits(self, limits: Any) -> None:
         self.limits += limits
@@ -75,6 +79,11 @@ async def test_a_rate_of_requests_that_was_learned():
     assert (found.reason, found.basis) == (LimitReason.REQUESTS, LimitBasis.LEARNED)
     assert found.quota == "sim:rate=20,latency=0.5"
     assert found.value > 0
+
+
+async def test_a_budget_that_calls_wait_for():
+    found = await longest(Echo(5.0), texts(40), config=ProcessorConfig(budget=Budget(tokens=30_000)))
+    assert found.reason is LimitReason.BUDGET
 
 
 async def test_a_rate_that_an_earlier_run_learned():

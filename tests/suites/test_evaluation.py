@@ -7,7 +7,7 @@ import anyio
 import pytest
 
 from paceline import CallableStrategy, CallError, Price, ProcessorConfig
-from paceline.exceptions import ConfigurationError
+from paceline.exceptions import ConfigurationError, SourceError
 from paceline.llm_strategies import ModelEscalation
 from paceline.runs import RunControl
 from paceline.suites import (
@@ -160,6 +160,57 @@ async def test_a_scorer_that_raises_leaves_a_sample_unscored_and_the_suite_goes_
     row = next(row for row in read_transcript(tmp_path) if row["item"] == "2")
     assert row["score"] is None
     assert row["explanation"].startswith("KeyError")
+
+
+async def test_a_scorer_that_cannot_work_here_is_known_before_anything_is_asked(tmp_path):
+    class Impossible:
+        def check(self):
+            raise ConfigurationError("there is no sandbox")
+
+        def __call__(self, item, output):
+            raise AssertionError("nothing is scored")
+
+    strategy = Calculator()
+    with pytest.raises(ConfigurationError, match="there is no sandbox"):
+        await evaluate(sums(3, Impossible()), strategy, folder=tmp_path)
+    assert not strategy.board.calls
+
+
+@pytest.mark.parametrize("is_awaited", [False, True])
+async def test_what_ends_a_suite_is_raised_as_it_is(tmp_path, is_awaited):
+    async def misled(item, output):
+        raise ConfigurationError("this cannot be scored")
+
+    reads = []
+
+    def questions():
+        reads.append(1)
+        yield from sums(5)
+        if len(reads) > 1 and not is_awaited:
+            raise OSError("the data are gone")
+
+    suite = Suite("sums", questions, "{n} + {n} =", misled if is_awaited else numeric)
+    with pytest.raises(ConfigurationError if is_awaited else SourceError):
+        await evaluate(suite, Calculator(), folder=tmp_path)
+
+
+async def test_goodput_is_of_answers_that_this_run_has_called(tmp_path):
+    first = await evaluate(sums(4), Calculator(), folder=tmp_path)
+    again = await evaluate(sums(4), Calculator(), folder=tmp_path)
+    assert first.goodput > 0
+    assert again.goodput == 0
+
+
+async def test_scorers_that_are_awaited_lose_no_row_of_the_transcript(tmp_path, monkeypatch):
+    monkeypatch.setattr("paceline.suites.suite_run._FLUSH", 3)
+
+    async def score(item, output):
+        await anyio.sleep(0.001)
+        return numeric(item, output)
+
+    result = await evaluate(sums(400, score), Calculator(0.001), folder=tmp_path)
+    assert result.scored == 400
+    assert {row["item"] for row in read_transcript(tmp_path)} == {str(number) for number in range(400)}
 
 
 async def test_a_grader_has_its_own_calls_and_is_not_paid_twice(tmp_path):

@@ -120,7 +120,9 @@ async def test_where_bubblewrap_is_missing_one_sentence_says_how_to_install_it(m
     sandbox._why_unavailable.cache_clear()
     monkeypatch.setattr(sandbox.shutil, "which", lambda _: None)
     try:
-        with pytest.raises(ConfigurationError, match=r"bwrap and prlimit is not installed: apt-get install bubblewrap"):
+        with pytest.raises(
+            ConfigurationError, match=r"bwrap and prlimit are not installed: apt-get install bubblewrap"
+        ):
             await Sandbox().run("print(1)")
     finally:
         sandbox._why_unavailable.cache_clear()

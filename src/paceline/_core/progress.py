@@ -54,10 +54,6 @@ class RunProgress:
     """Tokens of this run's settled items."""
     cost: float | None = None
     """Cost of this run's calls so far, in USD; None: the price of a model is not known."""
-    estimate: tuple[float, float] | None = None
-    """What the batch will cost in USD, at least and at most; None: it is not estimated."""
-    budget: float | None = None
-    """The most that it may cost, in USD; None: there is no cap."""
     items_rate: float = 0.0
     """Items done per second, lately."""
     left: float | None

@@ -97,7 +97,7 @@ def start(arguments: Sequence[str]) -> int:
         message = str(cause) if isinstance(cause, OptionError) else _message_of(error).replace(_STDIO, "-")
         raise UsageError(_with_help(message, error.command_chain or ())) from None
     except (OptionError, MissingOptionError, UsageError) as error:
-        raise UsageError(_with_help(str(error), [*arguments[:1]])) from None
+        raise UsageError(_with_help(str(error), app.parse_commands(tokens)[0])) from None
     return code if isinstance(code, int) else OK
 
 
@@ -115,7 +115,7 @@ def _message_of(error: CycloptsError) -> str:
         case UnknownOptionError():
             message = _unknown(error.token.keyword or error.token.value, error)
         case UnknownCommandError():
-            message = f"unknown command {unused[0]!r}{suggestion(unused[0], {*app})}"
+            message = f"unknown command {unused[0]!r}{suggestion(unused[0], {*_verb_of(error)})}"
         case UnusedCliTokensError():
             message = f"too many arguments: {' '.join(unused)}"
         case MissingArgumentError() if error.keyword:
@@ -137,14 +137,22 @@ def _unknown(token: str, error: CycloptsError) -> str:
     from ..runs.options_data import suggestion  # noqa: PLC0415 - see above
 
     option = token.partition("=")[0]
-    name, verb = (error.command_chain[0], app[error.command_chain[0]]) if error.command_chain else ("paceline", app)
-    arguments = verb.assemble_argument_collection()
+    name, verb = " ".join(error.command_chain or ("paceline",)), _verb_of(error)
+    arguments = verb.assemble_argument_collection() if verb.default_command is not None else ()
     known = {name for argument in arguments if argument.parse for name in argument.names}
     if FORMER_OPTIONS.get(option) in known:
         return f"{option} is now called {FORMER_OPTIONS[option]}"
     similar = next((f" (did you mean {other}?)" for other in SIMILAR_OPTIONS.get(option, ()) if other in known), None)
     similar = similar or suggestion(option, known, cutoff=_CLOSE)
     return f"unknown option {option}{similar}" if similar else f"{name} has no option {option}"
+
+
+def _verb_of(error: CycloptsError) -> App:
+    """Return the command that was being parsed: the program itself, a verb, or one of those of `suite`."""
+    verb = app
+    for name in error.command_chain or ():
+        verb = verb[name]
+    return verb
 
 
 @app.command(sort_key=1, help_epilogue=_CODES)

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from typing import Any
 
-from .sandbox import Limits, Sandbox
+import attrs
+
+from .._core.exceptions import ConfigurationError
+from .sandbox import Limits, Sandbox, why_unavailable
 from .scorers import text_of
 from .suite import Question, Score
 
@@ -16,20 +19,38 @@ _PYTHON = frozenset(("", "python", "py", "python3"))
 Program = Callable[[Question, str], str]
 
 
-def unit_tests(program: Program, limits: Limits | None = None) -> Callable[[Question, Any], Awaitable[Score]]:
+def unit_tests(program: Program, limits: Limits | None = None) -> UnitTests:
     """Return a scorer that runs a program in the sandbox: 1 if it runs to its last line, else 0.
 
     Args:
         program: Makes the program of a question and the code in its answer: the code, and tests that raise if it is wrong.
         limits: What a program may use; the default is 10 seconds and 512 MB.
     """
-    sandbox = Sandbox(limits)
+    return UnitTests(program, Sandbox(limits))
 
-    async def scorer(item: Question, output: Any) -> Score:
-        ended = await sandbox.run(program(item, code_of(text_of(output))))
+
+@attrs.frozen
+class UnitTests:
+    """A scorer that runs programs."""
+
+    program: Program
+    """Makes the program of a question and the code in its answer."""
+    sandbox: Sandbox
+    """Where it runs."""
+
+    def check(self) -> None:
+        """Check that there is a sandbox.
+
+        Raises:
+            ConfigurationError: It is missing here; the message says how to install it.
+        """
+        if (missing := why_unavailable()) is not None:
+            raise ConfigurationError(missing)
+
+    async def __call__(self, item: Question, output: Any, /) -> Score:
+        """Return the score of an answer. Cancelling it kills the program."""
+        ended = await self.sandbox.run(self.program(item, code_of(text_of(output))))
         return Score(ended.is_complete, "passed its tests" if ended.is_complete else ended.reason)
-
-    return scorer
 
 
 def code_of(answer: str) -> str:

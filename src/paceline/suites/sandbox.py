@@ -166,7 +166,7 @@ def _why_unavailable() -> str | None:
         return f"{needed}, which needs Linux; score these suites in a container or a virtual machine"
     missing = [name for name in ("bwrap", "prlimit") if shutil.which(name) is None]
     if missing:
-        return f"{needed}, and {' and '.join(missing)} is not installed: apt-get install bubblewrap util-linux"
+        return f"{needed}, and {' and '.join(missing)} {'are' if len(missing) > 1 else 'is'} not installed: apt-get install bubblewrap util-linux"
     if _python() is None:
         return (
             f"{needed}, and there is no Python below /usr, which is all that it sees: apt-get install python3-minimal"

@@ -104,7 +104,7 @@ def matches(pattern: str) -> Callable[[Question, Any], Score]:
     try:
         import regex  # noqa: PLC0415 - an extra
     except ImportError:
-        raise MissingExtraError("the scorer `matches`", "suites") from None
+        raise MissingExtraError("the scorer `matches`", "cli") from None
     try:
         regex.compile(pattern.replace("{target}", ""))
     except regex.error as error:

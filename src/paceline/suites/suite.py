@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
-from typing import Any, Protocol, TypeAlias
+from typing import Any, Protocol, TypeAlias, runtime_checkable
 
 import attrs
 
@@ -64,6 +64,19 @@ class Scorer(Protocol):
 
         A plain function runs in a worker thread: it may block. An exception is a defect of the scorer: it is recorded as the
         explanation of an unscored sample, and the suite goes on.
+        """
+        ...
+
+
+@runtime_checkable
+class CheckedScorer(Protocol):
+    """A scorer that needs something of this machine, such as a sandbox."""
+
+    def check(self) -> None:
+        """Check, before the first question is asked, that answers can be scored here. May block.
+
+        Raises:
+            ConfigurationError: They cannot; the message says what to change.
         """
         ...
 
