@@ -1,10 +1,12 @@
 """The commands of `suite`."""
 
+import errno
 import json
 
 import pytest
 
 from paceline.cli import main
+from paceline.suites.suite_run import SuiteRun
 
 pytestmark = pytest.mark.usefixtures("wheels")
 
@@ -89,3 +91,22 @@ def test_what_is_wrong_is_one_sentence_and_nothing_is_called(capfd, tmp_path, ar
     assert message in err
     assert err.count("\n") == 1
     assert not any(tmp_path.glob("gsm8k-100.*"))
+
+
+def test_a_folder_that_cannot_be_made_is_one_sentence(capfd, tmp_path):
+    (tmp_path / "file").touch()
+    assert main(["suite", "run", "gsm8k-100", "-m", "sim", "-o", "file/x", "-q"]) == 2
+    assert capfd.readouterr().err.startswith("paceline: file/x: is not a folder that can be written to: ")
+
+
+def test_a_full_disk_is_one_sentence_and_the_answers_so_far_are_stored(capfd, tmp_path, monkeypatch):
+    command = ["suite", "run", "gsm8k-100", "-m", "sim:rate=500,latency=0.01", "-o", "out", "-q"]
+
+    def full(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as broken:
+        broken.setattr(SuiteRun, "_write", full)
+        assert main(command) == 3
+    assert "out: cannot be written to: No space left on device; the answers so far are stored" in capfd.readouterr().err
+    assert main(command) == 0

@@ -61,7 +61,8 @@ async def evaluate(  # noqa: PLR0913 - all but two have good defaults
 
     Raises:
         ConfigurationError: An argument is out of its bounds, or the suite or its data cannot be used. Nothing was called.
-        JournalError: The folder's journal cannot be used.
+        JournalError: The folder's journal cannot be used; an UnsavedError has the answers that it could not store.
+        OSError: The transcript cannot be written; the journal has the answers so far.
     """
     if samples < 1 or (limit is not None and limit < 1):
         raise ConfigurationError("samples and limit of a suite must be 1 or more")
@@ -71,7 +72,7 @@ async def evaluate(  # noqa: PLR0913 - all but two have good defaults
         await to_thread.run_sync(suite.score.check)
     journal = None
     if folder is not None:
-        await to_thread.run_sync(partial(Path(folder).mkdir, parents=True, exist_ok=True))
+        await to_thread.run_sync(_make_folder, Path(folder))
         journal = SqliteJournal(Path(folder, JOURNAL), dedupe=False)
     callbacks = Callbacks(**hooks)
     config = ProcessorConfig() if config is None else config
@@ -98,6 +99,13 @@ async def evaluate(  # noqa: PLR0913 - all but two have good defaults
 def run(suite: Suite, strategy: Strategies, **options: Any) -> SuiteResult:
     """Run a suite from code that is not async: `evaluate`, on trio. KeyboardInterrupt cancels the calls in flight."""
     return run_blocking(partial(evaluate, suite, strategy, **options))
+
+
+def _make_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigurationError(f"{folder}: is not a folder that can be written to: {error.strerror}") from None
 
 
 def _cause_of(error: Exception) -> Exception:

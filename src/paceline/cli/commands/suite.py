@@ -11,6 +11,7 @@ from typing import Any
 import attrs
 
 from ..._core.quantity import quantity
+from ..._core.results import UnsavedError
 from ...abc import LLMCallStrategy
 from ...runs.options import RunOptions
 from ...runs.setup import strategy_of
@@ -18,7 +19,7 @@ from ...suites import SuiteResult, find, listed, read_result
 from ...suites import compare as compare_results
 from ...suites import run as run_suite
 from ..console import print_json, print_message, print_output
-from ..exit_codes import FAILED, OK, SIGNALLED
+from ..exit_codes import FAILED, OK, SIGNALLED, UNSAVED
 from ..foreground import Foreground
 from ..options import SuiteArguments
 from ..progress.display import Display, Lines, Progress, can_draw
@@ -47,20 +48,27 @@ def run(name: str, options: RunOptions, arguments: SuiteArguments) -> int:
     folder = default_folder(name, options) if arguments.output is None else Path(arguments.output)
     steps = PaceSteps()
     progress = _progress(steps, quiet=arguments.quiet)
-    with Foreground(progress, verbose=arguments.verbose) as foreground:
-        result = run_suite(
-            suite,
-            _strategies(options, arguments.samples),
-            samples=arguments.samples,
-            limit=options.limit,
-            folder=folder,
-            config=options.processor,
-            on_progress=foreground.on_progress,
-            progress_period=progress.period,
-            on_message=foreground.on_message,
-            observers=() if arguments.quiet else [steps],
-            control=foreground.control,
+    try:
+        with Foreground(progress, verbose=arguments.verbose) as foreground:
+            result = run_suite(
+                suite,
+                _strategies(options, arguments.samples),
+                samples=arguments.samples,
+                limit=options.limit,
+                folder=folder,
+                config=options.processor,
+                on_progress=foreground.on_progress,
+                progress_period=progress.period,
+                on_message=foreground.on_message,
+                observers=() if arguments.quiet else [steps],
+                control=foreground.control,
+            )
+    except (OSError, UnsavedError) as error:
+        reason = error.strerror if isinstance(error, OSError) else error
+        print_message(
+            f"{folder}: cannot be written to: {reason}; the answers so far are stored, and the same command asks for the rest"
         )
+        return UNSAVED
     if arguments.json:
         print_json(json.loads(result.to_json()))
     else:
