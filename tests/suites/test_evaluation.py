@@ -91,18 +91,18 @@ async def test_a_suite_that_was_stopped_goes_on_without_paying_twice_and_with_th
 
     config = ProcessorConfig(max_workers=4)
     first = await evaluate(
-        sums(60), strategy, folder=tmp_path, config=config, control=control, on_progress=stop, progress_period=0.01
+        sums(300), strategy, folder=tmp_path, config=config, control=control, on_progress=stop, progress_period=0.01
     )
-    assert 20 <= first.scored < 60
-    assert first.unanswered == {"pending": 60 - first.scored}
+    assert 20 <= first.scored < 300
+    assert first.unanswered == {"pending": 300 - first.scored}
     assert not first.is_complete
-    again = await evaluate(sums(60), strategy, folder=tmp_path)
-    whole = await evaluate(sums(60), Calculator())
+    again = await evaluate(sums(300), strategy, folder=tmp_path)
+    whole = await evaluate(sums(300), Calculator())
     assert again.is_complete
-    assert (again.accuracy, again.interval, again.items) == (whole.accuracy, whole.interval, 60)
+    assert (again.accuracy, again.interval, again.items) == (whole.accuracy, whole.interval, 300)
     assert all(count == 1 for count in strategy.board.calls.values())
-    assert again.input_tokens == 600  # over both runs
-    assert len(list(read_transcript(tmp_path))) == 60
+    assert again.input_tokens == 3000  # over both runs
+    assert len(list(read_transcript(tmp_path))) == 300
 
 
 async def test_a_cancelled_suite_keeps_the_answers_so_far(tmp_path):
