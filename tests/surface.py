@@ -60,9 +60,14 @@ def _defined(module: Any) -> list[str]:
     ]
 
 
+def _home(module: str) -> str | None:
+    """Return the public package that a module belongs to; None: it is not public."""
+    return max((name for name in MODULES[1:] if f"{module}.".startswith(f"{name}.")), key=len, default=None)
+
+
 def _thing(label: str, thing: Any, module: str) -> Iterator[str]:
-    home = getattr(thing, "__module__", module)
-    if inspect.isclass(thing) and home != module and not home.startswith("paceline._"):
+    home = _home(getattr(thing, "__module__", module))
+    if inspect.isclass(thing) and home not in (module, None):
         yield f"{label}: class of {home}"
     elif inspect.isclass(thing) and issubclass(thing, enum.Enum):
         yield f"{label}: enum {', '.join(thing.__members__)}"
