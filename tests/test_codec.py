@@ -15,7 +15,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from paceline import Fault, FaultKind, TokenUsage, WorkItemResult
-from paceline._codec import decode_knowledge, encode_knowledge, encode_row, result_row
+from paceline._codec import decode_knowledge, decode_progress, encode_knowledge, encode_row, progress_data, result_row
+from paceline._core.progress import RunProgress
+from paceline._core.ranges import Range
 from paceline.exceptions import ConfigurationError
 from paceline.typing import Attempt, PaceKnowledge
 
@@ -240,3 +242,10 @@ def test_an_infinite_rate_is_null():
 def test_an_invalid_learned_pace_is_refused_in_one_sentence(data):
     with pytest.raises(ConfigurationError, match="knowledge"):
         decode_knowledge(data)
+
+
+@given(st.none() | st.tuples(*[st.floats(0, 1e9)] * 3).map(lambda bounds: Range(*sorted(bounds))))
+def test_the_cost_at_the_end_returns_from_a_journal_as_it_was(found):
+    figures = dict.fromkeys(("seconds", "done", "failed", "in_flight", "workers", "rate", "refusals", "wait"), 0)
+    progress = RunProgress(**figures, total=9, pace=math.inf, token_pace=math.inf, left=None, cost_at_end=found)
+    assert decode_progress(json.loads(json.dumps(progress_data(progress)))) == progress

@@ -32,6 +32,7 @@ from ._core.limitation import Limitation, LimitBasis, LimitReason
 from ._core.pace import PaceKnowledge
 from ._core.pace.warm_start import checked
 from ._core.progress import RunProgress
+from ._core.ranges import Range
 from ._core.results import WorkItemResult
 from ._core.usage import MOST_TOKENS, TokenUsage, token_counts
 
@@ -210,12 +211,13 @@ def _progress_of(data: Any) -> RunProgress:
     fields |= {name: None if data[name] is None else _number(data[name], whole=name == "total") for name in _MAY_LACK}
     fields |= {name: data[name] is True for name in _FLAGS}
     fields |= {name: tuple(map(_group_of, data[name][:_COUNTED])) for name in _GROUPS}
-    limit, counts = data["limitation"], data["usage"]
+    limit, counts, at_end = data["limitation"], data["usage"], data.get("cost_at_end")
     return RunProgress(
         **fields,
         failures={str(FaultKind(kind)): int(_number(count, whole=True)) for kind, count in data["failures"].items()},
         usage=TokenUsage(**{name: int(_number(counts[name], whole=True)) for name in _TOKEN_NAMES}),
         limitation=None if limit is None else _limitation_of(limit),
+        cost_at_end=None if at_end is None else Range(*(_number(at_end[name]) for name in ("low", "likely", "high"))),
     )
 
 

@@ -9,6 +9,7 @@ import attrs
 
 from .fault_groups import FaultGroup
 from .limitation import Limitation
+from .ranges import Range
 from .usage import NO_USAGE, TokenUsage
 
 NO_FAILURES: Mapping[str, int] = MappingProxyType({})
@@ -54,6 +55,8 @@ class RunProgress:
     """Tokens of this run's settled items."""
     cost: float | None = None
     """Cost of this run's calls so far, in USD; None: the price of a model is not known."""
+    cost_at_end: Range | None = None
+    """What this run will have cost at its end, in USD, with its range; None: unknown, as is the number of items or a price."""
     items_rate: float = 0.0
     """Items done per second, lately."""
     left: float | None

@@ -12,6 +12,7 @@ import attrs
 
 from .._core.fault import FaultKind
 from .._core.progress import RunProgress
+from .._core.ranges import Range, RunningCost
 from .lanes.statistics import ProcessorStatistics
 
 _WINDOW = 5.0  # seconds
@@ -32,14 +33,18 @@ class ProgressMeter:
         total: Items of the batch; None: unknown.
         max_workers: Upper bound of the calls in flight, whatever the controllers allow; None: that of the snapshots' lanes.
         done_before: Items that were done by earlier runs.
+        quote: What the run was estimated to cost, in USD; None: it was not. The items that are done correct it.
     """
 
-    def __init__(self, total: int | None, max_workers: int | None = None, done_before: int = 0) -> None:
+    def __init__(
+        self, total: int | None, max_workers: int | None = None, done_before: int = 0, quote: Range | None = None
+    ) -> None:
         self.total = total
         self._done_before = done_before
         self._max_workers = math.inf if max_workers is None else max_workers
         self._started: float | None = None
         self._marks: deque[_Mark] = deque()
+        self._cost = RunningCost(quote)
 
     def read(
         self,
@@ -89,6 +94,7 @@ class ProgressMeter:
             faults=statistics.faults,
             usage=statistics.usage,
             cost=statistics.cost,
+            cost_at_end=self._cost_at_end(done - self._done_before, statistics.cost, unfinished),
             in_flight=statistics.in_flight,
             workers=int(min(self._max_workers, statistics.max_workers, allowed)) if lanes else 0,
             pace=sum(lane.rate for lane in lanes) if lanes else math.inf,
@@ -104,3 +110,9 @@ class ProgressMeter:
             is_finished=is_finished,
             time=wall_time,
         )
+
+    def _cost_at_end(self, done: int, cost: float | None, unfinished: int | None) -> Range | None:
+        if cost is None:
+            return None
+        self._cost.record(done, cost)
+        return None if unfinished is None else self._cost.at_end(cost, unfinished)

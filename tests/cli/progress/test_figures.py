@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import math
 
+import attrs
 import pytest
 
 from paceline import FaultKind, TokenUsage
 from paceline._core.durations import format_clock, format_elapsed
 from paceline._core.pace import PaceStatistics
+from paceline._core.ranges import Range
 from paceline.cli.progress.figures import format_breaker, format_pace, format_rate
 from paceline.runs.progress import ProgressMeter
 from paceline.typing import ProcessorStatistics
@@ -142,3 +144,17 @@ def test_a_rate_needs_no_two_snapshots_in_the_window():
 def test_items_of_earlier_runs_count_as_done():
     progress = ProgressMeter(1_000, 1_000, done_before=400).read(0.0, statistics(100))
     assert (progress.done, progress.total) == (500, 1_000)
+
+
+def test_the_cost_at_the_end_is_corrected_by_the_items_that_are_done():
+    meter = ProgressMeter(1_000, quote=Range(1.0, 2.0, 3.0))
+    assert meter.read(0.0, attrs.evolve(statistics(0), cost=0.0)).cost_at_end == Range(1.0, 2.0, 3.0)
+    for done in range(100, 1_000, 100):
+        progress = meter.read(done, attrs.evolve(statistics(done), cost=0.01 * done))
+    assert progress.cost_at_end.low < progress.cost_at_end.likely == pytest.approx(10.0)
+    assert meter.read(1_000.0, attrs.evolve(statistics(1_000), cost=10.0)).cost_at_end == Range(10.0, 10.0, 10.0)
+
+
+def test_an_unknown_price_or_number_of_items_leaves_the_cost_at_the_end_unknown():
+    assert ProgressMeter(1_000).read(0.0, statistics(10)).cost_at_end is None
+    assert ProgressMeter(None).read(0.0, attrs.evolve(statistics(10), cost=1.0)).cost_at_end is None
