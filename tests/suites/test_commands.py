@@ -110,3 +110,49 @@ def test_a_full_disk_is_one_sentence_and_the_answers_so_far_are_stored(capfd, tm
         assert main(command) == 3
     assert "out: cannot be written to: No space left on device; the answers so far are stored" in capfd.readouterr().err
     assert main(command) == 0
+
+
+WHOLE = ["suite", "run", "gsm8k-100", "-m", "sim:rate=500,latency=0.01", "-q"]
+CAPPED = [*WHOLE, "-o", "out", "--price", "in=1,out=2"]
+
+
+@pytest.mark.parametrize("cap", [["--max-cost", "0.0001"], ["--max-total-tokens", "100"]])
+def test_a_suite_whose_budget_is_used_up_says_so_and_goes_on_under_a_higher_one(capfd, cap):
+    assert main([*CAPPED, *cap]) == 4
+    out, err = capfd.readouterr()
+    assert "unanswered  12 pending" in out
+    assert "stopped     the budget is used up" in out
+    assert (
+        err
+        == "paceline: the same command with a higher --max-cost or --max-total-tokens calls and scores what is missing\n"
+    )
+    assert main([*CAPPED, cap[0], "1000000"]) == 0
+    capped = capfd.readouterr().out
+    assert main([*WHOLE, "--price", "in=1,out=2", "-o", "whole"]) == 0
+    whole = capfd.readouterr().out
+    assert capped.splitlines()[:4] == whole.splitlines()[:4]  # accuracy, tokens and cost
+
+
+def test_a_cap_in_usd_without_a_price_is_refused_before_anything_is_called(capfd, tmp_path):
+    assert main([*WHOLE, "-o", "out", "--max-cost", "1"]) == 2
+    assert "--max-cost: needs the price of each model, and none is known of sim" in capfd.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_suite_that_reaches_its_deadline_goes_on_later(capfd):
+    command = ["suite", "run", "gsm8k-100", "-m", "sim:rate=500,latency=0.3", "-o", "out", "-q"]
+    assert main([*command, "--deadline", "0.1"]) == 1
+    out, err = capfd.readouterr()
+    assert "unanswered  12 pending" in out
+    assert "calls and scores what is missing" in err
+    assert main(command) == 0
+
+
+def test_answers_of_another_model_are_not_mixed_with_those_of_a_folder(capfd):
+    assert main(CAPPED) == 0
+    capfd.readouterr()
+    assert main([*CAPPED, "--seed", "3"]) == 2
+    err = capfd.readouterr().err
+    assert "out: has answers that were asked for in another way" in err
+    assert "name another folder with -o" in err
+    assert err.count("\n") == 1

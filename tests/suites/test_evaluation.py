@@ -2,11 +2,12 @@
 
 import json
 import sqlite3
+from string import Formatter
 
 import anyio
 import pytest
 
-from paceline import CallableStrategy, CallError, Price, ProcessorConfig
+from paceline import Budget, CallableStrategy, CallError, Price, ProcessorConfig
 from paceline.exceptions import ConfigurationError, SourceError
 from paceline.llm_strategies import ModelEscalation
 from paceline.runs import RunControl
@@ -236,6 +237,58 @@ async def test_a_grader_without_a_grade_leaves_a_sample_unscored():
 
     result = await evaluate(sums(2, ModelGraded(CallableStrategy(grade))), Calculator())
     assert (result.scored, result.unscored) == (0, 2)
+
+
+async def test_a_grader_over_the_budget_leaves_a_sample_unanswered_and_is_asked_under_a_higher_one(tmp_path):
+    async def grade(_prompt):
+        return "GRADE: C"
+
+    grader = CallableStrategy(grade, price=Price(1_000.0, 1_000.0))
+    asked = Calculator()
+    asked.price = Price(0.001, 0.001)
+    suite = sums(3, ModelGraded(grader))
+    capped = await evaluate(suite, asked, folder=tmp_path, config=ProcessorConfig(budget=Budget(usd=0.5)))
+    assert (capped.unanswered, capped.unscored, capped.is_over_budget) == ({"pending": 3}, 0, True)
+    assert "budget" in capped.stopped
+    again = await evaluate(suite, asked, folder=tmp_path, config=ProcessorConfig(budget=Budget(usd=1e6)))
+    assert (again.accuracy, again.is_over_budget, again.stopped) == (1, False, None)
+    assert sum(asked.board.calls.values()) == 3
+
+
+async def test_a_cap_in_usd_needs_the_prices_of_model_and_grader_before_anything_is_asked():
+    priced = Calculator()
+    priced.price = Price(1.0, 1.0)
+    config = ProcessorConfig(budget=Budget(usd=1))
+    for strategy, score in ((Calculator(), numeric), (priced, ModelGraded(CallableStrategy(_nothing)))):
+        with pytest.raises(ConfigurationError, match="no price is known"):
+            await evaluate(sums(2, score), strategy, config=config)
+        assert not strategy.board.calls
+
+
+async def test_the_time_of_all_runs_is_kept(tmp_path):
+    first = await evaluate(sums(4), Calculator(0.2), folder=tmp_path)
+    again = await evaluate(sums(4), Calculator(0.2), folder=tmp_path)
+    assert again.total_seconds >= first.total_seconds >= 0.2
+
+
+async def test_a_template_is_parsed_once_for_all_items_with_the_same_fields(monkeypatch, anyio_backend_name):
+    parsed = []
+    parse = Formatter.parse
+    monkeypatch.setattr(Formatter, "parse", lambda self, text: parsed.append(text) or parse(self, text))
+    prompt, answer = f"{anyio_backend_name}: {{a}} and {{b}}?", f" {anyio_backend_name} {{target}}"
+    suite = Suite("new", [], prompt, exact, examples=[Question("x", {"a": 1, "b": 2}, "3")], answer=answer)
+    shown = f"{anyio_backend_name}: 1 and 2? {anyio_backend_name} 3\n\n"
+    assert suite.ask(Question("1", {"a": 3, "b": 4})) == f"{shown}{anyio_backend_name}: 3 and 4?"
+    assert suite.ask(Question("2", {"a": 5, "b": 6})) == f"{shown}{anyio_backend_name}: 5 and 6?"
+    assert sorted(parsed) == sorted([prompt, answer])
+
+
+@pytest.mark.parametrize(
+    ("prompt", "what"), [("{c}", "has no field 'c'"), ("{a", "cannot be read"), ("?", "names no field")]
+)
+async def test_what_is_wrong_with_a_template_names_suite_and_item(prompt, what):
+    with pytest.raises(ConfigurationError, match=f"^suite s, item 7: .*{what}"):
+        Suite("s", [], prompt, exact).ask(Question("7", {"a": 1}))
 
 
 async def test_a_ladder_is_named_by_its_models():

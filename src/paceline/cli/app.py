@@ -322,7 +322,7 @@ def list_suites() -> int:
     return verb.list_suites()
 
 
-@suites.command(name="run", sort_key=2)
+@suites.command(name="run", sort_key=2, help_epilogue=_CODES)
 def run_suite(  # noqa: D417 - options have their own help
     suite: Annotated[str, Parameter(name="SUITE", show_default=False)], /, options: SuiteArguments | None = None
 ) -> int:

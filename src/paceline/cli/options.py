@@ -145,8 +145,55 @@ _FileFormat: TypeAlias = Annotated[FileFormat | None, _in_group("Output", show_d
 
 
 @Parameter(name="*")
-@attrs.frozen(kw_only=True)
-class _StartArguments:
+@attrs.frozen(kw_only=True, slots=False)
+class _CallingArguments:
+    """Arguments of the verbs that make calls."""
+
+    deadline: Annotated[float | None, _in_group("Run", metavar="SECONDS", show_default=False)] = None
+    """Maximum seconds for the run; the rest stays pending."""
+    quiet: Annotated[bool, _in_group("Run", alias="-q", **_FLAG)] = False
+    """Show the summary only, no progress."""
+    verbose: Annotated[bool, _in_group("Run", alias="-v", **_FLAG)] = False
+    """Show the complete log, with tracebacks."""
+
+
+@Parameter(name="*")
+@attrs.frozen(kw_only=True, slots=False)
+class _NewRunArguments:
+    """Arguments of the verbs that start without a journal: how models are called, and for how much."""
+
+    escalate: _Models = ()
+    """Models, cheapest first; a prompt with a bad answer goes to the next."""
+    system: Annotated[FilePath | None, _in_group("Model", **_FILE)] = attrs.field(default=None, metadata=_IS_PATH)
+    """File with the system instruction, in UTF-8."""
+    schema: Annotated[FilePath | None, _in_group("Model", **_FILE)] = attrs.field(default=None, metadata=_IS_PATH)
+    """Validate answers against a JSON schema; retry mismatches."""
+    temperature: _Temperature = None
+    """Temperature from 0 to 2: how much answers differ."""
+    max_tokens: _Integer = None
+    """Upper bound on the tokens of an answer, reasoning included."""
+    reasoning_effort: _Effort = None
+    """Reasoning before the answer: none, minimal, low, medium, high, xhigh or max."""
+    option: _ModelOptions = ()
+    """Set anything else that the provider takes, such as top_p=0.9; may be repeated."""
+    price: _Prices = ()
+    """Price in USD per million tokens: in=0.25,out=2.00[,cached=..,written=..], as=openai/gpt-5, or MODEL:in=..,out=.. for one of several. [default: a list]"""
+
+    max_workers: Annotated[int, _in_group("Run", **_WHOLE)] = 1_000
+    """Upper bound on concurrent calls; rarely needed."""
+    timeout: Annotated[float, _in_group("Run", metavar="SECONDS")] = 120.0
+    """Maximum seconds per call."""
+    keep_going: Annotated[bool, _in_group("Run", **_FLAG)] = False
+    """Go on although the first calls all fail alike."""
+    max_cost: _MaxCost = ()
+    """Maximum cost in USD, earlier runs of the journal included, such as 5.00; MODEL:2.00 for one model; the rest stays pending."""
+    max_total_tokens: _MaxTokens = None
+    """Maximum tokens of all calls, input and output together; the rest stays pending."""
+
+
+@Parameter(name="*")
+@attrs.frozen(kw_only=True, slots=False)
+class _StartArguments(_CallingArguments):
     """Arguments of the verbs that start a run."""
 
     overwrite: Annotated[bool, _in_group("Output", **_FLAG)] = False
@@ -155,54 +202,33 @@ class _StartArguments:
     """Failed items to run again: transient, failed (all), none, or kinds such as timeout,bug. [default: transient]"""
     allow_changes: Annotated[bool, _in_group("Journal", **_FLAG)] = False
     """Continue although input, model or settings have changed."""
-    deadline: Annotated[float | None, _in_group("Run", metavar="SECONDS", show_default=False)] = None
-    """Maximum seconds for the run; the rest stays pending."""
     dry_run: Annotated[bool, _in_group("Run", **_FLAG)] = False
     """Check everything and print the plan; make no call."""
     json: Annotated[bool, _in_group("Run", **_FLAG)] = False
     """Print the summary, or the plan, as one JSON object."""
-    quiet: Annotated[bool, _in_group("Run", alias="-q", **_FLAG)] = False
-    """Show the summary only, no progress."""
-    verbose: Annotated[bool, _in_group("Run", alias="-v", **_FLAG)] = False
-    """Show the complete log, with tracebacks."""
     config: Annotated[FilePath | None, _in_group("Run", **_FILE)] = attrs.field(default=None, metadata=_IS_PATH)
     """Read options from a TOML file."""
 
 
-def _own_first(_: type, fields: list[attrs.Attribute[Any]]) -> list[attrs.Attribute[Any]]:
-    """Order the arguments of a verb as its help shows them: its own before those of `_StartArguments`."""
-    shared = {field.name for field in attrs.fields(_StartArguments)}
-    return sorted(fields, key=lambda field: field.name in shared)
+def _as_shown(_: type, fields: list[attrs.Attribute[Any]]) -> list[attrs.Attribute[Any]]:
+    """Order the arguments of a verb as its help shows them: the model, how it is called, the verb's own, what verbs that start share."""
+    calls = {field.name for field in attrs.fields(_NewRunArguments)}
+    starts = {field.name for field in attrs.fields(_StartArguments)}
+    return sorted(fields, key=lambda field: (field.name != "model", field.name not in calls, field.name in starts))
 
 
 @Parameter(name="*")
-@attrs.frozen(kw_only=True, field_transformer=_own_first)
-class RunArguments(_StartArguments):
+@attrs.frozen(kw_only=True, field_transformer=_as_shown)
+class RunArguments(_NewRunArguments, _StartArguments):
     """Arguments of `run`, without the input, which is positional."""
 
     model: Annotated[str | None, _in_group("Model", metavar="NAME", alias="-m")] = None
     """Model: gemini-2.5-flash, gpt-5-mini, claude-haiku-4-5, openai:NAME@http://HOST/v1, or sim[:rate=50,...]. [default: that of a batch file's lines]"""
-    escalate: _Models = ()
-    """Models, cheapest first; a prompt with a bad answer goes to the next."""
-    system: Annotated[FilePath | None, _in_group("Model", **_FILE)] = attrs.field(default=None, metadata=_IS_PATH)
-    """File with the system instruction, in UTF-8."""
     cache: Annotated[bool, _in_group("Model", **_FLAG)] = False
     """Share the system instruction in a cache (Gemini only)."""
-    schema: Annotated[FilePath | None, _in_group("Model", **_FILE)] = attrs.field(default=None, metadata=_IS_PATH)
-    """Validate answers against a JSON schema; retry mismatches."""
 
-    temperature: _Temperature = None
-    """Temperature from 0 to 2: how much answers differ."""
-    max_tokens: _Integer = None
-    """Upper bound on the tokens of an answer, reasoning included."""
-    reasoning_effort: _Effort = None
-    """Reasoning before the answer: none, minimal, low, medium, high, xhigh or max."""
     seed: _Integer = None
     """Seed for answers that can be repeated, if the provider has one."""
-    option: _ModelOptions = ()
-    """Set anything else that the provider takes, such as top_p=0.9; may be repeated."""
-    price: _Prices = ()
-    """Price in USD per million tokens: in=0.25,out=2.00[,cached=..,written=..], as=openai/gpt-5, or MODEL:in=..,out=.. for one of several. [default: a list]"""
 
     input_format: Annotated[InputFormat | None, _in_group("Input", **_FORMAT)] = None
     """Format: jsonl, json, openai, gemini, anthropic, csv, parquet or text. [default: by name and content]"""
@@ -239,20 +265,9 @@ class RunArguments(_StartArguments):
     durability: Annotated[Durability, _in_group("Journal", metavar="LEVEL", show_choices=False)] = "normal"
     """Use full to survive power failures."""
 
-    max_workers: Annotated[int, _in_group("Run", **_WHOLE)] = 1_000
-    """Upper bound on concurrent calls; rarely needed."""
-    timeout: Annotated[float, _in_group("Run", metavar="SECONDS")] = 120.0
-    """Maximum seconds per call."""
-    keep_going: Annotated[bool, _in_group("Run", **_FLAG)] = False
-    """Go on although the first calls all fail alike."""
-    max_cost: _MaxCost = ()
-    """Maximum cost in USD, earlier runs of the journal included, such as 5.00; MODEL:2.00 for one model; the rest stays pending."""
-    max_total_tokens: _MaxTokens = None
-    """Maximum tokens of all calls, input and output together; the rest stays pending."""
-
 
 @Parameter(name="*")
-@attrs.frozen(kw_only=True, field_transformer=_own_first)
+@attrs.frozen(kw_only=True, field_transformer=_as_shown)
 class ResumeArguments(_StartArguments):
     """Arguments of `resume`; None: as in the journal."""
 
@@ -353,30 +368,14 @@ class ReportArguments:
 
 
 @Parameter(name="*")
-@attrs.frozen(kw_only=True)
-class SuiteArguments:
+@attrs.frozen(kw_only=True, field_transformer=_as_shown)
+class SuiteArguments(_NewRunArguments, _CallingArguments):
     """Arguments of `suite run`."""
 
     model: Annotated[str | None, _in_group("Model", metavar="NAME", alias="-m")] = None
     """Model: gemini-2.5-flash, gpt-5-mini, claude-haiku-4-5, openai:NAME@http://HOST/v1, or sim[:rate=50,...]."""
-    escalate: _Models = ()
-    """Models, cheapest first; a question with an invalid answer goes to the next."""
-    system: Annotated[FilePath | None, _in_group("Model", **_FILE)] = attrs.field(default=None, metadata=_IS_PATH)
-    """File with the system instruction, in UTF-8."""
-    schema: Annotated[FilePath | None, _in_group("Model", **_FILE)] = attrs.field(default=None, metadata=_IS_PATH)
-    """Validate answers against a JSON schema; retry mismatches."""
-    temperature: _Temperature = None
-    """Temperature from 0 to 2: how much answers differ."""
-    max_tokens: _Integer = None
-    """Upper bound on the tokens of an answer, reasoning included."""
-    reasoning_effort: _Effort = None
-    """Reasoning before the answer: none, minimal, low, medium, high, xhigh or max."""
     seed: _Integer = None
     """Seed of the first sample; each further sample has the next one."""
-    option: _ModelOptions = ()
-    """Set anything else that the provider takes, such as top_p=0.9; may be repeated."""
-    price: _Prices = ()
-    """Price in USD per million tokens: in=0.25,out=2.00, or MODEL:in=..,out=.. for one of several. [default: a list]"""
 
     samples: Annotated[int, _in_group("Run", **_WHOLE)] = 1
     """Samples of each item, each a call of its own; with more than one, pass@k is reported."""
@@ -386,15 +385,5 @@ class SuiteArguments:
         attrs.field(default=None, metadata=_IS_PATH)
     )
     """Folder for result, transcript and journal. [default: SUITE.MODEL]"""
-    max_workers: Annotated[int, _in_group("Run", **_WHOLE)] = 1_000
-    """Upper bound on concurrent calls; rarely needed."""
-    timeout: Annotated[float, _in_group("Run", metavar="SECONDS")] = 120.0
-    """Maximum seconds per call."""
-    keep_going: Annotated[bool, _in_group("Run", **_FLAG)] = False
-    """Go on although the first calls all fail alike."""
     json: Annotated[bool, _in_group("Run", **_FLAG)] = False
     """Print the result as one JSON object."""
-    quiet: Annotated[bool, _in_group("Run", alias="-q", **_FLAG)] = False
-    """Show the result only, no progress."""
-    verbose: Annotated[bool, _in_group("Run", alias="-v", **_FLAG)] = False
-    """Show the complete log, with tracebacks."""

@@ -20,6 +20,7 @@ from typing import Any, Unpack
 
 from anyio import CancelScope, create_task_group, current_time, sleep, to_thread
 
+from .._core.budget import Budget
 from .._core.config import ProcessorConfig
 from .._core.exceptions import ConfigurationError, PacelineError
 from ..abc import LLMCallStrategy
@@ -28,6 +29,7 @@ from ..pool import Pool, open_pool
 from ..prompts import run_blocking
 from ..runs.progress import ProgressMeter
 from ..runs.runner import Callbacks, RunHooks
+from .graded import ModelGraded
 from .results import JOURNAL, SuiteResult
 from .suite import CheckedScorer, Suite
 from .suite_run import SuiteRun
@@ -56,11 +58,12 @@ async def evaluate(  # noqa: PLR0913 - all but two have good defaults
         samples: Samples of each item, 1 or more.
         limit: Items to take from the start of the suite; None: all.
         folder: Where to keep the journal, the transcript and the summary; it is created. None: nothing is kept.
-        config: Settings of the pool; None: the defaults.
+        config: Settings of the pool, such as a budget for all its calls, graders' and earlier runs' included; None: the defaults.
         hooks: Callbacks and control, see `paceline.runs.RunHooks`.
 
     Raises:
-        ConfigurationError: An argument is out of its bounds, or the suite or its data cannot be used. Nothing was called.
+        ConfigurationError: An argument is out of its bounds, the suite or its data cannot be used, or a price that the budget needs is not
+            known. Nothing was called.
         JournalError: The folder's journal cannot be used; an UnsavedError has the answers that it could not store.
         OSError: The transcript cannot be written; the journal has the answers so far.
     """
@@ -70,12 +73,13 @@ async def evaluate(  # noqa: PLR0913 - all but two have good defaults
         strategy = partial(_same, strategy)
     if isinstance(suite.score, CheckedScorer):
         await to_thread.run_sync(suite.score.check)
+    callbacks = Callbacks(**hooks)
+    config = ProcessorConfig() if config is None else config
+    await _require_prices(config.budget, strategy, suite)
     journal = None
     if folder is not None:
         await to_thread.run_sync(_make_folder, Path(folder))
         journal = SqliteJournal(Path(folder, JOURNAL), dedupe=False)
-    callbacks = Callbacks(**hooks)
-    config = ProcessorConfig() if config is None else config
     total = samples * await to_thread.run_sync(_count, suite, limit)
     failure: Exception | None = None
     async with open_pool(config, journal=journal, observers=callbacks.observers) as pool:
@@ -106,6 +110,17 @@ def _make_folder(folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise ConfigurationError(f"{folder}: is not a folder that can be written to: {error.strerror}") from None
+
+
+async def _require_prices(budget: Budget | None, strategy: Callable[[int], LLMCallStrategy[Any]], suite: Suite) -> None:
+    """Raise ConfigurationError if a budget in USD cannot be kept, as a model has no price."""
+    if budget is None or not budget.has_usd:
+        return
+    from ..llm_strategies.prices import require_prices  # noqa: PLC0415 - only where it is needed
+
+    await require_prices(budget, strategy(0))
+    if isinstance(suite.score, ModelGraded):
+        await require_prices(budget, suite.score.strategy)
 
 
 def _cause_of(error: Exception) -> Exception:

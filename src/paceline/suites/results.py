@@ -66,10 +66,16 @@ class SuiteResult:
     """USD of all calls; None: a price is not known."""
     seconds: float
     """Seconds of this run; recalled answers take none."""
+    total_seconds: float
+    """Seconds of all runs, from the journal; one that was killed lasts until the last call that it recorded."""
     goodput: float
     """Answers per second of this run."""
     refusals: int
     """Calls of this run that providers refused."""
+    stopped: str | None = None
+    """Why this run ended early; None: it did not."""
+    is_over_budget: bool = False
+    """Whether that is the budget: the same suite with a higher one goes on."""
 
     @property
     def is_complete(self) -> bool:

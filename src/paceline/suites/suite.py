@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
+from functools import cached_property, lru_cache
 from typing import Any, Protocol, TypeAlias, runtime_checkable
 
 import attrs
 
 from .._core.exceptions import ConfigurationError
 from .._core.prompt import Prompt
-from ..files.template import parse_template
+from ..files.template import Template, parse_template
 from ..files.types import InputError, LineError
 
 _BETWEEN = "\n\n"  # one example and the next
@@ -136,21 +137,31 @@ class Suite:
         """
         if callable(self.prompt):
             return self.prompt(item)
-        shown = [
-            f"{self._fill(self.prompt, example)}{self._fill(self.answer, example, target=example.target)}"
-            for example in self.examples
-        ]
-        return _BETWEEN.join([*shown, self._fill(self.prompt, item)])
+        return self._shown + self._fill(self.prompt, item, item.fields)
 
-    def _fill(self, template: str, item: Question, **more: Any) -> str:
-        fields = {**item.fields, **more}
+    @cached_property
+    def _shown(self) -> str:
+        """The examples with their answers, and a blank line after each."""
+        template = "" if callable(self.prompt) else self.prompt
+        answered = (
+            (self._fill(template, one, one.fields), self._fill(self.answer, one, {**one.fields, "target": one.target}))
+            for one in self.examples
+        )
+        return "".join(f"{asked}{answer}{_BETWEEN}" for asked, answer in answered)
+
+    def _fill(self, template: str, item: Question, fields: Mapping[str, Any]) -> str:
         try:
-            parsed = parse_template(
-                template, [*fields], f"suite {self.name}, item {item.id}", noun="field", nested=True
-            )
-            return parsed.fill(fields)[0]
-        except (InputError, LineError) as error:
-            raise ConfigurationError(str(error)) from None
+            return _parsed(template, tuple(fields)).fill(fields)[0]
+        except InputError as error:
+            raise ConfigurationError(f"suite {self.name}, item {item.id}{error}") from None
+        except LineError as error:
+            raise ConfigurationError(f"suite {self.name}, item {item.id}: {error}") from None
+
+
+@lru_cache(maxsize=64)
+def _parsed(template: str, fields: tuple[str, ...]) -> Template:
+    """Return a template, once for all items with the same fields. What is wrong with it is said without a place."""
+    return parse_template(template, fields, "", noun="field", nested=True)
 
 
 def targets_of(item: Question) -> list[str]:

@@ -23,12 +23,12 @@ import attrs
 from anyio import CancelScope, CapacityLimiter, create_task_group, current_time, to_thread
 from anyio.abc import TaskGroup
 
-from .._core.exceptions import ConfigurationError
-from .._core.fault import FaultKind
+from .._core.exceptions import BudgetError, Busy, ConfigurationError
+from .._core.fault import Fault, FaultKind, FaultReason
 from .._core.prompt import Prompt
 from .._core.results import WorkItemResult
 from ..abc import LLMCallStrategy, LLMWorkItem
-from ..journal.reader import JournalReader
+from ..journal.aggregates import JournalAggregates
 from ..pool import Pool
 from .graded import ModelGraded
 from .results import JOURNAL, SUMMARY, TRANSCRIPT, WRONG, SuiteResult, Tally, models_of
@@ -76,6 +76,7 @@ class SuiteRun:
         self._seconds = 0.0
         self._answers = 0
         self._refusals = 0
+        self._stopped: Fault | None = None
 
     async def execute(self) -> None:
         """Ask all questions, and score the answers."""
@@ -99,6 +100,7 @@ class SuiteRun:
         self._refusals = self._pool.statistics().rate_limit_count
         if results is not None:
             self._answers = max(0, results.batch.succeeded - results.batch.recalled)
+            self._stopped = self._stopped or results.batch.stopped
 
     def _items(self) -> Iterator[LLMWorkItem[Any]]:
         for question in self._questions:
@@ -169,6 +171,10 @@ class SuiteRun:
         self._count(result)
         if score is not None:
             self._tally.score(asked.item, score.value)
+        elif isinstance(problem, BudgetError | Busy):  # the grader was not asked
+            reason = FaultReason.BUDGET if isinstance(problem, BudgetError) else None
+            self._stopped = self._stopped or Fault(FaultKind.PENDING, str(problem), reason=reason)
+            self._lose(_PENDING, 1)
         elif problem is not None:
             self._tally.unscored += 1
         elif result.error is not None:
@@ -231,9 +237,10 @@ class SuiteRun:
         first = self._strategies[0]
         ladder = [first] if first.ladder is None else first.ladder.steps
         cost = None if tally.has_unknown_cost else tally.cost
-        spent = (tally.input_tokens, tally.output_tokens, cost)
+        spent = (tally.input_tokens, tally.output_tokens, cost, self._seconds)
         if self._folder is not None:
             spent = _spent(self._folder / JOURNAL)
+        stopped = self._stopped
         result = SuiteResult(
             suite=self._suite.name,
             model=models_of([step.model or step.quota for step in ladder]),
@@ -249,8 +256,11 @@ class SuiteRun:
             output_tokens=spent[1],
             cost=spent[2],
             seconds=self._seconds,
+            total_seconds=spent[3],
             goodput=self._answers / self._seconds if self._seconds > 0 else 0.0,
             refusals=self._refusals,
+            stopped=None if stopped is None else stopped.message,
+            is_over_budget=stopped is not None and stopped.reason is FaultReason.BUDGET,
         )
         if self._folder is not None:
             _part(self._folder).replace(self._folder / TRANSCRIPT)
@@ -274,10 +284,18 @@ def _part(folder: Path) -> Path:
     return folder / f"{TRANSCRIPT}.part"
 
 
-def _spent(journal: Path) -> tuple[int, int, float | None]:
-    """Return the tokens and the cost of all calls that a journal knows, over all runs."""
-    with JournalReader(journal) as reader:
-        uses = reader.models()
+def _spent(journal: Path) -> tuple[int, int, float | None, float]:
+    """Return the tokens and the cost of all calls that a journal knows, and the seconds of its runs."""
+    with JournalAggregates(journal) as reader:
+        uses, runs, totals = reader.models(), reader.runs(), reader.run_totals()
     costs = [cost for _, cost in uses]
     cost = None if None in costs else sum(cost for cost in costs if cost is not None)
-    return sum(use.usage.input_tokens for use, _ in uses), sum(use.usage.output_tokens for use, _ in uses), cost
+    seconds = [
+        max(0.0, run.ended - run.began) if run.ended is not None else totals[run.run].last if run.run in totals else 0.0
+        for run in runs
+    ]
+    tokens_in, tokens_out = (
+        sum(use.usage.input_tokens for use, _ in uses),
+        sum(use.usage.output_tokens for use, _ in uses),
+    )
+    return tokens_in, tokens_out, cost, sum(seconds)

@@ -5,23 +5,25 @@ from __future__ import annotations
 import json
 import math
 import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import attrs
 
+from ..._core.exceptions import JournalChangedError
 from ..._core.quantity import quantity
 from ..._core.results import UnsavedError
 from ...abc import LLMCallStrategy
 from ...runs.options import RunOptions
-from ...runs.setup import strategy_of
+from ...runs.setup import budget_of_run, strategy_of
 from ...suites import SuiteResult, find, listed, read_result
 from ...suites import compare as compare_results
 from ...suites import run as run_suite
 from ..console import print_json, print_message, print_output
-from ..exit_codes import FAILED, OK, SIGNALLED, UNSAVED
+from ..exit_codes import FAILED, OK, OVER_BUDGET, SIGNALLED, UNSAVED
 from ..foreground import Foreground
-from ..options import SuiteArguments
+from ..options import SuiteArguments, UsageError
 from ..progress.display import Display, Lines, Progress, can_draw
 from ..progress.figures import PaceSteps
 from ..progress.panel import PacePanel
@@ -48,21 +50,28 @@ def run(name: str, options: RunOptions, arguments: SuiteArguments) -> int:
     folder = default_folder(name, options) if arguments.output is None else Path(arguments.output)
     steps = PaceSteps()
     progress = _progress(steps, quiet=arguments.quiet)
+    strategies = _strategies(options, arguments.samples)
+    budget = budget_of_run(options, strategies(0))
     try:
         with Foreground(progress, verbose=arguments.verbose) as foreground:
             result = run_suite(
                 suite,
-                _strategies(options, arguments.samples),
+                strategies,
                 samples=arguments.samples,
                 limit=options.limit,
                 folder=folder,
-                config=options.processor,
+                config=attrs.evolve(options.processor, budget=budget),
                 on_progress=foreground.on_progress,
                 progress_period=progress.period,
                 on_message=foreground.on_message,
                 observers=() if arguments.quiet else [steps],
                 control=foreground.control,
             )
+    except JournalChangedError as error:
+        raise UsageError(
+            f"{folder}: has answers that were asked for in another way: {error.changes[0].partition(': ')[2]}; "
+            "name another folder with -o"
+        ) from None
     except (OSError, UnsavedError) as error:
         reason = error.strerror if isinstance(error, OSError) else error
         print_message(
@@ -75,9 +84,12 @@ def run(name: str, options: RunOptions, arguments: SuiteArguments) -> int:
         print_output(summary(result))
         print_output(f"transcript: {folder / 'transcript.jsonl'}")
     if not result.is_complete:
-        print_message("the same command calls and scores what is missing")
+        higher = " with a higher --max-cost or --max-total-tokens" if result.is_over_budget else ""
+        print_message(f"the same command{higher} calls and scores what is missing")
     if foreground.signal is not None:
         return SIGNALLED + foreground.signal
+    if result.is_over_budget and not result.is_complete:
+        return OVER_BUDGET
     return OK if result.is_complete else FAILED
 
 
@@ -120,9 +132,15 @@ def summary(result: SuiteResult) -> str:
         lines += [f"pass@{k:<7} {_percent(value)}" for k, value in result.pass_at.items() if result.samples > 1]
     lines.append(f"tokens      {result.input_tokens:,} in, {result.output_tokens:,} out")
     lines.append(f"cost        {_cost(result)}")
-    lines.append(f"time        {result.seconds:.1f} s, {result.goodput:.1f} answers/s, {result.refusals:,} refusals")
+    over_all = (
+        f" ({result.total_seconds:.1f} s with earlier runs)" if result.total_seconds > 1.5 * result.seconds else ""
+    )
+    lines.append(
+        f"time        {result.seconds:.1f} s{over_all}, {result.goodput:.1f} answers/s, {result.refusals:,} refusals"
+    )
     lines += [f"unanswered  {count:,} {kind}" for kind, count in result.unanswered.items()]
     lines += [f"unscored    {result.unscored:,}: the scorer raised; the transcript says why"] if result.unscored else []
+    lines += [f"stopped     {result.stopped}"] if result.stopped is not None else []
     return "\n".join(lines)
 
 
@@ -132,10 +150,11 @@ def default_folder(name: str, options: RunOptions) -> Path:
     return Path(_NOT_IN_A_NAME.sub("-", ".".join((stem, *options.models))).strip("-"))
 
 
-def _strategies(options: RunOptions, samples: int) -> Any:
-    """Return the strategy; with a seed and several samples, a function that gives each sample a seed of its own."""
+def _strategies(options: RunOptions, samples: int) -> Callable[[int], LLMCallStrategy[Any]]:
+    """Return a function of the number of a sample; with a seed and several samples, each has a seed of its own."""
     if options.seed is None or samples == 1:
-        return strategy_of(options)
+        strategy = strategy_of(options)
+        return lambda _: strategy
 
     def of_sample(sample: int) -> LLMCallStrategy[Any]:
         return strategy_of(attrs.evolve(options, seed=(options.seed or 0) + sample))
@@ -150,7 +169,7 @@ def _progress(steps: PaceSteps, *, quiet: bool) -> Progress:
 
 
 def _cells(result: SuiteResult) -> list[str]:
-    return [result.model, _percent(result.accuracy), _interval(result), _cost(result), f"{result.seconds:.1f}"]
+    return [result.model, _percent(result.accuracy), _interval(result), _cost(result), f"{result.total_seconds:.1f}"]
 
 
 def _percent(share: float) -> str:
