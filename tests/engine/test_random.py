@@ -165,7 +165,7 @@ def test_every_item_has_exactly_one_result_whatever_happens(backend, plans, conf
     batch = processor.batch
     assert sorted(int(result.item_id) for result in batch.results) == list(range(len(plans)))
     assert all(result.success == (result.error is None) for result in batch.results)
-    assert batch.succeeded + batch.failed == batch.total_items == len(plans)
+    assert batch.succeeded + batch.failed + batch.pending == batch.total_items == len(plans)
     assert Counter(r.error.kind for r in batch.results if r.error) == batch.failures
     stats = processor.statistics()
     assert stats.workers == stats.in_flight == stats.waiting == 0

@@ -47,7 +47,7 @@ class BatchCompleted:
     succeeded: int
     """Items with an output."""
     failed: int
-    """Items without an output, pending ones included."""
+    """Items that were settled with a fault; pending ones are not among them."""
     pending: int = 0
     """Items that were left when the batch ended: they can run again."""
     seconds: float

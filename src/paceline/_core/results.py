@@ -74,7 +74,7 @@ class BatchResult(Generic[T]):
     succeeded: int = attrs.field(default=attrs.Factory(_count_succeeded, takes_self=True))
     """Items with an output."""
     failures: Mapping[FaultKind, int] = attrs.field(default=attrs.Factory(_count_failures, takes_self=True))
-    """Items without an output, by kind of fault."""
+    """Items without an output, by the kind of the fault in their results; those that were left have the kind `pending`."""
     messages: tuple[FaultGroup, ...] = attrs.field(default=attrs.Factory(_group_messages, takes_self=True))
     """The most frequent messages of failed items, at least one of each kind, with their numbers; pending items have none."""
     usage: TokenUsage = attrs.field(default=attrs.Factory(_add_usage, takes_self=True))
@@ -106,12 +106,12 @@ class BatchResult(Generic[T]):
     @property
     def total_items(self) -> int:
         """Accepted items."""
-        return self.succeeded + self.failed
+        return self.succeeded + self.failed + self.pending
 
     @property
     def failed(self) -> int:
-        """Items without an output, pending ones included."""
-        return sum(self.failures.values())
+        """Items that were settled with a fault. Pending items have not failed: they can run again."""
+        return sum(self.failures.values()) - self.pending
 
     @property
     def pending(self) -> int:
@@ -150,7 +150,7 @@ class BatchResult(Generic[T]):
     def _repr_html_(self) -> str:
         """Return the outcome as a small table, as a notebook shows it."""
         pending = f", {self.pending:,} pending" if self.pending else ""
-        head = f"{quantity(self.total_items, 'item')}: {self.succeeded:,} succeeded, {self.failed - self.pending:,} failed{pending}"
+        head = f"{quantity(self.total_items, 'item')}: {self.succeeded:,} succeeded, {self.failed:,} failed{pending}"
         usage = self.usage
         facts = [
             ("time", f"{self.seconds:,.1f} s"),

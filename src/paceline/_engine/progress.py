@@ -65,7 +65,7 @@ class ProgressMeter:
             wall_time: Current time in seconds since 1970.
         """
         lanes = statistics.lanes.values()
-        failed = statistics.failed - statistics.pending
+        failed = statistics.failed
         done = self._done_before + statistics.succeeded + failed
         mark = _Mark(now, sum(lane.served for lane in lanes), done)
         self._marks.append(mark)

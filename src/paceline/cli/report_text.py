@@ -97,7 +97,7 @@ def report_data(report: RunReport, *, code: int, signal: int | None) -> dict[str
     return {
         "items": batch.total_items,
         "succeeded": batch.succeeded,
-        "failed": batch.failed - batch.pending,
+        "failed": batch.failed,
         "pending": batch.pending,
         "failures": {
             str(kind): count for kind, count in sorted(batch.failures.items()) if kind is not FaultKind.PENDING
@@ -183,7 +183,7 @@ def _hints_of(report: RunReport) -> list[str]:
     batch = report.batch
     if report.journal is None:
         return hints(batch, _file_of(report))
-    is_only_left = batch.failed == batch.pending and not batch.systematic
+    is_only_left = not batch.failed and not batch.systematic
     return [] if is_only_left else hints(batch, None)
 
 

@@ -54,7 +54,7 @@ class RunReport:
     def unfinished(self) -> int:
         """Items of the batch without an output: failed or pending. With a journal those of all runs."""
         if self.journal is None:
-            return self.batch.failed
+            return self.batch.failed + self.batch.pending
         return self.journal.counts.total - self.journal.counts.succeeded
 
     @property

@@ -45,7 +45,7 @@ def log_end(result: BatchResult[Any]) -> None:
         "batch ended after %.1f s: %d succeeded, %d failed, %d pending",
         result.seconds,
         result.succeeded,
-        result.failed - result.pending,
+        result.failed,
         result.pending,
     )
     for group in result.messages:

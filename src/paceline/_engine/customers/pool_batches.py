@@ -16,7 +16,7 @@ from anyio import CancelScope, current_time
 from anyio.lowlevel import checkpoint
 
 from ..._core import events
-from ..._core.fault import FaultKind, pending_fault
+from ..._core.fault import pending_fault
 from ..._core.pace import PaceStatistics
 from ..._core.results import BatchResult, WorkItemResult
 from ..lanes.learned import LearnedQuota, LearnedQuotas
@@ -154,7 +154,7 @@ class PoolBatches:
             succeeded=sums.succeeded,
             failed=sums.failed,
             failures=dict(sums.failures),
-            pending=sums.failures[FaultKind.PENDING],
+            pending=sums.pending,
             faults=sums.call_faults.most_frequent(),
             cut_off=sums.cut_off,
             recalled=sums.recalled,

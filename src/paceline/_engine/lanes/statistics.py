@@ -25,11 +25,11 @@ class ProcessorStatistics:
     succeeded: int
     """Items with an output, over all batches."""
     failed: int
-    """Items settled with a fault, over all batches; skipped and pending items are among them."""
+    """Items settled with a fault, over all batches; skipped items are among them, pending ones are not."""
     failures: dict[FaultKind, int]
-    """Failed items by kind of fault, over all batches."""
+    """Items without an output by kind of fault, over all batches; those that were left have the kind `pending`."""
     pending: int = 0
-    """Items among the failed ones that were left when their batch ended, over all batches: they can run again."""
+    """Items that were left when their batch ended, over all batches: they can run again."""
     faults: tuple[FaultGroup, ...] = ()
     """The most frequent faults of calls, over all batches; calls that were repeated are among them, throttled ones are not."""
     cut_off: int = 0
@@ -170,8 +170,13 @@ class Tally:
 
     @property
     def failed(self) -> int:
-        """Items settled without an output."""
-        return sum(self.failures.values())
+        """Items settled with a fault; pending ones are not among them."""
+        return sum(self.failures.values()) - self.pending
+
+    @property
+    def pending(self) -> int:
+        """Items that were left."""
+        return self.failures[FaultKind.PENDING]
 
     @property
     def workers_range(self) -> tuple[int, int]:
