@@ -60,8 +60,10 @@ def test_results_are_compared_side_by_side(capfd):
     capfd.readouterr()
     assert main(["suite", "compare", "a", "b"]) == 0
     out = capfd.readouterr().out
-    assert out.startswith("model  accuracy  95 %")
-    assert "On 12 items, sim and sim do not show a difference" in out
+    assert out.startswith(
+        "result  strategy  accuracy  95 %           cost     seconds\na: sim  model     0.0%      0.0% to 24.2%  unknown  "
+    )
+    assert "On 12 items, b and a do not show a difference" in out
     assert main(["suite", "compare", "a", "b", "--json"]) == 0
     assert json.loads(capfd.readouterr().out)["comparisons"][0]["p_value"] == 1
 

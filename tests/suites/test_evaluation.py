@@ -9,7 +9,7 @@ import pytest
 
 from paceline import Budget, CallableStrategy, CallError, Price, ProcessorConfig
 from paceline.exceptions import ConfigurationError, SourceError
-from paceline.llm_strategies import ModelEscalation
+from paceline.llm_strategies import ModelEscalation, ValidationFeedback
 from paceline.runs import RunControl
 from paceline.suites import (
     ModelGraded,
@@ -291,11 +291,18 @@ async def test_what_is_wrong_with_a_template_names_suite_and_item(prompt, what):
         Suite("s", [], prompt, exact).ask(Question("7", {"a": 1}))
 
 
-async def test_a_ladder_is_named_by_its_models():
+async def test_a_strategy_is_named_by_its_models_and_what_it_does_with_them():
     cheap, dear = Echo(0.01, "cheap"), Echo(0.01, "dear")
     cheap.model, dear.model = "cheap", "dear"
-    result = await evaluate(sums(1), ModelEscalation([cheap, dear]))
-    assert result.model == "cheap > dear"
+    ladder = ModelEscalation([cheap, dear])
+    for strategy, model, kind in (
+        (cheap, "cheap", "model"),
+        (ladder, "cheap > dear", "ladder"),
+        (ValidationFeedback(ladder), "cheap > dear", "ladder with feedback"),
+        (ValidationFeedback(cheap), "cheap", "model with feedback"),
+    ):
+        result = await evaluate(sums(1), strategy)
+        assert (result.model, result.strategy) == (model, kind)
 
 
 async def test_only_the_first_items_are_asked_where_there_is_a_limit():

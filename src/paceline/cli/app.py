@@ -35,6 +35,7 @@ from .options import (
     ResumeArguments,
     RunArguments,
     SuiteArguments,
+    SuiteReportArguments,
     UsageError,
     record_of,
     whole_number,
@@ -358,6 +359,23 @@ def compare(
     if len(folders) < 2:  # noqa: PLR2004 - a pair
         raise UsageError("FOLDER: name two or more folders of results")
     return verb.compare(folders, as_json=json)
+
+
+@suites.command(name="report", sort_key=4)
+def report_suite(  # noqa: D417 - options have their own help
+    *folders: Annotated[FilePath, Parameter(name="FOLDER", show_default=False)],
+    options: SuiteReportArguments | None = None,
+) -> int:
+    """Show on one page what models got right and wrong, what that cost, and whether they differ.
+
+    Args:
+        folders: Folders of one or more results of one suite; each is compared with the first.
+    """
+    from .commands import suite as verb  # noqa: PLC0415 - see above
+
+    if not folders:
+        raise UsageError("FOLDER: name the folder of a finished `paceline suite run`")
+    return verb.report(folders, _restored(options or SuiteReportArguments()))
 
 
 @app.command(sort_key=9, help_epilogue="")

@@ -354,17 +354,33 @@ class FailedArguments:
 
 @Parameter(name="*")
 @attrs.frozen(kw_only=True)
-class ReportArguments:
-    """Arguments of `report`."""
+class PageArguments:
+    """Arguments of the verbs that write a page."""
 
     output: Annotated[FilePath | None, Parameter(metavar="FILE", alias="-o", show_default=False)] = None
     """File for the page, such as report.html; - for stdout."""
-    with_text: Annotated[bool, Parameter(**_FLAG)] = False
-    """Include the beginnings of outputs and of rejected answers."""
     json: Annotated[bool, Parameter(**_FLAG)] = False
     """Print the figures as one JSON object."""
     overwrite: Annotated[bool, Parameter(**_FLAG)] = False
     """Replace a file that has content."""
+
+
+@Parameter(name="*")
+@attrs.frozen(kw_only=True)
+class ReportArguments(PageArguments):
+    """Arguments of `report`."""
+
+    with_text: Annotated[bool, Parameter(**_FLAG)] = False
+    """Include the beginnings of outputs and of rejected answers."""
+
+
+@Parameter(name="*")
+@attrs.frozen(kw_only=True)
+class SuiteReportArguments(PageArguments):
+    """Arguments of `suite report`."""
+
+    no_text: Annotated[bool, Parameter(**_FLAG)] = False
+    """Leave out prompts and answers."""
 
 
 @Parameter(name="*")

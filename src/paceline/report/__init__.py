@@ -9,9 +9,10 @@
 # limits    what limited the batch, and for how long
 # story     the decisions of the controllers in sentences
 # svg       axes, lines, areas and bars
+# intervals values with their confidence intervals
 # charts    the plots of a report
-# markup    tables, plots with their tables, and values as people read them
-# page      the page, one file without scripts
+# markup    a page without scripts, its tables and plots, and values as people read them
+# page      the sections of a report on a journal
 
 from ..journal.aggregates import ItemTotals as ItemTotals
 from .figures import Failure as Failure

@@ -1,9 +1,17 @@
-"""Markup: the parts that a page is made of, tables, plots with their tables, and values as people read them."""
+"""Markup: a page, and the parts that it is made of: tables, plots with their tables, and values as people read them.
+
+Every text goes through `escape`. A policy in the page forbids everything but its own style, which it names by its hash: what slipped
+through could neither run nor load anything.
+"""
 
 from __future__ import annotations
 
+import base64
+import hashlib
 from collections.abc import Iterable, Sequence
 from datetime import datetime
+from functools import cache
+from importlib import metadata, resources
 
 from .charts import Chart
 from .svg import escape
@@ -15,6 +23,49 @@ class Html(str):
     """A text that is HTML already; made by the modules of this package only."""
 
     __slots__ = ()
+
+
+def page(title: str, about: str, body: str, source: str) -> str:
+    """Return a page that loads and runs nothing.
+
+    Args:
+        title: Its title; like the others it is HTML already.
+        about: What stands below the title.
+        body: Its sections.
+        source: What it was made from, in the words of its last line.
+    """
+    style = _style()
+    digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
+    policy = f"default-src 'none'; style-src 'sha256-{digest}'; base-uri 'none'; form-action 'none'"
+    version = escape(metadata.version("paceline"))
+    return f"""<!DOCTYPE html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta http-equiv="Content-Security-Policy" content="{policy}">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta name="referrer" content="no-referrer">
+<meta name="generator" content="paceline {version}">
+<title>{title}</title>
+<style>{style}</style>
+</head>
+<body>
+<header>
+<h1>{title}</h1>
+<p class="soft">{about}</p>
+</header>
+<main>
+{body}
+</main>
+<footer>Made by paceline {version} {source}. This file loads nothing and runs nothing.</footer>
+</body>
+</html>
+"""
+
+
+@cache
+def _style() -> str:
+    return resources.files("paceline.report").joinpath("style.css").read_text("utf-8")
 
 
 def chart_html(chart: Chart) -> str:

@@ -2,19 +2,13 @@
 
 Rules owned here:
 
-1. Every text goes through `escape`. A policy in the page forbids everything but its own style, which it names by its hash: what slipped
-   through could neither run nor load anything.
-2. Each plot has a table with what it shows. What only colours say is said in words too.
-3. The page begins with the answer: what became of the batch, what it cost, how long it took, what limited it.
+1. Each plot has a table with what it shows. What only colours say is said in words too.
+2. The page begins with the answer: what became of the batch, what it cost, how long it took, what limited it.
 """
 
 from __future__ import annotations
 
-import base64
-import hashlib
 from collections.abc import Iterator, Sequence
-from functools import cache
-from importlib import metadata, resources
 from pathlib import Path
 
 from .._core.durations import format_clock, format_duration
@@ -22,7 +16,7 @@ from .._core.quantity import quantity, verb
 from ..journal.aggregates import ItemTotals
 from .charts import Charts
 from .figures import MOST_DECISIONS, JournalReport, Latency, LimitSpan, ModelFigures, RunSpan
-from .markup import NAMES, Html, chart_html, table, time_text, usd
+from .markup import NAMES, Html, chart_html, page, table, time_text, usd
 from .story import in_order_of_time
 from .svg import escape, number
 
@@ -32,38 +26,8 @@ _SHOWN_SPANS = 12  # of time; more are folded up
 
 def render(report: JournalReport) -> str:
     """Return a report as a page of HTML."""
-    name, style = Path(report.journal).name, _style()
-    digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
-    policy = f"default-src 'none'; style-src 'sha256-{digest}'; base-uri 'none'; form-action 'none'"
-    body = "\n".join(_sections(report, Charts(report)))
-    return f"""<!DOCTYPE html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta http-equiv="Content-Security-Policy" content="{policy}">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<meta name="referrer" content="no-referrer">
-<meta name="generator" content="paceline {escape(metadata.version("paceline"))}">
-<title>Report on {escape(name, NAMES)}</title>
-<style>{style}</style>
-</head>
-<body>
-<header>
-<h1>Report on {escape(name, NAMES)}</h1>
-<p class="soft">{_made(report)}</p>
-</header>
-<main>
-{body}
-</main>
-<footer>Made by paceline {escape(metadata.version("paceline"))} from the journal of the batch. This file loads nothing and runs nothing.</footer>
-</body>
-</html>
-"""
-
-
-@cache
-def _style() -> str:
-    return resources.files("paceline.report").joinpath("style.css").read_text("utf-8")
+    title = f"Report on {escape(Path(report.journal).name, NAMES)}"
+    return page(title, _made(report), "\n".join(_sections(report, Charts(report))), "from the journal of the batch")
 
 
 def _made(report: JournalReport) -> str:
@@ -74,9 +38,9 @@ def _made(report: JournalReport) -> str:
 def _sections(report: JournalReport, charts: Charts) -> Iterator[str]:
     yield _outcome(report)
     yield _limits(report, charts)
-    yield _over_time(report, charts)
-    yield _money(report)
-    yield _latency(report, charts)
+    yield over_time(report, charts)
+    yield money(report)
+    yield latency(report, charts)
     yield _failures(report)
     yield _items("Slowest items", report.slowest)
     yield _items("Dearest items", report.dearest)
@@ -120,7 +84,8 @@ def _outcome(report: JournalReport) -> str:
     return f'<p class="lead">{escape(sentence, 600)}</p>\n{stopped}<ul class="tiles">{cells}</ul>'
 
 
-def _over_time(report: JournalReport, charts: Charts) -> str:
+def over_time(report: JournalReport, charts: Charts) -> str:
+    """Return the section of the batch over time."""
     found = [chart_html(chart) for chart in charts.over_time()]
     if not found:
         return "<h2>Over time</h2><p>No call has counted yet.</p>"
@@ -184,7 +149,8 @@ def _limit_text(kind: str, value: float) -> str:
     return f"{quantity(round(value), 'call')} at once"
 
 
-def _money(report: JournalReport) -> str:
+def money(report: JournalReport) -> str:
+    """Return the section of cost and tokens; empty if no model was called."""
     has_tiers = any(model.tier is not None for model in report.models)
     rows = [_model_row(model, has_tiers=has_tiers) for model in report.models]
     if not rows:
@@ -225,7 +191,8 @@ def _model_row(model: ModelFigures, *, has_tiers: bool) -> tuple[str, ...]:
     )
 
 
-def _latency(report: JournalReport, charts: Charts) -> str:
+def latency(report: JournalReport, charts: Charts) -> str:
+    """Return the section of latencies; empty if no call counted."""
     chart = charts.distribution()
     if chart is None or report.latency is None:
         return ""

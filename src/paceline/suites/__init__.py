@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from .registry import Listed as Listed
     from .registry import find as find
     from .registry import listed as listed
+    from .report_figures import SuiteReport as SuiteReport
     from .results import SuiteResult as SuiteResult
     from .results import read_result as read_result
     from .results import read_transcript as read_transcript
@@ -42,6 +43,8 @@ if TYPE_CHECKING:
     from .suite import Score as Score
     from .suite import Scorer as Scorer
     from .suite import Suite as Suite
+    from .suite_report import report as report
+    from .suite_report import write_report as write_report
 
 _HOMES = {
     "Comparison": "comparison",
@@ -54,6 +57,7 @@ _HOMES = {
     "Score": "suite",
     "Scorer": "suite",
     "Suite": "suite",
+    "SuiteReport": "report_figures",
     "SuiteResult": "results",
     "begins": "scorers",
     "choice": "scorers",
@@ -69,8 +73,10 @@ _HOMES = {
     "numeric": "scorers",
     "read_result": "results",
     "read_transcript": "results",
+    "report": "suite_report",
     "run": "evaluation",
     "unit_tests": "code",
+    "write_report": "suite_report",
 }
 """Each name's module. It is loaded when the name is first used, as the engine and the journal take time to load."""
 
@@ -85,6 +91,7 @@ __all__ = [
     "Score",
     "Scorer",
     "Suite",
+    "SuiteReport",
     "SuiteResult",
     "begins",
     "choice",
@@ -100,8 +107,10 @@ __all__ = [
     "numeric",
     "read_result",
     "read_transcript",
+    "report",
     "run",
     "unit_tests",
+    "write_report",
 ]
 
 if not TYPE_CHECKING:  # a type checker would take any name for a public one

@@ -10,7 +10,7 @@ import attrs
 
 from .._core.exceptions import ConfigurationError
 from .._core.quantity import quantity
-from .results import SuiteResult, read_result, read_scores
+from .results import SuiteResult, labels_of, read_result, read_scores
 from .statistics import Interval, items_needed, mcnemar, paired_difference
 
 _EVEN = 0.05  # p-value from which on a difference is not shown; the usual one
@@ -24,6 +24,10 @@ class Comparison:
     """The one that is compared."""
     second: SuiteResult
     """The one that it is compared with."""
+    first_name: str
+    """What the first is called: its model, or its folder if both have the same model."""
+    second_name: str
+    """What the second is called."""
     items: int
     """Items that both have a score of."""
     difference: float
@@ -46,17 +50,28 @@ class Comparison:
 
     def __str__(self) -> str:
         """Return what it means, in one or two sentences."""
-        points = f"{abs(self.difference) * 100:.1f} points"
-        between = f"{self.interval.low * 100:+.1f} to {self.interval.high * 100:+.1f}"
         if self.is_shown:
-            better, other = (self.first, self.second) if self.difference > 0 else (self.second, self.first)
-            return f"{better.model} is better than {other.model} by {points} ({between}; p = {self.p_value:.2g})."
-        text = f"On {quantity(self.items, 'item')}, {self.first.model} and {self.second.model} do not show a difference ({points}, {between}; p = {self.p_value:.2g})."
+            names, ends = (self.first_name, self.second_name), (self.interval.low, self.interval.high)
+            if self.difference < 0:
+                names, ends = names[::-1], (-ends[1], -ends[0])
+            return (
+                f"{names[0]} is better than {names[1]} by {abs(self.difference) * 100:.1f} points "
+                f"({_points(ends)}; p = {self.p_value:.2g})."
+            )
+        found = f"{self.difference * 100:+.1f} points, {_points((self.interval.low, self.interval.high))}"
+        text = (
+            f"On {quantity(self.items, 'item')}, {self.first_name} and {self.second_name} do not show a difference "
+            f"({found}; p = {self.p_value:.2g})."
+        )
         return (
             text
             if self.needed is None
             else f"{text} About {quantity(self.needed, 'item')} would show a difference of this size."
         )
+
+
+def _points(ends: tuple[float, float]) -> str:
+    return f"{ends[0] * 100:+.1f} to {ends[1] * 100:+.1f}"
 
 
 def compare(first: str | Path, second: str | Path) -> Comparison:
@@ -70,20 +85,26 @@ def compare(first: str | Path, second: str | Path) -> Comparison:
         raise ConfigurationError(
             f"{first} is of the suite {one.suite}, and {second} of {other.suite}; compare results of one suite"
         )
-    return comparison(one, read_scores(first), other, read_scores(second))
+    names = labels_of((one, other), (first, second))
+    return comparison((one, other), (read_scores(first), read_scores(second)), (names[0], names[1]))
 
 
 def comparison(
-    first: SuiteResult,
-    scores: Mapping[str, Sequence[float]],
-    second: SuiteResult,
-    others: Mapping[str, Sequence[float]],
+    results: tuple[SuiteResult, SuiteResult],
+    scored: tuple[Mapping[str, Sequence[float]], Mapping[str, Sequence[float]]],
+    names: tuple[str, str],
 ) -> Comparison:
     """Compare two results by the scores of their items.
+
+    Args:
+        results: The results, of one suite.
+        scored: The scores of each, by the item's id.
+        names: What they are called.
 
     Raises:
         ConfigurationError: They have no item in common.
     """
+    (first, second), (scores, others) = results, scored
     common = [item for item in scores if item in others]
     if not common:
         raise ConfigurationError(
@@ -94,6 +115,8 @@ def comparison(
     return Comparison(
         first=first,
         second=second,
+        first_name=names[0],
+        second_name=names[1],
         items=len(common),
         difference=fmean(differences),
         interval=paired_difference(differences),

@@ -42,6 +42,8 @@ class SuiteResult:
     """Name of the suite."""
     model: str
     """The model or models that answered, cheapest first."""
+    strategy: str
+    """How they were asked: `model` or `ladder`, `with feedback` on invalid answers or without."""
     items: int
     """Items of the suite."""
     samples: int
@@ -211,6 +213,15 @@ class Tally:
             if chances:
                 found[k] = math.fsum(chances) / len(chances)
         return found
+
+
+def labels_of(results: Sequence[SuiteResult], folders: Sequence[str | Path]) -> list[str]:
+    """Return what to call results in a comparison: their models, or their folders where models are the same."""
+    models = [result.model for result in results]
+    return [
+        model if models.count(model) == 1 else Path(folder).name or str(folder)
+        for model, folder in zip(models, folders, strict=True)
+    ]
 
 
 def models_of(names: Sequence[str]) -> str:

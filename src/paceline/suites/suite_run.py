@@ -25,10 +25,12 @@ from anyio.abc import TaskGroup
 
 from .._core.exceptions import BudgetError, Busy, ConfigurationError
 from .._core.fault import Fault, FaultKind, FaultReason
-from .._core.prompt import Prompt
+from .._core.prompt import Prompt, parts_of
+from .._core.request import Request
 from .._core.results import WorkItemResult
 from ..abc import LLMCallStrategy, LLMWorkItem
 from ..journal.aggregates import JournalAggregates
+from ..llm_strategies.feedback import ValidationFeedback
 from ..pool import Pool
 from .graded import ModelGraded
 from .results import JOURNAL, SUMMARY, TRANSCRIPT, WRONG, SuiteResult, Tally, models_of
@@ -190,7 +192,7 @@ class SuiteRun:
             if problem is not None
             else score and score.explanation,
             "target": asked.question.target,
-            "prompt": asked.prompt if isinstance(asked.prompt, str) else None,
+            "prompt": _prompt_text(asked.prompt),
             "output": result.output,
             "error": None
             if error is None
@@ -244,6 +246,7 @@ class SuiteRun:
         result = SuiteResult(
             suite=self._suite.name,
             model=models_of([step.model or step.quota for step in ladder]),
+            strategy=_described(first),
             items=tally.items,
             samples=self._samples,
             scored=tally.scored,
@@ -278,6 +281,18 @@ def _without_scorer(result: WorkItemResult[Any]) -> Score | None:
     """Return the score of an answer that is no output; None if it is one, or there is no answer."""
     error = result.error
     return Score(0, f"{error.kind}: {error.message}") if error is not None and error.kind in WRONG else None
+
+
+def _described(strategy: LLMCallStrategy[Any]) -> str:
+    kind = "model" if strategy.ladder is None else "ladder"
+    return f"{kind} with feedback" if isinstance(strategy, ValidationFeedback) else kind
+
+
+def _prompt_text(prompt: Prompt) -> str:
+    """Return what a prompt says; of media their types."""
+    if isinstance(prompt, Request):
+        return prompt.text
+    return "\n\n".join(part if isinstance(part, str) else f"[{part.mime_type}]" for part in parts_of(prompt))
 
 
 def _part(folder: Path) -> Path:

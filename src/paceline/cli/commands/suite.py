@@ -15,15 +15,18 @@ from ..._core.exceptions import JournalChangedError
 from ..._core.quantity import quantity
 from ..._core.results import UnsavedError
 from ...abc import LLMCallStrategy
+from ...files.types import STREAM
 from ...runs.options import RunOptions
 from ...runs.setup import budget_of_run, strategy_of
-from ...suites import SuiteResult, find, listed, read_result
+from ...suites import Comparison, SuiteReport, SuiteResult, find, listed, read_result, write_report
 from ...suites import compare as compare_results
+from ...suites import report as report_on
 from ...suites import run as run_suite
-from ..console import print_json, print_message, print_output
+from ...suites.results import labels_of
+from ..console import print_json, print_message, print_output, sigterm_raises_exit
 from ..exit_codes import FAILED, OK, OVER_BUDGET, SIGNALLED, UNSAVED
 from ..foreground import Foreground
-from ..options import SuiteArguments, UsageError
+from ..options import SuiteArguments, SuiteReportArguments, UsageError
 from ..progress.display import Display, Lines, Progress, can_draw
 from ..progress.figures import PaceSteps
 from ..progress.panel import PacePanel
@@ -105,20 +108,66 @@ def compare(folders: tuple[str, ...], *, as_json: bool) -> int:
         print_json(
             {
                 "results": [json.loads(result.to_json()) for result in results],
-                "comparisons": [
-                    attrs.asdict(one, filter=lambda field, _: field.name not in {"first", "second"})
-                    for one in comparisons
-                ],
+                "comparisons": [_comparison_data(one) for one in comparisons],
             }
         )
         return OK
-    rows = [["model", "accuracy", "95 %", "cost", "seconds"], *map(_cells, results)]
+    names = labels_of(results, folders)
+    rows = [["result", "strategy", "accuracy", "95 %", "cost", "seconds"], *map(_cells, names, results)]
     widths = [max(len(row[at]) for row in rows) for at in range(len(rows[0]))]
     for row in rows:
         print_output("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
     for one in comparisons:
         print_output(f"\n{one}")
     return OK
+
+
+def report(folders: tuple[str, ...], arguments: SuiteReportArguments) -> int:
+    """Write a page on results of one suite, or print its figures; return the exit code.
+
+    Raises:
+        ConfigurationError: A result cannot be read, they are of different suites, or the output cannot be used.
+    """
+    output, with_text = arguments.output, not arguments.no_text
+    if output is None:
+        if not arguments.json:
+            raise UsageError("-o FILE is required, or --json for the figures alone")
+        print_json(_report_data(report_on(*folders, with_text=with_text)))
+        return OK
+    if arguments.json and output == STREAM:
+        raise UsageError("--json and -o -: one of them can go to stdout; name a file for the page")
+    try:
+        with sigterm_raises_exit():
+            found = write_report(*folders, output=output, overwrite=arguments.overwrite, with_text=with_text)
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        print_message(f"{output}: {error.strerror or error}")
+        return UNSAVED
+    if arguments.json:
+        print_json(_report_data(found))
+    else:
+        place = "stdout" if output == STREAM else output
+        print_message(f"{place}: report on {quantity(len(folders), 'result')} of {found.suite}")
+    return OK
+
+
+def _report_data(found: SuiteReport) -> dict[str, Any]:
+    """Return the figures of a report as data that JSON can hold; its keys are documented, and stay."""
+    return {
+        "suite": found.suite,
+        "made": found.made.isoformat(timespec="milliseconds"),
+        "results": [
+            {"name": one.name, "folder": one.folder, **json.loads(one.result.to_json())} for one in found.results
+        ],
+        "comparisons": [_comparison_data(one) for one in found.comparisons],
+        "item_count": found.item_count,
+        "items": [attrs.asdict(item) for item in found.items],
+    }
+
+
+def _comparison_data(one: Comparison) -> dict[str, Any]:
+    return attrs.asdict(one, filter=lambda field, _: field.name not in {"first", "second"})
 
 
 def summary(result: SuiteResult) -> str:
@@ -168,8 +217,16 @@ def _progress(steps: PaceSteps, *, quiet: bool) -> Progress:
     return Display(PacePanel(steps)) if can_draw(stdout_is_used=False) else Lines(_PERIOD, steps)
 
 
-def _cells(result: SuiteResult) -> list[str]:
-    return [result.model, _percent(result.accuracy), _interval(result), _cost(result), f"{result.total_seconds:.1f}"]
+def _cells(name: str, result: SuiteResult) -> list[str]:
+    name = name if name == result.model else f"{name}: {result.model}"
+    return [
+        name,
+        result.strategy,
+        _percent(result.accuracy),
+        _interval(result),
+        _usd(result.cost),
+        f"{result.total_seconds:.1f}",
+    ]
 
 
 def _percent(share: float) -> str:
@@ -181,4 +238,8 @@ def _interval(result: SuiteResult) -> str:
 
 
 def _cost(result: SuiteResult) -> str:
-    return "unknown: give --price in=USD,out=USD" if result.cost is None else f"{result.cost:.4f} USD"
+    return "unknown: give --price in=USD,out=USD" if result.cost is None else _usd(result.cost)
+
+
+def _usd(cost: float | None) -> str:
+    return "unknown" if cost is None else f"{cost:.4f} USD"
