@@ -19,7 +19,9 @@ POLICIES = st.builds(JobPolicy, has_upload=st.booleans(), has_label=st.booleans(
 STATES = st.one_of(
     st.builds(job.Intended, failures=COUNTS),
     st.builds(job.Uploaded, input=NAMES, failures=COUNTS),
-    st.builds(job.Asked, input=NAMES, at=TIMES, is_cancelled=st.booleans(), not_ours=st.just(("job-2",)), failures=COUNTS),
+    st.builds(
+        job.Asked, input=NAMES, at=TIMES, is_cancelled=st.booleans(), not_ours=st.just(("job-2",)), failures=COUNTS
+    ),
     st.builds(
         job.Created,
         id=NAMES,
@@ -152,7 +154,7 @@ class Theirs:
     """A job at the provider."""
 
     id: str
-    is_listed: bool
+    listed_at: float
     answered: int = 0
     has_ended: bool = False
     is_ours: bool = True
@@ -168,7 +170,7 @@ class NativeJob(RuleBasedStateMachine):
         self.policy, self.now = policy, NOW
         self.theirs: list[Theirs] = []
         if not policy.has_label:  # another program's job, of the same size and time
-            self.theirs.append(Theirs("other", is_listed=True, is_ours=False))
+            self.theirs.append(Theirs("other", 0.0, is_ours=False))
         self.online: set[int] = set()
         self.state, self.effect = job.Intended(), None
         self.tell(job.Begun(self.now))
@@ -189,8 +191,6 @@ class NativeJob(RuleBasedStateMachine):
     @rule(seconds=st.sampled_from([0, 1, 10, 1_000]))
     def time_passes(self, seconds):
         self.now += seconds
-        for theirs in self.ours:
-            theirs.is_listed |= seconds > 0  # a job is in the list within the grace
 
     @rule()
     def crash(self):
@@ -213,12 +213,15 @@ class NativeJob(RuleBasedStateMachine):
             self.tell(job.Failed(self.now) if fails else job.RowsUploaded(self.now, "file"))
 
     @precondition(lambda self: self.is_due(Do.CREATE))
-    @rule(how=st.sampled_from(["answered", "lost", "crashed", "never sent", "held", "refused"]), listed=st.booleans())
-    def create(self, how, listed):
+    @rule(
+        how=st.sampled_from(["answered", "lost", "crashed", "never sent", "held", "refused"]),
+        late=st.sampled_from([0.0, 0.3, 0.9]),
+    )
+    def create(self, how, late):
         self.now = max(self.now, self.effect.at)
         assert isinstance(self.state, job.Asked)
         if how in {"answered", "lost", "crashed"}:
-            made = Theirs(f"job-{len(self.theirs)}", is_listed=listed)
+            made = Theirs(f"job-{len(self.theirs)}", self.now + late * self.policy.grace)
             self.theirs.append(made)
         match how:
             case "answered":
@@ -235,9 +238,8 @@ class NativeJob(RuleBasedStateMachine):
     @precondition(lambda self: self.is_due(Do.FIND))
     @rule(fails=st.booleans())
     def find(self, fails):
-        if self.effect.at > self.now:
-            self.time_passes(self.effect.at - self.now)
-        found = tuple(theirs.id for theirs in self.theirs if theirs.is_listed)
+        self.now = max(self.now, self.effect.at)
+        found = tuple(theirs.id for theirs in self.theirs if theirs.listed_at <= self.now)
         self.tell(job.Failed(self.now) if fails else job.JobsListed(self.now, found))
 
     @rule(data=st.data(), more=st.integers(1, 5), ends=st.booleans())

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -39,7 +41,7 @@ def test_no_job_is_beyond_a_limit_and_no_two_neighbours_would_fit_into_one(rows,
         assert group.size == sum(rows[number][1] for number in group.rows) <= size
     for kind in "ab":
         own = [group for group in groups if group.kind == kind]
-        for one, other in zip(own, own[1:], strict=False):
+        for one, other in pairwise(own):
             first = rows[other.rows[0]][1]
             assert len(one.rows) == most or one.size + first > size
 

@@ -330,7 +330,7 @@ def is_at_provider(state: State) -> bool:
     return isinstance(state, Asked | Created)
 
 
-def step(policy: JobPolicy, state: State, event: Event) -> tuple[State, Effect]:
+def step(policy: JobPolicy, state: State, event: Event) -> tuple[State, Effect]:  # noqa: PLR0911 - one for each state
     """Return the next state, to be stored, and what is to be done then."""
     match state:
         case Intended():
@@ -381,7 +381,7 @@ def _of_uploaded(state: Uploaded, event: Event) -> tuple[State, Effect]:
     return _ask(state, event.now)
 
 
-def _of_asked(policy: JobPolicy, state: Asked, event: Event) -> tuple[State, Effect]:
+def _of_asked(policy: JobPolicy, state: Asked, event: Event) -> tuple[State, Effect]:  # noqa: C901, PLR0911 - one for each event
     match event:
         case JobCreated(now, name):
             return _created(state, name, now, is_proven=True)
@@ -429,7 +429,7 @@ def _next_look(state: Created, now: float) -> Effect:
     return Effect(Do.POLL, now + schedule.poll_wait(now - state.since))
 
 
-def _of_created(state: Created, event: Event) -> tuple[State, Effect]:
+def _of_created(state: Created, event: Event) -> tuple[State, Effect]:  # noqa: PLR0911 - as above
     now = event.now
     match event:
         case JobEnded(_, outcome, message):

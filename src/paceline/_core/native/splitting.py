@@ -75,9 +75,7 @@ class Splitter(Generic[K, R]):
             size: Its bytes.
         """
         group, full = self._open.get(kind), None
-        if group is not None and (
-            len(group.rows) >= self._limits.rows or group.size + size > self._limits.bytes
-        ):
+        if group is not None and (len(group.rows) >= self._limits.rows or group.size + size > self._limits.bytes):
             full, group = Group(kind, tuple(group.rows), group.size), None
         if group is None:
             group = self._open[kind] = _Open()
