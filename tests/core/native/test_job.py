@@ -101,11 +101,29 @@ def test_after_a_crash_a_job_that_was_asked_for_is_looked_for_and_never_just_cre
         assert isinstance(state, job.Uploaded | job.Intended)
 
 
-@given(policy=POLICIES, state=STATES, event=EVENTS)
-def test_a_job_that_may_be_anothers_is_never_cancelled(policy, state, event):
-    after, effect = step(policy, state, event)
-    if effect.do is Do.CANCEL and isinstance(state, job.Asked):
-        assert after.is_proven
+@pytest.mark.parametrize("has_label", [True, False])
+def test_a_job_that_may_be_anothers_is_never_cancelled(has_label):
+    policy = JobPolicy(has_label=has_label)
+    asked = job.Asked(input="file", at=NOW, is_cancelled=True)
+    state, effect = step(policy, asked, job.JobsListed(NOW, ("job-1",)))
+    assert effect.do is (Do.CANCEL if has_label else Do.POLL)
+    for event in (job.CancelDue(NOW), job.StillRunning(NOW), job.Failed(NOW)):
+        state, effect = step(policy, state, event)
+        assert effect.do is (Do.CANCEL if has_label else Do.POLL)
+
+
+@given(policy=POLICIES, after=st.floats(0, 2), is_cancelled=st.booleans())
+def test_a_job_that_is_not_in_the_list_is_asked_for_again_only_when_the_grace_is_over(policy, after, is_cancelled):
+    asked = job.Asked(input="file", at=NOW, is_cancelled=is_cancelled)
+    now = NOW + after * policy.grace
+    state, effect = step(policy, asked, job.JobsListed(now, ()))
+    if now < NOW + policy.grace:
+        assert (state, effect.do) == (asked, Do.FIND)
+        assert now < effect.at <= NOW + policy.grace
+    elif is_cancelled:
+        assert state == job.NotCreated()
+    else:
+        assert (state, effect.do) == (job.Asked(input="file", at=now), Do.CREATE)
 
 
 def test_a_job_that_cannot_be_created_for_now_waits_longer_each_time_and_asks_again():
@@ -166,12 +184,14 @@ class NativeJob(RuleBasedStateMachine):
     ROWS = 5
 
     @initialize(policy=POLICIES)
+    def first_job(self, policy):
+        self.begin(policy)
+
     def begin(self, policy):
         self.policy, self.now = policy, NOW
         self.theirs: list[Theirs] = []
         if not policy.has_label:  # another program's job, of the same size and time
             self.theirs.append(Theirs("other", 0.0, is_ours=False))
-        self.online: set[int] = set()
         self.state, self.effect = job.Intended(), None
         self.tell(job.Begun(self.now))
 
@@ -198,10 +218,16 @@ class NativeJob(RuleBasedStateMachine):
         self.now = max(self.now, getattr(self.state, "at", 0.0))
         self.tell(job.Begun(self.now))
 
+    @precondition(lambda self: not isinstance(self.state, job.Intended | job.Uploaded))
     @rule()
     def the_rows_are_needed(self):
         if not isinstance(self.state, job.Asked) or not self.state.is_cancelled:
             self.tell(job.CancelDue(self.now))
+
+    @precondition(lambda self: job.is_final(self.state))
+    @rule(policy=POLICIES)
+    def another_job(self, policy):
+        self.begin(policy)
 
     @precondition(lambda self: self.is_due(Do.UPLOAD) or self.is_due(Do.WAIT))
     @rule(fails=st.booleans())
