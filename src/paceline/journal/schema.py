@@ -120,7 +120,31 @@ CREATE TABLE control (
 );
 """
 
-STEPS: Sequence[str] = (_TABLES, _WRITTEN_TOKENS, _ANSWERS, _SIGHT)
+_NATIVE = """
+CREATE TABLE native_jobs (
+    job INTEGER PRIMARY KEY,
+    marker TEXT NOT NULL UNIQUE,
+    run INTEGER NOT NULL REFERENCES runs,
+    began REAL NOT NULL,
+    kind TEXT NOT NULL,
+    rows INTEGER NOT NULL,
+    state TEXT NOT NULL,
+    details TEXT NOT NULL
+);
+CREATE TABLE native_rows (
+    job INTEGER NOT NULL REFERENCES native_jobs,
+    number INTEGER NOT NULL,
+    item INTEGER NOT NULL REFERENCES items,
+    content BLOB NOT NULL,
+    strategy INTEGER NOT NULL REFERENCES strategies,
+    status INTEGER,
+    answer TEXT,
+    PRIMARY KEY (job, number)
+) WITHOUT ROWID;
+CREATE INDEX native_rows_by_item ON native_rows (item);
+"""
+
+STEPS: Sequence[str] = (_TABLES, _WRITTEN_TOKENS, _ANSWERS, _SIGHT, _NATIVE)
 """Migrations: number `n` changes version `n` into `n + 1`; the first creates the tables in an empty file."""
 
 WRITTEN_TOKENS = 2
@@ -129,6 +153,8 @@ ANSWERS = 3
 """Version from which on results have the reason of a fault, and the answer that was not accepted."""
 SIGHT = 4
 """Version from which on a journal says what limited the batch, and can be used to control a run."""
+NATIVE = 5
+"""Version from which on a journal has the jobs of a provider's batch API."""
 
 
 def ensure(connection: sqlite3.Connection, path: str, steps: Sequence[str] = STEPS) -> None:

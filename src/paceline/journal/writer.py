@@ -38,6 +38,7 @@ from .connection import connect_to_read, journal_errors
 from .costs import spent_in
 from .inserts import CommitRows, storable
 from .items import ItemTable
+from .native import NativeTable
 from .records import OUTPUT, SEQ, ResultRow
 
 _SYNCHRONOUS = {"normal": "NORMAL", "full": "FULL"}
@@ -96,6 +97,8 @@ class JournalWriter:
             raise
         self.items: ItemTable = ItemTable(self.transaction)
         """The registered items."""
+        self.native: NativeTable = NativeTable(self.transaction, self.path)
+        """Jobs of a provider's batch API."""
 
     def __enter__(self) -> Self:
         return self
@@ -258,6 +261,13 @@ class JournalWriter:
                     rows.add_result(seq, name, item, strategy, result)
                 rows.add_attempts(item, first, result.attempts)
             rows.insert(db)
+            if self.native.has_answers:
+                used = (
+                    name
+                    for name, result in zip(names, results, strict=True)
+                    if result.attempts or not is_pending(result)
+                )
+                self.native.forget_answers(numbers[name][0] for name in used)
             self._uncommitted += rows.recent or ()
 
     def spent(self) -> Spent:
