@@ -209,6 +209,9 @@ def _progress_of(data: Any) -> RunProgress:
     fields |= {name: _number(data[name]) for name in _SECONDS}
     fields |= {name: math.inf if data[name] is None else _number(data[name]) for name in _RATES}
     fields |= {name: None if data[name] is None else _number(data[name], whole=name == "total") for name in _MAY_LACK}
+    fields |= {name: None if data.get(name) is None else _number(data[name]) for name in ("spent", "max_cost")}
+    caps = ("spent_tokens", "max_tokens")
+    fields |= {name: None if data.get(name) is None else _number(data[name], whole=True) for name in caps}
     fields |= {name: data[name] is True for name in _FLAGS}
     fields |= {name: tuple(map(_group_of, data[name][:_COUNTED])) for name in _GROUPS}
     limit, counts, at_end = data["limitation"], data["usage"], data.get("cost_at_end")

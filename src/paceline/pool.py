@@ -32,6 +32,7 @@ from ._engine.results.delivery import ResultStream
 from ._prompt_intake import Prompts, intake_of
 from .abc import BaseObserver, Journal, LLMCallStrategy, LLMWorkItem, Middleware
 from .processor import as_journal
+from .progress import ProgressOption, hook_of
 
 T = TypeVar("T")
 _P = ParamSpec("_P")
@@ -178,7 +179,7 @@ class Pool:
         name = f"{self._prefix}-{next(self._numbers)}" if item_id is None else item_id
         return self._pool.call(LLMWorkItem(name, strategy, prompt, context), **options)
 
-    async def process_prompts(
+    async def process_prompts(  # noqa: PLR0913 - all have good defaults
         self,
         strategy: LLMCallStrategy[T],
         prompts: Prompts,
@@ -186,6 +187,7 @@ class Pool:
         name: str = "",
         priority: int = BACKGROUND,
         tenant: str = "",
+        progress: ProgressOption = None,
     ) -> BatchResult[T]:
         """Answer every prompt as one batch, and return all results. Several batches may run at once.
 
@@ -200,8 +202,11 @@ class Pool:
                 different names: for the same id, the journal has the same item.
             priority: Higher goes first.
             tenant: For whom the calls are made.
+            progress: As for `paceline.process_prompts`. Items, tokens and cost are those of this batch; the pace, the limit and the budget
+                those of the pool.
         """
-        return await self._pool.collect(intake_of(strategy, prompts, name), priority=priority, tenant=tenant)
+        intake = intake_of(strategy, prompts, name)
+        return await self._pool.collect(intake, priority=priority, tenant=tenant, progress=hook_of(progress)[0])
 
     async def process(
         self,
@@ -209,6 +214,7 @@ class Pool:
         *,
         priority: int = BACKGROUND,
         tenant: str = "",
+        progress: ProgressOption = None,
     ) -> BatchResult[T]:
         """Run work items, which may have different strategies, as one batch, and return all results.
 
@@ -217,9 +223,10 @@ class Pool:
             SourceError: `items` raised; the error has the batch.
             JournalError: The journal cannot be used; an UnsavedError has the results that it could not store.
         """
-        return await self._pool.collect(Intake(items), priority=priority, tenant=tenant)
+        hook, _ = hook_of(progress)
+        return await self._pool.collect(Intake(items), priority=priority, tenant=tenant, progress=hook)
 
-    def stream(
+    def stream(  # noqa: PLR0913 - all have good defaults
         self,
         strategy: LLMCallStrategy[T],
         prompts: Prompts,
@@ -227,15 +234,17 @@ class Pool:
         name: str = "",
         priority: int = BACKGROUND,
         tenant: str = "",
+        progress: ProgressOption = None,
     ) -> AbstractAsyncContextManager[ResultStream[T]]:
         """Answer every prompt as one batch, and hand over each result when it is complete.
 
             async with pool.stream(strategy, prompts) as results:
                 async for result in results: ...
 
-        The arguments and exceptions are those of `paceline.open_stream`; `name`, `priority` and `tenant` are those of `process_prompts`.
+        The arguments and exceptions are those of `paceline.open_stream`; `name`, `priority`, `tenant` and `progress` are those of `process_prompts`.
         """
-        return self._pool.stream(intake_of(strategy, prompts, name), priority=priority, tenant=tenant)
+        intake = intake_of(strategy, prompts, name)
+        return self._pool.stream(intake, priority=priority, tenant=tenant, progress=hook_of(progress)[0])
 
     def stream_items(
         self,
@@ -243,9 +252,11 @@ class Pool:
         *,
         priority: int = BACKGROUND,
         tenant: str = "",
+        progress: ProgressOption = None,
     ) -> AbstractAsyncContextManager[ResultStream[T]]:
         """Run work items, which may have different strategies, as one batch, and hand over each result when it is complete: see `stream`."""
-        return self._pool.stream(Intake(items), priority=priority, tenant=tenant)
+        hook, _ = hook_of(progress)
+        return self._pool.stream(Intake(items), priority=priority, tenant=tenant, progress=hook)
 
     def drain(self, reason: str = POOL_DRAINED) -> None:
         """Finish what was accepted and take no more, as a service does at SIGTERM. From any thread. Until the pool is left:

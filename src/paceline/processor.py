@@ -29,8 +29,10 @@ from ._engine.lanes.statistics import ProcessorStatistics
 from ._engine.loop.foreign import logger
 from ._engine.loop.steps import let_go
 from ._engine.pool import NO_KNOWLEDGE, Pool
+from ._engine.progress import ProgressHook
 from ._engine.results.delivery import Collector, ResultStream
 from .abc import BaseObserver, Journal, LLMWorkItem, Middleware
+from .progress import ProgressOption, hook_of
 
 if TYPE_CHECKING:
     import typing_extensions
@@ -157,23 +159,28 @@ class ParallelBatchProcessor(Generic[T]):
             self._hooks.submit(item)
         await checkpoint()
 
-    async def process_all(self) -> BatchResult[T]:
+    async def process_all(self, *, progress: ProgressOption = None) -> BatchResult[T]:
         """Run the queued items as one batch, and return every item's result.
 
         Cancelling it cancels the calls in flight; then `batch` has the result of every item, those not reached as pending.
 
+        Args:
+            progress: As for `process_prompts`; the steps of the pace are not shown.
+
         Raises:
+            ConfigurationError: `progress` is neither a bool nor a function that is not async.
             MisuseError: The processor is not open, or is running a batch.
             JournalChangedError: An item differs from the one in the journal; no call started after that was found.
             UnsavedError: The journal could not store all results; the error has those that are not stored, and the batch.
         """
         self._check_idle()
+        hook, _ = hook_of(progress)
         queue, self._queue = self._queue, deque()
         self._unread = queue
         collector: Collector[T] = Collector()
         # all of them are read at once where a later one may be for a lane that has room
         intake = Intake(_Queue(queue), bounded=not self._is_mixed, unique=True)
-        batch = self._pool.new_batch(intake, collector)
+        batch = self._pool.new_batch(intake, collector, progress=hook)
         self._running = batch
         try:
             return await self._pool.run_batch(batch, collector)
@@ -184,7 +191,11 @@ class ParallelBatchProcessor(Generic[T]):
             await self._forget(ids)
 
     def stream(
-        self, source: Iterable[LLMWorkItem[T]] | AsyncIterable[LLMWorkItem[T]], *, unique: bool = False
+        self,
+        source: Iterable[LLMWorkItem[T]] | AsyncIterable[LLMWorkItem[T]],
+        *,
+        unique: bool = False,
+        progress: ProgressOption = None,
     ) -> AbstractAsyncContextManager[ResultStream[T]]:
         """Run the items of `source` as one batch, and hand over each result when it is complete.
 
@@ -198,6 +209,7 @@ class ParallelBatchProcessor(Generic[T]):
             source: Work items. A source with a length is accepted completely: each of its items has a result.
             unique: Whether all ids are known to differ; then none is remembered. Otherwise an id that repeats one of the 65,536 before
                 it, or of those in a sequence, is an error.
+            progress: As for `process_all`.
 
         Raises:
             InvalidWorkItemError: On entering: the source is a sequence with an item that cannot be run.
@@ -205,7 +217,7 @@ class ParallelBatchProcessor(Generic[T]):
             SourceError: While iterating: the source raised. The results of what was read come first.
             UnsavedError: While iterating: the journal could not store all results.
         """
-        return _Stream(self, source, unique=unique)
+        return _Stream(self, source, hook_of(progress)[0], unique=unique)
 
     @property
     def has_journal(self) -> bool:
@@ -267,14 +279,18 @@ class ParallelBatchProcessor(Generic[T]):
 class _Stream(AbstractAsyncContextManager[ResultStream[T]]):
     """A batch of a processor, as a context manager."""
 
-    def __init__(self, processor: ParallelBatchProcessor[T], source: Any, *, unique: bool) -> None:
+    def __init__(
+        self, processor: ParallelBatchProcessor[T], source: Any, hook: ProgressHook | None, *, unique: bool
+    ) -> None:
+        self._hook = hook
         self._processor, self._source, self._unique = processor, source, unique
         self._batch: StreamedBatch | None = None
 
     async def __aenter__(self) -> ResultStream[T]:
         processor = self._processor
         processor._check_idle()  # noqa: SLF001 - a part of the processor
-        self._batch = processor._pool.stream(Intake(self._source, unique=self._unique))  # noqa: SLF001 - as above
+        intake = Intake(self._source, unique=self._unique)
+        self._batch = processor._pool.stream(intake, progress=self._hook)  # noqa: SLF001 - as above
         processor._running = self._batch.batch  # noqa: SLF001 - as above
         try:
             return await self._batch.__aenter__()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from functools import partial
@@ -19,10 +19,12 @@ from ._core.exceptions import ConfigurationError
 from ._core.results import BatchResult
 from ._engine.loop.foreign import logger
 from ._engine.pool import Pool
+from ._engine.progress import ProgressHook
 from ._engine.results.delivery import ResultStream
 from ._prompt_intake import Prompts, intake_of
-from .abc import LLMCallStrategy
+from .abc import BaseObserver, LLMCallStrategy
 from .processor import Options, ParallelBatchProcessor
+from .progress import ProgressOption, hook_of
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -36,6 +38,8 @@ _BACKENDS = ("trio", "asyncio")
 async def process_prompts(
     strategy: LLMCallStrategy[T],
     prompts: Prompts,
+    *,
+    progress: ProgressOption = None,
     **options: Unpack[Options],
 ) -> BatchResult[T]:
     """Answer every prompt, and return all results.
@@ -48,6 +52,9 @@ async def process_prompts(
         strategy: Strategy that answers all prompts.
         prompts: Prompts, sync or async; an item's id is its position as a string, from "0". A single string is one prompt.
             Records of `paceline.files.read` keep their ids and contexts.
+        progress: True shows the progress: a live picture on stderr if that is a terminal, otherwise a line every few seconds, and HTML in a
+            notebook. A function is called with a `paceline.typing.RunProgress` at the start, once a second, and at the end; it runs in the
+            event loop, so it must not block, and an exception of it is logged and has no other effect.
         options: Arguments of `ParallelBatchProcessor`.
 
     Each prompt has a call of its own, unless there is a journal. With one, equal prompts share a call, except where they are separate
@@ -55,22 +62,35 @@ async def process_prompts(
     the journal gives each prompt a call, `dedupe=True` one to all that are equal.
 
     Raises:
-        ConfigurationError: There is a budget in USD, and a model without a price; nothing was called.
+        ConfigurationError: There is a budget in USD, and a model without a price; or `progress` is neither a bool nor such a function.
+            Nothing was called.
         InvalidWorkItemError: `strategy` is not an `LLMCallStrategy`, `prompts` is not iterable, or it is a sequence and one of its
             members is not a prompt.
         InputError: `prompts` is a file whose check has failed; nothing was called.
         SourceError: `prompts` raised, or yielded a value that is not a prompt. What was read before is in the error's `batch`.
         JournalError: The journal cannot be used; an UnsavedError has the results that it could not store.
     """
-    pool = _private_pool(options)
+    return await _process_prompts(strategy, prompts, *hook_of(progress), options)
+
+
+async def _process_prompts(
+    strategy: LLMCallStrategy[T],
+    prompts: Prompts,
+    hook: ProgressHook | None,
+    observers: Sequence[BaseObserver],
+    options: Options,
+) -> BatchResult[T]:
+    pool = _private_pool(_with_observers(options, observers))
     await _require_prices(pool, strategy)
     async with pool:
-        return await pool.collect(intake_of(strategy, prompts))
+        return await pool.collect(intake_of(strategy, prompts), progress=hook)
 
 
 def open_stream(
     strategy: LLMCallStrategy[T],
     prompts: Prompts,
+    *,
+    progress: ProgressOption = None,
     **options: Unpack[Options],
 ) -> AbstractAsyncContextManager[ResultStream[T]]:
     """Answer every prompt, and hand over each result when it is complete.
@@ -85,21 +105,26 @@ def open_stream(
         strategy: Strategy that answers all prompts.
         prompts: Prompts, sync or async, possibly endless; an item's id is its position as a string, from "0". Records of
             `paceline.files.read` keep their ids and contexts.
+        progress: As for `process_prompts`.
         options: Arguments of `ParallelBatchProcessor`.
 
     Raises:
+        ConfigurationError: `progress` is neither a bool nor a function that is not async.
         InvalidWorkItemError: On entering: `strategy` is not an `LLMCallStrategy`, `prompts` is not iterable, or it is a sequence and one
             of its members is not a prompt.
         SourceError: While iterating: `prompts` raised, or yielded a value that is not a prompt.
     """
-    return _PromptStream(strategy, prompts, options)
+    return _PromptStream(strategy, prompts, progress, options)
 
 
 class _PromptStream(AbstractAsyncContextManager[ResultStream[T]]):
     """A private pool and one batch in it, as a context manager."""
 
-    def __init__(self, strategy: LLMCallStrategy[T], prompts: Prompts, options: Options) -> None:
-        self._strategy, self._prompts, self._options = strategy, prompts, options
+    def __init__(
+        self, strategy: LLMCallStrategy[T], prompts: Prompts, progress: ProgressOption, options: Options
+    ) -> None:
+        self._hook, observers = hook_of(progress)
+        self._strategy, self._prompts, self._options = strategy, prompts, _with_observers(options, observers)
         self._stack = AsyncExitStack()
 
     async def __aenter__(self) -> ResultStream[T]:
@@ -107,7 +132,9 @@ class _PromptStream(AbstractAsyncContextManager[ResultStream[T]]):
             pool = _private_pool(self._options)
             await _require_prices(pool, self._strategy)
             await stack.enter_async_context(pool)
-            results = await stack.enter_async_context(pool.stream(intake_of(self._strategy, self._prompts)))
+            results = await stack.enter_async_context(
+                pool.stream(intake_of(self._strategy, self._prompts), progress=self._hook)
+            )
             self._stack = stack.pop_all()
         return results
 
@@ -122,6 +149,7 @@ def run_prompts(
     prompts: Prompts,
     *,
     backend: Backend = "trio",
+    progress: ProgressOption = None,
     **options: Unpack[Options],
 ) -> BatchResult[T]:
     """Answer every prompt, from code that is not async: runs `process_prompts` in an event loop of its own.
@@ -134,6 +162,7 @@ def run_prompts(
         strategy: Strategy that answers all prompts.
         prompts: Prompts, as for `process_prompts`.
         backend: Event loop to run: `"trio"`, or `"asyncio"` for strategies and middlewares that need asyncio.
+        progress: As for `process_prompts`.
         options: Arguments of `ParallelBatchProcessor`.
 
     Raises:
@@ -146,7 +175,8 @@ def run_prompts(
         logger.warning(
             "run_prompts blocks this thread's event loop until the batch has ended; in async code use: await process_prompts(...)"
         )
-    return run_blocking(partial(process_prompts, strategy, prompts, **options), backend)
+    hook, observers = hook_of(progress)  # in this thread, as it may be that of a notebook's cell
+    return run_blocking(partial(_process_prompts, strategy, prompts, hook, observers, options), backend)
 
 
 def run_blocking(call: Callable[[], Awaitable[R]], backend: Backend = "trio") -> R:
@@ -207,6 +237,11 @@ async def _require_prices(pool: Pool, strategy: object) -> None:
         from .llm_strategies.prices import require_prices  # noqa: PLC0415 - only where it is needed
 
         await require_prices(budget, strategy)
+
+
+def _with_observers(options: Options, more: Sequence[BaseObserver]) -> Options:
+    """Return options with more observers."""
+    return {**options, "observers": [*options.get("observers", ()), *more]} if more else options
 
 
 def _private_pool(options: Options) -> Pool:

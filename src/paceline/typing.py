@@ -21,13 +21,16 @@ from ._core.pace import PaceStatistics as PaceStatistics
 from ._core.pace import Served as Served
 from ._core.pace import Signal as Signal
 from ._core.pace import Throttled as Throttled
+from ._core.progress import RunProgress as RunProgress
 from ._core.prompt import Prompt as Prompt
+from ._core.ranges import Range as Range
 from ._core.results import Attempt as Attempt
 from ._core.results import make_result as make_result
 from ._core.retry import Backoff as Backoff
 from ._engine.lanes.learned import NewPace as NewPace
 from ._engine.lanes.statistics import ProcessorStatistics as ProcessorStatistics
 from .abc import Tokens as Tokens
+from .progress import ProgressOption as ProgressOption
 
 __all__ = [
     "Abandoned",
@@ -46,7 +49,10 @@ __all__ = [
     "PaceKnowledge",
     "PaceStatistics",
     "ProcessorStatistics",
+    "ProgressOption",
     "Prompt",
+    "Range",
+    "RunProgress",
     "Served",
     "Signal",
     "Spent",

@@ -11,7 +11,7 @@ import pytest
 
 from paceline.cli import foreground as foreground_module
 from paceline.cli.foreground import Foreground
-from paceline.cli.progress.display import Progress
+from paceline.progress.display import Progress
 
 from ..runs.test_runner import Held, Shelf, prompts
 from ..runs.test_runner import run as run_batch
@@ -116,7 +116,7 @@ def test_before_the_first_call_a_signal_has_its_usual_effect():
 HELD_UP = """
 import os, re, signal, trio
 from paceline.cli import foreground
-from paceline.cli.progress.display import Progress
+from paceline.progress.display import Progress
 
 async def main():
     with foreground.Foreground(Progress(), verbose=False) as run, run.control.attached():

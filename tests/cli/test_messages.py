@@ -8,7 +8,7 @@ import attrs
 import pytest
 
 from paceline import BatchResult, Fault, FaultKind, WorkItemResult
-from paceline.cli.progress.logs import show_logs
+from paceline.cli.logs import show_logs
 from paceline.cli.report_text import hints
 from paceline.llm_strategies import QuotaHint
 

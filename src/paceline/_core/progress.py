@@ -57,6 +57,14 @@ class RunProgress:
     """Cost of this run's calls so far, in USD; None: the price of a model is not known."""
     cost_at_end: Range | None = None
     """What this run will have cost at its end, in USD, with its range; None: unknown, as is the number of items or a price."""
+    spent: float | None = None
+    """What counts against the cap in USD so far, earlier runs of the journal included; None: there is no such cap."""
+    max_cost: float | None = None
+    """The cap in USD; None: there is no cap."""
+    spent_tokens: int | None = None
+    """Tokens that count against the cap in tokens so far; None: there is no such cap."""
+    max_tokens: int | None = None
+    """The cap in tokens; None: there is no cap."""
     items_rate: float = 0.0
     """Items done per second, lately."""
     left: float | None

@@ -186,9 +186,12 @@ class Monitor:
             logger.warning("%s", message)
 
     async def _exchange_repeatedly(self, journal: WatchedJournal) -> None:
-        meter = ProgressMeter(self.total)
+        total, done_before = _extent_of(journal)
+        meter = ProgressMeter(total, done_before=done_before)
         while True:
             await sleep(PERIOD)
+            if total is None:
+                meter.total = self.total
             await self._exchange(journal, meter)
 
     async def _exchange(self, journal: WatchedJournal, meter: ProgressMeter) -> None:
@@ -225,9 +228,12 @@ class Monitor:
 
     @property
     def total(self) -> int | None:
-        """Items of the batches that run; None: a source has no length."""
+        """Items of all batches and single calls so far; None: a batch runs whose source has no length."""
         lengths = [batch.length for batch in self._batches]
-        return None if None in lengths or not lengths else sum(length for length in lengths if length is not None)
+        if None in lengths:
+            return None
+        read = sum(batch.tally.accepted for batch in self._batches)
+        return self._statistics().total_items - read + sum(length for length in lengths if length is not None)
 
     # ------------------------------------------------------------------------------------------ this machine
 
@@ -242,6 +248,12 @@ class Monitor:
             return
         self._is_late = now - due >= _LATE or computed - self._computed >= _BUSY * seconds
         self._measured_at, self._computed = now, computed
+
+
+def _extent_of(journal: WatchedJournal) -> tuple[int | None, int]:
+    """Return how many items the batch has and how many of them earlier runs have done, as far as the journal knows better than the batch."""
+    extent: tuple[int | None, int] = getattr(journal, "extent", (None, 0))
+    return extent
 
 
 def _situation_of(lane: Lane[Job], now: float) -> LaneSituation:

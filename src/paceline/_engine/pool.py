@@ -33,6 +33,7 @@ from .calls.hooks import Hooks
 from .calls.services import Services
 from .calls.strategies import Strategies
 from .customers.batch import Batch
+from .customers.batch_progress import BatchProgress
 from .customers.call_refusals import busy
 from .customers.intake import Intake
 from .customers.pool_batches import PoolBatches, StreamedBatch
@@ -44,6 +45,7 @@ from .loop.abandoned import AbandonedGenerators
 from .loop.clock import Clock
 from .loop.foreign import call_in_loop, interrupt_of
 from .monitor import Monitor, as_watched
+from .progress import ProgressHook
 from .remote_control import RemoteControl
 from .results.delivery import Collector, Handover, Outlet
 from .supervisor import supervise
@@ -244,7 +246,9 @@ class Pool:
         """The latest batch that has ended, also if it was cancelled or failed."""
         return self._batches.last
 
-    async def collect(self, intake: Intake, *, priority: int = 0, tenant: str = "") -> BatchResult[Any]:
+    async def collect(
+        self, intake: Intake, *, priority: int = 0, tenant: str = "", progress: ProgressHook | None = None
+    ) -> BatchResult[Any]:
         """Run a batch, and return it with all its results.
 
         Raises:
@@ -253,11 +257,24 @@ class Pool:
             JournalError: The journal failed; an UnsavedError has the batch and the results that are not stored.
         """
         collector: Collector[Any] = Collector()
-        return await self.run_batch(self.new_batch(intake, collector, priority=priority, tenant=tenant), collector)
+        batch = self.new_batch(intake, collector, priority=priority, tenant=tenant, progress=progress)
+        return await self.run_batch(batch, collector)
 
-    def new_batch(self, intake: Intake, outlet: Outlet, *, priority: int = 0, tenant: str = "") -> Batch:
+    def new_batch(
+        self,
+        intake: Intake,
+        outlet: Outlet,
+        *,
+        priority: int = 0,
+        tenant: str = "",
+        progress: ProgressHook | None = None,
+    ) -> Batch:
         """Return a batch that has not started yet."""
-        return Batch(self._services, intake, outlet, priority=priority, tenant=tenant)
+        batch = Batch(self._services, intake, outlet, priority=priority, tenant=tenant)
+        if progress is not None:
+            statistics = partial(self._statistics, 0, batch)
+            batch.progress = BatchProgress(progress, batch.length, statistics, lambda: batch.stopped is not None)
+        return batch
 
     async def run_batch(self, batch: Batch, collector: Collector[Any]) -> BatchResult[Any]:
         """Run a batch, and return it with all its results. The exceptions are those of `collect`."""
@@ -279,13 +296,15 @@ class Pool:
             batch.admit(job)
         self._scheduler.start_calls()
 
-    def stream(self, intake: Intake, *, priority: int = 0, tenant: str = "") -> StreamedBatch:
+    def stream(
+        self, intake: Intake, *, priority: int = 0, tenant: str = "", progress: ProgressHook | None = None
+    ) -> StreamedBatch:
         """Return a context manager that runs a batch beside its block; the block iterates over the results.
 
         At its end the iteration raises the exceptions that `collect` raises.
         """
         handover: Handover[Any] = Handover(lambda: self._scheduler.release(batch))
-        batch = self.new_batch(intake, handover, priority=priority, tenant=tenant)
+        batch = self.new_batch(intake, handover, priority=priority, tenant=tenant, progress=progress)
         start, drain = partial(self.start, batch, (), handover), partial(self.drain_batch, batch)
         return StreamedBatch(batch, handover, start, drain)
 
@@ -380,8 +399,11 @@ class Pool:
 
     def statistics(self, queued: int = 0) -> ProcessorStatistics:
         """Return a snapshot; `queued` is the number of items that wait for a batch."""
+        return self._statistics(queued, None)
+
+    def _statistics(self, queued: int, of: Batch | None) -> ProcessorStatistics:
         now = self._now()
-        found = self._batches.statistics(self._learned, queued=queued, now=now)
+        found = self._batches.statistics(self._learned, queued=queued, now=now, of=of)
         return attrs.evolve(found, limitation=self._monitor.look_safely(now))
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections import deque
+from collections.abc import Callable
 
 import attrs
 
@@ -15,6 +16,8 @@ from .._core.progress import RunProgress
 from .._core.ranges import Range, RunningCost
 from .lanes.statistics import ProcessorStatistics
 
+CALLBACK_PERIOD = 1.0
+"""Seconds between two snapshots for a callback of the user's."""
 _WINDOW = 5.0  # seconds
 _PAIR = 2
 
@@ -24,6 +27,16 @@ class _Mark:
     time: float
     served: int
     done: int
+
+
+@attrs.frozen
+class ProgressHook:
+    """Receives the figures of a batch: at its start, once a period, and once it has its result."""
+
+    report: Callable[[RunProgress], object]
+    """Called in the event loop, so it must not block."""
+    period: float = CALLBACK_PERIOD
+    """Seconds between two calls."""
 
 
 class ProgressMeter:
@@ -95,6 +108,10 @@ class ProgressMeter:
             usage=statistics.usage,
             cost=statistics.cost,
             cost_at_end=self._cost_at_end(done - self._done_before, statistics.cost, unfinished),
+            spent=statistics.spent,
+            max_cost=statistics.max_cost,
+            spent_tokens=statistics.spent_tokens,
+            max_tokens=statistics.max_tokens,
             in_flight=statistics.in_flight,
             workers=int(min(self._max_workers, statistics.max_workers, allowed)) if lanes else 0,
             pace=sum(lane.rate for lane in lanes) if lanes else math.inf,

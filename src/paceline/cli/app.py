@@ -178,6 +178,7 @@ def status(
     /,
     *,
     json: Annotated[bool, Parameter(negative="", show_default=False)] = False,
+    watch: Annotated[bool, Parameter(negative="", show_default=False)] = False,
     pace: Annotated[int, whole_number(0)] = 2,
 ) -> int:
     """Show the progress of a batch.
@@ -185,11 +186,12 @@ def status(
     Args:
         journal: Journal of the batch, or the output that it belongs to.
         json: Print the status as one JSON object.
+        watch: Follow the run that is under way, in another terminal or on another machine, until it ends.
         pace: Number of recent pace changes to show.
     """
     from .commands import status as verb  # noqa: PLC0415 - see above
 
-    return verb.status(_path(journal), as_json=json, pace=pace)
+    return verb.status(_path(journal), as_json=json, pace=pace, follow=watch)
 
 
 @app.command(sort_key=6, help_epilogue="")

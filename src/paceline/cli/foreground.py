@@ -13,11 +13,11 @@ from contextlib import ExitStack
 from types import FrameType, TracebackType
 from typing import Self
 
+from ..progress.display import Progress
 from ..runs.control import RunControl
 from ..runs.progress import RunProgress
 from .console import print_message
-from .progress.display import Progress
-from .progress.logs import show_logs
+from .logs import show_logs
 
 _GRACE = 10.0  # seconds
 _INTERRUPTED = "the run was interrupted"

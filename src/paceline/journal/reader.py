@@ -211,6 +211,20 @@ class JournalReader:
         rows = self._all("SELECT run, at, quota, handle, old, new, reason FROM pace ORDER BY run, at, rowid")
         return [PaceEntry(*row) for row in self._sound(rows, damage.PACE, "changes of the pace")]
 
+    def new_pace(self, run: int, after: int = 0) -> tuple[int, list[PaceEntry]]:
+        """Return the changes of the pace of a run since the last call, and the number to pass to the next one.
+
+        Args:
+            run: Number of the run.
+            after: Number that the last call has returned.
+        """
+        rows = self._all(
+            "SELECT rowid, run, at, quota, handle, old, new, reason FROM pace WHERE run = ? AND rowid > ? ORDER BY rowid",
+            (run, after),
+        )
+        found = [PaceEntry(*row) for row in self._sound([row[1:] for row in rows], damage.PACE, "changes of the pace")]
+        return max((row[0] for row in rows), default=after), found
+
     def limits(self) -> list[LimitEntry]:
         """Return what limited the batch over all runs, oldest first: each entry from its time on, up to the next of its run.
 

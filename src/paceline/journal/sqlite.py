@@ -92,6 +92,9 @@ class SqliteJournal:
         self._thread = CapacityLimiter(1)
         self._lock = threading.Lock()
         self._recall = self._new_recall()
+        self.extent: tuple[int | None, int] = (None, 0)
+        """Items of the batch, and how many of them earlier runs have done, for the progress that is stored; None: the batch knows. A run
+        that passes on only what is left sets it."""
 
     @classmethod
     def on(cls, writer: JournalWriter, *, dedupe: bool | None = None) -> SqliteJournal:

@@ -42,6 +42,8 @@ if TYPE_CHECKING:
     from .journal_status import JournalStatus as JournalStatus
     from .journal_status import RunSummary as RunSummary
     from .journal_status import status as status
+    from .journal_watch import JournalMoment as JournalMoment
+    from .journal_watch import JournalWatch as JournalWatch
     from .options import ResumeOptions as ResumeOptions
     from .options import RunOptions as RunOptions
     from .progress import RunProgress as RunProgress
@@ -58,10 +60,12 @@ _HOMES = {
     "ExportReport": "journal_export",
     "FailedOptions": "export_options",
     "FailedReport": "failed_prompts",
+    "JournalMoment": "journal_watch",
     "JournalReport": "journal_report",
     "JournalState": "journal_comparison",
     "JournalStatus": "journal_status",
     "JournalSummary": "run_report",
+    "JournalWatch": "journal_watch",
     "PlannedModel": "dry_run",
     "RegisteredInput": "journal_facts",
     "ReportOptions": "export_options",
@@ -94,10 +98,12 @@ __all__ = [
     "ExportReport",
     "FailedOptions",
     "FailedReport",
+    "JournalMoment",
     "JournalReport",
     "JournalState",
     "JournalStatus",
     "JournalSummary",
+    "JournalWatch",
     "PlannedModel",
     "RegisteredInput",
     "ReportOptions",

@@ -33,6 +33,7 @@ from ..files.output import Output, open_output
 from ..files.output_formats import OutputFormat, encode
 from ..files.types import STREAM
 from ..journal import SqliteJournal
+from ..journal.figures import Counts
 from ..journal.reader import JournalReader, has_place
 from ..journal.writer import JournalWriter
 from ..processor import ParallelBatchProcessor
@@ -197,13 +198,20 @@ def _with_journal(
                 done_before=counts.settled,
                 save=output.catch_up,
                 note=partial(_note_faults, store),
-                new_journal=partial(SqliteJournal.on, store, dedupe=registered.dedupe),
+                new_journal=partial(_journal_on, store, counts, dedupe=registered.dedupe),
                 finish=partial(_finish_journal, options, registered.bad_count, output, store, reader),
             )
     except ConfigurationError:  # nothing was called
         if is_new:
             Path(path).unlink(missing_ok=True)
         raise
+
+
+def _journal_on(store: JournalWriter, counts: Counts, *, dedupe: bool | None) -> SqliteJournal:
+    """Return the journal of a run whose batch has only the items that are left."""
+    journal = SqliteJournal.on(store, dedupe=dedupe)
+    journal.extent = counts.total, counts.settled
+    return journal
 
 
 def _note_faults(store: JournalWriter, faults: Sequence[FaultGroup]) -> None:

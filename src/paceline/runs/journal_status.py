@@ -17,6 +17,7 @@ import attrs
 from .._core.accounting import ModelUse
 from .._core.exceptions import ConfigurationError
 from .._core.fault_groups import FaultGroup
+from .._core.progress import RunProgress
 from .._core.usage import TokenUsage
 from ..journal.figures import Counts, PaceEntry, RunRecord
 from ..journal.reader import JournalReader
@@ -91,6 +92,8 @@ class JournalStatus:
     """Calls of settled items per second, over the run that is under way; None: no run is, or its time is unknown."""
     left: float | None = None
     """Seconds until the items are done, at the mean rate of the run that is under way; None: unknown."""
+    progress: RunProgress | None = None
+    """The figures that the run under way has stored last, once a second; None: no run is, or it has stored none yet."""
     stopped: str | None = None
     """Why the latest run ended early; None: it did not."""
 
@@ -126,6 +129,8 @@ def status(journal: str | PathLike[str], *, pace: int = SHOWN_CHANGES) -> Journa
         latest = latest_run_of(reader, runs)
         counts = reader.counts()
         calls_per_second, left = _rates(reader, runs, counts)
+        stored = reader.progress()
+        is_running = bool(runs) and runs[-1].state == "running"
         return JournalStatus(
             journal=reader.path,
             writer=writer,
@@ -137,6 +142,7 @@ def status(journal: str | PathLike[str], *, pace: int = SHOWN_CHANGES) -> Journa
             runs=runs,
             calls_per_second=calls_per_second,
             left=left,
+            progress=stored[1] if stored is not None and is_running and stored[0] == runs[-1].run else None,
             output=recorded_output(reader),
             pace=reader.pace()[-pace:] if pace else (),
             messages=reader.messages(),

@@ -81,6 +81,8 @@ async def evaluate(  # noqa: PLR0913 - all but two have good defaults
         await to_thread.run_sync(_make_folder, Path(folder))
         journal = SqliteJournal(Path(folder, JOURNAL), dedupe=False)
     total = samples * await to_thread.run_sync(_count, suite, limit)
+    if journal is not None:
+        journal.extent = total, 0
     failure: Exception | None = None
     async with open_pool(config, journal=journal, observers=callbacks.observers) as pool:
         run = SuiteRun(suite, strategy, samples, limit, pool, None if folder is None else Path(folder))

@@ -69,7 +69,7 @@ def test_on_a_terminal_the_demo_draws_a_panel(start):
         "40 of 40",
         "workers",
         "in flight",
-        "served",
+        "rate",
         "throttled",
         "█",
         "→",

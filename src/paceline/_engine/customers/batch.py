@@ -33,6 +33,7 @@ from ..results.accepted_items import AcceptedItems
 from ..results.commits import CommitQueue
 from ..results.delivery import Outlet
 from ..tracing import BatchTrace
+from .batch_progress import BatchProgress
 from .crew import Crew
 from .intake import Intake, ReadItems
 
@@ -65,6 +66,8 @@ class Batch(ReadItems):
         self.priority, self.tenant = priority, tenant
         self.ended: Event = Event()
         """Set once every item has its result and no task runs."""
+        self.progress: BatchProgress | None = None
+        """Hands over its figures; None: it has no hook."""
         self._services = services
         self._intake = intake
         self._crew = Crew(services, self, intake)

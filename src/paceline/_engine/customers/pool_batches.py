@@ -72,6 +72,8 @@ class PoolBatches:
         """
         self.running.append(batch)
         batch.context.run(self._start_task, self._run, batch, results, handover)
+        if batch.progress is not None:
+            batch.context.run(self._start_task, batch.progress.run, batch.ended)
 
     async def _run(self, batch: Batch, results: Sequence[WorkItemResult[Any]], handover: Handover[Any] | None) -> None:
         try:
@@ -82,6 +84,8 @@ class PoolBatches:
             self._past.add(batch.tally)
             result = self._last = result_of(batch, results)
             batch.finish(result, failure_of(batch, result))
+            if batch.progress is not None:
+                batch.progress.finish()
             if handover is not None:
                 handover.finish(result, batch.failure)
             if batch.crash is not None and batch.commits is not None:
@@ -135,19 +139,30 @@ class PoolBatches:
         """Add the counts of calls that belong to no batch, and have ended."""
         self._past.add(tally)
 
-    def statistics(self, learned: LearnedQuotas, *, queued: int, now: float) -> ProcessorStatistics:
-        """Return a snapshot of the pool.
+    def statistics(
+        self, learned: LearnedQuotas, *, queued: int, now: float, of: Batch | None = None
+    ) -> ProcessorStatistics:
+        """Return a snapshot of the pool, or of one of its batches.
 
         Args:
             learned: What it knows of quotas.
             queued: Number of items that wait for a batch.
             now: Current time, in seconds.
+            of: The batch whose items and calls are counted; None: all. Lanes and the budget are those of the pool in any case.
         """
         scheduler, hooks = self._services.scheduler, self._services.hooks
         sums = Tally()
-        sums.add(self._past)
-        for submitter in scheduler.submitters:
-            sums.add(submitter.tally)
+        if of is not None:
+            sums.add(of.tally)
+        else:
+            sums.add(self._past)
+            for submitter in scheduler.submitters:
+                sums.add(submitter.tally)
+        in_flight = scheduler.in_flight if of is None else of.in_flight
+        spending = scheduler.spending
+        spent, max_cost, max_tokens = spending.state.total, None, None
+        if spending.budget is not None:
+            max_cost, max_tokens = spending.budget.usd, spending.budget.tokens
         running = [batch.tally.workers_range for batch in self.running]
         return ProcessorStatistics(
             total_items=sums.accepted,
@@ -161,15 +176,19 @@ class PoolBatches:
             retries=sums.retries,
             messages=sums.item_faults.most_frequent(),
             cost=sums.cost,
+            spent=None if max_cost is None else spent.usd,
+            max_cost=max_cost,
+            spent_tokens=None if max_tokens is None else spent.tokens,
+            max_tokens=max_tokens,
             max_workers=self._services.config.max_workers,
             is_paused=scheduler.is_paused,
             rate_limit_count=sums.refusals,
             usage=sums.usage,
             hook_failures=hooks.failures,
             dropped_events=hooks.dropped_events,
-            waiting=queued + sum(submitter.waiting for submitter in scheduler.submitters),
-            in_flight=scheduler.in_flight,
-            workers=scheduler.in_flight,
+            waiting=queued + sum(each.waiting for each in (scheduler.submitters if of is None else (of,))),
+            in_flight=in_flight,
+            workers=in_flight,
             workers_range=running[-1] if running else self._last.workers,
             lanes={quota: self._lane_statistics(quota, each, now) for quota, each in learned},
         )

@@ -42,6 +42,14 @@ class ProcessorStatistics:
     """The most frequent messages of items that failed, over all batches."""
     cost: float | None = None
     """Cost of all calls in USD, over all batches; None: the price of a model is not known."""
+    spent: float | None = None
+    """What counts against the budget in USD so far, earlier runs of the journal included; None: it has no such cap."""
+    max_cost: float | None = None
+    """The budget in USD; None: it has no such cap."""
+    spent_tokens: int | None = None
+    """Tokens that count against the budget in tokens so far; None: it has no such cap."""
+    max_tokens: int | None = None
+    """The budget in tokens; None: it has no such cap."""
     max_workers: float = math.inf
     """The bound on calls in flight that is set, now."""
     limitation: Limitation | None = None

@@ -28,6 +28,10 @@ import attrs
 from ..._core.quantity import quantity
 from ...files import InputRecord
 from ...processor import ParallelBatchProcessor
+from ...progress.display import Display, Lines, Progress, can_draw
+from ...progress.panel import DemoPanel
+from ...progress.steps import PaceSteps
+from ...progress.words import format_rate
 from ...prompts import run_blocking
 from ...runs.progress import ProgressMeter, RunProgress
 from ...runs.run_report import RunReport
@@ -36,9 +40,6 @@ from ...testing import ConcurrencyCap, Service, SimulatedProvider, SimulatedStra
 from ..console import print_lines, print_message
 from ..exit_codes import exit_code
 from ..foreground import Foreground
-from ..progress.display import Display, Lines, Progress, can_draw
-from ..progress.figures import PaceSteps, format_rate
-from ..progress.panel import DemoPanel
 from ..report_text import print_advice
 
 ITEMS = 1_200

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from ...files.lines import is_terminal
 from ...files.types import STREAM
+from ...progress.display import Display, Lines, Progress, can_draw
+from ...progress.panel import PacePanel
+from ...progress.steps import PaceSteps
 from ...runs.dry_run import plan
 from ...runs.file_run import run as run_file
 from ...runs.options import RunOptions
@@ -12,12 +15,7 @@ from ..exit_codes import OK, USAGE
 from ..foreground import Foreground
 from ..options import ResumeArguments, RunArguments
 from ..plan_text import plan_data, render_plan
-from ..progress.display import Display, Lines, Progress, can_draw
-from ..progress.figures import PaceSteps
-from ..progress.panel import PacePanel
 from ..report_text import print_report
-
-_PERIOD = 10.0  # seconds between two lines of progress
 
 
 def run(options: RunOptions, arguments: RunArguments | ResumeArguments) -> int:
@@ -62,4 +60,8 @@ def _print_plan(options: RunOptions, *, as_json: bool) -> int:
 def _progress(options: RunOptions, steps: PaceSteps, *, quiet: bool) -> Progress:
     if quiet:
         return Progress()
-    return Display(PacePanel(steps)) if can_draw(stdout_is_used=options.output == STREAM) else Lines(_PERIOD, steps)
+    return (
+        Display(PacePanel(steps, max_workers="your --max-workers"))
+        if can_draw(stdout_is_used=options.output == STREAM)
+        else Lines(steps=steps, max_workers="your --max-workers")
+    )

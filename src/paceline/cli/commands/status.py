@@ -10,35 +10,45 @@ from typing import Any
 
 import attrs
 
-from ..._codec import fault_group_data, model_use_data
+from ..._codec import fault_group_data, model_use_data, progress_data
+from ..._core.budget import usd_text
 from ..._core.durations import format_duration
 from ..._core.fault import redact
 from ..._core.quantity import quantity
 from ...files.types import STREAM
 from ...journal.figures import PaceEntry
+from ...progress.words import LABEL, WIDTH, cost_text, format_rate, laid_out, limit_text, percent_text
 from ...runs.journal_status import JournalStatus, RunSummary
 from ...runs.journal_status import status as read_status
 from ...runs.options_data import to_data
 from ..console import print_json, print_output
 from ..exit_codes import OK
+from ..options import UsageError
 from ..plan_text import render_settings
-from ..progress.figures import format_rate
 from ..report_text import next_command
+from .watch import watch
 
+_UNBROKEN = frozenset({"journal", "input", "output", "next"})
 _RUNS = 5  # the latest runs are shown to people
 
 
-def status(journal: str, *, as_json: bool, pace: int) -> int:
+def status(journal: str, *, as_json: bool, pace: int, follow: bool = False) -> int:
     """Print how far a batch has come; return the exit code.
 
     Args:
         journal: Path of the journal, or of its output.
         as_json: Whether one JSON object is printed.
         pace: Number of the latest changes of the pace that are shown.
+        follow: Whether to show the run that is under way until it ends, before that.
 
     Raises:
+        UsageError: Both `as_json` and `follow`.
         JournalError: The file is not a journal, or cannot be read.
     """
+    if follow:
+        if as_json:
+            raise UsageError("--watch and --json: give one of them; --json prints one moment")
+        watch(journal)
     found = read_status(journal, pace=pace)
     if as_json:
         print_json(status_data(found))
@@ -49,7 +59,12 @@ def status(journal: str, *, as_json: bool, pace: int) -> int:
 
 def render_status(status: JournalStatus) -> str:
     """Return a batch's state in lines for people."""
-    return "\n".join(f"{label:10}{redact(text)}" for label, text in _lines(status))
+    return "\n".join(line for label, text in _lines(status) for line in _laid_out(label, redact(text)))
+
+
+def _laid_out(label: str, text: str) -> list[str]:
+    """Return one fact as lines of 80 columns; a path or a command, which is copied from there, as one line."""
+    return [f"{label:{LABEL}}{text}"] if label in _UNBROKEN else laid_out(label, text, WIDTH)
 
 
 def status_data(status: JournalStatus) -> dict[str, Any]:
@@ -65,6 +80,7 @@ def status_data(status: JournalStatus) -> dict[str, Any]:
         "pending": counts.pending,
         "calls_per_second": status.calls_per_second,
         "left": status.left,
+        "progress": None if status.progress is None else progress_data(status.progress),
         "stopped": status.stopped,
         "faults": [fault_group_data(group) for group in status.faults],
         "bad_lines": None if status.input is None else status.input.bad_count,
@@ -117,14 +133,12 @@ def _items(status: JournalStatus) -> Iterator[tuple[str, str]]:
     yield from _input(status)
     counts = status.counts
     failures = sum(counts.failures.values())
-    share = f" ({100 * counts.settled // counts.total} % done)" if counts.pending else ""
+    share = f" ({percent_text(counts.settled, counts.total)} done)" if counts.pending else ""
     yield (
         "items",
         f"{counts.total:,}: {counts.succeeded:,} succeeded, {failures:,} failed, {counts.pending:,} pending{share}",
     )
-    if status.calls_per_second is not None:
-        left = "" if status.left is None else f", about {format_duration(status.left)} left"
-        yield "rate", f"{format_rate(status.calls_per_second, 'calls')}{left}"
+    yield from _speed(status)
     if failures:
         kinds = sorted(counts.failures.items(), key=lambda kind: (-kind[1], kind[0]))
         yield "failed", ", ".join(f"{kind}: {count:,}" for kind, count in kinds)
@@ -138,6 +152,23 @@ def _items(status: JournalStatus) -> Iterator[tuple[str, str]]:
     if status.stopped is not None and counts.pending:
         yield "stopped", status.stopped
     yield "throttled", quantity(counts.refusals, "call")
+
+
+def _speed(status: JournalStatus) -> Iterator[tuple[str, str]]:
+    """Yield how fast the run under way is, what limits it, and what it costs; of a run that has ended, what the batch has cost."""
+    now = status.progress
+    if status.calls_per_second is not None:
+        left = status.left if now is None or now.left is None else now.left
+        rest = "" if left is None else f", about {format_duration(left)} left"
+        yield "rate", f"{format_rate(status.calls_per_second, 'calls')}{rest}"
+    if now is not None:
+        yield "now", f"{format_rate(now.items_rate, 'items')}, {now.in_flight:,} in flight of {now.workers:,}"
+        if now.limitation is not None:
+            yield "limit", limit_text(now, max_workers="the run's --max-workers")
+        if now.cost is not None or now.max_cost is not None:
+            yield "cost", cost_text(now)
+    elif status.models and status.cost is not None:
+        yield "cost", f"{usd_text(status.cost)} in {quantity(len(status.runs), 'run')}"
 
 
 def _input(status: JournalStatus) -> Iterator[tuple[str, str]]:
@@ -157,7 +188,8 @@ def _models(status: JournalStatus) -> Iterator[tuple[str, str]]:
         price = "cost unknown" if cost is None else f"${cost:,.4g}"
         used = f"{tokens.input_tokens:,} in ({tokens.cached_input_tokens:,} cached), {tokens.output_tokens:,} out"
         calls = f"{quantity(use.calls, 'call')}, {use.accepted:,} accepted"
-        yield "" if index else "used", f"{use.model}: {calls}; tokens {used}; {price}"
+        yield "" if index else "used", f"{use.model}: {calls}; {price}"
+        yield "", f"  tokens {used}"
 
 
 def _strategies(status: JournalStatus) -> Iterator[tuple[str, str]]:

@@ -16,6 +16,9 @@ from ..._core.quantity import quantity
 from ..._core.results import UnsavedError
 from ...abc import LLMCallStrategy
 from ...files.types import STREAM
+from ...progress.display import Display, Lines, Progress, can_draw
+from ...progress.panel import PacePanel
+from ...progress.steps import PaceSteps
 from ...runs.options import RunOptions
 from ...runs.setup import budget_of_run, strategy_of
 from ...suites import Comparison, SuiteReport, SuiteResult, find, listed, read_result, write_report
@@ -27,11 +30,7 @@ from ..console import print_json, print_message, print_output, sigterm_raises_ex
 from ..exit_codes import FAILED, OK, OVER_BUDGET, SIGNALLED, UNSAVED
 from ..foreground import Foreground
 from ..options import SuiteArguments, SuiteReportArguments, UsageError
-from ..progress.display import Display, Lines, Progress, can_draw
-from ..progress.figures import PaceSteps
-from ..progress.panel import PacePanel
 
-_PERIOD = 10.0  # seconds between two lines of progress
 _NOT_IN_A_NAME = re.compile(r"[^\w.-]+")
 
 
@@ -214,7 +213,11 @@ def _strategies(options: RunOptions, samples: int) -> Callable[[int], LLMCallStr
 def _progress(steps: PaceSteps, *, quiet: bool) -> Progress:
     if quiet:
         return Progress()
-    return Display(PacePanel(steps)) if can_draw(stdout_is_used=False) else Lines(_PERIOD, steps)
+    return (
+        Display(PacePanel(steps, max_workers="your --max-workers"))
+        if can_draw(stdout_is_used=False)
+        else Lines(steps=steps, max_workers="your --max-workers")
+    )
 
 
 def _cells(name: str, result: SuiteResult) -> list[str]:

@@ -1,4 +1,4 @@
-"""Figures: the figures of a run and the changes of its pace, in words.
+"""Steps: the latest changes of the pace of a batch.
 
 Rules owned here:
 
@@ -8,24 +8,19 @@ Rules owned here:
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import attrs
 from anyio import current_time
 
-from ..._core.durations import format_elapsed, format_wait
-from ..._core.events import ProcessingEvent
-from ..._core.quantity import quantity
-from ...abc import BaseObserver
-from ...runs.progress import RunProgress
+from .._core.durations import format_elapsed, format_wait
+from .._core.events import ProcessingEvent
+from .._core.quantity import quantity
+from ..abc import BaseObserver
+from .words import format_rate
 
 SHOWN_STEPS = 5
 """Steps that are kept."""
-SHOWN_FAULTS = 2
-"""Most frequent faults that are shown."""
-
-_NO_DECIMALS_FROM = 100  # per second: above, decimals are noise
 
 
 @attrs.frozen
@@ -78,7 +73,7 @@ class PaceSteps(BaseObserver):
             self._started = current_time()
         elif event is ProcessingEvent.PACE_CHANGED:
             seconds = current_time() - self._started
-            self._add(PaceStep(seconds, data["handle"], data["old"], data["new"], data["reason"]))
+            self.add(PaceStep(seconds, data["handle"], data["old"], data["new"], data["reason"]))
 
     def take_unread(self) -> list[PaceStep]:
         """Return the latest step of each handle that changed since the last call, oldest first."""
@@ -86,7 +81,8 @@ class PaceSteps(BaseObserver):
         self._unread.clear()
         return steps
 
-    def _add(self, step: PaceStep) -> None:
+    def add(self, step: PaceStep) -> None:
+        """Record a step; it must not be earlier than the last."""
         self._unread[step.handle] = step
         for index in reversed(range(len(self.latest))):
             last = self.latest[index]
@@ -96,24 +92,3 @@ class PaceSteps(BaseObserver):
                     return
                 break
         self.latest = [*self.latest[1 - SHOWN_STEPS :], step]
-
-
-def format_rate(rate: float, unit: str) -> str:
-    """Return a rate per second in words: 29.1 calls/s, 1,667 tokens/s; below one, per minute: 12.5 calls/min."""
-    if rate == math.inf:
-        return "no limit"
-    if rate < 1:
-        return f"{60 * rate:.3g} {unit}/min"
-    return f"{rate:,.1f} {unit}/s" if rate < _NO_DECIMALS_FROM else f"{rate:,.0f} {unit}/s"
-
-
-def format_pace(progress: RunProgress) -> str:
-    """Return the pace in words."""
-    limits = ((progress.pace, "calls"), (progress.token_pace, "tokens"))
-    limited = [format_rate(rate, unit) for rate, unit in limits if rate < math.inf]
-    return ", ".join(limited) or ("not limited" if progress.refusals else "no limit met yet")
-
-
-def format_breaker(progress: RunProgress) -> str:
-    """Return in words whether calls may start, and if not, when."""
-    return f"open; calls start in {format_wait(progress.wait)}" if progress.wait else "closed"

@@ -13,8 +13,8 @@ import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from ..._core.fault import redact
-from ..._engine.loop.foreign import IN_SUMMARY
+from .._core.fault import redact
+from .._engine.loop.foreign import IN_SUMMARY
 
 _MOST = 20  # different messages shown without --verbose
 

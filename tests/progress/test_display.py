@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from paceline.cli.progress.display import Lines
-from paceline.cli.progress.figures import PaceSteps
+from paceline import FaultKind
+from paceline._core.fault_groups import FaultGroup
 from paceline.observers import ProcessingEvent
+from paceline.progress.display import Lines
+from paceline.progress.steps import PaceSteps
+from paceline.typing import Limitation, LimitBasis, LimitReason
 
 from .test_panel import figures
 
@@ -25,17 +28,25 @@ def test_a_line_has_the_figures_and_is_printed_once_a_period():
     for second in range(31):
         lines.show(figures(seconds=float(second), wait=12.4))
     assert len(lines.messages) == 3
-    for words in (
-        "150 of 600 done",
-        "40 in flight of 42 workers",
-        "served 29.5 calls/s",
-        "pace: 31.0 calls/s",
-        "7 calls throttled",
-        "2 failed",
-        "breaker open; calls start in 13 s",
-        "0:16 left",
-    ):
+    for words in ("150 of 600 done (25 %) in 0:10, 0:16 left", "40 of 42 in", "7 throttled", "2 failed"):
         assert words in lines.messages[0]
+
+
+def test_lines_have_80_columns_and_cut_no_reason():
+    quota = "a-model-with-a-name-that-is-long-" * 2
+    limit = Limitation(reason=LimitReason.REQUESTS, quota=quota, basis=LimitBasis.LEARNED, value=30.0)
+    lines = RecordedLines(10.0, PaceSteps())
+    for second in range(31):
+        lines.show(
+            figures(seconds=float(second), limitation=limit, messages=(FaultGroup(FaultKind.BUG, 2, "word " * 30),))
+        )
+    printed = [line for message in lines.messages for line in f"paceline: {message}".splitlines()]
+    assert max(map(len, printed)) <= 80
+    assert (
+        "".join(lines.messages).replace("\n", "").replace(" ", "").count(f"requestsperminuteof{quota}:1,800,learned")
+        == 1
+    )
+    assert " ".join(" ".join(lines.messages).split()).count("word " * 29) == 1
 
 
 def test_lines_get_rarer_in_a_long_run():

@@ -7,8 +7,8 @@ import math
 import anyio
 import pytest
 
-from paceline.cli.progress.figures import SHOWN_STEPS, PaceStep, PaceSteps
 from paceline.observers import ProcessingEvent
+from paceline.progress.steps import SHOWN_STEPS, PaceStep, PaceSteps
 
 
 async def change(steps, handle, old, new, reason):

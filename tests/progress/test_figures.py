@@ -11,7 +11,7 @@ from paceline import FaultKind, TokenUsage
 from paceline._core.durations import format_clock, format_elapsed
 from paceline._core.pace import PaceStatistics
 from paceline._core.ranges import Range
-from paceline.cli.progress.figures import format_breaker, format_pace, format_rate
+from paceline.progress.words import breaker_text, format_rate, pace_text
 from paceline.runs.progress import ProgressMeter
 from paceline.typing import ProcessorStatistics
 
@@ -48,7 +48,7 @@ def test_without_a_lane_there_are_no_workers():
     empty.lanes.clear()
     progress = ProgressMeter(100, 1_000).read(0.0, empty)
     assert (progress.workers, progress.rate, progress.wait) == (0, 0.0, 0.0)
-    assert format_pace(progress) == "no limit met yet"
+    assert pace_text(progress) == "no limit met yet"
 
 
 def test_workers_are_bounded_by_the_user_s_maximum():
@@ -66,7 +66,7 @@ def test_workers_are_bounded_by_the_user_s_maximum():
     ],
 )
 def test_the_pace_names_the_limits_that_are_enforced(known, words):
-    assert format_pace(ProgressMeter(1, 1).read(0.0, statistics(**known))) == words
+    assert pace_text(ProgressMeter(1, 1).read(0.0, statistics(**known))) == words
 
 
 @pytest.mark.parametrize(
@@ -80,7 +80,7 @@ def test_the_pace_names_the_limits_that_are_enforced(known, words):
     ],
 )
 def test_the_breaker_is_shown_with_the_time_until_calls_start(gate, words):
-    assert format_breaker(ProgressMeter(1, 1).read(10.0, statistics(gate=gate))) == words
+    assert breaker_text(ProgressMeter(1, 1).read(10.0, statistics(gate=gate))) == words
 
 
 def test_a_time_since_the_beginning_is_exact_at_first():
