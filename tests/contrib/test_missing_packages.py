@@ -15,7 +15,7 @@ from paceline.exceptions import MissingExtraError
 def _no_frameworks(monkeypatch):
     for name in ("inspect_ai", "inspect_ai.model", "lm_eval", "lm_eval.api.instance"):
         monkeypatch.setitem(sys.modules, name, None)
-    for name in ("paceline.contrib.inspect.provider", "paceline.contrib.lm_eval.model"):
+    for name in ("paceline.contrib.inspect._provider", "paceline.contrib.lm_eval._model"):
         monkeypatch.delitem(sys.modules, name, raising=False)
 
 
@@ -28,4 +28,4 @@ def test_the_program_of_lm_eval_ends_with_one_sentence(capsys):
 
 def test_so_does_the_import_of_the_provider_of_inspect_ai():
     with pytest.raises(MissingExtraError, match=r"paceline\[inspect\]"):
-        importlib.import_module("paceline.contrib.inspect.provider")
+        importlib.import_module("paceline.contrib.inspect._provider")

@@ -27,7 +27,7 @@ class EvaluatedModel:
     """
 
     def __init__(self, text: str, **options: Any) -> None:
-        self.provider = provider_of(text)
+        self.provider: str = provider_of(text)
         if self.provider == "sim":
             text = text.replace(";", ",")
         given = {name: value for name, value in options.items() if value is not None}

@@ -14,7 +14,7 @@ import lm_eval
 import lm_eval.models
 from lm_eval.tasks import TaskManager
 
-import paceline.contrib.lm_eval.model as _registers  # noqa: F401
+from paceline.contrib.lm_eval import register
 from paceline.exceptions import CallError
 
 TASK = """
@@ -78,6 +78,7 @@ def main() -> None:
     url, place, *cases = sys.argv[1:]
     folder = Path(place)
     write_tasks(folder)
+    register()
     manager = TaskManager(include_path=place, include_defaults=False)
     known = models(url, folder)
     results = []

@@ -3,7 +3,7 @@
     pip install 'paceline[inspect,gemini]'
     inspect eval task.py --model paceline/gemini:gemini-2.5-flash
 
-The model after `paceline/` is a model string of `paceline.model`; `--model-base-url` and `-M name=value` are its arguments. inspect_ai finds
-the provider by itself, by an entry point. How to use it, and what it does with inspect's settings, is in the documentation: "How to run
-suites of other frameworks".
+What stands after `paceline/` is a model string of `paceline.model`; of a simulated model semicolons stand for the commas, at which inspect
+splits. `--model-base-url` and `-M name=value` are arguments of `paceline.model`. inspect_ai finds the provider by itself, through the entry
+point of its name, and calls each model through one pool that all of them share.
 """

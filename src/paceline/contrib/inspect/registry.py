@@ -9,6 +9,6 @@ from inspect_ai.model import ModelAPI, modelapi
 @modelapi(name="paceline")
 def paceline() -> type[ModelAPI]:
     """Return the provider, which is loaded when a model of it is first asked for."""
-    from .provider import PacelineAPI  # noqa: PLC0415 - inspect loads this module for other models too
+    from ._provider import PacelineAPI  # noqa: PLC0415 - inspect loads this module for other models too
 
     return PacelineAPI

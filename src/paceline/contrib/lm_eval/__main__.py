@@ -14,7 +14,7 @@ _FAILED, _USAGE = 1, 2  # exit codes, as of the program `paceline`
 def main() -> int:
     """Run lm_eval's command line; return the exit code."""
     try:
-        from . import model as _registers  # noqa: F401, I001, PLC0415 - slow to import, and lm_eval may be missing
+        from . import _model as _registers  # noqa: F401, I001, PLC0415 - slow to import, and lm_eval may be missing
         from lm_eval.__main__ import cli_evaluate  # noqa: PLC0415
     except PacelineError as error:
         print(f"error: {error}", file=sys.stderr)  # noqa: T201 - a program
