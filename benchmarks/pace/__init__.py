@@ -1,6 +1,6 @@
 """How well a controller finds the pace: controllers against limits, in virtual time (`python -m benchmarks.pace`).
 
-A *trial* is a provider with its limits, called for a time: the fixed scenarios S1 to S12 and H1 to H3, the scenarios R1 to R20, as
+A *trial* is a provider with its limits, called for a time: the fixed scenarios S1 to S12 and H1 to H3, the scenarios R1 to R21b, as
 real servers limit, and ten families whose parameters are drawn for each seed. A *contender* decides when a call starts: paceline's
 own engine with one of its controllers, or a rival with its own rules for refused calls. All of them call the same
 `SimulatedProvider`, item after item from a source without an end (except S9, with 50,000 items, and R13, with 20,000).

@@ -19,6 +19,10 @@ Five more were found when rules were switched off: each is the trouble that one 
     R18           a server that answers nothing for a minute
     R19           a server whose calls time out as soon as there are too many
     R20           two calls in five fail for a minute, whatever their number
+
+Two more were reported:
+
+    R21, R21b     everything is refused for 100 s, soon after the start or from it on
 """
 
 from __future__ import annotations
@@ -295,10 +299,32 @@ def _r20() -> dict[str, Any]:
     }
 
 
+def _refused_for_100_s(begin: float) -> dict[str, Any]:
+    rate, end = 50.0, begin + 100.0
+    usual = service(TokenBucket(rate, rate), latency=1.0)
+    down = attrs.evolve(usual, limits=(ConcurrencyCap(0),))
+    return {
+        "service": usual if begin else down,
+        "steps": ((begin, down), (end, usual)),
+        "seconds": end + 200.0,
+        "goodput": served_over(rate * (begin + 200.0 - MEAN)),
+        "capacity": lambda t: 0.0 if begin <= t < end else rate,
+        "changes": (end,),
+    }
+
+
+def _r21() -> dict[str, Any]:
+    return _refused_for_100_s(0.0) | {"about": "50/s; everything is refused for the first 100 s"}
+
+
+def _r21b() -> dict[str, Any]:
+    return _refused_for_100_s(3.0) | {"about": "50/s; everything is refused from 3 to 103 s"}
+
+
 BUILDERS = {
     "R1": _r1, "R2": _r2, "R3": _r3, "R4": _r4, "R5": _r5, "R5b": _r5b, "R6": _r6, "R7": _r7, "R8": _r8, "R9": _r9, "R9b": _r9b,
     "R9c": _r9c, "R10": _r10, "R10b": _r10b, "R11": _r11, "R11b": _r11b, "R12": _r12, "R12b": _r12b, "R13": _r13, "R13b": _r13b,
-    "R14": _r14, "R15": _r15, "R16": _r16, "R17": _r17, "R18": _r18, "R19": _r19, "R20": _r20,
+    "R14": _r14, "R15": _r15, "R16": _r16, "R17": _r17, "R18": _r18, "R19": _r19, "R20": _r20, "R21": _r21, "R21b": _r21b,
 }  # fmt: skip
 
 _LIMITER = Target(good=0.95, refusals=0.03, lost=0.0)
@@ -313,6 +339,6 @@ TARGETS = {
     "R7": Target(good=0.92), "R8": Target(good=0.80), "R9": _LATE, "R9b": _LATE, "R9c": _LATE, "R10": _SLOW, "R10b": _SLOW, "R11": _TINY,
     "R11b": _TINY, "R12": _FEW_SLOTS, "R12b": _FEW_SLOTS, "R13": _AT_ONCE, "R13b": Target(good=1 / 1.15), "R14": Target(good=0.93),
     "R15": Target(jain=0.97, refusals=0.015), "R16": Target(good=0.85), "R17": Target(good=0.95), "R18": Target(good=0.95),
-    "R19": Target(good=0.85, lost=0.01), "R20": Target(good=0.6),
+    "R19": Target(good=0.85, lost=0.01), "R20": Target(good=0.6), "R21": Target(good=0.8), "R21b": Target(good=0.8),
 }  # fmt: skip
-"""What paceline is to reach, as the mean over the seeds; set before the first measurement, those of R16 to R20 after it."""
+"""What paceline is to reach, as the mean over the seeds; set before the first measurement, those of R16 to R21b after it."""

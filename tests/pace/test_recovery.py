@@ -81,6 +81,17 @@ def test_a_service_that_is_down_at_first_is_found_when_it_comes_up(usual, hint, 
     assert_back(world, back, max(TRUSTED, length) + SOON)
 
 
+@pytest.mark.parametrize("limits", [(), (Bucket(50.0, 50.0),), (Cap(100),)], ids=["none", "bucket", "cap"])
+@pytest.mark.parametrize("begin", [0.0, 0.5, 2.0, 3.0, 6.0])
+def test_a_hundred_seconds_in_which_everything_is_refused_are_not_taken_for_a_limit_of_few_calls(limits, begin):
+    """Few calls and then a long time of refusals may be a small window, and may be an outage: only the next one shows it."""
+    usual, length = Service(limits=limits, latency=1.0), 100.0
+    down = attrs.evolve(usual, limits=(Outage(),))
+    world, back = through_an_outage(usual, down, begin=begin, length=length, seed=1)
+    world.run(back + 80.0)
+    assert sum(at > back for at in world.only.served_at) >= 200
+
+
 @given(buckets(), liars | st.just(says_anything), seeds)
 @in_worlds
 def test_hints_at_ordinary_refusals_neither_freeze_nor_flood(usual, hint, seed):

@@ -11,7 +11,7 @@ from .rule import Always, Rule, Wrapped
 def _whole_wait(original: Any, self: Any, *rest: Any, **named: Any) -> None:
     """tries the complete wait first."""
     original(self, *rest, **named)
-    self._first_part = 1.0
+    self._part = 1.0
 
 
 def _no_probe_on_answer(original: Any, self: Any, *rest: Any, **named: Any) -> None:
@@ -23,6 +23,12 @@ def _no_probe_on_answer(original: Any, self: Any, *rest: Any, **named: Any) -> N
 def _stays_closed_for_faults(original: Any, self: Any, started: float, *rest: Any, **named: Any) -> None:
     """counts no call as overdue."""
     original(self, started, *rest, **(named | {"overdue": False}))
+
+
+def _believes_the_first(original: Any, self: Any, *rest: Any) -> None:
+    """takes the first outage for a window."""
+    self._was_tried = True
+    original(self, *rest)
 
 
 RULES = (
@@ -51,6 +57,11 @@ RULES = (
         {"breaker:_MAX_CALLS": math.inf},
     ),
     Rule("breaker.young-part", "While little is known the waits grow faster.", {"breaker:_YOUNG_PART": 0.6}),
+    Rule(
+        "breaker.longest",
+        "A provider that refuses is probed every half minute at least.",
+        {"breaker:_LONGEST": math.inf},
+    ),
     Rule("breaker.hint", "A wait that the provider asks for is obeyed.", {"breaker:trusted_wait": Always(0.0)}),
     Rule(
         "breaker.early-probe",
@@ -81,6 +92,11 @@ RULES = (
         "outage.window",
         "The time from the start of one window to that of the next, with its calls, measures the rate.",
         {"outage:Outage._learn_window": Always()},
+    ),
+    Rule(
+        "outage.tried",
+        "The first outage that might be a window restarts the slow start; only the next one is a window.",
+        {"outage:Outage._learn_window": Wrapped(_believes_the_first)},
     ),
     Rule(
         "outage.unmeasured",

@@ -167,7 +167,7 @@ RULES = (
     ),
     Rule(
         "pacer.restart",
-        "After an outage that says nothing the slow start restarts at one call in such a time, and doubles.",
+        "An outage after hardly any calls is no window: the slow start restarts, and doubles.",
         {"outage:_MIN_WINDOW": 0.0},
     ),
     Rule(

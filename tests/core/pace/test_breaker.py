@@ -114,12 +114,25 @@ def test_without_a_trusted_hint_the_wait_is_a_part_of_the_time_open(asked):
     assert breaker.probe_at == pytest.approx(105.0 + 0.6 * 5.0)
 
 
-def test_while_little_is_known_waits_grow_faster_but_not_for_long():
+def test_while_little_is_known_waits_grow_faster():
     breaker = opened()
-    breaker.schedule_probe(120.0, None, refusal_latency=0.2, gap=0.1, average_gap=10.0, young=True)
-    assert breaker.probe_at == pytest.approx(120.0 + 1.5 * 20.0)
-    breaker.schedule_probe(131.0, None, refusal_latency=0.2, gap=0.1, average_gap=10.0, young=True)
-    assert breaker.probe_at == pytest.approx(131.0 + 0.6 * 31.0)
+    breaker.schedule_probe(110.0, None, refusal_latency=0.2, gap=0.1, average_gap=10.0, young=True)
+    assert breaker.probe_at == pytest.approx(110.0 + 1.5 * 10.0)
+
+
+@given(st.floats(0, 1e6), st.floats(0, 60), st.booleans())
+def test_a_provider_that_refuses_is_probed_every_half_minute_unless_one_call_takes_longer(open_for, gap, young):
+    breaker, now = opened(), 100.0 + open_for
+    breaker.schedule_probe(now, None, refusal_latency=0.2, gap=gap, average_gap=math.inf, young=young)
+    assert breaker.probe_at <= now + max(30.0, gap) + 1e-6
+
+
+@pytest.mark.parametrize("young", [False, True])
+def test_one_that_fails_is_left_alone_in_proportion_to_the_time(young):
+    breaker = Breaker()
+    breaker.trip(100.0, by_faults=True, asked=None)
+    breaker.schedule_probe(1100.0, None, refusal_latency=0.2, gap=0.1, average_gap=math.inf, young=young)
+    assert breaker.probe_at == pytest.approx(1100.0 + 0.6 * 1000.0)
 
 
 @given(SECONDS, hints, st.floats(0, 10), st.floats(0, 600), st.floats(0, 600), st.booleans())
@@ -138,10 +151,11 @@ def test_a_wait_is_at_least_a_refusal_latency_and_a_gap_and_at_most_fifty_calls_
 def test_waits_grow_geometrically_so_that_an_outage_costs_few_probes(first, probes):
     breaker, now = opened(), 100.0 + first
     for _ in range(probes):
+        before = now
         breaker.schedule_probe(now, None, refusal_latency=0.1, gap=0.1, average_gap=math.inf, young=False)
-        breaker.start_probe(breaker.probe_at)
         now = breaker.probe_at
-    assert now - 100.0 == pytest.approx(first * 1.6**probes)
+        breaker.start_probe(now)
+        assert now - before == pytest.approx(min(30.0, 0.6 * (before - 100.0)))
 
 
 def test_one_probe_starts_at_a_time():

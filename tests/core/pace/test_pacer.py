@@ -176,14 +176,20 @@ def test_what_is_learned_of_a_claim_is_the_claim_or_what_was_admitted_beyond_it(
 
 
 @given(logarithmic(0.1, 1e4))
-def test_a_restart_starts_at_one_call_per_outage_length_and_doubles_soon(closed):
+def test_a_restart_starts_at_the_rate_of_the_presumed_window_and_doubles_soon(rate):
     made = pacer(1e9)
     made.rate.value = 5.0
-    made.restart(0.0, closed)
-    doubles = min(8.0, max(1.0, closed / 8))
+    made.restart(0.0, rate)
     assert not made.is_known
-    assert made.pace(0.0) == pytest.approx(max(LEAST, 1 / closed))
-    assert made.pace(doubles) == pytest.approx(2 * max(LEAST, 1 / closed))
+    assert made.pace(0.0) == pytest.approx(max(LEAST, rate))
+    assert made.pace(4.0) == pytest.approx(2 * max(LEAST, rate))
+
+
+def test_a_restart_after_what_was_no_window_is_a_slow_start():
+    made = pacer(10.0)
+    made.rate.value = 5.0
+    made.restart(0.0, math.inf)
+    assert made.pace(0.0) == 20.0
 
 
 moves = st.one_of(

@@ -17,7 +17,8 @@ When it probes, and closes (`Breaker`):
    probe that ends without evidence is followed by another at once. Where faults opened the breaker, a probe has to be answered, or to
    last for twice as long as they did.
 5. The wait is a part of the time the breaker has been open, so it grows geometrically. It is at least a round trip, and at most
-   what a number of calls would have taken: a probe costs one refusal, a wait costs all calls that were not made meanwhile.
+   what a number of calls would have taken: a probe costs one refusal, a wait costs all calls that were not made meanwhile. After
+   refusals it is half a minute at most: a provider that is down for minutes is back within that time.
 6. A wait that the provider asks for, of up to TRUST seconds, is believed if it counts down. Many servers name a constant that is far too
    long. So the first probe starts after a part of the wait. If it is refused, and is asked to wait for what is left, that is obeyed, and
    so are the waits of the next 8 outages. If it is asked for as much again, the waits are those of rule 5, and no less than asked for once
@@ -140,7 +141,7 @@ class Streaks:
 
 TRUST = 75.0  # seconds: a window of a minute, and a margin
 _PART, _YOUNG_PART = 0.6, 1.5  # of the time open; while little is known
-_LONG = 30.0  # seconds open, after which the smaller part holds in any case
+_LONGEST = 30.0  # seconds that a wait for a provider that refuses takes, at most, unless it asks for more
 _MAX_CALLS = 50.0  # calls that a wait may cost
 _EARLY_PROBE = 1 / 9  # of a wait that a provider asks for: it may be shorter
 _FALSE = 1 / 3  # times that part, if it was
@@ -167,10 +168,11 @@ class Breaker:
     """When the probe in flight started, in seconds; None: no probe is in flight."""
     fault_seconds: float = 0.0
     """Seconds that the latest faulted call took, where faults opened it."""
+    obeyed: bool = False
+    """Whether it waits for as long as the provider asked for, because that counts down, or was true before."""
     _probe_on_answer: bool = False
     _asked: float = 0.0  # seconds that the provider asked to wait since it opened, and when; 0: it did not ask
     _asked_at: float = 0.0
-    _obeyed: bool = False  # whether it waits for as long as was asked for
     _was_refused: bool = False  # whether a probe was refused
     _part: float = _EARLY_PROBE  # of a wait, after which the first probe starts
     _true_for: int = 0  # outages until an early probe starts again
@@ -179,7 +181,7 @@ class Breaker:
         """Open; `schedule_probe` sets the wait."""
         self.is_open, self.by_faults, self.since = True, by_faults, since
         self._probe_on_answer = not by_faults and not trusted_wait(asked)
-        self._asked, self._obeyed, self._was_refused = 0.0, False, False
+        self._asked, self.obeyed, self._was_refused = 0.0, False, False
 
     def schedule_probe(  # noqa: PLR0913 - what a wait is weighed against
         self, now: float, asked: float | None, *, refusal_latency: float, gap: float, average_gap: float, young: bool
@@ -196,8 +198,11 @@ class Breaker:
         """
         open_for = now - self.since
         least = max(_MIN_WAIT, refusal_latency, gap)
-        part = _YOUNG_PART if young and open_for < _LONG else _PART
-        wait = min(max(least, part * open_for), max(least, _MAX_CALLS * average_gap))
+        most = _MAX_CALLS * average_gap
+        if not self.by_faults:
+            most = min(_LONGEST, most)
+        part = _YOUNG_PART if young and not self.by_faults else _PART
+        wait = max(least, min(part * open_for, most))
         self._was_refused = self._was_refused or self.probe_started is not None
         if hint := trusted_wait(asked):
             wait = self._heeded(now, hint, wait, least)
@@ -207,12 +212,12 @@ class Breaker:
     def _heeded(self, now: float, hint: float, wait: float, least: float) -> float:
         """Return the seconds to wait where the provider asks for `hint`, and it would be `wait` otherwise, at least `least`."""
         if not self._asked:
-            self._asked, self._asked_at, self._obeyed = hint, now, self._true_for > 0
-            return hint if self._obeyed else max(least, self._part * hint)
+            self._asked, self._asked_at, self.obeyed = hint, now, self._true_for > 0
+            return hint if self.obeyed else max(least, self._part * hint)
         passed = now - self._asked_at
         is_minimum = passed > self._asked
-        self._obeyed = hint >= wait if is_minimum else hint <= self._asked - _COUNTED * passed
-        return hint if self._obeyed else wait
+        self.obeyed = hint >= wait if is_minimum else hint <= self._asked - _COUNTED * passed
+        return hint if self.obeyed else wait
 
     def exclude(self, seconds: float) -> None:
         """Exclude an idle time: the breaker was open, but no caller had anything to start."""
@@ -227,13 +232,13 @@ class Breaker:
     @property
     def is_measured(self) -> bool:
         """Whether the end of the outage is known: not if the first probe is admitted, after a part of the wait that the provider asked for."""
-        return not self._asked or self._was_refused or self._obeyed
+        return not self._asked or self._was_refused or self.obeyed
 
     def learn_wait(self) -> None:
         """Learn from the outage that ends whether the wait was true that the provider asked for, if it did."""
         if not self._asked:
             return
-        if self._obeyed:
+        if self.obeyed:
             self._true_for = _TRUE_FOR if self._was_refused else self._true_for - 1
         else:
             self._part, self._true_for = max(_LEAST_PART, _FALSE * self._part), 0

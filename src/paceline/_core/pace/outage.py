@@ -8,7 +8,9 @@ Rules owned here:
    window to that of the next, with the calls in it, measures its rate. Otherwise it was an *outage*, which says nothing about limits.
    Where the breaker was open for no other reason than the wait that the provider asked for, the window may have been shorter: then the rate is
    the least that is possible, and not remembered.
-3. A window of hardly any calls, while nothing was measured before, says nothing: the slow start restarts.
+3. The first such time, and one after hardly any calls, may just as well have been an outage, unless a wait that counted down ended it: the
+   slow start restarts at the rate that such a window would have. It is used up early then, and the second one measures it. If no call was
+   admitted before, it was an outage.
 4. A time in which faults had opened the breaker, and an idle time, are excluded from the measures.
 """
 
@@ -46,6 +48,7 @@ class Outage:
         self._streaks, self._breaker, self._recorder = streaks, breaker, recorder
         self._recovered_at = 0.0  # when the latest outage ended, moved on by the times that are excluded
         self._admitted_before = (0.0, 0.0)  # requests and tokens admitted until then
+        self._was_tried = False  # whether the rate was set free after an outage that might be a window
         self._refused_amid = False  # whether refusals were followed by admissions since then
 
     def start(self, now: float) -> None:
@@ -86,7 +89,7 @@ class Outage:
     def end(self, now: float, call: Call) -> None:
         """Close the breaker for an admitted call."""
         breaker, dimensions = self._breaker, self._dimensions
-        open_for, by_faults, measured = call.started - breaker.since, breaker.by_faults, breaker.is_measured
+        open_for, by_faults = call.started - breaker.since, breaker.by_faults
         breaker.learn_wait()
         breaker.reset()
         self._streaks.end_rows()
@@ -101,7 +104,7 @@ class Outage:
             self._refused_amid = True
         else:
             if not self._refused_amid and self._cap.probed == math.inf:
-                self._learn_window(now, call, open_for, measured=measured)
+                self._learn_window(now, call, open_for)
             self._recovered_at, self._refused_amid = call.started, False
             requests, tokens = dimensions.requests.rate, dimensions.tokens.rate
             self._admitted_before = (requests.admitted - 1.0, tokens.admitted - call.tokens)
@@ -119,15 +122,18 @@ class Outage:
         pace = rate.value if rate.value < math.inf else max(recent, 1e-9)
         return open_for < max(_BRIEF_CALLS * rate.mean / pace, _BRIEF_AGES * self._admissions.confirmation_age)
 
-    def _learn_window(self, now: float, call: Call, open_for: float, *, measured: bool) -> None:
-        pacer, seconds = self._dimensions.charged, max(_SHORTEST, open_for)
+    def _learn_window(self, now: float, call: Call, open_for: float) -> None:
+        pacer, breaker = self._dimensions.charged, self._breaker
         rate, own = pacer.rate, pacer.cost(call)
-        used = self._used - own
-        if used < _MIN_WINDOW * rate.mean and not rate.best:
+        used, seconds = self._used - own, max(_SHORTEST, call.started - self._recovered_at)
+        is_small = used < _MIN_WINDOW * rate.mean
+        cause = "a window was used up"
+        if not rate.best and (is_small or not (self._was_tried or breaker.obeyed)):
+            cause = "an outage, or a small window" if used else "an outage"
+            self._was_tried = not is_small
             self._admissions.restart_rate()
-            pacer.restart(now, seconds)
+            pacer.restart(now, used / seconds if used else math.inf)
         else:
-            since = max(_SHORTEST, call.started - self._recovered_at)
-            rate.learn_window(max(own, used), since, seconds, measured=measured)
+            rate.learn_window(max(own, used), seconds, max(_SHORTEST, open_for), measured=breaker.is_measured)
         self._cap.test = None
-        self._recorder.record_rate(now, pacer, f"refused everything for {open_for:.3g} s: a window was used up")
+        self._recorder.record_rate(now, pacer, f"refused everything for {open_for:.3g} s: {cause}")

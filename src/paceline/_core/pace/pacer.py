@@ -101,8 +101,7 @@ _CAPPED = (
     8.0  # times the rate of admission, under a known cap: places become free in bursts, and are to be taken at once
 )
 _CLAIM_DOUBLES = 15.0  # seconds
-_MAX_DOUBLING = 8.0  # seconds, after an outage
-_DOUBLINGS = 8.0  # at least, in a time as long as the outage was
+_SOON_DOUBLES = 4.0  # seconds, after an outage
 _MIN_USED = 5.0  # units used: fewer give no rate, because the remaining ones are rounded
 _PLAUSIBLE = 1000.0  # calls of mean cost: no single call costs more than that beyond expectation
 _DAY = 86_400.0  # seconds
@@ -309,15 +308,15 @@ class Pacer:
         self._basis = LimitBasis.EARLIER
         self.start_rate = max(self.start_rate, self.claimed / self.rate.mean)
 
-    def restart(self, now: float, outage: float) -> None:
-        """Restart the slow start after an outage of `outage` seconds that says nothing about the limit.
+    def restart(self, now: float, rate: float) -> None:
+        """Restart the slow start after an outage that may have been a window of `rate` units per second; inf: an outage for certain.
 
-        It may have been an outage, or a limit of one call in such a time: the pace starts there, and doubles periodically.
+        The pace starts there, and doubles periodically.
         """
         self.rate.restore(math.inf)
-        self.claimed, self._claimed_at = self.rate.mean * max(MIN_RATE, 1.0 / outage), now
+        self.claimed, self._claimed_at = max(MIN_RATE * self.rate.mean, rate), now
         self._basis = None
-        self._doubles = min(_MAX_DOUBLING, max(1.0, outage / _DOUBLINGS))
+        self._doubles = _SOON_DOUBLES
 
     def drop_claim(self) -> None:
         """Drop the claim: the limit was met, and is measured from here on."""
