@@ -15,6 +15,7 @@ from . import faults as faulty_items
 from . import long_batch, ratios, savings
 from . import report as pages
 from . import scale as large
+from . import suites as benchmark_suites
 from . import typed as typed_answers
 from .journal import journal
 from .memory import memory
@@ -34,6 +35,7 @@ _BENCHMARKS = (
     "faults",
     "scale",
     "report",
+    "suites",
 )
 
 
@@ -94,6 +96,10 @@ def _measure(name: str, arguments: argparse.Namespace) -> str:
         "savings": lambda: f"{about(savings)}\n\n{savings.savings()}",
         "faults": lambda: f"{about(faulty_items)}\n\n{faulty_items.faults()}",
         "report": lambda: f"{about(pages)}\n\n{pages.report(arguments.report_items, _report)}",
+        "suites": lambda: (
+            f"{about(benchmark_suites)}\n\n"
+            f"{benchmark_suites.suites(arguments.rounds, arguments.items, arguments.suite_items, report=_report)}"
+        ),
         "scale": lambda: f"{about(large)}\n\n{large.scale(arguments.waiting_items, arguments.items, report=_report)}",
     }
     return measures[name]()
@@ -144,6 +150,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--report-items", type=_count, default=1_000_000, help="items of the journal in report (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--suite-items", type=_count, default=100_000, help="items of the suite in suites (default: %(default)s)"
     )
     parser.add_argument(
         "--peer-streamed", type=_count, default=20_000, help="--streamed of async-batch-llm (default: %(default)s)"

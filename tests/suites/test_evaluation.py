@@ -291,6 +291,29 @@ async def test_what_is_wrong_with_a_template_names_suite_and_item(prompt, what):
         Suite("s", [], prompt, exact).ask(Question("7", {"a": 1}))
 
 
+@pytest.mark.parametrize(
+    ("questions", "message"),
+    [
+        ([], "suite s: it has no items"),
+        ([Question("1", {"a": 1}), Question("2", {"a": 1}), Question("1", {"a": 2})], "two items have the id '1'"),
+        ([Question("", {"a": 1})], "the id of item 1 must be a non-empty string"),
+        ([Question("1", {"a": 1}), "2"], "item 2 must be a Question, not str"),
+        ([Question("1", {"a": 1}), Question("2", {"b": 1})], "item 2: has no field 'a'"),
+    ],
+)
+async def test_items_that_cannot_be_asked_are_known_before_anything_is_asked(tmp_path, questions, message):
+    strategy = Echo(0.01)
+    with pytest.raises(ConfigurationError, match=message):
+        await evaluate(Suite("s", questions, "{a}", exact), strategy, folder=tmp_path / "out")
+    assert not strategy.board.calls
+    assert not (tmp_path / "out").exists()
+
+
+async def test_items_that_can_be_read_once_only_are_refused():
+    with pytest.raises(ConfigurationError, match="which can be read once only"):
+        Suite("s", iter([Question("1", {"a": 1})]), "{a}", exact)
+
+
 async def test_a_strategy_is_named_by_its_models_and_what_it_does_with_them():
     cheap, dear = Echo(0.01, "cheap"), Echo(0.01, "dear")
     cheap.model, dear.model = "cheap", "dear"

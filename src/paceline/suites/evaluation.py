@@ -14,7 +14,6 @@ from __future__ import annotations
 import os
 from collections.abc import Awaitable, Callable
 from functools import partial
-from itertools import islice
 from pathlib import Path
 from typing import Any, Unpack
 
@@ -31,7 +30,7 @@ from ..runs.progress import ProgressMeter
 from ..runs.runner import Callbacks, RunHooks
 from .graded import ModelGraded
 from .results import JOURNAL, SuiteResult
-from .suite import CheckedScorer, Suite
+from .suite import CheckedScorer, Suite, check_items
 from .suite_run import SuiteRun
 
 Strategies = LLMCallStrategy[Any] | Callable[[int], LLMCallStrategy[Any]]
@@ -75,12 +74,12 @@ async def evaluate(  # noqa: PLR0913 - all but two have good defaults
         await to_thread.run_sync(suite.score.check)
     callbacks = Callbacks(**hooks)
     config = ProcessorConfig() if config is None else config
+    total = samples * await to_thread.run_sync(check_items, suite, limit)
     await _require_prices(config.budget, strategy, suite)
     journal = None
     if folder is not None:
         await to_thread.run_sync(_make_folder, Path(folder))
         journal = SqliteJournal(Path(folder, JOURNAL), dedupe=False)
-    total = samples * await to_thread.run_sync(_count, suite, limit)
     if journal is not None:
         journal.extent = total, 0
     failure: Exception | None = None
@@ -131,10 +130,6 @@ def _cause_of(error: Exception) -> Exception:
         own, _ = error.split(PacelineError)
         error = (own or error).exceptions[0]
     return error
-
-
-def _count(suite: Suite, limit: int | None) -> int:
-    return sum(1 for _ in islice(suite, limit))
 
 
 def _same(strategy: LLMCallStrategy[Any], _: int) -> LLMCallStrategy[Any]:

@@ -198,6 +198,11 @@ class Tally:
         """Scored samples so far."""
         return sum(self._scored)
 
+    @property
+    def samples(self) -> int:
+        """Samples so far: scored ones, and those without an answer or a score."""
+        return self.scored + self.unscored + sum(self.unanswered.values())
+
     def accuracy(self) -> tuple[float, Interval]:
         """Return the mean score so far, and its interval."""
         means = [total / count for total, count in zip(self._sums, self._scored, strict=True) if count]

@@ -6,8 +6,10 @@ suite = Suite("capitals", [Question("de", {"country": "Germany"}, "Berlin")], "T
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from functools import cached_property, lru_cache
+from itertools import islice
 from typing import Any, Protocol, TypeAlias, runtime_checkable
 
 import attrs
@@ -100,7 +102,7 @@ class Suite:
     """Questions with known answers.
 
     Raises:
-        ConfigurationError: The name is empty, or a function has examples.
+        ConfigurationError: The name is empty, the items are an iterator, or a function has examples.
     """
 
     name: str = attrs.field(validator=_non_empty)
@@ -121,6 +123,10 @@ class Suite:
     """Their licence."""
 
     def __attrs_post_init__(self) -> None:
+        if isinstance(self.items, Iterator):
+            raise ConfigurationError(
+                f"suite {self.name}: its items are an iterator, which can be read once only; give a list, or a function that returns them"
+            )
         if self.examples and callable(self.prompt):
             raise ConfigurationError(
                 f"suite {self.name}: a function that makes prompts shows its own examples; leave out `examples`"
@@ -156,6 +162,42 @@ class Suite:
             raise ConfigurationError(f"suite {self.name}, item {item.id}{error}") from None
         except LineError as error:
             raise ConfigurationError(f"suite {self.name}, item {item.id}: {error}") from None
+
+
+def check_items(suite: Suite, limit: int | None) -> int:
+    """Check the items of a suite, before the first is asked; return their number.
+
+    Args:
+        suite: The suite.
+        limit: Items to take from its start; None: all.
+
+    Raises:
+        ConfigurationError: It has no items, one is not a question or has no id, two have the same id, or a template does not fit one.
+    """
+    seen: set[int] = set()  # hashes: a tenth of the ids' memory
+    doubtful: set[str] = set()
+    count = 0
+    for count, item in enumerate(islice(suite, limit), 1):
+        if not isinstance(item, Question):
+            raise ConfigurationError(f"suite {suite.name}: item {count} must be a Question, not {type(item).__name__}")
+        if not item.id or type(item.id) is not str:
+            raise ConfigurationError(
+                f"suite {suite.name}: the id of item {count} must be a non-empty string, not {item.id!r}"
+            )
+        if isinstance(suite.prompt, str):
+            suite.ask(item)
+        key = hash(item.id)
+        if key in seen:
+            doubtful.add(item.id)
+        seen.add(key)
+    if not count:
+        raise ConfigurationError(f"suite {suite.name}: it has no items")
+    if doubtful:
+        counts = Counter(item.id for item in islice(suite, limit) if item.id in doubtful)
+        twice = next((name for name, times in counts.items() if times > 1), None)
+        if twice is not None:
+            raise ConfigurationError(f"suite {suite.name}: two items have the id {twice!r}; each needs one of its own")
+    return count
 
 
 @lru_cache(maxsize=64)

@@ -35,6 +35,7 @@ from ..pool import Pool
 from .graded import ModelGraded
 from .results import JOURNAL, SUMMARY, TRANSCRIPT, WRONG, SuiteResult, Tally, models_of
 from .scorers import text_of
+from .scoring import Scored, as_score, score_all, scored_by
 from .suite import Question, Score, Suite
 
 _MOST_SCORED = 200  # answers that are scored at once by scorers that wait, and for which a stream is held up
@@ -89,11 +90,9 @@ class SuiteRun:
                 async with create_task_group() as nursery, self._pool.stream_items(self._items()) as results:
                     async for result in results:
                         await self._take([result, *results.take_ready()], nursery)
-            for _ in self._asked:
-                self._lose(_PENDING, 1)  # cancelled in flight
             for _ in self._questions:  # those that were not reached, as the pool was drained
                 self._tally.add_item()
-                self._lose(_PENDING, self._samples)
+            self._lose(_PENDING, self._samples * self._tally.items - self._tally.samples)
             await to_thread.run_sync(self._write, self._taken_rows())
         finally:
             if self._file is not None:
@@ -120,7 +119,7 @@ class SuiteRun:
                 await self._scoring.acquire_on_behalf_of(result)
                 nursery.start_soon(self._score_later, result)
         else:
-            await to_thread.run_sync(self._score_now, results)
+            await score_all(results, self._score_now, self._note_scored, self._write_rows)
 
     async def _score_later(self, result: WorkItemResult[Any]) -> None:
         try:
@@ -132,9 +131,7 @@ class SuiteRun:
         finally:
             self._scoring.release_on_behalf_of(result)
 
-    async def _awaited_score(
-        self, question: Question, result: WorkItemResult[Any]
-    ) -> tuple[Score | None, Exception | None]:
+    async def _awaited_score(self, question: Question, result: WorkItemResult[Any]) -> Scored:
         scorer: Any = self._suite.score
         given = _without_scorer(result)
         if given is not None or result.error is not None:
@@ -142,7 +139,7 @@ class SuiteRun:
         try:
             if isinstance(scorer, ModelGraded):
                 return await scorer.grade(question, result.output, partial(self._grader, result.item_id)), None
-            return await scorer(question, result.output), None
+            return as_score(await scorer(question, result.output)), None
         except ConfigurationError:  # nothing can be scored
             raise
         except Exception as error:  # noqa: BLE001 - a defect of one score ends no suite
@@ -155,17 +152,16 @@ class SuiteRun:
         self._count(result)
         return result
 
-    def _score_now(self, results: Sequence[WorkItemResult[Any]]) -> None:
-        scorer: Any = self._suite.score
-        for result in results:
-            asked = self._asked.pop(result.item_id)
-            score, problem = _without_scorer(result), None
-            if score is None and result.error is None:
-                try:
-                    score = scorer(asked.question, result.output)
-                except Exception as error:  # noqa: BLE001 - as above
-                    problem = error
-            self._note(asked, result, score, problem)
+    def _score_now(self, result: WorkItemResult[Any]) -> Scored:
+        given = _without_scorer(result)
+        if given is not None or result.error is not None:
+            return given, None
+        return scored_by(self._suite.score, self._asked[result.item_id].question, result.output)
+
+    def _note_scored(self, result: WorkItemResult[Any], scored: Scored) -> None:
+        self._note(self._asked.pop(result.item_id), result, *scored)
+
+    def _write_rows(self) -> None:
         self._write(self._taken_rows())
 
     def _note(self, asked: _Asked, result: WorkItemResult[Any], score: Score | None, problem: Exception | None) -> None:

@@ -31,6 +31,7 @@ from ..exit_codes import FAILED, OK, OVER_BUDGET, SIGNALLED, UNSAVED
 from ..foreground import Foreground
 from ..options import SuiteArguments, SuiteReportArguments, UsageError
 
+_SMALL = 0.001  # USD: below, two digits say more than four places
 _NOT_IN_A_NAME = re.compile(r"[^\w.-]+")
 
 
@@ -245,4 +246,6 @@ def _cost(result: SuiteResult) -> str:
 
 
 def _usd(cost: float | None) -> str:
-    return "unknown" if cost is None else f"{cost:.4f} USD"
+    if cost is None:
+        return "unknown"
+    return f"{cost:.4f} USD" if cost == 0 or cost >= _SMALL else f"{cost:.2g} USD"
