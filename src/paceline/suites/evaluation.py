@@ -80,7 +80,6 @@ async def evaluate(  # noqa: PLR0913 - all but two have good defaults
     if folder is not None:
         await to_thread.run_sync(_make_folder, Path(folder))
         journal = SqliteJournal(Path(folder, JOURNAL), dedupe=False)
-    if journal is not None:
         journal.extent = total, 0
     failure: Exception | None = None
     async with open_pool(config, journal=journal, observers=callbacks.observers) as pool:
