@@ -9,6 +9,7 @@ from ._core.accounting import ModelUse as ModelUse
 from ._core.budget import Spent as Spent
 from ._core.connections import Connections as Connections
 from ._core.fault import FaultReason as FaultReason
+from ._core.fault_groups import FaultGroup as FaultGroup
 from ._core.limitation import Limitation as Limitation
 from ._core.limitation import LimitBasis as LimitBasis
 from ._core.limitation import LimitReason as LimitReason
@@ -38,6 +39,7 @@ __all__ = [
     "Backoff",
     "Connections",
     "Excused",
+    "FaultGroup",
     "FaultReason",
     "Faulted",
     "LimitBasis",

@@ -21,12 +21,12 @@ PERIOD = 1.0
 _MAX_WORKERS = "the run's --max-workers"
 
 
-def watch(journal: str, *, sleep: Callable[[float], object] = time.sleep) -> None:
+def watch(journal: str, *, sleep: Callable[[float], object] | None = None) -> None:
     """Show a run until it ends. A KeyboardInterrupt ends the watch, not the run.
 
     Args:
         journal: Path of the journal, or of its output.
-        sleep: Waits for so many seconds.
+        sleep: Waits for so many seconds; None: `time.sleep`.
 
     Raises:
         JournalError: The file is not a journal, or cannot be read.
@@ -41,7 +41,7 @@ def watch(journal: str, *, sleep: Callable[[float], object] = time.sleep) -> Non
         with shown:
             while moment.is_running:
                 _show(moment, shown, panel, steps)
-                sleep(PERIOD)
+                (sleep or time.sleep)(PERIOD)
                 moment = watched.look()
 
 
