@@ -7,6 +7,7 @@
     Middleware        sees every item before its first call and every result, and may replace them
     BaseObserver      receives the events of a batch
     Journal           stores results, so that an interrupted batch can be resumed
+    NativeBatch       makes, watches and reads the jobs of a provider's batch API
     RateController    decides when a call of one lane may start
 
 Rules that hold for all ports:
@@ -22,6 +23,7 @@ Rules that hold for all ports:
 from .classifier import DefaultErrorClassifier, ErrorClassifier
 from .hooks import BaseObserver, Middleware
 from .journal import Journal
+from .native_batch import NativeAnswer, NativeBatch, NativeLook, NativeRequest
 from .rate_controller import RateController, RateLimitObserver
 from .strategy import Ladder, LLMCallStrategy, Tokens
 from .work_item import LLMWorkItem
@@ -35,6 +37,10 @@ __all__ = [
     "LLMWorkItem",
     "Ladder",
     "Middleware",
+    "NativeAnswer",
+    "NativeBatch",
+    "NativeLook",
+    "NativeRequest",
     "RateController",
     "RateLimitObserver",
     "Tokens",

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from .._core.request import Request
     from .._core.usage import TokenUsage
     from .classifier import ErrorClassifier
+    from .native_batch import NativeBatch
 
 T_co = TypeVar("T_co", covariant=True)
 
@@ -150,6 +151,14 @@ class LLMCallStrategy(ABC, Generic[T_co]):
         If it raises, the item is called again.
         """
         return data  # type: ignore[no-any-return]  # for a strategy whose outputs are plain data, this is one
+
+    def native_batch(self) -> NativeBatch:
+        """Return the jobs of the provider's batch API that ask what this strategy would ask online.
+
+        Raises:
+            ConfigurationError: Its model has no batch API here.
+        """
+        raise ConfigurationError(f"{self.model or self.quota} has no batch API that can be used here")
 
     async def cleanup(self) -> None:
         """Release what `prepare` created; called once when the processor closes, shielded from cancellation.

@@ -12,7 +12,8 @@ from __future__ import annotations
 import os
 import zlib
 from collections.abc import AsyncIterator, Iterator
-from contextlib import aclosing
+from contextlib import aclosing, contextmanager
+from contextvars import ContextVar
 from typing import Any, Final
 
 import httpx2
@@ -25,10 +26,25 @@ LIMIT_NAME: Final = "PACELINE_MAX_REPLY_MB"
 ENCODING: Final = "gzip"
 """What requests accept."""
 _DEFAULT = 64  # megabytes: some images, or a hundred times the longest text of a model
+_LARGEST_FILE = 2_000_000_000  # bytes of a file of answers that a provider has made: what Gemini allows in one
 _MOST = 100_000  # megabytes
 _MEGABYTE = 10**6
 _PIECE = 2**16  # bytes that are decompressed at once
 _WINDOW = 16 + zlib.MAX_WBITS  # of a gzip stream
+
+
+_is_file: ContextVar[bool] = ContextVar("_is_file", default=False)
+"""Whether the current task downloads files, which may be larger than replies."""
+
+
+@contextmanager
+def files_allowed() -> Iterator[None]:
+    """Within the block, replies to the current task may be as large as a file of answers, up to 2 GB."""
+    token = _is_file.set(True)
+    try:
+        yield
+    finally:
+        _is_file.reset(token)
 
 
 def reply_limit() -> int:
@@ -76,7 +92,8 @@ class ReplyLimit:
         is_compressed = encoding == ENCODING
         if is_compressed:
             del response.headers["content-encoding"]
-        response.stream = _BoundedStream(response.stream, self._limit, is_compressed=is_compressed)
+        limit = max(self._limit, _LARGEST_FILE) if _is_file.get() else self._limit
+        response.stream = _BoundedStream(response.stream, limit, is_compressed=is_compressed)
 
 
 class _BoundedStream(httpx2.AsyncByteStream):

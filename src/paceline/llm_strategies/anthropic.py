@@ -18,6 +18,7 @@ from .._core.fault import FaultKind
 from .._core.prompt import Media, Parts, parts_of
 from .._core.provider_answers.reported_usage import anthropic_usage
 from .._core.usage import TokenUsage
+from ..abc import NativeBatch
 from .chat import ChatStrategy, T
 from .chat_client import Provider
 from .common import (
@@ -29,6 +30,7 @@ from .common import (
     require_finished,
     texts_of,
 )
+from .native.anthropic import AnthropicBatch
 from .option_conflicts import check_anthropic, thinking_budget, thinks
 from .output_types.provider_schema import SchemaSupport, enforced
 
@@ -95,6 +97,10 @@ class AnthropicStrategy(ChatStrategy[T], Generic[T]):
     )
     _type_options = frozenset({"tools", "tool_choice"})
     _check_conflicts = staticmethod(check_anthropic)
+
+    def native_batch(self) -> NativeBatch:
+        """Return the jobs of the batch API at the same server."""
+        return AnthropicBatch(self, self._client)
 
     def _fixed_arguments(self) -> dict[str, Any]:
         return {**self._defaults(self._options), **self._options, **self._type_arguments()}

@@ -29,7 +29,7 @@ from .._core.fault import FaultKind
 from .._core.prompt import Media, Parts
 from .._core.quota import QuotaHint
 from .._core.request import Request
-from ..abc import ErrorClassifier, Ladder, LLMCallStrategy, Tokens
+from ..abc import ErrorClassifier, Ladder, LLMCallStrategy, NativeBatch, Tokens
 from .common import fingerprint
 from .output_types.validation_errors import problems_of, truncate
 
@@ -131,6 +131,10 @@ class ValidationFeedback(LLMCallStrategy[T], Generic[T]):
     def objection(self, request: Request) -> str | None:
         """Return the inner strategy's objection; None if it has none."""
         return self.strategy.objection(request)
+
+    def native_batch(self) -> NativeBatch:
+        """Return the inner strategy's."""
+        return self.strategy.native_batch()
 
     async def prepare(self) -> None:
         """Prepare the inner strategy, unless another feedback has prepared it."""

@@ -17,6 +17,7 @@ from .._core.fault import FaultKind, FaultReason
 from .._core.prompt import Media, Parts, parts_of
 from .._core.provider_answers.reported_usage import chat_usage
 from .._core.usage import TokenUsage
+from ..abc import NativeBatch
 from .chat import ChatStrategy, T
 from .chat_client import Provider
 from .common import (
@@ -29,6 +30,7 @@ from .common import (
     require_finished,
     texts_of,
 )
+from .native.openai import OpenAIBatch
 from .option_conflicts import check_openai
 from .output_types.provider_schema import SchemaSupport, enforced
 
@@ -105,6 +107,10 @@ class OpenAIStrategy(ChatStrategy[T], Generic[T]):
     )
     _type_options = frozenset({"response_format"})
     _check_conflicts = staticmethod(check_openai)
+
+    def native_batch(self) -> NativeBatch:
+        """Return the jobs of the batch API at the same server."""
+        return OpenAIBatch(self, self._client)
 
     def _fixed_arguments(self) -> dict[str, Any]:
         return {**self._options, **self._type_arguments()}

@@ -17,6 +17,9 @@ from .limits import Limit as Limit
 from .limits import TokenBucket as TokenBucket
 from .models import SimulatedStrategy as SimulatedStrategy
 from .models import parse_model as parse_model
+from .native_jobs import NativeService as NativeService
+from .native_jobs import NativeStatistics as NativeStatistics
+from .native_server import NativeServer as NativeServer
 from .provider import ProviderStatistics as ProviderStatistics
 from .provider import SimulatedProvider as SimulatedProvider
 from .recorder import EventRecorder as EventRecorder
@@ -36,6 +39,9 @@ __all__ = [
     "FixedWindow",
     "HangError",
     "Limit",
+    "NativeServer",
+    "NativeService",
+    "NativeStatistics",
     "ProviderStatistics",
     "Reply",
     "Service",

@@ -214,7 +214,7 @@ class NativeJob(RuleBasedStateMachine):
 
     @rule()
     def crash(self):
-        """The effect is lost, with whatever it would have been told."""
+        """The effect is lost, with whatever would have come back."""
         self.now = max(self.now, getattr(self.state, "at", 0.0))
         self.tell(job.Begun(self.now))
 

@@ -46,7 +46,7 @@ def test_no_job_is_beyond_a_limit_and_no_two_neighbours_would_fit_into_one(rows,
             assert len(one.rows) == most or one.size + first > size
 
 
-def test_a_splitter_that_was_finished_begins_anew():
+def test_a_splitter_that_was_finished_is_empty():
     splitter = Splitter(JobLimits(rows=2, bytes=10))
     splitter.add("a", 1, 1)
     assert [group.rows for group in splitter.finish()] == [(1,)]

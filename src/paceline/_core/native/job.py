@@ -50,6 +50,8 @@ class Outcome(enum.StrEnum):
     FAILED = "failed"
     EXPIRED = "expired"
     CANCELLED = "cancelled"
+    HELD = "held"
+    """The provider had no room for it: too much is enqueued."""
     GONE = "gone"
     """The provider does not have it any more."""
 
@@ -201,7 +203,7 @@ class JobHeld:
 
 @attrs.frozen
 class JobsListed:
-    """The provider has listed its jobs: these have our marker, or cannot be told from ours."""
+    """The provider has listed its jobs: these have our marker, or cannot be distinguished from ours."""
 
     now: float
     ids: tuple[str, ...]

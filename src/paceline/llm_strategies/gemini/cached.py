@@ -11,6 +11,7 @@ from ..._core.exceptions import CallError, ConfigurationError
 from ..._core.fault import FaultKind
 from ..._core.prompt import Parts
 from ..._core.request import Request
+from ...abc import NativeBatch
 from .._loops import PerLoop
 from ..output_types.output_type import NO_REQUESTS
 from .cache_state import CachePolicy
@@ -104,6 +105,16 @@ class GeminiCachedStrategy(GeminiStrategy[T], Generic[T]):
     def identity(self) -> Mapping[str, Any]:
         """What the outputs depend on besides the prompt, as plain data."""
         return {**super().identity, "context": self._context.fingerprint}
+
+    def native_batch(self) -> NativeBatch:
+        """A batch job cannot hold a context cache that is renewed while it waits.
+
+        Raises:
+            ConfigurationError: Always.
+        """
+        raise ConfigurationError(
+            f"{self._name}: a batch job does not use a context cache: leave out cached, or call it online"
+        )
 
     async def prepare(self) -> None:
         """Make the client, and find or create the cache.

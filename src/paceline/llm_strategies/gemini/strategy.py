@@ -29,10 +29,11 @@ from ..._core.model_settings import is_sampled, shown
 from ..._core.prompt import Parts, Prompt
 from ..._core.request import Request
 from ..._core.usage import TokenUsage
-from ...abc import ErrorClassifier
+from ...abc import ErrorClassifier, NativeBatch
 from .._loops import PerLoop, connections_of
 from .._request_template import text_of
 from ..common import KeyHolder, check_arguments, fingerprint, output_bound, quota_hint
+from ..native.gemini import GeminiBatch
 from ..option_conflicts import check_gemini
 from ..output_types.output_type import NO_REQUESTS, OutputType
 from ..prices import Priced
@@ -193,6 +194,23 @@ class GeminiStrategy(KeyHolder, Priced[T], Generic[T]):
     def restore(self, data: Any) -> T:
         """Return an output from its data in a journal."""
         return self._output.restore(data)
+
+    def native_batch(self) -> NativeBatch:
+        """Return the jobs of the Gemini API's batch mode.
+
+        Raises:
+            ConfigurationError: The strategy calls Vertex AI, or through a client of the user's.
+        """
+        if self._access is None or self._access.vertex:
+            raise ConfigurationError(
+                f"{self._name}: batch jobs are made with the Gemini API and a key only, not on Vertex AI or with a client of your own"
+            )
+        return GeminiBatch(self, self._batch_client, self._name)
+
+    async def _batch_client(self) -> Any:
+        if (connection := self._connection) is None:
+            raise MisuseError(f"{self!r} makes batch jobs only after prepare()")
+        return await connection.client()
 
     async def prepare(self) -> None:
         """Make the client, and look up the price if none was given.

@@ -1,0 +1,1 @@
+"""The batch APIs of OpenAI, Anthropic and Gemini, through their packages."""
