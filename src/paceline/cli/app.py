@@ -6,7 +6,7 @@ The module of a verb is imported when the verb runs, so that help and errors of 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Any, Literal, TypeAlias, TypeVar, get_args
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias, TypeVar, get_args
 
 import attrs
 from cyclopts import (
@@ -28,8 +28,10 @@ from .exit_codes import OK
 from .options import (
     FORMER_OPTIONS,
     SIMILAR_OPTIONS,
+    EstimateArguments,
     FailedArguments,
     FilePath,
+    FileRunArguments,
     ReportArguments,
     ResultsArguments,
     ResumeArguments,
@@ -40,6 +42,9 @@ from .options import (
     record_of,
     whole_number,
 )
+
+if TYPE_CHECKING:
+    from ..runs.options import RunOptions
 
 _STDIO = "\0"  # stands for -, which cyclopts would read as an option; no argument of a process can contain it
 _Input: TypeAlias = Annotated[FilePath, Parameter(name="INPUT", show_default=False)]
@@ -163,13 +168,25 @@ def run(input: _Input, /, options: RunArguments | None = None) -> int:  # noqa: 
     Args:
         input: Prompts: JSONL of {"id", "prompt", "context"?}, requests of a batch API, CSV, Parquet, or lines of text; - for stdin.
     """
-    from ..runs.options import RunOptions  # noqa: PLC0415 - see above
-    from .commands import run as verb  # noqa: PLC0415
+    from .commands import run as verb  # noqa: PLC0415 - see above
 
     arguments = _restored(options or RunArguments())
-    more = {} if arguments.prompt_file is None else {"prompt": _template(arguments)}
-    options_of_run = record_of(RunOptions, arguments, input=_path(input), **more)
-    return verb.run(options_of_run, arguments)
+    return verb.run(_run_options(input, arguments), arguments)
+
+
+@app.command(sort_key=1, help_epilogue="")
+def estimate(input: _Input, /, options: EstimateArguments | None = None) -> int:  # noqa: A002, D417 - options have their own help
+    """Estimate what a run will take: tokens, money and time, each as a range. Needs no key.
+
+    The options are those of the run.
+
+    Args:
+        input: Prompts, as for `run`; - for stdin.
+    """
+    from .commands import estimate as verb  # noqa: PLC0415 - see above
+
+    arguments = _restored(options or EstimateArguments())
+    return verb.estimate(_run_options(input, arguments), arguments)
 
 
 @app.command(sort_key=2, help_epilogue="")
@@ -395,7 +412,15 @@ def _path(value: Any) -> Any:
     return "-" if value == _STDIO else value
 
 
-def _template(arguments: RunArguments) -> str:
+def _run_options(source: str, arguments: FileRunArguments) -> RunOptions:
+    """Return the options of the run that the arguments describe."""
+    from ..runs.options import RunOptions  # noqa: PLC0415 - see above
+
+    more = {} if arguments.prompt_file is None else {"prompt": _template(arguments)}
+    return record_of(RunOptions, arguments, input=_path(source), **more)
+
+
+def _template(arguments: FileRunArguments) -> str:
     """Return the template of the prompts that --prompt-file names."""
     from ..runs.setup import template_of  # noqa: PLC0415 - see above
 

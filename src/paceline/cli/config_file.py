@@ -9,7 +9,7 @@
 Rules owned here:
 
 1. A key is the long name of an option, with - or _; `input` is the file to read. Keys at the top apply to every command that has the
-   option; those in a command's table apply to that command and override the top. The command line overrides both. Of `option`,
+   option; those in a command's table apply to that command and override the top; those of `[run]` apply to `estimate`, too. The command line overrides both. Of `option`,
    `price` and `max-cost`, which may be tables, each key is overridden by itself.
 2. An unknown key, or a value of a wrong type or out of its bounds, is refused with the file, the key and what is expected, also when
    the command line overrides it: an invalid file stays invalid.
@@ -34,11 +34,13 @@ from ..runs.option_values import OptionError, options_in
 from ..runs.options import RunOptions
 from ..runs.options_data import absolute, path_fields, suggestion, value_of
 from ..runs.price_options import prices_in
-from .options import FORMER_OPTIONS, ResumeArguments, RunArguments
+from .options import FORMER_OPTIONS, EstimateArguments, ResumeArguments, RunArguments
 
 _LARGEST = 10**6  # bytes of a file
 _CHECKED = frozenset(field.name for field in attrs.fields(RunOptions))
-_COMMANDS: Mapping[str, type] = {"run": RunArguments, "resume": ResumeArguments}
+_COMMANDS: Mapping[str, type] = {"run": RunArguments, "estimate": EstimateArguments, "resume": ResumeArguments}
+_ALSO: Mapping[str, str] = {"estimate": "run"}
+"""Commands that have the options of another command's table, too: an estimate is of the run."""
 _ALTERNATIVES = {
     "model": "--escalate",
     "escalate": "--model",
@@ -88,9 +90,10 @@ def read_config(path: str, command: str) -> dict[str, Any]:
             raise ConfigurationError(f"{path}: {name}: must be a table: [{name}]")
     values = _values(path, "", document, set().union(*map(_keys, _COMMANDS)))
     options = {name: value for name, value in values.items() if name in _keys(command)}
-    for name, table in tables.items():
-        values = _values(path, f"{name}.", table, _keys(name))
-        if name == command:
+    for name in sorted(tables, key=lambda name: name == command):  # the command's own table is the last
+        values = _values(path, f"{name}.", tables[name], _keys(name))
+        if name in (command, _ALSO.get(command)):
+            values = {key: value for key, value in values.items() if key in _keys(command)}
             options |= values | _joined_options(options, values)
     return options
 
@@ -133,6 +136,7 @@ def _keys(command: str) -> set[str]:
 
 def _values(path: str, table: str, given: Mapping[str, Any], keys: set[str]) -> dict[str, Any]:
     values: dict[str, Any] = {}
+    record = EstimateArguments if "pilot" in keys else RunArguments
     for key, value in given.items():
         place, name = f"{path}: {table}{key}", key.replace("-", "_")
         if (renamed := FORMER_OPTIONS.get(f"--{name}")) is not None:
@@ -142,7 +146,7 @@ def _values(path: str, table: str, given: Mapping[str, Any], keys: set[str]) -> 
         if name in values:
             raise ConfigurationError(f"{place} is given twice")
         try:
-            values[name] = value_of(name, value, RunOptions if name in _CHECKED else RunArguments)
+            values[name] = value_of(name, value, RunOptions if name in _CHECKED else record)
         except OptionError as error:
             raise ConfigurationError(f"{place}: {error.rule}") from None
         if name in path_fields() | path_fields(RunArguments):

@@ -202,12 +202,19 @@ class _StartArguments(_CallingArguments):
     """Failed items to run again: transient, failed (all), none, or kinds such as timeout,bug. [default: transient]"""
     allow_changes: Annotated[bool, _in_group("Journal", **_FLAG)] = False
     """Continue although input, model or settings have changed."""
-    dry_run: Annotated[bool, _in_group("Run", **_FLAG)] = False
-    """Check everything and print the plan; make no call."""
     json: Annotated[bool, _in_group("Run", **_FLAG)] = False
-    """Print the summary, or the plan, as one JSON object."""
+    """Print the summary, the plan or the estimate as one JSON object."""
     config: Annotated[FilePath | None, _in_group("Run", **_FILE)] = attrs.field(default=None, metadata=_IS_PATH)
     """Read options from a TOML file."""
+
+
+@Parameter(name="*")
+@attrs.frozen(kw_only=True, slots=False)
+class _DryRunArgument:
+    """Argument of the verbs that start a run, and can print its plan instead."""
+
+    dry_run: Annotated[bool, _in_group("Run", **_FLAG)] = False
+    """Check everything and print the plan; make no call."""
 
 
 def _as_shown(_: type, fields: list[attrs.Attribute[Any]]) -> list[attrs.Attribute[Any]]:
@@ -218,9 +225,9 @@ def _as_shown(_: type, fields: list[attrs.Attribute[Any]]) -> list[attrs.Attribu
 
 
 @Parameter(name="*")
-@attrs.frozen(kw_only=True, field_transformer=_as_shown)
-class RunArguments(_NewRunArguments, _StartArguments):
-    """Arguments of `run`, without the input, which is positional."""
+@attrs.frozen(kw_only=True, field_transformer=_as_shown, slots=False)
+class FileRunArguments(_NewRunArguments, _StartArguments):
+    """Arguments of `run` and `estimate`, without the input, which is positional."""
 
     model: Annotated[str | None, _in_group("Model", metavar="NAME", alias="-m")] = None
     """Model: gemini-2.5-flash, gpt-5-mini, claude-haiku-4-5, openai:NAME@http://HOST/v1, or sim[:rate=50,...]. [default: that of a batch file's lines]"""
@@ -268,7 +275,22 @@ class RunArguments(_NewRunArguments, _StartArguments):
 
 @Parameter(name="*")
 @attrs.frozen(kw_only=True, field_transformer=_as_shown)
-class ResumeArguments(_StartArguments):
+class RunArguments(FileRunArguments, _DryRunArgument):
+    """Arguments of `run`."""
+
+
+@Parameter(name="*")
+@attrs.frozen(kw_only=True, field_transformer=_as_shown)
+class EstimateArguments(FileRunArguments):
+    """Arguments of `estimate`: those of the run, and the pilot."""
+
+    pilot: Annotated[int | None, _in_group("Run", **_WHOLE)] = None
+    """Make N real calls first, 20 are enough; the run finds them in its journal and does not pay for them again."""
+
+
+@Parameter(name="*")
+@attrs.frozen(kw_only=True, field_transformer=_as_shown)
+class ResumeArguments(_StartArguments, _DryRunArgument):
     """Arguments of `resume`; None: as in the journal."""
 
     model: Annotated[str | None, _in_group("Model", metavar="NAME", alias="-m", show_default=False)] = None

@@ -10,12 +10,12 @@ import attrs
 
 from .._core.printable import printable
 from .._core.quantity import quantity, verb
-from ..runs.dry_run import CHARACTERS_PER_TOKEN, OUTPUT_TOKENS, PlannedModel, RunPlan
+from ..runs.dry_run import RunPlan
 from ..runs.item_registry import render_sharing
 from ..runs.journal_comparison import JournalState
 from ..runs.options import RunOptions
-from ..runs.price_options import how_to_price
 from ..runs.setup import schema_of
+from .estimate_text import estimate_data, estimate_lines
 
 _STATES = {
     "new": "new",
@@ -31,6 +31,14 @@ _SHOWN_CHARACTERS = 200  # of the first prompt
 def render_plan(plan: RunPlan) -> str:
     """Return a plan in lines for people."""
     return "\n".join(f"{label:10}{text}" for label, text in _lines(plan))
+
+
+def render_estimate(plan: RunPlan) -> str:
+    """Return the estimate of a plan in lines for people."""
+    lines = [*_input_lines(plan), *_call_lines(plan)]
+    lines += [("then" if index else "model", model.name) for index, model in enumerate(plan.models)]
+    lines += estimate_lines(plan.estimate)
+    return "\n".join(f"{label:10}{text}" for label, text in lines)
 
 
 def plan_data(plan: RunPlan) -> dict[str, Any]:
@@ -72,15 +80,18 @@ def plan_data(plan: RunPlan) -> dict[str, Any]:
             "cached_input": usage.cached_input_tokens,
             "output": usage.output_tokens,
         },
-        "assumed": {"characters_per_token": CHARACTERS_PER_TOKEN, "output_tokens_per_call": OUTPUT_TOKENS},
         "cost": plan.cost,
+        "estimate": estimate_data(plan.estimate),
+        "missing_keys": [*plan.missing_keys],
     }
 
 
 def _lines(plan: RunPlan) -> Iterator[tuple[str, str]]:
-    options, usage = plan.options, plan.usage
+    options = plan.options
     yield "plan", "nothing is called, nothing is written"
     yield from _input_lines(plan)
+    if plan.example is not None:
+        yield "prompt", _one_line(plan.example)
     yield from _call_lines(plan)
     yield from _model_lines(plan)
     if options.settings:
@@ -93,19 +104,7 @@ def _lines(plan: RunPlan) -> Iterator[tuple[str, str]]:
     yield "workers", f"at most {options.max_workers:,}; their number and the pace are found during the run"
     yield "output", f"{plan.output} ({_STATES[plan.output_state]}), format {options.output_format}"
     yield from _journal_lines(plan)
-    yield (
-        "tokens",
-        f"about {usage.input_tokens:,} in ({usage.cached_input_tokens:,} cached), {usage.output_tokens:,} out",
-    )
-    yield (
-        "",
-        f"  assuming {CHARACTERS_PER_TOKEN} characters per token and {OUTPUT_TOKENS} output tokens per answer",
-    )
-    for index, model in enumerate(plan.models):
-        if not index:
-            yield "cost", _cost(model)
-        elif model.cost is not None:
-            yield "", f"  and {_cost(model)} for {model.name}, if all of them move up to it"
+    yield from estimate_lines(plan.estimate)
 
 
 def _model_lines(plan: RunPlan) -> Iterator[tuple[str, str]]:
@@ -113,6 +112,8 @@ def _model_lines(plan: RunPlan) -> Iterator[tuple[str, str]]:
         yield ("then" if index else "model"), f"{model.name}, lane {model.quota}"
         if model.server is not None:
             yield "", f"  called at {model.server}"
+    for missing in plan.missing_keys:
+        yield "", f"  a run would be refused: {missing}"
 
 
 def _call_lines(plan: RunPlan) -> Iterator[tuple[str, str]]:
@@ -144,8 +145,6 @@ def _input_lines(plan: RunPlan) -> Iterator[tuple[str, str]]:
         yield "", f"  and {plan.bad_count - len(plan.bad):,} more"
     for note in plan.notes:
         yield "", f"  {note}"
-    if plan.example is not None:
-        yield "prompt", _one_line(plan.example)
 
 
 def _one_line(prompt: str) -> str:
@@ -198,9 +197,3 @@ def _state_data(state: JournalState) -> dict[str, Any]:
         "writer": state.writer,
         "refused": state.is_refused,
     }
-
-
-def _cost(model: PlannedModel) -> str:
-    if model.cost is None:
-        return f"unknown, as no price is known of {model.name}; {how_to_price()}"
-    return f"about ${model.cost:,.2f}" if model.cost >= 1 else f"about ${model.cost:.2g}"

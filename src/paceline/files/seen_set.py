@@ -59,11 +59,10 @@ class SeenSet:
         ((count,),) = self._database.execute("select count(*) from seen")
         return int(count)
 
-    def total(self) -> int:
-        """Return the sum of the numbers."""
+    def numbers(self) -> dict[int, int]:
+        """Return how many keys were given each number."""
         self._store()
-        ((total,),) = self._database.execute("select ifnull(sum(number), 0) from seen")
-        return int(total)
+        return dict(self._database.execute("select number, count(*) from seen group by number"))
 
     def close(self) -> None:
         """Delete the database."""

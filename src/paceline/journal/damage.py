@@ -190,6 +190,12 @@ PLACE: Final[Columns] = [
 ]
 STATE: Final[Columns] = [*KIND, *counts("number", "refusals")]
 MODEL: Final[Columns] = [*texts("model"), *counts("calls", "accepted"), *_USAGE, *numbers_or_null("cost")]
+ITEM_USE: Final[Columns] = [
+    *texts("id", "model"),
+    *counts("calls", "input_tokens", "output_tokens"),
+    *numbers_or_null("cost"),
+    *numbers("seconds"),
+]
 SPENT: Final[Columns] = [*texts("model"), *numbers("cost"), *counts("total_tokens")]
 UNPRICED: Final[Columns] = [*texts("model"), *_USAGE]
 MESSAGE: Final[Columns] = [*texts("kind", "message"), *counts("number"), *texts_or_null("reason")]

@@ -50,6 +50,24 @@ class RunRecord:
 
 
 @attrs.frozen
+class ItemUse:
+    """What all calls of a settled item have taken of one model."""
+
+    id: str
+    """Id of the item."""
+    model: str
+    """Name of the model; of a model without one, the lane."""
+    calls: int
+    """Calls, failed ones included."""
+    input_tokens: int
+    output_tokens: int
+    cost: float | None
+    """USD; None: the price of a call was not known."""
+    seconds: float
+    """Duration of the calls, added up."""
+
+
+@attrs.frozen
 class LimitEntry:
     """What limits a batch from one moment on."""
 

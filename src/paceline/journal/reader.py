@@ -23,11 +23,12 @@ from .._core.progress import RunProgress
 from .._core.usage import MOST_TOKENS, TokenUsage
 from . import damage, lock, schema
 from .connection import connect_to_read, journal_errors
-from .figures import Counts, LimitEntry, PaceEntry, RunRecord
+from .figures import Counts, ItemUse, LimitEntry, PaceEntry, RunRecord
 from .inserts import marks, storable
 from .items import KnownItem
 from .records import ResultRow, StoredResult, select_result
 
+_PARAMETERS = 900  # of a statement: SQLite allows 999 in old versions
 _FETCH_SIZE = 1_000  # results that are read into memory at once
 _MOST_MESSAGES = 10_000  # different messages that are grouped; of more, the rarest are left out
 
@@ -190,6 +191,28 @@ class JournalReader:
             (ModelUse(model=name, calls=calls, accepted=accepted, usage=TokenUsage(*tokens), cost=cost), cost)
             for name, calls, accepted, *tokens, cost in self._sound(rows, damage.MODEL, "attempts by model")
         ]
+
+    def item_uses(self, most: int) -> list[ItemUse]:
+        """Return what settled items have taken of each model: of all items, or of a part that is spread evenly over the order of their results.
+
+        Args:
+            most: Number of items.
+        """
+        last = self._number("SELECT IFNULL(MAX(seq), 0) FROM results")
+        chosen = range(1, last + 1, max(1, -(-last // most)))
+        rows: list[Any] = []
+        for start in range(0, len(chosen), _PARAMETERS):
+            part = chosen[start : start + _PARAMETERS]
+            rows += self._all(
+                f"""
+                SELECT id, IFNULL(a.model, a.quota), COUNT(*), {bounded_sum("a.input_tokens")}, {bounded_sum("a.output_tokens")},
+                    CASE WHEN COUNT(cost) = COUNT(*) THEN SUM(cost) END, TOTAL(a.seconds)
+                FROM results r JOIN items i USING (item) JOIN attempts a USING (item)
+                WHERE seq IN ({marks(part)}) AND attempts > 0 GROUP BY item, 2
+                """,  # noqa: S608 - constants and question marks
+                (*part,),
+            )
+        return [ItemUse(*row) for row in self._sound(rows, damage.ITEM_USE, "attempts by item")]
 
     def runs(self) -> list[RunRecord]:
         """Return the runs, oldest first."""

@@ -200,8 +200,13 @@ class Priced(LLMCallStrategy[T_co], Generic[T_co]):
 
     @property
     def batch_price(self) -> Price | None:
-        """Price of the same calls in the provider's batch API, from the list; None: it is not known. Blocks as `price_of` does."""
-        return None if self._listed_as is None else _remembered(*self._listed_as, "batch")
+        """Price of the same calls in the provider's batch API, from the list; None: it is not known, or a price was given.
+
+        Blocks as `price_of` does.
+        """
+        return (
+            None if self._listed_as is None or self._given_price is not None else _remembered(*self._listed_as, "batch")
+        )
 
     async def _look_up_price(self) -> None:
         if self._given_price is None and self._found_price is None and self._listed_as is not None:

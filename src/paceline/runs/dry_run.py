@@ -1,38 +1,35 @@
-"""Dry run: what a run would do and what it might cost, without a call and without writing anything.
+"""Dry run: what a run would do and what it will take, without a call and without writing anything.
 
 Rules owned here:
 
 1. Everything is checked that a run checks before its first call: the options, the models, the input to its last line, the output.
 2. The input is compared with the journal as by a run; see `journal_comparison`.
-3. An estimate states its assumptions. Input tokens follow from the length of the prompts; output tokens per answer are assumed.
-4. A cost is estimated if the price is known. On a ladder it is the cost of the first model for every call; for each further model
-   it is what the calls would cost if all of them moved up to it.
+3. A key that is missing is named, and does not keep the rest from being checked.
 """
 
 from __future__ import annotations
 
 import os
+from pathlib import Path
 from typing import Any
 
 import attrs
 
 from .._core.accounting import Price
+from .._core.call_bounds import token_bytes_of
+from .._core.forecast import DEFAULT_BYTES_PER_TOKEN, StepForecast
 from .._core.usage import TokenUsage
 from ..abc import LLMCallStrategy
-from ..files import BadLine
+from ..files import BadLine, InputRecord
 from ..files.output import OutputState, check_output
 from ..files.types import STREAM
 from ..llm_strategies.prices import known_price
+from .estimate import Estimate, Observations
 from .journal_comparison import JournalState, comparing_with_journal
 from .model_of_input import with_model
 from .options import RunOptions
 from .options_data import absolute
-from .setup import check_files, open_checked_input, strategy_of, system_of
-
-CHARACTERS_PER_TOKEN = 4
-"""Characters of a prompt per token: the usual mean for English text."""
-OUTPUT_TOKENS = 200
-"""Output tokens per answer: an assumption, as nothing is known before the first answer."""
+from .setup import budget_of_run, check_files, open_checked_input, strategy_of, system_of
 
 
 @attrs.frozen(kw_only=True)
@@ -48,7 +45,7 @@ class PlannedModel:
     price: Price | None
     """None: unknown."""
     cost: float | None
-    """USD if this model made all the calls; None: the price is unknown."""
+    """USD of its calls, as is most likely; None: the price is unknown."""
 
 
 @attrs.frozen(kw_only=True)
@@ -79,8 +76,10 @@ class RunPlan:
     """Prompts among these that are the same as another, whether they share its call or not."""
     models: tuple[PlannedModel, ...]
     """The models, in the order in which they are called."""
-    usage: TokenUsage
-    """Tokens, estimated."""
+    estimate: Estimate
+    """Tokens, money and time of the calls, each as a range."""
+    missing_keys: tuple[str, ...] = ()
+    """A sentence for each model that has no key: a run would be refused."""
     system_characters: int
     """Characters of the system instruction."""
     output: str
@@ -94,13 +93,20 @@ class RunPlan:
 
     @property
     def is_refused(self) -> bool:
-        """Whether a run would be refused because of the journal."""
-        return self.journal_state is not None and self.journal_state.is_refused
+        """Whether a run would be refused, because of the journal or for want of a key."""
+        return bool(self.missing_keys) or (self.journal_state is not None and self.journal_state.is_refused)
+
+    @property
+    def usage(self) -> TokenUsage:
+        """Tokens, as is most likely; with `cache`, those of the system instruction are read from it."""
+        sent, made = (round(amount.likely) for amount in (self.estimate.input_tokens, self.estimate.output_tokens))
+        shared = round(self.calls * self.system_characters / DEFAULT_BYTES_PER_TOKEN) if self.options.cache else 0
+        return TokenUsage(sent, made, cached_input_tokens=min(sent, shared))
 
     @property
     def cost(self) -> float | None:
-        """USD, estimated, if the first model answers everything; None: its price is unknown."""
-        return self.models[0].cost
+        """USD, as is most likely; None: a price is unknown."""
+        return None if self.estimate.cost is None else self.estimate.cost.likely
 
 
 def plan(options: RunOptions) -> RunPlan:
@@ -112,37 +118,51 @@ def plan(options: RunOptions) -> RunPlan:
     """
     options = with_model(options)
     check_files(options)
-    strategy = strategy_of(options)
-    system = 0 if options.system is None else len(system_of(options.system))
+    missing: list[str] = []
+    strategy = strategy_of(options, on_missing_key=lambda error: missing.append(str(error)))
+    budget_of_run(options, strategy)
+    system = "" if options.system is None else system_of(options.system)
     journal = absolute(options.journal_file)
-    with (
-        comparing_with_journal(options, strategy, journal) as comparison,
-        open_checked_input(options, strategy, visit=comparison.visit) as source,
-    ):
-        calls, characters = comparison.calls()
-        repeats = comparison.wanted - len(comparison)
-        usage = _usage(calls, characters, system, cached=options.cache)
-        state = comparison.state()
-        return RunPlan(
-            options=options,
-            source=source.name,
-            kind=str(source.kind),
-            prompts=len(source),
-            bad=source.bad,
-            bad_count=source.bad_count,
-            notes=source.notes,
-            example=comparison.example,
-            wanted=comparison.wanted,
-            calls=calls,
-            repeats=repeats,
-            models=tuple(_planned(step, usage) for step in (strategy.ladder.steps if strategy.ladder else (strategy,))),
-            usage=usage,
-            system_characters=system,
-            output="stdout" if options.output == STREAM else str(absolute(options.output)),
-            output_state=_output_state(options, source.identity, state),
-            journal=journal,
-            journal_state=state,
-        )
+    with comparing_with_journal(options, strategy, journal) as comparison:
+        observations = Observations(comparison.reader)
+
+        def visit(record: InputRecord) -> None:
+            comparison.visit(record)
+            observations.visit(record)
+
+        with open_checked_input(options, strategy, visit=visit) as source:
+            estimate = observations.estimate(
+                strategy,
+                comparison.calls(),
+                prompts=len(source),
+                fixed=token_bytes_of(system) + (0 if options.schema is None else Path(options.schema).stat().st_size),
+                is_cached=options.cache,
+                max_workers=options.max_workers,
+            )
+            repeats = comparison.wanted - len(comparison)
+            state = comparison.state()
+            steps = strategy.ladder.steps if strategy.ladder else (strategy,)
+            return RunPlan(
+                options=options,
+                source=source.name,
+                kind=str(source.kind),
+                prompts=len(source),
+                bad=source.bad,
+                bad_count=source.bad_count,
+                notes=source.notes,
+                example=comparison.example,
+                wanted=comparison.wanted,
+                calls=estimate.calls,
+                repeats=repeats,
+                models=tuple(map(_planned, steps, estimate.forecast.steps)),
+                estimate=estimate,
+                missing_keys=tuple(dict.fromkeys(missing)),
+                system_characters=len(system),
+                output="stdout" if options.output == STREAM else str(absolute(options.output)),
+                output_state=_output_state(options, source.identity, state),
+                journal=journal,
+                journal_state=state,
+            )
 
 
 def _output_state(options: RunOptions, source: os.stat_result, state: JournalState | None) -> OutputState:
@@ -151,18 +171,11 @@ def _output_state(options: RunOptions, source: os.stat_result, state: JournalSta
     return check_output(options.output, keep={"the input": source}, overwrite=options.overwrite, is_resumed=is_resumed)
 
 
-def _planned(strategy: LLMCallStrategy[Any], usage: TokenUsage) -> PlannedModel:
-    price = known_price(strategy)
-    cost = None if price is None else attrs.evolve(price, tiers=()).of(usage)  # the usage is a sum over calls
+def _planned(strategy: LLMCallStrategy[Any], found: StepForecast) -> PlannedModel:
     return PlannedModel(
-        name=strategy.model or strategy.quota, quota=strategy.quota, server=strategy.server, price=price, cost=cost
-    )
-
-
-def _usage(calls: int, characters: int, system: int, *, cached: bool) -> TokenUsage:
-    shared = calls * system // CHARACTERS_PER_TOKEN
-    return TokenUsage(
-        input_tokens=-(-characters // CHARACTERS_PER_TOKEN) + shared,
-        output_tokens=calls * OUTPUT_TOKENS,
-        cached_input_tokens=shared if cached else 0,
+        name=found.model,
+        quota=strategy.quota,
+        server=strategy.server,
+        price=known_price(strategy),
+        cost=None if found.cost is None else found.cost.likely,
     )

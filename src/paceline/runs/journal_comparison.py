@@ -12,13 +12,15 @@ from __future__ import annotations
 
 import json
 import os
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, closing, contextmanager
 from typing import Any
 
 import attrs
 
-from .._core.prompt import characters_of, content_key
+from .._core.call_bounds import token_bytes_of
+from .._core.prompt import content_key
 from .._core.quantity import quantity, verb
 from .._core.request import Request
 from ..abc import LLMCallStrategy
@@ -158,7 +160,7 @@ class JournalComparison:
         options: Options of the run.
         strategy: Answers the prompts.
         reader: Reads the journal; None: it does not exist yet.
-        seen: Holds the contents of the prompts that need a call, with their lengths in characters.
+        seen: Holds the contents of the prompts that need a call, with their sizes in bytes.
     """
 
     def __init__(
@@ -183,7 +185,7 @@ class JournalComparison:
         self._differences = Differences()
         self._prompts: list[tuple[InputRecord, bytes]] = []
         self._present = self._again = self._new = 0
-        self._characters = 0
+        self._sizes: Counter[int] = Counter()
         self._has_requests = False
         self._seen = seen
 
@@ -196,12 +198,15 @@ class JournalComparison:
         if len(self._prompts) == _AT_ONCE:
             self._flush()
 
-    def calls(self) -> tuple[int, int]:
-        """Return the number of calls, and the number of characters of their prompts."""
+    def calls(self) -> Mapping[int, int]:
+        """Return the number of calls, by the size of their prompts in bytes, rounded to three digits."""
         self._flush()
-        if self._dedupes:
-            return len(self._seen), self._seen.total()
-        return self.wanted, self._characters
+        return self._seen.numbers() if self._dedupes else self._sizes
+
+    @property
+    def reader(self) -> JournalReader | None:
+        """Reads the journal; None: it does not exist yet."""
+        return self._reader
 
     def __len__(self) -> int:
         """Return the number of different prompts that need a call."""
@@ -246,11 +251,12 @@ class JournalComparison:
             (prompt, content) for prompt, content in prompts if self._is_wanted(prompt, content, known.get(prompt.id))
         ]
         self.wanted += len(missing)
-        self._characters += sum(characters_of(prompt.prompt) or 0 for prompt, _ in missing)
         answered = self._answered([content for _, content in missing])
         for prompt, content in missing:
+            size = _rounded(token_bytes_of(prompt.prompt))
+            self._sizes[size] += 1
             if content not in answered:
-                self._seen.add(content, characters_of(prompt.prompt) or 0)
+                self._seen.add(content, size)
 
     def _is_wanted(self, prompt: InputRecord, content: bytes, before: KnownItem | None) -> bool:
         """Whether a prompt is to be answered; counts what has changed about it."""
@@ -295,6 +301,11 @@ def comparing_with_journal(
         exists = journal is not None and os.path.exists(journal) and os.path.getsize(journal)  # noqa: PTH110, PTH202 - texts
         reader = stack.enter_context(JournalReader(journal)) if journal is not None and exists else None
         yield JournalComparison(options, strategy, reader, stack.enter_context(closing(SeenSet())))
+
+
+def _rounded(size: int) -> int:
+    """Return a size rounded to three digits, so that there are not many different ones."""
+    return int(float(f"{size:.3g}"))
 
 
 def _text_of(prompt: object) -> str | None:

@@ -92,8 +92,14 @@ def fields_of(options: RunOptions) -> list[str]:
     return [*properties] if isinstance(properties, dict) else []
 
 
-def strategy_of(options: RunOptions) -> LLMCallStrategy[Any]:
+def strategy_of(
+    options: RunOptions, *, on_missing_key: Callable[[MissingKeyError], None] | None = None
+) -> LLMCallStrategy[Any]:
     """Make the strategy of a run.
+
+    Args:
+        options: Options of the run.
+        on_missing_key: Called for each model that has no key, in place of raising; then the strategy can be described, and not called.
 
     Raises:
         ConfigurationError: A model is unknown, or its options are wrong; the message names the known ones.
@@ -107,7 +113,7 @@ def strategy_of(options: RunOptions) -> LLMCallStrategy[Any]:
         arguments["output_type"] = schema_of(options.schema)
     if options.cache:
         arguments["cached"] = True
-    strategies = [_strategy(name, arguments) for name in options.models]
+    strategies = [_strategy(name, arguments, on_missing_key) for name in options.models]
     set_prices(options.price, dict(zip(options.models, strategies, strict=True)))
     answering = strategies[0]
     if options.escalate:
@@ -197,14 +203,20 @@ def _text(path: str, option: str) -> str:
         raise ConfigurationError(f"{path}: {option}: is not UTF-8 at byte {error.start + 1}") from None
 
 
-def _strategy(name: str, arguments: dict[str, Any]) -> LLMCallStrategy[Any]:
+def _strategy(
+    name: str, arguments: dict[str, Any], on_missing_key: Callable[[MissingKeyError], None] | None
+) -> LLMCallStrategy[Any]:
     try:
         return model(name, **arguments)
     except MissingKeyError as error:
         if not error.variables:
             raise
         message = f"no API key for {provider_of(name)}: set {error.variables}"
-        raise MissingKeyError(message, variables=error.variables) from None
+        missing = MissingKeyError(message, variables=error.variables)
+        if on_missing_key is None:
+            raise missing from None
+        on_missing_key(missing)
+        return model(name, **arguments, api_key="none")  # it is never called
 
 
 @contextmanager
