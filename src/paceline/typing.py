@@ -10,6 +10,8 @@ from ._core.budget import Spent as Spent
 from ._core.connections import Connections as Connections
 from ._core.fault import FaultReason as FaultReason
 from ._core.fault_groups import FaultGroup as FaultGroup
+from ._core.forecast import Forecast as Forecast
+from ._core.forecast import StepForecast as StepForecast
 from ._core.limitation import Limitation as Limitation
 from ._core.limitation import LimitBasis as LimitBasis
 from ._core.limitation import LimitReason as LimitReason
@@ -42,6 +44,7 @@ __all__ = [
     "FaultGroup",
     "FaultReason",
     "Faulted",
+    "Forecast",
     "LimitBasis",
     "LimitReason",
     "Limitation",
@@ -58,6 +61,7 @@ __all__ = [
     "Served",
     "Signal",
     "Spent",
+    "StepForecast",
     "Throttled",
     "Tokens",
     "make_result",

@@ -10,18 +10,21 @@ from pathlib import Path
 
 import pytest
 
+from paceline import model
 from paceline.cli.app import app
 from paceline.cli.commands.report import report_data
 from paceline.cli.commands.status import status_data
+from paceline.cli.estimate_text import estimate_data
 from paceline.cli.exit_codes import BROKEN_PIPE, FAILED, OK, OVER_BUDGET, SIGNALLED, UNSAVED, USAGE
 from paceline.journal.writer import JournalWriter
 from paceline.runs import report, status
+from paceline.runs.run_estimate import Observations
 
 PAGE = Path(__file__).parents[2] / "docs" / "reference" / "command-line.md"
 TABLE = re.compile(
     r"(?P<head><!-- options of (?P<command>\w+(?: \w+)?) -->\n)(?P<table>.*?)(?=<!-- end -->)", re.DOTALL
 )
-COMMANDS = ("run", "status", "results", "failed", "resume", "report", "explain", "control", "suite run")
+COMMANDS = ("run", "estimate", "status", "results", "failed", "resume", "report", "explain", "control", "suite run")
 
 
 def table_of(command: str) -> str:
@@ -110,6 +113,13 @@ def test_every_key_of_the_report_is_documented(tmp_path):
         writer.begin_run()
     data = report_data(report(tmp_path / "x.journal"))
     section = PAGE.read_text("utf-8").partition("\n## `paceline report")[2].partition("\n## ")[0]
+    keys = re.findall(r"^\| (`[^|]+) \|", section.partition("| key |")[2], re.MULTILINE)
+    assert {key for line in keys for key in re.findall(r"`(\w+)`", line)} == {*data}
+
+
+def test_every_key_of_the_estimate_is_documented():
+    data = estimate_data(Observations(None).estimate(model("sim"), {10: 1}))
+    section = PAGE.read_text("utf-8").partition("\n## `paceline estimate")[2].partition("\n## ")[0]
     keys = re.findall(r"^\| (`[^|]+) \|", section.partition("| key |")[2], re.MULTILINE)
     assert {key for line in keys for key in re.findall(r"`(\w+)`", line)} == {*data}
 

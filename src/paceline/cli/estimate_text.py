@@ -11,8 +11,8 @@ import attrs
 from .._core.durations import format_duration
 from .._core.quantity import quantity
 from .._core.ranges import Range
-from ..runs.estimate import Estimate
 from ..runs.price_options import how_to_price
+from ..runs.run_estimate import Estimate
 
 _LARGE = ((1e9, "B"), (1e6, "M"), (1e4, "k"))  # from 10,000 on three digits are enough
 _SAME = 1.01  # a range whose bounds differ by less is shown as one figure

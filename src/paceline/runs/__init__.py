@@ -3,7 +3,8 @@
     report = run(RunOptions(input="prompts.jsonl", model="gpt-5-mini"))     # or: await run_async(...)
     print(report.batch.summary(), report.output)
 
-plan      what a run would do, and what it might cost
+plan      what a run would do, and what it will take
+estimate  what a run will take in tokens, money and time, after a few real calls if they are wanted
 run       answer every prompt of a file; resume makes the calls that are missing
 status    how far a batch has come, also while it runs
 report    what a batch cost, took and was limited by, as figures; write_report as a page
@@ -46,15 +47,18 @@ if TYPE_CHECKING:
     from .journal_watch import JournalWatch as JournalWatch
     from .options import ResumeOptions as ResumeOptions
     from .options import RunOptions as RunOptions
+    from .pilot import estimate as estimate
     from .progress import RunProgress as RunProgress
     from .resumption import resume as resume
     from .resumption import resume_async as resume_async
     from .resumption import resumed_options as resumed_options
+    from .run_estimate import Estimate as Estimate
     from .run_report import JournalSummary as JournalSummary
     from .run_report import RunReport as RunReport
     from .runner import RunHooks as RunHooks
 
 _HOMES = {
+    "Estimate": "run_estimate",
     "ExportFormat": "export_options",
     "ExportOptions": "export_options",
     "ExportReport": "journal_export",
@@ -78,6 +82,7 @@ _HOMES = {
     "RunReport": "run_report",
     "RunSummary": "journal_status",
     "WrittenOutput": "journal_facts",
+    "estimate": "pilot",
     "export": "journal_export",
     "failed": "failed_prompts",
     "plan": "dry_run",
@@ -93,6 +98,7 @@ _HOMES = {
 """Each name's module. It is loaded when the name is first used, so that SQLite and the engine are loaded by those who need them."""
 
 __all__ = [
+    "Estimate",
     "ExportFormat",
     "ExportOptions",
     "ExportReport",
@@ -116,6 +122,7 @@ __all__ = [
     "RunReport",
     "RunSummary",
     "WrittenOutput",
+    "estimate",
     "export",
     "failed",
     "plan",

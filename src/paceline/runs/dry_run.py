@@ -24,11 +24,11 @@ from ..files import BadLine, InputRecord
 from ..files.output import OutputState, check_output
 from ..files.types import STREAM
 from ..llm_strategies.prices import known_price
-from .estimate import Estimate, Observations
 from .journal_comparison import JournalState, comparing_with_journal
 from .model_of_input import with_model
 from .options import RunOptions
 from .options_data import absolute
+from .run_estimate import Estimate, Observations
 from .setup import budget_of_run, check_files, open_checked_input, strategy_of, system_of
 
 

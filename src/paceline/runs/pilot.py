@@ -19,10 +19,10 @@ from .._core.exceptions import ConfigurationError
 from ..files.types import STREAM
 from ..journal.reader import JournalReader
 from .dry_run import plan
-from .estimate import Estimate
 from .file_run import run
 from .option_values import OptionError
 from .options import RunOptions
+from .run_estimate import Estimate
 from .run_report import RunReport
 from .runner import RunHooks
 
