@@ -85,10 +85,13 @@ class StepForecast:
     """What a model will take."""
 
     model: str
+    """Name of the model."""
     items: Range
     """Items that reach it."""
     input_tokens: Range
+    """Input tokens of its calls."""
     output_tokens: Range
+    """Output tokens of its calls, those spent on thinking included."""
     cost: Range | None
     """USD; None: the price is not known."""
     batch_cost: Range | None
@@ -104,7 +107,9 @@ class Forecast:
     seen: int
     """Items that it was learned from."""
     input_tokens: Range
+    """Input tokens of all calls."""
     output_tokens: Range
+    """Output tokens of all calls, those spent on thinking included."""
     cost: Range | None
     """USD; None: a price is not known."""
     batch_cost: Range | None

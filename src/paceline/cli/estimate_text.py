@@ -34,7 +34,7 @@ def estimate_lines(estimate: Estimate) -> Iterator[tuple[str, str]]:
     steps = estimate.forecast.steps
     for step in steps if len(steps) > 1 else ():
         cost = "cost unknown" if step.cost is None else cost_text(step.cost)
-        yield "", f"  {step.model}: {cost}; {count_text(step.items)} items"
+        yield "", f"  {step.model}: {cost} for {count_text(step.items)}"
     if estimate.batch_cost is not None:
         yield "batch API", f"{cost_text(estimate.batch_cost)}, if answers may take a day"
     unknown = "" if estimate.pace_is_known or not estimate.calls else ", if the provider's limits allow it"
@@ -76,8 +76,9 @@ def tokens_text(amount: Range) -> str:
 
 
 def count_text(amount: Range) -> str:
-    """Return a range of items: 1,204 (980 to 1,512)."""
-    return _with_bounds(amount, *(f"{round(value):,}" for value in attrs.astuple(amount)))
+    """Return a range of items: 1,204 items (980 to 1,512)."""
+    low, likely, high = map(round, attrs.astuple(amount))
+    return _with_bounds(amount, f"{low:,}", quantity(likely, "item"), f"{high:,}")
 
 
 def cost_text(amount: Range) -> str:

@@ -16,6 +16,7 @@ from typing import Unpack
 import attrs
 
 from .._core.exceptions import ConfigurationError
+from .._core.quantity import quantity
 from ..files.types import STREAM
 from ..journal.reader import JournalReader
 from .dry_run import plan
@@ -100,7 +101,7 @@ def _needs_calls(options: RunOptions, pilot: int) -> bool:
         return True
     if not counts.settled:
         raise ConfigurationError(
-            f"{path}: has a run of {counts.total:,} items that has answered none, which a pilot would cut short; resume it, "
+            f"{path}: has a run of {quantity(counts.total, 'item')} without an answer, which a pilot would cut short; resume it, "
             "or give the pilot another --journal"
         )
     return False

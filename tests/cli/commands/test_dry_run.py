@@ -80,8 +80,8 @@ def test_the_plan_shows_models_lanes_files_and_costs(paceline, same, tmp_path, k
         "estimate  a guess from the sizes of the prompts",
     ):
         assert line in run.out.splitlines()
-    assert re.search(r"^            gpt-5-nano: \$0\.\d+ \(\$0\.\d+ to \$0\.\d+\); 3 items$", run.out, re.MULTILINE)
-    assert re.search(r"^            gemini-2.5-flash: .*; 1 \(0 to 3\) items$", run.out, re.MULTILINE)
+    assert re.search(r"^            gpt-5-nano: \$0\.\d+ \(\$0\.\d+ to \$0\.\d+\) for 3 items$", run.out, re.MULTILINE)
+    assert re.search(r"^            gemini-2.5-flash: .* for 1 item \(0 to 3\)$", run.out, re.MULTILINE)
     assert re.search(r"^batch API \$0\.\d+ ", run.out, re.MULTILINE)
     assert "k" * 35 not in run.out
 
