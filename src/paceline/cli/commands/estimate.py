@@ -5,6 +5,7 @@ from __future__ import annotations
 from ..._core.exceptions import ConfigurationError
 from ..._core.quantity import quantity
 from ...files.lines import is_terminal
+from ...progress.steps import PaceSteps
 from ...runs.dry_run import RunPlan, plan
 from ...runs.options import RunOptions
 from ...runs.pilot import check_pilot, run_pilot
@@ -15,7 +16,7 @@ from ..exit_codes import OK, SIGNALLED, USAGE
 from ..foreground import Foreground
 from ..options import EstimateArguments
 from ..plan_text import render_estimate
-from ..progress.display import Progress
+from .run import progress_of
 
 
 def estimate(options: RunOptions, arguments: EstimateArguments) -> int:
@@ -59,12 +60,16 @@ def _check_prices(planned: RunPlan) -> None:
 
 def _call_pilot(options: RunOptions, arguments: EstimateArguments) -> int | None:
     """Make the calls of the pilot; return the number of the signal that stopped it, or None."""
-    with Foreground(Progress(), verbose=arguments.verbose) as foreground:
+    steps = PaceSteps()
+    progress = progress_of(options, steps, quiet=arguments.quiet)
+    with Foreground(progress, verbose=arguments.verbose) as foreground:
         report = run_pilot(
             options,
             arguments.pilot or 0,
             on_progress=foreground.on_progress,
+            progress_period=progress.period,
             on_message=_ignored if arguments.quiet else foreground.on_message,
+            observers=() if arguments.quiet else [steps],
             control=foreground.control,
         )
     if report is None:

@@ -30,7 +30,7 @@ def run(options: RunOptions, arguments: RunArguments | ResumeArguments) -> int:
     if arguments.dry_run:
         return _print_plan(options, as_json=arguments.json)
     steps = PaceSteps()
-    progress = _progress(options, steps, quiet=arguments.quiet)
+    progress = progress_of(options, steps, quiet=arguments.quiet)
     with Foreground(progress, verbose=arguments.verbose) as foreground:
         report = run_file(
             options,
@@ -57,7 +57,8 @@ def _print_plan(options: RunOptions, *, as_json: bool) -> int:
     return USAGE if planned.is_refused else OK
 
 
-def _progress(options: RunOptions, steps: PaceSteps, *, quiet: bool) -> Progress:
+def progress_of(options: RunOptions, steps: PaceSteps, *, quiet: bool) -> Progress:
+    """Return the display of a run: none if quiet, a live one on a terminal, otherwise lines."""
     if quiet:
         return Progress()
     return (
