@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import string
 from collections import Counter
 
@@ -86,12 +87,33 @@ def test_quoted_text_never_tells_two_messages_apart(before, one, other):
         (GEMINI, "404: models/gemini-9 is not found"),
         ("ValueError: two\n lines", "ValueError: two lines"),
         ("""BadRequestError: 400 {"message": "it's \\"bad\\""}""", """400: it's "bad\""""),
-        ("""a body {'message': ''} without words""", """a body {'message': ''} without words"""),
+        ("""a body {'message': ''} without words""", "a body"),
         ("", ""),
     ],
 )
 def test_the_words_of_the_provider_are_shown_in_one_line(message, shown):
     assert provider_words(message) == shown
+
+
+@given(st.text("secret words", min_size=12), st.sampled_from([str, json.dumps]), st.booleans())
+def test_data_and_pages_in_which_a_server_echoes_the_prompt_are_not_shown(prompt, written, is_busy):
+    request = {"model": "m", "messages": [{"role": "user", "content": f"SECRET {prompt}"}]}
+    status = "busy" if is_busy else "503 None."
+    for message in (
+        f"ServerError: {status} {written(request)}",
+        f"InternalServerError: Error code: 503 - {written({'input': request})}",
+        f"InternalServerError: Error code: 503 - {written({'detail': 'busy', 'input': request})}",
+        str({"message": f"overloaded: {json.dumps(request)}", "code": 503}),
+        f"503: <html><body><pre>{json.dumps(request)}</pre></body></html>",
+        json.dumps([request]),
+    ):
+        assert "SECRET" not in provider_words(message)
+        assert provider_words(message)
+
+
+def test_of_an_echo_the_sentence_before_it_is_shown():
+    assert provider_words("ServerError: 503 None. {'detail': 'busy', 'input': {'a': 1}}") == "503: busy"
+    assert provider_words('502: upstream is down: {"input": "text"}') == "502: upstream is down"
 
 
 @given(st.text(max_size=3_000))

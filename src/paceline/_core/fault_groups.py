@@ -31,7 +31,7 @@ _LONGEST_ID = 40  # characters of an id that are shown
 _SHOWN = 160  # characters of a message that are shown
 _BODY_MESSAGE = re.compile(
     r"""(?sx)
-    ["']message["'] \s* : \s*
+    ["'](?:message|detail)["'] \s* : \s*
     (?: " (?P<double> (?: [^"\\] | \\. )* ) | ' (?P<single> (?: [^'\\] | \\. )* ) )
     """
 )
@@ -42,6 +42,8 @@ _VERDICT = re.compile(
 )
 """What precedes the provider's words in the fault of an item that is refused for its own sake."""
 _STATUS = re.compile(r"\b([45]\d\d)\b")
+_RAW = re.compile(r"""[\s:-]*(?:\[?\{\s*["']|<[a-zA-Z!]).*""", re.DOTALL)
+"""Data or a page that a message quotes: a server may echo the prompt in it."""
 _ESCAPE = re.compile(r"\\([\"'\\])")
 _VARYING = re.compile(
     r"""(?sx)
@@ -177,8 +179,12 @@ def comparable(message: str) -> str:
 
 
 def provider_words(message: str) -> str:
-    """Return what a message says in one line: of a quoted body the HTTP status and the provider's sentence, otherwise its beginning."""
-    text = " ".join(_words(message).split())
+    """Return what a message says in one line: of a quoted body the HTTP status and the provider's sentence, otherwise its beginning.
+
+    Data and pages are left out, as a server may echo a prompt in them.
+    """
+    words = _words(message)
+    text = " ".join((_RAW.sub("", words) or ("data without a message" if words else "")).split())
     return text if len(text) <= _SHOWN else f"{text[: _SHOWN - 1]}…"
 
 

@@ -21,6 +21,7 @@ from anyio import current_time
 from ..._core import pace
 from ..._core.exceptions import Busy
 from ..._core.fault import Fault, FaultKind
+from ..._core.fault_groups import provider_words
 from ..._core.health.denials import Denials
 from ..._core.prompt import size_of
 from ..._core.queue.answer_times import PART, AnswerTimes
@@ -184,7 +185,7 @@ class CallRefusals:
         """Record that a provider does not know the caller; return the fault of the strategy's calls that wait."""
         if self._denials.record(strategy, fault, now):
             message = "calls of %s are refused, and one is tried again after 5 s or longer: %s; once the key is valid, call pool.reopen()"
-            logger.warning(message, _name(strategy), str(fault).rstrip("."))
+            logger.warning(message, _name(strategy), provider_words(fault.message).rstrip("."))
         return self._denials.reason(strategy, now)
 
     # ------------------------------------------------------------------------------------------ lanes that are shut

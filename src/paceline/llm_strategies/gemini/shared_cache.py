@@ -21,6 +21,7 @@ from google.genai.errors import APIError
 
 from ..._core.exceptions import CallError, IllegalTransitionError
 from ..._core.fault import Fault, FaultKind
+from ..._core.fault_groups import provider_words
 from ...abc import ErrorClassifier
 from . import cache_signals as signals
 from . import cache_state as machine
@@ -132,7 +133,7 @@ class SharedCache:
             fault = self._classifier.classify(error)
             effect = self._step(signals.Failed(_may_have_succeeded(error)))
             if isinstance(effect, signals.AskAgain):  # the cache is still usable for a while
-                logger.info("the context cache could not be renewed: %s", fault)
+                logger.info("the context cache could not be renewed: %s", provider_words(fault.message))
                 self._end_flight(None)
                 return effect
             self._end_flight(fault)
