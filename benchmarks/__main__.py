@@ -15,6 +15,7 @@ from . import faults as faulty_items
 from . import long_batch, ratios, savings
 from . import report as pages
 from . import scale as large
+from . import sight as seen
 from . import suites as benchmark_suites
 from . import typed as typed_answers
 from .journal import journal
@@ -36,6 +37,7 @@ _BENCHMARKS = (
     "scale",
     "report",
     "suites",
+    "sight",
 )
 
 
@@ -100,6 +102,7 @@ def _measure(name: str, arguments: argparse.Namespace) -> str:
             f"{about(benchmark_suites)}\n\n"
             f"{benchmark_suites.suites(arguments.rounds, arguments.items, arguments.suite_items, report=_report)}"
         ),
+        "sight": lambda: f"{about(seen)}\n\n{seen.sight(arguments.rounds, arguments.items, report=_report)}",
         "scale": lambda: f"{about(large)}\n\n{large.scale(arguments.waiting_items, arguments.items, report=_report)}",
     }
     return measures[name]()

@@ -27,6 +27,7 @@ import termios
 import threading
 import time
 from collections.abc import Sequence
+from itertools import groupby
 from pathlib import Path
 
 import attrs
@@ -155,9 +156,10 @@ class Terminal:
         last = max((number for number, line in enumerate(self._screen.display) if line.strip()), default=0)
         for number in range(last + 1):
             line = Text()
-            for column in range(_COLUMNS):
-                cell = self._screen.buffer[number][column]
-                line.append(cell.data, Style(color=_colour(cell.fg), bold=cell.bold))
+            cells = (self._screen.buffer[number][column] for column in range(_COLUMNS))
+            for colour, same in groupby(cells, key=lambda cell: _colour(cell.fg)):
+                line.append("".join(cell.data for cell in same), Style(color=colour))
+            line.rstrip()
             console.print(line, no_wrap=True)
         path.write_text(_STYLE.sub("", console.export_svg(title=title)), encoding="utf-8")
 
@@ -207,7 +209,6 @@ def main(seconds: float, pictures: Path | None) -> int:
                 shown.add(int(share))
                 _print(
                     f"--- {time.monotonic() - started:.0f} s, the run:\n{run.text}\n--- its watch:\n{watch.text}",
-                    flush=True,
                 )
                 if pictures is not None and int(share) == 1:
                     run.write_picture(
