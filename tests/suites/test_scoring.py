@@ -5,11 +5,11 @@ import time
 
 import pytest
 import trio
-from trio.testing import MockClock
 
 from paceline import CallableStrategy
+from paceline.exceptions import ConfigurationError
 from paceline.suites import Question, Score, Suite, evaluate, exact
-from paceline.suites.scoring import LONGEST, score_all
+from paceline.suites.scoring import ScoringThread
 
 
 def answers(scorer, count=3):
@@ -51,29 +51,23 @@ def test_whatever_a_scorer_does_is_a_defect_of_that_score_alone(tmp_path, value,
     assert reason in (tmp_path / "transcript.jsonl").read_text()
 
 
-def test_a_scorer_that_never_returns_costs_its_score_and_the_others_are_scored(tmp_path):
-    forever = threading.Event()
+def scored(jobs, score, longest=0.1):
+    noted, flushed = [], []
+    thread = ScoringThread(score, lambda job, found: noted.append((job, found)), lambda: flushed.append(1), longest)
 
-    def score(item, output):
-        if item.id == "1":
-            forever.wait()
-        return exact(item, output)
+    async def main():
+        await thread.score_all(jobs)
 
-    clock = MockClock(autojump_threshold=0.2)  # a thread is no task: the clock must not jump while one works
     try:
-        result = trio.run(
-            lambda: evaluate(answers(score), CallableStrategy(_two), folder=tmp_path, progress_period=1_000),
-            clock=clock,
-        )
+        trio.run(main)
     finally:
-        forever.set()
-    assert (result.scored, result.unscored, result.accuracy) == (2, 1, 1)
-    assert result.seconds >= LONGEST
-    assert f"took more than {LONGEST:g} s" in (tmp_path / "transcript.jsonl").read_text()
+        thread.close()
+    assert flushed == [1]
+    return noted
 
 
-def test_what_a_scorer_returns_after_it_was_given_up_is_discarded():
-    late, returned, noted = threading.Event(), threading.Event(), []
+def test_a_score_that_takes_too_long_is_given_up_and_the_others_are_scored():
+    late, returned = threading.Event(), threading.Event()
 
     def score(job):
         if job == "slow":
@@ -81,28 +75,48 @@ def test_what_a_scorer_returns_after_it_was_given_up_is_discarded():
             returned.set()
         return Score(1), None
 
-    async def main():
-        await score_all(["slow", "next"], score, lambda job, scored: noted.append((job, scored[0])), lambda: None)
-        late.set()
-        await trio.to_thread.run_sync(returned.wait)
-        await trio.to_thread.run_sync(time.sleep, 0.05)  # the thread would note it now
+    noted = scored(["first", "slow", "next", "slow", "last"], score)
+    assert [job for job, _ in noted] == ["first", "slow", "next", "slow", "last"]
+    assert [found[0] is not None for _, found in noted] == [True, False, True, False, True]
+    assert str(noted[1][1][1]) == "the scorer took more than 0.1 s"
+    late.set()
+    assert returned.wait(5)
+    time.sleep(0.05)  # its thread would note it now
+    assert len(noted) == 5
 
-    trio.run(main, clock=MockClock(autojump_threshold=0.2))
-    assert noted == [("slow", None), ("next", Score(1))]
+
+def test_slow_scores_that_are_each_short_enough_are_all_taken():
+    def score(job):
+        time.sleep(0.03)
+        return Score(job), None
+
+    assert [found for _, found in scored([0, 1, 0, 1, 0, 1], score)] == [(Score(n % 2), None) for n in range(6)]
 
 
-def test_a_suite_whose_scorer_hangs_can_be_cancelled():
-    forever = threading.Event()
+def test_that_nothing_can_be_scored_is_raised():
+    def score(_job):
+        raise ConfigurationError("no sandbox")
+
+    with pytest.raises(ConfigurationError, match="no sandbox"):
+        scored([1, 2], score)
+
+
+def test_a_suite_whose_scorer_hangs_can_be_cancelled_and_its_thread_ends_once_it_returns():
+    forever, started = threading.Event(), threading.Event()
 
     def score(_item, _output):
+        started.set()
         forever.wait()
 
     async def main():
-        with trio.move_on_after(1) as scope:
-            await evaluate(answers(score), CallableStrategy(_two), progress_period=1_000)
-        return scope.cancelled_caught
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(evaluate, answers(score), CallableStrategy(_two))
+            await trio.to_thread.run_sync(started.wait)
+            nursery.cancel_scope.cancel()
 
-    try:
-        assert trio.run(main, clock=MockClock(autojump_threshold=0.2))
-    finally:
-        forever.set()
+    trio.run(main)
+    forever.set()
+    for thread in threading.enumerate():
+        if thread.name == "paceline scorer":
+            thread.join(5)
+            assert not thread.is_alive()

@@ -16,7 +16,7 @@ from .charts import Chart
 from .svg import escape
 
 _WIDTH: Final = 480  # units of the drawing, as of the other plots
-_LEFT, _RIGHT, _TOP, _BOTTOM = 10, 150, 6, 24
+_LEFT, _RIGHT, _TOP, _BOTTOM = 10, 160, 6, 24
 _ROW: Final = 36  # units from one row to the next
 _NAME: Final = 60  # characters
 _LEAST: Final = 0.005  # of a point: smaller ones are printed as 0

@@ -13,6 +13,7 @@ from .._core.quantity import quantity
 from .results import SuiteResult, labels_of, read_result, read_scores
 from .statistics import Interval, items_needed, mcnemar, paired_difference
 
+_TINY = 0.001  # p-values below are all the same to a reader
 _EVEN = 0.05  # p-value from which on a difference is not shown; the usual one
 
 
@@ -47,6 +48,12 @@ class Comparison:
     def is_shown(self) -> bool:
         """Whether the items show that one of them is better."""
         return self.p_value < _EVEN
+
+    @property
+    def short(self) -> str:
+        """The difference and its p-value, in a few characters."""
+        p = "p < 0.001" if self.p_value < _TINY else f"p = {self.p_value:.2g}"
+        return f"{self.difference * 100:+.1f} points, {p}"
 
     def __str__(self) -> str:
         """Return what it means, in one or two sentences."""

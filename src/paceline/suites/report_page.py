@@ -120,7 +120,7 @@ def _side_by_side(report: SuiteReport) -> str:
             value=one.difference,
             low=one.interval.low,
             high=one.interval.high,
-            words=f"{one.difference * 100:+.1f} points, p = {one.p_value:.2g}",
+            words=one.short,
         )
         for one in report.comparisons
     ]

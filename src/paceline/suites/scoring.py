@@ -1,23 +1,23 @@
-"""Scoring: has answers scored by a plain function in a worker thread, which it may block, but not for ever.
+"""Scoring: has answers scored by a plain function in a thread of its own, which it may block, but not for ever.
 
 Rules owned here:
 
-1. A score that takes longer than `LONGEST` is given up: its thread is left to itself, and what it returns later is discarded. Python cannot
-   end a thread.
-2. A thread returns after about `_TURN`, so that what is given up is one score, and not some that are slow together.
-3. What a scorer raises, `SystemExit` included, and a value that is not a score, is a defect of that one score.
+1. A score that takes longer than `LONGEST` is given up: its thread is left to itself, as Python cannot end one, and what it returns later is
+   discarded. A new thread scores the others.
+2. What a scorer raises, `SystemExit` included, and a value that is not a score, is a defect of that one score.
 """
 
 from __future__ import annotations
 
-import math
 import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterable
+from contextvars import copy_context
+from queue import SimpleQueue
 from typing import Any, Final, Generic, TypeVar
 
-from anyio import CapacityLimiter, move_on_after, to_thread
+from anyio import to_thread
 
 from .._core.exceptions import ConfigurationError
 from .suite import Score
@@ -25,66 +25,128 @@ from .suite import Score
 T = TypeVar("T")
 
 LONGEST: Final = 60.0
-"""Seconds that one score may take: model answers are scored in microseconds, and a program in the sandbox has a limit of its own."""
-_TURN: Final = 1.0  # seconds
+"""Seconds that one score may take: answers are scored in microseconds, and a program in the sandbox has a limit of its own."""
+_LOOK: Final = 0.5  # seconds between two looks at a score that takes long
 
 Scored = tuple[Score | None, Exception | None]
 """A score, or why there is none; both None: the answer is not to be scored."""
 
 
-async def score_all(
-    jobs: Iterable[T], score: Callable[[T], Scored], note: Callable[[T, Scored], None], flush: Callable[[], None]
-) -> None:
-    """Score answers one after the other, in a worker thread. Cancelling it leaves the thread to itself.
+class ScoringThread(Generic[T]):
+    """Scores answers one after the other.
 
     Args:
-        jobs: What is to be scored.
-        score: Scores one. Called in the thread.
-        note: Takes a score. Called in the thread, except for a score that was given up.
-        flush: Called in the thread at the end of its turn.
+        score: Scores one. Like the others it is called in a thread.
+        note: Takes a score.
+        flush: Called when the answers that were handed over together are scored.
+        longest: Seconds that one score may take.
     """
-    waiting = deque(jobs)
-    limiter = CapacityLimiter(math.inf)  # threads that were given up must not keep others from starting
-    while waiting:
-        turn = _Turn(waiting, score, note)
+
+    def __init__(
+        self,
+        score: Callable[[T], Scored],
+        note: Callable[[T, Scored], None],
+        flush: Callable[[], None],
+        longest: float = LONGEST,
+    ) -> None:
+        self._score, self._note, self._flush, self._longest = score, note, flush, longest
+        self._turns: SimpleQueue[_Turn[T] | None] | None = None
+
+    async def score_all(self, jobs: Iterable[T]) -> None:
+        """Score some answers. Cancelling it discards those that are not scored yet.
+
+        Raises:
+            ConfigurationError: Nothing can be scored.
+        """
+        turn = _Turn(deque(jobs), self._score, self._note)
         try:
-            with move_on_after(LONGEST):
-                await to_thread.run_sync(turn.run, flush, abandon_on_cancel=True, limiter=limiter)
+            await to_thread.run_sync(self._run, turn, abandon_on_cancel=True)
         finally:
-            left = turn.abandon()
-        if left is not None:
-            note(left, (None, TimeoutError(f"the scorer took more than {LONGEST:g} s")))
+            turn.leave()
+
+    def close(self) -> None:
+        """End the thread when it has nothing left to do."""
+        if self._turns is not None:
+            self._turns.put(None)
+            self._turns = None
+
+    def _run(self, turn: _Turn[T]) -> None:
+        while not turn.is_complete:
+            if self._turns is None:
+                self._turns = SimpleQueue()
+                thread = threading.Thread(
+                    target=copy_context().run, args=(_work, self._turns), name="paceline scorer", daemon=True
+                )
+                thread.start()
+            self._turns.put(turn)
+            late = turn.wait(self._longest)
+            if late is None:
+                break
+            self.close()  # it ends if it ever comes back
+            self._note(late, (None, TimeoutError(f"the scorer took more than {self._longest:g} s")))
+            turn = turn.rest()
+        if turn.error is not None:
+            raise turn.error
+        self._flush()
 
 
 class _Turn(Generic[T]):
-    """A thread's turn."""
+    """Answers that are scored together."""
 
     def __init__(self, waiting: deque[T], score: Callable[[T], Scored], note: Callable[[T, Scored], None]) -> None:
         self._waiting, self._score, self._note = waiting, score, note
         self._lock = threading.Lock()
-        self._current: T | None = None
-        self._is_over = False
+        self._over = threading.Event()
+        self._current: tuple[T, float] | None = None
+        self._is_left = False
+        self.error: Exception | None = None
+        """Why nothing can be scored."""
 
-    def run(self, flush: Callable[[], None]) -> None:
-        """Score what waits until the turn is over."""
-        until = time.monotonic() + _TURN
-        while self._waiting:
-            job = self._current = self._waiting.popleft()
-            scored = self._score(job)
+    @property
+    def is_complete(self) -> bool:
+        """Whether nothing is left to be scored."""
+        return not self._waiting
+
+    def run(self) -> None:
+        """Score what waits, in the thread."""
+        try:
+            while self._waiting:
+                job = self._waiting.popleft()
+                self._current = job, time.monotonic()
+                scored = self._score(job)
+                with self._lock:
+                    if self._is_left:
+                        return
+                    self._note(job, scored)
+                    self._current = None
+        except Exception as error:  # noqa: BLE001 - raised where the turn is waited for
+            self.error = error
+        finally:
+            self._over.set()
+
+    def wait(self, longest: float) -> T | None:
+        """Wait until all are scored; return the one that takes too long, which is given up."""
+        while not self._over.wait(min(_LOOK, longest)):
             with self._lock:
-                if self._is_over:
-                    return
-                self._note(job, scored)
-                self._current = None
-            if time.monotonic() >= until:
-                break
-        flush()
+                if self._current is not None and time.monotonic() - self._current[1] > longest:
+                    self._is_left = True
+                    return self._current[0]
+        return None
 
-    def abandon(self) -> T | None:
-        """End the turn; return what is being scored."""
+    def rest(self) -> _Turn[T]:
+        """Return a turn of those that wait behind the one that was given up."""
+        return _Turn(self._waiting, self._score, self._note)
+
+    def leave(self) -> None:
+        """Discard what is not scored yet; whoever waits goes on."""
         with self._lock:
-            self._is_over = True
-            return self._current
+            self._is_left = True
+        self._over.set()
+
+
+def _work(turns: SimpleQueue[_Turn[Any] | None]) -> None:
+    while (turn := turns.get()) is not None:
+        turn.run()
 
 
 def scored_by(scorer: Callable[..., Any], item: object, output: object) -> Scored:

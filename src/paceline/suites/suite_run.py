@@ -35,7 +35,7 @@ from ..pool import Pool
 from .graded import ModelGraded
 from .results import JOURNAL, SUMMARY, TRANSCRIPT, WRONG, SuiteResult, Tally, models_of
 from .scorers import text_of
-from .scoring import Scored, as_score, score_all, scored_by
+from .scoring import Scored, ScoringThread, as_score, scored_by
 from .suite import Question, Score, Suite
 
 _MOST_SCORED = 200  # answers that are scored at once by scorers that wait, and for which a stream is held up
@@ -76,6 +76,7 @@ class SuiteRun:
         self.scope: CancelScope = CancelScope()
         """Cancelling it cancels the calls in flight."""
         self._scoring = CapacityLimiter(_MOST_SCORED)
+        self._thread = ScoringThread(self._score_now, self._note_scored, self._write_rows)
         self._seconds = 0.0
         self._answers = 0
         self._refusals = 0
@@ -95,6 +96,7 @@ class SuiteRun:
             self._lose(_PENDING, self._samples * self._tally.items - self._tally.samples)
             await to_thread.run_sync(self._write, self._taken_rows())
         finally:
+            self._thread.close()
             if self._file is not None:
                 self._file.close()
         self._seconds = current_time() - started
@@ -119,7 +121,7 @@ class SuiteRun:
                 await self._scoring.acquire_on_behalf_of(result)
                 nursery.start_soon(self._score_later, result)
         else:
-            await score_all(results, self._score_now, self._note_scored, self._write_rows)
+            await self._thread.score_all(results)
 
     async def _score_later(self, result: WorkItemResult[Any]) -> None:
         try:

@@ -103,7 +103,11 @@ def compare(folders: tuple[str, ...], *, as_json: bool) -> int:
         ConfigurationError: A result cannot be read, or they are of different suites.
     """
     results = [read_result(folder) for folder in folders]
-    comparisons = [compare_results(folder, folders[0]) for folder in folders[1:]]
+    names = labels_of(results, folders)
+    comparisons = [
+        attrs.evolve(compare_results(folder, folders[0]), first_name=name, second_name=names[0])
+        for name, folder in zip(names[1:], folders[1:], strict=True)
+    ]
     if as_json:
         print_json(
             {
@@ -112,7 +116,6 @@ def compare(folders: tuple[str, ...], *, as_json: bool) -> int:
             }
         )
         return OK
-    names = labels_of(results, folders)
     rows = [["result", "strategy", "accuracy", "95 %", "cost", "seconds"], *map(_cells, names, results)]
     widths = [max(len(row[at]) for row in rows) for at in range(len(rows[0]))]
     for row in rows:
@@ -181,9 +184,7 @@ def summary(result: SuiteResult) -> str:
         lines += [f"pass@{k:<7} {_percent(value)}" for k, value in result.pass_at.items() if result.samples > 1]
     lines.append(f"tokens      {result.input_tokens:,} in, {result.output_tokens:,} out")
     lines.append(f"cost        {_cost(result)}")
-    over_all = (
-        f" ({result.total_seconds:.1f} s with earlier runs)" if result.total_seconds > 1.5 * result.seconds else ""
-    )
+    over_all = f" ({result.total_seconds:.1f} s with earlier runs)" if result.total_seconds > result.seconds + 1 else ""
     lines.append(
         f"time        {result.seconds:.1f} s{over_all}, {result.goodput:.1f} answers/s, {result.refusals:,} refusals"
     )
