@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Generic, TypeAlias, TypeVar
 import attrs
 
 from ._core.exceptions import InvalidWorkItemError
+from ._core.quick_records import quick
 from ._engine.customers.intake import Intake
 from .abc import LLMCallStrategy, LLMWorkItem
 
@@ -18,6 +19,8 @@ T = TypeVar("T")
 
 Prompts: TypeAlias = "Iterable[str] | Iterable[InputRecord] | AsyncIterable[str] | AsyncIterable[InputRecord]"
 """Prompts to answer: strings, or the records that `paceline.files.read` reads."""
+_checked_item = quick(LLMWorkItem)
+"""Makes an item of what was checked before."""
 
 
 def intake_of(strategy: LLMCallStrategy[T], prompts: Prompts, name: str = "") -> Intake:
@@ -54,7 +57,7 @@ class _ItemMaker(Generic[T]):
         if isinstance(prompt, str):
             if self._makes_of_records is not False:
                 self._expect(records=False)
-            return LLMWorkItem(f"{self._prefix}{index}", self._strategy, prompt)
+            return _checked_item(f"{self._prefix}{index}", self._strategy, prompt)
         from .files.types import BadLine, InputRecord  # noqa: PLC0415 - not needed for strings
 
         if isinstance(prompt, BadLine):

@@ -80,7 +80,8 @@ class Heap(Generic[T]):
         if row is None:
             return False
         row[3] = _EMPTY
-        self._remove_empty_rows()
+        if row is self.rows[0] or len(self.rows) > 2 * len(self._row_of):
+            self._remove_empty_rows()
         return True
 
     def clear(self) -> None:

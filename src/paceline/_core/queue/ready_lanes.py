@@ -50,8 +50,6 @@ class LaneView(Protocol):
 
 
 L = TypeVar("L", bound=LaneView)
-_READY: Sequence[object] = ("ready",)
-"""The place of a lane that may be ready."""
 
 
 class ReadyLanes(Generic[L]):
@@ -71,8 +69,8 @@ class ReadyLanes(Generic[L]):
         """The holders of the latter."""
         self._later: Heap[L] = Heap()
         """By the time at which they are ready."""
-        self._places: dict[L, Sequence[object]] = {}
-        """Of each lane in a heap: its holders, or `_READY`."""
+        self._set_aside: dict[L, Sequence[object]] = {}
+        """The holders of each lane in another heap than `_ready`."""
 
     def add(self, lane: L) -> None:
         """Look at a lane again."""
@@ -100,24 +98,22 @@ class ReadyLanes(Generic[L]):
         if len(changed) == 1 and not (self._ready.rows or self._held):
             (lane,) = changed
             at = lane.ready_at(now)
-            if self._places:
+            if self._set_aside:
                 self._remove(lane)
             if at <= now:
                 return lane
-            if at < math.inf or self._places:
+            if at < math.inf or self._set_aside:
                 changed.clear()
-                self._set_aside(lane, at, now)
+                self._wait(lane, at, now)
             return None  # the only lane there is stays among the changed ones: it need not be sorted
-        if changed:
-            self._sort()
-        while (heap := self._heap_of_next()) is not None:
+        while (heap := self._sorted_heap_of_next()) is not None:
             lane = heap.first
             at = lane.ready_at(now)
             self._remove(lane)
             if at <= now:
                 self._changed[lane] = None
                 return lane
-            self._set_aside(lane, at, now)
+            self._wait(lane, at, now)
         return None
 
     def has_others(self, now: float) -> bool:
@@ -129,19 +125,34 @@ class ReadyLanes(Generic[L]):
         """When the next lane may start a call, or earlier, once `next` has found none for now; infinity: after an event."""
         return self._later.key
 
+    def _sorted_heap_of_next(self) -> Heap[L] | None:
+        """Return the heap whose first lane goes first, whatever has changed; None: no lane may be ready.
+
+        An idle lane goes first in any case. So where there are many, those that have changed are sorted once they come back to them, not
+        for the start of each call and for its end.
+        """
+        heap = self._heap_of_next()
+        if self._changed and (heap is None or heap.key > 0.0):
+            self._sort()
+            heap = self._heap_of_next()
+        return heap
+
     def _sort(self) -> None:
         """Let the changed lanes that have jobs take their turns, among those that their only customer holds back if it does."""
         changed, self._changed = self._changed, {}
+        ready, held = self._ready, self._held
         for lane in changed:
-            load = lane.load
-            holder = lane.only_customer if self._held else None
-            heap = self._held.get(holder, self._ready)
+            load, heap, holder = lane.load, ready, None
+            if held:
+                holder = lane.only_customer
+                heap = held.get(holder, ready)
             if heap.key_of(lane) == load:
                 continue
             self._remove(lane)
             if lane.has_jobs:
                 heap.push(load, lane)
-                self._places[lane] = _READY if heap is self._ready else (holder,)
+                if heap is not ready:
+                    self._set_aside[lane] = (holder,)
 
     def _heap_of_next(self) -> Heap[L] | None:
         """Return the heap whose first lane goes first; None: no lane may be ready."""
@@ -156,10 +167,10 @@ class ReadyLanes(Generic[L]):
                     first = heap
         return first
 
-    def _set_aside(self, lane: L, at: float, now: float) -> None:
+    def _wait(self, lane: L, at: float, now: float) -> None:
         """Look at a lane again at `at`, or once it has changed or is released."""
         waits_for_time = at < math.inf and lane.only_customer is not None
-        holders = self._places[lane] = () if waits_for_time else lane.held_by(now)
+        holders = self._set_aside[lane] = () if waits_for_time else lane.held_by(now)
         if at < math.inf:
             self._later.push(at, lane)
         for holder in holders:
@@ -171,11 +182,7 @@ class ReadyLanes(Generic[L]):
 
     def _remove(self, lane: L) -> None:
         """Take a lane out of all heaps."""
-        holders = self._places.pop(lane, None)
-        if holders is None:
-            return
-        if holders is _READY:
-            self._ready.discard(lane)
+        if self._ready.discard(lane) or (holders := self._set_aside.pop(lane, None)) is None:
             return
         if self._later.rows:
             self._later.discard(lane)

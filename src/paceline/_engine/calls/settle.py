@@ -20,6 +20,7 @@ from ..._core.exceptions import CallError
 from ..._core.fault import Fault, FaultKind, too_large_fault
 from ..._core.health.refusals import Blame
 from ..._core.pace import PaceChange
+from ..._core.quick_records import quick
 from ..._core.quota import QuotaHint
 from ..._core.results import Attempt, WorkItemResult
 from ..._core.usage import NO_USAGE, TokenUsage, usage_data
@@ -44,6 +45,7 @@ if TYPE_CHECKING:
     from .services import Services
 
 
+_attempt = quick(Attempt)
 _GOES_ON = (retry.CallAgain, escalation.MoveUp)
 """Effects after which an item is called again."""
 
@@ -264,7 +266,7 @@ def _record_attempt(  # noqa: PLR0913, PLR0917 - what an attempt is
     started, seconds = job.started - submitter.started_at, ended - job.started
     account, accepted = submitter.tally.account, fault is None
     cost = account.book(model or lane.quota, usage, price_of(strategy), accepted=accepted)
-    job.record_attempt(Attempt(job.number, started, seconds, lane.quota, usage, fault, model, cost))
+    job.record_attempt(_attempt(job.number, started, seconds, lane.quota, usage, fault, model, cost))
     if job.trace is not None:
         job.trace.end_call(usage, cost, fault)
     if services.scheduler.spending.budget is not None:

@@ -13,6 +13,7 @@ from ..._core.fault import Fault
 from ..._core.health.refusals import NOT_REFUSED, RefusalRecord
 from ..._core.item_result import WorkItemResult as ItemResultClass
 from ..._core.queue.priority_band import Customer
+from ..._core.quick_records import quick
 from ..._core.results import Attempt, WorkItemResult
 from ..._core.usage import NO_USAGE, TokenUsage
 from ...abc import Ladder, LLMCallStrategy, LLMWorkItem
@@ -22,6 +23,8 @@ from .lane_job import ConnectionUse
 from .spending import OverBudget
 from .strategy_values import ladder_of, model_of
 from .submitter import Submitter
+
+_result = quick(ItemResultClass)
 
 
 class Job:
@@ -280,7 +283,7 @@ class Job:
     def settle(self, output: Any, fault: Fault | None) -> None:
         """Decide its result."""
         attempts = self.attempts
-        self.result = ItemResultClass(  # type: ignore[assignment]  # as `make_result`, without a call
+        self.result = _result(  # type: ignore[assignment]  # as `make_result`, without a call
             self.item.item_id,
             self.index,
             output,

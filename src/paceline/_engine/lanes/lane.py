@@ -100,8 +100,8 @@ class Lane(Generic[J]):
 
     @property
     def load(self) -> float:
-        """Calls in flight over the limit."""
-        return len(self._calls) / max(1, self.pace.limit) if self._calls else 0.0
+        """Calls in flight over the limit, as of the last call that has ended."""
+        return len(self._calls) / (self._limit or 1)
 
     @property
     def has_jobs(self) -> bool:
