@@ -155,6 +155,8 @@ class _CallingArguments:
     """Show the summary only, no progress."""
     verbose: Annotated[bool, _in_group("Run", alias="-v", **_FLAG)] = False
     """Show the complete log, with tracebacks."""
+    otel: Annotated[bool, _in_group("Run", **_FLAG)] = False
+    """Send spans and metrics to OTEL_EXPORTER_OTLP_ENDPOINT."""
 
 
 @Parameter(name="*")

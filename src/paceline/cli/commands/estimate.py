@@ -16,7 +16,7 @@ from ..exit_codes import OK, SIGNALLED, USAGE
 from ..foreground import Foreground
 from ..options import EstimateArguments
 from ..plan_text import render_estimate
-from .run import progress_of
+from .run import observing, progress_of
 
 
 def estimate(options: RunOptions, arguments: EstimateArguments) -> int:
@@ -62,14 +62,17 @@ def _call_pilot(options: RunOptions, arguments: EstimateArguments) -> int | None
     """Make the calls of the pilot; return the number of the signal that stopped it, or None."""
     steps = PaceSteps()
     progress = progress_of(options, steps, quiet=arguments.quiet)
-    with Foreground(progress, verbose=arguments.verbose) as foreground:
+    with (
+        observing(steps, quiet=arguments.quiet, otel=arguments.otel) as observers,
+        Foreground(progress, verbose=arguments.verbose) as foreground,
+    ):
         report = run_pilot(
             options,
             arguments.pilot or 0,
             on_progress=foreground.on_progress,
             progress_period=progress.period,
             on_message=_ignored if arguments.quiet else foreground.on_message,
-            observers=() if arguments.quiet else [steps],
+            observers=observers,
             control=foreground.control,
         )
     if report is None:

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+from ...abc import BaseObserver
 from ...files.lines import is_terminal
 from ...files.types import STREAM
 from ...progress.display import Display, Lines, Progress, can_draw
@@ -31,13 +35,16 @@ def run(options: RunOptions, arguments: RunArguments | ResumeArguments) -> int:
         return _print_plan(options, as_json=arguments.json)
     steps = PaceSteps()
     progress = progress_of(options, steps, quiet=arguments.quiet)
-    with Foreground(progress, verbose=arguments.verbose) as foreground:
+    with (
+        observing(steps, quiet=arguments.quiet, otel=arguments.otel) as observers,
+        Foreground(progress, verbose=arguments.verbose) as foreground,
+    ):
         report = run_file(
             options,
             on_progress=foreground.on_progress,
             progress_period=progress.period,
             on_message=foreground.on_message,
-            observers=() if arguments.quiet else [steps],
+            observers=observers,
             control=foreground.control,
         )
     code = print_report(report, as_json=arguments.json, signal=foreground.signal)
@@ -55,6 +62,23 @@ def _print_plan(options: RunOptions, *, as_json: bool) -> int:
     else:
         print_output(render_plan(planned))
     return USAGE if planned.is_refused else OK
+
+
+@contextmanager
+def observing(steps: PaceSteps, *, quiet: bool, otel: bool) -> Iterator[Sequence[BaseObserver]]:
+    """Yield the observers of a run: the steps of its pace if they are shown, and telemetry if it is asked for.
+
+    Raises:
+        ConfigurationError: The packages for telemetry are not installed.
+    """
+    shown = [] if quiet else [steps]
+    if not otel:
+        yield shown
+        return
+    from ...telemetry.export import exporting  # noqa: PLC0415 - its packages are optional
+
+    with exporting() as telemetry:
+        yield [*shown, telemetry]
 
 
 def progress_of(options: RunOptions, steps: PaceSteps, *, quiet: bool) -> Progress:

@@ -30,6 +30,7 @@ from ..console import print_json, print_message, print_output, sigterm_raises_ex
 from ..exit_codes import FAILED, OK, OVER_BUDGET, SIGNALLED, UNSAVED
 from ..foreground import Foreground
 from ..options import SuiteArguments, SuiteReportArguments, UsageError
+from .run import observing
 
 _SMALL = 0.001  # USD: below, two digits say more than four places
 _NOT_IN_A_NAME = re.compile(r"[^\w.-]+")
@@ -56,7 +57,10 @@ def run(name: str, options: RunOptions, arguments: SuiteArguments) -> int:
     strategies = _strategies(options, arguments.samples)
     budget = budget_of_run(options, strategies(0))
     try:
-        with Foreground(progress, verbose=arguments.verbose) as foreground:
+        with (
+            observing(steps, quiet=arguments.quiet, otel=arguments.otel) as observers,
+            Foreground(progress, verbose=arguments.verbose) as foreground,
+        ):
             result = run_suite(
                 suite,
                 strategies,
@@ -67,7 +71,7 @@ def run(name: str, options: RunOptions, arguments: SuiteArguments) -> int:
                 on_progress=foreground.on_progress,
                 progress_period=progress.period,
                 on_message=foreground.on_message,
-                observers=() if arguments.quiet else [steps],
+                observers=observers,
                 control=foreground.control,
             )
     except JournalChangedError as error:
