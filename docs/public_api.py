@@ -31,6 +31,8 @@ PUBLIC_MODULES = (
     "paceline.telemetry",
     "paceline.runs",
     "paceline.suites",
+    "paceline.contrib.inspect",
+    "paceline.contrib.lm_eval",
     "paceline.journal",
     "paceline.testing",
 )

@@ -19,6 +19,7 @@ SURFACE = Path(__file__).with_name("surface.txt")
 MODULES = (
     "paceline",
     "paceline.abc",
+    "paceline.contrib.lm_eval",
     "paceline.exceptions",
     "paceline.files",
     "paceline.journal",

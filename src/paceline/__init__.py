@@ -11,6 +11,7 @@ The rest is in modules of its own:
     paceline.llm_strategies   strategies for Gemini, OpenAI and Anthropic, ladders of models, feedback on invalid answers
     paceline.files            reading prompts from files, and writing results to files
     paceline.runs             a run from file to file, as the command line does it
+    paceline.contrib          models for inspect_ai and lm_eval
     paceline.journal          results on disk, so that an interrupted batch can be resumed
     paceline.abc              the ports: what an application or another library may implement
     paceline.observers        the events that observers receive

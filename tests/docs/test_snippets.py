@@ -45,6 +45,8 @@ sys.exit(main())
 """The program in virtual time, where simulated providers take no time."""
 SERVER = re.compile(r"HTTPServer")
 """What takes real time, and is left open at the end of a snippet: that one runs in a process of its own."""
+FRAMEWORK = re.compile(r"^(?:from|import) (?:inspect_ai|lm_eval)\b", re.MULTILINE)
+"""What has a venv of its own: tests/live/test_frameworks.py runs it."""
 IN_BACKGROUND = re.compile(r"&\s*(#.*)?$")
 COMMAND = re.compile(r"paceline ((?:[^|&;<>$`\\#]|'[^']*')+?)(?: (<|>|2>) (\S+))?(?: \|\| test \$\? (?:=|-eq) (\d+))?")
 """A command that needs no shell: its arguments, a stream and its file, and the exit code that it may have."""
@@ -83,9 +85,11 @@ def run(
 
 def run_here(text: str, page: Path) -> None:
     """Run a Python snippet in this process, as a main module of its own; see that it leaves nothing open."""
-    module = types.ModuleType("__main__")
+    program, module = compile(text, str(page), "exec"), types.ModuleType("__main__")
+    if FRAMEWORK.search(text):
+        return
     with patch.dict(sys.modules, {"__main__": module}), patch.dict(os.environ):
-        exec(compile(text, str(page), "exec"), module.__dict__)  # noqa: S102 - our own text
+        exec(program, module.__dict__)  # noqa: S102 - our own text
         module.__dict__.clear()
     gc.collect()
 

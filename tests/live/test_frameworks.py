@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 from pathlib import Path
 
@@ -19,6 +20,7 @@ from .frameworks.server import RIGHT, TOOL, chat_server
 ROOT = Path(__file__).parents[2]
 PROGRAMS = Path(__file__).parent / "frameworks"
 FOLDER = Path(os.environ.get("PACELINE_FRAMEWORKS", ROOT / "build" / "frameworks"))
+PAGE = ROOT / "docs" / "how-to" / "run-inspect-and-lm-eval.md"
 LIMIT = 300  # seconds of a program, which takes 20 on an idle machine
 
 pytestmark = pytest.mark.skipif(
@@ -50,7 +52,7 @@ def inspect_results(tmp_path_factory):
     cases = [
         "scored:own", "scored:openai", "scored:gemini", "scored:anthropic", "tools:own", "tools:openai", "tools:gemini",
         "tools:anthropic", "too_long:own", "too_long:openai", "cut:openai", "cached:openai", "sampled:openai", "batched:openai",
-        "cancelled:sim",
+        "cancelled:sim", "unusable:sim",
     ]  # fmt: skip
     with chat_server() as server:
         server.refuse = 3  # its own client repeats these calls, and so does paceline
@@ -124,6 +126,12 @@ def test_inspect_can_cancel_a_call(inspect_results):
     assert found["cancelled:sim"] == {"cancelled": True, "answer": "simulated: hello"}
 
 
+def test_inspect_prints_a_sentence_if_a_model_cannot_be_used(inspect_results):
+    found, _ = inspect_results
+    assert found["unusable:sim"]["type"] == "PrerequisiteError"
+    assert found["unusable:sim"]["message"].endswith("or set OPENAI_API_KEY")
+
+
 def test_inspect_on_trio_scores_the_same(inspect_results, tmp_path):
     with chat_server() as server:
         found = run(
@@ -145,6 +153,26 @@ def test_lm_eval_scores_a_task_as_with_its_own_model(tmp_path):
         assert sim["answers"][3] == "simulated: What is 3 + 9?"
         assert "chat APIs do not report how likely" in choices["error"]
         assert len(server.received) == 5 * len(own["answers"])  # the second run with the journal made no call
+
+
+@pytest.mark.parametrize("framework", ["inspect", "lm-eval"])
+def test_what_the_page_of_the_documentation_shows_runs(framework, tmp_path):
+    blocks = re.findall(r"^```(\w*)\n(.*?)^```$", PAGE.read_text("utf-8"), re.MULTILINE | re.DOTALL)
+    (file,) = [text for language, text in blocks if language == "python" and "def capitals" in text]
+    (tmp_path / "capitals.py").write_text(file, "utf-8")
+    (command,) = [
+        text
+        for language, text in blocks
+        if not language and "sim:" in text and (framework == "inspect") == ("inspect eval" in text)
+    ]
+    program = venv(framework, FOLDER)
+    environment = {"PATH": f"{program.parent}{os.pathsep}{os.environ['PATH']}", "PYTHONPATH": str(ROOT / "src")}
+    done = subprocess.run(
+        ["bash", "-euo", "pipefail", "-c", command], cwd=tmp_path, capture_output=True, text=True, timeout=LIMIT, check=False,
+        env={**os.environ, **environment, "HF_HUB_OFFLINE": "1", "HF_DATASETS_OFFLINE": "1", "HF_HOME": str(tmp_path)},
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr[-4_000:]
+    assert ("accuracy" if framework == "inspect" else "exact_match") in done.stdout
 
 
 assert 0 < RIGHT < 1  # else equal scores would show nothing

@@ -121,9 +121,20 @@ def cancelled(_: Any) -> dict[str, Any]:
     return anyio.run(main, backend=os.environ.get("INSPECT_ASYNC_BACKEND", "asyncio"))
 
 
+def unusable(_: Any) -> dict[str, Any]:
+    """Ask for a model without a key; return what inspect prints."""
+    os.environ.pop("OPENAI_API_KEY", None)
+    try:
+        get_model("paceline/gpt-5-mini")
+    except Exception as error:  # noqa: BLE001 - which it is, is what is tested
+        return {"type": type(error).__name__, "message": str(error)}
+    return {}
+
+
 CASES = {
     "scored": scored, "tools": with_tools, "too_long": too_long, "cut": cut, "cached": cached, "sampled": sampled, "batched": batched,
     "cancelled": cancelled,
+    "unusable": unusable,
 }  # fmt: skip
 
 

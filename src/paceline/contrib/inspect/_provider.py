@@ -26,6 +26,7 @@ from ..pool_thread import PoolThread
 from .media import with_files_inline
 
 try:
+    from inspect_ai._util.error import PrerequisiteError  # its own providers raise it too
     from inspect_ai.model import (
         ChatCompletionChoice,
         ChatMessage,
@@ -39,6 +40,7 @@ try:
         StopDetails,
     )
     from inspect_ai.tool import ToolChoice, ToolInfo
+    from rich.markup import escape
 except ImportError as _error:
     raise MissingExtraError("paceline.contrib.inspect", "inspect") from _error
 
@@ -66,7 +68,7 @@ class PacelineAPI(ModelAPI):
         model_args: Further arguments of `paceline.model`.
 
     Raises:
-        ConfigurationError: As for `paceline.model`.
+        PrerequisiteError: Where `paceline.model` raises a ConfigurationError: inspect prints its sentence without a traceback.
     """
 
     _threads: ClassVar[PoolThread] = PoolThread()
@@ -82,7 +84,10 @@ class PacelineAPI(ModelAPI):
     ) -> None:
         settings = GenerateConfig() if config is None else config
         super().__init__(model_name, base_url, api_key, [], settings)
-        self._model = EvaluatedModel(model_name, base_url=base_url, api_key=api_key, **model_args)
+        try:
+            self._model = EvaluatedModel(model_name, base_url=base_url, api_key=api_key, **model_args)
+        except ConfigurationError as error:
+            raise PrerequisiteError(escape(str(error))) from error
         self._warned: set[str] = set()
         if settings.max_connections is None and settings.adaptive_connections is None and not settings.batch:
             settings.max_connections = _CONNECTIONS
