@@ -115,7 +115,7 @@ def test_inspects_cache_spares_calls_and_its_epochs_are_samples_of_their_own(ins
     assert sum("sampled?" in text for text in texts) == 3
 
 
-def test_inspect_is_told_that_there_is_no_batch_mode(inspect_results):
+def test_inspect_gets_a_sentence_for_the_batch_mode(inspect_results):
     found, _ = inspect_results
     assert found["batched:openai"]["status"] == "error"
     assert "remove --batch" in found["batched:openai"]["error"]

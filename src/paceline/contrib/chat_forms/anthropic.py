@@ -139,7 +139,7 @@ def _thought(part: Mapping[str, Any]) -> dict[str, Any] | None:
 
 
 def text_of_reply(reply: Mapping[str, Any]) -> str:
-    """Return the text of a reply, whatever the reason for which the model stopped; empty if there is none."""
+    """Return the text of a reply, whatever the reason for which the model stopped; empty if it has no text."""
     content = reply.get("content") or ""
     if isinstance(content, str):
         return content

@@ -195,5 +195,5 @@ def _choice(candidate: Mapping[str, Any]) -> Choice:
 
 
 def text_of_reply(reply: Mapping[str, Any]) -> str:
-    """Return the text of a reply's first answer, whatever the reason for which the model stopped; empty if there is none."""
+    """Return the text of a reply's first answer, whatever the reason for which the model stopped; empty if it has no text."""
     return choices_of(reply)[0].text

@@ -69,7 +69,7 @@ def plain_messages(messages: Sequence[Message]) -> list[dict[str, Any]]:
 
 
 def text_of_reply(reply: Mapping[str, Any]) -> str:
-    """Return the text of a reply's first choice, whatever the reason for which the model stopped; empty if there is none."""
+    """Return the text of a reply's first choice, whatever the reason for which the model stopped; empty if it has no text."""
     choices = reply.get("choices") or [{}]
     content = (choices[0].get("message") or {}).get("content") or ""
     if isinstance(content, str):
