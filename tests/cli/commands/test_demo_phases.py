@@ -7,7 +7,7 @@ import pytest
 from paceline import LLMWorkItem, ParallelBatchProcessor
 from paceline.cli.commands.demo import ITEMS, PHASES, PhaseLog, changing_provider, docstring_prompts, phase_at
 
-from ..progress.test_panel import figures
+from ...progress.test_panel import figures
 
 
 @pytest.mark.anyio
