@@ -56,7 +56,6 @@ _EXPECTED: Mapping[Any, str] = {bool: "true or false", float: "a number"}
 """What the value of an option of a type must be, in a message."""
 
 _EXAMPLES = """Examples:
-  paceline demo
   paceline run prompts.jsonl --model gemini-2.5-flash
   paceline resume prompts.jsonl.results.jsonl"""
 _CODES = """Exit codes: 0 all items succeeded  1 items failed or pending, or lines skipped
@@ -176,9 +175,9 @@ def run(input: _Input, /, options: RunArguments | None = None) -> int:  # noqa: 
 
 @app.command(sort_key=1, help_epilogue="")
 def estimate(input: _Input, /, options: EstimateArguments | None = None) -> int:  # noqa: A002, D417 - options have their own help
-    """Estimate what a run will take: tokens, money and time, each as a range. Needs no key.
+    """Estimate tokens, money and time of a run, each as a range.
 
-    The options are those of the run.
+    No key is needed; the options are those of the run.
 
     Args:
         input: Prompts, as for `run`; - for stdin.
