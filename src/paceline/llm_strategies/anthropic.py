@@ -30,7 +30,6 @@ from .common import (
     require_finished,
     texts_of,
 )
-from .native.anthropic import AnthropicBatch
 from .option_conflicts import check_anthropic, thinking_budget, thinks
 from .output_types.provider_schema import SchemaSupport, enforced
 
@@ -100,6 +99,8 @@ class AnthropicStrategy(ChatStrategy[T], Generic[T]):
 
     def native_batch(self) -> NativeBatch:
         """Return the jobs of the batch API at the same server."""
+        from .native.anthropic import AnthropicBatch  # noqa: PLC0415 - it needs the HTTP client, which comes with the extra
+
         return AnthropicBatch(self, self._client)
 
     def _fixed_arguments(self) -> dict[str, Any]:

@@ -30,7 +30,6 @@ from .common import (
     require_finished,
     texts_of,
 )
-from .native.openai import OpenAIBatch
 from .option_conflicts import check_openai
 from .output_types.provider_schema import SchemaSupport, enforced
 
@@ -110,6 +109,8 @@ class OpenAIStrategy(ChatStrategy[T], Generic[T]):
 
     def native_batch(self) -> NativeBatch:
         """Return the jobs of the batch API at the same server."""
+        from .native.openai import OpenAIBatch  # noqa: PLC0415 - it needs the HTTP client, which comes with the extra
+
         return OpenAIBatch(self, self._client)
 
     def _fixed_arguments(self) -> dict[str, Any]:
