@@ -10,7 +10,9 @@ import attrs
 import pytest
 
 from paceline import FaultKind, LLMWorkItem, ParallelBatchProcessor, ProcessorConfig, WorkItemResult, process_prompts
+from paceline._core.events import BatchStarted
 from paceline._core.pace import PaceChange, PaceController
+from paceline._engine.calls.hooks import Hooks
 from paceline.abc import BaseObserver, Middleware
 from paceline.exceptions import Skip
 from paceline.observers import ProcessingEvent
@@ -147,6 +149,22 @@ async def test_observers_receive_all_events_of_an_item_in_order():
     assert "refus" in changes[0]["reason"]
     done = recorder.data(ProcessingEvent.BATCH_COMPLETED)
     assert (done["total_items"], done["succeeded"], done["failed"]) == (1, 1, 0)
+
+
+@pytest.mark.parametrize("steps", range(8))
+async def test_an_event_is_received_whenever_it_comes_after_the_one_before(steps):
+    observer = Recorder()
+    hooks = Hooks(ProcessorConfig(), [], [observer])
+    async with anyio.create_task_group() as nursery:
+        hooks.open(nursery.start_soon, anyio.current_time)
+        for total in (1, 2):
+            hooks.publish(BatchStarted(total_items=total))
+            for _ in range(steps):
+                await anyio.lowlevel.checkpoint()
+        await hooks.flush()
+        await hooks.close()
+    assert [data["total_items"] for _, data in observer.events] == [1, 2]
+    assert hooks.dropped_events == 0
 
 
 async def test_each_change_of_the_pace_is_reported_once_over_all_batches():

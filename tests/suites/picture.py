@@ -118,9 +118,7 @@ def main():
         program = [sys.executable, "-m", "paceline", *command]
         printed = subprocess.run(program, cwd=name, check=True, capture_output=True, text=True).stdout
         text = f"$ paceline {' '.join(command)}\n{printed}"
-        PAGE.write_text(
-            _TABLE.sub(lambda _: f"```\n{text.strip()}\n```", PAGE.read_text("utf-8"), count=1), "utf-8"
-        )
+        PAGE.write_text(_TABLE.sub(lambda _: f"```\n{text.strip()}\n```", PAGE.read_text("utf-8"), count=1), "utf-8")
     print(text)  # noqa: T201 - a program
 
 

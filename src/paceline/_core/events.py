@@ -1,14 +1,13 @@
 """Events: what observers receive, as frozen records; `ProcessingEvent` has their names.
 
-An observer gets the name and the record's fields as a dict. Records are built only if there is an observer.
+An observer gets the name and the record's fields as a dict. Records are built only if there is an observer, and without slots, as the
+dict is then the record's own, copied.
 """
 
 from __future__ import annotations
 
 import enum
-from collections.abc import Callable
-from operator import attrgetter
-from typing import Any, ClassVar, TypeAlias, get_args
+from typing import Any, ClassVar, TypeAlias
 
 import attrs
 
@@ -28,7 +27,7 @@ class ProcessingEvent(enum.StrEnum):
     PACE_CHANGED = "pace_changed"
 
 
-@attrs.frozen(kw_only=True)
+@attrs.frozen(kw_only=True, slots=False)
 class BatchStarted:
     """A batch started."""
 
@@ -37,7 +36,7 @@ class BatchStarted:
     """Number of items; None if the source has no length."""
 
 
-@attrs.frozen(kw_only=True)
+@attrs.frozen(kw_only=True, slots=False)
 class BatchCompleted:
     """Every accepted item of the batch has its result."""
 
@@ -54,7 +53,7 @@ class BatchCompleted:
     """Wall-clock time of the batch, in seconds."""
 
 
-@attrs.frozen(kw_only=True)
+@attrs.frozen(kw_only=True, slots=False)
 class ItemStarted:
     """A call for the item started."""
 
@@ -67,7 +66,7 @@ class ItemStarted:
     """Number of the call, from 1; a throttled call is repeated under its number."""
 
 
-@attrs.frozen(kw_only=True)
+@attrs.frozen(kw_only=True, slots=False)
 class ItemCompleted:
     """The item is settled with an output."""
 
@@ -84,7 +83,7 @@ class ItemCompleted:
     """The four counts of `TokenUsage`, over all attempts."""
 
 
-@attrs.frozen(kw_only=True)
+@attrs.frozen(kw_only=True, slots=False)
 class ItemFailed:
     """The item is settled without an output."""
 
@@ -105,7 +104,7 @@ class ItemFailed:
     """Message of the fault."""
 
 
-@attrs.frozen(kw_only=True)
+@attrs.frozen(kw_only=True, slots=False)
 class ItemRecalled:
     """The item is settled without a call: its result is in the journal, or comes from another item with the same prompt."""
 
@@ -116,7 +115,7 @@ class ItemRecalled:
     """Kind of its fault; None if it has an output."""
 
 
-@attrs.frozen(kw_only=True)
+@attrs.frozen(kw_only=True, slots=False)
 class ItemRetried:
     """The item will be called again after a failure."""
 
@@ -135,7 +134,7 @@ class ItemRetried:
     """Message of the fault."""
 
 
-@attrs.frozen(kw_only=True)
+@attrs.frozen(kw_only=True, slots=False)
 class ItemEscalated:
     """The item moves up its ladder after a failure."""
 
@@ -156,7 +155,7 @@ class ItemEscalated:
     """Message of the fault."""
 
 
-@attrs.frozen(kw_only=True)
+@attrs.frozen(kw_only=True, slots=False)
 class RateLimitHit:
     """The provider throttled a call, for its limits or for the item's own sake; the item waits in its lane."""
 
@@ -169,7 +168,7 @@ class RateLimitHit:
     """Seconds that the provider asked to wait."""
 
 
-@attrs.frozen(kw_only=True)
+@attrs.frozen(kw_only=True, slots=False)
 class PaceChanged:
     """A lane's controller changed its pace."""
 
@@ -203,16 +202,5 @@ Event: TypeAlias = (
 
 
 def data_of(event: Event) -> dict[str, Any]:
-    """Return the fields of an event by name: an observer's `data`."""
-    names, values_of = _FIELDS[type(event)]
-    values = values_of(event)
-    return dict(zip(names, values, strict=True)) if len(names) > 1 else dict.fromkeys(names, values)
-
-
-def _fields_of(kind: type[Any]) -> tuple[tuple[str, ...], Callable[[Any], Any]]:
-    names = tuple(field.name for field in attrs.fields(kind))
-    return names, attrgetter(*names)
-
-
-_FIELDS = {kind: _fields_of(kind) for kind in get_args(Event)}
-"""Of each kind of event, which has one field at least, the names of the fields, and the function that reads them all."""
+    """Return the fields of an event by name, in a dict of its own: an observer's `data`."""
+    return vars(event).copy()

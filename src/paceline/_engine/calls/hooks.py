@@ -171,7 +171,7 @@ class Hooks:
         """Hand events to an observer until none has come for a moment: a task for each would cost more than the event."""
         try:
             idle = 0
-            while idle < _IDLE_STEPS:
+            while listener.queue or idle < _IDLE_STEPS:
                 idle = 0 if listener.queue else idle + 1
                 await self._hand_queue(listener)
                 await checkpoint()
