@@ -33,7 +33,7 @@ STYLE = """svg { font: 11px system-ui, sans-serif; } text { fill: #555d66; } .na
 class Examinee(SimulatedStrategy):
     """A simulated model that gets a share of the sums right, and writes a share of its answers in another form than it was asked for.
 
-    Which ones, depends on the model and the sum only. Told what was wrong with the form, it mostly gets that right.
+    Which ones, depends on the model and the sum only. With feedback on the form, it mostly gets that right.
     """
 
     def __init__(self, model, *, right, valid, latency, price):

@@ -1,4 +1,4 @@
-"""A suite that is killed, at any time, goes on with the scores of one that was not, and pays for no answer twice."""
+"""A suite that is killed, at any time, ends with the scores of one that was not, and pays for no answer twice."""
 
 import json
 import signal

@@ -29,7 +29,7 @@ LONGEST: Final = 60.0
 _LOOK: Final = 0.5  # seconds between two looks at a score that takes long
 
 Scored = tuple[Score | None, Exception | None]
-"""A score, or why there is none; both None: the answer is not to be scored."""
+"""A score, or why the answer has no score; both None: the answer is not to be scored."""
 
 
 class ScoringThread(Generic[T]):
