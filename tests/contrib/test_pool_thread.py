@@ -10,6 +10,7 @@ import pytest
 import trio
 
 from paceline import LLMCallStrategy
+from paceline._core.pace import PaceController
 from paceline.contrib.pool_thread import PoolThread
 from paceline.exceptions import ConfigurationError, MisuseError
 
@@ -158,3 +159,24 @@ def test_a_loop_that_ends_with_a_call_in_progress_does_not_hurt_the_pool(pool):
     run(leaves, "asyncio")
     gc.collect()
     assert run(lambda: pool.call(strategy, "d"), "trio").output == "d"
+
+
+def test_a_later_pool_begins_with_what_the_one_before_learned_of_the_pace():
+    known = []
+
+    def pace(knowledge):
+        known.append(knowledge)
+        return PaceController(knowledge)
+
+    pool, strategy = PoolThread(pace=pace), Board()
+
+    async def main():
+        async with anyio.create_task_group() as tasks:
+            for number in range(30):
+                tasks.start_soon(pool.call, strategy, f"question {number}")
+
+    for _ in range(2):
+        run(main, "asyncio")
+        pool.close()
+    assert known[0] is None
+    assert known[1] is not None

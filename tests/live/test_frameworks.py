@@ -13,15 +13,15 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from benchmarks.frameworks import venv
+from benchmarks.frameworks import alone, venv
 
-from .frameworks.server import RIGHT, TOOL, chat_server
+from .frameworks.server import RIGHT, TOOL, ChatServer, chat_server
 
 ROOT = Path(__file__).parents[2]
 PROGRAMS = Path(__file__).parent / "frameworks"
 FOLDER = Path(os.environ.get("PACELINE_FRAMEWORKS", ROOT / "build" / "frameworks"))
 PAGE = ROOT / "docs" / "how-to" / "run-inspect-and-lm-eval.md"
-LIMIT = 300  # seconds of a program, which takes 20 on an idle machine
+LIMIT = 600  # seconds of a program, which takes 20 on an idle machine
 
 pytestmark = pytest.mark.skipif(
     not os.environ.get("PACELINE_LIVE"), reason="set PACELINE_LIVE=1 to install inspect_ai and lm_eval, and to run them"
@@ -46,18 +46,28 @@ def run(framework, program, *arguments, tmp_path, **environment):
     return json.loads(done.stdout.splitlines()[-1])
 
 
+CASES = [
+    "scored:own", "scored:openai", "scored:gemini", "scored:anthropic", "tools:own", "tools:openai", "tools:gemini", "tools:anthropic",
+    "too_long:own", "too_long:openai", "cut:openai", "cached:openai", "sampled:openai", "batched:openai", "cancelled:sim", "unusable:sim",
+]  # fmt: skip
+
+
 @pytest.fixture(scope="module")
 def inspect_results(tmp_path_factory):
-    """Return what evaluations came to, and what the server was sent."""
-    cases = [
-        "scored:own", "scored:openai", "scored:gemini", "scored:anthropic", "tools:own", "tools:openai", "tools:gemini",
-        "tools:anthropic", "too_long:own", "too_long:openai", "cut:openai", "cached:openai", "sampled:openai", "batched:openai",
-        "cancelled:sim", "unusable:sim",
-    ]  # fmt: skip
-    with chat_server() as server:
-        server.refuse = 3  # its own client repeats these calls, and so does paceline
-        found = run("inspect", "inspect_program.py", server.url, *cases, tmp_path=tmp_path_factory.mktemp("inspect"))
-    return found, server
+    """Return what evaluations came to, and what the server was sent. They run once, whichever worker of pytest needs them first."""
+    shared = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        shared = shared.parent
+    stored = shared / "inspect.json"
+    with alone(shared / "inspect.lock"):
+        if not stored.exists():
+            with chat_server() as server:
+                server.refuse = 3  # its own client repeats these calls, and so does paceline
+                folder = tmp_path_factory.mktemp("inspect")
+                found = run("inspect", "inspect_program.py", server.url, *CASES, tmp_path=folder)
+            stored.write_text(json.dumps([found, server.received]), "utf-8")
+        found, received = json.loads(stored.read_text("utf-8"))
+    return found, ChatServer(received=received)
 
 
 SAME = ("scores", "completions", "stops", "usage", "ids", "roles")
