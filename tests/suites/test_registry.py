@@ -5,7 +5,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from paceline import suites
+from paceline import Price, suites
 from paceline.exceptions import ConfigurationError
 from paceline.suites import packages, plugins
 from paceline.suites.packages import Package
@@ -162,6 +162,11 @@ def test_a_file_describes_a_suite_with_examples(capitals):
         ('score = "normalised"', 'score = { name = "matches", pattern = "(" }', "no regular expression"),
         ('score = "normalised"', 'score = { name = "exact", case = true }', "exact has no settings"),
         ('score = "normalised"', 'score = { name = "graded" }', "needs a model"),
+        (
+            'score = "normalised"',
+            'score = { name = "graded", model = "sim", price = "cheap" }',
+            "score: price must be such as",
+        ),
         ('target = "capital"', 'targets = "capital"', "targets is no setting of a suite"),
         ("[[examples]]", "[examples]", r"examples must be tables: \[\[examples\]\]"),
         ('name = "capitals"', "name = ", "is not TOML"),
@@ -171,6 +176,12 @@ def test_a_wrong_file_is_refused_with_its_path_and_field(capitals, old, new, mes
     capitals.write_text(CAPITALS.replace(old, new, 1))
     with pytest.raises(ConfigurationError, match=f"{capitals}: .*{message}"):
         suites.find(str(capitals))
+
+
+def test_a_grader_may_have_a_price(capitals):
+    score = 'score = { name = "graded", model = "sim", price = "in=1,out=2" }'
+    capitals.write_text(CAPITALS.replace('score = "normalised"', score))
+    assert suites.find(str(capitals)).score.strategy.price == Price(1.0, 2.0)
 
 
 def test_an_item_without_a_right_answer_is_named(capitals):

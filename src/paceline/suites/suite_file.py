@@ -12,7 +12,7 @@ that are shown with their answers; `source` and `licence`. A scorer with setting
     score = { name = "matches", pattern = "\\b{target}\\b" }
     score = { name = "json_fields", weights = { total = 3, date = 1 } }
     score = { name = "unit_tests", tests = "test", function = "entry_point", prompt = "prompt" }     # fields of the items
-    score = { name = "graded", model = "gpt-5-mini", prompt = "..." }
+    score = { name = "graded", model = "gpt-5-mini", prompt = "...", price = "in=0.25,out=2" }
 """
 
 from __future__ import annotations
@@ -25,6 +25,8 @@ from typing import Any
 
 from .._core.exceptions import ConfigurationError
 from ..files import read
+from ..runs.option_values import OptionError
+from ..runs.price_options import prices_in, set_prices
 from .code import completed, unit_tests
 from .graded import GRADE, ModelGraded
 from .scorer_names import find_scorer
@@ -110,12 +112,18 @@ def _scorer(given: str | Mapping[str, Any]) -> Scorer:
             return find_scorer(name, **settings)
 
 
-def _graded(*, model: str = "", prompt: str = GRADE) -> Scorer:
+def _graded(*, model: str = "", prompt: str = GRADE, price: str | Mapping[str, Any] | None = None) -> Scorer:
     from ..llm_strategies.registry import model as strategy_of  # noqa: PLC0415 - providers are loaded by those who use them
 
     if not model:
         raise ConfigurationError('a graded suite needs a model: score = { name = "graded", model = "gpt-5-mini" }')
-    return ModelGraded(strategy_of(model), prompt)
+    grader = strategy_of(model)
+    if price is not None:
+        try:
+            set_prices(prices_in(price), {model: grader})
+        except OptionError as error:
+            raise ConfigurationError(f"score: price {error.rule}") from None
+    return ModelGraded(grader, prompt)
 
 
 def _tested(*, tests: str = "test", function: str = "entry_point", prompt: str = "") -> Scorer:
