@@ -112,9 +112,11 @@ def suspicious(state, *, at, early=True, refusals=100):
     return None
 
 
-def believing(admitted=30):
-    """Return a state that has proof of shedding."""
+def believing(admitted=30, *, measured_over=0):
+    """Return a state that has proof of shedding, whose share was measured over some refusals before."""
     state = Shedding()
+    for _ in range(measured_over):
+        record(state, admitted)
     now = 0.0
     while not state.share:
         record(state, admitted)
@@ -165,6 +167,78 @@ def test_chance_explains_refusals_at_its_share_and_not_many_more(admitted):
     state = believing(admitted)
     assert all(record(state, admitted) for _ in range(50))
     assert not all(record(state, 0) for _ in range(20))
+
+
+@pytest.mark.parametrize(("admitted", "refused", "share"), [(1, 1, 1.0), (10, 10, 0.1), (20, 1, 0.05)])
+def test_the_share_is_that_of_the_calls_after_an_admitted_one(admitted, refused, share):
+    """A row of refusals is one event, as of a limit that is exhausted."""
+    state = Shedding()
+    for _ in range(300):
+        record(state, admitted)
+        for _ in range(refused - 1):
+            state.record_refusal()
+    assert state.measured == pytest.approx(share, rel=0.15)
+
+
+def test_the_share_is_of_the_latest_refusals():
+    state = Shedding()
+    assert state.measured == 0.5, "one call of each kind is assumed beforehand"
+    for admitted in (5, 50):
+        for _ in range(200):
+            record(state, admitted)
+    assert state.measured == pytest.approx(0.02, rel=0.2)
+
+
+def test_early_refusals_are_suspected_however_many_others_came_before_and_not_as_long_as_others_come_too():
+    state = Shedding()
+    assert suspicious(state, at=0.0, early=False) is None
+    assert suspicious(state, at=200.0) == 4
+    state = Shedding()
+    for number in range(100):
+        record(state, 30)
+        assert not state.record_cut(float(number), number + AGE, early=number % 2 == 0)
+
+
+def test_each_suspicion_is_weighed_by_its_own_bursts():
+    state = Shedding()
+    for at, refused in ((0.0, (True,) * BURST), (200.0, (True, *(False,) * 40))):
+        for number in range(40):
+            record(state, 5)
+            if state.record_cut(at + number, at + number + AGE, early=True):
+                break
+        proofs = [state.record_burst(refused=each) for each in refused]
+        assert any(proofs) == (at > 0)
+
+
+def test_a_proof_is_of_the_share_by_then_and_forgets_what_was_before():
+    state = Shedding()
+    for at in (0.0, 200.0):
+        suspicious(state, at=at)
+        for _ in range(BURST):
+            state.record_burst(refused=True)
+    for at in (400.0, 600.0):
+        suspicious(state, at=at)
+        for _ in range(10):
+            record(state, 60)
+        while not state.share:
+            state.record_burst(refused=False)
+        assert state.share == state.measured
+        assert record(state, 30), "the excess of an earlier belief is forgotten"
+        while record(state, 0):
+            pass
+        assert suspicious(state, at=at + 100.0) == 4
+        for _ in range(40):
+            state.record_burst(refused=False)
+        while record(state, 0):
+            pass
+
+
+@pytest.mark.parametrize(("admitted", "charged"), [(50, 5), (7, 9)])
+def test_refusals_are_too_many_at_five_in_a_hundred_more_and_at_twice_the_share(admitted, charged):
+    state, row = believing(admitted, measured_over=200), 1
+    while record(state, 0):
+        row += 1
+    assert row == pytest.approx(charged, abs=1)
 
 
 def test_the_first_excess_is_charged_and_ends_the_belief():
