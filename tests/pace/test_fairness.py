@@ -39,5 +39,5 @@ def test_shares_are_equal_one_minute_after_the_last_client_has_come():
         equality.append(jain(shares))
         refused += sum(client.refused.between(begin, begin + 60) for client in world.clients)
         served += sum(shares)
-    assert sum(equality) / len(equality) >= 0.93
-    assert refused <= 0.018 * served
+    assert sum(equality) / len(equality) >= 0.97
+    assert refused <= 0.015 * served
