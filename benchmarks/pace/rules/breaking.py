@@ -37,7 +37,7 @@ RULES = (
         "Refusals in a row that are most of the calls open the breaker.",
         {"breaker:Streaks.is_refusing": Always(value=False)},
     ),
-    Rule("breaker.young", "While few calls were admitted one refusal opens it.", {"breaker:_FEW": 0}),
+    Rule("breaker.young", "While few calls were admitted one refusal opens it.", {"breaker:FEW": 0}),
     Rule("breaker.share", "The refusals in a row must be most of the calls between them.", {"breaker:_SHARE": 0.0}),
     Rule("breaker.faults", "Fast faults in a row open it.", {"breaker:Streaks.is_failing": Always(value=False)}),
     Rule(

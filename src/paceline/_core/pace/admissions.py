@@ -28,7 +28,7 @@ _MIN_AGE = 0.1  # seconds
 _AGE_MARGIN = 2.0  # times the slow quantile of the latest refusals' latencies
 _TIMED_REFUSALS = 20  # latest refusals whose latencies are kept
 _SLOW_QUANTILE = 0.9  # of their latencies: one straggler among many does not delay all evidence
-_MIN_RATE_CALLS = 16  # admissions that a rate is measured over
+MIN_RATE_CALLS = 16  # admissions or answers, at least, that a rate is measured over
 _SPAN, _WEIGHT = 2.0, 0.1  # times the latency of the latest answers; weight of each in its moving average
 
 
@@ -193,7 +193,7 @@ class Admissions:
         recent.append((call.started, call.tokens))
         self._recent_tokens += call.tokens
         oldest = call.started - self._span
-        while len(recent) > _MIN_RATE_CALLS and recent[0][0] < oldest:
+        while len(recent) > MIN_RATE_CALLS and recent[0][0] < oldest:
             self._recent_tokens -= recent.popleft()[1]
 
     def _remove_from_rate(self, call: Call) -> None:

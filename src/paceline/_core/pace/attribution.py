@@ -30,7 +30,6 @@ from .shedding import BURST, Shedding
 
 _LATE = 0.5  # of the rate of admission, which is what a first refusal sets the rate to if it comes late
 _LATEST, _MIN_REFUSED = 8, 2  # fewer refusals than that among the latest 8 calls do not end the slow start
-_LATEST_BITS = (1 << _LATEST) - 1
 
 _TESTED = 2.0  # calls a second: at a slower pace a burst would be a large share of the calls
 
@@ -60,7 +59,7 @@ class Attribution:
             self._record_burst(now, refused=False)
         else:
             self._shedding.record_admission()
-        self._latest_refused = self._latest_refused << 1 & _LATEST_BITS
+        self._latest_refused = self._latest_refused << 1 & (1 << _LATEST) - 1
         self._last_tokens = call.tokens
         after_refusals, self._consecutive = self._consecutive > 0, 0
         return after_refusals
@@ -72,7 +71,7 @@ class Attribution:
             self._record_burst(now, refused=True)
             return
         self._consecutive += 1
-        self._latest_refused = (self._latest_refused << 1 | 1) & _LATEST_BITS
+        self._latest_refused = (self._latest_refused << 1 | 1) & (1 << _LATEST) - 1
         self._dimensions.record_refusal(call)
         cap, breaker = self._cap, self._breaker
         if cap.is_reached(in_flight, first=self._consecutive == 1):

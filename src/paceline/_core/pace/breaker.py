@@ -37,10 +37,9 @@ import attrs
 from ..quota import positive_number
 
 _REFUSALS, _SHARE = 3, 0.6  # refusals in a row; share of the calls between the first and the last of them
-_FEW = 20  # calls ever admitted: while there are fewer, one refusal is enough
+FEW = 20  # calls ever admitted: while there are fewer, one refusal is enough
 _FAULTS = 5  # faults in a row
 _LATEST, _MIN_LATEST = 50, 20  # latest calls that ended; fewest that a share is taken of
-_LATEST_BITS = (1 << _LATEST) - 1
 _DEGRADED = 0.2  # share of faults among them
 
 
@@ -81,7 +80,7 @@ class Streaks:
 
     def is_refusing(self, ever_admitted: int) -> bool:
         """Whether the row of refusals shows that the provider admits nothing."""
-        enough = _REFUSALS if ever_admitted >= _FEW else 1
+        enough = _REFUSALS if ever_admitted >= FEW else 1
         return self._refusals >= enough and self._refusals >= _SHARE * (self._last - self._first + 1)
 
     def record_answer(self, started: float, now: float) -> None:
@@ -113,7 +112,7 @@ class Streaks:
 
     def _record_end(self, *, fault: bool) -> None:
         self.latest_faults += fault - (self._latest >> (_LATEST - 1))
-        self._latest = (self._latest << 1 | fault) & _LATEST_BITS
+        self._latest = (self._latest << 1 | fault) & (1 << _LATEST) - 1
         self._latest_ended = min(_LATEST, self._latest_ended + 1)
 
     def is_failing(self) -> bool:
@@ -150,7 +149,7 @@ _COUNTED = 0.5  # of the time since it asked first: by as much less, at least, i
 _TRUE_FOR = 8  # outages for which a wait that proved true is obeyed without an early probe: it costs a refusal
 _MIN_WAIT = 0.05  # seconds: a provider that refuses faster is near, and need not be probed more often
 _OUTLIVED = 2.0  # times the seconds of a fault: a probe that lasts for longer is presumably being answered
-_TICK = 1e-3  # seconds after the moment at which a probe counts as admitted
+TICK = 1e-3  # seconds: no time is measured or waited for more exactly
 
 
 @attrs.define(eq=False)
@@ -260,7 +259,7 @@ class Breaker:
         if self.probe_started is None:
             return self.probe_at
         age = max(confirmation_age, _OUTLIVED * self.fault_seconds) if self.by_faults else confirmation_age
-        return self.probe_started + age + _TICK
+        return self.probe_started + age + TICK
 
     def is_outlived(self, now: float) -> bool:
         """Whether the probe lasts so much longer than the faults did that opened the breaker that it counts as admitted."""

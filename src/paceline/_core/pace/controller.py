@@ -31,7 +31,7 @@ from ..limitation import Limitation, LimitBasis, LimitReason
 from ..quota import positive_number
 from .admissions import Admissions, Call, Outcome
 from .attribution import Attribution
-from .breaker import TRUST, Breaker, Streaks
+from .breaker import TICK, TRUST, Breaker, Streaks
 from .concurrency_cap import ConcurrencyCap
 from .dimensions import Dimensions
 from .knee import Knee
@@ -43,12 +43,11 @@ from .warm_start import warm_start
 _CEILING = 4000.0  # calls in flight: the engine has its own, lower limit
 _SLOWDOWN = 0.7  # of the pace, for a degraded provider
 _FRESH_FAULT = 2.0  # confirmation ages: a fault that took longer says nothing about now
-_TICK, _MIN_WAIT = 1e-3, 1e-4  # seconds
+_MIN_WAIT = 1e-4  # seconds
 _PROVIDER_FAULTS = frozenset({FaultKind.OVERLOADED, FaultKind.TRANSIENT, FaultKind.TIMEOUT})
 _CALLER_FAULTS = frozenset({FaultKind.BUG, FaultKind.CANCELLED})
 _FIRST_ANSWERS = 16  # calls that show how long a call takes
 _IDLE = 1.0  # seconds without a call in flight
-_NEVER = -math.inf
 _LIVELY = 5.0  # seconds since the latest answer: the provider is at work
 _ADMITTED, _REFUSED, _USELESS = Outcome.ADMITTED, Outcome.REFUSED, Served(accepted=False)
 
@@ -163,7 +162,7 @@ class PaceController:
             self._outage.end(now, self._probe)
         if self._in_flight >= int(self._cap.limit):
             self._full, self._full_at = True, now
-            return max(now, self._admissions.verdict_at()) + _TICK
+            return max(now, self._admissions.verdict_at()) + TICK
         wait = self._dimensions.wait(now, cost)
         if not wait:
             return now
@@ -181,7 +180,7 @@ class PaceController:
         cost = dimensions.paced_cost(now, cost)
         full = self._in_flight >= int(self._cap.limit) or (self._full and now - self._full_at < _IDLE)
         call = admissions.record_start(now, cost, paced=now <= self._paced_until, filled=full)
-        self._paced_until, self._full = _NEVER, False
+        self._paced_until, self._full = -math.inf, False
         if self._knee.is_measuring:
             self._knee.record_start(now, call.order)
         if self._breaker.is_open:

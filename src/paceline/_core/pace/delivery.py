@@ -10,7 +10,8 @@ from __future__ import annotations
 import math
 from collections import deque
 
-_RATE_CALLS = 16  # answers, at least, that a rate is measured over
+from .admissions import MIN_RATE_CALLS
+
 _BEST_SPAN, _BEST_SPAN_CALLS = 10.0, 2.0  # seconds, or times L: the best rate of that time counts
 _WEIGHT = 0.1  # of an answer's latency in the moving average of its class
 _HEAVIEST = 20.0  # times a call: what an answer may count as, at most
@@ -58,7 +59,7 @@ class Delivery:
     def _measure(self, now: float, span: float, unloaded: float) -> None:
         measures, rates, answers = self._measures, self._rates, self._answers
         self._unmeasured, self._measured_at = 0, now
-        while measures[0][0] < now - span and answers - measures[1][1] >= _RATE_CALLS:
+        while measures[0][0] < now - span and answers - measures[1][1] >= MIN_RATE_CALLS:
             measures.popleft()
         since, before, others_before = measures[0]
         rate = (answers - before - 1) / max(span, now - since)

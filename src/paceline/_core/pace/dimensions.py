@@ -21,7 +21,6 @@ from .admissions import Admissions, Call
 from .pacer import Pacer
 
 _LARGER = 0.8  # share of refused calls larger than the last admitted one, under a limit on tokens; else a half
-_FOR, _AGAINST = math.log(_LARGER / 0.5), math.log((1 - _LARGER) / 0.5)
 # Sizes in a closer proportion than 4:5 are no evidence: they may drift, as those of numbered prompts do.
 _LESS, _MORE = 4, 5
 _ENOUGH = 4.0  # log-likelihood ratio, e^4: one false alarm in some fifty refusals, which the next refusals undo
@@ -45,7 +44,7 @@ class DimensionTest:
         """Compare a refused call's tokens with those of the call admitted last, if they differ much."""
         if self.stated or (_LESS * tokens <= _MORE * admitted and _LESS * admitted <= _MORE * tokens):
             return
-        self._score += _FOR if tokens > admitted else _AGAINST
+        self._score += math.log((_LARGER if tokens > admitted else 1 - _LARGER) / 0.5)
         if self._score >= _ENOUGH:
             self.tokens, self._score = True, _ENOUGH
         elif self._score <= -_ENOUGH:

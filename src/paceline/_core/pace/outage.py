@@ -20,16 +20,14 @@ import math
 
 from ..quota import positive_number
 from .admissions import Admissions, Call
-from .breaker import Breaker, Streaks
+from .breaker import FEW, TICK, Breaker, Streaks
 from .concurrency_cap import ConcurrencyCap
 from .dimensions import Dimensions
 from .recorder import PaceRecorder
 
 _BRIEF_CALLS, _BRIEF_AGES = 8.0, 4.0  # calls' time, and confirmation ages: an outage shorter than both is brief
-_YOUNG = 20  # admissions
 _MAX_GAP = 10.0  # refusal latencies that one call's time counts as, at most, while young
 _MIN_WINDOW = 8.0  # calls: an outage after fewer says nothing of a window
-_SHORTEST = 1e-3  # seconds
 
 
 class Outage:
@@ -74,8 +72,8 @@ class Outage:
         admissions, breaker = self._admissions, self._breaker
         rate, recent = self._dimensions.charged.rate, self._dimensions.charged.recent_rate()
         pace = rate.value if rate.value < math.inf else max(recent, rate.mean)
-        average = self._used / max(_SHORTEST, now - self._recovered_at)
-        young, gap = admissions.admitted < _YOUNG, rate.mean / pace
+        average = self._used / max(TICK, now - self._recovered_at)
+        young, gap = admissions.admitted < FEW, rate.mean / pace
         if young:
             gap = min(gap, _MAX_GAP * admissions.refusal_latency)
         average_gap = rate.mean / max(1e-9, min(pace, average))
@@ -125,7 +123,7 @@ class Outage:
     def _learn_window(self, now: float, call: Call, open_for: float) -> None:
         pacer, breaker = self._dimensions.charged, self._breaker
         rate, own = pacer.rate, pacer.cost(call)
-        used, seconds = self._used - own, max(_SHORTEST, call.started - self._recovered_at)
+        used, seconds = self._used - own, max(TICK, call.started - self._recovered_at)
         is_small = used < _MIN_WINDOW * rate.mean
         cause = "a window was used up"
         if not rate.best and (is_small or not (self._was_tried or breaker.obeyed)):
@@ -134,6 +132,6 @@ class Outage:
             self._admissions.restart_rate()
             pacer.restart(now, used / seconds if used else math.inf)
         else:
-            rate.learn_window(max(own, used), seconds, max(_SHORTEST, open_for), measured=breaker.is_measured)
+            rate.learn_window(max(own, used), seconds, max(TICK, open_for), measured=breaker.is_measured)
         self._cap.test = None
         self._recorder.record_rate(now, pacer, f"refused everything for {open_for:.3g} s: {cause}")

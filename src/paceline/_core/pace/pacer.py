@@ -31,8 +31,9 @@ from .admissions import Call
 from .rate import AIM, MIN_RATE, Rate
 
 MAX_WAIT = 600.0  # seconds: no call waits longer for its turn, whatever it costs
-_MAX_DEBT = 60.0  # seconds of the rate: what calls cost beyond expectation, and the next ones wait for
-_LARGEST = 60.0  # seconds of the pace: what a call may cost to be paced by its cost; limits are for a minute at most, but a few
+# Seconds of the pace: what a call may cost to be paced by its cost, and all may owe that cost more than expected. Limits are for a minute at
+# most, but a few.
+_LARGEST = 60.0
 _SLACK = 0.005  # seconds of the rate: what timers and event loops are late by
 _LATE, _LATENESS_WEIGHT = 2.0, 0.05  # times the mean lateness of a busy machine; weight of each in that moving average
 _FILL_EVERY = 1e-3  # seconds: a bucket that holds enough is not filled more often, which delays no call
@@ -62,7 +63,7 @@ class Bucket:
         depth = largest + slack * rate
         level = self._level
         if level < 0:
-            level = max(level, -_MAX_DEBT * rate)
+            level = max(level, -_LARGEST * rate)
         if MAX_WAIT * rate < largest:
             level = max(level, largest - MAX_WAIT * rate)
         level += (now - self._time) * rate
