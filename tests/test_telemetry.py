@@ -98,6 +98,20 @@ async def test_a_batch_an_item_and_each_of_its_calls_have_spans_below_one_anothe
     assert item.attributes[names.ATTEMPTS] == 2
 
 
+async def test_the_span_of_an_item_that_was_not_reached_is_not_an_error(seen):
+    async with ParallelBatchProcessor(observers=[seen.telemetry]) as processor:
+        for name in "abc":
+            await processor.add_work(LLMWorkItem(name, Answers(), name))
+        processor.config.max_workers = 1
+        async with anyio.create_task_group() as nursery:
+            nursery.start_soon(processor.process_all)
+            await anyio.sleep(0.2)
+            processor.drain()
+    left = [span for span in seen.spans(names.ITEM) if not span.attributes[names.ATTEMPTS]]
+    assert (len(left), processor.batch.pending) == (2, 2)
+    assert all(span.status.is_ok and names.ERROR not in span.attributes for span in left)
+
+
 async def test_an_item_is_the_child_of_the_span_in_which_it_was_submitted(seen):
     async with ParallelBatchProcessor(observers=[seen.telemetry]) as processor:
         with seen.mine.start_as_current_span("request") as request:

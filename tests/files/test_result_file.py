@@ -31,6 +31,12 @@ def test_rows_of_jsonl_are_those_of_the_command_line(tmp_path):
     assert path.read_bytes() == b"".join(map(encode_row, RESULTS))
 
 
+def test_items_that_were_not_reached_are_counted_as_pending_and_not_as_failed(tmp_path):
+    left = WorkItemResult("c", 2, error=Fault(FaultKind.PENDING, "stopped"))
+    written = files.write(tmp_path / "out.jsonl", [*RESULTS, left])
+    assert (written.succeeded, written.failed, written.pending, written.rows) == (1, 1, 1, 3)
+
+
 @pytest.mark.parametrize(("name", "id_key"), [("openai", "custom_id"), ("gemini", "key"), ("anthropic", "custom_id")])
 def test_rows_of_a_batch_api_have_its_keys(tmp_path, name, id_key):
     written = files.write(tmp_path / "out.x", RESULTS, format=name)

@@ -85,7 +85,7 @@ class ItemCompleted:
 
 @attrs.frozen(kw_only=True, slots=False)
 class ItemFailed:
-    """The item is settled without an output."""
+    """The item is settled without an output; of the kind `pending`, it has not failed: its batch ended before it was reached."""
 
     name: ClassVar[ProcessingEvent] = ProcessingEvent.ITEM_FAILED
     item_id: str

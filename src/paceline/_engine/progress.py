@@ -1,6 +1,7 @@
 """Progress meter: makes progress out of the snapshots of a pool. Pure: the time is an argument.
 
-Rates are means over the last five seconds, so that they follow the run without flickering.
+Rates are means over the last five seconds, so that they follow the run without flickering; the time left is at the mean of the last twenty, as
+it would multiply each flicker.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from .lanes.statistics import ProcessorStatistics
 
 CALLBACK_PERIOD = 1.0
 """Seconds between two snapshots for a callback of the user's."""
-_WINDOW = 5.0  # seconds
+_WINDOW, _LEFT_WINDOW = 5.0, 20.0  # seconds: of the rates, and of the time left
 _PAIR = 2
 
 
@@ -57,6 +58,7 @@ class ProgressMeter:
         self._max_workers = math.inf if max_workers is None else max_workers
         self._started: float | None = None
         self._marks: deque[_Mark] = deque()
+        self._old_marks: deque[_Mark] = deque()
         self._cost = RunningCost(quote)
 
     def read(
@@ -81,9 +83,10 @@ class ProgressMeter:
         failed = statistics.failed
         done = self._done_before + statistics.succeeded + failed
         mark = _Mark(now, sum(lane.served for lane in lanes), done)
-        self._marks.append(mark)
-        while len(self._marks) > _PAIR and now - self._marks[1].time >= _WINDOW:
-            self._marks.popleft()  # the last mark before the window stays, as the window may be empty
+        for marks, window in ((self._marks, _WINDOW), (self._old_marks, _LEFT_WINDOW)):
+            marks.append(mark)
+            while len(marks) > _PAIR and now - marks[1].time >= window:
+                marks.popleft()  # the last mark before the window stays, as the window may be empty
         if self._started is None:
             self._started = now
         first = self._marks[0]
@@ -120,13 +123,19 @@ class ProgressMeter:
             items_rate=done_per_second,
             refusals=statistics.rate_limit_count,
             wait=max(0.0, min((lane.gate - now for lane in lanes), default=0.0)),
-            left=unfinished / done_per_second if unfinished is not None and done_per_second > 0 else None,
+            left=None if unfinished is None or done_per_second <= 0 else self._left(mark, unfinished),
             limitation=statistics.limitation,
             is_paused=statistics.is_paused,
             is_stopping=is_stopping,
             is_finished=is_finished,
             time=wall_time,
         )
+
+    def _left(self, now: _Mark, unfinished: int) -> float | None:
+        """Return the seconds until the items that are left are done; None: unknown."""
+        first = self._old_marks[0]
+        done = now.done - first.done
+        return unfinished * (now.time - first.time) / done if done > 0 else None
 
     def _cost_at_end(self, done: int, cost: float | None, unfinished: int | None) -> Range | None:
         if cost is None:

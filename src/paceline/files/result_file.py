@@ -14,7 +14,7 @@ import attrs
 
 from .._codec import result_row
 from .._core.exceptions import ConfigurationError
-from .._core.results import BatchResult, WorkItemResult, is_result
+from .._core.results import BatchResult, WorkItemResult, is_pending, is_result
 from .._core.validators import OneOf
 from .output import Output, atomic_file
 from .output_formats import OutputFormat, encode
@@ -66,11 +66,13 @@ class WrittenFile:
     """Rows of items with an output."""
     failed: int
     """Rows of items that failed."""
+    pending: int = 0
+    """Rows of items that were not reached: they have not failed."""
 
     @property
     def rows(self) -> int:
         """Rows in all, one per result."""
-        return self.succeeded + self.failed
+        return self.succeeded + self.failed + self.pending
 
 
 def write(
@@ -115,7 +117,7 @@ def write(
             output = Output(name, descriptor)
             for chunk in _chunks(count, kind, raw_csv=raw_csv):
                 output.write(chunk)
-    return WrittenFile(path=name, format=kind, succeeded=count.succeeded, failed=count.failed)
+    return WrittenFile(path=name, format=kind, succeeded=count.succeeded, failed=count.failed, pending=count.pending)
 
 
 def _results_of(batch: BatchResult[Any]) -> Iterable[WorkItemResult[Any]]:
@@ -130,7 +132,7 @@ class _Count:
     def __init__(self, results: Iterable[WorkItemResult[Any]]) -> None:
         if not isinstance(results, Iterable):
             raise ConfigurationError(f"results must be a BatchResult or an iterable, not {results!r}")
-        self.succeeded = self.failed = 0
+        self.succeeded = self.failed = self.pending = 0
         self._results = results
 
     def __iter__(self) -> Iterator[WorkItemResult[Any]]:
@@ -138,7 +140,8 @@ class _Count:
             if not is_result(result):
                 raise ConfigurationError(f"results must hold WorkItemResult, not {type(result).__name__}")
             self.succeeded += result.success
-            self.failed += not result.success
+            self.failed += not (result.success or is_pending(result))
+            self.pending += is_pending(result)
             yield result
 
 

@@ -204,7 +204,10 @@ class _Item(ItemTrace):
         if span.is_recording():
             span.set_attribute(names.ATTEMPTS, len(result.attempts))
             error = error_type(result.error)
-            _fail(span, _CANCELLED if self._is_cancelled and error == FaultKind.PENDING else error)
+            if error != FaultKind.PENDING:
+                _fail(span, error)
+            elif self._is_cancelled:
+                _fail(span, _CANCELLED)
             content = self._owner.output_of(result.output) if result.error is None else None
             if content is not None:
                 span.set_attribute(names.OUTPUT_MESSAGES, content)

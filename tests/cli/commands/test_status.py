@@ -13,6 +13,7 @@ import pytest
 
 from paceline import CallableStrategy, run_prompts
 from paceline.cli.commands.status import render_status
+from paceline.journal import JournalReader
 from paceline.runs import status
 
 from ..conftest import FAST, lines_of, prompts
@@ -188,6 +189,18 @@ def test_of_many_runs_the_latest_are_shown(paceline, batch):
     lines = paceline("status", journal).out.splitlines()
     assert "runs      7, the latest of them:" in lines
     assert sum("took" in line and line.startswith("          ") for line in lines) == 5
+
+
+def test_the_progress_that_a_second_run_stores_counts_what_the_first_has_done(batch):
+    slow = "sim:rate=none,latency=0.5"
+    journal = batch(prompts(40), "--limit", 15, model=slow)
+    batch(prompts(40), "--max-workers", 2, model=slow)
+    with JournalReader(journal) as reader:
+        run, stored = reader.progress()
+        assert run == 2
+    assert stored.total == 40
+    assert 15 <= stored.done <= 40
+    assert stored.done - 15 <= stored.usage.input_tokens  # a token an item: those of this run only
 
 
 @pytest.mark.parametrize("began", [1e20, -1e20])
