@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from paceline._core.usage import NO_USAGE, TokenUsage, UsageSum
+from paceline._core.usage import NO_USAGE, TOKEN_COUNTS, TokenUsage, UsageSum, token_counts, usage_data
 
 NAMES = [
     *("input_tokens", "output_tokens", "cached_input_tokens", "total_tokens"),
@@ -106,3 +106,9 @@ def test_a_running_sum_is_the_sum(added):
     for usage in added:
         total.add(usage)
     assert total.usage == sum(added, TokenUsage())
+
+
+def test_the_data_of_a_usage_has_each_of_its_counts_by_name():
+    usage = TokenUsage(1, 20, 1, 21, 0, 0)
+    assert usage_data(usage) == dict(zip(TOKEN_COUNTS, token_counts(usage), strict=True))
+    assert tuple(usage_data(usage)) == TOKEN_COUNTS

@@ -151,4 +151,11 @@ class UsageSum:
 
 def usage_data(usage: TokenUsage) -> dict[str, int]:
     """Return the counts by name."""
-    return dict(zip(TOKEN_COUNTS, token_counts(usage), strict=True))
+    return {
+        "input_tokens": usage.input_tokens,
+        "output_tokens": usage.output_tokens,
+        "cached_input_tokens": usage.cached_input_tokens,
+        "total_tokens": usage.total_tokens,
+        "cache_written_tokens": usage.cache_written_tokens,
+        "cache_written_1h_tokens": usage.cache_written_1h_tokens,
+    }

@@ -200,3 +200,12 @@ def test_all_figures_stay_finite(calls):
         assert math.isfinite(figure)
     assert admissions.confirmation_age >= 0.1
     assert admissions.rate() >= 0
+
+
+def test_what_one_lane_refuses_says_nothing_about_another():
+    alone, other, beside = Admissions(), Admissions(), Admissions()
+    for admissions, seconds in ((alone, 0.5), (other, 8.0), (beside, 0.5)):
+        for _ in range(15):
+            call = admissions.record_start(0.0, 1.0, paced=False, filled=False)
+            admissions.record_refusal(call, seconds)
+    assert other.confirmation_age > beside.confirmation_age == alone.confirmation_age

@@ -37,6 +37,8 @@ class FaultWarnings:
 
 
 NO_WARNINGS = FaultWarnings()
+_ONLY_SERVED = FaultWarnings(has_served=True)
+"""What is known of most lanes, of which there may be thousands."""
 
 
 def step(state: FaultWarnings, event: Ended) -> tuple[FaultWarnings, bool]:
@@ -49,7 +51,7 @@ def step(state: FaultWarnings, event: Ended) -> tuple[FaultWarnings, bool]:
     if event.is_served:
         if state.has_served and not state.in_a_row:
             return state, False
-        return attrs.evolve(state, in_a_row=0, has_served=True), False
+        return _ONLY_SERVED if state is NO_WARNINGS else attrs.evolve(state, in_a_row=0, has_served=True), False
     fault = event.fault
     if fault is None or fault.kind not in PASSING_KINDS:
         return state, False

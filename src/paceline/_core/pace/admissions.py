@@ -32,6 +32,9 @@ MIN_RATE_CALLS = 16  # admissions or answers, at least, that a rate is measured 
 _SPAN, _WEIGHT = 2.0, 0.1  # times the latency of the latest answers; weight of each in its moving average
 
 
+_NO_LATENCIES: deque[float] = deque()  # of a lane that refuses nothing, as most do; nothing is ever put in here
+
+
 class Outcome(enum.Enum):
     """How a call ended, as far as limits are concerned."""
 
@@ -87,7 +90,7 @@ class Admissions:
         self.admitted = self.refused = 0
         self.completed = 0
         self._unjudged: deque[Call] = deque()
-        self._latencies: deque[float] = deque()  # of the latest refusals, in order of arrival
+        self._latencies = _NO_LATENCIES  # of the latest refusals, in order of arrival
         self._sorted_latencies: list[float] = []
         self._recent: deque[tuple[float, float]] = deque()  # start and tokens of the latest admissions
         self._recent_tokens = 0.0
@@ -203,6 +206,8 @@ class Admissions:
             self._recent_tokens -= recent.pop()[1]
 
     def _time_refusal(self, latency: float) -> None:
+        if self._latencies is _NO_LATENCIES:
+            self._latencies = deque()
         latencies, ordered = self._latencies, self._sorted_latencies
         latencies.append(latency)
         insort(ordered, latency)

@@ -41,14 +41,20 @@ class _Charge:
     """The rate before the cut."""
 
 
+_NO_CHARGES: deque[_Charge] = deque(maxlen=_KEPT)
+"""Those of a lane that refuses nothing, as most do. Nothing is ever put in here."""
+
+
 class Charges:
     """The latest cuts of a lane's rates, the oldest first."""
 
     def __init__(self) -> None:
-        self._latest: deque[_Charge] = deque(maxlen=_KEPT)
+        self._latest = _NO_CHARGES
 
     def charge(self, order: int, pacer: Pacer, cut: Cut) -> None:
         """Cut a rate for the refusal of call number `order`."""
+        if self._latest is _NO_CHARGES:
+            self._latest = deque(maxlen=_KEPT)
         self._latest.append(_Charge(order, pacer, cut, copy.copy(pacer.rate)))
         _make(pacer.rate, cut)
 

@@ -61,11 +61,11 @@ class UnreadChanges:
     """One reader's position in a controller's history. Polling an unchanged history costs one comparison."""
 
     def __init__(self) -> None:
-        self._read: list[PaceChange] = []  # those of the latest time that was read, the latest first
+        self._read: Sequence[PaceChange] = ()  # those of the latest time that was read, the latest first
 
     def read(self, history: Sequence[PaceChange]) -> Sequence[PaceChange]:
         """Return the changes that earlier calls did not return, the oldest first; `history` is in the order of time."""
-        if not history or (self._read and history[-1] == self._read[0]):
+        if not history or (self._read and history[-1] is self._read[0]):
             return ()
         since = self._read[0].time if self._read else -math.inf
         unread = [change for change in _down_to(since, history) if change not in self._read]
