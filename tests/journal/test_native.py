@@ -26,7 +26,7 @@ def writer(path):
 
 
 def opened(writer):
-    return [item.id for item in writer.native.open_items()]
+    return [item.id for item in writer.native.open_items(writer.run)]
 
 
 def added(writer, *items, marker="m"):
@@ -59,13 +59,13 @@ def test_an_item_is_open_until_it_is_a_row_of_a_job_and_again_when_that_has_left
     writer.native.store_answers(intended.number, [(0, 200, "{}")])
     assert opened(writer) == ["c"]
     writer.native.set_state(intended.number, job.Rescued(id="j", outcome=job.Outcome.EXPIRED, answered=1, unanswered=1))
-    assert [(item.id, item.jobs) for item in writer.native.open_items()] == [("b", 1), ("c", 0)]
+    assert [(item.id, item.jobs) for item in writer.native.open_items(writer.run)] == [("b", 1), ("c", 0)]
 
 
 def test_a_job_that_was_never_created_does_not_count_as_a_try(writer):
     intended = added(writer, 1)
     writer.native.set_state(intended.number, job.NotCreated())
-    assert [item.jobs for item in writer.native.open_items()] == [0, 0, 0]
+    assert [item.jobs for item in writer.native.open_items(writer.run)] == [0, 0, 0]
     assert writer.native.jobs(is_open=True) == []
 
 
@@ -82,19 +82,17 @@ def test_an_answer_is_used_once_also_if_its_result_is_deleted_later(writer, path
     intended = added(writer, 1, 2)
     writer.native.store_answers(intended.number, [(0, 200, '{"x": 1}'), (1, 400, "no")])
     writer.native.store_answers(intended.number, [(0, 200, '{"x": 1}')])
-    assert [(found.item, found.status, found.body) for found in writer.native.unused_answers()] == [
-        (1, 200, '{"x": 1}'),
-        (2, 400, "no"),
-    ]
+    assert writer.native.unused_answers() == {1: 1, 2: 2}
+    assert writer.native.answers_to([1, 2, 3]) == {1: (200, '{"x": 1}'), 2: (400, "no")}
     writer.commit([failed("a")], {})
-    assert [found.item for found in writer.native.unused_answers()] == [2]
+    assert writer.native.unused_answers() == {2: 2}
     writer.items.delete_results(["transient"])
-    assert [found.item for found in writer.native.unused_answers()] == [2]
+    assert writer.native.unused_answers() == {2: 2}
     assert writer.native.answered(intended.number) == 2
     writer.close()
     with JournalWriter(path) as again:
         assert again.native.has_answers
-        assert [found.item for found in again.native.unused_answers()] == [2]
+        assert again.native.unused_answers() == {2: 2}
 
 
 def test_an_answer_to_a_prompt_that_has_changed_meanwhile_is_not_used(writer):
@@ -103,11 +101,11 @@ def test_an_answer_to_a_prompt_that_has_changed_meanwhile_is_not_used(writer):
     writer.items.register(changed, accept_changes=True)
     assert writer.native.items_of(intended.number) == {1: 2}
     writer.native.store_answers(intended.number, [(0, 200, "{}"), (1, 200, "{}")])
-    assert [found.item for found in writer.native.unused_answers()] == [2]
+    assert writer.native.unused_answers() == {2: 2}
     writer.native.set_state(
         intended.number, job.Rescued(id="j", outcome=job.Outcome.COMPLETED, answered=2, unanswered=0)
     )
-    assert [(item.id, item.content, item.jobs) for item in writer.native.open_items()] == [
+    assert [(item.id, item.content, item.jobs) for item in writer.native.open_items(writer.run)] == [
         ("a", content("another"), 0),
         ("c", content("c"), 0),
     ]
@@ -121,9 +119,8 @@ def test_an_answer_to_an_item_that_has_a_result_already_is_not_kept(writer, path
         assert db.execute("SELECT status, answer FROM native_rows").fetchall() == [(200, None)]
 
 
-def test_many_answers_are_read_page_by_page(writer):
-    intended = added(writer, 1, 2, 3)
-    writer.native.store_answers(intended.number, [(number, 200, str(number)) for number in range(3)])
-    first = writer.native.unused_answers(most=2)
-    assert [found.item for found in first] == [1, 2]
-    assert [found.item for found in writer.native.unused_answers(after=2, most=2)] == [3]
+def test_a_job_for_which_there_was_no_room_does_not_count_as_a_try(writer):
+    intended = added(writer, 1)
+    held = job.Rescued(id="j", outcome=job.Outcome.HELD, answered=0, unanswered=1)
+    writer.native.set_state(intended.number, held)
+    assert [item.jobs for item in writer.native.open_items(writer.run)] == [0, 0, 0]

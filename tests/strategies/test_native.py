@@ -94,6 +94,27 @@ async def test_a_row_asks_exactly_what_a_call_would_send(provider, arguments):
         assert server.statistics().billed == {}
 
 
+@pytest.mark.parametrize("status", [200, 400])
+async def test_the_first_thing_that_a_strategy_does_may_be_to_read_an_answer(provider, status):
+    text = {
+        "openai": '{"choices": [{"message": {"content": "x"}, "finish_reason": "stop"}]}',
+        "anthropic": '{"content": [{"type": "text", "text": "x"}], "stop_reason": "end_turn"}',
+        "gemini": '{"candidates": [{"content": {"parts": [{"text": "x"}]}, "finishReason": "STOP"}]}',
+    }
+    with NativeServer() as server:
+        async with prepared(provider, server) as strategy:
+            batch = strategy.native_batch()
+            for _ in range(3):  # the package, then a template
+                with batch.replayed(status, text[provider]):
+                    if status == 200:
+                        assert (await copy.copy(strategy).execute("hello", 1, 5.0))[0] == "x"
+                        continue
+                    with pytest.raises(Exception) as rejected:  # noqa: PT011 - each package has its own
+                        await copy.copy(strategy).execute("hello", 1, 5.0)
+                assert strategy.error_classifier.classify(rejected.value).kind is FaultKind.REJECTED
+        assert server.statistics().billed == {}
+
+
 @pytest.mark.parametrize("anyio_backend", ["trio", "asyncio"])
 async def test_every_row_of_a_job_has_an_answer_that_reads_as_a_calls_would(provider):
     with NativeServer(NativeService(seconds=0.05)) as server:

@@ -411,11 +411,26 @@ def _path(value: Any) -> Any:
     return "-" if value == _STDIO else value
 
 
+def _deadline(arguments: FileRunArguments) -> dict[str, float]:
+    """Return the deadline that --within stands for."""
+    from ..runs.option_values import time_after  # noqa: PLC0415 - see above
+
+    if not isinstance(arguments, RunArguments) or arguments.within is None:
+        return {}
+    if arguments.by is not None:
+        raise UsageError("--by and --within: give one of them")
+    try:
+        return {"by": time_after(arguments.within)}
+    except OptionError as error:
+        raise UsageError(str(error)) from None
+
+
 def _run_options(source: str, arguments: FileRunArguments) -> RunOptions:
     """Return the options of the run that the arguments describe."""
     from ..runs.options import RunOptions  # noqa: PLC0415 - see above
 
-    more = {} if arguments.prompt_file is None else {"prompt": _template(arguments)}
+    more: dict[str, Any] = {} if arguments.prompt_file is None else {"prompt": _template(arguments)}
+    more |= _deadline(arguments)
     return record_of(RunOptions, arguments, input=_path(source), **more)
 
 

@@ -35,7 +35,6 @@ _STATES: dict[str, type[Any]] = {
 }
 _NAMES = {kind: name for name, kind in _STATES.items()}
 _FINAL = ("rescued", "not created")
-_PARAMETERS = 500  # in one statement; SQLite allows 999 in old versions
 _UNSETTLED = "NOT i.gone AND NOT EXISTS (SELECT 1 FROM results r WHERE r.item = i.item)"
 
 _converter = Converter(forbid_extra_keys=True)
@@ -65,19 +64,7 @@ class OpenItem:
     place: int | None
     content: bytes
     jobs: int
-    """Jobs that the provider had, and in which the item was a row."""
-
-
-@attrs.frozen
-class StoredAnswer:
-    """An answer to an item that has no result."""
-
-    item: int
-    place: int | None
-    content: bytes
-    status: int
-    """HTTP status."""
-    body: str = attrs.field(repr=False)
+    """Jobs of the run that the provider worked on, and in which the item was a row."""
 
 
 class NativeTable:
@@ -138,11 +125,17 @@ class NativeTable:
         return [stored_job(row, self._path) for row in rows]
 
     def items_of(self, number: int) -> dict[int, int]:
-        """Return the items of a job, by the number of their row, without those whose prompt has changed."""
+        """Return the items of a job, by the number of their row, without those whose prompt or strategy has changed."""
         query = (
             "SELECT n.number, n.item FROM native_rows n JOIN items i USING (item) WHERE n.job = ? "
-            "AND n.content = i.content ORDER BY n.number"
+            "AND n.content = i.content AND n.strategy = i.strategy ORDER BY n.number"
         )
+        with self._transaction() as db:
+            return dict(db.execute(query, (number,)))
+
+    def places_of(self, number: int) -> dict[int, int]:
+        """Return the numbers of a job's rows by the places of their items in the input."""
+        query = "SELECT i.place, n.number FROM native_rows n JOIN items i USING (item) WHERE n.job = ? AND i.place IS NOT NULL"
         with self._transaction() as db:
             return dict(db.execute(query, (number,)))
 
@@ -171,31 +164,43 @@ class NativeTable:
             query = "UPDATE native_rows SET answer = NULL WHERE item = ? AND answer IS NOT NULL"
             db.executemany(query, ((item,) for item in items))
 
-    def unused_answers(self, after: int = 0, most: int = _PARAMETERS) -> list[StoredAnswer]:
-        """Return some answers to items without a result, in the order of their items.
-
-        Args:
-            after: Number of an item: only later ones.
-            most: How many.
-        """
+    def unused_answers(self) -> dict[int, int]:
+        """Return the items without a result to which there is an answer, by their places in the input."""
         query = (
-            "SELECT i.item, i.place, i.content, n.status, n.answer FROM native_rows n JOIN items i USING (item) "  # noqa: S608 - constants
-            f"WHERE i.item > ? AND n.answer IS NOT NULL AND n.content = i.content AND n.strategy = i.strategy AND {_UNSETTLED} "
-            "GROUP BY i.item HAVING n.job = MAX(n.job) ORDER BY i.item LIMIT ?"
+            "SELECT DISTINCT i.place, i.item FROM native_rows n JOIN items i USING (item) WHERE n.answer IS NOT NULL "  # noqa: S608 - constants
+            f"AND n.content = i.content AND n.strategy = i.strategy AND i.place IS NOT NULL AND {_UNSETTLED}"
         )
         with self._transaction() as db:
-            return [StoredAnswer(*row) for row in db.execute(query, (after, most))]
+            return dict(db.execute(query))
 
-    def open_items(self) -> list[OpenItem]:
-        """Return the items that have no result, no unused answer and no job under way, in the order of the input."""
+    def answers_to(self, items: Sequence[int]) -> dict[int, tuple[int, str]]:
+        """Return HTTP status and body of the unused answers to some items, of which there are at most 500."""
+        query = (
+            "SELECT item, status, answer FROM native_rows "  # noqa: S608 - question marks
+            f"WHERE answer IS NOT NULL AND item IN ({marks(items)}) ORDER BY job"
+        )
+        with self._transaction() as db:
+            return {item: (status, answer) for item, status, answer in db.execute(query, items)}
+
+    def contents_under_way(self) -> set[bytes]:
+        """Return the contents of the rows of jobs under way, and of those whose answer is not used."""
+        query = (
+            "SELECT DISTINCT n.content FROM native_rows n JOIN native_jobs j USING (job) "  # noqa: S608 - question marks
+            f"WHERE j.state NOT IN ({marks(_FINAL)}) OR n.answer IS NOT NULL"
+        )
+        with self._transaction() as db:
+            return {content for (content,) in db.execute(query, _FINAL)}
+
+    def open_items(self, run: int) -> list[OpenItem]:
+        """Return the items that have no result, no unused answer and no job under way, in the order of the input; with their jobs in a run."""
         is_busy = f"j.state NOT IN ({marks(_FINAL)}) OR (n.answer IS NOT NULL AND n.content = i.content AND n.strategy = i.strategy)"
         of_item = "FROM native_rows n JOIN native_jobs j USING (job) WHERE n.item = i.item"
         query = (
-            f"SELECT i.item, i.id, i.place, i.content, (SELECT COUNT(*) {of_item} AND n.content = i.content AND j.state <> 'not created') "  # noqa: S608 - constants
+            f"SELECT i.item, i.id, i.place, i.content, (SELECT COUNT(*) {of_item} AND n.content = i.content AND j.run = ? AND j.state <> 'not created' AND j.details NOT LIKE '%\"outcome\": \"held\"%') "  # noqa: S608 - constants
             f"FROM items i WHERE {_UNSETTLED} AND NOT EXISTS (SELECT 1 {of_item} AND ({is_busy})) ORDER BY i.place, i.item"
         )
         with self._transaction() as db:
-            return [OpenItem(*row) for row in db.execute(query, _FINAL)]
+            return [OpenItem(*row) for row in db.execute(query, (run, *_FINAL))]
 
 
 def stored_job(row: Sequence[Any], path: str) -> StoredJob:

@@ -59,6 +59,8 @@ class _Recorder:
         self.requests.append(request)
         if isinstance(self.outcome, Exception):
             raise self.outcome
+        if self.outcome is not None:
+            self.outcome.request = request  # a package reads from it what was asked for
         return self.outcome or httpx2.Response(HTTPStatus.OK, json={}, request=request)
 
 

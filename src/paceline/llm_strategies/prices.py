@@ -152,6 +152,29 @@ def known_price(strategy: LLMCallStrategy[Any]) -> Price | None:
     return strategy.price
 
 
+def native_price(strategy: LLMCallStrategy[Any]) -> Price | None:
+    """Return the price of a strategy's calls in the provider's batch API; None if it is not known. Blocks as `price_of` does.
+
+    It is that of the list, if the list has one of its own and the user gave none; otherwise half the price of a call, as all three providers
+    charge.
+    """
+    step = getattr(strategy, "strategy", strategy)
+    known = known_price(strategy)
+    listed = step.batch_price if isinstance(step, Priced) else None
+    return listed or (None if known is None else _half(known))
+
+
+def _half(price: Price) -> Price:
+    return Price(
+        price.input / 2,
+        price.output / 2,
+        cached_input=price.cached_input / 2,
+        cache_written=price.cache_written / 2,
+        cache_written_1h=price.cache_written_1h / 2,
+        tiers={above: _half(dearer) for above, dearer in price.tiers},
+    )
+
+
 async def require_prices(budget: Budget, strategy: LLMCallStrategy[Any]) -> None:
     """Check that the price is known of each model that a strategy may call, as far as a budget needs it.
 

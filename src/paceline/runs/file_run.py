@@ -27,7 +27,9 @@ from .._core.budget import Budget
 from .._core.exceptions import ConfigurationError, JournalError
 from .._core.fault import FaultKind
 from .._core.fault_groups import FaultGroup
+from .._core.quantity import quantity, verb
 from .._core.results import BatchResult, WorkItemResult, unnamed_faults
+from .._core.retry import RetryPolicy
 from ..abc import Journal, LLMCallStrategy, LLMWorkItem
 from ..files.output import Output, open_output
 from ..files.output_formats import OutputFormat, encode
@@ -36,13 +38,15 @@ from ..journal import SqliteJournal
 from ..journal.figures import Counts
 from ..journal.reader import JournalReader, has_place
 from ..journal.writer import JournalWriter
+from ..llm_strategies.prices import native_price
 from ..processor import ParallelBatchProcessor
 from ..prompts import run_blocking
 from .file_limit import DescriptorsError, workers_within
-from .item_registry import register_items, render_sharing
+from .item_registry import RegisteredItems, register_items, render_sharing
 from .journal_facts import LatestRun, record_latest_run
 from .journal_output import ROWS_AT_ONCE, JournalOutput, open_journal_output
 from .model_of_input import with_model
+from .native_source import NativeRun, NativeSource, grace_of_environment, with_native_items
 from .options import RunOptions
 from .progress import ProgressMeter
 from .run_report import JournalSummary, RunReport
@@ -108,6 +112,8 @@ class _PreparedRun:
     note: Note | None = None
     new_journal: Callable[[], Journal | None] = lambda: None
     """Makes the journal, in the event loop that uses it."""
+    native: NativeRun | None = None
+    """What a run through a batch API needs; None: all prompts are called online."""
     finish: Callable[[RunReport], RunReport]
     """Writes what is left to be written, and completes the report. Blocks."""
 
@@ -122,9 +128,22 @@ class _PreparedRun:
         processor = ParallelBatchProcessor[Any](config, observers=callbacks.observers, journal=self.new_journal())
         config.subscribe(partial(_keep_within_files, processor, len(self.options.models), callbacks.on_message))
         meter = ProgressMeter(self.total, done_before=self.done_before)
-        return await run_batch(
-            self.items, meter, processor=processor, save=self.save, note=self.note, callbacks=callbacks
-        )
+        run = partial(run_batch, processor=processor, save=self.save, note=self.note, callbacks=callbacks)
+        if self.native is None:
+            return await run(self.items, meter)
+        if self.native.deadline is None:  # no second call is made, as that would be online
+            config.retry = RetryPolicy(max_attempts=1, max_invalid=1, max_truncated=1)
+
+        async def run_items(source: NativeSource) -> RunReport:
+            report = await run(source, meter)
+            if jobs := source.jobs_at_provider:
+                callbacks.on_message(
+                    f"{quantity(len(jobs), 'batch job')} {verb(len(jobs), 'goes on', 'go on')} at {source.title}: {', '.join(jobs)}; "
+                    f"paceline resume {self.options.journal_file} collects what they answer"
+                )
+            return report
+
+        return await with_native_items(self.native, run_items)
 
 
 def _keep_within_files(processor: ParallelBatchProcessor[Any], models: int, on_message: Callable[[str], None]) -> None:
@@ -144,6 +163,8 @@ def _prepared(options: RunOptions, callbacks: Callbacks) -> Iterator[_PreparedRu
     """Check all of a run, and open its files. Blocks."""
     check_files(options)
     strategy, journal = strategy_of(options), options.journal_file
+    if options.is_native:
+        strategy.native_batch()  # raises if it is missing, before anything is written
     budget = budget_of_run(options, strategy)
     announced = _after(servers_of(strategy), callbacks.on_message)
     if journal is None:
@@ -198,6 +219,9 @@ def _with_journal(
                 done_before=counts.settled,
                 save=output.catch_up,
                 note=partial(_note_faults, store),
+                native=_native_run(options, strategy, budget, store, registered, on_message)
+                if options.is_native
+                else None,
                 new_journal=partial(_journal_on, store, counts, dedupe=registered.dedupe),
                 finish=partial(_finish_journal, options, registered.bad_count, output, store, reader),
             )
@@ -212,6 +236,28 @@ def _journal_on(store: JournalWriter, counts: Counts, *, dedupe: bool | None) ->
     journal = SqliteJournal.on(store, dedupe=dedupe)
     journal.extent = counts.total, counts.settled
     return journal
+
+
+def _native_run(  # noqa: PLR0913, PLR0917 - what a run has open
+    options: RunOptions,
+    strategy: LLMCallStrategy[Any],
+    budget: Budget | None,
+    store: JournalWriter,
+    registered: RegisteredItems,
+    on_message: Callable[[str], None],
+) -> NativeRun:
+    return NativeRun(
+        batch=strategy.native_batch(),
+        strategy=strategy,
+        store=store,
+        prompts=registered.prompts,
+        dedupe=registered.dedupe,
+        price=native_price(strategy),
+        budget=budget,
+        deadline=options.by,
+        on_message=on_message,
+        grace=grace_of_environment(),
+    )
 
 
 def _note_faults(store: JournalWriter, faults: Sequence[FaultGroup]) -> None:

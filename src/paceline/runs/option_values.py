@@ -9,7 +9,9 @@ import json
 import math
 import os
 import re
+import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import datetime, timedelta
 from os import PathLike
 from typing import Any, TypeAlias, TypeVar
 
@@ -248,3 +250,51 @@ def no_empty_model(_: object, attribute: attrs.Attribute[Any], value: Sequence[s
     """Refuse a list with an empty name (attrs validator)."""
     if not all(value):
         raise OptionError(attribute.name, "must be models separated by commas, cheapest first; one of them is empty")
+
+
+_UNITS = {"s": 1.0, "m": 60.0, "h": 3_600.0, "d": 86_400.0}
+_SPAN = re.compile(r"(\d+(?:\.\d+)?)\s*([smhd]?)")
+_LONGEST_WINDOW = 30 * 86_400.0  # seconds: no provider keeps a job for longer
+
+
+def to_time(value: object) -> float:
+    """Return a time in seconds since 1970; a time of day is the next one, in the zone of this machine.
+
+    Raises:
+        OptionError: It is not a time.
+    """
+    now = time.time()
+    try:
+        if isinstance(value, datetime):
+            at = value.timestamp()
+        elif isinstance(value, str) and re.fullmatch(r"\s*\d{1,2}:\d{2}(:\d{2})?\s*", value):
+            local = datetime.fromtimestamp(now).astimezone()
+            hours, minutes, *seconds = map(int, value.split(":"))
+            moment = local.replace(hour=hours, minute=minutes, second=sum(seconds), microsecond=0, tzinfo=None)
+            if moment.timestamp() <= now:
+                moment += timedelta(days=1)
+            at = moment.timestamp()
+        elif isinstance(value, str):
+            at = datetime.fromisoformat(value.strip()).timestamp()
+        elif isinstance(value, bool) or not isinstance(value, int | float):
+            raise ValueError(value)
+        else:
+            at = float(value)
+    except (ValueError, OverflowError, OSError):
+        raise OptionError("by", f"must be a time such as 06:00 or 2027-01-31T06:00, not {value!r:.60}") from None
+    if not at < now + _LONGEST_WINDOW:
+        raise OptionError("by", f"must be within 30 days, not {value!r:.60}")
+    return at
+
+
+def time_after(span: str) -> float:
+    """Return the time that follows now by a span such as `6h`, `90m` or `1.5h`, in seconds since 1970.
+
+    Raises:
+        OptionError: It is not a span.
+    """
+    found = _SPAN.fullmatch(span.strip())
+    seconds = float(found.group(1)) * _UNITS[found.group(2) or "s"] if found is not None else 0.0
+    if not 0 < seconds < _LONGEST_WINDOW:
+        raise OptionError("within", f"must be a time span such as 6h or 90m, up to 30d, not {span!r:.60}")
+    return time.time() + seconds

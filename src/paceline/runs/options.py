@@ -39,6 +39,7 @@ from .option_values import (
     to_kinds,
     to_output_format,
     to_path,
+    to_time,
 )
 from .price_options import prices_in
 
@@ -162,6 +163,13 @@ class RunOptions:
     allow_changes: bool = attrs.field(default=False, metadata={ONCE: True})
     """Whether input, model and settings may differ from those in the journal; otherwise the run is refused. Default: False."""
 
+    native: bool = False
+    """Whether the prompts go through the provider's batch API, at half the price and within a day; without `by` nothing is called online.
+    Needs a journal, and one model of OpenAI, Anthropic or Gemini. Default: False."""
+    by: float | None = attrs.field(default=None, converter=attrs.converters.optional(to_time))
+    """When all prompts are to be answered: what the batch API has not answered in time is called online. A time of day such as `06:00`, a
+    date and time, a `datetime`, or seconds since 1970; implies `native`. Default: None, no deadline."""
+
     max_workers: int = attrs.field(default=1_000, validator=at_least_1)
     """Upper bound of the calls in flight, 1 or more; the pace is found below it. Default: 1000."""
     timeout: float = attrs.field(default=120.0, validator=seconds_above_0)
@@ -189,6 +197,8 @@ class RunOptions:
                 f"{reason}: a table ({self.output_format}) is written from the journal to a file when the run ends; "
                 "for rows without a journal name an output such as results.jsonl"
             )
+        if self.is_native:
+            self._check_native()
         if self.journal is not None and self.no_journal:
             raise ConfigurationError("--journal and --no-journal: give one of them")
         if self.dedupe and self.no_journal:
@@ -198,10 +208,27 @@ class RunOptions:
         if self.journal is not None and self.journal in (self.input, self.output, STREAM):
             raise ConfigurationError(f"--journal: must be a file of its own, not {self.journal}")
 
+    def _check_native(self) -> None:
+        option = "--native" if self.by is None else "--by"
+        if self.journal_file is None:
+            raise ConfigurationError(f"{option}: needs a journal, by which its jobs are found again")
+        if self.escalate or self.cache:
+            given = "--escalate" if self.escalate else "--cache"
+            raise ConfigurationError(
+                f"{option} and {given}: a batch job has one model, and no context cache: leave one out"
+            )
+        if self.input == STREAM:
+            raise ConfigurationError(f"{option}: needs an input file, as its rows are read again: not -")
+
     @property
     def models(self) -> tuple[str, ...]:
         """The models' names, cheapest first."""
         return self.escalate or (() if self.model is None else (self.model,))
+
+    @property
+    def is_native(self) -> bool:
+        """Whether the prompts go through the provider's batch API."""
+        return self.native or self.by is not None
 
     @property
     def settings(self) -> dict[str, Any]:

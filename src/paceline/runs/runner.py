@@ -13,7 +13,7 @@ Rules owned here:
 from __future__ import annotations
 
 import time
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
+from collections.abc import AsyncIterable, Awaitable, Callable, Iterable, Iterator, Sequence
 from typing import Any, Protocol, TypeAlias, TypedDict
 
 import attrs
@@ -100,7 +100,7 @@ def work_items(records: Iterable[InputRecord], strategy: LLMCallStrategy[Any]) -
 
 
 async def run_batch(  # noqa: PLR0913 - what a run needs
-    items: Iterable[LLMWorkItem[Any]],
+    items: Iterable[LLMWorkItem[Any]] | AsyncIterable[LLMWorkItem[Any]],
     meter: ProgressMeter,
     *,
     processor: ParallelBatchProcessor[Any],
@@ -198,7 +198,7 @@ class _Batch:
                 await to_thread.run_sync(note, faults)
                 noted = faults
 
-    async def run(self, items: Iterable[LLMWorkItem[Any]]) -> None:
+    async def run(self, items: Iterable[LLMWorkItem[Any]] | AsyncIterable[LLMWorkItem[Any]]) -> None:
         """Run the items, and save their results."""
         results: ResultStream[Any] | None = None
         try:

@@ -193,7 +193,7 @@ class _Handler(BaseHTTPRequestHandler):
     def openai_content(self, name: str) -> None:
         """Give the answers of a job, or those of its rows that failed."""
         kind, _, of_job = name.partition("-of-")
-        lines = []
+        lines: list[dict[str, Any]] = []
         for key, status, text in self._jobs.answers(self._job(of_job)):
             if (status < 400) is (kind == "output"):  # noqa: PLR2004 - the first HTTP status of an error
                 response = {"status_code": status, "request_id": "r", "body": _openai_body(status, text, "m")}
