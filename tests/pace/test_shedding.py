@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -60,6 +62,29 @@ def test_a_limit_on_tokens_is_not_taken_for_chance():
         world.run(float(until))
         assert not client.controller._attribution.is_shed
     assert client.refused.between(60, 190) <= 0.015 * len([at for at in client.served_at if at > 60])
+
+
+def at_once(service, seconds, **fields):
+    """Return how many calls started in bursts, after the slow start had ended."""
+    world = World(service, seed=1, **fields)
+    client = world.client(cost=heavy_tailed) if fields else world.client()
+    world.run(seconds)
+    started = Counter(at for at in client.started_at if at > 30)
+    return sum(calls for calls in started.values() if calls >= BURST)
+
+
+@pytest.mark.parametrize("tokens_per_second", [2e4, 1e5])
+def test_a_limit_on_tokens_is_not_tested_by_bursts(tokens_per_second):
+    """Right after a large call was refused small ones fit in: a burst would say nothing, and cost refusals."""
+    limit = Bucket(tokens_per_second, 5 * tokens_per_second, tokens=True)
+    assert not at_once(Service(limits=(limit,), latency=4.0, spread=0.6), 200.0, tokens=True)
+
+
+def test_a_limit_of_less_than_two_calls_a_second_is_not_tested_by_bursts():
+    """There a burst would be a large share of the calls."""
+    slow = Service(limits=(Bucket(1.0, 3.0),))
+    assert not at_once(slow, 600.0)
+    assert at_once(Service(limits=(Bucket(10.0, 3.0), Shed(0.05))), 200.0)
 
 
 def test_strangers_who_share_a_limit_do_not_take_each_other_for_chance():
