@@ -13,11 +13,13 @@ import json
 import os
 import random
 import signal
+import sqlite3
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import closing
 from pathlib import Path
 
 import attrs
@@ -26,7 +28,7 @@ from paceline.testing import NativeServer, NativeService
 
 PROVIDERS = ("openai", "anthropic", "gemini")
 _GRACE = "1.5"  # seconds: the server lists a job at once
-_LONGEST = 4.0  # seconds until a kill: the start of the program takes about one
+_LONGEST = 6.0  # seconds until a kill, after the run has begun: as long as a job takes
 _PATIENCE = 120.0  # seconds for a run that is not killed
 
 
@@ -91,12 +93,14 @@ def kill_rounds(provider: str, *, kills: int, rows: int, seed: int, by: float | 
             command += ["--native"] if by is None else ["--within", f"{by}s"]
             for _ in range(chance.randint(1, 4)):
                 if done < kills:
-                    is_killed = _run(command, server, chance.uniform(0.5, _LONGEST))
+                    is_killed = _run(
+                        command, server, path, chance.choice([chance.uniform(0, 0.3), chance.uniform(0, _LONGEST)])
+                    )
                     done += is_killed
                     under_way += is_killed and _has_open_job(path)
             server.jobs.service = attrs.evolve(server.jobs.service, expires_after=None)
             for _ in range(5):  # rows of the third job that expires are pending
-                if not _run(command, server, _PATIENCE) and _has_ended(path, rows):
+                if not _run(command, server, path, _PATIENCE) and _has_ended(path, rows):
                     break
             found = [json.loads(line)["id"] for line in _output(path).read_text().splitlines()]
             answered += len({*found} & {*ids})
@@ -127,22 +131,29 @@ def _has_ended(path: Path, rows: int) -> bool:
 
 
 def _has_open_job(path: Path) -> bool:
-    import sqlite3  # noqa: PLC0415 - for this alone
-    from contextlib import closing  # noqa: PLC0415 - as above
+    return _asked(path, "SELECT COUNT(*) FROM native_jobs WHERE state NOT IN ('rescued', 'not created')")
 
+
+def _has_begun(path: Path, process: int) -> bool:
+    return _asked(path, "SELECT COUNT(*) FROM runs WHERE pid = ?", process)
+
+
+def _asked(path: Path, query: str, *values: int) -> bool:
+    """Whether a number in a journal is above 0."""
     try:
         with closing(sqlite3.connect(f"file:{_output(path)}.journal?mode=ro", uri=True)) as db:
-            query = "SELECT COUNT(*) FROM native_jobs WHERE state NOT IN ('rescued', 'not created')"
-            return bool(db.execute(query).fetchone()[0])
+            return bool(db.execute(query, values).fetchone()[0])
     except sqlite3.Error:
         return False
 
 
-def _run(command: Sequence[str], server: NativeServer, seconds: float) -> bool:
-    """Run the program; return whether it was killed after some seconds."""
+def _run(command: Sequence[str], server: NativeServer, path: Path, seconds: float) -> bool:
+    """Run the program; return whether it was killed, some seconds after it had begun to write its journal."""
     process = subprocess.Popen(
         command, env={**environment(server)}, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     )
+    while process.poll() is None and not _has_begun(path, process.pid):
+        time.sleep(0.02)
     try:
         process.wait(seconds)
     except subprocess.TimeoutExpired:

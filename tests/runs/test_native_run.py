@@ -11,8 +11,9 @@ from pathlib import Path
 
 import pytest
 
+from paceline.cli.commands.status import render_status, status_data
 from paceline.exceptions import ConfigurationError
-from paceline.runs import ResumeOptions, RunControl, RunOptions, resume, run
+from paceline.runs import ResumeOptions, RunControl, RunOptions, resume, run, status
 from paceline.testing import NativeServer, NativeService
 
 
@@ -90,7 +91,11 @@ def test_a_run_that_is_stopped_leaves_its_job_and_the_next_one_collects_it(start
         assert report.journal.counts.pending == 5
         assert messages[-1].startswith("1 batch job goes on at OpenAI: batch-")
         assert f"paceline resume {report.journal.path}" in messages[-1]
+        (left,) = status(report.journal.path).native_jobs
+        assert render_status(status(report.journal.path)).count(f"{left.state.id} at the provider: ") == 1
         again = resume(report.journal.path, ResumeOptions())
+        data = status_data(status(report.journal.path))["native_jobs"]
+        assert [(job["id"], job["state"], job["answered"]) for job in data] == [(left.state.id, "Rescued", 5)]
         assert again.journal.counts.succeeded == 5
         assert server.statistics().jobs == 1
 

@@ -26,6 +26,7 @@ from .connection import connect_to_read, journal_errors
 from .figures import Counts, ItemUse, LimitEntry, PaceEntry, RunRecord
 from .inserts import marks, storable
 from .items import KnownItem
+from .native import StoredJob, stored_job
 from .records import ResultRow, StoredResult, select_result
 
 _PARAMETERS = 900  # of a statement: SQLite allows 999 in old versions
@@ -90,6 +91,13 @@ class JournalReader:
             return decode_knowledge(json.dumps(self.fact("knowledge") or {"version": 1, "quotas": {}}))
         except ConfigurationError:
             return {}
+
+    def native_jobs(self) -> list[StoredJob]:
+        """Return the jobs of a provider's batch API, in the order in which they were intended."""
+        if self._version < schema.NATIVE:
+            return []
+        query = "SELECT job, marker, began, kind, rows, state, details FROM native_jobs ORDER BY job"
+        return [stored_job(row, self.path) for row in self._all(query)]
 
     def identities(self) -> list[dict[str, Any]]:
         """Return the identities of the strategies of the items in the input."""

@@ -20,6 +20,7 @@ from .._core.fault_groups import FaultGroup
 from .._core.progress import RunProgress
 from .._core.usage import TokenUsage
 from ..journal.figures import Counts, PaceEntry, RunRecord
+from ..journal.native import StoredJob
 from ..journal.reader import JournalReader
 from .journal_facts import (
     LatestRun,
@@ -97,6 +98,9 @@ class JournalStatus:
     stopped: str | None = None
     """Why the latest run ended early; None: it did not."""
 
+    native_jobs: Sequence[StoredJob] = ()
+    """Jobs of the provider's batch API, in the order in which they were intended."""
+
     @property
     def usage(self) -> TokenUsage:
         """Tokens of all models."""
@@ -148,6 +152,7 @@ def status(journal: str | PathLike[str], *, pace: int = SHOWN_CHANGES) -> Journa
             messages=reader.messages(),
             faults=() if latest is None else latest.faults,
             stopped=None if latest is None else latest.stopped,
+            native_jobs=reader.native_jobs(),
         )
 
 

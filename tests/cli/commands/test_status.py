@@ -92,7 +92,7 @@ def test_json_has_all_of_it_in_one_object(paceline, batch, tmp_path):
     assert data.keys() == {
         *("journal", "writer", "items", "succeeded", "failures", "pending", "bad_lines", "refusals", "usage", "cost"),
         *("models", "runs", "identities", "input", "options", "output", "pace", "next"),
-        *("messages", "faults", "stopped", "progress", "calls_per_second", "left"),
+        *("messages", "faults", "stopped", "progress", "calls_per_second", "left", "native_jobs"),
     }
     assert (data["messages"], data["faults"], data["stopped"]) == ([], [], None)
     assert (data["items"], data["succeeded"], data["failures"], data["pending"]) == (5, 5, {}, 0)

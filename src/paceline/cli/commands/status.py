@@ -14,9 +14,11 @@ from ..._codec import fault_group_data, model_use_data, progress_data
 from ..._core.budget import usd_text
 from ..._core.durations import format_duration
 from ..._core.fault import redact
+from ..._core.native.job import is_final
 from ..._core.quantity import quantity
 from ...files.types import STREAM
 from ...journal.figures import PaceEntry
+from ...journal.native import StoredJob
 from ...progress.words import LABEL, WIDTH, cost_text, format_rate, laid_out, limit_text, percent_text
 from ...runs.journal_status import JournalStatus, RunSummary
 from ...runs.journal_status import status as read_status
@@ -93,6 +95,7 @@ def status_data(status: JournalStatus) -> dict[str, Any]:
         "input": None if status.input is None else attrs.asdict(status.input),
         "options": None if status.options is None else to_data(status.options),
         "output": None if status.output is None else attrs.asdict(status.output),
+        "native_jobs": [_job_data(stored) for stored in status.native_jobs],
         "pace": [attrs.asdict(entry) for entry in status.pace],
         "next": _next(status),
     }
@@ -152,6 +155,36 @@ def _items(status: JournalStatus) -> Iterator[tuple[str, str]]:
     if status.stopped is not None and counts.pending:
         yield "stopped", status.stopped
     yield "throttled", quantity(counts.refusals, "call")
+    yield from _jobs(status)
+
+
+def _jobs(status: JournalStatus) -> Iterator[tuple[str, str]]:
+    """Yield what the jobs of the provider's batch API are doing: those that have ended together, the others one by one."""
+    jobs = status.native_jobs
+    ended = [stored for stored in jobs if is_final(stored.state)]
+    under_way = [_job_text(stored) for stored in jobs if not is_final(stored.state)]
+    if ended:
+        answered = sum(getattr(stored.state, "answered", 0) for stored in ended)
+        rows = sum(stored.rows for stored in ended)
+        under_way.insert(0, f"{quantity(len(ended), 'batch job')} ended, {answered:,} of {rows:,} rows answered")
+    for index, text in enumerate(under_way):
+        yield ("" if index else "jobs"), text
+
+
+def _job_text(stored: StoredJob) -> str:
+    name, done = getattr(stored.state, "id", None), getattr(stored.state, "done", 0)
+    where = f"{name} at the provider" if name else "not known to be at the provider"
+    return f"{where}: {done:,} of {stored.rows:,} rows answered"
+
+
+def _job_data(stored: StoredJob) -> dict[str, Any]:
+    return {
+        "id": getattr(stored.state, "id", None),
+        "marker": stored.marker,
+        "state": type(stored.state).__name__,
+        "rows": stored.rows,
+        "answered": getattr(stored.state, "answered", getattr(stored.state, "done", 0)),
+    }
 
 
 def _speed(status: JournalStatus) -> Iterator[tuple[str, str]]:
