@@ -368,7 +368,9 @@ async def test_results_of_different_suites_or_items_are_not_compared(tmp_path):
 
 async def test_a_damaged_result_is_named(tmp_path):
     await evaluate(sums(2), Calculator(), folder=tmp_path)
-    (tmp_path / "transcript.jsonl").write_text('{"item": "0", "score": 1}\n{"item": "1", "score": 7}\n')
+    (tmp_path / "transcript.jsonl").write_text(
+        '{"item": "0", "sample": 0, "score": 1}\n{"item": "1", "sample": 0, "score": 7}\n'
+    )
     with pytest.raises(ConfigurationError, match=r"transcript.jsonl:2: is no sample"):
         list(read_transcript(tmp_path))
     (tmp_path / "result.json").write_text(json.dumps({"suite": "sums"}))

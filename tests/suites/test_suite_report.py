@@ -5,6 +5,8 @@ import re
 
 import anyio
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from paceline import CallableStrategy, Price
 from paceline.cli import main
@@ -66,15 +68,15 @@ def test_without_texts_there_are_scores_alone(two):
 
 
 def test_of_many_items_those_that_differ_or_are_wrong_are_shown(tmp_path):
-    names = [f"q{n:05}" for n in range(3_000)]
-    first = write_result(tmp_path / "a", dict.fromkeys(names, RIGHT) | {"q02990": WRONG})
-    second = write_result(tmp_path / "b", dict.fromkeys(names, RIGHT) | {"q02990": WRONG, "q02999": WRONG})
+    names = [f"q{n:05}" for n in range(2_100)]
+    first = write_result(tmp_path / "a", dict.fromkeys(names, RIGHT) | {"q02090": WRONG})
+    second = write_result(tmp_path / "b", dict.fromkeys(names, RIGHT) | {"q02090": WRONG, "q02099": WRONG})
     found = report(first, second)
     shown = [item.id for item in found.items if item.is_shown]
     assert len(shown) == MOST_SHOWN
-    assert {"q02990", "q02999"} < set(shown)
-    assert (len(found.items), found.item_count) == (2_000, 3_000)
-    assert "2,000 items of 3,000" in Page(render(found)).text
+    assert {"q02090", "q02099"} < set(shown)
+    assert (len(found.items), found.item_count) == (2_000, 2_100)
+    assert "2,000 items of 2,100" in Page(render(found)).text
 
 
 def test_several_samples_have_pass_at_k_and_their_worst_answers(tmp_path):
@@ -133,6 +135,32 @@ async def _evaluate(suite, strategy, folder):
 
 async def _sum(prompt):
     return str(2 * int(prompt.split()[0]))
+
+
+JUNK = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=20),
+    lambda one: st.lists(one, max_size=3) | st.dictionaries(st.text(max_size=9), one, max_size=3),
+    max_leaves=5,
+)
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=60)
+@given(
+    st.dictionaries(
+        st.sampled_from(["score", "explanation", "target", "prompt", "output", "error", "sample", "item"]), JUNK
+    )
+)
+def test_a_transcript_from_anywhere_has_a_page_or_is_refused_with_a_sentence(tmp_path_factory, changes):
+    folder = write_result(tmp_path_factory.mktemp("any") / "a", {"x": RIGHT, "y": WRONG})
+    first, *others = (folder / "transcript.jsonl").read_text().splitlines()
+    rows = [json.dumps(json.loads(first) | changes), *others]
+    (folder / "transcript.jsonl").write_text("\n".join(rows), "utf-8")
+    try:
+        tags, message = {tag for tag, _ in Page(render(report(folder))).elements}, ""
+    except ConfigurationError as error:
+        tags, message = set(), str(error)
+    assert tags <= TAGS
+    assert not message or "transcript.jsonl:1: is no sample of a suite" in message
 
 
 def test_results_of_different_suites_have_no_common_report(tmp_path):

@@ -149,7 +149,8 @@ def _row_of(line: str, place: str) -> Mapping[str, Any]:
     try:
         row = json.loads(line)
         score = row["score"]
-        if isinstance(row["item"], str) and (score is None or 0 <= score <= 1):
+        is_sample = isinstance(row["item"], str) and isinstance(row["sample"], int)
+        if is_sample and (score is None or 0 <= score <= 1):
             return dict(row)
     except (ValueError, TypeError, KeyError, RecursionError):
         pass

@@ -144,7 +144,7 @@ def _with_answers(paths: Sequence[Path], items: Sequence[ReportedItem]) -> Itera
         row = prompts[item.id]
         yield attrs.evolve(
             item,
-            prompt=shortened(row.get("prompt") or "", _CHARACTERS),
+            prompt=shortened(str(row.get("prompt") or ""), _CHARACTERS),
             target=shortened(_targets(row.get("target")), _SHORT),
             answers=tuple(map(tuple, answers[item.id])),
         )
@@ -156,7 +156,7 @@ def _answer(row: Mapping[str, Any]) -> Answer:
     if isinstance(error, dict):
         output = error.get("answer")
     return Answer(
-        sample=row.get("sample") or 0,
+        sample=row["sample"],
         score=row["score"],
         explanation=shortened(_said(row), _SHORT),
         text="" if output is None else shortened(output if isinstance(output, str) else text_of(output), _CHARACTERS),
