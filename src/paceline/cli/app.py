@@ -5,6 +5,7 @@ The module of a verb is imported when the verb runs, so that help and errors of 
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias, TypeVar, get_args
 
@@ -22,6 +23,7 @@ from cyclopts import (
     ValidationError,
 )
 
+from .._core.exceptions import ConfigurationError
 from ..runs.option_values import MissingOptionError, OptionError
 from .console import print_output
 from .exit_codes import OK
@@ -431,6 +433,8 @@ def _run_options(source: str, arguments: FileRunArguments) -> RunOptions:
 
     more: dict[str, Any] = {} if arguments.prompt_file is None else {"prompt": _template(arguments)}
     more |= _deadline(arguments)
+    if arguments.shard is not None:
+        more["shard"] = _shard(arguments.shard)
     return record_of(RunOptions, arguments, input=_path(source), **more)
 
 
@@ -441,6 +445,16 @@ def _template(arguments: FileRunArguments) -> str:
     if arguments.prompt is not None:
         raise UsageError("--prompt and --prompt-file: give one of them")
     return template_of(str(arguments.prompt_file))
+
+
+def _shard(value: str) -> str:
+    """Return the shard that --shard names, by itself or through the variables of an array job."""
+    from .._core.shards import to_shard_of_job  # noqa: PLC0415 - see above
+
+    try:
+        return str(to_shard_of_job(value, os.environ))
+    except ConfigurationError as error:
+        raise UsageError(str(error)) from None
 
 
 def _restored(options: Options) -> Options:

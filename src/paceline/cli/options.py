@@ -255,6 +255,8 @@ class FileRunArguments(_NewRunArguments, _StartArguments):
     """Run only the first N prompts."""
     sample: Annotated[int | None, _in_group("Input", **_WHOLE)] = None
     """Run a random sample of N prompts (fixed seed)."""
+    shard: Annotated[str | None, _in_group("Input", metavar="I/N", show_default=False)] = None
+    """Run part I of N, counted from 0, with output and journal of its own; auto or auto/N in an array job takes I from its variables."""
     strict: Annotated[bool, _in_group("Input", **_FLAG)] = False
     """Abort on an invalid line instead of skipping it."""
     dedupe: Annotated[bool | None, _in_group("Input", negative="--no-dedupe", show_default=False)] = None

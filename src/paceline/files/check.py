@@ -8,6 +8,7 @@ from contextlib import closing
 from typing import TYPE_CHECKING
 
 from .._core.quantity import quantity
+from .._core.shards import Shard
 from .batch_lines import ID_FIELDS
 from .types import (
     BadLine,
@@ -86,9 +87,10 @@ class Check:
         skip_empty: Whether records are left out in which a field of the prompt is empty or null.
         refuse_undecodable: Whether a second line that is not text in its encoding makes the input unusable: without its lines
             with accents an input is another one. Otherwise each is a bad line.
+        shard: Part of the records whose prompts are yielded, and whose bad lines are its own; None: all of them.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - all but the first two have good defaults
         self,
         name: str,
         input_format: InputFormat,
@@ -96,6 +98,7 @@ class Check:
         *,
         skip_empty: bool = False,
         refuse_undecodable: bool = False,
+        shard: Shard | None = None,
     ) -> None:
         self._format = input_format
         self.count: int = 0
@@ -104,12 +107,20 @@ class Check:
         """The first bad lines."""
         self.bad_count: int = 0
         """All bad lines."""
+        self.own_count: int = 0
+        """Good records of the shard so far."""
+        self.own_bad: list[BadLine] = []
+        """The first bad lines of the shard."""
+        self.own_bad_count: int = 0
+        """All bad lines of the shard."""
         self.left_out: array[int] = array("Q")
         """Positions of the bad lines, and of those that are left out because a field is empty, ascending."""
         self._name = name
         self._objection = objection
         self._skip_empty = skip_empty
         self._refuse_undecodable = refuse_undecodable
+        self._shard = shard
+        self._row = -1  # number of the present record, from 0, if blank ones do not count
         self._empty = EmptyFields(is_skipped=skip_empty)
         self._ids_may_repeat: bool | None = None  # as the format says once it is known
         self._repeated = 0
@@ -117,11 +128,11 @@ class Check:
         self._reasons: set[str] = set()  # of the first bad lines
 
     def examine(self, records: Iterable[RawRecord], limit: int | None) -> Iterator[InputRecord | BadLine]:
-        """Yield each good record, and each bad line in its place; blank lines are skipped.
+        """Yield each good record, and each bad line in its place; blank lines, and the records of other shards, are skipped.
 
         Args:
             records: Raw records of the input.
-            limit: Most good records; None: no limit. What follows them is not read.
+            limit: Most good records of all shards; None: no limit. What follows them is not read.
 
         Raises:
             OSError: The ids cannot be kept in a temporary file.
@@ -131,16 +142,21 @@ class Check:
 
         with closing(SeenSet()) as ids:
             for record in records:
+                is_own = self._is_own(record)
                 try:
                     found = self._read(record, ids)
                 except LineError as problem:
                     if (refusal := self._refusal(record, problem)) is not None:
                         raise InputError(refusal) from None
-                    yield self._record_bad(record, str(problem))
+                    bad = self._record_bad(record, str(problem), is_own=is_own)
+                    if is_own:
+                        yield bad
                     continue
                 if found is not None:
                     self.count += 1
-                    yield found
+                    if is_own:
+                        self.own_count += 1
+                        yield found
                     if self.count == limit:
                         return
 
@@ -186,6 +202,13 @@ class Check:
     def _nouns(self) -> tuple[str, str]:
         return _NOUNS.get(self._format.kind, ("line", "lines"))
 
+    def _is_own(self, record: RawRecord) -> bool:
+        """Whether a record belongs to the shard; counts the records that are not blank."""
+        if self._shard is None:
+            return True
+        self._row += not self._format.is_blank(record[2])
+        return self._shard.has_row(self._row)
+
     def _read(self, record: RawRecord, ids: SeenSet) -> InputRecord | None:
         found = self._format.read(record)
         if found is None:
@@ -223,7 +246,7 @@ class Check:
             self.left_out.append(position)
         return self._skip_empty
 
-    def _record_bad(self, record: RawRecord, reason: str) -> BadLine:
+    def _record_bad(self, record: RawRecord, reason: str, *, is_own: bool) -> BadLine:
         position, line, _ = record
         if len(self.bad) < _SHOWN:
             self._reasons.add(reason)
@@ -233,6 +256,9 @@ class Check:
         if len(self.bad) < _SHOWN:
             self.bad.append(bad)
         self.bad_count += 1
+        if is_own and len(self.own_bad) < _SHOWN:
+            self.own_bad.append(bad)
+        self.own_bad_count += is_own
         self.left_out.append(position)
         return bad
 

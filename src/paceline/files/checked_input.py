@@ -17,6 +17,7 @@ from typing import BinaryIO
 import attrs
 
 from .._core.quantity import quantity, verb
+from .._core.shards import Shard
 from .check import describe_bad_lines
 from .lines import ChangeGuard, reader_from
 from .types import BadLine, InputError, InputFormat, InputKind, InputRecord, LineError, RawRecord
@@ -98,7 +99,7 @@ class Input(CheckedInput):
     kind: InputKind
     """Format."""
     count: int
-    """Good prompts, after `limit` and `sample`; also `len(input)`."""
+    """Good prompts, after `limit`, `sample` and `shard`; also `len(input)`."""
     bad: tuple[BadLine, ...]
     """The first bad lines."""
     bad_count: int
@@ -115,6 +116,8 @@ class Input(CheckedInput):
     """Good prompts before a sample was drawn."""
     _drawn: Sequence[int] | None = attrs.field(alias="drawn", repr=False)
     """The sample, as numbers of good prompts from 0, ascending; None: all of them."""
+    _shard: Shard | None = attrs.field(default=None, alias="shard", repr=False)
+    """The part of the records that is yielded; None: all of them."""
 
     def __len__(self) -> int:
         return self.count
@@ -135,15 +138,17 @@ class Input(CheckedInput):
         """Yield the raw records of the good prompts."""
         bad = _Ascending(self._left_out)
         drawn = None if self._drawn is None else _Ascending(self._drawn)
-        number = 0
+        number, row, shard = 0, -1, self._shard
         for record in super()._records():
             if number == self._total or (drawn is not None and drawn.is_exhausted):
                 return
             position, _, data = record
-            if bad.matches(position) or self._format.is_blank(data):
+            is_blank = self._format.is_blank(data)
+            row += not is_blank
+            if bad.matches(position) or is_blank:
                 continue
             number += 1
-            if drawn is None or drawn.matches(number - 1):
+            if (drawn is None or drawn.matches(number - 1)) and (shard is None or shard.has_row(row)):
                 yield record
         if number < self._total:
             missing = self._total - number

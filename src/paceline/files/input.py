@@ -18,6 +18,9 @@ from array import array
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager
 
+import attrs
+
+from .._core.shards import Shard
 from .check import Check, Objection
 from .checked_input import CheckedInput, Input
 from .lines import ChangeGuard, DigestingReader, python_encoding
@@ -38,6 +41,7 @@ def open_input(  # noqa: PLR0913 - all but the path have good defaults
     skip_empty: bool = False,
     limit: int | None = None,
     sample: int | None = None,
+    shard: Shard | None = None,
     strict: bool = False,
     visit: Callable[[InputRecord], None] | None = None,
     objection: Objection | None = None,
@@ -53,6 +57,7 @@ def open_input(  # noqa: PLR0913 - all but the path have good defaults
         skip_empty: Whether records are left out in which a field of the prompt is empty or null.
         limit: Most good prompts: the first ones. None: all.
         sample: Most prompts, drawn at random from what `limit` leaves; the same input gives the same sample. None: all.
+        shard: Part of the records to which the prompts and bad lines belong, whatever `limit` and `sample` leave of it. None: all.
         strict: Whether one bad line makes the input unusable.
         visit: Called with each good prompt, before the input is yielded.
         objection: Returns why a well-formed prompt cannot be used all the same; None if it can.
@@ -66,7 +71,12 @@ def open_input(  # noqa: PLR0913 - all but the path have good defaults
     )
     with open_source(path, reading) as source:
         check = Check(
-            source.name, source.input_format, objection, skip_empty=skip_empty, refuse_undecodable=encoding is None
+            source.name,
+            source.input_format,
+            objection,
+            skip_empty=skip_empty,
+            refuse_undecodable=encoding is None,
+            shard=shard,
         )
         read = _check_all(source, check, limit, None if sample is not None else visit)
         check.conclude(strict=strict)
@@ -78,9 +88,9 @@ def open_input(  # noqa: PLR0913 - all but the path have good defaults
         checked = Input(
             name=source.name,
             kind=source.input_format.kind,
-            count=check.count if drawn is None else len(drawn),
-            bad=tuple(check.bad),
-            bad_count=check.bad_count,
+            count=check.own_count if drawn is None else len(drawn),
+            bad=tuple(check.own_bad),
+            bad_count=check.own_bad_count,
             notes=tuple(notes),
             digest=read.digest,
             size=read.size,
@@ -92,10 +102,15 @@ def open_input(  # noqa: PLR0913 - all but the path have good defaults
             left_out=check.left_out,
             total=check.count,
             drawn=drawn,
+            shard=shard,
         )
-        if drawn is not None and visit is not None:
+        if drawn is not None and (visit is not None or shard is not None):
+            count = 0
             for found in checked:
-                visit(found)
+                count += 1
+                if visit is not None:
+                    visit(found)
+            checked = attrs.evolve(checked, count=count)
         yield checked
 
 

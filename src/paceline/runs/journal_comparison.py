@@ -39,7 +39,7 @@ from .journal_facts import (
 )
 from .options import RunOptions
 
-_SELECTION = {"limit", "sample"}  # options that leave items out and change none
+_SELECTION = {"limit", "sample", "shard"}  # options that leave items out and change none
 _LONGEST = 80  # characters of an option that a message quotes
 _AT_ONCE = 500  # prompts that are looked up together
 

@@ -35,6 +35,7 @@ _READING: Mapping[str, Any] = {
     "prompt": None,
     "limit": None,
     "sample": None,
+    "shard": None,
     "id_column": None,
     "encoding": None,
     "skip_empty": False,

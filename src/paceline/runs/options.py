@@ -21,6 +21,7 @@ from .._core.config import Durability, ProcessorConfig
 from .._core.exceptions import ConfigurationError
 from .._core.fault import TRANSIENT_KINDS, FaultKind
 from .._core.model_settings import IS_EFFORT, IS_SEED, IS_TEMPERATURE, IS_TOKENS, SETTINGS
+from .._core.shards import Shard, to_shard
 from ..files.output_formats import OutputFormat
 from ..files.types import STREAM, InputKind
 from .budget_options import max_costs_in
@@ -60,6 +61,13 @@ def _models(value: Iterable[str]) -> tuple[str, ...]:
 
 def _input_format(value: str) -> InputKind:
     return InputKind(one_of(InputKind, value, "input_format"))
+
+
+def _shard(value: str | Shard) -> str:
+    try:
+        return str(to_shard(value))
+    except ConfigurationError as error:
+        raise OptionError("shard", str(error).partition(": ")[2]) from None
 
 
 def format_by_name(path: str) -> OutputFormat:
@@ -137,8 +145,15 @@ class RunOptions:
     """Whether equal prompts share one call; it needs a journal. Default: None, they do, except at a temperature above 0 and where the input
     has requests in a provider's form: there they are separate samples."""
 
+    shard: str | None = attrs.field(default=None, converter=attrs.converters.optional(_shard))
+    """Part of the input's rows that this run answers, `0/8` to `7/8` for eight of them, or a `Shard`: row `r`, counted from 0 without blank
+    lines, belongs to shard `r % 8`. Output and journal have it in their names: `results.jsonl` is `results-00000-of-00008.jsonl`.
+    Default: None, all rows."""
+
     output: str = attrs.field(
-        default=attrs.Factory(_default_output, takes_self=True), converter=to_path, metadata={PATH: True}
+        default=attrs.Factory(_default_output, takes_self=True),
+        converter=to_path,
+        metadata={PATH: True},
     )
     """Path of the result rows; `-` is stdout. Default: the input's path plus `.results.jsonl`; required when the input is stdin."""
     output_format: OutputFormat = attrs.field(
@@ -185,6 +200,11 @@ class RunOptions:
     """Most tokens of all calls of the journal, input and output together, 1 or more. Default: None, no cap."""
 
     def __attrs_post_init__(self) -> None:
+        if self.shard is not None:
+            for name in ("output", "journal"):
+                path = getattr(self, name)
+                if path not in {None, STREAM}:
+                    object.__setattr__(self, name, to_shard(self.shard).path_of(path))
         if self.model is not None and self.escalate:
             raise ConfigurationError(
                 "--model and --escalate: give one of them; the first of --escalate is called first"

@@ -25,6 +25,7 @@ from .._core.escalation import MAY_COUNT, EscalationPolicy
 from .._core.exceptions import ConfigurationError, MissingExtraError, MissingKeyError
 from .._core.model_settings import SETTINGS
 from .._core.request import Request, has_system_text, overridden
+from .._core.shards import to_shard
 from ..abc import LLMCallStrategy
 from ..files import Input, InputRecord, open_input
 from ..files.output import OutputError, check_folder
@@ -252,6 +253,7 @@ def open_checked_input(
         skip_empty=options.skip_empty,
         limit=options.limit,
         sample=options.sample,
+        shard=None if options.shard is None else to_shard(options.shard),
         strict=options.strict,
         visit=visit_each,
         objection=partial(_objection, options, strategy, _providers(options)),

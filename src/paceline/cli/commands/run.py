@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
+from ..._core.exceptions import ConfigurationError
+from ..._core.shards import AUTO, tasks_of_job
 from ...abc import BaseObserver
 from ...files.lines import is_terminal
 from ...files.types import STREAM
@@ -29,6 +32,8 @@ def run(options: RunOptions, arguments: RunArguments | ResumeArguments) -> int:
         ConfigurationError: The run cannot start; nothing was called.
         JournalError: The journal cannot be used; nothing was called.
     """
+    if isinstance(arguments, RunArguments):
+        _print_notes_on_shards(options, arguments)
     if is_terminal(options.input):
         print_message("reading from the terminal; end with Ctrl-D")
     if arguments.dry_run:
@@ -53,6 +58,23 @@ def run(options: RunOptions, arguments: RunArguments | ResumeArguments) -> int:
         selection = f"--sample {options.sample}" if options.sample else f"--limit {options.limit}"
         print_message(f"the same command without {selection} keeps these results and runs the rest")
     return code
+
+
+def _print_notes_on_shards(options: RunOptions, arguments: RunArguments) -> None:
+    """Say what may surprise about this process' share of the input."""
+    if options.shard is None:
+        with suppress(ConfigurationError):  # variables of a scheduler concern this run only if it is asked to read them
+            for task in tasks_of_job(os.environ):
+                if task.count != 1:
+                    print_message(
+                        f"this is task {task.index} of {task.scheduler} ({task.variables}), and it runs all rows of the input, as each task "
+                        f"does; --shard auto{'' if task.count else '/COUNT'} gives it its part"
+                    )
+        return
+    if arguments.shard is not None and arguments.shard.strip().lower().startswith(AUTO):
+        print_message(f"shard {options.shard}, by {', '.join(task.variables for task in tasks_of_job(os.environ))}")
+    if options.max_cost or options.max_total_tokens is not None:
+        print_message(f"the budget is that of shard {options.shard} alone; each shard has its own")
 
 
 def _print_plan(options: RunOptions, *, as_json: bool) -> int:
