@@ -200,11 +200,7 @@ class RunOptions:
     """Most tokens of all calls of the journal, input and output together, 1 or more. Default: None, no cap."""
 
     def __attrs_post_init__(self) -> None:
-        if self.shard is not None:
-            for name in ("output", "journal"):
-                path = getattr(self, name)
-                if path not in {None, STREAM}:
-                    object.__setattr__(self, name, to_shard(self.shard).path_of(path))
+        self._name_files_by_shard()
         if self.model is not None and self.escalate:
             raise ConfigurationError(
                 "--model and --escalate: give one of them; the first of --escalate is called first"
@@ -239,6 +235,12 @@ class RunOptions:
             )
         if self.input == STREAM:
             raise ConfigurationError(f"{option}: needs an input file, as its rows are read again: not -")
+
+    def _name_files_by_shard(self) -> None:
+        for name in ("output", "journal"):
+            path = getattr(self, name)
+            if self.shard is not None and path not in {None, STREAM}:
+                object.__setattr__(self, name, to_shard(self.shard).path_of(path))
 
     @property
     def models(self) -> tuple[str, ...]:
