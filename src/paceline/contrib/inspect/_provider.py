@@ -16,7 +16,7 @@ from typing import Any, ClassVar
 
 from ..._core.config import ProcessorConfig
 from ..._core.exceptions import CallError, ConfigurationError, MissingExtraError
-from ..._core.fault import FaultKind, FaultReason
+from ..._core.fault import Fault, FaultKind, FaultReason
 from ..._core.results import WorkItemResult
 from ..._core.usage import TokenUsage
 from ..chat_forms import gemini
@@ -114,7 +114,7 @@ class PacelineAPI(ModelAPI):
         request, ignored = self._model.request(conversation, messages)
         self._warn_of(ignored)
         result = await self._threads.call(self._model.strategy, request, timeout=config.timeout)
-        output = self._failed(result) if result.error is not None else await self._output(result)
+        output = await self._output(result) if result.error is None else self._failed(result.error, result.usage)
         output.usage = _usage_of(result, output.usage)
         reply = result.output if isinstance(result.output, dict) else {"text": result.output}
         return output, ModelCall.create(request=dict(request.body), response=reply)
@@ -158,23 +158,18 @@ class PacelineAPI(ModelAPI):
             case _:
                 return await _openai_output(reply, name)
 
-    def _failed(self, result: WorkItemResult[Any]) -> ModelOutput:
+    def _failed(self, fault: Fault, usage: TokenUsage) -> ModelOutput:
         """Return the output of a prompt that was not answered as it is too long or not allowed; raise any other fault."""
-        try:
-            result.unwrap()
-        except CallError as error:
-            said = "" if error.fault is None else error.fault.message
-            if error.reason is FaultReason.TOO_LARGE:
-                return ModelOutput.from_content(self._model.name, said, stop_reason="model_length")
-            if error.kind is FaultKind.REFUSED:
-                return ModelOutput.from_content(
-                    self._model.name,
-                    error.answer or "",
-                    stop_reason="content_filter",
-                    stop_details=StopDetails(explanation=said),
-                )
-            raise
-        raise AssertionError("a failed result raises")
+        if fault.reason is FaultReason.TOO_LARGE:
+            return ModelOutput.from_content(self._model.name, fault.message, stop_reason="model_length")
+        if fault.kind is FaultKind.REFUSED:
+            return ModelOutput.from_content(
+                self._model.name,
+                fault.answer or "",
+                stop_reason="content_filter",
+                stop_details=StopDetails(explanation=fault.message),
+            )
+        raise CallError(f"{self.model_name}: {fault}", kind=fault.kind, reason=fault.reason, usage=usage)
 
     def max_connections(self) -> int:
         """Return how many samples may wait for an answer at once, where inspect's adaptive bound is off."""
