@@ -65,7 +65,7 @@ lowest: $(LOWEST_UV)  ## the quick tests with the oldest versions that pyproject
 	PACELINE_SEARCH=quick .venvs/lowest/bin/python -m pytest -q -n auto -m "not slow" $(LOWEST)
 
 lock: ## write constraints.txt again (with uv)
-	uv pip compile --quiet --upgrade pyproject.toml --all-extras --group dev --universal \
+	uv pip compile --quiet --upgrade pyproject.toml --extra all --group dev --universal \
 		--no-header --no-annotate --no-emit-index-url --output-file constraints.txt
 
 docs: $(VENV)/.dev  ## build the documentation site into build/docs, offline; warnings are errors
