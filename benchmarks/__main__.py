@@ -11,6 +11,7 @@ from collections.abc import Callable, Collection
 from functools import partial
 from pathlib import Path
 
+from . import estimate as quotes
 from . import faults as faulty_items
 from . import long_batch, ratios, savings
 from . import report as pages
@@ -36,6 +37,7 @@ _BENCHMARKS = (
     "faults",
     "scale",
     "report",
+    "estimate",
     "suites",
     "sight",
 )
@@ -103,6 +105,7 @@ def _measure(name: str, arguments: argparse.Namespace) -> str:
             f"{benchmark_suites.suites(arguments.rounds, arguments.items, arguments.suite_items, report=_report)}"
         ),
         "sight": lambda: f"{about(seen)}\n\n{seen.sight(arguments.rounds, arguments.items, report=_report)}",
+        "estimate": lambda: f"{about(quotes)}\n\n{quotes.estimate()}",
         "scale": lambda: f"{about(large)}\n\n{large.scale(arguments.waiting_items, arguments.items, report=_report)}",
     }
     return measures[name]()

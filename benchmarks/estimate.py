@@ -1,16 +1,14 @@
-"""Estimate: how often the range of an estimate contains the truth, after a pilot of 20 calls.
+"""How often the range of an estimate contains the truth, on simulated batches: `python -m benchmarks estimate`.
 
-    python -m benchmarks.estimate [--batches 200] [--pilot 20]
-
-Each batch has its own distributions, drawn at random: sizes of the prompts and lengths of the answers (lognormal with a heavy tail, Pareto,
-two kinds of items, nearly equal ones), output that depends on the prompt or not, an instruction, invalid answers that are repeated, and
-half of them a ladder of models whose upper step costs up to 20 times as much. A pilot of random items is observed; the truth is what all
-items together take.
+Each batch has its own distributions, drawn at random: 300 to 10,000 prompts, sizes of prompts and answers (nearly equal, lognormal, lognormal
+with a heavy tail, Pareto, two kinds of items), answers that depend on the prompt or not, an instruction, invalid answers that are called for again.
+Half of them have a ladder whose upper step costs 4 to 20 times as much. A pilot of random items is observed; the truth is the cost of all
+items together, the pilot's included.
 """
 
 from __future__ import annotations
 
-import argparse
+import math
 from collections import Counter
 from collections.abc import Callable
 from random import Random
@@ -19,6 +17,10 @@ from paceline import Price, TokenUsage
 from paceline._core.forecast import SeenItem, Step, forecast
 from paceline._core.ranges import Range
 
+from .table import table
+
+PILOT = 20
+TARGET = 0.9
 SHAPES = ("even", "lognormal", "heavy", "pareto", "two kinds")
 
 
@@ -41,9 +43,9 @@ def shape(random: Random, name: str, middle: float) -> Callable[[], float]:
 class Batch:
     """A simulated batch: what each item takes of each model."""
 
-    def __init__(self, seed: int) -> None:
+    def __init__(self, seed: int, most_items: int = 10_000) -> None:
         random = Random(seed)
-        self.count = int(10 ** random.uniform(2.5, 4))
+        self.count = int(10 ** random.uniform(2.5, math.log10(most_items)))
         size = shape(random, random.choice(SHAPES), 10 ** random.uniform(2, 4))
         output = shape(random, random.choice(SHAPES), 10 ** random.uniform(1, 3))
         follows = random.random() < 0.4
@@ -96,12 +98,12 @@ class Batch:
         return found.plus(known)
 
 
-def measure(batches: int, pilot: int, first: int = 0) -> tuple[float, float, float, float]:
+def measure(batches: int, pilot: int, first: int = 0, most_items: int = 10_000) -> tuple[float, float, float, float]:
     """Return the share of batches in whose range the truth is, the shares below and above, and the median width, high over low."""
     below = above = 0
     widths = []
     for seed in range(first, first + batches):
-        batch = Batch(seed)
+        batch = Batch(seed, most_items)
         truth, found = batch.truth(), batch.estimate(pilot)
         below += truth < found.low
         above += truth > found.high
@@ -109,18 +111,13 @@ def measure(batches: int, pilot: int, first: int = 0) -> tuple[float, float, flo
     return 1 - (below + above) / batches, below / batches, above / batches, sorted(widths)[batches // 2]
 
 
-def main() -> None:
-    """Print the measurements as a table."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--batches", type=int, default=200)
-    parser.add_argument("--pilot", type=int, nargs="*", default=[0, 5, 20, 100])
-    parser.add_argument("--first", type=int, default=0, help="seed of the first batch")
-    arguments = parser.parse_args()
-    print("| pilot | truth in the range | below it | above it | high / low, median |\n|---|---|---|---|---|")
-    for pilot in arguments.pilot:
-        inside, below, above, width = measure(arguments.batches, pilot, arguments.first)
-        print(f"| {pilot} | {inside:.1%} | {below:.1%} | {above:.1%} | {width:.2f} |")
-
-
-if __name__ == "__main__":
-    main()
+def estimate(batches: int = 200) -> str:
+    """Return the measurements as a table, with the target under it."""
+    rows, reached = [], 0.0
+    for pilot in (0, 5, PILOT, 100):
+        inside, below, above, width = measure(batches, pilot)
+        rows.append([f"{pilot}", f"{inside:.1%}", f"{below:.1%}", f"{above:.1%}", f"{width:.1f}"])
+        reached = inside if pilot == PILOT else reached
+    shown = table(["pilot", "truth in the range", "below it", "above it", "high / low, median"], rows)
+    met = "met" if reached >= TARGET else "**MISSED**"
+    return f"{shown}\n\nTarget: in the range in {TARGET:.0%} of {batches} batches after a pilot of {PILOT}. {reached:.1%}: {met}."

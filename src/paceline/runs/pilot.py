@@ -97,7 +97,7 @@ def _needs_calls(options: RunOptions, pilot: int) -> bool:
         return True
     with JournalReader(path) as reader:
         counts = reader.counts()
-    if counts.total <= pilot:
+    if counts.total < pilot or (counts.total == pilot and counts.pending):
         return True
     if not counts.settled:
         raise ConfigurationError(

@@ -71,7 +71,7 @@ class Observations:
     """What a journal has of items: what they took from the journal, and the sizes of their prompts from the input.
 
     Args:
-        reader: Reads the journal; None: there is none.
+        reader: Reads the journal; None: it does not exist yet.
     """
 
     def __init__(self, reader: JournalReader | None) -> None:
