@@ -18,7 +18,12 @@ def test_an_estimate_needs_no_key_and_fits_a_terminal(paceline, jsonl):
     lines = run.out.splitlines()
     assert "calls     50" in lines
     assert "estimate  a guess from the sizes of the prompts" in lines
-    for words in (r"tokens    .+ \(.+ to .+\) in", r"cost      \$.+ \(\$.+ to \$.+\)", r"batch API \$.+", r"time      .+"):
+    for words in (
+        r"tokens    .+ \(.+ to .+\) in",
+        r"cost      \$.+ \(\$.+ to \$.+\)",
+        r"batch API \$.+",
+        r"time      .+",
+    ):
         assert re.search(f"^{words}$", run.out, re.MULTILINE), words
     assert max(map(len, lines[1:])) <= 90
 
@@ -37,7 +42,9 @@ def test_a_pilot_is_kept_for_the_run_and_narrows_the_ranges(paceline, jsonl, tmp
     assert (run.code, found["calls"], found["seen"]) == (0, 30, 20)
     assert "pilot: 20 items in" in run.err
     assert found["cost"]["high"] / found["cost"]["low"] < guess["cost"]["high"] / guess["cost"]["low"]
-    assert paceline("estimate", *given, "--pilot", 20).err == "paceline: no pilot: the journal has as many items already\n"
+    assert (
+        paceline("estimate", *given, "--pilot", 20).err == "paceline: no pilot: the journal has as many items already\n"
+    )
     done = paceline("run", *given, "-q", "--json")
     assert done.code == 0
     assert "30 items are added to the 20 of the journal" in done.err
@@ -45,7 +52,9 @@ def test_a_pilot_is_kept_for_the_run_and_narrows_the_ranges(paceline, jsonl, tmp
 
 def test_a_table_of_the_run_in_a_config_file_holds_for_its_estimate(paceline, jsonl, tmp_path):
     jsonl(10)
-    (tmp_path / "p.toml").write_text(f'[run]\nmodel = "{FAST}"\noutput = "o.jsonl"\ndry-run = true\n[estimate]\npilot = 4\n')
+    (tmp_path / "p.toml").write_text(
+        f'[run]\nmodel = "{FAST}"\noutput = "o.jsonl"\ndry-run = true\n[estimate]\npilot = 4\n'
+    )
     run = paceline("estimate", tmp_path / "in.jsonl", "--config", tmp_path / "p.toml", *PRICE, "--json")
     assert (run.code, run.rows[0]["seen"]) == (0, 4)
     assert (tmp_path / "o.jsonl.journal").exists()
