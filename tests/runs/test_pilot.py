@@ -71,7 +71,7 @@ def test_a_finished_run_has_nothing_left_to_pay_for(options):
 
 def test_a_pilot_without_an_answer_is_an_error_that_quotes_the_provider(options, service):
     service.says(Answer({"error": {"message": "no such model"}}, status=404))
-    with pytest.raises(ConfigurationError, match="the pilot has no answer to learn from: .*no such model"):
+    with pytest.raises(ConfigurationError, match=r"the pilot has no answer to learn from: .*no such model"):
         runs.estimate(options(), pilot=5)
 
 
