@@ -34,6 +34,7 @@ from .options import (
     FailedArguments,
     FilePath,
     FileRunArguments,
+    MergeArguments,
     ReportArguments,
     ResultsArguments,
     ResumeArguments,
@@ -276,6 +277,24 @@ def results(journal: _Journal, /, options: ResultsArguments) -> int:  # noqa: D4
     from .commands import results as verb  # noqa: PLC0415 - see above
 
     return verb.results(_path(journal), _restored(options))
+
+
+@app.command(sort_key=3, help_epilogue="")
+def merge(  # noqa: D417 - options have their own help
+    *journals: Annotated[FilePath, Parameter(name="JOURNAL", show_default=False)], options: MergeArguments
+) -> int:
+    """Merge the results of all shards into one file, in the order of the input.
+
+    Args:
+        journals: Journals of the shards, their outputs, a folder, a pattern, or the output that --shard was given.
+    """
+    from .commands import merge as verb  # noqa: PLC0415 - see above
+
+    if not journals:
+        raise UsageError(
+            "JOURNAL is missing: name the journals of the shards, their folder, or the output that --shard was given"
+        )
+    return verb.merge([_path(journal) for journal in journals], _restored(options))
 
 
 @app.command(sort_key=4, help_epilogue="")

@@ -347,8 +347,8 @@ class ResumeArguments(_StartArguments, _DryRunArgument):
 
 @Parameter(name="*")
 @attrs.frozen(kw_only=True)
-class ResultsArguments:
-    """Arguments of `results`."""
+class MergeArguments:
+    """Arguments of `merge`."""
 
     output: Annotated[FilePath, Parameter(metavar="FILE", alias="-o")]
     """File for the results; - for stdout."""
@@ -358,14 +358,21 @@ class ResultsArguments:
     """Type of the file: jsonl, csv or parquet. [default: by name, else jsonl]"""
     output_format: Annotated[RowFormat, Parameter(**_FORMAT)] = "own"
     """Format of JSONL: own, openai, gemini, anthropic."""
-    in_order: Annotated[bool, Parameter(**_FLAG)] = False
-    """Order rows as in the input, not by completion."""
     only: Annotated[Literal["succeeded", "failed", "all"], Parameter(metavar="WHICH", show_choices=False)] = "all"
     """Results to export: succeeded, failed or all."""
     raw_csv: Annotated[bool, Parameter(**_FLAG)] = False
     """Keep texts such as =1+1 unescaped in CSV."""
     overwrite: Annotated[bool, Parameter(**_FLAG)] = False
     """Replace an output that has content."""
+
+
+@Parameter(name="*")
+@attrs.frozen(kw_only=True)
+class ResultsArguments(MergeArguments):
+    """Arguments of `results`."""
+
+    in_order: Annotated[bool, Parameter(**_FLAG)] = False
+    """Order rows as in the input, not by completion."""
 
 
 @Parameter(name="*")

@@ -297,6 +297,20 @@ class JournalReader:
             pages = iter(lambda: rows.fetchmany(_FETCH_SIZE), [])
             yield from self._sound(chain.from_iterable(pages), damage.RESULT, "results")
 
+    def result_places(self, *, failed: bool = False) -> Iterator[int]:
+        """Yield the places in the input of the items with a result, one for each of `rows` in the order of the input.
+
+        Args:
+            failed: Whether to yield only those of results without an output.
+        """
+        query = (
+            "SELECT IFNULL(place, 0) FROM results r JOIN items i USING (item) "  # noqa: S608 - constants
+            f"WHERE NOT i.gone {'AND r.kind IS NOT NULL' if failed else ''} ORDER BY i.place, i.item"
+        )
+        with self._as_journal_errors():
+            for (place,) in self._sound(self._db.execute(query), damage.PLACE, "items"):
+                yield place
+
     def pending_ids(self) -> Iterator[str]:
         """Yield the ids of items without a result, in the order of the input."""
         query = "SELECT id FROM items WHERE NOT gone AND item NOT IN (SELECT item FROM results) ORDER BY place, item"

@@ -9,6 +9,7 @@ run       answer every prompt of a file; resume makes the calls that are missing
 status    how far a batch has come, also while it runs
 report    what a batch cost, took and was limited by, as figures; write_report as a page
 export    the results of a journal as JSONL, CSV or Parquet
+merge     the results of all shards of an input, in its order
 failed    the prompts of failed items as a new input
 
 Each function takes a frozen record of options and returns a frozen record. Nothing is printed, no signal handler is installed, and the process
@@ -45,6 +46,9 @@ if TYPE_CHECKING:
     from .journal_status import status as status
     from .journal_watch import JournalMoment as JournalMoment
     from .journal_watch import JournalWatch as JournalWatch
+    from .merged import MergeReport as MergeReport
+    from .merged import UnfinishedShard as UnfinishedShard
+    from .merged import merge as merge
     from .options import ResumeOptions as ResumeOptions
     from .options import RunOptions as RunOptions
     from .pilot import estimate as estimate
@@ -69,6 +73,7 @@ _HOMES = {
     "JournalState": "journal_comparison",
     "JournalStatus": "journal_status",
     "JournalSummary": "run_report",
+    "MergeReport": "merged",
     "JournalWatch": "journal_watch",
     "PlannedModel": "dry_run",
     "RegisteredInput": "journal_facts",
@@ -81,10 +86,12 @@ _HOMES = {
     "RunProgress": "progress",
     "RunReport": "run_report",
     "RunSummary": "journal_status",
+    "UnfinishedShard": "merged",
     "WrittenOutput": "journal_facts",
     "estimate": "pilot",
     "export": "journal_export",
     "failed": "failed_prompts",
+    "merge": "merged",
     "plan": "dry_run",
     "report": "journal_report",
     "resume": "resumption",
@@ -110,6 +117,7 @@ __all__ = [
     "JournalStatus",
     "JournalSummary",
     "JournalWatch",
+    "MergeReport",
     "PlannedModel",
     "RegisteredInput",
     "ReportOptions",
@@ -121,10 +129,12 @@ __all__ = [
     "RunProgress",
     "RunReport",
     "RunSummary",
+    "UnfinishedShard",
     "WrittenOutput",
     "estimate",
     "export",
     "failed",
+    "merge",
     "plan",
     "report",
     "resume",

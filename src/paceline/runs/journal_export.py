@@ -66,7 +66,7 @@ def export(journal: str | PathLike[str], options: ExportOptions) -> ExportReport
                 atomic_file(options.output, overwrite=options.overwrite, keep=keep) as descriptor,
             ):
                 if options.file_format is ExportFormat.JSONL:
-                    count = _write_lines(_selected(reader, options), options, descriptor)
+                    count = write_lines(_selected(reader, options), options, descriptor)
                 else:
                     form = OutputFormat(options.file_format.value)
                     write_table(rows, options.output, descriptor, form, fields=_fields(reader), raw_csv=options.raw_csv)
@@ -108,8 +108,8 @@ def _fields(reader: JournalReader) -> list[str]:
     return [] if options is None else fields_of(options)
 
 
-def _write_lines(rows: Iterable[ResultRow], options: ExportOptions, descriptor: int) -> int:
-    """Write results as lines; return their number."""
+def write_lines(rows: Iterable[ResultRow], options: ExportOptions, descriptor: int) -> int:
+    """Write results as lines to an open file; return their number."""
     output = Output(options.output, descriptor)
     lines = map(encoder(options.output_format), rows)
     while some := list(islice(lines, ROWS_AT_ONCE)):

@@ -96,3 +96,67 @@ def test_a_shard_that_cannot_be_meant_is_refused_before_anything_is_written(shar
 
 def test_a_budget_of_a_shard_is_said_to_be_its_own(shared):
     assert "the budget is that of shard 0/3 alone" in shared("0/3", "--max-total-tokens", "1000000").err
+
+
+def merged(paceline, tmp_path, *paths, output="all.jsonl", code=0):
+    run = paceline("merge", *paths, "-o", tmp_path / output)
+    assert run.code == code, run.err
+    return run
+
+
+def test_merged_shards_have_all_rows_in_the_order_of_the_input(shared, paceline, tmp_path):
+    for index in range(3):
+        shared(f"{index}/3")
+    output, journal = tmp_path / "out-00000-of-00003.jsonl", tmp_path / "out-00002-of-00003.jsonl.journal"
+    ways = [
+        [tmp_path / "out.jsonl"],
+        [tmp_path],
+        [tmp_path / "out-*"],
+        [tmp_path / "out-*.journal"],
+        [output, tmp_path / "out-00001-of-00003.jsonl", journal, journal],
+        [*tmp_path.glob("out-*")],
+    ]
+    for number, paths in enumerate(ways):
+        run = merged(paceline, tmp_path, *paths, output=f"all{number}.jsonl")
+        assert [row["id"] for row in rows_of(tmp_path / f"all{number}.jsonl")] == [f"q{i}" for i in range(10)], paths
+        assert run.err == f"paceline: {tmp_path / f'all{number}.jsonl'}: 10 rows of 3 shards\n"
+    merged(paceline, tmp_path, tmp_path / "out.jsonl", output="all.csv")
+    assert len((tmp_path / "all.csv").read_text().splitlines()) == 11
+
+
+def test_a_merged_output_may_have_the_name_that_the_shards_were_given(shared, paceline, tmp_path):
+    for index in range(2):
+        shared(f"{index}/2")
+    for _ in range(2):
+        assert paceline("merge", tmp_path / "out.jsonl", "-o", tmp_path / "out.jsonl", "--overwrite").code == 0
+        assert len(rows_of(tmp_path / "out.jsonl")) == 10
+
+
+def test_missing_shards_and_rows_are_named(shared, paceline, tmp_path):
+    shared("2/4")
+    shared("0/4", "--max-total-tokens", "1")
+    run = merged(paceline, tmp_path, tmp_path, code=1)
+    assert "2 shards are missing: 1/4, 3/4" in run.err
+    assert "3 rows of shard 0/4 have no result, the first is 'q0'; resume with: paceline resume" in run.err
+    assert [row["id"] for row in rows_of(tmp_path / "all.jsonl")] == ["q2", "q6"]
+
+
+def test_what_is_not_a_set_of_shards_of_one_input_is_not_merged(shared, paceline, tmp_path):
+    shared("0/2")
+    shared("1/3")
+    shared(None, output="plain.jsonl")
+    shared("1/2", "--limit", "9", output="b.jsonl")
+    shared("0/2", output="c.jsonl")
+    first = tmp_path / "out-00000-of-00002.jsonl"
+    for other, why in {
+        "out-00001-of-00003.jsonl": "are shards 0/2 and 1/3, which do not belong together",
+        "plain.jsonl": "is not the journal of a shard",
+        "b-00001-of-00002.jsonl": "are shards of different inputs",
+        "c-00000-of-00002.jsonl": "are both shard 0/2",
+        "missing.jsonl": "there is no journal",
+    }.items():
+        run = merged(paceline, tmp_path, first, tmp_path / other, code=2)
+        assert why in run.err
+        assert len(run.err.splitlines()) == 1
+    assert "is the output of shard 0/2" in paceline("merge", first, "-o", first, "--overwrite").err
+    assert not (tmp_path / "all.jsonl").exists()
