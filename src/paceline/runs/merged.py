@@ -123,10 +123,10 @@ def journals_of(paths: Iterable[str | PathLike[str]]) -> list[str]:
         ConfigurationError: A path stands for no journal.
     """
     found: dict[str, str] = {}
-    for path in map(os.fspath, paths):
+    for path in (os.fspath(one) for one in paths):
         journals = _journals_at(path)
         if not journals:
-            raise ConfigurationError(f"{path}: there is no journal; name journals, their outputs or their folder")
+            raise ConfigurationError(f"{path}: no journal is there; name journals, their outputs or their folder")
         for journal in journals:
             found.setdefault(os.path.realpath(journal), journal)
     if not found:

@@ -153,7 +153,7 @@ def test_what_is_not_a_set_of_shards_of_one_input_is_not_merged(shared, paceline
         "plain.jsonl": "is not the journal of a shard",
         "b-00001-of-00002.jsonl": "are shards of different inputs",
         "c-00000-of-00002.jsonl": "are both shard 0/2",
-        "missing.jsonl": "there is no journal",
+        "missing.jsonl": "no journal is there",
     }.items():
         run = merged(paceline, tmp_path, first, tmp_path / other, code=2)
         assert why in run.err
