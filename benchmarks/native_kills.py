@@ -49,6 +49,9 @@ class Round:
     jobs_twice: int
     """Jobs with a marker that another job has, too."""
     billed_twice: int
+    """Rows that were billed in two jobs, or in a job and online."""
+    calls_again: int
+    """Calls that were in flight at a kill, and were made again: of any run, and no matter of batch jobs."""
     billed_in_jobs: int
     billed_online: int
 
@@ -115,7 +118,8 @@ def kill_rounds(provider: str, *, kills: int, rows: int, seed: int, by: float | 
         duplicates=duplicates,
         jobs=counted.jobs,
         jobs_twice=sum(number - 1 for number in counted.jobs_by_label.values()),
-        billed_twice=sum(number - 1 for number in counted.billed.values()),
+        billed_twice=sum(number + (prompt in counted.online) > 1 for prompt, number in counted.in_jobs.items()),
+        calls_again=sum(number - 1 for number in counted.online.values()),
         billed_in_jobs=counted.billed_in_jobs,
         billed_online=counted.billed_online,
     )

@@ -113,6 +113,7 @@ def test_without_a_deadline_expired_rows_go_into_another_job_and_nothing_is_call
         assert server.statistics().billed == dict.fromkeys(prompts(16), 1)
 
 
+@pytest.mark.parametrize("provider", ["openai", "anthropic"])
 def test_a_job_whose_creation_was_not_answered_is_not_created_again(start, provider):
     with NativeServer(NativeService(seconds=0.3, lost_creates=1)) as server:
         report = start(server, *prompts(4), provider=provider)
@@ -148,12 +149,12 @@ def test_only_rows_that_the_budget_has_room_for_are_put_into_a_job(start):
     assert any("the budget of $0.0006 has no room for more rows" in text for text in messages)
 
 
-def test_a_row_that_the_provider_rejects_is_a_failed_item(start, provider):
+def test_a_row_that_the_provider_rejects_is_a_failed_item(start):
     def answer(prompt):
         return (400, "it is too long") if prompt == "prompt 1" else (200, "good")
 
     with NativeServer(NativeService(seconds=0.1, answer=answer)) as server:
-        report = start(server, *prompts(3), provider=provider)
+        report = start(server, *prompts(3))
     row = rows_of(report)["q1"]
     assert (row["success"], row["error"]["kind"]) == (False, "rejected")
     assert "too long" in row["error"]["message"]

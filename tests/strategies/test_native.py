@@ -7,7 +7,7 @@ import json
 from contextlib import asynccontextmanager
 
 import pytest
-from anyio import sleep
+from anyio import fail_after, sleep
 
 import paceline
 from paceline import CallError
@@ -237,3 +237,27 @@ async def test_requests_of_a_batch_file_are_rows_as_they_are():
 def test_a_model_without_a_batch_api_says_so(model):
     with pytest.raises(ConfigurationError, match="has no batch API that can be used here"):
         paceline.model(model).native_batch()
+
+
+@pytest.mark.parametrize(
+    ("name", "path"), [("openai:gpt-4o-mini", "/v1"), ("anthropic:claude-haiku-4-5", "/anthropic")]
+)
+async def test_a_server_of_another_maker_answers_every_row(llmock, name, path):
+    strategy = paceline.model(f"{name}@{llmock}{path}", api_key="key-of-native-batches")
+    await strategy.prepare()
+    try:
+        batch = strategy.native_batch()
+        created_here = await created(batch, ["one", "two"])
+        with fail_after(30):
+            while (look := await batch.look(created_here)).outcome is None:
+                await sleep(0.2)
+        assert look.outcome is Outcome.COMPLETED
+        answers = await answers_of(batch, created_here)
+        assert sorted(answers) == ["mark-0", "mark-1"]
+        for answer in answers.values():
+            with batch.replayed(answer.status, answer.body):
+                text, usage = await copy.copy(strategy).execute("one", 1, 5.0)
+            assert text
+            assert usage.output_tokens > 0
+    finally:
+        await strategy.cleanup()

@@ -96,12 +96,25 @@ class NativeStatistics:
     """Jobs that were created."""
     jobs_by_label: Mapping[str, int]
     """The same by their label, of the providers that show one."""
-    billed: Mapping[str, int]
-    """How often each prompt was billed, in jobs and online."""
-    billed_in_jobs: int
-    """Rows of jobs that were billed."""
-    billed_online: int
-    """Calls that were billed."""
+    in_jobs: Mapping[str, int]
+    """How often each prompt was billed in jobs."""
+    online: Mapping[str, int]
+    """How often each prompt was billed in calls. A call that was in flight when the caller was killed is billed, and made again."""
+
+    @property
+    def billed(self) -> Mapping[str, int]:
+        """How often each prompt was billed."""
+        return Counter(self.in_jobs) + Counter(self.online)
+
+    @property
+    def billed_in_jobs(self) -> int:
+        """Rows of jobs that were billed."""
+        return sum(self.in_jobs.values())
+
+    @property
+    def billed_online(self) -> int:
+        """Calls that were billed."""
+        return sum(self.online.values())
 
 
 class NativeJobs:
@@ -205,7 +218,6 @@ class NativeJobs:
             return NativeStatistics(
                 jobs=len(self._jobs),
                 jobs_by_label=Counter(job.label for job in self._jobs.values() if job.label),
-                billed=in_jobs + self._online,
-                billed_in_jobs=in_jobs.total(),
-                billed_online=self._online.total(),
+                in_jobs=in_jobs,
+                online=Counter(self._online),
             )
