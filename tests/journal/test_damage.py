@@ -73,7 +73,7 @@ def read_all(journal, folder):
         list(reader.pending_ids())
         reader.counts(), reader.messages(), reader.models(), reader.runs(), reader.pace(), reader.strategies()
         reader.identities(), reader.knowledge(), reader.places(settled=True), reader.writer(), reader.known()
-        reader.items(["q0", "q1"]), reader.shared(1), reader.progress_of(1)
+        reader.items(["q0", "q1"]), reader.shared(1), reader.progress_of(1), reader.item_uses(3)
     render_status(status(journal))
     render(report(journal, with_text=True))
     with pace_of(journal) as pace:
