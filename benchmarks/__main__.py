@@ -16,6 +16,7 @@ from . import faults as faulty_items
 from . import long_batch, ratios, savings
 from . import report as pages
 from . import scale as large
+from . import shared_quota as shared
 from . import sight as seen
 from . import suites as benchmark_suites
 from . import typed as typed_answers
@@ -40,6 +41,7 @@ _BENCHMARKS = (
     "estimate",
     "suites",
     "sight",
+    "shared-quota",
 )
 
 
@@ -106,6 +108,7 @@ def _measure(name: str, arguments: argparse.Namespace) -> str:
         ),
         "sight": lambda: f"{about(seen)}\n\n{seen.sight(arguments.rounds, arguments.items, report=_report)}",
         "estimate": lambda: f"{about(quotes)}\n\n{quotes.estimate()}",
+        "shared-quota": lambda: f"{about(shared)}\n\n{shared.shared_quota(report=_report)}",
         "scale": lambda: f"{about(large)}\n\n{large.scale(arguments.waiting_items, arguments.items, report=_report)}",
     }
     return measures[name]()

@@ -13,7 +13,7 @@ _FRAME = """# Benchmarks
 
 These tables show what paceline costs in addition to the calls it makes, next to its peers in the same run. `make bench` prints them;
 `python -m benchmarks --write docs/benchmarks.md` rewrites this page. Name one benchmark (`overhead`, `memory`, `journal`,
-`stages`, `long-batch`, `typed`, `clients`, `savings`, `faults`, `scale`, `report`, `estimate`, `suites`, `sight`) before `--write` to rewrite only its section.
+`stages`, `long-batch`, `typed`, `clients`, `savings`, `faults`, `scale`, `report`, `estimate`, `suites`, `sight`, `shared-quota`) before `--write` to rewrite only its section.
 
 The numbers are from one machine on one day, which may have had other work to do: trust the ratios. Under each table its targets stand, and
 whether they are met. `make bench-check` measures ratios again, and fails if one is 30 % higher than the one that is stored in
@@ -35,6 +35,7 @@ _TITLES = {
     "estimate": "The range of an estimate",
     "suites": "Suites",
     "sight": "What it costs to see a batch",
+    "shared-quota": "One quota, many processes",
 }
 
 

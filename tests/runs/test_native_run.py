@@ -167,7 +167,7 @@ def test_a_row_that_failed_in_passing_goes_into_another_job(start):
         return (500, "try again") if prompt == "prompt 1" and len(seen) < 1 else (200, "good")
 
     with NativeServer(NativeService(seconds=0.1, answer=answer)) as server:
-        hooks = {"on_message": lambda text: seen.append(text) if "2 of 3 rows were answered" in text else None}
+        hooks = {"on_message": lambda text: seen.append(text) if "2 of 3 rows answered" in text else None}
         report = start(server, *prompts(3), hooks=hooks)
         assert server.statistics().jobs == 2
     assert report.journal.counts.succeeded == 3

@@ -18,8 +18,13 @@ _LARGE = ((1e9, "B"), (1e6, "M"), (1e4, "k"))  # from 10,000 on three digits are
 _SAME = 1.01  # a range whose bounds differ by less is shown as one figure
 
 
-def estimate_lines(estimate: Estimate) -> Iterator[tuple[str, str]]:
-    """Yield the lines of an estimate, each with its label; an empty label continues the line before."""
+def estimate_lines(estimate: Estimate, *, is_native: bool = False) -> Iterator[tuple[str, str]]:
+    """Yield the lines of an estimate, each with its label; an empty label continues the line before.
+
+    Args:
+        estimate: The estimate.
+        is_native: Whether all calls go through the batch API: then its price counts, and it alone knows the time.
+    """
     if estimate.seen:
         yield "estimate", f"learned from {quantity(estimate.seen, 'item')} of the journal"
     else:
@@ -27,6 +32,19 @@ def estimate_lines(estimate: Estimate) -> Iterator[tuple[str, str]]:
         yield "", "  `paceline estimate ... --pilot 20` narrows it with 20 calls, kept for the run"
     yield "tokens", f"{tokens_text(estimate.input_tokens)} in"
     yield "", f"{tokens_text(estimate.output_tokens)} out"
+    yield from _batch_lines(estimate) if is_native else _online_lines(estimate)
+    if estimate.spent:
+        yield "spent", f"{_usd(estimate.spent)} so far, by the calls that the journal has"
+
+
+def _batch_lines(estimate: Estimate) -> Iterator[tuple[str, str]]:
+    batch, online = estimate.batch_cost, estimate.cost
+    yield "cost", "the price of the batch API is unknown" if batch is None else f"{cost_text(batch)} by the batch API"
+    if online is not None:
+        yield "", f"{cost_text(online)} if all were called online"
+
+
+def _online_lines(estimate: Estimate) -> Iterator[tuple[str, str]]:
     if estimate.cost is None:
         yield "cost", f"unknown, as no price is known of {' and '.join(estimate.unpriced)}; {how_to_price()}"
     else:
@@ -39,8 +57,6 @@ def estimate_lines(estimate: Estimate) -> Iterator[tuple[str, str]]:
         yield "batch API", f"{cost_text(estimate.batch_cost)}, if answers may take a day"
     unknown = "" if estimate.pace_is_known or not estimate.calls else ", if the provider's limits allow it"
     yield "time", f"{time_text(estimate.seconds)}{unknown}"
-    if estimate.spent:
-        yield "spent", f"{_usd(estimate.spent)} so far, by the calls that the journal has"
 
 
 def estimate_data(estimate: Estimate) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from datetime import datetime
 from typing import Any
 
 import attrs
@@ -101,10 +102,20 @@ def _lines(plan: RunPlan) -> Iterator[tuple[str, str]]:
         yield "system", f"{options.system}: {quantity(plan.system_characters, 'character')}{shared}"
     if options.schema is not None:
         yield "schema", f"{options.schema}: {schema_of(options.schema).name}"
-    yield "workers", f"at most {options.max_workers:,}; their number and the pace are found during the run"
+    if options.is_native:
+        rest = (
+            "" if options.by is None else f"; what is not answered in time is called online before {_clock(options.by)}"
+        )
+        yield "sent", f"in jobs of the provider's batch API, whose answers may take a day{rest}"
+    else:
+        yield "workers", f"at most {options.max_workers:,}; their number and the pace are found during the run"
     yield "output", f"{plan.output} ({_STATES[plan.output_state]}), format {options.output_format}"
     yield from _journal_lines(plan)
-    yield from estimate_lines(plan.estimate)
+    yield from estimate_lines(plan.estimate, is_native=options.is_native)
+
+
+def _clock(at: float) -> str:
+    return f"{datetime.fromtimestamp(at).astimezone():%Y-%m-%d %H:%M}"
 
 
 def _model_lines(plan: RunPlan) -> Iterator[tuple[str, str]]:

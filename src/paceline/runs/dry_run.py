@@ -120,6 +120,8 @@ def plan(options: RunOptions) -> RunPlan:
     check_files(options)
     missing: list[str] = []
     strategy = strategy_of(options, on_missing_key=lambda error: missing.append(str(error)))
+    if options.is_native:
+        strategy.native_batch()  # raises if it is missing
     budget_of_run(options, strategy)
     system = "" if options.system is None else system_of(options.system)
     journal = absolute(options.journal_file)

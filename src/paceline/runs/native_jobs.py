@@ -20,6 +20,7 @@ from anyio import Event, fail_after, move_on_after, to_thread
 from .._core.fault import Fault, FaultKind
 from .._core.native import job
 from .._core.native.job import Do, Effect
+from .._core.quantity import quantity
 from ..abc import LLMCallStrategy, NativeAnswer, NativeBatch
 from ..journal.native import NativeTable, StoredJob
 
@@ -101,14 +102,14 @@ class JobRunner:
         return effect
 
     def _report(self, stored: StoredJob, state: job.State) -> None:
-        name = f"batch job of {stored.rows:,} rows"
+        name = f"batch job of {quantity(stored.rows, 'row')}"
         match state:
             case job.Created(id=identity, done=0, is_cancelled=False):
                 self.on_message(f"{name} is at {self.batch.title} as {identity}")
             case job.Created(id=identity, done=done) if done:
-                self.on_message(f"{identity}: {done:,} of {stored.rows:,} rows are answered")
+                self.on_message(f"{identity}: {done:,} of {quantity(stored.rows, 'row')} answered")
             case job.Collected(id=identity, outcome=outcome, answered=answered, message=words):
-                end = f"{identity}: {outcome}, {answered:,} of {stored.rows:,} rows were answered"
+                end = f"{identity}: {outcome}, {answered:,} of {quantity(stored.rows, 'row')} answered"
                 self.on_message(f"{end}: {words}" if words else end)
             case job.NotCreated(message=words) if words:
                 self.on_message(f"{name} was refused by {self.batch.title}: {words}")

@@ -253,7 +253,7 @@ class NativeSource:
         rows = sum(task.stored.rows for task in self._tasks.values())
         if rows:
             self._run.on_message(
-                f"the deadline is near: {quantity(len(self._tasks), 'batch job')} of {rows:,} rows {verb(len(self._tasks))} cancelled, "
+                f"the deadline is near: {quantity(len(self._tasks), 'batch job')} of {quantity(rows, 'row')} {verb(len(self._tasks))} cancelled, "
                 "and what they have not answered is called online"
             )
         for task in self._tasks.values():

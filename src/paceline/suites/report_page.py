@@ -203,7 +203,7 @@ def _items(report: SuiteReport) -> str:
     found = table(caption, columns, [row[: len(columns)] for row in rows], numbers=numbers)
     shown = [item for item in report.items if item.is_shown]
     transcripts = "".join(_transcript(item, names) for item in shown)
-    some = f"{len(shown):,} of {report.item_count:,} items" if len(shown) < report.item_count else "Each item"
+    some = f"{len(shown):,} of {quantity(report.item_count, 'item')}" if len(shown) < report.item_count else "Each item"
     note = f'<h3>Transcript</h3><p class="soft">{some}, with what was asked and answered.</p>' if shown else ""
     return f"<h2>Items</h2><details><summary>Scores of all items</summary>{found}</details>{note}{transcripts}"
 

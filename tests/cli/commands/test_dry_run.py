@@ -306,3 +306,20 @@ def test_a_file_that_is_not_a_journal_is_refused_in_a_dry_run_too(paceline, same
     run = paceline("run", same, "-o", tmp_path / "out.jsonl", "-m", FAST, "--dry-run")
     assert (run.code, run.out) == (2, "")
     assert run.err == f"paceline: {tmp_path}/out.jsonl.journal: is not a journal; name another file\n"
+
+
+def test_the_plan_of_a_native_run_has_the_price_of_the_batch_api_and_no_time(paceline, same, tmp_path, keys):
+    run = paceline(
+        "run", same, "-o", tmp_path / "o", "-m", "gpt-5-mini", "--price", "in=1,out=0", "--native", "--dry-run"
+    )
+    assert "sent      in jobs of the provider's batch API, whose answers may take a day" in run.out
+    assert "if all were called online" in run.out
+    assert not re.search(r"^(workers|time|batch API) ", run.out, re.MULTILINE)
+    run = paceline("run", same, "-o", tmp_path / "o", "-m", "gpt-5-mini", "--within", "6h", "--dry-run")
+    assert "what is not answered in time is called online before 20" in run.out
+
+
+def test_a_native_run_of_a_model_without_a_batch_api_is_refused_by_the_plan(paceline, same, tmp_path):
+    run = paceline("run", same, "-o", tmp_path / "o", "-m", FAST, "--native", "--dry-run")
+    assert run.code == 2
+    assert "has no batch API" in run.err

@@ -166,7 +166,9 @@ def _jobs(status: JournalStatus) -> Iterator[tuple[str, str]]:
     if ended:
         answered = sum(getattr(stored.state, "answered", 0) for stored in ended)
         rows = sum(stored.rows for stored in ended)
-        under_way.insert(0, f"{quantity(len(ended), 'batch job')} ended, {answered:,} of {rows:,} rows answered")
+        under_way.insert(
+            0, f"{quantity(len(ended), 'batch job')} ended, {answered:,} of {quantity(rows, 'row')} answered"
+        )
     for index, text in enumerate(under_way):
         yield ("" if index else "jobs"), text
 
@@ -174,7 +176,7 @@ def _jobs(status: JournalStatus) -> Iterator[tuple[str, str]]:
 def _job_text(stored: StoredJob) -> str:
     name, done = getattr(stored.state, "id", None), getattr(stored.state, "done", 0)
     where = f"{name} at the provider" if name else "not known to be at the provider"
-    return f"{where}: {done:,} of {stored.rows:,} rows answered"
+    return f"{where}: {done:,} of {quantity(stored.rows, 'row')} answered"
 
 
 def _job_data(stored: StoredJob) -> dict[str, Any]:
