@@ -183,7 +183,7 @@ def test_an_output_that_cannot_grow_is_completed_by_the_next_run(begin, complete
 def test_a_run_on_a_full_disk_is_resumed_once_there_is_room(begin, complete, jsonl, small_disk, tmp_path):
     disk, resize = small_disk
     arguments = (jsonl(600), "-o", disk / "out", "-m", "counting:0.01", "--max-workers", WORKERS, "-q")
-    resize("200k")
+    resize("260k")
     process = begin(*arguments)
     _, err = process.communicate(timeout=60)
     assert process.returncode == 3, err

@@ -88,8 +88,13 @@ def run_here(text: str, page: Path) -> None:
     program, module = compile(text, str(page), "exec"), types.ModuleType("__main__")
     if FRAMEWORK.search(text):
         return
-    with patch.dict(sys.modules, {"__main__": module}), patch.dict(os.environ):
-        exec(program, module.__dict__)  # noqa: S102 - our own text
+    main = sys.modules["__main__"]
+    sys.modules["__main__"] = module  # alone: the modules that it imports stay, or later tests had them twice
+    try:
+        with patch.dict(os.environ):
+            exec(program, module.__dict__)  # noqa: S102 - our own text
+    finally:
+        sys.modules["__main__"] = main
         module.__dict__.clear()
     gc.collect()
 

@@ -126,7 +126,7 @@ def test_a_suite_whose_budget_is_used_up_says_so_and_goes_on_under_a_higher_one(
     assert "stopped     the budget is used up" in out
     assert (
         err
-        == "paceline: the same command with a higher --max-cost or --max-total-tokens calls and scores what is missing\n"
+        == "paceline: the same command with a higher --max-cost or --max-total-tokens is to be run for what is missing\n"
     )
     assert main([*CAPPED, cap[0], "1000000"]) == 0
     capped = capfd.readouterr().out
@@ -146,7 +146,7 @@ def test_a_suite_that_reaches_its_deadline_goes_on_later(capfd):
     assert main([*command, "--deadline", "0.1"]) == 1
     out, err = capfd.readouterr()
     assert "unanswered  12 pending" in out
-    assert "calls and scores what is missing" in err
+    assert "is to be run for what is missing" in err
     assert main(command) == 0
 
 

@@ -136,7 +136,7 @@ class _Amount:
         return _Amount(likely, max(0.0, variance), self.most)
 
     def range(self) -> Range:
-        if self.likely <= 0:
+        if self.likely <= 0 or not self.likely**2:  # nothing, or too little to compute with
             return Range(0.0, 0.0, 0.0)
         deviation = math.sqrt(math.log1p(self.variance / self.likely**2))
         factor = math.exp(min(_MOST, _DEVIATIONS * deviation))
@@ -316,8 +316,9 @@ def _spread(values: Sequence[float]) -> float:
 def _spread_of_sum(*parts: tuple[float, float]) -> float:
     """Return the standard deviation of the logarithm of a sum, from its parts: each an amount and its own deviation."""
     whole = sum(amount for amount, _ in parts)
-    variance = sum(amount * amount * math.expm1(spread * spread) for amount, spread in parts)
-    return math.sqrt(math.log1p(variance / (whole * whole))) if whole else 0.0
+    if not whole:
+        return 0.0
+    return math.sqrt(math.log1p(sum((amount / whole) ** 2 * math.expm1(spread * spread) for amount, spread in parts)))
 
 
 def _batch_share(step: Step, amounts: Sequence[_Amount]) -> float | None:

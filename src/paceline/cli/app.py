@@ -58,9 +58,7 @@ _CLOSE = 0.75  # least ratio of difflib for an option to be suggested: --jsno is
 _EXPECTED: Mapping[Any, str] = {bool: "true or false", float: "a number"}
 """What the value of an option of a type must be, in a message."""
 
-_EXAMPLES = """Examples:
-  paceline run prompts.jsonl --model gemini-2.5-flash
-  paceline resume prompts.jsonl.results.jsonl"""
+_EXAMPLES = "Example: paceline run prompts.jsonl --model gemini-2.5-flash"
 _CODES = """Exit codes: 0 all items succeeded  1 items failed or pending, or lines skipped
   2 usage, input or output     3 results could not be saved     4 budget used up
   129 hung up     130 interrupted     141 broken pipe     143 terminated"""
@@ -283,7 +281,7 @@ def results(journal: _Journal, /, options: ResultsArguments) -> int:  # noqa: D4
 def merge(  # noqa: D417 - options have their own help
     *journals: Annotated[FilePath, Parameter(name="JOURNAL", show_default=False)], options: MergeArguments
 ) -> int:
-    """Merge the results of all shards into one file, in the order of the input.
+    """Merge the results of all shards, in the order of the input.
 
     Args:
         journals: Journals of the shards, their outputs, a folder, a pattern, or the output that --shard was given.

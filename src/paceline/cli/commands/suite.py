@@ -92,7 +92,7 @@ def run(name: str, options: RunOptions, arguments: SuiteArguments) -> int:
         print_output(f"transcript: {folder / 'transcript.jsonl'}")
     if not result.is_complete:
         higher = " with a higher --max-cost or --max-total-tokens" if result.is_over_budget else ""
-        print_message(f"the same command{higher} goes on with what is missing")
+        print_message(f"the same command{higher} is to be run for what is missing")
     if foreground.signal is not None:
         return SIGNALLED + foreground.signal
     if result.is_over_budget and not result.is_complete:
