@@ -136,7 +136,7 @@ class _Amount:
         return _Amount(likely, max(0.0, variance), self.most)
 
     def range(self) -> Range:
-        if self.likely <= 0 or not self.likely**2:  # nothing, or too little to compute with
+        if self.likely <= 0 or not (self.likely**2):  # nothing, or too little to compute with
             return Range(0.0, 0.0, 0.0)
         deviation = math.sqrt(math.log1p(self.variance / self.likely**2))
         factor = math.exp(min(_MOST, _DEVIATIONS * deviation))
