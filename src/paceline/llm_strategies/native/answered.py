@@ -14,6 +14,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ..._core.accounting import Price
+from ..._core.quota import QuotaHint
 from ..._core.request import Request
 from ...abc import ErrorClassifier, LLMCallStrategy, NativeBatch, Tokens
 
@@ -47,11 +48,12 @@ class AnsweredStrategy(LLMCallStrategy[Any]):
         self._batch_price = price
         self._is_billed = is_billed
         self._is_online = False
-        self.model = strategy.model
+        self.model: str | None = strategy.model
         self.error_classifier: ErrorClassifier = strategy.error_classifier
-        self.is_sampled = strategy.is_sampled
-        self.takes_requests = strategy.takes_requests
-        self.max_output_tokens = strategy.max_output_tokens
+        self.is_sampled: bool = strategy.is_sampled
+        self.takes_requests: bool = strategy.takes_requests
+        self.max_output_tokens: int | None = strategy.max_output_tokens
+        self.quota_hint: QuotaHint | None = None
 
     @property
     def price(self) -> Price | None:  # type: ignore[override]  # follows from the way of the next call
