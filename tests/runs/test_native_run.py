@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 
 from paceline.cli.commands.status import render_status, status_data
-from paceline.exceptions import ConfigurationError
+from paceline.exceptions import ConfigurationError, MisuseError
+from paceline.llm_strategies.native import rows
 from paceline.runs import ResumeOptions, RunControl, RunOptions, resume, run, status
 from paceline.testing import NativeServer, NativeService
 
@@ -171,6 +172,44 @@ def test_a_row_that_failed_in_passing_goes_into_another_job(start):
         report = start(server, *prompts(3), hooks=hooks)
         assert server.statistics().jobs == 2
     assert report.journal.counts.succeeded == 3
+
+
+@pytest.fixture
+def unwritable(monkeypatch):
+    """Return a function after which the request of one prompt raises an error when it is written for a job."""
+    written = rows.recorded_request
+
+    def fail(prompt, error):
+        async def recorded_request(strategy, other):
+            if other == prompt:
+                raise error
+            return await written(strategy, other)
+
+        monkeypatch.setattr(rows, "recorded_request", recorded_request)
+
+    return fail
+
+
+def test_a_row_that_cannot_be_written_for_a_job_is_called_online_with_a_deadline_only(start, unwritable):
+    unwritable("prompt 1", ValueError("no such request"))
+    seen = []
+    with NativeServer(NativeService(seconds=0.1)) as server:
+        report = start(server, *prompts(3), hooks={"on_message": seen.append})
+        assert (report.journal.counts.succeeded, report.journal.counts.pending) == (2, 1)
+        assert server.statistics().billed_online == 0
+        assert "q1: cannot be put into a batch job (ValueError), and stays pending" in seen
+        report = start(server, native=False, by=time.time() + 60.0)
+        assert report.journal.counts.succeeded == 3
+        assert server.statistics().billed == dict.fromkeys(prompts(3), 1)
+
+
+def test_a_client_whose_requests_cannot_be_recorded_ends_the_run_at_the_first_row(start, unwritable):
+    unwritable("prompt 0", MisuseError("it makes its calls through a client of its own"))
+    with NativeServer(NativeService(seconds=0.1)) as server:
+        report = start(server, *prompts(3))
+        assert "a client of its own" in str(report.error)
+        assert report.journal.counts.pending == 3
+        assert server.statistics().billed == {}
 
 
 def test_a_job_that_fails_as_a_whole_leaves_its_rows_pending_and_with_a_deadline_they_are_called_online(start):

@@ -32,7 +32,7 @@ from anyio.abc import TaskGroup
 from .._core.accounting import Price, most_of
 from .._core.budget import Budget, usd_text
 from .._core.call_bounds import CallBounds, token_bytes_of
-from .._core.exceptions import ConfigurationError
+from .._core.exceptions import ConfigurationError, MisuseError
 from .._core.native import job
 from .._core.native.schedule import LONGEST_HOLD, rescue_at, retry_wait
 from .._core.native.splitting import Group, Splitter
@@ -329,7 +329,10 @@ class NativeSource:
                 await self._send.send(LLMWorkItem(record.id, self._run.strategy, record.prompt, record.context))
 
     async def _make_jobs(self, nursery: TaskGroup, wanted: Mapping[int, int]) -> None:
-        """Put items, by their places, into jobs; those that cannot be sent are called online, where the engine meets the same error."""
+        """Put items, by their places, into jobs.
+
+        Those that cannot be sent are called online if there is a deadline, where the engine meets the same error; otherwise they stay pending.
+        """
         splitter: Splitter[str, tuple[int, NativeRequest]] = Splitter(self._run.batch.limits)
         unsent: dict[int, int] = {}
         records = self._read(wanted)
@@ -338,10 +341,16 @@ class NativeSource:
                 item = wanted[record.position]
                 try:
                     request = await self._run.batch.request(record.prompt)
-                except Exception:  # noqa: BLE001 - as above
-                    unsent[record.position] = item
+                except (
+                    MisuseError
+                ):  # the client is not ours: the request was not recorded, but sent, and would be for every row
+                    raise
+                except Exception as error:  # noqa: BLE001 - one row's
+                    self._leave_out(record, item, f"cannot be put into a batch job ({type(error).__name__})", unsent)
                     continue
-                if not self._is_allowed(record, request, splitter, unsent):
+                if not splitter.fits(len(request.body) + _LINE_BYTES):
+                    self._leave_out(record, item, "is too large for a batch job", unsent)
+                elif not self._may_spend(record):
                     self._given.add(item)
                 elif full := splitter.add(request.kind, (item, request), len(request.body) + _LINE_BYTES):
                     await self._make_job(nursery, full)
@@ -349,17 +358,13 @@ class NativeSource:
             await self._make_job(nursery, group)
         await self._call_online(unsent)
 
-    def _is_allowed(
-        self, record: InputRecord, request: NativeRequest, splitter: Splitter[Any, Any], unsent: dict[int, int]
-    ) -> bool:
-        """Whether a row may go into a job: it is not too large, and the budget has room for it."""
-        if splitter.fits(len(request.body) + _LINE_BYTES):
-            return self._may_spend(record)
+    def _leave_out(self, record: InputRecord, item: int, why: str, unsent: dict[int, int]) -> None:
+        """Put an item into no job: it is added to those that are called online, or stays pending if nothing may be."""
         if self._run.deadline is None:
-            self._run.on_message(f"{record.id}: is too large for a batch job, and stays pending")
+            self._given.add(item)
+            self._run.on_message(f"{record.id}: {why}, and stays pending")
         else:
-            unsent[record.position] = -1
-        return False
+            unsent[record.position] = item
 
     async def _make_job(self, nursery: TaskGroup, group: Group[str, tuple[int, NativeRequest]]) -> None:
         run, marker = self._run, f"{_MARKER}{uuid.uuid4().hex}"
