@@ -150,6 +150,17 @@ def test_only_rows_that_the_budget_has_room_for_are_put_into_a_job(start):
     assert any("the budget of $0.0006 has no room for more rows" in text for text in messages)
 
 
+def test_a_cap_on_tokens_holds_for_jobs_too(start):
+    messages = []
+    with NativeServer(NativeService(seconds=0.1)) as server:
+        report = start(
+            server, *prompts(10), max_tokens=100, max_total_tokens=500, hooks={"on_message": messages.append}
+        )
+        assert 0 < server.statistics().billed_in_jobs < 5
+    assert report.journal.counts.pending == 10 - report.journal.counts.succeeded > 0
+    assert any("the budget of 500 tokens has no room for more rows" in text for text in messages)
+
+
 def test_a_row_that_the_provider_rejects_is_a_failed_item(start):
     def answer(prompt):
         return (400, "it is too long") if prompt == "prompt 1" else (200, "good")

@@ -29,9 +29,9 @@ from anyio import (
 )
 from anyio.abc import TaskGroup
 
-from .._core.accounting import Price, most_of
-from .._core.budget import Budget, usd_text
-from .._core.call_bounds import CallBounds, token_bytes_of
+from .._core.accounting import Price
+from .._core.budget import Budget
+from .._core.call_bounds import token_bytes_of
 from .._core.exceptions import ConfigurationError, MisuseError
 from .._core.native import job
 from .._core.native.schedule import LONGEST_HOLD, rescue_at, retry_wait
@@ -43,6 +43,7 @@ from ..files import InputRecord
 from ..journal.native import OpenItem, StoredJob
 from ..journal.writer import JournalWriter
 from ..llm_strategies.native.answered import AnsweredStrategy
+from .native_budget import JobBudget
 from .native_jobs import JobRunner, JobTask
 
 T = TypeVar("T")
@@ -145,9 +146,7 @@ class NativeSource:
         self._changed = Event()
         self._is_rescuing = False
         self._began = time.time()
-        self._bounds = CallBounds()
-        self._reserved = 0.0
-        """USD that the jobs of this run may cost."""
+        self._budget = JobBudget(run.budget, run.strategy.model or "", run.price, run.strategy.max_output_tokens)
         self._runner = JobRunner(
             batch=run.batch,
             strategy=run.strategy,
@@ -253,7 +252,8 @@ class NativeSource:
         rows = sum(task.stored.rows for task in self._tasks.values())
         if rows:
             self._run.on_message(
-                f"the deadline is near: {quantity(len(self._tasks), 'batch job')} of {quantity(rows, 'row')} {verb(len(self._tasks))} cancelled, "
+                f"the deadline is near: {quantity(len(self._tasks), 'batch job')} of {quantity(rows, 'row')} "
+                f"{verb(len(self._tasks))} cancelled, "
                 "and what they have not answered is called online"
             )
         for task in self._tasks.values():
@@ -335,6 +335,8 @@ class NativeSource:
         """
         splitter: Splitter[str, tuple[int, NativeRequest]] = Splitter(self._run.batch.limits)
         unsent: dict[int, int] = {}
+        if wanted and self._run.budget is not None:
+            self._budget.start_from(await to_thread.run_sync(self._run.store.spent))
         records = self._read(wanted)
         while together := await self._next(records):
             for record in together:
@@ -376,33 +378,22 @@ class NativeSource:
         self._start(nursery, stored, lines)
 
     def _may_spend(self, record: InputRecord) -> bool:
-        """Whether the budget has room for one more row, at the most that it can cost; the row is then reserved."""
-        budget, price = self._run.budget, self._run.price
-        caps = [] if budget is None else [budget.usd, *(own.usd for own in budget.models.values())]
-        cap = min((usd for usd in caps if usd is not None), default=None)
-        if cap is None or price is None:
-            return True
-        most = self._most_of(record, price)
-        spent = sum(self._run.store.spent().usd.values())
-        if spent + self._reserved + most <= cap:
-            self._reserved += most
+        """Whether the budget has room for one more row; the row is then reserved."""
+        if self._budget.reserve(token_bytes_of(record.prompt)):
             return True
         if not self._is_spent:
             self._is_spent = True
-            self._run.on_message(f"the budget of {usd_text(cap)} has no room for more rows: the rest stays pending")
+            self._run.on_message(f"the budget of {self._run.budget} has no room for more rows: the rest stays pending")
         return False
-
-    def _most_of(self, record: InputRecord, price: Price) -> float:
-        sent = self._bounds.input_tokens(token_bytes_of(record.prompt))
-        return most_of(price, sent, self._bounds.output_tokens(self._run.strategy.max_output_tokens))
 
     async def _reserve_for(self, stored: StoredJob) -> None:
         """Reserve what a job of an earlier run may cost."""
-        if self._run.budget is None or self._run.price is None:
+        if self._run.budget is None:
             return
         records = self._read(await to_thread.run_sync(self._run.store.native.places_of, stored.number))
         while together := await self._next(records):
-            self._reserved += sum(self._most_of(record, self._run.price) for record in together)
+            for record in together:
+                self._budget.reserve(token_bytes_of(record.prompt), is_at_provider=True)
 
     def _read(self, wanted: Mapping[int, Any]) -> Iterator[InputRecord]:
         """Return an iterator over the input records at some places; it blocks."""
