@@ -46,7 +46,8 @@ from .item_registry import RegisteredItems, register_items, render_sharing
 from .journal_facts import LatestRun, record_latest_run
 from .journal_output import ROWS_AT_ONCE, JournalOutput, open_journal_output
 from .model_of_input import with_model
-from .native_source import NativeRun, NativeSource, grace_of_environment, with_native_items
+from .native_run import NativeRun, grace_of_environment
+from .native_source import NativeSource, with_native_items
 from .options import RunOptions
 from .progress import ProgressMeter
 from .run_report import JournalSummary, RunReport

@@ -11,7 +11,6 @@ Rules owned here:
 
 from __future__ import annotations
 
-import os
 import time
 import uuid
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
@@ -29,75 +28,29 @@ from anyio import (
 )
 from anyio.abc import TaskGroup
 
-from .._core.accounting import Price
-from .._core.budget import Budget
 from .._core.call_bounds import token_bytes_of
-from .._core.exceptions import ConfigurationError, MisuseError
+from .._core.exceptions import MisuseError
 from .._core.native import job
 from .._core.native.schedule import LONGEST_HOLD, rescue_at, retry_wait
 from .._core.native.splitting import Group, Splitter
 from .._core.prompt import content_key
 from .._core.quantity import quantity, verb
-from ..abc import LLMCallStrategy, LLMWorkItem, NativeBatch, NativeRequest
+from ..abc import LLMWorkItem, NativeRequest
 from ..files import InputRecord
 from ..journal.native import OpenItem, StoredJob
-from ..journal.writer import JournalWriter
 from ..llm_strategies.native.answered import AnsweredStrategy
 from .native_budget import JobBudget
 from .native_jobs import JobRunner, JobTask
+from .native_run import NativeRun
 
 T = TypeVar("T")
 
-GRACE_NAME = "PACELINE_BATCH_GRACE"
-"""Environment variable with the seconds in which a job may appear whose creation was not answered; fewer for a server that lists at once."""
 MOST_JOBS = 3
 """Jobs in which one row is tried, without a deadline."""
 _LINE_BYTES = 300  # around the request of a row: its name, and what the provider wants there
 _AT_ONCE = 200  # prompts that are read together
 _CLEANUP = 30.0  # seconds
-_MOST_GRACE = 86_400.0  # seconds
 _MARKER = "paceline-"
-
-Prompts = Callable[[Callable[[int], bool]], Iterator[InputRecord]]
-"""Yields the input records at the places for which the argument is true."""
-
-
-@attrs.frozen(kw_only=True)
-class NativeRun:
-    """What a run through a batch API needs."""
-
-    batch: NativeBatch
-    strategy: LLMCallStrategy[Any]
-    store: JournalWriter
-    prompts: Prompts
-    dedupe: bool
-    """Whether equal prompts share a call."""
-    price: Price | None
-    """Price of tokens in a native batch."""
-    budget: Budget | None
-    deadline: float | None
-    """When all rows are to be answered, in seconds since 1970; None: no row is called online."""
-    on_message: Callable[[str], None]
-    grace: float = job.GRACE
-    """Seconds in which a job may appear whose creation was not answered."""
-
-
-def grace_of_environment() -> float:
-    """Return the seconds in which a job may appear whose creation was not answered.
-
-    Raises:
-        ConfigurationError: The environment variable does not hold a number of seconds.
-    """
-    text = os.environ.get(GRACE_NAME, "").strip()
-    try:
-        seconds = float(text) if text else job.GRACE
-    except ValueError:
-        seconds = -1.0
-    if not 0 <= seconds <= _MOST_GRACE:
-        raise ConfigurationError(
-            f"{GRACE_NAME} must be a number of seconds from 0 to {_MOST_GRACE:,.0f}, not {text[:40]!r}"
-        )
-    return seconds
 
 
 async def with_native_items(run: NativeRun, use: Callable[[NativeSource], Awaitable[T]]) -> T:

@@ -150,7 +150,19 @@ def test_a_job_that_proves_to_be_anothers_is_left_out_of_the_search():
     assert state.id == "ours"
     state, _ = step(policy, state, job.JobEnded(NOW, Outcome.COMPLETED))
     state, _ = step(policy, state, job.NotOurs(NOW))
-    assert step(policy, state, job.JobsListed(NOW, ("theirs", "ours")))[1].do is Do.CREATE
+    assert step(policy, state, job.JobsListed(NOW, ("theirs", "ours")))[1].do is Do.FIND
+    assert step(policy, state, job.JobsListed(NOW + policy.grace, ("theirs", "ours")))[1].do is Do.CREATE
+
+
+def test_a_job_that_appears_after_anothers_has_ended_is_found_within_the_grace():
+    policy = JobPolicy(has_label=False)
+    state, _ = step(policy, job.Asked(input="", at=NOW), job.JobsListed(NOW, ("theirs",)))
+    state, _ = step(policy, state, job.JobEnded(NOW + 1, Outcome.COMPLETED))
+    state, _ = step(policy, state, job.NotOurs(NOW + 2))
+    state, effect = step(policy, state, job.JobsListed(NOW + 3, ("theirs",)))
+    assert effect.do is Do.FIND
+    state, _ = step(policy, state, job.JobsListed(NOW + 30, ("theirs", "ours")))
+    assert state.id == "ours"
 
 
 @pytest.mark.parametrize("outcome", Outcome)

@@ -21,11 +21,67 @@ Times are wall-clock times in seconds since 1970.
 from __future__ import annotations
 
 import enum
-from typing import Final, TypeAlias, assert_never
+from typing import Final, assert_never
 
 import attrs
 
 from . import schedule
+from .job_events import (
+    AnswersStored,
+    Begun,
+    CancelAccepted,
+    CancelDue,
+    Event,
+    Failed,
+    JobCreated,
+    JobEnded,
+    JobHeld,
+    JobRefused,
+    JobsListed,
+    NoSuchJob,
+    NotOurs,
+    RowsReleased,
+    RowsUploaded,
+    StillRunning,
+)
+from .job_states import Asked, Collected, Created, Ended, Intended, NotCreated, Outcome, Rescued, State, Uploaded
+
+__all__ = [
+    "GRACE",
+    "MOST_FAILED_LOOKS",
+    "AnswersStored",
+    "Asked",
+    "Begun",
+    "CancelAccepted",
+    "CancelDue",
+    "Collected",
+    "Created",
+    "Do",
+    "Effect",
+    "Ended",
+    "Event",
+    "Failed",
+    "Intended",
+    "JobCreated",
+    "JobEnded",
+    "JobHeld",
+    "JobPolicy",
+    "JobRefused",
+    "JobsListed",
+    "NoSuchJob",
+    "NotCreated",
+    "NotOurs",
+    "Outcome",
+    "Rescued",
+    "RowsReleased",
+    "RowsUploaded",
+    "State",
+    "StillRunning",
+    "Uploaded",
+    "is_at_provider",
+    "is_final",
+    "step",
+]
 
 GRACE: Final = 120.0  # seconds in which a job may appear whose creation was asked for: the longest call, twice over
 MOST_FAILED_LOOKS: Final = 3  # times in a row that the provider says it has no such job: it has deleted it
@@ -41,263 +97,6 @@ class JobPolicy:
     """Whether the provider shows our marker in its list of jobs."""
     grace: float = GRACE
     """Seconds after the asking in which a job may appear that was not found."""
-
-
-class Outcome(enum.StrEnum):
-    """How a job ended."""
-
-    COMPLETED = "completed"
-    FAILED = "failed"
-    EXPIRED = "expired"
-    CANCELLED = "cancelled"
-    HELD = "held"
-    """The provider had no room for it: too much is enqueued."""
-    GONE = "gone"
-    """The provider does not have it any more."""
-
-
-# ---------------------------------------------------------------------------------------------- states
-
-
-@attrs.frozen(kw_only=True)
-class Intended:
-    """Its rows are chosen; the provider has nothing."""
-
-    failures: int = 0
-
-
-@attrs.frozen(kw_only=True)
-class Uploaded:
-    """The provider has its rows; no job was asked for, or each that was is known to have been refused, for now."""
-
-    input: str
-    """The provider's name of the file."""
-    failures: int = 0
-
-
-@attrs.frozen(kw_only=True)
-class Asked:
-    """The provider was, or is about to be, asked to create it, and has not answered."""
-
-    input: str
-    at: float
-    """When it was asked last."""
-    not_ours: tuple[str, ...] = ()
-    """Jobs that were found, and proved to be another's."""
-    is_cancelled: bool = False
-    failures: int = 0
-
-
-@attrs.frozen(kw_only=True)
-class Created:
-    """The provider has it, and it has not ended."""
-
-    id: str
-    """The provider's name of the job."""
-    input: str
-    since: float
-    """When it was created, or found."""
-    is_proven: bool = True
-    """Whether it is known to be ours."""
-    not_ours: tuple[str, ...] = ()
-    is_cancelled: bool = False
-    """Whether it is to be cancelled, or was."""
-    is_cancelling: bool = False
-    """Whether the provider has accepted the cancellation."""
-    done: int = 0
-    """Rows that the provider says are done."""
-    failures: int = 0
-
-
-@attrs.frozen(kw_only=True)
-class Ended:
-    """It has ended; its answers are not all stored."""
-
-    id: str
-    input: str
-    since: float
-    outcome: Outcome
-    message: str = ""
-    """What the provider says about it."""
-    is_proven: bool = True
-    not_ours: tuple[str, ...] = ()
-    failures: int = 0
-
-
-@attrs.frozen(kw_only=True)
-class Collected:
-    """Its answers are stored."""
-
-    id: str
-    outcome: Outcome
-    message: str = ""
-    answered: int
-    """Rows with an answer."""
-    unanswered: int
-    """Rows without one."""
-
-
-@attrs.frozen(kw_only=True)
-class Rescued:
-    """Its rows without an answer are released. Final."""
-
-    id: str
-    outcome: Outcome
-    message: str = ""
-    answered: int
-    unanswered: int
-
-
-@attrs.frozen(kw_only=True)
-class NotCreated:
-    """The provider never had it, or refused it; all its rows are released. Final."""
-
-    message: str = ""
-    """The provider's words, if it refused it."""
-
-
-State: TypeAlias = Intended | Uploaded | Asked | Created | Ended | Collected | Rescued | NotCreated
-
-
-# ---------------------------------------------------------------------------------------------- events
-
-
-@attrs.frozen
-class Begun:
-    """The process has started, with the state that it has stored."""
-
-    now: float
-
-
-@attrs.frozen
-class RowsUploaded:
-    """The provider has the file."""
-
-    now: float
-    input: str
-
-
-@attrs.frozen
-class JobCreated:
-    """The provider has answered with the job."""
-
-    now: float
-    id: str
-
-
-@attrs.frozen
-class JobRefused:
-    """The provider has refused the file or the job: there is no such job, and there will be none."""
-
-    now: float
-    message: str
-
-
-@attrs.frozen
-class JobHeld:
-    """The provider has refused the job for now: too much is enqueued."""
-
-    now: float
-    retry_after: float | None = None
-
-
-@attrs.frozen
-class JobsListed:
-    """The provider has listed its jobs: these have our marker, or cannot be distinguished from ours."""
-
-    now: float
-    ids: tuple[str, ...]
-
-
-@attrs.frozen
-class StillRunning:
-    """The job has not ended."""
-
-    now: float
-    done: int = 0
-
-
-@attrs.frozen
-class JobEnded:
-    """The job has ended."""
-
-    now: float
-    outcome: Outcome
-    message: str = ""
-
-
-@attrs.frozen
-class NoSuchJob:
-    """The provider says that it does not have the job."""
-
-    now: float
-
-
-@attrs.frozen
-class AnswersStored:
-    """All answers that the job has are stored."""
-
-    now: float
-    answered: int
-    unanswered: int
-
-
-@attrs.frozen
-class NotOurs:
-    """The job's answers are to the rows of another."""
-
-    now: float
-
-
-@attrs.frozen
-class CancelAccepted:
-    """The provider cancels the job, or it has ended already."""
-
-    now: float
-
-
-@attrs.frozen
-class RowsReleased:
-    """The rows without an answer are on their way to another."""
-
-    now: float
-
-
-@attrs.frozen
-class CancelDue:
-    """The rows are needed: the job is to end."""
-
-    now: float
-
-
-@attrs.frozen
-class Failed:
-    """A call has failed: what it asked for may have happened or not."""
-
-    now: float
-    retry_after: float | None = None
-
-
-Event: TypeAlias = (
-    Begun
-    | RowsUploaded
-    | JobCreated
-    | JobRefused
-    | JobHeld
-    | JobsListed
-    | StillRunning
-    | JobEnded
-    | NoSuchJob
-    | AnswersStored
-    | NotOurs
-    | CancelAccepted
-    | RowsReleased
-    | CancelDue
-    | Failed
-)
-
-
-# ---------------------------------------------------------------------------------------------- effects
 
 
 class Do(enum.Enum):
@@ -344,7 +143,7 @@ def step(policy: JobPolicy, state: State, event: Event) -> tuple[State, Effect]:
         case Created():
             return _of_created(state, event)
         case Ended():
-            return _of_ended(policy, state, event)
+            return _of_ended(state, event)
         case Collected():
             if isinstance(event, RowsReleased):
                 fields = attrs.asdict(state, recurse=False)
@@ -474,7 +273,7 @@ def _ended(state: Created, outcome: Outcome, message: str) -> Ended:
     )
 
 
-def _of_ended(policy: JobPolicy, state: Ended, event: Event) -> tuple[State, Effect]:
+def _of_ended(state: Ended, event: Event) -> tuple[State, Effect]:
     match event:
         case AnswersStored(now, answered, unanswered):
             stored = Collected(
@@ -482,8 +281,8 @@ def _of_ended(policy: JobPolicy, state: Ended, event: Event) -> tuple[State, Eff
             )
             return stored, Effect(Do.RELEASE, now)
         case NotOurs(now) if not state.is_proven:
-            # The grace is over: the job that was taken for ours has run meanwhile.
-            asked = Asked(input=state.input, at=now - policy.grace, not_ours=(*state.not_ours, state.id))
+            # The grace counts from when that one was found, as it may have ended before ours appears in the list.
+            asked = Asked(input=state.input, at=state.since, not_ours=(*state.not_ours, state.id))
             return asked, Effect(Do.FIND, now)
         case Failed(now, retry_after):
             state = attrs.evolve(state, failures=state.failures + 1)
