@@ -6,30 +6,23 @@ The module of a verb is imported when the verb runs, so that help and errors of 
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias, TypeVar, get_args
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias, TypeVar
 
 import attrs
 from cyclopts import (
     App,
     ArgumentCollection,
-    CoercionError,
     CycloptsError,
-    MissingArgumentError,
     Parameter,
-    UnknownCommandError,
-    UnknownOptionError,
-    UnusedCliTokensError,
-    ValidationError,
 )
 
 from .._core.exceptions import ConfigurationError
 from ..runs.option_values import MissingOptionError, OptionError
 from .console import print_output
 from .exit_codes import OK
+from .option_types import whole_number
 from .options import (
-    FORMER_OPTIONS,
-    SIMILAR_OPTIONS,
     EstimateArguments,
     FailedArguments,
     FilePath,
@@ -43,8 +36,8 @@ from .options import (
     SuiteReportArguments,
     UsageError,
     record_of,
-    whole_number,
 )
+from .usage_errors import message_of, with_help
 
 if TYPE_CHECKING:
     from ..runs.options import RunOptions
@@ -53,10 +46,6 @@ _STDIO = "\0"  # stands for -, which cyclopts would read as an option; no argume
 _Input: TypeAlias = Annotated[FilePath, Parameter(name="INPUT", show_default=False)]
 _Journal: TypeAlias = Annotated[FilePath, Parameter(name="JOURNAL", show_default=False)]
 Options = TypeVar("Options", bound=attrs.AttrsInstance)
-
-_CLOSE = 0.75  # least ratio of difflib for an option to be suggested: --jsno is --json, but --limit is not --timeout
-_EXPECTED: Mapping[Any, str] = {bool: "true or false", float: "a number"}
-"""What the value of an option of a type must be, in a message."""
 
 _EXAMPLES = "Example: paceline run prompts.jsonl --model gemini-2.5-flash"
 _CODES = """Exit codes: 0 all items succeeded  1 items failed or pending, or lines skipped
@@ -100,65 +89,11 @@ def start(arguments: Sequence[str]) -> int:
         code = app(tokens, exit_on_error=False, print_error=False)
     except CycloptsError as error:
         cause = error.__cause__
-        message = str(cause) if isinstance(cause, OptionError) else _message_of(error).replace(_STDIO, "-")
-        raise UsageError(_with_help(message, error.command_chain or ())) from None
+        message = str(cause) if isinstance(cause, OptionError) else message_of(error, app).replace(_STDIO, "-")
+        raise UsageError(with_help(message, error.command_chain or ())) from None
     except (OptionError, MissingOptionError, UsageError) as error:
-        raise UsageError(_with_help(str(error), app.parse_commands(tokens)[0])) from None
+        raise UsageError(with_help(str(error), app.parse_commands(tokens)[0])) from None
     return code if isinstance(code, int) else OK
-
-
-def _with_help(message: str, verb: Sequence[str]) -> str:
-    """Return a message on the command line, and where its options are described."""
-    return f"{message}; see {' '.join(('paceline', *verb))} --help"
-
-
-def _message_of(error: CycloptsError) -> str:
-    from ..runs.options_data import suggestion  # noqa: PLC0415 - see above
-
-    unused = error.unused_tokens or [""]
-    message = " ".join(str(error).split()).rstrip(".")
-    match error:
-        case UnknownOptionError():
-            message = _unknown(error.token.keyword or error.token.value, error)
-        case UnknownCommandError():
-            message = f"unknown command {unused[0]!r}{suggestion(unused[0], {*_verb_of(error)})}"
-        case UnusedCliTokensError():
-            message = f"too many arguments: {' '.join(unused)}"
-        case MissingArgumentError() if error.keyword:
-            message = f"{error.keyword}: needs a value"
-        case MissingArgumentError():
-            unknown = next((token for token in unused if token.startswith("-")), None)
-            missing = error.argument.name if error.argument is not None else "an argument"
-            message = f"{missing} is missing" if unknown is None else _unknown(unknown, error)
-        case CoercionError() if error.token is not None and error.argument is not None:
-            expected = _EXPECTED.get(error.target_type) or f"one of {', '.join(get_args(error.target_type))}"
-            message = f"{error.token.keyword or error.argument.name}: must be {expected}, not {error.token.value!r}"
-        case ValidationError() if error.argument is not None and error.argument.tokens:
-            token = error.argument.tokens[0]
-            message = f"{token.keyword or error.argument.name}: {error.exception_message}, not {token.value!r}"
-    return message
-
-
-def _unknown(token: str, error: CycloptsError) -> str:
-    from ..runs.options_data import suggestion  # noqa: PLC0415 - see above
-
-    option = token.partition("=")[0]
-    name, verb = " ".join(error.command_chain or ("paceline",)), _verb_of(error)
-    arguments = verb.assemble_argument_collection() if verb.default_command is not None else ()
-    known = {name for argument in arguments if argument.parse for name in argument.names}
-    if FORMER_OPTIONS.get(option) in known:
-        return f"{option} is now called {FORMER_OPTIONS[option]}"
-    similar = next((f" (did you mean {other}?)" for other in SIMILAR_OPTIONS.get(option, ()) if other in known), None)
-    similar = similar or suggestion(option, known, cutoff=_CLOSE)
-    return f"unknown option {option}{similar}" if similar else f"{name} has no option {option}"
-
-
-def _verb_of(error: CycloptsError) -> App:
-    """Return the command that was being parsed: the program itself, a verb, or one of those of `suite`."""
-    verb = app
-    for name in error.command_chain or ():
-        verb = verb[name]
-    return verb
 
 
 @app.command(sort_key=1, help_epilogue=_CODES)

@@ -15,12 +15,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias, TypeVar
 
 import attrs
-from cyclopts import Group, Parameter, Token
+from cyclopts import Parameter
 
 from .._core.exceptions import ConfigurationError
 from .._core.fault import TRANSIENT_KINDS, FaultKind
 from .._core.model_settings import ReasoningEffort as Effort
-from ..runs.option_values import FAILED, PATH, OptionError, kinds_in, models_in
+from ..runs.option_values import FAILED
+from .option_types import FILE, FLAG, FORMAT, IS_PATH, KINDS, MODELS, OPTIONS, WHOLE, in_group
 
 if TYPE_CHECKING:
     FilePath: TypeAlias = str
@@ -63,85 +64,19 @@ def record_of(record: type[Options], arguments: attrs.AttrsInstance, **more: Any
         raise UsageError(str(error)) from None
 
 
-def to_kinds(_: Any, tokens: Sequence[Token]) -> frozenset[FaultKind]:
-    """Parse the kinds of faults given to --retry or --kinds."""
-    return kinds_in(",".join(token.value for token in tokens), _name_of(tokens))
-
-
-def to_models(_: Any, tokens: Sequence[Token]) -> tuple[str, ...]:
-    """Parse the models given to --escalate."""
-    return models_in(",".join(token.value for token in tokens))
-
-
-def to_options(_: Any, tokens: Sequence[Token]) -> tuple[str, ...]:
-    """Return the texts given to --option or --price, which `RunOptions` parses; those of a config file come first."""
-    return tuple(token.value for token in tokens)
-
-
-def to_whole(_: Any, tokens: Sequence[Token]) -> int:
-    """Parse a whole number; cyclopts itself would round a fraction.
-
-    Raises:
-        OptionError: The value is not a whole number.
-    """
-    try:
-        return int(tokens[-1].value)
-    except ValueError:
-        raise OptionError(_name_of(tokens), f"must be a whole number, not {tokens[-1].value!r}") from None
-
-
-def whole_number(least: int) -> Parameter:
-    """Return the parameter of an option that is a whole number, `least` or more."""
-
-    def check(_: Any, value: int | None) -> None:
-        if value is not None and value < least:
-            raise ValueError(f"must be {least} or more")
-
-    return Parameter(validator=check, **_WHOLE)
-
-
-def _name_of(tokens: Sequence[Token]) -> str:
-    return (tokens[-1].keyword or "").lstrip("-")
-
-
-_GROUPS = {"Model": 1, "Input": 2, "Output": 3, "Journal": 4, "Run": 5}
-
-
-def _in_group(name: str, /, **about: Any) -> Parameter:
-    """Return the parameter of an option that help shows in a group."""
-    return Parameter(group=Group(name, sort_key=_GROUPS[name]), **about)
-
-
-_FLAG: Mapping[str, Any] = {"negative": "", "show_default": False}
-_IS_PATH: Mapping[str, Any] = {PATH: True}
-_WHOLE: Mapping[str, Any] = {"metavar": "N", "converter": to_whole, "n_tokens": 1}
-_FILE: Mapping[str, Any] = {"metavar": "FILE", "show_default": False}
-_FORMAT: Mapping[str, Any] = {"metavar": "KIND", "show_choices": False}
-_MODELS: Mapping[str, Any] = {"metavar": "A,B,C", "converter": to_models, "n_tokens": 1, **_FLAG}
-_OPTIONS: Mapping[str, Any] = {
-    "metavar": "KEY=VALUE",
-    "converter": to_options,
-    "n_tokens": 1,
-    "accepts_keys": False,
-    "consume_multiple": False,
-    **_FLAG,
-}
-_KINDS: Mapping[str, Any] = {"metavar": "KINDS", "converter": to_kinds, "n_tokens": 1, "show_choices": False, **_FLAG}
-
-
 # Arguments of `run` and `resume` alike, except for their help.
-_Temperature: TypeAlias = Annotated[float | None, _in_group("Model", metavar="NUMBER", show_default=False)]
-_Integer: TypeAlias = Annotated[int | None, _in_group("Model", show_default=False, **_WHOLE)]
+_Temperature: TypeAlias = Annotated[float | None, in_group("Model", metavar="NUMBER", show_default=False)]
+_Integer: TypeAlias = Annotated[int | None, in_group("Model", show_default=False, **WHOLE)]
 _Effort: TypeAlias = Annotated[
-    Effort | None, _in_group("Model", metavar="LEVEL", show_choices=False, show_default=False)
+    Effort | None, in_group("Model", metavar="LEVEL", show_choices=False, show_default=False)
 ]
-_Models: TypeAlias = Annotated[tuple[str, ...], _in_group("Model", **_MODELS)]
-_ModelOptions: TypeAlias = Annotated[tuple[str, ...], _in_group("Model", **_OPTIONS)]
-_Prices: TypeAlias = Annotated[tuple[str, ...], _in_group("Model", **_OPTIONS | {"metavar": "in=USD,out=USD"})]
-_MaxCost: TypeAlias = Annotated[tuple[str, ...], _in_group("Run", **_OPTIONS | {"metavar": "USD"})]
-_MaxTokens: TypeAlias = Annotated[int | None, _in_group("Run", show_default=False, **_WHOLE)]
-_Output: TypeAlias = Annotated[FilePath | None, _in_group("Output", alias="-o", **_FILE)]
-_FileFormat: TypeAlias = Annotated[FileFormat | None, _in_group("Output", show_default=False, **_FORMAT)]
+_Models: TypeAlias = Annotated[tuple[str, ...], in_group("Model", **MODELS)]
+_ModelOptions: TypeAlias = Annotated[tuple[str, ...], in_group("Model", **OPTIONS)]
+_Prices: TypeAlias = Annotated[tuple[str, ...], in_group("Model", **OPTIONS | {"metavar": "in=USD,out=USD"})]
+_MaxCost: TypeAlias = Annotated[tuple[str, ...], in_group("Run", **OPTIONS | {"metavar": "USD"})]
+_MaxTokens: TypeAlias = Annotated[int | None, in_group("Run", show_default=False, **WHOLE)]
+_Output: TypeAlias = Annotated[FilePath | None, in_group("Output", alias="-o", **FILE)]
+_FileFormat: TypeAlias = Annotated[FileFormat | None, in_group("Output", show_default=False, **FORMAT)]
 
 
 @Parameter(name="*")
@@ -149,13 +84,13 @@ _FileFormat: TypeAlias = Annotated[FileFormat | None, _in_group("Output", show_d
 class _CallingArguments:
     """Arguments of the verbs that make calls."""
 
-    deadline: Annotated[float | None, _in_group("Run", metavar="SECONDS", show_default=False)] = None
+    deadline: Annotated[float | None, in_group("Run", metavar="SECONDS", show_default=False)] = None
     """Maximum seconds for the run; the rest stays pending."""
-    quiet: Annotated[bool, _in_group("Run", alias="-q", **_FLAG)] = False
+    quiet: Annotated[bool, in_group("Run", alias="-q", **FLAG)] = False
     """Show the summary only, no progress."""
-    verbose: Annotated[bool, _in_group("Run", alias="-v", **_FLAG)] = False
+    verbose: Annotated[bool, in_group("Run", alias="-v", **FLAG)] = False
     """Show the complete log, with tracebacks."""
-    otel: Annotated[bool, _in_group("Run", **_FLAG)] = False
+    otel: Annotated[bool, in_group("Run", **FLAG)] = False
     """Send spans and metrics to OTEL_EXPORTER_OTLP_ENDPOINT."""
 
 
@@ -166,9 +101,9 @@ class _NewRunArguments:
 
     escalate: _Models = ()
     """Models, cheapest first; a prompt with a bad answer goes to the next."""
-    system: Annotated[FilePath | None, _in_group("Model", **_FILE)] = attrs.field(default=None, metadata=_IS_PATH)
+    system: Annotated[FilePath | None, in_group("Model", **FILE)] = attrs.field(default=None, metadata=IS_PATH)
     """File with the system instruction, in UTF-8."""
-    schema: Annotated[FilePath | None, _in_group("Model", **_FILE)] = attrs.field(default=None, metadata=_IS_PATH)
+    schema: Annotated[FilePath | None, in_group("Model", **FILE)] = attrs.field(default=None, metadata=IS_PATH)
     """Validate answers against a JSON schema; retry mismatches."""
     temperature: _Temperature = None
     """Temperature from 0 to 2: how much answers differ."""
@@ -181,11 +116,11 @@ class _NewRunArguments:
     price: _Prices = ()
     """Price in USD per million tokens: in=0.25,out=2.00[,cached=..,written=..], as=openai/gpt-5, or MODEL:in=..,out=.. for one of several. [default: a list]"""
 
-    max_workers: Annotated[int, _in_group("Run", **_WHOLE)] = 1_000
+    max_workers: Annotated[int, in_group("Run", **WHOLE)] = 1_000
     """Upper bound on concurrent calls; rarely needed."""
-    timeout: Annotated[float, _in_group("Run", metavar="SECONDS")] = 120.0
+    timeout: Annotated[float, in_group("Run", metavar="SECONDS")] = 120.0
     """Maximum seconds per call."""
-    keep_going: Annotated[bool, _in_group("Run", **_FLAG)] = False
+    keep_going: Annotated[bool, in_group("Run", **FLAG)] = False
     """Go on although the first calls all fail alike."""
     max_cost: _MaxCost = ()
     """Maximum cost in USD, earlier runs of the journal included, such as 5.00; MODEL:2.00 for one model; the rest stays pending."""
@@ -198,15 +133,15 @@ class _NewRunArguments:
 class _StartArguments(_CallingArguments):
     """Arguments of the verbs that start a run."""
 
-    overwrite: Annotated[bool, _in_group("Output", **_FLAG)] = False
+    overwrite: Annotated[bool, in_group("Output", **FLAG)] = False
     """Replace an output that has other content."""
-    retry: Annotated[frozenset[FaultKind], _in_group("Journal", **_KINDS)] = TRANSIENT_KINDS
+    retry: Annotated[frozenset[FaultKind], in_group("Journal", **KINDS)] = TRANSIENT_KINDS
     """Failed items to run again: transient, failed (all), none, or kinds such as timeout,bug. [default: transient]"""
-    allow_changes: Annotated[bool, _in_group("Journal", **_FLAG)] = False
+    allow_changes: Annotated[bool, in_group("Journal", **FLAG)] = False
     """Continue although input, model or settings have changed."""
-    json: Annotated[bool, _in_group("Run", **_FLAG)] = False
+    json: Annotated[bool, in_group("Run", **FLAG)] = False
     """Print the summary, the plan or the estimate as one JSON object."""
-    config: Annotated[FilePath | None, _in_group("Run", **_FILE)] = attrs.field(default=None, metadata=_IS_PATH)
+    config: Annotated[FilePath | None, in_group("Run", **FILE)] = attrs.field(default=None, metadata=IS_PATH)
     """Read options from a TOML file."""
 
 
@@ -215,7 +150,7 @@ class _StartArguments(_CallingArguments):
 class _DryRunArgument:
     """Argument of the verbs that start a run, and can print its plan instead."""
 
-    dry_run: Annotated[bool, _in_group("Run", **_FLAG)] = False
+    dry_run: Annotated[bool, in_group("Run", **FLAG)] = False
     """Check everything and print the plan; make no call."""
 
 
@@ -231,49 +166,49 @@ def _as_shown(_: type, fields: list[attrs.Attribute[Any]]) -> list[attrs.Attribu
 class FileRunArguments(_NewRunArguments, _StartArguments):
     """Arguments of `run` and `estimate`, without the input, which is positional."""
 
-    model: Annotated[str | None, _in_group("Model", metavar="NAME", alias="-m")] = None
+    model: Annotated[str | None, in_group("Model", metavar="NAME", alias="-m")] = None
     """Model: gemini-2.5-flash, gpt-5-mini, claude-haiku-4-5, openai:NAME@http://HOST/v1, or sim[:rate=50,...]. [default: that of a batch file's lines]"""
-    cache: Annotated[bool, _in_group("Model", **_FLAG)] = False
+    cache: Annotated[bool, in_group("Model", **FLAG)] = False
     """Share the system instruction in a cache (Gemini only)."""
 
     seed: _Integer = None
     """Seed for answers that can be repeated, if the provider has one."""
 
-    input_format: Annotated[InputFormat | None, _in_group("Input", **_FORMAT)] = None
+    input_format: Annotated[InputFormat | None, in_group("Input", **FORMAT)] = None
     """Format: jsonl, json, openai, gemini, anthropic, csv, parquet or text. [default: by name and content]"""
-    encoding: Annotated[str | None, _in_group("Input", metavar="NAME", show_default=False)] = None
+    encoding: Annotated[str | None, in_group("Input", metavar="NAME", show_default=False)] = None
     """Encoding of a text file: utf-16, cp1252. [default: utf-8]"""
-    prompt: Annotated[str | None, _in_group("Input", metavar="TEMPLATE")] = None
+    prompt: Annotated[str | None, in_group("Input", metavar="TEMPLATE")] = None
     """Template with columns or JSON fields: "Summarise {text}"."""
-    prompt_file: Annotated[FilePath | None, _in_group("Input", **_FILE)] = attrs.field(default=None, metadata=_IS_PATH)
+    prompt_file: Annotated[FilePath | None, in_group("Input", **FILE)] = attrs.field(default=None, metadata=IS_PATH)
     """File with the template, in UTF-8, in place of --prompt."""
-    id_column: Annotated[str | None, _in_group("Input", metavar="NAME", show_default=False)] = None
+    id_column: Annotated[str | None, in_group("Input", metavar="NAME", show_default=False)] = None
     """Column or JSON field with the ids; '' numbers the rows. [default: id]"""
-    skip_empty: Annotated[bool, _in_group("Input", **_FLAG)] = False
+    skip_empty: Annotated[bool, in_group("Input", **FLAG)] = False
     """Skip rows in which a column of the prompt is empty."""
-    limit: Annotated[int | None, _in_group("Input", **_WHOLE)] = None
+    limit: Annotated[int | None, in_group("Input", **WHOLE)] = None
     """Run only the first N prompts."""
-    sample: Annotated[int | None, _in_group("Input", **_WHOLE)] = None
+    sample: Annotated[int | None, in_group("Input", **WHOLE)] = None
     """Run a random sample of N prompts (fixed seed)."""
-    shard: Annotated[str | None, _in_group("Input", metavar="I/N", show_default=False)] = None
+    shard: Annotated[str | None, in_group("Input", metavar="I/N", show_default=False)] = None
     """Run part I of N, counted from 0, with output and journal of its own; auto or auto/N in an array job takes I from its variables."""
-    strict: Annotated[bool, _in_group("Input", **_FLAG)] = False
+    strict: Annotated[bool, in_group("Input", **FLAG)] = False
     """Abort on an invalid line instead of skipping it."""
-    dedupe: Annotated[bool | None, _in_group("Input", negative="--no-dedupe", show_default=False)] = None
+    dedupe: Annotated[bool | None, in_group("Input", negative="--no-dedupe", show_default=False)] = None
     """Send identical prompts only once. [default: yes, but not for batch files or a temperature above 0]"""
 
-    output: _Output = attrs.field(default=None, metadata=_IS_PATH)
+    output: _Output = attrs.field(default=None, metadata=IS_PATH)
     """File for results: .jsonl, .csv or .parquet; - for stdout. [default: INPUT.results.jsonl]"""
     output_format: _FileFormat = None
     """Format: own (JSON lines), openai, gemini, anthropic, csv, parquet. [default: by name, else own]"""
-    raw_csv: Annotated[bool, _in_group("Output", **_FLAG)] = False
+    raw_csv: Annotated[bool, in_group("Output", **FLAG)] = False
     """Keep texts such as =1+1 unescaped in CSV."""
 
-    journal: Annotated[FilePath | None, _in_group("Journal", **_FILE)] = attrs.field(default=None, metadata=_IS_PATH)
+    journal: Annotated[FilePath | None, in_group("Journal", **FILE)] = attrs.field(default=None, metadata=IS_PATH)
     """Path of the journal. [default: OUTPUT.journal]"""
-    no_journal: Annotated[bool, _in_group("Journal", **_FLAG)] = False
+    no_journal: Annotated[bool, in_group("Journal", **FLAG)] = False
     """Run without a journal; the run cannot be resumed."""
-    durability: Annotated[Durability, _in_group("Journal", metavar="LEVEL", show_choices=False)] = "normal"
+    durability: Annotated[Durability, in_group("Journal", metavar="LEVEL", show_choices=False)] = "normal"
     """Use full to survive power failures."""
 
 
@@ -282,11 +217,11 @@ class FileRunArguments(_NewRunArguments, _StartArguments):
 class RunArguments(FileRunArguments, _DryRunArgument):
     """Arguments of `run`."""
 
-    native: Annotated[bool, _in_group("Run", **_FLAG)] = False
+    native: Annotated[bool, in_group("Run", **FLAG)] = False
     """Send all prompts through the provider's batch API: half the price, within a day."""
-    by: Annotated[str | None, _in_group("Run", metavar="TIME", show_default=False)] = None
+    by: Annotated[str | None, in_group("Run", metavar="TIME", show_default=False)] = None
     """Use the batch API, and call online what it has not answered in time for this: 06:00, or 2027-01-31T06:00."""
-    within: Annotated[str | None, _in_group("Run", metavar="SPAN", show_default=False)] = None
+    within: Annotated[str | None, in_group("Run", metavar="SPAN", show_default=False)] = None
     """The same with a time from now, such as 6h or 90m."""
 
 
@@ -295,7 +230,7 @@ class RunArguments(FileRunArguments, _DryRunArgument):
 class EstimateArguments(FileRunArguments):
     """Arguments of `estimate`: those of the run, and the pilot."""
 
-    pilot: Annotated[int | None, _in_group("Run", **_WHOLE)] = None
+    pilot: Annotated[int | None, in_group("Run", **WHOLE)] = None
     """Make N real calls first, 20 are enough; the run finds them in its journal and does not pay for them again."""
 
 
@@ -304,7 +239,7 @@ class EstimateArguments(FileRunArguments):
 class ResumeArguments(_StartArguments, _DryRunArgument):
     """Arguments of `resume`; None: as in the journal."""
 
-    model: Annotated[str | None, _in_group("Model", metavar="NAME", alias="-m", show_default=False)] = None
+    model: Annotated[str | None, in_group("Model", metavar="NAME", alias="-m", show_default=False)] = None
     """Model for the remaining items; needs --allow-changes."""
     escalate: _Models = ()
     """Models for the remaining items, cheapest first; needs --allow-changes."""
@@ -322,22 +257,22 @@ class ResumeArguments(_StartArguments, _DryRunArgument):
     price: _Prices = ()
     """Price from now on: in=USD,out=USD per million tokens; may be repeated."""
 
-    input: Annotated[FilePath | None, _in_group("Input", **_FILE)] = attrs.field(default=None, metadata=_IS_PATH)
+    input: Annotated[FilePath | None, in_group("Input", **FILE)] = attrs.field(default=None, metadata=IS_PATH)
     """Where the input is now, if it was moved or came from stdin."""
 
-    output: _Output = attrs.field(default=None, metadata=_IS_PATH)
+    output: _Output = attrs.field(default=None, metadata=IS_PATH)
     """Write all results to another file; - for stdout."""
     output_format: _FileFormat = None
     """Format: own (JSON lines), openai, gemini, anthropic, csv, parquet."""
 
-    trust_journal: Annotated[bool, _in_group("Journal", alias="--yes", **_FLAG)] = False
+    trust_journal: Annotated[bool, in_group("Journal", alias="--yes", **FLAG)] = False
     """Use the files and servers of a journal that came from elsewhere."""
 
-    max_workers: Annotated[int | None, _in_group("Run", show_default=False, **_WHOLE)] = None
+    max_workers: Annotated[int | None, in_group("Run", show_default=False, **WHOLE)] = None
     """Upper bound on concurrent calls; rarely needed."""
-    timeout: Annotated[float | None, _in_group("Run", metavar="SECONDS", show_default=False)] = None
+    timeout: Annotated[float | None, in_group("Run", metavar="SECONDS", show_default=False)] = None
     """Maximum seconds per call."""
-    keep_going: Annotated[bool | None, _in_group("Run", **_FLAG)] = None
+    keep_going: Annotated[bool | None, in_group("Run", **FLAG)] = None
     """Go on although the first calls all fail alike."""
     max_cost: _MaxCost = ()
     """Maximum cost in USD from now on, earlier runs included; MODEL:2.00 for one model."""
@@ -356,13 +291,13 @@ class MergeArguments:
         Literal["jsonl", "csv", "parquet"] | None, Parameter(name="--as", metavar="TYPE", show_choices=False)
     ] = None
     """Type of the file: jsonl, csv or parquet. [default: by name, else jsonl]"""
-    output_format: Annotated[RowFormat, Parameter(**_FORMAT)] = "own"
+    output_format: Annotated[RowFormat, Parameter(**FORMAT)] = "own"
     """Format of JSONL: own, openai, gemini, anthropic."""
     only: Annotated[Literal["succeeded", "failed", "all"], Parameter(metavar="WHICH", show_choices=False)] = "all"
     """Results to export: succeeded, failed or all."""
-    raw_csv: Annotated[bool, Parameter(**_FLAG)] = False
+    raw_csv: Annotated[bool, Parameter(**FLAG)] = False
     """Keep texts such as =1+1 unescaped in CSV."""
-    overwrite: Annotated[bool, Parameter(**_FLAG)] = False
+    overwrite: Annotated[bool, Parameter(**FLAG)] = False
     """Replace an output that has content."""
 
 
@@ -371,7 +306,7 @@ class MergeArguments:
 class ResultsArguments(MergeArguments):
     """Arguments of `results`."""
 
-    in_order: Annotated[bool, Parameter(**_FLAG)] = False
+    in_order: Annotated[bool, Parameter(**FLAG)] = False
     """Order rows as in the input, not by completion."""
 
 
@@ -382,13 +317,13 @@ class FailedArguments:
 
     output: Annotated[FilePath, Parameter(metavar="FILE", alias="-o")]
     """File for the prompts; - for stdout."""
-    kinds: Annotated[frozenset[FaultKind], Parameter(**_KINDS)] = FAILED
+    kinds: Annotated[frozenset[FaultKind], Parameter(**KINDS)] = FAILED
     """Faults to export: failed (all), transient, none, or kinds such as timeout,bug. [default: failed]"""
-    pending: Annotated[bool, Parameter(**_FLAG)] = False
+    pending: Annotated[bool, Parameter(**FLAG)] = False
     """Export prompts without a result too."""
-    input: Annotated[FilePath | None, Parameter(**_FILE)] = attrs.field(default=None, metadata=_IS_PATH)
+    input: Annotated[FilePath | None, Parameter(**FILE)] = attrs.field(default=None, metadata=IS_PATH)
     """Where the input is now, if it was moved or came from stdin."""
-    overwrite: Annotated[bool, Parameter(**_FLAG)] = False
+    overwrite: Annotated[bool, Parameter(**FLAG)] = False
     """Replace an output that has content."""
 
 
@@ -399,9 +334,9 @@ class PageArguments:
 
     output: Annotated[FilePath | None, Parameter(metavar="FILE", alias="-o", show_default=False)] = None
     """File for the page, such as report.html; - for stdout."""
-    json: Annotated[bool, Parameter(**_FLAG)] = False
+    json: Annotated[bool, Parameter(**FLAG)] = False
     """Print the figures as one JSON object."""
-    overwrite: Annotated[bool, Parameter(**_FLAG)] = False
+    overwrite: Annotated[bool, Parameter(**FLAG)] = False
     """Replace a file that has content."""
 
 
@@ -410,7 +345,7 @@ class PageArguments:
 class ReportArguments(PageArguments):
     """Arguments of `report`."""
 
-    with_text: Annotated[bool, Parameter(**_FLAG)] = False
+    with_text: Annotated[bool, Parameter(**FLAG)] = False
     """Include the beginnings of outputs and of rejected answers."""
 
 
@@ -419,7 +354,7 @@ class ReportArguments(PageArguments):
 class SuiteReportArguments(PageArguments):
     """Arguments of `suite report`."""
 
-    no_text: Annotated[bool, Parameter(**_FLAG)] = False
+    no_text: Annotated[bool, Parameter(**FLAG)] = False
     """Leave out prompts and answers."""
 
 
@@ -428,18 +363,18 @@ class SuiteReportArguments(PageArguments):
 class SuiteArguments(_NewRunArguments, _CallingArguments):
     """Arguments of `suite run`."""
 
-    model: Annotated[str | None, _in_group("Model", metavar="NAME", alias="-m")] = None
+    model: Annotated[str | None, in_group("Model", metavar="NAME", alias="-m")] = None
     """Model: gemini-2.5-flash, gpt-5-mini, claude-haiku-4-5, openai:NAME@http://HOST/v1, or sim[:rate=50,...]."""
     seed: _Integer = None
     """Seed of the first sample; each further sample has the next one."""
 
-    samples: Annotated[int, _in_group("Run", **_WHOLE)] = 1
+    samples: Annotated[int, in_group("Run", **WHOLE)] = 1
     """Samples of each item, each a call of its own; with more than one, pass@k is reported."""
-    limit: Annotated[int | None, _in_group("Input", **_WHOLE)] = None
+    limit: Annotated[int | None, in_group("Input", **WHOLE)] = None
     """Run only the first N items."""
-    output: Annotated[FilePath | None, _in_group("Output", alias="-o", metavar="FOLDER", show_default=False)] = (
-        attrs.field(default=None, metadata=_IS_PATH)
+    output: Annotated[FilePath | None, in_group("Output", alias="-o", metavar="FOLDER", show_default=False)] = (
+        attrs.field(default=None, metadata=IS_PATH)
     )
     """Folder for result, transcript and journal. [default: SUITE.MODEL]"""
-    json: Annotated[bool, _in_group("Run", **_FLAG)] = False
+    json: Annotated[bool, in_group("Run", **FLAG)] = False
     """Print the result as one JSON object."""

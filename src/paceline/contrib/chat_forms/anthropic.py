@@ -8,7 +8,7 @@ from typing import Any
 from ..._core.exceptions import ConfigurationError
 from ..._core.model_settings import ModelSettings
 from ...llm_strategies.model_settings import anthropic_arguments
-from .conversation import Body, Conversation, Message, media_of, parts_of, refusal, tool_result
+from .conversation import Body, Conversation, Message, media_of, merged_turns, parts_of, refusal, tool_result
 
 _DEFAULT_BOUND = 8_192  # tokens of an answer, as of `AnthropicStrategy`: the API asks for a bound
 _NAMES = {
@@ -38,7 +38,7 @@ def body_of(conversation: Conversation, model: str) -> Body:
     bound = _DEFAULT_BOUND + (thinking.get("thinking", {}).get("budget_tokens") or 0)
     body: dict[str, Any] = {
         "max_tokens": bound,
-        "messages": _merged(conversation),
+        "messages": merged_turns(conversation, "assistant", "content", _blocks),
         **{_NAMES[name]: value for name, value in settings.items() if name in _NAMES},
         **thinking,
     }
@@ -78,19 +78,6 @@ def _choice_of(choice: str | list[str], *, parallel: bool | None) -> dict[str, A
     if parallel is False and made["type"] != "none":
         return {**made, "disable_parallel_tool_use": True}
     return made
-
-
-def _merged(conversation: Conversation) -> list[dict[str, Any]]:
-    """Return the turns; neighbours of one role are one turn, as results of tools belong to one turn of the user."""
-    turns: list[dict[str, Any]] = []
-    for message in conversation.turns:
-        role = "assistant" if message["role"] == "assistant" else "user"
-        blocks = list(_blocks(message))
-        if turns and turns[-1]["role"] == role:
-            turns[-1]["content"] += blocks
-        elif blocks:
-            turns.append({"role": role, "content": blocks})
-    return turns
 
 
 def _blocks(message: Message) -> Iterator[dict[str, Any]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, TypeAlias
 
 import attrs
@@ -50,6 +50,28 @@ class Body:
     """Body of the request."""
     ignored: tuple[str, ...] = ()
     """Settings that the provider does not have: they are not in the body."""
+
+
+def merged_turns(
+    conversation: Conversation, model: str, content: str, write: Callable[[Message], Iterable[dict[str, Any]]]
+) -> list[dict[str, Any]]:
+    """Return the turns; neighbours of one role are one turn, as results of tools belong to one turn of the user.
+
+    Args:
+        conversation: The messages.
+        model: The role of the model's turns.
+        content: The field with the contents of a turn.
+        write: Writes the contents of a message.
+    """
+    turns: list[dict[str, Any]] = []
+    for message in conversation.turns:
+        role = model if message["role"] == "assistant" else "user"
+        written = list(write(message))
+        if turns and turns[-1]["role"] == role:
+            turns[-1][content] += written
+        elif written:
+            turns.append({"role": role, content: written})
+    return turns
 
 
 def parts_of(message: Message) -> list[Mapping[str, Any]]:

@@ -11,7 +11,7 @@ import attrs
 from ..._core.exceptions import ConfigurationError
 from ..._core.model_settings import ModelSettings
 from ...llm_strategies.model_settings import gemini_arguments
-from .conversation import Body, Conversation, Message, media_of, parts_of, refusal, text_of
+from .conversation import Body, Conversation, Message, media_of, merged_turns, parts_of, refusal, text_of
 
 _NAMES = {
     "frequency_penalty": "frequencyPenalty",
@@ -51,7 +51,7 @@ def body_of(conversation: Conversation, model: str) -> Body:
         config["thinkingConfig"] = thinking
     if (schema := settings.get("response_schema")) is not None:
         config |= {"responseMimeType": "application/json", "responseJsonSchema": schema["json_schema"]}
-    body: dict[str, Any] = {"contents": _merged(conversation)}
+    body: dict[str, Any] = {"contents": merged_turns(conversation, "model", "parts", _parts)}
     if conversation.system:
         body["systemInstruction"] = {"parts": [{"text": conversation.system}]}
     if config:
@@ -84,19 +84,6 @@ def _declaration(tool: Mapping[str, Any]) -> dict[str, Any]:
 
 def _choice_of(choice: str | list[str]) -> dict[str, Any]:
     return {"mode": _CHOICES[choice]} if isinstance(choice, str) else {"mode": "ANY", "allowedFunctionNames": choice}
-
-
-def _merged(conversation: Conversation) -> list[dict[str, Any]]:
-    """Return the turns; neighbours of one role are one turn, as results of tools belong to one turn of the user."""
-    turns: list[dict[str, Any]] = []
-    for message in conversation.turns:
-        role = "model" if message["role"] == "assistant" else "user"
-        parts = list(_parts(message))
-        if turns and turns[-1]["role"] == role:
-            turns[-1]["parts"] += parts
-        elif parts:
-            turns.append({"role": role, "parts": parts})
-    return turns
 
 
 def _parts(message: Message) -> Iterator[dict[str, Any]]:
